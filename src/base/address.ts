@@ -1,0 +1,91 @@
+/**
+ * IP addresses and prefixes. Text is parsed once at the door by ipaddr.js; afterwards an address is its canonical
+ * text, and matching runs on bytes.
+ */
+import ipaddr from 'ipaddr.js'
+import { NaruError } from './errors.ts'
+import { say, type Text } from './text.ts'
+
+export type Family = 4 | 6
+
+/** A prefix, its address masked and canonical: `192.168.0.0/16`. */
+export interface Cidr {
+  readonly family: Family
+  readonly address: string
+  readonly bits: number
+}
+
+/** Canonical text of an IPv4 or IPv6 address (zone kept), or null where it is none. No shorthand (`10.1`), no octal. */
+export function canonicalAddress(text: string): string | null {
+  if (ipaddr.IPv4.isValidFourPartDecimal(text)) return ipaddr.IPv4.parse(text).toString()
+  if (text.includes(':') && ipaddr.IPv6.isValid(text)) return ipaddr.IPv6.parse(text).toString()
+  return null
+}
+
+export function familyOf(address: string): Family {
+  return address.includes(':') ? 6 : 4
+}
+
+/** `::ffff:10.0.0.1`, as a dual-stack socket names an IPv4 peer, becomes `10.0.0.1`; the rest stays. */
+export function unmapped(address: string): string {
+  if (!address.startsWith('::ffff:')) return address
+  const tail = address.slice(7)
+  return tail.includes('.') ? tail : ipaddr.process(address).toString()
+}
+
+/** Network-order bytes, 4 or 16 of them. */
+export function addressBytes(address: string): Uint8Array {
+  return Uint8Array.from(ipaddr.parse(address.split('%')[0] as string).toByteArray())
+}
+
+export function addressFromBytes(bytes: Uint8Array): string {
+  return ipaddr.fromByteArray([...bytes]).toString()
+}
+
+/** `10.0.0.0/8`, `2001:db8::/32` or a single address. @throws NaruError VALUE_INVALID */
+export function parseCidr(text: string): Cidr {
+  const [written = '', bitsText, ...rest] = text.trim().split('/')
+  const address = canonicalAddress(written)
+  if (address === null || rest.length > 0)
+    throw badCidr(
+      text,
+      say(
+        'write an address or a prefix such as 192.168.0.0/16',
+        '주소나 192.168.0.0/16 같은 대역으로 쓰세요',
+      ),
+    )
+  const family = familyOf(address)
+  const widest = family === 4 ? 32 : 128
+  const bits = bitsText === undefined ? widest : /^\d{1,3}$/.test(bitsText) ? Number(bitsText) : Number.NaN
+  if (!(bits >= 0 && bits <= widest))
+    throw badCidr(
+      text,
+      say(`the prefix length is a number from 0 to ${widest}`, `접두사 길이는 0부터 ${widest}까지입니다`),
+    )
+  const masked = addressBytes(address)
+  for (let bit = bits; bit < widest; bit++) masked[bit >> 3]! &= ~(0x80 >> (bit & 7))
+  return { family, address: addressFromBytes(masked), bits }
+}
+
+export function formatCidr({ family, address, bits }: Cidr): string {
+  return bits === (family === 4 ? 32 : 128) ? address : `${address}/${bits}`
+}
+
+/** `1.2.3.4:80`, `[::1]:80`. */
+export function formatEndpoint(address: string, port: number | string): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+}
+
+/** What an address is for: ipaddr.js's range, such as `private`, `loopback`, `carrierGradeNat`, `linkLocal`, `unicast`. */
+export function addressRange(address: string): string {
+  return ipaddr.process(address.split('%')[0] as string).range()
+}
+
+/** True for an address that hosts on the internet can reach. */
+export function isPublic(address: string): boolean {
+  return addressRange(address) === 'unicast'
+}
+
+function badCidr(value: string, why: Text): NaruError {
+  return new NaruError('VALUE_INVALID', { what: 'address prefix', value, why })
+}

@@ -1,0 +1,60 @@
+/**
+ * Time as an argument. Everything that waits, renews or expires takes a `Clock`, so that tests move time by hand
+ * and the real one can tell a jump (NTP, suspend) from time that passed.
+ */
+export interface Clock {
+  /** Milliseconds since the Unix epoch; may jump. For what people wrote (`until`) and what is shown. */
+  now(): number
+  /** Milliseconds that only go forward. For time-outs, rates and leases. */
+  monotonic(): number
+  /** Resolves after `ms` ms; rejects with the signal's reason where it fires first. Keeps no process alive. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>
+  /** Calls `run` every `ms` ms until the answer is disposed. Keeps no process alive. */
+  every(ms: number, run: () => void): Disposable
+  /** Calls `run` once after `ms` ms unless disposed before. Keeps no process alive. */
+  after(ms: number, run: () => void): Disposable
+}
+
+/** `setTimeout` fires at once beyond this many ms (2^31 − 1). */
+const longestTimerMs = 2_147_483_647
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  sleep(ms, signal) {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason as Error)
+      const timer = systemClock.after(ms, () => {
+        signal?.removeEventListener('abort', stop)
+        resolve()
+      })
+      const stop = (): void => {
+        timer[Symbol.dispose]()
+        reject(signal?.reason as Error)
+      }
+      signal?.addEventListener('abort', stop, { once: true })
+    })
+  },
+  every(ms, run) {
+    const timer = setInterval(run, ms)
+    timer.unref()
+    return { [Symbol.dispose]: () => clearInterval(timer) }
+  },
+  after(ms, run) {
+    const due = performance.now() + ms
+    let timer: NodeJS.Timeout
+    const arm = (): void => {
+      const left = due - performance.now()
+      timer = setTimeout(left > longestTimerMs ? arm : run, Math.min(Math.max(left, 0), longestTimerMs))
+      timer.unref()
+    }
+    arm()
+    return { [Symbol.dispose]: () => clearTimeout(timer) }
+  },
+}
+
+/** `signal`, or a limit of `ms` ms, whichever comes first. */
+export function withLimit(signal: AbortSignal | undefined, ms: number): AbortSignal {
+  const limit = AbortSignal.timeout(ms)
+  return signal ? AbortSignal.any([signal, limit]) : limit
+}

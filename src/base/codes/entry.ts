@@ -1,0 +1,10 @@
+import type { Text } from '../text.ts'
+
+/** 0 done, 1 failed, 2 usage or invalid file, 3 some hops failed, 4 not permitted, 5 address in use. */
+export type ExitCode = 0 | 1 | 2 | 3 | 4 | 5
+
+export interface CodeEntry extends Text {
+  readonly exit: ExitCode
+  /** The next step for the person who reads it. */
+  readonly fix?: Text
+}

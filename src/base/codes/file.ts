@@ -1,0 +1,45 @@
+import type { CodeEntry } from './entry.ts'
+
+export const fileCodes = {
+  FILE_INVALID: {
+    exit: 2,
+    en: '{file} is not valid:\n{problems}',
+    ko: '{file} 파일이 올바르지 않습니다:\n{problems}',
+    fix: {
+      en: 'correct the lines named above; `naru check` shows them again',
+      ko: '위에 표시된 줄을 고치세요. `naru check`로 다시 확인할 수 있습니다',
+    },
+  },
+  FILE_UNREADABLE: { exit: 2, en: 'cannot read {file}: {why}', ko: '{file} 파일을 읽을 수 없습니다: {why}' },
+  FILE_UNWRITABLE: { exit: 1, en: 'cannot write {file}: {why}', ko: '{file} 파일을 쓸 수 없습니다: {why}' },
+  FILE_CHANGED: {
+    exit: 1,
+    en: '{file} was changed by someone else meanwhile',
+    ko: '그사이 다른 곳에서 {file} 파일이 바뀌었습니다',
+    fix: { en: 'look at the new state and try again', ko: '바뀐 내용을 확인하고 다시 시도하세요' },
+  },
+  RULE_UNKNOWN: {
+    exit: 2,
+    en: 'there is no rule named {name}; there are: {known}',
+    ko: '{name}(이)라는 규칙이 없습니다. 있는 규칙: {known}',
+  },
+  RULE_EXISTS: {
+    exit: 2,
+    en: 'a rule named {name} exists already',
+    ko: '{name}(이)라는 규칙이 이미 있습니다',
+    fix: {
+      en: 'choose another --name, or use `naru edit {name}`',
+      ko: '다른 --name을 쓰거나 `naru edit {name}`을 사용하세요',
+    },
+  },
+  RULE_INVALID: {
+    exit: 2,
+    en: 'the rule {name} is not valid: {problems}',
+    ko: '{name} 규칙이 올바르지 않습니다: {problems}',
+  },
+  VALUE_INVALID: {
+    exit: 2,
+    en: '{what} "{value}" is not valid: {why}',
+    ko: '{what} "{value}"이(가) 올바르지 않습니다: {why}',
+  },
+} as const satisfies Record<string, CodeEntry>

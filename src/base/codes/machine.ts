@@ -1,0 +1,53 @@
+import type { CodeEntry } from './entry.ts'
+
+export const machineCodes = {
+  INTERNAL: {
+    exit: 1,
+    en: 'something failed that Naru did not foresee: {why}',
+    ko: 'Naru가 예상하지 못한 오류가 났습니다: {why}',
+    fix: {
+      en: 'run again with NARU_DEBUG=1 to see where, and report it',
+      ko: 'NARU_DEBUG=1로 다시 실행해 위치를 확인하고 알려 주세요',
+    },
+  },
+  TIMED_OUT: {
+    exit: 1,
+    en: '{what} gave no answer within {ms} ms',
+    ko: '{what}: {ms}ms 안에 응답이 없습니다',
+  },
+  ABORTED: { exit: 1, en: '{what} was stopped before it was done', ko: '{what}: 끝나기 전에 중단되었습니다' },
+  COMMAND_MISSING: {
+    exit: 1,
+    en: 'cannot run {command}: it is not installed or not on PATH',
+    ko: '{command}을(를) 실행할 수 없습니다: 설치되어 있지 않거나 PATH에 없습니다',
+  },
+  COMMAND_FAILED: {
+    exit: 1,
+    en: '{command} failed with exit code {exit}: {stderr}',
+    ko: '{command} 명령이 종료 코드 {exit}(으)로 실패했습니다: {stderr}',
+  },
+  NOT_PERMITTED: {
+    exit: 4,
+    en: 'not permitted to {what}',
+    ko: '권한이 없습니다: {what}',
+    fix: { en: 'run: {command}', ko: '다음을 실행하세요: {command}' },
+  },
+  STATE_FOLDER: {
+    exit: 1,
+    en: 'cannot write to the state folder {folder}: {why}',
+    ko: '상태 폴더 {folder}에 쓸 수 없습니다: {why}',
+    fix: {
+      en: 'make it writable, free space on its disk, or choose another with NARU_STATE',
+      ko: '쓰기 권한을 주거나 디스크 공간을 비우거나, NARU_STATE로 다른 폴더를 지정하세요',
+    },
+  },
+  ALREADY_RUNNING: {
+    exit: 1,
+    en: 'another Naru (pid {pid}) already runs on {file}',
+    ko: '다른 Naru(pid {pid})가 이미 {file}(으)로 실행 중입니다',
+    fix: {
+      en: 'talk to it with `naru ls`, or give this one another file with --config',
+      ko: '`naru ls`로 확인하거나, --config로 다른 파일을 지정하세요',
+    },
+  },
+} as const satisfies Record<string, CodeEntry>

@@ -1,0 +1,53 @@
+import type { CodeEntry } from './entry.ts'
+
+export const relayCodes = {
+  LISTEN_IN_USE: {
+    exit: 5,
+    en: 'cannot listen on {listen}: the address is in use by {owner}',
+    ko: '{listen}에서 수신 대기할 수 없습니다: {owner}이(가) 이미 쓰고 있습니다',
+    fix: {
+      en: 'stop that program or choose another port',
+      ko: '그 프로그램을 멈추거나 다른 포트를 고르세요',
+    },
+  },
+  LISTEN_PRIVILEGED: {
+    exit: 4,
+    en: 'cannot listen on {listen}: ports below {first} need a privilege',
+    ko: '{listen}에서 수신 대기할 수 없습니다: {first} 미만 포트에는 권한이 필요합니다',
+    fix: {
+      en: 'choose a port from {first}, or run: sudo setcap cap_net_bind_service=+ep "$(readlink -f "$(command -v node)")"',
+      ko: '{first} 이상의 포트를 쓰거나 다음을 실행하세요: sudo setcap cap_net_bind_service=+ep "$(readlink -f "$(command -v node)")"',
+    },
+  },
+  LISTEN_NO_ADDRESS: {
+    exit: 1,
+    en: 'cannot listen on {listen}: this machine does not have that address',
+    ko: '{listen}에서 수신 대기할 수 없습니다: 이 컴퓨터에 없는 주소입니다',
+    fix: { en: '`naru ip` shows the addresses there are', ko: '`naru ip`로 주소를 확인하세요' },
+  },
+  LISTEN_FAILED: {
+    exit: 1,
+    en: 'cannot listen on {listen}: {why}',
+    ko: '{listen}에서 수신 대기할 수 없습니다: {why}',
+  },
+  TARGET_LOOP: {
+    exit: 2,
+    en: 'the rule {name} would forward {listen} to itself',
+    ko: '{name} 규칙은 {listen}을(를) 자기 자신에게 전달하게 됩니다',
+    fix: { en: 'point the target at another port', ko: '대상을 다른 포트로 바꾸세요' },
+  },
+  NAME_NOT_FOUND: {
+    exit: 1,
+    en: 'cannot find the address of {name}: {why}',
+    ko: '{name}의 주소를 찾을 수 없습니다: {why}',
+  },
+  ENGINE_UNFIT: {
+    exit: 1,
+    en: 'the engine {engine} cannot carry {name}: {why}',
+    ko: '{engine} 엔진으로는 {name}을(를) 처리할 수 없습니다: {why}',
+    fix: {
+      en: 'use engine: auto, or drop what it cannot do',
+      ko: 'engine: auto를 쓰거나 지원하지 않는 설정을 빼세요',
+    },
+  },
+} as const satisfies Record<string, CodeEntry>

@@ -1,0 +1,86 @@
+/**
+ * The one error class. A code from the table goes in with its parameters; a sentence in each language,
+ * an exit code and the next step come out. Callers branch on `code`, people read the message.
+ */
+import type { CodeEntry, ExitCode } from './codes/entry.ts'
+import { codes, type Code } from './codes/index.ts'
+import type { Language, Text } from './text.ts'
+
+export type { Code, ExitCode }
+
+type Names<T extends string> = T extends `${string}{${infer Name}}${infer Rest}` ? Name | Names<Rest> : never
+type TemplateOf<C extends Code> =
+  | (typeof codes)[C]['en']
+  | ((typeof codes)[C] extends { fix: { en: infer F extends string } } ? F : never)
+
+/** The placeholders of a code's sentences; each must be given. */
+export type Params<C extends Code> = { [N in Names<TemplateOf<C>>]: Param }
+
+/** What fills a placeholder; a `Text` fills each language's sentence with its own words. */
+export type Param = string | number | Text
+
+export interface NaruErrorJson {
+  code: string
+  message: Text
+  fix: Text | null
+  details: Readonly<Record<string, Param>>
+}
+
+export class NaruError<C extends Code = Code> extends Error {
+  readonly code: C
+  readonly params: Readonly<Record<string, Param>>
+
+  constructor(code: C, params: Params<C>, options?: { cause?: unknown }) {
+    super(fill(codes[code], params, 'en'), options)
+    this.name = 'NaruError'
+    this.code = code
+    this.params = params
+  }
+
+  get exitCode(): ExitCode {
+    return codes[this.code].exit
+  }
+
+  /** What could not be done, to what, and why. */
+  get text(): Text {
+    return { en: this.message, ko: fill(codes[this.code], this.params, 'ko') }
+  }
+
+  /** The next step, where there is one. */
+  get fix(): Text | null {
+    const { fix }: CodeEntry = codes[this.code]
+    return fix ? { en: fill(fix, this.params, 'en'), ko: fill(fix, this.params, 'ko') } : null
+  }
+
+  toJSON(): NaruErrorJson {
+    return { code: this.code, message: this.text, fix: this.fix, details: this.params }
+  }
+}
+
+/** True where `error` is ours and, if codes are named, one of them. */
+export function isNaruError<C extends Code>(error: unknown, ...wanted: C[]): error is NaruError<C> {
+  return error instanceof NaruError && (wanted.length === 0 || (wanted as Code[]).includes(error.code))
+}
+
+/** Whatever was thrown, as one of ours; what is not ours keeps its message and becomes the cause. */
+export function toNaruError(thrown: unknown): NaruError {
+  if (thrown instanceof NaruError) return thrown
+  return new NaruError('INTERNAL', { why: messageOf(thrown) }, { cause: thrown })
+}
+
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown)
+}
+
+/** Node's `error.code`, such as `EADDRINUSE`; undefined where there is none. */
+export function errnoOf(thrown: unknown): string | undefined {
+  const code = (thrown as { code?: unknown } | null)?.code
+  return typeof code === 'string' ? code : undefined
+}
+
+function fill(template: Text, params: Readonly<Record<string, Param>>, language: Language): string {
+  return template[language].replace(/\{(\w+)\}/g, (whole, name: string) => {
+    const value = params[name] ?? whole
+    return typeof value === 'object' ? value[language] : String(value)
+  })
+}

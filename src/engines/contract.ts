@@ -1,0 +1,64 @@
+/** How bytes are moved on this machine. One engine carries a rule; editing it never touches the connections it has. */
+import type { CloseReason, Connection, Counters } from '../model/connection.ts'
+import type { Facts } from '../model/facts.ts'
+import type { Json, Lease, OpenOptions } from '../model/hop.ts'
+import type { EngineId, Rule } from '../model/rule.ts'
+import type { Support } from '../model/support.ts'
+import type { Target } from '../model/target.ts'
+
+export interface Engine {
+  readonly id: EngineId
+  supports(rule: Rule, facts: Facts): Support
+  /** @throws NaruError LISTEN_IN_USE, LISTEN_PRIVILEGED, LISTEN_NO_ADDRESS, LISTEN_FAILED */
+  open(request: EngineRequest, options: OpenOptions): Promise<EngineLease>
+  /** Undoes what the journal says an engine of a dead process did. An engine without traces outside its process does nothing. */
+  undo(effect: Json, options: { signal: AbortSignal }): Promise<void>
+  /** Ends threads and tables shared by all leases; open leases are cut. */
+  close(): Promise<void>
+}
+
+export interface EngineRequest {
+  readonly rule: Rule
+  readonly resolve: Resolve
+  readonly onEvent: (event: EngineEvent) => void
+}
+
+/**
+ * Addresses of a target when it is dialled: names by DNS, guests by their hypervisor. The order is the order to
+ * try. A Unix target and a plain address never come here. @throws NaruError NAME_NOT_FOUND, GUEST_…
+ */
+export type Resolve = (
+  target: Target,
+  options: { signal: AbortSignal },
+) => Promise<{ readonly addresses: readonly string[]; readonly ttlMs: number }>
+
+export type EngineEvent =
+  | { readonly type: 'opened'; readonly connection: Connection }
+  | { readonly type: 'closed'; readonly connection: Connection }
+  /** Turned away before a connection existed. */
+  | { readonly type: 'refused'; readonly rule: string; readonly client: string; readonly reason: CloseReason }
+  /** Accepting stopped or went on (out of descriptors), or the engine can no longer carry the rule. */
+  | { readonly type: 'state'; readonly rule: string; readonly state: EngineState }
+
+export type EngineState =
+  | { readonly state: 'carrying' }
+  | { readonly state: 'paused'; readonly why: 'out-of-descriptors' }
+  | { readonly state: 'failed'; readonly why: string }
+
+export interface EngineLease extends Lease {
+  /** As bound: `0.0.0.0:8888/tcp`. */
+  readonly listening: readonly string[]
+  /**
+   * New connections follow the edited rule, those there are go on as they began. False where it takes another
+   * listen: then open anew and `retire` this one.
+   */
+  update(rule: Rule): boolean
+  /** Listens no more; the connections there are go on without limit. The lease ends with the last of them. */
+  retire(): Promise<void>
+  /** Listens no more, waits up to `drainMs` for connections to finish, cuts the rest. */
+  drain(options: { drainMs: number; reason: CloseReason; signal: AbortSignal }): Promise<void>
+  connections(): readonly Connection[]
+  counters(): Counters
+  /** False where no such connection is open. */
+  cut(id: string, reason: CloseReason): boolean
+}

@@ -1,0 +1,65 @@
+/** Host firewalls: one tagged allow rule is one lease. Never a flush, never another back end's rules. */
+import type { Cidr } from '../base/address.ts'
+import type { PortRange, Protocol } from '../base/port.ts'
+import type { Text } from '../base/text.ts'
+import type { Host } from '../host/contract.ts'
+import type { Json, Lease, OpenOptions } from '../model/hop.ts'
+import type { Support } from '../model/support.ts'
+
+export interface FirewallMember {
+  /** `nftables`, `iptables`, `ufw`, `firewalld`, `windows`, `macos`, `none`. */
+  readonly id: string
+  /** Is this the one that decides here? Asked in the room's order; the first yes is it. */
+  detect(options: FirewallOptions): Promise<Support>
+  /** What stops packets today, what of it is ours. */
+  status(options: FirewallOptions): Promise<FirewallStatus>
+  /** Would a packet get in, and by which rule? */
+  explain(question: FirewallQuestion, options: FirewallOptions): Promise<FirewallAnswer>
+  /** @throws NaruError NOT_PERMITTED, FIREWALL_… */
+  open(request: FirewallRequest, options: FirewallOptions & OpenOptions): Promise<Lease>
+  /** Removes what the journal says was added. Twice is harmless. */
+  undo(effect: Json, options: FirewallOptions): Promise<void>
+}
+
+export interface FirewallOptions {
+  readonly host: Host
+  readonly signal: AbortSignal
+}
+
+export interface FirewallRequest {
+  readonly rule: string
+  readonly protocols: readonly Protocol[]
+  readonly ports: PortRange
+  /** The local address packets come to; null is any. */
+  readonly address: string | null
+  /** Who may come in; empty is everyone. */
+  readonly allow: readonly Cidr[]
+}
+
+export interface FirewallQuestion {
+  readonly protocol: Protocol
+  readonly port: number
+  /** Null is "from anywhere". */
+  readonly from: string | null
+}
+
+export interface FirewallAnswer {
+  readonly verdict: 'allowed' | 'blocked' | 'unknown'
+  /** The rule or policy that decides, as the tool prints it. */
+  readonly by: string
+  readonly why: Text
+}
+
+export interface FirewallStatus {
+  readonly member: string
+  readonly active: boolean
+  readonly defaultInput: 'allow' | 'block' | 'unknown'
+  readonly open: readonly {
+    readonly protocol: Protocol | 'any'
+    readonly ports: PortRange | null
+    readonly from: string | null
+    /** The rule's name where it is ours. */
+    readonly ours: string | null
+    readonly text: string
+  }[]
+}

@@ -1,0 +1,88 @@
+/** What the rooms ask of the machine. `createHost()` answers for the real one; tests hand in their own. */
+import type { Family } from '../base/address.ts'
+import type { Protocol } from '../base/port.ts'
+import type { Facts } from '../model/facts.ts'
+
+export interface Host {
+  /** Read once and kept; `refresh` reads again. */
+  facts(options?: { refresh?: boolean }): Promise<Facts>
+  readonly runner: Runner
+  readonly network: Network
+  readonly sockets: Sockets
+}
+
+export interface RunOptions {
+  readonly signal: AbortSignal
+  /** @default 10_000 */
+  readonly limitMs?: number
+  /** Written to the command's standard input, which is closed after it. */
+  readonly input?: string | Uint8Array
+  /** Added to the environment, in which LC_ALL=C is set. */
+  readonly env?: Readonly<Record<string, string>>
+}
+
+export interface RunResult {
+  readonly exit: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs commands: argv arrays, never a shell; output bounded (16 MiB); ended after the limit. */
+export interface Runner {
+  /** An exit code other than 0 is an answer. @throws NaruError COMMAND_MISSING, TIMED_OUT, ABORTED */
+  run(argv: readonly [string, ...string[]], options: RunOptions): Promise<RunResult>
+}
+
+export interface Interface {
+  readonly name: string
+  /** What it is to us: VPN and VM adapters are no way to a router. */
+  readonly kind: 'ethernet' | 'wifi' | 'loopback' | 'vpn' | 'vm' | 'container' | 'other'
+  readonly up: boolean
+  readonly mac: string | null
+  readonly index: number
+  readonly addresses: readonly { readonly family: Family; readonly address: string; readonly bits: number }[]
+}
+
+export interface Route {
+  readonly family: Family
+  readonly interface: string
+  /** Null where the destination is on the link. */
+  readonly gateway: string | null
+  /** The address we would send from. */
+  readonly source: string | null
+  readonly metric: number
+}
+
+export interface Network {
+  interfaces(options: { signal: AbortSignal }): Promise<readonly Interface[]>
+  /** Default routes, best first; VPN and VM adapters last. */
+  defaultRoutes(options: { signal: AbortSignal }): Promise<readonly Route[]>
+  /** The way to `address`, or null where there is none. */
+  routeTo(address: string, options: { signal: AbortSignal }): Promise<Route | null>
+  /** DNS servers in the order they are asked. */
+  nameServers(options: { signal: AbortSignal }): Promise<readonly string[]>
+  /** Neighbours that answered ARP or NDP lately. */
+  neighbours(options: {
+    signal: AbortSignal
+  }): Promise<readonly { address: string; mac: string; interface: string }[]>
+}
+
+export interface SocketEntry {
+  readonly protocol: Protocol
+  readonly family: Family
+  readonly address: string
+  readonly port: number
+  readonly peer: { readonly address: string; readonly port: number } | null
+  /** `listening` also for an unconnected UDP socket. */
+  readonly state: 'listening' | 'established' | 'syn-received' | 'other'
+  /** An IPv6 wildcard socket that takes no IPv4; null where the system does not tell. */
+  readonly v6only: boolean | null
+  /** Null where the system does not let us see it. */
+  readonly process: { readonly pid: number; readonly name: string } | null
+}
+
+export interface Sockets {
+  list(options: { signal: AbortSignal; all?: boolean }): Promise<readonly SocketEntry[]>
+  /** Who listens on a port: `nginx (pid 812)`; null where nobody does or it cannot be seen. */
+  owner(protocol: Protocol, port: number, options: { signal: AbortSignal }): Promise<string | null>
+}

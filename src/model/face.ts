@@ -1,0 +1,123 @@
+/**
+ * What one can ask of a running Naru. `control` answers it, `api/server` carries it over HTTP, `api/client` speaks
+ * it from afar, and the CLI and the web page know nothing else.
+ */
+import type { NaruErrorJson } from '../base/errors.ts'
+import type { Text } from '../base/text.ts'
+import type { Connection, Counters } from './connection.ts'
+import type { Hop, Json } from './hop.ts'
+import type { Plan } from './plan.ts'
+
+export interface Naru {
+  readonly about: () => Promise<About>
+
+  readonly rules: {
+    list(): Promise<readonly RuleStatus[]>
+    /** @throws NaruError RULE_UNKNOWN */
+    get(name: string): Promise<RuleStatus>
+    /** `rule` is written as in the file. @throws NaruError RULE_EXISTS, RULE_INVALID */
+    add(name: string, rule: RuleInput, options?: ChangeOptions): Promise<ChangeResult>
+    /** Merges into what is there: null takes a key out. @throws NaruError RULE_UNKNOWN, RULE_INVALID, FILE_CHANGED */
+    edit(name: string, change: RuleInput, options?: ChangeOptions): Promise<ChangeResult>
+    remove(name: string, options?: ChangeOptions & { now?: boolean }): Promise<ChangeResult>
+    enable(name: string, options?: ChangeOptions): Promise<ChangeResult>
+    disable(name: string, options?: ChangeOptions & { now?: boolean }): Promise<ChangeResult>
+  }
+
+  /** What would be done: for a change, or with no argument for the file as it is now. */
+  plan(change?: { name: string; rule: RuleInput | null }): Promise<Plan>
+  connections(filter?: { rule?: string; limit?: number }): Promise<readonly Connection[]>
+  /** False where no such connection is open. */
+  cut(connection: string): Promise<boolean>
+  /** From now on, or from `since` (an event id) as far as they are kept. Ends with the signal. */
+  events(options: { signal: AbortSignal; since?: number }): AsyncIterable<NaruEvent>
+  /** Re-reads the file now. */
+  reload(): Promise<ChangeResult>
+  /** Undoes everything and ends; `drain` lets connections finish first. */
+  stop(options?: { drain?: boolean }): Promise<void>
+}
+
+/** A rule as the file has it; `RuleSchema` in stores/file says which keys. */
+export type RuleInput = { readonly [key: string]: Json }
+
+export interface ChangeOptions {
+  /** Show, do not do. */
+  readonly dryRun?: boolean
+  /** The revision the caller saw; another one is refused with FILE_CHANGED. */
+  readonly revision?: string
+}
+
+export interface ChangeResult {
+  readonly plan: Plan
+  /** Rules as they are after it. */
+  readonly rules: readonly RuleStatus[]
+  /** What could not be done; the rest was. */
+  readonly failures: readonly NaruErrorJson[]
+  readonly revision: string
+}
+
+export interface About {
+  readonly version: string
+  readonly pid: number
+  /** Null for `naru open`, which has no file. */
+  readonly file: string | null
+  readonly startedAt: number
+  readonly revision: string
+  readonly web: string | null
+  /** Set while the file on disk is not valid; the rules are those of the last valid one. */
+  readonly fileProblem: NaruErrorJson | null
+}
+
+export interface RuleStatus {
+  readonly name: string
+  /** As in the file. */
+  readonly rule: RuleInput
+  readonly listen: string
+  readonly targets: readonly string[]
+  readonly state: RuleState
+  readonly engine: { readonly id: string; readonly why: Text } | null
+  readonly hops: readonly HopStatus[]
+  readonly counters: Counters
+  /** Bytes a second over the last seconds. */
+  readonly rate: { readonly toTarget: number; readonly toClient: number }
+  readonly until: number | null
+}
+
+export type RuleState = 'open' | 'opening' | 'degraded' | 'failed' | 'disabled' | 'draining' | 'expired'
+
+export interface HopStatus {
+  readonly hop: Hop
+  readonly member: string | null
+  readonly state: 'ok' | 'opening' | 'warning' | 'broken' | 'off'
+  readonly text: Text
+  /** What the hop granted differently from what was asked, and what to do where it is broken. */
+  readonly notes: readonly Text[]
+  readonly data: Json
+  /** Milliseconds since the Unix epoch of the last look. */
+  readonly checkedAt: number | null
+}
+
+export type NaruEvent = { readonly id: number; readonly at: number } & (
+  | { readonly type: 'rule'; readonly rule: RuleStatus }
+  | { readonly type: 'rule-removed'; readonly name: string }
+  | { readonly type: 'hop'; readonly rule: string; readonly status: HopStatus }
+  | { readonly type: 'opened' | 'closed'; readonly connection: Connection }
+  | { readonly type: 'refused'; readonly rule: string; readonly client: string; readonly reason: string }
+  /** Every second while somebody listens: counters and rates of every rule that has moved. */
+  | { readonly type: 'traffic'; readonly rules: readonly TrafficSample[] }
+  | { readonly type: 'file'; readonly problem: NaruErrorJson | null }
+  | {
+      readonly type: 'log'
+      readonly level: 'info' | 'warn' | 'error'
+      readonly rule: string | null
+      readonly text: Text
+    }
+  /** Events were lost (the listener was too slow, or `since` is too old): read the state anew. */
+  | { readonly type: 'gap' }
+)
+
+export interface TrafficSample {
+  readonly name: string
+  readonly counters: Counters
+  readonly rate: { readonly toTarget: number; readonly toClient: number }
+}

@@ -1,0 +1,113 @@
+/** Where traffic arrives: `[ADDRESS:]PORT[-PORT][/tcp|/udp|/tcp+udp]` or `unix:PATH`. */
+import { canonicalAddress, formatEndpoint } from '../base/address.ts'
+import { NaruError } from '../base/errors.ts'
+import { formatPortRange, parsePortRange, portsOverlap, type PortRange, type Protocol } from '../base/port.ts'
+import { say, type Text } from '../base/text.ts'
+
+export type Listen =
+  | {
+      readonly kind: 'inet'
+      /** Null listens on every address of both families. */
+      readonly address: string | null
+      readonly ports: PortRange
+      /** One or both; TCP where nothing was written. */
+      readonly protocols: readonly Protocol[]
+    }
+  | { readonly kind: 'unix'; readonly path: string }
+
+export type InetListen = Extract<Listen, { kind: 'inet' }>
+
+const form = say(
+  'write [ADDRESS:]PORT[-PORT][/tcp|/udp|/tcp+udp] or unix:PATH, such as 8888, 127.0.0.1:8080 or [::1]:53/udp',
+  '[주소:]포트[-포트][/tcp|/udp|/tcp+udp] 또는 unix:경로로 쓰세요. 예: 8888, 127.0.0.1:8080, [::1]:53/udp',
+)
+
+/** @throws NaruError VALUE_INVALID */
+export function parseListen(text: string): Listen {
+  const written = text.trim()
+  if (written.startsWith('unix:')) return { kind: 'unix', path: parseUnixPath(written.slice(5), 'listen') }
+  const [where = '', protocolText, ...rest] = written.split('/')
+  if (rest.length > 0) throw bad(text, form)
+  const protocols = protocolText === undefined ? (['tcp'] as const) : parseProtocols(protocolText, text)
+  const { host, ports } = splitHostPorts(where, text)
+  if (host === null || host === '*') return { kind: 'inet', address: null, ports, protocols }
+  const address = canonicalAddress(host)
+  if (address === null) {
+    throw bad(
+      text,
+      say('listen on an address of this machine, not on a name', '이름이 아니라 이 컴퓨터의 주소를 쓰세요'),
+    )
+  }
+  return { kind: 'inet', address, ports, protocols }
+}
+
+export function formatListen(listen: Listen): string {
+  if (listen.kind === 'unix') return `unix:${listen.path}`
+  const ports = formatPortRange(listen.ports)
+  const where = listen.address === null ? ports : formatEndpoint(listen.address, ports)
+  const protocols = listen.protocols.join('+')
+  return protocols === 'tcp' ? where : `${where}/${protocols}`
+}
+
+/** True where both would claim one socket: same protocol, a shared port, and addresses that meet. */
+export function listensOverlap(a: Listen, b: Listen): boolean {
+  if (a.kind === 'unix' || b.kind === 'unix')
+    return a.kind === 'unix' && b.kind === 'unix' && a.path === b.path
+  return (
+    a.protocols.some((protocol) => b.protocols.includes(protocol)) &&
+    portsOverlap(a.ports, b.ports) &&
+    addressesMeet(a.address, b.address)
+  )
+}
+
+function addressesMeet(a: string | null, b: string | null): boolean {
+  if (a === null || b === null || a === b) return true
+  const wild = (address: string, other: string): boolean =>
+    address === '::' || (address === '0.0.0.0' && !other.includes(':'))
+  return wild(a, b) || wild(b, a)
+}
+
+function parseProtocols(text: string, whole: string): readonly Protocol[] {
+  if (text === 'tcp' || text === 'udp') return [text]
+  if (text === 'tcp+udp' || text === 'udp+tcp') return ['tcp', 'udp']
+  throw bad(whole, say('the protocol is tcp, udp or tcp+udp', '프로토콜은 tcp, udp, tcp+udp 중 하나입니다'))
+}
+
+/** Splits `HOST:PORTS`, `[V6]:PORTS` or `PORTS`. Shared with targets. @throws NaruError VALUE_INVALID */
+export function splitHostPorts(text: string, whole: string): { host: string | null; ports: PortRange } {
+  const bracketed = /^\[([^\]]+)\]:(.+)$/.exec(text)
+  if (bracketed) return { host: bracketed[1] as string, ports: parsePortRange(bracketed[2] as string) }
+  const colon = text.lastIndexOf(':')
+  if (colon === -1) return { host: null, ports: parsePortRange(text) }
+  const host = text.slice(0, colon)
+  if (host.includes(':')) {
+    throw bad(
+      whole,
+      say(
+        'an IPv6 address stands in brackets: [2001:db8::1]:80',
+        'IPv6 주소는 [2001:db8::1]:80처럼 대괄호로 묶으세요',
+      ),
+    )
+  }
+  if (host === '') throw bad(whole, form)
+  return { host, ports: parsePortRange(text.slice(colon + 1)) }
+}
+
+/** sockaddr_un holds 108 bytes on Linux and 104 on macOS; one is the end. @throws NaruError VALUE_INVALID */
+export function parseUnixPath(path: string, what: string): string {
+  const why =
+    path === '' || path.includes('\0')
+      ? say('a path is missing', '경로가 없습니다')
+      : Buffer.byteLength(path) > 103
+        ? say(
+            'the path is longer than 103 bytes, the most a Unix socket takes',
+            'Unix 소켓 경로는 103바이트까지입니다',
+          )
+        : null
+  if (why) throw new NaruError('VALUE_INVALID', { what, value: path, why })
+  return path
+}
+
+function bad(value: string, why: Text): NaruError {
+  return new NaruError('VALUE_INVALID', { what: 'listen', value, why })
+}

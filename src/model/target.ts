@@ -1,0 +1,74 @@
+/** Where traffic goes: `PORT`, `HOST:PORT[-PORT]`, `unix:PATH`, or a guest such as `docker:NAME:PORT`. */
+import { canonicalAddress, formatEndpoint } from '../base/address.ts'
+import { NaruError } from '../base/errors.ts'
+import { formatPortRange, parsePortRange, type PortRange } from '../base/port.ts'
+import { say, type Text } from '../base/text.ts'
+import { parseUnixPath, splitHostPorts } from './listen.ts'
+
+/** Kinds of guest a target can name. */
+export const guestKinds = [
+  'docker',
+  'podman',
+  'qemu',
+  'vmware',
+  'virtualbox',
+  'libvirt',
+  'wsl',
+  'hyperv',
+] as const
+export type GuestKind = (typeof guestKinds)[number]
+
+export type Target =
+  | {
+      readonly kind: 'inet'
+      /** A canonical address or a name that is resolved when dialling. */
+      readonly host: string
+      readonly ports: PortRange
+    }
+  | { readonly kind: 'unix'; readonly path: string }
+  | { readonly kind: 'guest'; readonly guest: GuestKind; readonly name: string; readonly ports: PortRange }
+
+/** RFC 1123 §2.1 labels, and underscores, which real networks have. */
+const hostName =
+  /^(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*\.?$/i
+
+/** @throws NaruError VALUE_INVALID */
+export function parseTarget(text: string): Target {
+  const written = text.trim()
+  if (written.startsWith('unix:')) return { kind: 'unix', path: parseUnixPath(written.slice(5), 'target') }
+  const guest = parseGuest(written)
+  if (guest) return guest
+  const { host, ports } = splitHostPorts(written, text)
+  if (host === null) return { kind: 'inet', host: '127.0.0.1', ports }
+  const address = canonicalAddress(host)
+  if (address === null && (!hostName.test(host) || /^[\d.]+$/.test(host))) {
+    throw bad(text, say('that is neither an address nor a name', '주소도 이름도 아닙니다'))
+  }
+  return { kind: 'inet', host: address ?? host.toLowerCase(), ports }
+}
+
+export function formatTarget(target: Target): string {
+  switch (target.kind) {
+    case 'unix':
+      return `unix:${target.path}`
+    case 'guest':
+      return `${target.guest}:${target.name}:${formatPortRange(target.ports)}`
+    case 'inet':
+      return formatEndpoint(target.host, formatPortRange(target.ports))
+  }
+}
+
+function parseGuest(text: string): Target | null {
+  const [kind, ...rest] = text.split(':')
+  const guest = guestKinds.find((known) => known === kind)
+  // `docker:80` is the port 80 of a host of that name; a guest has a name and a port.
+  if (!guest || rest.length < 2) return null
+  const name = rest.slice(0, -1).join(':')
+  if (!/^[^\s\0:][^\0]{0,254}$/.test(name))
+    throw bad(text, say('the guest has no name', '게스트 이름이 없습니다'))
+  return { kind: 'guest', guest, name, ports: parsePortRange(rest.at(-1) as string) }
+}
+
+function bad(value: string, why: Text): NaruError {
+  return new NaruError('VALUE_INVALID', { what: 'target', value, why })
+}
