@@ -1,0 +1,39 @@
+/**
+ * What a test needs of the machine. Where it is missing the test is skipped by name with the reason; with CI=true a
+ * skip is a failure, so that nothing goes quietly untested.
+ */
+import { existsSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { describe, it } from 'vitest'
+
+export interface Needs {
+  /** Root on Linux, for namespaces and packet filters. */
+  readonly root?: boolean
+  readonly platform?: NodeJS.Platform
+  /** Commands that must be on PATH (or in /usr/sbin, /sbin). */
+  readonly commands?: readonly string[]
+  /** Files that must exist. */
+  readonly files?: readonly string[]
+}
+
+/** `describe` where the machine has it all; otherwise one skipped test that says what is missing. */
+export function describeWith(needs: Needs, name: string, body: () => void): void {
+  const missing = whatIsMissing(needs)
+  if (missing === null) describe(name, body)
+  else if (process.env.CI === 'true') it(name, () => Promise.reject(new Error(`cannot run here: ${missing}`)))
+  else describe.skip(`${name} (skipped: ${missing})`, () => it('needs more than this machine has', () => {}))
+}
+
+export function whatIsMissing({ root, platform, commands = [], files = [] }: Needs): string | null {
+  if (platform && process.platform !== platform) return `runs on ${platform} only`
+  if (root && process.getuid?.() !== 0) return 'needs root'
+  const command = commands.find((wanted) => !findCommand(wanted))
+  if (command) return `needs the command ${command}`
+  const file = files.find((wanted) => !existsSync(wanted))
+  return file ? `needs ${file}` : null
+}
+
+export function findCommand(name: string): string | null {
+  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin']
+  return folders.map((folder) => join(folder, name)).find((path) => existsSync(path)) ?? null
+}
