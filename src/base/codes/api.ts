@@ -1,3 +1,74 @@
 import type { CodeEntry } from './entry.ts'
 
-export const apiCodes = {} as const satisfies Record<string, CodeEntry>
+export const apiCodes = {
+  NOT_RUNNING: {
+    exit: 1,
+    en: 'no Naru runs on {file}',
+    ko: '{file}(으)로 실행 중인 Naru가 없습니다',
+    fix: {
+      en: 'start it with `naru up`, or name its file with --config',
+      ko: '`naru up`으로 시작하거나, --config로 파일을 지정하세요',
+    },
+  },
+  API_SILENT: {
+    exit: 1,
+    en: 'Naru at {where} does not answer as it should: {why}',
+    ko: '{where}의 Naru가 올바르게 응답하지 않습니다: {why}',
+  },
+  API_IN_USE: {
+    exit: 5,
+    en: 'cannot listen on {address} for the web page: the address is in use',
+    ko: '웹 페이지를 위한 {address} 주소를 이미 다른 프로그램이 쓰고 있습니다',
+    fix: {
+      en: 'choose another with --api ADDRESS:PORT, or go without with --api off',
+      ko: '--api 주소:포트로 다른 주소를 쓰거나 --api off로 끄세요',
+    },
+  },
+  API_UNAVAILABLE: {
+    exit: 1,
+    en: 'cannot listen on {address}: {why}',
+    ko: '{address}에서 수신 대기할 수 없습니다: {why}',
+  },
+  API_NO_TOKEN: {
+    exit: 4,
+    en: 'a token is missing or wrong',
+    ko: '토큰이 없거나 올바르지 않습니다',
+    fix: {
+      en: 'open the link that `naru up` printed; `naru status` shows it again',
+      ko: '`naru up`이 출력한 링크를 여세요. `naru status`로 다시 볼 수 있습니다',
+    },
+  },
+  API_READ_ONLY: {
+    exit: 4,
+    en: 'this token may look, not change',
+    ko: '이 토큰은 읽기 전용입니다',
+    fix: { en: 'log in with the full link', ko: '전체 권한 링크로 로그인하세요' },
+  },
+  API_FOREIGN: {
+    exit: 4,
+    en: 'refused: the request comes from another site ({what})',
+    ko: '거부됨: 다른 사이트에서 온 요청입니다({what})',
+  },
+  API_TOO_LARGE: {
+    exit: 2,
+    en: 'the request is larger than {bytes} bytes',
+    ko: '요청이 {bytes}바이트보다 큽니다',
+  },
+  API_BAD_REQUEST: {
+    exit: 2,
+    en: 'the request is not valid: {why}',
+    ko: '요청이 올바르지 않습니다: {why}',
+  },
+  API_NOT_FOUND: { exit: 2, en: 'there is nothing at {path}', ko: '{path}에는 아무것도 없습니다' },
+  CONNECTION_UNKNOWN: {
+    exit: 2,
+    en: 'no connection {id} is open',
+    ko: '열려 있는 연결 {id}이(가) 없습니다',
+  },
+  USAGE: {
+    exit: 2,
+    en: '{why}',
+    ko: '{why}',
+    fix: { en: '`{command}` shows how', ko: '`{command}`로 사용법을 확인하세요' },
+  },
+} as const satisfies Record<string, CodeEntry>

@@ -1,0 +1,37 @@
+/** What the API server is told and what it answers, for the composition root. */
+import type { Log } from '../../base/log.ts'
+import type { Json } from '../../model/hop.ts'
+
+export interface ServeOptions {
+  /** Unix socket (mode 0600; a stale one is replaced) or `\\.\pipe\…`, without a token. Null: none. */
+  readonly socketPath: string | null
+  /** Null: no TCP side (`--api off`). */
+  readonly tcp: TcpOptions | null
+  /** `web/dist`; null serves no page. */
+  readonly webRoot: string | null
+  readonly log: Log
+  /** JSON Schema of a rule as the file has it, shown in the OpenAPI document. @default an open object */
+  readonly ruleSchema?: Json
+}
+
+export interface TcpOptions {
+  /** @default 127.0.0.1 */
+  readonly address?: string
+  /** @default 6278 */
+  readonly port?: number
+  /** Fail where the port is taken; otherwise the next free one of 20 is used. */
+  readonly exact: boolean
+  /** At least 128 bits of chance, kept over restarts: `newToken()`. */
+  readonly token: string
+  /** May look, not change. */
+  readonly readToken: string
+}
+
+export interface Served extends AsyncDisposable {
+  readonly socketPath: string | null
+  /** `http://127.0.0.1:6278`; null without a TCP side. */
+  readonly url: string | null
+  /** With the token in it. */
+  readonly loginUrl: string | null
+  readonly readOnlyUrl: string | null
+}

@@ -1,0 +1,56 @@
+/**
+ * What the CLI is handed by `main`, since it knows only `Naru`: ways to get one, in this process, from the running
+ * daemon, or from the file alone. Each is loaded when it is called, so that a verb pays for what it uses.
+ */
+import type { NaruErrorJson } from '../base/errors.ts'
+import type { ExitCode } from '../base/codes/entry.ts'
+import type { About, Naru, RuleInput, RuleStatus } from '../model/face.ts'
+
+export interface CliDeps {
+  readonly version: string
+  /** One rule in this process, without a file. @throws NaruError where it could not be opened; nothing is left then. */
+  openHere(options: OpenHereOptions): Promise<Naru & AsyncDisposable>
+  /** `naru up` until it ends or `signal` stops it. SIGHUP and SIGUSR1 are the daemon's own. */
+  up(options: UpOptions): Promise<ExitCode>
+  /** The running daemon of that file, by its socket. @throws NaruError NOT_RUNNING */
+  connect(options: FileOptions): Promise<Naru>
+  /**
+   * The file alone, while no daemon runs: list, plan, add, edit, remove, enable, disable, about. Nothing is opened.
+   * @throws NaruError FILE_INVALID, FILE_UNREADABLE
+   */
+  offline(options: FileOptions): Promise<Naru>
+}
+
+export interface FileOptions {
+  /** `--config`; null is the default file (NARU_CONFIG, $XDG_CONFIG_HOME/naru/naru.yaml, /etc/naru/naru.yaml). */
+  readonly file: string | null
+}
+
+export interface OpenHereOptions {
+  readonly name: string
+  /** With the keys of the file. */
+  readonly rule: RuleInput
+  /** Keep the inner hops open where an outer one fails (exit code 3), in place of undoing all. */
+  readonly keepPartial: boolean
+  /** Told as each hop comes up. */
+  readonly onProgress: (rule: RuleStatus) => void
+  /** Fires on the first Ctrl-C, also while it still opens: undo everything. */
+  readonly signal: AbortSignal
+}
+
+export interface UpOptions extends FileOptions {
+  /** `ADDRESS:PORT`, `off`, or null for 127.0.0.1:6278 or the next free port. */
+  readonly api: string | null
+  /** Rules are open, or what could not be is in `failures`. */
+  readonly onReady: (ready: Ready) => void
+  readonly signal: AbortSignal
+}
+
+export interface Ready {
+  readonly about: About
+  /** The web page with its token; null where `--api off`. */
+  readonly loginUrl: string | null
+  readonly readOnlyUrl: string | null
+  readonly rules: readonly RuleStatus[]
+  readonly failures: readonly NaruErrorJson[]
+}
