@@ -10,7 +10,10 @@ describeWith({ root: true, platform: 'linux', commands: ['ip'] }, 'the lab', () 
       await using lab = new Lab()
       const [a, b] = [lab.host('a'), lab.host('b')]
       name = a.namespace
-      lab.cable({ host: a, interface: 'eth0', addresses: ['10.1.0.1/24'] }, { host: b, interface: 'lan', addresses: ['10.1.0.2/24'] })
+      lab.cable(
+        { host: a, interface: 'eth0', addresses: ['10.1.0.1/24'] },
+        { host: b, interface: 'lan', addresses: ['10.1.0.2/24'] },
+      )
       expect(a.run(['ip', '-4', '-o', 'address'])).toContain('10.1.0.1/24')
     }
     const { execFileSync } = await import('node:child_process')

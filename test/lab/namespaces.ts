@@ -32,7 +32,10 @@ export class Lab implements AsyncDisposable {
   cable(a: CableEnd, b: CableEnd): void {
     const [one, other] = [`${this.#name}a${this.#cables}`, `${this.#name}b${this.#cables++}`]
     ip('link', 'add', one, 'type', 'veth', 'peer', 'name', other)
-    for (const [device, end] of [[one, a], [other, b]] as const) {
+    for (const [device, end] of [
+      [one, a],
+      [other, b],
+    ] as const) {
       ip('link', 'set', device, 'netns', end.host.namespace)
       ip('-n', end.host.namespace, 'link', 'set', device, 'name', end.interface)
       for (const address of end.addresses ?? []) {
@@ -80,7 +83,10 @@ export class LabHost {
 
   /** Starts a command here that lives until `stop` or the end of the lab. */
   start(argv: readonly string[], options: SpawnOptions = {}): ChildProcess {
-    const child = spawn('ip', ['netns', 'exec', this.namespace, ...argv], { stdio: ['ignore', 'pipe', 'pipe'], ...options })
+    const child = spawn('ip', ['netns', 'exec', this.namespace, ...argv], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      ...options,
+    })
     this.#children.add(child)
     child.once('exit', () => this.#children.delete(child))
     return child
@@ -128,7 +134,9 @@ function removeNamespace(name: string): void {
 
 /** Namespaces of test processes that no longer live. */
 function removeLeftOvers(): void {
-  const names = ip('netns', 'list').split('\n').map((line) => line.split(' ')[0] ?? '')
+  const names = ip('netns', 'list')
+    .split('\n')
+    .map((line) => line.split(' ')[0] ?? '')
   for (const name of names) {
     const pid = /^nl(\d+)x/.exec(name)?.[1]
     if (pid && !existsSync(`/proc/${pid}`)) removeNamespace(name)

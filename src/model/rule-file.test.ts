@@ -1,0 +1,75 @@
+import { describe, expect, it } from 'vitest'
+import { formatRule, parseRule, readRule } from './rule-file.ts'
+
+const wrong = (input: unknown): string[] =>
+  readRule('web', input).problems.map(({ path, text }) => `${path.join('.')}: ${text.en}`)
+
+describe('a rule as it is written', () => {
+  it('needs no more than a listen and a target', () => {
+    const rule = parseRule('web', { listen: 8888, target: '192.168.79.128:80' })
+    expect(rule.listen).toEqual({
+      kind: 'inet',
+      address: null,
+      ports: { first: 8888, last: 8888 },
+      protocols: ['tcp'],
+    })
+    expect(rule.targets[0]?.to).toEqual({
+      kind: 'inet',
+      host: '192.168.79.128',
+      ports: { first: 80, last: 80 },
+    })
+    expect(rule.timeouts).toEqual({
+      connectMs: 5000,
+      idleMs: 0,
+      udpMs: 300_000,
+      drainMs: 30_000,
+      keepaliveMs: 60_000,
+    })
+  })
+
+  it('comes back as it was written', () => {
+    const input = {
+      listen: '127.0.0.1:8000-8100/tcp+udp',
+      targets: [
+        { to: 'docker:a:9000-9100', weight: 2 },
+        { to: 'b.example.org:9000-9100', backup: true },
+      ],
+      publish: { firewall: 'auto', router: 'pcp', guest: 'nat', externalPort: 'any' },
+      allow: ['192.168.0.0/16', '2001:db8::/32'],
+      limits: { connections: 10, bandwidth: '100mbit' },
+      timeouts: { idle: '1h30m', drain: '0' },
+      until: '2026-12-24T09:00:00.000Z',
+      enabled: false,
+    }
+    expect(formatRule(parseRule('r', input))).toEqual(input)
+  })
+
+  it('says everything that is wrong at once, where, and what is allowed', () => {
+    expect(
+      wrong({ lisen: 1, listen: '0', target: 'x:65536', limits: { connections: -1 }, engine: 'fast' }),
+    ).toEqual([
+      'lisen: unknown key lisen; did you mean listen?',
+      'listen: "0": a port is a number from 1 to 65535',
+      'target: "x:65536": a port is a number from 1 to 65535',
+      'limits.connections: -1: a whole number from 1 to 10000000 is needed',
+      'engine: "fast": allowed are: auto, kernel, splice, sockets',
+    ])
+  })
+
+  it('refuses ranges that do not fit, two kinds of target, and a rule that is its own target', () => {
+    expect(wrong({ listen: '8000-8100', target: 'a:9000-9001' })[0]).toContain(
+      'a range of 2 ports cannot take 101',
+    )
+    expect(wrong({ listen: '8100-8000', target: 80 })[0]).toContain('did you mean 8000-8100?')
+    expect(wrong({ listen: 1, target: 2, targets: [3] })[0]).toContain('either target or targets')
+    expect(wrong({ listen: 80, target: 80 })[0]).toContain('forward to itself')
+    expect(wrong({ listen: '8000-8010', target: 8005 })[0]).toContain('forward to itself')
+    expect(wrong({ listen: '10.0.0.1:80', target: 80 })).toEqual([])
+  })
+
+  it('takes no nonsense for a value', () => {
+    for (const value of [null, [], {}, true, '', 'a'.repeat(100_000)])
+      expect(wrong({ listen: value, target: 80 })).not.toEqual([])
+    for (const value of [null, [], 'x', 3]) expect(readRule('r', value).rule).toBeNull()
+  })
+})

@@ -1,0 +1,232 @@
+/**
+ * Shapes of untrusted values: each reads a value, says everything that is wrong with it and where, and describes
+ * itself as JSON Schema. A schema library would do, but the one we would take costs 120 ms to import here, half of
+ * what `naru open` may take to its first byte.
+ */
+import { isNaruError, toNaruError } from '../base/errors.ts'
+import { say, type Text } from '../base/text.ts'
+
+export type Path = readonly (string | number)[]
+
+export interface Problem {
+  readonly path: Path
+  /** What is wrong and what is allowed. */
+  readonly text: Text
+}
+
+export type JsonSchema = { readonly [key: string]: unknown }
+
+export interface Shape<T> {
+  /** Undefined where the value is wrong; then at least one problem was added. */
+  read(value: unknown, path: Path, problems: Problem[]): T | undefined
+  readonly schema: JsonSchema
+}
+
+export interface Field<T> {
+  readonly shape: Shape<T>
+  /** One line for the option table and the schema. */
+  readonly doc: Text
+  /** Stands in where the key is missing; without it the key is required. */
+  readonly fallback?: T
+}
+
+/** A string or number that one of our parsers reads. Its error becomes the problem. */
+export function written<T>(
+  parse: (text: string) => T,
+  schema: JsonSchema & { readonly examples?: readonly (string | number)[] },
+): Shape<T> {
+  return {
+    schema: { type: ['string', 'integer'], ...schema },
+    read(value, path, problems) {
+      if (typeof value !== 'string' && typeof value !== 'number')
+        return wrong(problems, path, notA(value, schema))
+      try {
+        return parse(String(value))
+      } catch (error) {
+        const { text } = toNaruError(error)
+        const why = isNaruError(error, 'VALUE_INVALID') ? error.params.why : text
+        return wrong(problems, path, quoted(value, typeof why === 'object' ? why : text))
+      }
+    },
+  }
+}
+
+/** A whole number from `least` to `most`. */
+export function whole(least: number, most: number): Shape<number> {
+  return {
+    schema: { type: 'integer', minimum: least, maximum: most },
+    read(value, path, problems) {
+      if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most)
+        return value
+      const why = say(
+        `a whole number from ${least} to ${most} is needed`,
+        `${least}부터 ${most}까지의 정수여야 합니다`,
+      )
+      return wrong(problems, path, quoted(value, why))
+    },
+  }
+}
+
+export function oneOf<const T extends string>(allowed: readonly T[]): Shape<T> {
+  return {
+    schema: { enum: allowed },
+    read(value, path, problems) {
+      const found = allowed.find((word) => word === value)
+      if (found !== undefined) return found
+      const list = allowed.join(', ')
+      return wrong(problems, path, quoted(value, say(`allowed are: ${list}`, `쓸 수 있는 값: ${list}`)))
+    },
+  }
+}
+
+export const yesNo: Shape<boolean> = {
+  schema: { type: 'boolean' },
+  read(value, path, problems) {
+    if (typeof value === 'boolean') return value
+    return wrong(problems, path, quoted(value, say('write true or false', 'true 또는 false로 쓰세요')))
+  },
+}
+
+/** A list, or a single value that stands for a list of one. */
+export function listOf<T>(item: Shape<T>, limits: { least?: number; most: number }): Shape<readonly T[]> {
+  const { least = 0, most } = limits
+  return {
+    schema: { anyOf: [{ type: 'array', items: item.schema, minItems: least, maxItems: most }, item.schema] },
+    read(value, path, problems) {
+      const values = Array.isArray(value) ? (value as unknown[]) : [value]
+      if (values.length < least || values.length > most) {
+        return wrong(
+          problems,
+          path,
+          say(`from ${least} to ${most} entries are allowed`, `${least}개에서 ${most}개까지 쓸 수 있습니다`),
+        )
+      }
+      const before = problems.length
+      const read = values.map((one, index) =>
+        item.read(one, Array.isArray(value) ? [...path, index] : path, problems),
+      )
+      return problems.length === before ? (read as T[]) : undefined
+    },
+  }
+}
+
+/** Another shape for the same value: `first` where `isFirst` says so, else `second`. */
+export function either<A, B>(
+  isFirst: (value: unknown) => boolean,
+  first: Shape<A>,
+  second: Shape<B>,
+): Shape<A | B> {
+  return {
+    schema: { anyOf: [first.schema, second.schema] },
+    read: (value, path, problems) => (isFirst(value) ? first : second).read(value, path, problems),
+  }
+}
+
+export function mapped<A, B>(shape: Shape<A>, to: (value: A) => B): Shape<B> {
+  return {
+    schema: shape.schema,
+    read(value, path, problems) {
+      const read = shape.read(value, path, problems)
+      return read === undefined ? undefined : to(read)
+    },
+  }
+}
+
+/** A map with these keys and no others. A key that looks like a known one draws "did you mean". */
+export function record<F extends Record<string, Field<unknown>>>(
+  fields: F,
+): Shape<{ [K in keyof F]: F[K] extends Field<infer T> ? T : never }> {
+  type Read = { [K in keyof F]: F[K] extends Field<infer T> ? T : never }
+  const required = Object.keys(fields).filter((key) => !('fallback' in (fields[key] as object)))
+  return {
+    schema: {
+      type: 'object',
+      properties: Object.fromEntries(
+        Object.entries(fields).map(([key, { shape, doc }]) => [
+          key,
+          { description: doc.en, ...shape.schema },
+        ]),
+      ),
+      ...(required.length > 0 && { required }),
+      additionalProperties: false,
+    },
+    read(value, path, problems) {
+      if (!isMap(value))
+        return wrong(
+          problems,
+          path,
+          quoted(value, say('a map of keys is needed', '키와 값의 맵이어야 합니다')),
+        )
+      const before = problems.length
+      for (const key of Object.keys(value)) {
+        if (!Object.hasOwn(fields, key))
+          problems.push({ path: [...path, key], text: unknownKey(key, Object.keys(fields)) })
+      }
+      const read: Record<string, unknown> = {}
+      for (const [key, field] of Object.entries(fields)) {
+        const given = value[key]
+        if (given !== undefined && given !== null)
+          read[key] = field.shape.read(given, [...path, key], problems)
+        else if ('fallback' in field) read[key] = field.fallback
+        else problems.push({ path, text: say(`the key ${key} is missing`, `${key} 키가 없습니다`) })
+      }
+      return problems.length === before ? (read as Read) : undefined
+    },
+  }
+}
+
+export function isMap(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** The known word nearest to `word`, at most two edits away, or null. */
+export function nearest(word: string, known: readonly string[]): string | null {
+  const ranked = known.map((other) => ({
+    other,
+    edits: editDistance(word.toLowerCase(), other.toLowerCase()),
+  }))
+  const best = ranked.toSorted((a, b) => a.edits - b.edits)[0]
+  return best && best.edits <= Math.min(2, Math.floor(best.other.length / 2)) ? best.other : null
+}
+
+function editDistance(a: string, b: string): number {
+  if (Math.abs(a.length - b.length) > 2) return 3
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const swap = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1)
+      next.push(Math.min(swap, (row[j] as number) + 1, (next[j - 1] as number) + 1))
+    }
+    row = next
+  }
+  return row[b.length] as number
+}
+
+function unknownKey(key: string, known: readonly string[]): Text {
+  const guess = nearest(key, known)
+  return guess
+    ? say(`unknown key ${key}; did you mean ${guess}?`, `알 수 없는 키 ${key}입니다. ${guess}인가요?`)
+    : say(
+        `unknown key ${key}; allowed are: ${known.join(', ')}`,
+        `알 수 없는 키 ${key}입니다. 쓸 수 있는 키: ${known.join(', ')}`,
+      )
+}
+
+function notA(value: unknown, { examples }: { readonly examples?: readonly (string | number)[] }): Text {
+  const such = examples?.[0] === undefined ? '' : String(examples[0])
+  return quoted(
+    value,
+    say(`write a single value${such && `, such as ${such}`}`, `값 하나를 쓰세요${such && `. 예: ${such}`}`),
+  )
+}
+
+function quoted(value: unknown, why: Text): Text {
+  const shown = (JSON.stringify(value) ?? String(value)).slice(0, 80)
+  return { en: `${shown}: ${why.en}`, ko: `${shown}: ${why.ko}` }
+}
+
+function wrong(problems: Problem[], path: Path, text: Text): undefined {
+  problems.push({ path, text })
+  return undefined
+}
