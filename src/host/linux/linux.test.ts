@@ -1,0 +1,190 @@
+import { createSocket } from 'node:dgram'
+import { createServer } from 'node:net'
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { assert, property, string } from 'fast-check'
+import { expect, it } from 'vitest'
+import { describeWith } from '../../../test/needs.ts'
+import { parseCapabilities } from '../facts.ts'
+import { createHost } from '../index.ts'
+import { kindOf } from './kinds.ts'
+import { parseNameServers } from './network.ts'
+import { parseRoutes4, parseRoutes6, routeFor } from './proc-routes.ts'
+import { parseTable } from './proc-sockets.ts'
+import { parseV6Only } from './sockets.ts'
+
+const signal = AbortSignal.timeout(15_000)
+
+describeWith({ platform: 'linux' }, 'the Linux host', () => {
+  const host = createHost()
+
+  it('sees our own TCP and UDP sockets with our pid', async () => {
+    const server = createServer().listen(0, '127.0.0.1')
+    const socket = createSocket('udp4').bind(0, '127.0.0.1')
+    await Promise.all([once(server, 'listening'), once(socket, 'listening')])
+    const tcpPort = (server.address() as AddressInfo).port
+    const list = await host.sockets.list({ signal })
+    const tcp = list.find((entry) => entry.protocol === 'tcp' && entry.port === tcpPort)
+    const udp = list.find((entry) => entry.protocol === 'udp' && entry.port === socket.address().port)
+    expect(tcp).toMatchObject({ address: '127.0.0.1', state: 'listening', process: { pid: process.pid } })
+    expect(udp).toMatchObject({ address: '127.0.0.1', state: 'listening', process: { pid: process.pid } })
+    expect(await host.sockets.owner('tcp', tcpPort, { signal })).toContain(`(pid ${process.pid})`)
+    expect(await host.sockets.owner('udp', tcpPort === 9 ? 10 : 9, { signal })).toBeNull()
+    server.close()
+    socket.close()
+  })
+
+  it('tells a dual-stack wildcard from one that takes IPv6 alone', async () => {
+    const both = createServer().listen(0, '::')
+    const only = createServer().listen({ port: 0, host: '::', ipv6Only: true })
+    await Promise.all([once(both, 'listening'), once(only, 'listening')])
+    const list = await host.sockets.list({ signal })
+    const flag = (server: typeof both): unknown =>
+      list.find(({ port, family }) => family === 6 && port === (server.address() as AddressInfo).port)?.v6only
+    expect([flag(both), flag(only)]).toEqual([false, true])
+    both.close()
+    only.close()
+  })
+
+  it('shows connections only when all is asked for', async () => {
+    const server = createServer((socket) => socket.resume()).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    const { connect } = await import('node:net')
+    const client = connect(port, '127.0.0.1')
+    await once(client, 'connect')
+    const open = (await host.sockets.list({ signal, all: true })).filter(
+      (entry) => entry.state === 'established' && entry.peer?.port === port,
+    )
+    expect(open).toHaveLength(1)
+    expect((await host.sockets.list({ signal })).every((entry) => entry.state === 'listening')).toBe(true)
+    client.destroy()
+    server.close()
+  })
+
+  it('knows its loopback and the way to it', async () => {
+    const loopback = (await host.network.interfaces({ signal })).find(({ kind }) => kind === 'loopback')
+    expect(loopback?.addresses.map(({ address }) => address)).toContain('127.0.0.1')
+    expect(await host.network.routeTo('127.0.0.1', { signal })).toMatchObject({
+      interface: 'lo',
+      gateway: null,
+    })
+  })
+
+  it('keeps its facts until they are refreshed', async () => {
+    const facts = await host.facts()
+    expect(facts.tools).toHaveProperty('ip')
+    expect(await host.facts()).toBe(facts)
+    expect(await host.facts({ refresh: true })).not.toBe(facts)
+  })
+
+  it('reads 5,000 sockets within 60 ms', async () => {
+    const line = (n: number): string =>
+      `${n}: 0100007F:${(n + 1024).toString(16).toUpperCase().padStart(4, '0')} 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 ${n + 1} 1 0 100 0 0 10 0`
+    const table = Array.from({ length: 5000 }, (_, n) => line(n)).join('\n')
+    parseTable('tcp', 4, table)
+    const began = performance.now()
+    expect(parseTable('tcp', 4, table)).toHaveLength(5000)
+    expect(performance.now() - began).toBeLessThan(60)
+  })
+})
+
+describeWith({}, 'the parsers of the Linux host', () => {
+  it('read a socket table, and nothing from what is none', () => {
+    const text = [
+      '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode',
+      '   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 40155 1 0 100 0 0 10 0',
+      '   1: 0A01A8C0:0016 0201A8C0:D431 01 00000000:00000000 02:000A7214 00000000     0        0 39901 4 0 20 4 31 10 -1',
+      '   2: 0A01A8C0:22B8 0501A8C0:C350 03 00000000:00000000 00:00000000 00000000     0        0 0 1 0',
+    ].join('\n')
+    expect(parseTable('tcp', 4, text)).toEqual([
+      {
+        protocol: 'tcp',
+        family: 4,
+        address: '127.0.0.1',
+        port: 8080,
+        peer: null,
+        state: 'listening',
+        inode: 40155,
+      },
+      {
+        protocol: 'tcp',
+        family: 4,
+        address: '192.168.1.10',
+        port: 22,
+        peer: { address: '192.168.1.2', port: 54321 },
+        state: 'established',
+        inode: 39901,
+      },
+      {
+        protocol: 'tcp',
+        family: 4,
+        address: '192.168.1.10',
+        port: 8888,
+        peer: { address: '192.168.1.5', port: 50000 },
+        state: 'syn-received',
+        inode: 0,
+      },
+    ])
+    const six =
+      '0: 00000000000000000000000001000000:1F90 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 7 1 0'
+    expect(parseTable('tcp', 6, six)[0]).toMatchObject({ address: '::1', port: 8080 })
+  })
+
+  it('never throw on a damaged table', () => {
+    assert(
+      property(string({ unit: 'grapheme' }), (text) => {
+        for (const protocol of ['tcp', 'udp'] as const) parseTable(protocol, 4, `x\n${text}`)
+        parseTable('tcp', 6, text)
+        parseRoutes4(text)
+        parseRoutes6(text)
+        parseV6Only(text)
+        parseNameServers(text)
+        parseCapabilities(text)
+      }),
+    )
+  })
+
+  it('find the longest prefix in the route tables', () => {
+    const routes = parseRoutes4(
+      [
+        'Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT',
+        'eth0\t00000000\t0101A8C0\t0003\t0\t0\t100\t00000000\t0\t0\t0',
+        'eth0\t0001A8C0\t00000000\t0001\t0\t0\t100\t00FFFFFF\t0\t0\t0',
+      ].join('\n'),
+    )
+    expect(routeFor('1.1.1.1', routes)).toMatchObject({
+      interface: 'eth0',
+      gateway: '192.168.1.1',
+      metric: 100,
+    })
+    expect(routeFor('192.168.1.7', routes)).toMatchObject({ gateway: null })
+    const six = parseRoutes6(
+      '00000000000000000000000000000000 00 00000000000000000000000000000000 00 fe800000000000000000000000000001 00000400 00000001 00000000 00000003     eth0',
+    )
+    expect(routeFor('2001:db8::1', six)).toMatchObject({ gateway: 'fe80::1', metric: 1024 })
+  })
+
+  it('read capabilities by their bits', () => {
+    expect(parseCapabilities('Name:\tnode\nCapEff:\t0000000000001400\n')).toEqual([
+      'CAP_NET_BIND_SERVICE',
+      'CAP_NET_ADMIN',
+    ])
+    expect(parseCapabilities('CapEff:\t0000000000000000')).toEqual([])
+  })
+
+  it('tell a VPN, a VM’s and a container’s adapter from a card', () => {
+    const kind = (device: Parameters<typeof kindOf>[0]): string => kindOf(device, [device, { ifname: 'br0' }])
+    expect(kind({ ifname: 'enp3s0', link_type: 'ether' })).toBe('ethernet')
+    expect(kind({ ifname: 'wlp2s0', link_type: 'ether' })).toBe('wifi')
+    expect(kind({ ifname: 'wg0', link_type: 'none', linkinfo: { info_kind: 'wireguard' } })).toBe('vpn')
+    expect(kind({ ifname: 'home', linkinfo: { info_kind: 'tun', info_data: { type: 'tun' } } })).toBe('vpn')
+    expect(
+      kind({ ifname: 'vm7', master: 'br0', linkinfo: { info_kind: 'tun', info_data: { type: 'tap' } } }),
+    ).toBe('vm')
+    expect(kind({ ifname: 'docker0', linkinfo: { info_kind: 'bridge' } })).toBe('container')
+    expect(kind({ ifname: 'virbr0', linkinfo: { info_kind: 'bridge' } })).toBe('vm')
+    expect(kind({ ifname: 'br0', link_type: 'ether', linkinfo: { info_kind: 'bridge' } })).toBe('ethernet')
+    expect(kind({ ifname: 'eth0', link_type: 'ether', linkinfo: { info_kind: 'veth' } })).toBe('ethernet')
+  })
+})
