@@ -1,22 +1,34 @@
 /** Router protocols that open a port: one mapping is one lease. */
-import type { Cidr } from '../base/address.ts'
-import type { Protocol } from '../base/port.ts'
-import type { Text } from '../base/text.ts'
-import type { Json, Lease, OpenOptions } from '../model/hop.ts'
-import type { Host } from '../host/contract.ts'
+import type { Cidr, Family } from '../base/address.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
+import type { Protocol } from '../base/port.ts'
+import type { Text } from '../base/text.ts'
+import type { Host } from '../host/contract.ts'
+import type { Json, Lease, OpenOptions } from '../model/hop.ts'
 
 export interface RouterMember {
   /** `pcp`, `nat-pmp`, `upnp`. */
   readonly id: string
   /**
-   * Looks for routers that speak this protocol, on the interfaces and gateways that the machine really has.
-   * Nothing found is an empty list. Ends within 6 s.
+   * Looks for routers that speak this protocol, on the interfaces and gateways that the machine really has; with
+   * `at`, by unicast at that address alone. Nothing found is an empty list. Ends within 6 s.
    */
-  discover(options: { signal: AbortSignal; tools: RouterTools }): Promise<readonly Router[]>
+  discover(options: DiscoverOptions): Promise<readonly Router[]>
   /** Takes away what the journal says was mapped; the router need not be found the old way. Twice is harmless. */
   undo(effect: Json, options: { signal: AbortSignal; tools: RouterTools }): Promise<void>
+}
+
+export interface DiscoverOptions {
+  readonly signal: AbortSignal
+  readonly tools: RouterTools
+  readonly at?: Reach
+}
+
+/** One router behind another: where it is, and who we are to it (the WAN address of the one between). */
+export interface Reach {
+  readonly address: string
+  readonly clientAddress: string
 }
 
 export interface RouterTools {
@@ -25,22 +37,35 @@ export interface RouterTools {
   readonly log: Log
 }
 
-/** One router by one protocol. */
+/** One router by one protocol. A router of family 6 opens pinholes: its external port is always the internal one. */
 export interface Router {
   readonly member: string
   /** `pcp`, `upnp-2`, `nat-pmp`, `upnp-1`: PCP > UPnP v2 > NAT-PMP > UPnP v1. */
   readonly flavour: string
+  readonly family: Family
+  /** Where it answers. The same router by another protocol has the same address. */
+  readonly address: string
+  /** This machine as that router sees it. */
+  readonly clientAddress: string
   info(options: { signal: AbortSignal }): Promise<RouterInfo>
   /** Every mapping the protocol lets us see; null where it has no list (PCP, NAT-PMP). */
   mappings(options: { signal: AbortSignal }): Promise<readonly Mapping[] | null>
+  /** One mapping as the router has it; null where it has none, `unknown` where the protocol cannot tell. */
+  lookup(key: MappingKey, options: { signal: AbortSignal }): Promise<Mapping | null | 'unknown'>
+  /**
+   * @throws NaruError ROUTER_PORT_TAKEN, ROUTER_OTHER_PORT, ROUTER_REFUSED, ROUTER_TABLE_FULL, ROUTER_NO_ADDRESS,
+   * ROUTER_SILENT, ROUTER_ANSWER_BAD, ROUTER_NAT_BETWEEN
+   */
   open(request: MappingRequest, options: OpenOptions): Promise<MappingLease>
   /** Deletes by hand (`naru router rm`). @throws NaruError where it is not there or someone else's and not forced. */
-  remove(
-    key: { protocol: Protocol; externalPort: number },
-    options: { signal: AbortSignal; force?: boolean },
-  ): Promise<void>
-  /** The router restarted, or our address changed: every mapping is to be renewed now. Null ends the watch. */
+  remove(key: MappingKey, options: { signal: AbortSignal; force?: boolean }): Promise<void>
+  /** Calls `onRestart` whenever the router lost its mappings or may have, until the signal fires. Returns at once. */
   watch(options: { signal: AbortSignal; onRestart: (why: Text) => void }): void
+}
+
+export interface MappingKey {
+  readonly protocol: Protocol
+  readonly externalPort: number
 }
 
 export interface RouterInfo {
@@ -58,6 +83,8 @@ export interface RouterInfo {
 
 export interface MappingRequest {
   readonly rule: string
+  /** Tells the mappings of one Naru from those of another on the same machine; part of the description. */
+  readonly owner?: string
   readonly protocol: Protocol
   readonly externalPort: number
   /** Take the port the router gives where `externalPort` is not to be had. */
