@@ -49,21 +49,13 @@ export async function startGuest(host: LabHost, options: GuestOptions): Promise<
   const network = networkArguments(host, options)
   const { kernel, initramfs } = guestImage()
   const child = host.start([
-    ...[
-      'qemu-system-x86_64',
-      '-name',
-      options.name,
-      '-M',
-      'q35',
-      '-accel',
-      'tcg',
-      '-m',
-      '128',
-      '-nodefaults',
-    ],
-    ...['-display', 'none', '-no-reboot', '-serial', 'stdio', '-qmp', `unix:${qmp},server=on,wait=off`],
-    ...['-kernel', kernel, '-initrd', initramfs],
-    ...['-append', `console=ttyS0 quiet panic=-1 tsc=unstable naru.name=${options.name} ${network.kernel}`],
+    'qemu-system-x86_64',
+    ...words('-M q35 -accel tcg -m 128 -nodefaults -display none -no-reboot -serial stdio'),
+    ...words(
+      `-name ${options.name} -qmp unix:${qmp},server=on,wait=off -kernel ${kernel} -initrd ${initramfs}`,
+    ),
+    '-append',
+    `console=ttyS0 quiet panic=-1 naru.name=${options.name} ${network.kernel}`,
     ...network.qemu,
     ...(options.args ?? []),
   ])
@@ -210,10 +202,9 @@ function networkArguments(
   layBridge(host, network, tap)
   return {
     address,
-    qemu: [
-      ...['-netdev', `tap,id=n0,ifname=${tap},script=no,downscript=no`],
-      ...['-device', `virtio-net-pci,netdev=n0,mac=${mac},romfile=`],
-    ],
+    qemu: words(
+      `-netdev tap,id=n0,ifname=${tap},script=no,downscript=no -device virtio-net-pci,netdev=n0,mac=${mac},romfile=`,
+    ),
     kernel: `naru.address=${network.guestAddress} naru.gateway=${network.hostAddress.split('/')[0]}`,
   }
 }
@@ -229,6 +220,10 @@ function layBridge(host: LabHost, { bridge, hostAddress }: BridgeNetwork, tap: s
     host.ip('link', 'set', tap, 'master', bridge)
     host.ip('link', 'set', tap, 'up')
   }
+}
+
+function words(line: string): string[] {
+  return line.split(' ')
 }
 
 /** QEMU's own vendor prefix, and the address for the rest. */
