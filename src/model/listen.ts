@@ -7,7 +7,7 @@ import { say, type Text } from '../base/text.ts'
 export type Listen =
   | {
       readonly kind: 'inet'
-      /** Null listens on every address of both families. */
+      /** Null listens on every address of both families; `0.0.0.0` on every IPv4 and `::` on every IPv6 address. */
       readonly address: string | null
       readonly ports: PortRange
       /** One or both; TCP where nothing was written. */
@@ -63,7 +63,7 @@ export function listensOverlap(a: Listen, b: Listen): boolean {
 function addressesMeet(a: string | null, b: string | null): boolean {
   if (a === null || b === null || a === b) return true
   const wild = (address: string, other: string): boolean =>
-    address === '::' || (address === '0.0.0.0' && !other.includes(':'))
+    address === '::' ? other.includes(':') : address === '0.0.0.0' && !other.includes(':')
   return wild(a, b) || wild(b, a)
 }
 

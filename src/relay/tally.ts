@@ -1,0 +1,188 @@
+/**
+ * How many connections a rule has, in all and by source, and how fast new ones come. One truth a rule: a plain
+ * object where one thread carries it, shared memory where several do.
+ */
+import type { CloseReason } from '../model/connection.ts'
+import type { Limits } from '../model/rule.ts'
+
+export type CountLimits = Pick<Limits, 'connections' | 'perSource' | 'newPerSecond'>
+export type LimitReason = Extract<CloseReason, 'limit-connections' | 'limit-source' | 'limit-rate'>
+
+export interface Tally {
+  /**
+   * Counts one more for `source`, or says which limit stands in the way and counts nothing.
+   * @param nowMs milliseconds that only go forward, the same clock in every thread (`process.hrtime`).
+   */
+  take(source: string, limits: CountLimits, nowMs: number): LimitReason | null
+  /** Once for each `take` that was let in. */
+  release(source: string): void
+  readonly open: number
+}
+
+/**
+ * The generic cell rate algorithm: `due` is when the next would be due at an even pace; a whole second's worth may
+ * come at once. @returns the new `due`, or null where it comes too soon.
+ */
+function nextDue(due: number, perSecond: number, nowMs: number): number | null {
+  const interval = 1000 / perSecond
+  const from = Math.max(due, nowMs)
+  return from - nowMs > 1000 - interval + 1e-6 ? null : from + interval
+}
+
+export class LocalTally implements Tally {
+  open = 0
+  #due = 0
+  readonly #bySource = new Map<string, number>()
+
+  take(source: string, limits: CountLimits, nowMs: number): LimitReason | null {
+    const here = this.#bySource.get(source) ?? 0
+    if (limits.connections !== null && this.open >= limits.connections) return 'limit-connections'
+    if (limits.perSource !== null && here >= limits.perSource) return 'limit-source'
+    if (limits.newPerSecond !== null) {
+      const due = nextDue(this.#due, limits.newPerSecond, nowMs)
+      if (due === null) return 'limit-rate'
+      this.#due = due
+    }
+    this.open++
+    this.#bySource.set(source, here + 1)
+    return null
+  }
+
+  release(source: string): void {
+    this.open--
+    const left = (this.#bySource.get(source) ?? 1) - 1
+    if (left > 0) this.#bySource.set(source, left)
+    else this.#bySource.delete(source)
+  }
+}
+
+/** Word 0 is the lock, 1 the open connections, 2 the slots in use; bytes 16–23 hold `due`; slots follow. */
+const headWords = 8
+/** Two words of hash and a count. */
+const slotWords = 3
+
+/**
+ * The same in shared memory, under a lock that is held for well under a microsecond. Sources are kept as 64-bit
+ * hashes in an open-addressed table; one that is full lets no further source in where `perSource` is set.
+ */
+export class SharedTally implements Tally {
+  readonly #words: Int32Array
+  readonly #due: Float64Array
+  readonly #mask: number
+
+  /** @param sources most sources to tell apart at once; rounded up to a power of two. 12 bytes each. */
+  static allocate(sources = 16_384): SharedArrayBuffer {
+    const slots = 2 ** Math.ceil(Math.log2(Math.max(sources, 2)))
+    return new SharedArrayBuffer((headWords + slots * slotWords) * 4)
+  }
+
+  constructor(memory: SharedArrayBuffer) {
+    this.#words = new Int32Array(memory)
+    this.#due = new Float64Array(memory, 16, 1)
+    this.#mask = (this.#words.length - headWords) / slotWords - 1
+  }
+
+  get open(): number {
+    return Atomics.load(this.#words, 1)
+  }
+
+  take(source: string, limits: CountLimits, nowMs: number): LimitReason | null {
+    const [high, low] = hash64(source)
+    this.#lock()
+    try {
+      return this.#take(high, low, limits, nowMs)
+    } finally {
+      this.#unlock()
+    }
+  }
+
+  release(source: string): void {
+    const [high, low] = hash64(source)
+    this.#lock()
+    try {
+      const words = this.#words
+      words[1] = (words[1] as number) - 1
+      const slot = this.#find(high, low)
+      const count = words[slot + 2] as number
+      if (count > 1) words[slot + 2] = count - 1
+      else if (count === 1) this.#remove(slot)
+    } finally {
+      this.#unlock()
+    }
+  }
+
+  #take(high: number, low: number, limits: CountLimits, nowMs: number): LimitReason | null {
+    const words = this.#words
+    const slot = this.#find(high, low)
+    const here = words[slot + 2] as number
+    // One slot always stays empty, so that a search ends.
+    const full = here === 0 && (words[2] as number) >= this.#mask
+    if (limits.connections !== null && (words[1] as number) >= limits.connections) return 'limit-connections'
+    if (limits.perSource !== null && (full || here >= limits.perSource)) return 'limit-source'
+    if (limits.newPerSecond !== null) {
+      const due = nextDue(this.#due[0] as number, limits.newPerSecond, nowMs)
+      if (due === null) return 'limit-rate'
+      this.#due[0] = due
+    }
+    words[1] = (words[1] as number) + 1
+    if (!full) {
+      if (here === 0) words[2] = (words[2] as number) + 1
+      words.set([high, low, here + 1], slot)
+    }
+    return null
+  }
+
+  /** Index of the source's slot, or of the empty one where it would go. */
+  #find(high: number, low: number): number {
+    let at = low & this.#mask
+    for (;;) {
+      const slot = headWords + at * slotWords
+      if (this.#words[slot + 2] === 0) return slot
+      if (this.#words[slot] === high && this.#words[slot + 1] === low) return slot
+      at = (at + 1) & this.#mask
+    }
+  }
+
+  /** Empties a slot and moves back those that had been pushed past it (Knuth, volume 3, 6.4, algorithm R). */
+  #remove(slot: number): void {
+    const words = this.#words
+    words[2] = (words[2] as number) - 1
+    let hole = (slot - headWords) / slotWords
+    for (let at = (hole + 1) & this.#mask; ; at = (at + 1) & this.#mask) {
+      const from = headWords + at * slotWords
+      if (words[from + 2] === 0) break
+      const home = (words[from + 1] as number) & this.#mask
+      if (((at - home) & this.#mask) < ((at - hole) & this.#mask)) continue
+      words.copyWithin(headWords + hole * slotWords, from, from + slotWords)
+      hole = at
+    }
+    words.fill(0, headWords + hole * slotWords, headWords + (hole + 1) * slotWords)
+  }
+
+  /** A thread that was ended while it held the lock must not stop the rest: after 100 ms it is taken over. */
+  #lock(): void {
+    for (let tries = 0; Atomics.compareExchange(this.#words, 0, 0, 1) !== 0; tries++) {
+      if (tries < 1000) continue
+      if (tries > 1100) return
+      Atomics.wait(this.#words, 0, 1, 1)
+    }
+  }
+
+  #unlock(): void {
+    Atomics.store(this.#words, 0, 0)
+    Atomics.notify(this.#words, 0, 1)
+  }
+}
+
+/** Two independent 32-bit FNV-1a hashes of an address's text. */
+function hash64(text: string): readonly [high: number, low: number] {
+  let high = 0x811c9dc5 | 0
+  let low = 0x2b5d4c1f | 0
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    high = Math.imul(high ^ code, 0x01000193)
+    low = Math.imul(low ^ code, 0x85ebca6b)
+    low ^= low >>> 15
+  }
+  return [high, low]
+}
