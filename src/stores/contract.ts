@@ -1,0 +1,33 @@
+/** Where rules live. The store hands out what it holds with its revision, and takes changes one at a time. */
+import type { NaruError } from '../base/errors.ts'
+import type { RuleInput } from '../model/face.ts'
+import type { Problem } from '../model/shape.ts'
+
+export interface Store {
+  /** What people call it: the file's path. */
+  readonly name: string
+  /** @throws NaruError FILE_UNREADABLE, FILE_INVALID */
+  read(options: { signal: AbortSignal }): Promise<Snapshot>
+  /**
+   * Puts (a rule) or takes out (null) by name, keeps everything else as it was written, and makes it durable.
+   * @throws NaruError FILE_CHANGED where `revision` is given and no longer the one there is; FILE_UNWRITABLE
+   */
+  change(changes: readonly Change[], options: { signal: AbortSignal; revision?: string }): Promise<Snapshot>
+  /** Calls back after somebody else changed the store. Ends with the signal. */
+  watch(options: { signal: AbortSignal; onChange: () => void }): void
+}
+
+export interface Change {
+  readonly name: string
+  readonly rule: RuleInput | null
+}
+
+export interface Snapshot {
+  /** Changes with the content; equal content has equal revisions. */
+  readonly revision: string
+  readonly rules: ReadonlyMap<string, RuleInput>
+  /** Port on 127.0.0.1 for the built-in sample page; null serves none. */
+  readonly samplePort: number | null
+  /** The error that names each problem by file:line:column. Paths start at the top: `['rules', 'iis', 'listen']`. */
+  invalid(problems: readonly Problem[]): NaruError
+}

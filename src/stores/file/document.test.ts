@@ -1,0 +1,134 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { RuleInput } from '../../model/face.ts'
+import { readDocument, type FileDocument } from './document.ts'
+
+const open = (text: string): FileDocument => {
+  const read = readDocument(text)
+  if ('problems' in read) throw new Error(JSON.stringify(read.problems))
+  return read.document
+}
+const problemsOf = (text: string): string[] => {
+  const read = readDocument(text)
+  return 'problems' in read
+    ? read.problems.map(
+        ({ place, path, text }) => `${place.line}:${place.column} ${path.join('.')} ${text.en}`,
+      )
+    : []
+}
+
+const file = `# My forwards.
+
+rules:
+  # the web server
+  iis:
+    listen: 8888 # outside
+    target: 192.168.79.128:80
+
+    # only the LAN
+    allow: [192.168.0.0/16]
+
+  # to be removed
+  old:
+    listen: 1
+    target: 2
+
+  # last one
+  dns: { listen: 53/udp, target: "10.0.0.1:53" }
+# the end
+`
+
+describe('editing the file', () => {
+  it('touches only the lines of the rule, and keeps the comments inside it', () => {
+    const { iis } = Object.fromEntries(open(file).rules) as { iis: RuleInput }
+    expect(open(file).withRule('iis', { ...iis, listen: 9999, limits: { connections: 5 } })).toBe(
+      file
+        .replace('8888', '9999')
+        .replace('allow: [192.168.0.0/16]\n', 'allow: [ 192.168.0.0/16 ]\n    limits: { connections: 5 }\n'),
+    )
+  })
+
+  it('takes a rule out with the comment that sits on it', () => {
+    expect(open(file).withRule('old', null)).toBe(
+      file.replace('  # to be removed\n  old:\n    listen: 1\n    target: 2\n', ''),
+    )
+  })
+
+  it('puts a new rule after the last one', () => {
+    const text = open(file).withRule('ssh', {
+      listen: 2222,
+      target: '10.0.0.5:22',
+      publish: { router: 'auto' },
+    })
+    expect(text).toContain(
+      'target: "10.0.0.1:53" }\n  ssh:\n    listen: 2222\n    target: 10.0.0.5:22\n    publish: { router: auto }\n# the end\n',
+    )
+    expect(text.startsWith(file.slice(0, file.indexOf('  dns')))).toBe(true)
+  })
+
+  it('makes the first rule of an empty file, and leaves an empty map after the last', () => {
+    for (const text of ['', '# hello\n', 'rules:\n', 'rules: {}\n', '# hello\nrules:\n  # none yet\n']) {
+      const one = open(text).withRule('a', { listen: 1, target: 2 })
+      expect(Object.fromEntries(open(one).rules)).toEqual({ a: { listen: 1, target: 2 } })
+      if (text.includes('hello')) expect(one).toContain('# hello')
+      expect(open(open(one).withRule('a', null)).rules.size).toBe(0)
+    }
+  })
+
+  it('edits a file written as JSON', () => {
+    const text = open('{"rules": {"a": {"listen": 1, "target": 2}}}').withRule('b', { listen: 3, target: 4 })
+    expect([...open(text).rules.keys()]).toEqual(['a', 'b'])
+  })
+
+  it('ends, after any edits, with what the edits say', () => {
+    const rule = fc.record(
+      {
+        listen: fc.integer({ min: 1, max: 65_535 }),
+        target: fc.constantFrom<string | number>(80, 'a b: c', '10.0.0.1:80', '#x', 'yes', '[::1]:80'),
+        allow: fc.array(fc.constantFrom('10.0.0.0/8', '::1'), { maxLength: 3 }),
+        publish: fc.record({ router: fc.constantFrom('auto', 'off') }),
+      },
+      { requiredKeys: ['listen', 'target'] },
+    )
+    const edit = fc.tuple(fc.constantFrom('a', 'b', 'iis', 'dns', 'x.y'), fc.option(rule))
+    fc.assert(
+      fc.property(
+        fc.constantFrom(file, '', 'rules:\n    a:\n        listen: 5 # five\n        target: 6'),
+        fc.array(edit, { maxLength: 12 }),
+        (start, edits) => {
+          let text = start
+          const expected = new Map<string, unknown>(open(start).rules)
+          for (const [name, to] of edits) {
+            text = open(text).withRule(name, to as RuleInput | null)
+            if (to === null) expected.delete(name)
+            else expected.set(name, to)
+          }
+          expect(Object.fromEntries(open(text).rules)).toEqual(Object.fromEntries(expected))
+        },
+      ),
+      { numRuns: 200 },
+    )
+  })
+})
+
+describe('what is wrong with the file', () => {
+  it('is said with its line and column, several at once', () => {
+    expect(problemsOf('rulez:\n  a: 1\nsample: x\n')).toEqual([
+      '1:1 rulez unknown key rulez; did you mean rules?',
+      '3:9 sample sample is a port from 1 to 65535',
+    ])
+    expect(problemsOf('rules:\n  a: { listen: 1 }\n  a: { listen: 2 }\n')).toEqual([
+      '3:3  this key stands here twice',
+    ])
+    expect(problemsOf('rules: [\n')[0]).toMatch(/^2:1 /)
+    expect(problemsOf('- 1\n')).toEqual(['1:1  the file is a map with the key rules'])
+  })
+
+  it('is found quickly in a bomb', () => {
+    const bomb = `a: &a [x,x,x,x,x,x,x,x,x]\n${'bcdefghi'
+      .split('')
+      .map((key, index) => `${key}: &${key} [${Array(9).fill(`*${'abcdefgh'[index]}`).join(',')}]`)
+      .join('\n')}\n`
+    expect(problemsOf(bomb)[0]).toContain('aliases')
+  })
+})

@@ -1,0 +1,287 @@
+/**
+ * The text of naru.yaml and what it says. Reading gives plain data and the place of every value; editing rewrites
+ * only the lines of the rule that changed, so that everything else stays byte for byte as its owner wrote it.
+ */
+import {
+  Document,
+  isMap,
+  isScalar,
+  LineCounter,
+  parseDocument,
+  visit,
+  type Node,
+  type Pair,
+  type YAMLMap,
+} from 'yaml'
+import { say, type Text } from '../../base/text.ts'
+import type { RuleInput } from '../../model/face.ts'
+import { isMap as isPlainMap, nearest, type Path, type Problem } from '../../model/shape.ts'
+
+/** Ten thousand rules take about 2 MiB. */
+export const mostBytes = 16 * 1024 * 1024
+/** An alias may repeat a list of addresses; a bomb repeats itself. */
+const mostAliases = 100
+
+export interface Place {
+  readonly line: number
+  readonly column: number
+}
+
+export interface PlacedProblem {
+  readonly place: Place
+  readonly path: Path
+  readonly text: Text
+}
+
+export interface FileDocument {
+  readonly text: string
+  readonly rules: ReadonlyMap<string, RuleInput>
+  readonly samplePort: number | null
+  /** Where the value at `path` stands; of a missing one, its nearest parent. Line and column count from 1. */
+  placeOf(path: Path): Place
+  /** The text after a change. */
+  withRule(name: string, rule: RuleInput | null): string
+}
+
+const topKeys = ['rules', 'sample']
+
+/** @returns the document, or every problem that keeps it from being one. */
+export function readDocument(text: string): { document: FileDocument } | { problems: PlacedProblem[] } {
+  const lines = new LineCounter()
+  const yaml = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'silent' })
+  const place = (offset: number): Place => {
+    const { line, col } = lines.linePos(offset)
+    return { line: Math.max(line, 1), column: Math.max(col, 1) }
+  }
+  if (yaml.errors.length > 0) {
+    return {
+      problems: yaml.errors
+        .slice(0, 20)
+        .map(({ pos, message }) => ({ place: place(pos[0]), path: [], text: yamlProblem(message) })),
+    }
+  }
+  const placeOf = (path: Path): Place => place(offsetOf(yaml, path))
+  const data = plainData(yaml)
+  const problems = data === undefined ? [tooManyAliases] : structureProblems(data)
+  if (problems.length > 0)
+    return { problems: problems.map((problem) => ({ ...problem, place: placeOf(problem.path) })) }
+  const top = (data ?? {}) as { rules?: Record<string, RuleInput> | null; sample?: number | null }
+  const document: FileDocument = {
+    text,
+    rules: new Map(Object.entries(top.rules ?? {})),
+    samplePort: top.sample ?? null,
+    placeOf,
+    withRule: (name, rule) => withRule(text, yaml, name, rule),
+  }
+  return { document }
+}
+
+const tooManyAliases: Problem = {
+  path: [],
+  text: say(
+    `more than ${mostAliases} aliases are expanded; write the values out`,
+    `별칭(*)이 ${mostAliases}번 넘게 펼쳐집니다. 값을 직접 쓰세요`,
+  ),
+}
+
+/** Undefined where aliases would blow it up. */
+function plainData(yaml: Document): unknown {
+  try {
+    return yaml.toJS({ maxAliasCount: mostAliases }) as unknown
+  } catch {
+    return undefined
+  }
+}
+
+function structureProblems(data: unknown): Problem[] {
+  if (data === null) return []
+  if (!isPlainMap(data))
+    return [
+      {
+        path: [],
+        text: say('the file is a map with the key rules', '파일은 rules 키를 가진 맵이어야 합니다'),
+      },
+    ]
+  const problems: Problem[] = []
+  for (const key of Object.keys(data)) {
+    if (topKeys.includes(key)) continue
+    const guess = nearest(key, topKeys)
+    problems.push({
+      path: [key],
+      text: say(
+        `unknown key ${key}; ${guess ? `did you mean ${guess}?` : 'allowed are: rules, sample'}`,
+        `알 수 없는 키 ${key}입니다. ${guess ? `${guess}인가요?` : '쓸 수 있는 키: rules, sample'}`,
+      ),
+    })
+  }
+  if (data.rules !== undefined && data.rules !== null && !isPlainMap(data.rules)) {
+    problems.push({
+      path: ['rules'],
+      text: say('rules is a map: a name, and below it the rule', 'rules는 이름 아래에 규칙을 쓰는 맵입니다'),
+    })
+  }
+  const { sample } = data
+  if (
+    sample !== undefined &&
+    sample !== null &&
+    !(Number.isInteger(sample) && Number(sample) >= 1 && Number(sample) <= 65_535)
+  ) {
+    problems.push({
+      path: ['sample'],
+      text: say('sample is a port from 1 to 65535', 'sample은 1부터 65535까지의 포트입니다'),
+    })
+  }
+  return problems
+}
+
+/** The library's own words in English; the kinds that people meet, in Korean too. */
+function yamlProblem(message: string): Text {
+  const en = message.split('\n')[0] ?? message
+  if (/Map keys must be unique/.test(en)) return say('this key stands here twice', '같은 키가 두 번 나옵니다')
+  return say(en, `YAML 문법 오류: ${en}`)
+}
+
+function offsetOf(yaml: Document, path: Path): number {
+  let node: unknown = yaml.contents
+  let offset = 0
+  for (const step of path) {
+    const pair = isMap(node) ? pairOf(node, String(step)) : undefined
+    const key = pair?.key as Node | undefined
+    node = pair ? pair.value : ((node as { items?: unknown[] } | null)?.items?.[Number(step)] ?? null)
+    const range = (node as Node | null)?.range ?? key?.range
+    if (!range) break
+    // A map's place is its key: what is missing in it is missing there.
+    offset = isMap(node) && key?.range ? key.range[0] : range[0]
+  }
+  return offset
+}
+
+function pairOf(map: YAMLMap, key: string): Pair | undefined {
+  return map.items.find((item) => String(isScalar(item.key) ? item.key.value : item.key) === key)
+}
+
+function withRule(text: string, yaml: Document, name: string, rule: RuleInput | null): string {
+  const rules = yaml.get('rules', true)
+  // Only the plain way to write it, a block map without anchors, is edited line by line.
+  if (!isMap(rules) || rules.flow || rules.items.length === 0 || hasAnchors(yaml))
+    return rewritten(text, name, rule)
+  const lines = blockLines(text, rules, name)
+  const pair = pairOf(rules, name)
+  if (rule === null && rules.items.length === 1 && pair) return rewritten(text, name, null)
+  const replacement =
+    rule === null
+      ? ''
+      : ruleText(name, rule, lines.indent, pair ? text.slice(lines.keyStart, lines.end) : null)
+  if (pair)
+    return text.slice(0, rule === null ? lines.start : lines.keyStart) + replacement + text.slice(lines.end)
+  const before = text.slice(0, lines.end)
+  return before + (before.endsWith('\n') ? '' : '\n') + replacement + text.slice(lines.end)
+}
+
+/** Where a rule's lines begin (with the comment that sits on it) and end; for a new one, the end of the last rule. */
+function blockLines(
+  text: string,
+  rules: YAMLMap,
+  name: string,
+): { start: number; keyStart: number; end: number; indent: string } {
+  const pair = pairOf(rules, name) ?? (rules.items.at(-1) as Pair)
+  const keyStart = lineStart(text, ((pair.key as Node).range as [number, number, number])[0])
+  const indent = /^[ \t]*/.exec(text.slice(keyStart))?.[0] ?? ''
+  const last =
+    (pair.value as Node | null)?.range?.[1] ?? ((pair.key as Node).range as [number, number, number])[1]
+  return { start: commentStart(text, keyStart, indent), keyStart, end: lineEnd(text, last), indent }
+}
+
+function lineStart(text: string, offset: number): number {
+  return text.lastIndexOf('\n', offset - 1) + 1
+}
+
+/** After the newline of the last line that says something before `offset`. */
+function lineEnd(text: string, offset: number): number {
+  const said = text.slice(0, offset).trimEnd().length
+  const newline = text.indexOf('\n', said)
+  return newline === -1 ? text.length : newline + 1
+}
+
+/** Comment lines of the same indentation right above, without a blank line between. */
+function commentStart(text: string, keyStart: number, indent: string): number {
+  let start = keyStart
+  while (start > 0) {
+    const above = lineStart(text, start - 1)
+    if (!text.slice(above, start).startsWith(`${indent}#`)) break
+    start = above
+  }
+  return start
+}
+
+/** One rule as lines. Where there was one, its own comments and key order are kept. */
+function ruleText(name: string, rule: RuleInput, indent: string, was: string | null): string {
+  const document = was === null ? new Document({}) : parseDocument(dedented(was, indent))
+  const before = was === null ? {} : ((document.toJS() as Record<string, RuleInput>)[name] ?? {})
+  const map = document.contents as YAMLMap
+  if (was === null || !isMap(map.get(name, true))) document.setIn([name], document.createNode(rule))
+  else applyDifferences(document, [name], before, rule)
+  const key = pairOf(map, name)?.key
+  if (isScalar(key)) key.commentBefore = was === null ? undefined : key.commentBefore
+  return indented(
+    flowLeaves(document).toString({ lineWidth: 0, flowCollectionPadding: true, indent: 2 }),
+    indent,
+  )
+}
+
+function applyDifferences(document: Document, path: string[], was: RuleInput, rule: RuleInput): void {
+  for (const key of Object.keys(was)) if (!(key in rule)) document.deleteIn([...path, key])
+  for (const [key, value] of Object.entries(rule)) {
+    const old = was[key]
+    if (JSON.stringify(old) === JSON.stringify(value)) continue
+    const node = document.getIn([...path, key], true)
+    if (isPlainMap(value) && isPlainMap(old) && isMap(node))
+      applyDifferences(document, [...path, key], old as RuleInput, value as RuleInput)
+    else if (isScalar(node) && (typeof value !== 'object' || value === null)) node.value = value
+    else document.setIn([...path, key], document.createNode(value))
+  }
+}
+
+/** Small maps and lists that we make stand on one line, as in `publish: { firewall: auto }`. */
+function flowLeaves(document: Document): Document {
+  visit(document, {
+    Collection(_, node, path) {
+      const made = node.range === undefined || node.range === null
+      const leaf = node.items.every((item) => !isCollection((item as Pair).value ?? item))
+      if (made && leaf && path.length > 3) node.flow = true
+    },
+  })
+  return document
+}
+
+function isCollection(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'items' in value
+}
+
+function dedented(text: string, indent: string): string {
+  return text.replaceAll(new RegExp(`^${indent}`, 'gm'), '')
+}
+
+function indented(text: string, indent: string): string {
+  return text.replaceAll(/^(?=.)/gm, indent)
+}
+
+function hasAnchors(yaml: Document): boolean {
+  let found = false
+  visit(yaml, { Alias: () => ((found = true), visit.BREAK) })
+  return found
+}
+
+/** The whole file through the library: comments and order are kept, spacing may not be. */
+function rewritten(text: string, name: string, rule: RuleInput | null): string {
+  const yaml = parseDocument(text)
+  if (!isMap(yaml.contents)) yaml.contents = yaml.createNode({ rules: {} }) as never
+  if (!isMap(yaml.get('rules', true))) yaml.set('rules', yaml.createNode({}))
+  const rules = yaml.get('rules', true) as YAMLMap
+  if (rule === null) rules.delete(name)
+  else {
+    rules.flow = false
+    rules.set(name, yaml.createNode(rule))
+  }
+  return flowLeaves(yaml).toString({ lineWidth: 0, flowCollectionPadding: true })
+}

@@ -1,0 +1,104 @@
+import { execFile, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { parseDocument } from 'yaml'
+import { createFile, createFileStore } from './index.ts'
+
+let folder: string
+beforeAll(async () => (folder = await mkdtemp(join(tmpdir(), 'naru-store-'))))
+afterAll(() => rm(folder, { recursive: true }))
+
+const signal = AbortSignal.timeout(60_000)
+const at = async (name: string, text: string | Uint8Array): Promise<string> => {
+  await writeFile(join(folder, name), text)
+  return join(folder, name)
+}
+
+describe('the file as a store', () => {
+  it('refuses a change that was made looking at another revision', async () => {
+    const store = createFileStore(await at('revision.yaml', 'rules:\n  a: { listen: 1, target: 2 }\n'))
+    const { revision } = await store.read({ signal })
+    await store.change([{ name: 'b', rule: { listen: 3, target: 4 } }], { signal, revision })
+    await expect(store.change([{ name: 'c', rule: null }], { signal, revision })).rejects.toMatchObject({
+      code: 'FILE_CHANGED',
+    })
+    expect([...(await store.read({ signal })).rules.keys()]).toEqual(['a', 'b'])
+  })
+
+  it('writes through a link and keeps the file’s mode', async () => {
+    const path = await at('real.yaml', 'rules: {}\n')
+    await promisify(execFile)('chmod', ['640', path])
+    await symlink(path, join(folder, 'link.yaml'))
+    await createFileStore(join(folder, 'link.yaml')).change([{ name: 'a', rule: { listen: 1, target: 2 } }], {
+      signal,
+    })
+    expect(await readFile(path, 'utf8')).toContain('a:')
+    const { stdout } = await promisify(execFile)('stat', ['-c', '%a', path])
+    expect(stdout.trim()).toBe('640')
+  })
+
+  it('names what cannot be read: missing, a folder, binary, 50 MB', async () => {
+    await mkdir(join(folder, 'folder.yaml'))
+    const why = (path: string): Promise<string> =>
+      createFileStore(path)
+        .read({ signal })
+        .then(
+          () => 'read',
+          (error: Error) => error.message,
+        )
+    expect(await why(join(folder, 'none.yaml'))).toContain('there is no such file')
+    expect(await why(join(folder, 'folder.yaml'))).toContain('it is a folder')
+    expect(await why(await at('binary.yaml', new Uint8Array([0xff, 0, 1])))).toContain('not text')
+    expect(await why(await at('big.yaml', new Uint8Array(50_000_000).fill(35)))).toContain('50000000 bytes')
+  })
+
+  it('tells of somebody else’s change, and not of its own', async () => {
+    const path = await at('watched.yaml', 'rules: {}\n')
+    const store = createFileStore(path)
+    await store.read({ signal })
+    const stop = new AbortController()
+    let calls = 0
+    const changed = new Promise<void>((resolve) =>
+      store.watch({ signal: stop.signal, onChange: () => (calls++, resolve()) }),
+    )
+    await store.change([{ name: 'a', rule: { listen: 1, target: 2 } }], { signal })
+    await new Promise((resolve) => setTimeout(resolve, 400))
+    expect(calls).toBe(0)
+    await writeFile(path, 'rules: {}\n# mine\n')
+    await changed
+    stop.abort()
+  })
+
+  it('makes a starter once', async () => {
+    const path = join(folder, 'deep/er/naru.yaml')
+    expect(await createFile(path, 'rules: {}\n')).toBe(true)
+    expect(await createFile(path, 'other')).toBe(false)
+    expect(await readFile(path, 'utf8')).toBe('rules: {}\n')
+  })
+
+  it('is whole after kill -9 at any moment', async () => {
+    const path = await at('killed.yaml', 'rules:\n  keep: { listen: 1, target: 2 } # mine\n')
+    const writer = await at(
+      'writer.mjs',
+      `import { replaceFile } from ${JSON.stringify(new URL('../../../dist/stores/file/atomic.js', import.meta.url).href)}
+       import { readFileSync } from 'node:fs'
+       const path = process.argv[2]
+       for (let n = 0; ; n++) await replaceFile(path, readFileSync(path, 'utf8').split('\\n').slice(0, 2).join('\\n') + '\\n' + '# '.padEnd(50000, String(n)) + '\\n')`,
+    )
+    for (let round = 0; round < 15; round++) {
+      const child = fork(writer, [path], { stdio: 'ignore' })
+      await new Promise((resolve) => setTimeout(resolve, 120 + Math.random() * 150))
+      child.kill('SIGKILL')
+      await once(child, 'exit')
+      const text = await readFile(path, 'utf8')
+      expect(text.endsWith('\n')).toBe(true)
+      expect(parseDocument(text).toJS()).toEqual({ rules: { keep: { listen: 1, target: 2 } } })
+    }
+    await createFile(path, '')
+    expect((await readdir(folder)).filter((name) => name.startsWith('.killed.yaml'))).toEqual([])
+  })
+})

@@ -1,0 +1,221 @@
+/** Rules in one YAML file that a person can read, keep in git and edit. Every other way to change a rule goes through it. */
+import { createHash } from 'node:crypto'
+import { watch, watchFile, unwatchFile } from 'node:fs'
+import { mkdir, open, unlink, readdir } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
+import { errnoOf, messageOf, NaruError } from '../../base/errors.ts'
+import { say, type Text } from '../../base/text.ts'
+import type { Problem } from '../../model/shape.ts'
+import type { Change, Snapshot, Store } from '../contract.ts'
+import { replaceFile } from './atomic.ts'
+import { mostBytes, readDocument, type FileDocument, type PlacedProblem } from './document.ts'
+
+/** Editors write in bursts. */
+const settleMs = 100
+/** For file systems that do not tell (network shares, some containers). */
+const pollMs = 2000
+
+export function createFileStore(path: string): Store {
+  return new FileStore(resolve(path))
+}
+
+class FileStore implements Store {
+  readonly name: string
+  /** What was last read or written: an edit that finds the same text need not parse it again. */
+  #last: { revision: string; document: FileDocument } | null = null
+  #queue: Promise<unknown> = Promise.resolve()
+
+  constructor(path: string) {
+    this.name = path
+  }
+
+  async read(_options: { signal: AbortSignal }): Promise<Snapshot> {
+    return this.#snapshot(await this.#load())
+  }
+
+  change(
+    changes: readonly Change[],
+    { revision }: { signal: AbortSignal; revision?: string },
+  ): Promise<Snapshot> {
+    return this.#oneAtATime(async () => {
+      const now = await this.#load()
+      if (revision !== undefined && revision !== now.revision)
+        throw new NaruError('FILE_CHANGED', { file: this.name })
+      let { document } = now
+      for (const { name, rule } of changes) document = this.#parsed(document.withRule(name, rule))
+      await this.#write(document.text)
+      this.#last = { revision: revisionOf(document.text), document }
+      return this.#snapshot(this.#last)
+    })
+  }
+
+  watch({ signal, onChange }: { signal: AbortSignal; onChange: () => void }): void {
+    let timer: NodeJS.Timeout | undefined
+    const look = async (): Promise<void> => {
+      const text = await readText(this.name).catch(() => null)
+      if (signal.aborted) return
+      // Our own writing is no news; that the file is gone or unreadable is.
+      if (text === null || revisionOf(text) !== this.#last?.revision) onChange()
+    }
+    const settle = (): void => {
+      clearTimeout(timer)
+      timer = setTimeout(() => void look(), settleMs).unref()
+    }
+    const stopWatching = watchFolder(this.name, settle)
+    watchFile(this.name, { interval: pollMs, persistent: false }, settle)
+    signal.addEventListener('abort', () => {
+      clearTimeout(timer)
+      stopWatching()
+      unwatchFile(this.name, settle)
+    })
+  }
+
+  async #load(): Promise<{ revision: string; document: FileDocument }> {
+    const text = await readText(this.name)
+    const revision = revisionOf(text)
+    if (this.#last?.revision !== revision) this.#last = { revision, document: this.#parsed(text) }
+    return this.#last
+  }
+
+  #parsed(text: string): FileDocument {
+    const read = readDocument(text)
+    if ('document' in read) return read.document
+    throw invalidFile(this.name, read.problems)
+  }
+
+  #snapshot({ revision, document }: { revision: string; document: FileDocument }): Snapshot {
+    const place = (problem: Problem): PlacedProblem => ({ ...problem, place: document.placeOf(problem.path) })
+    return {
+      revision,
+      rules: document.rules,
+      samplePort: document.samplePort,
+      invalid: (problems) => invalidFile(this.name, problems.map(place)),
+    }
+  }
+
+  async #write(text: string): Promise<void> {
+    try {
+      await replaceFile(this.name, text)
+    } catch (error) {
+      throw new NaruError('FILE_UNWRITABLE', { file: this.name, why: messageOf(error) }, { cause: error })
+    }
+  }
+
+  #oneAtATime<T>(run: () => Promise<T>): Promise<T> {
+    const next = this.#queue.then(run, run)
+    this.#queue = next.catch(() => {})
+    return next
+  }
+}
+
+/** Makes the file with `text` unless there is one. @returns whether it did. */
+export async function createFile(path: string, text: string): Promise<boolean> {
+  await mkdir(dirname(path), { recursive: true })
+  await sweepTemporaries(path)
+  try {
+    const file = await open(path, 'wx', 0o644)
+    await file.writeFile(text)
+    await file.sync()
+    await file.close()
+    return true
+  } catch (error) {
+    if (errnoOf(error) === 'EEXIST') return false
+    throw new NaruError('FILE_UNWRITABLE', { file: path, why: messageOf(error) }, { cause: error })
+  }
+}
+
+/** Temporary files of writers that were killed. */
+async function sweepTemporaries(path: string): Promise<void> {
+  const folder = dirname(path)
+  const left = new RegExp(`^\\.${basename(path).replaceAll('.', '\\.')}\\.(\\d+)\\.[0-9a-f]{8}\\.tmp$`)
+  for (const name of await readdir(folder).catch(() => [] as string[])) {
+    const pid = left.exec(name)?.[1]
+    if (pid && !isAlive(Number(pid))) await unlink(join(folder, name)).catch(() => {})
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return errnoOf(error) === 'EPERM'
+  }
+}
+
+async function readText(path: string): Promise<string> {
+  const bytes = await readBytes(path)
+  try {
+    if (bytes.includes(0)) throw new Error('NUL')
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    throw unreadable(path, say('it is not text in UTF-8', 'UTF-8 텍스트가 아닙니다'))
+  }
+}
+
+async function readBytes(path: string): Promise<Buffer> {
+  try {
+    const file = await open(path, 'r')
+    try {
+      const { size } = await file.stat()
+      if (size > mostBytes) {
+        throw unreadable(
+          path,
+          say(
+            `it has ${size} bytes; the most is ${mostBytes}`,
+            `크기가 ${size}바이트입니다. 최대 ${mostBytes}바이트입니다`,
+          ),
+        )
+      }
+      return await file.readFile()
+    } finally {
+      await file.close()
+    }
+  } catch (error) {
+    if (error instanceof NaruError) throw error
+    throw unreadable(path, whyUnreadable(error), error)
+  }
+}
+
+function whyUnreadable(error: unknown): Text {
+  const known: Record<string, Text> = {
+    ENOENT: say('there is no such file', '파일이 없습니다'),
+    EISDIR: say('it is a folder', '폴더입니다'),
+    EACCES: say('reading it is not permitted', '읽기 권한이 없습니다'),
+  }
+  return known[errnoOf(error) ?? ''] ?? say(messageOf(error), messageOf(error))
+}
+
+function unreadable(file: string, why: Text, cause?: unknown): NaruError {
+  return new NaruError('FILE_UNREADABLE', { file, why }, { cause })
+}
+
+function invalidFile(file: string, problems: readonly PlacedProblem[]): NaruError {
+  const line =
+    (language: keyof Text) =>
+    (problem: PlacedProblem): string => {
+      const { line, column } = problem.place
+      const path = problem.path.length > 0 ? `${problem.path.join('.')}: ` : ''
+      return `  ${file}:${line}:${column}: ${path}${problem.text[language]}`
+    }
+  const inOrder = problems.toSorted((a, b) => a.place.line - b.place.line || a.place.column - b.place.column)
+  const text: Text = { en: inOrder.map(line('en')).join('\n'), ko: inOrder.map(line('ko')).join('\n') }
+  return new NaruError('FILE_INVALID', { file, problems: text })
+}
+
+/** Renames replace the file, so its folder is watched. Where that fails the polling remains. */
+function watchFolder(path: string, onChange: () => void): () => void {
+  try {
+    const watcher = watch(dirname(path), { persistent: false }, (_, name) => {
+      if (name === null || name === basename(path)) onChange()
+    })
+    watcher.on('error', () => watcher.close())
+    return () => watcher.close()
+  } catch {
+    return () => {}
+  }
+}
+
+function revisionOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 16)
+}
