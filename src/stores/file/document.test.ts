@@ -96,10 +96,10 @@ describe('editing the file', () => {
         fc.constantFrom(file, '', 'rules:\n    a:\n        listen: 5 # five\n        target: 6'),
         fc.array(edit, { maxLength: 12 }),
         (start, edits) => {
-          let text = start
+          let text: string = start
           const expected = new Map<string, unknown>(open(start).rules)
           for (const [name, to] of edits) {
-            text = open(text).withRule(name, to as RuleInput | null)
+            text = open(text).withRule(name, to)
             if (to === null) expected.delete(name)
             else expected.set(name, to)
           }

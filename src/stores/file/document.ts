@@ -184,12 +184,19 @@ function blockLines(
   rules: YAMLMap,
   name: string,
 ): { start: number; keyStart: number; end: number; indent: string } {
-  const pair = pairOf(rules, name) ?? (rules.items.at(-1) as Pair)
+  const pair = pairOf(rules, name) ?? lastOf(rules)
   const keyStart = lineStart(text, ((pair.key as Node).range as [number, number, number])[0])
   const indent = /^[ \t]*/.exec(text.slice(keyStart))?.[0] ?? ''
   const last =
     (pair.value as Node | null)?.range?.[1] ?? ((pair.key as Node).range as [number, number, number])[1]
   return { start: commentStart(text, keyStart, indent), keyStart, end: lineEnd(text, last), indent }
+}
+
+/** `rules` has at least one. */
+function lastOf(rules: YAMLMap): Pair {
+  const last = rules.items.at(-1)
+  if (!last) throw new RangeError('no rule to stand after')
+  return last
 }
 
 function lineStart(text: string, offset: number): number {
@@ -236,7 +243,7 @@ function applyDifferences(document: Document, path: string[], was: RuleInput, ru
     if (JSON.stringify(old) === JSON.stringify(value)) continue
     const node = document.getIn([...path, key], true)
     if (isPlainMap(value) && isPlainMap(old) && isMap(node))
-      applyDifferences(document, [...path, key], old as RuleInput, value as RuleInput)
+      applyDifferences(document, [...path, key], old, value)
     else if (isScalar(node) && (typeof value !== 'object' || value === null)) node.value = value
     else document.setIn([...path, key], document.createNode(value))
   }
