@@ -1,0 +1,190 @@
+/**
+ * What travels, as zod schemas: requests are checked against them, and the OpenAPI document is made from them. The
+ * types are those of `model/face`; the compiler holds both equal.
+ */
+import { z } from '@hono/zod-openapi'
+import { closeReasons, type CloseReason, type Connection, type Counters } from '../../model/connection.ts'
+import type {
+  About,
+  ChangeResult,
+  HopStatus,
+  NaruEvent,
+  RuleStatus,
+  TrafficSample,
+} from '../../model/face.ts'
+import { hops, type Json } from '../../model/hop.ts'
+import type { NaruErrorJson } from '../../base/errors.ts'
+import type { Text } from '../../base/text.ts'
+import type { Plan } from '../../model/plan.ts'
+import type { Session } from './wire.ts'
+
+const count = z.int().min(0)
+const timeMs = z.number().openapi({ description: 'milliseconds since the Unix epoch' })
+const json = z.any().openapi({ description: 'any JSON' }) as unknown as z.ZodType<Json>
+
+export const TextSchema: z.ZodType<Text> = z.object({ en: z.string(), ko: z.string() }).openapi('Text')
+
+export const RuleNameSchema = z
+  .string()
+  .min(1)
+  .max(128)
+  .openapi({ description: 'name of a rule', example: 'iis' })
+
+/** The file's schema decides which keys; here it is an object of bounded size. */
+export const RuleInputSchema = z.record(z.string().max(64), json).openapi('RuleInput', {
+  description: 'a rule with the keys of the file',
+  example: { listen: 8888, target: '192.168.79.128:80' },
+})
+
+export const ErrorSchema: z.ZodType<NaruErrorJson> = z
+  .object({
+    code: z.string().openapi({ example: 'RULE_UNKNOWN' }),
+    message: TextSchema,
+    fix: TextSchema.nullable(),
+    details: z.record(z.string(), z.union([z.string(), z.number(), TextSchema])),
+  })
+  .openapi('Error')
+
+export const AboutSchema: z.ZodType<About> = z
+  .object({
+    version: z.string(),
+    pid: z.int(),
+    file: z.string().nullable(),
+    startedAt: timeMs,
+    revision: z.string(),
+    web: z.string().nullable(),
+    fileProblem: ErrorSchema.nullable(),
+  })
+  .openapi('About')
+
+export const SessionSchema: z.ZodType<Session> = z
+  .object({
+    access: z.enum(['full', 'read']),
+    loginUrl: z.string().nullable(),
+    readOnlyUrl: z.string().nullable(),
+  })
+  .openapi('Session')
+
+const CloseReasonSchema = z.enum(Object.keys(closeReasons) as [CloseReason, ...CloseReason[]])
+
+export const CountersSchema: z.ZodType<Counters> = z
+  .object({
+    open: count,
+    opened: count,
+    closed: z.partialRecord(CloseReasonSchema, count),
+    bytesToTarget: count,
+    bytesToClient: count,
+    datagramsToTarget: count,
+    datagramsToClient: count,
+    datagramsLost: count,
+  })
+  .openapi('Counters')
+
+const RateSchema = z.object({ toTarget: z.number(), toClient: z.number() }).openapi('Rate', {
+  description: 'bytes a second over the last seconds',
+})
+
+export const HopStatusSchema: z.ZodType<HopStatus> = z
+  .object({
+    hop: z.enum(hops),
+    member: z.string().nullable(),
+    state: z.enum(['ok', 'opening', 'warning', 'broken', 'off']),
+    text: TextSchema,
+    notes: z.array(TextSchema),
+    data: json,
+    checkedAt: timeMs.nullable(),
+  })
+  .openapi('HopStatus')
+
+export const RuleStatusSchema: z.ZodType<RuleStatus> = z
+  .object({
+    name: z.string(),
+    rule: RuleInputSchema,
+    listen: z.string(),
+    targets: z.array(z.string()),
+    state: z.enum(['open', 'opening', 'degraded', 'failed', 'disabled', 'draining', 'expired']),
+    engine: z.object({ id: z.string(), why: TextSchema }).nullable(),
+    hops: z.array(HopStatusSchema),
+    counters: CountersSchema,
+    rate: RateSchema,
+    until: timeMs.nullable(),
+  })
+  .openapi('RuleStatus')
+
+export const PlanSchema: z.ZodType<Plan> = z
+  .object({
+    steps: z.array(
+      z.object({
+        rule: z.string(),
+        hop: z.enum(hops),
+        member: z.string().nullable(),
+        action: z.enum(['open', 'update', 'keep', 'close']),
+        what: TextSchema,
+        why: TextSchema,
+        needs: z.object({ text: TextSchema, command: z.string() }).nullable(),
+      }),
+    ),
+    notes: z.array(TextSchema),
+  })
+  .openapi('Plan')
+
+export const ChangeResultSchema: z.ZodType<ChangeResult> = z
+  .object({
+    plan: PlanSchema,
+    rules: z.array(RuleStatusSchema),
+    failures: z.array(ErrorSchema),
+    revision: z.string(),
+  })
+  .openapi('ChangeResult')
+
+export const ConnectionSchema: z.ZodType<Connection> = z
+  .object({
+    id: z.string(),
+    rule: z.string(),
+    engine: z.string(),
+    protocol: z.enum(['tcp', 'udp', 'unix']),
+    client: z.string(),
+    listen: z.string(),
+    target: z.string().nullable(),
+    openedAt: timeMs,
+    bytesToTarget: count,
+    bytesToClient: count,
+    state: z.enum(['dialling', 'open', 'half-closed', 'closed']),
+    closedAt: timeMs.nullable(),
+    closeReason: CloseReasonSchema.nullable(),
+  })
+  .openapi('Connection')
+
+const TrafficSampleSchema: z.ZodType<TrafficSample> = z
+  .object({ name: z.string(), counters: CountersSchema, rate: RateSchema })
+  .openapi('TrafficSample')
+
+const event = { id: z.int(), at: timeMs }
+
+export const NaruEventSchema: z.ZodType<NaruEvent> = z
+  .union([
+    z.object({ ...event, type: z.literal('rule'), rule: RuleStatusSchema }),
+    z.object({ ...event, type: z.literal('rule-removed'), name: z.string() }),
+    z.object({ ...event, type: z.literal('hop'), rule: z.string(), status: HopStatusSchema }),
+    z.object({ ...event, type: z.enum(['opened', 'closed']), connection: ConnectionSchema }),
+    z.object({
+      ...event,
+      type: z.literal('refused'),
+      rule: z.string(),
+      client: z.string(),
+      reason: z.string(),
+    }),
+    z.object({ ...event, type: z.literal('traffic'), rules: z.array(TrafficSampleSchema) }),
+    z.object({ ...event, type: z.literal('file'), problem: ErrorSchema.nullable() }),
+    z.object({
+      ...event,
+      type: z.literal('log'),
+      level: z.enum(['info', 'warn', 'error']),
+      rule: z.string().nullable(),
+      text: TextSchema,
+    }),
+    z.object({ ...event, type: z.literal('gap') }),
+  ])
+  .openapi('Event')
+
+export { z }

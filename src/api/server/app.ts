@@ -1,0 +1,162 @@
+/**
+ * A request's way in: size, then (on the TCP side) host, origin and token, then its route, then the page's files.
+ * What goes wrong on the way is an answer with the error's code.
+ */
+import { OpenAPIHono } from '@hono/zod-openapi'
+import type { MiddlewareHandler } from 'hono'
+import { NaruError, isNaruError } from '../../base/errors.ts'
+import type { Log } from '../../base/log.ts'
+import { say } from '../../base/text.ts'
+import type { Naru } from '../../model/face.ts'
+import type { Json } from '../../model/hop.ts'
+import { ErrorSchema, NaruEventSchema, SessionSchema, z } from '../protocol/schemas.ts'
+import { bodyLimitBytes, type Session } from '../protocol/wire.ts'
+import { errorAnswer } from './answer.ts'
+import {
+  accessOfToken,
+  checkHost,
+  checkOrigin,
+  checkToken,
+  cookieFor,
+  cookieGone,
+  isApi,
+  type Asked,
+  type Tokens,
+} from './guard.ts'
+import { addRoutes } from './routes.ts'
+import { securityHeaders, staticFile } from './static.ts'
+
+export interface AppOptions {
+  readonly closing: AbortSignal
+  readonly log: Log
+  /** Null on the local socket, where the file's mode has asked already. */
+  readonly guard: { readonly tokens: Tokens; readonly cookieName: () => string } | null
+  readonly webRoot: string | null
+  readonly session: () => Session
+  readonly web: () => string | null
+  readonly version: string
+  readonly ruleSchema: Json | null
+}
+
+type Guarded = NonNullable<AppOptions['guard']>
+
+export function createApp(naru: Naru, options: AppOptions): OpenAPIHono {
+  const app = new OpenAPIHono({
+    defaultHook(result) {
+      if (!result.success) throw badRequest(result.error)
+    },
+  })
+  app.onError((thrown) => {
+    if (!isNaruError(thrown)) options.log.debug({ err: thrown }, 'a request failed')
+    return errorAnswer(thrown)
+  })
+  app.notFound((c) => errorAnswer(new NaruError('API_NOT_FOUND', { path: c.req.path.slice(0, 200) })))
+  if (options.guard) addGuard(app, options.guard)
+  app.use(bounded)
+  addSession(app, options)
+  addRoutes(app, naru, options)
+  addDocument(app, options)
+  if (options.guard && options.webRoot !== null) addPage(app, options.webRoot)
+  return app
+}
+
+/** Node holds a body to the length it announced; one that announces none is not read at all. */
+const bounded: MiddlewareHandler = async (c, next) => {
+  if (c.req.header('transfer-encoding') !== undefined)
+    throw new NaruError('API_BAD_REQUEST', { why: say('say Content-Length', 'Content-Length가 필요합니다') })
+  if (Number(c.req.header('content-length') ?? 0) > bodyLimitBytes)
+    throw new NaruError('API_TOO_LARGE', { bytes: bodyLimitBytes })
+  await next()
+}
+
+function addGuard(app: OpenAPIHono, { tokens, cookieName }: Guarded): void {
+  const guard: MiddlewareHandler = async (c, next) => {
+    const asked: Asked = { method: c.req.method, path: c.req.path, header: (name) => c.req.header(name) }
+    checkHost(asked)
+    checkOrigin(asked)
+    if (isApi(asked.path) && !isLogin(asked)) checkToken(asked, tokens, cookieName())
+    await next()
+  }
+  // Set whatever happens after it, errors included.
+  app.use(async (c, next) => {
+    await next()
+    for (const [name, value] of Object.entries(securityHeaders)) c.res.headers.set(name, value)
+    if (isApi(c.req.path) && !c.res.headers.has('cache-control'))
+      c.res.headers.set('cache-control', 'no-store')
+  })
+  app.use(guard)
+}
+
+const isLogin = ({ method, path }: Asked): boolean => path === '/api/session' && method === 'POST'
+
+function addSession(app: OpenAPIHono, { guard, session }: AppOptions): void {
+  if (guard === null) {
+    app.get('/api/session', (c) => c.json(session()))
+    return
+  }
+  const { tokens, cookieName } = guard
+  app.get('/api/session', (c) => {
+    const asked: Asked = { method: 'GET', path: c.req.path, header: (name) => c.req.header(name) }
+    return c.json<Session>({
+      access: checkToken(asked, tokens, cookieName()),
+      loginUrl: null,
+      readOnlyUrl: null,
+    })
+  })
+  app.post('/api/session', async (c) => {
+    const { token } = z.object({ token: z.string().max(200) }).parse(await c.req.json().catch(() => ({})))
+    const access = accessOfToken(token, tokens)
+    if (access === null) throw new NaruError('API_NO_TOKEN', {})
+    c.header('set-cookie', cookieFor(cookieName(), token))
+    return c.json<Session>({ access, loginUrl: null, readOnlyUrl: null })
+  })
+  app.delete('/api/session', (c) => {
+    c.header('set-cookie', cookieGone(cookieName()))
+    return c.json({ access: null })
+  })
+  // The link that `naru up` prints: the token becomes a cookie and leaves the address bar.
+  app.get('/', async (c, next) => {
+    const token = c.req.query('token')
+    if (token === undefined) return next()
+    if (accessOfToken(token, tokens) === null) throw new NaruError('API_NO_TOKEN', {})
+    c.header('set-cookie', cookieFor(cookieName(), token))
+    return c.redirect('/', 303)
+  })
+}
+
+function addDocument(app: OpenAPIHono, { version, ruleSchema }: AppOptions): void {
+  app.openAPIRegistry.register('Event', NaruEventSchema)
+  app.openAPIRegistry.register('Session', SessionSchema)
+  app.openAPIRegistry.register('Error', ErrorSchema)
+  app.openAPIRegistry.registerComponent('securitySchemes', 'token', { type: 'http', scheme: 'bearer' })
+  app.get('/api/openapi.json', (c) => c.json(openApiOf(app, version, ruleSchema)))
+}
+
+function openApiOf(app: OpenAPIHono, version: string, ruleSchema: Json | null): Json {
+  const document = app.getOpenAPI31Document({
+    openapi: '3.1.0',
+    info: { title: 'Naru', version, license: { name: 'Apache-2.0' } },
+    security: [{ token: [] }],
+  })
+  if (ruleSchema !== null && document.components?.schemas)
+    document.components.schemas['RuleInput'] = ruleSchema as never
+  return document as unknown as Json
+}
+
+function addPage(app: OpenAPIHono, root: string): void {
+  app.get('*', async (c, next) => {
+    if (isApi(c.req.path)) return next()
+    const file = await staticFile(root, c.req.path, c.req.header('if-none-match'))
+    return file ?? next()
+  })
+}
+
+function badRequest(error: {
+  issues: readonly { path: readonly PropertyKey[]; message: string }[]
+}): NaruError {
+  const problems = error.issues
+    .slice(0, 10)
+    .map(({ path, message }) => (path.length === 0 ? message : `${path.map(String).join('.')}: ${message}`))
+    .join('; ')
+  return new NaruError('API_BAD_REQUEST', { why: say(problems, problems) })
+}

@@ -1,0 +1,124 @@
+/**
+ * Who may ask. A request to the TCP side must name this machine by address (no DNS rebinding), must not come from
+ * another site's page (no CSRF), and must carry a token. Nothing here reads a body.
+ */
+import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import { isIP } from 'node:net'
+import { NaruError } from '../../base/errors.ts'
+import type { Access } from '../protocol/wire.ts'
+
+export interface Tokens {
+  readonly token: string
+  readonly readToken: string
+}
+
+export interface Asked {
+  readonly method: string
+  readonly path: string
+  header(name: string): string | undefined
+}
+
+/** 256 bits of chance, safe in a URL. */
+export function newToken(): string {
+  return randomBytes(32).toString('base64url')
+}
+
+/**
+ * A page of another site reaches us under that site's name once its DNS points here; the browser then sends that
+ * name as Host. So names are refused: an address literal cannot be rebound, nor can `localhost` (RFC 6761 §6.3).
+ * @throws NaruError API_FOREIGN
+ */
+export function checkHost(asked: Asked): void {
+  const host = asked.header('host') ?? ''
+  if (!/^(?:localhost|[\d.]+|\[[\da-f:.]+\])(?::\d{1,5})?$/i.test(host) || !isLocalName(host))
+    throw new NaruError('API_FOREIGN', { what: `Host: ${host.slice(0, 100)}` })
+}
+
+function isLocalName(host: string): boolean {
+  const name = host
+    .replace(/:\d+$/, '')
+    .replace(/^\[|\]$/g, '')
+    .toLowerCase()
+  return name === 'localhost' || isIP(name) !== 0
+}
+
+/**
+ * A page served from another origin - another port of this machine, too - may not use our cookie: its requests
+ * carry an Origin that is not ours, or say `Sec-Fetch-Site`. A link from elsewhere may open the page itself.
+ * @throws NaruError API_FOREIGN
+ */
+export function checkOrigin(asked: Asked): void {
+  const origin = asked.header('origin')
+  if (origin !== undefined && origin !== `http://${asked.header('host')}`)
+    throw new NaruError('API_FOREIGN', { what: `Origin: ${origin.slice(0, 100)}` })
+  const site = asked.header('sec-fetch-site')
+  if (site === undefined || site === 'same-origin' || site === 'none') return
+  if (asked.method === 'GET' && asked.header('sec-fetch-mode') === 'navigate' && !isApi(asked.path)) return
+  throw new NaruError('API_FOREIGN', { what: `Sec-Fetch-Site: ${site.slice(0, 100)}` })
+}
+
+export function isApi(path: string): boolean {
+  return path === '/metrics' || path === '/api' || path.startsWith('/api/')
+}
+
+/** @returns what the request may do. @throws NaruError API_NO_TOKEN, API_READ_ONLY */
+export function checkToken(asked: Asked, tokens: Tokens, cookieName: string): Access {
+  const access = accessOf(asked, tokens, cookieName)
+  if (access === null) throw new NaruError('API_NO_TOKEN', {})
+  if (access === 'read' && !isLook(asked)) throw new NaruError('API_READ_ONLY', {})
+  return access
+}
+
+/** Planning and logging out change nothing. */
+function isLook({ method, path }: Asked): boolean {
+  return method === 'GET' || method === 'HEAD' || path === '/api/plan' || path === '/api/session'
+}
+
+function accessOf(asked: Asked, tokens: Tokens, cookieName: string): Access | null {
+  const bearer = /^Bearer +(\S{1,200})$/i.exec(asked.header('authorization') ?? '')?.[1]
+  if (bearer !== undefined) return accessOfToken(bearer, tokens)
+  const cookie = cookieIn(asked.header('cookie') ?? '', cookieName)
+  if (cookie === null) return null
+  if (same(cookie, sessionOf(tokens.token))) return 'full'
+  return same(cookie, sessionOf(tokens.readToken)) ? 'read' : null
+}
+
+export function accessOfToken(token: string, tokens: Tokens): Access | null {
+  if (same(token, tokens.token)) return 'full'
+  return same(token, tokens.readToken) ? 'read' : null
+}
+
+/**
+ * The cookie's value. Browsers send cookies to every port of a host, so a service behind one of our own forwards may
+ * see it: it is not the token, and lives under /api only.
+ */
+export function sessionOf(token: string): string {
+  return createHmac('sha256', token).update('naru session').digest('base64url')
+}
+
+/** Cookies do not know ports (RFC 6265 §8.5): several daemons on one address need several names. */
+export function cookieNameFor(port: number): string {
+  return `naru_${port}`
+}
+
+export function cookieFor(name: string, token: string): string {
+  return `${name}=${sessionOf(token)}; Path=/api; Max-Age=2592000; HttpOnly; SameSite=Strict`
+}
+
+export function cookieGone(name: string): string {
+  return `${name}=; Path=/api; Max-Age=0; HttpOnly; SameSite=Strict`
+}
+
+function cookieIn(header: string, name: string): string | null {
+  for (const pair of header.slice(0, 8192).split(';')) {
+    const [key, value = ''] = pair.trim().split('=', 2)
+    if (key === name) return value
+  }
+  return null
+}
+
+/** In constant time, whatever the lengths. */
+function same(a: string, b: string): boolean {
+  const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
+  return timingSafeEqual(digest(a), digest(b))
+}

@@ -1,0 +1,54 @@
+/**
+ * Events on their way to one listener. It holds so many; a listener that falls further behind loses them and is told
+ * so by one `gap`, and the source is never held up.
+ */
+import type { NaruEvent } from '../../model/face.ts'
+
+export class EventQueue {
+  #waiting: NaruEvent[] = []
+  #wake: (() => void) | null = null
+  #ended = false
+  readonly #most: number
+
+  constructor(most: number) {
+    this.#most = most
+  }
+
+  push(event: NaruEvent): void {
+    if (this.#waiting.length >= this.#most) this.#waiting = [{ id: event.id, at: event.at, type: 'gap' }]
+    else this.#waiting.push(event)
+    this.#stir()
+  }
+
+  end(): void {
+    this.#ended = true
+    this.#stir()
+  }
+
+  get length(): number {
+    return this.#waiting.length
+  }
+
+  /** The next events as soon as there are any; [] at the end, and after `limitMs` without one. */
+  async take(limitMs: number): Promise<{ events: readonly NaruEvent[]; ended: boolean }> {
+    if (this.#waiting.length === 0 && !this.#ended) await this.#stirred(limitMs)
+    const events = this.#waiting
+    this.#waiting = []
+    return { events, ended: this.#ended && events.length === 0 }
+  }
+
+  #stir(): void {
+    this.#wake?.()
+    this.#wake = null
+  }
+
+  #stirred(limitMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, limitMs)
+      this.#wake = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+  }
+}

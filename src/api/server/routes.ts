@@ -1,0 +1,311 @@
+/** Every route of the API: its schema beside what it does. The OpenAPI document is made from these. */
+import { createRoute, type OpenAPIHono } from '@hono/zod-openapi'
+import { NaruError } from '../../base/errors.ts'
+import type { ChangeOptions, Naru } from '../../model/face.ts'
+import {
+  AboutSchema,
+  ChangeResultSchema,
+  ConnectionSchema,
+  ErrorSchema,
+  PlanSchema,
+  RuleInputSchema,
+  RuleNameSchema,
+  RuleStatusSchema,
+  z,
+} from '../protocol/schemas.ts'
+import { metricsOf, metricsType } from './metrics.ts'
+import { eventStream } from './sse.ts'
+
+export interface RouteOptions {
+  /** Fires when the server closes: event streams end. */
+  readonly closing: AbortSignal
+  /** Where the page is, to fill `about().web`. */
+  readonly web: () => string | null
+}
+
+const flag = z
+  .enum(['true', 'false'])
+  .optional()
+  .transform((value) => value === 'true')
+
+const named = z.object({ name: RuleNameSchema })
+const revision = z.object({
+  'if-match': z
+    .string()
+    .max(200)
+    .optional()
+    .openapi({ description: 'the revision you saw; another is a 409' }),
+})
+const change = z.object({ dryRun: flag })
+const changeNow = z.object({ dryRun: flag, now: flag })
+
+function json<T extends z.ZodType>(schema: T): { content: { 'application/json': { schema: T } } } {
+  return { content: { 'application/json': { schema } } }
+}
+
+const failure = { ...json(ErrorSchema), description: 'what could not be done, why, and the next step' }
+
+function answers<T extends z.ZodType>(schema: T, description: string) {
+  return { 200: { ...json(schema), description }, default: failure }
+}
+
+function body<T extends z.ZodType>(schema: T) {
+  return { ...json(schema), required: true }
+}
+
+const changed = answers(ChangeResultSchema, 'what was done, and the rules after it')
+
+export function addRoutes(app: OpenAPIHono, naru: Naru, options: RouteOptions): void {
+  addState(app, naru, options)
+  addRules(app, naru)
+  addTraffic(app, naru, options)
+}
+
+function addState(app: OpenAPIHono, naru: Naru, { web }: RouteOptions): void {
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/api/about',
+      summary: 'This Naru: version, file, revision',
+      responses: answers(AboutSchema, 'about'),
+    }),
+    async (c) => {
+      const about = await naru.about()
+      return c.json({ ...about, web: about.web ?? web() }, 200)
+    },
+  )
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/api/plan',
+      summary: 'What would be done for the file as it is now',
+      responses: answers(PlanSchema, 'plan'),
+    }),
+    async (c) => c.json(await naru.plan(), 200),
+  )
+  app.openapi(
+    createRoute({
+      method: 'post',
+      path: '/api/plan',
+      summary: 'What a change would do; nothing is done',
+      request: { body: body(z.object({ name: RuleNameSchema, rule: RuleInputSchema.nullable() })) },
+      responses: answers(PlanSchema, 'plan'),
+    }),
+    async (c) => {
+      const { name, rule } = c.req.valid('json')
+      return c.json(await naru.plan({ name, rule }), 200)
+    },
+  )
+  app.openapi(
+    createRoute({
+      method: 'post',
+      path: '/api/reload',
+      summary: 'Re-reads the file now',
+      responses: changed,
+    }),
+    async (c) => c.json(await naru.reload(), 200),
+  )
+  app.openapi(
+    createRoute({
+      method: 'post',
+      path: '/api/stop',
+      summary: 'Undoes everything and ends; with drain, once connections have finished',
+      request: { query: z.object({ drain: flag }) },
+      responses: answers(z.object({ stopping: z.boolean() }), 'stopped, or draining'),
+    }),
+    async (c) => {
+      const { drain } = c.req.valid('query')
+      const stopped = naru.stop({ drain })
+      // Draining may outlast any request; whoever asked sees the socket go.
+      if (drain) stopped.catch(() => {})
+      else await stopped
+      return c.json({ stopping: drain }, 200)
+    },
+  )
+}
+
+function addRules(app: OpenAPIHono, naru: Naru): void {
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/api/rules',
+      summary: 'All rules with the state of each hop',
+      responses: answers(z.object({ rules: z.array(RuleStatusSchema) }), 'rules in the order of the file'),
+    }),
+    async (c) => c.json({ rules: [...(await naru.rules.list())] }, 200),
+  )
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/api/rules/{name}',
+      summary: 'One rule',
+      request: { params: named },
+      responses: answers(RuleStatusSchema, 'rule'),
+    }),
+    async (c) => c.json(await naru.rules.get(c.req.valid('param').name), 200),
+  )
+  app.openapi(
+    createRoute({
+      method: 'post',
+      path: '/api/rules',
+      summary: 'Adds a rule to the file and opens it',
+      request: {
+        query: change,
+        headers: revision,
+        body: body(z.object({ name: RuleNameSchema, rule: RuleInputSchema })),
+      },
+      responses: changed,
+    }),
+    async (c) => {
+      const { name, rule } = c.req.valid('json')
+      const options = changeOptions(c.req.valid('query'), c.req.valid('header'))
+      return c.json(await naru.rules.add(name, rule, options), 200)
+    },
+  )
+  app.openapi(
+    createRoute({
+      method: 'patch',
+      path: '/api/rules/{name}',
+      summary: 'Merges keys into a rule; null takes a key out',
+      request: { params: named, query: change, headers: revision, body: body(RuleInputSchema) },
+      responses: changed,
+    }),
+    async (c) => {
+      const options = changeOptions(c.req.valid('query'), c.req.valid('header'))
+      return c.json(await naru.rules.edit(c.req.valid('param').name, c.req.valid('json'), options), 200)
+    },
+  )
+  app.openapi(
+    createRoute({
+      method: 'delete',
+      path: '/api/rules/{name}',
+      summary: 'Takes a rule out of the file and closes it; with now, its connections are cut',
+      request: { params: named, query: changeNow, headers: revision },
+      responses: changed,
+    }),
+    async (c) => {
+      const query = c.req.valid('query')
+      const options = { ...changeOptions(query, c.req.valid('header')), now: query.now }
+      return c.json(await naru.rules.remove(c.req.valid('param').name, options), 200)
+    },
+  )
+  addSwitches(app, naru)
+}
+
+function addSwitches(app: OpenAPIHono, naru: Naru): void {
+  app.openapi(
+    createRoute({
+      method: 'post',
+      path: '/api/rules/{name}/enable',
+      summary: 'Opens a rule that is disabled',
+      request: { params: named, query: change, headers: revision },
+      responses: changed,
+    }),
+    async (c) => {
+      const options = changeOptions(c.req.valid('query'), c.req.valid('header'))
+      return c.json(await naru.rules.enable(c.req.valid('param').name, options), 200)
+    },
+  )
+  app.openapi(
+    createRoute({
+      method: 'post',
+      path: '/api/rules/{name}/disable',
+      summary: 'Closes a rule and keeps it in the file; with now, its connections are cut',
+      request: { params: named, query: changeNow, headers: revision },
+      responses: changed,
+    }),
+    async (c) => {
+      const query = c.req.valid('query')
+      const options = { ...changeOptions(query, c.req.valid('header')), now: query.now }
+      return c.json(await naru.rules.disable(c.req.valid('param').name, options), 200)
+    },
+  )
+}
+
+function changeOptions(
+  { dryRun }: { dryRun: boolean },
+  { 'if-match': match }: { 'if-match'?: string | undefined },
+): ChangeOptions {
+  const revision = match?.replace(/^"(.*)"$/, '$1')
+  return { dryRun, ...(revision === undefined || revision === '*' ? {} : { revision }) }
+}
+
+function addTraffic(app: OpenAPIHono, naru: Naru, { closing }: RouteOptions): void {
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/api/connections',
+      summary: 'Open connections, newest first, and those that ended lately',
+      request: {
+        query: z.object({
+          rule: RuleNameSchema.optional(),
+          limit: z.coerce.number().int().min(1).max(100_000).optional(),
+        }),
+      },
+      responses: answers(z.object({ connections: z.array(ConnectionSchema) }), 'connections'),
+    }),
+    async (c) => {
+      const { rule, limit } = c.req.valid('query')
+      const filter = { ...(rule === undefined ? {} : { rule }), ...(limit === undefined ? {} : { limit }) }
+      return c.json({ connections: [...(await naru.connections(filter))] }, 200)
+    },
+  )
+  app.openapi(
+    createRoute({
+      method: 'delete',
+      path: '/api/connections/{id}',
+      summary: 'Cuts a connection',
+      request: { params: z.object({ id: z.string().min(1).max(200) }) },
+      responses: answers(z.object({ cut: z.boolean() }), 'it was cut'),
+    }),
+    async (c) => {
+      const { id } = c.req.valid('param')
+      if (!(await naru.cut(id))) throw new NaruError('CONNECTION_UNKNOWN', { id })
+      return c.json({ cut: true }, 200)
+    },
+  )
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/api/events',
+      summary: 'Server-Sent Events: each `data` is one event of the schema Event',
+      request: {
+        query: z.object({ since: z.coerce.number().int().min(0).optional() }),
+        headers: z.object({ 'last-event-id': z.string().max(64).optional() }),
+      },
+      responses: {
+        200: { description: 'events', content: { 'text/event-stream': { schema: z.string() } } },
+        default: failure,
+      },
+    }),
+    async (c) => {
+      const stream = await eventStream(naru, {
+        lastKey: c.req.valid('header')['last-event-id'] ?? null,
+        since: c.req.valid('query').since ?? null,
+        signal: AbortSignal.any([closing, c.req.raw.signal]),
+      })
+      return new Response(stream, {
+        headers: {
+          'content-type': 'text/event-stream',
+          'cache-control': 'no-store',
+          'x-accel-buffering': 'no',
+        },
+      })
+    },
+  )
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/metrics',
+      summary: 'For Prometheus',
+      responses: {
+        200: { description: 'metrics', content: { 'text/plain': { schema: z.string() } } },
+        default: failure,
+      },
+    }),
+    async () =>
+      new Response(await metricsOf(naru), {
+        headers: { 'content-type': metricsType, 'cache-control': 'no-store' },
+      }) as never,
+  )
+}

@@ -1,0 +1,621 @@
+import { mkdtemp, rm, stat, writeFile, mkdir } from 'node:fs/promises'
+import { request, type IncomingMessage } from 'node:http'
+import { connect, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { once } from 'node:events'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { FakeNaru, connection, hopStatus, noCounters, ruleStatus } from '../../../test/fakes/naru.ts'
+import { NaruError } from '../../base/errors.ts'
+import { silentLog } from '../../base/log.ts'
+import { say } from '../../base/text.ts'
+import type { NaruEvent } from '../../model/face.ts'
+import { createClient, type NaruClient } from '../client/client.ts'
+import { fetchTransport } from '../client/fetch.ts'
+import { socketTransport } from '../client/socket.ts'
+import { steadyEvents } from '../client/steady.ts'
+import { systemClock } from '../../base/clock.ts'
+import {
+  AboutSchema,
+  ChangeResultSchema,
+  ConnectionSchema,
+  NaruEventSchema,
+  PlanSchema,
+  RuleStatusSchema,
+} from '../protocol/schemas.ts'
+import { newToken, serve, type Served } from './serve.ts'
+
+const token = newToken()
+const readToken = newToken()
+
+let folder: string
+let naru: FakeNaru
+let served: Served
+let client: NaruClient
+const opened: AsyncDisposable[] = []
+
+async function open(over: Partial<Parameters<typeof serve>[1]> = {}): Promise<Served> {
+  const one = await serve(naru, {
+    socketPath: join(folder, 'naru.sock'),
+    tcp: { port: 0, exact: true, token, readToken },
+    webRoot: join(folder, 'web'),
+    log: silentLog,
+    ...over,
+  })
+  opened.push(one)
+  return one
+}
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'naru-api-'))
+  await mkdir(join(folder, 'web/assets'), { recursive: true })
+  await writeFile(join(folder, 'web/index.html'), '<!doctype html><title>Naru</title>')
+  await writeFile(join(folder, 'web/assets/app-1.js'), 'export {}')
+  await writeFile(join(folder, 'secret.txt'), 'secret')
+  naru = new FakeNaru(ruleStatus('iis'), ruleStatus('dns', { listen: '53/udp' }))
+  served = await open()
+  client = createClient(socketTransport({ socketPath: join(folder, 'naru.sock'), file: 'naru.yaml' }))
+})
+
+afterEach(async () => {
+  for (const one of opened.splice(0)) await one[Symbol.asyncDispose]()
+  await rm(folder, { recursive: true, force: true })
+})
+
+interface Answer {
+  status: number
+  headers: IncomingMessage['headers']
+  body: string
+}
+
+/** A request with exactly these headers, as no browser would send it. */
+function raw(
+  path: string,
+  {
+    method = 'GET',
+    headers = {},
+    body,
+  }: { method?: string; headers?: Record<string, string>; body?: string } = {},
+): Promise<Answer> {
+  const { port } = new URL(served.url as string)
+  return new Promise((resolve, reject) => {
+    const call = request({ host: '127.0.0.1', port, path, method, headers, agent: false }, (response) => {
+      let text = ''
+      response.on('data', (chunk: Buffer) => (text += chunk.toString()))
+      response.on('end', () =>
+        resolve({ status: response.statusCode ?? 0, headers: response.headers, body: text }),
+      )
+    })
+    call.on('error', reject)
+    call.end(body)
+  })
+}
+
+const bearer = { authorization: `Bearer ${token}` }
+const codeOf = (answer: Answer): string => (JSON.parse(answer.body) as { code: string }).code
+
+describe('the local socket', () => {
+  it('belongs to its owner alone', async () => {
+    expect((await stat(served.socketPath as string)).mode & 0o777).toBe(0o600)
+  })
+
+  it('carries every question of Naru and its answer', async () => {
+    naru.connectionsNow.push(connection('c1'), connection('c2', { rule: 'dns' }))
+    expect(await client.about()).toEqual({ ...naru.aboutNow, web: served.url })
+    expect(await client.rules.list()).toEqual(await naru.rules.list())
+    expect(await client.rules.get('iis')).toEqual(ruleStatus('iis'))
+    expect(await client.plan()).toEqual(await naru.plan())
+    expect((await client.connections({ rule: 'dns' })).map(({ id }) => id)).toEqual(['c2'])
+    expect((await client.connections({ limit: 1 })).map(({ id }) => id)).toEqual(['c1'])
+    expect(await client.cut('c1')).toBe(true)
+    expect(await client.cut('c1')).toBe(false)
+    await client.stop({ drain: true })
+    expect(naru.stopped).toEqual({ drain: true })
+  })
+
+  it('carries changes with their options', async () => {
+    const rule = { listen: 9000, target: '80', publish: { router: 'auto' } }
+    const { revision } = await client.about()
+    await client.rules.add('web', rule, { dryRun: true, revision })
+    await client.rules.edit('iis', { allow: ['10.0.0.0/8'], until: null })
+    await client.rules.disable('iis', { now: true })
+    await client.rules.enable('iis')
+    await client.rules.remove('dns', { now: true })
+    await client.reload()
+    await client.plan({ name: 'iis', rule: null })
+    expect(naru.calls).toEqual([
+      ['add', 'web', rule, { dryRun: true, revision }],
+      ['edit', 'iis', { allow: ['10.0.0.0/8'], until: null }, { dryRun: false }],
+      ['disable', 'iis', { dryRun: false, now: true }],
+      ['enable', 'iis', { dryRun: false }],
+      ['remove', 'dns', { dryRun: false, now: true }],
+      ['reload'],
+      ['plan', { name: 'iis', rule: null }],
+    ])
+  })
+
+  it('carries errors as they are', async () => {
+    await expect(client.rules.get('nginx')).rejects.toMatchObject({
+      code: 'RULE_UNKNOWN',
+      message: 'there is no rule named nginx; there are: iis, dns',
+    })
+    await expect(client.rules.add('iis', {})).rejects.toMatchObject({ code: 'RULE_EXISTS', exitCode: 2 })
+    await expect(client.rules.edit('iis', {}, { revision: 'r0' })).rejects.toMatchObject({
+      code: 'FILE_CHANGED',
+    })
+    naru.failNext = new Error('out of luck')
+    await expect(client.reload()).rejects.toMatchObject({
+      code: 'INTERNAL',
+      params: { why: 'out of luck' },
+    })
+    naru.failNext = new NaruError('NOT_PERMITTED', { what: say('x', '가'), command: 'sudo x' })
+    await expect(client.reload()).rejects.toMatchObject({
+      text: { en: 'not permitted to x', ko: '권한이 없습니다: 가' },
+    })
+  })
+
+  it('takes names with any character', async () => {
+    naru.set(ruleStatus('웹 서버/1?'))
+    expect((await client.rules.get('웹 서버/1?')).name).toBe('웹 서버/1?')
+  })
+
+  it('tells the login links, which the TCP side never does', async () => {
+    expect(await client.session()).toEqual({
+      access: 'full',
+      loginUrl: `${served.url}/?token=${token}`,
+      readOnlyUrl: `${served.url}/?token=${readToken}`,
+    })
+    const answer = await raw('/api/session', { headers: bearer })
+    expect(JSON.parse(answer.body)).toEqual({ access: 'full', loginUrl: null, readOnlyUrl: null })
+  })
+
+  it('replaces what a killed process left, and no living one', async () => {
+    const path = join(folder, 'left.sock')
+    const dead = createServer().listen(path)
+    await once(dead, 'listening')
+    const living = await serve(naru, {
+      socketPath: join(folder, 'b.sock'),
+      tcp: null,
+      webRoot: null,
+      log: silentLog,
+    })
+    opened.push(living)
+    await expect(
+      serve(naru, { socketPath: join(folder, 'b.sock'), tcp: null, webRoot: null, log: silentLog }),
+    ).rejects.toMatchObject({ code: 'API_IN_USE' })
+    dead.close()
+    await once(dead, 'close')
+    await writeFile(path, '')
+    opened.push(await serve(naru, { socketPath: path, tcp: null, webRoot: null, log: silentLog }))
+    const other = createClient(socketTransport({ socketPath: path, file: 'f' }))
+    expect((await other.about()).pid).toBe(4242)
+  })
+
+  it('says that nothing runs where there is no socket', async () => {
+    const nobody = createClient(socketTransport({ socketPath: join(folder, 'none'), file: '/etc/naru.yaml' }))
+    await expect(nobody.about()).rejects.toMatchObject({
+      code: 'NOT_RUNNING',
+      message: 'no Naru runs on /etc/naru.yaml',
+    })
+  })
+
+  it('says that the daemon hangs where it does not answer', async () => {
+    const path = join(folder, 'mute.sock')
+    const mute = createServer().listen(path)
+    await once(mute, 'listening')
+    const waiting = createClient(socketTransport({ socketPath: path, file: 'f', limitMs: 50 }))
+    await expect(waiting.about()).rejects.toMatchObject({ code: 'API_SILENT' })
+    mute.close()
+  })
+})
+
+describe('the TCP side asks who is there', () => {
+  it('answers nothing without a token', async () => {
+    for (const path of ['/api/rules', '/api/events', '/api/openapi.json', '/metrics', '/api/none']) {
+      const answer = await raw(path)
+      expect([path, answer.status, codeOf(answer)]).toEqual([path, 401, 'API_NO_TOKEN'])
+    }
+  })
+
+  it('refuses a wrong token, however near', async () => {
+    for (const wrong of ['', 'x', `${token}x`, token.slice(1), 'a'.repeat(5000), `${token} ${token}`]) {
+      const answer = await raw('/api/rules', { headers: { authorization: `Bearer ${wrong}` } })
+      expect(answer.status).toBe(401)
+    }
+    expect((await raw('/?token=wrong')).status).toBe(401)
+  })
+
+  it('takes the token as a header, and as a link that becomes a cookie', async () => {
+    expect((await raw('/api/rules', { headers: bearer })).status).toBe(200)
+    const login = await raw(`/?token=${token}`)
+    expect([login.status, login.headers.location]).toEqual([303, '/'])
+    const [cookie = ''] = login.headers['set-cookie'] ?? []
+    expect(cookie).toMatch(/^naru_\d+=[\w-]{43}; Path=\/api; Max-Age=2592000; HttpOnly; SameSite=Strict$/)
+    expect(cookie).not.toContain(token)
+    const headers = { cookie: cookie.split(';')[0] as string }
+    expect((await raw('/api/rules', { headers })).status).toBe(200)
+    const out = await raw('/api/session', { method: 'DELETE', headers })
+    expect(out.headers['set-cookie']?.[0]).toContain('Max-Age=0')
+  })
+
+  it('takes the token typed into the page', async () => {
+    const answer = await raw('/api/session', { method: 'POST', body: JSON.stringify({ token: readToken }) })
+    expect(JSON.parse(answer.body)).toMatchObject({ access: 'read' })
+    const wrong = await raw('/api/session', { method: 'POST', body: '{"token":"x"}' })
+    expect(wrong.status).toBe(401)
+  })
+
+  it('lets the second token look and plan, not change', async () => {
+    const headers = { authorization: `Bearer ${readToken}`, 'content-type': 'application/json' }
+    expect((await raw('/api/rules', { headers })).status).toBe(200)
+    const plan = await raw('/api/plan', { method: 'POST', headers, body: '{"name":"iis","rule":null}' })
+    expect(plan.status).toBe(200)
+    const changes: [string, string][] = [
+      ['DELETE', '/api/rules/iis'],
+      ['POST', '/api/rules'],
+      ['POST', '/api/stop'],
+      ['POST', '/api/reload'],
+      ['DELETE', '/api/connections/c1'],
+    ]
+    for (const [method, path] of changes) {
+      const answer = await raw(path, { method, headers })
+      expect([path, answer.status, codeOf(answer)]).toEqual([path, 403, 'API_READ_ONLY'])
+    }
+    expect(naru.calls).toEqual([['plan', { name: 'iis', rule: null }]])
+  })
+
+  it('refuses a name as Host: that is how DNS rebinding arrives', async () => {
+    for (const host of ['evil.example:6278', 'localhost.evil.example', '127.0.0.1.nip.io', 'a@localhost']) {
+      const answer = await raw('/api/rules', { headers: { ...bearer, host } })
+      expect([host, [400, 403].includes(answer.status)]).toEqual([host, true])
+    }
+    for (const host of ['localhost:6278', '127.0.0.1', '[::1]:6278', '192.168.1.5:6278'])
+      expect((await raw('/api/rules', { headers: { ...bearer, host } })).status).toBe(200)
+  })
+
+  it('refuses a page of another origin, of another port of this machine too', async () => {
+    const [cookie = ''] = (await raw(`/?token=${token}`)).headers['set-cookie'] ?? []
+    const own = { cookie: cookie.split(';')[0] as string, 'content-type': 'application/json' }
+    const foreign: Record<string, string>[] = [
+      { origin: 'http://127.0.0.1:8888' },
+      { origin: 'https://evil.example' },
+      { origin: 'null' },
+      { 'sec-fetch-site': 'cross-site' },
+      { 'sec-fetch-site': 'same-site' },
+      { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate' },
+    ]
+    for (const headers of foreign) {
+      for (const method of ['GET', 'DELETE']) {
+        const answer = await raw('/api/rules/iis', { method, headers: { ...own, ...headers } })
+        expect([headers, answer.status, codeOf(answer)]).toEqual([headers, 403, 'API_FOREIGN'])
+      }
+    }
+    expect(naru.calls).toEqual([])
+    const headers = { ...own, origin: served.url as string, 'sec-fetch-site': 'same-origin' }
+    expect((await raw('/api/rules/iis', { method: 'DELETE', headers })).status).toBe(200)
+  })
+
+  it('opens the page from a link of another site, and gives no more than the page', async () => {
+    const headers = { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate' }
+    expect((await raw('/', { headers })).status).toBe(200)
+    expect((await raw('/', { method: 'POST', headers })).status).toBe(403)
+  })
+})
+
+describe('bad input', () => {
+  const headers = { ...bearer, 'content-type': 'application/json' }
+
+  it('is told what is wrong', async () => {
+    const cases: [string, string, string | undefined][] = [
+      ['POST', '/api/rules', '{'],
+      ['POST', '/api/rules', '[]'],
+      ['POST', '/api/rules', '{"name":1,"rule":{}}'],
+      ['POST', '/api/rules', undefined],
+      ['POST', '/api/rules?dryRun=maybe', '{"name":"a","rule":{}}'],
+      ['PATCH', '/api/rules/iis', '"x"'],
+      ['GET', '/api/connections?limit=-1', undefined],
+      ['GET', '/api/connections?limit=x', undefined],
+      ['GET', '/api/events?since=x', undefined],
+      ['DELETE', `/api/rules/${'n'.repeat(200)}`, undefined],
+    ]
+    for (const [method, path, body] of cases) {
+      const answer = await raw(path, { method, headers, ...(body === undefined ? {} : { body }) })
+      expect([path, answer.status, codeOf(answer)]).toEqual([path, 400, 'API_BAD_REQUEST'])
+    }
+    expect((await raw('/api/rules', { method: 'POST', headers: bearer, body: 'x=1' })).status).toBe(400)
+    expect(naru.calls).toEqual([])
+  })
+
+  it('names what does not exist', async () => {
+    const answer = await raw('/api/nothing', { headers: bearer })
+    expect([answer.status, codeOf(answer)]).toEqual([404, 'API_NOT_FOUND'])
+    const cut = await raw('/api/connections/c9', { method: 'DELETE', headers })
+    expect([cut.status, codeOf(cut)]).toEqual([404, 'CONNECTION_UNKNOWN'])
+  })
+
+  it('is turned away where it is too large, announced or not', async () => {
+    const body = JSON.stringify({ name: 'a', rule: { x: 'y'.repeat(1_100_000) } })
+    const announced = await raw('/api/rules', {
+      method: 'POST',
+      headers: { ...headers, 'content-length': String(body.length) },
+      body,
+    })
+    expect([announced.status, codeOf(announced)]).toEqual([413, 'API_TOO_LARGE'])
+    const chunked = await raw('/api/rules', {
+      method: 'POST',
+      headers: { ...headers, 'transfer-encoding': 'chunked' },
+      body,
+    })
+    expect([chunked.status, codeOf(chunked)]).toEqual([400, 'API_BAD_REQUEST'])
+    expect((await raw('/api/rules', { headers: { ...bearer, 'x-long': 'x'.repeat(20_000) } })).status).toBe(
+      431,
+    )
+    expect(naru.calls).toEqual([])
+  })
+
+  it('that is no HTTP at all disturbs nobody', async () => {
+    const { port } = new URL(served.url as string)
+    const socket = connect(Number(port), '127.0.0.1')
+    socket.write('\x16\x03\x01garbage\r\n\r\n')
+    const [chunk] = (await once(socket, 'data')) as [Buffer]
+    expect(chunk.toString()).toContain('400 Bad Request')
+    socket.destroy()
+    expect((await raw('/api/about', { headers: bearer })).status).toBe(200)
+  })
+})
+
+describe('events', () => {
+  const counters = { ...noCounters, open: 1 }
+
+  async function listening(count: number): Promise<void> {
+    for (let tries = 0; naru.listening !== count && tries < 500; tries++) await systemClock.sleep(2)
+    expect(naru.listening).toBe(count)
+  }
+
+  it('arrive as they are, whatever their kind', async () => {
+    const all: Parameters<FakeNaru['tell']>[0][] = [
+      { type: 'rule', rule: ruleStatus('iis') },
+      { type: 'rule-removed', name: 'dns' },
+      { type: 'hop', rule: 'iis', status: hopStatus({ hop: 'router', state: 'broken' }) },
+      { type: 'opened', connection: connection('c1') },
+      { type: 'closed', connection: connection('c1', { state: 'closed', closeReason: 'finished' }) },
+      { type: 'refused', rule: 'iis', client: '10.0.0.1:5', reason: 'denied' },
+      { type: 'traffic', rules: [{ name: 'iis', counters, rate: { toTarget: 1, toClient: 2 } }] },
+      { type: 'file', problem: null },
+      { type: 'log', level: 'info', rule: null, text: say('a\nb', '가') },
+    ]
+    const stop = new AbortController()
+    const got: NaruEvent[] = []
+    const reading = (async () => {
+      for await (const event of client.events({ signal: stop.signal })) {
+        got.push(event)
+        if (got.length === all.length) break
+      }
+    })()
+    await listening(1)
+    for (const event of all) naru.tell(event)
+    await reading
+    expect(got).toEqual(all.map((event, at) => ({ ...event, id: at + 1, at: expect.any(Number) as number })))
+    for (const event of got) expect(NaruEventSchema.parse(event)).toEqual(event)
+    await listening(0)
+    stop.abort()
+  })
+
+  it('go on where the listener left', async () => {
+    for (const name of ['a', 'b', 'c']) naru.tell({ type: 'rule-removed', name })
+    const got: string[] = []
+    for await (const event of client.events({ signal: AbortSignal.timeout(5000), since: 1 })) {
+      got.push(event.type === 'rule-removed' ? event.name : event.type)
+      if (got.length === 2) break
+    }
+    expect(got).toEqual(['b', 'c'])
+  })
+
+  it('that are no longer kept, or of another run, are a gap', async () => {
+    naru.keep = 1
+    for (const name of ['a', 'b', 'c']) naru.tell({ type: 'rule-removed', name })
+    const first = async (resume: { since: number } | { lastKey: string }): Promise<string> => {
+      for await (const { event } of client.keyedEvents({ signal: AbortSignal.timeout(5000), ...resume }))
+        return event.type
+      return 'nothing'
+    }
+    expect(await first({ since: 0 })).toBe('gap')
+    expect(await first({ lastKey: '5.3' })).toBe('gap')
+    expect(await first({ lastKey: 'rubbish' })).toBe('gap')
+    expect(await first({ lastKey: `${naru.aboutNow.startedAt}.2` })).toBe('rule-removed')
+  })
+
+  it('survive a restart of the daemon', async () => {
+    const path = join(folder, 'again.sock')
+    const start = (): Promise<Served> =>
+      serve(naru, { socketPath: path, tcp: null, webRoot: null, log: silentLog })
+    let running = await start()
+    const stop = new AbortController()
+    const states: string[] = []
+    const got: string[] = []
+    const reading = (async () => {
+      const events = steadyEvents(createClient(socketTransport({ socketPath: path, file: 'f' })), {
+        signal: stop.signal,
+        clock: systemClock,
+        onState: ({ state }) => states.push(state),
+      })
+      for await (const event of events) {
+        got.push(event.type === 'rule-removed' ? event.name : event.type)
+        if (got.length === 2) stop.abort()
+      }
+    })()
+    await listening(1)
+    naru.tell({ type: 'rule-removed', name: 'before' })
+    for (let tries = 0; got.length < 1 && tries < 500; tries++) await systemClock.sleep(2)
+    await running[Symbol.asyncDispose]()
+    naru.tell({ type: 'rule-removed', name: 'meanwhile' })
+    running = await start()
+    await reading
+    await running[Symbol.asyncDispose]()
+    expect(got).toEqual(['before', 'meanwhile'])
+    expect(states.filter((state, at) => state !== states[at - 1])).toEqual(['live', 'lost', 'live'])
+  })
+
+  it('wait for a slow listener only so long, then tell it what it missed', async () => {
+    const { port } = new URL(served.url as string)
+    const slow = connect(Number(port), '127.0.0.1')
+    slow.write(`GET /api/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${token}\r\n\r\n`)
+    await listening(1)
+    slow.pause()
+    const before = process.memoryUsage().heapUsed
+    const filler = 'x'.repeat(8192)
+    for (let at = 0; at < 20_000; at++) {
+      naru.tell({ type: 'log', level: 'info', rule: null, text: say(filler, '') })
+      if (at % 100 === 0) await new Promise((resolve) => setImmediate(resolve))
+    }
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(100 << 20)
+    let text = ''
+    slow.on('data', (chunk: Buffer) => (text = (text + chunk.toString()).slice(-20_000)))
+    const seen = new Promise<void>((resolve) => {
+      let all = ''
+      slow.on('data', (chunk: Buffer) => {
+        all = all.slice(-40) + chunk.toString()
+        if (all.includes('"type":"gap"')) resolve()
+      })
+    })
+    slow.resume()
+    await seen
+    slow.destroy()
+    await listening(0)
+  })
+})
+
+describe('the page', () => {
+  it('comes with a policy that lets it talk to us alone', async () => {
+    const answer = await raw('/')
+    expect(answer.status).toBe(200)
+    expect(answer.headers['content-type']).toBe('text/html; charset=utf-8')
+    expect(answer.headers['content-security-policy']).toContain("default-src 'none'")
+    expect(answer.headers['content-security-policy']).toContain("script-src 'self'; style-src 'self'")
+    expect(answer.headers['x-frame-options']).toBe('DENY')
+    expect(answer.headers['referrer-policy']).toBe('no-referrer')
+    const errors = await raw('/api/none')
+    expect(errors.headers['x-content-type-options']).toBe('nosniff')
+    expect(errors.headers['cache-control']).toBe('no-store')
+  })
+
+  it('answers its own paths, and keeps what never changes', async () => {
+    expect((await raw('/rules/iis')).body).toContain('<title>Naru')
+    const script = await raw('/assets/app-1.js')
+    expect(script.headers['content-type']).toBe('text/javascript; charset=utf-8')
+    expect(script.headers['cache-control']).toContain('immutable')
+    const again = await raw('/', { headers: { 'if-none-match': String((await raw('/')).headers.etag) } })
+    expect([again.status, again.body]).toEqual([304, ''])
+  })
+
+  it('gives no file from elsewhere', async () => {
+    for (const path of [
+      '/../secret.txt',
+      '/%2e%2e/secret.txt',
+      '/..%2fsecret.txt',
+      '/assets/..%5c..%5csecret.txt',
+      '/%00.txt',
+      '/%',
+      '/.env',
+    ]) {
+      const answer = await raw(path)
+      expect([path, answer.body.includes('secret\n') || answer.body === 'secret']).toEqual([path, false])
+    }
+  })
+})
+
+describe('for other programs', () => {
+  it('metrics are what Prometheus reads', async () => {
+    naru.set(
+      ruleStatus('iis', {
+        counters: {
+          ...noCounters,
+          open: 2,
+          opened: 5,
+          closed: { finished: 3 },
+          bytesToTarget: 10,
+          bytesToClient: 20,
+        },
+      }),
+    )
+    const { body, headers } = await raw('/metrics', { headers: bearer })
+    expect(headers['content-type']).toContain('text/plain; version=0.0.4')
+    expect(body).toContain('naru_connections_open{rule="iis"} 2')
+    expect(body).toContain('naru_connections_total{rule="iis"} 5')
+    expect(body).toContain('naru_connections_closed_total{rule="iis",reason="finished"} 3')
+    expect(body).toContain('naru_bytes_total{rule="iis",direction="to_client"} 20')
+    expect(body).toContain('naru_rule_state{rule="iis",state="open"} 1')
+    expect(body).toContain('naru_hop_ok{rule="iis",hop="relay",member="sockets"} 1')
+  })
+
+  it('the OpenAPI document names every route and shape', async () => {
+    const document = JSON.parse((await raw('/api/openapi.json', { headers: bearer })).body) as {
+      paths: Record<string, object>
+      components: { schemas: object }
+    }
+    expect(Object.keys(document.paths)).toEqual(
+      expect.arrayContaining([
+        '/api/rules',
+        '/api/rules/{name}',
+        '/api/events',
+        '/api/connections',
+        '/metrics',
+      ]),
+    )
+    expect(Object.keys(document.components.schemas)).toEqual(
+      expect.arrayContaining(['RuleStatus', 'RuleInput', 'Plan', 'Event', 'Error', 'Connection']),
+    )
+  })
+
+  it('answers are of the shapes it promises', async () => {
+    naru.connectionsNow.push(connection('c1'))
+    expect(AboutSchema.parse(await client.about())).toBeTruthy()
+    for (const rule of await client.rules.list()) expect(RuleStatusSchema.parse(rule)).toEqual(rule)
+    expect(PlanSchema.parse(await client.plan())).toEqual(await naru.plan())
+    expect(ChangeResultSchema.parse(await client.reload())).toBeTruthy()
+    for (const one of await client.connections()) expect(ConnectionSchema.parse(one)).toEqual(one)
+  })
+
+  it('fetch speaks it too, with a token', async () => {
+    const far = createClient(fetchTransport({ base: served.url as string, token }))
+    expect((await far.rules.list()).map(({ name }) => name)).toEqual(['iis', 'dns'])
+    await expect(far.rules.get('x')).rejects.toMatchObject({ code: 'RULE_UNKNOWN' })
+    naru.tell({ type: 'rule-removed', name: 'a' })
+    for await (const event of far.events({ signal: AbortSignal.timeout(5000), since: 0 })) {
+      expect(event).toMatchObject({ id: 1, type: 'rule-removed' })
+      break
+    }
+    const nobody = createClient(fetchTransport({ base: 'http://127.0.0.1:1' }))
+    await expect(nobody.about()).rejects.toMatchObject({ code: 'API_SILENT' })
+  })
+})
+
+describe('the port', () => {
+  it('that is taken is passed over, or refused where it was asked for', async () => {
+    const port = Number(new URL(served.url as string).port)
+    const tcp = { port, token, readToken }
+    const next = await open({ socketPath: null, tcp: { ...tcp, exact: false } })
+    expect(Number(new URL(next.url as string).port)).toBeGreaterThan(port)
+    await expect(open({ socketPath: null, tcp: { ...tcp, exact: true } })).rejects.toMatchObject({
+      code: 'API_IN_USE',
+      exitCode: 5,
+    })
+    await expect(
+      open({ socketPath: null, tcp: { ...tcp, address: '203.0.113.1', exact: true } }),
+    ).rejects.toMatchObject({ code: 'API_UNAVAILABLE' })
+  })
+
+  it('is free again at once when it closes, listeners or not', async () => {
+    const reading = (async () => {
+      for await (const _ of client.events({ signal: AbortSignal.timeout(10_000) })) break
+      return 'ended'
+    })()
+    for (let tries = 0; naru.listening === 0 && tries < 500; tries++) await systemClock.sleep(2)
+    const started = performance.now()
+    await served[Symbol.asyncDispose]()
+    expect(await reading).toBe('ended')
+    expect(performance.now() - started).toBeLessThan(1500)
+    expect(served.url).not.toBeNull()
+    await expect(stat(join(folder, 'naru.sock'))).rejects.toMatchObject({ code: 'ENOENT' })
+  })
+})

@@ -1,0 +1,173 @@
+/**
+ * Opens the doors of a running Naru: a local socket for the CLI, which the file's mode guards, and a TCP port for the
+ * web page and other programs, which wants a token. Closing ends event streams first, then lets answers finish.
+ */
+import { chmod, unlink } from 'node:fs/promises'
+import { createServer, type Server } from 'node:http'
+import { connect, isIPv6 } from 'node:net'
+import { getRequestListener } from '@hono/node-server'
+import type { OpenAPIHono } from '@hono/zod-openapi'
+import { formatEndpoint } from '../../base/address.ts'
+import { NaruError, errnoOf, messageOf } from '../../base/errors.ts'
+import { Scope } from '../../base/scope.ts'
+import type { Naru } from '../../model/face.ts'
+import { defaultAddress, defaultPort } from '../protocol/wire.ts'
+import { createApp, type AppOptions } from './app.ts'
+import { cookieNameFor } from './guard.ts'
+import type { ServeOptions, Served, TcpOptions } from './options.ts'
+
+export { newToken } from './guard.ts'
+export type { ServeOptions, Served, TcpOptions } from './options.ts'
+
+/** How far the search for a free port goes. */
+const portsToTry = 20
+/** How long answers may finish once we close. */
+const closeGraceMs = 1000
+
+/** @throws NaruError API_IN_USE, API_UNAVAILABLE */
+export async function serve(naru: Naru, options: ServeOptions): Promise<Served> {
+  await using scope = new Scope()
+  const closing = new AbortController()
+  const { version } = await naru.about()
+  const { socketPath, tcp } = options
+  let port = 0
+  const url = (): string | null =>
+    tcp === null || port === 0 ? null : `http://${formatEndpoint(shown(tcp.address ?? defaultAddress), port)}`
+  const link = (token: string | undefined): string | null => {
+    const base = url()
+    return base === null || token === undefined ? null : `${base}/?token=${token}`
+  }
+  const common: Omit<AppOptions, 'guard'> = {
+    closing: closing.signal,
+    log: options.log,
+    webRoot: options.webRoot,
+    web: url,
+    version,
+    ruleSchema: options.ruleSchema ?? null,
+    session: () => ({ access: 'full', loginUrl: link(tcp?.token), readOnlyUrl: link(tcp?.readToken) }),
+  }
+  if (tcp) {
+    const guard = { tokens: tcp, cookieName: () => cookieNameFor(port) }
+    const server = serverOf(createApp(naru, { ...common, guard }))
+    port = await listenOnTcp(server, tcp)
+    scope.defer(() => closeServer(server))
+  }
+  if (socketPath !== null) {
+    const server = serverOf(createApp(naru, { ...common, guard: null }))
+    await listenOnPath(server, socketPath)
+    scope.defer(() => closeServer(server))
+  }
+  scope.defer(() => closing.abort())
+  const open = scope.move()
+  return {
+    socketPath,
+    url: url(),
+    loginUrl: link(tcp?.token),
+    readOnlyUrl: link(tcp?.readToken),
+    [Symbol.asyncDispose]: () => open[Symbol.asyncDispose](),
+  }
+}
+
+function serverOf(app: OpenAPIHono): Server {
+  const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false })
+  const server = createServer(
+    {
+      maxHeaderSize: 16_384,
+      headersTimeout: 10_000,
+      requestTimeout: 30_000,
+      connectionsCheckingInterval: 2000,
+    },
+    (request, response) => void listener(request, response),
+  )
+  server.maxConnections = 512
+  // A client that neither reads nor writes for this long is let go; a heartbeat counts as life.
+  server.timeout = 120_000
+  return server
+}
+
+async function listenOnTcp(server: Server, tcp: TcpOptions): Promise<number> {
+  const address = tcp.address ?? defaultAddress
+  const first = tcp.port ?? defaultPort
+  for (let port = first; ; port++) {
+    try {
+      await listen(server, () => server.listen({ host: address, port }))
+      return (server.address() as { port: number }).port
+    } catch (error) {
+      if (errnoOf(error) === 'EADDRINUSE' && !tcp.exact && port - first + 1 < portsToTry && port < 65_535)
+        continue
+      throw cannotListen(formatEndpoint(address, port), error)
+    }
+  }
+}
+
+async function listenOnPath(server: Server, path: string): Promise<void> {
+  const pipe = path.startsWith('\\\\.\\pipe\\')
+  try {
+    await listenPrivately(server, path)
+  } catch (error) {
+    if (pipe || errnoOf(error) !== 'EADDRINUSE' || (await answers(path))) throw cannotListen(path, error)
+    // Left over by a process that was killed.
+    await unlink(path)
+    await listenPrivately(server, path).catch((again: unknown) => {
+      throw cannotListen(path, again)
+    })
+  }
+  if (!pipe) await chmod(path, 0o600)
+}
+
+/** The socket never exists with a wider mode, not for a moment: bind happens within `listen`. */
+function listenPrivately(server: Server, path: string): Promise<void> {
+  return listen(server, () => {
+    const before = process.umask(0o177)
+    try {
+      server.listen({ path })
+    } finally {
+      process.umask(before)
+    }
+  })
+}
+
+function listen(server: Server, start: () => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const failed = (error: Error): void => reject(error)
+    server.once('error', failed)
+    server.once('listening', () => {
+      server.off('error', failed)
+      resolve()
+    })
+    start()
+  })
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ path })
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => resolve(false))
+  })
+}
+
+function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    const force = setTimeout(() => server.closeAllConnections(), closeGraceMs)
+    server.close(() => {
+      clearTimeout(force)
+      resolve()
+    })
+    server.closeIdleConnections()
+  })
+}
+
+function cannotListen(address: string, error: unknown): NaruError {
+  if (errnoOf(error) === 'EADDRINUSE') return new NaruError('API_IN_USE', { address }, { cause: error })
+  return new NaruError('API_UNAVAILABLE', { address, why: messageOf(error) }, { cause: error })
+}
+
+/** A wildcard is no place to point a browser at. */
+function shown(address: string): string {
+  if (address === '0.0.0.0') return '127.0.0.1'
+  return isIPv6(address) && address === '::' ? '::1' : address
+}
