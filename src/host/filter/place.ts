@@ -1,0 +1,56 @@
+/**
+ * Where an accept has to stand so that a packet gets in: as late as possible, right before what would drop it, so
+ * that bans of single sources above it keep their effect.
+ */
+import type { Packets } from './packets.ts'
+import type { Chain, FilterRule, Packet, PacketFilter } from './program.ts'
+import { walk, type ChainFate, type Place } from './walk.ts'
+
+/** One place that needs an accept, and the packets that need it there. */
+export interface Opening {
+  readonly chain: Chain
+  /** The accept goes before this rule; null is the end of the chain. */
+  readonly before: FilterRule | null
+  readonly packets: readonly Packet[]
+}
+
+export function openingsFor(filter: PacketFilter, { packets, wayOut }: Packets): Opening[] {
+  const openings = new Map<string, { chain: Chain; before: FilterRule | null; packets: Packet[] }>()
+  for (const packet of packets) {
+    for (const fate of walk(filter, packet, { wayOut, pressOn: true }).chains) {
+      const place = placeFor(filter, fate)
+      if (!place) continue
+      const key = `${place.chain.key} ${place.rule?.handle ?? 'end'}`
+      const opening = openings.get(key) ?? { chain: place.chain, before: place.rule, packets: [] }
+      opening.packets.push(fate.packet)
+      openings.set(key, opening)
+    }
+  }
+  return [...openings.values()]
+}
+
+/** Null where this chain is not in the way. */
+function placeFor(filter: PacketFilter, { base, fate, at, possible }: ChainFate): Place | null {
+  if (isOurs(base)) return null
+  const perhaps = possible.find((one) => one.fate !== 'accept' && one.at.rule?.action.do !== 'rewrite')
+  if (perhaps) return perhaps.at
+  if (fate !== 'accept') return at
+  const hook = base.base?.hook
+  return at.rule !== null && (hook === 'input' || hook === 'forward') && canDrop(filter, base) ? at : null
+}
+
+/** Tables of our own engine: what they drop is the rule's policy. */
+export const isOurs = (chain: Chain): boolean => /^naru\b|^naru[-_]/.test(chain.table)
+
+/** Is there a drop in this chain or in one it leads to? */
+export function canDrop(filter: PacketFilter, chain: Chain, seen = new Set<string>()): boolean {
+  if (seen.has(chain.key)) return false
+  seen.add(chain.key)
+  if (chain.base?.policy === 'drop') return true
+  return chain.rules.some(({ action }) => {
+    if (action.do === 'drop' || action.do === 'reject') return true
+    if (action.do !== 'jump' && action.do !== 'goto') return false
+    const next = filter.chains.get(action.chain)
+    return next !== undefined && canDrop(filter, next, seen)
+  })
+}

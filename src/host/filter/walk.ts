@@ -1,0 +1,236 @@
+/**
+ * Sends one packet through the program and says what became of it and where. A rule that only may match does not
+ * stop the walk: what it would have done is kept as a possibility, and a verdict is certain only where every
+ * possibility agrees with it.
+ */
+import type { Chain, FilterHook, FilterRule, Packet, PacketFilter, Truth } from './program.ts'
+import { every } from './program.ts'
+
+/** A rule in its chain, or the end of a chain: its policy, or where a packet falls off. */
+export interface Place {
+  readonly chain: Chain
+  /** Null is the end of the chain. */
+  readonly rule: FilterRule | null
+}
+
+export type Fate = 'accept' | 'drop' | 'unknown'
+
+/** What one base chain did. */
+export interface ChainFate {
+  readonly base: Chain
+  readonly fate: Fate
+  /** What decided. */
+  readonly at: Place
+  /** Rules that may decide otherwise before that one, in order. */
+  readonly possible: readonly { readonly fate: Fate; readonly at: Place }[]
+  /** Rules that decide for some sources only. */
+  readonly some: readonly { readonly fate: Fate; readonly at: Place }[]
+  /** The packet as this chain saw it. */
+  readonly packet: Packet
+  /** The deciding rule holds only within a rate. */
+  readonly limited: boolean
+}
+
+export interface Journey {
+  readonly verdict: 'allowed' | 'blocked' | 'unknown'
+  /** Who decided; null where no base chain saw the packet at all. */
+  readonly at: Place | null
+  readonly chains: readonly ChainFate[]
+  /** Rules that decide for some sources only, seen on the way. */
+  readonly some: readonly { readonly fate: Fate; readonly at: Place }[]
+  readonly limited: boolean
+  /** Where the packet was sent instead of to this machine: a container or VM. */
+  readonly forwardedTo: { readonly address: string; readonly port: number } | null
+}
+
+/** Interface by which this machine would send to an address; null where it has no way. */
+export type WayOut = (address: string) => string | null
+
+const mostSteps = 200_000
+const mostDepth = 64
+
+export interface WalkOptions {
+  /** Interface by which this machine would send to an address. @default none is known */
+  readonly wayOut?: WayOut
+  /** Go on past a drop, to see every chain that is in the way. @default false */
+  readonly pressOn?: boolean
+}
+
+export function walk(filter: PacketFilter, packet: Packet, options: WalkOptions = {}): Journey {
+  const { wayOut = () => null, pressOn = false } = options
+  const chains: ChainFate[] = []
+  const ended = (): boolean => !pressOn && isDropped(chains)
+  let seen: Packet = { ...packet, mark: filter.marks ? null : 0 }
+  for (const hook of ['ingress', 'prerouting'] as const) {
+    seen = through(filter, hook, seen, chains, ended)
+    if (ended()) return summarize(chains, null)
+  }
+  const forwardedTo = seen.local ? null : { address: seen.destinations[0] ?? '', port: seen.port }
+  if (forwardedTo) seen = { ...seen, to: wayOut(forwardedTo.address) }
+  through(filter, forwardedTo ? 'forward' : 'input', seen, chains, ended)
+  return summarize(chains, forwardedTo)
+}
+
+/** Base chains of a hook that this packet passes, in the order the kernel runs them. */
+export function baseChains(filter: PacketFilter, hook: FilterHook, packet: Packet): Chain[] {
+  return [...filter.chains.values()]
+    .filter((chain) => chain.base?.hook === hook && sees(chain, packet))
+    .sort((a, b) => (a.base?.priority ?? 0) - (b.base?.priority ?? 0))
+}
+
+function sees({ family, base }: Chain, packet: Packet): boolean {
+  if (base?.hook === 'ingress') return packet.from !== null && base.devices.includes(packet.from)
+  return family === 'inet' || family === (packet.family === 4 ? 'ip' : 'ip6')
+}
+
+function through(
+  filter: PacketFilter,
+  hook: FilterHook,
+  packet: Packet,
+  fates: ChainFate[],
+  ended: () => boolean,
+): Packet {
+  let seen = packet
+  for (const base of baseChains(filter, hook, packet)) {
+    const run = new Run(filter, base, seen)
+    fates.push(run.fate())
+    seen = run.packet
+    if (ended()) break
+  }
+  return seen
+}
+
+/** Surely dropped: nothing after it matters. */
+function isDropped(fates: readonly ChainFate[]): boolean {
+  const last = fates.at(-1)
+  return last?.fate === 'drop' && last.possible.length === 0
+}
+
+function summarize(chains: readonly ChainFate[], forwardedTo: Journey['forwardedTo']): Journey {
+  const some = chains.flatMap((chain) => chain.some)
+  const answer = (verdict: Journey['verdict'], by: ChainFate | undefined, at = by?.at ?? null): Journey => ({
+    verdict,
+    at,
+    chains,
+    some,
+    limited: by?.limited ?? false,
+    forwardedTo,
+  })
+  const unsure = chains.find((chain) => chain.fate === 'unknown' || chain.possible.length > 0)
+  const dropping = chains.find((chain) => chain.fate === 'drop' && chain.possible.length === 0)
+  if (dropping) return answer('blocked', dropping)
+  if (unsure) return answer('unknown', unsure, unsure.possible[0]?.at ?? unsure.at)
+  const accepting =
+    chains.findLast((chain) => chain.at.rule !== null && !chain.packet.rewritten) ?? chains.at(-1)
+  return answer('allowed', accepting)
+}
+
+/** One packet in one base chain. */
+class Run {
+  packet: Packet
+  readonly #filter: PacketFilter
+  readonly #base: Chain
+  readonly #possible: { fate: Fate; at: Place }[] = []
+  readonly #some: { fate: Fate; at: Place }[] = []
+  #decided: { fate: Fate; at: Place } | null = null
+  #limited = false
+  #steps = 0
+  /** Where the packet falls off when nobody decides: the base chain, or one it went to for good. */
+  #end: Chain
+
+  constructor(filter: PacketFilter, base: Chain, packet: Packet) {
+    this.#filter = filter
+    this.#base = base
+    this.#end = base
+    this.packet = packet
+  }
+
+  fate(): ChainFate {
+    const before = this.packet
+    this.#walk(this.#base, 'yes', 0)
+    const decided = this.#decided ?? {
+      fate: this.#policy,
+      at: { chain: this.#end, rule: null },
+    }
+    const possible = this.#possible.filter(({ fate }) => fate !== decided.fate)
+    return {
+      base: this.#base,
+      ...decided,
+      possible,
+      some: this.#some,
+      packet: before,
+      limited: this.#limited,
+    }
+  }
+
+  /** @returns true where the packet is decided or may not come back. */
+  #walk(chain: Chain, entered: Truth, depth: number): boolean {
+    if (depth > mostDepth) return this.#decide('unknown', { chain, rule: null }, entered)
+    for (const rule of chain.rules) {
+      if (++this.#steps > mostSteps) return this.#decide('unknown', { chain, rule }, 'yes')
+      const truth = every([entered, ...rule.matches.map((match) => match(this.packet))])
+      if (truth === 'no') continue
+      const { action } = rule
+      const at = { chain, rule }
+      if (action.do === 'return') {
+        if (truth === 'yes') return depth === 0 && this.#decide(this.#policy, at, 'yes')
+        // Whether the rest of this chain runs is open from here on.
+        if (truth === 'maybe') entered = 'maybe'
+      } else if (action.do === 'jump' || action.do === 'goto') {
+        const next = this.#filter.chains.get(action.chain)
+        if (!next) this.#decide('unknown', at, truth)
+        else if (this.#walk(next, truth, depth + 1)) return true
+        if (this.#decided) return true
+        if (action.do === 'goto' && truth === 'yes') return this.#gone(next ?? chain, depth)
+      } else if (action.do === 'rewrite') {
+        if (truth === 'yes') return this.#rewrite(action, at)
+        this.#note('unknown', at, truth)
+      } else if (action.do !== 'continue') {
+        const fate = action.do === 'reject' ? 'drop' : action.do
+        if (this.#decide(fate, at, truth)) {
+          this.#limited = rule.limited
+          return true
+        }
+      }
+    }
+    return false
+  }
+
+  #decide(fate: Fate, at: Place, truth: Truth): boolean {
+    if (truth !== 'yes') {
+      this.#note(fate, at, truth)
+      return false
+    }
+    this.#decided = { fate, at }
+    return true
+  }
+
+  #note(fate: Fate, at: Place, truth: Truth): void {
+    if (truth === 'maybe') this.#possible.push({ fate, at })
+    else if (truth === 'some') this.#some.push({ fate, at })
+  }
+
+  get #policy(): Fate {
+    return this.#base.base?.policy ?? 'accept'
+  }
+
+  /** `goto` does not come back: in a base chain its policy follows, in another its caller goes on. */
+  #gone(to: Chain, depth: number): boolean {
+    if (depth === 0) this.#end = to
+    return depth === 0
+  }
+
+  #rewrite(action: { address: string | null; port: number | null; here: boolean }, at: Place): boolean {
+    const { packet } = this
+    const elsewhere = action.address !== null && !packet.destinations.includes(action.address)
+    this.packet = {
+      ...packet,
+      port: action.port ?? packet.port,
+      destinations: action.address === null ? packet.destinations : [action.address],
+      local: action.here || !elsewhere,
+      rewritten: true,
+    }
+    this.#decided = { fate: 'accept', at }
+    return true
+  }
+}
