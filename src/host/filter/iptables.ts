@@ -196,6 +196,8 @@ function compilePlain({ name, values }: Option, { sets }: Known): Match {
       return (packet) => portsHold(value, packet.originalPort)
     case '--ctdir':
       return () => truthOf(value === 'ORIGINAL')
+    case '--rt-type':
+      return () => 'no'
     case '--syn':
       return () => 'yes'
     case '--tcp-flags':

@@ -59,7 +59,8 @@ function namedSets(items: readonly Record<string, unknown>[]): Map<string, reado
   const sets = new Map<string, readonly unknown[]>()
   for (const item of items) {
     const { family, table, name, elem } = asObject(item.set ?? item.map)
-    if (typeof name === "string") sets.set([family, table, name].map(String).join(" "), Array.isArray(elem) ? elem : [])
+    if (typeof name === 'string')
+      sets.set([family, table, name].map(String).join(' '), Array.isArray(elem) ? elem : [])
   }
   return sets
 }
