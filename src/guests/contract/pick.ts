@@ -1,0 +1,53 @@
+/** From the name in a target to the one guest it means, or to the error that says why none is meant. */
+import { NaruError } from '../../base/errors.ts'
+import { say, verbatim, type Text } from '../../base/text.ts'
+import type { GuestKind } from '../../model/target.ts'
+import type { Guest } from '../contract.ts'
+
+/** Shown at most in an error; `naru guests` shows them all. */
+const knownShown = 20
+
+const stateWords: Readonly<Record<Guest['state'], Text>> = {
+  running: say('running', '실행 중'),
+  stopped: say('stopped', '꺼짐'),
+  paused: say('paused', '일시 정지'),
+  unknown: say('state unknown', '상태 알 수 없음'),
+}
+
+/** By id or by exact name. @throws NaruError GUEST_UNKNOWN, GUEST_AMBIGUOUS */
+export function pickGuest<G extends Guest>(kind: GuestKind, guests: readonly G[], name: string): G {
+  const meant = guests.filter((guest) => guest.id === name)
+  if (meant.length === 0) meant.push(...guests.filter((guest) => guest.name === name))
+  const [only, ...others] = meant
+  if (!only) throw new NaruError('GUEST_UNKNOWN', { kind, name, known: knownNames(guests) })
+  if (others.length > 0) {
+    const candidates = meant.map(({ id, state }) => `${id} (${stateWords[state].en})`).join(', ')
+    throw new NaruError('GUEST_AMBIGUOUS', { kind, name, candidates })
+  }
+  return only
+}
+
+/** As `pickGuest`, and it runs. `start` is the command that would start it. @throws NaruError also GUEST_STOPPED */
+export function pickRunning<G extends Guest>(
+  kind: GuestKind,
+  guests: readonly G[],
+  name: string,
+  start: (guest: G) => string,
+): G {
+  const guest = pickGuest(kind, guests, name)
+  if (guest.state === 'stopped' || guest.state === 'paused') throw stopped(guest, start(guest))
+  return guest
+}
+
+export function stopped(guest: Guest, start: string): NaruError<'GUEST_STOPPED'> {
+  const { kind, name, state } = guest
+  return new NaruError('GUEST_STOPPED', { kind, name, state: stateWords[state], start })
+}
+
+function knownNames(guests: readonly Guest[]): Text {
+  if (guests.length === 0) return say('none', '없음')
+  const names = [...new Set(guests.map(({ name }) => name))].sort()
+  const more = names.length - knownShown
+  const shown = names.slice(0, knownShown).join(', ')
+  return more > 0 ? say(`${shown} and ${more} more`, `${shown} 외 ${more}개`) : verbatim(shown)
+}
