@@ -1,0 +1,237 @@
+/**
+ * `naru ip` and `naru ports`: what this machine is to the network, as plain data. Everything that looks is handed in;
+ * a part that fails leaves a note, never an empty answer.
+ */
+import { addressRange, isPublic, type Family } from '../base/address.ts'
+import type { Clock } from '../base/clock.ts'
+import { withLimit } from '../base/clock.ts'
+import { toNaruError } from '../base/errors.ts'
+import type { Log } from '../base/log.ts'
+import { say, type Text } from '../base/text.ts'
+import type { Guest, GuestMember } from '../guests/contract.ts'
+import type { Host, Interface, Route } from '../host/contract.ts'
+import type { Listen } from '../model/listen.ts'
+import type {
+  MachineAddresses,
+  MachineInterface,
+  MachinePorts,
+  MachineRouter,
+  PortsOptions,
+  PublicAddress,
+} from '../model/machine.ts'
+import type { RouterInfo, RouterMember } from '../routers/contract.ts'
+import { natAbove } from './nat-above.ts'
+import { portRows } from './port-rows.ts'
+
+export interface MachineDeps {
+  readonly host: Host
+  readonly routers: readonly RouterMember[]
+  readonly guests: readonly GuestMember[]
+  readonly clock: Clock
+  readonly log: Log
+  /** Asks a STUN server; only called with the user's word. */
+  readonly askStun: AskStun
+  /** Rules that are open now, with the process that holds them. */
+  readonly rules: () => Promise<
+    readonly { readonly name: string; readonly listen: Listen; readonly pid: number }[]
+  >
+}
+
+export type AskStun = (options: {
+  signal: AbortSignal
+  family?: Family
+}) => Promise<{ readonly server: string; readonly address: string } | null>
+
+export interface Machine {
+  /** Ends within about 7 s. */
+  addresses(options: { signal: AbortSignal; mayAskInternet?: boolean }): Promise<MachineAddresses>
+  ports(options: PortsOptions & { signal: AbortSignal }): Promise<MachinePorts>
+}
+
+const routerLimitMs = 6500
+const guestLimitMs = 1500
+
+export function createMachine(deps: MachineDeps): Machine {
+  return {
+    addresses: (options) => readAddresses(deps, options),
+    ports: (options) => readPorts(deps, options),
+  }
+}
+
+async function readAddresses(
+  deps: MachineDeps,
+  { signal, mayAskInternet = false }: { signal: AbortSignal; mayAskInternet?: boolean },
+): Promise<MachineAddresses> {
+  const { network } = deps.host
+  const notes: Text[] = []
+  const or = <T>(what: Text, answer: Promise<T>, otherwise: T): Promise<T> =>
+    answer.catch((error: unknown) => {
+      signal.throwIfAborted()
+      notes.push(unread(what, error))
+      return otherwise
+    })
+  const [interfaces, routes, nameServers, routers, stun] = await Promise.all([
+    or(say('the interfaces', '인터페이스'), network.interfaces({ signal }), []),
+    or(say('the routes', '경로'), network.defaultRoutes({ signal }), []),
+    or(say('the name servers', 'DNS 서버'), network.nameServers({ signal }), []),
+    or(say('the routers', '공유기'), readRouters(deps, signal), []),
+    mayAskInternet ? or(say('the STUN server', 'STUN 서버'), deps.askStun({ signal }), null) : null,
+  ])
+  if (mayAskInternet && stun === null)
+    notes.push(say('no STUN server answered', '응답한 STUN 서버가 없습니다'))
+  const lan = facingLan(interfaces, routes)
+  const own = interfaces.find(({ name }) => name === lan)?.addresses ?? []
+  const nat = natAbove({
+    own: own.filter(({ family }) => family === 4).map(({ address }) => address),
+    routers,
+    stun: stun?.address ?? null,
+  })
+  return {
+    interfaces: interfaces.map((entry) => shown(entry, lan)),
+    gateways: firstOfEachFamily(routes).map(({ family, gateway, interface: name, source }) => ({
+      family,
+      address: gateway,
+      interface: name,
+      source,
+    })),
+    nameServers,
+    publicAddresses: [...ofInterfaces(interfaces), ...ofRouters(routers), ...ofStun(stun)],
+    routers: routers.map(shownRouter),
+    nat: nat.nat,
+    natText: nat.text,
+    notes,
+  }
+}
+
+async function readPorts(
+  deps: MachineDeps,
+  options: PortsOptions & { signal: AbortSignal },
+): Promise<MachinePorts> {
+  const { signal, all = false } = options
+  const [sockets, interfaces, rules, guests, facts] = await Promise.all([
+    deps.host.sockets.list({ signal, all }),
+    deps.host.network.interfaces({ signal }).catch(() => []),
+    deps.rules().catch(() => []),
+    readGuests(deps, signal),
+    deps.host.facts(),
+  ])
+  const rows = portRows({ sockets, interfaces, rules, guests }, options)
+  const hidden = rows.some((row) => row.process === null && row.state === 'listening')
+  return { rows, unseen: hidden && !facts.privileged ? unseenText(facts.platform) : null }
+}
+
+function unseenText(platform: NodeJS.Platform): Text {
+  return platform === 'win32'
+    ? say(
+        'programs of other users are not shown: open the terminal with "Run as administrator"',
+        '다른 사용자의 프로그램은 보이지 않습니다: 터미널을 "관리자 권한으로 실행"하세요',
+      )
+    : say(
+        'processes of other users are not shown: run it with sudo',
+        '다른 사용자의 프로세스는 보이지 않습니다: sudo로 실행하세요',
+      )
+}
+
+/** The interface that router mappings must point to: the default route's, but for tunnels and VM adapters. */
+export function facingLan(interfaces: readonly Interface[], routes: readonly Route[]): string | null {
+  const real = interfaces.filter(
+    ({ kind, up }) => up && (kind === 'ethernet' || kind === 'wifi' || kind === 'other'),
+  )
+  const names = new Set(real.map(({ name }) => name))
+  const routed = routes.find((route) => route.family === 4 && names.has(route.interface))
+  if (routed) return routed.interface
+  const withAddress = real.find(
+    ({ kind, addresses }) => kind !== 'other' && addresses.some(({ address }) => isLanAddress(address)),
+  )
+  return withAddress?.name ?? routes.find((route) => names.has(route.interface))?.interface ?? null
+}
+
+function isLanAddress(address: string): boolean {
+  return ['private', 'unicast', 'carrierGradeNat'].includes(addressRange(address))
+}
+
+function firstOfEachFamily(routes: readonly Route[]): Route[] {
+  return ([4, 6] as const).flatMap((family) => routes.find((route) => route.family === family) ?? [])
+}
+
+const scopes: Record<string, MachineInterface['addresses'][number]['scope']> = {
+  unicast: 'public',
+  private: 'private',
+  uniqueLocal: 'private',
+  carrierGradeNat: 'carrier-grade',
+  linkLocal: 'link-local',
+  loopback: 'loopback',
+}
+
+function shown({ name, kind, up, mac, addresses }: Interface, lan: string | null): MachineInterface {
+  return {
+    name,
+    kind,
+    up,
+    mac,
+    addresses: addresses.map((entry) => ({
+      family: entry.family,
+      address: entry.address,
+      bits: entry.bits,
+      scope: scopes[addressRange(entry.address)] ?? 'other',
+    })),
+    facesLan: name === lan,
+  }
+}
+
+function shownRouter(info: RouterInfo): MachineRouter {
+  return {
+    protocol: info.flavour,
+    address: info.address,
+    model: info.model,
+    maker: info.maker,
+    page: info.presentationUrl,
+    externalAddress: info.externalAddress,
+  }
+}
+
+function ofInterfaces(interfaces: readonly Interface[]): PublicAddress[] {
+  return interfaces
+    .filter(({ up }) => up)
+    .flatMap(({ name, addresses }) =>
+      addresses
+        .filter(({ address }) => isPublic(address))
+        .map(({ address }) => ({ seenBy: 'interface' as const, by: name, address, reachable: true })),
+    )
+}
+
+function ofRouters(routers: readonly RouterInfo[]): PublicAddress[] {
+  return routers.flatMap(({ flavour, externalAddress: address }) =>
+    address ? [{ seenBy: 'router' as const, by: flavour, address, reachable: isPublic(address) }] : [],
+  )
+}
+
+function ofStun(stun: { server: string; address: string } | null): PublicAddress[] {
+  return stun
+    ? [{ seenBy: 'stun', by: stun.server, address: stun.address, reachable: isPublic(stun.address) }]
+    : []
+}
+
+async function readRouters(deps: MachineDeps, signal: AbortSignal): Promise<RouterInfo[]> {
+  const { host, clock, log } = deps
+  const limited = withLimit(signal, routerLimitMs)
+  const found = await Promise.all(
+    deps.routers.map((member) =>
+      member.discover({ signal: limited, tools: { host, clock, log } }).catch(() => []),
+    ),
+  )
+  const infos = found.flat().map((router) => router.info({ signal: limited }).catch(() => null))
+  return (await Promise.all(infos)).filter((info) => info !== null)
+}
+
+async function readGuests(deps: MachineDeps, signal: AbortSignal): Promise<Guest[]> {
+  const options = { host: deps.host, signal: withLimit(signal, guestLimitMs) }
+  const list = async (member: GuestMember): Promise<readonly Guest[]> =>
+    (await member.detect(options)).ok ? member.list(options) : []
+  return (await Promise.all(deps.guests.map((member) => list(member).catch(() => [])))).flat()
+}
+
+function unread(what: Text, error: unknown): Text {
+  const { text } = toNaruError(error)
+  return say(`could not read ${what.en}: ${text.en}`, `${what.ko} 정보를 읽지 못했습니다: ${text.ko}`)
+}
