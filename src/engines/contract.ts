@@ -8,6 +8,8 @@ import type { Target } from '../model/target.ts'
 
 export interface Engine {
   readonly id: EngineId
+  /** True where what a dead process left in force is taken over by `open`, and undone only where no rule wants it. */
+  readonly adopts?: boolean
   supports(rule: Rule, facts: Facts): Support
   /** @throws NaruError LISTEN_IN_USE, LISTEN_PRIVILEGED, LISTEN_NO_ADDRESS, LISTEN_FAILED */
   open(request: EngineRequest, options: OpenOptions): Promise<EngineLease>

@@ -32,6 +32,15 @@ export const machineCodes = {
     ko: '권한이 없습니다: {what}',
     fix: { en: 'run: {command}', ko: '다음을 실행하세요: {command}' },
   },
+  FIREWALL_UNFIT: {
+    exit: 1,
+    en: 'no firewall can be opened (asked for {firewall}): {why}',
+    ko: '열 수 있는 방화벽이 없습니다(요청: {firewall}): {why}',
+    fix: {
+      en: '`naru firewall` shows which one decides here',
+      ko: '`naru firewall`로 어느 방화벽이 동작하는지 확인하세요',
+    },
+  },
   STATE_FOLDER: {
     exit: 1,
     en: 'cannot write to the state folder {folder}: {why}',

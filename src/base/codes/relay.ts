@@ -41,6 +41,20 @@ export const relayCodes = {
     en: 'cannot find the address of {name}: {why}',
     ko: '{name}의 주소를 찾을 수 없습니다: {why}',
   },
+  SERVICE_SILENT: {
+    exit: 1,
+    en: 'the service at {target} does not answer: {why}',
+    ko: '{target} 서비스가 응답하지 않습니다: {why}',
+    fix: {
+      en: 'start it, or look which port it listens on with `naru ports`',
+      ko: '서비스를 시작하거나, `naru ports`로 어느 포트에서 수신 중인지 확인하세요',
+    },
+  },
+  ENGINE_FAILED: {
+    exit: 1,
+    en: 'the engine {engine} failed: {why}',
+    ko: '{engine} 엔진이 실패했습니다: {why}',
+  },
   ENGINE_UNFIT: {
     exit: 1,
     en: 'the engine {engine} cannot carry {name}: {why}',

@@ -84,7 +84,7 @@ describe('the file as a store', () => {
     const path = await at('killed.yaml', 'rules:\n  keep: { listen: 1, target: 2 } # mine\n')
     const writer = await at(
       'writer.mjs',
-      `import { replaceFile } from ${JSON.stringify(new URL('../../../dist/stores/file/atomic.js', import.meta.url).href)}
+      `import { replaceFile } from ${JSON.stringify(new URL('../../../dist/base/replace-file.js', import.meta.url).href)}
        import { readFileSync } from 'node:fs'
        const path = process.argv[2]
        for (let n = 0; ; n++) await replaceFile(path, readFileSync(path, 'utf8').split('\\n').slice(0, 2).join('\\n') + '\\n' + '# '.padEnd(50000, String(n)) + '\\n')`,

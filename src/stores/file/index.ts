@@ -7,7 +7,7 @@ import { errnoOf, messageOf, NaruError } from '../../base/errors.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { Problem } from '../../model/shape.ts'
 import type { Change, Snapshot, Store } from '../contract.ts'
-import { replaceFile } from './atomic.ts'
+import { replaceFile } from '../../base/replace-file.ts'
 import { mostBytes, readDocument, type FileDocument, type PlacedProblem } from './document.ts'
 
 /** Editors write in bursts. */

@@ -1,0 +1,78 @@
+/** What happens, numbered, kept for a while, and handed to whoever listens. A slow listener loses events and is told. */
+import type { Clock } from '../base/clock.ts'
+import type { NaruEvent } from '../model/face.ts'
+
+type Body<E> = E extends NaruEvent ? Omit<E, 'id' | 'at'> : never
+export type EventBody = Body<NaruEvent>
+
+const kept = 1000
+const queueLimit = 2000
+
+interface Listener {
+  readonly queue: NaruEvent[]
+  wake: () => void
+  lost: boolean
+}
+
+export class Events {
+  readonly #clock: Clock
+  readonly #ring: NaruEvent[] = []
+  readonly #listeners = new Set<Listener>()
+  #last = 0
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  get listened(): boolean {
+    return this.#listeners.size > 0
+  }
+
+  emit(body: EventBody): void {
+    const event = { id: ++this.#last, at: this.#clock.now(), ...body } as NaruEvent
+    // Samples of traffic are of the moment; nobody wants the old ones.
+    if (body.type !== 'traffic') this.#ring.push(event)
+    if (this.#ring.length > kept) this.#ring.splice(0, this.#ring.length - kept)
+    for (const listener of this.#listeners) deliver(listener, event)
+  }
+
+  /** Events after `since`, then those that come, until the signal. */
+  async *listen({ signal, since }: { signal: AbortSignal; since?: number }): AsyncGenerator<NaruEvent> {
+    const listener: Listener = { queue: this.#after(since), wake: () => {}, lost: false }
+    const wake = (): void => listener.wake()
+    this.#listeners.add(listener)
+    signal.addEventListener('abort', wake)
+    try {
+      while (!signal.aborted) {
+        if (listener.lost) {
+          listener.lost = false
+          listener.queue.length = 0
+          yield this.#gap()
+        }
+        for (let event = listener.queue.shift(); event; event = listener.queue.shift()) yield event
+        if (!signal.aborted && !listener.lost) await new Promise<void>((resolve) => (listener.wake = resolve))
+      }
+    } finally {
+      this.#listeners.delete(listener)
+      signal.removeEventListener('abort', wake)
+    }
+  }
+
+  #after(since: number | undefined): NaruEvent[] {
+    if (since === undefined) return []
+    const oldest = this.#ring[0]?.id ?? this.#last + 1
+    const missed = since + 1 < oldest || since > this.#last
+    const newer = this.#ring.filter(({ id }) => id > since)
+    return missed ? [this.#gap(), ...newer] : newer
+  }
+
+  #gap(): NaruEvent {
+    return { id: this.#last, at: this.#clock.now(), type: 'gap' }
+  }
+}
+
+function deliver(listener: Listener, event: NaruEvent): void {
+  if (listener.queue.length >= queueLimit) listener.lost = true
+  else listener.queue.push(event)
+  listener.wake()
+}

@@ -1,0 +1,517 @@
+/**
+ * The story: rules come from the store (load), are held against what runs (plan), each is brought to what it should be
+ * (apply), read back and repaired while it lasts (observe, renew), and taken away without a trace (undo).
+ */
+import { toNaruError, NaruError, type NaruErrorJson } from '../base/errors.ts'
+import { Scope } from '../base/scope.ts'
+import { say, type Text } from '../base/text.ts'
+import type { EngineEvent } from '../engines/contract.ts'
+import type { Connection } from '../model/connection.ts'
+import type {
+  About,
+  ChangeOptions,
+  ChangeResult,
+  Naru,
+  NaruEvent,
+  RuleInput,
+  RuleStatus,
+} from '../model/face.ts'
+import type { Facts } from '../model/facts.ts'
+import { formatListen } from '../model/listen.ts'
+import type { Plan, PlanStep } from '../model/plan.ts'
+import type { Rule } from '../model/rule.ts'
+import { nameProblem, readRule, joined, ruleNotes } from '../model/rule-file.ts'
+import { formatTarget } from '../model/target.ts'
+import type { Change, Snapshot } from '../stores/contract.ts'
+import { Rates } from './counters.ts'
+import { Events } from './events.ts'
+import { wantsOf } from './hops/index.ts'
+import type { Instance } from './instance.ts'
+import { Journal } from './journal.ts'
+import { load, overlaps, type Loaded, type LoadedRule } from './load.ts'
+import type { Parts } from './parts.ts'
+import { RuleRun, type RunTools } from './rule-run.ts'
+import { Ticker } from './observe.ts'
+import { undoJournal } from './undo.ts'
+
+export interface ForwarderOptions {
+  /** Undo all where a hop of a rule fails while starting (`naru open`), or keep what works and go on trying. @default false */
+  readonly strict?: boolean
+  /** Rules applied at once. @default 64 */
+  readonly atOnce?: number
+}
+
+/** Within this everything is undone, whatever hangs. */
+const stopLimitMs = 4500
+const closedKept = 1000
+
+export class Forwarder implements Naru, AsyncDisposable {
+  readonly #parts: Parts
+  readonly #instance: Instance
+  readonly #journal: Journal
+  readonly #facts: Facts
+  readonly #options: ForwarderOptions
+  readonly #events: Events
+  readonly #rates = new Rates()
+  readonly #runs = new Map<string, RuleRun>()
+  /** Rules that ended but whose connections still drain. */
+  readonly #leaving = new Set<RuleRun>()
+  readonly #closed: Connection[] = []
+  readonly #life = new AbortController()
+  readonly #startedAt: number
+  #loaded: Loaded = { revision: '', rules: new Map() }
+  #fileProblem: NaruError | null = null
+  #changes: Promise<unknown> = Promise.resolve()
+  #stopped: Promise<void> | null = null
+  #web: string | null = null
+  #samplePort: number | null = null
+
+  private constructor(
+    parts: Parts,
+    instance: Instance,
+    journal: Journal,
+    facts: Facts,
+    options: ForwarderOptions,
+  ) {
+    this.#parts = parts
+    this.#instance = instance
+    this.#journal = journal
+    this.#facts = facts
+    this.#options = options
+    this.#events = new Events(parts.clock)
+    this.#startedAt = parts.clock.now()
+  }
+
+  /** Cleans up after whoever held this instance before, loads the rules and opens them. */
+  static async start(
+    parts: Parts,
+    instance: Instance,
+    options: ForwarderOptions & { signal: AbortSignal },
+  ): Promise<{ forwarder: Forwarder; failures: readonly NaruErrorJson[] }> {
+    await using scope = new Scope()
+    const snapshot = await parts.store.read({ signal: options.signal })
+    const loaded = load(snapshot)
+    const journal = await Journal.open(instance.journalPath)
+    scope.defer(() => journal.close())
+    const adopted = new Set(parts.engines.filter(({ adopts }) => adopts).map(({ id }) => id as string))
+    const before = new Set(journal.live().map(({ id }) => id))
+    await undoJournal(journal, parts, { signal: options.signal, keep: ({ member }) => adopted.has(member) })
+    const forwarder = new Forwarder(parts, instance, journal, await parts.host.facts(), options)
+    scope.defer(() => forwarder.#undoAll({ now: true }))
+    const failures = await forwarder.#bring(loaded, snapshot)
+    await forwarder.#settleAdopted(before, options.signal)
+    forwarder.#watch()
+    scope.move()
+    return { forwarder, failures }
+  }
+
+  /** What was in force before and is carried by a rule again is struck out; the rest is undone now. */
+  async #settleAdopted(before: ReadonlySet<number>, signal: AbortSignal): Promise<void> {
+    for (const { id, rule, hop, member } of this.#journal.live()) {
+      if (before.has(id) && hop === 'relay' && this.#runs.get(rule)?.engine()?.id === member)
+        await this.#journal.undone(id)
+    }
+    await undoJournal(this.#journal, this.#parts, { signal, keep: ({ id }) => !before.has(id) })
+  }
+
+  /** Aborts when this Naru has stopped. */
+  get ended(): AbortSignal {
+    return this.#life.signal
+  }
+
+  /** Port of the built-in sample page that the file asks for. */
+  get samplePort(): number | null {
+    return this.#samplePort
+  }
+
+  async announce(web: string | null): Promise<void> {
+    this.#web = web
+    await this.#instance.announce(web)
+  }
+
+  readonly about = (): Promise<About> =>
+    Promise.resolve({
+      version: this.#parts.version,
+      pid: process.pid,
+      file: this.#instance.holder.file,
+      startedAt: this.#startedAt,
+      revision: this.#loaded.revision,
+      web: this.#web,
+      fileProblem: this.#fileProblem?.toJSON() ?? null,
+    })
+
+  readonly rules: Naru['rules'] = {
+    list: () => Promise.resolve(this.#ordered().map((run) => this.#status(run))),
+    get: async (name) => this.#status(this.#find(name)),
+    add: (name, rule, options) => this.#change(name, () => this.#added(name, rule), options),
+    edit: (name, change, options) => this.#change(name, () => merged(this.#input(name), change), options),
+    remove: (name, options) => this.#change(name, () => (this.#input(name), null), options),
+    enable: (name, options) =>
+      this.#change(name, () => merged(this.#input(name), { enabled: null }), options),
+    disable: (name, options) =>
+      this.#change(name, () => merged(this.#input(name), { enabled: false }), options),
+  }
+
+  async plan(change?: { name: string; rule: RuleInput | null }): Promise<Plan> {
+    if (change) return this.#planFor(this.#withChange(change))
+    return this.#planFor(
+      load(await this.#parts.store.read({ signal: this.#life.signal }), this.#loaded.rules),
+    )
+  }
+
+  connections({ rule, limit = 10_000 }: { rule?: string; limit?: number } = {}): Promise<
+    readonly Connection[]
+  > {
+    const runs = [...this.#runs.values(), ...this.#leaving].filter(
+      ({ name }) => rule === undefined || name === rule,
+    )
+    const open = runs.flatMap((run) => run.connections())
+    const closed = this.#closed
+      .filter((connection) => rule === undefined || connection.rule === rule)
+      .toReversed()
+    return Promise.resolve([...open, ...closed].slice(0, limit))
+  }
+
+  cut(connection: string): Promise<boolean> {
+    return Promise.resolve([...this.#runs.values(), ...this.#leaving].some((run) => run.cut(connection)))
+  }
+
+  events(options: { signal: AbortSignal; since?: number }): AsyncIterable<NaruEvent> {
+    return this.#events.listen({ ...options, signal: AbortSignal.any([options.signal, this.#life.signal]) })
+  }
+
+  /** An invalid file changes nothing and is reported. @throws NaruError FILE_INVALID, FILE_UNREADABLE */
+  reload(): Promise<ChangeResult> {
+    return this.#inTurn(async () => {
+      try {
+        const snapshot = await this.#parts.store.read({ signal: this.#life.signal })
+        const loaded = load(snapshot, this.#loaded.rules)
+        const plan = await this.#planFor(loaded)
+        const failures = await this.#bring(loaded, snapshot)
+        this.#setFileProblem(null)
+        return this.#result(plan, failures)
+      } catch (error) {
+        this.#setFileProblem(toNaruError(error))
+        throw error
+      }
+    })
+  }
+
+  stop({ drain = false }: { drain?: boolean } = {}): Promise<void> {
+    this.#stopped ??= this.#stopOnce(drain)
+    return this.#stopped
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
+
+  async #stopOnce(drain: boolean): Promise<void> {
+    this.#ticker?.[Symbol.dispose]()
+    await this.#undoAll({ now: !drain })
+    for (const engine of this.#parts.engines) await engine.close().catch(() => {})
+    const clean = this.#journal.live().length === 0
+    await this.#journal.close().catch(() => {})
+    await this.#instance.release({ forget: clean && this.#instance.holder.file === null })
+    this.#life.abort()
+  }
+
+  async #undoAll({ now }: { now: boolean }): Promise<void> {
+    const limit = AbortSignal.timeout(now ? stopLimitMs : 2 ** 31 - 1)
+    const runs = [...this.#runs.values()]
+    const all = Promise.all([
+      ...runs.map((run) => run.end({ now, reason: 'shutdown', signal: limit }).then(() => run.drained())),
+      ...[...this.#leaving].map((run) =>
+        run.end({ now, reason: 'shutdown', signal: limit }).then(() => (now ? undefined : run.drained())),
+      ),
+    ])
+    await Promise.race([all, this.#parts.clock.sleep(now ? stopLimitMs : 2 ** 31 - 1)])
+  }
+
+  #added(name: string, rule: RuleInput): RuleInput {
+    const bad = nameProblem(name)
+    if (bad) throw new NaruError('VALUE_INVALID', { what: 'name', value: name.slice(0, 60), why: bad })
+    if (this.#loaded.rules.has(name)) throw new NaruError('RULE_EXISTS', { name })
+    return rule
+  }
+
+  /** One change at a time: validate, plan, write the file, apply. */
+  #change(
+    name: string,
+    make: () => RuleInput | null,
+    options: ChangeOptions & { now?: boolean } = {},
+  ): Promise<ChangeResult> {
+    return this.#inTurn(async () => {
+      const change = { name, rule: make() }
+      const plan = await this.#planFor(this.#withChange(change))
+      if (options.dryRun) return this.#result(plan, [])
+      const snapshot = await this.#parts.store.change([change], {
+        signal: this.#life.signal,
+        revision: options.revision,
+      })
+      const failures = await this.#bring(load(snapshot, this.#loaded.rules), snapshot, options.now)
+      return this.#result(plan, failures)
+    })
+  }
+
+  /** @throws NaruError RULE_INVALID */
+  #withChange({ name, rule: input }: Change): Loaded {
+    const rules = new Map(this.#loaded.rules)
+    if (input === null) rules.delete(name)
+    else {
+      const { rule, problems } = readRule(name, input)
+      const found = rule
+        ? overlaps(
+            [...rules.values()]
+              .map((other) => other.rule)
+              .filter((other) => other.name !== name)
+              .concat(rule),
+          )
+        : problems
+      if (!rule || found.length > 0)
+        throw new NaruError('RULE_INVALID', {
+          name: name.slice(0, 60),
+          problems: joined(
+            found.map(({ path, text }) => ({ path: path[0] === 'rules' ? path.slice(2) : path, text })),
+          ),
+        })
+      rules.set(name, { rule, input })
+    }
+    return { revision: this.#loaded.revision, rules }
+  }
+
+  async #planFor(wanted: Loaded): Promise<Plan> {
+    const signal = AbortSignal.any([this.#life.signal, AbortSignal.timeout(30_000)])
+    const steps: PlanStep[] = []
+    for (const [name, run] of this.#runs)
+      if (!wanted.rules.has(name)) steps.push(...(await run.plan(null, signal)))
+    const notes: Text[] = []
+    for (const loaded of wanted.rules.values()) {
+      const run = this.#runs.get(loaded.rule.name)
+      if (run && this.#loaded.rules.get(loaded.rule.name) === loaded) continue
+      steps.push(...(await (run ?? new RuleRun(loaded, this.#runTools)).plan(loaded.rule, signal)))
+      notes.push(...ruleNotes(loaded.rule))
+      if (loaded.rule.until !== null && loaded.rule.until <= this.#parts.clock.now()) {
+        notes.push(
+          say(
+            `${loaded.rule.name}: its time is over already, so it stays closed`,
+            `${loaded.rule.name}: 이미 만료된 규칙이라 열지 않습니다`,
+          ),
+        )
+      }
+    }
+    return { steps, notes }
+  }
+
+  /** Brings what runs to what is loaded; only what changed is touched. @returns what could not be done */
+  async #bring(wanted: Loaded, snapshot: Snapshot, now = false): Promise<readonly NaruErrorJson[]> {
+    const before = this.#loaded.rules
+    this.#loaded = wanted
+    this.#samplePort = snapshot.samplePort
+    const signal = this.#life.signal
+    const ended = [...this.#runs.values()].filter(({ name }) => !wanted.rules.has(name))
+    // What leaves makes room first: a listen may pass from one rule to another.
+    await Promise.all(ended.map((run) => this.#end(run, now)))
+    const changed = [...wanted.rules.values()].filter(
+      (loaded) => before.get(loaded.rule.name) !== loaded || !this.#runs.has(loaded.rule.name),
+    )
+    const closing = changed.filter(({ rule }) => this.#makesRoom(rule))
+    const results = [
+      ...(await this.#each(closing, (loaded) => this.#apply(loaded, signal, now))),
+      ...(await this.#each(
+        changed.filter((loaded) => !closing.includes(loaded)),
+        (loaded) => this.#apply(loaded, signal, now),
+      )),
+    ]
+    return results.flat().map((error) => error.toJSON())
+  }
+
+  /** An edited rule frees its old listen before another takes it. */
+  #makesRoom(rule: Rule): boolean {
+    const run = this.#runs.get(rule.name)
+    return run !== undefined && (!rule.enabled || formatListen(run.rule.listen) !== formatListen(rule.listen))
+  }
+
+  async #each<T, R>(items: readonly T[], run: (item: T) => Promise<R>): Promise<R[]> {
+    const results: R[] = []
+    let next = 0
+    const worker = async (): Promise<void> => {
+      for (let index = next++; index < items.length; index = next++)
+        results[index] = await run(items[index] as T)
+    }
+    await Promise.all(Array.from({ length: Math.min(this.#options.atOnce ?? 64, items.length) }, worker))
+    return results
+  }
+
+  async #apply(loaded: LoadedRule, signal: AbortSignal, now: boolean): Promise<readonly NaruError[]> {
+    const name = loaded.rule.name
+    const run = this.#runs.get(name) ?? new RuleRun(loaded, this.#runTools)
+    this.#runs.set(name, run)
+    return run.apply(loaded, { strict: this.#options.strict ?? false, now, signal })
+  }
+
+  async #end(run: RuleRun, now: boolean): Promise<void> {
+    this.#runs.delete(run.name)
+    this.#rates.forget(run.name)
+    this.#leaving.add(run)
+    await run.end({ now, reason: 'cut', signal: this.#life.signal })
+    void run.drained().then(() => this.#leaving.delete(run))
+    this.#events.emit({ type: 'rule-removed', name: run.name })
+  }
+
+  readonly #onEngineEvent = (event: EngineEvent): void => {
+    if (event.type === 'closed') {
+      this.#closed.push(event.connection)
+      if (this.#closed.length > closedKept) this.#closed.splice(0, this.#closed.length - closedKept)
+    }
+    if (event.type === 'state') this.#tellState(event.rule, event.state)
+    else if (this.#events.listened) this.#events.emit(event)
+  }
+
+  #tellState(rule: string, state: Extract<EngineEvent, { type: 'state' }>['state']): void {
+    if (state.state === 'paused')
+      this.#tell(
+        'warn',
+        rule,
+        say(
+          'out of file descriptors: no new connections for now',
+          '파일 디스크립터가 부족해 새 연결을 잠시 받지 않습니다',
+        ),
+      )
+    if (state.state === 'carrying')
+      this.#tell('info', rule, say('taking new connections again', '새 연결을 다시 받습니다'))
+  }
+
+  get #runTools(): RunTools {
+    return {
+      clock: this.#parts.clock,
+      journal: this.#journal,
+      wants: (rule, context) =>
+        wantsOf(rule, {
+          parts: this.#parts,
+          facts: this.#facts,
+          failedEngines: context.failedEngines,
+          signal: context.signal,
+          onEngineEvent: (event) => {
+            context.onEngineEvent(event)
+            this.#onEngineEvent(event)
+          },
+        }),
+      onChange: (run) => {
+        if (this.#events.listened && this.#runs.get(run.name) === run)
+          this.#events.emit({ type: 'rule', rule: this.#status(run) })
+      },
+      onHop: (run, status) => this.#events.emit({ type: 'hop', rule: run.name, status }),
+      tell: (level, rule, text) => this.#tell(level, rule, text),
+    }
+  }
+
+  #tell(level: 'info' | 'warn' | 'error', rule: string | null, text: Text): void {
+    this.#parts.log[level]({ rule }, text.en)
+    this.#events.emit({ type: 'log', level, rule, text })
+  }
+
+  #ticker: Ticker | null = null
+
+  #watch(): void {
+    this.#ticker = new Ticker({
+      clock: this.#parts.clock,
+      signal: this.#life.signal,
+      runs: () => this.#runs,
+      apply: (run) => this.#apply({ rule: run.rule, input: run.input }, this.#life.signal, false),
+      sample: () => this.#sample(),
+      tell: (text) => this.#tell('warn', null, text),
+    })
+    this.#parts.store.watch({ signal: this.#life.signal, onChange: () => void this.reload().catch(() => {}) })
+  }
+
+  #sample(): void {
+    if (!this.#events.listened) return
+    const at = this.#parts.clock.monotonic()
+    const rules = [...this.#runs.values()].map((run) => {
+      const counters = run.counters()
+      return { name: run.name, counters, rate: this.#rates.of(run.name, counters, at) }
+    })
+    const moved = rules.filter(({ rate, counters }) => rate.toTarget + rate.toClient > 0 || counters.open > 0)
+    this.#events.emit({ type: 'traffic', rules: moved })
+  }
+
+  #setFileProblem(problem: NaruError | null): void {
+    if (problem === null && this.#fileProblem === null) return
+    this.#fileProblem = problem
+    this.#events.emit({ type: 'file', problem: problem?.toJSON() ?? null })
+    if (problem)
+      this.#tell('error', null, {
+        en: `nothing was changed: ${problem.text.en}`,
+        ko: `아무것도 바꾸지 않았습니다: ${problem.text.ko}`,
+      })
+  }
+
+  #ordered(): RuleRun[] {
+    const known = [...this.#loaded.rules.keys()].flatMap((name) => this.#runs.get(name) ?? [])
+    return [...known, ...[...this.#leaving].filter(({ name }) => !this.#runs.has(name))]
+  }
+
+  #find(name: string): RuleRun {
+    const run = this.#ordered().find((one) => one.name === name)
+    if (run) return run
+    throw new NaruError('RULE_UNKNOWN', {
+      name,
+      known: [...this.#runs.keys()].slice(0, 20).join(', ') || '–',
+    })
+  }
+
+  #input(name: string): RuleInput {
+    const loaded = this.#loaded.rules.get(name)
+    if (!loaded) this.#find(name)
+    return loaded?.input ?? {}
+  }
+
+  #status(run: RuleRun): RuleStatus {
+    const { rule } = run
+    const counters = run.counters()
+    return {
+      name: run.name,
+      rule: run.input,
+      listen: formatListen(rule.listen),
+      targets: rule.targets.map(({ to }) => formatTarget(to)),
+      state: run.state(),
+      engine: run.engine(),
+      hops: run.hopStatuses(),
+      counters,
+      rate: this.#rates.of(run.name, counters, this.#parts.clock.monotonic()),
+      until: rule.until,
+    }
+  }
+
+  #result(plan: Plan, failures: readonly NaruErrorJson[]): ChangeResult {
+    return {
+      plan,
+      failures,
+      revision: this.#loaded.revision,
+      rules: [...this.#runs.values()].map((run) => this.#status(run)),
+    }
+  }
+
+  #inTurn<T>(run: () => Promise<T>): Promise<T> {
+    const next = this.#changes.then(run, run)
+    this.#changes = next.catch(() => {})
+    return next
+  }
+}
+
+/** Null takes a key out; a map merges into a map; everything else replaces. */
+function merged(rule: RuleInput, change: RuleInput): RuleInput {
+  const result: Record<string, RuleInput[string]> = { ...rule }
+  for (const [key, value] of Object.entries(change)) {
+    const there = result[key]
+    if (value === null) delete result[key]
+    else if (isPlainMap(value) && isPlainMap(there)) result[key] = merged(there, value)
+    else result[key] = value
+  }
+  return result
+}
+
+function isPlainMap(value: unknown): value is RuleInput {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

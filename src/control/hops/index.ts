@@ -1,0 +1,64 @@
+/** Every hop that a rule wants, each with who would do it and why. */
+import { toNaruError, type NaruError } from '../../base/errors.ts'
+import { say } from '../../base/text.ts'
+import type { EngineEvent } from '../../engines/contract.ts'
+import type { Facts } from '../../model/facts.ts'
+import type { Hop } from '../../model/hop.ts'
+import type { EngineId, Rule } from '../../model/rule.ts'
+import type { Parts } from '../parts.ts'
+import { wantFirewall } from './firewall.ts'
+import { resolveGuests, wantGuest } from './guest.ts'
+import { wantRelay } from './relay.ts'
+import { wantService } from './service.ts'
+import { keyOf, type Wanted } from './wanted.ts'
+
+export interface WantTools {
+  readonly parts: Parts
+  readonly facts: Facts
+  readonly failedEngines: ReadonlySet<EngineId>
+  readonly onEngineEvent: (event: EngineEvent) => void
+  readonly signal: AbortSignal
+}
+
+export async function wantsOf(
+  rule: Rule,
+  { parts, facts, failedEngines, onEngineEvent, signal }: WantTools,
+): Promise<readonly Wanted[]> {
+  const resolve = resolveGuests(parts, parts.resolveName)
+  const published = rule.publish.firewall !== 'off' || rule.publish.router !== 'off'
+  const [guest, firewall] = await Promise.all([
+    orFailing('guest', () => wantGuest(rule, parts, signal)),
+    orFailing('firewall', () => wantFirewall(rule, parts, signal)),
+  ])
+  const service = published ? wantService(rule, { probe: parts.probe, resolve }) : null
+  const relay = wantRelay(rule, {
+    engines: parts.engines,
+    facts,
+    resolve,
+    onEvent: onEngineEvent,
+    failed: failedEngines,
+  })
+  return [guest, service, relay, firewall].filter((want) => want !== null)
+}
+
+/** A hop of which not even the plan can be made is planned as one that fails, with its reason. */
+async function orFailing(hop: Hop, want: () => Promise<Wanted | null>): Promise<Wanted | null> {
+  try {
+    return await want()
+  } catch (error) {
+    return failing(hop, toNaruError(error))
+  }
+}
+
+function failing(hop: Hop, error: NaruError): Wanted {
+  return {
+    hop,
+    member: null,
+    what: say('cannot be done', '할 수 없음'),
+    why: error.text,
+    needs: null,
+    key: keyOf('failing', error.code, error.message),
+    replace: 'open-first',
+    open: () => Promise.reject(error),
+  }
+}

@@ -1,0 +1,130 @@
+/** The relay hop: which engine carries the rule, and how it is opened, edited and ended. */
+import { isNaruError, NaruError } from '../../base/errors.ts'
+import { say, type Text } from '../../base/text.ts'
+import type { Engine, EngineEvent, EngineLease, Resolve } from '../../engines/contract.ts'
+import type { GuestLease } from '../../guests/contract.ts'
+import type { Facts } from '../../model/facts.ts'
+import type { Hop, Lease } from '../../model/hop.ts'
+import { formatListen } from '../../model/listen.ts'
+import type { EngineId, Rule } from '../../model/rule.ts'
+import { formatTarget } from '../../model/target.ts'
+import { keyOf, type Wanted } from './wanted.ts'
+
+export interface RelayTools {
+  readonly engines: readonly Engine[]
+  readonly facts: Facts
+  readonly resolve: Resolve
+  readonly onEvent: (event: EngineEvent) => void
+  /** Engines that failed at run time for this rule; `auto` passes over them. */
+  readonly failed: ReadonlySet<EngineId>
+}
+
+export function wantRelay(rule: Rule, tools: RelayTools): Wanted {
+  const { engine, why } = chooseEngine(rule, tools)
+  const listen = formatListen(rule.listen)
+  const targets = rule.targets.map(({ to }) => formatTarget(to)).join(', ')
+  return {
+    hop: 'relay',
+    member: engine?.id ?? null,
+    what: say(`carry ${listen} to ${targets}`, `${listen} → ${targets} 전달`),
+    why,
+    needs: needsFor(rule, tools.facts),
+    key: keyOf(engine?.id, carried(rule)),
+    replace: 'close-first',
+    async open({ inner, signal, record }) {
+      if (!engine) throw new NaruError('ENGINE_UNFIT', { engine: rule.engine, name: rule.name, why })
+      const request = { rule: dialled(rule, inner), resolve: tools.resolve, onEvent: tools.onEvent }
+      return engine.open(request, { signal, record })
+    },
+    update: (lease, inner) =>
+      isEngineLease(lease) && lease.describe().member === engine?.id && lease.update(dialled(rule, inner)),
+  }
+}
+
+export function isEngineLease(lease: Lease): lease is EngineLease {
+  return 'drain' in lease
+}
+
+/** Only the listen itself is a reason to fail that another engine would share. */
+export function isEngineFailure(error: unknown): boolean {
+  return !isNaruError(
+    error,
+    'LISTEN_IN_USE',
+    'LISTEN_PRIVILEGED',
+    'LISTEN_NO_ADDRESS',
+    'LISTEN_FAILED',
+    'NAME_NOT_FOUND',
+    'ABORTED',
+    'ENGINE_UNFIT',
+  )
+}
+
+/** The first that says yes, with its reason; the noes before it are part of the reason. */
+export function chooseEngine(
+  rule: Rule,
+  { engines, facts, failed }: RelayTools,
+): { engine: Engine | null; why: Text } {
+  const candidates = engines.filter(({ id }) =>
+    rule.engine === 'auto' ? !failed.has(id) : id === rule.engine,
+  )
+  const noes: Text[] = []
+  for (const engine of candidates) {
+    const support = engine.supports(rule, facts)
+    if (support.ok) return { engine, why: chosen(support.why, noes) }
+    noes.push({
+      en: `${engine.id}: no, because ${support.why.en}`,
+      ko: `${engine.id}: 불가 — ${support.why.ko}`,
+    })
+  }
+  if (noes.length > 0) return { engine: null, why: listed(noes) }
+  return {
+    engine: null,
+    why: say(`there is no engine ${rule.engine} here`, `${rule.engine} 엔진이 여기에는 없습니다`),
+  }
+}
+
+function chosen(why: Text, noes: readonly Text[]): Text {
+  return noes.length === 0
+    ? why
+    : { en: `${why.en} (${listed(noes).en})`, ko: `${why.ko} (${listed(noes).ko})` }
+}
+
+function listed(texts: readonly Text[]): Text {
+  return { en: texts.map(({ en }) => en).join('; '), ko: texts.map(({ ko }) => ko).join('; ') }
+}
+
+/** What of a rule an engine carries out; the rest is other hops' business. */
+function carried({
+  name: _name,
+  publish: _publish,
+  until: _until,
+  enabled: _enabled,
+  ...rest
+}: Rule): object {
+  return rest
+}
+
+/** Where the guest's hypervisor forwards, the relay dials that forward in the guest's place. */
+function dialled(rule: Rule, inner: ReadonlyMap<Hop, Lease>): Rule {
+  const guest = inner.get('guest')
+  if (!guest || !('host' in guest)) return rule
+  const { address, ports } = (guest as GuestLease).host
+  return {
+    ...rule,
+    targets: rule.targets.map((choice) =>
+      choice.to.kind === 'guest' ? { ...choice, to: { kind: 'inet', host: address, ports } } : choice,
+    ),
+  }
+}
+
+function needsFor({ listen }: Rule, facts: Facts): Wanted['needs'] {
+  if (listen.kind !== 'inet' || listen.ports.first >= facts.firstUnprivilegedPort) return null
+  if (facts.privileged || facts.capabilities.includes('CAP_NET_BIND_SERVICE')) return null
+  return {
+    text: say(
+      `ports below ${facts.firstUnprivilegedPort} need a privilege`,
+      `${facts.firstUnprivilegedPort} 미만 포트에는 권한이 필요합니다`,
+    ),
+    command: 'sudo setcap cap_net_bind_service=+ep "$(readlink -f "$(command -v node)")"',
+  }
+}

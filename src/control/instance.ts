@@ -1,0 +1,172 @@
+/**
+ * One Naru has one folder of state: who runs, where its API is, its journal. A lock says that it lives; a folder whose
+ * owner is dead is free to be taken over, journal and all.
+ */
+import { createHash, randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { link, mkdir, readdir, readFile, realpath, rename, rm, unlink, writeFile } from 'node:fs/promises'
+import { homedir, tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { errnoOf, messageOf, NaruError } from '../base/errors.ts'
+import { replaceFile } from '../base/replace-file.ts'
+
+/** Who holds a folder. */
+export interface Holder {
+  readonly pid: number
+  /** What tells a process from a later one with its pid; null where the system has no such thing. */
+  readonly started: string | null
+  /** The rule file, or null for a Naru without one. */
+  readonly file: string | null
+  readonly socket: string
+  /** Where the web page is, once it is. */
+  readonly web: string | null
+}
+
+export interface Instance {
+  readonly folder: string
+  readonly journalPath: string
+  readonly holder: Holder
+  /** Writes down where the web page is. */
+  announce(web: string | null): Promise<void>
+  /** Frees the folder, and removes it where `forget`. */
+  release(options?: { forget?: boolean }): Promise<void>
+}
+
+/** `$NARU_STATE`, or the system's place for state. */
+export function stateRoot(env: NodeJS.ProcessEnv = process.env): string {
+  if (env.NARU_STATE) return resolve(env.NARU_STATE)
+  if (process.platform === 'win32')
+    return join(env.LOCALAPPDATA ?? join(homedir(), 'AppData', 'Local'), 'naru')
+  if (env.XDG_STATE_HOME) return join(env.XDG_STATE_HOME, 'naru')
+  return process.getuid?.() === 0 ? '/var/lib/naru' : join(homedir(), '.local', 'state', 'naru')
+}
+
+/** The same file, by whatever path, is the same instance. */
+export async function instanceIdOf(file: string): Promise<string> {
+  const path = await realpath(file).catch(() => resolve(file))
+  return createHash('sha256').update(path).digest('hex').slice(0, 12)
+}
+
+/** @throws NaruError ALREADY_RUNNING where its holder lives, STATE_FOLDER */
+export async function claim(root: string, id: string, file: string | null): Promise<Instance> {
+  const folder = join(root, id)
+  const socket = await socketPath(folder, id)
+  const holder: Holder = { pid: process.pid, started: startOf(process.pid), file, socket, web: null }
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+    await takeLock(folder, holder)
+  } catch (error) {
+    if (error instanceof NaruError) throw error
+    throw new NaruError('STATE_FOLDER', { folder, why: messageOf(error) }, { cause: error })
+  }
+  return {
+    folder,
+    journalPath: join(folder, 'journal'),
+    holder,
+    announce: (web) => replaceFile(lockPath(folder), JSON.stringify({ ...holder, web }), { mode: 0o600 }),
+    async release({ forget = false } = {}) {
+      await unlink(lockPath(folder)).catch(() => {})
+      if (forget) await rm(folder, { recursive: true, force: true }).catch(() => {})
+    },
+  }
+}
+
+/** Every instance whose holder lives. */
+export async function running(root: string): Promise<readonly Holder[]> {
+  const holders = await Promise.all((await folders(root)).map((id) => readHolder(lockPath(join(root, id)))))
+  return holders.filter((holder): holder is Holder => holder !== null && isAlive(holder))
+}
+
+/** Folders whose holder died without cleaning up. */
+export async function abandoned(root: string): Promise<readonly string[]> {
+  const found: string[] = []
+  for (const id of await folders(root)) {
+    const holder = await readHolder(lockPath(join(root, id)))
+    if (holder && !isAlive(holder)) found.push(id)
+  }
+  return found
+}
+
+async function folders(root: string): Promise<string[]> {
+  const entries = await readdir(root, { withFileTypes: true }).catch(() => [])
+  return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name)
+}
+
+/** `link` makes the lock with its content in one step, so a half-written lock is never seen. */
+async function takeLock(folder: string, holder: Holder): Promise<void> {
+  const lock = lockPath(folder)
+  const mine = `${lock}.${process.pid}.${randomBytes(4).toString('hex')}`
+  await writeFile(mine, JSON.stringify(holder), { mode: 0o600, flush: true })
+  try {
+    for (let attempt = 0; attempt < 5; attempt++) {
+      try {
+        return await link(mine, lock)
+      } catch (error) {
+        if (errnoOf(error) !== 'EEXIST') throw error
+        const other = await readHolder(lock)
+        if (other && isAlive(other))
+          throw new NaruError('ALREADY_RUNNING', { pid: other.pid, file: other.file ?? folder })
+        await removeDeadLock(lock, other)
+      }
+    }
+    throw new Error('the lock is contended')
+  } finally {
+    await unlink(mine).catch(() => {})
+  }
+}
+
+/** Another starter may have taken the lock meanwhile: what was moved away is looked at, and put back if it lives. */
+async function removeDeadLock(lock: string, dead: Holder | null): Promise<void> {
+  const aside = `${lock}.dead.${process.pid}.${randomBytes(4).toString('hex')}`
+  try {
+    await rename(lock, aside)
+    const moved = await readHolder(aside)
+    if (moved && moved.pid !== dead?.pid && isAlive(moved)) await link(aside, lock)
+  } catch {
+    // Somebody was faster; the next attempt sees who.
+  }
+  await unlink(aside).catch(() => {})
+}
+
+function lockPath(folder: string): string {
+  return join(folder, 'lock')
+}
+
+async function readHolder(path: string): Promise<Holder | null> {
+  try {
+    const holder = JSON.parse(await readFile(path, 'utf8')) as Holder
+    return typeof holder.pid === 'number' ? holder : null
+  } catch {
+    return null
+  }
+}
+
+function isAlive({ pid, started }: Holder): boolean {
+  try {
+    process.kill(pid, 0)
+  } catch (error) {
+    return errnoOf(error) === 'EPERM'
+  }
+  return started === null || startOf(pid) === started
+}
+
+/** Linux: boot id and field 22 of /proc/PID/stat, proc_pid_stat(5): after a reboot pids begin anew. */
+function startOf(pid: number): string | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    const ticks = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? ''
+    return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').slice(0, 8)}-${ticks}`
+  } catch {
+    return null
+  }
+}
+
+/** A Unix socket's path takes 103 bytes everywhere; a deep state folder takes a short way round. */
+async function socketPath(folder: string, id: string): Promise<string> {
+  if (process.platform === 'win32') return `\\\\.\\pipe\\naru-${id}`
+  const path = join(folder, 'api')
+  if (Buffer.byteLength(path) <= 100) return path
+  const short = join(tmpdir(), `naru-${process.getuid?.() ?? 0}`)
+  await mkdir(short, { recursive: true, mode: 0o700 })
+  return join(short, id)
+}

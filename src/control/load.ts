@@ -1,0 +1,76 @@
+/** From what the store holds to rules that can be trusted: each is read once, then all are held against each other. */
+import { say } from '../base/text.ts'
+import type { RuleInput } from '../model/face.ts'
+import { formatListen, listensOverlap } from '../model/listen.ts'
+import type { Rule } from '../model/rule.ts'
+import { readRule } from '../model/rule-file.ts'
+import type { Problem } from '../model/shape.ts'
+import type { Snapshot } from '../stores/contract.ts'
+
+export interface Loaded {
+  readonly revision: string
+  readonly rules: ReadonlyMap<string, LoadedRule>
+}
+
+export interface LoadedRule {
+  readonly rule: Rule
+  readonly input: RuleInput
+}
+
+/** What was read before need not be read again: 10,000 rules of which one changed cost one. */
+export type Known = ReadonlyMap<string, LoadedRule>
+
+/** @throws NaruError FILE_INVALID with every problem */
+export function load(snapshot: Snapshot, known: Known = new Map()): Loaded {
+  const problems: Problem[] = []
+  const rules = new Map<string, LoadedRule>()
+  for (const [name, input] of snapshot.rules) {
+    const before = known.get(name)
+    if (before && sameInput(before.input, input)) rules.set(name, before)
+    else {
+      const read = readRule(name, input)
+      if (read.rule) rules.set(name, { rule: read.rule, input })
+      problems.push(...read.problems.map(({ path, text }) => ({ path: ['rules', name, ...path], text })))
+    }
+  }
+  problems.push(...overlaps([...rules.values()].map(({ rule }) => rule)))
+  if (problems.length > 0) throw snapshot.invalid(problems)
+  return { revision: snapshot.revision, rules }
+}
+
+function sameInput(a: RuleInput, b: RuleInput): boolean {
+  return a === b || JSON.stringify(a) === JSON.stringify(b)
+}
+
+/** Two enabled rules that would claim one socket. Sorted by first port, each is held against its neighbours only. */
+export function overlaps(rules: readonly Rule[]): Problem[] {
+  const enabled = rules.filter((rule) => rule.enabled).toSorted((a, b) => firstPort(a) - firstPort(b))
+  const found: Problem[] = []
+  let open: Rule[] = []
+  for (const rule of enabled) {
+    open = open.filter((other) => lastPort(other) >= firstPort(rule))
+    const other = open.find((candidate) => listensOverlap(candidate.listen, rule.listen))
+    if (other) found.push(overlap(rule, other))
+    open.push(rule)
+  }
+  return found
+}
+
+function overlap(rule: Rule, other: Rule): Problem {
+  const [mine, theirs] = [formatListen(rule.listen), formatListen(other.listen)]
+  return {
+    path: ['rules', rule.name, 'listen'],
+    text: say(
+      `${mine} is already taken by the rule ${other.name} (${theirs})`,
+      `${mine}은(는) ${other.name} 규칙(${theirs})이 이미 쓰고 있습니다`,
+    ),
+  }
+}
+
+function firstPort({ listen }: Rule): number {
+  return listen.kind === 'inet' ? listen.ports.first : 0
+}
+
+function lastPort({ listen }: Rule): number {
+  return listen.kind === 'inet' ? listen.ports.last : 0
+}

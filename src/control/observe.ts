@@ -1,0 +1,110 @@
+/**
+ * The heartbeat: expiry, renewal in time, looking at every hop, traffic samples. One tick for all rules, so that a
+ * clock that jumped (NTP, suspend) is noticed by comparing it with the one that cannot.
+ */
+import type { Clock } from '../base/clock.ts'
+import type { NaruError } from '../base/errors.ts'
+import { say, type Text } from '../base/text.ts'
+import type { Hop } from '../model/hop.ts'
+import type { RuleRun } from './rule-run.ts'
+
+const tickMs = 500
+const sampleMs = 1000
+/** A hop that breaks is named within 5 s: a look, a second look 300 ms later, and the repair. */
+const lookEveryMs = 2500
+/** However many rules there are, no more looks than this in a second. */
+const looksPerSecond = 200
+const jumpMs = 3000
+
+export interface TickerOptions {
+  readonly clock: Clock
+  readonly signal: AbortSignal
+  readonly runs: () => ReadonlyMap<string, RuleRun>
+  readonly apply: (run: RuleRun) => Promise<readonly NaruError[]>
+  readonly sample: () => void
+  readonly tell: (text: Text) => void
+}
+
+export class Ticker implements Disposable {
+  readonly #options: TickerOptions
+  readonly #timer: Disposable
+  readonly #looked = new Map<RuleRun, number>()
+  readonly #looking = new Set<RuleRun>()
+  readonly #wasActive = new Map<RuleRun, boolean>()
+  #sampledAt = 0
+  #offset: number
+
+  constructor(options: TickerOptions) {
+    this.#options = options
+    this.#offset = options.clock.now() - options.clock.monotonic()
+    this.#timer = options.clock.every(tickMs, () => this.#tick())
+  }
+
+  [Symbol.dispose](): void {
+    this.#timer[Symbol.dispose]()
+  }
+
+  #tick(): void {
+    const { clock, signal, runs } = this.#options
+    const [now, monotonic] = [clock.now(), clock.monotonic()]
+    const jumped = this.#hasJumped(now, monotonic)
+    if (monotonic - this.#sampledAt >= sampleMs) {
+      this.#sampledAt = monotonic
+      this.#options.sample()
+    }
+    const lookMs = Math.max(lookEveryMs, (runs().size / looksPerSecond) * 1000)
+    for (const run of runs().values()) {
+      this.#expire(run, now)
+      run.sweepRetired()
+      void run.renewDue(now, signal, jumped).catch(() => {})
+      if (jumped || monotonic - (this.#looked.get(run) ?? 0) >= lookMs) this.#look(run, monotonic)
+    }
+    for (const run of this.#looked.keys()) if (runs().get(run.name) !== run) this.#forget(run)
+  }
+
+  #hasJumped(now: number, monotonic: number): boolean {
+    const offset = now - monotonic
+    const jump = Math.round((offset - this.#offset) / 1000)
+    if (Math.abs(offset - this.#offset) < jumpMs) return false
+    this.#offset = offset
+    this.#options.tell(
+      say(
+        `the clock jumped by ${jump} s; looking at everything again`,
+        `시계가 ${jump}초 바뀌어 모두 다시 확인합니다`,
+      ),
+    )
+    return true
+  }
+
+  #expire(run: RuleRun, now: number): void {
+    const { until, enabled } = run.rule
+    const active = enabled && (until === null || until > now)
+    const was = this.#wasActive.get(run) ?? active
+    this.#wasActive.set(run, active)
+    if (was !== active && enabled) void this.#options.apply(run).catch(() => {})
+  }
+
+  #look(run: RuleRun, monotonic: number): void {
+    this.#looked.set(run, monotonic)
+    const watched = watchedHops(run)
+    if (watched.length === 0 || this.#looking.has(run)) return
+    this.#looking.add(run)
+    void run
+      .observe({ signal: this.#options.signal, hops: watched })
+      .catch(() => {})
+      .finally(() => this.#looking.delete(run))
+  }
+
+  #forget(run: RuleRun): void {
+    this.#looked.delete(run)
+    this.#wasActive.delete(run)
+  }
+}
+
+/** A relay in this process tells by itself; what others hold has to be looked at. */
+function watchedHops(run: RuleRun): Hop[] {
+  return run
+    .leases()
+    .filter(({ hop, wanted }) => hop !== 'relay' || wanted.member === 'kernel')
+    .map(({ hop }) => hop)
+}

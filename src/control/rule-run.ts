@@ -1,0 +1,461 @@
+/**
+ * One rule's life while Naru runs. `apply` brings what is held to what is wanted, hop by hop; `observe` reads back and
+ * repairs; `end` closes from the outside in. Changes of one rule wait for each other, and never for another rule's.
+ */
+import type { Clock } from '../base/clock.ts'
+import { isNaruError, NaruError, toNaruError } from '../base/errors.ts'
+import { say, type Text } from '../base/text.ts'
+import type { EngineEvent, EngineLease } from '../engines/contract.ts'
+import type { CloseReason, Connection, Counters } from '../model/connection.ts'
+import type { HopStatus, RuleInput, RuleState } from '../model/face.ts'
+import { hops, type Hop, type Lease } from '../model/hop.ts'
+import type { PlanStep } from '../model/plan.ts'
+import type { EngineId, Rule } from '../model/rule.ts'
+import { addCounters, noCounters } from './counters.ts'
+import { failedStatus, heldStatus, type Held } from './held.ts'
+import { isEngineFailure, isEngineLease } from './hops/relay.ts'
+import type { Wanted } from './hops/wanted.ts'
+import type { Journal } from './journal.ts'
+import type { LoadedRule } from './load.ts'
+import { shown, stepsBetween, type Step } from './plan.ts'
+import { repair } from './renew.ts'
+
+/** The longest that one step may take; discovery of a silent router takes 6 s. */
+const stepLimitMs = 20_000
+/** What goes on in the background has its own limits. */
+const neverAborted = new AbortController().signal
+const firstRetryMs = 1000
+const lastRetryMs = 30_000
+
+export interface RunTools {
+  readonly clock: Clock
+  readonly journal: Journal
+  /** Every hop that the rule wants, in any order. Does not throw: a hop that cannot be is one whose `open` throws. */
+  wants(rule: Rule, context: WantContext): Promise<readonly Wanted[]>
+  onChange(run: RuleRun): void
+  onHop(run: RuleRun, status: HopStatus): void
+  tell(level: 'info' | 'warn' | 'error', rule: string, text: Text): void
+}
+
+export interface WantContext {
+  readonly failedEngines: ReadonlySet<EngineId>
+  readonly onEngineEvent: (event: EngineEvent) => void
+  readonly signal: AbortSignal
+}
+
+export interface ApplyOptions {
+  /** Undo what this call opened where a step fails, and throw; otherwise keep it and try again later. */
+  readonly strict: boolean
+  /** Cut in place of draining where the rule ends. */
+  readonly now?: boolean
+  readonly signal: AbortSignal
+  readonly reason?: CloseReason
+}
+
+export class RuleRun {
+  readonly name: string
+  readonly #tools: RunTools
+  readonly #held = new Map<Hop, Held>()
+  readonly #failures = new Map<Hop, { wanted: Wanted; why: NaruError; at: number }>()
+  /** Listening no more; their connections go on without limit. */
+  readonly #retired = new Set<EngineLease>()
+  /** Listening no more; their connections have a limit. */
+  readonly #draining = new Map<EngineLease, Promise<void>>()
+  readonly #failedEngines = new Set<EngineId>()
+  #loaded: LoadedRule
+  #past: Counters = noCounters
+  #queue: Promise<unknown> = Promise.resolve()
+  #busy = 0
+  #retry: Disposable | null = null
+  #retryMs = firstRetryMs
+  #ended = false
+  #shown = new Map<Hop, string>()
+
+  constructor(loaded: LoadedRule, tools: RunTools) {
+    this.name = loaded.rule.name
+    this.#loaded = loaded
+    this.#tools = tools
+  }
+
+  get rule(): Rule {
+    return this.#loaded.rule
+  }
+
+  get input(): RuleInput {
+    return this.#loaded.input
+  }
+
+  /** What `apply` would do for `rule`, or for the end of it. */
+  async plan(rule: Rule | null, signal: AbortSignal): Promise<PlanStep[]> {
+    const wanted = rule && this.#isActive(rule) ? await this.#wants(rule, signal) : []
+    return stepsBetween(this.#held, wanted).map((step) => shown(this.name, step))
+  }
+
+  /** @returns what could not be done. @throws NaruError where `strict` and something could not; nothing new is left then */
+  apply(loaded: LoadedRule, options: ApplyOptions): Promise<readonly NaruError[]> {
+    return this.#inTurn(async () => {
+      if (this.#ended) return []
+      const { engine } = this.#loaded.rule
+      if (loaded.rule.engine !== engine) this.#failedEngines.clear()
+      this.#loaded = loaded
+      return this.#converge(options)
+    })
+  }
+
+  /** Closes from the outside in. Connections drain in the background; `drained` tells when the last is gone. */
+  end(options: Omit<ApplyOptions, 'strict'>): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#ended = true
+      this.#retry?.[Symbol.dispose]()
+      for (const step of stepsBetween(this.#held, []))
+        if (step.action === 'close') await this.#close(step.held, options)
+      this.#report()
+    })
+  }
+
+  /** Resolves when nothing of it is left, draining connections included. */
+  async drained(): Promise<void> {
+    while (this.#draining.size > 0) await Promise.allSettled(this.#draining.values())
+  }
+
+  leases(): readonly Held[] {
+    return [...this.#held.values()]
+  }
+
+  /** Reads every hop back; what was lost is opened again, what cannot be is named. */
+  async observe(options: { signal: AbortSignal; hops: readonly Hop[] }): Promise<void> {
+    this.sweepRetired()
+    const watched = [...this.#held.values()].filter(({ hop }) => options.hops.includes(hop))
+    await Promise.all(watched.map((held) => this.#look(held, options.signal)))
+  }
+
+  /** Renews what is due, all of it where `all`: the clock jumped or the router restarted. */
+  async renewDue(now: number, signal: AbortSignal, all = false): Promise<void> {
+    const due = [...this.#held.values()].filter(
+      ({ lease }) => all || (lease.renewAfter !== null && lease.renewAfter <= now),
+    )
+    await Promise.all(due.map((held) => this.#inTurn(() => this.#repair(held, signal))))
+  }
+
+  state(): RuleState {
+    const { rule } = this.#loaded
+    if (this.#ended || !this.#isActive(rule)) {
+      if (this.#draining.size > 0) return 'draining'
+      return rule.enabled && !this.#ended ? 'expired' : 'disabled'
+    }
+    if (this.#failures.has('relay') || (!this.#held.has('relay') && this.#busy === 0)) return 'failed'
+    if (!this.#held.has('relay')) return 'opening'
+    const broken = this.#failures.size > 0 || [...this.#held.values()].some(({ lost }) => lost !== null)
+    return broken ? 'degraded' : this.#busy > 0 && this.#held.size === 0 ? 'opening' : 'open'
+  }
+
+  hopStatuses(): HopStatus[] {
+    return hops.flatMap((hop) => this.#statusOf(hop) ?? [])
+  }
+
+  engine(): { id: string; why: Text } | null {
+    const relay = this.#held.get('relay')
+    return relay ? { id: relay.lease.describe().member, why: relay.wanted.why } : null
+  }
+
+  listening(): readonly string[] {
+    const lease = this.#held.get('relay')?.lease
+    return lease && isEngineLease(lease) ? lease.listening : []
+  }
+
+  connections(): Connection[] {
+    return this.#engineLeases().flatMap((lease) => lease.connections())
+  }
+
+  counters(): Counters {
+    return this.#engineLeases().reduce((sum, lease) => addCounters(sum, lease.counters()), this.#past)
+  }
+
+  cut(id: string): boolean {
+    return this.#engineLeases().some((lease) => lease.cut(id, 'cut'))
+  }
+
+  #engineLeases(): EngineLease[] {
+    const relay = this.#held.get('relay')?.lease
+    const leaving = [...this.#retired, ...this.#draining.keys()]
+    return relay && isEngineLease(relay) ? [relay, ...leaving] : leaving
+  }
+
+  #isActive(rule: Rule): boolean {
+    return rule.enabled && (rule.until === null || rule.until > this.#tools.clock.now())
+  }
+
+  #wants(rule: Rule, signal: AbortSignal): Promise<readonly Wanted[]> {
+    return this.#tools.wants(rule, {
+      failedEngines: this.#failedEngines,
+      onEngineEvent: (event) => this.#onEngineEvent(event),
+      signal,
+    })
+  }
+
+  async #converge(options: ApplyOptions): Promise<readonly NaruError[]> {
+    this.#retry?.[Symbol.dispose]()
+    this.#failures.clear()
+    const { rule } = this.#loaded
+    const wanted = this.#isActive(rule) ? await this.#wants(rule, options.signal) : []
+    const opened: Held[] = []
+    let failure: NaruError | null = null
+    for (const step of stepsBetween(this.#held, wanted)) {
+      try {
+        const held = await this.#do(step, options)
+        if (held) opened.push(held)
+        this.#report()
+      } catch (error) {
+        failure = toNaruError(error)
+        if (step.action !== 'close')
+          this.#failures.set(step.wanted.hop, {
+            wanted: step.wanted,
+            why: failure,
+            at: this.#tools.clock.now(),
+          })
+        if (options.strict) await this.#undo(opened, options)
+        // Nothing outside of a hop that does not work is opened.
+        break
+      }
+    }
+    this.#report()
+    if (!failure) {
+      this.#retryMs = firstRetryMs
+      return []
+    }
+    if (options.strict) throw failure
+    if (this.#failedEngine(failure)) return this.#converge(options)
+    this.#retryLater()
+    return [failure]
+  }
+
+  async #do(step: Step, options: ApplyOptions): Promise<Held | null> {
+    switch (step.action) {
+      case 'keep':
+        return null
+      case 'close':
+        await this.#close(step.held, options)
+        return null
+      case 'update':
+        if (step.wanted.update?.(step.held.lease, this.#inner())) {
+          step.held.wanted = step.wanted
+          return null
+        }
+        return this.#replace(step.held, step.wanted, options)
+      case 'open':
+        return step.held ? this.#replace(step.held, step.wanted, options) : this.#open(step.wanted, options)
+    }
+  }
+
+  async #replace(held: Held, wanted: Wanted, options: ApplyOptions): Promise<Held> {
+    if (wanted.replace === 'close-first' || held.lost) await this.#retire(held, options)
+    const next = await this.#open(wanted, options)
+    if (wanted.replace === 'open-first' && !held.lost) await this.#release(held.lease, options.signal)
+    return next
+  }
+
+  async #open(wanted: Wanted, { signal }: ApplyOptions): Promise<Held> {
+    const limited = AbortSignal.any([signal, AbortSignal.timeout(stepLimitMs)])
+    const record = this.#tools.journal.recorder({
+      rule: this.name,
+      hop: wanted.hop,
+      member: wanted.member ?? 'none',
+    })
+    const lease = await wanted.open({ signal: limited, record, inner: this.#inner() })
+    const held: Held = {
+      hop: wanted.hop,
+      wanted,
+      lease,
+      lost: null,
+      notes: [],
+      checkedAt: this.#tools.clock.now(),
+    }
+    this.#held.set(wanted.hop, held)
+    return held
+  }
+
+  #inner(): ReadonlyMap<Hop, Lease> {
+    return new Map([...this.#held].map(([hop, { lease }]) => [hop, lease]))
+  }
+
+  /** Opened anew elsewhere: what is connected goes on under the terms it began with. */
+  async #retire(held: Held, { signal }: ApplyOptions): Promise<void> {
+    this.#held.delete(held.hop)
+    if (!isEngineLease(held.lease)) return this.#release(held.lease, signal)
+    this.#retired.add(held.lease)
+    await held.lease.retire()
+  }
+
+  async #close(held: Held, { signal, now, reason = 'drained' }: Omit<ApplyOptions, 'strict'>): Promise<void> {
+    this.#held.delete(held.hop)
+    this.#failures.delete(held.hop)
+    if (!isEngineLease(held.lease)) return this.#release(held.lease, signal)
+    const drains = [held.lease, ...this.#retired].map((lease) =>
+      this.#drain(
+        lease,
+        now
+          ? { drainMs: 0, reason, signal }
+          : { drainMs: this.rule.timeouts.drainMs, reason: 'drained', signal: neverAborted },
+      ),
+    )
+    if (now) await Promise.all(drains)
+  }
+
+  #drain(
+    lease: EngineLease,
+    options: { drainMs: number; reason: CloseReason; signal: AbortSignal },
+  ): Promise<void> {
+    this.#retired.delete(lease)
+    const done = lease
+      .drain(options)
+      .catch(() => {})
+      .then(() => this.#gone(lease))
+    this.#draining.set(lease, done)
+    return done
+  }
+
+  async #undo(opened: Held[], options: ApplyOptions): Promise<void> {
+    for (const held of opened.toReversed())
+      await this.#close(held, {
+        ...options,
+        signal: AbortSignal.timeout(5000),
+        now: true,
+        reason: 'shutdown',
+      })
+  }
+
+  async #release(lease: Lease, signal: AbortSignal): Promise<void> {
+    try {
+      await lease.release({ signal: AbortSignal.any([signal, AbortSignal.timeout(stepLimitMs)]) })
+    } catch (error) {
+      // It stays in the journal and is undone at the next start.
+      const { en, ko } = toNaruError(error).text
+      this.#tools.tell('warn', this.name, say(`could not undo yet: ${en}`, `아직 되돌리지 못했습니다: ${ko}`))
+    }
+  }
+
+  async #gone(lease: EngineLease): Promise<void> {
+    await this.#release(lease, neverAborted)
+    this.#past = addCounters(this.#past, { ...lease.counters(), open: 0 })
+    this.#retired.delete(lease)
+    this.#draining.delete(lease)
+    this.#report()
+  }
+
+  /** A retired lease ends with its last connection. */
+  sweepRetired(): void {
+    for (const lease of this.#retired) {
+      if (lease.counters().open === 0) this.#draining.set(lease, this.#gone(lease))
+    }
+  }
+
+  async #look(held: Held, signal: AbortSignal): Promise<void> {
+    const verdict = await repair.look(held, signal)
+    if (this.#held.get(held.hop) !== held || signal.aborted) return
+    held.checkedAt = this.#tools.clock.now()
+    if (verdict.state === 'held') {
+      held.notes = verdict.notes
+      if (held.lost)
+        this.#tools.tell(
+          'info',
+          this.name,
+          say(`${held.hop} works again`, `${held.hop} 구간이 다시 정상입니다`),
+        )
+      held.lost = null
+    } else if (!held.lost) {
+      held.lost = verdict.why
+      this.#tools.tell('warn', this.name, verdict.why.text)
+      await this.#inTurn(() => this.#repair(held, signal))
+    } else {
+      held.lost = verdict.why
+      await this.#inTurn(() => this.#repair(held, signal))
+    }
+    this.#report()
+  }
+
+  async #repair(held: Held, signal: AbortSignal): Promise<void> {
+    if (this.#held.get(held.hop) !== held) return
+    const failure = await repair.renew(held, signal)
+    if (failure && isNaruError(failure, 'ABORTED')) return
+    if (!failure && held.lost)
+      this.#tools.tell(
+        'info',
+        this.name,
+        say(`${held.hop} was opened again`, `${held.hop} 구간을 다시 열었습니다`),
+      )
+    held.lost = failure
+    held.checkedAt = this.#tools.clock.now()
+    this.#report()
+  }
+
+  #onEngineEvent(event: EngineEvent): void {
+    if (event.type !== 'state' || event.state.state !== 'failed') return
+    const relay = this.#held.get('relay')
+    const id = relay?.wanted.member as EngineId | undefined
+    if (!relay || !id) return
+    const why = new NaruError('ENGINE_FAILED', { engine: id, why: event.state.why })
+    relay.lost = why
+    this.#failedEngines.add(id)
+    this.#tools.tell('error', this.name, why.text)
+    void this.#inTurn(() =>
+      this.#converge({ strict: false, signal: AbortSignal.timeout(stepLimitMs) }),
+    ).catch(() => {})
+  }
+
+  /** An engine that fails where its listen would not is passed over from now on; said once. */
+  #failedEngine(error: NaruError): boolean {
+    const relay = this.#failures.get('relay')
+    const id = relay?.wanted.member as EngineId | null | undefined
+    if (!relay || !id || relay.why !== error || this.rule.engine !== 'auto' || !isEngineFailure(error))
+      return false
+    this.#failedEngines.add(id)
+    this.#tools.tell(
+      'warn',
+      this.name,
+      say(
+        `engine ${id} failed, taking another: ${error.text.en}`,
+        `${id} 엔진이 실패해 다른 엔진을 씁니다: ${error.text.ko}`,
+      ),
+    )
+    return true
+  }
+
+  #retryLater(): void {
+    if (this.#ended) return
+    this.#retry = this.#tools.clock.after(this.#retryMs, () => {
+      void this.#inTurn(() =>
+        this.#ended
+          ? Promise.resolve([])
+          : this.#converge({ strict: false, signal: AbortSignal.timeout(60_000) }),
+      ).catch(() => {})
+    })
+    this.#retryMs = Math.min(this.#retryMs * 2, lastRetryMs)
+  }
+
+  #statusOf(hop: Hop): HopStatus | null {
+    const failure = this.#failures.get(hop)
+    if (failure) return failedStatus(failure.wanted, failure.why, failure.at)
+    const held = this.#held.get(hop)
+    return held ? heldStatus(held) : null
+  }
+
+  /** Tells of every hop whose state or words changed since the last time. */
+  #report(): void {
+    for (const status of this.hopStatuses()) {
+      const words = `${status.state} ${status.text.en} ${status.notes.map(({ en }) => en).join()}`
+      if (this.#shown.get(status.hop) === words) continue
+      this.#shown.set(status.hop, words)
+      this.#tools.onHop(this, status)
+    }
+    this.#tools.onChange(this)
+  }
+
+  #inTurn<T>(run: () => Promise<T>): Promise<T> {
+    this.#busy++
+    const next = this.#queue.then(run, run).finally(() => {
+      this.#busy--
+    })
+    this.#queue = next.catch(() => {})
+    return next
+  }
+}
