@@ -1,10 +1,22 @@
 /** How bytes are moved on this machine. One engine carries a rule; editing it never touches the connections it has. */
+import type { Clock } from '../base/clock.ts'
+import type { Log } from '../base/log.ts'
+import type { Host } from '../host/contract.ts'
 import type { CloseReason, Connection, Counters } from '../model/connection.ts'
 import type { Facts } from '../model/facts.ts'
 import type { Json, Lease, OpenOptions } from '../model/hop.ts'
 import type { EngineId, Rule } from '../model/rule.ts'
 import type { Support } from '../model/support.ts'
 import type { Target } from '../model/target.ts'
+
+export interface EngineTools {
+  readonly host: Host
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/** What a member exports. Making an engine starts nothing; the first `open` does. */
+export type MakeEngine = (tools: EngineTools) => Engine
 
 export interface Engine {
   readonly id: EngineId

@@ -45,6 +45,8 @@ const shortestTtlMs = 1000
 const longestTtlMs = 3_600_000
 /** While DNS is broken the last good answer serves, and DNS is asked again after this. */
 const staleTtlMs = 5000
+/** A name without an answer is asked for again only after this: a stream of datagrams must not become one of queries. */
+const failedTtlMs = 1000
 /** Answers that say "there is no such name", and not "I could not find out". */
 const gone = new Set(['ENOTFOUND', 'ENODATA', 'EAI_NONAME', 'EAI_NODATA'])
 
@@ -57,6 +59,7 @@ export class NameResolver {
   readonly #clock: Clock
   readonly #limitMs: number
   readonly #kept = new Map<string, Kept>()
+  readonly #failed = new Map<string, { readonly error: NaruError; readonly until: number }>()
   readonly #asking = new Map<string, Promise<Kept>>()
 
   constructor({ sources = systemSources(), clock = systemClock, limitMs = 5000 }: NameResolverOptions = {}) {
@@ -71,6 +74,8 @@ export class NameResolver {
     const kept = this.#kept.get(name)
     const now = this.#clock.monotonic()
     if (kept && kept.freshUntil > now) return { addresses: kept.addresses, ttlMs: kept.freshUntil - now }
+    const failed = this.#failed.get(name)
+    if (failed && failed.until > now) throw failed.error
     const answer = this.#asking.get(name) ?? this.#ask(name)
     return signal ? await orAborted(answer, signal) : await answer
   }
@@ -123,6 +128,7 @@ export class NameResolver {
     const held = Math.min(Math.max(ttlMs, shortestTtlMs), longestTtlMs)
     const kept = { addresses, ttlMs: held, freshUntil: this.#clock.monotonic() + held }
     this.#kept.set(name, kept)
+    this.#failed.delete(name)
     return kept
   }
 
@@ -130,11 +136,10 @@ export class NameResolver {
     const last = this.#kept.get(name)
     if (last && !isGone(failure)) return this.#keep(name, { addresses: last.addresses, ttlMs: staleTtlMs })
     this.#kept.delete(name)
-    throw new NaruError(
-      'NAME_NOT_FOUND',
-      { name, why: errnoOf(failure) ?? messageOf(failure) },
-      { cause: failure },
-    )
+    const why = errnoOf(failure) ?? messageOf(failure)
+    const error = new NaruError('NAME_NOT_FOUND', { name, why }, { cause: failure })
+    this.#failed.set(name, { error, until: this.#clock.monotonic() + failedTtlMs })
+    throw error
   }
 
   async #limited<T>(answer: Promise<T>): Promise<T> {

@@ -1,0 +1,5 @@
+/** The engines there are, best first: `auto` takes the first that says yes. */
+import type { MakeEngine } from './contract.ts'
+import { makeSocketsEngine } from './sockets.ts'
+
+export const engines: readonly MakeEngine[] = [makeSocketsEngine]

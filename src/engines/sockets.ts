@@ -1,0 +1,293 @@
+/**
+ * The engine that runs wherever Node does: streams by net, datagrams by dgram. It composes what relay/ has and adds
+ * nothing to it; what it cannot do it says beforehand.
+ */
+import { unlink } from 'node:fs/promises'
+import type { Clock } from '../base/clock.ts'
+import { messageOf, NaruError, toNaruError } from '../base/errors.ts'
+import { say, type Text } from '../base/text.ts'
+import type { Host } from '../host/contract.ts'
+import type { CloseReason, Connection, Counters } from '../model/connection.ts'
+import type { Effect, Json, LeaseDescription, OpenOptions, Verdict } from '../model/hop.ts'
+import { formatListen } from '../model/listen.ts'
+import type { Rule } from '../model/rule.ts'
+import type { Support } from '../model/support.ts'
+import { formatTarget } from '../model/target.ts'
+import { Descriptors } from '../relay/descriptors.ts'
+import { targetsItself } from '../relay/loop.ts'
+import { Meter } from '../relay/meter.ts'
+import { LocalTally } from '../relay/tally.ts'
+import { StreamRelay } from '../relay/tcp.ts'
+import { termsOf, type Terms } from '../relay/terms.ts'
+import { DatagramRelay } from '../relay/udp.ts'
+import type { Engine, EngineLease, EngineRequest, EngineTools, MakeEngine } from './contract.ts'
+
+export const makeSocketsEngine: MakeEngine = (tools) => new SocketsEngine(tools)
+
+class SocketsEngine implements Engine {
+  readonly id = 'sockets'
+  readonly #tools: EngineTools
+  readonly #leases = new Set<SocketsLease>()
+  #descriptors: Descriptors | null = null
+
+  constructor(tools: EngineTools) {
+    this.#tools = tools
+  }
+
+  supports(rule: Rule): Support {
+    const why = whyNot(rule)
+    if (why) return { ok: false, why }
+    return {
+      ok: true,
+      why: say('carries everything, on any system', '모든 시스템에서 모든 규칙을 처리합니다'),
+    }
+  }
+
+  async open(request: EngineRequest, { record }: Pick<OpenOptions, 'record'>): Promise<EngineLease> {
+    const { rule } = request
+    if (rule.targets.some(({ to }) => targetsItself(rule.listen, to))) {
+      throw new NaruError('TARGET_LOOP', { name: rule.name, listen: formatListen(rule.listen) })
+    }
+    // Made at the first use, so that what the program itself holds open is counted in.
+    this.#descriptors ??= new Descriptors({ clock: this.#tools.clock })
+    // Only a Unix socket leaves something behind a process that died.
+    const effect = rule.listen.kind === 'unix' ? await record.intend({ unix: rule.listen.path }) : null
+    const lease = new SocketsLease(request, effect, (ended) => this.#leases.delete(ended))
+    try {
+      await lease.start(this.#tools, this.#descriptors)
+    } catch (error) {
+      await effect?.undone()
+      throw error
+    }
+    this.#leases.add(lease)
+    return lease
+  }
+
+  /** Takes away the socket file that a dead process left; anything else ended with it. */
+  async undo(effect: Json): Promise<void> {
+    const path = (effect as { unix?: unknown } | null)?.unix
+    if (typeof path === 'string') await unlink(path).catch(() => {})
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#leases].map((lease) => lease.release()))
+  }
+}
+
+/** A policy that this engine cannot keep is a "no, because …". */
+function whyNot(rule: Rule): Text | null {
+  const { listen, targets } = rule
+  const udp = listen.kind === 'inet' && listen.protocols.includes('udp')
+  const unixTarget = targets.some(({ to }) => to.kind === 'unix')
+  const itself = targets.find(({ to }) => targetsItself(listen, to))
+  if (itself) {
+    const to = formatTarget(itself.to)
+    return say(`${to} is the rule's own listen`, `${to}은(는) 이 규칙이 수신 대기하는 주소입니다`)
+  }
+  if (rule.source === 'keep') {
+    return say(
+      'a relay in user space connects with its own address; only kernel and splice can keep the client’s',
+      '사용자 공간 중계는 자기 주소로 연결합니다. 클라이언트 주소는 kernel과 splice만 유지할 수 있습니다',
+    )
+  }
+  if (udp && unixTarget) {
+    return say('datagrams cannot go to a Unix socket', 'UDP 데이터그램은 Unix 소켓으로 보낼 수 없습니다')
+  }
+  if (listen.kind === 'unix' && rule.allow.length + rule.deny.length > 0) {
+    return say(
+      'clients of a Unix socket have no address that allow and deny could hold',
+      'Unix 소켓 클라이언트에는 allow, deny로 가릴 주소가 없습니다',
+    )
+  }
+  const unixPath = listen.kind === 'unix' ? listen.path : null
+  if (process.platform === 'win32' && (unixTarget || (unixPath !== null && !unixPath.startsWith('\\\\')))) {
+    return say('Node has no Unix sockets on Windows', 'Windows의 Node에는 Unix 소켓이 없습니다')
+  }
+  return null
+}
+
+class SocketsLease implements EngineLease {
+  readonly goodUntil = null
+  readonly renewAfter = null
+  readonly #request: EngineRequest
+  readonly #effect: Effect | null
+  readonly #onEnded: (lease: SocketsLease) => void
+  readonly #meter: Meter
+  readonly #tally = new LocalTally()
+  /** Who waits for the last connection. */
+  readonly #waiting = new Set<() => void>()
+  #terms: Terms
+  #streams: StreamRelay | null = null
+  #datagrams: DatagramRelay | null = null
+  #clock: Clock | null = null
+  #retired = false
+
+  constructor(request: EngineRequest, effect: Effect | null, onEnded: (lease: SocketsLease) => void) {
+    this.#request = request
+    this.#effect = effect
+    this.#onEnded = onEnded
+    this.#terms = termsOf(request.rule, this.#tally)
+    this.#meter = new Meter({
+      rule: request.rule.name,
+      engine: 'sockets',
+      now: () => this.#clock?.now() ?? Date.now(),
+      onEvent: (event) => {
+        request.onEvent(event)
+        if (event.type === 'closed' && this.#meter.open === 0) this.#lastOneLeft()
+      },
+    })
+  }
+
+  /** Both protocols or none. */
+  async start({ host, clock, log }: EngineTools, descriptors: Descriptors): Promise<void> {
+    this.#clock = clock
+    const { listen } = this.#request.rule
+    const options = {
+      meter: this.#meter,
+      clock,
+      resolve: this.#request.resolve,
+      descriptors,
+      onTrouble: (error: Error) =>
+        log.warn({ rule: this.#request.rule.name, why: messageOf(error) }, 'listening'),
+    }
+    const ownerOf = (protocol: 'tcp' | 'udp') => (port: number) => owner(host, protocol, port)
+    try {
+      if (listen.kind === 'unix' || listen.protocols.includes('tcp')) {
+        const onPaused = (paused: boolean): void => this.#tellPaused(paused)
+        this.#streams = await StreamRelay.open(this.#terms, { ...options, owner: ownerOf('tcp'), onPaused })
+      }
+      if (listen.kind === 'inet' && listen.protocols.includes('udp')) {
+        this.#datagrams = await DatagramRelay.open(listen, this.#terms, { ...options, owner: ownerOf('udp') })
+      }
+    } catch (error) {
+      await this.#streams?.close()
+      throw error
+    }
+  }
+
+  get listening(): readonly string[] {
+    return [...(this.#streams?.listening ?? []), ...(this.#datagrams?.listening ?? [])]
+  }
+
+  update(rule: Rule): boolean {
+    const before = this.#terms.rule
+    if (rule.name !== before.name || formatListen(rule.listen) !== formatListen(before.listen)) return false
+    if (rule.targets.some(({ to }) => targetsItself(rule.listen, to))) {
+      throw new NaruError('TARGET_LOOP', { name: rule.name, listen: formatListen(rule.listen) })
+    }
+    this.#terms = termsOf(rule, this.#tally, this.#terms)
+    if (this.#streams) this.#streams.terms = this.#terms
+    if (this.#datagrams) this.#datagrams.terms = this.#terms
+    return true
+  }
+
+  async retire(): Promise<void> {
+    await this.#streams?.close()
+    this.#datagrams?.retire()
+    await this.#effect?.undone()
+    if (this.#meter.open === 0) this.#lastOneLeft()
+    this.#retired = true
+  }
+
+  async drain({ drainMs, reason, signal }: Parameters<EngineLease['drain']>[0]): Promise<void> {
+    await this.retire()
+    await this.#empty(drainMs, signal)
+    await this.#cutAll(reason)
+  }
+
+  async release(): Promise<void> {
+    await this.retire()
+    await this.#cutAll('shutdown')
+    this.#datagrams?.close()
+  }
+
+  connections(): readonly Connection[] {
+    return this.#meter.connections()
+  }
+
+  counters(): Counters {
+    return this.#meter.counters()
+  }
+
+  cut(id: string, reason: CloseReason): boolean {
+    return (this.#streams?.cut(id, reason) ?? false) || (this.#datagrams?.cut(id, reason) ?? false)
+  }
+
+  describe(): LeaseDescription {
+    const listening = this.listening.join(', ')
+    const targets = this.#terms.rule.targets.map(({ to }) => formatTarget(to)).join(', ')
+    const text = `${listening} → ${targets}`
+    return {
+      member: 'sockets',
+      text: { en: text, ko: text },
+      differs: [],
+      data: {
+        listening: this.listening,
+        targets: this.#terms.rule.targets.map(({ to }) => formatTarget(to)),
+      },
+    }
+  }
+
+  /** Reads the sockets themselves; a pause for want of descriptors is held, with a note. */
+  verify(): Promise<Verdict> {
+    if (this.#retired) {
+      const why = say('it was closed', '닫혔습니다')
+      return Promise.resolve({ state: 'lost', why: this.#listenFailed(why) })
+    }
+    const paused = this.#streams?.accepting === false
+    const note = say(
+      'accepts nobody for now: this process is out of file descriptors',
+      '파일 디스크립터가 부족해 지금은 새 연결을 받지 않습니다',
+    )
+    return Promise.resolve({ state: 'held', notes: paused ? [note] : [] })
+  }
+
+  /** Listening sockets do not run out. */
+  renew(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  #listenFailed(why: Text): NaruError {
+    return new NaruError('LISTEN_FAILED', { listen: formatListen(this.#terms.rule.listen), why })
+  }
+
+  #tellPaused(paused: boolean): void {
+    const state = paused
+      ? ({ state: 'paused', why: 'out-of-descriptors' } as const)
+      : ({ state: 'carrying' } as const)
+    this.#request.onEvent({ type: 'state', rule: this.#terms.rule.name, state })
+  }
+
+  /** Every record is closed when it resolves. */
+  async #cutAll(reason: CloseReason): Promise<void> {
+    for (const { id } of this.#meter.connections()) this.cut(id, reason)
+    await this.#empty(1000)
+  }
+
+  /** Resolves with the last connection, after `limitMs`, or with the signal. */
+  #empty(limitMs: number, signal?: AbortSignal): Promise<void> {
+    if (this.#meter.open === 0 || signal?.aborted) return Promise.resolve()
+    return new Promise((resolve) => {
+      const done = (): void => {
+        timer?.[Symbol.dispose]()
+        signal?.removeEventListener('abort', done)
+        this.#waiting.delete(done)
+        resolve()
+      }
+      const timer = this.#clock?.after(limitMs, done)
+      signal?.addEventListener('abort', done, { once: true })
+      this.#waiting.add(done)
+    })
+  }
+
+  #lastOneLeft(): void {
+    for (const done of this.#waiting) done()
+    if (this.#retired) this.#onEnded(this)
+  }
+}
+
+function owner(host: Host, protocol: 'tcp' | 'udp', port: number): Promise<string | null> {
+  return host.sockets.owner(protocol, port, { signal: AbortSignal.timeout(3000) }).catch((error: unknown) => {
+    throw toNaruError(error)
+  })
+}

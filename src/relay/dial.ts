@@ -1,0 +1,136 @@
+/**
+ * Dials a target: its addresses by Happy Eyeballs (RFC 8305 §5: the next 250 ms later, or at once when one fails),
+ * all within the connect timeout. Nothing has been read from the client for good by then, so another target can
+ * still be tried.
+ */
+import { connect, type NetConnectOpts, type Socket } from 'node:net'
+import type { Clock } from '../base/clock.ts'
+import { errnoOf, isNaruError } from '../base/errors.ts'
+import type { CloseReason } from '../model/connection.ts'
+import { attemptDelayMs } from './eyeballs.ts'
+
+export interface DialOptions {
+  readonly connectMs: number
+  readonly keepaliveMs: number
+  readonly clock: Clock
+}
+
+export type DialReason = Extract<
+  CloseReason,
+  | 'target-refused'
+  | 'target-unreachable'
+  | 'target-reset'
+  | 'connect-timeout'
+  | 'name-not-found'
+  | 'loop'
+  | 'no-such-name'
+  | 'engine-error'
+>
+
+/** @param error the system's last word, where it had one. */
+export type OnDialFailure = (reason: DialReason, error: unknown) => void
+
+/** Where a stream can go. */
+export type Endpoint = { readonly host: string; readonly port: number } | { readonly path: string }
+
+/** A dial under way. It ends once, by `onSocket` or `onFailure`, unless it is cancelled. */
+export class Dial {
+  readonly #rest: Endpoint[]
+  readonly #options: DialOptions
+  readonly #onSocket: (socket: Socket) => void
+  readonly #onFailure: OnDialFailure
+  readonly #attempts = new Set<Socket>()
+  readonly #limit: Disposable
+  #next: Disposable | null = null
+  #lastError: unknown = null
+
+  /** @param endpoints at least one, in the order to try. */
+  constructor(
+    endpoints: readonly Endpoint[],
+    options: DialOptions,
+    onSocket: (socket: Socket) => void,
+    onFailure: OnDialFailure,
+  ) {
+    this.#rest = [...endpoints]
+    this.#options = options
+    this.#onSocket = onSocket
+    this.#onFailure = onFailure
+    this.#limit = options.clock.after(options.connectMs, () => this.#fail('connect-timeout', null))
+    this.#attempt()
+  }
+
+  cancel(): void {
+    this.#limit[Symbol.dispose]()
+    this.#next?.[Symbol.dispose]()
+    for (const socket of this.#attempts) socket.removeAllListeners().on('error', ignore).destroy()
+    this.#attempts.clear()
+  }
+
+  #attempt(): void {
+    this.#next?.[Symbol.dispose]()
+    const endpoint = this.#rest.shift()
+    if (endpoint === undefined) {
+      if (this.#attempts.size === 0) this.#fail(dialReason(this.#lastError), this.#lastError)
+      return
+    }
+    const socket = connect(socketOptions(endpoint, this.#options.keepaliveMs))
+    this.#attempts.add(socket)
+    socket.once('connect', () => this.#won(socket))
+    socket.once('error', (error) => this.#lost(socket, error))
+    if (this.#rest.length > 0) this.#next = this.#options.clock.after(attemptDelayMs, () => this.#attempt())
+  }
+
+  #won(socket: Socket): void {
+    this.#attempts.delete(socket)
+    this.cancel()
+    socket.removeAllListeners('error')
+    this.#onSocket(socket)
+  }
+
+  #lost(socket: Socket, error: Error): void {
+    this.#attempts.delete(socket)
+    this.#lastError = error
+    this.#attempt()
+  }
+
+  #fail(reason: DialReason, error: unknown): void {
+    this.cancel()
+    this.#onFailure(reason, error)
+  }
+}
+
+function socketOptions(endpoint: Endpoint, keepaliveMs: number): NetConnectOpts {
+  if ('path' in endpoint) return { path: endpoint.path, allowHalfOpen: true }
+  return {
+    host: endpoint.host,
+    port: endpoint.port,
+    allowHalfOpen: true,
+    noDelay: true,
+    keepAlive: keepaliveMs > 0,
+    keepAliveInitialDelay: keepaliveMs,
+    autoSelectFamily: false,
+  }
+}
+
+export function dialReason(error: unknown): DialReason {
+  if (isNaruError(error)) return 'name-not-found'
+  switch (errnoOf(error)) {
+    case 'ECONNREFUSED':
+    case 'ENOENT':
+    case 'EAGAIN':
+      return 'target-refused'
+    case 'ECONNRESET':
+      return 'target-reset'
+    case 'ETIMEDOUT':
+      return 'connect-timeout'
+    case 'EMFILE':
+    case 'ENFILE':
+    case 'ENOBUFS':
+    case 'EADDRNOTAVAIL':
+      return 'engine-error'
+    default:
+      return 'target-unreachable'
+  }
+}
+
+function ignore(): void {}

@@ -1,0 +1,28 @@
+/** What the system says when it does not let us listen, as one of our codes with its next step. */
+import { errnoOf, messageOf, NaruError } from '../base/errors.ts'
+import { say } from '../base/text.ts'
+
+/** @param owner asked only where the address is in use. @param firstUnprivilegedPort @default 1024 */
+export async function listenError(
+  thrown: unknown,
+  listen: string,
+  owner: () => Promise<string | null>,
+  firstUnprivilegedPort = 1024,
+): Promise<NaruError> {
+  if (thrown instanceof NaruError) return thrown
+  const cause = { cause: thrown }
+  switch (errnoOf(thrown)) {
+    case 'EADDRINUSE': {
+      const known = await owner().catch(() => null)
+      const somebody = say('another program', '다른 프로그램')
+      return new NaruError('LISTEN_IN_USE', { listen, owner: known ?? somebody }, cause)
+    }
+    case 'EACCES':
+      if (listen.startsWith('unix:')) break
+      return new NaruError('LISTEN_PRIVILEGED', { listen, first: firstUnprivilegedPort }, cause)
+    case 'EADDRNOTAVAIL':
+      return new NaruError('LISTEN_NO_ADDRESS', { listen }, cause)
+    default:
+  }
+  return new NaruError('LISTEN_FAILED', { listen, why: messageOf(thrown) }, cause)
+}

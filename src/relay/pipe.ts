@@ -1,0 +1,212 @@
+/**
+ * Two streams tied together, with the truth kept: a FIN passes on as a FIN and the other half lives on without
+ * limit, a reset passes on as a reset, what has been read is written before anything ends. No more is held than one
+ * read and what the stream itself buffers before it says stop.
+ */
+import type { Socket } from 'node:net'
+import type { Clock } from '../base/clock.ts'
+import { errnoOf } from '../base/errors.ts'
+import type { CloseReason } from '../model/connection.ts'
+import type { Bucket } from './bucket.ts'
+import type { Live } from './meter.ts'
+
+/** Most that is kept of what a client says before its target is connected. */
+const mostEarlyBytes = 64 * 1024
+
+export interface PipeOptions {
+  readonly live: Live
+  readonly clock: Clock
+  /** Null is no limit. */
+  readonly bucket: Bucket | null
+  /** Once, when both sockets are closed. */
+  readonly onClosed: (reason: CloseReason) => void
+}
+
+/** One connection from its first byte to its last. The client is there at once, the target when it is dialled. */
+export class Pipe {
+  readonly client: Socket
+  target: Socket | null = null
+  readonly #options: PipeOptions
+  #early: Buffer[] = []
+  #earlyBytes = 0
+  #clientEnded = false
+  #reason: CloseReason | null = null
+  #ended = false
+  /** Waiting for the bandwidth limit, whatever a drain says. */
+  #clientPaced = false
+  #targetPaced = false
+  /** Decides on the client's first bytes where the target depends on them. */
+  #onEarly: ((early: Buffer, ended: boolean) => void) | null = null
+
+  /** Reads from the client at once: a reset must be noticed while the target is dialled. */
+  constructor(client: Socket, options: PipeOptions) {
+    this.client = client
+    this.#options = options
+    client.on('data', (chunk: Buffer) => this.#fromClient(chunk))
+    client.on('end', () => this.#clientEnd())
+    client.on('error', (error) => this.#broken('client', error))
+    client.on('close', () => this.#closed())
+    client.on('drain', () => this.#resumeTarget())
+    client.resume()
+  }
+
+  get closed(): boolean {
+    return this.client.destroyed && (this.target === null || this.target.destroyed)
+  }
+
+  /**
+   * Hands what the client has said so far to `look`, now and each time there is more, until `unwatch`.
+   * Once 64 KiB are there the client is not read any more.
+   */
+  watchEarly(look: (early: Buffer, ended: boolean) => void): void {
+    this.#onEarly = look
+    if (this.#earlyBytes > 0 || this.#clientEnded) this.#showEarly()
+  }
+
+  /** @param skip bytes at the front that are not the target's: a header that was read. */
+  unwatch(skip = 0): void {
+    this.#onEarly = null
+    if (skip === 0) return
+    const rest = Buffer.concat(this.#early).subarray(skip)
+    this.#early = rest.length > 0 ? [rest] : []
+    this.#earlyBytes = rest.length
+    this.client.resume()
+  }
+
+  /** From here on bytes flow. @param preface goes to the target before anything the client said, uncounted. */
+  connect(target: Socket, preface: Buffer | null = null): void {
+    this.target = target
+    this.#options.live.state = this.#clientEnded ? 'half-closed' : 'open'
+    target.on('data', (chunk: Buffer) => this.#toClient(chunk))
+    target.on('end', () => this.#targetEnd())
+    target.on('error', (error) => this.#broken('target', error))
+    target.on('close', () => this.#closed())
+    target.on('drain', () => this.#resumeClient())
+    target.resume()
+    if (preface) target.write(preface)
+    const early = this.#early
+    this.#early = []
+    this.#earlyBytes = 0
+    for (const chunk of early) this.#toTarget(target, chunk)
+    this.#resumeClient()
+    if (this.#clientEnded) target.end()
+  }
+
+  /** Ends both sides at once, as a reset. The first reason counts. */
+  abort(reason: CloseReason): void {
+    this.#reason ??= reason
+    reset(this.client)
+    if (this.target) reset(this.target)
+  }
+
+  /** Answers the client with a last word (a TLS alert) and a clean end; there is no target. */
+  refuse(reason: CloseReason, lastWord: Buffer): void {
+    this.#reason ??= reason
+    this.#onEarly = null
+    this.client.removeAllListeners('data').resume()
+    this.client.end(lastWord)
+    // A client that does not hang up is hung up on.
+    this.#options.clock.after(1000, () => reset(this.client))
+  }
+
+  /**
+   * A socket that has ended is not polled any more, so a peer that died after its FIN goes unnoticed. An empty
+   * write asks the kernel: a socket that keepalive gave up on, or that was reset, answers with its error.
+   */
+  probeHalfClosed(): void {
+    const { client, target } = this
+    if (target === null) return
+    if (client.readableEnded && client.writableLength === 0) client.write('')
+    if (target.readableEnded && target.writableLength === 0) target.write('')
+  }
+
+  #fromClient(chunk: Buffer): void {
+    if (this.target) return this.#toTarget(this.target, chunk)
+    this.#early.push(chunk)
+    this.#earlyBytes += chunk.length
+    if (this.#earlyBytes >= mostEarlyBytes) this.client.pause()
+    if (this.#onEarly) this.#showEarly()
+  }
+
+  #toTarget(target: Socket, chunk: Buffer): void {
+    this.#options.live.bytesToTarget += chunk.length
+    if (!target.write(chunk)) this.client.pause()
+    const waitMs = this.#spend(chunk.length)
+    if (waitMs === 0) return
+    this.#clientPaced = true
+    this.client.pause()
+    this.#options.clock.after(waitMs, () => {
+      this.#clientPaced = false
+      this.#resumeClient()
+    })
+  }
+
+  #toClient(chunk: Buffer): void {
+    this.#options.live.bytesToClient += chunk.length
+    if (!this.client.write(chunk)) this.target?.pause()
+    const waitMs = this.#spend(chunk.length)
+    if (waitMs === 0) return
+    this.#targetPaced = true
+    this.target?.pause()
+    this.#options.clock.after(waitMs, () => {
+      this.#targetPaced = false
+      this.#resumeTarget()
+    })
+  }
+
+  /** A direction goes on when neither the limit nor the other side holds it. */
+  #resumeClient(): void {
+    if (!this.#clientPaced && !this.target?.writableNeedDrain) this.client.resume()
+  }
+
+  #resumeTarget(): void {
+    if (!this.#targetPaced && !this.client.writableNeedDrain) this.target?.resume()
+  }
+
+  /** Timers have a grain of 1 ms; what is owed below that is paid with the next read. */
+  #spend(bytes: number): number {
+    const { bucket, clock } = this.#options
+    const waitMs = bucket === null ? 0 : bucket.spend(bytes, clock.monotonic())
+    return waitMs < 1 ? 0 : waitMs
+  }
+
+  #clientEnd(): void {
+    this.#clientEnded = true
+    if (this.target) {
+      this.#options.live.state = 'half-closed'
+      this.target.end()
+    } else if (this.#onEarly) this.#showEarly()
+  }
+
+  #targetEnd(): void {
+    this.#options.live.state = 'half-closed'
+    this.client.end()
+  }
+
+  #showEarly(): void {
+    const [first] = this.#early
+    const all = this.#early.length === 1 && first ? first : Buffer.concat(this.#early)
+    if (this.#early.length > 1) this.#early = [all]
+    this.#onEarly?.(all, this.#clientEnded)
+  }
+
+  #broken(side: 'client' | 'target', error: Error): void {
+    this.abort(errnoOf(error) === 'ETIMEDOUT' ? `${side}-lost` : `${side}-reset`)
+  }
+
+  #closed(): void {
+    if (this.#ended || !this.closed) return
+    this.#ended = true
+    this.#options.onClosed(this.#reason ?? 'finished')
+  }
+}
+
+/** RST on TCP (SO_LINGER 0); a Unix socket has no such thing and is just closed. */
+export function reset(socket: Socket): void {
+  if (socket.destroyed) return
+  try {
+    socket.resetAndDestroy()
+  } catch {
+    socket.destroy()
+  }
+}

@@ -1,0 +1,192 @@
+/**
+ * Listening sockets for streams: a whole rule's ports at once or none, both families, Unix paths with what a dead
+ * process left there. Sockets come out paused, with nothing read.
+ */
+import { lstat, unlink } from 'node:fs/promises'
+import {
+  connect,
+  createServer,
+  type AddressInfo,
+  type ListenOptions,
+  type Server,
+  type Socket,
+} from 'node:net'
+import { setTimeout as pauseFor } from 'node:timers/promises'
+import { formatEndpoint } from '../base/address.ts'
+import { errnoOf, messageOf, NaruError } from '../base/errors.ts'
+import type { PortRange } from '../base/port.ts'
+import { Scope } from '../base/scope.ts'
+import type { Listen } from '../model/listen.ts'
+import { listenError } from './listen-error.ts'
+
+export interface DoorOptions {
+  /** TCP keepalive after this much silence; 0 is never. */
+  readonly keepaliveMs: number
+  /** @param port the one of the rule's ports by which it came; 0 for a Unix socket. */
+  readonly onSocket: (socket: Socket, door: Door) => void
+  /** Listening broke after it had begun. */
+  readonly onError: (error: Error) => void
+  /** Who holds an address that is in use: `nginx (pid 812)`. */
+  readonly owner: (port: number) => Promise<string | null>
+}
+
+/** One listening socket. It can stop accepting and go on. */
+export class Door {
+  /** `0.0.0.0:8888/tcp`, `unix:/run/x.sock`. */
+  readonly label: string
+  /** Among the rule's ports; 0 for a Unix socket. */
+  readonly port: number
+  readonly #where: ListenOptions
+  readonly #options: DoorOptions
+  #server: Server
+  #wanted = true
+
+  private constructor(server: Server, where: ListenOptions, label: string, options: DoorOptions) {
+    this.#server = server
+    this.#where = where
+    this.#options = options
+    this.label = label
+    this.port = where.port ?? 0
+    this.#attach(server)
+  }
+
+  /** @throws the system's own error */
+  static async open(where: ListenOptions, options: DoorOptions): Promise<Door> {
+    const server = await listening(where, options)
+    const bound = server.address()
+    if (bound === null || typeof bound === 'string')
+      return new Door(server, where, `unix:${where.path}`, options)
+    return new Door(server, { ...where, port: bound.port }, `${shown(where, bound)}/tcp`, options)
+  }
+
+  get accepting(): boolean {
+    return this.#server.listening
+  }
+
+  /** Node cannot leave clients in the queue, so the socket is closed: they are refused, which is the truth. */
+  pause(): void {
+    this.#wanted = false
+    if (this.#server.listening) this.#server.close()
+  }
+
+  /** Tries until it listens again or is closed: the port may be someone else's for a while. */
+  async resume(): Promise<void> {
+    if (this.#wanted) return
+    this.#wanted = true
+    for (let waitMs = 50; this.#wanted && !this.accepting; waitMs = Math.min(waitMs * 2, 5000)) {
+      try {
+        const server = await listening(this.#where, this.#options)
+        if (!this.#wanted) return void server.close()
+        this.#attach(server)
+      } catch (error) {
+        this.#options.onError(error as Error)
+        await pauseFor(waitMs, undefined, { ref: false })
+      }
+    }
+  }
+
+  /** Listens no more; sockets that came in live on. */
+  close(): Promise<void> {
+    this.#wanted = false
+    // Node calls back only when the last connection is gone; the socket itself is closed at once.
+    if (this.#server.listening) this.#server.close()
+    return Promise.resolve()
+  }
+
+  #attach(server: Server): void {
+    this.#server = server
+    server.on('connection', (socket) => this.#options.onSocket(socket, this))
+    server.on('error', this.#options.onError)
+  }
+}
+
+/** All of a rule's ports, or none. @throws NaruError LISTEN_… */
+export async function openDoors(listen: Listen, options: DoorOptions): Promise<readonly Door[]> {
+  await using scope = new Scope()
+  const doors: Door[] = []
+  for (const where of places(listen)) {
+    const door = await openDoor(where, options)
+    scope.defer(() => door.close())
+    doors.push(door)
+  }
+  scope.move()
+  return doors
+}
+
+async function openDoor(where: ListenOptions, options: DoorOptions): Promise<Door> {
+  if (where.path !== undefined) await clearStalePath(where.path)
+  try {
+    return await Door.open(where, options)
+  } catch (error) {
+    // A machine without IPv6 still has every IPv4 address.
+    const noIpv6 = errnoOf(error) === 'EAFNOSUPPORT' || errnoOf(error) === 'EADDRNOTAVAIL'
+    if (where.host === '::' && where.ipv6Only === false && noIpv6) {
+      return await openDoor({ ...where, host: '0.0.0.0' }, options)
+    }
+    const label =
+      where.path === undefined ? formatEndpoint(where.host ?? '', where.port ?? 0) : `unix:${where.path}`
+    throw await listenError(error, label, () => options.owner(where.port ?? 0))
+  }
+}
+
+function places(listen: Listen): readonly ListenOptions[] {
+  const backlog = 4096
+  if (listen.kind === 'unix') return [{ path: listen.path, backlog }]
+  const { address, ports } = listen
+  const host = address ?? '::'
+  return everyPort(ports).map((port) => ({
+    host,
+    port,
+    backlog,
+    ipv6Only: address !== null && host === '::',
+  }))
+}
+
+export function everyPort({ first, last }: PortRange): readonly number[] {
+  return Array.from({ length: last - first + 1 }, (_, at) => first + at)
+}
+
+function listening(where: ListenOptions, options: DoorOptions): Promise<Server> {
+  const { keepaliveMs } = options
+  const server = createServer({
+    allowHalfOpen: true,
+    pauseOnConnect: true,
+    noDelay: true,
+    keepAlive: keepaliveMs > 0,
+    keepAliveInitialDelay: keepaliveMs,
+  })
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(where, () => {
+      server.off('error', reject)
+      resolve(server)
+    })
+  })
+}
+
+/** `*` in place of `::` where both families come in by it. */
+function shown({ host, ipv6Only }: ListenOptions, bound: AddressInfo): string {
+  return host === '::' && ipv6Only === false ? `*:${bound.port}` : formatEndpoint(bound.address, bound.port)
+}
+
+/** Takes away a socket file that nobody listens on; anything else is left alone. @throws NaruError LISTEN_IN_USE, LISTEN_FAILED */
+async function clearStalePath(path: string): Promise<void> {
+  if (process.platform === 'win32') return
+  const found = await lstat(path).catch(() => null)
+  if (found === null) return
+  if (!found.isSocket()) {
+    throw new NaruError('LISTEN_FAILED', { listen: `unix:${path}`, why: 'a file that is no socket is there' })
+  }
+  const error = await new Promise<unknown>((resolve) => {
+    const probe = connect({ path }, () => {
+      probe.destroy()
+      resolve(null)
+    })
+    probe.once('error', resolve)
+  })
+  if (errnoOf(error) === 'ECONNREFUSED') await unlink(path)
+  else if (error === null) {
+    throw new NaruError('LISTEN_IN_USE', { listen: `unix:${path}`, owner: 'another program' })
+  } else
+    throw new NaruError('LISTEN_FAILED', { listen: `unix:${path}`, why: messageOf(error) }, { cause: error })
+}

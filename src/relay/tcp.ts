@@ -1,0 +1,178 @@
+/**
+ * A rule's streams, in order: a client comes in, is admitted or turned away with a reset, its target is dialled,
+ * the two are piped. One object a rule; it lives until its last connection ends.
+ */
+import type { Socket } from 'node:net'
+import { formatEndpoint, unmapped } from '../base/address.ts'
+import type { Clock } from '../base/clock.ts'
+import type { CloseReason } from '../model/connection.ts'
+import type { Descriptors } from './descriptors.ts'
+import type { Live, Meter } from './meter.ts'
+import type { Resolve } from './route.ts'
+import { Crossing } from './crossing.ts'
+import { reset } from './pipe.ts'
+import { openDoors, type Door } from './tcp-listen.ts'
+import type { Terms } from './terms.ts'
+
+export interface StreamOptions {
+  readonly meter: Meter
+  readonly clock: Clock
+  readonly resolve: Resolve
+  readonly descriptors: Descriptors
+  readonly owner: (port: number) => Promise<string | null>
+  /** Accepting stopped for want of descriptors, or goes on. */
+  readonly onPaused: (paused: boolean) => void
+  /** A door could not be opened again. */
+  readonly onTrouble: (error: Error) => void
+}
+
+/** Half-closed connections are asked for signs of life this often. */
+const probeEveryMs = 60_000
+/** A client's socket and a target's. */
+const descriptorsEach = 2
+
+export class StreamRelay {
+  #terms: Terms
+  readonly #options: StreamOptions
+  readonly #crossings = new Map<string, Crossing>()
+  #doors: readonly Door[] = []
+  readonly #registered: Disposable
+  readonly #timers: Disposable[] = []
+  #idleTimer: { everyMs: number; timer: Disposable } | null = null
+
+  private constructor(terms: Terms, options: StreamOptions) {
+    this.#terms = terms
+    this.#options = options
+    this.#registered = options.descriptors.register(this)
+    this.#timers.push(options.clock.every(probeEveryMs, () => this.#probe()))
+    this.#watchIdle()
+  }
+
+  /** @throws NaruError LISTEN_… with no port left open */
+  static async open(terms: Terms, options: StreamOptions): Promise<StreamRelay> {
+    const relay = new StreamRelay(terms, options)
+    try {
+      relay.#doors = await openDoors(terms.rule.listen, {
+        keepaliveMs: terms.rule.timeouts.keepaliveMs,
+        onSocket: (socket, door) => relay.#comeIn(socket, door),
+        onError: options.onTrouble,
+        owner: options.owner,
+      })
+      return relay
+    } catch (error) {
+      relay.#stop()
+      throw error
+    }
+  }
+
+  get listening(): readonly string[] {
+    return this.#doors.map(({ label }) => label)
+  }
+
+  get accepting(): boolean {
+    return this.#doors.every((door) => door.accepting)
+  }
+
+  /** For new connections; those there are keep theirs. */
+  set terms(terms: Terms) {
+    this.#terms = terms
+    this.#watchIdle()
+  }
+
+  async close(): Promise<void> {
+    this.#registered[Symbol.dispose]()
+    await Promise.all(this.#doors.map((door) => door.close()))
+    if (this.#crossings.size === 0) this.#stop()
+  }
+
+  /** False where no such connection is open. */
+  cut(id: string, reason: CloseReason): boolean {
+    const crossing = this.#crossings.get(id)
+    crossing?.abort(reason)
+    return crossing !== undefined
+  }
+
+  /** Descriptors that the connections hold. */
+  get held(): number {
+    return this.#crossings.size * descriptorsEach
+  }
+
+  pause(): void {
+    for (const door of this.#doors) door.pause()
+    this.#options.onPaused(true)
+  }
+
+  resume(): void {
+    void Promise.all(this.#doors.map((door) => door.resume())).then(() => {
+      if (this.accepting) this.#options.onPaused(false)
+    })
+  }
+
+  #comeIn(socket: Socket, door: Door): void {
+    const { meter, clock, descriptors } = this.#options
+    const terms = this.#terms
+    const address = unmapped(socket.remoteAddress ?? '')
+    const inet = door.port !== 0
+    // A client that has gone before it was looked at has no address any more.
+    if (inet && address === '') return void socket.on('error', ignore).destroy()
+    const client = inet ? formatEndpoint(address, socket.remotePort ?? 0) : ''
+    const admitted = terms.admission.admit(address, clock.monotonic())
+    if (!admitted.ok) {
+      reset(socket.on('error', ignore))
+      return meter.refuse(client, admitted.reason)
+    }
+    const live = meter.begin({ protocol: inet ? 'tcp' : 'unix', client, listen: door.label })
+    descriptors.took(descriptorsEach)
+    const crossing = new Crossing(socket, {
+      terms,
+      live,
+      clock,
+      address,
+      port: door.port,
+      resolve: this.#options.resolve,
+      onExhausted: () => descriptors.exhausted(),
+      onClosed: (reason) => {
+        admitted.ticket.release()
+        this.#ended(live, reason)
+      },
+    })
+    this.#crossings.set(live.id, crossing)
+    crossing.start()
+  }
+
+  #ended(live: Live, reason: CloseReason): void {
+    this.#crossings.delete(live.id)
+    this.#options.descriptors.gave(descriptorsEach)
+    this.#options.meter.end(live, reason)
+    if (this.#crossings.size === 0 && this.#doors.length > 0 && !this.accepting) this.#stop()
+  }
+
+  /** The shortest idle limit of any terms in use sets the pace; a connection without one is not asked. */
+  #watchIdle(): void {
+    const { idleMs } = this.#terms.rule.timeouts
+    if (idleMs === 0 || (this.#idleTimer && this.#idleTimer.everyMs <= idleMs / 4)) return
+    this.#idleTimer?.timer[Symbol.dispose]()
+    const everyMs = Math.max(idleMs / 4, 10)
+    this.#idleTimer = { everyMs, timer: this.#options.clock.every(everyMs, () => this.#cutIdle()) }
+  }
+
+  #cutIdle(): void {
+    const nowMs = this.#options.clock.monotonic()
+    for (const crossing of this.#crossings.values()) {
+      if (crossing.isIdle(nowMs)) crossing.abort('idle')
+    }
+  }
+
+  #probe(): void {
+    for (const crossing of this.#crossings.values()) crossing.probe()
+  }
+
+  #stop(): void {
+    this.#registered[Symbol.dispose]()
+    for (const timer of this.#timers.splice(0)) timer[Symbol.dispose]()
+    this.#idleTimer?.timer[Symbol.dispose]()
+    this.#idleTimer = null
+  }
+}
+
+function ignore(): void {}

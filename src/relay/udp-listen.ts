@@ -1,0 +1,193 @@
+/**
+ * Listening sockets for datagrams. A reply must leave from the address that was asked, and Node does not tell which
+ * one that was; so a wildcard becomes one socket for each address the machine has, kept up to date as they change.
+ */
+import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
+import { networkInterfaces } from 'node:os'
+import { familyOf, formatEndpoint } from '../base/address.ts'
+import type { Clock } from '../base/clock.ts'
+import { errnoOf } from '../base/errors.ts'
+import type { InetListen } from '../model/listen.ts'
+import { listenError } from './listen-error.ts'
+import { everyPort } from './tcp-listen.ts'
+
+export interface DatagramDoorOptions {
+  readonly clock: Clock
+  readonly onDatagram: (datagram: Buffer, from: RemoteInfo, door: DatagramDoor) => void
+  /** The door's address is gone. */
+  readonly onGone: (door: DatagramDoor) => void
+  readonly onError: (error: Error) => void
+  readonly owner: (port: number) => Promise<string | null>
+  /** @default the machine's */
+  readonly localAddresses?: () => readonly string[]
+}
+
+/** One socket on one address. */
+export interface DatagramDoor {
+  readonly address: string
+  /** Among the rule's ports. */
+  readonly port: number
+  readonly label: string
+  readonly socket: Socket
+}
+
+const refreshEveryMs = 5000
+
+export class DatagramDoors {
+  readonly #listen: InetListen
+  readonly #options: DatagramDoorOptions
+  readonly #doors = new Map<string, DatagramDoor>()
+  #refreshing: Disposable | null = null
+  #ports: readonly number[]
+  #closed = false
+
+  private constructor(listen: InetListen, options: DatagramDoorOptions) {
+    this.#listen = listen
+    this.#options = options
+    this.#ports = everyPort(listen.ports)
+  }
+
+  /** All of the rule's ports on all its addresses, or none. @throws NaruError LISTEN_… */
+  static async open(listen: InetListen, options: DatagramDoorOptions): Promise<DatagramDoors> {
+    const doors = new DatagramDoors(listen, options)
+    try {
+      await doors.#openAll()
+      return doors
+    } catch (error) {
+      doors.close()
+      throw error
+    }
+  }
+
+  /** As the rule wrote it, with the ports that were bound. */
+  get listening(): readonly string[] {
+    const { address } = this.#listen
+    return this.#ports.map((port) => `${address === null ? `*:${port}` : formatEndpoint(address, port)}/udp`)
+  }
+
+  get open(): boolean {
+    return !this.#closed && this.#doors.size > 0
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#refreshing?.[Symbol.dispose]()
+    for (const door of this.#doors.values()) door.socket.close()
+    this.#doors.clear()
+  }
+
+  /** Follows the machine's addresses: opens on new ones, closes where one is gone. */
+  async refresh(): Promise<void> {
+    const wanted = new Set(this.#addresses())
+    for (const [key, door] of this.#doors) {
+      if (wanted.has(door.address)) continue
+      this.#doors.delete(key)
+      door.socket.close()
+      this.#options.onGone(door)
+    }
+    for (const address of wanted) {
+      for (const port of this.#ports) {
+        if (this.#doors.has(doorKey(address, port))) continue
+        await this.#openOne(address, port).catch((error: unknown) => this.#options.onError(error as Error))
+      }
+    }
+  }
+
+  async #openAll(): Promise<void> {
+    const skipped = this.#isWildcard ? ['EADDRNOTAVAIL', 'EAFNOSUPPORT'] : []
+    for (const [at, port] of this.#ports.entries()) {
+      for (const address of this.#addresses()) {
+        const wanted = this.#ports[at] as number
+        try {
+          const bound = await this.#openOne(address, wanted)
+          // Port 0 takes what the system gives, the same on every address.
+          if (port === 0) this.#ports = this.#ports.with(at, bound)
+        } catch (error) {
+          // An address that is just coming or going; the next refresh sees it.
+          if (skipped.includes(errnoOf(error) ?? '')) continue
+          const label = `${formatEndpoint(address, wanted)}/udp`
+          throw await listenError(error, label, () => this.#options.owner(wanted))
+        }
+      }
+    }
+    if (this.#isWildcard) {
+      this.#refreshing = this.#options.clock.every(refreshEveryMs, () => void this.refresh())
+    }
+  }
+
+  get #isWildcard(): boolean {
+    const { address } = this.#listen
+    return address === null || address === '0.0.0.0' || address === '::'
+  }
+
+  #addresses(): readonly string[] {
+    const { address } = this.#listen
+    if (address !== null && !this.#isWildcard) return [address]
+    const all = (this.#options.localAddresses ?? localAddresses)()
+    return address === null ? all : all.filter((one) => familyOf(one) === familyOf(address))
+  }
+
+  async #openOne(address: string, port: number): Promise<number> {
+    const socket = await bound(address, port)
+    if (this.#closed) {
+      socket.close()
+      return port
+    }
+    const actual = socket.address().port
+    const door = { address, port: actual, label: `${formatEndpoint(address, actual)}/udp`, socket }
+    socket.on('message', (datagram, from) => this.#options.onDatagram(datagram, from, door))
+    // ICMP errors of replies that nobody wanted any more come up here.
+    socket.on('error', () => {})
+    this.#doors.set(doorKey(address, actual), door)
+    return actual
+  }
+}
+
+function doorKey(address: string, port: number): string {
+  return `${address} ${port}`
+}
+
+/** Every unicast address of every interface that is up; link-local IPv6 ones with their zone. */
+export function localAddresses(): readonly string[] {
+  const found = Object.entries(networkInterfaces()).flatMap(([name, entries]) =>
+    (entries ?? []).map((entry) =>
+      entry.family === 'IPv6' && entry.address.startsWith('fe80:')
+        ? `${entry.address}%${zone(name, entry)}`
+        : entry.address,
+    ),
+  )
+  return [...new Set(found)]
+}
+
+function zone(name: string, entry: { scopeid?: number }): string | number {
+  return process.platform === 'win32' ? (entry.scopeid ?? name) : name
+}
+
+function bound(address: string, port: number): Promise<Socket> {
+  const socket = createSocket(datagramOptions(address))
+  return new Promise((resolve, reject) => {
+    socket.once('error', (error) => {
+      socket.close()
+      reject(error)
+    })
+    socket.bind({ address, port, exclusive: true }, () => {
+      socket.removeAllListeners('error')
+      resolve(socket)
+    })
+  })
+}
+
+/** Addresses are addresses: looking them up again would cost a turn of the event loop for each datagram. */
+export function datagramOptions(address: string): Parameters<typeof createSocket>[0] & object {
+  const six = familyOf(address) === 6
+  return {
+    type: six ? 'udp6' : 'udp4',
+    ipv6Only: six,
+    recvBufferSize: socketBufferBytes,
+    sendBufferSize: socketBufferBytes,
+    lookup: (host, _options, answer) => answer(null, host, six ? 6 : 4),
+  }
+}
+
+/** A burst of the largest datagrams must survive one turn of the event loop; the system caps it (`net.core.rmem_max`). */
+const socketBufferBytes = 1024 * 1024
