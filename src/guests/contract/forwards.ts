@@ -34,6 +34,8 @@ export interface ForwardTable {
   add(forward: Forward, tag: string, signal: AbortSignal): Promise<void>
   /** Only one that `list` just showed. */
   remove(forward: ListedForward, signal: AbortSignal): Promise<void>
+  /** Set where forwards can be seen but not added while the guest runs: why, and which way works. */
+  readonly cannotAdd?: NaruError
   /**
    * What the forwards live in, such as a process: when it is another one, ours went with it. Left out where they
    * outlive the guest.
@@ -91,6 +93,7 @@ export async function openForwards(options: OpenForwards): Promise<GuestLease> {
   const address = request.hostAddress ?? '127.0.0.1'
   const existing = await alreadyThere(options)
   if (existing) return existing
+  if (options.table.cannotAdd) throw options.table.cannotAdd
   for (let attempt = 1; ; attempt++) {
     const ports = await freePorts(request.protocol, portCount(request.guestPorts))
     try {
@@ -166,6 +169,7 @@ async function openOne(
 ): Promise<Held> {
   const same = before.find((other) => sameForward(other, forward))
   if (same && !isOurTag(same.tag)) return { forward, effect: null }
+  if (!same && options.table.cannotAdd) throw options.table.cannotAdd
   const inTheWay = before.find((other) => !sameForward(other, forward) && forwardsMeet(other, forward))
   if (inTheWay && inTheWay.tag !== tagOf(options, forward)) throw taken(options, forward, inTheWay)
   const written = await effectOf(options, forward)
@@ -294,6 +298,7 @@ class ForwardLease implements GuestLease {
   async renew({ signal }: { signal: AbortSignal }): Promise<void> {
     const options = { ...this.#options, signal }
     for (const held of await this.#missing(signal)) {
+      if (options.table.cannotAdd) throw options.table.cannotAdd
       const written = await effectOf(options, held.forward)
       const handle = held.effect?.handle
       if (handle) await handle.amend(written)

@@ -1,0 +1,236 @@
+/**
+ * Containers of Docker and Podman. Their own address is dialled, found by name each time. Neither engine can publish a
+ * port of a running container; a port that is published already is used where its container has no address for us
+ * (rootless, Docker Desktop, an engine elsewhere).
+ */
+import { NaruError } from '../../base/errors.ts'
+import { say, type Text } from '../../base/text.ts'
+import type { Guest, GuestMember } from '../contract.ts'
+import { openForwards, type ListedForward } from '../contract/forwards.ts'
+import { pickGuest, pickRunning } from '../contract/pick.ts'
+import {
+  engineAt,
+  inspectContainer,
+  type Inspected,
+  findEngine,
+  listContainers,
+  sharesOurNetwork,
+  type Container,
+  type Engine,
+  type EngineKind,
+} from './engine.ts'
+
+export interface DockerOptions {
+  /** `unix://PATH`, `tcp://HOST:PORT`. @default DOCKER_HOST or CONTAINER_HOST, else the usual sockets */
+  readonly url?: string
+  /** @default process.env */
+  readonly env?: NodeJS.ProcessEnv
+}
+
+/** A container may have another address after each start. */
+const ttlMs = 5000
+
+export function docker(options: DockerOptions = {}): GuestMember {
+  return engineMember('docker', options)
+}
+
+export function podman(options: DockerOptions = {}): GuestMember {
+  return engineMember('podman', options)
+}
+
+function engineMember(kind: EngineKind, { url, env = process.env }: DockerOptions): GuestMember {
+  const found = (): Engine | null => (url === undefined ? findEngine(kind, env) : engineAt(url))
+  const engine = (): Engine => {
+    const one = found()
+    if (one) return one
+    throw new NaruError('GUEST_NOT_HERE', { kind, why: whyNotHere(kind, env) })
+  }
+  const containers = async (signal: AbortSignal): Promise<readonly Seen[]> => {
+    const listed = await listContainers(kind, engine(), signal)
+    return listed.map((container) => seenOf(kind, container))
+  }
+
+  return {
+    kind,
+    async detect({ signal }) {
+      const one = found()
+      if (!one) return { ok: false, why: whyNotHere(kind, env) }
+      try {
+        const { length } = await listContainers(kind, one, signal)
+        return {
+          ok: true,
+          why: say(`${length} containers at ${one.url}`, `${one.url}의 컨테이너 ${length}개`),
+        }
+      } catch (error) {
+        if (error instanceof NaruError) return { ok: false, why: error.text }
+        throw error
+      }
+    },
+
+    list: async ({ signal }) => containers(signal),
+
+    async resolve(name, { signal }) {
+      const guest = running(kind, await containers(signal), name)
+      const addresses = await addressesOf(kind, engine(), guest.id, signal)
+      if (addresses.length === 0) throw noAddress(guest)
+      return { addresses, ttlMs }
+    },
+
+    async reach(name, { signal }) {
+      byName(kind, await containers(signal), name)
+      return (await sharesOurNetwork(kind, engine(), signal)) ? 'direct' : 'nat'
+    },
+
+    async open(request, { signal, record }) {
+      const guest = running(kind, await containers(signal), request.name)
+      const list = async (when: AbortSignal): Promise<readonly ListedForward[]> =>
+        running(kind, await containers(when), request.name).forwards.map((forward) => ({
+          ...forward,
+          tag: null,
+        }))
+      const nothing = (): Promise<void> => Promise.resolve()
+      const table = { list, add: nothing, remove: nothing, cannotAdd: cannotPublish(guest) }
+      return openForwards({ kind, table, request, record, signal })
+    },
+
+    // Nothing is ever added, so there is nothing to undo.
+    undo: () => Promise.resolve(),
+  }
+}
+
+interface Seen extends Guest {
+  /** Names by which Compose and Docker know it besides: its service, the start of its id. */
+  readonly service: string | null
+}
+
+function seenOf(kind: EngineKind, container: Container): Seen {
+  const names = (container.Names ?? [])
+    .map((name) => name.replace(/^\//, ''))
+    .filter((name) => !name.includes('/'))
+  return {
+    kind,
+    name: names[0] ?? container.Id.slice(0, 12),
+    id: container.Id,
+    state: stateOf(container.State),
+    addresses: networkAddresses(container.NetworkSettings?.Networks),
+    forwards: forwardsOf(container),
+    service: container.Labels?.['com.docker.compose.service'] ?? null,
+  }
+}
+
+/** By name; else by the service of a Compose file; else by the first 12 or more digits of its id, as `docker ps` shows it. */
+function byName(kind: EngineKind, guests: readonly Seen[], name: string): Seen {
+  const wanted = guests.some((guest) => guest.name === name || guest.id === name)
+    ? guests
+    : guests.map((guest) => ({ ...guest, name: otherName(guest, name) ?? guest.name }))
+  return pickGuest(kind, wanted, name)
+}
+
+function otherName({ service, id }: Seen, name: string): string | null {
+  return service === name || (name.length >= 12 && id.startsWith(name)) ? name : null
+}
+
+function running(kind: EngineKind, guests: readonly Seen[], name: string): Seen {
+  const { id } = byName(kind, guests, name)
+  return pickRunning(
+    kind,
+    guests,
+    id,
+    (guest) => `${kind} ${guest.state === 'paused' ? 'unpause' : 'start'} ${guest.name}`,
+  )
+}
+
+function stateOf(state: string): Guest['state'] {
+  if (state === 'running' || state === 'paused') return state
+  return /^(created|configured|exited|stopped|dead|removing|restarting|initialized)$/.test(state)
+    ? 'stopped'
+    : 'unknown'
+}
+
+/** A container in this machine's or another container's network namespace has no address of its own. */
+async function addressesOf(
+  kind: EngineKind,
+  engine: Engine,
+  id: string,
+  signal: AbortSignal,
+  sharedWith: readonly string[] = [],
+): Promise<readonly string[]> {
+  const { HostConfig, NetworkSettings } = await inspectContainer(kind, engine, id, signal)
+  const mode = HostConfig.NetworkMode ?? ''
+  if (mode === 'host') return ['127.0.0.1', '::1']
+  const owner = /^container:(.+)$/.exec(mode)?.[1]
+  if (!owner) return networkAddresses(NetworkSettings.Networks)
+  const before = [...sharedWith, id]
+  return before.includes(owner) ? [] : addressesOf(kind, engine, owner, signal, before)
+}
+
+/** IPv4 first. */
+function networkAddresses(networks: Inspected['NetworkSettings']['Networks']): readonly string[] {
+  const of = (key: 'IPAddress' | 'GlobalIPv6Address'): string[] =>
+    Object.values(networks ?? {})
+      .map((network) => network?.[key] ?? '')
+      .filter((address) => address !== '')
+  return [...of('IPAddress'), ...of('GlobalIPv6Address')]
+}
+
+/** Published ports; the IPv4 and the IPv6 wildcard are one. */
+function forwardsOf({ Ports }: Container): Guest['forwards'] {
+  const rows = (Ports ?? []).flatMap(({ IP, PublicPort, PrivatePort, Type }) =>
+    PublicPort === undefined || (Type !== 'tcp' && Type !== 'udp')
+      ? []
+      : [
+          {
+            protocol: Type,
+            hostAddress: wild(IP) ? null : (IP as string),
+            hostPort: PublicPort,
+            guestPort: PrivatePort,
+            ours: false,
+          },
+        ],
+  )
+  const key = (row: (typeof rows)[number]): string =>
+    `${row.protocol} ${row.hostAddress} ${row.hostPort} ${row.guestPort}`
+  return [...new Map(rows.map((row) => [key(row), row])).values()]
+}
+
+function wild(address: string | undefined): boolean {
+  return address === undefined || address === '' || address === '0.0.0.0' || address === '::'
+}
+
+function whyNotHere(kind: EngineKind, env: NodeJS.ProcessEnv): Text {
+  const variable = kind === 'docker' ? 'DOCKER_HOST' : 'CONTAINER_HOST'
+  const named = env[variable]
+  return named
+    ? say(
+        `${variable}=${named} is neither unix:// nor tcp://`,
+        `${variable}=${named}은(는) unix://나 tcp://가 아닙니다`,
+      )
+    : say('its socket is not there', '소켓이 없습니다')
+}
+
+function noAddress({ kind, name }: Guest): NaruError {
+  return new NaruError('GUEST_NO_ADDRESS', {
+    kind,
+    name,
+    why: say('it is on no network', '연결된 네트워크가 없습니다'),
+    fix: say(
+      `connect it: ${kind} network connect bridge ${name}`,
+      `네트워크에 연결하세요: ${kind} network connect bridge ${name}`,
+    ),
+  })
+}
+
+function cannotPublish({ kind, name }: Guest): NaruError {
+  return new NaruError('GUEST_NO_FORWARD', {
+    kind,
+    name,
+    why: say(
+      'a running container cannot be given a published port',
+      '실행 중인 컨테이너에는 포트를 추가로 게시할 수 없습니다',
+    ),
+    fix: say(
+      `dial the container itself (--guest direct), or start it anew with -p`,
+      `컨테이너에 직접 접속하거나(--guest direct) -p 옵션으로 다시 시작하세요`,
+    ),
+  })
+}
