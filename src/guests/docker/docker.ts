@@ -175,7 +175,7 @@ function networkAddresses(networks: Inspected['NetworkSettings']['Networks']): r
 
 /** Published ports; the IPv4 and the IPv6 wildcard are one. */
 function forwardsOf({ Ports }: Container): Guest['forwards'] {
-  const rows = (Ports ?? []).flatMap(({ IP, PublicPort, PrivatePort, Type }) =>
+  const rows = (Ports ?? []).flatMap(({ IP, PublicPort, PrivatePort, Type }): Guest['forwards'] =>
     PublicPort === undefined || (Type !== 'tcp' && Type !== 'udp')
       ? []
       : [
