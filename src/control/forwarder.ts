@@ -2,7 +2,7 @@
  * The story: rules come from the store (load), are held against what runs (plan), each is brought to what it should be
  * (apply), read back and repaired while it lasts (observe, renew), and taken away without a trace (undo).
  */
-import { toNaruError, NaruError, type NaruErrorJson } from '../base/errors.ts'
+import { toNaruError, type NaruError, type NaruErrorJson } from '../base/errors.ts'
 import { Scope } from '../base/scope.ts'
 import { say, type Text } from '../base/text.ts'
 import type { EngineEvent } from '../engines/contract.ts'
@@ -20,15 +20,16 @@ import type { Facts } from '../model/facts.ts'
 import { formatListen } from '../model/listen.ts'
 import type { Plan, PlanStep } from '../model/plan.ts'
 import type { Rule } from '../model/rule.ts'
-import { nameProblem, readRule, joined, ruleNotes } from '../model/rule-file.ts'
+import { ruleNotes } from '../model/rule-file.ts'
 import { formatTarget } from '../model/target.ts'
-import type { Change, Snapshot } from '../stores/contract.ts'
+import type { Snapshot } from '../stores/contract.ts'
+import { changed, existing, merged, mustBeNew } from './changes.ts'
 import { Rates } from './counters.ts'
 import { Events } from './events.ts'
 import { wantsOf } from './hops/index.ts'
 import type { Instance } from './instance.ts'
 import { Journal } from './journal.ts'
-import { load, overlaps, type Loaded, type LoadedRule } from './load.ts'
+import { load, type Loaded, type LoadedRule } from './load.ts'
 import type { Parts } from './parts.ts'
 import { RuleRun, type RunTools } from './rule-run.ts'
 import { Ticker } from './observe.ts'
@@ -143,17 +144,15 @@ export class Forwarder implements Naru, AsyncDisposable {
   readonly rules: Naru['rules'] = {
     list: () => Promise.resolve(this.#ordered().map((run) => this.#status(run))),
     get: async (name) => this.#status(this.#find(name)),
-    add: (name, rule, options) => this.#change(name, () => this.#added(name, rule), options),
+    add: (name, rule, options) => this.#change(name, () => (mustBeNew(this.#loaded, name), rule), options),
     edit: (name, change, options) => this.#change(name, () => merged(this.#input(name), change), options),
     remove: (name, options) => this.#change(name, () => (this.#input(name), null), options),
-    enable: (name, options) =>
-      this.#change(name, () => merged(this.#input(name), { enabled: null }), options),
-    disable: (name, options) =>
-      this.#change(name, () => merged(this.#input(name), { enabled: false }), options),
+    enable: (name, options) => this.#change(name, () => merged(this.#input(name), { enabled: null }), options),
+    disable: (name, options) => this.#change(name, () => merged(this.#input(name), { enabled: false }), options),
   }
 
   async plan(change?: { name: string; rule: RuleInput | null }): Promise<Plan> {
-    if (change) return this.#planFor(this.#withChange(change))
+    if (change) return this.#planFor(changed(this.#loaded, change))
     return this.#planFor(
       load(await this.#parts.store.read({ signal: this.#life.signal }), this.#loaded.rules),
     )
@@ -228,13 +227,6 @@ export class Forwarder implements Naru, AsyncDisposable {
     await Promise.race([all, this.#parts.clock.sleep(now ? stopLimitMs : 2 ** 31 - 1)])
   }
 
-  #added(name: string, rule: RuleInput): RuleInput {
-    const bad = nameProblem(name)
-    if (bad) throw new NaruError('VALUE_INVALID', { what: 'name', value: name.slice(0, 60), why: bad })
-    if (this.#loaded.rules.has(name)) throw new NaruError('RULE_EXISTS', { name })
-    return rule
-  }
-
   /** One change at a time: validate, plan, write the file, apply. */
   #change(
     name: string,
@@ -243,7 +235,7 @@ export class Forwarder implements Naru, AsyncDisposable {
   ): Promise<ChangeResult> {
     return this.#inTurn(async () => {
       const change = { name, rule: make() }
-      const plan = await this.#planFor(this.#withChange(change))
+      const plan = await this.#planFor(changed(this.#loaded, change))
       if (options.dryRun) return this.#result(plan, [])
       const snapshot = await this.#parts.store.change([change], {
         signal: this.#life.signal,
@@ -252,32 +244,6 @@ export class Forwarder implements Naru, AsyncDisposable {
       const failures = await this.#bring(load(snapshot, this.#loaded.rules), snapshot, options.now)
       return this.#result(plan, failures)
     })
-  }
-
-  /** @throws NaruError RULE_INVALID */
-  #withChange({ name, rule: input }: Change): Loaded {
-    const rules = new Map(this.#loaded.rules)
-    if (input === null) rules.delete(name)
-    else {
-      const { rule, problems } = readRule(name, input)
-      const found = rule
-        ? overlaps(
-            [...rules.values()]
-              .map((other) => other.rule)
-              .filter((other) => other.name !== name)
-              .concat(rule),
-          )
-        : problems
-      if (!rule || found.length > 0)
-        throw new NaruError('RULE_INVALID', {
-          name: name.slice(0, 60),
-          problems: joined(
-            found.map(({ path, text }) => ({ path: path[0] === 'rules' ? path.slice(2) : path, text })),
-          ),
-        })
-      rules.set(name, { rule, input })
-    }
-    return { revision: this.#loaded.revision, rules }
   }
 
   async #planFor(wanted: Loaded): Promise<Plan> {
@@ -289,7 +255,7 @@ export class Forwarder implements Naru, AsyncDisposable {
     for (const loaded of wanted.rules.values()) {
       const run = this.#runs.get(loaded.rule.name)
       if (run && this.#loaded.rules.get(loaded.rule.name) === loaded) continue
-      steps.push(...(await (run ?? new RuleRun(loaded, this.#runTools)).plan(loaded.rule, signal)))
+      steps.push(...(await this.#run(loaded).plan(loaded.rule, signal)))
       notes.push(...ruleNotes(loaded.rule))
       if (loaded.rule.until !== null && loaded.rule.until <= this.#parts.clock.now()) {
         notes.push(
@@ -345,7 +311,7 @@ export class Forwarder implements Naru, AsyncDisposable {
 
   async #apply(loaded: LoadedRule, signal: AbortSignal, now: boolean): Promise<readonly NaruError[]> {
     const name = loaded.rule.name
-    const run = this.#runs.get(name) ?? new RuleRun(loaded, this.#runTools)
+    const run = this.#run(loaded)
     this.#runs.set(name, run)
     return run.apply(loaded, { strict: this.#options.strict ?? false, now, signal })
   }
@@ -453,18 +419,15 @@ export class Forwarder implements Naru, AsyncDisposable {
   }
 
   #find(name: string): RuleRun {
-    const run = this.#ordered().find((one) => one.name === name)
-    if (run) return run
-    throw new NaruError('RULE_UNKNOWN', {
-      name,
-      known: [...this.#runs.keys()].slice(0, 20).join(', ') || '–',
-    })
+    return this.#ordered().find((one) => one.name === name) ?? this.#run(existing(this.#loaded, name))
   }
 
   #input(name: string): RuleInput {
-    const loaded = this.#loaded.rules.get(name)
-    if (!loaded) this.#find(name)
-    return loaded?.input ?? {}
+    return existing(this.#loaded, name).input
+  }
+
+  #run(loaded: LoadedRule): RuleRun {
+    return this.#runs.get(loaded.rule.name) ?? new RuleRun(loaded, this.#runTools)
   }
 
   #status(run: RuleRun): RuleStatus {
@@ -500,18 +463,3 @@ export class Forwarder implements Naru, AsyncDisposable {
   }
 }
 
-/** Null takes a key out; a map merges into a map; everything else replaces. */
-function merged(rule: RuleInput, change: RuleInput): RuleInput {
-  const result: Record<string, RuleInput[string]> = { ...rule }
-  for (const [key, value] of Object.entries(change)) {
-    const there = result[key]
-    if (value === null) delete result[key]
-    else if (isPlainMap(value) && isPlainMap(there)) result[key] = merged(there, value)
-    else result[key] = value
-  }
-  return result
-}
-
-function isPlainMap(value: unknown): value is RuleInput {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}

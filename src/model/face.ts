@@ -83,7 +83,8 @@ export interface RuleStatus {
   readonly until: number | null
 }
 
-export type RuleState = 'open' | 'opening' | 'degraded' | 'failed' | 'disabled' | 'draining' | 'expired'
+/** `stopped`: no Naru runs on the file. */
+export type RuleState = 'stopped' | 'open' | 'opening' | 'degraded' | 'failed' | 'disabled' | 'draining' | 'expired'
 
 export interface HopStatus {
   readonly hop: Hop

@@ -41,6 +41,7 @@ export const relayCodes = {
     en: 'cannot find the address of {name}: {why}',
     ko: '{name}의 주소를 찾을 수 없습니다: {why}',
   },
+  TARGET_SILENT: { exit: 1, en: '{target}: {why}', ko: '{target}: {why}' },
   SERVICE_SILENT: {
     exit: 1,
     en: 'the service at {target} does not answer: {why}',

@@ -1,0 +1,67 @@
+/** A change of one rule, held against all the others before anybody acts on it. */
+import { NaruError } from '../base/errors.ts'
+import type { RuleInput } from '../model/face.ts'
+import type { PlanStep } from '../model/plan.ts'
+import type { Rule } from '../model/rule.ts'
+import { joined, nameProblem, readRule } from '../model/rule-file.ts'
+import { isMap, type Problem } from '../model/shape.ts'
+import type { Change } from '../stores/contract.ts'
+import { wantsOf } from './hops/index.ts'
+import { overlaps, type Loaded, type LoadedRule } from './load.ts'
+import type { Parts } from './parts.ts'
+import { shown, stepsBetween } from './plan.ts'
+
+/** What would be loaded after the change. @throws NaruError RULE_INVALID */
+export function changed(now: Loaded, { name, rule: input }: Change): Loaded {
+  const rules = new Map(now.rules)
+  if (input === null) rules.delete(name)
+  else {
+    const { rule, problems } = readRule(name, input)
+    if (!rule) throw invalid(name, problems)
+    rules.set(name, { rule, input })
+    const clash = overlaps([...rules.values()].map((other) => other.rule)).filter(({ path }) => path.includes(name))
+    if (clash.length > 0) throw invalid(name, clash.map((problem) => ({ ...problem, path: problem.path.slice(2) })))
+  }
+  return { revision: now.revision, rules }
+}
+
+/** @throws NaruError RULE_UNKNOWN */
+export function existing(loaded: Loaded, name: string): LoadedRule {
+  const found = loaded.rules.get(name)
+  if (found) return found
+  throw new NaruError('RULE_UNKNOWN', { name: name.slice(0, 60), known: [...loaded.rules.keys()].slice(0, 20).join(', ') || '–' })
+}
+
+/** @throws NaruError VALUE_INVALID, RULE_EXISTS */
+export function mustBeNew(loaded: Loaded, name: string): void {
+  const bad = nameProblem(name)
+  if (bad) throw new NaruError('VALUE_INVALID', { what: 'name', value: name.slice(0, 60), why: bad })
+  if (loaded.rules.has(name)) throw new NaruError('RULE_EXISTS', { name })
+}
+
+/** Null takes a key out; a map merges into a map; everything else replaces. */
+export function merged(rule: RuleInput, change: RuleInput): RuleInput {
+  const result: Record<string, RuleInput[string]> = { ...rule }
+  for (const [key, value] of Object.entries(change)) {
+    const there = result[key]
+    if (value === null) delete result[key]
+    else if (isInput(value) && isInput(there)) result[key] = merged(there, value)
+    else result[key] = value
+  }
+  return result
+}
+
+/** What opening the rule from nothing would take. */
+export async function planFresh(rule: Rule, parts: Parts, signal: AbortSignal): Promise<PlanStep[]> {
+  if (!rule.enabled || (rule.until !== null && rule.until <= parts.clock.now())) return []
+  const tools = { parts, facts: await parts.host.facts(), failedEngines: new Set<never>(), onEngineEvent: () => {}, signal }
+  return stepsBetween(new Map(), await wantsOf(rule, tools)).map((step) => shown(rule.name, step))
+}
+
+function isInput(value: unknown): value is RuleInput {
+  return isMap(value)
+}
+
+function invalid(name: string, problems: readonly Problem[]): NaruError {
+  return new NaruError('RULE_INVALID', { name: name.slice(0, 60), problems: joined(problems) })
+}

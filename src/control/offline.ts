@@ -1,0 +1,87 @@
+/** The file alone, while nobody runs on it: read, check, plan and edit. Nothing is opened, nothing is journalled. */
+import { NaruError } from '../base/errors.ts'
+import { say } from '../base/text.ts'
+import type { About, ChangeOptions, ChangeResult, Naru, RuleInput, RuleStatus } from '../model/face.ts'
+import { formatListen } from '../model/listen.ts'
+import type { Plan } from '../model/plan.ts'
+import { ruleNotes } from '../model/rule-file.ts'
+import { formatTarget } from '../model/target.ts'
+import { changed, existing, merged, mustBeNew, planFresh } from './changes.ts'
+import { noCounters } from './counters.ts'
+import { load, type Loaded, type LoadedRule } from './load.ts'
+import type { Parts } from './parts.ts'
+
+export function offlineNaru(parts: Parts): Naru {
+  const signal = AbortSignal.timeout(60_000)
+  const loaded = async (): Promise<Loaded> => load(await parts.store.read({ signal }))
+  const planned = async (wanted: Loaded, known?: Loaded): Promise<Plan> => {
+    const fresh = [...wanted.rules.values()].filter((one) => known?.rules.get(one.rule.name) !== one)
+    const steps = await Promise.all(fresh.map(({ rule }) => planFresh(rule, parts, signal)))
+    return { steps: steps.flat(), notes: fresh.flatMap(({ rule }) => ruleNotes(rule)) }
+  }
+  const change = async (name: string, make: (now: Loaded) => RuleInput | null, options: ChangeOptions = {}): Promise<ChangeResult> => {
+    const now = await loaded()
+    const wanted = changed(now, { name, rule: make(now) })
+    const plan = await planned(wanted, now)
+    if (options.dryRun) return { plan, rules: statuses(wanted), failures: [], revision: now.revision }
+    const snapshot = await parts.store.change([{ name, rule: wanted.rules.get(name)?.input ?? null }], { signal, revision: options.revision })
+    const after = load(snapshot, wanted.rules)
+    return { plan, rules: statuses(after), failures: [], revision: after.revision }
+  }
+  return {
+    about: () => about(parts, loaded),
+    rules: {
+      list: async () => statuses(await loaded()),
+      get: async (name) => status(existing(await loaded(), name)),
+      add: (name, rule, options) =>
+        change(name, (now) => {
+          mustBeNew(now, name)
+          return rule
+        }, options),
+      edit: (name, edit, options) => change(name, (now) => merged(existing(now, name).input, edit), options),
+      remove: (name, options) => change(name, (now) => (existing(now, name), null), options),
+      enable: (name, options) => change(name, (now) => merged(existing(now, name).input, { enabled: null }), options),
+      disable: (name, options) => change(name, (now) => merged(existing(now, name).input, { enabled: false }), options),
+    },
+    async plan(wish) {
+      const now = await loaded()
+      return wish ? planned(changed(now, wish), now) : planned(now)
+    },
+    connections: () => Promise.resolve([]),
+    cut: () => Promise.resolve(false),
+    events: nothingHappens,
+    reload: () => Promise.reject(notRunning(parts)),
+    stop: () => Promise.reject(notRunning(parts)),
+  }
+}
+
+// oxlint-disable-next-line require-yield -- an empty stream has nothing to yield
+async function* nothingHappens(): AsyncGenerator<never> {}
+
+function notRunning(parts: Parts): NaruError {
+  return new NaruError('NOT_RUNNING', { file: parts.store.name })
+}
+
+async function about(parts: Parts, loaded: () => Promise<Loaded>): Promise<About> {
+  const { revision } = await loaded()
+  return { version: parts.version, pid: 0, file: parts.store.name, startedAt: 0, revision, web: null, fileProblem: null }
+}
+
+function statuses(loaded: Loaded): RuleStatus[] {
+  return [...loaded.rules.values()].map(status)
+}
+
+function status({ rule, input }: LoadedRule): RuleStatus {
+  return {
+    name: rule.name,
+    rule: input,
+    listen: formatListen(rule.listen),
+    targets: rule.targets.map(({ to }) => formatTarget(to)),
+    state: rule.enabled ? 'stopped' : 'disabled',
+    engine: null,
+    hops: [{ hop: 'relay', member: null, state: 'off', text: say('no Naru runs on this file', '이 파일로 실행 중인 Naru가 없습니다'), notes: [], data: null, checkedAt: null }],
+    counters: noCounters,
+    rate: { toTarget: 0, toClient: 0 },
+    until: rule.until,
+  }
+}

@@ -1,0 +1,22 @@
+/** The daemon's log: JSON lines on standard error for journald and files, plain ones for a person at a terminal. */
+import type { Log } from '../base/log.ts'
+
+/** NARU_LOG sets the level: debug, info, warn, error or silent. @default info */
+export async function createLog(): Promise<Log> {
+  const level = process.env.NARU_LOG ?? 'info'
+  if (process.stderr.isTTY) return plainLog(level)
+  const { pino } = await import('pino')
+  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } }, pino.destination({ dest: 2, sync: true }))
+}
+
+const levels = ['debug', 'info', 'warn', 'error', 'silent']
+
+function plainLog(least: string): Log {
+  const from = Math.max(0, levels.indexOf(least))
+  const write = (level: string) => (fields: object, message: string): void => {
+    if (levels.indexOf(level) < from) return
+    const { rule } = fields as { rule?: string | null }
+    process.stderr.write(`${new Date().toISOString().slice(11, 19)} ${level === 'info' ? '' : `${level}: `}${rule ? `${rule}: ` : ''}${message}\n`)
+  }
+  return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') }
+}

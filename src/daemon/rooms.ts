@@ -1,0 +1,60 @@
+/**
+ * Fetches the members of every room and hands them to `control`. A room is imported when a rule needs it, so that
+ * `naru open 8888 …` does not pay for routers it never asks.
+ */
+import { readFileSync } from 'node:fs'
+import { connect } from 'node:net'
+import { systemClock } from '../base/clock.ts'
+import { NaruError, messageOf } from '../base/errors.ts'
+import { silentLog, type Log } from '../base/log.ts'
+import type { Parts } from '../control/parts.ts'
+import { createHost } from '../host/index.ts'
+import { NameResolver } from '../relay/resolve.ts'
+import type { Store } from '../stores/contract.ts'
+
+export interface RoomsWanted {
+  /** Firewalls and routers. */
+  readonly publish: boolean
+  readonly guests: boolean
+}
+
+export const everyRoom: RoomsWanted = { publish: true, guests: true }
+
+export const version = (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version
+
+export async function gatherParts(store: Store, { log = silentLog, rooms = everyRoom }: { log?: Log; rooms?: RoomsWanted } = {}): Promise<Parts> {
+  const host = createHost()
+  const tools = { host, clock: systemClock, log }
+  const resolver = new NameResolver()
+  const [engines, firewalls, routers, guests] = await Promise.all([
+    import('../engines/index.ts').then(({ engines }) => engines.map((make) => make(tools))),
+    rooms.publish ? import('../firewalls/index.ts').then(({ firewallMembers }) => firewallMembers()) : [],
+    rooms.publish ? import('../routers/index.ts').then(({ routerMembers }) => routerMembers()) : [],
+    rooms.guests ? import('../guests/index.ts').then(({ guestMembers }) => guestMembers()) : [],
+  ])
+  return {
+    version,
+    host,
+    clock: systemClock,
+    log,
+    store,
+    engines,
+    firewalls,
+    routers,
+    guests,
+    resolveName: (target, options) => resolver.resolve(target.kind === 'inet' ? target.host : '', options),
+    probe,
+  }
+}
+
+/** Connects once and closes. @throws NaruError TARGET_SILENT */
+export function probe({ host, port }: { host: string; port: number }, { signal }: { signal: AbortSignal }): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host, port, signal } as Parameters<typeof connect>[0])
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve()
+    })
+    socket.once('error', (error) => reject(new NaruError('TARGET_SILENT', { target: `${host}:${port}`, why: messageOf(error) }, { cause: error })))
+  })
+}

@@ -1,0 +1,156 @@
+/** `naru up`: the daemon on one file: rules, API and web page, until a signal. */
+import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { mkdir, readFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { ExitCode } from '../base/codes/entry.ts'
+import { messageOf, NaruError } from '../base/errors.ts'
+import type { Log } from '../base/log.ts'
+import { replaceFile } from '../base/replace-file.ts'
+import { Scope } from '../base/scope.ts'
+import { say } from '../base/text.ts'
+import type { TcpOptions } from '../api/server/options.ts'
+import type { UpOptions } from '../cli/deps.ts'
+import { Forwarder } from '../control/forwarder.ts'
+import { claim, instanceIdOf, stateRoot } from '../control/instance.ts'
+import { ruleSchema } from '../model/rule-file.ts'
+import { splitHostPorts } from '../model/listen.ts'
+import type { Json } from '../model/hop.ts'
+import { createFile, createFileStore } from '../stores/file/index.ts'
+import { ruleFile, starter } from './files.ts'
+import { undoLeftOvers } from './left-over.ts'
+import { createLog } from './log.ts'
+import { gatherParts } from './rooms.ts'
+import { serveSample } from './sample.ts'
+
+export async function up(options: UpOptions): Promise<ExitCode> {
+  const log = await createLog()
+  const tcpWish = parseApi(options.api)
+  const file = ruleFile(options.file)
+  await using scope = new Scope()
+  if (!existsSync(file)) await createFile(file, starter(await freePort(8888), await freePort(6279)))
+  const root = stateRoot()
+  const id = await instanceIdOf(file)
+  await undoLeftOvers(root, { except: id, log, signal: options.signal })
+  const instance = await claim(root, id, file)
+  scope.defer(() => instance.release())
+  const parts = await gatherParts(createFileStore(file), { log })
+  const { forwarder, failures } = await Forwarder.start(parts, instance, { signal: options.signal })
+  scope.use(forwarder)
+  scope.use(await followSample(forwarder, log))
+  const tokens = await tokensIn(instance.folder)
+  const { serve } = await import('../api/server/serve.ts')
+  const served = await serve(forwarder, {
+    socketPath: instance.holder.socket,
+    tcp: tcpWish === 'off' ? null : { ...tcpWish, ...tokens },
+    webRoot: webRoot(),
+    log,
+    ruleSchema: ruleSchema as Json,
+  })
+  scope.use(served)
+  await forwarder.announce(served.url)
+  listenToSignals(forwarder, scope)
+  options.onReady({
+    about: await forwarder.about(),
+    loginUrl: served.loginUrl,
+    readOnlyUrl: served.readOnlyUrl,
+    rules: await forwarder.rules.list(),
+    failures,
+  })
+  await endOf(forwarder, options.signal)
+  return 0
+}
+
+/** Stops now where the signal says so; a stop by the API ends it too. */
+function endOf(forwarder: Forwarder, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => void forwarder.stop().then(resolve, reject)
+    forwarder.ended.addEventListener('abort', () => resolve())
+    signal.addEventListener('abort', stop)
+    if (forwarder.ended.aborted) resolve()
+    else if (signal.aborted) stop()
+    // Nothing else may be there to keep the process alive: a daemon without rules waits for its file.
+    const alive = setInterval(() => {}, 60_000)
+    forwarder.ended.addEventListener('abort', () => clearInterval(alive))
+  })
+}
+
+/** SIGHUP re-reads the file; SIGUSR1 lets connections finish, then stops. Windows has neither. */
+function listenToSignals(forwarder: Forwarder, scope: Scope): void {
+  if (process.platform === 'win32') return
+  const reload = (): void => void forwarder.reload().catch(() => {})
+  const drain = (): void => void forwarder.stop({ drain: true })
+  process.on('SIGHUP', reload).on('SIGUSR1', drain)
+  scope.defer(() => process.off('SIGHUP', reload).off('SIGUSR1', drain))
+}
+
+/** Serves the sample page while the file asks for it. */
+async function followSample(forwarder: Forwarder, log: Log): Promise<AsyncDisposable> {
+  let serving: { port: number; page: AsyncDisposable } | null = null
+  const follow = async (): Promise<void> => {
+    const port = forwarder.samplePort
+    if (port === (serving?.port ?? null)) return
+    await serving?.page[Symbol.asyncDispose]()
+    serving = null
+    try {
+      if (port !== null) serving = { port, page: await serveSample(port) }
+    } catch (error) {
+      log.warn({ port }, `the sample page cannot be served: ${messageOf(error)}`)
+    }
+  }
+  await follow()
+  const timer = setInterval(() => void follow(), 2000).unref()
+  return {
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer)
+      await serving?.page[Symbol.asyncDispose]()
+    },
+  }
+}
+
+function parseApi(wish: string | null): 'off' | Pick<TcpOptions, 'address' | 'port' | 'exact'> {
+  if (wish === 'off') return 'off'
+  if (wish === null) return { exact: false }
+  const { host, ports } = splitHostPorts(wish, wish)
+  if (ports.first !== ports.last) {
+    throw new NaruError('VALUE_INVALID', { what: '--api', value: wish, why: say('write ADDRESS:PORT or off', '주소:포트 또는 off로 쓰세요') })
+  }
+  return { ...(host !== null && { address: host }), port: ports.first, exact: true }
+}
+
+/** Kept over restarts, so that an open page stays logged in. */
+async function tokensIn(folder: string): Promise<{ token: string; readToken: string }> {
+  const path = join(folder, 'tokens')
+  try {
+    const kept = JSON.parse(await readFile(path, 'utf8')) as { token?: unknown; readToken?: unknown }
+    if (typeof kept.token === 'string' && typeof kept.readToken === 'string' && kept.token.length >= 32) return { token: kept.token, readToken: kept.readToken }
+  } catch {
+    // There are none yet, or nobody can read them: new ones.
+  }
+  const made = { token: randomBytes(32).toString('base64url'), readToken: randomBytes(32).toString('base64url') }
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  await replaceFile(path, JSON.stringify(made), { mode: 0o600 })
+  return made
+}
+
+/** Beside the built daemon, or beside the sources it is run from. */
+function webRoot(): string | null {
+  const path = fileURLToPath(new URL('../../web/dist', import.meta.url))
+  return existsSync(join(path, 'index.html')) ? path : null
+}
+
+/** The first free port on loopback from `first` on. */
+async function freePort(first: number): Promise<number> {
+  for (let port = first; port < first + 100; port++) if (await isFree(port)) return port
+  return first
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer()
+    server.once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+  })
+}

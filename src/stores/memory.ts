@@ -1,0 +1,31 @@
+/** Rules that live as long as the process: for `naru open`, and for programs that use the library. */
+import { NaruError } from '../base/errors.ts'
+import type { RuleInput } from '../model/face.ts'
+import { joined } from '../model/rule-file.ts'
+import type { Change, Snapshot, Store } from './contract.ts'
+
+export function createMemoryStore(rules: Readonly<Record<string, RuleInput>> = {}): Store {
+  const held = new Map(Object.entries(rules))
+  let revision = 0
+  const snapshot = (): Snapshot => ({
+    revision: String(revision),
+    rules: new Map(held),
+    samplePort: null,
+    invalid(problems) {
+      const name = String(problems[0]?.path[1] ?? '')
+      return new NaruError('RULE_INVALID', { name, problems: joined(problems.map(({ path, text }) => ({ path: path.slice(2), text }))) })
+    },
+  })
+  const change = (changes: readonly Change[], expected: string | undefined): Snapshot => {
+    if (expected !== undefined && expected !== String(revision)) throw new NaruError('FILE_CHANGED', { file: 'memory' })
+    for (const { name, rule } of changes) rule === null ? held.delete(name) : held.set(name, rule)
+    revision++
+    return snapshot()
+  }
+  return {
+    name: 'memory',
+    read: () => Promise.resolve(snapshot()),
+    change: (changes, { revision: expected }) => Promise.resolve().then(() => change(changes, expected)),
+    watch() {},
+  }
+}
