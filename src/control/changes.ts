@@ -19,8 +19,14 @@ export function changed(now: Loaded, { name, rule: input }: Change): Loaded {
     const { rule, problems } = readRule(name, input)
     if (!rule) throw invalid(name, problems)
     rules.set(name, { rule, input })
-    const clash = overlaps([...rules.values()].map((other) => other.rule)).filter(({ path }) => path.includes(name))
-    if (clash.length > 0) throw invalid(name, clash.map((problem) => ({ ...problem, path: problem.path.slice(2) })))
+    const clash = overlaps([...rules.values()].map((other) => other.rule)).filter(({ path }) =>
+      path.includes(name),
+    )
+    if (clash.length > 0)
+      throw invalid(
+        name,
+        clash.map((problem) => ({ ...problem, path: problem.path.slice(2) })),
+      )
   }
   return { revision: now.revision, rules }
 }
@@ -29,7 +35,10 @@ export function changed(now: Loaded, { name, rule: input }: Change): Loaded {
 export function existing(loaded: Loaded, name: string): LoadedRule {
   const found = loaded.rules.get(name)
   if (found) return found
-  throw new NaruError('RULE_UNKNOWN', { name: name.slice(0, 60), known: [...loaded.rules.keys()].slice(0, 20).join(', ') || '–' })
+  throw new NaruError('RULE_UNKNOWN', {
+    name: name.slice(0, 60),
+    known: [...loaded.rules.keys()].slice(0, 20).join(', ') || '–',
+  })
 }
 
 /** @throws NaruError VALUE_INVALID, RULE_EXISTS */
@@ -54,7 +63,13 @@ export function merged(rule: RuleInput, change: RuleInput): RuleInput {
 /** What opening the rule from nothing would take. */
 export async function planFresh(rule: Rule, parts: Parts, signal: AbortSignal): Promise<PlanStep[]> {
   if (!rule.enabled || (rule.until !== null && rule.until <= parts.clock.now())) return []
-  const tools = { parts, facts: await parts.host.facts(), failedEngines: new Set<never>(), onEngineEvent: () => {}, signal }
+  const tools = {
+    parts,
+    facts: await parts.host.facts(),
+    failedEngines: new Set<never>(),
+    onEngineEvent: () => {},
+    signal,
+  }
   return stepsBetween(new Map(), await wantsOf(rule, tools)).map((step) => shown(rule.name, step))
 }
 

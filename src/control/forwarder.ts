@@ -147,8 +147,10 @@ export class Forwarder implements Naru, AsyncDisposable {
     add: (name, rule, options) => this.#change(name, () => (mustBeNew(this.#loaded, name), rule), options),
     edit: (name, change, options) => this.#change(name, () => merged(this.#input(name), change), options),
     remove: (name, options) => this.#change(name, () => (this.#input(name), null), options),
-    enable: (name, options) => this.#change(name, () => merged(this.#input(name), { enabled: null }), options),
-    disable: (name, options) => this.#change(name, () => merged(this.#input(name), { enabled: false }), options),
+    enable: (name, options) =>
+      this.#change(name, () => merged(this.#input(name), { enabled: null }), options),
+    disable: (name, options) =>
+      this.#change(name, () => merged(this.#input(name), { enabled: false }), options),
   }
 
   async plan(change?: { name: string; rule: RuleInput | null }): Promise<Plan> {
@@ -462,4 +464,3 @@ export class Forwarder implements Naru, AsyncDisposable {
     return next
   }
 }
-

@@ -77,6 +77,12 @@ export async function running(root: string): Promise<readonly Holder[]> {
   return holders.filter((holder): holder is Holder => holder !== null && isAlive(holder))
 }
 
+/** Who holds that instance, or null where nobody living does. */
+export async function holderOf(root: string, id: string): Promise<Holder | null> {
+  const holder = await readHolder(lockPath(join(root, id)))
+  return holder && isAlive(holder) ? holder : null
+}
+
 /** Folders whose holder died without cleaning up. */
 export async function abandoned(root: string): Promise<readonly string[]> {
   const found: string[] = []

@@ -19,12 +19,19 @@ export function offlineNaru(parts: Parts): Naru {
     const steps = await Promise.all(fresh.map(({ rule }) => planFresh(rule, parts, signal)))
     return { steps: steps.flat(), notes: fresh.flatMap(({ rule }) => ruleNotes(rule)) }
   }
-  const change = async (name: string, make: (now: Loaded) => RuleInput | null, options: ChangeOptions = {}): Promise<ChangeResult> => {
+  const change = async (
+    name: string,
+    make: (now: Loaded) => RuleInput | null,
+    options: ChangeOptions = {},
+  ): Promise<ChangeResult> => {
     const now = await loaded()
     const wanted = changed(now, { name, rule: make(now) })
     const plan = await planned(wanted, now)
     if (options.dryRun) return { plan, rules: statuses(wanted), failures: [], revision: now.revision }
-    const snapshot = await parts.store.change([{ name, rule: wanted.rules.get(name)?.input ?? null }], { signal, revision: options.revision })
+    const snapshot = await parts.store.change([{ name, rule: wanted.rules.get(name)?.input ?? null }], {
+      signal,
+      revision: options.revision,
+    })
     const after = load(snapshot, wanted.rules)
     return { plan, rules: statuses(after), failures: [], revision: after.revision }
   }
@@ -34,14 +41,20 @@ export function offlineNaru(parts: Parts): Naru {
       list: async () => statuses(await loaded()),
       get: async (name) => status(existing(await loaded(), name)),
       add: (name, rule, options) =>
-        change(name, (now) => {
-          mustBeNew(now, name)
-          return rule
-        }, options),
+        change(
+          name,
+          (now) => {
+            mustBeNew(now, name)
+            return rule
+          },
+          options,
+        ),
       edit: (name, edit, options) => change(name, (now) => merged(existing(now, name).input, edit), options),
       remove: (name, options) => change(name, (now) => (existing(now, name), null), options),
-      enable: (name, options) => change(name, (now) => merged(existing(now, name).input, { enabled: null }), options),
-      disable: (name, options) => change(name, (now) => merged(existing(now, name).input, { enabled: false }), options),
+      enable: (name, options) =>
+        change(name, (now) => merged(existing(now, name).input, { enabled: null }), options),
+      disable: (name, options) =>
+        change(name, (now) => merged(existing(now, name).input, { enabled: false }), options),
     },
     async plan(wish) {
       const now = await loaded()
@@ -64,7 +77,15 @@ function notRunning(parts: Parts): NaruError {
 
 async function about(parts: Parts, loaded: () => Promise<Loaded>): Promise<About> {
   const { revision } = await loaded()
-  return { version: parts.version, pid: 0, file: parts.store.name, startedAt: 0, revision, web: null, fileProblem: null }
+  return {
+    version: parts.version,
+    pid: 0,
+    file: parts.store.name,
+    startedAt: 0,
+    revision,
+    web: null,
+    fileProblem: null,
+  }
 }
 
 function statuses(loaded: Loaded): RuleStatus[] {
@@ -79,7 +100,17 @@ function status({ rule, input }: LoadedRule): RuleStatus {
     targets: rule.targets.map(({ to }) => formatTarget(to)),
     state: rule.enabled ? 'stopped' : 'disabled',
     engine: null,
-    hops: [{ hop: 'relay', member: null, state: 'off', text: say('no Naru runs on this file', '이 파일로 실행 중인 Naru가 없습니다'), notes: [], data: null, checkedAt: null }],
+    hops: [
+      {
+        hop: 'relay',
+        member: null,
+        state: 'off',
+        text: say('no Naru runs on this file', '이 파일로 실행 중인 Naru가 없습니다'),
+        notes: [],
+        data: null,
+        checkedAt: null,
+      },
+    ],
     counters: noCounters,
     rate: { toTarget: 0, toClient: 0 },
     until: rule.until,

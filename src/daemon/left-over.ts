@@ -10,7 +10,10 @@ import { createMemoryStore } from '../stores/memory.ts'
 import { gatherParts } from './rooms.ts'
 
 /** @param except the instance that the caller is about to take over itself. */
-export async function undoLeftOvers(root: string, options: { except: string | null; log: Log; signal: AbortSignal }): Promise<void> {
+export async function undoLeftOvers(
+  root: string,
+  options: { except: string | null; log: Log; signal: AbortSignal },
+): Promise<void> {
   const ids = (await abandoned(root)).filter((id) => id !== options.except)
   if (ids.length === 0) return
   const parts = await gatherParts(createMemoryStore(), { log: options.log })

@@ -6,17 +6,35 @@ export async function createLog(): Promise<Log> {
   const level = process.env.NARU_LOG ?? 'info'
   if (process.stderr.isTTY) return plainLog(level)
   const { pino } = await import('pino')
-  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } }, pino.destination({ dest: 2, sync: true }))
+  const lines = pino(
+    {
+      level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    pino.destination({ dest: 2, sync: true }),
+  )
+  return {
+    debug: (fields, message) => lines.debug(fields, message),
+    info: (fields, message) => lines.info(fields, message),
+    warn: (fields, message) => lines.warn(fields, message),
+    error: (fields, message) => lines.error(fields, message),
+  }
 }
 
 const levels = ['debug', 'info', 'warn', 'error', 'silent']
 
 function plainLog(least: string): Log {
   const from = Math.max(0, levels.indexOf(least))
-  const write = (level: string) => (fields: object, message: string): void => {
-    if (levels.indexOf(level) < from) return
-    const { rule } = fields as { rule?: string | null }
-    process.stderr.write(`${new Date().toISOString().slice(11, 19)} ${level === 'info' ? '' : `${level}: `}${rule ? `${rule}: ` : ''}${message}\n`)
-  }
+  const write =
+    (level: string) =>
+    (fields: object, message: string): void => {
+      if (levels.indexOf(level) < from) return
+      const { rule } = fields as { rule?: string | null }
+      process.stderr.write(
+        `${new Date().toISOString().slice(11, 19)} ${level === 'info' ? '' : `${level}: `}${rule ? `${rule}: ` : ''}${message}\n`,
+      )
+    }
   return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') }
 }

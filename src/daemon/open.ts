@@ -10,7 +10,12 @@ import { undoLeftOvers } from './left-over.ts'
 import { gatherParts } from './rooms.ts'
 
 /** @throws NaruError where the rule is wrong or a hop could not be opened; nothing is left then. */
-export async function openHere({ name, rule: input, keepPartial, signal }: OpenHereOptions): Promise<Forwarder> {
+export async function openHere({
+  name,
+  rule: input,
+  keepPartial,
+  signal,
+}: OpenHereOptions): Promise<Forwarder> {
   const rule = parseRule(name, input)
   const root = stateRoot()
   await undoLeftOvers(root, { except: null, log: silentLog, signal })

@@ -2,7 +2,6 @@
  * Fetches the members of every room and hands them to `control`. A room is imported when a rule needs it, so that
  * `naru open 8888 …` does not pay for routers it never asks.
  */
-import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { systemClock } from '../base/clock.ts'
 import { NaruError, messageOf } from '../base/errors.ts'
@@ -11,6 +10,7 @@ import type { Parts } from '../control/parts.ts'
 import { createHost } from '../host/index.ts'
 import { NameResolver } from '../relay/resolve.ts'
 import type { Store } from '../stores/contract.ts'
+import { version } from './version.ts'
 
 export interface RoomsWanted {
   /** Firewalls and routers. */
@@ -20,27 +20,24 @@ export interface RoomsWanted {
 
 export const everyRoom: RoomsWanted = { publish: true, guests: true }
 
-export const version = (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version
-
-export async function gatherParts(store: Store, { log = silentLog, rooms = everyRoom }: { log?: Log; rooms?: RoomsWanted } = {}): Promise<Parts> {
+export async function gatherParts(
+  store: Store,
+  { log = silentLog, rooms = everyRoom }: { log?: Log; rooms?: RoomsWanted } = {},
+): Promise<Parts> {
   const host = createHost()
   const tools = { host, clock: systemClock, log }
   const resolver = new NameResolver()
-  const [engines, firewalls, routers, guests] = await Promise.all([
-    import('../engines/index.ts').then(({ engines }) => engines.map((make) => make(tools))),
-    rooms.publish ? import('../firewalls/index.ts').then(({ firewallMembers }) => firewallMembers()) : [],
-    rooms.publish ? import('../routers/index.ts').then(({ routerMembers }) => routerMembers()) : [],
-    rooms.guests ? import('../guests/index.ts').then(({ guestMembers }) => guestMembers()) : [],
-  ])
+  const { engines } = await import('../engines/index.ts')
+  const guests = rooms.guests ? (await import('../guests/index.ts')).guestMembers() : []
   return {
     version,
     host,
     clock: systemClock,
     log,
     store,
-    engines,
-    firewalls,
-    routers,
+    engines: engines.map((make) => make(tools)),
+    firewalls: [],
+    routers: [],
     guests,
     resolveName: (target, options) => resolver.resolve(target.kind === 'inet' ? target.host : '', options),
     probe,
@@ -48,13 +45,27 @@ export async function gatherParts(store: Store, { log = silentLog, rooms = every
 }
 
 /** Connects once and closes. @throws NaruError TARGET_SILENT */
-export function probe({ host, port }: { host: string; port: number }, { signal }: { signal: AbortSignal }): Promise<void> {
+export function probe(
+  { host, port }: { host: string; port: number },
+  { signal }: { signal: AbortSignal },
+): Promise<void> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host, port, signal } as Parameters<typeof connect>[0])
+    const socket = connect({ host, port })
+    const stop = (): void => void socket.destroy(new Error('no answer in time'))
+    signal.addEventListener('abort', stop)
+    socket.once('close', () => signal.removeEventListener('abort', stop))
     socket.once('connect', () => {
       socket.destroy()
       resolve()
     })
-    socket.once('error', (error) => reject(new NaruError('TARGET_SILENT', { target: `${host}:${port}`, why: messageOf(error) }, { cause: error })))
+    socket.once('error', (error) =>
+      reject(
+        new NaruError(
+          'TARGET_SILENT',
+          { target: `${host}:${port}`, why: messageOf(error) },
+          { cause: error },
+        ),
+      ),
+    )
   })
 }

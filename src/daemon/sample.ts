@@ -15,7 +15,10 @@ const page = (client: string): string => `<!doctype html>
 export async function serveSample(port: number): Promise<AsyncDisposable> {
   const server = createServer({ requestTimeout: 10_000, keepAliveTimeout: 5000 }, (request, response) => {
     const body = page(clientOf(request))
-    response.writeHead(200, { 'content-type': 'text/html; charset=utf-8', 'content-length': Buffer.byteLength(body) })
+    response.writeHead(200, {
+      'content-type': 'text/html; charset=utf-8',
+      'content-length': Buffer.byteLength(body),
+    })
     response.end(request.method === 'HEAD' ? undefined : body)
   })
   await new Promise<void>((resolve, reject) => {

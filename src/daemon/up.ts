@@ -115,7 +115,11 @@ function parseApi(wish: string | null): 'off' | Pick<TcpOptions, 'address' | 'po
   if (wish === null) return { exact: false }
   const { host, ports } = splitHostPorts(wish, wish)
   if (ports.first !== ports.last) {
-    throw new NaruError('VALUE_INVALID', { what: '--api', value: wish, why: say('write ADDRESS:PORT or off', '주소:포트 또는 off로 쓰세요') })
+    throw new NaruError('VALUE_INVALID', {
+      what: '--api',
+      value: wish,
+      why: say('write ADDRESS:PORT or off', '주소:포트 또는 off로 쓰세요'),
+    })
   }
   return { ...(host !== null && { address: host }), port: ports.first, exact: true }
 }
@@ -125,11 +129,15 @@ async function tokensIn(folder: string): Promise<{ token: string; readToken: str
   const path = join(folder, 'tokens')
   try {
     const kept = JSON.parse(await readFile(path, 'utf8')) as { token?: unknown; readToken?: unknown }
-    if (typeof kept.token === 'string' && typeof kept.readToken === 'string' && kept.token.length >= 32) return { token: kept.token, readToken: kept.readToken }
+    if (typeof kept.token === 'string' && typeof kept.readToken === 'string' && kept.token.length >= 32)
+      return { token: kept.token, readToken: kept.readToken }
   } catch {
     // There are none yet, or nobody can read them: new ones.
   }
-  const made = { token: randomBytes(32).toString('base64url'), readToken: randomBytes(32).toString('base64url') }
+  const made = {
+    token: randomBytes(32).toString('base64url'),
+    readToken: randomBytes(32).toString('base64url'),
+  }
   await mkdir(folder, { recursive: true, mode: 0o700 })
   await replaceFile(path, JSON.stringify(made), { mode: 0o600 })
   return made

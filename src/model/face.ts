@@ -84,7 +84,15 @@ export interface RuleStatus {
 }
 
 /** `stopped`: no Naru runs on the file. */
-export type RuleState = 'stopped' | 'open' | 'opening' | 'degraded' | 'failed' | 'disabled' | 'draining' | 'expired'
+export type RuleState =
+  | 'stopped'
+  | 'open'
+  | 'opening'
+  | 'degraded'
+  | 'failed'
+  | 'disabled'
+  | 'draining'
+  | 'expired'
 
 export interface HopStatus {
   readonly hop: Hop

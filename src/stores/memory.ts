@@ -13,12 +13,19 @@ export function createMemoryStore(rules: Readonly<Record<string, RuleInput>> = {
     samplePort: null,
     invalid(problems) {
       const name = String(problems[0]?.path[1] ?? '')
-      return new NaruError('RULE_INVALID', { name, problems: joined(problems.map(({ path, text }) => ({ path: path.slice(2), text }))) })
+      return new NaruError('RULE_INVALID', {
+        name,
+        problems: joined(problems.map(({ path, text }) => ({ path: path.slice(2), text }))),
+      })
     },
   })
   const change = (changes: readonly Change[], expected: string | undefined): Snapshot => {
-    if (expected !== undefined && expected !== String(revision)) throw new NaruError('FILE_CHANGED', { file: 'memory' })
-    for (const { name, rule } of changes) rule === null ? held.delete(name) : held.set(name, rule)
+    if (expected !== undefined && expected !== String(revision))
+      throw new NaruError('FILE_CHANGED', { file: 'memory' })
+    for (const { name, rule } of changes) {
+      if (rule === null) held.delete(name)
+      else held.set(name, rule)
+    }
     revision++
     return snapshot()
   }

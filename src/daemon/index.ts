@@ -1,0 +1,42 @@
+/** What `main` hands the CLI. Each way is imported when it is taken, so that a verb pays only for what it uses. */
+import { NaruError } from '../base/errors.ts'
+import type { CliDeps } from '../cli/deps.ts'
+import { holderOf, instanceIdOf, running, stateRoot } from '../control/instance.ts'
+import type { Naru } from '../model/face.ts'
+import { ruleFile } from './files.ts'
+import { version } from './version.ts'
+
+export const cliDeps: CliDeps = {
+  version,
+  async openHere(options) {
+    const { openHere } = await import('./open.ts')
+    return openHere(options)
+  },
+  async up(options) {
+    const { up } = await import('./up.ts')
+    return up(options)
+  },
+  connect: ({ file }) => connect(file),
+  async offline({ file }) {
+    const [{ offlineNaru }, { gatherParts }, { createFileStore }] = await Promise.all([
+      import('../control/offline.ts'),
+      import('./rooms.ts'),
+      import('../stores/file/index.ts'),
+    ])
+    return offlineNaru(await gatherParts(createFileStore(ruleFile(file))))
+  },
+}
+
+/** The daemon of that file; without one named, the only daemon there is. @throws NaruError NOT_RUNNING */
+async function connect(flag: string | null): Promise<Naru> {
+  const file = ruleFile(flag)
+  const root = stateRoot()
+  const named = await holderOf(root, await instanceIdOf(file))
+  const daemons = (await running(root)).filter((holder) => holder.file !== null)
+  const holder =
+    named ?? (flag === null && !process.env.NARU_CONFIG && daemons.length === 1 ? daemons[0] : undefined)
+  if (!holder) throw new NaruError('NOT_RUNNING', { file })
+  const { createClient } = await import('../api/client/client.ts')
+  const { socketTransport } = await import('../api/client/socket.ts')
+  return createClient(socketTransport({ socketPath: holder.socket, file: holder.file ?? file }))
+}
