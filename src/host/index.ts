@@ -52,9 +52,16 @@ async function loadInspector(
   runner: Runner,
   procNet = '/proc/net',
 ): Promise<Inspector> {
+  if (platform === 'win32') {
+    const { windowsNetwork, windowsSockets } = await import('./windows/index.ts')
+    return { network: windowsNetwork(runner), sockets: windowsSockets(runner) }
+  }
+  if (platform === 'darwin') {
+    const { darwinNetwork, darwinSockets } = await import('./darwin/index.ts')
+    return { network: darwinNetwork(runner), sockets: darwinSockets(runner) }
+  }
   const { linuxNetwork } = await import('./linux/network.ts')
   const { linuxSockets } = await import('./linux/sockets.ts')
-  void platform
   return { network: linuxNetwork(runner, procNet), sockets: linuxSockets(runner, procNet) }
 }
 

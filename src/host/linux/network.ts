@@ -7,9 +7,10 @@ import { networkInterfaces } from 'node:os'
 import { canonicalAddress, familyOf, type Family } from '../../base/address.ts'
 import { isNaruError } from '../../base/errors.ts'
 import type { Interface, Network, Route, Runner } from '../contract.ts'
+import { longestPrefix } from '../longest-prefix.ts'
 import { bestFirst, interfacesOfRuntime } from '../ranking.ts'
 import { kindOf, type IpDevice } from './kinds.ts'
-import { parseRoutes4, parseRoutes6, routeFor } from './proc-routes.ts'
+import { parseRoutes4, parseRoutes6 } from './proc-routes.ts'
 
 type Signal = { readonly signal: AbortSignal }
 
@@ -41,7 +42,7 @@ export function linuxNetwork(runner: Runner, procNet: string): Network {
     const [target = '', zone] = address.split('%')
     const found = await ip([`-${family}`, 'route', 'get', target, ...(zone ? ['dev', zone] : [])], how)
     if (found === null) {
-      const route = routeFor(target, procRoutes(procNet))
+      const route = longestPrefix(target, procRoutes(procNet))
       return route && (bestFirst([route], await interfaces(how))[0] ?? null)
     }
     const [route] = ipRoutes(found, family)

@@ -1,5 +1,5 @@
 /** /proc/net/route and /proc/net/ipv6_route: the main table, for machines without `ip`. */
-import { addressBytes, addressFromBytes, familyOf } from '../../base/address.ts'
+import { addressBytes, addressFromBytes } from '../../base/address.ts'
 import type { Route } from '../contract.ts'
 import { hexAddress } from './proc-address.ts'
 
@@ -52,24 +52,6 @@ export function parseRoutes6(text: string): PrefixRoute[] {
       },
     ]
   })
-}
-
-/** The longest prefix that holds `address`, the lowest metric among equals. */
-export function routeFor(address: string, routes: readonly PrefixRoute[]): Route | null {
-  const bytes = addressBytes(address)
-  const family = familyOf(address)
-  const fitting = routes.filter((route) => route.family === family && holds(route, bytes))
-  fitting.sort((a, b) => b.bits - a.bits || a.metric - b.metric)
-  return fitting[0] ?? null
-}
-
-function holds({ destination, bits }: PrefixRoute, address: Uint8Array): boolean {
-  const prefix = addressBytes(destination)
-  for (let bit = 0; bit < bits; bit++) {
-    const mask = 0x80 >> (bit & 7)
-    if (((prefix[bit >> 3] ?? 0) & mask) !== ((address[bit >> 3] ?? 0) & mask)) return false
-  }
-  return true
 }
 
 function bitsOfMask(mask: Uint8Array): number {
