@@ -1,0 +1,115 @@
+/** What every router protocol says of a mapping in the same words: its description on the router, and what differs. */
+import type { Cidr } from '../base/address.ts'
+import { formatEndpoint } from '../base/address.ts'
+import { formatDuration } from '../base/duration.ts'
+import type { Protocol } from '../base/port.ts'
+import { say, type Text } from '../base/text.ts'
+import type { LeaseDescription } from './hop.ts'
+
+/** The tag of our mappings: `naru:RULE`, with `@OWNER` where several of us share a machine. */
+export interface MappingTag {
+  readonly rule: string
+  readonly owner: string | null
+}
+
+/** At most 60 printable ASCII characters: routers cut or refuse what is longer or stranger. */
+export function mappingDescription(rule: string, owner?: string | null): string {
+  const tail = owner ? `@${printable(owner).slice(0, 12)}` : ''
+  return `naru:${printable(rule)
+    .replaceAll('@', '_')
+    .slice(0, 55 - tail.length)}${tail}`
+}
+
+/** Null where the mapping is not ours. */
+export function parseMappingTag(description: string): MappingTag | null {
+  const found = /^naru:([^@]*)(?:@(.*))?$/s.exec(description)
+  return found ? { rule: found[1] as string, owner: found[2] ?? null } : null
+}
+
+export interface MappingFacts {
+  readonly member: string
+  readonly flavour: string
+  readonly router: string
+  readonly protocol: Protocol
+  readonly externalAddress: string | null
+  readonly externalPort: number
+  readonly internalAddress: string
+  readonly internalPort: number
+  /** Null is permanent. */
+  readonly leaseSeconds: number | null
+  /** Milliseconds since the Unix epoch. */
+  readonly goodUntil: number | null
+}
+
+/** What was asked, where it may differ from what was granted. */
+export interface MappingWish {
+  readonly externalPort: number
+  readonly leaseSeconds: number
+  readonly allow: readonly Cidr[]
+  /** What the router says of the source filter. */
+  readonly filter: 'confirmed' | 'unverified' | 'none'
+}
+
+export function describeMapping(
+  facts: MappingFacts,
+  wish: MappingWish,
+  notes: readonly Text[],
+): LeaseDescription {
+  return {
+    member: facts.member,
+    text: mappingText(facts),
+    differs: [...differences(facts, wish), ...notes],
+    data: { ...facts },
+  }
+}
+
+function mappingText(facts: MappingFacts): Text {
+  const outside = formatEndpoint(facts.externalAddress ?? '?', facts.externalPort)
+  const inside = formatEndpoint(facts.internalAddress, facts.internalPort)
+  const way = `${outside} → ${inside}/${facts.protocol}`
+  if (facts.goodUntil === null) return say(`${way}, permanent`, `${way}, 영구`)
+  const until = new Date(facts.goodUntil).toISOString()
+  return say(`${way} until ${until}`, `${way}, ${until}까지`)
+}
+
+function differences({ externalPort, leaseSeconds }: MappingFacts, wish: MappingWish): Text[] {
+  const found: Text[] = []
+  if (externalPort !== wish.externalPort)
+    found.push(
+      say(
+        `the router gave external port ${externalPort}, not ${wish.externalPort}`,
+        `공유기가 외부 포트 ${wish.externalPort} 대신 ${externalPort}을(를) 주었습니다`,
+      ),
+    )
+  if (leaseSeconds === null)
+    found.push(
+      say(
+        'the router keeps mappings for ever; Naru removes this one when the rule ends',
+        '공유기가 매핑을 영구히 보관합니다. 규칙이 끝나면 Naru가 지웁니다',
+      ),
+    )
+  else if (leaseSeconds !== wish.leaseSeconds)
+    found.push(
+      say(
+        `the router gave a lease of ${formatDuration(leaseSeconds * 1000)}, not ${formatDuration(wish.leaseSeconds * 1000)}; Naru renews it`,
+        `공유기가 임대 시간을 ${formatDuration(wish.leaseSeconds * 1000)} 대신 ${formatDuration(leaseSeconds * 1000)}로 주었습니다. Naru가 갱신합니다`,
+      ),
+    )
+  if (wish.allow.length > 0 && wish.filter !== 'confirmed')
+    found.push(
+      wish.filter === 'none'
+        ? say(
+            'the router lets every source in; the allow-list is enforced on this machine',
+            '공유기는 모든 출발지를 들여보냅니다. 허용 목록은 이 컴퓨터에서 적용됩니다',
+          )
+        : say(
+            'the router says it filters by source, which cannot be read back; the allow-list is also enforced on this machine',
+            '공유기가 출발지를 거른다고 하지만 확인할 수 없습니다. 허용 목록은 이 컴퓨터에서도 적용됩니다',
+          ),
+    )
+  return found
+}
+
+function printable(text: string): string {
+  return text.replace(/[^\x21-\x7e]/g, '_')
+}

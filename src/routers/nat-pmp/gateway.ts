@@ -1,0 +1,106 @@
+/** One gateway that speaks NAT-PMP: asks it, and keeps the epoch of everything it answers. */
+import { NaruError } from '../../base/errors.ts'
+import { say, type Text } from '../../base/text.ts'
+import type { Clock } from '../../base/clock.ts'
+import type { Protocol } from '../../base/port.ts'
+import { askUdp, isSilence } from '../../host/ask-udp.ts'
+import {
+  addressRequest,
+  mapRequest,
+  natPmpPort,
+  parseAddressAnswer,
+  parseMapAnswer,
+  resultNames,
+  type AddressAnswer,
+  type MapAnswer,
+} from './codec.ts'
+import { Epoch } from './epoch.ts'
+
+/** RFC 6886 §3.1: 250 ms doubling, here to 7.75 s in all; the RFC's ninth doubling is two minutes nobody waits. */
+export const retryWaitsMs = [250, 500, 1000, 2000, 4000] as const
+
+export class Gateway {
+  readonly address: string
+  /** Our address towards it; null lets the system choose. */
+  readonly source: string | null
+  readonly port: number
+  readonly #clock: Clock
+  readonly #epoch = new Epoch()
+  /** Called when an answer tells that the gateway lost its mappings. */
+  onRestart: ((why: Text) => void) | null = null
+  /** How often that has happened; a lease made before it is lost. */
+  restarts = 0
+  /** As it said last. */
+  externalAddress: string | null = null
+
+  constructor(place: { address: string; source: string | null; port?: number }, clock: Clock) {
+    this.address = place.address
+    this.source = place.source
+    this.port = place.port ?? natPmpPort
+    this.#clock = clock
+  }
+
+  /** Null where nobody answers. */
+  async askAddress(
+    signal: AbortSignal,
+    waitsMs: readonly number[] = retryWaitsMs,
+  ): Promise<AddressAnswer | null> {
+    const answer = await this.#ask(addressRequest(), parseAddressAnswer, signal, waitsMs)
+    if ('silent' in answer) return null
+    if (answer.result === 0) this.externalAddress = answer.externalAddress
+    return answer
+  }
+
+  /** @throws NaruError ROUTER_SILENT */
+  async map(
+    protocol: Protocol,
+    ports: { internalPort: number; externalPort: number },
+    lifetimeSeconds: number,
+    signal: AbortSignal,
+  ): Promise<MapAnswer> {
+    const accept = (bytes: Uint8Array): MapAnswer | undefined =>
+      parseMapAnswer(bytes, protocol, ports.internalPort)
+    const answer = await this.#ask(mapRequest(protocol, ports, lifetimeSeconds), accept, signal, retryWaitsMs)
+    if (!('silent' in answer)) return answer
+    throw new NaruError('ROUTER_SILENT', { router: this.address, protocol: 'NAT-PMP', why: answer.why })
+  }
+
+  async #ask<T extends { epoch: number }>(
+    bytes: Uint8Array,
+    accept: (bytes: Uint8Array) => T | undefined,
+    signal: AbortSignal,
+    waitsMs: readonly number[],
+  ): Promise<T | { silent: true; why: string }> {
+    const { address, port, source } = this
+    const answer = await askUdp({ address, port, from: source, bytes, waitsMs, accept, signal })
+    if (isSilence(answer)) return answer
+    if (this.#epoch.restarted(answer.epoch, this.#clock.monotonic())) this.#lostEverything(answer.epoch)
+    return answer
+  }
+
+  #lostEverything(epoch: number): void {
+    this.restarts++
+    this.onRestart?.(
+      say(
+        `the router's NAT-PMP epoch fell to ${epoch} s: it restarted`,
+        `공유기의 NAT-PMP epoch가 ${epoch}초로 줄었습니다: 재시작했습니다`,
+      ),
+    )
+  }
+}
+
+/** What a refusal means; only called with a result other than 0. */
+export function refusal(result: number, router: string, port: number): NaruError {
+  const name = resultNames[result as 0] ?? `result ${result}`
+  if (result === 3)
+    return new NaruError('ROUTER_NO_ADDRESS', {
+      router,
+      why: say('it says it has no address of its own yet', '공유기가 아직 외부 주소를 받지 못했다고 합니다'),
+    })
+  if (result === 4) return new NaruError('ROUTER_TABLE_FULL', { router, why: 'NAT-PMP 4' })
+  return new NaruError('ROUTER_REFUSED', {
+    router,
+    port,
+    why: say(`NAT-PMP says "${name}"`, `NAT-PMP 응답 "${name}"`),
+  })
+}

@@ -1,0 +1,173 @@
+/** NAT-PMP (RFC 6886) as a member of the routers: found at the IPv4 default gateways, or where it is told to look. */
+import { addressRange } from '../../base/address.ts'
+import { withLimit } from '../../base/clock.ts'
+import { NaruError } from '../../base/errors.ts'
+import { say, type Text } from '../../base/text.ts'
+import { gateways } from '../../host/gateways.ts'
+import { listenMulticast } from '../../host/multicast.ts'
+import type { Json, OpenOptions } from '../../model/hop.ts'
+import type {
+  MappingKey,
+  MappingLease,
+  MappingRequest,
+  Router,
+  RouterInfo,
+  RouterMember,
+  RouterTools,
+} from '../contract.ts'
+import { announcementPort, natPmpPort, parseAddressAnswer } from './codec.ts'
+import { Gateway } from './gateway.ts'
+import { deleteMapping, openMapping, type NatPmpEffect } from './lease.ts'
+
+export interface NatPmpOptions {
+  /** @default 5351 */
+  readonly port?: number
+  /** How often a watched gateway is asked for its epoch. @default 2_500 */
+  readonly pollMs?: number
+}
+
+const discoveryWaitsMs = [250, 500, 1000, 2000] as const
+
+export function natPmp(options: NatPmpOptions = {}): RouterMember {
+  const { port = natPmpPort } = options
+  return {
+    id: 'nat-pmp',
+    async discover({ signal, tools, at }) {
+      const limited = withLimit(signal, 6000)
+      const places = at
+        ? [{ address: at.address, source: null, clientAddress: at.clientAddress }]
+        : (await gateways(tools.host.network, limited))
+            .filter(({ family }) => family === 4)
+            .map(({ address, source }) => ({ address, source, clientAddress: source }))
+      const asked = places.map(async ({ address, source, clientAddress }) => {
+        const gateway = new Gateway({ address, source, port }, tools.clock)
+        const answer = await gateway.askAddress(limited, discoveryWaitsMs)
+        return answer && answer.result !== 1 ? [new NatPmpRouter(gateway, clientAddress, tools, options)] : []
+      })
+      return (await Promise.all(asked)).flat()
+    },
+    async undo(effect, { signal, tools }) {
+      const { gateway: address, port, protocol, internalPort, until } = parseEffect(effect)
+      if (tools.clock.now() > until) return
+      // The address we had may be gone; the router knows us by the one we have now, or not at all.
+      const gateway = new Gateway({ address, source: null, port }, tools.clock)
+      await deleteMapping(gateway, { protocol: protocol === 'udp' ? 'udp' : 'tcp', internalPort }, signal)
+    },
+  }
+}
+
+class NatPmpRouter implements Router {
+  readonly member = 'nat-pmp'
+  readonly flavour = 'nat-pmp'
+  readonly family = 4
+  readonly clientAddress: string
+  readonly #gateway: Gateway
+  readonly #tools: RouterTools
+  readonly #options: NatPmpOptions
+
+  constructor(gateway: Gateway, clientAddress: string, tools: RouterTools, options: NatPmpOptions) {
+    this.#gateway = gateway
+    this.clientAddress = clientAddress
+    this.#tools = tools
+    this.#options = options
+  }
+
+  get address(): string {
+    return this.#gateway.address
+  }
+
+  async info({ signal }: { signal: AbortSignal }): Promise<RouterInfo> {
+    const answer = await this.#gateway.askAddress(signal)
+    return {
+      member: this.member,
+      flavour: this.flavour,
+      address: this.address,
+      model: null,
+      maker: null,
+      presentationUrl: null,
+      externalAddress: answer?.externalAddress ?? null,
+      uptimeSeconds: answer?.epoch ?? null,
+      above: above(answer?.externalAddress ?? null),
+    }
+  }
+
+  async mappings(): Promise<null> {
+    return null
+  }
+
+  async lookup(): Promise<'unknown'> {
+    return 'unknown'
+  }
+
+  open(request: MappingRequest, options: OpenOptions): Promise<MappingLease> {
+    return openMapping(this.#gateway, this.clientAddress, request, this.#tools.clock, options)
+  }
+
+  /** A mapping is known by the internal port of the machine that made it: by hand there is nothing to name it by. */
+  async remove({ externalPort }: MappingKey): Promise<void> {
+    throw new NaruError('ROUTER_REFUSED', {
+      router: this.address,
+      port: externalPort,
+      why: say(
+        'NAT-PMP deletes only what this program mapped',
+        'NAT-PMP는 이 프로그램이 만든 매핑만 지울 수 있습니다',
+      ),
+    })
+  }
+
+  /**
+   * Asks for the epoch every few seconds; an announcement (§3.2.1) only makes it ask at once, at most once a second,
+   * because anyone on the network can send one.
+   */
+  watch({ signal, onRestart }: { signal: AbortSignal; onRestart: (why: Text) => void }): void {
+    const gateway = new Gateway(
+      { address: this.address, source: this.#gateway.source, port: this.#gateway.port },
+      this.#tools.clock,
+    )
+    gateway.onRestart = onRestart
+    let [asking, askedAt] = [false, -Infinity]
+    let seen = this.#gateway.externalAddress
+    const ask = async (): Promise<void> => {
+      if (asking || this.#tools.clock.monotonic() - askedAt < 1000) return
+      ;[asking, askedAt] = [true, this.#tools.clock.monotonic()]
+      const answer = await gateway.askAddress(signal, [500, 1000]).catch(() => null)
+      asking = false
+      if (!answer || signal.aborted || answer.externalAddress === null) return
+      if (seen !== null && answer.externalAddress !== seen)
+        onRestart(
+          say(
+            `the router's address became ${answer.externalAddress}`,
+            `공유기의 외부 주소가 ${answer.externalAddress}(으)로 바뀌었습니다`,
+          ),
+        )
+      seen = answer.externalAddress
+      this.#gateway.externalAddress = seen
+    }
+    void ask()
+    const poll = this.#tools.clock.every(this.#options.pollMs ?? 2500, () => void ask())
+    signal.addEventListener('abort', () => poll[Symbol.dispose](), { once: true })
+    if (this.#gateway.source === null) return
+    listenMulticast({
+      group: '224.0.0.1',
+      port: announcementPort,
+      interfaceAddress: this.#gateway.source,
+      signal,
+      onDatagram: (bytes, from) => {
+        if (from.address === this.address && parseAddressAnswer(bytes)) void ask()
+      },
+    })
+  }
+}
+
+function above(externalAddress: string | null): RouterInfo['above'] {
+  if (externalAddress === null || externalAddress === '0.0.0.0') return 'unknown'
+  const range = addressRange(externalAddress)
+  return range === 'unicast' ? 'public' : range === 'carrierGradeNat' ? 'carrier-grade-nat' : 'nat'
+}
+
+function parseEffect(effect: Json): NatPmpEffect {
+  const found = effect as Partial<NatPmpEffect> | null
+  if (typeof found?.gateway !== 'string' || typeof found.internalPort !== 'number')
+    throw new NaruError('INTERNAL', { why: 'a journal entry of nat-pmp is not readable' })
+  return { ...(found as NatPmpEffect), port: found.port ?? natPmpPort, until: found.until ?? Infinity }
+}

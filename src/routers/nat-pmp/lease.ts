@@ -1,0 +1,174 @@
+/** A mapping made by NAT-PMP: opened, renewed at half its life, deleted by its internal port (RFC 6886 §3.3–3.4). */
+import type { Clock } from '../../base/clock.ts'
+import { NaruError } from '../../base/errors.ts'
+import { say } from '../../base/text.ts'
+import { describeMapping } from '../../model/mapping.ts'
+import type { Effect, LeaseDescription, OpenOptions, Verdict } from '../../model/hop.ts'
+import type { MappingLease, MappingRequest } from '../contract.ts'
+import { refusal, type Gateway } from './gateway.ts'
+import type { MapAnswer } from './codec.ts'
+
+/** What the journal keeps: enough to delete the mapping without finding the gateway again. */
+export interface NatPmpEffect {
+  readonly [key: string]: string | number | null
+  readonly gateway: string
+  readonly port: number
+  readonly source: string | null
+  readonly protocol: string
+  readonly internalPort: number
+  /** Milliseconds since the Unix epoch; after it nothing is left to delete. */
+  readonly until: number
+}
+
+export async function openMapping(
+  gateway: Gateway,
+  clientAddress: string,
+  request: MappingRequest,
+  clock: Clock,
+  { record, signal }: OpenOptions,
+): Promise<MappingLease> {
+  const effect = await record.intend(effectOf(gateway, request, clock.now() + request.leaseSeconds * 1000))
+  const lease = new NatPmpLease(gateway, clientAddress, request, clock, effect)
+  await lease.begin(signal)
+  return lease
+}
+
+class NatPmpLease implements MappingLease {
+  readonly #gateway: Gateway
+  readonly #client: string
+  readonly #request: MappingRequest
+  readonly #clock: Clock
+  readonly #effect: Effect
+  #granted = { externalPort: 0, leaseSeconds: 0, until: 0 }
+  /** Restarts of the gateway before this lease was granted. */
+  #restarts = 0
+  #released = false
+
+  constructor(gateway: Gateway, client: string, request: MappingRequest, clock: Clock, effect: Effect) {
+    this.#gateway = gateway
+    this.#client = client
+    this.#request = request
+    this.#clock = clock
+    this.#effect = effect
+  }
+
+  get externalAddress(): string | null {
+    return this.#gateway.externalAddress
+  }
+
+  get externalPort(): number {
+    return this.#granted.externalPort
+  }
+
+  get goodUntil(): number {
+    return this.#granted.until
+  }
+
+  get renewAfter(): number {
+    return this.#granted.until - (this.#granted.leaseSeconds * 1000) / 2
+  }
+
+  async begin(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#map(this.#request.externalPort, signal)
+    } catch (failure) {
+      // Silence may mean that only the answer was lost: what is not answered stays in the journal.
+      if (!(failure instanceof NaruError && failure.code === 'ROUTER_SILENT')) await this.#effect.undone()
+      throw failure
+    }
+    if (this.#gateway.externalAddress === null) await this.#gateway.askAddress(signal)
+  }
+
+  describe(): LeaseDescription {
+    const { protocol, internalPort, externalPort, leaseSeconds, allow } = this.#request
+    const facts = {
+      member: 'nat-pmp',
+      flavour: 'nat-pmp',
+      router: this.#gateway.address,
+      protocol,
+      externalAddress: this.externalAddress,
+      externalPort: this.externalPort,
+      internalAddress: this.#client,
+      internalPort,
+      leaseSeconds: this.#granted.leaseSeconds,
+      goodUntil: this.goodUntil,
+    }
+    return describeMapping(facts, { externalPort, leaseSeconds, allow, filter: 'none' }, [])
+  }
+
+  /** NAT-PMP cannot be read back: that the gateway answers, has not restarted and the lease runs is all it tells. */
+  async verify({ signal }: { signal: AbortSignal }): Promise<Verdict> {
+    const { address } = this.#gateway
+    const lost = (why: ReturnType<typeof say>): Verdict => ({
+      state: 'lost',
+      why: new NaruError('ROUTER_MAPPING_LOST', { router: address, port: this.externalPort, why }),
+    })
+    const answer = await this.#gateway.askAddress(signal)
+    if (!answer) return lost(say('the router does not answer', '공유기가 응답하지 않습니다'))
+    if (this.#gateway.restarts > this.#restarts)
+      return lost(say('the router restarted', '공유기가 재시작했습니다'))
+    if (this.#clock.now() >= this.goodUntil) return lost(say('its lease ran out', '임대 시간이 끝났습니다'))
+    const notes = [say('NAT-PMP cannot be read back', 'NAT-PMP는 다시 읽어 확인할 수 없습니다')]
+    return { state: 'held', notes }
+  }
+
+  async renew({ signal }: { signal: AbortSignal }): Promise<void> {
+    await this.#map(this.externalPort, signal)
+  }
+
+  async release({ signal }: { signal: AbortSignal }): Promise<void> {
+    if (this.#released) return
+    await deleteMapping(this.#gateway, this.#request, signal)
+    this.#released = true
+    await this.#effect.undone()
+  }
+
+  async #map(externalPort: number, signal: AbortSignal): Promise<void> {
+    const { protocol, internalPort, leaseSeconds } = this.#request
+    const answer = await this.#gateway.map(protocol, { internalPort, externalPort }, leaseSeconds, signal)
+    if (answer.result !== 0) throw refusal(answer.result, this.#gateway.address, this.#request.externalPort)
+    await this.#accept(answer, signal)
+  }
+
+  /** A denied or taken port comes back as success with another port (seen): unless any will do, it is given back. */
+  async #accept(answer: MapAnswer, signal: AbortSignal): Promise<void> {
+    const wanted = this.#request.externalPort
+    if (answer.externalPort !== wanted && !this.#request.anyPort) {
+      await deleteMapping(this.#gateway, this.#request, signal)
+      throw new NaruError('ROUTER_OTHER_PORT', {
+        router: this.#gateway.address,
+        port: wanted,
+        granted: answer.externalPort,
+      })
+    }
+    this.#restarts = this.#gateway.restarts
+    const leaseSeconds = Math.max(answer.lifetimeSeconds, 1)
+    this.#granted = {
+      externalPort: answer.externalPort,
+      leaseSeconds,
+      until: this.#clock.now() + leaseSeconds * 1000,
+    }
+    await this.#effect.amend(effectOf(this.#gateway, this.#request, this.goodUntil))
+  }
+}
+
+/** @throws NaruError ROUTER_SILENT, ROUTER_REFUSED. A mapping that is not there is a success (§3.4). */
+export async function deleteMapping(
+  gateway: Gateway,
+  { protocol, internalPort }: Pick<MappingRequest, 'protocol' | 'internalPort'>,
+  signal: AbortSignal,
+): Promise<void> {
+  const answer = await gateway.map(protocol, { internalPort, externalPort: 0 }, 0, signal)
+  if (answer.result !== 0) throw refusal(answer.result, gateway.address, internalPort)
+}
+
+function effectOf(gateway: Gateway, request: MappingRequest, until: number): NatPmpEffect {
+  return {
+    gateway: gateway.address,
+    port: gateway.port,
+    source: gateway.source,
+    protocol: request.protocol,
+    internalPort: request.internalPort,
+    until,
+  }
+}

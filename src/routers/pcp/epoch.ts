@@ -1,0 +1,20 @@
+/** Tells from the seconds that a PCP server counts whether it lost its mappings (RFC 6887 §8.5). */
+export class Epoch {
+  #last: { readonly server: number; readonly client: number } | null = null
+
+  /**
+   * @param server seconds, as the server says. @param client our own monotonic seconds.
+   * @returns true where the server restarted since the last answer, or its clock cannot be believed.
+   */
+  restarted(server: number, client: number): boolean {
+    const last = this.#last
+    this.#last = { server, client }
+    if (!last) return false
+    // Answers may overtake each other by a second.
+    if (server < last.server - 1) return true
+    const [clientDelta, serverDelta] = [client - last.client, server - last.server]
+    return (
+      clientDelta + 2 < serverDelta - serverDelta / 16 || serverDelta + 2 < clientDelta - clientDelta / 16
+    )
+  }
+}

@@ -1,0 +1,197 @@
+/**
+ * PCP (RFC 6887) as a member of the routers: found at the default gateways of both families (§8.1 without DHCP), or
+ * where it is told to look. Over IPv6 a mapping is a pinhole.
+ */
+import { addressRange, familyOf, isPublic } from '../../base/address.ts'
+import { withLimit } from '../../base/clock.ts'
+import { NaruError } from '../../base/errors.ts'
+import { say, type Text } from '../../base/text.ts'
+import { gateways } from '../../host/gateways.ts'
+import { listenMulticast } from '../../host/multicast.ts'
+import type { Json, OpenOptions } from '../../model/hop.ts'
+import type {
+  MappingKey,
+  MappingLease,
+  MappingRequest,
+  Router,
+  RouterInfo,
+  RouterMember,
+  RouterTools,
+} from '../contract.ts'
+import { announcementPort, nonceBytes, parseAnnounceAnswer, type MapWish } from './codec.ts'
+import { deleteMapping, openMapping, type PcpEffect } from './lease.ts'
+import { Server, type ServerPlace } from './server.ts'
+
+export interface PcpOptions {
+  /** @default 5351 */
+  readonly port?: number
+  /** How often a watched server is asked for its epoch. @default 2_500 */
+  readonly pollMs?: number
+}
+
+const discoveryWaitsMs = [500, 1000, 2500] as const
+
+export function pcp(options: PcpOptions = {}): RouterMember {
+  return {
+    id: 'pcp',
+    async discover({ signal, tools, at }) {
+      const limited = withLimit(signal, 6000)
+      const { port } = options
+      const places: ServerPlace[] = at
+        ? [{ address: at.address, source: null, client: at.clientAddress, ...(port && { port }) }]
+        : (await gateways(tools.host.network, limited)).map(({ address, source }) => ({
+            address,
+            source,
+            client: source,
+            ...(port && { port }),
+          }))
+      const asked = places.map(async (place) => {
+        const server = new Server(place, tools.clock)
+        const answer = await server.announce(limited, discoveryWaitsMs)
+        return answer && answer !== 'UNSUPP_VERSION' ? [new PcpRouter(server, tools, options)] : []
+      })
+      return (await Promise.all(asked)).flat()
+    },
+    async undo(effect, { signal, tools }) {
+      const { place, wish, until } = parseEffect(effect)
+      if (tools.clock.now() > until) return
+      await deleteMapping(new Server(place, tools.clock), wish, signal)
+    },
+  }
+}
+
+class PcpRouter implements Router {
+  readonly member = 'pcp'
+  readonly flavour = 'pcp'
+  readonly #server: Server
+  readonly #tools: RouterTools
+  readonly #options: PcpOptions
+
+  constructor(server: Server, tools: RouterTools, options: PcpOptions) {
+    this.#server = server
+    this.#tools = tools
+    this.#options = options
+  }
+
+  get family(): 4 | 6 {
+    return familyOf(this.#server.place.client)
+  }
+
+  get address(): string {
+    return this.#server.place.address
+  }
+
+  get clientAddress(): string {
+    return this.#server.place.client
+  }
+
+  /** PCP tells its external address only with a mapping, and nothing of its model. */
+  async info({ signal }: { signal: AbortSignal }): Promise<RouterInfo> {
+    await this.#server.announce(signal)
+    const { externalAddress, epochSeconds } = this.#server
+    return {
+      member: this.member,
+      flavour: this.flavour,
+      address: this.address,
+      model: null,
+      maker: null,
+      presentationUrl: null,
+      externalAddress: this.family === 4 ? externalAddress : null,
+      uptimeSeconds: epochSeconds,
+      above: this.family === 6 ? 'public' : above(externalAddress),
+    }
+  }
+
+  async mappings(): Promise<null> {
+    return null
+  }
+
+  async lookup(): Promise<'unknown'> {
+    return 'unknown'
+  }
+
+  open(request: MappingRequest, options: OpenOptions): Promise<MappingLease> {
+    return openMapping(this.#server, request, this.#tools.clock, options)
+  }
+
+  /** A mapping is deleted by the nonce it was made with: by hand there is none. */
+  async remove({ externalPort }: MappingKey): Promise<void> {
+    throw new NaruError('ROUTER_REFUSED', {
+      router: this.address,
+      port: externalPort,
+      why: say(
+        'PCP deletes only what this program mapped',
+        'PCP는 이 프로그램이 만든 매핑만 지울 수 있습니다',
+      ),
+    })
+  }
+
+  /**
+   * Asks for the epoch every few seconds; an ANNOUNCE (§14.1) only makes it ask at once, at most once a second,
+   * because anyone on the network can send one.
+   */
+  watch({ signal, onRestart }: { signal: AbortSignal; onRestart: (why: Text) => void }): void {
+    const { clock } = this.#tools
+    const server = new Server(this.#server.place, clock)
+    server.onRestart = onRestart
+    let [asking, askedAt] = [false, -Infinity]
+    const ask = async (): Promise<void> => {
+      if (asking || clock.monotonic() - askedAt < 1000) return
+      ;[asking, askedAt] = [true, clock.monotonic()]
+      await server.announce(signal, [500, 1000]).catch(() => null)
+      asking = false
+    }
+    void ask()
+    const poll = clock.every(this.#options.pollMs ?? 2500, () => void ask())
+    signal.addEventListener('abort', () => poll[Symbol.dispose](), { once: true })
+    const { source } = this.#server.place
+    if (source === null) return
+    const group = this.family === 4 ? '224.0.0.1' : 'ff02::1'
+    listenMulticast({
+      group,
+      port: announcementPort,
+      interfaceAddress: this.family === 4 ? source : `::%${zoneOf(this.address)}`,
+      signal,
+      onDatagram: (bytes, from) => {
+        if (from.address === this.address && parseAnnounceAnswer(bytes)) void ask()
+      },
+    })
+  }
+}
+
+function zoneOf(address: string): string {
+  return address.split('%')[1] ?? ''
+}
+
+function above(externalAddress: string | null): RouterInfo['above'] {
+  if (externalAddress === null) return 'unknown'
+  if (isPublic(externalAddress)) return 'public'
+  return addressRange(externalAddress) === 'carrierGradeNat' ? 'carrier-grade-nat' : 'nat'
+}
+
+function parseEffect(effect: Json): { place: ServerPlace; wish: MapWish; until: number } {
+  const found = effect as Partial<PcpEffect> | null
+  const nonce = Buffer.from(found?.nonce ?? '', 'hex')
+  if (!found?.server || !found.client || !found.internalPort || nonce.length !== nonceBytes)
+    throw new NaruError('INTERNAL', { why: 'a journal entry of pcp is not readable' })
+  return {
+    // The address that made the mapping may be gone: the header must then still name it, and any socket may ask.
+    place: {
+      address: found.server,
+      client: found.client,
+      source: null,
+      ...(found.port && { port: found.port }),
+    },
+    until: found.until ?? Infinity,
+    wish: {
+      nonce,
+      protocol: found.protocol === 'udp' ? 'udp' : 'tcp',
+      internalPort: found.internalPort,
+      externalPort: 0,
+      externalAddress: null,
+      preferFailure: false,
+      filters: [],
+      thirdParty: found.thirdParty ?? null,
+    },
+  }
+}

@@ -1,0 +1,222 @@
+/**
+ * A mapping made by PCP MAP: one nonce for its whole life, kept in the journal because renewing and deleting need it
+ * (RFC 6887 §11.2, §15), renewed at a random moment between half and five eighths of its lease (§11.2.1).
+ */
+import { randomBytes } from 'node:crypto'
+import type { Clock } from '../../base/clock.ts'
+import { NaruError, isNaruError } from '../../base/errors.ts'
+import { say, type Text } from '../../base/text.ts'
+import type { Effect, LeaseDescription, OpenOptions, Verdict } from '../../model/hop.ts'
+import { describeMapping } from '../../model/mapping.ts'
+import type { MappingLease, MappingRequest } from '../contract.ts'
+import { nonceBytes, type MapAnswer, type MapWish } from './codec.ts'
+import { refusal, type Server } from './server.ts'
+
+/** What the journal keeps: enough to delete the mapping without finding the server again. */
+export interface PcpEffect {
+  readonly [key: string]: string | number | null
+  readonly server: string
+  readonly port: number | null
+  readonly source: string | null
+  readonly client: string
+  /** 12 bytes in hexadecimal. */
+  readonly nonce: string
+  readonly protocol: string
+  readonly internalPort: number
+  readonly thirdParty: string | null
+  /** Milliseconds since the Unix epoch; after it nothing is left to delete. */
+  readonly until: number
+}
+
+export async function openMapping(
+  server: Server,
+  request: MappingRequest,
+  clock: Clock,
+  { record, signal }: OpenOptions,
+): Promise<MappingLease> {
+  const nonce = randomBytes(nonceBytes)
+  const effect = await record.intend(
+    effectOf(server, nonce, request, clock.now() + request.leaseSeconds * 1000),
+  )
+  const lease = new PcpLease(server, nonce, request, clock, effect)
+  await lease.begin(signal)
+  return lease
+}
+
+class PcpLease implements MappingLease {
+  readonly #server: Server
+  readonly #nonce: Uint8Array
+  readonly #request: MappingRequest
+  readonly #clock: Clock
+  readonly #effect: Effect
+  #granted = { externalPort: 0, leaseSeconds: 0, until: 0, renewAfter: 0 }
+  #externalAddress: string | null = null
+  #filtered: 'unverified' | 'none' = 'none'
+  /** Options the server does not know are left out from then on. */
+  #plain = false
+  /** Restarts of the server before this lease was granted. */
+  #restarts = 0
+  #released = false
+
+  constructor(server: Server, nonce: Uint8Array, request: MappingRequest, clock: Clock, effect: Effect) {
+    this.#server = server
+    this.#nonce = nonce
+    this.#request = request
+    this.#clock = clock
+    this.#effect = effect
+  }
+
+  get externalAddress(): string | null {
+    return this.#externalAddress
+  }
+
+  get externalPort(): number {
+    return this.#granted.externalPort
+  }
+
+  get goodUntil(): number {
+    return this.#granted.until
+  }
+
+  get renewAfter(): number {
+    return this.#granted.renewAfter
+  }
+
+  async begin(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#map(this.#request.externalPort, signal)
+    } catch (failure) {
+      // Silence may mean that only the answer was lost: what is not answered stays in the journal.
+      if (!isNaruError(failure, 'ROUTER_SILENT', 'ABORTED')) await this.#effect.undone()
+      throw failure
+    }
+  }
+
+  describe(): LeaseDescription {
+    const { protocol, internalPort, externalPort, leaseSeconds, allow } = this.#request
+    const facts = {
+      member: 'pcp',
+      flavour: 'pcp',
+      router: this.#server.place.address,
+      protocol,
+      externalAddress: this.externalAddress,
+      externalPort: this.externalPort,
+      internalAddress: this.#request.internalAddress ?? this.#server.place.client,
+      internalPort,
+      leaseSeconds: this.#granted.leaseSeconds,
+      goodUntil: this.goodUntil,
+    }
+    return describeMapping(facts, { externalPort, leaseSeconds, allow, filter: this.#filtered }, [])
+  }
+
+  /** PCP cannot be read back: that the server answers, has not restarted and the lease runs is all it tells. */
+  async verify({ signal }: { signal: AbortSignal }): Promise<Verdict> {
+    const result = await this.#server.announce(signal)
+    if (result === null) return this.#lost(say('the router does not answer', '공유기가 응답하지 않습니다'))
+    if (this.#server.restarts > this.#restarts)
+      return this.#lost(say('the router restarted', '공유기가 재시작했습니다'))
+    if (this.#clock.now() >= this.goodUntil)
+      return this.#lost(say('its lease ran out', '임대 시간이 끝났습니다'))
+    return { state: 'held', notes: [say('PCP cannot be read back', 'PCP는 다시 읽어 확인할 수 없습니다')] }
+  }
+
+  async renew({ signal }: { signal: AbortSignal }): Promise<void> {
+    await this.#map(this.externalPort, signal)
+  }
+
+  async release({ signal }: { signal: AbortSignal }): Promise<void> {
+    if (this.#released) return
+    await deleteMapping(this.#server, wishOf(this.#server, this.#request, this.#nonce), signal)
+    this.#released = true
+    await this.#effect.undone()
+  }
+
+  async #map(externalPort: number, signal: AbortSignal): Promise<void> {
+    const { anyPort, allow, leaseSeconds } = this.#request
+    const base = {
+      ...wishOf(this.#server, this.#request, this.#nonce),
+      externalPort,
+      externalAddress: this.#externalAddress,
+    }
+    const full: MapWish = this.#plain ? base : { ...base, preferFailure: !anyPort, filters: allow }
+    const answer = await this.#server.map(full, leaseSeconds, signal)
+    const optionsTrouble = ['UNSUPP_OPTION', 'MALFORMED_OPTION', 'EXCESSIVE_REMOTE_PEERS'].includes(
+      answer.result,
+    )
+    if (optionsTrouble && !this.#plain) {
+      this.#plain = true
+      return this.#map(externalPort, signal)
+    }
+    if (answer.result !== 'SUCCESS')
+      throw refusal(answer.result, this.#server.place.address, this.#request.externalPort)
+    this.#filtered = full.filters.length > 0 ? 'unverified' : 'none'
+    await this.#accept(answer, signal)
+  }
+
+  /** Servers ignore PREFER_FAILURE and succeed with another port (seen): unless any will do, it is given back. */
+  async #accept(answer: MapAnswer, signal: AbortSignal): Promise<void> {
+    const wanted = this.#request.externalPort
+    if (answer.externalPort !== wanted && !this.#request.anyPort) {
+      await deleteMapping(this.#server, wishOf(this.#server, this.#request, this.#nonce), signal)
+      const router = this.#server.place.address
+      throw new NaruError('ROUTER_OTHER_PORT', { router, port: wanted, granted: answer.externalPort })
+    }
+    const leaseMs = Math.max(answer.lifetimeSeconds, 1) * 1000
+    const now = this.#clock.now()
+    this.#restarts = this.#server.restarts
+    this.#externalAddress = answer.externalAddress
+    this.#server.externalAddress = answer.externalAddress
+    this.#granted = {
+      externalPort: answer.externalPort,
+      leaseSeconds: leaseMs / 1000,
+      until: now + leaseMs,
+      renewAfter: now + leaseMs * (0.5 + Math.random() / 8),
+    }
+    await this.#effect.amend(effectOf(this.#server, this.#nonce, this.#request, now + leaseMs))
+  }
+
+  #lost(why: Text): Verdict {
+    const router = this.#server.place.address
+    return {
+      state: 'lost',
+      why: new NaruError('ROUTER_MAPPING_LOST', { router, port: this.externalPort, why }),
+    }
+  }
+}
+
+/** A mapping that is gone, or is no longer under our nonce, leaves nothing of ours to delete. @throws NaruError ROUTER_… */
+export async function deleteMapping(server: Server, wish: MapWish, signal: AbortSignal): Promise<void> {
+  const answer = await server.map(wish, 0, signal)
+  if (answer.result === 'SUCCESS' || answer.result === 'NOT_AUTHORIZED') return
+  throw refusal(answer.result, server.place.address, wish.internalPort)
+}
+
+function wishOf(server: Server, request: MappingRequest, nonce: Uint8Array): MapWish {
+  const { protocol, internalPort, internalAddress } = request
+  return {
+    nonce,
+    protocol,
+    internalPort,
+    externalPort: 0,
+    externalAddress: null,
+    preferFailure: false,
+    filters: [],
+    // For ourselves the option would be malformed (§13.1).
+    thirdParty: internalAddress === server.place.client ? null : internalAddress,
+  }
+}
+
+function effectOf(server: Server, nonce: Uint8Array, request: MappingRequest, until: number): PcpEffect {
+  const { address, source, client, port = null } = server.place
+  return {
+    server: address,
+    port,
+    source,
+    client,
+    nonce: Buffer.from(nonce).toString('hex'),
+    protocol: request.protocol,
+    internalPort: request.internalPort,
+    thirdParty: wishOf(server, request, nonce).thirdParty,
+    until,
+  }
+}
