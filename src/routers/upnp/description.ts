@@ -75,7 +75,7 @@ function devicesOf(root: Xml): readonly Xml[] {
 function serviceOf(service: Xml, base: URL): Service[] {
   const type = textOf(service, 'serviceType') ?? ''
   const control = textOf(service, 'controlURL') ?? ''
-  if (control === '' || !URL.canParse(control, base)) return []
+  if (control === '' || !URL.canParse(control, base.href)) return []
   const url = new URL(control, base)
   if (url.protocol !== 'http:') return []
   const version = rankOf(type) === 0 ? 2 : 1

@@ -68,9 +68,7 @@ export function parseNotice(bytes: Uint8Array): SsdpNotice | undefined {
 
 /** True for what a gateway says it is; with `ssdp:all` everything in the house answers. */
 export function isGatewayTarget(target: string): boolean {
-  return /:(InternetGatewayDevice|WANIPConnection|WANPPPConnection):\d+$|^upnp:rootdevice$|^uuid:/i.test(
-    target,
-  )
+  return /:(InternetGatewayDevice|WANIPConnection|WANPPPConnection):\d+$/i.test(target)
 }
 
 interface Message {

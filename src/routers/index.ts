@@ -1,0 +1,9 @@
+/** The router protocols there are: asked in parallel, preferred by flavour (see `routerRank`). */
+import type { RouterMember } from './contract.ts'
+import { natPmp } from './nat-pmp/index.ts'
+import { pcp } from './pcp/index.ts'
+import { upnp } from './upnp/index.ts'
+
+export function createRouters(): readonly RouterMember[] {
+  return [pcp(), upnp(), natPmp()]
+}

@@ -1,0 +1,166 @@
+/**
+ * One gateway device: where it answers now, what it described, and how to call an action of it. A device that moved
+ * (another HTTP port or path after its restart) is searched for again at the same address before a call gives up.
+ */
+import { NaruError } from '../../base/errors.ts'
+import type { Clock } from '../../base/clock.ts'
+import { parseDescription, type Description, type Service } from './description.ts'
+import { UpnpFault } from './fault.ts'
+import { exchange, isElsewhere, type HttpPlace } from './http.ts'
+import { search, type Found } from './search.ts'
+import { parseSoapAnswer, soapRequest, type Arguments } from './soap.ts'
+
+export interface DevicePlace {
+  readonly address: string
+  /** Our address towards it; null lets the system choose. */
+  readonly source: string | null
+  /** @default 1900 */
+  readonly ssdpPort?: number
+}
+
+/** Which service of the device is meant; where it is may change. */
+export type ServiceKind = 'connection' | 'firewall'
+
+export class Device {
+  readonly place: DevicePlace
+  readonly #clock: Clock
+  #location: URL
+  #description: Description
+  #connection: Service | null
+  #soughtAt = -Infinity
+
+  private constructor(place: DevicePlace, clock: Clock, location: URL, description: Description) {
+    this.place = place
+    this.#clock = clock
+    this.#location = location
+    this.#description = description
+    this.#connection = description.connections[0] ?? null
+  }
+
+  /** Reads the description of what a search found. Null where it is no gateway, or does not tell within the limits. */
+  static async read(
+    found: Found,
+    place: DevicePlace,
+    clock: Clock,
+    signal: AbortSignal,
+  ): Promise<Device | null> {
+    try {
+      const description = await fetchDescription(place, found.location, signal)
+      return description ? new Device(place, clock, found.location, description) : null
+    } catch {
+      return null
+    }
+  }
+
+  get description(): Description {
+    return this.#description
+  }
+
+  get location(): URL {
+    return this.#location
+  }
+
+  get connection(): Service | null {
+    return this.#connection
+  }
+
+  /** Chooses among several connections (a DSL router has one a line). */
+  use(connection: Service): void {
+    this.#connection = connection
+  }
+
+  /**
+   * Calls an action. @param from posts from that address of ours, to `to` where the service answers elsewhere.
+   * @throws UpnpFault what the router refuses; NaruError ROUTER_SILENT, ROUTER_ANSWER_BAD, ABORTED
+   */
+  async call(
+    kind: ServiceKind,
+    action: string,
+    values: Arguments,
+    { signal, through }: { signal: AbortSignal; through?: { address: string; source: string } },
+  ): Promise<ReadonlyMap<string, string>> {
+    try {
+      return await this.#post(this.#service(kind), action, values, signal, through)
+    } catch (failure) {
+      if (!(isElsewhere(failure) || isGone(failure)) || !(await this.#rediscover(signal))) throw failure
+      return this.#post(this.#service(kind), action, values, signal, through)
+    }
+  }
+
+  #service(kind: ServiceKind): Service {
+    const service = kind === 'connection' ? this.#connection : this.#description.firewall
+    if (service) return service
+    throw new NaruError('ROUTER_ANSWER_BAD', {
+      router: this.place.address,
+      protocol: 'UPnP',
+      why: `its description has no ${kind} service`,
+    })
+  }
+
+  async #post(
+    service: Service,
+    action: string,
+    values: Arguments,
+    signal: AbortSignal,
+    through?: { address: string; source: string },
+  ): Promise<ReadonlyMap<string, string>> {
+    const place: HttpPlace = { ...(through ?? this.place), port: service.controlPort }
+    const post = soapRequest(service.type, action, values)
+    const { status, body } = await exchange(place, { path: service.controlPath, post, signal })
+    const answer = parseSoapAnswer(body, action)
+    if (answer?.ok) return answer.values
+    if (answer) throw new UpnpFault(answer.code, answer.description)
+    throw new NaruError('ROUTER_ANSWER_BAD', {
+      router: this.place.address,
+      protocol: 'UPnP',
+      why: `HTTP ${status} to ${action}`,
+    })
+  }
+
+  /** Once every few seconds at most, however many leases ask. True where the device answers, wherever it is now. */
+  async #rediscover(signal: AbortSignal): Promise<boolean> {
+    const now = this.#clock.monotonic()
+    if (now - this.#soughtAt < 1000) return false
+    this.#soughtAt = now
+    const found = await findAt(this.place, signal, 1500)
+    for (const each of found) {
+      const description = await fetchDescription(this.place, each.location, signal).catch(() => undefined)
+      if (!description?.connections[0]) continue
+      this.#location = each.location
+      this.#description = description
+      const same = description.connections.find(({ type }) => type === this.#connection?.type)
+      this.#connection = same ?? description.connections[0]
+      return true
+    }
+    return false
+  }
+}
+
+/** Whoever answers a search by unicast at that address. */
+export function findAt(place: DevicePlace, signal: AbortSignal, limitMs: number): Promise<readonly Found[]> {
+  const where = { source: place.source, bits: 32, unicast: [place.address], multicast: false }
+  const port = place.ssdpPort === undefined ? {} : { port: place.ssdpPort }
+  return search([where], {
+    signal,
+    limitMs,
+    graceMs: 60,
+    sendAtMs: [0, 400, 1000].filter((at) => at < limitMs),
+    ...port,
+  })
+}
+
+async function fetchDescription(
+  place: DevicePlace,
+  location: URL,
+  signal: AbortSignal,
+): Promise<Description | undefined> {
+  const port = Number(location.port || 80)
+  const path = location.pathname + location.search
+  const { status, body } = await exchange({ ...place, port }, { path, signal, limitMs: 2500 })
+  return status === 200 ? parseDescription(body, location) : undefined
+}
+
+/** 404 and its like: the control page is not there any more. */
+function isGone(failure: unknown): boolean {
+  return failure instanceof NaruError && /: HTTP (404|405|410|412|503) to /.test(failure.message)
+}

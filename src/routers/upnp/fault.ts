@@ -1,0 +1,86 @@
+/** What a router refuses by UPnP's own codes (IGD: WANIPConnection:2 §2.5, WANIPv6FirewallControl §2.4), and what it means. */
+import { NaruError } from '../../base/errors.ts'
+import { say } from '../../base/text.ts'
+
+/** Stays inside the member: the stories branch on its code, and what leaves is a NaruError. */
+export class UpnpFault extends Error {
+  readonly code: number
+  constructor(code: number, description: string) {
+    super(`UPnP ${code}${description ? ` ${description}` : ''}`)
+    this.code = code
+  }
+}
+
+export function faultCode(failure: unknown): number | null {
+  return failure instanceof UpnpFault ? failure.code : null
+}
+
+/** No such entry: 713 and 714, and 402 or 501 of routers that have no better word are judged by their callers. */
+export function isNoEntry(failure: unknown): boolean {
+  const code = faultCode(failure)
+  return code === 713 || code === 714
+}
+
+/** The action is not there at all. */
+export function isUnknownAction(failure: unknown): boolean {
+  const code = faultCode(failure)
+  return code === 401 || code === 602
+}
+
+/** @param hasAddress false where the router has no public address, which some say as 501. */
+export function explainFault(failure: unknown, router: string, port: number, hasAddress: boolean): NaruError {
+  if (failure instanceof NaruError) return failure
+  if (!(failure instanceof UpnpFault)) throw failure
+  const { code, message } = failure
+  const refused = (en: string, ko: string): NaruError =>
+    new NaruError(
+      'ROUTER_REFUSED',
+      { router, port, why: say(`${en} (${message})`, `${ko} (${message})`) },
+      { cause: failure },
+    )
+  switch (code) {
+    case 501:
+      return hasAddress ? full(router, message, failure) : noAddress(router, failure)
+    case 728:
+    case 701:
+      return full(router, message, failure)
+    case 606:
+    case 703:
+      return refused('it does not allow this device or this port', '이 기기나 이 포트를 허용하지 않습니다')
+    case 718:
+    case 729:
+      return new NaruError(
+        'ROUTER_PORT_TAKEN',
+        {
+          router,
+          port,
+          owner: say('another device, or a row typed in by hand', '다른 기기 또는 직접 입력한 항목'),
+        },
+        { cause: failure },
+      )
+    case 724:
+      return refused(
+        'it opens only the port the service itself has: make externalPort and the listen port equal',
+        '외부 포트와 내부 포트가 같아야 합니다. externalPort와 수신 포트를 같게 하세요',
+      )
+    case 732:
+    case 715:
+    case 716:
+    case 727:
+      return refused(
+        'it cannot map this port for every source',
+        '모든 출발지에 대해 이 포트를 매핑할 수 없습니다',
+      )
+    default:
+      return refused('it says no', '거부했습니다')
+  }
+}
+
+function full(router: string, why: string, cause: unknown): NaruError {
+  return new NaruError('ROUTER_TABLE_FULL', { router, why }, { cause })
+}
+
+function noAddress(router: string, cause: unknown): NaruError {
+  const why = say('its own address is private or missing', '공유기의 외부 주소가 사설이거나 없습니다')
+  return new NaruError('ROUTER_NO_ADDRESS', { router, why }, { cause })
+}

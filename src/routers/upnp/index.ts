@@ -1,0 +1,351 @@
+/**
+ * UPnP IGD v1 and v2 as a member of the routers: found by SSDP, IPv4 mappings by WANIPConnection or WANPPPConnection,
+ * IPv6 pinholes by WANIPv6FirewallControl.
+ */
+import { addressRange, isPublic } from '../../base/address.ts'
+import { withLimit } from '../../base/clock.ts'
+import { NaruError } from '../../base/errors.ts'
+import type { Text } from '../../base/text.ts'
+import { gateways, realNetworks, type Gateway } from '../../host/gateways.ts'
+import type { Json, OpenOptions } from '../../model/hop.ts'
+import type {
+  DiscoverOptions,
+  Mapping,
+  MappingKey,
+  MappingLease,
+  MappingRequest,
+  Router,
+  RouterInfo,
+  RouterMember,
+  RouterTools,
+} from '../contract.ts'
+import { Device, findAt } from './device.ts'
+import { explainFault } from './fault.ts'
+import { dropIfOurs, openMapping, ownerOf, type UpnpEffect } from './lease.ts'
+import { deletePinhole, openPinhole, type PinholeEffect } from './pinhole.ts'
+import { search, type Found, type SearchPlace } from './search.ts'
+import { dropMapping, externalAddress, listMappings, readMapping, uptimeSeconds } from './table.ts'
+import { watchDevice } from './watch.ts'
+
+export interface UpnpOptions {
+  /** @default 1900 */
+  readonly ssdpPort?: number
+  /** How often a watched router is asked. @default 2_500 */
+  readonly pollMs?: number
+  /** How long a search waits for anybody. @default 3_000 */
+  readonly searchMs?: number
+}
+
+/** Descriptions fetched at once, gateways first. */
+const mostDescriptions = 8
+
+export function upnp(options: UpnpOptions = {}): RouterMember {
+  return {
+    id: 'upnp',
+    async discover({ signal, tools, at }) {
+      const limited = withLimit(signal, 6000)
+      const ways = at ? [] : await gateways(tools.host.network, limited)
+      const found = await findGateways({ signal: limited, tools, ...(at && { at }) }, ways, options)
+      const read = found.slice(0, mostDescriptions).map((each) => {
+        const port = options.ssdpPort === undefined ? {} : { ssdpPort: options.ssdpPort }
+        const place = { address: each.address, source: each.source, ...port }
+        return Device.read(each, place, tools.clock, limited)
+      })
+      const devices = (await Promise.all(read)).filter((device) => device !== null)
+      const client = at?.clientAddress ?? null
+      return onePerRouter(devices).flatMap((device) => routersOf(device, ways, client, tools, options))
+    },
+    undo: (effect, { signal, tools }) => undo(effect, signal, tools, options),
+  }
+}
+
+async function findGateways(
+  { signal, tools, at }: DiscoverOptions,
+  ways: readonly Gateway[],
+  { ssdpPort, searchMs = 3000 }: UpnpOptions,
+): Promise<readonly Found[]> {
+  const port = ssdpPort === undefined ? {} : { port: ssdpPort }
+  const sendAtMs = [0, 500, 1500]
+  if (at) {
+    const place = { source: null, bits: 32, unicast: [at.address], multicast: false }
+    return search([place], { signal, sendAtMs, limitMs: searchMs, graceMs: 100, ...port })
+  }
+  const networks = await realNetworks(tools.host.network, signal)
+  const places = placesOf(
+    networks,
+    ways.filter(({ family }) => family === 4),
+  )
+  return search(places, { signal, sendAtMs, limitMs: searchMs, graceMs: 250, ...port })
+}
+
+/** A socket a network; a gateway on none of them (inside a container) is asked by unicast alone. */
+function placesOf(
+  networks: readonly { interface: string; address: string; bits: number }[],
+  ways: readonly Gateway[],
+): readonly SearchPlace[] {
+  const known = networks.map(({ interface: name, address, bits }) => ({
+    source: address,
+    bits,
+    unicast: ways.filter((way) => way.interface === name).map((way) => way.address),
+    multicast: true,
+  }))
+  const others = ways.filter((way) => !networks.some((network) => network.interface === way.interface))
+  return [
+    ...known,
+    ...others.map(({ address, source }) => ({ source, bits: 32, unicast: [address], multicast: false })),
+  ]
+}
+
+/** A router that answers several searches, or twice, is one; the same address may hold two that differ in their name. */
+function onePerRouter(devices: readonly Device[]): readonly Device[] {
+  const seen = new Map<string, Device>()
+  for (const device of devices) {
+    const key = `${device.place.address} ${device.description.udn}`
+    if (!seen.has(key)) seen.set(key, device)
+  }
+  return [...seen.values()]
+}
+
+function routersOf(
+  device: Device,
+  ways: readonly Gateway[],
+  client: string | null,
+  tools: RouterTools,
+  options: UpnpOptions,
+): Router[] {
+  const found: Router[] = []
+  const { source, address } = device.place
+  const clientAddress = client ?? source
+  if (device.connection && clientAddress !== null)
+    found.push(new UpnpRouter(device, clientAddress, tools, options))
+  const way4 = ways.find((way) => way.address === address)
+  const way6 = ways.find((way) => way.family === 6 && way.interface === way4?.interface)
+  if (device.description.firewall && way6) found.push(new PinholeRouter(device, way6, tools, options))
+  return found
+}
+
+class UpnpRouter implements Router {
+  readonly member = 'upnp'
+  readonly family = 4
+  readonly clientAddress: string
+  readonly #device: Device
+  readonly #tools: RouterTools
+  readonly #options: UpnpOptions
+
+  constructor(device: Device, clientAddress: string, tools: RouterTools, options: UpnpOptions) {
+    this.#device = device
+    this.clientAddress = clientAddress
+    this.#tools = tools
+    this.#options = options
+  }
+
+  get flavour(): string {
+    return this.#device.connection?.version === 2 ? 'upnp-2' : 'upnp-1'
+  }
+
+  get address(): string {
+    return this.#device.place.address
+  }
+
+  async info({ signal }: { signal: AbortSignal }): Promise<RouterInfo> {
+    await this.#preferConnected(signal)
+    const [external, uptime] = await Promise.all([
+      externalAddress(this.#device, { signal }).catch(() => null),
+      uptimeSeconds(this.#device, { signal }).catch(() => null),
+    ])
+    const { maker, model, friendlyName, presentationUrl } = this.#device.description
+    return {
+      member: this.member,
+      flavour: this.flavour,
+      address: this.address,
+      model: model ?? friendlyName,
+      maker,
+      presentationUrl,
+      externalAddress: external,
+      uptimeSeconds: uptime,
+      above: above(external),
+    }
+  }
+
+  async mappings({ signal }: { signal: AbortSignal }): Promise<readonly Mapping[]> {
+    return listMappings(this.#device, { signal }, () => this.#tools.clock.monotonic())
+  }
+
+  async lookup(key: MappingKey, { signal }: { signal: AbortSignal }): Promise<Mapping | null | 'unknown'> {
+    try {
+      return await readMapping(this.#device, key, { signal })
+    } catch (failure) {
+      throw explainFault(failure, this.address, key.externalPort, true)
+    }
+  }
+
+  async open(request: MappingRequest, options: OpenOptions): Promise<MappingLease> {
+    await this.#preferConnected(options.signal)
+    const { clientAddress, flavour } = this
+    const target = { device: this.#device, flavour, clientAddress, clock: this.#tools.clock }
+    return openMapping(target, request, options)
+  }
+
+  async remove(
+    key: MappingKey,
+    { signal, force = false }: { signal: AbortSignal; force?: boolean },
+  ): Promise<void> {
+    const found = await this.lookup(key, { signal })
+    const [router, port] = [this.address, key.externalPort]
+    if (found === null) throw new NaruError('ROUTER_MAPPING_UNKNOWN', { router, port })
+    const ours = found !== 'unknown' && found.ours && found.internalAddress === this.clientAddress
+    if (!ours && !force) {
+      const owner = found === 'unknown' ? '?' : ownerOf(found)
+      throw new NaruError('ROUTER_NOT_OURS', { router, port, owner })
+    }
+    try {
+      await dropMapping(this.#device, key, { signal })
+    } catch (failure) {
+      throw explainFault(failure, router, port, true)
+    }
+  }
+
+  watch({ signal, onRestart }: { signal: AbortSignal; onRestart: (why: Text) => void }): void {
+    const { pollMs } = this.#options
+    watchDevice(this.#device, { signal, clock: this.#tools.clock, onRestart, ...(pollMs && { pollMs }) })
+  }
+
+  /** A DSL router describes a connection a line: the one that is up with a public address is the one to map on. */
+  async #preferConnected(signal: AbortSignal): Promise<void> {
+    const { connections } = this.#device.description
+    if (connections.length < 2) return
+    for (const connection of connections.slice(0, 4)) {
+      this.#device.use(connection)
+      const address = await externalAddress(this.#device, { signal }).catch(() => null)
+      if (address !== null && isPublic(address)) return
+    }
+    this.#device.use(connections[0] as (typeof connections)[number])
+  }
+}
+
+class PinholeRouter implements Router {
+  readonly member = 'upnp'
+  readonly flavour = 'upnp-pinhole'
+  readonly family = 6
+  readonly #device: Device
+  readonly #way: Gateway
+  readonly #tools: RouterTools
+  readonly #options: UpnpOptions
+
+  constructor(device: Device, way: Gateway, tools: RouterTools, options: UpnpOptions) {
+    this.#device = device
+    this.#way = way
+    this.#tools = tools
+    this.#options = options
+  }
+
+  get address(): string {
+    return this.#way.address
+  }
+
+  get clientAddress(): string {
+    return this.#way.source
+  }
+
+  async info(): Promise<RouterInfo> {
+    const { maker, model, presentationUrl } = this.#device.description
+    return {
+      member: this.member,
+      flavour: this.flavour,
+      address: this.address,
+      model,
+      maker,
+      presentationUrl,
+      externalAddress: null,
+      uptimeSeconds: null,
+      above: 'public',
+    }
+  }
+
+  async mappings(): Promise<null> {
+    return null
+  }
+
+  async lookup(): Promise<'unknown'> {
+    return 'unknown'
+  }
+
+  open(request: MappingRequest, options: OpenOptions): Promise<MappingLease> {
+    const target = {
+      device: this.#device,
+      routerAddress: this.address,
+      clientAddress: this.clientAddress,
+      clock: this.#tools.clock,
+    }
+    return openPinhole(target, request, options)
+  }
+
+  /** Pinholes have no list: only who made one knows its number. */
+  async remove({ externalPort }: MappingKey): Promise<void> {
+    throw new NaruError('ROUTER_MAPPING_UNKNOWN', { router: this.address, port: externalPort })
+  }
+
+  watch({ signal, onRestart }: { signal: AbortSignal; onRestart: (why: Text) => void }): void {
+    const { pollMs } = this.#options
+    watchDevice(this.#device, { signal, clock: this.#tools.clock, onRestart, ...(pollMs && { pollMs }) })
+  }
+}
+
+async function undo(
+  effect: Json,
+  signal: AbortSignal,
+  tools: RouterTools,
+  options: UpnpOptions,
+): Promise<void> {
+  const found = parseEffect(effect)
+  if (found.until !== null && tools.clock.now() > found.until) return
+  if (found.kind === 'pinhole' && found.uniqueId === null) return
+  const device = await deviceAgain(found, signal, tools, options)
+  if (found.kind === 'mapping') return dropIfOurs(device, found, signal)
+  const { routerAddress, internalAddress: clientAddress } = found
+  await deletePinhole({ device, routerAddress, clientAddress }, found.uniqueId as number, signal)
+}
+
+/** Where the journal says it was, or wherever on that address it is now. @throws NaruError ROUTER_SILENT */
+async function deviceAgain(
+  { router, location }: UpnpEffect | PinholeEffect,
+  signal: AbortSignal,
+  tools: RouterTools,
+  { ssdpPort }: UpnpOptions,
+): Promise<Device> {
+  // Our address may be another one by now: the system chooses.
+  const place = { address: router, source: null, ...(ssdpPort !== undefined && { ssdpPort }) }
+  const known = {
+    address: router,
+    source: null,
+    location: new URL(location),
+    target: '',
+    usn: '',
+    bootId: null,
+  }
+  const device = await Device.read(known, place, tools.clock, signal)
+  if (device) return device
+  for (const each of await findAt(place, signal, 2000)) {
+    const moved = await Device.read(each, place, tools.clock, signal)
+    if (moved) return moved
+  }
+  signal.throwIfAborted()
+  throw new NaruError('ROUTER_SILENT', { router, protocol: 'UPnP', why: 'no answer' })
+}
+
+function above(external: string | null): RouterInfo['above'] {
+  if (external === null) return 'unknown'
+  if (isPublic(external)) return 'public'
+  return addressRange(external) === 'carrierGradeNat' ? 'carrier-grade-nat' : 'nat'
+}
+
+function parseEffect(effect: Json): UpnpEffect | PinholeEffect {
+  const found = effect as Partial<UpnpEffect | PinholeEffect> | null
+  const readable =
+    (found?.kind === 'mapping' || found?.kind === 'pinhole') &&
+    typeof found.router === 'string' &&
+    typeof found.location === 'string' &&
+    URL.canParse(found.location)
+  if (!readable) throw new NaruError('INTERNAL', { why: 'a journal entry of upnp is not readable' })
+  return { ...found, until: found.until ?? null } as UpnpEffect | PinholeEffect
+}

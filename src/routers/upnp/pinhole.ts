@@ -1,0 +1,261 @@
+/**
+ * A hole in the router's IPv6 firewall (WANIPv6FirewallControl:1): asked for over IPv6 from the very address it is
+ * for, because routers check that; known by the identifier they give; extended by UpdatePinhole.
+ */
+import { NaruError } from '../../base/errors.ts'
+import { say, type Text } from '../../base/text.ts'
+import { describeMapping } from '../../model/mapping.ts'
+import type { Effect, LeaseDescription, OpenOptions, Verdict } from '../../model/hop.ts'
+import type { MappingLease, MappingRequest } from '../contract.ts'
+import type { Device } from './device.ts'
+import { explainFault, faultCode } from './fault.ts'
+import type { Clock } from '../../base/clock.ts'
+
+export interface PinholeTarget {
+  readonly device: Device
+  /** The router by IPv6. */
+  readonly routerAddress: string
+  /** Ours, that the internet can reach. */
+  readonly clientAddress: string
+  readonly clock: Clock
+}
+
+export interface PinholeEffect {
+  readonly [key: string]: string | number | null
+  readonly kind: 'pinhole'
+  /** Where the device is found, by IPv4. */
+  readonly router: string
+  readonly source: string | null
+  readonly location: string
+  readonly routerAddress: string
+  readonly internalAddress: string
+  /** Null while it is asked for. */
+  readonly uniqueId: number | null
+  readonly until: number
+}
+
+/** WANIPv6FirewallControl:1 §2.3.1: a pinhole lives at most a day. */
+const longestLeaseSeconds = 86_400
+const protocolNumbers = { tcp: 6, udp: 17 } as const
+/** 702: the router's firewall is off, everything is let in. 704: no such entry. */
+const [firewallOff, noSuchEntry] = [702, 704]
+
+export async function openPinhole(
+  target: PinholeTarget,
+  request: MappingRequest,
+  { record, signal }: OpenOptions,
+): Promise<MappingLease> {
+  const lease = new PinholeLease(target, request)
+  await lease.begin(record, signal)
+  return lease
+}
+
+class PinholeLease implements MappingLease {
+  readonly #target: PinholeTarget
+  readonly #request: MappingRequest
+  readonly #leaseSeconds: number
+  #effect: Effect | null = null
+  #uniqueId: number | null = null
+  #until = 0
+  #firewallIsOff = false
+  #released = false
+
+  constructor(target: PinholeTarget, request: MappingRequest) {
+    this.#target = target
+    this.#request = request
+    this.#leaseSeconds = Math.min(Math.max(request.leaseSeconds, 1), longestLeaseSeconds)
+  }
+
+  get externalAddress(): string {
+    return this.#internalAddress
+  }
+
+  get externalPort(): number {
+    return this.#request.internalPort
+  }
+
+  get goodUntil(): number | null {
+    return this.#firewallIsOff ? null : this.#until
+  }
+
+  get renewAfter(): number | null {
+    return this.#firewallIsOff ? null : this.#until - this.#leaseSeconds * 500
+  }
+
+  describe(): LeaseDescription {
+    const { protocol, internalPort, externalPort, leaseSeconds, allow } = this.#request
+    const facts = {
+      member: 'upnp',
+      flavour: 'upnp-pinhole',
+      router: this.#target.routerAddress,
+      protocol,
+      externalAddress: this.externalAddress,
+      externalPort: this.externalPort,
+      internalAddress: this.#internalAddress,
+      internalPort,
+      leaseSeconds: this.#leaseSeconds,
+      goodUntil: this.goodUntil ?? this.#until,
+    }
+    return describeMapping(facts, { externalPort, leaseSeconds, allow, filter: 'none' }, this.#notes())
+  }
+
+  async begin(record: OpenOptions['record'], signal: AbortSignal): Promise<void> {
+    this.#until = this.#target.clock.now() + this.#leaseSeconds * 1000
+    this.#effect = await record.intend(this.#effectNow())
+    try {
+      await this.#add(signal)
+    } catch (failure) {
+      const code = faultCode(failure)
+      if (code !== null) await this.#effect.undone()
+      if (code === firewallOff) this.#firewallIsOff = true
+      else throw this.#explain(failure)
+    }
+  }
+
+  /** GetPinholePackets answers for a pinhole that is there, and 704 for one that is not. */
+  async verify({ signal }: { signal: AbortSignal }): Promise<Verdict> {
+    if (this.#firewallIsOff) return { state: 'held', notes: this.#notes() }
+    try {
+      await this.#call('GetPinholePackets', [['UniqueID', this.#uniqueId ?? 0]], signal)
+      return { state: 'held', notes: [] }
+    } catch (failure) {
+      const code = faultCode(failure)
+      if (code === noSuchEntry)
+        return {
+          state: 'lost',
+          why: this.#gone(say('the router has no such pinhole', '공유기에 그런 핀홀이 없습니다')),
+        }
+      if (code !== null)
+        return {
+          state: 'held',
+          notes: [say('this router cannot be read back', '이 공유기는 다시 읽어 확인할 수 없습니다')],
+        }
+      if (failure instanceof NaruError && failure.code !== 'ABORTED') return { state: 'lost', why: failure }
+      throw failure
+    }
+  }
+
+  async renew({ signal }: { signal: AbortSignal }): Promise<void> {
+    if (this.#firewallIsOff) return
+    try {
+      await this.#call(
+        'UpdatePinhole',
+        [
+          ['UniqueID', this.#uniqueId ?? 0],
+          ['NewLeaseTime', this.#leaseSeconds],
+        ],
+        signal,
+      )
+      await this.#extended()
+    } catch (failure) {
+      if (faultCode(failure) === null) throw failure
+      await this.#add(signal).catch((again: unknown) => Promise.reject(this.#explain(again)))
+    }
+  }
+
+  async release({ signal }: { signal: AbortSignal }): Promise<void> {
+    if (this.#released) return
+    if (this.#uniqueId !== null) await deletePinhole(this.#target, this.#uniqueId, signal)
+    this.#released = true
+    await this.#effect?.undone()
+  }
+
+  async #add(signal: AbortSignal): Promise<void> {
+    const { protocol, internalPort } = this.#request
+    const values = await this.#call(
+      'AddPinhole',
+      [
+        ['RemoteHost', ''],
+        ['RemotePort', 0],
+        ['InternalClient', this.#internalAddress],
+        ['InternalPort', internalPort],
+        ['Protocol', protocolNumbers[protocol]],
+        ['LeaseTime', this.#leaseSeconds],
+      ],
+      signal,
+    )
+    const id = Number(values.get('UniqueID'))
+    this.#uniqueId = Number.isInteger(id) && id >= 0 && id <= 65_535 ? id : null
+    await this.#extended()
+  }
+
+  async #extended(): Promise<void> {
+    this.#until = this.#target.clock.now() + this.#leaseSeconds * 1000
+    await this.#effect?.amend(this.#effectNow())
+  }
+
+  #call(
+    action: string,
+    values: [string, string | number][],
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, string>> {
+    return callFirewall(this.#target, action, values, signal)
+  }
+
+  #notes(): Text[] {
+    return this.#firewallIsOff
+      ? [
+          say(
+            'the router does not filter IPv6: no pinhole is needed',
+            '공유기가 IPv6를 막지 않아 핀홀이 필요 없습니다',
+          ),
+        ]
+      : []
+  }
+
+  #explain(failure: unknown): NaruError {
+    return explainFault(failure, this.#target.routerAddress, this.#request.internalPort, true)
+  }
+
+  #gone(why: Text): NaruError {
+    return new NaruError('ROUTER_MAPPING_LOST', {
+      router: this.#target.routerAddress,
+      port: this.externalPort,
+      why,
+    })
+  }
+
+  get #internalAddress(): string {
+    return this.#request.internalAddress ?? this.#target.clientAddress
+  }
+
+  #effectNow(): PinholeEffect {
+    const { device, routerAddress } = this.#target
+    return {
+      kind: 'pinhole',
+      router: device.place.address,
+      source: device.place.source,
+      location: device.location.href,
+      routerAddress,
+      internalAddress: this.#internalAddress,
+      uniqueId: this.#uniqueId,
+      until: this.#until,
+    }
+  }
+}
+
+/** A pinhole that is not there is a success. @throws NaruError ROUTER_… */
+export async function deletePinhole(
+  target: Omit<PinholeTarget, 'clock'>,
+  uniqueId: number,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    await callFirewall(target, 'DeletePinhole', [['UniqueID', uniqueId]], signal)
+  } catch (failure) {
+    if (faultCode(failure) === noSuchEntry) return
+    throw explainFault(failure, target.routerAddress, uniqueId, true)
+  }
+}
+
+function callFirewall(
+  { device, routerAddress, clientAddress }: Omit<PinholeTarget, 'clock'>,
+  action: string,
+  values: [string, string | number][],
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, string>> {
+  return device.call('firewall', action, values, {
+    signal,
+    through: { address: routerAddress, source: clientAddress },
+  })
+}

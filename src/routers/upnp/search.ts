@@ -1,0 +1,174 @@
+/**
+ * Searches the network for gateways by SSDP: by unicast to the default gateways first (a firewall lets that answer
+ * in), by multicast on every real network besides. A crowd of fake devices cannot push a gateway out, nor cost more
+ * than a few lines of memory.
+ */
+import { createSocket, type Socket } from 'node:dgram'
+import { addressBytes, unmapped } from '../../base/address.ts'
+import {
+  isGatewayTarget,
+  parseSearchAnswer,
+  searchRequest,
+  searchTargets,
+  ssdpGroup,
+  ssdpPort,
+} from './ssdp.ts'
+import type { SsdpAnswer } from './ssdp.ts'
+
+export interface Found extends SsdpAnswer {
+  /** Who answered; the only host that will be asked for the description. */
+  readonly address: string
+  /** Our address on the network it was found on; null where it was not found by one. */
+  readonly source: string | null
+}
+
+export interface SearchPlace {
+  /** Our address on that network; null lets the system choose. */
+  readonly source: string | null
+  /** Prefix length of that network; only hosts inside it, and those asked by unicast, are listened to. */
+  readonly bits: number
+  /** Asked by unicast. */
+  readonly unicast: readonly string[]
+  readonly multicast: boolean
+}
+
+export interface SearchOptions {
+  readonly signal: AbortSignal
+  /** When to send, ms after the start. */
+  readonly sendAtMs: readonly number[]
+  readonly limitMs: number
+  /** Ends this much after the first gateway was found; others in the house are then known too. */
+  readonly graceMs: number
+  /** @default 1900 */
+  readonly port?: number
+}
+
+const mostDatagrams = 400
+const mostHosts = 8
+const mostLocations = 3
+
+/** Every gateway that answers, those asked by unicast first. Never throws but for a signal that has fired already. */
+export async function search(
+  places: readonly SearchPlace[],
+  options: SearchOptions,
+): Promise<readonly Found[]> {
+  const ended = new AbortController()
+  const end = (): void => ended.abort()
+  const timers = [setTimeout(end, options.limitMs)]
+  options.signal.addEventListener('abort', end, { once: true })
+  const collection = new Collection(places.flatMap(({ unicast }) => unicast))
+  collection.onFirst = () => timers.push(setTimeout(end, options.graceMs))
+  if (options.signal.aborted || places.length === 0) end()
+  try {
+    await Promise.all(places.map((place) => searchFrom(place, collection, options, ended.signal)))
+  } finally {
+    for (const timer of timers) clearTimeout(timer)
+    options.signal.removeEventListener('abort', end)
+  }
+  return collection.found()
+}
+
+function searchFrom(
+  place: SearchPlace,
+  collection: Collection,
+  { sendAtMs, port = ssdpPort }: SearchOptions,
+  ended: AbortSignal,
+): Promise<void> {
+  if (ended.aborted) return Promise.resolve()
+  return new Promise((resolve) => {
+    const socket = createSocket({ type: 'udp4' })
+    const timers: NodeJS.Timeout[] = []
+    const close = (): void => {
+      for (const timer of timers) clearTimeout(timer)
+      ended.removeEventListener('abort', close)
+      closeQuietly(socket)
+      resolve()
+    }
+    ended.addEventListener('abort', close, { once: true })
+    // An error of one network (it went away) ends the search there, and nowhere else.
+    socket.on('error', close)
+    socket.on('message', (bytes, from) => collection.take(bytes, unmapped(from.address), place))
+    socket.bind({ port: 0, ...(place.source !== null && { address: place.source }) }, () => {
+      if (place.multicast) prepareMulticast(socket, place.source)
+      for (const at of sendAtMs) timers.push(setTimeout(() => sendSearches(socket, place, port, at > 0), at))
+    })
+  })
+}
+
+/** To a gateway by unicast, without a delay; to the group with one second, and later two, to spread the answers. */
+function sendSearches(socket: Socket, place: SearchPlace, port: number, again: boolean): void {
+  const send = (bytes: Uint8Array, address: string): void => socket.send(bytes, port, address, () => {})
+  for (const address of place.unicast)
+    for (const target of searchTargets) send(searchRequest(target, `${address}:${port}`, 1), address)
+  if (!place.multicast) return
+  for (const target of searchTargets)
+    send(searchRequest(target, `${ssdpGroup}:${port}`, again ? 2 : 1), ssdpGroup)
+}
+
+function prepareMulticast(socket: Socket, source: string | null): void {
+  try {
+    socket.setMulticastTTL(2)
+    if (source !== null) socket.setMulticastInterface(source)
+  } catch {
+    // The interface has just gone; unicast still works.
+  }
+}
+
+/** Answers, a few a host and a few hosts; hosts we asked by name always have room. */
+class Collection {
+  readonly #asked: ReadonlySet<string>
+  readonly #byHost = new Map<string, Found[]>()
+  #datagrams = 0
+  onFirst: (() => void) | null = null
+
+  constructor(asked: readonly string[]) {
+    this.#asked = new Set(asked)
+  }
+
+  take(bytes: Uint8Array, address: string, place: SearchPlace): void {
+    const asked = this.#asked.has(address)
+    if (!asked && (++this.#datagrams > mostDatagrams || !isNear(address, place))) return
+    const answer = parseSearchAnswer(bytes)
+    // Whom we asked by name may call itself what it likes; of a whole house only gateways are of interest.
+    if (!answer || !(asked || isGatewayTarget(answer.target))) return
+    const known = this.#byHost.get(address) ?? []
+    if (known.some(({ location }) => location.href === answer.location.href)) return
+    if (known.length >= mostLocations || (known.length === 0 && !asked && this.#strangers() >= mostHosts))
+      return
+    this.#byHost.set(address, [...known, { ...answer, address, source: place.source }])
+    if (!asked && this.#asked.size > 0) return
+    this.onFirst?.()
+    this.onFirst = null
+  }
+
+  found(): readonly Found[] {
+    const all = [...this.#byHost.values()].flat()
+    return [
+      ...all.filter((each) => this.#asked.has(each.address)),
+      ...all.filter((each) => !this.#asked.has(each.address)),
+    ]
+  }
+
+  #strangers(): number {
+    return [...this.#byHost.keys()].filter((address) => !this.#asked.has(address)).length
+  }
+}
+
+/** On the same network as our own address: nobody from elsewhere is a gateway of this house. */
+function isNear(address: string, { source, bits }: SearchPlace): boolean {
+  if (source === null) return false
+  const [theirs, ours] = [addressBytes(address), addressBytes(source)]
+  for (let bit = 0; bit < bits; bit++) {
+    const mask = 0x80 >> (bit & 7)
+    if (((theirs[bit >> 3] as number) & mask) !== ((ours[bit >> 3] as number) & mask)) return false
+  }
+  return true
+}
+
+function closeQuietly(socket: Socket): void {
+  try {
+    socket.close()
+  } catch {
+    // Closed already, by its own error.
+  }
+}

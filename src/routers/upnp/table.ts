@@ -1,0 +1,151 @@
+/** The router's table of mappings by UPnP: read, listed within bounds, added to, deleted from (WANIPConnection:2 §2.4). */
+import { canonicalAddress } from '../../base/address.ts'
+import type { Protocol } from '../../base/port.ts'
+import { parseMappingTag } from '../../model/mapping.ts'
+import type { Mapping, MappingKey } from '../contract.ts'
+import type { Device } from './device.ts'
+import { faultCode, isNoEntry, isUnknownAction } from './fault.ts'
+
+type Options = { readonly signal: AbortSignal }
+
+/** A list that never ends, or says the same for ever, is one of these. */
+const longestList = 1024
+const listLimitMs = 15_000
+
+export interface NewMapping extends MappingKey {
+  readonly internalAddress: string
+  readonly internalPort: number
+  readonly description: string
+  /** 0 is permanent with v1, and 604,800 s with v2. */
+  readonly leaseSeconds: number
+}
+
+/** Null where it has none; routers that clear it say an empty string or 0.0.0.0 (seen). */
+export async function externalAddress(device: Device, options: Options): Promise<string | null> {
+  const values = await device.call('connection', 'GetExternalIPAddress', [], options)
+  const address = canonicalAddress(values.get('NewExternalIPAddress') ?? '')
+  return address === '0.0.0.0' ? null : address
+}
+
+/** Null where the router does not tell. */
+export async function uptimeSeconds(device: Device, options: Options): Promise<number | null> {
+  const values = await device.call('connection', 'GetStatusInfo', [], options)
+  const text = values.get('NewUptime') ?? ''
+  return /^\d{1,10}$/.test(text) ? Number(text) : null
+}
+
+/** Null where there is no such mapping; `unknown` where the router has no way to tell. */
+export async function readMapping(
+  device: Device,
+  key: MappingKey,
+  options: Options,
+): Promise<Mapping | null | 'unknown'> {
+  try {
+    const values = await device.call('connection', 'GetSpecificPortMappingEntry', keyArguments(key), options)
+    return mappingOf(values, key)
+  } catch (failure) {
+    if (isNoEntry(failure)) return null
+    if (isUnknownAction(failure)) return 'unknown'
+    throw failure
+  }
+}
+
+/** Every mapping, by index until the router says there is no more. Bounded in count and time, and against a repeat. */
+export async function listMappings(
+  device: Device,
+  { signal }: Options,
+  now: () => number,
+): Promise<readonly Mapping[]> {
+  const found = new Map<string, Mapping>()
+  const end = now() + listLimitMs
+  for (let index = 0; index < longestList && now() < end; index++) {
+    const mapping = await mappingAt(device, index, signal)
+    if (mapping === null) break
+    const key = [mapping.protocol, mapping.externalPort, mapping.remoteHost].join(' ')
+    if (found.has(key)) break
+    found.set(key, mapping)
+  }
+  return [...found.values()]
+}
+
+async function mappingAt(device: Device, index: number, signal: AbortSignal): Promise<Mapping | null> {
+  try {
+    const values = await device.call(
+      'connection',
+      'GetGenericPortMappingEntry',
+      [['NewPortMappingIndex', index]],
+      { signal },
+    )
+    return mappingOf(values, {
+      protocol: /udp/i.test(values.get('NewProtocol') ?? '') ? 'udp' : 'tcp',
+      externalPort: portOf(values.get('NewExternalPort')),
+    })
+  } catch (failure) {
+    // Past the end some say 402, 501 or 714 in place of 713.
+    if (faultCode(failure) !== null) return null
+    throw failure
+  }
+}
+
+export async function addMapping(device: Device, mapping: NewMapping, options: Options): Promise<void> {
+  await device.call('connection', 'AddPortMapping', addArguments(mapping), options)
+}
+
+/** v2 only: takes another external port where that one is taken. @returns the port that was given. */
+export async function addAnyMapping(device: Device, mapping: NewMapping, options: Options): Promise<number> {
+  const values = await device.call('connection', 'AddAnyPortMapping', addArguments(mapping), options)
+  return portOf(values.get('NewReservedPort')) || mapping.externalPort
+}
+
+/** A mapping that is not there is a success. */
+export async function dropMapping(device: Device, key: MappingKey, options: Options): Promise<void> {
+  try {
+    await device.call('connection', 'DeletePortMapping', keyArguments(key), options)
+  } catch (failure) {
+    if (!isNoEntry(failure)) throw failure
+  }
+}
+
+function addArguments(mapping: NewMapping): [string, string | number][] {
+  return [
+    ...keyArguments(mapping),
+    ['NewInternalPort', mapping.internalPort],
+    ['NewInternalClient', mapping.internalAddress],
+    ['NewEnabled', 1],
+    ['NewPortMappingDescription', mapping.description],
+    ['NewLeaseDuration', mapping.leaseSeconds],
+  ]
+}
+
+function keyArguments({ protocol, externalPort }: MappingKey): [string, string | number][] {
+  return [
+    ['NewRemoteHost', ''],
+    ['NewExternalPort', externalPort],
+    ['NewProtocol', protocol.toUpperCase()],
+  ]
+}
+
+function mappingOf(
+  values: ReadonlyMap<string, string>,
+  key: { protocol: Protocol; externalPort: number },
+): Mapping {
+  const description = (values.get('NewPortMappingDescription') ?? '').slice(0, 256)
+  const lease = Number(values.get('NewLeaseDuration') ?? 0)
+  const client = values.get('NewInternalClient') ?? ''
+  return {
+    ...key,
+    internalAddress: canonicalAddress(client) ?? client.slice(0, 64),
+    internalPort: portOf(values.get('NewInternalPort')),
+    description,
+    enabled: (values.get('NewEnabled') ?? '1') !== '0',
+    leaseSecondsLeft: Number.isInteger(lease) && lease > 0 ? lease : null,
+    remoteHost: values.get('NewRemoteHost')?.slice(0, 64) || null,
+    ours: parseMappingTag(description) !== null,
+  }
+}
+
+/** 0 where it is no port. */
+function portOf(text: string | undefined): number {
+  const port = /^\d{1,5}$/.test(text ?? '') ? Number(text) : 0
+  return port <= 65_535 ? port : 0
+}

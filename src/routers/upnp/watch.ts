@@ -1,0 +1,82 @@
+/**
+ * Notices that a gateway restarted: another BOOTID, another place, a shorter uptime, or simply that it answers again.
+ * It is asked by unicast every few seconds; an announcement (NOTIFY) only makes it ask at once, at most once a
+ * second, because anyone on the network can send one.
+ */
+import type { Clock } from '../../base/clock.ts'
+import { say, type Text } from '../../base/text.ts'
+import { listenMulticast } from '../../host/multicast.ts'
+import { findAt, type Device } from './device.ts'
+import type { Found } from './search.ts'
+import { parseNotice, ssdpGroup, ssdpPort } from './ssdp.ts'
+import { uptimeSeconds } from './table.ts'
+
+export interface WatchOptions {
+  readonly signal: AbortSignal
+  readonly clock: Clock
+  /** @default 2_500 */
+  readonly pollMs?: number
+  readonly onRestart: (why: Text) => void
+}
+
+interface Sight {
+  readonly bootId: number | null
+  readonly location: string
+  readonly uptime: number | null
+  readonly atMs: number
+}
+
+export function watchDevice(device: Device, { signal, clock, pollMs = 2500, onRestart }: WatchOptions): void {
+  let last: Sight | 'silent' | null = null
+  let [looking, lookedAt] = [false, -Infinity]
+  const look = async (): Promise<void> => {
+    if (looking || clock.monotonic() - lookedAt < 1000 || signal.aborted) return
+    ;[looking, lookedAt] = [true, clock.monotonic()]
+    const now = await see(device, clock, signal).catch(() => null)
+    looking = false
+    if (signal.aborted) return
+    const why = last === null ? null : change(last, now ?? 'silent')
+    last = now ?? 'silent'
+    if (why) onRestart(why)
+  }
+  void look()
+  const poll = clock.every(pollMs, () => void look())
+  signal.addEventListener('abort', () => poll[Symbol.dispose](), { once: true })
+  const { source, address } = device.place
+  if (source === null) return
+  listenMulticast({
+    group: ssdpGroup,
+    port: ssdpPort,
+    interfaceAddress: source,
+    signal,
+    onDatagram: (bytes, from) => {
+      if (from.address === address && parseNotice(bytes)) void look()
+    },
+  })
+}
+
+/** Null where it does not answer at all. Uptime is asked for only where nothing else tells of a restart. */
+async function see(device: Device, clock: Clock, signal: AbortSignal): Promise<Sight | null> {
+  const found: Found | undefined = (await findAt(device.place, signal, 900))[0]
+  const atMs = clock.monotonic()
+  if (found && found.bootId !== null)
+    return { bootId: found.bootId, location: found.location.href, uptime: null, atMs }
+  const uptime = await uptimeSeconds(device, { signal }).catch(() => null)
+  if (!found && uptime === null) return null
+  return { bootId: null, location: found?.location.href ?? device.location.href, uptime, atMs }
+}
+
+function change(before: Sight | 'silent', now: Sight | 'silent'): Text | null {
+  if (now === 'silent') return null
+  if (before === 'silent') return say('the router answers again', '공유기가 다시 응답합니다')
+  if (now.bootId !== before.bootId)
+    return say(
+      `the router restarted (BOOTID ${now.bootId})`,
+      `공유기가 재시작했습니다 (BOOTID ${now.bootId})`,
+    )
+  if (now.location !== before.location)
+    return say(`the router answers at ${now.location} now`, `공유기가 이제 ${now.location}에서 응답합니다`)
+  if (now.uptime !== null && before.uptime !== null && now.uptime < before.uptime)
+    return say(`the router has been up for ${now.uptime} s only`, `공유기가 켜진 지 ${now.uptime}초입니다`)
+  return null
+}

@@ -1,0 +1,98 @@
+/** Our three clients against a real router: what they say is open is what an outsider reaches and other tools list. */
+import { expect, it } from 'vitest'
+import { silentLog } from '../../src/base/log.ts'
+import { systemClock } from '../../src/base/clock.ts'
+import { createHost } from '../../src/host/index.ts'
+import type { MappingRequest, Router, RouterMember, RouterTools } from '../../src/routers/contract.ts'
+import { natPmp } from '../../src/routers/nat-pmp/index.ts'
+import { pcp } from '../../src/routers/pcp/index.ts'
+import { upnp } from '../../src/routers/upnp/index.ts'
+import { memoryJournal } from '../fakes/journal.ts'
+import { describeWith } from '../needs.ts'
+import { enter } from './enter.ts'
+import { Lab } from './namespaces.ts'
+import { homeAddresses, homeNetwork, reaches, startWebServer, upnpc } from './router.ts'
+
+const needs = {
+  root: true,
+  platform: 'linux',
+  commands: ['ip', 'nft', 'miniupnpd', 'upnpc', 'curl'],
+} as const
+
+const request: MappingRequest = {
+  rule: 'web',
+  protocol: 'tcp',
+  externalPort: 8888,
+  anyPort: false,
+  internalPort: 80,
+  internalAddress: null,
+  leaseSeconds: 3600,
+  allow: [],
+}
+
+function tools(): RouterTools {
+  return { host: createHost(), clock: systemClock, log: silentLog }
+}
+
+const signal = (): AbortSignal => AbortSignal.timeout(20_000)
+
+async function theRouter(member: RouterMember, family: 4 | 6 = 4): Promise<Router> {
+  const found = await member.discover({ signal: signal(), tools: tools() })
+  const router = found.find((each) => each.family === family)
+  if (!router) throw new Error(`${member.id} found ${JSON.stringify(found)}`)
+  return router
+}
+
+const members = { pcp: () => pcp(), 'nat-pmp': () => natPmp(), upnp: () => upnp() }
+
+describeWith(needs, 'a real router', () => {
+  for (const [id, make] of Object.entries(members)) {
+    it(`opens by ${id}, answers from outside, and is closed again`, async () => {
+      await using lab = new Lab()
+      await using home = await homeNetwork(lab)
+      await startWebServer(home.host, 80)
+      using _inside = enter(home.host)
+      const journal = memoryJournal()
+      const router = await theRouter(make())
+      const lease = await router.open(request, { signal: signal(), record: journal })
+      expect(home.router.mappings()).toEqual([
+        { protocol: 'tcp', externalPort: 8888, internalAddress: homeAddresses.host, internalPort: 80 },
+      ])
+      expect(reaches(home.internet, 'http://11.0.0.2:8888/')).toBe(true)
+      expect(upnpc(home.host, '-l')).toContain('8888->192.168.77.10:80')
+      expect((await lease.verify({ signal: signal() })).state).toBe('held')
+      expect(lease.describe().differs).toEqual([])
+      expect(lease.externalAddress).toBe('11.0.0.2')
+      await lease.renew({ signal: signal() })
+      expect(journal.left()).toHaveLength(1)
+      await lease.release({ signal: signal() })
+      await lease.release({ signal: signal() })
+      expect(home.router.mappings()).toEqual([])
+      expect(journal.left()).toEqual([])
+      expect(reaches(home.internet, 'http://11.0.0.2:8888/')).toBe(false)
+    })
+  }
+
+  for (const id of ['pcp', 'upnp'] as const) {
+    it(`opens an IPv6 pinhole by ${id}`, async () => {
+      await using lab = new Lab()
+      await using home = await homeNetwork(lab)
+      await startWebServer(home.host, 8080)
+      expect(reaches(home.internet, 'http://[2600:77::10]:8080/')).toBe(false)
+      using _inside = enter(home.host)
+      const journal = memoryJournal()
+      const router = await theRouter(members[id](), 6)
+      const lease = await router.open(
+        { ...request, internalPort: 8080, externalPort: 8080 },
+        { signal: signal(), record: journal },
+      )
+      expect(home.router.pinholes()).toEqual([{ protocol: 'tcp', address: homeAddresses.host6, port: 8080 }])
+      expect(reaches(home.internet, 'http://[2600:77::10]:8080/')).toBe(true)
+      expect((await lease.verify({ signal: signal() })).state).toBe('held')
+      await lease.renew({ signal: signal() })
+      await lease.release({ signal: signal() })
+      expect(home.router.pinholes()).toEqual([])
+      expect(journal.left()).toEqual([])
+    })
+  }
+})
