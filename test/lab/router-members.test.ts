@@ -76,7 +76,7 @@ describeWith(needs, 'a real router', () => {
   for (const id of ['pcp', 'upnp'] as const) {
     it(`opens an IPv6 pinhole by ${id}`, async () => {
       await using lab = new Lab()
-      await using home = await homeNetwork(lab)
+      await using home = await homeNetwork(lab, { conf: ['min_lifetime=1'] })
       await startWebServer(home.host, 8080)
       expect(reaches(home.internet, 'http://[2600:77::10]:8080/')).toBe(false)
       using _inside = enter(home.host)
@@ -91,7 +91,8 @@ describeWith(needs, 'a real router', () => {
       expect((await lease.verify({ signal: signal() })).state).toBe('held')
       await lease.renew({ signal: signal() })
       await lease.release({ signal: signal() })
-      expect(home.router.pinholes()).toEqual([])
+      // miniupnpd keeps a pinhole that PCP deletes, to the end of a life that we then cut to its shortest.
+      await expect.poll(() => home.router.pinholes(), { timeout: 10_000 }).toEqual([])
       expect(journal.left()).toEqual([])
     })
   }

@@ -3,6 +3,7 @@
  * (RFC 6887 §11.2, §15), renewed at a random moment between half and five eighths of its lease (§11.2.1).
  */
 import { randomBytes } from 'node:crypto'
+import { familyOf } from '../../base/address.ts'
 import type { Clock } from '../../base/clock.ts'
 import { NaruError, isNaruError } from '../../base/errors.ts'
 import { say, type Text } from '../../base/text.ts'
@@ -184,8 +185,12 @@ class PcpLease implements MappingLease {
   }
 }
 
-/** A mapping that is gone, or is no longer under our nonce, leaves nothing of ours to delete. @throws NaruError ROUTER_… */
+/**
+ * A mapping that is gone, or is no longer under our nonce, leaves nothing of ours to delete. Over IPv6 its life is
+ * cut short first: miniupnpd says SUCCESS to the deletion of a pinhole and keeps it (seen). @throws NaruError ROUTER_…
+ */
 export async function deleteMapping(server: Server, wish: MapWish, signal: AbortSignal): Promise<void> {
+  if (familyOf(server.place.client) === 6) await server.map(wish, 1, signal)
   const answer = await server.map(wish, 0, signal)
   if (answer.result === 'SUCCESS' || answer.result === 'NOT_AUTHORIZED') return
   throw refusal(answer.result, server.place.address, wish.internalPort)
