@@ -1,3 +1,121 @@
 // `npm test`: installs what the tests need, builds, checks the house, runs everything, and ends with
-// `N passed, N failed` alone on its last line.
-process.exitCode = 1
+// `N passed, N failed` alone on its last line. `npm test -- PATTERN …` runs only the test files that match.
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { installDependencies } from './install.mjs'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+process.chdir(root)
+const only = process.argv.slice(2)
+
+/** The peers that the tests talk to, as Debian packages, each with a file it brings. */
+const packages = {
+  iproute2: '/usr/sbin/ip',
+  nftables: '/usr/sbin/nft',
+  iptables: '/usr/sbin/iptables',
+  'miniupnpd-nftables': '/usr/sbin/miniupnpd',
+  miniupnpc: '/usr/bin/upnpc',
+  natpmpc: '/usr/bin/natpmpc',
+  coturn: '/usr/bin/turnserver',
+  conntrack: '/usr/sbin/conntrack',
+  'qemu-system-x86': '/usr/bin/qemu-system-x86_64',
+  'busybox-static': '/bin/busybox',
+  haproxy: '/usr/sbin/haproxy',
+  nginx: '/usr/sbin/nginx',
+  'libnginx-mod-stream': '/usr/lib/nginx/modules/ngx_stream_module.so',
+  socat: '/usr/bin/socat',
+  ufw: '/usr/sbin/ufw',
+  firewalld: '/usr/bin/firewall-cmd',
+  dnsmasq: '/usr/sbin/dnsmasq',
+  curl: '/usr/bin/curl',
+  wine: '/usr/bin/wine',
+  chromium: '/usr/bin/chromium',
+  strace: '/usr/bin/strace',
+}
+
+let passed = 0
+let failed = 0
+
+function check(name, script, args = []) {
+  const { status } = spawnSync(process.execPath, [join(root, script), ...args], { stdio: 'inherit' })
+  if (status === 0) passed++
+  else failed++
+  console.log(`${status === 0 ? 'ok    ' : 'FAILED'} ${name}`)
+}
+
+installDependencies()
+installPeers()
+check('build', 'scripts/build.mjs')
+if (only.length === 0) {
+  check('types', 'node_modules/typescript/bin/tsc', ['-p', 'tsconfig.json'])
+  check('arrows between the rooms', 'scripts/arrows.mjs')
+  check(
+    'lint',
+    'node_modules/oxlint/bin/oxlint',
+    ['--type-aware', '--deny-warnings', 'src', 'test', 'scripts', 'bench', 'examples'].filter(
+      (arg) => arg.startsWith('--') || existsSync(arg),
+    ),
+  )
+  check('format', 'node_modules/oxfmt/bin/oxfmt', ['--check'])
+  check('unused exports and dependencies', 'node_modules/knip/bin/knip.js', ['--no-progress'])
+  if (existsSync('scripts/generate.mjs'))
+    check('generated docs are fresh', 'scripts/generate.mjs', ['--check'])
+}
+runTests()
+console.log(`${passed} passed, ${failed} failed`)
+process.exitCode = failed === 0 ? 0 : 1
+
+function runTests() {
+  const folder = mkdtempSync(join(tmpdir(), 'naru-test-'))
+  const report = join(folder, 'report.json')
+  const args = [
+    'run',
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${report}`,
+    ...(only.length === 0 ? ['--coverage'] : only),
+  ]
+  const { status } = spawnSync(process.execPath, [join(root, 'node_modules/vitest/vitest.mjs'), ...args], {
+    stdio: 'inherit',
+  })
+  if (existsSync(report)) {
+    const { numPassedTests, numFailedTests, numPendingTests } = JSON.parse(readFileSync(report, 'utf8'))
+    passed += numPassedTests
+    failed += numFailedTests
+    if (numPendingTests > 0) console.log(`${numPendingTests} skipped, each named above with its reason`)
+    // A file that does not even load fails without a failed test.
+    if (status !== 0 && numFailedTests === 0) failed++
+  } else failed++
+  rmSync(folder, { recursive: true, force: true })
+}
+
+/** Root on Debian installs the peers; anybody else runs without, and the tests that need them say so. */
+function installPeers() {
+  const missing = Object.keys(packages).filter((name) => !existsSync(packages[name]))
+  if (missing.length === 0 || process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return
+  console.error(`installing test peers: ${missing.join(' ')}`)
+  const apt = (...args) =>
+    spawnSync('apt-get', ['-qq', '-o', 'DPkg::Lock::Timeout=300', ...args], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+    })
+  withoutStartingServices(() => {
+    apt('update')
+    apt('install', '-y', '--no-install-recommends', ...missing)
+  })
+}
+
+/** A package that is only wanted for its program must not open a port: policy-rc.d(5), Debian policy §9.3.3.1. */
+function withoutStartingServices(install) {
+  const policy = '/usr/sbin/policy-rc.d'
+  const ours = !existsSync(policy)
+  if (ours) writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 })
+  try {
+    install()
+  } finally {
+    if (ours) rmSync(policy, { force: true })
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * The library's door: a forwarder inside your own program.
+ *
+ * ```ts
+ * import { createForwarder } from 'naru'
+ *
+ * await using naru = await createForwarder({ rules: { web: { listen: 8888, target: '192.168.79.128:80' } } })
+ * console.log(await naru.rules.get('web'))
+ * ```
+ */
+import { randomBytes } from 'node:crypto'
+import { silentLog, type Log } from './base/log.ts'
+import { Forwarder } from './control/forwarder.ts'
+import { claim, stateRoot } from './control/instance.ts'
+import { gatherParts } from './daemon/rooms.ts'
+import { undoLeftOvers } from './daemon/left-over.ts'
+import type { Naru, RuleInput } from './model/face.ts'
+import { createMemoryStore } from './stores/memory.ts'
+
+export { NaruError, isNaruError, type Code, type ExitCode } from './base/errors.ts'
+export type { Log } from './base/log.ts'
+export type { Text } from './base/text.ts'
+export { closeReasons, type CloseReason, type Connection, type Counters } from './model/connection.ts'
+export type {
+  About,
+  ChangeOptions,
+  ChangeResult,
+  HopStatus,
+  Naru,
+  NaruEvent,
+  RuleInput,
+  RuleState,
+  RuleStatus,
+  TrafficSample,
+} from './model/face.ts'
+export type { Hop, Json } from './model/hop.ts'
+export type { Plan, PlanStep } from './model/plan.ts'
+
+export interface CreateForwarderOptions {
+  /** By name, with the keys of the file (docs/rules.md). More can be added later with `rules.add`. @default none */
+  readonly rules?: Readonly<Record<string, RuleInput>>
+  /**
+   * True: a rule of which a hop cannot be opened makes this call fail, and nothing stays open. False: what works stays
+   * open, the rest is tried again and shows in `rules.list()`. @default true
+   */
+  readonly strict?: boolean
+  /** Where the journal is kept, from which a crash is undone. @default `$NARU_STATE`, or the system's place for state */
+  readonly stateFolder?: string
+  /** @default nothing is logged */
+  readonly log?: Log
+  /** Ends the start, and later the forwarder. */
+  readonly signal?: AbortSignal
+}
+
+/**
+ * Opens the rules and carries them until `stop()`, `signal` or the end of an `await using` block; then everything is
+ * undone, within 5 s. What an earlier process left behind when it was killed is undone first.
+ * @throws NaruError RULE_INVALID, LISTEN_…, STATE_FOLDER, and what a hop says
+ */
+export async function createForwarder(options: CreateForwarderOptions = {}): Promise<Naru & AsyncDisposable> {
+  const {
+    rules = {},
+    strict = true,
+    stateFolder = stateRoot(),
+    log = silentLog,
+    signal = new AbortController().signal,
+  } = options
+  await undoLeftOvers(stateFolder, { except: null, log, signal })
+  const instance = await claim(stateFolder, `library-${process.pid}-${randomBytes(3).toString('hex')}`, null)
+  try {
+    const parts = await gatherParts(createMemoryStore(rules), { log })
+    const { forwarder } = await Forwarder.start(parts, instance, { strict, signal })
+    signal.addEventListener('abort', () => void forwarder.stop(), { once: true })
+    return forwarder
+  } catch (error) {
+    await instance.release({ forget: true })
+    throw error
+  }
+}
