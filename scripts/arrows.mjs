@@ -11,6 +11,8 @@ function roomOf(file) {
   if (top === 'web') return 'web'
   const name = second.replace(/\.tsx?$/, '')
   if (rest.length === 0 && second === '') return top.replace(/\.ts$/, '')
+  // A room's lease is part of its contract: every member makes one.
+  if (members.includes(top) && name === 'lease') return `${top}/contract`
   if (members.includes(top))
     return name === 'contract' || name === 'index' ? `${top}/${name}` : `${top}:${name}`
   if (top === 'host') return name === 'contract' ? 'host/contract' : 'host'

@@ -67,6 +67,8 @@ export function iptablesFirewall(
     firewall.run([tool, '-A', 'INPUT', '-m', 'conntrack', '--ctstate', 'RELATED,ESTABLISHED', '-j', 'ACCEPT'])
     firewall.run([tool, '-A', 'INPUT', '-p', tool.startsWith('ip6') ? 'ipv6-icmp' : 'icmp', '-j', 'ACCEPT'])
     firewall.run([tool, '-P', 'INPUT', 'DROP'])
+    // Restoring makes the table's other built-in chains too, as a boot script does.
+    firewall.run([`${tool}-restore`], firewall.run([`${tool}-save`]))
   }
   for (const rule of rules) firewall.run(rule)
   return firewall

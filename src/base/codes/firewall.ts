@@ -1,3 +1,41 @@
 import type { CodeEntry } from './entry.ts'
 
-export const firewallCodes = {} as const satisfies Record<string, CodeEntry>
+export const firewallCodes = {
+  FIREWALL_OVERRULED: {
+    exit: 1,
+    en: '{ports} is opened in {firewall}, and still blocked by: {by}',
+    ko: '{firewall}에서 {ports}을(를) 열었지만 다음 규칙이 여전히 막습니다: {by}',
+    fix: {
+      en: 'remove or change that rule; Naru does not touch rules that are not its own',
+      ko: '그 규칙을 지우거나 바꾸세요. Naru는 자신이 만들지 않은 규칙을 건드리지 않습니다',
+    },
+  },
+  FIREWALL_LOST: {
+    exit: 1,
+    en: 'the opening of {ports} for {rule} is no longer in {firewall}',
+    ko: '{firewall}에서 {rule}의 {ports} 허용 규칙이 사라졌습니다',
+    fix: {
+      en: 'Naru adds it again while it runs; if it vanishes again, look for what reloads the firewall',
+      ko: '실행 중이면 Naru가 다시 추가합니다. 계속 사라지면 방화벽을 다시 불러오는 프로그램을 찾으세요',
+    },
+  },
+  FIREWALL_FOREIGN: {
+    exit: 1,
+    en: 'cannot open {ports}: it is blocked by {by}, and that table belongs to {owner}',
+    ko: '{ports}을(를) 열 수 없습니다: {owner}이(가) 관리하는 테이블의 규칙이 막습니다: {by}',
+    fix: {
+      en: 'open the port with {owner}, or start it so that Naru can ask it',
+      ko: '{owner}(으)로 포트를 열거나, {owner}을(를) 실행해 Naru가 요청할 수 있게 하세요',
+    },
+  },
+  FIREWALL_CANNOT: {
+    exit: 1,
+    en: '{firewall} cannot do that: {why}',
+    ko: '{firewall}에서는 할 수 없습니다: {why}',
+  },
+  FIREWALL_UNCLEAR: {
+    exit: 1,
+    en: 'cannot understand the answer of {command}: {why}',
+    ko: '{command}의 응답을 해석할 수 없습니다: {why}',
+  },
+} as const satisfies Record<string, CodeEntry>

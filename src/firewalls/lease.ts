@@ -1,0 +1,67 @@
+/**
+ * A firewall lease: what it says of itself is fixed when it opens; verifying, renewing and releasing go to the
+ * member, one at a time, and releasing happens once.
+ */
+import type { Text } from '../base/text.ts'
+import type { Json, Lease, LeaseDescription, Verdict } from '../model/hop.ts'
+
+export interface FirewallLeaseParts {
+  readonly member: string
+  readonly text: Text
+  readonly differs: () => readonly Text[]
+  readonly data: () => Json
+  verify(signal: AbortSignal): Promise<Verdict>
+  renew(signal: AbortSignal): Promise<void>
+  release(signal: AbortSignal): Promise<void>
+  /** Milliseconds since the Unix epoch. @default null, until released */
+  readonly goodUntil?: () => number | null
+  readonly renewAfter?: () => number | null
+}
+
+export class FirewallLease implements Lease {
+  readonly #parts: FirewallLeaseParts
+  #last: Promise<unknown> = Promise.resolve()
+  #released = false
+
+  constructor(parts: FirewallLeaseParts) {
+    this.#parts = parts
+  }
+
+  get goodUntil(): number | null {
+    return this.#parts.goodUntil?.() ?? null
+  }
+
+  get renewAfter(): number | null {
+    return this.#parts.renewAfter?.() ?? null
+  }
+
+  describe(): LeaseDescription {
+    const { member, text, differs, data } = this.#parts
+    return { member, text, differs: differs(), data: data() }
+  }
+
+  verify({ signal }: { signal: AbortSignal }): Promise<Verdict> {
+    return this.#inTurn(() => this.#parts.verify(signal))
+  }
+
+  renew({ signal }: { signal: AbortSignal }): Promise<void> {
+    return this.#inTurn(async () => {
+      if (!this.#released) await this.#parts.renew(signal)
+    })
+  }
+
+  release({ signal }: { signal: AbortSignal }): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#released) return
+      await this.#parts.release(signal)
+      this.#released = true
+    })
+  }
+
+  /** A renewal never meets a release half way. */
+  #inTurn<T>(act: () => Promise<T>): Promise<T> {
+    const next = this.#last.then(act, act)
+    this.#last = next.catch(() => undefined)
+    return next
+  }
+}

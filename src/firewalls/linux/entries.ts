@@ -1,0 +1,216 @@
+/**
+ * Accept rules in other people's chains: composed for each chain's own tool, put before the rule that would drop, and
+ * found again by their tag. nft changes are one transaction; iptables commands go from the bottom up, so that
+ * positions stay true.
+ */
+import { formatCidr, type Cidr, type Family } from '../../base/address.ts'
+import { formatPortRange, type PortRange, type Protocol } from '../../base/port.ts'
+import type { Runner } from '../../host/contract.ts'
+import { failed, type Chain, type Opening, type PacketFilter } from '../../host/filter/index.ts'
+import type { Json } from '../../model/hop.ts'
+import type { FirewallRequest } from '../contract.ts'
+
+/** One rule of ours, with all that is needed to take it away. */
+export type Entry = NftEntry | XtEntry
+
+interface NftEntry {
+  readonly by: 'nft'
+  readonly family: string
+  readonly table: string
+  readonly chain: string
+  /** Handle of the rule it goes before; null is the end. */
+  readonly before: number | null
+  readonly spec: string
+}
+
+interface XtEntry {
+  readonly by: 'iptables-nft' | 'iptables-legacy'
+  readonly family: 'ip' | 'ip6'
+  readonly table: string
+  readonly chain: string
+  /** Position it takes; null is the end. */
+  readonly before: number | null
+  readonly spec: readonly string[]
+}
+
+export interface Tools {
+  readonly runner: Runner
+  readonly signal: AbortSignal
+}
+
+export function entriesFor(openings: readonly Opening[], request: FirewallRequest, tag: string): Entry[] {
+  return openings.flatMap((opening) =>
+    kindsOf(opening, request.address !== null).map((kind) => entryFor(opening, kind, request, tag)),
+  )
+}
+
+/** What an accept has to name: one protocol, one family (null is both), and whether the packet is on its way through. */
+interface Kind {
+  readonly protocol: Protocol
+  readonly family: Family | null
+  readonly through: boolean
+}
+
+function kindsOf({ chain, packets }: Opening, oneAddress: boolean): Kind[] {
+  const kinds = new Map<string, Kind>()
+  for (const { protocol, rewritten, family, source } of packets) {
+    const both =
+      chain.family === 'inet' && source === null && !oneAddress && serves(packets, 4) && serves(packets, 6)
+    const kind = { protocol, family: both ? null : family, through: rewritten }
+    kinds.set(JSON.stringify(kind), kind)
+  }
+  return [...kinds.values()]
+}
+
+const serves = (packets: Opening['packets'], wanted: Family): boolean =>
+  packets.some(({ family }) => family === wanted)
+
+function entryFor({ chain, before }: Opening, kind: Kind, request: FirewallRequest, tag: string): Entry {
+  const place = { table: chain.table, chain: chain.name, before: before?.handle ?? null }
+  if (chain.owner === 'nft')
+    return { by: 'nft', family: chain.family, ...place, spec: nftSpec(chain, kind, request, tag) }
+  const family = chain.family === 'ip6' ? 'ip6' : 'ip'
+  return { by: chain.owner, family, ...place, spec: xtSpec(kind, request, tag) }
+}
+
+/** `ip saddr { 10.0.0.0/8, 192.168.1.5 } tcp dport 8000-8100 accept comment "naru:…"`. */
+function nftSpec(
+  chain: Chain,
+  { protocol, family, through }: Kind,
+  request: FirewallRequest,
+  tag: string,
+): string {
+  const layer = family === 6 ? 'ip6' : 'ip'
+  const from = sourcesOf(request, family)
+  const words: string[] = []
+  if (family !== null && chain.family === 'inet') words.push(`meta nfproto ipv${family}`)
+  if (from.length > 0) words.push(`${layer} saddr { ${from.join(', ')} }`)
+  if (request.address !== null && !through) words.push(`${layer} daddr ${request.address}`)
+  const ports = formatPortRange(request.ports)
+  words.push(
+    through
+      ? `meta l4proto ${protocol} ct status dnat ct original proto-dst ${ports}`
+      : `${protocol} dport ${ports}`,
+  )
+  return `${words.join(' ')} accept comment "${tag}"`
+}
+
+function xtSpec({ protocol, family, through }: Kind, request: FirewallRequest, tag: string): string[] {
+  const from = sourcesOf(request, family)
+  const ports = xtPorts(request.ports)
+  return [
+    ...(from.length > 0 ? ['-s', from.join(',')] : []),
+    ...(request.address !== null && !through ? ['-d', request.address] : []),
+    '-p', protocol,
+    ...(through ? ['-m', 'conntrack', '--ctstate', 'DNAT', '--ctorigdstport', ports] : ['-m', protocol, '--dport', ports]),
+    '-m', 'comment', '--comment', tag,
+    '-j', 'ACCEPT',
+  ] // prettier-ignore
+}
+
+export const xtPorts = ({ first, last }: PortRange): string =>
+  first === last ? String(first) : `${first}:${last}`
+
+function sourcesOf({ allow }: FirewallRequest, family: Family | null): string[] {
+  return allow.filter((prefix: Cidr) => prefix.family === family).map(formatCidr)
+}
+
+/** @throws NaruError NOT_PERMITTED, COMMAND_FAILED; what was added before it is for the caller to take away. */
+export async function addEntries(entries: readonly Entry[], tools: Tools): Promise<void> {
+  const nft = entries.filter((entry) => entry.by === 'nft')
+  if (nft.length > 0) await nftScript(nft.map(addLine), tools)
+  const xt = entries
+    .filter((entry) => entry.by !== 'nft')
+    .toSorted((a, b) => (b.before ?? Infinity) - (a.before ?? Infinity))
+  for (const entry of xt) await run(addCommand(entry), tools)
+}
+
+/** What to type to do it by hand. */
+export function commandsFor(entries: readonly Entry[]): string {
+  return entries
+    .flatMap((entry) => {
+      if (entry.by === 'nft') return [`sudo nft '${addLine(entry)}'`]
+      // A list of sources is one rule a source here, as iptables makes of it.
+      return [`sudo ${addCommand(entry).join(' ')}`]
+    })
+    .join(' && ')
+}
+
+function addLine({ family, table, chain, before, spec }: NftEntry): string {
+  const place = `rule ${family} ${table} ${chain}`
+  return before === null ? `add ${place} ${spec}` : `insert ${place} position ${before} ${spec}`
+}
+
+function addCommand({ before, chain, spec, ...entry }: XtEntry): [string, ...string[]] {
+  const where = before === null ? ['-A', chain] : ['-I', chain, String(before)]
+  return [toolFor(entry), '-w', '5', '-t', entry.table, ...where, ...spec]
+}
+
+const toolFor = ({ by, family }: Pick<XtEntry, 'by' | 'family'>): string =>
+  `${family === 'ip6' ? 'ip6tables' : 'iptables'}-${by === 'iptables-legacy' ? 'legacy' : 'nft'}`
+
+/** Takes away what carries the tag, wherever it is now; what is gone is gone. */
+export async function removeEntries(
+  entries: readonly Entry[],
+  tag: string,
+  filter: PacketFilter,
+  tools: Tools,
+): Promise<void> {
+  const ours = taggedRules(filter, tag)
+  const nft = ours.filter(({ chain }) => chain.owner === 'nft')
+  if (nft.length > 0)
+    await nftScript(
+      nft.map(
+        ({ chain, rule }) => `delete rule ${chain.family} ${chain.table} ${chain.name} handle ${rule.handle}`,
+      ),
+      tools,
+    )
+  for (const entry of entries) if (entry.by !== 'nft') await removeXt(entry, tools)
+}
+
+/** Deletes by content. With several sources one command makes, and deletes, several rules. */
+async function removeXt({ chain, spec, ...entry }: XtEntry, tools: Tools): Promise<void> {
+  for (const one of singleSources(spec)) {
+    const argv: [string, ...string[]] = [toolFor(entry), '-w', '5', '-t', entry.table, '-D', chain, ...one]
+    const result = await tools.runner.run(argv, { signal: tools.signal })
+    const gone = /does a matching rule exist|No chain\/target\/match|can't initialize|does not exist/i
+    if (result.exit !== 0 && !gone.test(result.stderr)) throw failed(argv, result)
+  }
+}
+
+function singleSources(spec: readonly string[]): string[][] {
+  const [option, sources = '', ...rest] = spec
+  return option === '-s' ? sources.split(',').map((source) => ['-s', source, ...rest]) : [[...spec]]
+}
+
+export function taggedRules(
+  filter: PacketFilter,
+  tag: string,
+): { chain: Chain; rule: Chain['rules'][number] }[] {
+  return [...filter.chains.values()].flatMap((chain) =>
+    chain.rules.filter(({ comment }) => comment === tag).map((rule) => ({ chain, rule })),
+  )
+}
+
+/** How many rules an entry becomes in the kernel. */
+export const ruleCount = (entries: readonly Entry[]): number =>
+  entries.reduce((sum, entry) => sum + (entry.by === 'nft' ? 1 : singleSources(entry.spec).length), 0)
+
+async function nftScript(lines: readonly string[], tools: Tools): Promise<void> {
+  await run(['nft', '-f', '-'], tools, `${lines.join('\n')}\n`)
+}
+
+async function run(
+  argv: readonly [string, ...string[]],
+  { runner, signal }: Tools,
+  input?: string,
+): Promise<void> {
+  const result = await runner.run(argv, { signal, ...(input === undefined ? {} : { input }) })
+  if (result.exit !== 0) throw failed(argv, result)
+}
+
+/** The journal's words back into entries. */
+export function parseEntries(effect: Json): { tag: string; entries: Entry[] } | null {
+  const { tag, entries } = effect as { tag?: unknown; entries?: unknown }
+  return typeof tag === 'string' && Array.isArray(entries) ? { tag, entries: entries as Entry[] } : null
+}

@@ -1,0 +1,33 @@
+/** iptables and ip6tables, over nftables or legacy: each chain is changed by the tool that keeps it. */
+import { say } from '../../base/text.ts'
+import { readFilter, type Chain } from '../../host/filter/index.ts'
+import type { FirewallMember } from '../contract.ts'
+import { onLinux } from './linux.ts'
+import { droppingChain, filterStatus } from './nftables.ts'
+import { explain, open, undo } from './packet-filter.ts'
+
+export const iptables: FirewallMember = {
+  id: 'iptables',
+  detect: (options) =>
+    onLinux(options, async () => {
+      const filter = await readFilter({ runner: options.host.runner, signal: options.signal })
+      const chain = droppingChain(filter, isIptables)
+      if (!chain)
+        return {
+          ok: false,
+          why: say('no iptables chain on input drops', '입력 경로에서 차단하는 iptables 체인이 없습니다'),
+        }
+      const kind = chain.owner === 'iptables-legacy' ? 'legacy' : 'nf_tables'
+      const name = `${chain.table} ${chain.name}`
+      return {
+        ok: true,
+        why: say(`iptables (${kind}) ${name} can drop`, `iptables(${kind}) ${name}에서 차단할 수 있습니다`),
+      }
+    }),
+  status: (options) => filterStatus('iptables', isIptables, options),
+  explain,
+  open: (request, options) => open('iptables', request, options),
+  undo,
+}
+
+const isIptables = (chain: Chain): boolean => chain.owner !== 'nft'

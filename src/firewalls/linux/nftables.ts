@@ -1,0 +1,57 @@
+/** nftables: base chains that an administrator wrote, such as those of /etc/nftables.conf. */
+import { say } from '../../base/text.ts'
+import { canDrop, isOurs, readFilter, type Chain, type PacketFilter } from '../../host/filter/index.ts'
+import type { FirewallMember, FirewallOptions, FirewallStatus } from '../contract.ts'
+import { defaultInput, openPorts, unnamedPort } from './listing.ts'
+import { explain, look, open, undo } from './packet-filter.ts'
+import { onLinux } from './linux.ts'
+
+export const nftables: FirewallMember = {
+  id: 'nftables',
+  detect: (options) =>
+    onLinux(options, async () => {
+      const chain = droppingChain(
+        await readFilter({ runner: options.host.runner, signal: options.signal }),
+        isNative,
+      )
+      if (!chain)
+        return {
+          ok: false,
+          why: say('no nft chain on input drops', '입력 경로에서 차단하는 nft 체인이 없습니다'),
+        }
+      const name = `${chain.family} ${chain.table} ${chain.name}`
+      return {
+        ok: true,
+        why: say(`the nft chain ${name} can drop`, `nft 체인 ${name}에서 차단할 수 있습니다`),
+      }
+    }),
+  status: (options) => filterStatus('nftables', isNative, options),
+  explain,
+  open: (request, options) => open('nftables', request, options),
+  undo,
+}
+
+/** Written by an administrator, not kept by another program of ours to ask. */
+export const isNative = (chain: Chain): boolean => chain.owner === 'nft' && chain.table !== 'firewalld'
+
+export function droppingChain(filter: PacketFilter, kept: (chain: Chain) => boolean): Chain | null {
+  const found = [...filter.chains.values()].find(
+    (chain) => chain.base?.hook === 'input' && kept(chain) && !isOurs(chain) && canDrop(filter, chain),
+  )
+  return found ?? null
+}
+
+export async function filterStatus(
+  member: string,
+  kept: (chain: Chain) => boolean,
+  options: FirewallOptions,
+): Promise<FirewallStatus> {
+  const ports = { first: unnamedPort, last: unnamedPort }
+  const [filter, packets] = await look({ protocols: ['tcp'], ports, address: null, sources: [] }, options)
+  return {
+    member,
+    active: droppingChain(filter, kept) !== null,
+    defaultInput: defaultInput(filter, packets),
+    open: openPorts(filter),
+  }
+}

@@ -1,0 +1,279 @@
+/**
+ * What every firewall member promises, told by packets: a client in another namespace gets in, or does not. After a
+ * release everything is byte for byte as it was.
+ */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { parseCidr } from '../../../src/base/address.ts'
+import type { Protocol } from '../../../src/base/port.ts'
+import type { FirewallMember, FirewallRequest } from '../../../src/firewalls/contract.ts'
+import { detectFirewall } from '../../../src/firewalls/index.ts'
+import type { Host, Runner } from '../../../src/host/contract.ts'
+import type { Lease } from '../../../src/model/hop.ts'
+import type { LabFirewall } from '../../lab/firewalls.ts'
+import { Lab, type LabHost } from '../../lab/namespaces.ts'
+import { answering, knock } from '../../lab/packets.ts'
+import { Journal } from './journal.ts'
+
+export interface Stand {
+  readonly name: string
+  readonly member: FirewallMember
+  /** Puts the firewall up on a host whose interface is `eth0`. */
+  start(host: LabHost): LabFirewall | Promise<LabFirewall>
+  /** Takes our opening of this port away behind our back, as a reload of the firewall does. */
+  lose(firewall: LabFirewall, port: number): void
+  /** Adds a rule that blocks TCP on this port before all others; null where the tool has none. */
+  block(firewall: LabFirewall, port: number): void
+  /** Commands that add to this firewall: the second of them is made to fail. */
+  readonly changes: RegExp
+  /** What is in the firewall at a port that nobody opened: silence or an answer. */
+  readonly closed: 'silent' | 'refused'
+}
+
+export const own = { four: '10.1.0.1', six: 'fd00:1::1' }
+export const client = { four: '10.1.0.2', other: '10.1.0.3', six: 'fd00:1::2' }
+export const signal = (): AbortSignal => AbortSignal.timeout(15_000)
+
+export function request(port: number, more: Partial<FirewallRequest> = {}): FirewallRequest {
+  return {
+    rule: 'web',
+    protocols: ['tcp'],
+    ports: { first: port, last: port },
+    address: null,
+    allow: [],
+    ...more,
+  }
+}
+
+export class Scene implements AsyncDisposable {
+  readonly lab = new Lab()
+  readonly inside = this.lab.host('inside')
+  readonly outside = this.lab.host('outside')
+
+  constructor() {
+    this.lab.cable(
+      { host: this.inside, interface: 'eth0', addresses: [`${own.four}/24`, `${own.six}/64`] },
+      {
+        host: this.outside,
+        interface: 'eth0',
+        addresses: [`${client.four}/24`, `${client.other}/24`, `${client.six}/64`],
+      },
+    )
+    this.inside.ip('route', 'add', 'default', 'via', client.four)
+  }
+
+  async reach(protocol: Protocol, port: number, address = own.four, from?: string): Promise<string> {
+    await using _server = await answering(this.inside, protocol, port)
+    return await knock(this.outside, { protocol, address, port, ...(from ? { from } : {}) })
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.lab[Symbol.asyncDispose]()
+  }
+}
+
+export function conformance(stand: Stand): void {
+  describe(stand.name, () => {
+    const { member } = stand
+    let scene: Scene
+    let firewall: LabFirewall
+    let host: Host
+
+    beforeAll(async () => {
+      scene = new Scene()
+      firewall = await stand.start(scene.inside)
+      host = firewall.host
+    })
+    afterAll(async () => {
+      await firewall?.[Symbol.asyncDispose]()
+      await scene?.[Symbol.asyncDispose]()
+    })
+
+    const open = (wanted: FirewallRequest, journal = new Journal(), on: Host = host): Promise<Lease> =>
+      member.open(wanted, { host: on, signal: signal(), record: journal })
+    const look = { signal: AbortSignal.timeout(600_000) }
+
+    it('is the one that is detected', async () => {
+      expect((await detectFirewall({ host, signal: signal() })).id).toBe(member.id)
+    })
+
+    it.each([
+      ['tcp', own.four],
+      ['tcp', own.six],
+      ['udp', own.four],
+      ['udp', own.six],
+    ] as const)(
+      'lets %s to %s in while the lease is held, and leaves everything as it was',
+      async (protocol, address) => {
+        const before = firewall.snapshot()
+        expect(await scene.reach(protocol, 8888, address)).not.toBe('in')
+        const lease = await open(request(8888, { protocols: [protocol] }))
+        expect(await scene.reach(protocol, 8888, address)).toBe('in')
+        expect(await scene.reach(protocol, 8889, address)).not.toBe('in')
+        expect(await lease.verify(look)).toMatchObject({ state: 'held' })
+        await lease.release(look)
+        await lease.release(look)
+        expect(await scene.reach(protocol, 8888, address)).not.toBe('in')
+        expect(firewall.snapshot()).toBe(before)
+      },
+    )
+
+    it('opens a range of both protocols as one lease', async () => {
+      const before = firewall.snapshot()
+      const lease = await open(request(0, { ports: { first: 8000, last: 8010 }, protocols: ['tcp', 'udp'] }))
+      expect(await scene.reach('tcp', 8000)).toBe('in')
+      expect(await scene.reach('udp', 8010)).toBe('in')
+      expect(await scene.reach('tcp', 8010, own.six)).toBe('in')
+      expect(await scene.reach('tcp', 8011)).not.toBe('in')
+      await lease.release(look)
+      expect(firewall.snapshot()).toBe(before)
+    })
+
+    it('carries the allow-list, each family its own', async () => {
+      const before = firewall.snapshot()
+      const allow = ['10.1.0.2', '10.9.0.0/16', 'fd00:1::/64'].map(parseCidr)
+      const lease = await open(request(8888, { allow }))
+      expect(await scene.reach('tcp', 8888, own.four, client.four)).toBe('in')
+      expect(await scene.reach('tcp', 8888, own.four, client.other)).not.toBe('in')
+      expect(await scene.reach('tcp', 8888, own.six)).toBe('in')
+      await lease.release(look)
+      expect(firewall.snapshot()).toBe(before)
+    })
+
+    it('opens one local address alone', async () => {
+      const before = firewall.snapshot()
+      const lease = await open(request(8888, { address: own.four }))
+      expect(await scene.reach('tcp', 8888, own.four)).toBe('in')
+      expect(await scene.reach('tcp', 8888, own.six)).not.toBe('in')
+      await lease.release(look)
+      expect(firewall.snapshot()).toBe(before)
+    })
+
+    it('explains with the rule that decides, before and after', async () => {
+      const ask = (from: string | null, port = 8888) =>
+        member.explain({ protocol: 'tcp', port, from }, { host, signal: signal() })
+      expect((await ask(null)).verdict).toBe('blocked')
+      const lease = await open(request(8888, { allow: [parseCidr('10.1.0.2')] }))
+      expect((await ask(null)).verdict).toBe('blocked')
+      const answer = await ask(client.four)
+      expect(answer.verdict).toBe('allowed')
+      expect(answer.by).toContain('8888')
+      expect((await ask(client.other)).verdict).toBe('blocked')
+      await lease.release(look)
+    })
+
+    it('names what is ours in its status', async () => {
+      const lease = await open(request(8888))
+      const { active, defaultInput, open: ports, ...status } = await member.status({ host, signal: signal() })
+      expect({ active, defaultInput, member: status.member }).toEqual({
+        active: true,
+        defaultInput: 'block',
+        member: member.id,
+      })
+      expect(ports.filter(({ ours }) => ours === 'web').map(({ ports: range }) => range?.first)).toContain(
+        8888,
+      )
+      await lease.release(look)
+    })
+
+    it('says that an opening was lost, and opens it again', async () => {
+      const before = firewall.snapshot()
+      const lease = await open(request(8888))
+      stand.lose(firewall, 8888)
+      expect(await lease.verify(look)).toMatchObject({ state: 'lost', why: { code: 'FIREWALL_LOST' } })
+      await lease.renew(look)
+      expect(await lease.verify(look)).toMatchObject({ state: 'held' })
+      expect(await scene.reach('tcp', 8888)).toBe('in')
+      await lease.release(look)
+      expect(firewall.snapshot()).toBe(before)
+    })
+
+    it('is undone from the journal alone, twice without harm', async () => {
+      const before = firewall.snapshot()
+      const journal = new Journal()
+      await open(request(8888, { protocols: ['tcp', 'udp'] }), journal)
+      const effects = journal.left()
+      expect(effects).not.toEqual([])
+      for (const effect of [...effects, ...effects])
+        await member.undo(JSON.parse(JSON.stringify(effect)), { host, signal: signal() })
+      expect(await scene.reach('tcp', 8888)).not.toBe('in')
+      expect(firewall.snapshot()).toBe(before)
+    })
+
+    it('writes the intent before each change, so that one never done is undone in peace', async () => {
+      const before = firewall.snapshot()
+      const journal = new Journal()
+      const stopped = watching(host, stand.changes, () => Promise.reject(new Error('killed')))
+      await expect(open(request(8888), journal, stopped)).rejects.toThrow('killed')
+      for (const effect of journal.written) await member.undo(effect, { host, signal: signal() })
+      expect(journal.written).not.toEqual([])
+      expect(firewall.snapshot()).toBe(before)
+    })
+
+    it('takes back the first half where the second fails', async () => {
+      const before = firewall.snapshot()
+      let calls = 0
+      const failing = watching(host, stand.changes, (run) =>
+        ++calls === 2 ? Promise.resolve({ exit: 1, stdout: '', stderr: 'no space left' }) : run(),
+      )
+      const journal = new Journal()
+      const both = {
+        protocols: ['tcp', 'udp'],
+        allow: [parseCidr('10.1.0.2'), parseCidr('fd00:1::2')],
+      } as const
+      const opened = await open(request(8888, both), journal, failing).catch((error: unknown) => error)
+      if (calls >= 2) expect(opened).toMatchObject({ code: 'COMMAND_FAILED' })
+      else await (opened as Lease).release(look)
+      expect(journal.left()).toEqual([])
+      expect(firewall.snapshot()).toBe(before)
+    })
+
+    it('keeps a port open for the second rule until the last is closed', async () => {
+      const before = firewall.snapshot()
+      for (const order of [
+        [0, 1],
+        [1, 0],
+      ] as const) {
+        const leases = [await open(request(8888)), await open(request(8888, { rule: 'api' }))] as const
+        await leases[order[0]].release(look)
+        expect(await scene.reach('tcp', 8888)).toBe('in')
+        expect(await leases[order[1]].verify(look)).toMatchObject({ state: 'held' })
+        await leases[order[1]].release(look)
+        expect(await scene.reach('tcp', 8888)).not.toBe('in')
+        expect(firewall.snapshot()).toBe(before)
+      }
+    })
+
+    it('wins over a block that was there, and respects one that comes later', async () => {
+      stand.block(firewall, 8866)
+      const before = firewall.snapshot()
+      expect(
+        await member.explain({ protocol: 'tcp', port: 8866, from: null }, { host, signal: signal() }),
+      ).toMatchObject({ verdict: 'blocked', by: expect.stringContaining('8866') })
+      const lease = await open(request(8866))
+      expect(await scene.reach('tcp', 8866)).toBe('in')
+      await lease.release(look)
+      expect(firewall.snapshot()).toBe(before)
+      const later = await open(request(8867))
+      stand.block(firewall, 8867)
+      expect(await later.verify(look)).toMatchObject({ state: 'lost', why: { code: 'FIREWALL_OVERRULED' } })
+      await expect(later.renew(look)).rejects.toMatchObject({ code: 'FIREWALL_OVERRULED' })
+      await later.release(look)
+    })
+  })
+}
+
+/** The same host, with every command that `pattern` matches handed to `instead`. */
+export function watching(
+  host: Host,
+  pattern: RegExp,
+  instead: (run: () => ReturnType<Runner['run']>) => ReturnType<Runner['run']>,
+): Host {
+  const runner: Runner = {
+    run: (argv, options) => {
+      const run = (): ReturnType<Runner['run']> => host.runner.run(argv, options)
+      const said = `${argv.join(' ')} ${typeof options.input === 'string' ? options.input : ''}`
+      return pattern.test(said) ? instead(run) : run()
+    },
+  }
+  return { ...host, runner }
+}
