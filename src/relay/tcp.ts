@@ -36,6 +36,7 @@ export class StreamRelay {
   readonly #options: StreamOptions
   readonly #crossings = new Map<string, Crossing>()
   #doors: readonly Door[] = []
+  #closed = false
   readonly #registered: Disposable
   readonly #timers: Disposable[] = []
   #idleTimer: { everyMs: number; timer: Disposable } | null = null
@@ -79,7 +80,9 @@ export class StreamRelay {
     this.#watchIdle()
   }
 
+  /** Listens no more; what is under way goes on. */
   async close(): Promise<void> {
+    this.#closed = true
     this.#registered[Symbol.dispose]()
     await Promise.all(this.#doors.map((door) => door.close()))
     if (this.#crossings.size === 0) this.#stop()
@@ -144,7 +147,7 @@ export class StreamRelay {
     this.#crossings.delete(live.id)
     this.#options.descriptors.gave(descriptorsEach)
     this.#options.meter.end(live, reason)
-    if (this.#crossings.size === 0 && this.#doors.length > 0 && !this.accepting) this.#stop()
+    if (this.#closed && this.#crossings.size === 0) this.#stop()
   }
 
   /** The shortest idle limit of any terms in use sets the pace; a connection without one is not asked. */

@@ -1,0 +1,174 @@
+/** Who may come in, how many, how fast, and where to. */
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect } from 'vitest'
+import { parseCidr } from '../../../src/base/address.ts'
+import type { MakeEngine } from '../../../src/engines/contract.ts'
+import { parseTarget } from '../../../src/model/target.ts'
+import {
+  echo,
+  ending,
+  freePort,
+  promisesFor,
+  readAll,
+  readSome,
+  World,
+  type ConformanceOptions,
+} from './world.ts'
+
+export function policyPromises(make: MakeEngine, options: ConformanceOptions): void {
+  const promise = promisesFor(options)
+  const userSpace = options.inKernel ? () => {} : promise
+
+  /** What a client from 127.0.0.1 meets: an answer, or a hard no. */
+  async function knock(world: World, port: number): Promise<string> {
+    const client = connect({ port, host: world.host })
+    client.on('error', () => {})
+    client.write('?')
+    return await Promise.race([once(client, 'data').then(() => 'let in'), ending(client)])
+  }
+
+  promise('deny', 'a denied client is reset, and its target hears nothing of it', async () => {
+    await using world = new World(make, options)
+    let heard = 0
+    const target = await world.target((socket) => {
+      heard++
+      echo(socket)
+    })
+    const { lease, port } = await world.forward(target.at, { deny: [parseCidr('127.0.0.0/8')] })
+    expect(await knock(world, port)).toMatch(/^ECONNRE(SET|FUSED)$/)
+    expect(heard).toBe(0)
+    if (options.inKernel) return
+    await world.refused('denied')
+    expect(lease.counters()).toMatchObject({ opened: 0, closed: { denied: 1 } })
+  })
+
+  promise('allow', 'the longest prefix among allow and deny decides', async () => {
+    await using world = new World(make, options)
+    const target = await world.target(echo)
+    for (const [allow, deny, answer] of [
+      [['127.0.0.0/8'], [], 'let in'],
+      [['10.0.0.0/8'], [], 'out'],
+      [['127.0.0.0/8'], ['127.0.0.1'], 'out'],
+      [['127.0.0.1'], ['127.0.0.0/8'], 'let in'],
+      [['127.0.0.1'], ['127.0.0.1'], 'out'],
+      [[], ['10.0.0.0/8'], 'let in'],
+    ] as const) {
+      const { lease, port } = await world.forward(target.at, {
+        allow: allow.map(parseCidr),
+        deny: deny.map(parseCidr),
+      })
+      const met = await knock(world, port)
+      expect([allow, deny, met === 'let in' ? met : 'out']).toEqual([allow, deny, answer])
+      await lease.release({ signal: AbortSignal.timeout(5000) })
+    }
+  })
+
+  promise(
+    'limit-connections',
+    'no more at once than the limit, and a place that is left is given again',
+    async () => {
+      await using world = new World(make, options)
+      const target = await world.target(echo)
+      const { port } = await world.forward(target.at, { limits: { connections: 2 } })
+      const [one] = [await world.dial(port), await world.dial(port)] as [Socket, Socket]
+      one.write('in')
+      await readSome(one, 2)
+      expect(await knock(world, port)).toMatch(/^ECONNRE(SET|FUSED)$/)
+      one.end()
+      await ending(one)
+      one.destroy()
+      if (!options.inKernel) {
+        await world.refused('limit-connections')
+        await world.closed()
+      }
+      expect(await knock(world, port)).toBe('let in')
+    },
+  )
+
+  promise('limit-source', 'one source takes no more than its share', async () => {
+    await using world = new World(make, options)
+    const target = await world.target(echo)
+    const { port } = await world.forward(target.at, { limits: { perSource: 1 } })
+    const first = await world.dial(port)
+    first.write('in')
+    await readSome(first, 2)
+    expect(await knock(world, port)).toMatch(/^ECONNRE(SET|FUSED)$/)
+    const other = await world.dial(port, { localAddress: '127.0.0.2' })
+    other.write('in')
+    expect(String(await readSome(other, 2))).toBe('in')
+  })
+
+  promise('limit-rate', 'no more new ones a second than the limit', async () => {
+    await using world = new World(make, options)
+    const target = await world.target(echo)
+    const { port } = await world.forward(target.at, { limits: { newPerSecond: 3 } })
+    const met = await Promise.all(Array.from({ length: 8 }, () => knock(world, port)))
+    expect(met.filter((one) => one === 'let in').length).toBe(3)
+    await sleep(700)
+    expect(await knock(world, port)).toBe('let in')
+  })
+
+  userSpace('bandwidth', 'bytes flow no faster than the limit, both directions together', async () => {
+    await using world = new World(make, options)
+    const target = await world.target(echo)
+    const { port } = await world.forward(target.at, { limits: { bytesPerSecond: 1_000_000 } })
+    const client = await world.dial(port)
+    const began = performance.now()
+    client.end(Buffer.alloc(750_000))
+    expect((await readAll(client)).length).toBe(750_000)
+    const seconds = (performance.now() - began) / 1000
+    expect(seconds).toBeGreaterThan(1.2)
+    expect(seconds).toBeLessThan(3)
+  })
+
+  userSpace('idle', 'a connection without a byte for its limit is cut, and a busy one is not', async () => {
+    await using world = new World(make, options)
+    const target = await world.target(echo)
+    const { port } = await world.forward(target.at, { timeouts: { idleMs: 400 } })
+    const client = await world.dial(port)
+    for (let at = 0; at < 6; at++) {
+      client.write('busy')
+      await readSome(client, 4)
+      await sleep(100)
+    }
+    expect(await ending(client)).toBe('ECONNRESET')
+    expect((await world.closed()).closeReason).toBe('idle')
+  })
+
+  userSpace('next-target', 'a target that refuses gives way to the next, and no byte is lost', async () => {
+    await using world = new World(make, options)
+    const dead = await freePort(world.targetHost)
+    const target = await world.target(echo)
+    const { port } = await world.forward(`${world.targetHost}:${dead} ${target.at}`)
+    for (let at = 0; at < 6; at++) {
+      const client = await world.dial(port)
+      client.end('kept')
+      expect(String(await readAll(client))).toBe('kept')
+    }
+  })
+
+  userSpace('balance', 'targets take turns by weight; a backup waits', async () => {
+    await using world = new World(make, options)
+    const answered = new Map<string, number>()
+    const named = (name: string) =>
+      world.target((socket) => {
+        answered.set(name, (answered.get(name) ?? 0) + 1)
+        socket.end(name)
+      })
+    const [one, two, spare] = [await named('one'), await named('two'), await named('spare')]
+    const choice = (at: string, weight: number, backup = false) => ({
+      to: parseTarget(at),
+      weight,
+      backup,
+      name: null,
+    })
+    const { port } = await world.forward([choice(one.at, 1), choice(two.at, 3), choice(spare.at, 1, true)])
+    for (let at = 0; at < 20; at++) await readAll(await world.dial(port))
+    expect(Object.fromEntries(answered)).toEqual({ one: 5, two: 15 })
+    one.close()
+    two.close()
+    expect(String(await readAll(await world.dial(port)))).toBe('spare')
+  })
+}
