@@ -3,6 +3,7 @@
  * daemon, or from the file alone. Each is loaded when it is called, so that a verb pays for what it uses.
  */
 import type { NaruErrorJson } from '../base/errors.ts'
+import type { NaruClient } from '../api/client/client.ts'
 import type { ExitCode } from '../base/codes/entry.ts'
 import type { About, Naru, RuleInput, RuleStatus } from '../model/face.ts'
 
@@ -13,7 +14,7 @@ export interface CliDeps {
   /** `naru up` until it ends or `signal` stops it. SIGHUP and SIGUSR1 are the daemon's own. */
   up(options: UpOptions): Promise<ExitCode>
   /** The running daemon of that file, by its socket. @throws NaruError NOT_RUNNING */
-  connect(options: FileOptions): Promise<Naru>
+  connect(options: FileOptions): Promise<NaruClient>
   /**
    * The file alone, while no daemon runs: list, plan, add, edit, remove, enable, disable, about. Nothing is opened.
    * @throws NaruError FILE_INVALID, FILE_UNREADABLE

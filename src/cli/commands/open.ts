@@ -1,0 +1,204 @@
+/** `naru open LISTEN TARGET`: forward now, in the foreground; Ctrl-C closes everything it opened. */
+import { codes, type Code } from '../../base/codes/index.ts'
+import { systemClock } from '../../base/clock.ts'
+import type { ExitCode } from '../../base/errors.ts'
+import { say } from '../../base/text.ts'
+import type { Naru, RuleInput, RuleStatus } from '../../model/face.ts'
+import { LiveLine } from '../live.ts'
+import { stateWord, mark, hopWords, inPathOrder } from '../print/words.ts'
+import { bytes, span } from '../print/units.ts'
+import { ruleFrom, ruleOptions, targetsFrom } from '../rule-options.ts'
+import type { Context, Verb } from '../verb.ts'
+
+/** Everything is undone within this time, or what is left is undone at the next start. */
+const undoLimitMs = 5000
+
+export const verb: Verb = {
+  name: 'open',
+  summary: say('forward now, in the foreground; Ctrl-C closes everything', '지금 바로 포트 전달. Ctrl-C로 모두 닫음'),
+  about: say(
+    'Without a file and without a daemon. LISTEN is [ADDRESS:]PORT[-PORT][/tcp|/udp|/tcp+udp] or unix:PATH. TARGET is PORT, HOST:PORT[-PORT], unix:PATH, or a guest such as docker:NAME:PORT or vmware:NAME:PORT. Several targets share the connections; one may end in ,weight=N ,backup or ,name=HOST.',
+    '파일도 데몬도 없이 동작합니다. LISTEN은 [주소:]포트[-포트][/tcp|/udp|/tcp+udp] 또는 unix:경로, TARGET은 포트, 호스트:포트[-포트], unix:경로, 또는 docker:이름:포트나 vmware:이름:포트 같은 게스트입니다. 대상이 여럿이면 연결을 나누며, 뒤에 ,weight=N ,backup ,name=호스트를 붙일 수 있습니다.',
+  ),
+  arguments: [
+    { name: 'LISTEN', text: say('where traffic arrives', '트래픽이 들어오는 곳') },
+    { name: 'TARGET', text: say('where it goes', '트래픽이 나가는 곳'), many: true },
+  ],
+  options: [
+    { name: 'name', short: 'n', value: 'NAME', text: say('name of the rule', '규칙 이름') },
+    ...ruleOptions,
+    {
+      name: 'keep-partial',
+      text: say(
+        'keep the hops that opened where another fails (exit code 3)',
+        '일부 구간이 실패해도 열린 구간은 유지 (종료 코드 3)',
+      ),
+    },
+    { name: 'dry-run', text: say('show the plan, do nothing', '계획만 보여 주고 실행하지 않음') },
+  ],
+  examples: [
+    {
+      command: 'naru open 8888 192.168.79.128:80',
+      text: say('this machine’s 8888 to a web server', '이 컴퓨터의 8888을 웹 서버로'),
+    },
+    {
+      command: 'naru open 8888 vmware:win10:80 --publish --for 2h',
+      text: say('a VM’s web server, to the internet, for two hours', 'VM의 웹 서버를 인터넷에 두 시간 공개'),
+    },
+    {
+      command: 'naru open 51820/udp 10.0.0.2:51820 --allow 203.0.113.0/24',
+      text: say('UDP, for one network alone', '한 대역에만 UDP 전달'),
+    },
+    {
+      command: 'naru open 8000-8100 10.0.0.2:9000-9100',
+      text: say('a range of ports', '포트 범위'),
+    },
+  ],
+  json: say(
+    'One object a line: {"type":"opened","rule":RuleStatus}, then {"type":"rule",…} when a state changes, at the end {"type":"closed","rule":RuleStatus}.',
+    '한 줄에 객체 하나: {"type":"opened","rule":RuleStatus}, 상태가 바뀔 때 {"type":"rule",…}, 끝날 때 {"type":"closed","rule":RuleStatus}.',
+  ),
+  run: open,
+}
+
+async function open(context: Context): Promise<ExitCode> {
+  const { io, deps, print, json } = context
+  const rule: RuleInput = {
+    listen: context.arg('LISTEN'),
+    ...targetsFrom(context.args('TARGET'), 'naru open'),
+    ...ruleFrom(context, 'naru open', io.now()),
+  }
+  const name = context.option('name') ?? nameFor(context.arg('LISTEN'))
+  if (context.switched('dry-run')) return planOnly(context, name, rule)
+
+  const signal = context.interrupt()
+  const live = new LiveLine(io.stderr, print, io.now)
+  const naru = await deps.openHere({
+    name,
+    rule,
+    keepPartial: context.switched('keep-partial'),
+    signal,
+    onProgress: (status) => {
+      if (io.stderr.isTTY && !json) live.show(status)
+    },
+  })
+  let last: RuleStatus
+  try {
+    last = await naru.rules.get(name)
+    live.clear()
+    if (json) print.json({ type: 'opened', rule: last }, { line: true })
+    else sayOpened(last, context)
+    last = await watch(naru, last, live, context, signal)
+  } finally {
+    live.clear()
+    await closeInTime(naru, context)
+  }
+  if (json) print.json({ type: 'closed', rule: last }, { line: true })
+  else sayClosed(last, context)
+  return last.hops.some(({ state }) => state === 'broken') ? 3 : 0
+}
+
+function nameFor(listen: string): string {
+  return `open-${listen.replace(/[^\w.-]+/g, '-').replace(/^-+|-+$/g, '')}`.slice(0, 60)
+}
+
+async function planOnly(context: Context, name: string, rule: RuleInput): Promise<ExitCode> {
+  const { printPlan } = await import('../print/plan.ts')
+  const plan = await context.deps.planHere({ name, rule })
+  printPlan(plan, context)
+  return 0
+}
+
+/** Looks once a second (twice on a terminal) until Ctrl-C, or until the rule is over. */
+async function watch(
+  naru: Naru,
+  opened: RuleStatus,
+  live: LiveLine,
+  context: Context,
+  signal: AbortSignal,
+): Promise<RuleStatus> {
+  const { io, print, json } = context
+  const over = new AbortController()
+  const both = AbortSignal.any([signal, over.signal])
+  const logging = followLog(naru, live, context, both)
+  let last = opened
+  while (!signal.aborted) {
+    const now = await naru.rules.get(opened.name).catch(() => null)
+    if (now === null || now.state === 'expired') break
+    if (json) {
+      if (stateKey(now) !== stateKey(last)) print.json({ type: 'rule', rule: now }, { line: true })
+    } else live.show(now)
+    last = now
+    await systemClock.sleep(io.stderr.isTTY ? 500 : 1000, signal).catch(() => {})
+  }
+  last = await naru.rules.get(opened.name).catch(() => last)
+  over.abort()
+  await logging
+  return last
+}
+
+const stateKey = (rule: RuleStatus): string =>
+  [rule.state, ...rule.hops.map(({ hop, state }) => `${hop}=${state}`)].join(' ')
+
+async function followLog(naru: Naru, live: LiveLine, context: Context, signal: AbortSignal): Promise<void> {
+  try {
+    for await (const event of naru.events({ signal }))
+      if (event.type === 'log' && !context.json) live.above(() => context.print.talk(event.text))
+  } catch {
+    // The line goes on without its log.
+  }
+}
+
+function sayOpened(rule: RuleStatus, { print }: Context): void {
+  const { bold, dim } = print.paint
+  const engine = rule.engine ? dim(`  (${rule.engine.id}: ${print.say(rule.engine.why)})`) : ''
+  print.data(`${stateWord(rule.state, print, print.paint)}  ${bold(rule.listen)} → ${rule.targets.join(', ')}${engine}`)
+  for (const hop of inPathOrder(rule)) {
+    if (hop.state === 'off') continue
+    print.data(`  ${mark(hop.state, print.paint)} ${print.say(hopWords[hop.hop])}: ${print.say(hop.text)}`)
+    for (const note of hop.notes) print.data(`      ${print.say(note)}`)
+  }
+  print.talk(say('Ctrl-C closes everything.', 'Ctrl-C를 누르면 모두 닫습니다.'))
+}
+
+function sayClosed({ counters }: RuleStatus, { print }: Context): void {
+  const total = bytes(counters.bytesToTarget + counters.bytesToClient)
+  print.talk(
+    say(
+      `closed: ${counters.opened} connections, ${total}; nothing is left open`,
+      `닫음: 연결 ${counters.opened}개, ${total}. 열린 채 남은 것은 없습니다`,
+    ),
+  )
+}
+
+/** Waits for the undoing, not for connections. A step that hangs is left to the journal and the next start. */
+async function closeInTime(naru: AsyncDisposable, { print }: Context): Promise<void> {
+  const late = new AbortController()
+  const limit = systemClock.sleep(undoLimitMs, late.signal).then(
+    () => 'late' as const,
+    () => 'done' as const,
+  )
+  const undone = naru[Symbol.asyncDispose]().then(() => 'done' as const)
+  // The clock keeps no process alive; a pending undo may not either.
+  const alive = setInterval(() => {}, 1000)
+  try {
+    if ((await Promise.race([undone, limit])) === 'done') return
+    print.talk(
+      say(
+        `not everything could be undone within ${span(undoLimitMs)}; the next start of Naru finishes it`,
+        `${span(undoLimitMs)} 안에 모두 되돌리지 못했습니다. 다음에 Naru를 시작하면 마저 정리합니다`,
+      ),
+    )
+  } finally {
+    clearInterval(alive)
+    late.abort()
+  }
+}
+
+/** Hops that failed decide over those that did not. */
+export function exitOf(failures: readonly { readonly code: string }[], rules: readonly RuleStatus[]): ExitCode {
+  if (failures.length === 0) return 0
+  if (rules.some(({ state }) => state === 'open' || state === 'degraded')) return 3
+  const code = failures[0]?.code ?? 'INTERNAL'
+  return code in codes ? codes[code as Code].exit : 1
+}

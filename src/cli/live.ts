@@ -1,0 +1,67 @@
+/** The one line that `naru open` keeps: rewritten in place on a terminal, printed when it says something new off one. */
+import type { RuleStatus } from '../model/face.ts'
+import { say } from '../base/text.ts'
+import type { Stream } from './io.ts'
+import type { Printer } from './print/printer.ts'
+import { bytes, connections, rate, span } from './print/units.ts'
+import { clipped } from './print/width.ts'
+import { hopStrip, stateWord } from './print/words.ts'
+
+/** Off a terminal, traffic alone draws no more than a line in this time. */
+const quietMs = 10_000
+
+export class LiveLine {
+  readonly #stream: Stream
+  readonly #print: Printer
+  readonly #now: () => number
+  #shown = false
+  #last = { at: -Infinity, state: '', text: '' }
+
+  constructor(stream: Stream, print: Printer, now: () => number) {
+    this.#stream = stream
+    this.#print = print
+    this.#now = now
+  }
+
+  show(rule: RuleStatus): void {
+    const text = lineOf(rule, this.#print, this.#now())
+    if (this.#stream.isTTY) {
+      this.#stream.write(`\r\u001B[2K${clipped(text, this.#stream.columns - 1)}`)
+      this.#shown = true
+      return
+    }
+    const state = `${rule.state} ${hopStrip(rule, this.#print, this.#print.paintTalk)}`
+    const due = state !== this.#last.state || this.#now() - this.#last.at >= quietMs
+    if (!due || text === this.#last.text) return
+    this.#stream.write(`${text}\n`)
+    this.#last = { at: this.#now(), state, text }
+  }
+
+  /** Says something above the line. */
+  above(talk: () => void): void {
+    this.clear()
+    talk()
+  }
+
+  clear(): void {
+    if (this.#shown) this.#stream.write('\r\u001B[2K')
+    this.#shown = false
+  }
+}
+
+const left = say('left', '남음')
+
+export function lineOf(rule: RuleStatus, print: Printer, now: number): string {
+  const paints = print.paintTalk
+  const { counters } = rule
+  const parts = [
+    `${paints.bold(rule.listen)} → ${rule.targets.join(', ')}`,
+    rule.state === 'open' ? '' : stateWord(rule.state, print, paints),
+    hopStrip(rule, print, paints),
+    connections(counters.open, print.language),
+    `↑ ${rate(rule.rate.toTarget)} ↓ ${rate(rule.rate.toClient)}`,
+    `${bytes(counters.bytesToTarget + counters.bytesToClient)}`,
+    rule.until === null ? '' : `${span(rule.until - now)} ${print.say(left)}`,
+  ]
+  return parts.filter(Boolean).join('  ')
+}

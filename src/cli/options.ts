@@ -1,0 +1,21 @@
+/** The options every verb knows. */
+import { say } from '../base/text.ts'
+import { languages } from './language.ts'
+import type { Option } from './verb.ts'
+
+export const globalOptions: readonly Option[] = [
+  {
+    name: 'config',
+    short: 'c',
+    value: 'FILE',
+    completes: 'file',
+    text: say(
+      'the rules file (NARU_CONFIG, then $XDG_CONFIG_HOME/naru/naru.yaml, then /etc/naru/naru.yaml)',
+      '규칙 파일 (NARU_CONFIG, $XDG_CONFIG_HOME/naru/naru.yaml, /etc/naru/naru.yaml 순)',
+    ),
+  },
+  { name: 'json', text: say('print JSON, stable for programs', '프로그램용 JSON으로 출력') },
+  { name: 'lang', value: 'LANGUAGE', choices: languages, text: say('speak this language', '출력 언어') },
+  { name: 'no-color', text: say('no colours (also NO_COLOR)', '색 없이 출력 (NO_COLOR도 가능)') },
+  { name: 'help', short: 'h', text: say('this help', '도움말') },
+]

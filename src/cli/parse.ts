@@ -1,0 +1,107 @@
+/** Words of the command line, by a verb's definition. What does not fit is told with what was probably meant. */
+import { NaruError } from '../base/errors.ts'
+import { say, type Text } from '../base/text.ts'
+import { nearest } from './nearest.ts'
+import { on, type Option, type Verb, type Words } from './verb.ts'
+
+/** @param command `naru router add`, for the hint. @throws NaruError USAGE */
+export function parseWords(verb: Verb, command: string, words: readonly string[], global: readonly Option[]): Words {
+  const known = [...(verb.options ?? []), ...global]
+  const options: Record<string, string[]> = {}
+  const loose: string[] = []
+  const left = [...words]
+  for (let word = left.shift(); word !== undefined; word = left.shift()) {
+    if (word === '--') {
+      loose.push(...left.splice(0))
+    } else if (/^-{1,2}[^\d-]/.test(word)) {
+      const { option, value } = optionOf(word, known, left, command)
+      if (!option.many && options[option.name] && option.value !== undefined)
+        throw usage(command, say(`--${option.name} is given twice`, `--${option.name}이(가) 두 번 쓰였습니다`))
+      ;(options[option.name] ??= []).push(value)
+    } else loose.push(word)
+  }
+  // Who asks for help need not say the rest.
+  return { options, args: options['help'] ? {} : argumentsOf(verb, command, loose) }
+}
+
+function optionOf(
+  word: string,
+  known: readonly Option[],
+  left: string[],
+  command: string,
+): { option: Option; value: string } {
+  const [, dashes = '', name = '', , inline] = /^(--?)([^=]*)(=([^]*))?$/.exec(word) ?? []
+  const option = known.find((one) => (dashes === '--' ? one.name === name : one.short === name))
+  if (!option) throw unknownOption(word.split('=')[0] as string, known, command)
+  if (option.value === undefined) {
+    if (inline !== undefined)
+      throw usage(command, say(`--${option.name} takes no value`, `--${option.name}에는 값을 쓸 수 없습니다`))
+    return { option, value: on }
+  }
+  return { option, value: checked(option, inline ?? nextValue(option, left, command), command) }
+}
+
+function nextValue(option: Option, left: string[], command: string): string {
+  const next = left[0]
+  if (option.bare !== undefined)
+    return next !== undefined && option.choices?.includes(next) ? (left.shift() as string) : option.bare
+  if (next === undefined || /^--?[^\d-]/.test(next))
+    throw usage(
+      command,
+      say(
+        `--${option.name} needs a value: --${option.name} ${option.value}`,
+        `--${option.name}에는 값이 필요합니다: --${option.name} ${option.value}`,
+      ),
+    )
+  return left.shift() as string
+}
+
+function checked(option: Option, value: string, command: string): string {
+  if (!option.choices || option.choices.includes(value)) return value
+  const choices = option.choices.join(', ')
+  throw usage(
+    command,
+    say(
+      `--${option.name} is one of ${choices}, not "${value}"`,
+      `--${option.name}에는 ${choices} 중 하나를 쓰세요 ("${value}"은(는) 없음)`,
+    ),
+  )
+}
+
+function argumentsOf(verb: Verb, command: string, loose: readonly string[]): Record<string, readonly string[]> {
+  const found: Record<string, readonly string[]> = {}
+  let at = 0
+  for (const { name, optional, many } of verb.arguments ?? []) {
+    const values = many ? loose.slice(at) : loose.slice(at, at + 1)
+    if (values.length === 0 && !optional)
+      throw usage(command, say(`${name} is missing`, `${name}이(가) 빠졌습니다`))
+    found[name] = values
+    at += values.length
+  }
+  const extra = loose[at]
+  if (extra !== undefined)
+    throw usage(
+      command,
+      say(`"${extra}" is one word too many`, `"${extra}": 남는 단어입니다`),
+    )
+  return found
+}
+
+function unknownOption(word: string, known: readonly Option[], command: string): NaruError {
+  const all = known.flatMap(({ name, short }) => (short ? [`--${name}`, `-${short}`] : [`--${name}`]))
+  return usage(command, unknown(say('option', '옵션'), word, nearest(word, all)))
+}
+
+/** "there is no X named Y; did you mean Z?" */
+export function unknown(what: Text, word: string, meant: string | null): Text {
+  return meant === null
+    ? say(`there is no ${what.en} ${word}`, `${word}(이)라는 ${what.ko}은(는) 없습니다`)
+    : say(
+        `there is no ${what.en} ${word}; did you mean ${meant}?`,
+        `${word}(이)라는 ${what.ko}은(는) 없습니다. ${meant}을(를) 쓰려고 했나요?`,
+      )
+}
+
+export function usage(command: string, why: Text): NaruError<'USAGE'> {
+  return new NaruError('USAGE', { why, command: `${command} --help` })
+}

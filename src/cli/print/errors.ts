@@ -1,0 +1,25 @@
+/** An error for a person: what, why, and the next step. With `--json` the same as an object, on stderr. */
+import { toNaruError, type NaruErrorJson } from '../../base/errors.ts'
+import { say } from '../../base/text.ts'
+import type { Printer } from './printer.ts'
+
+const prefix = say('error:', '오류:')
+
+export function printError(thrown: unknown, print: Printer, options: { json: boolean; debug: boolean }): void {
+  const error = toNaruError(thrown)
+  if (options.json) print.talk(JSON.stringify({ error: error.toJSON() }))
+  else printProblem(error.toJSON(), print)
+  if (options.debug) print.talk(stackOf(thrown))
+}
+
+export function printProblem({ message, fix }: NaruErrorJson, print: Printer): void {
+  const { red, dim } = print.paintTalk
+  print.talk(`${red(print.say(prefix))} ${print.say(message)}`)
+  if (fix) print.talk(`${dim('→')} ${print.say(fix)}`)
+}
+
+function stackOf(thrown: unknown): string {
+  if (!(thrown instanceof Error)) return String(thrown)
+  const cause = thrown.cause === undefined ? '' : `\ncaused by: ${stackOf(thrown.cause)}`
+  return `${thrown.stack ?? thrown.message}${cause}`
+}

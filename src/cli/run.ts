@@ -1,0 +1,147 @@
+/**
+ * The CLI's story: find the verb, parse its words, do it, and turn what went wrong into a sentence and an exit code.
+ * It knows `Naru` and nothing of the machine; ways to get one are handed in.
+ */
+import type { ExitCode } from '../base/codes/entry.ts'
+import { toNaruError } from '../base/errors.ts'
+import { say } from '../base/text.ts'
+import { loadAll, loadVerb, verbNames } from './commands/index.ts'
+import type { CliDeps } from './deps.ts'
+import type { Io } from './io.ts'
+import { languageOf } from './language.ts'
+import { nearest } from './nearest.ts'
+import { globalOptions } from './options.ts'
+import { parseWords, unknown, usage } from './parse.ts'
+import { printError } from './print/errors.ts'
+import { createPrinter, type Printer } from './print/printer.ts'
+import { on, type Context, type Verb, type Words } from './verb.ts'
+
+export type { CliDeps } from './deps.ts'
+
+export async function run(argv: readonly string[], io: Io, deps: CliDeps): Promise<ExitCode> {
+  const first = glance(argv)
+  let print = printerFor(first, io)
+  try {
+    if (argv.length === 0 || argv[0] === 'help' || (first.help && first.verb === null)) {
+      if (argv[0] === 'help' && argv[1] !== undefined) return await run([...argv.slice(1), '--help'], io, deps)
+      const { overview } = await import('./help.ts')
+      print.data(overview(await loadAll(), globalOptions, print))
+      return argv.length === 0 ? 2 : 0
+    }
+    if (first.version || argv[0] === 'version') {
+      print.data(first.json ? JSON.stringify({ version: deps.version }) : deps.version)
+      return 0
+    }
+    const { verb, command, rest } = await verbOf(argv)
+    const words = parseWords(verb, command, rest, globalOptions)
+    print = printerFor(words.options, io)
+    if (words.options['help'] || !verb.run) {
+      const { helpOf } = await import('./help.ts')
+      print.data(helpOf(verb, command, globalOptions, print))
+      return words.options['help'] ? 0 : 2
+    }
+    using context = contextOf(words, io, deps, print)
+    return await verb.run(context)
+  } catch (thrown) {
+    printError(thrown, print, { json: first.json, debug: Boolean(io.env['NARU_DEBUG']) })
+    return toNaruError(thrown).exitCode
+  }
+}
+
+/** What must be known before anything is parsed, so that also a mistake is told in the right way. */
+function glance(argv: readonly string[]): {
+  json: boolean
+  help: boolean
+  version: boolean
+  verb: string | null
+  lang?: readonly string[]
+  'no-color'?: readonly string[]
+} {
+  const end = argv.indexOf('--')
+  const words = end === -1 ? argv : argv.slice(0, end)
+  const at = words.indexOf('--lang')
+  const lang = at >= 0 ? words[at + 1] : words.find((word) => word.startsWith('--lang='))?.slice(7)
+  const verb = words.find((word, index) => !word.startsWith('-') && words[index - 1] !== '--lang')
+  return {
+    json: words.includes('--json'),
+    help: words.includes('--help') || words.includes('-h'),
+    version: words[0] === '--version' || words[0] === '-V' || words[0] === '-v',
+    verb: verb ?? null,
+    ...(lang === undefined ? {} : { lang: [lang] }),
+    ...(words.includes('--no-color') ? { 'no-color': [on] } : {}),
+  }
+}
+
+function printerFor(
+  options: { readonly lang?: readonly string[]; readonly 'no-color'?: readonly string[] },
+  io: Io,
+): Printer {
+  return createPrinter(io, languageOf(options.lang?.[0] ?? null, io), { colour: !options['no-color'] })
+}
+
+async function verbOf(argv: readonly string[]): Promise<{ verb: Verb; command: string; rest: readonly string[] }> {
+  const at = argv.findIndex((word, index) => !word.startsWith('-') && !takesValue(argv[index - 1]))
+  const name = argv[at]
+  if (name === undefined) {
+    parseWords({ name: '', summary: say('', '') }, 'naru', argv, globalOptions)
+    throw usage('naru', say('a command is missing', '명령이 빠졌습니다'))
+  }
+  let verb = await loadVerb(name)
+  if (!verb) throw usage('naru', unknown(say('command', '명령'), name, nearest(name, verbNames)))
+  let command = `naru ${name}`
+  let rest = [...argv.slice(0, at), ...argv.slice(at + 1)]
+  while (verb.verbs) {
+    const inner: Verb | undefined = verb.verbs.find((one) => one.name === rest[0])
+    if (!inner) {
+      const word = rest[0]
+      if (word === undefined || word.startsWith('-') || verb.arguments) break
+      throw usage(
+        command,
+        unknown(say('command', '명령'), `${command} ${word}`, nearest(word, verb.verbs.map((one) => one.name))),
+      )
+    }
+    verb = inner
+    command += ` ${inner.name}`
+    rest = rest.slice(1)
+  }
+  return { verb, command, rest }
+}
+
+function takesValue(word: string | undefined): boolean {
+  return globalOptions.some(
+    ({ name, short, value }) => value !== undefined && (word === `--${name}` || word === `-${short}`),
+  )
+}
+
+function contextOf(words: Words, io: Io, deps: CliDeps, print: Printer): Context & Disposable {
+  const option = (name: string): string | null => words.options[name]?.at(-1) ?? null
+  let held: (Disposable & { signal: AbortSignal }) | null = null
+  return {
+    io,
+    deps,
+    print,
+    language: print.language,
+    json: option('json') === on,
+    file: option('config'),
+    arg: (name) => words.args[name]?.[0] as string,
+    args: (name) => words.args[name] ?? [],
+    option,
+    options: (name) => words.options[name] ?? [],
+    switched: (name) => option(name) === on,
+    interrupt() {
+      held ??= holdInterrupts(io)
+      return held.signal
+    },
+    [Symbol.dispose]: () => held?.[Symbol.dispose](),
+  }
+}
+
+/** The first Ctrl-C asks to close everything, the second one does not wait for it. */
+function holdInterrupts(io: Io): Disposable & { signal: AbortSignal } {
+  const stop = new AbortController()
+  const held = io.onInterrupt(() => {
+    if (stop.signal.aborted) io.exit(1)
+    else stop.abort()
+  })
+  return { signal: stop.signal, [Symbol.dispose]: () => held[Symbol.dispose]() }
+}
