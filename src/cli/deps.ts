@@ -5,12 +5,15 @@
 import type { NaruErrorJson } from '../base/errors.ts'
 import type { NaruClient } from '../api/client/client.ts'
 import type { ExitCode } from '../base/codes/entry.ts'
+import type { Plan } from '../model/plan.ts'
 import type { About, Naru, RuleInput, RuleStatus } from '../model/face.ts'
 
 export interface CliDeps {
   readonly version: string
   /** One rule in this process, without a file. @throws NaruError where it could not be opened; nothing is left then. */
   openHere(options: OpenHereOptions): Promise<Naru & AsyncDisposable>
+  /** What `openHere` would do. Nothing is opened. */
+  planHere(options: { readonly name: string; readonly rule: RuleInput }): Promise<Plan>
   /** `naru up` until it ends or `signal` stops it. SIGHUP and SIGUSR1 are the daemon's own. */
   up(options: UpOptions): Promise<ExitCode>
   /** The running daemon of that file, by its socket. @throws NaruError NOT_RUNNING */

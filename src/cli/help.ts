@@ -13,7 +13,10 @@ const words = {
   examples: say('Examples', '예'),
   json: say('With --json', '--json 출력'),
   choices: say('one of', '다음 중 하나'),
-  more: say('`naru COMMAND --help` says more about a command.', '`naru 명령 --help`로 각 명령을 자세히 볼 수 있습니다.'),
+  more: say(
+    '`naru COMMAND --help` says more about a command.',
+    '`naru 명령 --help`로 각 명령을 자세히 볼 수 있습니다.',
+  ),
   tagline: say(
     'One command publishes a service through every hop between an outside client and the service.',
     '명령 하나로 외부 클라이언트와 서비스 사이의 모든 구간을 열고, 어디가 막혔는지 알려 줍니다.',
@@ -48,11 +51,26 @@ export function helpOf(verb: Verb, command: string, global: readonly Option[], p
     ...(about ? ['', print.say(about)] : []),
     '',
     `${bold(print.say(words.usage))}: ${usageLine(verb, command)}`,
-    ...section(words.commands, verbs.map((one) => [one.name, print.say(one.summary)])),
-    ...section(words.arguments, (verb.arguments ?? []).map((one) => [one.name, print.say(one.text)])),
-    ...section(words.options, options.map((one) => [optionUsage(one), optionText(one, print)])),
-    ...section(words.everywhere, global.map((one) => [optionUsage(one), print.say(one.text)])),
-    ...section(words.examples, examples.map((one) => [one.command, print.say(one.text)])),
+    ...section(
+      words.commands,
+      verbs.map((one) => [one.name, print.say(one.summary)]),
+    ),
+    ...section(
+      words.arguments,
+      (verb.arguments ?? []).map((one) => [one.name, print.say(one.text)]),
+    ),
+    ...section(
+      words.options,
+      options.map((one) => [optionUsage(one), optionText(one, print)]),
+    ),
+    ...section(
+      words.everywhere,
+      global.map((one) => [optionUsage(one), print.say(one.text)]),
+    ),
+    ...section(
+      words.examples,
+      examples.map((one) => [one.command, print.say(one.text)]),
+    ),
     ...(verb.json ? ['', bold(print.say(words.json)), `  ${print.say(verb.json)}`] : []),
   ].join('\n')
 }
@@ -84,6 +102,8 @@ function pairs(rows: readonly (readonly [string, string])[]): string[] {
   const narrow = rows.map(([left]) => widthOf(left)).filter((width) => width <= 34)
   const width = Math.max(0, ...narrow)
   return rows.flatMap(([left, right]) =>
-    widthOf(left) > 34 ? [`  ${left}`, `  ${' '.repeat(width)}  ${right}`] : [`  ${padded(left, width)}  ${right}`],
+    widthOf(left) > 34
+      ? [`  ${left}`, `  ${' '.repeat(width)}  ${right}`]
+      : [`  ${padded(left, width)}  ${right}`],
   )
 }

@@ -16,7 +16,7 @@ export interface Io {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly platform: NodeJS.Platform
   /** Milliseconds since the Unix epoch. */
-  now(): number
+  readonly now: () => number
   /** Calls back on Ctrl-C and SIGTERM, in place of ending the process, until disposed. */
   onInterrupt(call: () => void): Disposable
   /** Ends the process at once. */
@@ -37,7 +37,7 @@ export function processIo(): Io {
   return {
     stdout: streamOf(process.stdout),
     stderr: streamOf(process.stderr),
-    stdin: { isTTY: process.stdin.isTTY === true, onKey, line },
+    stdin: { isTTY: process.stdin.isTTY, onKey, line },
     env: process.env,
     platform: process.platform,
     now: () => Date.now(),
@@ -67,7 +67,7 @@ function streamOf(stream: NodeJS.WriteStream): Stream {
   return {
     write: (text) => stream.write(text),
     get isTTY() {
-      return stream.isTTY === true
+      return stream.isTTY
     },
     get columns() {
       return stream.columns ?? 80
@@ -97,6 +97,7 @@ function onKey(call: (key: string) => void): Disposable {
 
 /** Splits what a terminal sends at once into keys: an escape sequence is one. */
 export function keysIn(text: string): string[] {
+  // oxlint-disable-next-line no-control-regex -- an escape sequence begins with one
   return text.match(/\u001B\[[\d;]*[A-Za-z~]|\u001BO[A-Z]|[^]/gu) ?? []
 }
 

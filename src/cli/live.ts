@@ -60,7 +60,7 @@ export function lineOf(rule: RuleStatus, print: Printer, now: number): string {
     hopStrip(rule, print, paints),
     connections(counters.open, print.language),
     `↑ ${rate(rule.rate.toTarget)} ↓ ${rate(rule.rate.toClient)}`,
-    `${bytes(counters.bytesToTarget + counters.bytesToClient)}`,
+    bytes(counters.bytesToTarget + counters.bytesToClient),
     rule.until === null ? '' : `${span(rule.until - now)} ${print.say(left)}`,
   ]
   return parts.filter(Boolean).join('  ')

@@ -1,11 +1,16 @@
 /** Words of the command line, by a verb's definition. What does not fit is told with what was probably meant. */
 import { NaruError } from '../base/errors.ts'
 import { say, type Text } from '../base/text.ts'
-import { nearest } from './nearest.ts'
+import { nearest } from '../model/shape.ts'
 import { on, type Option, type Verb, type Words } from './verb.ts'
 
 /** @param command `naru router add`, for the hint. @throws NaruError USAGE */
-export function parseWords(verb: Verb, command: string, words: readonly string[], global: readonly Option[]): Words {
+export function parseWords(
+  verb: Verb,
+  command: string,
+  words: readonly string[],
+  global: readonly Option[],
+): Words {
   const known = [...(verb.options ?? []), ...global]
   const options: Record<string, string[]> = {}
   const loose: string[] = []
@@ -16,7 +21,10 @@ export function parseWords(verb: Verb, command: string, words: readonly string[]
     } else if (/^-{1,2}[^\d-]/.test(word)) {
       const { option, value } = optionOf(word, known, left, command)
       if (!option.many && options[option.name] && option.value !== undefined)
-        throw usage(command, say(`--${option.name} is given twice`, `--${option.name}이(가) 두 번 쓰였습니다`))
+        throw usage(
+          command,
+          say(`--${option.name} is given twice`, `--${option.name}이(가) 두 번 쓰였습니다`),
+        )
       ;(options[option.name] ??= []).push(value)
     } else loose.push(word)
   }
@@ -68,7 +76,11 @@ function checked(option: Option, value: string, command: string): string {
   )
 }
 
-function argumentsOf(verb: Verb, command: string, loose: readonly string[]): Record<string, readonly string[]> {
+function argumentsOf(
+  verb: Verb,
+  command: string,
+  loose: readonly string[],
+): Record<string, readonly string[]> {
   const found: Record<string, readonly string[]> = {}
   let at = 0
   for (const { name, optional, many } of verb.arguments ?? []) {
@@ -80,10 +92,7 @@ function argumentsOf(verb: Verb, command: string, loose: readonly string[]): Rec
   }
   const extra = loose[at]
   if (extra !== undefined)
-    throw usage(
-      command,
-      say(`"${extra}" is one word too many`, `"${extra}": 남는 단어입니다`),
-    )
+    throw usage(command, say(`"${extra}" is one word too many`, `"${extra}": 남는 단어입니다`))
   return found
 }
 

@@ -59,7 +59,10 @@ export const ruleOptions: readonly Option[] = [
   {
     name: 'until',
     value: 'TIME',
-    text: say('close it at this time: 2026-12-24T18:00:00+09:00', '이 시각에 닫음: 2026-12-24T18:00:00+09:00'),
+    text: say(
+      'close it at this time: 2026-12-24T18:00:00+09:00',
+      '이 시각에 닫음: 2026-12-24T18:00:00+09:00',
+    ),
   },
   {
     name: 'engine',
@@ -97,18 +100,42 @@ export const ruleOptions: readonly Option[] = [
     text: say('ask the targets whether they are up: 5s,2,3', '대상이 살아 있는지 확인: 5s,2,3'),
   },
   { name: 'limit-connections', value: 'N', text: say('connections at once', '동시 연결 수 제한') },
-  { name: 'limit-per-source', value: 'N', text: say('connections at once from one address', '출발지별 동시 연결 수 제한') },
+  {
+    name: 'limit-per-source',
+    value: 'N',
+    text: say('connections at once from one address', '출발지별 동시 연결 수 제한'),
+  },
   { name: 'limit-new-per-second', value: 'N', text: say('new connections a second', '초당 새 연결 수 제한') },
-  { name: 'limit-bandwidth', value: 'RATE', text: say('both ways together: 100mbit', '양방향 합계 대역폭: 100mbit') },
-  { name: 'timeout-connect', value: 'DURATION', text: say('for the target to answer', '대상 연결 제한 시간') },
-  { name: 'timeout-idle', value: 'DURATION', text: say('without a byte; 0 is never', '유휴 제한 시간, 0은 무제한') },
-  { name: 'timeout-udp', value: 'DURATION', text: say('for a silent UDP session', 'UDP 세션 유휴 제한 시간') },
+  {
+    name: 'limit-bandwidth',
+    value: 'RATE',
+    text: say('both ways together: 100mbit', '양방향 합계 대역폭: 100mbit'),
+  },
+  {
+    name: 'timeout-connect',
+    value: 'DURATION',
+    text: say('for the target to answer', '대상 연결 제한 시간'),
+  },
+  {
+    name: 'timeout-idle',
+    value: 'DURATION',
+    text: say('without a byte; 0 is never', '유휴 제한 시간, 0은 무제한'),
+  },
+  {
+    name: 'timeout-udp',
+    value: 'DURATION',
+    text: say('for a silent UDP session', 'UDP 세션 유휴 제한 시간'),
+  },
   {
     name: 'timeout-drain',
     value: 'DURATION',
     text: say('for connections to finish once the rule ends', '규칙이 끝난 뒤 연결을 정리할 시간'),
   },
-  { name: 'timeout-keepalive', value: 'DURATION', text: say('before TCP keepalive probes', 'TCP keepalive 시작 시간') },
+  {
+    name: 'timeout-keepalive',
+    value: 'DURATION',
+    text: say('before TCP keepalive probes', 'TCP keepalive 시작 시간'),
+  },
   {
     name: 'set',
     value: 'KEY=VALUE',
@@ -169,7 +196,9 @@ function whole({ option, options }: Ask): Record<string, Json> {
   }
   const lists = { allow: 'allow', deny: 'deny', acceptProxy: 'accept-proxy' }
   for (const [key, name] of Object.entries(lists)) {
-    const values = options(name).flatMap((value) => value.split(',')).filter(Boolean)
+    const values = options(name)
+      .flatMap((value) => value.split(','))
+      .filter(Boolean)
     if (values.length > 0) found[key] = values
   }
   return found
@@ -182,7 +211,8 @@ function publishFrom({ option, switched }: Ask, command: string): Record<string,
     if (member !== null) found[hop] = member
   }
   const port = option('external-port')
-  if (port !== null) found['externalPort'] = port === 'any' ? port : numberFrom(port, '--external-port', command)
+  if (port !== null)
+    found['externalPort'] = port === 'any' ? port : numberFrom(port, '--external-port', command)
   return found
 }
 
@@ -234,14 +264,18 @@ function withKey(rule: RuleInput, text: string, command: string): RuleInput {
   const at = text.indexOf('=')
   const path = text.slice(0, at).split('.')
   if (at < 1 || path.some((key) => !/^\w+$/.test(key) || key === '__proto__'))
-    throw usage(command, say('--set wants KEY=VALUE, such as timeouts.idle=5m', '--set은 timeouts.idle=5m처럼 키=값으로 씁니다'))
+    throw usage(
+      command,
+      say('--set wants KEY=VALUE, such as timeouts.idle=5m', '--set은 timeouts.idle=5m처럼 키=값으로 씁니다'),
+    )
   return placed(rule, path, valueOf(text.slice(at + 1)))
 }
 
 function placed(rule: RuleInput, [key = '', ...rest]: readonly string[], value: Json): RuleInput {
   if (rest.length === 0) return { ...rule, [key]: value }
   const inner = rule[key]
-  const group = inner !== null && typeof inner === 'object' && !Array.isArray(inner) ? (inner as RuleInput) : {}
+  const group =
+    inner !== null && typeof inner === 'object' && !Array.isArray(inner) ? (inner as RuleInput) : {}
   return { ...rule, [key]: placed(group, rest, value) }
 }
 
@@ -259,5 +293,8 @@ function group(key: string, found: Record<string, Json>): Record<string, Json> {
 
 export function numberFrom(text: string, what: string, command: string): number {
   if (/^\d{1,15}$/.test(text)) return Number(text)
-  throw usage(command, say(`${what} wants a whole number, not "${text}"`, `${what}에는 정수를 쓰세요 ("${text}"은(는) 아님)`))
+  throw usage(
+    command,
+    say(`${what} wants a whole number, not "${text}"`, `${what}에는 정수를 쓰세요 ("${text}"은(는) 아님)`),
+  )
 }

@@ -9,7 +9,7 @@ import { loadAll, loadVerb, verbNames } from './commands/index.ts'
 import type { CliDeps } from './deps.ts'
 import type { Io } from './io.ts'
 import { languageOf } from './language.ts'
-import { nearest } from './nearest.ts'
+import { nearest } from '../model/shape.ts'
 import { globalOptions } from './options.ts'
 import { parseWords, unknown, usage } from './parse.ts'
 import { printError } from './print/errors.ts'
@@ -23,7 +23,8 @@ export async function run(argv: readonly string[], io: Io, deps: CliDeps): Promi
   let print = printerFor(first, io)
   try {
     if (argv.length === 0 || argv[0] === 'help' || (first.help && first.verb === null)) {
-      if (argv[0] === 'help' && argv[1] !== undefined) return await run([...argv.slice(1), '--help'], io, deps)
+      if (argv[0] === 'help' && argv[1] !== undefined)
+        return await run([...argv.slice(1), '--help'], io, deps)
       const { overview } = await import('./help.ts')
       print.data(overview(await loadAll(), globalOptions, print))
       return argv.length === 0 ? 2 : 0
@@ -79,7 +80,9 @@ function printerFor(
   return createPrinter(io, languageOf(options.lang?.[0] ?? null, io), { colour: !options['no-color'] })
 }
 
-async function verbOf(argv: readonly string[]): Promise<{ verb: Verb; command: string; rest: readonly string[] }> {
+async function verbOf(
+  argv: readonly string[],
+): Promise<{ verb: Verb; command: string; rest: readonly string[] }> {
   const at = argv.findIndex((word, index) => !word.startsWith('-') && !takesValue(argv[index - 1]))
   const name = argv[at]
   if (name === undefined) {
@@ -97,7 +100,14 @@ async function verbOf(argv: readonly string[]): Promise<{ verb: Verb; command: s
       if (word === undefined || word.startsWith('-') || verb.arguments) break
       throw usage(
         command,
-        unknown(say('command', '명령'), `${command} ${word}`, nearest(word, verb.verbs.map((one) => one.name))),
+        unknown(
+          say('command', '명령'),
+          `${command} ${word}`,
+          nearest(
+            word,
+            verb.verbs.map((one) => one.name),
+          ),
+        ),
       )
     }
     verb = inner

@@ -72,7 +72,7 @@ export interface Context {
   /** `--config` */
   readonly file: string | null
   /** The value of an argument that must be there. */
-  arg(name: string): string
+  readonly arg: (name: string) => string
   args(name: string): readonly string[]
   /** The last value given; null where it was not. */
   option(name: string): string | null

@@ -1,5 +1,4 @@
 /** `naru open LISTEN TARGET`: forward now, in the foreground; Ctrl-C closes everything it opened. */
-import { codes, type Code } from '../../base/codes/index.ts'
 import { systemClock } from '../../base/clock.ts'
 import type { ExitCode } from '../../base/errors.ts'
 import { say } from '../../base/text.ts'
@@ -15,7 +14,10 @@ const undoLimitMs = 5000
 
 export const verb: Verb = {
   name: 'open',
-  summary: say('forward now, in the foreground; Ctrl-C closes everything', '지금 바로 포트 전달. Ctrl-C로 모두 닫음'),
+  summary: say(
+    'forward now, in the foreground; Ctrl-C closes everything',
+    '지금 바로 포트 전달. Ctrl-C로 모두 닫음',
+  ),
   about: say(
     'Without a file and without a daemon. LISTEN is [ADDRESS:]PORT[-PORT][/tcp|/udp|/tcp+udp] or unix:PATH. TARGET is PORT, HOST:PORT[-PORT], unix:PATH, or a guest such as docker:NAME:PORT or vmware:NAME:PORT. Several targets share the connections; one may end in ,weight=N ,backup or ,name=HOST.',
     '파일도 데몬도 없이 동작합니다. LISTEN은 [주소:]포트[-포트][/tcp|/udp|/tcp+udp] 또는 unix:경로, TARGET은 포트, 호스트:포트[-포트], unix:경로, 또는 docker:이름:포트나 vmware:이름:포트 같은 게스트입니다. 대상이 여럿이면 연결을 나누며, 뒤에 ,weight=N ,backup ,name=호스트를 붙일 수 있습니다.',
@@ -83,6 +85,7 @@ async function open(context: Context): Promise<ExitCode> {
     },
   })
   let last: RuleStatus
+  let undone = false
   try {
     last = await naru.rules.get(name)
     live.clear()
@@ -91,10 +94,11 @@ async function open(context: Context): Promise<ExitCode> {
     last = await watch(naru, last, live, context, signal)
   } finally {
     live.clear()
-    await closeInTime(naru, context)
+    undone = await closeInTime(naru, context)
   }
   if (json) print.json({ type: 'closed', rule: last }, { line: true })
-  else sayClosed(last, context)
+  else if (undone) sayClosed(last, context)
+  if (!undone) return 1
   return last.hops.some(({ state }) => state === 'broken') ? 3 : 0
 }
 
@@ -152,7 +156,9 @@ async function followLog(naru: Naru, live: LiveLine, context: Context, signal: A
 function sayOpened(rule: RuleStatus, { print }: Context): void {
   const { bold, dim } = print.paint
   const engine = rule.engine ? dim(`  (${rule.engine.id}: ${print.say(rule.engine.why)})`) : ''
-  print.data(`${stateWord(rule.state, print, print.paint)}  ${bold(rule.listen)} → ${rule.targets.join(', ')}${engine}`)
+  print.data(
+    `${stateWord(rule.state, print, print.paint)}  ${bold(rule.listen)} → ${rule.targets.join(', ')}${engine}`,
+  )
   for (const hop of inPathOrder(rule)) {
     if (hop.state === 'off') continue
     print.data(`  ${mark(hop.state, print.paint)} ${print.say(hopWords[hop.hop])}: ${print.say(hop.text)}`)
@@ -172,7 +178,7 @@ function sayClosed({ counters }: RuleStatus, { print }: Context): void {
 }
 
 /** Waits for the undoing, not for connections. A step that hangs is left to the journal and the next start. */
-async function closeInTime(naru: AsyncDisposable, { print }: Context): Promise<void> {
+async function closeInTime(naru: AsyncDisposable, { print }: Context): Promise<boolean> {
   const late = new AbortController()
   const limit = systemClock.sleep(undoLimitMs, late.signal).then(
     () => 'late' as const,
@@ -182,23 +188,16 @@ async function closeInTime(naru: AsyncDisposable, { print }: Context): Promise<v
   // The clock keeps no process alive; a pending undo may not either.
   const alive = setInterval(() => {}, 1000)
   try {
-    if ((await Promise.race([undone, limit])) === 'done') return
+    if ((await Promise.race([undone, limit])) === 'done') return true
     print.talk(
       say(
         `not everything could be undone within ${span(undoLimitMs)}; the next start of Naru finishes it`,
         `${span(undoLimitMs)} 안에 모두 되돌리지 못했습니다. 다음에 Naru를 시작하면 마저 정리합니다`,
       ),
     )
+    return false
   } finally {
     clearInterval(alive)
     late.abort()
   }
-}
-
-/** Hops that failed decide over those that did not. */
-export function exitOf(failures: readonly { readonly code: string }[], rules: readonly RuleStatus[]): ExitCode {
-  if (failures.length === 0) return 0
-  if (rules.some(({ state }) => state === 'open' || state === 'degraded')) return 3
-  const code = failures[0]?.code ?? 'INTERNAL'
-  return code in codes ? codes[code as Code].exit : 1
 }

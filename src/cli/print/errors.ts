@@ -5,7 +5,11 @@ import type { Printer } from './printer.ts'
 
 const prefix = say('error:', '오류:')
 
-export function printError(thrown: unknown, print: Printer, options: { json: boolean; debug: boolean }): void {
+export function printError(
+  thrown: unknown,
+  print: Printer,
+  options: { json: boolean; debug: boolean },
+): void {
   const error = toNaruError(thrown)
   if (options.json) print.talk(JSON.stringify({ error: error.toJSON() }))
   else printProblem(error.toJSON(), print)

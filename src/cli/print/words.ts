@@ -51,7 +51,13 @@ export function mark(state: HopStatus['state'], paints: Paints): string {
 
 export function stateWord(state: RuleState, print: Printer, paints: Paints): string {
   const paint =
-    state === 'open' ? paints.green : state === 'failed' ? paints.red : state === 'disabled' ? paints.dim : paints.yellow
+    state === 'open'
+      ? paints.green
+      : state === 'failed'
+        ? paints.red
+        : state === 'disabled'
+          ? paints.dim
+          : paints.yellow
   return paint(print.say(stateWords[state]))
 }
 

@@ -1,0 +1,60 @@
+/** What `add`, `edit`, `rm`, `enable` and `disable` have in common: do it, then say what was and was not done. */
+import { codes, type Code } from '../base/codes/index.ts'
+import type { ExitCode } from '../base/codes/entry.ts'
+import { say, type Text } from '../base/text.ts'
+import type { ChangeOptions, ChangeResult, Naru, RuleStatus } from '../model/face.ts'
+import { printProblem } from './print/errors.ts'
+import { planLines } from './print/plan.ts'
+import { ruleTable } from './print/rules.ts'
+import { daemonOrFile } from './reach.ts'
+import type { Context, Option } from './verb.ts'
+
+export const dryRun: Option = {
+  name: 'dry-run',
+  text: say('show the plan, do nothing', '계획만 보여 주고 실행하지 않음'),
+}
+
+export const now: Option = {
+  name: 'now',
+  text: say('cut its connections in place of letting them finish', '연결이 끝나기를 기다리지 않고 바로 끊음'),
+}
+
+export const resultJson = say(
+  'ChangeResult: {plan, rules, failures, revision}. Exit code 3 where some hops failed.',
+  'ChangeResult: {plan, rules, failures, revision}. 일부 구간이 실패하면 종료 코드 3.',
+)
+
+export async function change(
+  context: Context,
+  name: string,
+  done: Text,
+  act: (naru: Naru, options: ChangeOptions) => Promise<ChangeResult>,
+): Promise<ExitCode> {
+  const { print, json, io } = context
+  const { naru } = await daemonOrFile(context)
+  const dry = context.switched('dry-run')
+  const result = await act(naru, { dryRun: dry })
+  if (json) {
+    print.json(result)
+    return exitOf(result, name)
+  }
+  if (dry) {
+    for (const line of planLines(result.plan, print)) print.data(line)
+    return 0
+  }
+  for (const failure of result.failures) printProblem(failure, print)
+  for (const note of result.plan.notes) print.talk(`${print.paintTalk.yellow('!')} ${print.say(note)}`)
+  const rule = result.rules.find((one) => one.name === name)
+  if (rule) for (const line of ruleTable([rule], print, io.now())) print.data(line)
+  if (result.failures.length === 0) print.talk(done)
+  return exitOf(result, name)
+}
+
+/** 0 where all was done, 3 where some of the rule stands, else the code of what failed. */
+export function exitOf({ failures, rules }: ChangeResult, name?: string): ExitCode {
+  const [first] = failures
+  if (!first) return 0
+  const stands = ({ state }: RuleStatus): boolean => state === 'open' || state === 'degraded'
+  if (rules.some((rule) => (name === undefined || rule.name === name) && stands(rule))) return 3
+  return first.code in codes ? codes[first.code as Code].exit : 1
+}

@@ -1,0 +1,105 @@
+/** `naru logs`: what happened: hops, connections, refusals. */
+import { systemClock } from '../../base/clock.ts'
+import { verbatim, say, type Text } from '../../base/text.ts'
+import { closeReasons } from '../../model/connection.ts'
+import type { NaruEvent } from '../../model/face.ts'
+import type { Printer } from '../print/printer.ts'
+import { bytes, span, time } from '../print/units.ts'
+import { hopWords, stateWords } from '../print/words.ts'
+import type { Verb } from '../verb.ts'
+
+/** What is kept has come when nothing more does for this long: it is sent in one go. */
+const quietMs = 300
+
+export const verb: Verb = {
+  name: 'logs',
+  summary: say('what happened: hops, connections, refusals', '기록: 구간 상태, 연결, 거부'),
+  arguments: [
+    { name: 'NAME', text: say('of this rule only', '이 규칙만'), optional: true, completes: 'rule' },
+  ],
+  options: [{ name: 'follow', short: 'f', text: say('and what happens from now on', '계속 지켜보기') }],
+  examples: [{ command: 'naru logs iis -f', text: say('follow one rule', '규칙 하나를 계속 보기') }],
+  json: say('One event a line, as the API sends it', '한 줄에 이벤트 하나 (API와 같음)'),
+  async run(context) {
+    const { deps, file, print, json } = context
+    const name = context.arg('NAME')
+    const daemon = await deps.connect({ file })
+    if (name !== undefined) await daemon.rules.get(name)
+    const quiet = new AbortController()
+    const signal = AbortSignal.any([context.interrupt(), quiet.signal])
+    let timer: Disposable | null = null
+    const wait = (): void => {
+      timer?.[Symbol.dispose]()
+      if (!context.switched('follow')) timer = systemClock.after(quietMs, () => quiet.abort())
+    }
+    wait()
+    for await (const event of daemon.events({ signal, since: 0 })) {
+      wait()
+      if (event.type === 'traffic' || (name !== undefined && ruleOf(event) !== name)) continue
+      if (json) print.json(event, { line: true })
+      else {
+        const line = lineOf(event, print)
+        if (line !== null) print.data(line)
+      }
+    }
+    return 0
+  },
+}
+
+function ruleOf(event: NaruEvent): string | null {
+  if (event.type === 'rule') return event.rule.name
+  if (event.type === 'rule-removed') return event.name
+  if (event.type === 'opened' || event.type === 'closed') return event.connection.rule
+  return 'rule' in event && typeof event.rule === 'string' ? event.rule : null
+}
+
+export function lineOf(event: NaruEvent, print: Printer): string | null {
+  const what = textOf(event)
+  if (what === null) return null
+  const { dim, red, yellow, bold } = print.paint
+  const rule = ruleOf(event)
+  const level = levelOf(event)
+  const paint = level === 'error' ? red : level === 'warn' ? yellow : (text: string) => text
+  return `${dim(time(event.at))}  ${rule === null ? '' : `${bold(rule)}  `}${paint(print.say(what))}`
+}
+
+function levelOf(event: NaruEvent): 'info' | 'warn' | 'error' {
+  if (event.type === 'log') return event.level
+  if (event.type === 'hop') return event.status.state === 'broken' ? 'error' : 'info'
+  return event.type === 'refused' || (event.type === 'file' && event.problem) ? 'warn' : 'info'
+}
+
+function textOf(event: NaruEvent): Text | null {
+  switch (event.type) {
+    case 'log':
+      return event.text
+    case 'rule': {
+      const { en, ko } = stateWords[event.rule.state]
+      return say(`is ${en}`, `상태: ${ko}`)
+    }
+    case 'rule-removed':
+      return say('was removed', '지워졌습니다')
+    case 'hop': {
+      const hop = hopWords[event.status.hop]
+      return say(`${hop.en}: ${event.status.text.en}`, `${hop.ko}: ${event.status.text.ko}`)
+    }
+    case 'opened':
+      return verbatim(`+ ${event.connection.client} → ${event.connection.target ?? '…'}`)
+    case 'closed': {
+      const { client, bytesToTarget, bytesToClient, openedAt, closeReason, closedAt } = event.connection
+      const reason = closeReasons[closeReason ?? 'finished']
+      const sums = `↑ ${bytes(bytesToTarget)} ↓ ${bytes(bytesToClient)} ${span((closedAt ?? event.at) - openedAt)}`
+      return say(`- ${client}  ${sums}  ${reason.en}`, `- ${client}  ${sums}  ${reason.ko}`)
+    }
+    case 'refused': {
+      const reason = Object.hasOwn(closeReasons, event.reason)
+        ? closeReasons[event.reason as keyof typeof closeReasons]
+        : verbatim(event.reason)
+      return say(`× ${event.client}  ${reason.en}`, `× ${event.client}  ${reason.ko}`)
+    }
+    case 'file':
+      return event.problem ? event.problem.message : say('the file is valid', '파일이 올바릅니다')
+    default:
+      return null
+  }
+}

@@ -1,0 +1,60 @@
+/** `naru status [NAME]`: all that is known of a rule, or of the daemon itself. */
+import type { ExitCode } from '../../base/codes/entry.ts'
+import { say } from '../../base/text.ts'
+import { printProblem } from '../print/errors.ts'
+import { ruleDetail } from '../print/rules.ts'
+import { span } from '../print/units.ts'
+import { daemonOrFile } from '../reach.ts'
+import type { Context, Verb } from '../verb.ts'
+
+export const verb: Verb = {
+  name: 'status',
+  summary: say('all about a rule, or about the daemon', '규칙 하나, 또는 데몬의 자세한 상태'),
+  arguments: [
+    { name: 'NAME', text: say('name of the rule', '규칙 이름'), optional: true, completes: 'rule' },
+  ],
+  examples: [
+    {
+      command: 'naru status iis',
+      text: say('each hop, what it granted, the traffic', '구간별 상태와 트래픽'),
+    },
+    {
+      command: 'naru status',
+      text: say('the daemon, its file and the link to the web page', '데몬, 파일, 웹 페이지 링크'),
+    },
+  ],
+  json: say(
+    'RuleStatus; without NAME {about, session, rules}',
+    'RuleStatus. NAME이 없으면 {about, session, rules}',
+  ),
+  run: (context) => (context.args('NAME').length === 0 ? daemon(context) : rule(context)),
+}
+
+async function rule(context: Context): Promise<ExitCode> {
+  const { print, json, io } = context
+  const { naru } = await daemonOrFile(context, { quiet: true })
+  const status = await naru.rules.get(context.arg('NAME'))
+  if (json) print.json(status)
+  else for (const line of ruleDetail(status, print, io.now())) print.data(line)
+  return status.hops.some(({ state }) => state === 'broken') || status.state === 'failed' ? 3 : 0
+}
+
+async function daemon({ deps, file, print, json, io }: Context): Promise<ExitCode> {
+  const naru = await deps.connect({ file })
+  const [about, session, rules] = [await naru.about(), await naru.session(), await naru.rules.list()]
+  if (json) {
+    print.json({ about, session, rules })
+    return 0
+  }
+  const broken = rules.filter(({ state }) => state === 'failed' || state === 'degraded').length
+  const lines: readonly [{ en: string; ko: string }, string | null][] = [
+    [say('Naru', 'Naru'), `${about.version} (pid ${about.pid}, ${span(io.now() - about.startedAt)})`],
+    [say('file', '파일'), about.file],
+    [say('web page', '웹 페이지'), session.loginUrl ?? about.web],
+    [say('to look only', '읽기 전용'), session.readOnlyUrl],
+    [say('rules', '규칙'), `${rules.length}${broken > 0 ? ` (✗ ${broken})` : ''}`],
+  ]
+  for (const [title, value] of lines) if (value !== null) print.data(`${print.say(title)}: ${value}`)
+  if (about.fileProblem) printProblem(about.fileProblem, print)
+  return broken > 0 ? 3 : 0
+}

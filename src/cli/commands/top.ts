@@ -1,0 +1,103 @@
+/** `naru top`: the connections as they flow, full screen. Off a terminal: once, as a table. */
+import { systemClock } from '../../base/clock.ts'
+import type { ExitCode } from '../../base/codes/entry.ts'
+import { isNaruError } from '../../base/errors.ts'
+import { say } from '../../base/text.ts'
+import type { Connection } from '../../model/connection.ts'
+import type { Naru, RuleStatus } from '../../model/face.ts'
+import { Screen, type Row } from '../top/screen.ts'
+import { speeds } from '../top/speeds.ts'
+import type { Context, Verb } from '../verb.ts'
+
+/** Looked at this often. */
+const everyMs = 1000
+/** More than this many connections no person looks through. */
+const most = 10_000
+
+export const verb: Verb = {
+  name: 'top',
+  summary: say('the connections as they flow, full screen', '실시간 연결 현황 (전체 화면)'),
+  about: say(
+    'Keys: ↑ ↓ PgUp PgDn move, s sorts by the next column, r reverses, c cuts the connection, q quits. Off a terminal it prints one table.',
+    '키: ↑ ↓ PgUp PgDn 이동, s 정렬 열 바꾸기, r 역순, c 연결 끊기, q 종료. 터미널이 아니면 표를 한 번 출력합니다.',
+  ),
+  arguments: [
+    { name: 'NAME', text: say('of this rule only', '이 규칙만'), optional: true, completes: 'rule' },
+  ],
+  json: say(
+    '{rules: RuleStatus[], connections: Connection[]}, once',
+    '{rules: RuleStatus[], connections: Connection[]}, 한 번',
+  ),
+  async run(context) {
+    const { deps, file, io, print, json } = context
+    const naru = await deps.connect({ file })
+    const rule = context.args('NAME')[0]
+    if (rule !== undefined) await naru.rules.get(rule)
+    if (!json && io.stdout.isTTY && io.stdin.isTTY) return live(naru, rule, context)
+    const { rules, connections } = await look(naru, rule)
+    if (json) print.json({ rules, connections })
+    else
+      for (const line of new Screen(print, io.now).lines(rules, rowsOf(connections), null)) print.data(line)
+    return 0
+  },
+}
+
+interface Look {
+  readonly rules: readonly RuleStatus[]
+  readonly connections: readonly Connection[]
+}
+
+async function look(naru: Naru, rule: string | undefined): Promise<Look> {
+  const rules = await naru.rules.list()
+  const connections = await naru.connections({ limit: most, ...(rule === undefined ? {} : { rule }) })
+  return {
+    rules: rule === undefined ? rules : rules.filter(({ name }) => name === rule),
+    connections: connections.filter(({ state }) => state !== 'closed'),
+  }
+}
+
+const rowsOf = (connections: readonly Connection[]): Row[] =>
+  connections.map((connection) => ({ connection, toTarget: 0, toClient: 0 }))
+
+async function live(naru: Naru, rule: string | undefined, context: Context): Promise<ExitCode> {
+  const { io, print } = context
+  const stop = new AbortController()
+  const signal = AbortSignal.any([context.interrupt(), stop.signal])
+  const screen = new Screen(print, io.now)
+  const measure = speeds(io.now)
+  let seen: { rules: readonly RuleStatus[]; rows: readonly Row[] } = { rules: [], rows: [] }
+  const draw = (): void => {
+    const { columns, rows } = io.stdout
+    const lines = screen.lines(seen.rules, seen.rows, { columns, rows })
+    io.stdout.write(`\u001B[H${lines.map((line) => `${line}\u001B[K`).join('\r\n')}\u001B[J`)
+  }
+  const press = (key: string): void => {
+    if (key === 'q' || key === '\u0003' || key === '\u001B') stop.abort()
+    const victim = screen.press(key)
+    if (victim !== null) void naru.cut(victim).catch(() => {})
+    if (!signal.aborted) draw()
+  }
+  // The alternate screen, without a cursor; whatever was on the terminal comes back.
+  io.stdout.write('\u001B[?1049h\u001B[?25l')
+  using keys = io.stdin.onKey(press)
+  using resized = io.onResize(draw)
+  const alive = setInterval(() => {}, everyMs)
+  try {
+    while (!signal.aborted) {
+      const { rules, connections } = await look(naru, rule)
+      seen = { rules, rows: measure(connections) }
+      draw()
+      await systemClock.sleep(everyMs, signal).catch(() => {})
+    }
+  } catch (error) {
+    if (!isNaruError(error, 'NOT_RUNNING')) throw error
+    stop.abort()
+    setImmediate(() => print.talk(say('Naru stopped.', 'Naru가 멈췄습니다.')))
+  } finally {
+    clearInterval(alive)
+    void keys
+    void resized
+    io.stdout.write('\u001B[?25h\u001B[?1049l')
+  }
+  return 0
+}

@@ -1,0 +1,59 @@
+/** `naru up`: the daemon on naru.yaml, in the foreground. */
+import { say } from '../../base/text.ts'
+import type { Ready } from '../deps.ts'
+import { printProblem } from '../print/errors.ts'
+import { ruleTable } from '../print/rules.ts'
+import type { Context, Verb } from '../verb.ts'
+
+export const verb: Verb = {
+  name: 'up',
+  summary: say(
+    'run the daemon: the rules of the file, the API, the web page',
+    '데몬 실행: 파일의 규칙, API, 웹 페이지',
+  ),
+  about: say(
+    'Stays in the foreground, as systemd wants it. The file is watched; an invalid one changes nothing. SIGHUP re-reads it, SIGTERM and Ctrl-C undo everything within 5 s, SIGUSR1 lets connections finish first.',
+    'systemd에 맞게 포그라운드에서 동작합니다. 파일이 바뀌면 바로 반영하고, 파일이 잘못되었으면 아무것도 바꾸지 않습니다. SIGHUP은 다시 읽기, SIGTERM과 Ctrl-C는 5초 안에 모두 되돌리고 종료, SIGUSR1은 연결이 끝나기를 기다려 종료합니다.',
+  ),
+  options: [
+    {
+      name: 'api',
+      value: 'ADDRESS:PORT|off',
+      text: say(
+        'where the web page and the API listen (default 127.0.0.1:6278, or the next free port)',
+        '웹 페이지와 API 주소 (기본 127.0.0.1:6278, 쓰는 중이면 다음 포트)',
+      ),
+    },
+  ],
+  examples: [
+    { command: 'naru up', text: say('the default file', '기본 파일로 실행') },
+    {
+      command: 'naru up --config ./naru.yaml --api off',
+      text: say('another file, no web page', '다른 파일, 웹 페이지 없이'),
+    },
+  ],
+  json: say(
+    'One object once the rules are open: {about, loginUrl, readOnlyUrl, rules, failures}',
+    '규칙이 열린 뒤 객체 하나: {about, loginUrl, readOnlyUrl, rules, failures}',
+  ),
+  run: (context) =>
+    context.deps.up({
+      file: context.file,
+      api: context.option('api'),
+      onReady: (ready) => sayReady(ready, context),
+      signal: context.interrupt(),
+    }),
+}
+
+function sayReady(ready: Ready, { print, json, io }: Context): void {
+  if (json) return print.json(ready, { line: true })
+  const { about, rules, failures, loginUrl, readOnlyUrl } = ready
+  const { bold, cyan } = print.paint
+  print.data(`Naru ${about.version}  ${about.file ?? ''}`)
+  if (loginUrl !== null) print.data(`${print.say(say('web page', '웹 페이지'))}: ${bold(cyan(loginUrl))}`)
+  if (readOnlyUrl !== null) print.data(`${print.say(say('to look only', '읽기 전용'))}: ${cyan(readOnlyUrl)}`)
+  if (rules.length > 0) for (const line of ruleTable(rules, print, io.now())) print.data(line)
+  for (const failure of failures) printProblem(failure, print)
+  if (about.fileProblem) printProblem(about.fileProblem, print)
+  print.talk(say('Ctrl-C stops and undoes everything.', 'Ctrl-C를 누르면 모두 되돌리고 종료합니다.'))
+}

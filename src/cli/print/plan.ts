@@ -1,0 +1,45 @@
+/** A plan as ordered lines: what, by whom, why, and what to type where a right is missing. */
+import { say, type Text } from '../../base/text.ts'
+import type { Plan, PlanStep } from '../../model/plan.ts'
+import type { Context } from '../verb.ts'
+import type { Printer } from './printer.ts'
+import { hopWords } from './words.ts'
+
+const actions: Readonly<Record<PlanStep['action'], Text>> = {
+  open: say('open', '열기'),
+  update: say('update', '변경'),
+  keep: say('keep', '유지'),
+  close: say('close', '닫기'),
+}
+
+const signs: Readonly<Record<PlanStep['action'], string>> = { open: '+', update: '~', keep: '=', close: '-' }
+
+export function printPlan(plan: Plan, { print, json }: Pick<Context, 'print' | 'json'>): void {
+  if (json) return print.json(plan)
+  for (const line of planLines(plan, print)) print.data(line)
+}
+
+export function planLines({ steps, notes }: Plan, print: Printer): string[] {
+  const lines: string[] = []
+  let rule: string | null = null
+  for (const step of steps) {
+    if (step.rule !== rule) lines.push(print.paint.bold(step.rule))
+    rule = step.rule
+    lines.push(...stepLines(step, print))
+  }
+  if (steps.length === 0) lines.push(print.say(say('Nothing to do.', '할 일이 없습니다.')))
+  for (const note of notes) lines.push(`${print.paint.yellow('!')} ${print.say(note)}`)
+  return lines
+}
+
+function stepLines({ action, hop, member, what, why, needs }: PlanStep, print: Printer): string[] {
+  const { dim, green, red, yellow } = print.paint
+  const paint = { open: green, update: yellow, keep: dim, close: red }[action]
+  const nobody = member === null && action !== 'close'
+  const sign = nobody ? red('✗') : paint(`${signs[action]} ${print.say(actions[action])}`)
+  const by = member === null ? '' : ` [${member}]`
+  const lines = [`  ${sign} ${print.say(hopWords[hop])}${by}: ${print.say(what)}`]
+  if (print.say(why) !== '') lines.push(dim(`      ${print.say(why)}`))
+  if (needs) lines.push(`      ${yellow(print.say(needs.text))}: ${needs.command}`)
+  return lines
+}

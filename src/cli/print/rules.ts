@@ -1,0 +1,95 @@
+/** Rules for people: a line each for `ls`, all that is known for `status NAME`. */
+import { say } from '../../base/text.ts'
+import { closeReasons, type CloseReason } from '../../model/connection.ts'
+import type { RuleStatus } from '../../model/face.ts'
+import type { Printer } from './printer.ts'
+import { table } from './table.ts'
+import { bytes, rate, span, time } from './units.ts'
+import { hopStrip, hopWords, inPathOrder, mark, stateWord } from './words.ts'
+
+const titles = {
+  name: say('NAME', '이름'),
+  listen: say('LISTEN', '수신'),
+  target: say('TARGET', '대상'),
+  state: say('STATE', '상태'),
+  path: say('PATH', '경로'),
+  open: say('CONN', '연결'),
+  rate: say('RATE', '속도'),
+  engine: say('ENGINE', '엔진'),
+  left: say('LEFT', '남은 시간'),
+}
+
+export function ruleTable(rules: readonly RuleStatus[], print: Printer, now: number): string[] {
+  const t = (key: keyof typeof titles): string => print.say(titles[key])
+  const timed = rules.some(({ until }) => until !== null)
+  const columns = [
+    { title: t('name') },
+    { title: t('listen') },
+    { title: t('target') },
+    { title: t('state') },
+    { title: t('open'), align: 'right' as const },
+    { title: t('rate'), align: 'right' as const },
+    { title: t('engine') },
+    ...(timed ? [{ title: t('left') }] : []),
+    { title: t('path') },
+  ]
+  const rows = rules.map((rule) => [
+    print.paint.bold(rule.name),
+    rule.listen,
+    rule.targets.join(', '),
+    stateWord(rule.state, print, print.paint),
+    String(rule.counters.open),
+    rate(rule.rate.toTarget + rule.rate.toClient),
+    rule.engine?.id ?? '-',
+    ...(timed ? [rule.until === null ? '-' : span(rule.until - now)] : []),
+    hopStrip(rule, print, print.paint) || '-',
+  ])
+  return table(columns, rows)
+}
+
+export function ruleDetail(rule: RuleStatus, print: Printer, now: number): string[] {
+  const { bold, dim } = print.paint
+  const lines = [
+    `${bold(rule.name)}  ${stateWord(rule.state, print, print.paint)}  ${rule.listen} → ${rule.targets.join(', ')}`,
+  ]
+  if (rule.engine)
+    lines.push(
+      `${print.say(say('engine', '엔진'))}: ${rule.engine.id} ${dim(`(${print.say(rule.engine.why)})`)}`,
+    )
+  if (rule.until !== null)
+    lines.push(`${print.say(say('until', '만료'))}: ${time(rule.until)} (${span(rule.until - now)})`)
+  for (const hop of inPathOrder(rule)) {
+    const by = hop.member === null ? '' : dim(` [${hop.member}]`)
+    lines.push(
+      `  ${mark(hop.state, print.paint)} ${print.say(hopWords[hop.hop])}${by}: ${print.say(hop.text)}`,
+    )
+    for (const note of hop.notes) lines.push(`      ${print.say(note)}`)
+  }
+  lines.push(...trafficLines(rule, print))
+  return lines
+}
+
+function trafficLines({ counters, rate: speed }: RuleStatus, print: Printer): string[] {
+  const lines = [
+    print.say(
+      say(
+        `${counters.open} connections open, ${counters.opened} in all`,
+        `현재 연결 ${counters.open}개, 누적 ${counters.opened}개`,
+      ),
+    ),
+    `↑ ${bytes(counters.bytesToTarget)} (${rate(speed.toTarget)})  ↓ ${bytes(counters.bytesToClient)} (${rate(speed.toClient)})`,
+  ]
+  if (counters.datagramsToTarget + counters.datagramsToClient + counters.datagramsLost > 0)
+    lines.push(
+      print.say(
+        say(
+          `datagrams: ↑ ${counters.datagramsToTarget} ↓ ${counters.datagramsToClient}, lost ${counters.datagramsLost}`,
+          `데이터그램: ↑ ${counters.datagramsToTarget} ↓ ${counters.datagramsToClient}, 유실 ${counters.datagramsLost}`,
+        ),
+      ),
+    )
+  const closed = Object.entries(counters.closed) as [CloseReason, number][]
+  for (const [reason, count] of closed.sort(([, a], [, b]) => b - a))
+    lines.push(`  ${count} × ${print.say(closeReasons[reason])}`)
+  return lines
+}

@@ -1,0 +1,28 @@
+/** Which `Naru` a verb talks to: the running daemon, or the file alone where none runs. */
+import { isNaruError } from '../base/errors.ts'
+import { say } from '../base/text.ts'
+import type { Naru } from '../model/face.ts'
+import type { Context } from './verb.ts'
+
+/** Says so where nothing runs, since then only the file changes. */
+export async function daemonOrFile(
+  { deps, file, print, json }: Context,
+  { quiet = false }: { quiet?: boolean } = {},
+): Promise<{ naru: Naru; running: boolean }> {
+  try {
+    const daemon = await deps.connect({ file })
+    await daemon.about()
+    return { naru: daemon, running: true }
+  } catch (error) {
+    if (!isNaruError(error, 'NOT_RUNNING')) throw error
+  }
+  const naru = await deps.offline({ file })
+  if (!quiet && !json)
+    print.talk(
+      say(
+        'No Naru runs: only the file is changed. `naru up` opens its rules.',
+        '실행 중인 Naru가 없어 파일만 바꿉니다. `naru up`으로 규칙을 엽니다.',
+      ),
+    )
+  return { naru, running: false }
+}
