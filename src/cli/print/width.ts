@@ -39,12 +39,7 @@ export function widthOf(text: string): number {
 
 function columnsOf(character: string): number {
   const point = character.codePointAt(0) as number
-  if (
-    point < 0x20 ||
-    (point >= 0x7f && point < 0xa0) ||
-    /^(?:\p{M}|\p{Cf})$/u.test(character)
-  )
-    return 0
+  if (point < 0x20 || (point >= 0x7f && point < 0xa0) || /^(?:\p{M}|\p{Cf})$/u.test(character)) return 0
   return wide.some(([first, last]) => point >= first && point <= last) ? 2 : 1
 }
 
