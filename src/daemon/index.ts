@@ -1,8 +1,8 @@
 /** What `main` hands the CLI. Each way is imported when it is taken, so that a verb pays only for what it uses. */
 import { NaruError } from '../base/errors.ts'
+import type { NaruClient } from '../api/client/client.ts'
 import type { CliDeps } from '../cli/deps.ts'
 import { holderOf, instanceIdOf, running, stateRoot } from '../control/instance.ts'
-import type { Naru } from '../model/face.ts'
 import { ruleFile } from './files.ts'
 import { version } from './version.ts'
 
@@ -11,6 +11,14 @@ export const cliDeps: CliDeps = {
   async openHere(options) {
     const { openHere } = await import('./open.ts')
     return openHere(options)
+  },
+  async planHere({ name, rule }) {
+    const [{ offlineNaru }, { gatherParts }, { createMemoryStore }] = await Promise.all([
+      import('../control/offline.ts'),
+      import('./rooms.ts'),
+      import('../stores/memory.ts'),
+    ])
+    return offlineNaru(await gatherParts(createMemoryStore({}))).plan({ name, rule })
   },
   async up(options) {
     const { up } = await import('./up.ts')
@@ -28,7 +36,7 @@ export const cliDeps: CliDeps = {
 }
 
 /** The daemon of that file; without one named, the only daemon there is. @throws NaruError NOT_RUNNING */
-async function connect(flag: string | null): Promise<Naru> {
+async function connect(flag: string | null): Promise<NaruClient> {
   const file = ruleFile(flag)
   const root = stateRoot()
   const named = await holderOf(root, await instanceIdOf(file))

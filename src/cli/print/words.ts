@@ -13,6 +13,7 @@ export const hopWords: Readonly<Record<Hop, Text>> = {
 }
 
 export const stateWords: Readonly<Record<RuleState, Text>> = {
+  stopped: say('stopped', '중지'),
   open: say('open', '열림'),
   opening: say('opening', '여는 중'),
   degraded: say('degraded', '일부 장애'),
@@ -50,15 +51,13 @@ export function mark(state: HopStatus['state'], paints: Paints): string {
 }
 
 export function stateWord(state: RuleState, print: Printer, paints: Paints): string {
-  const paint =
-    state === 'open'
-      ? paints.green
-      : state === 'failed'
-        ? paints.red
-        : state === 'disabled'
-          ? paints.dim
-          : paints.yellow
-  return paint(print.say(stateWords[state]))
+  return statePaint(state, paints)(print.say(stateWords[state]))
+}
+
+function statePaint(state: RuleState, paints: Paints): (text: string) => string {
+  if (state === 'open') return paints.green
+  if (state === 'failed') return paints.red
+  return state === 'disabled' || state === 'stopped' ? paints.dim : paints.yellow
 }
 
 function paintOf(state: HopStatus['state'], paints: Paints): (text: string) => string {
