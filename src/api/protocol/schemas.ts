@@ -102,7 +102,7 @@ export const RuleStatusSchema: z.ZodType<RuleStatus> = z
     rule: RuleInputSchema,
     listen: z.string(),
     targets: z.array(z.string()),
-    state: z.enum(['open', 'opening', 'degraded', 'failed', 'disabled', 'draining', 'expired']),
+    state: z.enum(['open', 'opening', 'degraded', 'failed', 'disabled', 'draining', 'expired', 'stopped']),
     engine: z.object({ id: z.string(), why: TextSchema }).nullable(),
     hops: z.array(HopStatusSchema),
     counters: CountersSchema,
