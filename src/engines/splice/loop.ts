@@ -1,0 +1,123 @@
+/**
+ * One thread's loop: it waits for events, hands each to whoever watches that descriptor, and runs what is due. A
+ * watcher is known to epoll by slot and generation, so an event that was meant for one that is gone reaches nobody.
+ */
+import { Deadlines } from './deadlines.ts'
+import { Epoll, type Descriptor } from './ffi.ts'
+
+export abstract class Watcher {
+  slot = -1
+  generation = 0
+  abstract onEvents(mask: number): void
+}
+
+/** Goes on with work that was put off so that others get their turn. */
+export interface Resumable {
+  resume(): void
+}
+
+/** Longest sleep: a thread in epoll_wait cannot be ended from outside, so it looks up now and then. */
+const longestWaitMs = 1000
+/** Events taken at once. */
+const batch = 512
+
+/** `performance.now()` begins anew in each thread; this is what all threads share. */
+const monotonicOffset = Number(process.hrtime.bigint()) / 1e6 - performance.now()
+
+export class Loop {
+  /** Monotonic milliseconds as of this turn, the same clock in every thread. */
+  now = performance.now() + monotonicOffset
+  readonly deadlines = new Deadlines()
+  readonly #epoll = new Epoll(batch)
+  readonly #watchers: (Watcher | null)[] = []
+  readonly #free: number[] = []
+  #generation = 0
+  #again: Resumable[] = []
+  readonly #afterTurn: (() => number)[] = []
+  readonly #onFault: (watcher: object, thrown: unknown) => void
+
+  /** @param onFault hears of a watcher that threw; the loop goes on. */
+  constructor(onFault: (watcher: object, thrown: unknown) => void) {
+    this.#onFault = onFault
+  }
+
+  /** @returns 0 or an errno below zero (then nothing is watched). */
+  watch(watcher: Watcher, descriptor: Descriptor, mask: number): number {
+    const slot = this.#free.pop() ?? this.#watchers.length
+    watcher.slot = slot
+    watcher.generation = this.#generation = (this.#generation + 1) >>> 0
+    this.#watchers[slot] = watcher
+    const error = this.#epoll.add(descriptor, mask, slot, watcher.generation)
+    if (error < 0) this.forget(watcher)
+    return error
+  }
+
+  rewatch(watcher: Watcher, descriptor: Descriptor, mask: number): number {
+    return this.#epoll.modify(descriptor, mask, watcher.slot, watcher.generation)
+  }
+
+  /** Events of `watcher` reach it no more. Closing the descriptor, or `unwatch`, ends them in the kernel. */
+  forget(watcher: Watcher): void {
+    if (watcher.slot === -1) return
+    this.#watchers[watcher.slot] = null
+    this.#free.push(watcher.slot)
+    watcher.slot = -1
+  }
+
+  unwatch(watcher: Watcher, descriptor: Descriptor): void {
+    if (watcher.slot === -1) return
+    this.#epoll.remove(descriptor)
+    this.forget(watcher)
+  }
+
+  /** `work.resume()` is called in the next turn, which does not wait. */
+  again(work: Resumable): void {
+    this.#again.push(work)
+  }
+
+  /** `run` is called at the end of each turn; it answers how long the next wait may be, in ms. */
+  afterTurn(run: () => number): void {
+    this.#afterTurn.push(run)
+  }
+
+  #wait = longestWaitMs
+
+  /** Waits for events, at most until something is due, and serves them. */
+  turn(longest = longestWaitMs): void {
+    const wait = this.#again.length > 0 ? 0 : this.deadlines.untilNext(this.now, Math.min(this.#wait, longest))
+    const count = this.#epoll.wait(wait)
+    this.now = performance.now() + monotonicOffset
+    for (let event = 0; event < count; event++) this.#serve(event)
+    this.#resume()
+    this.deadlines.expire(this.now)
+    this.#wait = longestWaitMs
+    for (const run of this.#afterTurn) this.#wait = Math.min(this.#wait, run())
+  }
+
+  #serve(event: number): void {
+    const watcher = this.#watchers[this.#epoll.slot(event)]
+    if (!watcher || watcher.generation !== this.#epoll.generation(event)) return
+    try {
+      watcher.onEvents(this.#epoll.mask(event))
+    } catch (thrown) {
+      this.#onFault(watcher, thrown)
+    }
+  }
+
+  #resume(): void {
+    if (this.#again.length === 0) return
+    const due = this.#again
+    this.#again = []
+    for (const work of due) {
+      try {
+        work.resume()
+      } catch (thrown) {
+        this.#onFault(work, thrown)
+      }
+    }
+  }
+
+  close(): void {
+    this.#epoll.close()
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * Pipes to splice through. They are kept for the next who needs one; a direction holds one only while bytes are in
+ * it, and one that still holds bytes is never kept. Without pipes there is copying.
+ */
+import { close, openPipe, resizePipe, type PipeEnds } from './ffi.ts'
+
+/** Larger pipes move more bytes a call; tried in this order. */
+const wantedBytes = [1 << 20, 1 << 18, 1 << 16]
+/** A pipe below this (past `pipe-user-pages-soft` a new one has 2 pages) is no better than copying. */
+const leastBytes = 1 << 16
+const mostIdle = 32
+/** After a failure it is not tried again for so long. */
+const restMs = 1000
+
+export interface Pipe {
+  readonly ends: PipeEnds
+  readonly capacity: number
+}
+
+export class Pipes {
+  readonly #idle: Pipe[] = []
+  #restUntil = 0
+  #largest = 0
+
+  /** @returns an empty pipe, or null where none can be had now. */
+  take(now: number): Pipe | null {
+    return this.#idle.pop() ?? (now < this.#restUntil ? null : this.#open(now))
+  }
+
+  /** @param left bytes that are still in it. */
+  giveBack(pipe: Pipe, left: number): void {
+    if (left === 0 && this.#idle.length < mostIdle) this.#idle.push(pipe)
+    else closePipe(pipe)
+  }
+
+  /** Frees the idle ones: descriptors are short. */
+  shrink(now: number): void {
+    this.#restUntil = now + restMs
+    for (const pipe of this.#idle.splice(0)) closePipe(pipe)
+  }
+
+  #open(now: number): Pipe | null {
+    const ends = openPipe()
+    if (typeof ends === 'number') {
+      this.#restUntil = now + restMs
+      return null
+    }
+    const pipe = { ends, capacity: this.#grow(ends) }
+    if (pipe.capacity >= leastBytes) return pipe
+    this.#restUntil = now + restMs
+    closePipe(pipe)
+    return null
+  }
+
+  #grow(ends: PipeEnds): number {
+    for (; this.#largest < wantedBytes.length; this.#largest++) {
+      const size = resizePipe(ends, wantedBytes[this.#largest] as number)
+      if (size > 0) return size
+    }
+    // Even 64 KiB was denied once. It may not be for ever: begin anew with the next pipe.
+    this.#largest = 0
+    return 0
+  }
+}
+
+function closePipe({ ends }: Pipe): void {
+  close(ends.read)
+  close(ends.write)
+}

@@ -1,0 +1,80 @@
+/**
+ * Socket addresses as the kernel writes them (sockaddr_in, sockaddr_in6, sockaddr_un) and as people read them. The
+ * bytes are alike on every Linux: the family in the machine's order (little-endian here), the port in the network's.
+ */
+import { networkInterfaces } from 'node:os'
+import { addressBytes, addressFromBytes, familyOf, formatEndpoint } from '../../base/address.ts'
+import { familyInet, familyInet6, familyUnix } from './ffi.ts'
+
+export type Sockaddr = Uint8Array
+
+/** @param address canonical text; an IPv6 zone is an interface's name or number. */
+export function sockaddrOf(address: string, port: number): Sockaddr {
+  const bytes = addressBytes(address)
+  const six = bytes.length === 16
+  const sockaddr = new Uint8Array(six ? 28 : 16)
+  sockaddr[0] = six ? familyInet6 : familyInet
+  sockaddr[2] = port >> 8
+  sockaddr[3] = port & 0xff
+  sockaddr.set(bytes, six ? 8 : 4)
+  if (six) new DataView(sockaddr.buffer).setUint32(24, scopeOf(address), true)
+  return sockaddr
+}
+
+export function sockaddrOfPath(path: string): Sockaddr {
+  const bytes = Buffer.from(path)
+  const sockaddr = new Uint8Array(2 + bytes.length + 1)
+  sockaddr[0] = familyUnix
+  sockaddr.set(bytes, 2)
+  return sockaddr
+}
+
+function scopeOf(address: string): number {
+  const zone = address.split('%')[1]
+  if (!zone) return 0
+  if (/^\d{1,9}$/.test(zone)) return Number(zone)
+  for (const entry of networkInterfaces()[zone] ?? []) {
+    if (entry.family === 'IPv6' && entry.scopeid !== 0) return entry.scopeid
+  }
+  return 0
+}
+
+/** Bytes that count of what the kernel wrote. */
+export function sockaddrLength(bytes: Uint8Array, at = 0): number {
+  return bytes[at] === familyInet6 ? 28 : bytes[at] === familyInet ? 16 : 2
+}
+
+export function portOf(bytes: Uint8Array, at = 0): number {
+  return ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number)
+}
+
+/** The address without its port; a mapped IPv4 address as IPv4; empty for a Unix peer. */
+export function addressOf(bytes: Uint8Array, at = 0): string {
+  if (bytes[at] === familyInet) return dotted(bytes, at + 4)
+  if (bytes[at] !== familyInet6) return ''
+  if (isMapped(bytes, at + 8)) return dotted(bytes, at + 20)
+  const address = addressFromBytes(bytes.subarray(at + 8, at + 24))
+  const scope = new DataView(bytes.buffer, bytes.byteOffset + at).getUint32(24, true)
+  return scope === 0 ? address : `${address}%${scope}`
+}
+
+/** `192.168.1.7:50123`, `[::1]:80`; empty for a Unix peer. */
+export function endpointOf(bytes: Uint8Array, at = 0): string {
+  const address = addressOf(bytes, at)
+  return address === '' ? '' : formatEndpoint(address, portOf(bytes, at))
+}
+
+/** `0.0.0.0` … `255.255.255.255` without going through a parser: this is on the way of each new connection. */
+function dotted(bytes: Uint8Array, at: number): string {
+  return `${bytes[at]}.${bytes[at + 1]}.${bytes[at + 2]}.${bytes[at + 3]}`
+}
+
+function isMapped(bytes: Uint8Array, at: number): boolean {
+  for (let i = 0; i < 10; i++) if (bytes[at + i] !== 0) return false
+  return bytes[at + 10] === 0xff && bytes[at + 11] === 0xff
+}
+
+/** What a socket of `address`'s family is opened as. */
+export function socketFamily(address: string): number {
+  return familyOf(address) === 6 ? familyInet6 : familyInet
+}
