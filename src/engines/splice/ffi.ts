@@ -14,6 +14,8 @@ export const { EHOSTUNREACH, ENETUNREACH, ECONNABORTED, EPROTO, EAFNOSUPPORT, EN
 export const ENETDOWN = 100
 
 export const epollIn = 0x1
+/** Urgent data. */
+export const epollPriority = 0x2
 export const epollOut = 0x4
 export const epollError = 0x8
 export const epollHangUp = 0x10
@@ -39,6 +41,7 @@ interface Koffi {
 
 const prototypes = {
   mmap: 'int64_t mmap(int64_t at, int64_t length, int protection, int flags, int fd, int64_t offset)',
+  madvise: 'int madvise(int64_t at, int64_t length, int advice)',
   close: 'int close(int fd)',
   epollCreate: 'int epoll_create1(int flags)',
   epollControl: 'int epoll_ctl(int epoll, int operation, int fd, int64_t event)',
@@ -122,6 +125,11 @@ export class Arena {
     return new Arena(at, size)
   }
 
+  /** Gives the memory behind it back to the system; the arena stays and reads as zeros. */
+  static forgetPages(arena: Arena): void {
+    c.madvise(arena.#at, arena.size, 4)
+  }
+
   /** The address of `length` bytes from `offset` on, all inside. */
   static at(arena: Arena, offset: number, length: number): number {
     if (!(offset >= 0 && length >= 0 && offset + length <= arena.size))
@@ -160,9 +168,9 @@ export function closeAllOf(shared: Uint8Array, of: number): number {
 export class Descriptor {
   #fd: number
 
-  private constructor(fd: number) {
+  private constructor(fd: number, ours: boolean) {
     this.#fd = fd
-    if (ledger && fd < ledger.length) ledger[fd] = owner
+    if (ours && ledger && fd < ledger.length) ledger[fd] = owner
   }
 
   get closed(): boolean {
@@ -176,7 +184,12 @@ export class Descriptor {
 
   /** Takes over a number that nobody else closes. */
   static adopt(fd: number): Descriptor {
-    return new Descriptor(fd)
+    return new Descriptor(fd, true)
+  }
+
+  /** Uses a number that another thread owns, and closes after this one has stopped to. Never close it here. */
+  static borrow(fd: number): Descriptor {
+    return new Descriptor(fd, false)
   }
 
   /** Gives the number away: from now on someone else closes it. */
@@ -349,6 +362,7 @@ export function shutdownWrite(socket: Descriptor): number {
 const options = {
   reuseAddress: [1, 2],
   keepalive: [1, 9],
+  urgentInline: [1, 10],
   sendBuffer: [1, 7],
   receiveBuffer: [1, 8],
   noDelay: [6, 1],
@@ -432,6 +446,8 @@ export class Datagrams {
   readonly #names: number
   readonly #controls: number
   readonly #data: number
+  /** Some slot's vector was pointed into its middle; such a batch is rare, so all are set right from then on. */
+  #moved = false
 
   /** Most bytes in a slot. */
   static readonly slotBytes = 65_536
@@ -473,6 +489,8 @@ export class Datagrams {
   receive(socket: Descriptor, first: number, most: number, withPeer: boolean): number {
     const { words } = this.arena
     for (let i = first; i < first + most; i++) {
+      this.#vector(i, i, 1)
+      if (this.#moved) this.#pointer(this.count * header.bytes + i * 16, this.dataAt(i))
       words[i * 16 + header.nameLength] = withPeer ? nameBytes - 4 : 0
       words[i * 16 + header.controlLength] = controlBytes
       this.#setBytes(i, Datagrams.slotBytes)
@@ -481,26 +499,38 @@ export class Datagrams {
     return orErrno(c.recvmmsg(fdOf(socket), at, most, msgDontWait, 0))
   }
 
-  /** What the i-th slot will send; call it before `send`, and `aim` or `toConnected` too. */
-  #setBytes(i: number, bytes: number): void {
-    this.arena.words[(this.count * header.bytes + i * 16 + 8) >> 2] = bytes
+  #setBytes(slot: number, bytes: number): void {
+    this.arena.words[(this.count * header.bytes + slot * 16 + 8) >> 2] = bytes
   }
 
-  /** The i-th datagram goes to the socket's connected peer. */
-  toConnected(i: number, bytes: number): void {
+  /** The i-th message is made of `slots` slots from `slot` on. */
+  #vector(i: number, slot: number, slots: number): void {
     const { words } = this.arena
-    words[i * 16 + header.nameLength] = 0
-    words[i * 16 + header.controlLength] = 0
-    this.#setBytes(i, bytes)
+    const at = Arena.at(this.arena, this.count * header.bytes + slot * 16, slots * 16)
+    words[i * 16 + header.vector] = at
+    words[i * 16 + header.vector + 1] = at / 0x1_0000_0000
+    words[i * 16 + header.vectorCount] = slots
   }
 
-  /** The i-th datagram goes to `sockaddr` (16 or 28 bytes). */
-  aim(i: number, bytes: number, sockaddr: Uint8Array): void {
+  /**
+   * The i-th message holds `slots` slots from `slot` on as they came in; `sockaddr` (16 or 28 bytes) is where it
+   * goes, null the connected peer. More than one slot needs `segment`. A message at or before its slot is safe.
+   */
+  compose(i: number, slot: number, slots: number, sockaddr: Uint8Array | null): void {
     const { words } = this.arena
-    this.arena.bytes.set(sockaddr, this.nameAt(i))
-    words[i * 16 + header.nameLength] = sockaddr.length
+    for (let at = slot; at < slot + slots; at++) this.#setBytes(at, this.length(at))
+    this.#vector(i, slot, slots)
+    if (sockaddr) this.arena.bytes.set(sockaddr, this.nameAt(i))
+    words[i * 16 + header.nameLength] = sockaddr ? sockaddr.length : 0
     words[i * 16 + header.controlLength] = 0
-    this.#setBytes(i, bytes)
+  }
+
+  /** The i-th message is a part of one slot. */
+  composePart(i: number, slot: number, from: number, bytes: number, sockaddr: Uint8Array): void {
+    this.compose(i, slot, 1, sockaddr)
+    this.#pointer(this.count * header.bytes + slot * 16, this.dataAt(slot) + from)
+    this.#setBytes(slot, bytes)
+    this.#moved = true
   }
 
   /** Adds a control message to the i-th datagram; its data is written at the offset this returns. */
@@ -548,10 +578,10 @@ export class Datagrams {
     return orErrno(c.send(fdOf(socket), at, bytes, msgNoSignal | msgDontWait))
   }
 
-  /** Where in the arena the address lies that the i-th datagram was sent to, and its length; 0 where it is not told. */
+  /** Where in the arena the local address lies that the i-th datagram came to; 0 where it is not told. */
   destinationAt(i: number): number {
     const at = this.#findControl(i, 0, 8)
-    if (at > 0) return at + 8
+    if (at > 0) return at + 4
     return this.#findControl(i, 41, 50)
   }
 
@@ -587,7 +617,8 @@ export async function whyFfiCannot(): Promise<Text | null> {
     return say(`koffi cannot be used: ${why}`, `koffi를 쓸 수 없습니다: ${why}`)
   }
   const failed = failedProbe()
-  return failed && say(`the kernel denies ${failed}`, `커널이 ${failed} 호출을 막고 있습니다`)
+  if (failed === null) return null
+  return say(`the kernel denies ${failed}`, `커널이 ${failed} 호출을 막고 있습니다`)
 }
 
 /** Moves one byte through an eventfd, epoll, a pipe and splice. @returns the call that failed, or null. */

@@ -1,0 +1,128 @@
+/** Answers of UDP targets on their way to clients, and when datagrams of equal size may leave as one (UDP_SEGMENT). */
+import { EIO, type Datagrams } from './ffi.ts'
+import type { UdpListener, UdpSession } from './udp.ts'
+
+/** What one datagram can carry over IPv4: 65,535 less both headers. A run is not longer either. */
+const mostBytes = 65_507
+
+/** Off for good once the kernel said EIO: a device without checksum offload (udp(7)). */
+export const segmentation = {
+  on: true,
+  off(): void {
+    segmentation.on = false
+  },
+}
+
+interface Answer {
+  readonly session: UdpSession
+  readonly bytes: number
+  readonly datagrams: number
+  readonly slot: number
+  readonly slots: number
+  /** Size of each datagram where there are several; 0 where there is one. */
+  readonly segment: number
+}
+
+/** Answers on their way to clients, gathered over all sessions of a listener and sent at once. */
+export class Answers {
+  readonly #batch: Datagrams
+  #listener: UdpListener | null = null
+  /** Slots that hold an answer. */
+  used = 0
+  /** Messages made of them. */
+  #messages = 0
+  readonly #of: Answer[] = []
+
+  constructor(batch: Datagrams) {
+    this.#batch = batch
+  }
+
+  /** Free slots for `listener`; sends what is in the way. */
+  room(listener: UdpListener): number {
+    if (this.#listener !== listener || this.used === this.#batch.count) this.flush()
+    this.#listener = listener
+    return this.#batch.count - this.used
+  }
+
+  /** The next `count` slots hold answers to `session`'s client. */
+  add(session: UdpSession, count: number): void {
+    const end = this.used + count
+    for (let at = this.used; at < end; ) {
+      const run = segmentation.on ? runLength(this.#batch, at, end) : 1
+      this.#compose(session, at, run)
+      at += run
+    }
+    this.used = end
+  }
+
+  #compose(session: UdpSession, slot: number, slots: number): void {
+    const batch = this.#batch
+    const bytes = lengthOf(batch, slot, slots)
+    const together = batch.segmentBytes(slot)
+    const segment = together || (slots > 1 ? batch.length(slot) : 0)
+    const datagrams = together ? Math.ceil(bytes / together) : slots
+    const at = this.#messages++
+    batch.compose(at, slot, slots, session.client)
+    if (session.local) batch.from(at, session.local)
+    if (segment > 0) batch.segment(at, segment)
+    this.#of[at] = { session, bytes, datagrams, slot, slots, segment }
+  }
+
+  flush(): void {
+    const listener = this.#listener
+    const messages = this.#messages
+    this.#messages = 0
+    this.used = 0
+    if (!listener) return
+    for (let at = 0; at < messages; ) {
+      const sent = this.#batch.send(listener.socket, at, messages - at)
+      for (let i = at; i < at + Math.max(0, sent); i++) this.#account(i)
+      at += Math.max(0, sent)
+      if (sent < 0) this.#failed(listener, at++, sent)
+    }
+    this.#listener = null
+  }
+
+  #account(i: number): void {
+    const { session, bytes, datagrams } = this.#of[i]!
+    if (!session.ended) session.answered(bytes, datagrams)
+  }
+
+  /** One message could not be sent: in pieces, if it was one of several datagrams. */
+  #failed(listener: UdpListener, i: number, error: number): void {
+    const { session, datagrams, slot, slots, segment } = this.#of[i]!
+    if (error === -EIO) segmentation.off()
+    if (segment === 0 || session.ended) return session.lost(datagrams)
+    const batch = this.#batch
+    for (let at = slot; at < slot + slots; at++) {
+      for (let from = 0; from < batch.length(at); from += segment) {
+        const bytes = Math.min(segment, batch.length(at) - from)
+        batch.composePart(i, at, from, bytes, session.client)
+        if (session.local) batch.from(i, session.local)
+        if (batch.send(listener.socket, i, 1) === 1) session.answered(bytes, 1)
+        else session.lost(1)
+      }
+    }
+  }
+}
+
+/** Slots from `first` on that may leave as one: equal in size, but for the last, which may be shorter; none of zero. */
+export function runLength(batch: Datagrams, first: number, end: number): number {
+  const size = batch.length(first)
+  if (!segmentation.on || size === 0 || batch.segmentBytes(first) > 0) return 1
+  let bytes = size
+  let at = first + 1
+  for (; at < end; at++) {
+    const length = batch.length(at)
+    if (length === 0 || length > size || bytes + length > mostBytes || batch.segmentBytes(at) > 0) break
+    bytes += length
+    if (length < size) return at + 1 - first
+  }
+  return at - first
+}
+
+export function lengthOf(batch: Datagrams, first: number, count: number): number {
+  let bytes = 0
+  for (let i = first; i < first + count; i++) bytes += batch.length(i)
+  return bytes
+}

@@ -1,0 +1,64 @@
+/** What a TCP connection and a UDP session have in common: a record, a place within the limits, and one end. */
+import type { Ticket } from '../../relay/admit.ts'
+import type { TargetState } from '../../relay/pick.ts'
+import type { CloseReason } from '../../model/connection.ts'
+import { Deadline, type Timed } from './deadlines.ts'
+import type { Carried, Edition } from './edition.ts'
+import { cell } from './shared.ts'
+import type { Thread } from './thread.ts'
+
+export abstract class CarriedBase implements Carried, Timed {
+  readonly thread: Thread
+  readonly edition: Edition
+  readonly record: number
+  readonly deadline = new Deadline(this)
+  target: TargetState | null = null
+  ended = false
+  readonly #ticket: Ticket
+
+  /** @param client its sockaddr; copied. */
+  constructor(thread: Thread, edition: Edition, listener: number, client: Uint8Array, ticket: Ticket) {
+    this.thread = thread
+    this.edition = edition
+    this.#ticket = ticket
+    this.record = thread.records.begin(edition.id, listener, client, Date.now())
+    edition.carriage.cells[cell.opened]!++
+    edition.carriage.carried.add(this)
+    thread.happenings.opened(this.record, thread.loop.now)
+  }
+
+  get serial(): number {
+    return this.thread.records.serial(this.record)
+  }
+
+  /** The first reason counts. */
+  end(reason: CloseReason): void {
+    if (this.ended) return
+    this.ended = true
+    this.release(reason)
+    this.thread.loop.deadlines.drop(this.deadline)
+    this.settle(null, 0, noAddress)
+    this.#ticket.release()
+    const { records, happenings, loop } = this.thread
+    records.end(this.record, reason, Date.now())
+    happenings.closed(this.record, loop.now)
+    records.free(this.record)
+    this.edition.carriage.count(reason)
+    this.edition.carriage.carried.delete(this)
+  }
+
+  /** Which target carries it from now on. */
+  settle(target: TargetState | null, index: number, address: Uint8Array): void {
+    if (this.target) this.target.open--
+    this.target = target
+    if (!target) return
+    target.open++
+    this.thread.records.setTarget(this.record, index, address)
+  }
+
+  abstract onDeadline(): void
+  /** Closes descriptors and gives buffers back. */
+  protected abstract release(reason: CloseReason): void
+}
+
+const noAddress = new Uint8Array(0)

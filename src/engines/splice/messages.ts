@@ -1,0 +1,76 @@
+/** What the main thread and the engine's threads say to each other. Plain data; memory in it is shared, not copied. */
+import type { CloseReason } from '../../model/connection.ts'
+import type { Rule } from '../../model/rule.ts'
+import type { Target } from '../../model/target.ts'
+import type { EngineState } from '../contract.ts'
+
+/** What a thread is born with. */
+export interface ThreadData {
+  readonly thread: number
+  /** eventfd that wakes it; the main thread closes it. */
+  readonly bell: number
+  /** One byte a descriptor: which thread holds it. See `keepLedger`. */
+  readonly ledger: SharedArrayBuffer
+  readonly firstSerial: number
+  /** Most descriptors this process may have. */
+  readonly descriptorLimit: number
+}
+
+export interface ListenerData {
+  readonly id: number
+  /** Stays the main thread's. */
+  readonly fd: number
+  readonly protocol: 'tcp' | 'udp' | 'unix'
+  /** The port that is listened on; 0 for a Unix listener. */
+  readonly port: number
+}
+
+/** Memory that all threads share for one rule, whatever its edition. */
+export interface RuleMemory {
+  readonly cells: SharedArrayBuffer
+  readonly tally: SharedArrayBuffer
+  readonly bucket: SharedArrayBuffer
+}
+
+export type ToThread =
+  | {
+      readonly type: 'open'
+      readonly lease: number
+      readonly edition: number
+      readonly rule: Rule
+      readonly memory: RuleMemory
+      readonly listeners: readonly ListenerData[]
+    }
+  | {
+      readonly type: 'update'
+      readonly lease: number
+      readonly edition: number
+      readonly rule: Rule
+      readonly memory: RuleMemory
+    }
+  /** Take what waits in the queues, then listen no more; answered by `unlistened`. */
+  | { readonly type: 'unlisten'; readonly lease: number }
+  /** Cut one connection, or all of a lease (`serial` null). */
+  | { readonly type: 'cut'; readonly lease: number; readonly serial: number | null; readonly reason: CloseReason }
+  | { readonly type: 'forget'; readonly lease: number }
+  | { readonly type: 'resolved'; readonly asked: number; readonly answer: Answer }
+  /** What the health check says of a target (`keyOf`). */
+  | { readonly type: 'stop' }
+
+export type Answer =
+  | { readonly ok: true; readonly addresses: readonly string[]; readonly ttlMs: number }
+  | { readonly ok: false }
+
+export type FromThread =
+  | { readonly type: 'ready' }
+  | { readonly type: 'block'; readonly memory: SharedArrayBuffer }
+  | { readonly type: 'happened'; readonly batch: ArrayBuffer; readonly count: number }
+  | { readonly type: 'state'; readonly lease: number; readonly state: EngineState }
+  | { readonly type: 'unlistened'; readonly lease: number }
+  | { readonly type: 'resolve'; readonly asked: number; readonly lease: number; readonly target: Target }
+  | { readonly type: 'fault'; readonly where: string; readonly message: string }
+  | { readonly type: 'stopped' }
+
+/** One event in a `happened` batch: a kind, and the record as it was then. */
+export const happeningBytes = 136
+export const happened = { opened: 1, closed: 2, refused: 3 } as const

@@ -1,0 +1,269 @@
+/**
+ * One end of a TCP connection, and the direction that begins there: what is read here is sent to the other side.
+ * Small messages go through one buffer (recv, send); once a read fills it, pages move through a pipe (splice). Each
+ * direction decides for itself and ends for itself: FIN is passed on when all before it has been.
+ */
+import type { Resumable } from './loop.ts'
+import { Watcher } from './loop.ts'
+import { Deadline, type Timed } from './deadlines.ts'
+import {
+  EAGAIN,
+  epollEdge,
+  epollError,
+  epollHangUp,
+  epollIn,
+  epollOut,
+  epollPriority,
+  epollReadHangUp,
+  receive,
+  send,
+  setOption,
+  shutdownWrite,
+  splice,
+  type Arena,
+  type Descriptor,
+} from './ffi.ts'
+import type { Pipe } from './pipes.ts'
+import type { TcpConnection } from './tcp.ts'
+import { copyBytes } from './thread.ts'
+
+/** A stream that has more than this waits for its next turn, so that it does not starve others. */
+const bytesPerTurn = 4 << 20
+/** A spliced read below this is a small one; after so many in a row copying is cheaper again. */
+const smallSplice = 16_384
+const mostSmallSplices = 16
+
+export const readMask = epollIn | epollReadHangUp | epollPriority | epollEdge
+export const bothMask = readMask | epollOut
+
+/** The states of one direction that has read its FIN. */
+export class Side extends Watcher implements Resumable, Timed {
+  readonly connection: TcpConnection
+  readonly isClient: boolean
+  descriptor: Descriptor
+  other!: Side
+  /** Epoll said so and no read has found it empty since. */
+  readable = false
+  /** The peer's FIN is in the queue. */
+  finSeen = false
+  /** All that the peer will ever say has been read. */
+  ended = false
+  /** All of that, and FIN, was passed on. */
+  done = false
+  /** Took less than it was given: wait for epoll to say that it is writable. */
+  full = false
+  /** Epoll tells when it is writable. */
+  watchesOut: boolean
+  #failed = false
+  #urgent = false
+  #bulk = false
+  #maySplice = true
+  #smallSplices = 0
+  #pipe: Pipe | null = null
+  #held: Arena | null = null
+  #heldAt = 0
+  /** Bytes that were read here and not sent yet: in the pipe or held. */
+  #waiting = 0
+  #again = false
+  #pause: Deadline | null = null
+
+  constructor(connection: TcpConnection, isClient: boolean, descriptor: Descriptor, watchesOut: boolean) {
+    super()
+    this.connection = connection
+    this.isClient = isClient
+    this.descriptor = descriptor
+    this.watchesOut = watchesOut
+  }
+
+  onEvents(mask: number): void {
+    if (mask & ~epollOut) this.readable = true
+    if (mask & (epollReadHangUp | epollHangUp)) this.finSeen = true
+    if (mask & epollError) this.#failed = true
+    if (mask & epollPriority && !this.#urgent) this.#expectUrgent()
+    const { connection } = this
+    if (!connection.established) return connection.onEventsWhileDialling(this, mask)
+    if (mask & epollOut && this.full) {
+      this.full = false
+      this.other.pump()
+      if (connection.ended) return
+    }
+    if (mask & ~epollOut) this.pump()
+    if (this.#failed && !connection.ended) connection.broke(this)
+  }
+
+  /** A read stops at urgent data, so a short one no longer means that there is no more (tcp(7), SO_OOBINLINE). */
+  #expectUrgent(): void {
+    this.#urgent = true
+    this.#maySplice = false
+    this.#bulk = false
+    setOption(this.descriptor, 'urgentInline', 1)
+  }
+
+  get failed(): boolean {
+    return this.#failed
+  }
+
+  /** Moves what there is to the other side, until there is no more, or it takes no more, or others want their turn. */
+  pump(): void {
+    let left = bytesPerTurn
+    for (;;) {
+      if (this.#waiting > 0 && !this.#flush()) return
+      if (this.ended) return this.#passEnd()
+      if (!this.readable || this.other.full || this.#pause?.set) return this.#putPipeBack()
+      if (left <= 0) return this.#later()
+      const moved = this.#bulk ? this.#spliceOnce() : this.#copyOnce()
+      if (moved < 0) return
+      left -= moved
+    }
+  }
+
+  resume(): void {
+    this.#again = false
+    if (!this.connection.ended) this.pump()
+  }
+
+  /** The pause that the rule's bandwidth asked for is over. */
+  onDeadline(): void {
+    this.pump()
+  }
+
+  #later(): void {
+    if (this.#again) return
+    this.#again = true
+    this.connection.thread.loop.again(this)
+  }
+
+  /** @returns bytes read, or −1 where the connection has ended. */
+  #copyOnce(): number {
+    const { buffer } = this.connection.thread
+    const wanted = Math.min(copyBytes, this.connection.bite)
+    const count = receive(this.descriptor, buffer, 0, wanted)
+    if (count <= 0) return this.#nothingRead(count)
+    if (count < wanted && !this.#urgent) {
+      // All that was there has been read (epoll(7), question 9); and where FIN was there too, it is next.
+      this.readable = false
+      if (this.finSeen) this.ended = true
+    } else if (count === copyBytes && this.#maySplice) this.#bulk = true
+    const sent = send(this.other.descriptor, buffer, 0, count)
+    if (sent < 0 && sent !== -EAGAIN) return this.#otherBroke()
+    this.connection.carried(this, sent > 0 ? sent : 0)
+    if (sent < count) this.#hold(buffer, Math.max(0, sent), count)
+    this.#spend(count)
+    return count
+  }
+
+  /** @returns bytes read, or −1 where the connection has ended. */
+  #spliceOnce(): number {
+    const pipe = (this.#pipe ??= this.connection.thread.pipes.take(this.connection.thread.loop.now))
+    if (!pipe) {
+      this.#bulk = false
+      return this.#copyOnce()
+    }
+    const count = splice(this.descriptor, pipe.ends.write, Math.min(pipe.capacity, this.connection.bite))
+    if (count <= 0) return this.#nothingRead(count)
+    this.#waiting = count
+    this.#smallSplices = count < smallSplice ? this.#smallSplices + 1 : 0
+    if (this.#smallSplices > mostSmallSplices) {
+      this.#smallSplices = 0
+      this.#bulk = false
+    }
+    this.#spend(count)
+    return count
+  }
+
+  /** @param result 0 at the end of the stream, or an errno below zero. */
+  #nothingRead(result: number): number {
+    if (result === -EAGAIN) this.readable = false
+    else if (result === 0) this.ended = true
+    else if (this.#bulk) {
+      // A socket that cannot be spliced still can be read; if it is broken, the read will say so.
+      this.#bulk = false
+      this.#maySplice = false
+      this.#putPipeBack()
+    } else {
+      this.connection.broke(this)
+      return -1
+    }
+    return 0
+  }
+
+  #otherBroke(): number {
+    this.connection.broke(this.other)
+    return -1
+  }
+
+  #hold(from: Arena, start: number, end: number): void {
+    this.#held = this.connection.thread.takeBlock()
+    this.#held.bytes.set(from.bytes.subarray(start, end))
+    this.#heldAt = 0
+    this.#waiting = end - start
+    this.#otherIsFull()
+  }
+
+  #otherIsFull(): void {
+    const { other } = this
+    other.full = true
+    if (other.watchesOut) return
+    other.watchesOut = true
+    this.connection.thread.loop.rewatch(other, other.descriptor, bothMask)
+  }
+
+  /** Sends what waits. @returns false where some still does, or the connection has ended. */
+  #flush(): boolean {
+    while (this.#waiting > 0) {
+      if (this.other.full) return false
+      const sent = this.#held
+        ? send(this.other.descriptor, this.#held, this.#heldAt, this.#waiting)
+        : splice((this.#pipe as Pipe).ends.read, this.other.descriptor, this.#waiting)
+      if (sent === -EAGAIN || sent === 0) {
+        this.#otherIsFull()
+        return false
+      }
+      if (sent < 0) return this.#otherBroke() > 0
+      this.#waiting -= sent
+      this.#heldAt += sent
+      this.connection.carried(this, sent)
+    }
+    this.#dropHeld()
+    return true
+  }
+
+  #dropHeld(): void {
+    if (this.#held) this.connection.thread.giveBlock(this.#held)
+    this.#held = null
+  }
+
+  #putPipeBack(): void {
+    if (this.#pipe && !this.#held && this.#waiting > 0) return
+    if (this.#pipe) this.connection.thread.pipes.giveBack(this.#pipe, 0)
+    this.#pipe = null
+  }
+
+  /** FIN is passed on once; the connection is over when both ways are. */
+  #passEnd(): void {
+    if (this.done) return
+    this.done = true
+    this.#putPipeBack()
+    if (this.other.done) return this.connection.end('finished')
+    this.connection.thread.records.setState(this.connection.record, 'half-closed')
+    shutdownWrite(this.other.descriptor)
+  }
+
+  #spend(bytes: number): void {
+    const { bucket } = this.connection.edition
+    if (!bucket) return
+    const { loop } = this.connection.thread
+    const waitMs = bucket.spend(bytes, loop.now)
+    if (waitMs > 0) loop.deadlines.arm((this.#pause ??= new Deadline(this)), waitMs, loop.now)
+  }
+
+  /** Gives everything back but the descriptor. */
+  release(): void {
+    const { loop, pipes } = this.connection.thread
+    loop.forget(this)
+    if (this.#pause) loop.deadlines.drop(this.#pause)
+    if (this.#pipe) pipes.giveBack(this.#pipe, this.#held ? 0 : this.#waiting)
+    this.#pipe = null
+    this.#dropHeld()
+  }
+}

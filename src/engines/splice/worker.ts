@@ -1,0 +1,158 @@
+/**
+ * A thread of the engine. It is born with a bell and a number, does what it is told through its message port, and
+ * turns its loop until it is told to stop. Its own event loop never runs: messages are taken when the bell rings.
+ */
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
+import type { Target } from '../../model/target.ts'
+import { Carriage } from './edition.ts'
+import { Descriptor, epollIn, keepLedger, loadFfi, silenceBell } from './ffi.ts'
+import { Happenings } from './happenings.ts'
+import { Loop, Watcher } from './loop.ts'
+import type { Answer, FromThread, ListenerData, ThreadData, ToThread } from './messages.ts'
+import { NameBook } from './names.ts'
+import { Records } from './shared.ts'
+import { TcpConnection, TcpListener } from './tcp.ts'
+import { Side } from './side.ts'
+import { Thread } from './thread.ts'
+import { UdpListener } from './udp.ts'
+
+class Bell extends Watcher {
+  readonly #bell: Descriptor
+  readonly #answer: () => void
+
+  constructor(bell: Descriptor, answer: () => void) {
+    super()
+    this.#bell = bell
+    this.#answer = answer
+  }
+
+  onEvents(): void {
+    silenceBell(this.#bell)
+    this.#answer()
+  }
+}
+
+class Worker {
+  readonly #thread: Thread
+  readonly #loop: Loop
+  readonly #happenings: Happenings
+  readonly #asked = new Map<number, (answer: Answer) => void>()
+  #asks = 0
+  #running = true
+
+  constructor(data: ThreadData) {
+    keepLedger(new Uint8Array(data.ledger), data.thread + 1)
+    this.#loop = new Loop((watcher, thrown) => this.#fault(watcher, thrown))
+    const records = new Records(data.firstSerial, (memory) => post({ type: 'block', memory }))
+    this.#happenings = new Happenings(records, (batch, count) =>
+      post({ type: 'happened', batch, count }, [batch]),
+    )
+    this.#thread = new Thread({
+      number: data.thread,
+      loop: this.#loop,
+      records,
+      happenings: this.#happenings,
+      descriptorLimit: data.descriptorLimit,
+      report: (lease, state) => post({ type: 'state', lease, state }),
+    })
+    const bell = Descriptor.borrow(data.bell)
+    this.#loop.watch(new Bell(bell, () => this.#takeMessages()), bell, epollIn)
+    this.#loop.afterTurn(() => {
+      this.#thread.flushAnswers()
+      return this.#happenings.flush(this.#loop.now)
+    })
+  }
+
+  run(): void {
+    post({ type: 'ready' })
+    while (this.#running) this.#loop.turn()
+    this.#loop.close()
+    post({ type: 'stopped' })
+  }
+
+  #takeMessages(): void {
+    if (!parentPort) return
+    for (;;) {
+      const received = receiveMessageOnPort(parentPort) as { message: ToThread } | undefined
+      if (!received) return
+      this.#obey(received.message)
+    }
+  }
+
+  #obey(message: ToThread): void {
+    switch (message.type) {
+      case 'open':
+        return this.#open(message)
+      case 'update':
+        return this.#thread.carriages.get(message.lease)?.update(message.edition, message.rule, message.memory)
+      case 'unlisten':
+        return this.#unlisten(message.lease)
+      case 'cut':
+        return this.#cut(message)
+      case 'forget':
+        this.#thread.carriages.delete(message.lease)
+        return
+      case 'resolved':
+        this.#asked.get(message.asked)?.(message.answer)
+        this.#asked.delete(message.asked)
+        return
+      case 'stop':
+        return this.#stop()
+    }
+  }
+
+  #open({ lease, edition, rule, memory, listeners }: Extract<ToThread, { type: 'open' }>): void {
+    const names = new NameBook((target, answer) => this.#ask(lease, target, answer))
+    const carriage = new Carriage(lease, this.#thread.number, edition, rule, memory, names)
+    this.#thread.carriages.set(lease, carriage)
+    for (const data of listeners) this.#listen(carriage, data)
+  }
+
+  #listen(carriage: Carriage, data: ListenerData): void {
+    if (data.protocol === 'udp') new UdpListener(this.#thread, carriage, data)
+    else new TcpListener(this.#thread, carriage, data)
+  }
+
+  #ask(lease: number, target: Target, answer: (answer: Answer) => void): void {
+    const asked = this.#asks++
+    this.#asked.set(asked, answer)
+    post({ type: 'resolve', asked, lease, target })
+  }
+
+  #unlisten(lease: number): void {
+    const carriage = this.#thread.carriages.get(lease)
+    for (const listening of [...(carriage?.listeners ?? [])]) listening.stop()
+    this.#happenings.flushNow()
+    post({ type: 'unlistened', lease })
+  }
+
+  #cut({ lease, serial, reason }: Extract<ToThread, { type: 'cut' }>): void {
+    for (const carried of [...(this.#thread.carriages.get(lease)?.carried ?? [])])
+      if (serial === null || carried.serial === serial) carried.end(reason)
+    this.#happenings.flushNow()
+  }
+
+  #stop(): void {
+    this.#running = false
+    for (const carriage of this.#thread.carriages.values())
+      for (const carried of [...carriage.carried]) carried.end('shutdown')
+    this.#happenings.flushNow()
+  }
+
+  /** One connection's failure is its own end, not the thread's. */
+  #fault(watcher: object, thrown: unknown): void {
+    const message = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)
+    post({ type: 'fault', where: watcher.constructor.name, message })
+    if (watcher instanceof Side) watcher.connection.end('engine-error')
+    else if (watcher instanceof TcpConnection) watcher.end('engine-error')
+  }
+}
+
+function post(message: FromThread, transfer: ArrayBuffer[] = []): void {
+  parentPort?.postMessage(message, transfer)
+}
+
+if (parentPort) {
+  await loadFfi()
+  new Worker(workerData as ThreadData).run()
+}
