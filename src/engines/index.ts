@@ -1,5 +1,6 @@
 /** The engines there are, best first: `auto` takes the first that says yes. */
 import type { MakeEngine } from './contract.ts'
 import { makeSocketsEngine } from './sockets.ts'
+import { makeSpliceEngine } from './splice/engine.ts'
 
-export const engines: readonly MakeEngine[] = [makeSocketsEngine]
+export const engines: readonly MakeEngine[] = [makeSpliceEngine, makeSocketsEngine]

@@ -170,7 +170,7 @@ function shown({ host, ipv6Only }: ListenOptions, bound: AddressInfo): string {
 }
 
 /** Takes away a socket file that nobody listens on; anything else is left alone. @throws NaruError LISTEN_IN_USE, LISTEN_FAILED */
-async function clearStalePath(path: string): Promise<void> {
+export async function clearStalePath(path: string): Promise<void> {
   if (process.platform === 'win32') return
   const found = await lstat(path).catch(() => null)
   if (found === null) return

@@ -47,7 +47,7 @@ export class Answers {
   /** The next `count` slots hold answers to `session`'s client. */
   add(session: UdpSession, count: number): void {
     const end = this.used + count
-    for (let at = this.used; at < end; ) {
+    for (let at = this.used; at < end;) {
       const run = segmentation.on ? runLength(this.#batch, at, end) : 1
       this.#compose(session, at, run)
       at += run
@@ -61,6 +61,7 @@ export class Answers {
     const together = batch.segmentBytes(slot)
     const segment = together || (slots > 1 ? batch.length(slot) : 0)
     const datagrams = together ? Math.ceil(bytes / together) : slots
+    if (!session.mayPass(bytes)) return session.lost(datagrams)
     const at = this.#messages++
     batch.compose(at, slot, slots, session.client)
     if (session.local) batch.from(at, session.local)
@@ -74,9 +75,9 @@ export class Answers {
     this.#messages = 0
     this.used = 0
     if (!listener) return
-    for (let at = 0; at < messages; ) {
+    for (let i = 0; i < messages; i++) this.#account(i)
+    for (let at = 0; at < messages;) {
       const sent = this.#batch.send(listener.socket, at, messages - at)
-      for (let i = at; i < at + Math.max(0, sent); i++) this.#account(i)
       at += Math.max(0, sent)
       if (sent < 0) this.#failed(listener, at++, sent)
     }
@@ -90,17 +91,19 @@ export class Answers {
 
   /** One message could not be sent: in pieces, if it was one of several datagrams. */
   #failed(listener: UdpListener, i: number, error: number): void {
-    const { session, datagrams, slot, slots, segment } = this.#of[i]!
+    const { session, bytes, datagrams, slot, slots, segment } = this.#of[i]!
     if (error === -EIO) segmentation.off()
-    if (segment === 0 || session.ended) return session.lost(datagrams)
+    session.unanswered(bytes, datagrams)
+    if (segment === 0 || session.ended) return
+    session.lost(-datagrams)
     const batch = this.#batch
     for (let at = slot; at < slot + slots; at++) {
       for (let from = 0; from < batch.length(at); from += segment) {
         const bytes = Math.min(segment, batch.length(at) - from)
         batch.composePart(i, at, from, bytes, session.client)
         if (session.local) batch.from(i, session.local)
-        if (batch.send(listener.socket, i, 1) === 1) session.answered(bytes, 1)
-        else session.lost(1)
+        session.answered(bytes, 1)
+        if (batch.send(listener.socket, i, 1) !== 1) session.unanswered(bytes, 1)
       }
     }
   }

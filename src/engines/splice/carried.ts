@@ -37,28 +37,29 @@ export abstract class CarriedBase implements Carried, Timed {
     this.ended = true
     this.release(reason)
     this.thread.loop.deadlines.drop(this.deadline)
-    this.settle(null, 0, noAddress)
+    if (this.target) this.target.open--
+    this.target = null
     this.#ticket.release()
     const { records, happenings, loop } = this.thread
     records.end(this.record, reason, Date.now())
     happenings.closed(this.record, loop.now)
     records.free(this.record)
     this.edition.carriage.count(reason)
+    this.edition.carriage.cells[cell.ended]!++
     this.edition.carriage.carried.delete(this)
   }
 
-  /** Which target carries it from now on. */
-  settle(target: TargetState | null, index: number, address: Uint8Array): void {
-    if (this.target) this.target.open--
-    this.target = target
-    if (!target) return
-    target.open++
-    this.thread.records.setTarget(this.record, index, address)
+  /** `target` carries it from now on, at `address`. */
+  settle(target: TargetState, address: Uint8Array): void {
+    if (this.target !== target) {
+      if (this.target) this.target.open--
+      target.open++
+      this.target = target
+    }
+    this.thread.records.setTarget(this.record, this.edition.targets.states.indexOf(target), address)
   }
 
   abstract onDeadline(): void
   /** Closes descriptors and gives buffers back. */
   protected abstract release(reason: CloseReason): void
 }
-
-const noAddress = new Uint8Array(0)

@@ -71,7 +71,9 @@ export class Edition {
   /** Most bytes to read at once: a slow rule takes small bites, so that its pace is even. */
   get bite(): number {
     const { bytesPerSecond } = this.rule.limits
-    return bytesPerSecond === null ? Number.POSITIVE_INFINITY : Math.max(1024, Math.floor(bytesPerSecond / 20))
+    return bytesPerSecond === null
+      ? Number.POSITIVE_INFINITY
+      : Math.max(1024, Math.floor(bytesPerSecond / 20))
   }
 }
 

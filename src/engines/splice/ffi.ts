@@ -3,11 +3,13 @@
  * file. Above it a descriptor is a `Descriptor` (closed for good once closed) and memory is an `Arena` (bounds
  * checked), so that neither a wrong size nor a reused number can be reached.
  */
+import { createRequire } from 'node:module'
 import { constants } from 'node:os'
 import { say, type Text } from '../../base/text.ts'
 
 const { errno } = constants
-export const { EAGAIN, EINPROGRESS, EADDRINUSE, EACCES, EADDRNOTAVAIL, EINTR, ECONNREFUSED, ECONNRESET } = errno
+export const { EAGAIN, EINPROGRESS, EADDRINUSE, EACCES, EADDRNOTAVAIL, EINTR, ECONNREFUSED, ECONNRESET } =
+  errno
 export const { EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM, EPIPE, EIO, EINVAL, ETIMEDOUT, EMSGSIZE } = errno
 export const { EHOSTUNREACH, ENETUNREACH, ECONNABORTED, EPROTO, EAFNOSUPPORT, ENOENT, EDESTADDRREQ } = errno
 /** Not in Node's table. */
@@ -60,7 +62,8 @@ const prototypes = {
   getsockopt: 'int getsockopt(int fd, int level, int option, int64_t value, int64_t length)',
   recv: 'int64_t recv(int fd, int64_t to, int64_t length, int flags)',
   send: 'int64_t send(int fd, int64_t from, int64_t length, int flags)',
-  splice: 'int64_t splice(int from, int64_t fromAt, int to, int64_t toAt, int64_t length, unsigned int flags)',
+  splice:
+    'int64_t splice(int from, int64_t fromAt, int to, int64_t toAt, int64_t length, unsigned int flags)',
   pipe: 'int pipe2(int64_t pair, int flags)',
   fcntl: 'int fcntl(int fd, int command, int value)',
   recvmmsg: 'int recvmmsg(int fd, int64_t messages, unsigned int count, int flags, int64_t timeout)',
@@ -80,15 +83,17 @@ const epollEventByArch: Readonly<Record<string, { words: number; dataWord: numbe
 const epollEvent = epollEventByArch[process.arch] ?? { words: 4, dataWord: 2 }
 
 /** Opens the C library. Once a thread. @throws where koffi or a symbol is missing. */
-export async function loadFfi(): Promise<void> {
+export function loadFfi(): void {
   if (c) return
   if (process.env.NARU_NO_KOFFI) throw new Error('NARU_NO_KOFFI is set')
   if (process.platform !== 'linux' || !(process.arch in epollEventByArch))
     throw new Error(`no layouts for ${process.platform} on ${process.arch}`)
-  koffi = ((await import('koffi')) as unknown as { default: Koffi }).default
+  // Not an import: koffi is optional, and whether it is there is asked without waiting.
+  koffi = createRequire(import.meta.url)('koffi') as Koffi
   const library = koffi.load(null)
   const calls: Partial<Record<keyof Calls, Native>> = {}
-  for (const [name, prototype] of Object.entries(prototypes)) calls[name as keyof Calls] = library.func(prototype)
+  for (const [name, prototype] of Object.entries(prototypes))
+    calls[name as keyof Calls] = library.func(prototype)
   c = calls as Calls
   scratch = Arena.allocate(4096)
 }
@@ -201,7 +206,7 @@ export class Descriptor {
   }
 }
 
-const fdOf = Descriptor.number
+const fdOf = (descriptor: Descriptor): number => Descriptor.number(descriptor)
 
 export function close(descriptor: Descriptor): void {
   const fd = Descriptor.release(descriptor)
@@ -254,7 +259,13 @@ export class Epoll {
     return this.#control(2, descriptor, 0, 0, 0)
   }
 
-  #control(operation: number, descriptor: Descriptor, mask: number, slot: number, generation: number): number {
+  #control(
+    operation: number,
+    descriptor: Descriptor,
+    mask: number,
+    slot: number,
+    generation: number,
+  ): number {
     const { words } = scratch
     words[0] = mask >>> 0
     words[epollEvent.dataWord] = slot
@@ -365,6 +376,7 @@ const options = {
   urgentInline: [1, 10],
   sendBuffer: [1, 7],
   receiveBuffer: [1, 8],
+  reusePort: [1, 15],
   noDelay: [6, 1],
   keepaliveIdleSeconds: [6, 4],
   keepaliveIntervalSeconds: [6, 5],
@@ -432,7 +444,15 @@ export function splice(from: Descriptor, to: Descriptor, length: number): number
 // ── datagrams ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** struct msghdr 56 bytes, mmsghdr 64, iovec 16, cmsghdr 16: alike on x86-64 and arm64 (LP64). */
-const header = { bytes: 64, nameLength: 2, vector: 4, vectorCount: 6, control: 8, controlLength: 10, length: 14 }
+const header = {
+  bytes: 64,
+  nameLength: 2,
+  vector: 4,
+  vectorCount: 6,
+  control: 8,
+  controlLength: 10,
+  length: 14,
+}
 const nameBytes = 32
 const controlBytes = 128
 
@@ -596,7 +616,7 @@ export class Datagrams {
     const { words } = this.arena
     const start = this.#controls + i * controlBytes
     const end = start + Math.min(words[i * 16 + header.controlLength] as number, controlBytes)
-    for (let at = start; at + 16 <= end; ) {
+    for (let at = start; at + 16 <= end;) {
       const bytes = words[at >> 2] as number
       if (bytes < 16) return 0
       if (words[(at >> 2) + 2] === level && words[(at >> 2) + 3] === type) return at + 16
@@ -609,9 +629,9 @@ export class Datagrams {
 // ── may we? ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Tries, for real, what the engine lives on. @returns null, or why it does not work here. */
-export async function whyFfiCannot(): Promise<Text | null> {
+export function whyFfiCannot(): Text | null {
   try {
-    await loadFfi()
+    loadFfi()
   } catch (thrown) {
     const why = thrown instanceof Error ? (thrown.message.split('\n')[0] as string) : String(thrown)
     return say(`koffi cannot be used: ${why}`, `koffi를 쓸 수 없습니다: ${why}`)

@@ -53,7 +53,7 @@ export class Happenings {
 
   flushNow(): void {
     if (this.#count === 0) return
-    const batch = this.#bytes.buffer.slice(0, this.#count * happeningBytes) as ArrayBuffer
+    const batch = this.#bytes.buffer.slice(0, this.#count * happeningBytes)
     this.#post(batch, this.#count)
     this.#count = 0
   }

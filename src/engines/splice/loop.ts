@@ -84,7 +84,8 @@ export class Loop {
 
   /** Waits for events, at most until something is due, and serves them. */
   turn(longest = longestWaitMs): void {
-    const wait = this.#again.length > 0 ? 0 : this.deadlines.untilNext(this.now, Math.min(this.#wait, longest))
+    const wait =
+      this.#again.length > 0 ? 0 : this.deadlines.untilNext(this.now, Math.min(this.#wait, longest))
     const count = this.#epoll.wait(wait)
     this.now = performance.now() + monotonicOffset
     for (let event = 0; event < count; event++) this.#serve(event)

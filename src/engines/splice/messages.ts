@@ -51,7 +51,12 @@ export type ToThread =
   /** Take what waits in the queues, then listen no more; answered by `unlistened`. */
   | { readonly type: 'unlisten'; readonly lease: number }
   /** Cut one connection, or all of a lease (`serial` null). */
-  | { readonly type: 'cut'; readonly lease: number; readonly serial: number | null; readonly reason: CloseReason }
+  | {
+      readonly type: 'cut'
+      readonly lease: number
+      readonly serial: number | null
+      readonly reason: CloseReason
+    }
   | { readonly type: 'forget'; readonly lease: number }
   | { readonly type: 'resolved'; readonly asked: number; readonly answer: Answer }
   /** What the health check says of a target (`keyOf`). */

@@ -3,20 +3,20 @@
  * thread, and the answer is kept for as long as it holds. Connections that ask at once share one question.
  */
 import { canonicalAddress } from '../../base/address.ts'
-import type { PortRange } from '../../base/port.ts'
+import type { Listen } from '../../model/listen.ts'
 import { formatTarget, type Target } from '../../model/target.ts'
-import { targetPort } from '../../relay/port-map.ts'
+import { portOf, withoutLoops } from '../../relay/route.ts'
 import type { Answer } from './messages.ts'
 import { sockaddrOf, sockaddrOfPath, type Sockaddr } from './sockaddr.ts'
 
-/** Addresses in the order to try; null where the name has none. */
-export type Found = readonly Sockaddr[] | null
+/** Addresses in the order to try, or why there are none. */
+export type Found = readonly Sockaddr[] | 'name-not-found' | 'loop'
 
 interface Entry {
   addresses: readonly string[]
   freshUntil: number
-  readonly byPort: Map<number, readonly Sockaddr[]>
-  waiting: { readonly port: number; readonly tell: (found: Found) => void }[] | null
+  readonly byPort: Map<number, Found>
+  waiting: { readonly port: number; readonly listen: Listen; readonly tell: (found: Found) => void }[] | null
 }
 
 /** Ports remembered for one target; a range of thousands is computed anew. */
@@ -25,9 +25,9 @@ const mostPorts = 64
 export class NameBook {
   readonly #entries = new Map<string, Entry>()
   readonly #byTarget = new WeakMap<Target, Entry>()
-  readonly #ask: (target: Target, answer: (answer: Answer) => void) => void
+  readonly #ask: (target: Target, answer: (answer: Answer, now: number) => void) => void
 
-  constructor(ask: (target: Target, answer: (answer: Answer) => void) => void) {
+  constructor(ask: (target: Target, answer: (answer: Answer, now: number) => void) => void) {
     this.#ask = ask
   }
 
@@ -38,19 +38,23 @@ export class NameBook {
   find(
     target: Target,
     port: number,
-    listenPorts: PortRange,
+    listen: Listen,
     now: number,
     tell: (found: Found) => void,
   ): Found | undefined {
     const entry = this.#byTarget.get(target) ?? this.#enter(target)
-    const dialled = target.kind === 'unix' ? 0 : targetPort(port, listenPorts, target.ports)
-    if (entry.freshUntil > now) return sockaddrs(entry, target, dialled)
-    if (entry.waiting) entry.waiting.push({ port: dialled, tell })
+    if (entry.freshUntil > now) return sockaddrs(entry, target, port, listen)
+    if (entry.waiting) entry.waiting.push({ port, listen, tell })
     else {
-      entry.waiting = [{ port: dialled, tell }]
-      this.#ask(target, (answer) => this.#answered(entry, target, answer, now))
+      entry.waiting = [{ port, listen, tell }]
+      this.#ask(target, (answer, later) => this.#answered(entry, target, answer, later))
     }
     return undefined
+  }
+
+  /** Whether the target's addresses have changed hands: none of what is known now is `address`. Unknown: false. */
+  freshUntil(target: Target): number {
+    return (this.#byTarget.get(target) ?? this.#enter(target)).freshUntil
   }
 
   #enter(target: Target): Entry {
@@ -77,18 +81,28 @@ export class NameBook {
     entry.byPort.clear()
     entry.addresses = answer.ok ? answer.addresses : []
     entry.freshUntil = answer.ok ? now + answer.ttlMs : 0
-    for (const { port, tell } of waiting) tell(answer.ok ? sockaddrs(entry, target, port) : null)
+    for (const { port, listen, tell } of waiting)
+      tell(answer.ok ? sockaddrs(entry, target, port, listen) : 'name-not-found')
   }
 }
 
-function sockaddrs(entry: Entry, target: Target, port: number): readonly Sockaddr[] {
+function sockaddrs(entry: Entry, target: Target, port: number, listen: Listen): Found {
   let found = entry.byPort.get(port)
   if (!found) {
     found =
-      target.kind === 'unix'
-        ? [sockaddrOfPath(target.path)]
-        : entry.addresses.map((address) => sockaddrOf(address, port))
+      target.kind === 'unix' ? [sockaddrOfPath(target.path)] : route(entry.addresses, target, port, listen)
     if (entry.byPort.size < mostPorts) entry.byPort.set(port, found)
   }
   return found
+}
+
+function route(
+  addresses: readonly string[],
+  target: Exclude<Target, { kind: 'unix' }>,
+  port: number,
+  listen: Listen,
+): Found {
+  if (addresses.length === 0) return 'name-not-found'
+  const open = withoutLoops({ addresses, port: portOf(target, listen, port), ttlMs: 0 }, listen)
+  return open === null ? 'loop' : open.addresses.map((address) => sockaddrOf(address, open.port))
 }

@@ -9,8 +9,16 @@ import { addressOf, endpointOf } from './sockaddr.ts'
 
 export const reasonList = Object.keys(closeReasons) as readonly CloseReason[]
 /** Cells of one thread's sums for one rule; one for each close reason follows them. */
-export const cell = { opened: 0, toTarget: 1, toClient: 2, datagramsToTarget: 3, datagramsToClient: 4, lost: 5 } as const
-const firstReasonCell = 6
+export const cell = {
+  opened: 0,
+  toTarget: 1,
+  toClient: 2,
+  datagramsToTarget: 3,
+  datagramsToClient: 4,
+  lost: 5,
+  ended: 6,
+} as const
+const firstReasonCell = 7
 /** Two threads never write to one cache line. */
 export const cellsPerThread = 32
 
@@ -200,7 +208,8 @@ export class RecordReader {
     let count = 0
     for (const block of this.#blocks) {
       for (let at = 0; at < recordsPerBlock; at++)
-        if (block.doubles[at * doubles] !== 0 && wanted(block.words[at * words + word.edition] as number)) count++
+        if (block.doubles[at * doubles] !== 0 && wanted(block.words[at * words + word.edition] as number))
+          count++
     }
     return count
   }

@@ -20,6 +20,7 @@ import {
   setOption,
   shutdownWrite,
   splice,
+  takeError,
   type Arena,
   type Descriptor,
 } from './ffi.ts'
@@ -88,7 +89,7 @@ export class Side extends Watcher implements Resumable, Timed {
       if (connection.ended) return
     }
     if (mask & ~epollOut) this.pump()
-    if (this.#failed && !connection.ended) connection.broke(this)
+    if (this.#failed && !connection.ended) connection.broke(this, takeError(this.descriptor))
   }
 
   /** A read stops at urgent data, so a short one no longer means that there is no more (tcp(7), SO_OOBINLINE). */
@@ -144,9 +145,10 @@ export class Side extends Watcher implements Resumable, Timed {
       this.readable = false
       if (this.finSeen) this.ended = true
     } else if (count === copyBytes && this.#maySplice) this.#bulk = true
+    // Counted before it is sent, so that whoever has it sees it counted.
+    this.connection.carried(this, count)
     const sent = send(this.other.descriptor, buffer, 0, count)
-    if (sent < 0 && sent !== -EAGAIN) return this.#otherBroke()
-    this.connection.carried(this, sent > 0 ? sent : 0)
+    if (sent < 0 && sent !== -EAGAIN) return this.#otherBroke(-sent)
     if (sent < count) this.#hold(buffer, Math.max(0, sent), count)
     this.#spend(count)
     return count
@@ -162,6 +164,7 @@ export class Side extends Watcher implements Resumable, Timed {
     const count = splice(this.descriptor, pipe.ends.write, Math.min(pipe.capacity, this.connection.bite))
     if (count <= 0) return this.#nothingRead(count)
     this.#waiting = count
+    this.connection.carried(this, count)
     this.#smallSplices = count < smallSplice ? this.#smallSplices + 1 : 0
     if (this.#smallSplices > mostSmallSplices) {
       this.#smallSplices = 0
@@ -181,14 +184,14 @@ export class Side extends Watcher implements Resumable, Timed {
       this.#maySplice = false
       this.#putPipeBack()
     } else {
-      this.connection.broke(this)
+      this.connection.broke(this, -result)
       return -1
     }
     return 0
   }
 
-  #otherBroke(): number {
-    this.connection.broke(this.other)
+  #otherBroke(error: number): number {
+    this.connection.broke(this.other, error)
     return -1
   }
 
@@ -219,10 +222,9 @@ export class Side extends Watcher implements Resumable, Timed {
         this.#otherIsFull()
         return false
       }
-      if (sent < 0) return this.#otherBroke() > 0
+      if (sent < 0) return this.#otherBroke(-sent) > 0
       this.#waiting -= sent
       this.#heldAt += sent
-      this.connection.carried(this, sent)
     }
     this.#dropHeld()
     return true

@@ -28,6 +28,8 @@ export class Thread {
   readonly #report: (lease: number, state: EngineState) => void
   /** Descriptor numbers from here on are left to the rest of the process. */
   readonly #highest: number
+  /** Most UDP sessions of one listener. */
+  readonly mostSessions: number
   readonly #retry = new Deadline({ onDeadline: () => this.#tryAgain() })
   #batches: { incoming: Datagrams; outgoing: Datagrams } | null = null
   #answers: Answers | null = null
@@ -46,6 +48,7 @@ export class Thread {
     this.happenings = options.happenings
     this.#report = options.report
     const { descriptorLimit } = options
+    this.mostSessions = Math.min(8192, Math.max(16, Math.floor(descriptorLimit / 4)))
     this.#highest = descriptorLimit - Math.min(32, Math.floor(descriptorLimit / 16))
   }
 

@@ -2,8 +2,9 @@
  * UDP: each client of each local address is a session with an upstream socket of its own, so its target sees one
  * stable port. Datagrams come and go up to 64 at a time; a run of equal size leaves as one (UDP_SEGMENT).
  */
-import type { Ticket } from '../../relay/admit.ts'
+import type { Admitted, Ticket } from '../../relay/admit.ts'
 import type { TargetState } from '../../relay/pick.ts'
+import { Recency, type Linked } from '../../relay/recency.ts'
 import type { CloseReason } from '../../model/connection.ts'
 import { CarriedBase } from './carried.ts'
 import type { Carriage, Edition, Listening } from './edition.ts'
@@ -14,8 +15,6 @@ import {
   Descriptor,
   ECONNREFUSED,
   EIO,
-  EMFILE,
-  ENFILE,
   epollEdge,
   epollIn,
   familyInet,
@@ -25,6 +24,8 @@ import {
   setOption,
   type Arena,
 } from './ffi.ts'
+import { isShortage } from './dial.ts'
+import type { Found } from './names.ts'
 import { Watcher, type Resumable } from './loop.ts'
 import type { ListenerData } from './messages.ts'
 import { cell } from './shared.ts'
@@ -32,10 +33,16 @@ import { addressOf, type Sockaddr } from './sockaddr.ts'
 import { lengthOf, runLength, segmentation } from './answers.ts'
 import type { Thread } from './thread.ts'
 
+/** One client may have this share of the sessions where the rule sets no limit of its own. */
+const shareOfOneSource = 1 / 4
 const batchesPerTurn = 4
 /** Datagrams that wait for a name; those that come after are lost. */
-const mostQueued = 16
-/** Refused clients are told of once in this time each. */
+const mostQueued = 64
+/** How soon a name that could not be asked for is tried again. */
+const retryNameMs = 5000
+/** A burst of the largest datagrams must survive one turn; the system caps it (`net.core.rmem_max`). */
+const socketBufferBytes = 1024 * 1024
+/** A refused client is told of once in this time. */
 const refusedEveryMs = 1000
 const mostRefusedKnown = 1024
 
@@ -47,9 +54,8 @@ export class UdpListener extends Watcher implements Listening, Resumable {
   readonly #sessions = new Map<number, UdpSession>()
   readonly #refused = new Map<number, number>()
   readonly #wildcard: boolean
-  /** The least lately used session first. */
-  #oldest: UdpSession | null = null
-  #newest: UdpSession | null = null
+  readonly #recency = new Recency<UdpSession>()
+  readonly #bySource = new Map<string, number>()
   #again = false
   #listening = true
 
@@ -61,7 +67,6 @@ export class UdpListener extends Watcher implements Listening, Resumable {
     this.socket = Descriptor.borrow(data.fd)
     localAddress(this.socket)
     this.#wildcard = /^(0\.0\.0\.0|::)$/.test(addressOf(lastAddress()))
-    carriage.listeners.add(this)
     this.resume()
   }
 
@@ -82,7 +87,7 @@ export class UdpListener extends Watcher implements Listening, Resumable {
   /** Sessions live on: their clients' datagrams still have to reach them. */
   stop(): void {
     this.#listening = false
-    if (!this.#oldest) this.#leave()
+    if (this.#recency.size === 0) this.#leave()
   }
 
   #leave(): void {
@@ -103,7 +108,7 @@ export class UdpListener extends Watcher implements Listening, Resumable {
 
   /** Datagrams of one session that follow one another go together. */
   #forward(batch: Datagrams, count: number): void {
-    for (let first = 0; first < count; ) {
+    for (let first = 0; first < count;) {
       let end = first + 1
       while (end < count && samePeer(batch, first, end) && this.#sameLocal(batch, first, end)) end++
       const session = this.#sessionOf(batch, first)
@@ -135,7 +140,7 @@ export class UdpListener extends Watcher implements Listening, Resumable {
     const six = batch.arena.bytes[at] !== familyInet
     const client = batch.arena.bytes.slice(at, at + (six ? 28 : 16))
     const source = addressOf(client)
-    const admitted = edition.admission.admit(source, this.thread.loop.now)
+    const admitted = this.#admit(edition, source)
     if (!admitted.ok) {
       this.#refuse(edition, client, key, admitted.reason)
       return null
@@ -145,7 +150,8 @@ export class UdpListener extends Watcher implements Listening, Resumable {
     const session = new UdpSession(this, edition, key, client, local, source, admitted.ticket)
     session.sameKey = this.#sessions.get(key) ?? null
     this.#sessions.set(key, session)
-    this.#append(session)
+    this.#recency.add(session)
+    this.#bySource.set(source, (this.#bySource.get(source) ?? 0) + 1)
     session.start()
     return session.ended ? null : session
   }
@@ -159,36 +165,41 @@ export class UdpListener extends Watcher implements Listening, Resumable {
     this.thread.happenings.refused(edition.id, this.data.id, client, reason, now)
   }
 
-  /** Ends the session that was silent for longest. @returns false where there is none. */
-  evictOldest(but: UdpSession): boolean {
-    const oldest = this.#oldest === but ? but.newer : this.#oldest
+  /** A full house is no reason to turn anyone away: the session that was silent longest goes. */
+  #admit({ admission }: Edition, source: string): Admitted {
+    const ofSource = (session: UdpSession): boolean => session.source === source
+    if (admission.allows(source)) {
+      if (this.#recency.size >= this.thread.mostSessions) this.#evict(() => true)
+      const share = Math.max(1, Math.floor(this.thread.mostSessions * shareOfOneSource))
+      if ((this.#bySource.get(source) ?? 0) >= share) this.#evict(ofSource)
+    }
+    const { now } = this.thread.loop
+    const first = admission.admit(source, now)
+    if (first.ok || first.reason === 'denied' || first.reason === 'limit-rate') return first
+    if (!this.#evict(first.reason === 'limit-source' ? ofSource : () => true)) return first
+    return admission.admit(source, now)
+  }
+
+  #evict(test: (session: UdpSession) => boolean): boolean {
+    const oldest = this.#recency.findOldest(test)
     oldest?.end('evicted')
     return oldest !== null
   }
 
+  /** Descriptors are short: another session makes room. @returns false where there is none. */
+  makeRoomFor(session: UdpSession): boolean {
+    return this.#evict((other) => other !== session)
+  }
+
   touch(session: UdpSession): void {
-    if (this.#newest === session) return
-    this.#unlink(session)
-    this.#append(session)
-  }
-
-  #append(session: UdpSession): void {
-    session.older = this.#newest
-    session.newer = null
-    if (this.#newest) this.#newest.newer = session
-    else this.#oldest = session
-    this.#newest = session
-  }
-
-  #unlink(session: UdpSession): void {
-    if (session.older) session.older.newer = session.newer
-    else this.#oldest = session.newer
-    if (session.newer) session.newer.older = session.older
-    else this.#newest = session.older
+    this.#recency.used(session)
   }
 
   removed(session: UdpSession): void {
-    this.#unlink(session)
+    this.#recency.remove(session)
+    const left = (this.#bySource.get(session.source) ?? 1) - 1
+    if (left > 0) this.#bySource.set(session.source, left)
+    else this.#bySource.delete(session.source)
     const first = this.#sessions.get(session.key)
     if (first === session) {
       if (session.sameKey) this.#sessions.set(session.key, session.sameKey)
@@ -197,11 +208,11 @@ export class UdpListener extends Watcher implements Listening, Resumable {
       for (let at = first; at; at = at.sameKey ?? undefined)
         if (at.sameKey === session) at.sameKey = session.sameKey
     }
-    if (!this.#listening && !this.#oldest) this.#leave()
+    if (!this.#listening && this.#recency.size === 0) this.#leave()
   }
 }
 
-export class UdpSession extends CarriedBase {
+export class UdpSession extends CarriedBase implements Linked<UdpSession> {
   readonly listener: UdpListener
   readonly key: number
   readonly client: Uint8Array
@@ -210,11 +221,14 @@ export class UdpSession extends CarriedBase {
   sameKey: UdpSession | null = null
   older: UdpSession | null = null
   newer: UdpSession | null = null
-  readonly #source: string
+  readonly source: string
   #upstream: Upstream | null = null
   #order: readonly TargetState[] = []
   #next = 0
   #queued: Uint8Array[] = []
+  #address: Sockaddr = new Uint8Array(0)
+  /** When the target's name is to be asked for again. */
+  #freshUntil = Number.POSITIVE_INFINITY
 
   constructor(
     listener: UdpListener,
@@ -230,7 +244,7 @@ export class UdpSession extends CarriedBase {
     this.key = key
     this.client = client
     this.local = local
-    this.#source = source
+    this.source = source
   }
 
   is(batch: Datagrams, i: number, withLocal: boolean): boolean {
@@ -246,46 +260,79 @@ export class UdpSession extends CarriedBase {
   start(): void {
     const { loop } = this.thread
     loop.deadlines.arm(this.deadline, this.edition.rule.timeouts.udpMs, loop.now)
-    this.#order = this.edition.targets.order(this.#source, loop.now)
-    this.#aimNext()
+    this.#order = this.edition.targets.order(this.source, loop.now)
+    this.#aimNext('no-such-name')
   }
 
-  #aimNext(): void {
+  #aimNext(reason: CloseReason): void {
     const state = this.#order[this.#next++]
-    if (!state) return this.end('name-not-found')
-    const { listen } = this.edition.rule
-    const ports = listen.kind === 'unix' ? { first: 0, last: 0 } : listen.ports
+    if (!state) return this.end(reason)
     const asked = this.#next
-    const found = this.edition.carriage.names.find(
-      state.choice.to,
-      this.listener.data.port,
-      ports,
-      this.thread.loop.now,
-      (later) => {
-        if (!this.ended && this.#next === asked) this.#aim(state, later)
-      },
-    )
+    const found = this.#find(state, (later) => {
+      if (!this.ended && this.#next === asked) this.#aim(state, later)
+    })
     if (found !== undefined) this.#aim(state, found)
   }
 
-  #aim(state: TargetState, found: readonly Sockaddr[] | null): void {
-    const address = found?.find((candidate) => this.#connect(candidate))
-    if (this.ended) return
-    if (!address) {
+  #find(state: TargetState, tell: (found: Found) => void): Found | undefined {
+    const { rule, carriage } = this.edition
+    return carriage.names.find(
+      state.choice.to,
+      this.listener.data.port,
+      rule.listen,
+      this.thread.loop.now,
+      tell,
+    )
+  }
+
+  #aim(state: TargetState, found: Found): void {
+    if (typeof found === 'string') {
       state.failed(this.thread.loop.now)
-      return this.#aimNext()
+      return this.#aimNext(found)
     }
-    state.succeeded()
-    this.settle(state, this.edition.targets.states.indexOf(state), address)
+    const address = found.find((candidate) => this.#connect(candidate))
+    if (this.ended) return
+    if (!address) return this.#aimNext('target-unreachable')
+    this.#settle(state, address)
     this.thread.records.setState(this.record, 'open')
     for (const datagram of this.#queued.splice(0)) this.#upstream?.sendCopy(datagram)
   }
 
+  #settle(state: TargetState, address: Sockaddr): void {
+    this.settle(state, address)
+    this.#address = address
+    this.#freshUntil = this.edition.carriage.names.freshUntil(state.choice.to)
+  }
+
+  /** The name is old: where it has moved, the same socket, with the same port of ours, goes on to the new address. */
+  #freshen(): void {
+    const state = this.target as TargetState
+    this.#freshUntil = Number.POSITIVE_INFINITY
+    const found = this.#find(state, (later) => {
+      if (!this.ended) this.#move(state, later)
+    })
+    if (found !== undefined) this.#move(state, found)
+  }
+
+  #move(state: TargetState, found: Found): void {
+    if (typeof found === 'string') {
+      this.#freshUntil = this.thread.loop.now + retryNameMs
+      return
+    }
+    const here = found.some((address) => Buffer.compare(address, this.#address) === 0)
+    const next = here ? this.#address : found.find(([family]) => family === this.#address[0])
+    // A socket has one family; the session starts anew where the name changed it.
+    if (!next) return this.end('target-lost')
+    if (!here) this.#upstream?.moveTo(next)
+    this.#settle(state, next)
+  }
+
   #connect(address: Sockaddr): boolean {
     let socket = openSocket(address[0] as number, 'datagram')
-    if ((socket === -EMFILE || socket === -ENFILE) && this.listener.evictOldest(this))
+    if (typeof socket === 'number' && isShortage(socket) && this.listener.makeRoomFor(this))
       socket = openSocket(address[0] as number, 'datagram')
     if (typeof socket === 'number') return false
+    setOption(socket, 'receiveBuffer', socketBufferBytes)
     if (segmentation.on) setOption(socket, 'groReceive', 1)
     if (connect(socket, address) < 0) {
       close(socket)
@@ -297,6 +344,7 @@ export class UdpSession extends CarriedBase {
 
   toTarget(batch: Datagrams, first: number, count: number): void {
     this.touch()
+    if (this.thread.loop.now > this.#freshUntil) this.#freshen()
     if (this.#upstream) return this.#upstream.send(batch, first, count)
     for (let i = first; i < first + count; i++) {
       if (this.#queued.length >= mostQueued) this.lost(1)
@@ -310,12 +358,12 @@ export class UdpSession extends CarriedBase {
     this.listener.touch(this)
   }
 
+  /** Counted before they are sent, so that whoever has them sees them counted; `unsent` takes them back. */
   sent(bytes: number, datagrams: number): void {
     const { cells } = this.edition.carriage
     this.thread.records.addToTarget(this.record, bytes)
     cells[cell.toTarget]! += bytes
     cells[cell.datagramsToTarget]! += datagrams
-    this.#spend(bytes)
   }
 
   answered(bytes: number, datagrams: number): void {
@@ -323,23 +371,30 @@ export class UdpSession extends CarriedBase {
     this.thread.records.addToClient(this.record, bytes)
     cells[cell.toClient]! += bytes
     cells[cell.datagramsToClient]! += datagrams
-    this.#spend(bytes)
+  }
+
+  unsent(bytes: number, datagrams: number): void {
+    this.sent(-bytes, -datagrams)
+    this.lost(datagrams)
+  }
+
+  unanswered(bytes: number, datagrams: number): void {
+    if (!this.ended) this.answered(-bytes, -datagrams)
+    this.lost(datagrams)
   }
 
   lost(datagrams: number): void {
     this.edition.carriage.cells[cell.lost]! += datagrams
   }
 
-  #overUntil = 0
-
-  #spend(bytes: number): void {
+  /** Over the rule's bandwidth, datagrams are lost, as a slow line would lose them: delay helps no real-time stream. */
+  mayPass(bytes: number): boolean {
     const { bucket } = this.edition
-    if (bucket) this.#overUntil = this.thread.loop.now + bucket.spend(bytes, this.thread.loop.now)
-  }
-
-  /** Over the rule's bandwidth: a datagram that comes now is lost, as in any full queue. */
-  get over(): boolean {
-    return this.#overUntil > this.thread.loop.now
+    if (!bucket) return true
+    const { now } = this.thread.loop
+    if (bucket.spend(0, now) > 0) return false
+    bucket.spend(bytes, now)
+    return true
   }
 
   onDeadline(): void {
@@ -384,26 +439,30 @@ class Upstream extends Watcher {
   #answer(count: number): void {
     const session = this.#session
     session.touch()
+    if (session.target?.failures) session.target.succeeded()
     session.thread.answers.add(session, count)
   }
 
   send(batch: Datagrams, first: number, count: number): void {
-    if (this.#session.over) return this.#session.lost(count)
-    for (let at = first; at < first + count; ) {
+    for (let at = first; at < first + count;) {
       const run = runLength(batch, at, first + count)
-      if (run > 1 || batch.segmentBytes(at) > 0) this.#sendRun(batch, at, run)
+      if (!this.#session.mayPass(lengthOf(batch, at, run))) this.#session.lost(run)
+      else if (run > 1 || batch.segmentBytes(at) > 0) this.#sendRun(batch, at, run)
       else this.#sendOne(batch, at)
       at += run
     }
   }
 
   #sendOne(batch: Datagrams, i: number): void {
-    const bytes = batch.length(i)
-    let sent = batch.sendOne(this.#socket, i, 0, bytes)
+    this.#sendPart(batch, i, 0, batch.length(i))
+  }
+
+  #sendPart(batch: Datagrams, i: number, from: number, bytes: number): void {
+    this.#session.sent(bytes, 1)
+    let sent = batch.sendOne(this.#socket, i, from, bytes)
     // What is reported is an earlier datagram's end; this one has not been sent yet.
-    if (sent === -ECONNREFUSED) sent = batch.sendOne(this.#socket, i, 0, bytes)
-    if (sent < 0) this.#session.lost(1)
-    else this.#session.sent(bytes, 1)
+    if (sent === -ECONNREFUSED) sent = batch.sendOne(this.#socket, i, from, bytes)
+    if (sent < 0) this.#session.unsent(bytes, 1)
   }
 
   /** As one where the kernel can, else one by one. */
@@ -411,11 +470,14 @@ class Upstream extends Watcher {
     const segment = batch.segmentBytes(first) || batch.length(first)
     if (segmentation.on) {
       const bytes = lengthOf(batch, first, run)
+      const datagrams = run === 1 ? Math.ceil(bytes / segment) : run
+      this.#session.sent(bytes, datagrams)
       batch.compose(first, first, run, null)
       batch.segment(first, segment)
       let sent = batch.send(this.#socket, first, 1)
       if (sent === -ECONNREFUSED) sent = batch.send(this.#socket, first, 1)
-      if (sent === 1) return this.#session.sent(bytes, run === 1 ? Math.ceil(bytes / segment) : run)
+      if (sent === 1) return
+      this.#session.sent(-bytes, -datagrams)
       if (sent === -EIO) segmentation.off()
     }
     for (let i = first; i < first + run; i++) this.#sendSegments(batch, i, segment)
@@ -425,11 +487,13 @@ class Upstream extends Watcher {
   #sendSegments(batch: Datagrams, i: number, segment: number): void {
     for (let from = 0; from < batch.length(i); from += segment) {
       const bytes = Math.min(segment, batch.length(i) - from)
-      let sent = batch.sendOne(this.#socket, i, from, bytes)
-      if (sent === -ECONNREFUSED) sent = batch.sendOne(this.#socket, i, from, bytes)
-      if (sent < 0) this.#session.lost(1)
-      else this.#session.sent(bytes, 1)
+      this.#sendPart(batch, i, from, bytes)
     }
+  }
+
+  /** Another address of the same family. */
+  moveTo(address: Sockaddr): void {
+    connect(this.#socket, address)
   }
 
   /** A datagram that had waited for a name. */
@@ -464,6 +528,7 @@ function peerKey({ words }: Arena, at: number): number {
   const word = words[(at >> 2) + 1] as number
   if ((head & 0xff) === familyInet) return word * 65_536 + (head >>> 16)
   let hash = head >>> 16
-  for (let i = 2; i < 7; i++) hash = Math.imul(hash ^ (words[(at >> 2) + i] as number), 0x9e3779b1) ^ (hash >>> 15)
+  for (let i = 2; i < 7; i++)
+    hash = Math.imul(hash ^ (words[(at >> 2) + i] as number), 0x9e3779b1) ^ (hash >>> 15)
   return 2 ** 48 + (hash >>> 0)
 }

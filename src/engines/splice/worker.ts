@@ -36,7 +36,7 @@ class Worker {
   readonly #thread: Thread
   readonly #loop: Loop
   readonly #happenings: Happenings
-  readonly #asked = new Map<number, (answer: Answer) => void>()
+  readonly #asked = new Map<number, (answer: Answer, now: number) => void>()
   #asks = 0
   #running = true
 
@@ -73,9 +73,9 @@ class Worker {
   #takeMessages(): void {
     if (!parentPort) return
     for (;;) {
-      const received = receiveMessageOnPort(parentPort) as { message: ToThread } | undefined
+      const received = receiveMessageOnPort(parentPort)
       if (!received) return
-      this.#obey(received.message)
+      this.#obey(received.message as ToThread)
     }
   }
 
@@ -84,7 +84,9 @@ class Worker {
       case 'open':
         return this.#open(message)
       case 'update':
-        return this.#thread.carriages.get(message.lease)?.update(message.edition, message.rule, message.memory)
+        return this.#thread.carriages
+          .get(message.lease)
+          ?.update(message.edition, message.rule, message.memory)
       case 'unlisten':
         return this.#unlisten(message.lease)
       case 'cut':
@@ -93,7 +95,7 @@ class Worker {
         this.#thread.carriages.delete(message.lease)
         return
       case 'resolved':
-        this.#asked.get(message.asked)?.(message.answer)
+        this.#asked.get(message.asked)?.(message.answer, this.#loop.now)
         this.#asked.delete(message.asked)
         return
       case 'stop':
@@ -109,11 +111,11 @@ class Worker {
   }
 
   #listen(carriage: Carriage, data: ListenerData): void {
-    if (data.protocol === 'udp') new UdpListener(this.#thread, carriage, data)
-    else new TcpListener(this.#thread, carriage, data)
+    const Kind = data.protocol === 'udp' ? UdpListener : TcpListener
+    carriage.listeners.add(new Kind(this.#thread, carriage, data))
   }
 
-  #ask(lease: number, target: Target, answer: (answer: Answer) => void): void {
+  #ask(lease: number, target: Target, answer: (answer: Answer, now: number) => void): void {
     const asked = this.#asks++
     this.#asked.set(asked, answer)
     post({ type: 'resolve', asked, lease, target })
@@ -121,13 +123,14 @@ class Worker {
 
   #unlisten(lease: number): void {
     const carriage = this.#thread.carriages.get(lease)
-    for (const listening of [...(carriage?.listeners ?? [])]) listening.stop()
+    // A Set may lose what was visited while it is walked.
+    for (const listening of carriage?.listeners ?? []) listening.stop()
     this.#happenings.flushNow()
     post({ type: 'unlistened', lease })
   }
 
   #cut({ lease, serial, reason }: Extract<ToThread, { type: 'cut' }>): void {
-    for (const carried of [...(this.#thread.carriages.get(lease)?.carried ?? [])])
+    for (const carried of this.#thread.carriages.get(lease)?.carried ?? [])
       if (serial === null || carried.serial === serial) carried.end(reason)
     this.#happenings.flushNow()
   }
@@ -135,7 +138,7 @@ class Worker {
   #stop(): void {
     this.#running = false
     for (const carriage of this.#thread.carriages.values())
-      for (const carried of [...carriage.carried]) carried.end('shutdown')
+      for (const carried of carriage.carried) carried.end('shutdown')
     this.#happenings.flushNow()
   }
 
@@ -153,6 +156,6 @@ function post(message: FromThread, transfer: ArrayBuffer[] = []): void {
 }
 
 if (parentPort) {
-  await loadFfi()
+  loadFfi()
   new Worker(workerData as ThreadData).run()
 }

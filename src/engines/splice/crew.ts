@@ -1,0 +1,195 @@
+/**
+ * The engine's threads: started at the first rule, spoken to by message and bell, started anew where one dies. What
+ * a dead one held is closed with RST, and its connections are reported as ended by the engine.
+ */
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { Worker } from 'node:worker_threads'
+import { say, type Text } from '../../base/text.ts'
+import { closeAllOf, close, Descriptor, openBell, ringBell } from './ffi.ts'
+import type { FromThread, ThreadData, ToThread } from './messages.ts'
+import { RecordReader, type RecordNames } from './shared.ts'
+
+export interface CrewOptions {
+  readonly threads: number
+  readonly descriptorLimit: number
+  readonly names: RecordNames
+  readonly onMessage: (thread: number, message: FromThread) => void
+  /** `member`'s records are still as it left them; a new thread takes its place once this returns. */
+  readonly onDeath: (thread: number, reader: RecordReader, why: string) => void
+  /** The new thread is ready to be told what it carries. */
+  readonly onReborn: (thread: number) => void
+  /** It died too often: nobody takes its place. */
+  readonly onGivenUp: (thread: number, why: string) => void
+}
+
+/** More deaths of one thread within a minute mean that starting it anew does not help. */
+const mostDeaths = 5
+const deathsWithinMs = 60_000
+/** Serials of a thread's next life begin so far on, above any that its events could still carry. */
+const serialsALife = 2 ** 40
+/** How long a thread may take to stop when asked. */
+const stopWithinMs = 2000
+
+const builtFile = '../../../dist/engines/splice/worker.js'
+
+/**
+ * The one place that knows where the thread's code is. Node 20 cannot load TypeScript in a thread, so from source
+ * (under vitest) it is what `npm run build` made.
+ */
+export function workerFile(): URL {
+  const here = import.meta.url
+  if (!here.endsWith('.ts')) return new URL('worker.js', here)
+  return new URL(builtFile, here)
+}
+
+export function whyNotBuilt(): Text | null {
+  const file = fileURLToPath(workerFile())
+  return existsSync(file) ? null : say(`${file} is not built`, `${file} 파일이 빌드되지 않았습니다`)
+}
+
+class Member {
+  readonly bell: Descriptor
+  readonly worker: Worker
+  readonly reader: RecordReader
+  readonly stopped: Promise<void>
+  highestSerial: number
+
+  constructor(
+    readonlyOptions: CrewOptions,
+    data: Omit<ThreadData, 'bell' | 'descriptorLimit'>,
+    on: { message: (message: FromThread) => void; gone: (why: string) => void },
+  ) {
+    this.bell = openBell()
+    this.highestSerial = data.firstSerial
+    this.reader = new RecordReader(data.thread, readonlyOptions.names)
+    const workerData: ThreadData = {
+      ...data,
+      bell: Descriptor.number(this.bell),
+      descriptorLimit: readonlyOptions.descriptorLimit,
+    }
+    this.worker = new Worker(workerFile(), { workerData, execArgv: [], name: `naru splice ${data.thread}` })
+    let why = 'it ended'
+    this.worker.on('message', on.message)
+    this.worker.on('error', (error: unknown) => {
+      why = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    })
+    this.stopped = new Promise((resolve) => this.worker.once('exit', () => resolve()))
+    void this.stopped.then(() => on.gone(why))
+  }
+
+  post(message: ToThread): void {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
+    this.worker.postMessage(message)
+    ringBell(this.bell)
+  }
+}
+
+export class Crew {
+  readonly #options: CrewOptions
+  readonly #ledger: SharedArrayBuffer
+  readonly #members: (Member | null)[] = []
+  readonly #deaths: number[][] = []
+  #closing = false
+  readonly #wakeAll = (): void => {
+    for (const member of this.#members) if (member) ringBell(member.bell)
+  }
+
+  private constructor(options: CrewOptions) {
+    this.#options = options
+    this.#ledger = new SharedArrayBuffer(options.descriptorLimit)
+  }
+
+  static async start(options: CrewOptions): Promise<Crew> {
+    const crew = new Crew(options)
+    // A thread that waits for events keeps the process from exiting until it looks up.
+    process.on('exit', crew.#wakeAll)
+    const all = Array.from({ length: options.threads }, (_, thread) => crew.#begin(thread, 0))
+    await Promise.all(all)
+    return crew
+  }
+
+  get size(): number {
+    return this.#members.length
+  }
+
+  post(thread: number, message: ToThread): void {
+    this.#members[thread]?.post(message)
+  }
+
+  alive(thread: number): boolean {
+    return (this.#members[thread] ?? null) !== null
+  }
+
+  reader(thread: number): RecordReader | null {
+    return this.#members[thread]?.reader ?? null
+  }
+
+  /** Ends a thread as a crash would; for tests. */
+  async kill(thread: number): Promise<void> {
+    const member = this.#members[thread]
+    const ended = member?.worker.terminate()
+    if (member) ringBell(member.bell)
+    await ended
+  }
+
+  /** Resolves when it is ready. @throws where it cannot be started. */
+  #begin(thread: number, firstSerial: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const data = { thread, ledger: this.#ledger, firstSerial }
+      const member = new Member(this.#options, data, {
+        message: (message) => {
+          if (message.type === 'block') member.reader.addBlock(message.memory)
+          else if (message.type === 'ready') resolve()
+          else this.#options.onMessage(thread, message)
+        },
+        gone: (why) => {
+          reject(new Error(why))
+          this.#gone(thread, member, why)
+        },
+      })
+      this.#members[thread] = member
+    })
+  }
+
+  #gone(thread: number, member: Member, why: string): void {
+    this.#members[thread] = null
+    const bell = member.bell
+    if (!this.#closing) this.#bury(thread, member, why)
+    close(bell)
+  }
+
+  #bury(thread: number, member: Member, why: string): void {
+    this.#options.onDeath(thread, member.reader, why)
+    closeAllOf(new Uint8Array(this.#ledger), thread + 1)
+    const now = performance.now()
+    const deaths = [...(this.#deaths[thread] ?? []), now].filter((at) => at > now - deathsWithinMs)
+    this.#deaths[thread] = deaths
+    if (deaths.length > mostDeaths) return this.#options.onGivenUp(thread, why)
+    this.#begin(thread, member.highestSerial + serialsALife).then(
+      () => this.#options.onReborn(thread),
+      () => {},
+    )
+  }
+
+  /** Ends all threads; what they carry is cut. */
+  async close(): Promise<void> {
+    this.#closing = true
+    const members = this.#members.filter((member) => member !== null)
+    for (const member of members) member.post({ type: 'stop' })
+    await Promise.all(members.map((member) => within(stopWithinMs, member)))
+    process.off('exit', this.#wakeAll)
+    closeEverything(this.#ledger, this.#options.threads)
+  }
+}
+
+async function within(ms: number, member: Member): Promise<void> {
+  const timer = setTimeout(() => void member.worker.terminate(), ms)
+  await member.stopped
+  clearTimeout(timer)
+}
+
+/** Idle pipes and the like. */
+function closeEverything(ledger: SharedArrayBuffer, threads: number): void {
+  for (let thread = 0; thread < threads; thread++) closeAllOf(new Uint8Array(ledger), thread + 1)
+}

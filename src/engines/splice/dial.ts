@@ -1,0 +1,206 @@
+/**
+ * Dials a connection's targets in order: all addresses of one by Happy Eyeballs (RFC 8305 §5), within the connect
+ * timeout, then the next. Nothing of the client's has been read by then, so each target gets all of it.
+ */
+import type { CloseReason } from '../../model/connection.ts'
+import { attemptDelayMs } from '../../relay/eyeballs.ts'
+import type { TargetState } from '../../relay/pick.ts'
+import {
+  close,
+  connect,
+  EAGAIN,
+  ECONNREFUSED,
+  ECONNRESET,
+  EINPROGRESS,
+  EMFILE,
+  EADDRNOTAVAIL,
+  ENFILE,
+  ENOBUFS,
+  ENOENT,
+  ENOMEM,
+  epollError,
+  epollHangUp,
+  epollOut,
+  ETIMEDOUT,
+  familyUnix,
+  openSocket,
+  setOption,
+  takeError,
+  type Descriptor,
+} from './ffi.ts'
+import type { Found } from './names.ts'
+import { bothMask, Side } from './side.ts'
+import type { Sockaddr } from './sockaddr.ts'
+import type { TcpConnection } from './tcp.ts'
+
+/** How often a dial that found no descriptor tries again. */
+const descriptorRetryMs = 100
+
+interface Attempt {
+  readonly side: Side
+  readonly address: Sockaddr
+}
+
+export class Dial {
+  readonly #connection: TcpConnection
+  #order: readonly TargetState[] = []
+  /** Index of the target under way. */
+  #at = -1
+  #rest: Sockaddr[] = []
+  readonly #attempts: Attempt[] = []
+  #giveUpAt = 0
+  #waitsForDescriptor = false
+  #failure: CloseReason = 'no-such-name'
+
+  constructor(connection: TcpConnection) {
+    this.#connection = connection
+  }
+
+  start(order: readonly TargetState[]): void {
+    this.#order = order
+    this.#nextTarget()
+  }
+
+  cancel(): void {
+    for (const { side } of this.#attempts.splice(0)) {
+      side.release()
+      close(side.descriptor)
+    }
+  }
+
+  #nextTarget(): void {
+    this.cancel()
+    const state = this.#order[++this.#at]
+    const { thread, edition, port } = this.#connection
+    if (!state) return this.#connection.end(this.#failure)
+    this.#giveUpAt = thread.loop.now + edition.rule.timeouts.connectMs
+    this.#rest = []
+    const { listen } = edition.rule
+    const asked = this.#at
+    const found = edition.carriage.names.find(state.choice.to, port, listen, thread.loop.now, (later) => {
+      if (!this.#connection.ended && !this.#connection.established && this.#at === asked) this.#dialAll(later)
+    })
+    if (found === undefined) this.#arm(this.#giveUpAt)
+    else this.#dialAll(found)
+  }
+
+  #dialAll(found: Found): void {
+    if (typeof found === 'string') return this.#targetFailed(found)
+    this.#rest = [...found]
+    this.#attempt()
+  }
+
+  /** What this machine lacks is not the target's fault. */
+  #targetFailed(reason: CloseReason): void {
+    this.#failure = reason
+    if (reason !== 'engine-error') this.#order[this.#at]?.failed(this.#connection.thread.loop.now)
+    this.#nextTarget()
+  }
+
+  #attempt(): void {
+    const address = this.#rest.shift()
+    if (!address) {
+      if (this.#attempts.length === 0) this.#targetFailed(this.#failure)
+      else this.#arm(this.#giveUpAt)
+      return
+    }
+    const socket = openSocket(address[0] as number, 'stream')
+    if (typeof socket === 'number') return this.#cannotOpen(address, socket)
+    if (address[0] !== familyUnix) this.#prepare(socket)
+    const result = connect(socket, address)
+    if (result < 0 && result !== -EINPROGRESS) {
+      close(socket)
+      this.#failure = dialFailure(-result)
+      return this.#attempt()
+    }
+    this.#watch(socket, address)
+  }
+
+  #watch(socket: Descriptor, address: Sockaddr): void {
+    const { thread } = this.#connection
+    const side = new Side(this.#connection, false, socket, true)
+    this.#attempts.push({ side, address })
+    if (thread.loop.watch(side, socket, bothMask) < 0) return this.#connection.end('engine-error')
+    const next = this.#rest.length > 0 ? thread.loop.now + attemptDelayMs : this.#giveUpAt
+    this.#arm(Math.min(next, this.#giveUpAt))
+  }
+
+  #prepare(socket: Descriptor): void {
+    setOption(socket, 'noDelay', 1)
+    const { keepaliveMs } = this.#connection.edition.rule.timeouts
+    if (keepaliveMs === 0) return
+    setOption(socket, 'keepalive', 1)
+    setOption(socket, 'keepaliveIdleSeconds', Math.max(1, Math.round(keepaliveMs / 1000)))
+  }
+
+  /** No descriptor for the target: the client waits until there is one, or until its time is over. */
+  #cannotOpen(address: Sockaddr, error: number): void {
+    const { thread } = this.#connection
+    this.#failure = dialFailure(-error)
+    if (!isShortage(error) || thread.loop.now >= this.#giveUpAt) return this.#attempt()
+    thread.outOfDescriptors()
+    this.#rest.unshift(address)
+    this.#waitsForDescriptor = true
+    this.#arm(Math.min(thread.loop.now + descriptorRetryMs, this.#giveUpAt))
+  }
+
+  #arm(at: number): void {
+    const { thread, deadline } = this.#connection
+    thread.loop.deadlines.arm(deadline, Math.max(1, at - thread.loop.now), thread.loop.now)
+  }
+
+  onDeadline(): void {
+    const { now } = this.#connection.thread.loop
+    if (this.#waitsForDescriptor) {
+      this.#waitsForDescriptor = false
+      return this.#attempt()
+    }
+    if (now >= this.#giveUpAt) return this.#targetFailed('connect-timeout')
+    this.#attempt()
+  }
+
+  onEvents(side: Side, mask: number): void {
+    if (mask & epollError) return this.#attemptFailed(side, takeError(side.descriptor) || ECONNREFUSED)
+    if (!(mask & epollOut)) return mask & epollHangUp ? this.#attemptFailed(side, ECONNREFUSED) : undefined
+    const state = this.#order[this.#at] as TargetState
+    const won = this.#attempts.findIndex((attempt) => attempt.side === side)
+    const [attempt] = this.#attempts.splice(won, 1)
+    this.cancel()
+    this.#connection.connected(side, state, (attempt as Attempt).address)
+  }
+
+  #attemptFailed(side: Side, error: number): void {
+    this.#failure = dialFailure(error)
+    const lost = this.#attempts.findIndex((attempt) => attempt.side === side)
+    this.#attempts.splice(lost, 1)
+    side.release()
+    close(side.descriptor)
+    this.#attempt()
+  }
+}
+
+/** @param error below zero */
+export function isShortage(error: number): boolean {
+  return error === -EMFILE || error === -ENFILE || error === -ENOBUFS || error === -ENOMEM
+}
+
+function dialFailure(error: number): CloseReason {
+  switch (error) {
+    case ECONNREFUSED:
+    case ENOENT:
+    case EAGAIN:
+      return 'target-refused'
+    case ECONNRESET:
+      return 'target-reset'
+    case ETIMEDOUT:
+      return 'connect-timeout'
+    case EADDRNOTAVAIL:
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+      return 'engine-error'
+    default:
+      return 'target-unreachable'
+  }
+}

@@ -1,0 +1,297 @@
+/**
+ * The fastest way through user space on Linux: threads with an epoll loop each, calling the kernel through FFI. This
+ * file is the engine as `control` sees it; side.ts, dial.ts and udp.ts are what the threads do.
+ */
+import { unlink } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
+import { NaruError } from '../../base/errors.ts'
+import { say, type Text } from '../../base/text.ts'
+import type { Facts } from '../../model/facts.ts'
+import type { Effect, Json, OpenOptions } from '../../model/hop.ts'
+import { formatListen } from '../../model/listen.ts'
+import type { Rule } from '../../model/rule.ts'
+import type { Support } from '../../model/support.ts'
+import { formatTarget, type Target } from '../../model/target.ts'
+import { descriptorLimit } from '../../relay/descriptors.ts'
+import { targetsItself } from '../../relay/loop.ts'
+import { SharedTally } from '../../relay/tally.ts'
+import type { Engine, EngineLease, EngineRequest, EngineTools, MakeEngine } from '../contract.ts'
+import { Crew, whyNotBuilt } from './crew.ts'
+import { close, whyFfiCannot } from './ffi.ts'
+import { SpliceLease, type Numbers } from './lease.ts'
+import { openListeners, type Listener } from './listeners.ts'
+import { happened, happeningBytes, type Answer, type FromThread } from './messages.ts'
+import { cell, cellsOf, reasonCell, recordBytes, type RecordNames, type RecordReader } from './shared.ts'
+
+export interface SpliceOptions {
+  /** @default one a core, at most 8 */
+  readonly threads?: number
+}
+
+export const makeSpliceEngine: MakeEngine = (tools) => new SpliceEngine(tools)
+
+const mostThreads = 8
+/** Largest ledger: one byte a descriptor. */
+const mostDescriptors = 1 << 20
+/** An answer to a thread that no longer waits is no use. */
+const resolveWithinMs = 30_000
+
+export class SpliceEngine implements Engine {
+  readonly id = 'splice'
+  readonly #tools: EngineTools
+  readonly #threads: number
+  readonly #leases = new Map<number, SpliceLease>()
+  readonly #editions = new Map<number, { lease: SpliceLease; rule: Rule }>()
+  readonly #listeners = new Map<number, Listener>()
+  #crew: Promise<Crew> | null = null
+  #count = 0
+  #why: Text | null | undefined
+  #closed = false
+
+  constructor(tools: EngineTools, { threads }: SpliceOptions = {}) {
+    this.#tools = tools
+    this.#threads = threads ?? Math.min(availableParallelism(), mostThreads)
+  }
+
+  supports(rule: Rule, facts: Facts): Support {
+    const why = this.#whyNotHere(facts) ?? whyNotRule(rule)
+    if (why) return { ok: false, why }
+    return {
+      ok: true,
+      why: say(
+        'moves bytes between sockets without copying them',
+        '복사 없이 소켓 사이에서 바이트를 옮깁니다',
+      ),
+    }
+  }
+
+  /** Tried once, for real. */
+  #whyNotHere({ platform }: Facts): Text | null {
+    if (platform !== 'linux') return say('it needs Linux', '리눅스에서만 동작합니다')
+    if (this.#why === undefined) this.#why = whyFfiCannot() ?? whyNotBuilt()
+    return this.#why
+  }
+
+  async open(request: EngineRequest, { record }: Pick<OpenOptions, 'record'>): Promise<EngineLease> {
+    const { rule } = request
+    if (rule.targets.some(({ to }) => targetsItself(rule.listen, to)))
+      throw new NaruError('TARGET_LOOP', { name: rule.name, listen: formatListen(rule.listen) })
+    const why = this.#whyNotHere({ platform: process.platform } as Facts)
+    if (why) throw new NaruError('ENGINE_UNFIT', { engine: this.id, name: rule.name, why })
+    const crew = await this.#startCrew()
+    // Only a Unix socket leaves something behind a process that died.
+    const effect = rule.listen.kind === 'unix' ? await record.intend({ unix: rule.listen.path }) : null
+    try {
+      return await this.#openOn(crew, request, effect)
+    } catch (error) {
+      await effect?.undone()
+      throw error
+    }
+  }
+
+  async #openOn(crew: Crew, request: EngineRequest, effect: Effect | null): Promise<SpliceLease> {
+    const { rule } = request
+    const { sockets } = this.#tools.host
+    const listeners = await openListeners(rule.listen, {
+      threads: crew.size,
+      keepaliveMs: rule.timeouts.keepaliveMs,
+      owner: (protocol, port) => sockets.owner(protocol, port, { signal: AbortSignal.timeout(3000) }),
+    })
+    if (this.#closed) {
+      for (const { socket } of listeners) close(socket)
+      throw new NaruError('ABORTED', { what: formatListen(rule.listen) })
+    }
+    const number = ++this.#count
+    const lease = new SpliceLease({ number, request, crew, numbers: this.#numbers, listeners, effect })
+    this.#leases.set(number, lease)
+    return lease
+  }
+
+  /** Takes away the socket file that a dead process left; anything else ended with it. */
+  async undo(effect: Json): Promise<void> {
+    const path = (effect as { unix?: unknown } | null)?.unix
+    if (typeof path === 'string') await unlink(path).catch(() => {})
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    const crew = await this.#crew?.catch(() => null)
+    await Promise.all([...this.#leases.values()].map((lease) => lease.release()))
+    await crew?.close()
+    this.#crew = null
+  }
+
+  /** Ends a thread as a crash would; for tests. */
+  async killThread(thread: number): Promise<void> {
+    await (await this.#crew)?.kill(thread)
+  }
+
+  #startCrew(): Promise<Crew> {
+    this.#crew ??= Crew.start({
+      threads: this.#threads,
+      descriptorLimit: Math.min(descriptorLimit(), mostDescriptors),
+      names: this.#names,
+      onMessage: (thread, message) => this.#hear(thread, message),
+      onDeath: (thread, reader, why) => this.#mourn(thread, reader, why),
+      onReborn: (thread) => {
+        for (const lease of this.#leases.values()) lease.openOn(thread)
+      },
+      onGivenUp: (thread, why) => {
+        this.#tools.log.error({ thread, why }, 'splice: a thread keeps dying')
+        for (const lease of this.#leases.values()) lease.fail(why.split('\n')[0] as string)
+      },
+    })
+    return this.#crew
+  }
+
+  readonly #numbers: Numbers = {
+    edition: (lease, rule) => {
+      const number = ++this.#count
+      this.#editions.set(number, { lease, rule })
+      return number
+    },
+    listener: (listener) => {
+      const number = ++this.#count
+      this.#listeners.set(number, listener)
+      return number
+    },
+    forget: (lease) => {
+      this.#leases.delete(lease.number)
+      for (const edition of lease.editions) this.#editions.delete(edition)
+      for (const listener of lease.listenerNumbers) this.#listeners.delete(listener)
+    },
+  }
+
+  readonly #names: RecordNames = {
+    edition: (id) => {
+      const found = this.#editions.get(id)
+      if (!found) return null
+      const target = (index: number): string => {
+        const choice = found.rule.targets[index]
+        return choice ? formatTarget(choice.to) : ''
+      }
+      return { rule: found.rule.name, target }
+    },
+    listener: (id) => {
+      const found = this.#listeners.get(id)
+      return found ? { protocol: found.protocol, text: found.label } : null
+    },
+  }
+
+  #hear(thread: number, message: FromThread): void {
+    switch (message.type) {
+      case 'happened':
+        return void this.#relate(thread, message)
+      case 'state':
+        return this.#leases.get(message.lease)?.stateOn(thread, message.state)
+      case 'unlistened':
+        return this.#leases.get(message.lease)?.unlistened(thread)
+      case 'resolve':
+        return void this.#resolve(thread, message)
+      case 'fault':
+        return this.#tools.log.error(
+          { thread, where: message.where, why: message.message },
+          'splice: a fault',
+        )
+      default:
+    }
+  }
+
+  /** Hands a batch of events on, in order. */
+  async #relate(thread: number, { batch, count }: Extract<FromThread, { type: 'happened' }>): Promise<void> {
+    const reader = (await this.#crew)?.reader(thread)
+    const touched = new Set<SpliceLease>()
+    for (let i = 0; i < count; i++) {
+      const bytes = new Uint8Array(batch, i * happeningBytes, happeningBytes)
+      const kind = bytes[0] as number
+      const lease = this.#editions.get(
+        new DataView(batch).getUint32(i * happeningBytes + 8 + 40, true),
+      )?.lease
+      const connection = reader?.decode(bytes.subarray(8, 8 + recordBytes))
+      if (!lease || !connection) continue
+      touched.add(lease)
+      const { onEvent } = lease.request
+      if (kind === happened.opened) onEvent({ type: 'opened', connection })
+      else if (kind === happened.closed) onEvent({ type: 'closed', connection })
+      else {
+        const { rule, client, closeReason } = connection
+        onEvent({ type: 'refused', rule, client, reason: closeReason ?? 'denied' })
+      }
+    }
+    for (const lease of touched) lease.moved()
+  }
+
+  async #resolve(thread: number, ask: Extract<FromThread, { type: 'resolve' }>): Promise<void> {
+    const answer = await this.#answer(ask.lease, ask.target)
+    const crew = await this.#crew
+    crew?.post(thread, { type: 'resolved', asked: ask.asked, answer })
+  }
+
+  async #answer(lease: number, target: Target): Promise<Answer> {
+    try {
+      const resolve = this.#leases.get(lease)?.request.resolve
+      if (!resolve) return { ok: false }
+      const { addresses, ttlMs } = await resolve(target, { signal: AbortSignal.timeout(resolveWithinMs) })
+      return { ok: true, addresses, ttlMs }
+    } catch {
+      return { ok: false }
+    }
+  }
+
+  /** What a dead thread carried ends here: by the record it left. */
+  #mourn(thread: number, reader: RecordReader, why: string): void {
+    this.#tools.log.error(
+      { thread, why },
+      'splice: a thread died; its connections are lost, a new one starts',
+    )
+    for (const lease of this.#leases.values()) {
+      const tally = new SharedTally(lease.memory.tally)
+      const cells = cellsOf(lease.memory.cells, thread)
+      for (const connection of reader.list((edition) => lease.editions.has(edition))) {
+        cells[cell.ended]!++
+        cells[reasonCell('engine-error')]!++
+        tally.release(sourceOf(connection.client))
+        const closed = { ...connection, state: 'closed', closedAt: Date.now() } as const
+        lease.request.onEvent({ type: 'closed', connection: { ...closed, closeReason: 'engine-error' } })
+      }
+      lease.unlistened(thread)
+      lease.moved()
+    }
+  }
+}
+
+/** `[::1]:80` → `::1`. */
+function sourceOf(client: string): string {
+  return client.slice(0, Math.max(0, client.lastIndexOf(':'))).replace(/^\[|\]$/g, '')
+}
+
+/** A policy that this engine cannot keep is a "no, because …". */
+function whyNotRule(rule: Rule): Text | null {
+  const { listen, targets } = rule
+  const udp = listen.kind === 'inet' && listen.protocols.includes('udp')
+  const itself = targets.find(({ to }) => targetsItself(listen, to))
+  if (itself) {
+    const to = formatTarget(itself.to)
+    return say(`${to} is the rule's own listen`, `${to}은(는) 이 규칙이 수신 대기하는 주소입니다`)
+  }
+  if (rule.source === 'keep')
+    return say(
+      'it connects with its own address',
+      '자기 주소로 연결하므로 클라이언트 주소를 유지하지 못합니다',
+    )
+  if (rule.source === 'proxy-v1' || rule.source === 'proxy-v2')
+    return say('it does not send PROXY headers', 'PROXY 헤더를 보내지 않습니다')
+  if (rule.acceptProxy.length > 0) return say('it does not read PROXY headers', 'PROXY 헤더를 읽지 않습니다')
+  if (targets.some(({ name }) => name !== null))
+    return say('it does not choose targets by name', '이름으로 대상을 고르지 않습니다')
+  if (rule.health) return say('it does not check the health of targets', '대상의 상태를 점검하지 않습니다')
+  if (udp && targets.some(({ to }) => to.kind === 'unix'))
+    return say('datagrams cannot go to a Unix socket', 'UDP 데이터그램은 Unix 소켓으로 보낼 수 없습니다')
+  if (listen.kind === 'unix' && rule.allow.length + rule.deny.length > 0) {
+    return say(
+      'clients of a Unix socket have no address that allow and deny could hold',
+      'Unix 소켓 클라이언트에는 allow, deny로 가릴 주소가 없습니다',
+    )
+  }
+  return null
+}

@@ -1,0 +1,301 @@
+/** A rule as the main thread holds it: its sockets, its editions, and what the threads say of it. */
+import { unlink } from 'node:fs/promises'
+import { NaruError } from '../../base/errors.ts'
+import { say, type Text } from '../../base/text.ts'
+import type { CloseReason, Connection, Counters } from '../../model/connection.ts'
+import type { Effect, LeaseDescription, Verdict } from '../../model/hop.ts'
+import { formatListen } from '../../model/listen.ts'
+import type { Rule } from '../../model/rule.ts'
+import { formatTarget } from '../../model/target.ts'
+import { targetsItself } from '../../relay/loop.ts'
+import { SharedBucket } from '../../relay/bucket.ts'
+import { SharedTally } from '../../relay/tally.ts'
+import type { EngineLease, EngineRequest, EngineState } from '../contract.ts'
+import type { Crew } from './crew.ts'
+import { close, Descriptor } from './ffi.ts'
+import { setKeepalive, type Listener } from './listeners.ts'
+import type { ListenerData, RuleMemory } from './messages.ts'
+import { allocateCells, cell, parseId, reasonCell, reasonList, sumCell } from './shared.ts'
+
+/** Numbers that stand for editions and listeners in shared memory; unique within the engine. */
+export interface Numbers {
+  edition(lease: SpliceLease, rule: Rule): number
+  listener(listener: Listener): number
+  forget(lease: SpliceLease): void
+}
+
+/** How long threads may take to say that they listen no more, or that all is cut. */
+const answerWithinMs = 2000
+
+export class SpliceLease implements EngineLease {
+  readonly goodUntil = null
+  readonly renewAfter = null
+  readonly number: number
+  readonly request: EngineRequest
+  readonly editions = new Set<number>()
+  readonly #crew: Crew
+  readonly #numbers: Numbers
+  readonly #listeners: readonly Listener[]
+  readonly listenerNumbers: readonly number[]
+  readonly #effect: Effect | null
+  #rule: Rule
+  #edition: number
+  #memory: RuleMemory
+  #state: 'listening' | 'retired' | 'ended' = 'listening'
+  #failed: string | null = null
+  readonly #pausedThreads = new Set<number>()
+  #unlistening: Set<number> | null = null
+  /** Who waits for something to change. */
+  readonly #waiting = new Set<() => void>()
+
+  constructor(options: {
+    number: number
+    request: EngineRequest
+    crew: Crew
+    numbers: Numbers
+    listeners: readonly Listener[]
+    effect: Effect | null
+  }) {
+    this.number = options.number
+    this.request = options.request
+    this.#crew = options.crew
+    this.#numbers = options.numbers
+    this.#listeners = options.listeners
+    this.#effect = options.effect
+    this.#rule = options.request.rule
+    this.#memory = memoryFor(options.crew.size)
+    this.listenerNumbers = options.listeners.map((listener) => options.numbers.listener(listener))
+    this.#edition = this.#newEdition(this.#rule)
+    for (let thread = 0; thread < options.crew.size; thread++) this.openOn(thread)
+  }
+
+  get rule(): Rule {
+    return this.#rule
+  }
+
+  get listening(): readonly string[] {
+    return [...new Set(this.#listeners.map(({ label }) => label))]
+  }
+
+  /** Tells a thread, also one that was started anew, what to carry. */
+  openOn(thread: number): void {
+    const listeners = this.#state === 'listening' ? this.#listenersOf(thread) : []
+    const { number: lease } = this
+    this.#pausedThreads.delete(thread)
+    const [edition, rule, memory] = [this.#edition, this.#rule, this.#memory]
+    this.#crew.post(thread, { type: 'open', lease, edition, rule, memory, listeners })
+  }
+
+  #listenersOf(thread: number): ListenerData[] {
+    const mine: ListenerData[] = []
+    this.#listeners.forEach(({ socket, protocol, port, thread: only }, at) => {
+      if (only !== null && only !== thread) return
+      mine.push({ id: this.listenerNumbers[at] as number, fd: Descriptor.number(socket), protocol, port })
+    })
+    return mine
+  }
+
+  #newEdition(rule: Rule): number {
+    const edition = this.#numbers.edition(this, rule)
+    this.editions.add(edition)
+    return edition
+  }
+
+  update(rule: Rule): boolean {
+    const before = this.#rule
+    if (rule.name !== before.name || formatListen(rule.listen) !== formatListen(before.listen)) return false
+    if (rule.targets.some(({ to }) => targetsItself(rule.listen, to)))
+      throw new NaruError('TARGET_LOOP', { name: rule.name, listen: formatListen(rule.listen) })
+    this.#rule = rule
+    this.#edition = this.#newEdition(rule)
+    if (rule.limits.bytesPerSecond !== before.limits.bytesPerSecond)
+      this.#memory = { ...this.#memory, bucket: SharedBucket.allocate() }
+    const message = { lease: this.number, edition: this.#edition, rule, memory: this.#memory }
+    for (let thread = 0; thread < this.#crew.size; thread++)
+      this.#crew.post(thread, { type: 'update', ...message })
+    if (rule.timeouts.keepaliveMs !== before.timeouts.keepaliveMs) {
+      for (const { protocol, socket } of this.#listeners)
+        if (protocol === 'tcp') setKeepalive(socket, rule.timeouts.keepaliveMs)
+    }
+    return true
+  }
+
+  async retire(): Promise<void> {
+    if (this.#state !== 'listening') return this.#until(() => this.#unlistening === null, answerWithinMs)
+    this.#state = 'retired'
+    this.#unlistening = new Set()
+    for (let thread = 0; thread < this.#crew.size; thread++) {
+      if (!this.#crew.alive(thread)) continue
+      this.#unlistening.add(thread)
+      this.#crew.post(thread, { type: 'unlisten', lease: this.number })
+    }
+    await this.#until(() => this.#unlistening?.size === 0, answerWithinMs)
+    this.#unlistening = null
+    for (const { protocol, socket } of this.#listeners) if (protocol !== 'udp') close(socket)
+    const { listen } = this.#rule
+    if (listen.kind === 'unix') await unlink(listen.path).catch(() => {})
+    await this.#effect?.undone()
+    this.#wake()
+    this.#endIfEmpty()
+  }
+
+  async drain({ drainMs, reason, signal }: Parameters<EngineLease['drain']>[0]): Promise<void> {
+    await this.retire()
+    await this.#until(() => this.open === 0, drainMs, signal)
+    await this.#cutAll(reason)
+  }
+
+  async release(): Promise<void> {
+    await this.retire()
+    await this.#cutAll('shutdown')
+  }
+
+  async #cutAll(reason: CloseReason): Promise<void> {
+    for (let thread = 0; thread < this.#crew.size; thread++)
+      this.#crew.post(thread, { type: 'cut', lease: this.number, serial: null, reason })
+    await this.#until(() => this.open === 0, answerWithinMs)
+  }
+
+  /** Connections and sessions that are open now. */
+  get open(): number {
+    return sumCell(this.#memory.cells, cell.opened) - sumCell(this.#memory.cells, cell.ended)
+  }
+
+  connections(): readonly Connection[] {
+    const found: Connection[] = []
+    for (let thread = 0; thread < this.#crew.size; thread++)
+      found.push(...(this.#crew.reader(thread)?.list((edition) => this.editions.has(edition)) ?? []))
+    return found
+  }
+
+  counters(): Counters {
+    const { cells } = this.#memory
+    const closed: Partial<Record<CloseReason, number>> = {}
+    for (const reason of reasonList) {
+      const count = sumCell(cells, reasonCell(reason))
+      if (count > 0) closed[reason] = count
+    }
+    return {
+      open: this.open,
+      opened: sumCell(cells, cell.opened),
+      closed,
+      bytesToTarget: sumCell(cells, cell.toTarget),
+      bytesToClient: sumCell(cells, cell.toClient),
+      datagramsToTarget: sumCell(cells, cell.datagramsToTarget),
+      datagramsToClient: sumCell(cells, cell.datagramsToClient),
+      datagramsLost: sumCell(cells, cell.lost),
+    }
+  }
+
+  cut(id: string, reason: CloseReason): boolean {
+    const parsed = parseId(id)
+    if (!parsed) return false
+    const edition = this.#crew.reader(parsed.thread)?.editionOf(parsed.serial) ?? null
+    if (edition === null || !this.editions.has(edition)) return false
+    this.#crew.post(parsed.thread, { type: 'cut', lease: this.number, serial: parsed.serial, reason })
+    return true
+  }
+
+  get memory(): RuleMemory {
+    return this.#memory
+  }
+
+  /** A batch of its events was read. */
+  moved(): void {
+    this.#wake()
+    this.#endIfEmpty()
+  }
+
+  unlistened(thread: number): void {
+    this.#unlistening?.delete(thread)
+    this.#wake()
+  }
+
+  /** What a thread says; the rule is paused while any thread is. */
+  stateOn(thread: number, state: EngineState): void {
+    const before = this.#pausedThreads.size
+    if (state.state === 'paused') this.#pausedThreads.add(thread)
+    else this.#pausedThreads.delete(thread)
+    const changed = before === 0 ? this.#pausedThreads.size > 0 : this.#pausedThreads.size === 0
+    if (changed) this.#tell(state)
+  }
+
+  /** No thread is left to carry it. */
+  fail(why: string): void {
+    if (this.#failed !== null || this.#state === 'ended') return
+    this.#failed = why
+    this.#tell({ state: 'failed', why })
+  }
+
+  #tell(state: EngineState): void {
+    this.request.onEvent({ type: 'state', rule: this.#rule.name, state })
+  }
+
+  describe(): LeaseDescription {
+    const listening = this.listening
+    const targets = this.#rule.targets.map(({ to }) => formatTarget(to))
+    const text = `${listening.join(', ')} → ${targets.join(', ')}`
+    return { member: 'splice', text: { en: text, ko: text }, differs: [], data: { listening, targets } }
+  }
+
+  /** What the threads last said; a pause for want of descriptors is held, with a note. */
+  verify(): Promise<Verdict> {
+    const why = this.#whyLost()
+    if (why)
+      return Promise.resolve({
+        state: 'lost',
+        why: new NaruError('LISTEN_FAILED', { listen: formatListen(this.#rule.listen), why }),
+      })
+    const note = say(
+      'accepts nobody for now: this process is out of file descriptors',
+      '파일 디스크립터가 부족해 지금은 새 연결을 받지 않습니다',
+    )
+    return Promise.resolve({ state: 'held', notes: this.#pausedThreads.size > 0 ? [note] : [] })
+  }
+
+  #whyLost(): Text | null {
+    if (this.#state !== 'listening') return say('it was closed', '닫혔습니다')
+    return this.#failed === null ? null : say(this.#failed, this.#failed)
+  }
+
+  /** Listening sockets do not run out. */
+  renew(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  #endIfEmpty(): void {
+    if (this.#state !== 'retired' || this.#unlistening !== null || this.open > 0) return
+    this.#state = 'ended'
+    for (let thread = 0; thread < this.#crew.size; thread++)
+      this.#crew.post(thread, { type: 'forget', lease: this.number })
+    for (const { protocol, socket } of this.#listeners) if (protocol === 'udp') close(socket)
+    this.#numbers.forget(this)
+  }
+
+  #wake(): void {
+    for (const look of this.#waiting) look()
+  }
+
+  /** Resolves once `done`, after `limitMs`, or with the signal. */
+  #until(done: () => boolean, limitMs: number, signal?: AbortSignal): Promise<void> {
+    if (done() || signal?.aborted) return Promise.resolve()
+    return new Promise((resolve) => {
+      const stop = (): void => {
+        clearTimeout(timer)
+        signal?.removeEventListener('abort', stop)
+        this.#waiting.delete(look)
+        resolve()
+      }
+      const look = (): void => {
+        if (done()) stop()
+      }
+      const timer = setTimeout(stop, limitMs)
+      signal?.addEventListener('abort', stop, { once: true })
+      this.#waiting.add(look)
+    })
+  }
+}
+
+function memoryFor(threads: number): RuleMemory {
+  return { cells: allocateCells(threads), tally: SharedTally.allocate(), bucket: SharedBucket.allocate() }
+}

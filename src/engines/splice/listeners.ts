@@ -1,0 +1,183 @@
+/**
+ * A rule's listening sockets, opened on the main thread and lent to the threads. TCP has one a port, which all
+ * threads accept from; UDP has one a thread, between which the kernel spreads clients (SO_REUSEPORT).
+ */
+import { getSystemErrorName } from 'node:util'
+import { formatEndpoint } from '../../base/address.ts'
+import type { InetListen, Listen } from '../../model/listen.ts'
+import { listenError } from '../../relay/listen-error.ts'
+import { clearStalePath, everyPort } from '../../relay/tcp-listen.ts'
+import {
+  bind,
+  close,
+  Descriptor,
+  EADDRNOTAVAIL,
+  EAFNOSUPPORT,
+  familyUnix,
+  listen as listenOn,
+  localAddress,
+  lastAddress,
+  openSocket,
+  setOption,
+} from './ffi.ts'
+import { portOf, sockaddrOf, sockaddrOfPath, socketFamily, type Sockaddr } from './sockaddr.ts'
+
+export interface Listener {
+  readonly socket: Descriptor
+  readonly protocol: 'tcp' | 'udp' | 'unix'
+  /** Among the rule's ports; 0 for a Unix socket. */
+  readonly port: number
+  /** `*:8888/tcp`, `127.0.0.1:53/udp`, `unix:/run/x.sock`. */
+  readonly label: string
+  /** The one thread that may use it; null where all do. */
+  readonly thread: number | null
+}
+
+export interface ListenOptions {
+  readonly threads: number
+  readonly keepaliveMs: number
+  /** Who holds an address that is in use: `nginx (pid 812)`. */
+  readonly owner: (protocol: 'tcp' | 'udp', port: number) => Promise<string | null>
+}
+
+const backlog = 4096
+/** A burst must survive a turn of the loop; the system caps it (`net.core.rmem_max`). */
+const datagramBufferBytes = 4 << 20
+/** A rule with more UDP ports than this spreads its ports over the threads, and not each port's clients. */
+const mostSharedPorts = 64
+
+/** All of a rule's sockets, or none. @throws NaruError LISTEN_… */
+export async function openListeners(listen: Listen, options: ListenOptions): Promise<Listener[]> {
+  if (listen.kind === 'unix') return [await openUnix(listen.path)]
+  const opened: Listener[] = []
+  try {
+    for (const protocol of listen.protocols) {
+      for (const port of everyPort(listen.ports)) {
+        if (protocol === 'tcp') opened.push(await openTcp(listen, port, options))
+        else opened.push(...(await openUdp(listen, port, options)))
+      }
+    }
+    return opened
+  } catch (error) {
+    for (const { socket } of opened) close(socket)
+    throw error
+  }
+}
+
+async function openUnix(path: string): Promise<Listener> {
+  await clearStalePath(path)
+  const label = `unix:${path}`
+  const socket = openSocket(familyUnix, 'stream')
+  if (typeof socket === 'number') throw await listenError(systemError(socket), label, nobody)
+  const result = bind(socket, sockaddrOfPath(path)) || listenOn(socket, backlog)
+  if (result === 0) return { socket, protocol: 'unix', port: 0, label, thread: null }
+  close(socket)
+  throw await listenError(systemError(result), label, nobody)
+}
+
+async function openTcp(listen: InetListen, port: number, options: ListenOptions): Promise<Listener> {
+  const made = bound(listen.address, port, 'stream', (socket) => {
+    setOption(socket, 'reuseAddress', 1)
+    // The sockets that are accepted inherit these (tcp(7)).
+    setOption(socket, 'noDelay', 1)
+    setKeepalive(socket, options.keepaliveMs)
+  })
+  const result = typeof made === 'number' ? made : listenOn(made.socket, backlog)
+  if (typeof made !== 'number' && result === 0)
+    return { ...made, protocol: 'tcp', label: labelOf(listen, made.port, 'tcp'), thread: null }
+  if (typeof made !== 'number') close(made.socket)
+  throw await listenFailure(result, listen, port, 'tcp', options)
+}
+
+export function setKeepalive(socket: Descriptor, keepaliveMs: number): void {
+  setOption(socket, 'keepalive', keepaliveMs > 0 ? 1 : 0)
+  if (keepaliveMs > 0) setOption(socket, 'keepaliveIdleSeconds', Math.max(1, Math.round(keepaliveMs / 1000)))
+}
+
+/**
+ * The first is bound without SO_REUSEPORT, so that a port that someone else has is seen as taken; after that our
+ * own others may join it.
+ */
+async function openUdp(listen: InetListen, port: number, options: ListenOptions): Promise<Listener[]> {
+  const many = listen.ports.last - listen.ports.first >= mostSharedPorts
+  const opened: Listener[] = []
+  for (let thread = 0; thread < (many ? 1 : options.threads); thread++) {
+    const made = bound(listen.address, opened[0]?.port ?? port, 'datagram', (socket) => {
+      setOption(socket, 'receiveBuffer', datagramBufferBytes)
+      setOption(socket, listenFamily(listen.address) === 10 ? 'packetInfo6' : 'packetInfo4', 1)
+      setOption(socket, 'groReceive', 1)
+      if (thread > 0) setOption(socket, 'reusePort', 1)
+    })
+    if (typeof made === 'number') {
+      for (const { socket } of opened) close(socket)
+      throw await listenFailure(made, listen, port, 'udp', options)
+    }
+    if (options.threads > 1 && !many) setOption(made.socket, 'reusePort', 1)
+    const label = labelOf(listen, made.port, 'udp')
+    opened.push({ ...made, protocol: 'udp', label, thread: many ? port % options.threads : thread })
+  }
+  return opened
+}
+
+/** A machine without IPv6 still has every IPv4 address. */
+function bound(
+  address: string | null,
+  port: number,
+  kind: 'stream' | 'datagram',
+  prepare: (socket: Descriptor) => void,
+): { socket: Descriptor; port: number } | number {
+  const result = boundTo(address ?? '::', address === null, port, kind, prepare)
+  const noIpv6 = result === -EAFNOSUPPORT || result === -EADDRNOTAVAIL
+  return address === null && noIpv6 ? boundTo('0.0.0.0', false, port, kind, prepare) : result
+}
+
+function boundTo(
+  address: string,
+  bothFamilies: boolean,
+  port: number,
+  kind: 'stream' | 'datagram',
+  prepare: (socket: Descriptor) => void,
+): { socket: Descriptor; port: number } | number {
+  const socket = openSocket(socketFamily(address), kind)
+  if (typeof socket === 'number') return socket
+  if (address.includes(':')) setOption(socket, 'v6Only', bothFamilies ? 0 : 1)
+  prepare(socket)
+  const sockaddr: Sockaddr = sockaddrOf(address, port)
+  const result = bind(socket, sockaddr)
+  if (result < 0) {
+    close(socket)
+    return result
+  }
+  localAddress(socket)
+  return { socket, port: portOf(lastAddress()) }
+}
+
+function listenFamily(address: string | null): number {
+  return socketFamily(address ?? '::')
+}
+
+/** `*` in place of the address where both families come in. */
+function labelOf({ address }: InetListen, port: number, protocol: 'tcp' | 'udp'): string {
+  return `${address === null ? `*:${port}` : formatEndpoint(address, port)}/${protocol}`
+}
+
+function listenFailure(
+  result: number,
+  listen: InetListen,
+  port: number,
+  protocol: 'tcp' | 'udp',
+  options: ListenOptions,
+): Promise<Error> {
+  const label = formatEndpoint(listen.address ?? '::', port)
+  return listenError(systemError(result), label, () => options.owner(protocol, port))
+}
+
+/** @param result an errno below zero */
+function systemError(result: number): Error {
+  const code = getSystemErrorName(result)
+  return Object.assign(new Error(code), { code })
+}
+
+function nobody(): Promise<null> {
+  return Promise.resolve(null)
+}
