@@ -10,6 +10,7 @@ export const closeReasons = {
   'target-reset': say('the target reset it', '대상이 연결을 끊음(RST)'),
   'client-lost': say('the client no longer answers', '클라이언트가 더 이상 응답하지 않음'),
   'target-lost': say('the target no longer answers', '대상이 더 이상 응답하지 않음'),
+  reset: say('one side reset it', '한쪽이 연결을 끊음(RST)'),
   'target-refused': say('the target refused it', '대상이 연결을 거부함'),
   'target-unreachable': say('no way to the target', '대상까지 경로가 없음'),
   'connect-timeout': say('the target did not answer in time', '대상이 제한 시간 안에 응답하지 않음'),

@@ -1,0 +1,134 @@
+/**
+ * The `kernel` engine: Linux forwards by nftables NAT, in the table `inet naru` and nowhere else.
+ *
+ * A rule becomes elements of a few maps, so one rule costs a packet what ten thousand do, and changing one touches no
+ * other. Connections are the kernel's: they outlive this process, also by kill -9, and a next start takes over what
+ * stands by replacing each element, in one transaction, with its own. What conntrack tells is read once a second at
+ * most; packets never wait for us.
+ */
+import { familyOf } from '../../base/address.ts'
+import { systemClock, type Clock } from '../../base/clock.ts'
+import { NaruError } from '../../base/errors.ts'
+import { portsOverlap } from '../../base/port.ts'
+import type { Host } from '../../host/contract.ts'
+import { formatListen, type InetListen } from '../../model/listen.ts'
+import type { Engine, MakeEngine } from '../contract.ts'
+import { isAnyAddress, listenFamily } from './compile.ts'
+import { Ground, type OldValues } from './ground.ts'
+import { KernelLease } from './lease.ts'
+import { Machine } from './machine.ts'
+import { createNft } from './nft.ts'
+import { ownerLives, thisOwner } from './owner.ts'
+import { createSettings, type Settings } from './settings.ts'
+import { supports } from './supports.ts'
+import { Table } from './table.ts'
+import { Watch } from './watch.ts'
+
+export interface KernelOptions {
+  readonly host: Host
+  /** @default systemClock */
+  readonly clock?: Clock
+  /** The switches under /proc/sys. @default those of this process's network */
+  readonly settings?: Settings
+  /** Whose the elements are. @default this process */
+  readonly owner?: string
+}
+
+export interface KernelEngine extends Engine {
+  /** Ends this side alone: the kernel goes on carrying, and the next start takes over. For a restart. */
+  abandon(): void
+}
+
+/** What the journal keeps of one open. `was` are the machine's switches before the first of us changed them. */
+type KernelEffect = { readonly owner: string; readonly rule: string; readonly was: OldValues }
+
+export const makeKernelEngine: MakeEngine = ({ host, clock }) => createKernelEngine({ host, clock })
+
+export function createKernelEngine(options: KernelOptions): KernelEngine {
+  const { host, clock = systemClock, settings = createSettings(), owner = thisOwner() } = options
+  const nft = createNft(host.runner)
+  const table = new Table(nft, owner, (other) => other === owner || ownerLives(other))
+  const ground = new Ground(settings, table)
+  const watch = new Watch(host.runner, clock)
+  const leases = new Set<KernelLease>()
+  /** Dead owners whose things are out, with the switches that were theirs. */
+  const swept = new Map<string, ReadonlySet<string>>()
+  let serial = 0
+
+  async function onLeft(lease: KernelLease): Promise<void> {
+    leases.delete(lease)
+    if (leases.size === 0) await ground.leave()
+  }
+  const machine = new Machine({ host, clock, nft, table, ground, watch, onLeft })
+
+  return {
+    id: 'kernel',
+    adopts: true,
+    supports,
+    async open(request, { signal, record }) {
+      const { rule } = request
+      const listen = rule.listen as InetListen
+      const family = listenFamily(listen)
+      await refuseTaken(listen, machine)
+      const was = ground.oldValues(family)
+      const effect = await record.intend({ owner, rule: rule.name, was } satisfies KernelEffect)
+      const lease = new KernelLease(machine, request, { owner, serial: serial++, rule: rule.name }, effect)
+      leases.add(lease)
+      try {
+        await ground.prepare(family, await machine.interfaces())
+        await lease.start(signal)
+      } catch (error) {
+        await lease.release()
+        throw error
+      }
+      return lease
+    },
+    async undo(effect) {
+      const { owner: whose, was } = effect as KernelEffect
+      if (whose === owner || ownerLives(whose)) return
+      // Thousands of entries of one dead owner are one sweep.
+      const done = swept.get(whose)
+      if (done && Object.keys(was).every((key) => done.has(key))) return
+      swept.set(whose, new Set([...(done ?? []), ...Object.keys(was)]))
+      ground.remember(was)
+      if (!done) await table.sweep(whose)
+      if (leases.size === 0) await ground.leave()
+    },
+    async close() {
+      await Promise.all([...leases].map((lease) => lease.release()))
+      watch.stop()
+    },
+    abandon() {
+      for (const lease of leases) lease.abandon()
+      leases.clear()
+      watch.stop()
+    },
+  }
+}
+
+/** NAT goes before sockets: a program that listens here would be cut off without a word. */
+async function refuseTaken(listen: InetListen, machine: Machine): Promise<void> {
+  const address = isAnyAddress(listen) ? null : (listen.address as string)
+  if (address !== null) {
+    const interfaces = await machine.interfaces()
+    if (!interfaces.some(({ addresses }) => addresses.some((own) => own.address === address)))
+      throw new NaruError('LISTEN_NO_ADDRESS', { listen: formatListen(listen) })
+  }
+  const family = listenFamily(listen)
+  const taken = (await machine.sockets()).find(
+    (socket) =>
+      socket.state === 'listening' &&
+      listen.protocols.includes(socket.protocol) &&
+      portsOverlap({ first: socket.port, last: socket.port }, listen.ports) &&
+      meets(socket.address, address, family),
+  )
+  if (!taken) return
+  const by = taken.process ? `${taken.process.name} (pid ${taken.process.pid})` : 'another program'
+  throw new NaruError('LISTEN_IN_USE', { listen: formatListen(listen), owner: by })
+}
+
+/** An IPv6 wildcard may take IPv4 too. */
+function meets(bound: string, wanted: string | null, family: 4 | 6): boolean {
+  if (bound === '::' || bound === '0.0.0.0') return bound === '::' || family === 4
+  return familyOf(bound) === family && (wanted === null || wanted === bound)
+}

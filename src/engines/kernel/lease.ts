@@ -1,0 +1,343 @@
+/**
+ * One rule in the kernel: its elements in the table, and what conntrack tells of its connections. The kernel carries
+ * on whether or not we live; this is the handle by which it is changed, looked at and ended.
+ */
+import { familyOf, type Family } from '../../base/address.ts'
+import { messageOf, NaruError, isNaruError } from '../../base/errors.ts'
+import { say, type Text } from '../../base/text.ts'
+import type { CloseReason, Connection, Counters } from '../../model/connection.ts'
+import type { Effect, Lease, LeaseDescription, Verdict } from '../../model/hop.ts'
+import { formatListen, type InetListen } from '../../model/listen.ts'
+import type { Rule } from '../../model/rule.ts'
+import { formatTarget } from '../../model/target.ts'
+import type { EngineLease, EngineRequest } from '../contract.ts'
+import {
+  compile,
+  isAnyAddress,
+  listenFamily,
+  portsOf,
+  elementId,
+  type Aim,
+  type Compiled,
+} from './compile.ts'
+import { cutFlows, type Flow } from './flows.ts'
+import type { Machine } from './machine.ts'
+import type { Tag } from './owner.ts'
+import { Traffic } from './traffic.ts'
+import type { Arrival, Watched } from './watch.ts'
+
+/** Names are asked again no more often than this, whatever their TTL says. */
+const shortestTtlMs = 1000
+const lookWhileDrainingMs = 250
+
+export class KernelLease implements EngineLease, Lease {
+  readonly goodUntil = null
+  readonly renewAfter = null
+  readonly #machine: Machine
+  readonly #request: EngineRequest
+  readonly #tag: Tag
+  readonly #effect: Effect
+  readonly #traffic: Traffic
+  readonly #watched: Watched
+  readonly #stopped = new AbortController()
+  #rule: Rule
+  #why: Text = say('', '')
+  #address: string | null = null
+  #compiled: Compiled | null = null
+  #aimed = false
+  #listening = true
+  /** Set once nothing of it is in the table any more. */
+  #closed = false
+  #ending: Promise<void> | null = null
+  #reaim: Disposable | null = null
+  #turn: Promise<unknown> = Promise.resolve()
+  readonly #turnedAway = new Map<string, number>()
+
+  constructor(machine: Machine, request: EngineRequest, tag: Tag, effect: Effect) {
+    this.#machine = machine
+    this.#request = request
+    this.#rule = request.rule
+    this.#tag = tag
+    this.#effect = effect
+    this.#traffic = new Traffic(request.rule.name, listenOf, request.onEvent)
+    this.#watched = {
+      traffic: this.#traffic,
+      family: listenFamily(this.#listen),
+      arrivals: () => (this.#closed || !this.#aimed ? [] : arrivalsOf(this.#listen)),
+      looked: () => this.#afterLook(),
+    }
+  }
+
+  get listening(): readonly string[] {
+    const { protocols } = this.#listen
+    return protocols.map((protocol) => {
+      const text = formatListen({ ...this.#listen, protocols: ['tcp'] })
+      return `${text}/${protocol}`
+    })
+  }
+
+  /** Puts the rule into the table for the first time. */
+  async start(signal: AbortSignal): Promise<void> {
+    await this.#aim(this.#rule, signal)
+    this.#machine.watch.add(this.#watched)
+  }
+
+  update(rule: Rule): boolean {
+    if (formatListen(rule.listen) !== formatListen(this.#rule.listen)) return false
+    this.#rule = rule
+    void this.#inTurn(() =>
+      this.#listening ? this.#aim(rule, this.#stopped.signal) : Promise.resolve(),
+    ).catch((error: unknown) => this.#fail(error))
+    return true
+  }
+
+  async retire(): Promise<void> {
+    await this.#inTurn(() => this.#close())
+    this.#afterLook()
+  }
+
+  async drain(options: { drainMs: number; reason: CloseReason; signal: AbortSignal }): Promise<void> {
+    const { drainMs, reason, signal } = options
+    await this.#inTurn(() => this.#close())
+    const { clock, watch } = this.#machine
+    const end = clock.monotonic() + drainMs
+    while (this.#traffic.openCount > 0 && clock.monotonic() < end && !signal.aborted) {
+      const pause = Math.min(lookWhileDrainingMs, end - clock.monotonic())
+      await clock.sleep(pause, signal).catch(() => {})
+      await watch.look()
+    }
+    await this.#cutAll(reason)
+  }
+
+  connections(): readonly Connection[] {
+    this.#machine.watch.interest()
+    return this.#traffic.connections()
+  }
+
+  counters(): Counters {
+    this.#machine.watch.interest()
+    return this.#traffic.counters()
+  }
+
+  cut(id: string, reason: CloseReason): boolean {
+    const flow = this.#traffic.find(id)
+    if (!flow) return false
+    this.#traffic.cut([flow.key], reason, this.#machine.clock.now())
+    void this.#forget([flow]).catch((error: unknown) => this.#fail(error))
+    return true
+  }
+
+  describe(): LeaseDescription {
+    const listen = formatListen(this.#listen)
+    const target = this.#rule.targets[0]
+    const to = target ? formatTarget(target.to) : ''
+    return {
+      member: 'kernel',
+      text: say(
+        `${listen} → ${to} by nftables; ${this.#why.en}`,
+        `nftables로 ${listen} → ${to}. ${this.#why.ko}`,
+      ),
+      differs: [],
+      data: { listen, target: to, address: this.#address, table: 'inet naru', owner: this.#tag.owner },
+    }
+  }
+
+  async verify(): Promise<Verdict> {
+    await this.#turn.catch(() => {})
+    const there = await this.#machine.reading()
+    const missing = (this.#compiled?.elements ?? []).filter((element) => {
+      const held = there.get(elementId(element))
+      return !held || JSON.stringify(held.element.value) !== JSON.stringify(element.value)
+    })
+    if (missing.length === 0) return { state: 'held', notes: [this.#why] }
+    const why = new NaruError('LISTEN_FAILED', {
+      listen: formatListen(this.#listen),
+      why: say(
+        `${missing.length} elements of the table inet naru were taken out by somebody else`,
+        `inet naru 테이블의 원소 ${missing.length}개를 다른 프로그램이 지웠습니다`,
+      ),
+    })
+    return { state: 'lost', why }
+  }
+
+  async renew({ signal }: { signal: AbortSignal }): Promise<void> {
+    await this.#machine.reading()
+    await this.#inTurn(async () => {
+      if (!this.#listening) return
+      this.#compiled = null
+      await this.#aim(this.#rule, signal)
+    })
+  }
+
+  release(): Promise<void> {
+    return (this.#ending ??= this.#finish())
+  }
+
+  /** Lets go of it without touching the kernel: it carries on, and the next start takes it over. */
+  abandon(): void {
+    this.#ending ??= Promise.resolve()
+    this.#stop()
+  }
+
+  get #listen(): InetListen {
+    return this.#rule.listen as InetListen
+  }
+
+  /** Points the rule at its target as it is now; nothing is touched where nothing changed. */
+  async #aim(rule: Rule, signal: AbortSignal): Promise<void> {
+    const found = await this.#resolve(rule, signal)
+    if (found === null) return
+    const way = await this.#machine.wayBack(rule.source, found)
+    if (way.link && way.wayBack === 'keep') await this.#machine.ground.hairpin(way.link)
+    const target = rule.targets[0]?.to
+    if (!target || target.kind === 'unix') throw unfit(rule, say('it has no port', '대상 포트가 없습니다'))
+    const aim: Aim = { rule, address: found, ports: target.ports, wayBack: way.wayBack }
+    const next = compile(aim)
+    await this.#machine.table
+      .change({ tag: this.#tag, remove: this.#compiled, add: next })
+      .catch((error: unknown) => Promise.reject(named(error, rule)))
+    this.#compiled = next
+    this.#aimed = true
+    this.#address = found
+    this.#why = way.why
+    this.#machine.watch.changed()
+  }
+
+  /** Null keeps the last good address. */
+  async #resolve(rule: Rule, signal: AbortSignal): Promise<string | null> {
+    const target = rule.targets[0]?.to
+    this.#reaim?.[Symbol.dispose]()
+    this.#reaim = null
+    if (!target || target.kind === 'unix') return null
+    const literal = target.kind === 'inet' && isAddress(target.host)
+    if (literal) return target.host
+    const family = listenFamily(this.#listen)
+    try {
+      const { addresses, ttlMs } = await this.#request.resolve(target, { signal })
+      this.#reaimAfter(ttlMs)
+      const address = addresses.find((candidate) => familyOf(candidate) === family)
+      if (address === undefined) throw unfit(rule, noAddress(family))
+      if (isLoopback(address)) throw unfit(rule, onLoopback)
+      return address
+    } catch (error) {
+      if (this.#address === null) throw error
+      this.#reaimAfter(shortestTtlMs)
+      return null
+    }
+  }
+
+  #reaimAfter(ttlMs: number): void {
+    this.#reaim?.[Symbol.dispose]()
+    const again = (): void => {
+      void this.#inTurn(() => this.#aim(this.#rule, this.#stopped.signal)).catch((error: unknown) =>
+        this.#fail(error),
+      )
+    }
+    this.#reaim = this.#machine.clock.after(Math.max(shortestTtlMs, ttlMs), again)
+  }
+
+  /** New connections come no more; those there are conntrack's. */
+  async #close(): Promise<void> {
+    if (!this.#listening) return
+    this.#listening = false
+    this.#stop({ watching: true })
+    await this.#machine.table.change({ tag: this.#tag, remove: this.#compiled, add: null })
+    this.#compiled = null
+    // What came since the last look is still ours; after this one nothing new is.
+    await this.#machine.watch.look()
+    this.#closed = true
+    this.#machine.watch.changed()
+  }
+
+  async #finish(): Promise<void> {
+    await this.#inTurn(() => this.#close())
+    await this.#cutAll('shutdown')
+    await this.#end()
+  }
+
+  async #cutAll(reason: CloseReason): Promise<void> {
+    const flows = this.#traffic.flows()
+    if (flows.length === 0) return
+    this.#traffic.cut(
+      flows.map(({ key }) => key),
+      reason,
+      this.#machine.clock.now(),
+    )
+    await this.#forget(flows)
+  }
+
+  async #forget(flows: readonly Flow[]): Promise<void> {
+    await cutFlows(this.#machine.runner, flows, { signal: this.#stopped.signal })
+  }
+
+  #afterLook(): void {
+    void this.#machine.turnedAway(this.#compiled, this.#turnedAway, this.#traffic)
+    if (!this.#closed || this.#ending || this.#traffic.openCount > 0) return
+    this.#ending = this.#end()
+    this.#ending.catch((error: unknown) => this.#fail(error))
+  }
+
+  async #end(): Promise<void> {
+    this.#stop()
+    await this.#machine.left(this)
+    await this.#effect.undone()
+  }
+
+  #stop({ watching = false } = {}): void {
+    this.#reaim?.[Symbol.dispose]()
+    this.#reaim = null
+    if (watching) return
+    this.#machine.watch.remove(this.#watched)
+    this.#stopped.abort()
+  }
+
+  #fail(error: unknown): void {
+    if (this.#stopped.signal.aborted) return
+    const state = { state: 'failed', why: messageOf(error) } as const
+    this.#request.onEvent({ type: 'state', rule: this.#rule.name, state })
+  }
+
+  /** One change of this lease after the other. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const next = this.#turn.catch(() => {}).then(work)
+    this.#turn = next.catch(() => {})
+    return next
+  }
+}
+
+function arrivalsOf(listen: InetListen): Arrival[] {
+  const family = listenFamily(listen)
+  const address = isAnyAddress(listen) ? null : listen.address
+  return listen.protocols.flatMap((protocol) =>
+    portsOf(listen.ports).map((port) => ({ protocol, port, address, family })),
+  )
+}
+
+function listenOf({ listen, listenPort, protocol }: Flow): string {
+  return formatListen({
+    kind: 'inet',
+    address: listen,
+    ports: { first: listenPort, last: listenPort },
+    protocols: [protocol],
+  })
+}
+
+const isAddress = (host: string): boolean => host.includes(':') || /^\d+\.\d+\.\d+\.\d+$/.test(host)
+const isLoopback = (address: string): boolean => address === '::1' || address.startsWith('127.')
+
+const onLoopback = say('its target is on loopback', '대상이 루프백에 있습니다')
+
+function noAddress(family: Family): Text {
+  return say(`its target has no IPv${family} address`, `대상에 IPv${family} 주소가 없습니다`)
+}
+
+function unfit({ name }: Rule, why: Text): NaruError {
+  return new NaruError('ENGINE_UNFIT', { engine: 'kernel', name, why })
+}
+
+/** The table knows keys; people know what they wrote. */
+function named(error: unknown, rule: Rule): unknown {
+  if (!isNaruError(error, 'LISTEN_IN_USE')) return error
+  const owner = error.params.owner ?? ''
+  return new NaruError('LISTEN_IN_USE', { listen: formatListen(rule.listen), owner }, { cause: error })
+}

@@ -1,0 +1,99 @@
+/** What the leases of one engine share: the table, the ground it stands on, the watch over conntrack. */
+import type { Clock } from '../../base/clock.ts'
+import { withLimit } from '../../base/clock.ts'
+import type { Host, Interface, Runner, SocketEntry } from '../../host/contract.ts'
+import type { CloseReason } from '../../model/connection.ts'
+import type { SourceMode } from '../../model/rule.ts'
+import type { Compiled } from './compile.ts'
+import type { Ground } from './ground.ts'
+import type { KernelLease } from './lease.ts'
+import type { Nft } from './nft.ts'
+import type { Held, Table } from './table.ts'
+import { chooseWayBack, type Way } from './way-back.ts'
+import type { Traffic } from './traffic.ts'
+import type { Watch } from './watch.ts'
+
+/** How long one reading of the machine serves everybody who asks at the same time. */
+const freshMs = 1000
+
+export interface MachineParts {
+  readonly host: Host
+  readonly clock: Clock
+  readonly nft: Nft
+  readonly table: Table
+  readonly ground: Ground
+  readonly watch: Watch
+  readonly onLeft: (lease: KernelLease) => Promise<void>
+}
+
+export class Machine {
+  readonly runner: Runner
+  readonly clock: Clock
+  readonly table: Table
+  readonly ground: Ground
+  readonly watch: Watch
+  readonly left: (lease: KernelLease) => Promise<void>
+  /** The interfaces of this machine; asked once a second at most. */
+  readonly interfaces: () => Promise<readonly Interface[]>
+  /** Its listening sockets, likewise. */
+  readonly sockets: () => Promise<readonly SocketEntry[]>
+  /** The table as it is, likewise. */
+  readonly reading: () => Promise<ReadonlyMap<string, Held>>
+  readonly #counters: () => Promise<ReadonlyMap<string, number>>
+
+  constructor({ host, clock, nft, table, ground, watch, onLeft }: MachineParts) {
+    this.runner = host.runner
+    this.clock = clock
+    this.table = table
+    this.ground = ground
+    this.watch = watch
+    this.left = onLeft
+    const signal = (): AbortSignal => withLimit(undefined, 30_000)
+    this.interfaces = fresh(clock, () => host.network.interfaces({ signal: signal() }))
+    this.sockets = fresh(clock, () => host.sockets.list({ signal: signal() }).catch(() => []))
+    this.reading = fresh(clock, () => table.read())
+    this.#counters = fresh(clock, () => readCounters(nft, signal()))
+  }
+
+  async wayBack(source: SourceMode, target: string): Promise<Way> {
+    return chooseWayBack(source, target, source === 'relay' ? [] : await this.interfaces())
+  }
+
+  /** Tells `traffic` what the rule's limits and lists turned away since the last time. */
+  async turnedAway(compiled: Compiled | null, before: Map<string, number>, traffic: Traffic): Promise<void> {
+    const { counters = [], chain = '' } = compiled?.terms ?? {}
+    if (counters.length === 0) return
+    const now = await this.#counters().catch(() => new Map<string, number>())
+    for (const name of counters) {
+      const count = now.get(name)
+      if (count === undefined) continue
+      const since = before.get(name)
+      before.set(name, count)
+      const reason = `limit-${name.slice(chain.length + 1)}` as CloseReason
+      if (since !== undefined) traffic.refused(reason, count - since)
+      else traffic.refused(reason, count)
+    }
+  }
+}
+
+async function readCounters(nft: Nft, signal: AbortSignal): Promise<ReadonlyMap<string, number>> {
+  const objects = (await nft.list(['list', 'counters', 'table', 'inet', 'naru'], { signal })) ?? []
+  return new Map(
+    objects.flatMap(({ counter }) =>
+      counter ? [[counter.name as string, Number(counter.packets)] as const] : [],
+    ),
+  )
+}
+
+/** One answer for all who ask within `freshMs`; a failure is not kept. */
+function fresh<T>(clock: Clock, read: () => Promise<T>): () => Promise<T> {
+  let kept: { at: number; answer: Promise<T> } | null = null
+  return () => {
+    if (!kept || clock.monotonic() - kept.at > freshMs) {
+      const answer = read()
+      kept = { at: clock.monotonic(), answer }
+      answer.catch(() => (kept = null))
+    }
+    return kept.answer
+  }
+}

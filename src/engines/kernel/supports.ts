@@ -1,0 +1,89 @@
+/** Can the kernel carry this rule on this machine? The first "no" is told, with what would make it a yes. */
+import { addressRange, familyOf, canonicalAddress } from '../../base/address.ts'
+import { say, type Text } from '../../base/text.ts'
+import { mayAdministerNetwork, type Facts } from '../../model/facts.ts'
+import type { Rule } from '../../model/rule.ts'
+import type { Support } from '../../model/support.ts'
+
+export function supports(rule: Rule, facts: Facts): Support {
+  const why = noOfMachine(facts) ?? noOfPath(rule) ?? noOfPolicy(rule)
+  if (why) return { ok: false, why }
+  return {
+    ok: true,
+    why: say('nftables carries it in the kernel', 'nftables가 커널 안에서 바로 전달합니다'),
+  }
+}
+
+function noOfMachine(facts: Facts): Text | null {
+  if (facts.platform !== 'linux') return say('nftables is Linux only', 'nftables는 Linux에만 있습니다')
+  if (!mayAdministerNetwork(facts))
+    return say(
+      'changing nftables needs root or CAP_NET_ADMIN',
+      'nftables를 바꾸려면 root 또는 CAP_NET_ADMIN 권한이 필요합니다',
+    )
+  for (const tool of ['nft', 'conntrack'])
+    if (!facts.tools[tool]) return say(`${tool} is not installed`, `${tool}이(가) 설치되어 있지 않습니다`)
+  // Reject in prerouting came with 5.9, counters in maps with 5.11.
+  const [major = 0, minor = 0] = facts.kernel.split('.').map((part) => Number.parseInt(part, 10))
+  if (major < 5 || (major === 5 && minor < 11))
+    return say(
+      `Linux ${facts.kernel} is older than 5.11`,
+      `Linux ${facts.kernel}은(는) 5.11보다 오래되었습니다`,
+    )
+  return null
+}
+
+function noOfPath({ listen, targets }: Rule): Text | null {
+  if (listen.kind === 'unix' || targets.some(({ to }) => to.kind === 'unix'))
+    return say('Unix sockets are outside the kernel’s NAT', 'Unix 소켓은 커널 NAT로 전달할 수 없습니다')
+  if (listen.address === null || listen.address === '::')
+    return say(
+      'clients over IPv4 and IPv6 cannot both reach one target in the kernel; listen on 0.0.0.0 for IPv4 alone',
+      '커널은 IPv4와 IPv6 클라이언트를 한 대상으로 함께 보낼 수 없습니다. IPv4만 받으려면 0.0.0.0으로 지정하세요',
+    )
+  if (addressRange(listen.address) === 'loopback')
+    return say('a listen on loopback is carried in user space', '루프백 수신은 사용자 공간에서 처리합니다')
+  if (listen.address.includes('%') || addressRange(listen.address) === 'linkLocal')
+    return say('a link-local listen is carried in user space', '링크 로컬 수신은 사용자 공간에서 처리합니다')
+  const [target] = targets
+  if (targets.length !== 1 || !target)
+    return say(
+      'choosing among several targets is done in user space',
+      '여러 대상 중에서 고르는 일은 사용자 공간에서 합니다',
+    )
+  const address = target.to.kind === 'inet' ? canonicalAddress(target.to.host) : null
+  if (address === null) return null
+  if (addressRange(address) === 'loopback')
+    return say(
+      'a target on loopback would need route_localnet for everyone',
+      '루프백 대상은 누구에게나 route_localnet을 열어야 합니다',
+    )
+  if (address.includes('%') || addressRange(address) === 'linkLocal')
+    return say(
+      'a link-local target is dialled from user space',
+      '링크 로컬 대상은 사용자 공간에서 연결합니다',
+    )
+  return familyOf(address) === familyOf(listen.address)
+    ? null
+    : say('the kernel does not turn IPv4 into IPv6 or back', '커널은 IPv4와 IPv6를 서로 바꾸지 못합니다')
+}
+
+function noOfPolicy(rule: Rule): Text | null {
+  const { limits, timeouts, source, targets, health, acceptProxy } = rule
+  if (source === 'proxy-v1' || source === 'proxy-v2' || acceptProxy.length > 0)
+    return say('PROXY headers are written and read in user space', 'PROXY 헤더는 사용자 공간에서 읽고 씁니다')
+  if (targets.some(({ name }) => name !== null))
+    return say(
+      'names are read from the stream in user space',
+      '이름은 사용자 공간에서 데이터를 읽어 구분합니다',
+    )
+  if (health !== null) return say('health is checked in user space', '상태 검사는 사용자 공간에서 합니다')
+  if (limits.bytesPerSecond !== null)
+    return say(
+      'nftables polices packets, it does not pace a rule’s bandwidth',
+      'nftables는 규칙의 대역폭을 고르게 조절하지 못합니다',
+    )
+  if (timeouts.idleMs > 0)
+    return say('the kernel cannot end an idle connection', '커널은 유휴 연결을 끊지 못합니다')
+  return null
+}

@@ -1,0 +1,483 @@
+/**
+ * Our table as this process knows it, and the queue of its changes: jobs that meet become one transaction, since nft
+ * takes 12 ms for one element and 0.3 s for ten thousand. What a dead Naru left is replaced in the same transaction
+ * that takes it over, so that no client meets a closed port between the two.
+ */
+import { isNaruError, messageOf, NaruError } from '../../base/errors.ts'
+import { addressBytes, addressFromBytes } from '../../base/address.ts'
+import { withLimit } from '../../base/clock.ts'
+import type { Json } from '../../model/hop.ts'
+import { elementId, patienceName, type Compiled, type Element, type Terms } from './compile.ts'
+import type { Command, Nft, NftObject } from './nft.ts'
+import { formatTag, ownerLives, parseTag, type Tag } from './owner.ts'
+import { layout, skeleton, tableName } from './skeleton.ts'
+
+/** What one lease wants changed. */
+export interface Change {
+  readonly tag: Tag
+  readonly remove: Compiled | null
+  readonly add: Compiled | null
+}
+
+export interface Held {
+  readonly element: Element
+  /** Null where somebody put it there by hand. */
+  readonly tag: Tag | null
+}
+
+interface Job extends Change {
+  done(): void
+  failed(error: unknown): void
+}
+
+const maps = [4, 6].flatMap((family) => [
+  ...(family === 4 ? ['port4'] : []),
+  ...['at', 'span', 'terms'].map((name) => `${name}${family}`),
+  `back${family}_tcp`,
+  `back${family}_udp`,
+])
+const sets = ['deny4', 'deny6']
+
+export class Table {
+  readonly #nft: Nft
+  readonly #owner: string
+  readonly #lives: (owner: string) => boolean
+  readonly #elements = new Map<string, Held>()
+  /** Chains of limits and of patience that are there. */
+  readonly #chains = new Set<string>()
+  /** How many of our leases want an element that several may share: the way back of a port. */
+  readonly #shares = new Map<string, number>()
+  /** Switches of this machine as they were before the first Naru changed them: objects of the table tell. */
+  #was = new Map<string, string>()
+  #known = false
+  #queue: Job[] = []
+  #running: Promise<void> | null = null
+
+  constructor(nft: Nft, owner: string, lives: (owner: string) => boolean = ownerLives) {
+    this.#nft = nft
+    this.#owner = owner
+    this.#lives = lives
+  }
+
+  /** Does the change with all others asked for at the same time. @throws NaruError LISTEN_IN_USE, NOT_PERMITTED, COMMAND_FAILED */
+  change(change: Change): Promise<void> {
+    return new Promise((done, failed) => {
+      this.#queue.push({ ...change, done, failed })
+      this.#running ??= this.#drain().finally(() => (this.#running = null))
+    })
+  }
+
+  /** Resolves once nothing is queued. */
+  async settled(): Promise<void> {
+    while (this.#running) await this.#running
+  }
+
+  /** One other change in its turn: settings of the table that belong to no lease. */
+  async apply(commands: readonly Command[]): Promise<void> {
+    await this.#know()
+    await this.#nft.apply(commands, { signal: withLimit(undefined, 60_000) })
+  }
+
+  /** Reads the table anew. @returns its elements by `elementId`. */
+  async read(): Promise<ReadonlyMap<string, Held>> {
+    await this.settled()
+    this.#known = false
+    await this.#know({ create: false })
+    return this.#elements
+  }
+
+  /** Takes out whatever a dead owner left. */
+  async sweep(owner: string): Promise<void> {
+    const elements = await this.read()
+    const left = [...elements.values()]
+      .filter(({ tag }) => tag?.owner === owner)
+      .map(({ element }) => element)
+    if (left.length > 0) await this.#nft.apply(left.map(deletion), { signal: withLimit(undefined, 60_000) })
+    for (const element of left) this.#elements.delete(elementId(element))
+  }
+
+  /** Notes what a switch was, for whoever leaves last. The first to note it is right. */
+  async note(was: Readonly<Record<string, string>>): Promise<void> {
+    await this.#know()
+    const fresh = Object.entries(was).filter(([key]) => !this.#was.has(key))
+    if (fresh.length === 0) return
+    await this.apply(fresh.map(([key, value]) => command('add', 'counter', { name: `was/${key}/${value}` })))
+    for (const [key, value] of fresh) this.#was.set(key, value)
+  }
+
+  /**
+   * The whole table goes where nothing of any Naru is in it.
+   * @returns what the switches were before, or null where somebody still needs it.
+   */
+  async removeIfEmpty(): Promise<Readonly<Record<string, string>> | null> {
+    const elements = await this.read()
+    if (elements.size > 0) return null
+    const was = Object.fromEntries(this.#was)
+    if (this.#known) await this.apply([command('delete', 'table', { name: tableName })])
+    this.#forget()
+    return was
+  }
+
+  #forget(): void {
+    this.#known = false
+    this.#elements.clear()
+    this.#chains.clear()
+    this.#was.clear()
+  }
+
+  async #drain(): Promise<void> {
+    // One turn of the loop lets everything asked for in this tick come along.
+    await new Promise((resolve) => setImmediate(resolve))
+    while (this.#queue.length > 0) {
+      const jobs = this.#queue
+      this.#queue = []
+      try {
+        await this.#know()
+        await this.#run(jobs)
+      } catch (error) {
+        for (const job of jobs) job.failed(error)
+      }
+    }
+  }
+
+  /** A job that nft refuses is found by halves, so that it takes no other along. */
+  async #run(jobs: readonly Job[]): Promise<void> {
+    const plan = new Plan(this.#elements, this.#chains, this.#shares, this.#owner, this.#lives)
+    const wanted = jobs.filter((job) => tell(job, () => plan.take(job)))
+    if (wanted.length === 0) return
+    try {
+      if (plan.text !== '') await this.#nft.apply(plan.text, { signal: withLimit(undefined, 60_000) })
+      if (plan.commands.length > 0)
+        await this.#nft.apply(plan.commands, { signal: withLimit(undefined, 60_000) })
+    } catch (error) {
+      plan.undo()
+      if (wanted.length > 1) {
+        const half = wanted.length >> 1
+        await this.#run(wanted.slice(0, half))
+        await this.#run(wanted.slice(half))
+      } else wanted[0]?.failed(await this.#explain(error, wanted[0]))
+      return
+    }
+    for (const job of wanted) job.done()
+  }
+
+  /** Somebody changed the table under us: read it again, then say who has what was wanted. */
+  async #explain(error: unknown, job: Job): Promise<unknown> {
+    if (!isNaruError(error, 'COMMAND_FAILED') || !/File exists/.test(error.message)) return error
+    this.#known = false
+    await this.#know()
+    const plan = new Plan(this.#elements, this.#chains, this.#shares, this.#owner, this.#lives)
+    try {
+      plan.take(job)
+    } catch (conflict) {
+      return conflict
+    } finally {
+      plan.undo()
+    }
+    return error
+  }
+
+  async #know({ create = true } = {}): Promise<void> {
+    if (this.#known) return
+    this.#forget()
+    const options = { signal: withLimit(undefined, 60_000) }
+    const objects = await this.#nft.list(['-t', 'list', 'table', 'inet', tableName], options)
+    if (objects === null) {
+      if (!create) return
+      await this.#make(options)
+      this.#known = true
+      return
+    }
+    if (!objects.some(({ counter }) => counter?.name === layout))
+      throw new NaruError('COMMAND_FAILED', {
+        command: 'nft list table inet naru',
+        exit: 0,
+        stderr: 'the table is of another version of Naru; end that one, or: nft delete table inet naru',
+      })
+    for (const { chain, counter } of objects) {
+      if (chain) this.#chains.add(chain.name as string)
+      const [, key, value] = /^was\/(.+)\/([^/]+)$/.exec((counter?.name as string | undefined) ?? '') ?? []
+      if (key && value) this.#was.set(key, value)
+    }
+    for (const [kind, names] of [
+      ['map', maps],
+      ['set', sets],
+    ] as const)
+      for (const name of names) {
+        const found = await this.#nft.list(['list', kind, 'inet', tableName, name], options)
+        for (const held of elementsOf(found ?? [], name)) this.#elements.set(elementId(held.element), held)
+      }
+    this.#known = true
+  }
+
+  async #make(options: { signal: AbortSignal }): Promise<void> {
+    try {
+      await this.#nft.apply(skeleton(), options)
+    } catch (error) {
+      // Another Naru was quicker.
+      if (!/File exists/.test(messageOf(error))) throw error
+    }
+  }
+}
+
+function tell(job: Job, take: () => void): boolean {
+  try {
+    take()
+    return true
+  } catch (error) {
+    job.failed(error)
+    return false
+  }
+}
+
+/** Builds one transaction while the view is moved along; `undo` moves it back where nft refused. */
+class Plan {
+  /** Goes ahead of the transaction, as text; harmless by itself. */
+  text = ''
+  readonly #before: Command[] = []
+  readonly #after: Command[] = []
+  readonly #deletions = new Map<string, Command>()
+  readonly #additions = new Map<string, Command>()
+  readonly #back: (() => void)[] = []
+  readonly #elements: Map<string, Held>
+  readonly #chains: Set<string>
+  readonly #shares: Map<string, number>
+  readonly #owner: string
+  readonly #lives: (owner: string) => boolean
+
+  constructor(
+    elements: Map<string, Held>,
+    chains: Set<string>,
+    shares: Map<string, number>,
+    owner: string,
+    lives: (owner: string) => boolean,
+  ) {
+    this.#elements = elements
+    this.#chains = chains
+    this.#shares = shares
+    this.#owner = owner
+    this.#lives = lives
+  }
+
+  get commands(): Command[] {
+    return [...this.#before, ...grouped(this.#deletions), ...grouped(this.#additions), ...this.#after]
+  }
+
+  /** All of the change or nothing of it. @throws NaruError LISTEN_IN_USE */
+  take({ tag, remove, add }: Change): void {
+    const mark = this.#back.length
+    try {
+      const wanted = new Map((add?.elements ?? []).map((element) => [elementId(element), element]))
+      for (const element of remove?.elements ?? []) {
+        if (!wanted.has(elementId(element))) this.#remove(element, tag)
+        else if (isShared(element)) this.#share(elementId(element), -1)
+      }
+      for (const element of wanted.values()) this.#add(element, tag)
+      if (add?.terms) this.#addTerms(add.terms)
+      if (remove?.terms && remove.terms.chain !== add?.terms?.chain) this.#removeTerms(remove.terms)
+    } catch (error) {
+      this.undo(mark)
+      throw error
+    }
+  }
+
+  undo(to = 0): void {
+    while (this.#back.length > to) this.#back.pop()?.()
+  }
+
+  #add(element: Element, tag: Tag): void {
+    const id = elementId(element)
+    if (isShared(element)) this.#share(id, 1)
+    const there = this.#elements.get(id)
+    const same = there && JSON.stringify(there.element.value) === JSON.stringify(element.value)
+    if (there && !this.#mayReplace(there, tag, element)) {
+      if (same && isShared(element)) return
+      throw inUse(element, there.tag)
+    }
+    if (there && same && there.tag && formatTag(there.tag) === formatTag(tag)) return
+    if (there) this.#delete(id, there.element)
+    this.#set(this.#additions, id, addition(element, tag))
+    this.#move(id, { element, tag })
+  }
+
+  #remove(element: Element, tag: Tag): void {
+    const id = elementId(element)
+    if (isShared(element) && this.#share(id, -1) > 0) return
+    const there = this.#elements.get(id)
+    if (!there?.tag || there.tag.owner !== this.#owner) return
+    if (there.tag.serial !== tag.serial && !isShared(element)) return
+    this.#delete(id, there.element)
+    this.#move(id, null)
+  }
+
+  #mayReplace({ tag, element: there }: Held, mine: Tag, wanted: Element): boolean {
+    if (tag === null) return false
+    if (tag.owner !== this.#owner) return !this.#lives(tag.owner)
+    if (tag.serial === mine.serial) return true
+    // Another rule of ours on the same port, at another address: both must ask for the same way back.
+    return isShared(wanted) && (this.#shares.get(elementId(there)) ?? 0) <= 1
+  }
+
+  #share(id: string, step: 1 | -1): number {
+    const count = Math.max(0, (this.#shares.get(id) ?? 0) + step)
+    const before = this.#shares.get(id)
+    this.#back.push(() => (before === undefined ? this.#shares.delete(id) : this.#shares.set(id, before)))
+    if (count === 0) this.#shares.delete(id)
+    else this.#shares.set(id, count)
+    return count
+  }
+
+  #delete(id: string, element: Element): void {
+    // What this very transaction would have added is simply not added.
+    if (this.#additions.has(id)) this.#set(this.#additions, id, null)
+    else this.#set(this.#deletions, id, deletion(element))
+  }
+
+  #set(commands: Map<string, Command>, id: string, command: Command | null): void {
+    const before = commands.get(id)
+    this.#back.push(() => (before ? commands.set(id, before) : commands.delete(id)))
+    if (command) commands.set(id, command)
+    else commands.delete(id)
+  }
+
+  #move(id: string, held: Held | null): void {
+    const before = this.#elements.get(id)
+    this.#back.push(() => (before ? this.#elements.set(id, before) : this.#elements.delete(id)))
+    if (held) this.#elements.set(id, held)
+    else this.#elements.delete(id)
+  }
+
+  #addTerms(terms: Terms): void {
+    if (this.#chains.has(terms.chain)) return
+    this.#chains.add(terms.chain)
+    const length = this.#before.length
+    this.#before.push(...termsCommands(terms))
+    this.text += termsText(terms)
+    this.#back.push(() => {
+      this.#chains.delete(terms.chain)
+      this.#before.length = length
+    })
+  }
+
+  #removeTerms(terms: Terms): void {
+    if (!isLimits(terms.chain) || !this.#chains.has(terms.chain)) return
+    this.#chains.delete(terms.chain)
+    const length = this.#after.length
+    this.#after.push(...chainRemoval(terms))
+    this.#back.push(() => {
+      this.#chains.add(terms.chain)
+      this.#after.length = length
+    })
+  }
+}
+
+/** Chains of limits are one rule's; those of patience are shared and stay as long as the table. */
+const isLimits = (chain: string): boolean => chain.startsWith('limits-')
+
+/** The way back is kept by port alone, so rules on two addresses share it. */
+const isShared = ({ set }: Element): boolean => set.startsWith('back')
+
+/**
+ * What JSON cannot say to nft 1.0.6, as text: a policy of a `ct timeout` is lost in it, and so is a set's flag
+ * `dynamic`, without which the kernel never takes out sources that have gone.
+ */
+export function termsText({ udpSeconds, sources, family }: Terms): string {
+  const lines: string[] = []
+  if (udpSeconds !== null) {
+    const body = `protocol udp; l3proto ${family === 4 ? 'ip' : 'ip6'}; policy = { unreplied : ${udpSeconds}, replied : ${udpSeconds} };`
+    lines.push(`add ct timeout inet ${tableName} ${patienceName(family, udpSeconds)} { ${body} }\n`)
+  }
+  if (sources !== null) {
+    const type = family === 4 ? 'ipv4_addr' : 'ipv6_addr'
+    lines.push(`add set inet ${tableName} ${sources} { type ${type}; flags dynamic; size 65535; }\n`)
+  }
+  return lines.join('')
+}
+
+/** The chain of a rule's limits, once `termsText` is there. */
+export function termsCommands({ chain, counters, rules }: Terms): Command[] {
+  return [
+    ...counters.map((name) => command('add', 'counter', { name })),
+    command('add', 'chain', { name: chain }),
+    ...rules.map((expr) => command('add', 'rule', { chain, expr })),
+  ]
+}
+
+function chainRemoval({
+  chain,
+  sources,
+  counters,
+}: Pick<Terms, 'chain' | 'sources' | 'counters'>): Command[] {
+  return [
+    command('flush', 'chain', { name: chain }),
+    command('delete', 'chain', { name: chain }),
+    ...(sources === null ? [] : [command('delete', 'set', { name: sources })]),
+    ...counters.map((name) => command('delete', 'counter', { name })),
+  ]
+}
+
+export function command(verb: string, kind: string, what: Readonly<Record<string, Json>>): Command {
+  return { [verb]: { [kind]: { family: 'inet', table: tableName, ...what } } }
+}
+
+function addition({ set, key, value }: Element, tag: Tag): Command {
+  const tagged: Json = { elem: { val: key, comment: formatTag(tag) } }
+  return command('create', 'element', { name: set, elem: [value === null ? tagged : [tagged, value]] })
+}
+
+export function deletion({ set, key, value }: Element): Command {
+  return command('delete', 'element', { name: set, elem: [value === null ? key : [key, value]] })
+}
+
+/** Elements of one map as one command, in the order in which maps were first met. */
+function grouped(commands: ReadonlyMap<string, Command>): Command[] {
+  const groups = new Map<string, { verb: string; elem: Json[] }>()
+  for (const each of commands.values()) {
+    const [verb, body] = Object.entries(each)[0] as [string, { element: { name: string; elem: Json[] } }]
+    const { name, elem } = body.element
+    const group = groups.get(name)
+    if (group) group.elem.push(...elem)
+    else groups.set(name, { verb, elem: [...elem] })
+  }
+  return [...groups].map(([name, { verb, elem }]) => command(verb, 'element', { name, elem }))
+}
+
+/** nft shows a range of sources as a prefix where it is one; we write ranges. */
+function asRange(key: Json): Json {
+  const { concat } = key as { concat: readonly Json[] }
+  const source = concat[3] as { prefix?: { addr: string; len: number } } | string
+  if (typeof source === 'string' || !source.prefix) return key
+  const { addr, len } = source.prefix
+  const bytes = addressBytes(addr)
+  for (let bit = len; bit < bytes.length * 8; bit++) bytes[bit >> 3]! |= 0x80 >> (bit & 7)
+  return { concat: [...concat.slice(0, 3), { range: [addr, addressFromBytes(bytes)] }] }
+}
+
+type Listed = { readonly elem?: readonly Json[] }
+type ListedElement = { readonly val: Json; readonly comment?: string }
+
+function elementsOf(objects: readonly NftObject[], set: string): Held[] {
+  const isMap = maps.includes(set)
+  return objects.flatMap(
+    ({ map, set: plain }) =>
+      ((map ?? plain) as Listed | undefined)?.elem?.map((entry) => {
+        const [key, value] = isMap ? (entry as readonly [Json, Json]) : [entry, null]
+        const { val, comment } = unwrapped(key)
+        const written = isMap ? val : asRange(val)
+        return { element: { set, key: written, value }, tag: parseTag(comment) }
+      }) ?? [],
+  )
+}
+
+function unwrapped(key: Json): ListedElement {
+  return key !== null && typeof key === 'object' && 'elem' in key
+    ? ((key as { elem: unknown }).elem as ListedElement)
+    : { val: key }
+}
+
+function inUse({ key }: Element, tag: Tag | null): NaruError {
+  return new NaruError('LISTEN_IN_USE', {
+    listen: JSON.stringify(key),
+    owner: tag ? `naru (pid ${tag.owner.split('-')[0]}, rule ${tag.rule})` : 'the table inet naru',
+  })
+}

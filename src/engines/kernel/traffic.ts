@@ -1,0 +1,166 @@
+/**
+ * The truth about one rule's connections, told from one look at conntrack to the next: which came, how far each is,
+ * which went and why. conntrack keeps a finished connection for 120 s and a reset one for 10 s, so looking every few
+ * seconds misses none.
+ */
+import { formatEndpoint } from '../../base/address.ts'
+import type { CloseReason, Connection, Counters } from '../../model/connection.ts'
+import type { EngineEvent } from '../contract.ts'
+import type { Flow } from './flows.ts'
+
+interface Tracked {
+  flow: Flow
+  connection: Connection
+}
+
+/** conntrack's TCP states in which both directions have ended. */
+const over = new Set(['TIME_WAIT', 'CLOSE'])
+const halfClosed = new Set(['FIN_WAIT', 'CLOSE_WAIT', 'LAST_ACK'])
+
+export class Traffic {
+  readonly #rule: string
+  readonly #listen: (flow: Flow) => string
+  readonly #onEvent: (event: EngineEvent) => void
+  readonly #open = new Map<string, Tracked>()
+  /** Ended, but still shown by conntrack: not to be taken for new ones. */
+  #ended = new Set<string>()
+  #opened = 0
+  #closed: Partial<Record<CloseReason, number>> = {}
+  #bytesToTarget = 0
+  #bytesToClient = 0
+  #datagramsToTarget = 0
+  #datagramsToClient = 0
+  #next = 1
+
+  constructor(rule: string, listen: (flow: Flow) => string, onEvent: (event: EngineEvent) => void) {
+    this.#rule = rule
+    this.#listen = listen
+    this.#onEvent = onEvent
+  }
+
+  get openCount(): number {
+    return this.#open.size
+  }
+
+  /** All of the rule's flows as they are at `at` (milliseconds since the epoch). */
+  seen(flows: readonly Flow[], at: number): void {
+    const present = new Set<string>()
+    for (const flow of flows) {
+      present.add(flow.key)
+      if (!this.#ended.has(flow.key)) this.#follow(flow, at)
+    }
+    for (const [key, tracked] of this.#open) if (!present.has(key)) this.#end(key, goneReason(tracked), at)
+    if (this.#ended.size > 0) this.#ended = new Set([...this.#ended].filter((key) => present.has(key)))
+  }
+
+  /** What the kernel turned away, by its counters. */
+  refused(reason: CloseReason, count: number): void {
+    if (count > 0) this.#closed[reason] = (this.#closed[reason] ?? 0) + count
+  }
+
+  connections(): readonly Connection[] {
+    return [...this.#open.values()].map(({ connection }) => connection)
+  }
+
+  flows(): readonly Flow[] {
+    return [...this.#open.values()].map(({ flow }) => flow)
+  }
+
+  find(id: string): Flow | null {
+    for (const { flow, connection } of this.#open.values()) if (connection.id === id) return flow
+    return null
+  }
+
+  /** Why it ends is known before conntrack has forgotten it. */
+  cut(keys: readonly string[], reason: CloseReason, at: number): void {
+    for (const key of keys) if (this.#open.has(key)) this.#end(key, reason, at)
+  }
+
+  counters(): Counters {
+    return {
+      open: this.#open.size,
+      opened: this.#opened,
+      closed: { ...this.#closed },
+      bytesToTarget: this.#bytesToTarget,
+      bytesToClient: this.#bytesToClient,
+      datagramsToTarget: this.#datagramsToTarget,
+      datagramsToClient: this.#datagramsToClient,
+      datagramsLost: 0,
+    }
+  }
+
+  #follow(flow: Flow, at: number): void {
+    const known = this.#open.get(flow.key)
+    this.#count(known?.flow ?? null, flow)
+    if (known) {
+      known.flow = flow
+      known.connection = { ...known.connection, ...amounts(flow) }
+    } else {
+      const id = `kernel-${this.#rule}-${this.#next++}`
+      const connection = this.#describe(id, flow, at)
+      this.#open.set(flow.key, { flow, connection })
+      this.#opened++
+      this.#onEvent({ type: 'opened', connection })
+    }
+    if (flow.protocol === 'tcp' && over.has(flow.state)) this.#end(flow.key, overReason(flow), at)
+  }
+
+  #describe(id: string, flow: Flow, at: number): Connection {
+    return {
+      id,
+      rule: this.#rule,
+      engine: 'kernel',
+      protocol: flow.protocol,
+      client: formatEndpoint(flow.client, flow.clientPort),
+      listen: this.#listen(flow),
+      target: formatEndpoint(flow.target, flow.targetPort),
+      openedAt: at,
+      ...amounts(flow),
+      closedAt: null,
+      closeReason: null,
+    }
+  }
+
+  #count(before: Flow | null, now: Flow): void {
+    this.#bytesToTarget += grown(before?.bytesToTarget, now.bytesToTarget)
+    this.#bytesToClient += grown(before?.bytesToClient, now.bytesToClient)
+    if (now.protocol === 'tcp') return
+    this.#datagramsToTarget += grown(before?.packetsToTarget, now.packetsToTarget)
+    this.#datagramsToClient += grown(before?.packetsToClient, now.packetsToClient)
+  }
+
+  #end(key: string, reason: CloseReason, at: number): void {
+    const tracked = this.#open.get(key)
+    if (!tracked) return
+    this.#open.delete(key)
+    this.#ended.add(key)
+    this.#closed[reason] = (this.#closed[reason] ?? 0) + 1
+    const connection: Connection = {
+      ...tracked.connection,
+      state: 'closed',
+      closedAt: at,
+      closeReason: reason,
+    }
+    this.#onEvent({ type: 'closed', connection })
+  }
+}
+
+const grown = (before: number | undefined, now: number): number => Math.max(0, now - (before ?? 0))
+
+function amounts(flow: Flow): Pick<Connection, 'bytesToTarget' | 'bytesToClient' | 'state'> {
+  const { bytesToTarget, bytesToClient } = flow
+  const state = flow.unreplied ? 'dialling' : halfClosed.has(flow.state) ? 'half-closed' : 'open'
+  return { bytesToTarget, bytesToClient, state: flow.protocol === 'udp' ? 'open' : state }
+}
+
+/** A SYN answered by RST alone was refused; after that the kernel does not tell who reset. */
+function overReason(flow: Flow): CloseReason {
+  if (flow.state === 'TIME_WAIT') return 'finished'
+  return flow.packetsToClient <= 1 && flow.packetsToTarget <= 1 ? 'target-refused' : 'reset'
+}
+
+function goneReason({ flow }: Tracked): CloseReason {
+  if (flow.protocol === 'udp') return 'idle'
+  if (flow.unreplied) return 'connect-timeout'
+  return halfClosed.has(flow.state) ? 'finished' : 'idle'
+}

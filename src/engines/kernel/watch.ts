@@ -1,0 +1,168 @@
+/**
+ * One look at conntrack for all rules, at most once a second, and less often where nothing moves or a look takes
+ * long: looking costs no more than a twentieth of one core. Packets never wait for it.
+ */
+import type { Clock } from '../../base/clock.ts'
+import { familyOf, type Family } from '../../base/address.ts'
+import type { Protocol } from '../../base/port.ts'
+import type { Runner } from '../../host/contract.ts'
+import { listFlows, type Flow } from './flows.ts'
+import type { Traffic } from './traffic.ts'
+
+const busyMs = 1000
+const quietMs = 5000
+/** Share of time that looking may take: one part in twenty. */
+const rest = 20
+/** How long a question about connections keeps the looks frequent. */
+const interestMs = 10_000
+
+export interface Watched {
+  readonly traffic: Traffic
+  readonly family: Family
+  /** Where new connections of this lease arrive; empty once it listens no more. */
+  readonly arrivals: () => readonly Arrival[]
+  /** Called after each look. */
+  readonly looked: () => void
+}
+
+export interface Arrival {
+  readonly protocol: Protocol
+  readonly port: number
+  /** Null is any address. */
+  readonly address: string | null
+  readonly family: Family
+}
+
+export class Watch {
+  readonly #runner: Runner
+  readonly #clock: Clock
+  readonly #watched = new Set<Watched>()
+  #index: Index | null = null
+  /** Whose each connection is, as of the last look. */
+  #owners = new Map<string, Watched>()
+  #timer: Disposable | null = null
+  #looking: Promise<void> | null = null
+  #lastMs = 0
+  #interestUntil = 0
+  #stopped = new AbortController()
+
+  constructor(runner: Runner, clock: Clock) {
+    this.#runner = runner
+    this.#clock = clock
+  }
+
+  add(watched: Watched): void {
+    this.#watched.add(watched)
+    this.changed()
+    this.#arm()
+  }
+
+  remove(watched: Watched): void {
+    this.#watched.delete(watched)
+    this.changed()
+    if (this.#watched.size === 0) this.#disarm()
+  }
+
+  /** Somebody listens elsewhere now. */
+  changed(): void {
+    this.#index = null
+  }
+
+  /** Somebody asks about connections: look more often for a while. */
+  interest(): void {
+    const soon = this.#clock.monotonic() + interestMs
+    const wasQuiet = this.#interestUntil < this.#clock.monotonic()
+    this.#interestUntil = soon
+    if (wasQuiet && !this.#looking) this.#arm()
+  }
+
+  /** A look that begins after now, for whoever waits for its result. */
+  async look(): Promise<void> {
+    await this.#looking
+    this.#looking ??= this.#lookOnce().finally(() => (this.#looking = null))
+    await this.#looking
+  }
+
+  stop(): void {
+    this.#disarm()
+    this.#stopped.abort()
+  }
+
+  #arm(): void {
+    this.#disarm()
+    if (this.#watched.size === 0 || this.#stopped.signal.aborted) return
+    const busy =
+      this.#clock.monotonic() < this.#interestUntil ||
+      [...this.#watched].some(({ traffic }) => traffic.openCount > 0)
+    const pause = Math.max(busy ? busyMs : quietMs, this.#lastMs * rest)
+    this.#timer = this.#clock.after(pause, () => void this.look().finally(() => this.#arm()))
+  }
+
+  #disarm(): void {
+    this.#timer?.[Symbol.dispose]()
+    this.#timer = null
+  }
+
+  async #lookOnce(): Promise<void> {
+    const began = this.#clock.monotonic()
+    try {
+      const signal = this.#stopped.signal
+      const flows = await listFlows(this.#runner, familiesOf(this.#watched), { signal })
+      this.#share(flows)
+    } catch {
+      // Ended, or conntrack could not be asked this time; the next look tells the same and more.
+    }
+    this.#lastMs = this.#clock.monotonic() - began
+  }
+
+  #share(flows: readonly Flow[]): void {
+    const shares = new Map<Watched, Flow[]>([...this.#watched].map((watched) => [watched, []]))
+    const index = (this.#index ??= indexOf(this.#watched))
+    const owners = new Map<string, Watched>()
+    for (const flow of flows) {
+      const watched = this.#ownerOf(flow, index)
+      if (!watched) continue
+      owners.set(flow.key, watched)
+      shares.get(watched)?.push(flow)
+    }
+    this.#owners = owners
+    const at = this.#clock.now()
+    for (const [watched, own] of shares) {
+      watched.traffic.seen(own, at)
+      watched.looked()
+    }
+  }
+
+  /** A connection stays with the lease that first had it; a new one is of whoever listens there now. */
+  #ownerOf(flow: Flow, index: Index): Watched | null {
+    const known = this.#owners.get(flow.key)
+    if (known) return this.#watched.has(known) ? known : null
+    const family = familyOf(flow.listen)
+    const here = index.get(arrivalKey(flow.protocol, flow.listenPort)) ?? []
+    const found = here.find(
+      ({ arrival }) =>
+        arrival.family === family && (arrival.address === null || arrival.address === flow.listen),
+    )
+    return found?.watched ?? null
+  }
+}
+
+const arrivalKey = (protocol: Protocol, port: number): string => `${protocol}:${port}`
+
+type Index = Map<string, { arrival: Arrival; watched: Watched }[]>
+
+function indexOf(all: ReadonlySet<Watched>): Index {
+  const index: Index = new Map()
+  for (const watched of all)
+    for (const arrival of watched.arrivals()) {
+      const key = arrivalKey(arrival.protocol, arrival.port)
+      const there = index.get(key)
+      if (there) there.push({ arrival, watched })
+      else index.set(key, [{ arrival, watched }])
+    }
+  return index
+}
+
+function familiesOf(all: ReadonlySet<Watched>): Family[] {
+  return [...new Set([...all].map(({ family }) => family))].sort((a, b) => a - b)
+}

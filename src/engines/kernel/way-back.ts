@@ -1,0 +1,68 @@
+/**
+ * How the target's answer comes back. Where this machine is the target's gateway, answers pass through it anyway and
+ * the target may see the client; everywhere else the client is hidden behind this machine's address (masquerade).
+ */
+import { addressBytes, type Family } from '../../base/address.ts'
+import { say, type Text } from '../../base/text.ts'
+import type { Interface } from '../../host/contract.ts'
+import type { SourceMode } from '../../model/rule.ts'
+import type { WayBack } from './compile.ts'
+
+export interface Way {
+  readonly wayBack: WayBack
+  readonly why: Text
+  /** The interface on whose link the target is, where it keeps the client's address. */
+  readonly link: string | null
+}
+
+export function chooseWayBack(source: SourceMode, target: string, interfaces: readonly Interface[]): Way {
+  const link = interfaces.find((candidate) => isOnLink(candidate, target)) ?? null
+  if (source === 'keep')
+    return {
+      wayBack: 'keep',
+      link: link?.name ?? null,
+      why: say(
+        'the target sees the client; its way back must lead through this machine',
+        '대상이 클라이언트 주소를 봅니다. 응답이 이 컴퓨터를 거쳐 나가야 합니다',
+      ),
+    }
+  if (source === 'auto' && link && isGatewayOf(link))
+    return {
+      wayBack: 'keep',
+      link: link.name,
+      why: say(
+        `the target sees the client: this machine is its gateway on ${link.name}`,
+        `대상이 클라이언트 주소를 봅니다. ${link.name}에서 이 컴퓨터가 게이트웨이입니다`,
+      ),
+    }
+  return {
+    wayBack: 'hide',
+    link: null,
+    why:
+      source === 'relay'
+        ? say('the target sees this machine as the client', '대상에는 이 컴퓨터가 클라이언트로 보입니다')
+        : say(
+            'the target sees this machine as the client: its way back to others may not lead through here',
+            '대상에는 이 컴퓨터가 클라이언트로 보입니다. 응답이 이 컴퓨터를 거친다는 보장이 없기 때문입니다',
+          ),
+  }
+}
+
+/** Bridges that Docker, Podman, LXC and libvirt make have this machine as their default gateway; VMware's do not. */
+function isGatewayOf({ name }: Interface): boolean {
+  return /^(docker\d|br-[0-9a-f]{12}$|podman\d|cni-podman|virbr\d|lxcbr\d|lxdbr\d|incusbr)/.test(name)
+}
+
+function isOnLink({ addresses, up }: Interface, target: string): boolean {
+  const family: Family = target.includes(':') ? 6 : 4
+  return up && addresses.some((own) => own.family === family && samePrefix(own.address, target, own.bits))
+}
+
+function samePrefix(a: string, b: string, bits: number): boolean {
+  const [one, other] = [addressBytes(a), addressBytes(b)]
+  for (let bit = 0; bit < bits; bit++) {
+    const mask = 0x80 >> (bit & 7)
+    if ((one[bit >> 3]! & mask) !== (other[bit >> 3]! & mask)) return false
+  }
+  return true
+}

@@ -1,0 +1,183 @@
+/**
+ * A host that forwards, between a client and a target that know nothing of each other: the way back leads through
+ * the host only where it hides the client. The engine acts inside the host; sockets are opened where they belong.
+ */
+import { createSocket, type Socket as DatagramSocket } from 'node:dgram'
+import { once } from 'node:events'
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import { systemClock } from '../../src/base/clock.ts'
+import type { EngineEvent, EngineLease, Resolve } from '../../src/engines/contract.ts'
+import { createKernelEngine, type KernelEngine } from '../../src/engines/kernel/index.ts'
+import { createSettings, type Settings } from '../../src/engines/kernel/settings.ts'
+import type { Host } from '../../src/host/contract.ts'
+import { parseRule } from '../../src/model/rule-file.ts'
+import { MemoryRecorder } from '../fakes/recorder.ts'
+import { enter } from './enter.ts'
+import { labHost } from './host.ts'
+import { Lab, type LabHost } from './namespaces.ts'
+
+export const hostAddress = '10.1.0.1'
+export const targetAddress = '10.2.0.2'
+
+export class KernelLab implements AsyncDisposable {
+  readonly lab = new Lab()
+  readonly client: LabHost
+  readonly host: LabHost
+  readonly target: LabHost
+  readonly events: EngineEvent[] = []
+  readonly record = new MemoryRecorder()
+  readonly machine: Host
+  readonly #engines: KernelEngine[] = []
+  readonly #closers: (() => unknown)[] = []
+
+  constructor({ linkBetween = 'eth1' }: { linkBetween?: string } = {}) {
+    this.client = this.lab.host('client')
+    this.host = this.lab.host('host')
+    this.target = this.lab.host('target')
+    this.lab.cable(
+      { host: this.client, interface: 'eth0', addresses: ['10.1.0.2/24', '10.1.0.3/24', 'fd01::2/64'] },
+      { host: this.host, interface: 'eth0', addresses: [`${hostAddress}/24`, 'fd01::1/64'] },
+    )
+    this.lab.cable(
+      {
+        host: this.target,
+        interface: 'eth0',
+        addresses: [`${targetAddress}/24`, '10.2.0.3/24', 'fd02::2/64'],
+      },
+      { host: this.host, interface: linkBetween, addresses: ['10.2.0.1/24', 'fd02::1/64'] },
+    )
+    this.host.sysctl('net/ipv4/ip_forward', '0')
+    this.machine = labHost(this.host)
+  }
+
+  /** An engine as a process of its own would have it: `owner` names one that is dead where it is not this one. */
+  engine(owner?: string): KernelEngine {
+    const settings = settingsIn(this.host)
+    const engine = createKernelEngine({
+      host: this.machine,
+      clock: systemClock,
+      settings,
+      ...(owner ? { owner } : {}),
+    })
+    this.#engines.push(engine)
+    return engine
+  }
+
+  open(
+    engine: KernelEngine,
+    name: string,
+    rule: object,
+    resolve: Resolve = neverResolved,
+  ): Promise<EngineLease> {
+    const request = {
+      rule: parseRule(name, rule),
+      resolve,
+      onEvent: (event: EngineEvent) => void this.events.push(event),
+    }
+    return engine.open(request, { signal: AbortSignal.timeout(20_000), record: this.record })
+  }
+
+  /** A TCP server on `host`: says `hello`, then echoes; `peers` are the clients it saw. */
+  serve(host: LabHost, port: number, greeting = ''): { server: Server; peers: string[]; sockets: Socket[] } {
+    const peers: string[] = []
+    const sockets: Socket[] = []
+    const server = createServer({ allowHalfOpen: true }, (socket) => {
+      peers.push(socket.remoteAddress ?? '')
+      sockets.push(socket)
+      socket.on('error', () => {})
+      if (greeting) socket.write(greeting)
+      socket.pipe(socket)
+    })
+    using _inside = enter(host)
+    server.listen(port)
+    this.#closers.push(() => {
+      for (const socket of sockets) socket.destroy()
+      server.close()
+    })
+    return { server, peers, sockets }
+  }
+
+  async serveUdp(host: LabHost, port: number): Promise<{ socket: DatagramSocket; peers: string[] }> {
+    const peers: string[] = []
+    const socket = createSocket({ type: 'udp6' })
+    using _inside = enter(host)
+    socket.bind(port)
+    await once(socket, 'listening')
+    socket.on('message', (message, peer) => {
+      peers.push(peer.address)
+      socket.send(message, peer.port, peer.address)
+    })
+    this.#closers.push(() => socket.close())
+    return { socket, peers }
+  }
+
+  /** Connects from `host`; rejects with the system's error. */
+  async dial(host: LabHost, address: string, port: number, localAddress?: string): Promise<Socket> {
+    using _inside = enter(host)
+    const socket = connect({ host: address, port, ...(localAddress ? { localAddress } : {}) })
+    this.#closers.push(() => socket.destroy())
+    await once(socket, 'connect', { signal: AbortSignal.timeout(5000) })
+    socket.on('error', () => {})
+    return socket
+  }
+
+  async stop(): Promise<void> {
+    for (const close of this.#closers.splice(0)) close()
+    for (const engine of this.#engines.splice(0)) await engine.close().catch(() => {})
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+    await this.lab[Symbol.asyncDispose]()
+  }
+}
+
+/** One message there and its echo back. */
+export async function echoes(socket: Socket, message: string): Promise<string> {
+  socket.write(message)
+  const [chunk] = (await once(socket, 'data', { signal: AbortSignal.timeout(5000) })) as [Buffer]
+  return chunk.toString()
+}
+
+/** One datagram there and its echo back; null where none comes within `ms`. */
+export async function echoesUdp(
+  host: LabHost,
+  address: string,
+  port: number,
+  message: string,
+  ms = 3000,
+): Promise<string | null> {
+  const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4')
+  {
+    using _inside = enter(host)
+    socket.bind(0)
+    await once(socket, 'listening')
+  }
+  try {
+    socket.send(message, port, address)
+    const [answer] = (await once(socket, 'message', { signal: AbortSignal.timeout(ms) })) as [Buffer]
+    return answer.toString()
+  } catch {
+    return null
+  } finally {
+    socket.close()
+  }
+}
+
+/** /proc/sys/net is that of whoever opens the file. */
+function settingsIn(host: LabHost): Settings {
+  const settings = createSettings()
+  const within = <T>(work: () => T): T => {
+    using _inside = enter(host)
+    return work()
+  }
+  return {
+    read: (key) => within(() => settings.read(key)),
+    write: (key, value) => within(() => settings.write(key, value)),
+    names: (folder) => within(() => settings.names(folder)),
+  }
+}
+
+function neverResolved(): Promise<never> {
+  return Promise.reject(new Error('a plain address is not resolved'))
+}

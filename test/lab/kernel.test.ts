@@ -1,0 +1,318 @@
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { expect, it } from 'vitest'
+import { describeWith } from '../needs.ts'
+import { echoes, echoesUdp, hostAddress, KernelLab, targetAddress } from './kernel-lab.ts'
+
+const needs = { root: true, platform: 'linux', commands: ['ip', 'nft', 'conntrack'] } as const
+const dead = '4194303-1'
+
+describeWith(needs, 'the kernel engine in a lab of three hosts', () => {
+  it('carries TCP to a target whose way back is not here, and leaves no trace', async () => {
+    await using lab = new KernelLab()
+    const { peers } = lab.serve(lab.target, 80)
+    const engine = lab.engine()
+    const lease = await lab.open(engine, 'web', { listen: '0.0.0.0:8888', target: `${targetAddress}:80` })
+    const socket = await lab.dial(lab.client, hostAddress, 8888)
+    expect(await echoes(socket, 'ferry')).toBe('ferry')
+    expect(peers).toEqual(['::ffff:10.2.0.1'])
+    expect(lab.host.run(['cat', '/proc/sys/net/ipv4/ip_forward'])).toBe('1\n')
+    socket.end()
+    await once(socket, 'close')
+    await lease.release({ signal: AbortSignal.timeout(5000) })
+    expect(lab.host.run(['nft', 'list', 'ruleset'])).toBe('')
+    expect(lab.host.run(['cat', '/proc/sys/net/ipv4/ip_forward'])).toBe('0\n')
+    expect(lab.record.left).toEqual([])
+  })
+
+  it('carries UDP, and keeps a session as long as the rule says', async () => {
+    await using lab = new KernelLab()
+    await lab.serveUdp(lab.target, 53)
+    const lease = await lab.open(lab.engine(), 'dns', {
+      listen: '0.0.0.0:5353/udp',
+      target: `${targetAddress}:53`,
+      timeouts: { udp: '7m' },
+    })
+    expect(await echoesUdp(lab.client, hostAddress, 5353, 'who is naru')).toBe('who is naru')
+    const [, seconds] = /udp +17 (\d+)/.exec(lab.host.run(['conntrack', '-L', '--dst-nat'])) ?? []
+    expect(Number(seconds)).toBeGreaterThan(410)
+    expect(lease.listening).toEqual(['0.0.0.0:5353/udp'])
+  })
+
+  it('carries clients on this machine, by its address and by 127.0.0.1', async () => {
+    await using lab = new KernelLab()
+    lab.serve(lab.target, 80)
+    await lab.open(lab.engine(), 'web', { listen: '0.0.0.0:8888', target: `${targetAddress}:80` })
+    for (const address of [hostAddress, '127.0.0.1']) {
+      expect(await echoes(await lab.dial(lab.host, address, 8888), 'from here')).toBe('from here')
+    }
+  })
+
+  it('carries IPv6', async () => {
+    await using lab = new KernelLab()
+    lab.serve(lab.target, 80)
+    await lab.open(lab.engine(), 'six', { listen: '[fd01::1]:8888', target: '[fd02::2]:80' })
+    expect(await echoes(await lab.dial(lab.client, 'fd01::1', 8888), 'six')).toBe('six')
+  })
+
+  it('shows the target the client where the target is told to answer through here', async () => {
+    await using lab = new KernelLab()
+    const { peers } = lab.serve(lab.target, 80)
+    lab.target.ip('route', 'add', '10.1.0.0/24', 'via', '10.2.0.1')
+    await lab.open(lab.engine(), 'web', {
+      listen: '0.0.0.0:8888',
+      target: `${targetAddress}:80`,
+      source: 'keep',
+    })
+    expect(await echoes(await lab.dial(lab.client, hostAddress, 8888), 'ferry')).toBe('ferry')
+    expect(peers).toEqual(['::ffff:10.1.0.2'])
+  })
+
+  it('hides a client that is on the target’s own link, whatever the rule says of the source', async () => {
+    await using lab = new KernelLab()
+    const { peers } = lab.serve(lab.target, 80)
+    await lab.open(lab.engine(), 'web', {
+      listen: '0.0.0.0:8888',
+      target: `${targetAddress}:80`,
+      source: 'keep',
+    })
+    const socket = await lab.dial(lab.target, '10.2.0.1', 8888)
+    expect(await echoes(socket, 'ferry')).toBe('ferry')
+    expect(peers).toEqual(['::ffff:10.2.0.1'])
+  })
+
+  it('carries a range to the same ports and to others', async () => {
+    await using lab = new KernelLab()
+    lab.serve(lab.target, 9005, 'nine thousand and five')
+    const engine = lab.engine()
+    await lab.open(engine, 'same', { listen: '0.0.0.0:9000-9100', target: `${targetAddress}:9000-9100` })
+    await lab.open(engine, 'other', { listen: '0.0.0.0:7000-7100', target: `${targetAddress}:9000-9100` })
+    for (const port of [9005, 7005]) {
+      const socket = await lab.dial(lab.client, hostAddress, port)
+      const [greeting] = (await once(socket, 'data')) as [Buffer]
+      expect(greeting.toString()).toBe('nine thousand and five')
+    }
+  })
+
+  it('refuses clients by the longest prefix, and counts them', async () => {
+    await using lab = new KernelLab()
+    lab.serve(lab.target, 80)
+    await lab.open(lab.engine(), 'web', {
+      listen: '0.0.0.0:8888',
+      target: `${targetAddress}:80`,
+      allow: ['10.1.0.3', '10.9.0.0/16'],
+      deny: ['10.1.0.0/24'],
+    })
+    await expect(lab.dial(lab.client, hostAddress, 8888)).rejects.toThrow('ECONNREFUSED')
+    const socket = await lab.dial(lab.client, hostAddress, 8888, '10.1.0.3')
+    expect(await echoes(socket, 'let in')).toBe('let in')
+  })
+
+  it('keeps the limits of connections, of one source and of new ones a second', async () => {
+    await using lab = new KernelLab()
+    lab.serve(lab.target, 80)
+    const engine = lab.engine()
+    const target = `${targetAddress}:80`
+    await lab.open(engine, 'few', { listen: '0.0.0.0:8001', target, limits: { connections: 2 } })
+    await lab.open(engine, 'each', { listen: '0.0.0.0:8002', target, limits: { perSource: 1 } })
+    const slow = await lab.open(engine, 'slow', {
+      listen: '0.0.0.0:8003',
+      target,
+      limits: { newPerSecond: 1 },
+    })
+    await lab.dial(lab.client, hostAddress, 8001)
+    const second = await lab.dial(lab.client, hostAddress, 8001)
+    await expect(lab.dial(lab.client, hostAddress, 8001)).rejects.toThrow('ECONNREFUSED')
+    second.resetAndDestroy()
+    await expect
+      .poll(() =>
+        lab.dial(lab.client, hostAddress, 8001).then(
+          () => 'in',
+          () => 'out',
+        ),
+      )
+      .toBe('in')
+    await lab.dial(lab.client, hostAddress, 8002)
+    await expect(lab.dial(lab.client, hostAddress, 8002)).rejects.toThrow('ECONNREFUSED')
+    await lab.dial(lab.client, hostAddress, 8002, '10.1.0.3')
+    await lab.dial(lab.client, hostAddress, 8003)
+    await expect(lab.dial(lab.client, hostAddress, 8003)).rejects.toThrow('ECONNREFUSED')
+    await expect.poll(() => slow.counters().closed['limit-rate'], { timeout: 10_000 }).toBe(1)
+  })
+
+  it('sends new connections to an edited target and leaves the old ones where they are', async () => {
+    await using lab = new KernelLab()
+    lab.serve(lab.target, 80, 'old')
+    lab.serve(lab.target, 81, 'new')
+    const engine = lab.engine()
+    const lease = await lab.open(engine, 'web', { listen: '0.0.0.0:8888', target: `${targetAddress}:80` })
+    const before = await lab.dial(lab.client, hostAddress, 8888)
+    expect(String((await once(before, 'data'))[0])).toBe('old')
+    const { parseRule } = await import('../../src/model/rule-file.ts')
+    const edited = parseRule('web', { listen: '0.0.0.0:8888', target: `${targetAddress}:81` })
+    expect(lease.update(edited)).toBe(true)
+    expect((await lease.verify({ signal: AbortSignal.timeout(5000) })).state).toBe('held')
+    const after = await lab.dial(lab.client, hostAddress, 8888)
+    expect(String((await once(after, 'data'))[0])).toBe('new')
+    expect(await echoes(before, 'still here')).toBe('still here')
+    expect(lease.update(parseRule('web', { listen: '0.0.0.0:9999', target: `${targetAddress}:81` }))).toBe(
+      false,
+    )
+  })
+
+  it('drops no connection when it is killed, and the next start takes over by replacing what stands', async () => {
+    await using lab = new KernelLab()
+    lab.serve(lab.target, 80)
+    const rule = { listen: '0.0.0.0:8888', target: `${targetAddress}:80` }
+    const killed = lab.engine(dead)
+    await lab.open(killed, 'web', rule)
+    await lab.open(killed, 'gone', { listen: '0.0.0.0:8889', target: `${targetAddress}:80` })
+    const socket = await lab.dial(lab.client, hostAddress, 8888)
+    killed.abandon()
+    const left = lab.record.left
+    expect(await echoes(socket, 'nobody at home')).toBe('nobody at home')
+    const next = lab.engine()
+    const lease = await lab.open(next, 'web', rule)
+    expect(await echoes(socket, 'somebody again')).toBe('somebody again')
+    for (const effect of left) await next.undo(effect, { signal: AbortSignal.timeout(5000) })
+    await expect(lab.dial(lab.client, hostAddress, 8889)).rejects.toThrow('ECONNREFUSED')
+    expect(await echoes(await lab.dial(lab.client, hostAddress, 8888), 'new one')).toBe('new one')
+    await expect.poll(() => lease.connections().length, { timeout: 10_000 }).toBe(2)
+    await lease.release({ signal: AbortSignal.timeout(5000) })
+    expect(lab.host.run(['nft', 'list', 'ruleset'])).toBe('')
+    expect(lab.host.run(['cat', '/proc/sys/net/ipv4/ip_forward'])).toBe('0\n')
+  })
+
+  it('undoes what a killed one left from the journal alone, twice', async () => {
+    await using lab = new KernelLab()
+    const killed = lab.engine(dead)
+    await lab.open(killed, 'web', { listen: '0.0.0.0:8888', target: `${targetAddress}:80` })
+    killed.abandon()
+    const next = lab.engine()
+    for (const effect of [...lab.record.left, ...lab.record.left])
+      await next.undo(effect, { signal: AbortSignal.timeout(5000) })
+    expect(lab.host.run(['nft', 'list', 'ruleset'])).toBe('')
+    expect(lab.host.run(['cat', '/proc/sys/net/ipv4/ip_forward'])).toBe('0\n')
+  })
+
+  it('lives beside another Naru, and neither takes what the other has', async () => {
+    await using lab = new KernelLab()
+    lab.serve(lab.target, 80)
+    const one = lab.engine()
+    const other = lab.engine(`${process.ppid}-${startOf(process.ppid)}`)
+    const first = await lab.open(one, 'web', { listen: '0.0.0.0:8888', target: `${targetAddress}:80` })
+    await expect(
+      lab.open(other, 'mine', { listen: '0.0.0.0:8888', target: `${targetAddress}:81` }),
+    ).rejects.toMatchObject({ code: 'LISTEN_IN_USE' })
+    await lab.open(other, 'mine', { listen: '0.0.0.0:8889', target: `${targetAddress}:80` })
+    await first.release({ signal: AbortSignal.timeout(5000) })
+    await expect(lab.dial(lab.client, hostAddress, 8888)).rejects.toThrow('ECONNREFUSED')
+    expect(await echoes(await lab.dial(lab.client, hostAddress, 8889), 'on')).toBe('on')
+    await other.close()
+    expect(lab.host.run(['nft', 'list', 'ruleset'])).toBe('')
+  })
+
+  it('says who has a port that a program already listens on', async () => {
+    await using lab = new KernelLab()
+    lab.serve(lab.host, 8888)
+    await expect(
+      lab.open(lab.engine(), 'web', { listen: '0.0.0.0:8888', target: `${targetAddress}:80` }),
+    ).rejects.toMatchObject({ code: 'LISTEN_IN_USE' })
+    await expect(
+      lab.open(lab.engine(), 'web', { listen: '10.7.7.7:8888', target: `${targetAddress}:80` }),
+    ).rejects.toMatchObject({ code: 'LISTEN_NO_ADDRESS' })
+  })
+
+  it('tells the truth about connections: bytes, a clean end, a refusal, a cut', async () => {
+    await using lab = new KernelLab()
+    const { server } = lab.serve(lab.target, 80)
+    const engine = lab.engine()
+    const lease = await lab.open(engine, 'web', { listen: '0.0.0.0:8888', target: `${targetAddress}:80` })
+    const clean = await lab.dial(lab.client, hostAddress, 8888)
+    await echoes(clean, 'x'.repeat(1000))
+    await expect.poll(() => lease.connections().length, { timeout: 10_000 }).toBe(1)
+    clean.end()
+    await expect.poll(() => lease.counters().closed, { timeout: 10_000 }).toEqual({ finished: 1 })
+    expect(lease.counters().bytesToTarget).toBeGreaterThan(1000)
+    const cut = await lab.dial(lab.client, hostAddress, 8888)
+    await expect.poll(() => lease.connections().length, { timeout: 10_000 }).toBe(1)
+    const reset = once(cut, 'error')
+    expect(lease.cut(lease.connections()[0]?.id ?? '', 'cut')).toBe(true)
+    await expect.poll(() => (cut.write('anybody?'), cut.destroyed), { timeout: 5000 }).toBe(true)
+    expect(String((await reset)[0])).toContain('ECONNRESET')
+    server.close()
+    lab.target.run(['true'])
+    expect(lab.events.filter(({ type }) => type === 'opened')).toHaveLength(2)
+  })
+
+  it('drains: no new connections, those there are finish, the rest is cut', async () => {
+    await using lab = new KernelLab()
+    lab.serve(lab.target, 80)
+    const lease = await lab.open(lab.engine(), 'web', {
+      listen: '0.0.0.0:8888',
+      target: `${targetAddress}:80`,
+    })
+    const socket = await lab.dial(lab.client, hostAddress, 8888)
+    const drained = lease.drain({ drainMs: 1500, reason: 'drained', signal: AbortSignal.timeout(10_000) })
+    await expect
+      .poll(() =>
+        lab.dial(lab.client, hostAddress, 8888).then(
+          () => 'in',
+          () => 'out',
+        ),
+      )
+      .toBe('out')
+    expect(await echoes(socket, 'finishing')).toBe('finishing')
+    await drained
+    expect(Object.keys(lease.counters().closed)).toEqual(['drained'])
+    await expect.poll(() => (socket.write('late'), socket.destroyed), { timeout: 5000 }).toBe(true)
+  })
+
+  it('follows a name that moves; the connections there are stay', async () => {
+    await using lab = new KernelLab()
+    const { peers } = lab.serve(lab.target, 80)
+    const addresses = ['10.2.0.2']
+    const resolve = (): Promise<{ addresses: string[]; ttlMs: number }> =>
+      Promise.resolve({ addresses: [...addresses], ttlMs: 1000 })
+    const lease = await lab.open(
+      lab.engine(),
+      'web',
+      { listen: '0.0.0.0:8888', target: 'app.example:80' },
+      resolve,
+    )
+    const before = await lab.dial(lab.client, hostAddress, 8888)
+    addresses[0] = '10.2.0.3'
+    await expect
+      .poll(() => (lease.describe().data as { address: string }).address, { timeout: 5000 })
+      .toBe('10.2.0.3')
+    await lab.dial(lab.client, hostAddress, 8888)
+    expect(await echoes(before, 'stays')).toBe('stays')
+    expect(peers).toHaveLength(2)
+  })
+
+  it('forwards nothing but its rules where the machine forwarded nothing before', async () => {
+    await using lab = new KernelLab()
+    lab.serve(lab.target, 80)
+    lab.client.ip('route', 'add', '10.2.0.0/24', 'via', hostAddress)
+    lab.target.ip('route', 'add', '10.1.0.0/24', 'via', '10.2.0.1')
+    await lab.open(lab.engine(), 'web', { listen: '0.0.0.0:8888', target: `${targetAddress}:80` })
+    await expect(lab.dial(lab.client, targetAddress, 80)).rejects.toThrow()
+    expect(await echoes(await lab.dial(lab.client, hostAddress, 8888), 'only this')).toBe('only this')
+  })
+
+  it('leaves traffic to other machines alone that passes through here to the same port', async () => {
+    await using lab = new KernelLab()
+    lab.host.sysctl('net/ipv4/ip_forward', '1')
+    lab.serve(lab.target, 8888, 'the target’s own')
+    lab.client.ip('route', 'add', '10.2.0.0/24', 'via', hostAddress)
+    lab.target.ip('route', 'add', '10.1.0.0/24', 'via', '10.2.0.1')
+    await lab.open(lab.engine(), 'web', { listen: '0.0.0.0:8888', target: `${targetAddress}:80` })
+    const socket = await lab.dial(lab.client, targetAddress, 8888)
+    expect(String((await once(socket, 'data'))[0])).toBe('the target’s own')
+  })
+})
+
+function startOf(pid: number): string {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? ''
+}
