@@ -30,7 +30,7 @@ export class Ticker implements Disposable {
   readonly #timer: Disposable
   readonly #looked = new Map<RuleRun, number>()
   readonly #looking = new Set<RuleRun>()
-  readonly #wasActive = new Map<RuleRun, boolean>()
+  readonly #expired = new Set<RuleRun>()
   #sampledAt = 0
   #offset: number
 
@@ -78,10 +78,13 @@ export class Ticker implements Disposable {
 
   #expire(run: RuleRun, now: number): void {
     const { until, enabled } = run.rule
-    const active = enabled && (until === null || until > now)
-    const was = this.#wasActive.get(run) ?? active
-    this.#wasActive.set(run, active)
-    if (was !== active && enabled) void this.#options.apply(run).catch(() => {})
+    if (!enabled || until === null) return
+    const over = until <= now
+    // A clock that was set back brings a rule back.
+    if (over === this.#expired.has(run) && !(over && run.leases().length > 0)) return
+    if (over) this.#expired.add(run)
+    else this.#expired.delete(run)
+    void this.#options.apply(run).catch(() => {})
   }
 
   #look(run: RuleRun, monotonic: number): void {
@@ -97,7 +100,7 @@ export class Ticker implements Disposable {
 
   #forget(run: RuleRun): void {
     this.#looked.delete(run)
-    this.#wasActive.delete(run)
+    this.#expired.delete(run)
   }
 }
 

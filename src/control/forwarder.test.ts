@@ -1,0 +1,292 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { fakeParts, HandClock, World } from '../../test/fakes/parts.ts'
+import type { NaruEvent, RuleInput } from '../model/face.ts'
+import { createMemoryStore } from '../stores/memory.ts'
+import { Forwarder, type ForwarderOptions } from './forwarder.ts'
+import { claim, type Instance } from './instance.ts'
+import { Journal } from './journal.ts'
+import type { Parts } from './parts.ts'
+import { undoJournal } from './undo.ts'
+
+let root: string
+let count = 0
+beforeAll(async () => (root = await mkdtemp(join(tmpdir(), 'naru-control-'))))
+afterAll(() => rm(root, { recursive: true }))
+
+const signal = AbortSignal.timeout(120_000)
+const web = { listen: 8888, target: '10.0.0.1:80' }
+const published = { ...web, publish: { firewall: 'auto', router: 'off' } }
+
+interface Run {
+  forwarder: Forwarder
+  world: World
+  parts: Parts
+  instance: Instance
+}
+
+async function start(
+  rules: Record<string, RuleInput>,
+  {
+    world = new World(),
+    overrides = {},
+    options = {},
+  }: { world?: World; overrides?: Partial<Parts>; options?: ForwarderOptions } = {},
+): Promise<Run> {
+  const parts = fakeParts(world, createMemoryStore(rules), overrides)
+  const instance = await claim(root, `t${count++}`, 'a file')
+  const { forwarder } = await Forwarder.start(parts, instance, { ...options, signal })
+  return { forwarder, world, parts, instance }
+}
+
+describe('a rule’s life', () => {
+  it('opens from the inside out and closes from the outside in', async () => {
+    const { forwarder, world } = await start({ web: published })
+    await forwarder.stop()
+    expect(world.log).toEqual([
+      '+ splice 8888 → 10.0.0.1:80',
+      '+ firewall 8888 web',
+      '- firewall 8888 web',
+      '- splice 8888 → 10.0.0.1:80',
+    ])
+  })
+
+  it('does what the plan said, and nothing when there is nothing to do', async () => {
+    const { forwarder } = await start({ web: published })
+    const { plan } = await forwarder.rules.add(
+      'ssh',
+      { listen: 2222, target: '10.0.0.1:22' },
+      { dryRun: true },
+    )
+    expect(plan.steps.map(({ rule, hop, member, action }) => `${action} ${rule} ${hop} ${member}`)).toEqual([
+      'open ssh relay splice',
+    ])
+    expect((await forwarder.plan()).steps).toEqual([])
+    const edit = await forwarder.plan({ name: 'web', rule: { ...published, target: '10.0.0.2:80' } })
+    expect(edit.steps.map(({ action, hop }) => `${action} ${hop}`)).toEqual([
+      'open service',
+      'update relay',
+      'keep firewall',
+    ])
+    await forwarder.stop()
+  })
+
+  it('exposes nothing before the service answers, and opens the rest when it does', async () => {
+    const clock = new HandClock()
+    const world = new World()
+    world.held.add('down 10.0.0.1:80')
+    const { forwarder } = await start({ web: published }, { world, overrides: { clock } })
+    expect(world.log).toEqual([])
+    expect((await forwarder.rules.get('web')).hops.find(({ hop }) => hop === 'service')).toMatchObject({
+      state: 'broken',
+    })
+    world.held.delete('down 10.0.0.1:80')
+    await clock.advance(1500)
+    await vi.waitFor(() => expect(world.log).toEqual(['+ splice 8888 → 10.0.0.1:80', '+ firewall 8888 web']))
+    await forwarder.stop()
+  })
+
+  it('undoes all of it where a step fails and the caller wants all or nothing', async () => {
+    const world = new World()
+    world.failing.add('firewall')
+    await expect(start({ web: published }, { world, options: { strict: true } })).rejects.toMatchObject({
+      code: 'LISTEN_FAILED',
+    })
+    expect([...world.held]).toEqual([])
+  })
+
+  it('keeps the inner hops where an outer one fails, says which, and goes on trying', async () => {
+    const clock = new HandClock()
+    const world = new World()
+    world.failing.add('firewall')
+    const { forwarder } = await start({ web: published }, { world, overrides: { clock } })
+    expect(await forwarder.rules.get('web')).toMatchObject({ state: 'degraded' })
+    world.failing.clear()
+    await clock.advance(1500)
+    await vi.waitFor(async () => expect(await forwarder.rules.get('web')).toMatchObject({ state: 'open' }))
+    await forwarder.stop()
+  })
+
+  it('opens again what somebody took away', async () => {
+    const clock = new HandClock()
+    const { forwarder, world } = await start({ web: published }, { overrides: { clock } })
+    world.remove('firewall 8888 web')
+    for (let look = 0; look < 10 && !world.held.has('firewall 8888 web'); look++) {
+      await clock.advance(500)
+      await new Promise((resolve) => setTimeout(resolve, 100))
+    }
+    expect(world.held).toContain('firewall 8888 web')
+    await forwarder.stop()
+  })
+
+  it('passes over an engine that fails where the listen would not', async () => {
+    const world = new World()
+    const parts = fakeParts(world, createMemoryStore({ web }))
+    const [broken, fine] = parts.engines as [Parts['engines'][number], Parts['engines'][number]]
+    const engines = [{ ...broken, open: () => Promise.reject(new Error('epoll is forbidden')) }, fine]
+    const { forwarder } = await start({ web }, { world, overrides: { engines } })
+    expect((await forwarder.rules.get('web')).engine).toMatchObject({ id: 'sockets' })
+    expect([...world.held]).toEqual(['sockets 8888 → 10.0.0.1:80'])
+    await forwarder.stop()
+  })
+
+  it('expires, and is not opened after that', async () => {
+    const clock = new HandClock()
+    const until = new Date(clock.now() + 10_000).toISOString()
+    const { forwarder, world } = await start({ web: { ...web, until } }, { overrides: { clock } })
+    await clock.advance(9000)
+    expect(world.held.size).toBe(1)
+    await clock.advance(2000)
+    await vi.waitFor(async () => expect(await forwarder.rules.get('web')).toMatchObject({ state: 'expired' }))
+    expect(world.held.size).toBe(0)
+    await forwarder.stop()
+  })
+
+  it('expires in time also where the clock jumps', async () => {
+    const clock = new HandClock()
+    const until = new Date(clock.now() + 3_600_000).toISOString()
+    const { forwarder, world } = await start({ web: { ...web, until } }, { overrides: { clock } })
+    clock.jump(7_200_000)
+    await clock.advance(1000)
+    await vi.waitFor(() => expect(world.held.size).toBe(0))
+    await forwarder.stop()
+  })
+})
+
+describe('edits', () => {
+  it('touch nothing of other rules', async () => {
+    const { forwarder, world } = await start({ web: published, ssh: { listen: 2222, target: '10.0.0.1:22' } })
+    world.log.length = 0
+    await forwarder.rules.edit('ssh', { target: '10.0.0.9:22' })
+    await forwarder.rules.disable('ssh')
+    await forwarder.rules.remove('ssh')
+    expect(world.log.filter((line) => !line.includes('2222'))).toEqual([])
+    await forwarder.stop()
+  })
+
+  it('are refused before the store is written where they are wrong, naming the other rule', async () => {
+    const { forwarder, parts } = await start({ web, ssh: { listen: 2222, target: '10.0.0.1:22' } })
+    await expect(forwarder.rules.edit('ssh', { listen: '127.0.0.1:8888' })).rejects.toThrow(
+      /already taken by the rule web \(8888\)/,
+    )
+    await expect(forwarder.rules.add('web', web)).rejects.toMatchObject({ code: 'RULE_EXISTS' })
+    await expect(forwarder.rules.add('a b', web)).rejects.toMatchObject({ code: 'VALUE_INVALID' })
+    await expect(forwarder.rules.remove('nobody')).rejects.toThrow(/there are: web, ssh/)
+    expect((await parts.store.read({ signal })).revision).toBe('0')
+    await forwarder.stop()
+  })
+
+  it('pass a listen from one rule to another at once', async () => {
+    const { forwarder, world, parts } = await start({
+      a: { listen: 1000, target: 2 },
+      b: { listen: 1001, target: 2 },
+    })
+    await parts.store.change(
+      [
+        { name: 'a', rule: { listen: 1001, target: 2 } },
+        { name: 'b', rule: { listen: 1000, target: 2 } },
+      ],
+      { signal },
+    )
+    await forwarder.reload()
+    expect([...world.held].toSorted()).toEqual(['splice 1000 → 127.0.0.1:2', 'splice 1001 → 127.0.0.1:2'])
+    await forwarder.stop()
+  })
+
+  it('of an invalid file change nothing and are reported', async () => {
+    const { forwarder, world, parts } = await start({ web })
+    await parts.store.change([{ name: 'web', rule: { listen: 0 } }], { signal })
+    await expect(forwarder.reload()).rejects.toMatchObject({ code: 'RULE_INVALID' })
+    expect([...world.held]).toEqual(['splice 8888 → 10.0.0.1:80'])
+    expect((await forwarder.about()).fileProblem).toMatchObject({ code: 'RULE_INVALID' })
+    await forwarder.stop()
+  })
+
+  it('in any sequence end where a fresh start from the last file ends', async () => {
+    const rule = fc.record(
+      {
+        listen: fc.constantFrom(1000, 1001, '127.0.0.1:1002', '1000/udp'),
+        target: fc.constantFrom('10.0.0.1:80', '10.0.0.2:80'),
+        enabled: fc.boolean(),
+        limits: fc.constantFrom({}, { connections: 1 }),
+        publish: fc
+          .constantFrom(true, false)
+          .map((yes) => ({ firewall: yes ? 'auto' : 'off', router: 'off' })),
+        engine: fc.constantFrom('auto', 'sockets'),
+      },
+      { requiredKeys: ['listen', 'target'] },
+    )
+    const edit = fc.tuple(fc.constantFrom('a', 'b', 'c'), fc.option(rule))
+    await fc.assert(
+      fc.asyncProperty(fc.array(edit, { minLength: 1, maxLength: 8 }), async (edits) => {
+        const { forwarder, world, parts } = await start({})
+        for (const [name, to] of edits) {
+          await parts.store.change([{ name, rule: to as RuleInput | null }], { signal })
+          await forwarder.reload().catch(() => {})
+        }
+        const { rules } = await parts.store.read({ signal })
+        const fresh = await start(Object.fromEntries(rules)).catch(() => null)
+        // An invalid last file leaves what the last valid one said; a fresh start refuses it.
+        if (fresh) {
+          expect([...world.held].toSorted()).toEqual([...fresh.world.held].toSorted())
+          await fresh.forwarder.stop()
+        }
+        await forwarder.stop()
+        expect([...world.held]).toEqual([])
+      }),
+      { numRuns: 60 },
+    )
+  })
+})
+
+describe('after kill -9', () => {
+  it('the journal alone undoes everything, from the outside in, and twice is harmless', async () => {
+    const { forwarder, world, instance, parts } = await start({
+      web: published,
+      ssh: { listen: 2222, target: '10.0.0.1:22' },
+    })
+    world.log.length = 0
+    const journal = await Journal.open(instance.journalPath)
+    expect(await undoJournal(journal, parts, { signal })).toBe(0)
+    expect([...world.held]).toEqual([])
+    expect(world.log[0]).toBe('- firewall 8888 web')
+    expect(await undoJournal(journal, parts, { signal })).toBe(0)
+    await journal.close()
+    await forwarder.stop()
+  })
+
+  it('the next start on the same folder begins clean', async () => {
+    const killed = await start({ web: published })
+    const { world, instance } = killed
+    await instance.release()
+    const again = await claim(root, instance.folder.slice(root.length + 1), 'a file')
+    const parts = fakeParts(world, createMemoryStore({ ssh: { listen: 2222, target: '10.0.0.1:22' } }))
+    const { forwarder } = await Forwarder.start(parts, again, { signal })
+    expect([...world.held]).toEqual(['splice 2222 → 10.0.0.1:22'])
+    await forwarder.stop()
+    await killed.forwarder.stop()
+  })
+})
+
+describe('events', () => {
+  it('tell what happened in order, and of a gap where some are lost', async () => {
+    const { forwarder } = await start({ web })
+    const stop = new AbortController()
+    const seen: NaruEvent[] = []
+    const listening = (async () => {
+      for await (const event of forwarder.events({ signal: stop.signal, since: 9999 })) {
+        seen.push(event)
+        if (event.type === 'rule-removed') stop.abort()
+      }
+    })()
+    await new Promise((resolve) => setImmediate(resolve))
+    await forwarder.rules.remove('web', { now: true })
+    await listening
+    expect(seen[0]?.type).toBe('gap')
+    expect(seen.at(-1)?.type).toBe('rule-removed')
+    await forwarder.stop()
+  })
+})
