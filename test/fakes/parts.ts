@@ -87,7 +87,7 @@ function fakeEngine(world: World, id: EngineId): Engine {
         ? { ok: false, why: say('one is too few', '하나는 너무 적습니다') }
         : { ok: true, why: verbatim(`${id} can`) },
     open: (request, { record }) => openEngine(world, id, request, record),
-    undo: (effect) => Promise.resolve(world.remove(String(effect))),
+    undo: (effect) => Promise.resolve(world.remove(effect as string)),
     close: () => Promise.resolve(),
   }
 }
@@ -152,7 +152,7 @@ function fakeFirewall(world: World): FirewallMember {
         `firewall ${formatPortRange(request.ports)}${request.protocols.includes('udp') ? '/udp' : ''} ${request.rule}`,
         record,
       ),
-    undo: (effect: Json) => Promise.resolve(world.remove(String(effect))),
+    undo: (effect: Json) => Promise.resolve(world.remove(effect as string)),
   }
 }
 
