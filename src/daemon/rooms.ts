@@ -28,6 +28,8 @@ export async function gatherParts(
   const tools = { host, clock: systemClock, log }
   const resolver = new NameResolver()
   const { engines } = await import('../engines/index.ts')
+  const firewalls = rooms.publish ? (await import('../firewalls/index.ts')).firewalls : []
+  const routers = rooms.publish ? (await import('../routers/index.ts')).createRouters() : []
   const guests = rooms.guests ? (await import('../guests/index.ts')).guestMembers() : []
   return {
     version,
@@ -36,8 +38,8 @@ export async function gatherParts(
     log,
     store,
     engines: engines.map((make) => make(tools)),
-    firewalls: [],
-    routers: [],
+    firewalls,
+    routers,
     guests,
     resolveName: (target, options) => resolver.resolve(target.kind === 'inet' ? target.host : '', options),
     probe,
