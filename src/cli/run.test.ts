@@ -1,0 +1,587 @@
+import { describe, expect, it } from 'vitest'
+import { FakeIo, fakeDeps, naru } from '../../test/fakes/io.ts'
+import {
+  FakeNaru,
+  connection,
+  fakeNow,
+  hopStatus,
+  noCounters,
+  planFor,
+  ruleStatus,
+} from '../../test/fakes/naru.ts'
+import { NaruError } from '../base/errors.ts'
+import { say, verbatim } from '../base/text.ts'
+import type { Ready } from './deps.ts'
+
+const twoRules = (): FakeNaru =>
+  new FakeNaru(
+    ruleStatus('iis', {
+      counters: {
+        ...noCounters,
+        open: 3,
+        opened: 12,
+        closed: { finished: 8, 'target-refused': 1 },
+        bytesToTarget: 1200,
+        bytesToClient: 45_300_000,
+      },
+      rate: { toTarget: 300, toClient: 1_200_000 },
+      until: fakeNow + 7_140_000,
+      hops: [
+        hopStatus({ hop: 'service', text: verbatim('192.168.79.128:80') }),
+        hopStatus({ hop: 'relay' }),
+        hopStatus({
+          hop: 'router',
+          member: 'upnp',
+          state: 'broken',
+          text: say('the mapping is gone', '매핑이 사라짐'),
+          notes: [say('asking again', '다시 요청하는 중')],
+        }),
+        hopStatus({ hop: 'guest', state: 'off' }),
+      ],
+    }),
+    ruleStatus('dns', {
+      listen: '53/udp',
+      targets: ['10.0.0.2:53'],
+      state: 'disabled',
+      engine: null,
+      hops: [],
+    }),
+  )
+
+const change = (fake: FakeNaru): unknown[] => fake.calls[0] as unknown[]
+
+describe('ls', () => {
+  it('is a table of rules with the state of each hop, outside in', async () => {
+    const { exit, out, talk } = await naru('ls', fakeDeps(twoRules()))
+    expect(out).toEqual([
+      'NAME  LISTEN  TARGET             STATE     CONN      RATE  ENGINE   LEFT   PATH',
+      'iis   8888    192.168.79.128:80  open         3  1.2 MB/s  sockets  1h59m  router ✗ → relay ✓ → service ✓',
+      'dns   53/udp  10.0.0.2:53        disabled     0     0 B/s  -        -      -',
+    ])
+    expect(talk).toEqual([''])
+    expect(exit).toBe(0)
+  })
+
+  it('speaks Korean, in columns that stand', async () => {
+    const { out } = await naru('ls --lang ko', fakeDeps(twoRules()))
+    expect(out).toEqual([
+      '이름  수신    대상               상태  연결      속도  엔진     남은 시간  경로',
+      'iis   8888    192.168.79.128:80  열림     3  1.2 MB/s  sockets  1h59m      공유기 ✗ → 중계 ✓ → 서비스 ✓',
+      'dns   53/udp  10.0.0.2:53        꺼짐     0     0 B/s  -        -          -',
+    ])
+  })
+
+  it('is JSON for programs', async () => {
+    const fake = twoRules()
+    const { out } = await naru('ls --json', fakeDeps(fake))
+    expect(JSON.parse(out.join('\n'))).toEqual({ running: true, rules: await fake.rules.list() })
+  })
+
+  it('shows the file where nobody runs', async () => {
+    const offline = (): Promise<FakeNaru> => Promise.resolve(twoRules())
+    const { out, talk, exit } = await naru('ls', fakeDeps(null, { offline }))
+    expect([out.length, exit]).toEqual([3, 0])
+    expect(talk).toEqual(['No Naru runs; these are the rules of the file.'])
+  })
+
+  it('says how to begin where there is nothing', async () => {
+    const { talk } = await naru('ls', fakeDeps(new FakeNaru()))
+    expect(talk).toEqual(['There are no rules yet: naru add NAME LISTEN TARGET'])
+  })
+})
+
+describe('status', () => {
+  it('tells all about a rule; a broken hop is exit code 3', async () => {
+    const { out, exit } = await naru('status iis', fakeDeps(twoRules()))
+    expect(out).toEqual([
+      'iis  open  8888 → 192.168.79.128:80',
+      'engine: sockets (works everywhere)',
+      expect.stringMatching(/^until: 2026-12-2\d \d\d:\d\d:00 \(1h59m\)$/),
+      '  ✗ router [upnp]: the mapping is gone',
+      '      asking again',
+      '  ✓ relay [sockets]: as it should be',
+      '  · guest [sockets]: as it should be',
+      '  ✓ service [sockets]: 192.168.79.128:80',
+      '3 connections open, 12 in all',
+      '↑ 1.2 kB (300 B/s)  ↓ 45 MB (1.2 MB/s)',
+      '  8 × both sides finished',
+      '  1 × the target refused it',
+    ])
+    expect(exit).toBe(3)
+  })
+
+  it('without a name tells about the daemon, with the link', async () => {
+    const { out } = await naru('status', fakeDeps(twoRules()))
+    expect(out).toContain('web page: http://127.0.0.1:6278/?token=T')
+    expect(out).toContain('file: /home/kim/naru.yaml')
+  })
+
+  it('of an unknown rule names those there are', async () => {
+    const { exit, talk } = await naru('status web', fakeDeps(twoRules()))
+    expect([exit, talk]).toEqual([2, ['error: there is no rule named web; there are: iis, dns']])
+  })
+})
+
+describe('changes', () => {
+  it('add, edit, enable, disable and rm ask the daemon', async () => {
+    const lines: [string, unknown[]][] = [
+      [
+        'add web 9000 10.0.0.2:80 --publish --for 1h --disabled',
+        [
+          'add',
+          'web',
+          {
+            listen: '9000',
+            target: '10.0.0.2:80',
+            publish: { firewall: 'auto', router: 'auto' },
+            until: '2026-12-24T13:00:00.000Z',
+            enabled: false,
+          },
+          { dryRun: false },
+        ],
+      ],
+      [
+        'edit iis --listen 9999 --target 10.0.0.3:80 --unset until --unset timeouts.idle',
+        [
+          'edit',
+          'iis',
+          { listen: '9999', target: '10.0.0.3:80', targets: null, until: null, timeouts: { idle: null } },
+          { dryRun: false },
+        ],
+      ],
+      [
+        'edit iis --target 1:1 --target 2:2',
+        ['edit', 'iis', { target: null, targets: [{ to: '1:1' }, { to: '2:2' }] }, { dryRun: false }],
+      ],
+      ['rm iis --now', ['remove', 'iis', { dryRun: false, now: true }]],
+      ['disable iis', ['disable', 'iis', { dryRun: false, now: false }]],
+      ['enable iis --dry-run', ['enable', 'iis', { dryRun: true }]],
+    ]
+    for (const [line, call] of lines) {
+      const fake = twoRules()
+      const { exit } = await naru(line, fakeDeps(fake))
+      expect([line, exit, change(fake)]).toEqual([line, 0, call])
+    }
+  })
+
+  it('change the file where nobody runs, and say so', async () => {
+    const fake = twoRules()
+    const { exit, talk } = await naru('rm iis', fakeDeps(null, { offline: () => Promise.resolve(fake) }))
+    expect(exit).toBe(0)
+    expect(talk).toEqual([
+      'No Naru runs: only the file is changed. `naru up` opens its rules.',
+      'removed iis',
+    ])
+  })
+
+  it('that some hops refused are exit code 3, that failed the code of the failure', async () => {
+    const failed = new NaruError('LISTEN_IN_USE', { listen: '8888', owner: 'nginx (pid 812)' }).toJSON()
+    for (const [state, expected] of [
+      ['open', 3],
+      ['failed', 5],
+    ] as const) {
+      const fake = twoRules()
+      const result = {
+        plan: planFor('iis'),
+        rules: [ruleStatus('iis', { state })],
+        failures: [failed],
+        revision: 'r2',
+      }
+      fake.rules.enable = () => Promise.resolve(result)
+      const { exit, talk } = await naru('enable iis', fakeDeps(fake))
+      expect([state, exit]).toEqual([state, expected])
+      expect(talk.slice(0, 2)).toEqual([
+        'error: cannot listen on 8888: the address is in use by nginx (pid 812)',
+        '→ stop that program or choose another port',
+      ])
+    }
+  })
+
+  it('that are only planned show the steps', async () => {
+    const { out } = await naru('add web 1 2 --dry-run', fakeDeps(twoRules()))
+    expect(out).toEqual([
+      'web',
+      '  + open relay [sockets]: listen on *:8888, forward to 192.168.79.128:80',
+      '      works everywhere',
+      '  + open firewall [ufw]: allow 8888/tcp',
+      '      ufw is active',
+      '      needs root: sudo ufw allow 8888/tcp',
+    ])
+  })
+})
+
+describe('plan, check, reload, stop', () => {
+  it('plan reads the same with or without a daemon', async () => {
+    const offline = (): Promise<FakeNaru> => Promise.resolve(twoRules())
+    const [a, b] = [
+      await naru('plan --lang ko', fakeDeps(twoRules())),
+      await naru('plan --lang ko', fakeDeps(null, { offline })),
+    ]
+    expect(a.out).toEqual(b.out)
+    expect(a.out[1]).toBe('  + 열기 중계 [sockets]: *:8888에서 받아 192.168.79.128:80(으)로 전달')
+  })
+
+  it('check is exit code 2 with every mistake', async () => {
+    const invalid = new NaruError('FILE_INVALID', {
+      file: 'naru.yaml',
+      problems: 'naru.yaml:3:5: unknown key',
+    })
+    const bad = await naru('check ./x.yaml', fakeDeps(null, { offline: () => Promise.reject(invalid) }))
+    expect([bad.exit, bad.talk.slice(0, 2)]).toEqual([
+      2,
+      ['error: naru.yaml is not valid:', 'naru.yaml:3:5: unknown key'],
+    ])
+    const asked: unknown[] = []
+    const deps = fakeDeps(null, {
+      offline: (options) => {
+        asked.push(options.file)
+        return Promise.resolve(twoRules())
+      },
+    })
+    expect((await naru('check ./y.yaml', deps)).out).toEqual(['/home/kim/naru.yaml: valid, 2 rules'])
+    expect(asked).toEqual(['./y.yaml'])
+  })
+
+  it('stop waits until the daemon is gone', async () => {
+    const fake = twoRules()
+    let answers = 3
+    const about = fake.about
+    Object.assign(fake, {
+      about: () => (answers-- > 0 ? about() : Promise.reject(new NaruError('NOT_RUNNING', { file: 'f' }))),
+    })
+    const { exit, talk } = await naru('stop --drain', fakeDeps(fake))
+    expect([exit, talk, fake.stopped]).toEqual([0, ['stopped'], { drain: true }])
+  })
+
+  it('what needs a daemon says that none runs', async () => {
+    for (const verb of ['status', 'top', 'logs', 'reload', 'stop']) {
+      const { exit, talk } = await naru(verb, fakeDeps(null))
+      expect([verb, exit, talk[0]]).toEqual([verb, 1, 'error: no Naru runs on /home/kim/naru.yaml'])
+    }
+  })
+})
+
+describe('logs', () => {
+  it('tell what happened, of one rule where it is named', async () => {
+    const fake = twoRules()
+    fake.tell({ type: 'opened', connection: connection('c1') })
+    fake.tell({
+      type: 'closed',
+      connection: connection('c1', { state: 'closed', closedAt: fakeNow, closeReason: 'target-reset' }),
+    })
+    fake.tell({ type: 'refused', rule: 'dns', client: '10.0.0.9:53', reason: 'denied' })
+    const all = await naru('logs', fakeDeps(fake))
+    expect(all.out.map((line) => line.slice(21))).toEqual([
+      'iis  + 192.168.1.7:50123 → 192.168.79.128:80',
+      'iis  - 192.168.1.7:50123  ↑ 512 B ↓ 20 kB 5s  the target reset it',
+      'dns  × 10.0.0.9:53  the client is not allowed',
+    ])
+    const one = await naru('logs dns --lang ko', fakeDeps(fake))
+    expect(one.out.map((line) => line.slice(21))).toEqual(['dns  × 10.0.0.9:53  허용되지 않은 클라이언트'])
+  })
+
+  it('follow until Ctrl-C', async () => {
+    const fake = twoRules()
+    const io = new FakeIo()
+    const running = naru('logs -f --json', fakeDeps(fake), io)
+    fake.tell({ type: 'rule-removed', name: 'dns' })
+    await io.stdout.until('rule-removed')
+    io.interrupt()
+    expect((await running).exit).toBe(0)
+    expect(JSON.parse(io.stdout.lines[0] as string)).toMatchObject({ type: 'rule-removed', name: 'dns' })
+  })
+})
+
+describe('open', () => {
+  function opening(fake: FakeNaru, closing: () => Promise<void> = () => Promise.resolve()) {
+    const asked: Parameters<ReturnType<typeof fakeDeps>['openHere']>[0][] = []
+    const deps = fakeDeps(null, {
+      openHere: (options) => {
+        asked.push(options)
+        fake.set(ruleStatus(options.name))
+        return Promise.resolve(Object.assign(fake, { [Symbol.asyncDispose]: closing }))
+      },
+    })
+    return { asked, deps }
+  }
+
+  it('forwards until Ctrl-C, then closes everything', async () => {
+    const io = new FakeIo()
+    let closed = false
+    const { asked, deps } = opening(new FakeNaru(), async () => void (closed = true))
+    const running = naru('open 8888 192.168.79.128:80 --allow 10.0.0.0/8', deps, io)
+    await io.stderr.until('connections')
+    io.interrupt()
+    const { exit, out, talk } = await running
+    expect(exit).toBe(0)
+    expect(closed).toBe(true)
+    expect(asked[0]).toMatchObject({
+      name: 'open-8888',
+      rule: { listen: '8888', target: '192.168.79.128:80', allow: ['10.0.0.0/8'] },
+      keepPartial: false,
+    })
+    expect(out).toEqual([
+      'open  8888 → 192.168.79.128:80  (sockets: works everywhere)',
+      '  ✓ relay: listening on *:8888',
+      '  ✓ service: 192.168.79.128:80 accepts connections',
+    ])
+    expect(talk).toEqual([
+      'Ctrl-C closes everything.',
+      '8888 → 192.168.79.128:80  relay ✓ → service ✓  0 connections  ↑ 0 B/s ↓ 0 B/s  0 B',
+      'closed: 0 connections, 0 B; nothing is left open',
+    ])
+  })
+
+  it('keeps one line on a terminal', async () => {
+    const io = new FakeIo().terminal()
+    io.env['LANG'] = 'ko_KR.UTF-8'
+    const { deps } = opening(new FakeNaru())
+    const running = naru('open 8888 80', deps, io)
+    await io.stderr.until('연결 0개')
+    io.interrupt()
+    await running
+    expect(io.stderr.text).toContain('\r\u001B[2K8888 → 192.168.79.128:80  중계 ✓ → 서비스 ✓  연결 0개')
+    expect(io.stderr.text).toContain('\r\u001B[2K닫음: 연결 0개')
+  })
+
+  it('ends the process at the second Ctrl-C', async () => {
+    const io = new FakeIo()
+    let finish = (): void => {}
+    const { deps } = opening(new FakeNaru(), () => new Promise((resolve) => (finish = resolve)))
+    const running = naru('open 8888 80', deps, io)
+    await io.stderr.until('connections')
+    io.interrupt()
+    expect(io.exited).toBeNull()
+    io.interrupt()
+    expect(io.exited).toBe(1)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    finish()
+    await running
+  })
+
+  it('ends when its time is over', async () => {
+    const fake = new FakeNaru()
+    const io = new FakeIo()
+    const { deps } = opening(fake)
+    const running = naru('open 8888 80 --for 1s', deps, io)
+    await io.stderr.until('connections')
+    fake.set(ruleStatus('open-8888', { state: 'expired' }))
+    expect((await running).exit).toBe(0)
+  })
+
+  it('is exit code 3 where a hop that was asked for is missing', async () => {
+    const fake = new FakeNaru()
+    const io = new FakeIo()
+    const { deps } = opening(fake)
+    const running = naru('open 8888 80 --router --keep-partial', deps, io)
+    await io.stderr.until('connections')
+    fake.set(
+      ruleStatus('open-8888', { state: 'degraded', hops: [hopStatus({ hop: 'router', state: 'broken' })] }),
+    )
+    io.interrupt()
+    expect((await running).exit).toBe(3)
+  })
+
+  it('speaks JSON lines to programs', async () => {
+    const io = new FakeIo()
+    const { deps } = opening(new FakeNaru())
+    const running = naru('open 8888 80 --json', deps, io)
+    await io.stdout.until('opened')
+    io.interrupt()
+    const { out, talk } = await running
+    expect(out.map((line) => (JSON.parse(line) as { type: string }).type)).toEqual(['opened', 'closed'])
+    expect(talk).toEqual([''])
+  })
+
+  it('that fails tells why, with the exit code of the failure', async () => {
+    const failure = new NaruError('LISTEN_PRIVILEGED', { listen: '80', first: 1024 })
+    const { exit, talk } = await naru(
+      'open 80 8080',
+      fakeDeps(null, { openHere: () => Promise.reject(failure) }),
+    )
+    expect(exit).toBe(4)
+    expect(talk[0]).toBe('error: cannot listen on 80: ports below 1024 need a privilege')
+    expect(talk[1]).toContain('→ choose a port from 1024')
+    const json = await naru(
+      'open 80 8080 --json',
+      fakeDeps(null, { openHere: () => Promise.reject(failure) }),
+    )
+    expect(JSON.parse(json.talk[0] as string)).toMatchObject({ error: { code: 'LISTEN_PRIVILEGED' } })
+  })
+})
+
+describe('up', () => {
+  it('prints the links, the rules and what failed', async () => {
+    const ready: Ready = {
+      about: twoRules().aboutNow,
+      loginUrl: 'http://127.0.0.1:6278/?token=T',
+      readOnlyUrl: 'http://127.0.0.1:6278/?token=R',
+      rules: await twoRules().rules.list(),
+      failures: [new NaruError('LISTEN_IN_USE', { listen: '53/udp', owner: 'dnsmasq' }).toJSON()],
+    }
+    const asked: unknown[] = []
+    const deps = fakeDeps(null, {
+      up: (options) => {
+        asked.push([options.file, options.api])
+        options.onReady(ready)
+        return Promise.resolve(0)
+      },
+    })
+    const { out, talk } = await naru('up -c ./n.yaml --api off', deps)
+    expect(asked).toEqual([['./n.yaml', 'off']])
+    expect(out.slice(0, 3)).toEqual([
+      'Naru 0.1.0  /home/kim/naru.yaml',
+      'web page: http://127.0.0.1:6278/?token=T',
+      'to look only: http://127.0.0.1:6278/?token=R',
+    ])
+    expect(talk[0]).toBe('error: cannot listen on 53/udp: the address is in use by dnsmasq')
+  })
+})
+
+describe('words that do not fit', () => {
+  const cases: [string, string][] = [
+    ['opne 1 2', 'there is no command opne; did you mean open?'],
+    ['frobnicate', 'there is no command frobnicate'],
+    ['open', 'LISTEN is missing'],
+    ['open 8888', 'TARGET is missing'],
+    ['rm', 'NAME is missing'],
+    ['rm a b', '"b" is one word too many'],
+    ['ls --jsn', 'there is no option --jsn; did you mean --json?'],
+    ['ls --lang', '--lang needs a value'],
+    ['ls --lang fr', '--lang is one of en, ko, not "fr"'],
+    ['edit iis', 'nothing to change was given'],
+    ['--config', '--config needs a value'],
+    ['completion tcsh', 'there is no completion for tcsh'],
+  ]
+  it.each(cases)('naru %s', async (line, message) => {
+    const { exit, talk, out } = await naru(line, fakeDeps(twoRules()))
+    expect([exit, out]).toEqual([2, ['']])
+    expect(talk[0]).toContain(message)
+    expect(talk[1]).toMatch(/^→ `naru .*--help` shows how$/)
+  })
+
+  it('are told in Korean too', async () => {
+    const { talk } = await naru('opne --lang ko', fakeDeps(null))
+    expect(talk).toEqual([
+      '오류: opne(이)라는 명령은(는) 없습니다. open을(를) 쓰려고 했나요?',
+      '→ `naru --help`로 사용법을 확인하세요',
+    ])
+  })
+})
+
+describe('help', () => {
+  it('lists the verbs; without a word it is exit code 2', async () => {
+    const asked = await naru('--help', fakeDeps(null))
+    expect(asked.exit).toBe(0)
+    expect(asked.out.some((line) => line.startsWith('  open '))).toBe(true)
+    expect(asked.out.some((line) => line.startsWith('  complete '))).toBe(false)
+    expect((await naru('', fakeDeps(null))).exit).toBe(2)
+    expect((await naru('help', fakeDeps(null))).out).toEqual(asked.out)
+  })
+
+  it('of a verb has its usage, options and examples', async () => {
+    for (const line of ['open --help', 'help open', 'open -h', 'open 1 --help']) {
+      const { exit, out } = await naru(line, fakeDeps(null))
+      expect([line, exit]).toEqual([line, 0])
+      expect(out).toContain('Usage: naru open LISTEN TARGET… [OPTIONS]')
+      expect(out.some((entry) => entry.includes('naru open 8888 192.168.79.128:80'))).toBe(true)
+    }
+  })
+
+  it('--version is the version', async () => {
+    expect((await naru('--version', fakeDeps(null))).out).toEqual(['0.1.0'])
+    expect((await naru('version --json', fakeDeps(null))).out).toEqual(['{"version":"0.1.0"}'])
+  })
+})
+
+describe('colour and language', () => {
+  it('colours a terminal, unless told not to', async () => {
+    const coloured = async (prepare: (io: FakeIo) => void, line = 'ls'): Promise<boolean> => {
+      const io = new FakeIo()
+      io.stdout.isTTY = true
+      prepare(io)
+      return (await naru(line, fakeDeps(twoRules()), io)).out.join('').includes('\u001B[')
+    }
+    expect(await coloured(() => {})).toBe(true)
+    expect(await coloured((io) => (io.env['NO_COLOR'] = '1'))).toBe(false)
+    expect(await coloured((io) => (io.env['TERM'] = 'dumb'))).toBe(false)
+    expect(await coloured((io) => (io.stdout.isTTY = false))).toBe(false)
+    expect(await coloured(() => {}, 'ls --no-color')).toBe(false)
+  })
+
+  it('follows --lang, NARU_LANG, LC_ALL, LANG in this order', async () => {
+    const title = async (env: Record<string, string>, line = 'ls'): Promise<string> => {
+      const io = new FakeIo()
+      Object.assign(io.env, env)
+      return ((await naru(line, fakeDeps(twoRules()), io)).out[0] as string).split(' ')[0] as string
+    }
+    expect(await title({})).toBe('NAME')
+    expect(await title({ LANG: 'ko_KR.UTF-8' })).toBe('이름')
+    expect(await title({ LANG: 'ko_KR.UTF-8', LC_ALL: 'C' })).toBe('NAME')
+    expect(await title({ LANG: 'C', NARU_LANG: 'ko' })).toBe('이름')
+    expect(await title({ LANG: 'ko_KR.UTF-8' }, 'ls --lang=en')).toBe('NAME')
+    expect(await title({ LANG: 'kok_IN' })).toBe('NAME')
+  })
+})
+
+describe('top', () => {
+  it('is one table off a terminal', async () => {
+    const fake = twoRules()
+    fake.connectionsNow.push(
+      connection('c1'),
+      connection('c2', { bytesToClient: 5_000_000, client: '10.0.0.9:1' }),
+    )
+    const { out } = await naru('top', fakeDeps(fake))
+    expect(out.slice(-3)).toEqual([
+      'RATE▼  RULE  CLIENT             TARGET             PROTO  ↑ SENT  ↓ RECEIVED  AGE',
+      '0 B/s  iis   192.168.1.7:50123  192.168.79.128:80  tcp     512 B       20 kB   5s',
+      '0 B/s  iis   10.0.0.9:1         192.168.79.128:80  tcp     512 B      5.0 MB   5s',
+    ])
+  })
+
+  it('is a screen of its own on a terminal: moves, sorts, cuts, quits', async () => {
+    const fake = twoRules()
+    fake.connectionsNow.push(connection('c1'), connection('c2', { client: '10.0.0.9:1', rule: 'dns' }))
+    const io = new FakeIo().terminal()
+    const running = naru('top', fakeDeps(fake), io)
+    await io.stdout.until('10.0.0.9:1')
+    expect(io.stdout.text.startsWith('\u001B[?1049h\u001B[?25l')).toBe(true)
+    for (const key of ['s', 's', '\u001B[B', 'r', 'r']) io.press(key)
+    expect(io.stdout.text).toContain('CLIENT▼')
+    expect(io.stdout.text).toContain('CLIENT▲')
+    io.press('c')
+    expect(fake.calls).toEqual([['cut', 'c1']])
+    io.press('q')
+    expect((await running).exit).toBe(0)
+    expect(io.stdout.text.endsWith('\u001B[?25h\u001B[?1049l')).toBe(true)
+    for (const screen of io.stdout.text.split('\u001B[H').slice(1))
+      expect(screen.split('\r\n').length).toBeLessThanOrEqual(io.stdout.rows)
+  })
+})
+
+describe('completion', () => {
+  const offered = async (...words: string[]): Promise<string[]> => {
+    const { out } = await naru(['complete', '--', ...words], fakeDeps(twoRules()))
+    return out.map((line) => line.split('\t')[0] as string)
+  }
+
+  it('offers verbs, options, choices and names of rules', async () => {
+    expect(await offered('st')).toEqual(['status', 'stop', ':words'])
+    expect(await offered('status', '')).toEqual(['iis', 'dns', ':words'])
+    expect(await offered('status', '--json', 'i')).toEqual(['iis', ':words'])
+    expect(await offered('status', 'iis', '')).toEqual([':words'])
+    expect(await offered('open', '--limit-')).toHaveLength(5)
+    expect(await offered('open', '--engine', 's')).toEqual(['splice', 'sockets', ':words'])
+    expect(await offered('open', '--engine=k')).toEqual(['--engine=kernel', ':words'])
+    expect(await offered('ls', '-c', '')).toEqual([':files'])
+    expect(await offered('-c', 'f', 'l')).toEqual(['ls', 'logs', ':words'])
+    expect(await offered('completion', '')).toEqual(['bash', 'zsh', 'fish', 'powershell', ':words'])
+  })
+
+  it('has a script for each shell', async () => {
+    for (const shell of ['bash', 'zsh', 'fish', 'powershell']) {
+      const { out } = await naru(`completion ${shell}`, fakeDeps(null))
+      expect(out.join('\n')).toContain('naru complete --')
+    }
+  })
+})
