@@ -19,10 +19,20 @@ export class FakeRunner implements Runner {
   async run(argv: readonly [string, ...string[]], options: RunOptions): Promise<RunResult> {
     options.signal.throwIfAborted()
     this.ran.push(argv.join(' '))
-    const answer = await this.#answer(argv, options)
+    const answer = await Promise.race([this.#answer(argv, options), ended(argv, options)])
     if (answer === undefined) throw new NaruError('COMMAND_MISSING', { command: argv[0] })
     return { exit: 0, stdout: '', stderr: '', ...(typeof answer === 'string' ? { stdout: answer } : answer) }
   }
+}
+
+/** A command that hangs is ended as the real runner ends it. */
+function ended(argv: readonly string[], { signal, limitMs = 10_000 }: RunOptions): Promise<never> {
+  const what = argv[0] as string
+  return new Promise((_, reject) => {
+    const timer = setTimeout(() => reject(new NaruError('TIMED_OUT', { what, ms: limitMs })), limitMs)
+    timer.unref()
+    signal.addEventListener('abort', () => reject(new NaruError('ABORTED', { what })), { once: true })
+  })
 }
 
 export interface FakeHostOptions {

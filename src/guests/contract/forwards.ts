@@ -24,6 +24,8 @@ export interface Forward {
 export interface ListedForward extends Forward {
   /** The tag that says whose it is, where the hypervisor keeps one. */
   readonly tag: string | null
+  /** It leads to another guest, or to an address where this one was before. */
+  readonly elsewhere?: boolean
 }
 
 /** How one guest's forwards are read and changed. Every call finds the guest anew, as it may have moved. */
@@ -32,8 +34,14 @@ export interface ForwardTable {
   list(signal: AbortSignal): Promise<readonly ListedForward[]>
   /** @throws NaruError GUEST_REFUSED, GUEST_FORWARD_TAKEN */
   add(forward: Forward, tag: string, signal: AbortSignal): Promise<void>
-  /** Only one that `list` just showed. */
+  /**
+   * Where forwards outlive the guest: what is there, also while it is off or gone. Left out where they go with it.
+   */
+  remaining?(signal: AbortSignal): Promise<readonly ListedForward[]>
+  /** Only one that `list` or `remaining` just showed. */
   remove(forward: ListedForward, signal: AbortSignal): Promise<void>
+  /** Set where the hypervisor listens on every address of this machine, whatever is asked. */
+  readonly everywhere?: true
   /** Set where forwards can be seen but not added while the guest runs: why, and which way works. */
   readonly cannotAdd?: NaruError
   /**
@@ -89,8 +97,9 @@ const portTries = 5
 export async function openForwards(options: OpenForwards): Promise<GuestLease> {
   const { request, kind } = options
   checkCounts(request)
-  if (request.hostPorts !== null) return openOn(options, request.hostAddress, request.hostPorts)
-  const address = request.hostAddress ?? '127.0.0.1'
+  if (request.hostPorts !== null)
+    return openOn(options, options.table.everywhere ? null : request.hostAddress, request.hostPorts)
+  const address = options.table.everywhere ? null : (request.hostAddress ?? '127.0.0.1')
   const existing = await alreadyThere(options)
   if (existing) return existing
   if (options.table.cannotAdd) throw options.table.cannotAdd
@@ -123,6 +132,7 @@ async function alreadyThere(options: OpenForwards): Promise<GuestLease | null> {
     (forward) =>
       forward.guestPort === request.guestPorts.first &&
       forward.protocol === request.protocol &&
+      !forward.elsewhere &&
       !isOurTag(forward.tag) &&
       isDialledLocally(forward.hostAddress),
   )
@@ -167,10 +177,10 @@ async function openOne(
   forward: Forward,
   before: readonly ListedForward[],
 ): Promise<Held> {
-  const same = before.find((other) => sameForward(other, forward))
+  const same = before.find((other) => leadsThere(other, forward))
   if (same && !isOurTag(same.tag)) return { forward, effect: null }
   if (!same && options.table.cannotAdd) throw options.table.cannotAdd
-  const inTheWay = before.find((other) => !sameForward(other, forward) && forwardsMeet(other, forward))
+  const inTheWay = before.find((other) => !leadsThere(other, forward) && forwardsMeet(other, forward))
   if (inTheWay && inTheWay.tag !== tagOf(options, forward)) throw taken(options, forward, inTheWay)
   const written = await effectOf(options, forward)
   const held: Held = { forward, effect: { handle: await options.record.intend(written), written } }
@@ -188,7 +198,7 @@ async function openOne(
 async function addAndReadBack(options: OpenForwards, forward: Forward, signal: AbortSignal): Promise<void> {
   const { kind, table } = options
   await table.add(forward, tagOf(options, forward), signal)
-  if ((await table.list(signal)).some((other) => sameForward(other, forward))) return
+  if ((await table.list(signal)).some((other) => leadsThere(other, forward))) return
   throw new NaruError('GUEST_REFUSED', {
     kind,
     what: forwardText(forward),
@@ -230,7 +240,8 @@ async function removeForward(
   try {
     const { instance, tag } = written
     if (instance !== null && (await table.instance?.(signal)) !== instance) return
-    const there = (await table.list(signal)).find((other) => sameForward(other, written))
+    const rows = await (table.remaining ? table.remaining(signal) : table.list(signal))
+    const there = rows.find((other) => sameForward(other, written))
     // Another tag says that ours is gone and somebody else's took its place.
     if (there && (there.tag === null || there.tag === tag)) await table.remove(there, signal)
   } catch (error) {
@@ -313,7 +324,7 @@ class ForwardLease implements GuestLease {
 
   async #missing(signal: AbortSignal): Promise<readonly Held[]> {
     const there = await this.#options.table.list(signal)
-    return this.#held.filter(({ forward }) => !there.some((other) => sameForward(other, forward)))
+    return this.#held.filter(({ forward }) => !there.some((other) => leadsThere(other, forward)))
   }
 }
 
@@ -328,6 +339,10 @@ function taken(
 ): NaruError {
   const owner = other.tag ?? forwardText(other)
   return new NaruError('GUEST_FORWARD_TAKEN', { kind, name: request.name, port: portText(forward), owner })
+}
+
+function leadsThere(listed: ListedForward, wanted: Forward): boolean {
+  return sameForward(listed, wanted) && !listed.elsewhere
 }
 
 function sameForward(a: Forward, b: Forward): boolean {

@@ -1,0 +1,104 @@
+/** What virsh prints, turned into data (LC_ALL=C). Sources: virsh(1); libvirt's domain XML, "Userspace connection using passt". */
+import type { Protocol } from '../../base/port.ts'
+import type { Forward } from '../contract/forwards.ts'
+
+export interface Domain {
+  readonly name: string
+  readonly state: 'running' | 'stopped' | 'paused' | 'unknown'
+}
+
+export interface DomainInterface {
+  /** `network`, `bridge`, `user`, `direct` … */
+  readonly type: string
+  readonly passt: boolean
+  /** libvirt's own name of the card, such as `net0`; null while the guest is off. */
+  readonly alias: string | null
+  /** passt's, as the definition has them. */
+  readonly forwards: readonly Forward[]
+}
+
+/** virDomainState: 1 running, 2 blocked (runs), 3 paused, 4 shutting down, 5 shut off, 6 crashed, 7 suspended by the guest. */
+const states: Readonly<Record<string, Domain['state']>> = {
+  1: 'running',
+  2: 'running',
+  3: 'paused',
+  4: 'running',
+  5: 'stopped',
+  6: 'stopped',
+  7: 'paused',
+}
+
+/**
+ *     Domain: 'web'
+ *       state.state=1
+ *       state.reason=1
+ */
+export function parseDomains(text: string): readonly Domain[] {
+  return text
+    .split(/^Domain: /m)
+    .slice(1)
+    .map((block) => ({
+      name: /^'(.*)'\s*$/m.exec(block)?.[1] ?? '',
+      state: states[/state\.state=(\d+)/.exec(block)?.[1] ?? ''] ?? 'unknown',
+    }))
+}
+
+/** ` vnet0      52:54:00:9a:1b:2c    ipv4         192.168.122.45/24`; loopback and link-local are no way in. */
+export function parseAddresses(text: string): readonly string[] {
+  const rows = [...text.matchAll(/\s(ipv4|ipv6)\s+([\da-f.:]+)\/\d+\s*$/gm)].map(
+    ([, , address = '']) => address,
+  )
+  const usable = rows.filter((address) => !/^(127\.|::1$|fe80:|169\.254\.)/.test(address))
+  return [
+    ...usable.filter((address) => !address.includes(':')),
+    ...usable.filter((address) => address.includes(':')),
+  ]
+}
+
+export function parseInterfaces(xml: string): readonly DomainInterface[] {
+  return [...xml.matchAll(/<interface type=['"](\w+)['"][^>]*>([\s\S]*?)<\/interface>/g)].map(
+    ([, type = '', body = '']) => ({
+      type,
+      passt: /<backend\b[^>]*type=['"]passt['"]/.test(body),
+      alias: /<alias name=['"]([^'"]+)['"]/.exec(body)?.[1] ?? null,
+      forwards: parsePortForwards(body),
+    }),
+  )
+}
+
+/** `<portForward proto='tcp' address='127.0.0.1'><range start='8080' end='8090' to='80'/></portForward>`. */
+function parsePortForwards(xml: string): readonly Forward[] {
+  return [...xml.matchAll(/<portForward\b([^>]*)>([\s\S]*?)<\/portForward>/g)].flatMap(
+    ([, attributes = '', body = '']) => {
+      const protocol = (/proto=['"](tcp|udp)['"]/.exec(attributes)?.[1] ?? 'tcp') as Protocol
+      const hostAddress = /address=['"]([^'"]+)['"]/.exec(attributes)?.[1] ?? null
+      return [...body.matchAll(/<range\b([^>]*)\/>/g)].flatMap(([, range = '']) => {
+        const number = (key: string): number | null => {
+          const value = new RegExp(`\\b${key}=['"](\\d{1,5})['"]`).exec(range)?.[1]
+          return value === undefined ? null : Number(value)
+        }
+        const start = number('start')
+        if (start === null || /exclude=['"]yes/.test(range)) return []
+        const [end, to] = [number('end') ?? start, number('to') ?? start]
+        const count = Math.min(Math.max(end - start + 1, 0), 1000)
+        return Array.from({ length: count }, (_, offset): Forward => ({
+          protocol,
+          hostAddress,
+          hostPort: start + offset,
+          guestPort: to + offset,
+        }))
+      })
+    },
+  )
+}
+
+/** QEMU's `info usernet`: `  TCP[HOST_FORWARD]   8       127.0.0.1 18222       10.0.2.15    22     0     0`. */
+export function parseUserNet(text: string): readonly Forward[] {
+  const row = /^\s+(TCP|UDP)\[HOST_FORWARD\]\s+\d+\s+(\S+)\s+(\d+)\s+\S+\s+(\d+)\s/gm
+  return [...`${text} `.matchAll(row)].map(([, protocol = '', source = '', hostPort, guestPort]) => ({
+    protocol: protocol.toLowerCase() as Protocol,
+    hostAddress: source === '*' || source === '0.0.0.0' ? null : source,
+    hostPort: Number(hostPort),
+    guestPort: Number(guestPort),
+  }))
+}

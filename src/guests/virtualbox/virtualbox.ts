@@ -1,0 +1,227 @@
+/**
+ * Guests of VirtualBox through VBoxManage. On its NAT a guest is reached only by a forward, which is added to the
+ * running machine and removed by name; on a host-only or bridged network the address that its Guest Additions report
+ * is dialled.
+ */
+import { NaruError } from '../../base/errors.ts'
+import { say } from '../../base/text.ts'
+import type { Runner } from '../../host/contract.ts'
+import type { Guest, GuestMember } from '../contract.ts'
+import {
+  guestOfForward,
+  isOurTag,
+  openForwards,
+  undoForward,
+  type Forward,
+  type ForwardTable,
+  type ListedForward,
+} from '../contract/forwards.ts'
+import { changeMs } from '../contract/patience.ts'
+import { pickGuest, pickRunning } from '../contract/pick.ts'
+import { mustRun, refused, toolOf } from '../contract/tool.ts'
+import { parseAddresses, parseList, parseMachine, type Machine, type Nic } from './machine.ts'
+
+export interface VirtualboxOptions {
+  /** @default where Windows' installer puts it, else `VBoxManage` on PATH */
+  readonly command?: string
+}
+
+const kind = 'virtualbox'
+const ttlMs = 5000
+
+export function virtualbox(options: VirtualboxOptions = {}): GuestMember {
+  const box = (runner: Runner): Box => new Box(options.command ?? usualCommand(), runner)
+  return {
+    kind,
+    async detect({ host, signal }) {
+      try {
+        const { length } = await box(host.runner).machines(signal)
+        return { ok: true, why: say(`${length} machines`, `가상 머신 ${length}개`) }
+      } catch (error) {
+        if (error instanceof NaruError) return { ok: false, why: error.text }
+        throw error
+      }
+    },
+
+    list: ({ host, signal }) => box(host.runner).guests(signal),
+
+    async resolve(name, { host, signal }) {
+      const { guest, machine } = await box(host.runner).running(name, signal)
+      if (!machine.nics.some(isOnHostNetwork)) throw noAddress(guest, machine)
+      const addresses = guest.addresses.filter((address) => !/^10\.0\.\d+\.15$/.test(address))
+      if (addresses.length === 0) throw noAddress(guest, machine)
+      return { addresses, ttlMs }
+    },
+
+    async reach(name, { host, signal }) {
+      const { machine } = await box(host.runner).meant(name, signal)
+      return machine.nics.some(isOnHostNetwork) || !machine.nics.some(isNat) ? 'direct' : 'nat'
+    },
+
+    async open(request, { host, signal, record }) {
+      const here = box(host.runner)
+      const { guest, machine } = await here.running(request.name, signal)
+      if (!machine.nics.some(isNat)) throw onlyDirect(guest)
+      return openForwards({ kind, table: forwardsOf(here, request.name), request, record, signal })
+    },
+
+    async undo(effect, { host, signal }) {
+      const name = guestOfForward(effect)
+      if (name !== null) await undoForward(forwardsOf(box(host.runner), name), effect, signal)
+    },
+  }
+}
+
+/** The forwards stand in the machine's settings: they outlive its running. */
+function forwardsOf(box: Box, name: string): ForwardTable {
+  const rows = (machine: Machine): readonly ListedForward[] =>
+    machine.nics.flatMap(({ forwards }) => forwards)
+  return {
+    async list(signal) {
+      return rows((await box.running(name, signal)).machine)
+    },
+    async remaining(signal) {
+      return rows((await box.meant(name, signal)).machine)
+    },
+    async add(forward, tag, signal) {
+      const { machine } = await box.running(name, signal)
+      const { slot } = machine.nics.find(isNat) as Nic
+      await box.change(['controlvm', machine.uuid, `natpf${slot}`, ruleText(forward, tag)], signal)
+    },
+    async remove({ tag }, signal) {
+      const { machine } = await box.meant(name, signal)
+      const nic = machine.nics.find(({ forwards }) => forwards.some((forward) => forward.tag === tag))
+      if (!nic || tag === null) return
+      const alive = machine.state === 'running' || machine.state === 'paused'
+      const how = alive
+        ? ['controlvm', machine.uuid, `natpf${nic.slot}`]
+        : ['modifyvm', machine.uuid, `--natpf${nic.slot}`]
+      await box.change([...how, 'delete', tag], signal)
+    },
+  }
+}
+
+/** `naru-web,tcp,127.0.0.1,8888,,80`; without a guest address VirtualBox's DHCP knows the only guest there is. */
+function ruleText({ protocol, hostAddress, hostPort, guestPort }: Forward, tag: string): string {
+  return [tag, protocol, hostAddress ?? '', hostPort, '', guestPort].join(',')
+}
+
+interface Seen {
+  readonly guest: Guest
+  readonly machine: Machine
+}
+
+class Box {
+  readonly #command: string
+  readonly #runner: Runner
+
+  constructor(command: string, runner: Runner) {
+    this.#command = command
+    this.#runner = runner
+  }
+
+  async machines(signal: AbortSignal): Promise<readonly { name: string; uuid: string }[]> {
+    return parseList(await this.#ask(['list', 'vms'], signal))
+  }
+
+  async guests(signal: AbortSignal): Promise<readonly Guest[]> {
+    return Promise.all(
+      (await this.machines(signal)).map(async ({ uuid }) => (await this.#look(uuid, signal)).guest),
+    )
+  }
+
+  async meant(name: string, signal: AbortSignal): Promise<Seen> {
+    const known = (await this.machines(signal)).map(({ name: known, uuid }) => unseen(known, uuid))
+    return this.#look(pickGuest(kind, known, name).id, signal)
+  }
+
+  async running(name: string, signal: AbortSignal): Promise<Seen> {
+    const seen = await this.meant(name, signal)
+    pickRunning(kind, [seen.guest], seen.guest.id, startCommand)
+    return seen
+  }
+
+  async change(args: readonly string[], signal: AbortSignal): Promise<void> {
+    const argv = [this.#command, ...args] as const
+    const result = await toolOf(kind, this.#runner)(argv, { signal, ms: changeMs })
+    if (result.exit !== 0) throw refused(kind, args.join(' '), result)
+  }
+
+  async #look(uuid: string, signal: AbortSignal): Promise<Seen> {
+    const machine = parseMachine(await this.#ask(['showvminfo', uuid, '--machinereadable'], signal))
+    const running = machine.state === 'running'
+    const addresses = running
+      ? parseAddresses(await this.#ask(['guestproperty', 'enumerate', uuid], signal))
+      : []
+    const forwards = machine.nics.flatMap((nic) => nic.forwards)
+    const guest: Guest = {
+      ...unseen(machine.name, uuid),
+      state: stateOf(machine.state),
+      addresses,
+      forwards: forwards.map(({ tag, ...forward }) => ({ ...forward, ours: isOurTag(tag) })),
+    }
+    return { guest, machine }
+  }
+
+  #ask(args: readonly string[], signal: AbortSignal): Promise<string> {
+    return mustRun(kind, toolOf(kind, this.#runner), [this.#command, ...args], { signal })
+  }
+}
+
+function unseen(name: string, id: string): Guest {
+  return { kind, name, id, state: 'unknown', addresses: [], forwards: [] }
+}
+
+function stateOf(state: string): Guest['state'] {
+  if (state === 'running') return 'running'
+  if (state === 'paused') return 'paused'
+  return /^(poweroff|saved|aborted|aborted-saved)$/.test(state) ? 'stopped' : 'unknown'
+}
+
+function startCommand({ name, state }: Guest): string {
+  return state === 'paused'
+    ? `VBoxManage controlvm "${name}" resume`
+    : `VBoxManage startvm "${name}" --type headless`
+}
+
+function isNat({ type }: Nic): boolean {
+  return type === 'nat'
+}
+
+function isOnHostNetwork({ type }: Nic): boolean {
+  return type === 'bridged' || type === 'hostonly' || type === 'hostonlynetwork'
+}
+
+function usualCommand(): string {
+  const folder = process.env.VBOX_MSI_INSTALL_PATH
+  return process.platform === 'win32' && folder ? `${folder}VBoxManage.exe` : 'VBoxManage'
+}
+
+function noAddress({ name }: Guest, { nics }: Machine): NaruError {
+  const behindNat = !nics.some(isOnHostNetwork)
+  return new NaruError('GUEST_NO_ADDRESS', {
+    kind,
+    name,
+    why: behindNat
+      ? say('it is behind VirtualBox’s own NAT', 'VirtualBox 자체 NAT 뒤에 있습니다')
+      : say('its Guest Additions do not report one', 'Guest Additions가 주소를 알려 주지 않습니다'),
+    fix: behindNat
+      ? say('let VirtualBox forward: --guest nat', 'VirtualBox가 포워딩하도록 --guest nat을 쓰세요')
+      : say(
+          'install them, or write its address as the target',
+          'Guest Additions를 설치하거나 주소를 대상으로 직접 쓰세요',
+        ),
+  })
+}
+
+function onlyDirect({ name }: Guest): NaruError {
+  return new NaruError('GUEST_NO_FORWARD', {
+    kind,
+    name,
+    why: say(
+      'no network card of it is on VirtualBox’s NAT',
+      'VirtualBox NAT에 연결된 네트워크 카드가 없습니다',
+    ),
+    fix: say('dial the guest itself: --guest direct', '게스트에 직접 접속하는 --guest direct를 쓰세요'),
+  })
+}
