@@ -37,7 +37,7 @@ export abstract class CarriedBase implements Carried, Timed {
     this.ended = true
     this.release(reason)
     this.thread.loop.deadlines.drop(this.deadline)
-    if (this.target) this.target.open--
+    if (this.target) this.edition.carries(this.target, -1)
     this.target = null
     this.#ticket.release()
     const { records, happenings, loop } = this.thread
@@ -52,8 +52,8 @@ export abstract class CarriedBase implements Carried, Timed {
   /** `target` carries it from now on, at `address`. */
   settle(target: TargetState, address: Uint8Array): void {
     if (this.target !== target) {
-      if (this.target) this.target.open--
-      target.open++
+      if (this.target) this.edition.carries(this.target, -1)
+      this.edition.carries(target, 1)
       this.target = target
     }
     this.thread.records.setTarget(this.record, this.edition.targets.states.indexOf(target), address)

@@ -93,7 +93,9 @@ export class Dial {
   /** What this machine lacks is not the target's fault. */
   #targetFailed(reason: CloseReason): void {
     this.#failure = reason
-    if (reason !== 'engine-error') this.#order[this.#at]?.failed(this.#connection.thread.loop.now)
+    const state = this.#order[this.#at] as TargetState
+    const { edition, thread } = this.#connection
+    if (reason !== 'engine-error') edition.failed(state, thread.loop.now)
     this.#nextTarget()
   }
 

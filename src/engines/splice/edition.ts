@@ -2,34 +2,74 @@
  * A rule as one thread carries it. An edit makes a new edition: connections keep the one they came in under, the
  * counts and the targets' health go on.
  */
-import { Admission, type Ticket } from '../../relay/admit.ts'
+import { Admission } from '../../relay/admit.ts'
 import { SharedBucket, type Bucket } from '../../relay/bucket.ts'
-import { Targets } from '../../relay/pick.ts'
+import type { DescriptorUser } from '../../relay/descriptors.ts'
+import { Targets, type TargetState } from '../../relay/pick.ts'
 import { SharedTally } from '../../relay/tally.ts'
 import type { CloseReason } from '../../model/connection.ts'
 import type { Rule } from '../../model/rule.ts'
 import type { RuleMemory } from './messages.ts'
 import { NameBook } from './names.ts'
-import { cellsOf, reasonCell } from './shared.ts'
+import { Standing } from './standing.ts'
+import { cell, cellsOf, reasonCell, sumCell } from './shared.ts'
+
+/** A client's and a target's. */
+export const descriptorsEach = 2
 
 /** What a lease has on one thread. */
-export class Carriage {
+export class Carriage implements DescriptorUser {
   readonly id: number
+  readonly thread: number
   readonly cells: Float64Array
   readonly carried = new Set<Carried>()
   readonly listeners = new Set<Listening>()
   readonly names: NameBook
   edition: Edition
+  /** Takes nobody new for now: descriptors are short. */
+  paused = false
+  readonly #allCells: SharedArrayBuffer
+  readonly #onPaused: (paused: boolean) => void
 
-  constructor(id: number, thread: number, edition: number, rule: Rule, memory: RuleMemory, names: NameBook) {
-    this.id = id
-    this.names = names
-    this.cells = cellsOf(memory.cells, thread)
-    this.edition = new Edition(edition, this, rule, memory, null)
+  constructor(options: {
+    id: number
+    thread: number
+    edition: number
+    rule: Rule
+    memory: RuleMemory
+    slots: readonly number[]
+    names: NameBook
+    onPaused: (paused: boolean) => void
+  }) {
+    const { edition, rule, memory, slots } = options
+    this.thread = options.thread
+    this.id = options.id
+    this.names = options.names
+    this.cells = cellsOf(memory.cells, options.thread)
+    this.#allCells = memory.cells
+    this.#onPaused = options.onPaused
+    this.edition = new Edition(edition, this, rule, memory, slots, null)
   }
 
-  update(edition: number, rule: Rule, memory: RuleMemory): void {
-    this.edition = new Edition(edition, this, rule, memory, this.edition)
+  update(edition: number, rule: Rule, memory: RuleMemory, slots: readonly number[]): void {
+    this.edition = new Edition(edition, this, rule, memory, slots, this.edition)
+  }
+
+  /** Over all threads: the greediest rule is the same wherever one looks. */
+  get held(): number {
+    return descriptorsEach * (sumCell(this.#allCells, cell.opened) - sumCell(this.#allCells, cell.ended))
+  }
+
+  pause(): void {
+    this.paused = true
+    for (const listening of this.listeners) listening.pause()
+    this.#onPaused(true)
+  }
+
+  resume(): void {
+    this.paused = false
+    for (const listening of this.listeners) listening.resume()
+    this.#onPaused(false)
   }
 
   count(reason: CloseReason): void {
@@ -57,8 +97,19 @@ export class Edition {
   readonly admission: Admission
   readonly targets: Targets
   readonly bucket: Bucket | null
+  readonly #standing: Standing
+  readonly #slots: readonly number[]
 
-  constructor(id: number, carriage: Carriage, rule: Rule, memory: RuleMemory, before: Edition | null) {
+  constructor(
+    id: number,
+    carriage: Carriage,
+    rule: Rule,
+    memory: RuleMemory,
+    slots: readonly number[],
+    before: Edition | null,
+  ) {
+    this.#standing = new Standing(memory.standing, carriage.thread)
+    this.#slots = slots
     this.id = id
     this.carriage = carriage
     this.rule = rule
@@ -66,6 +117,28 @@ export class Edition {
     this.targets = new Targets(rule, before?.targets)
     const { bytesPerSecond } = rule.limits
     this.bucket = bytesPerSecond === null ? null : new SharedBucket(bytesPerSecond, memory.bucket)
+  }
+
+  /** Every target that may serve, in the order to try. */
+  order(source: string, nowMs: number, name: string | null = null): readonly TargetState[] {
+    if (this.targets.states.length === 1 && !this.targets.byName) return this.targets.states
+    return this.#standing.order(this.targets, this.#slots, source, nowMs, name)
+  }
+
+  failed(state: TargetState, nowMs: number): void {
+    this.#standing.failed(state, this.#slotOf(state), nowMs)
+  }
+
+  succeeded(state: TargetState): void {
+    this.#standing.succeeded(state, this.#slotOf(state))
+  }
+
+  carries(state: TargetState, change: 1 | -1): void {
+    this.#standing.carries(state, this.#slotOf(state), change)
+  }
+
+  #slotOf(state: TargetState): number {
+    return this.#slots[this.targets.states.indexOf(state)] ?? -1
   }
 
   /** Most bytes to read at once: a slow rule takes small bites, so that its pace is even. */
@@ -76,5 +149,3 @@ export class Edition {
       : Math.max(1024, Math.floor(bytesPerSecond / 20))
   }
 }
-
-export type { Ticket }

@@ -21,6 +21,7 @@ import { close, whyFfiCannot } from './ffi.ts'
 import { SpliceLease, type Numbers } from './lease.ts'
 import { openListeners, type Listener } from './listeners.ts'
 import { happened, happeningBytes, type Answer, type FromThread } from './messages.ts'
+import { Standing } from './standing.ts'
 import { cell, cellsOf, reasonCell, recordBytes, type RecordNames, type RecordReader } from './shared.ts'
 
 export interface SpliceOptions {
@@ -254,6 +255,7 @@ export class SpliceEngine implements Engine {
         const closed = { ...connection, state: 'closed', closedAt: Date.now() } as const
         lease.request.onEvent({ type: 'closed', connection: { ...closed, closeReason: 'engine-error' } })
       }
+      new Standing(lease.memory.standing, thread).forgetThread()
       lease.unlistened(thread)
       lease.moved()
     }

@@ -9,12 +9,14 @@ import type { Rule } from '../../model/rule.ts'
 import { formatTarget } from '../../model/target.ts'
 import { targetsItself } from '../../relay/loop.ts'
 import { SharedBucket } from '../../relay/bucket.ts'
+import { keyOf } from '../../relay/pick.ts'
 import { SharedTally } from '../../relay/tally.ts'
 import type { EngineLease, EngineRequest, EngineState } from '../contract.ts'
 import type { Crew } from './crew.ts'
 import { close, Descriptor } from './ffi.ts'
 import { setKeepalive, type Listener } from './listeners.ts'
 import type { ListenerData, RuleMemory } from './messages.ts'
+import { mostTargets, Standing } from './standing.ts'
 import { allocateCells, cell, parseId, reasonCell, reasonList, sumCell } from './shared.ts'
 
 /** Numbers that stand for editions and listeners in shared memory; unique within the engine. */
@@ -40,6 +42,9 @@ export class SpliceLease implements EngineLease {
   readonly #effect: Effect | null
   #rule: Rule
   #edition: number
+  #slots: readonly number[] = []
+  readonly #slotByTarget = new Map<string, number>()
+  readonly #freeSlots = Array.from({ length: mostTargets }, (_, slot) => slot)
   #memory: RuleMemory
   #state: 'listening' | 'retired' | 'ended' = 'listening'
   #failed: string | null = null
@@ -82,8 +87,8 @@ export class SpliceLease implements EngineLease {
     const listeners = this.#state === 'listening' ? this.#listenersOf(thread) : []
     const { number: lease } = this
     this.#pausedThreads.delete(thread)
-    const [edition, rule, memory] = [this.#edition, this.#rule, this.#memory]
-    this.#crew.post(thread, { type: 'open', lease, edition, rule, memory, listeners })
+    const [edition, rule, memory, slots] = [this.#edition, this.#rule, this.#memory, this.#slots]
+    this.#crew.post(thread, { type: 'open', lease, edition, rule, memory, slots, listeners })
   }
 
   #listenersOf(thread: number): ListenerData[] {
@@ -97,8 +102,29 @@ export class SpliceLease implements EngineLease {
 
   #newEdition(rule: Rule): number {
     const edition = this.#numbers.edition(this, rule)
+    this.#slots = this.#slotsFor(rule)
     this.editions.add(edition)
     return edition
+  }
+
+  /** A target keeps its slot as long as it is named; a new one takes a free slot. */
+  #slotsFor({ targets }: Rule): readonly number[] {
+    const wanted = new Set(targets.map((choice) => keyOf(choice)))
+    const standing = new Standing(this.#memory.standing, 0)
+    for (const [key, slot] of this.#slotByTarget) {
+      if (wanted.has(key)) continue
+      this.#slotByTarget.delete(key)
+      this.#freeSlots.push(slot)
+    }
+    return targets.map((choice) => {
+      const known = this.#slotByTarget.get(keyOf(choice))
+      if (known !== undefined) return known
+      const slot = this.#freeSlots.shift() ?? -1
+      if (slot === -1) return slot
+      standing.clear(slot)
+      this.#slotByTarget.set(keyOf(choice), slot)
+      return slot
+    })
   }
 
   update(rule: Rule): boolean {
@@ -110,7 +136,8 @@ export class SpliceLease implements EngineLease {
     this.#edition = this.#newEdition(rule)
     if (rule.limits.bytesPerSecond !== before.limits.bytesPerSecond)
       this.#memory = { ...this.#memory, bucket: SharedBucket.allocate() }
-    const message = { lease: this.number, edition: this.#edition, rule, memory: this.#memory }
+    const [edition, memory, slots] = [this.#edition, this.#memory, this.#slots]
+    const message = { lease: this.number, edition, rule, memory, slots }
     for (let thread = 0; thread < this.#crew.size; thread++)
       this.#crew.post(thread, { type: 'update', ...message })
     if (rule.timeouts.keepaliveMs !== before.timeouts.keepaliveMs) {
@@ -297,5 +324,10 @@ export class SpliceLease implements EngineLease {
 }
 
 function memoryFor(threads: number): RuleMemory {
-  return { cells: allocateCells(threads), tally: SharedTally.allocate(), bucket: SharedBucket.allocate() }
+  return {
+    cells: allocateCells(threads),
+    tally: SharedTally.allocate(),
+    bucket: SharedBucket.allocate(),
+    standing: Standing.allocate(threads),
+  }
 }

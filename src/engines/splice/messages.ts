@@ -30,6 +30,7 @@ export interface RuleMemory {
   readonly cells: SharedArrayBuffer
   readonly tally: SharedArrayBuffer
   readonly bucket: SharedArrayBuffer
+  readonly standing: SharedArrayBuffer
 }
 
 export type ToThread =
@@ -39,6 +40,8 @@ export type ToThread =
       readonly edition: number
       readonly rule: Rule
       readonly memory: RuleMemory
+      /** Where in `memory.standing` each of the rule's targets is; −1 is nowhere. */
+      readonly slots: readonly number[]
       readonly listeners: readonly ListenerData[]
     }
   | {
@@ -47,6 +50,8 @@ export type ToThread =
       readonly edition: number
       readonly rule: Rule
       readonly memory: RuleMemory
+      /** Where in `memory.standing` each of the rule's targets is; −1 is nowhere. */
+      readonly slots: readonly number[]
     }
   /** Take what waits in the queues, then listen no more; answered by `unlistened`. */
   | { readonly type: 'unlisten'; readonly lease: number }
@@ -59,7 +64,6 @@ export type ToThread =
     }
   | { readonly type: 'forget'; readonly lease: number }
   | { readonly type: 'resolved'; readonly asked: number; readonly answer: Answer }
-  /** What the health check says of a target (`keyOf`). */
   | { readonly type: 'stop' }
 
 export type Answer =

@@ -6,7 +6,7 @@ import type { Ticket } from '../../relay/admit.ts'
 import type { TargetState } from '../../relay/pick.ts'
 import type { CloseReason } from '../../model/connection.ts'
 import { CarriedBase } from './carried.ts'
-import type { Carriage, Edition, Listening } from './edition.ts'
+import { descriptorsEach, type Carriage, type Edition, type Listening } from './edition.ts'
 import { Dial, isShortage } from './dial.ts'
 import {
   accept,
@@ -43,7 +43,7 @@ export class TcpListener extends Watcher implements Listening {
     this.#carriage = carriage
     this.#data = data
     this.#socket = Descriptor.borrow(data.fd)
-    if (!thread.paused) this.resume()
+    if (!carriage.paused) this.resume()
   }
 
   onEvents(): void {
@@ -59,7 +59,7 @@ export class TcpListener extends Watcher implements Listening {
   }
 
   stop(): void {
-    if (!this.#thread.paused) this.#acceptUpTo(Number.POSITIVE_INFINITY)
+    if (!this.#carriage.paused) this.#acceptUpTo(Number.POSITIVE_INFINITY)
     this.pause()
     this.#carriage.listeners.delete(this)
   }
@@ -73,7 +73,7 @@ export class TcpListener extends Watcher implements Listening {
         continue // ECONNABORTED, EPROTO, EPERM: that client is gone; the next one may be there.
       }
       this.#take(socket)
-      if (this.#thread.isLast(socket)) return this.#thread.outOfDescriptors()
+      if (this.#carriage.paused) return
     }
   }
 
@@ -94,6 +94,8 @@ export class TcpListener extends Watcher implements Listening {
       )
       return closeWithReset(socket)
     }
+    this.#thread.descriptors.given(Descriptor.number(socket))
+    this.#thread.descriptors.took(descriptorsEach)
     new TcpConnection(this.#thread, edition, this.#data, socket, client, source, admitted.ticket).start()
   }
 }
@@ -135,7 +137,7 @@ export class TcpConnection extends CarriedBase {
   start(): void {
     const { loop } = this.thread
     if (loop.watch(this.client, this.client.descriptor, readMask) < 0) return this.end('engine-error')
-    this.#dial?.start(this.edition.targets.order(this.#source, loop.now))
+    this.#dial?.start(this.edition.order(this.#source, loop.now))
   }
 
   onEventsWhileDialling(side: Side, mask: number): void {
@@ -152,7 +154,7 @@ export class TcpConnection extends CarriedBase {
     this.established = true
     client.other = server
     server.other = client
-    state.succeeded()
+    this.edition.succeeded(state)
     this.settle(state, address)
     this.thread.records.setState(this.record, 'open')
     this.touch()
@@ -199,5 +201,6 @@ export class TcpConnection extends CarriedBase {
     const hangUp = reason === 'finished' ? close : closeWithReset
     hangUp(this.client.descriptor)
     if (this.#server) hangUp(this.#server.descriptor)
+    this.thread.descriptors.gave(descriptorsEach)
   }
 }

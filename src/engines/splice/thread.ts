@@ -1,8 +1,10 @@
 /** What everything on one thread of the engine shares: the loop, buffers, pipes, records, and what to do when descriptors run out. */
 import type { EngineState } from '../contract.ts'
-import type { Carriage, Listening } from './edition.ts'
+import type { Clock } from '../../base/clock.ts'
+import { Descriptors } from '../../relay/descriptors.ts'
+import type { Carriage } from './edition.ts'
 import { Deadline } from './deadlines.ts'
-import { Arena, close, Datagrams, Descriptor, openSocket, familyInet } from './ffi.ts'
+import { Arena, Datagrams } from './ffi.ts'
 import type { Happenings } from './happenings.ts'
 import type { Loop } from './loop.ts'
 import { Answers } from './answers.ts'
@@ -11,8 +13,6 @@ import type { Records } from './shared.ts'
 
 /** One read of a stream. 64 KiB stays in the second-level cache; a read that fills it means bulk. */
 export const copyBytes = 65_536
-/** How often a thread without descriptors looks whether there are some again. */
-const retryMs = 100
 /** Blocks that are kept for the next slow peer. */
 const mostIdleBlocks = 64
 
@@ -24,13 +24,12 @@ export class Thread {
   readonly pipes = new Pipes()
   readonly buffer = Arena.allocate(copyBytes)
   readonly carriages = new Map<number, Carriage>()
-  readonly #idleBlocks: Arena[] = []
-  readonly #report: (lease: number, state: EngineState) => void
-  /** Descriptor numbers from here on are left to the rest of the process. */
-  readonly #highest: number
+  readonly descriptors: Descriptors
   /** Most UDP sessions of one listener. */
   readonly mostSessions: number
-  readonly #retry = new Deadline({ onDeadline: () => this.#tryAgain() })
+  /** Whoever pauses a rule's accepting tells the main thread. */
+  readonly report: (lease: number, state: EngineState) => void
+  readonly #idleBlocks: Arena[] = []
   #batches: { incoming: Datagrams; outgoing: Datagrams } | null = null
   #answers: Answers | null = null
 
@@ -42,14 +41,14 @@ export class Thread {
     descriptorLimit: number
     report: (lease: number, state: EngineState) => void
   }) {
+    const { descriptorLimit: limit, loop } = options
     this.number = options.number
-    this.loop = options.loop
+    this.loop = loop
     this.records = options.records
     this.happenings = options.happenings
-    this.#report = options.report
-    const { descriptorLimit } = options
-    this.mostSessions = Math.min(8192, Math.max(16, Math.floor(descriptorLimit / 4)))
-    this.#highest = descriptorLimit - Math.min(32, Math.floor(descriptorLimit / 16))
+    this.report = options.report
+    this.mostSessions = Math.min(8192, Math.max(16, Math.floor(limit / 4)))
+    this.descriptors = new Descriptors({ limit, clock: loopClock(loop) })
   }
 
   /** Batches for UDP; most threads of most rules never need them. */
@@ -78,37 +77,30 @@ export class Thread {
     this.#idleBlocks.push(block)
   }
 
-  /** True while nothing new is accepted because descriptors ran out. */
-  get paused(): boolean {
-    return this.#retry.set
-  }
-
-  /** Looks at a new descriptor's number: near the limit, the rest is left to others. */
-  isLast(descriptor: Descriptor): boolean {
-    return Descriptor.number(descriptor) >= this.#highest
-  }
-
-  /** Stops accepting until there are descriptors again. */
+  /** The system had none left: accepting stops until there are some again. */
   outOfDescriptors(): void {
-    if (this.paused) return
     this.pipes.shrink(this.loop.now)
-    this.loop.deadlines.arm(this.#retry, retryMs, this.loop.now)
-    for (const { id, listeners } of this.carriages.values()) {
-      for (const listening of listeners) listening.pause()
-      if (listeners.size > 0) this.#report(id, { state: 'paused', why: 'out-of-descriptors' })
-    }
-  }
-
-  #tryAgain(): void {
-    const probe = openSocket(familyInet, 'stream')
-    const enough = typeof probe !== 'number' && !this.isLast(probe)
-    if (typeof probe !== 'number') close(probe)
-    if (!enough) return this.loop.deadlines.arm(this.#retry, retryMs, this.loop.now)
-    for (const { id, listeners } of this.carriages.values()) {
-      for (const listening of listeners) listening.resume()
-      if (listeners.size > 0) this.#report(id, { state: 'carrying' })
-    }
+    this.descriptors.exhausted()
   }
 }
 
-export type { Listening }
+/** The loop's own time and deadlines, as a clock: this thread's event loop never runs. */
+function loopClock(loop: Loop): Clock {
+  const after = (ms: number, run: () => void, again: boolean): Disposable => {
+    const deadline = new Deadline({
+      onDeadline() {
+        if (again) loop.deadlines.arm(deadline, ms, loop.now)
+        run()
+      },
+    })
+    loop.deadlines.arm(deadline, ms, loop.now)
+    return { [Symbol.dispose]: () => loop.deadlines.drop(deadline) }
+  }
+  return {
+    now: () => Date.now(),
+    monotonic: () => loop.now,
+    sleep: (ms) => new Promise((resolve) => after(ms, resolve, false)),
+    every: (ms, run) => after(ms, run, true),
+    after: (ms, run) => after(ms, run, false),
+  }
+}

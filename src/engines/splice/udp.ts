@@ -152,6 +152,7 @@ export class UdpListener extends Watcher implements Listening, Resumable {
     this.#sessions.set(key, session)
     this.#recency.add(session)
     this.#bySource.set(source, (this.#bySource.get(source) ?? 0) + 1)
+    this.thread.descriptors.took(1)
     session.start()
     return session.ended ? null : session
   }
@@ -169,7 +170,8 @@ export class UdpListener extends Watcher implements Listening, Resumable {
   #admit({ admission }: Edition, source: string): Admitted {
     const ofSource = (session: UdpSession): boolean => session.source === source
     if (admission.allows(source)) {
-      if (this.#recency.size >= this.thread.mostSessions) this.#evict(() => true)
+      const full = this.#recency.size >= this.thread.mostSessions
+      if (full || (this.carriage.paused && this.#recency.size > 0)) this.#evict(() => true)
       const share = Math.max(1, Math.floor(this.thread.mostSessions * shareOfOneSource))
       if ((this.#bySource.get(source) ?? 0) >= share) this.#evict(ofSource)
     }
@@ -197,6 +199,7 @@ export class UdpListener extends Watcher implements Listening, Resumable {
 
   removed(session: UdpSession): void {
     this.#recency.remove(session)
+    this.thread.descriptors.gave(1)
     const left = (this.#bySource.get(session.source) ?? 1) - 1
     if (left > 0) this.#bySource.set(session.source, left)
     else this.#bySource.delete(session.source)
@@ -260,7 +263,7 @@ export class UdpSession extends CarriedBase implements Linked<UdpSession> {
   start(): void {
     const { loop } = this.thread
     loop.deadlines.arm(this.deadline, this.edition.rule.timeouts.udpMs, loop.now)
-    this.#order = this.edition.targets.order(this.source, loop.now)
+    this.#order = this.edition.order(this.source, loop.now)
     this.#aimNext('no-such-name')
   }
 
@@ -287,7 +290,7 @@ export class UdpSession extends CarriedBase implements Linked<UdpSession> {
 
   #aim(state: TargetState, found: Found): void {
     if (typeof found === 'string') {
-      state.failed(this.thread.loop.now)
+      this.edition.failed(state, this.thread.loop.now)
       return this.#aimNext(found)
     }
     const address = found.find((candidate) => this.#connect(candidate))
@@ -383,6 +386,12 @@ export class UdpSession extends CarriedBase implements Linked<UdpSession> {
     this.lost(datagrams)
   }
 
+  /** A datagram came back (ICMP): the session goes on, as the target may just be starting. */
+  targetRefused(): void {
+    this.lost(1)
+    if (this.target) this.edition.failed(this.target, this.thread.loop.now)
+  }
+
   lost(datagrams: number): void {
     this.edition.carriage.cells[cell.lost]! += datagrams
   }
@@ -428,8 +437,10 @@ class Upstream extends Watcher {
       const wanted = Math.min(room, this.#expected)
       const count = thread.datagrams.outgoing.receive(this.#socket, thread.answers.used, wanted, false)
       if (count > 0) this.#answer(count)
-      // A refused datagram came back: the session goes on, the target may come back too.
-      if (count === -ECONNREFUSED) continue
+      if (count === -ECONNREFUSED) {
+        this.#session.targetRefused()
+        continue
+      }
       if (count < wanted) return
       this.#expected = Math.min(this.#expected * 2, 32)
     }
@@ -439,7 +450,7 @@ class Upstream extends Watcher {
   #answer(count: number): void {
     const session = this.#session
     session.touch()
-    if (session.target?.failures) session.target.succeeded()
+    if (session.target) session.edition.succeeded(session.target)
     session.thread.answers.add(session, count)
   }
 
@@ -460,8 +471,11 @@ class Upstream extends Watcher {
   #sendPart(batch: Datagrams, i: number, from: number, bytes: number): void {
     this.#session.sent(bytes, 1)
     let sent = batch.sendOne(this.#socket, i, from, bytes)
-    // What is reported is an earlier datagram's end; this one has not been sent yet.
-    if (sent === -ECONNREFUSED) sent = batch.sendOne(this.#socket, i, from, bytes)
+    if (sent === -ECONNREFUSED) {
+      // What is reported is an earlier datagram's end; this one has not been sent yet.
+      this.#session.targetRefused()
+      sent = batch.sendOne(this.#socket, i, from, bytes)
+    }
     if (sent < 0) this.#session.unsent(bytes, 1)
   }
 
@@ -475,7 +489,10 @@ class Upstream extends Watcher {
       batch.compose(first, first, run, null)
       batch.segment(first, segment)
       let sent = batch.send(this.#socket, first, 1)
-      if (sent === -ECONNREFUSED) sent = batch.send(this.#socket, first, 1)
+      if (sent === -ECONNREFUSED) {
+        this.#session.targetRefused()
+        sent = batch.send(this.#socket, first, 1)
+      }
       if (sent === 1) return
       this.#session.sent(-bytes, -datagrams)
       if (sent === -EIO) segmentation.off()

@@ -37,6 +37,8 @@ class Worker {
   readonly #loop: Loop
   readonly #happenings: Happenings
   readonly #asked = new Map<number, (answer: Answer, now: number) => void>()
+  /** Those who stop accepting when descriptors are short. */
+  readonly #registered = new Map<number, Disposable>()
   #asks = 0
   #running = true
 
@@ -86,7 +88,7 @@ class Worker {
       case 'update':
         return this.#thread.carriages
           .get(message.lease)
-          ?.update(message.edition, message.rule, message.memory)
+          ?.update(message.edition, message.rule, message.memory, message.slots)
       case 'unlisten':
         return this.#unlisten(message.lease)
       case 'cut':
@@ -103,11 +105,22 @@ class Worker {
     }
   }
 
-  #open({ lease, edition, rule, memory, listeners }: Extract<ToThread, { type: 'open' }>): void {
-    const names = new NameBook((target, answer) => this.#ask(lease, target, answer))
-    const carriage = new Carriage(lease, this.#thread.number, edition, rule, memory, names)
-    this.#thread.carriages.set(lease, carriage)
+  #open({ lease, edition, rule, memory, slots, listeners }: Extract<ToThread, { type: 'open' }>): void {
+    const thread = this.#thread
+    const carriage = new Carriage({
+      id: lease,
+      thread: thread.number,
+      edition,
+      rule,
+      memory,
+      slots,
+      names: new NameBook((target, answer) => this.#ask(lease, target, answer)),
+      onPaused: (paused) =>
+        thread.report(lease, paused ? { state: 'paused', why: 'out-of-descriptors' } : { state: 'carrying' }),
+    })
+    thread.carriages.set(lease, carriage)
     for (const data of listeners) this.#listen(carriage, data)
+    if (listeners.length > 0) this.#registered.set(lease, thread.descriptors.register(carriage))
   }
 
   #listen(carriage: Carriage, data: ListenerData): void {
@@ -123,6 +136,8 @@ class Worker {
 
   #unlisten(lease: number): void {
     const carriage = this.#thread.carriages.get(lease)
+    this.#registered.get(lease)?.[Symbol.dispose]()
+    this.#registered.delete(lease)
     // A Set may lose what was visited while it is walked.
     for (const listening of carriage?.listeners ?? []) listening.stop()
     this.#happenings.flushNow()

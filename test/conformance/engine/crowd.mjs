@@ -3,10 +3,13 @@
 import { connect } from 'node:net'
 
 const clients = new Set()
+/** Also those that nobody has let in yet. */
+const all = new Set()
 
 function come(port, host) {
   return new Promise((resolve) => {
     const socket = connect({ port, host })
+    all.add(socket)
     socket.once('connect', () => socket.write('.'))
     socket.once('data', () => {
       clients.add(socket)
@@ -15,6 +18,7 @@ function come(port, host) {
     socket.on('error', () => {})
     socket.once('close', () => {
       clients.delete(socket)
+      all.delete(socket)
       resolve(0)
     })
     setTimeout(() => resolve(0), 3000).unref()
@@ -26,7 +30,7 @@ async function answer({ open, port, host, leave }) {
     const came = await Promise.all(Array.from({ length: open }, () => come(port, host)))
     return came.reduce((sum, one) => sum + one, 0)
   }
-  if (leave) for (const socket of clients) socket.destroy()
+  if (leave) for (const socket of all) socket.destroy()
   return clients.size
 }
 
