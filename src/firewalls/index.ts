@@ -1,10 +1,12 @@
 /** The firewalls we know, in the order they are asked: whoever manages the chains comes before the chains themselves. */
 import type { FirewallMember, FirewallOptions } from './contract.ts'
+import { firewalld } from './linux/firewalld.ts'
 import { iptables } from './linux/iptables.ts'
 import { nftables } from './linux/nftables.ts'
 import { none } from './linux/none.ts'
+import { ufw } from './linux/ufw.ts'
 
-export const firewalls: readonly FirewallMember[] = [nftables, iptables, none]
+export const firewalls: readonly FirewallMember[] = [firewalld, ufw, nftables, iptables, none]
 
 /**
  * The one that decides here. `none` where nothing filters.

@@ -102,6 +102,8 @@ export async function ufwFirewall(host: LabHost): Promise<LabFirewall> {
   )
   const firewall = inside('ufw', host, keeper, folder, [join(folder, 'ufw')])
   firewall.run(['ufw', '--force', 'enable'])
+  // The first reload completes chains that enabling leaves half filled (ufw 0.36.2, IPv6 limit).
+  firewall.run(['ufw', 'reload'])
   return firewall
 }
 

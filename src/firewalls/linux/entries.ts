@@ -1,17 +1,24 @@
 /**
- * Accept rules in other people's chains: composed for each chain's own tool, put before the rule that would drop, and
- * found again by their tag. nft changes are one transaction; iptables commands go from the bottom up, so that
+ * The hand for chains that nobody but the administrator keeps: accept rules composed for each chain's own tool, put
+ * before the rule that would drop, and found again by their tag. nft changes are one transaction; iptables commands go from the bottom up, so that
  * positions stay true.
  */
+import { NaruError } from '../../base/errors.ts'
 import { formatCidr, type Cidr, type Family } from '../../base/address.ts'
 import { formatPortRange, type PortRange, type Protocol } from '../../base/port.ts'
-import type { Runner } from '../../host/contract.ts'
-import { failed, type Chain, type Opening, type PacketFilter } from '../../host/filter/index.ts'
-import type { Json } from '../../model/hop.ts'
+import {
+  failed,
+  placeText,
+  readFilter,
+  type Chain,
+  type Opening,
+  type PacketFilter,
+} from '../../host/filter/index.ts'
 import type { FirewallRequest } from '../contract.ts'
+import { portsText, type Hand, type Tools } from './packet-filter.ts'
 
 /** One rule of ours, with all that is needed to take it away. */
-export type Entry = NftEntry | XtEntry
+type Entry = NftEntry | XtEntry
 
 interface NftEntry {
   readonly by: 'nft'
@@ -33,12 +40,46 @@ interface XtEntry {
   readonly spec: readonly string[]
 }
 
-export interface Tools {
-  readonly runner: Runner
-  readonly signal: AbortSignal
+/** nftables and iptables alike: each chain is changed by the tool that keeps it. */
+export function chainHand(member: string): Hand<Entry> {
+  return {
+    member,
+    plan: async (openings, { request, tag }) => {
+      refuseForeign(openings, request)
+      return entriesFor(openings, request, tag)
+    },
+    add: (entries, _wanted, tools) => addEntries(entries, tools),
+    remove: async (entries, tag, tools) => removeEntries(entries, tag, await readFilter(tools), tools),
+    held: async (entries, tag, filter) => taggedRules(filter, tag).length >= ruleCount(entries),
+    where: (entries) => [...new Set(entries.map(placeOf))].join(', '),
+    command: ({ request }) => guessedCommand(member, request),
+  }
 }
 
-export function entriesFor(openings: readonly Opening[], request: FirewallRequest, tag: string): Entry[] {
+const placeOf = ({ by, family, table, chain }: Entry): string =>
+  `${by === 'nft' ? '' : `${by} `}${family} ${table} ${chain}`
+
+/** firewalld keeps its table to itself and writes it anew as it likes. */
+function refuseForeign(openings: readonly Opening[], request: FirewallRequest): void {
+  const foreign = openings.find(
+    ({ chain, blocked }) => blocked && chain.owner === 'nft' && chain.table === 'firewalld',
+  )
+  if (!foreign) return
+  const by = placeText({ chain: foreign.chain, rule: foreign.before })
+  throw new NaruError('FIREWALL_FOREIGN', { ports: portsText(request), by, owner: 'firewalld' })
+}
+
+/** Chains cannot be read without rights either: what it would be on a plain installation. */
+function guessedCommand(member: string, { rule, ports, protocols }: FirewallRequest): string {
+  const commands = protocols.map((protocol) =>
+    member === 'nftables'
+      ? `sudo nft 'insert rule inet filter input ${protocol} dport ${formatPortRange(ports)} accept comment "naru:${rule}"'`
+      : `sudo iptables -I INPUT -p ${protocol} --dport ${xtPorts(ports)} -m comment --comment naru:${rule} -j ACCEPT`,
+  )
+  return commands.join(' && ')
+}
+
+function entriesFor(openings: readonly Opening[], request: FirewallRequest, tag: string): Entry[] {
   return openings.flatMap((opening) =>
     kindsOf(opening, request.address !== null).map((kind) => entryFor(opening, kind, request, tag)),
   )
@@ -108,32 +149,20 @@ function xtSpec({ protocol, family, through }: Kind, request: FirewallRequest, t
   ] // prettier-ignore
 }
 
-export const xtPorts = ({ first, last }: PortRange): string =>
-  first === last ? String(first) : `${first}:${last}`
+const xtPorts = ({ first, last }: PortRange): string => (first === last ? String(first) : `${first}:${last}`)
 
 function sourcesOf({ allow }: FirewallRequest, family: Family | null): string[] {
   return allow.filter((prefix: Cidr) => prefix.family === family).map(formatCidr)
 }
 
 /** @throws NaruError NOT_PERMITTED, COMMAND_FAILED; what was added before it is for the caller to take away. */
-export async function addEntries(entries: readonly Entry[], tools: Tools): Promise<void> {
+async function addEntries(entries: readonly Entry[], tools: Tools): Promise<void> {
   const nft = entries.filter((entry) => entry.by === 'nft')
   if (nft.length > 0) await nftScript(nft.map(addLine), tools)
   const xt = entries
     .filter((entry) => entry.by !== 'nft')
     .toSorted((a, b) => (b.before ?? Infinity) - (a.before ?? Infinity))
   for (const entry of xt) await run(addCommand(entry), tools)
-}
-
-/** What to type to do it by hand. */
-export function commandsFor(entries: readonly Entry[]): string {
-  return entries
-    .flatMap((entry) => {
-      if (entry.by === 'nft') return [`sudo nft '${addLine(entry)}'`]
-      // A list of sources is one rule a source here, as iptables makes of it.
-      return [`sudo ${addCommand(entry).join(' ')}`]
-    })
-    .join(' && ')
 }
 
 function addLine({ family, table, chain, before, spec }: NftEntry): string {
@@ -150,7 +179,7 @@ const toolFor = ({ by, family }: Pick<XtEntry, 'by' | 'family'>): string =>
   `${family === 'ip6' ? 'ip6tables' : 'iptables'}-${by === 'iptables-legacy' ? 'legacy' : 'nft'}`
 
 /** Takes away what carries the tag, wherever it is now; what is gone is gone. */
-export async function removeEntries(
+async function removeEntries(
   entries: readonly Entry[],
   tag: string,
   filter: PacketFilter,
@@ -183,17 +212,14 @@ function singleSources(spec: readonly string[]): string[][] {
   return option === '-s' ? sources.split(',').map((source) => ['-s', source, ...rest]) : [[...spec]]
 }
 
-export function taggedRules(
-  filter: PacketFilter,
-  tag: string,
-): { chain: Chain; rule: Chain['rules'][number] }[] {
+function taggedRules(filter: PacketFilter, tag: string): { chain: Chain; rule: Chain['rules'][number] }[] {
   return [...filter.chains.values()].flatMap((chain) =>
     chain.rules.filter(({ comment }) => comment === tag).map((rule) => ({ chain, rule })),
   )
 }
 
 /** How many rules an entry becomes in the kernel. */
-export const ruleCount = (entries: readonly Entry[]): number =>
+const ruleCount = (entries: readonly Entry[]): number =>
   entries.reduce((sum, entry) => sum + (entry.by === 'nft' ? 1 : singleSources(entry.spec).length), 0)
 
 async function nftScript(lines: readonly string[], tools: Tools): Promise<void> {
@@ -207,10 +233,4 @@ async function run(
 ): Promise<void> {
   const result = await runner.run(argv, { signal, ...(input === undefined ? {} : { input }) })
   if (result.exit !== 0) throw failed(argv, result)
-}
-
-/** The journal's words back into entries. */
-export function parseEntries(effect: Json): { tag: string; entries: Entry[] } | null {
-  const { tag, entries } = effect as { tag?: unknown; entries?: unknown }
-  return typeof tag === 'string' && Array.isArray(entries) ? { tag, entries: entries as Entry[] } : null
 }

@@ -4,7 +4,10 @@ import { readFilter, type Chain } from '../../host/filter/index.ts'
 import type { FirewallMember } from '../contract.ts'
 import { onLinux } from './linux.ts'
 import { droppingChain, filterStatus } from './nftables.ts'
-import { explain, open, undo } from './packet-filter.ts'
+import { chainHand } from './entries.ts'
+import { explain, openWith, undoWith } from './packet-filter.ts'
+
+const hand = chainHand('iptables')
 
 export const iptables: FirewallMember = {
   id: 'iptables',
@@ -26,8 +29,8 @@ export const iptables: FirewallMember = {
     }),
   status: (options) => filterStatus('iptables', isIptables, options),
   explain,
-  open: (request, options) => open('iptables', request, options),
-  undo,
+  open: (request, options) => openWith(hand, request, options),
+  undo: (effect, options) => undoWith(hand, effect, options),
 }
 
 const isIptables = (chain: Chain): boolean => chain.owner !== 'nft'

@@ -3,8 +3,11 @@ import { say } from '../../base/text.ts'
 import { canDrop, isOurs, readFilter, type Chain, type PacketFilter } from '../../host/filter/index.ts'
 import type { FirewallMember, FirewallOptions, FirewallStatus } from '../contract.ts'
 import { defaultInput, openPorts, unnamedPort } from './listing.ts'
-import { explain, look, open, undo } from './packet-filter.ts'
+import { chainHand } from './entries.ts'
+import { explain, look, openWith, undoWith } from './packet-filter.ts'
 import { onLinux } from './linux.ts'
+
+const hand = chainHand('nftables')
 
 export const nftables: FirewallMember = {
   id: 'nftables',
@@ -27,8 +30,8 @@ export const nftables: FirewallMember = {
     }),
   status: (options) => filterStatus('nftables', isNative, options),
   explain,
-  open: (request, options) => open('nftables', request, options),
-  undo,
+  open: (request, options) => openWith(hand, request, options),
+  undo: (effect, options) => undoWith(hand, effect, options),
 }
 
 /** Written by an administrator, not kept by another program of ours to ask. */

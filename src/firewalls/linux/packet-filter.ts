@@ -1,17 +1,17 @@
 /**
- * Opening a port straight in the kernel's chains, for nftables and iptables alike: read what there is, find where a
- * packet would be dropped, put a tagged accept right before that with the chain's own tool, then send the packet
- * through again on paper and see that it arrives.
+ * Opening a port behind a Linux packet filter, whoever keeps it: read what there is, find where a packet would be
+ * dropped, let the keeper's own tool put an accept there, then send the packet through again on paper and see that it
+ * arrives. What differs between keepers is a `Hand`.
  */
 import { parseCidr } from '../../base/address.ts'
 import { NaruError, isNaruError } from '../../base/errors.ts'
 import { formatPortRange } from '../../base/port.ts'
 import { say, type Text } from '../../base/text.ts'
+import type { Runner } from '../../host/contract.ts'
 import {
   answerFor,
   openingsFor,
   packetsOf,
-  placeText,
   readFilter,
   walk,
   type Asked,
@@ -23,18 +23,32 @@ import type { Effect, Json, Lease, OpenOptions, Verdict } from '../../model/hop.
 import { newTag } from '../../model/tag.ts'
 import type { FirewallAnswer, FirewallOptions, FirewallQuestion, FirewallRequest } from '../contract.ts'
 import { FirewallLease } from '../lease.ts'
-import {
-  addEntries,
-  commandsFor,
-  entriesFor,
-  parseEntries,
-  removeEntries,
-  ruleCount,
-  taggedRules,
-  xtPorts,
-  type Entry,
-  type Tools,
-} from './entries.ts'
+
+export interface Tools {
+  readonly runner: Runner
+  readonly signal: AbortSignal
+}
+
+/** What one keeper of chains does with its own tool. `Entry` is one rule of ours, as the journal has it. */
+export interface Hand<Entry> {
+  readonly member: string
+  /** Rules that let the request in at these places; none where this tool cannot help there. */
+  plan(openings: readonly Opening[], wanted: Wanted, tools: Tools): Promise<Entry[]>
+  add(entries: readonly Entry[], wanted: Wanted, tools: Tools): Promise<void>
+  /** Takes away what carries the tag; what is gone is gone. */
+  remove(entries: readonly Entry[], tag: string, tools: Tools): Promise<void>
+  /** Are all of them still there? */
+  held(entries: readonly Entry[], tag: string, filter: PacketFilter, tools: Tools): Promise<boolean>
+  /** Where it was opened, for people. */
+  where(entries: readonly Entry[]): string
+  /** What to type to open it by hand. */
+  command(wanted: Wanted): string
+}
+
+export interface Wanted {
+  readonly request: FirewallRequest
+  readonly tag: string
+}
 
 /** A drop behind a drop is found only once the first is open; more rounds than chains are not to be expected. */
 const mostRounds = 4
@@ -65,47 +79,48 @@ export const askedBy = ({ protocols, ports, address, allow }: FirewallRequest): 
 export const portsText = ({ ports, protocols }: FirewallRequest): string =>
   `${formatPortRange(ports)}/${protocols.join('+')}`
 
-export async function open(
-  member: string,
+export async function openWith<Entry>(
+  hand: Hand<Entry>,
   request: FirewallRequest,
   options: FirewallOptions & OpenOptions,
 ): Promise<Lease> {
-  const opened = new Opened(member, request, options)
+  const opened = new Opened(hand, request, options)
   await opened.place(options.signal)
   return opened.lease()
 }
 
-export async function undo(effect: Json, { host, signal }: FirewallOptions): Promise<void> {
-  const written = parseEntries(effect)
-  if (!written) return
-  const tools = { runner: host.runner, signal }
-  await removeEntries(written.entries, written.tag, await readFilter(tools), tools)
+export async function undoWith<Entry>(
+  hand: Hand<Entry>,
+  effect: Json,
+  { host, signal }: FirewallOptions,
+): Promise<void> {
+  const { tag, entries } = effect as { tag?: unknown; entries?: unknown }
+  if (typeof tag !== 'string' || !Array.isArray(entries)) return
+  await hand.remove(entries as Entry[], tag, { runner: host.runner, signal })
 }
 
-class Opened {
-  readonly #member: string
-  readonly #request: FirewallRequest
+class Opened<Entry> {
+  readonly #hand: Hand<Entry>
+  readonly #wanted: Wanted
   readonly #host: FirewallOptions['host']
-  readonly #tag: string
   readonly #record: OpenOptions['record']
   #entries: Entry[] = []
   #effect: Effect | null = null
-  #notes: Text[] = []
+  #notes: readonly Text[] = []
 
-  constructor(member: string, request: FirewallRequest, { host, record }: FirewallOptions & OpenOptions) {
-    this.#record = record
-    this.#member = member
-    this.#request = request
+  constructor(hand: Hand<Entry>, request: FirewallRequest, { host, record }: FirewallOptions & OpenOptions) {
+    this.#hand = hand
+    this.#wanted = { request, tag: newTag(request.rule) }
     this.#host = host
-    this.#tag = newTag(request.rule)
+    this.#record = record
   }
 
   lease(): Lease {
     return new FirewallLease({
-      member: this.#member,
+      member: this.#hand.member,
       text: this.#text(),
       differs: () => this.#notes,
-      data: () => ({ ...this.#journal(), ports: portsText(this.#request) }),
+      data: () => ({ ...this.#journal(), ports: this.#ports }),
       verify: (signal) => this.#verify(signal),
       renew: (signal) => this.#renew(signal),
       release: (signal) => this.#release(signal),
@@ -117,13 +132,14 @@ class Opened {
     try {
       for (let round = 0; round < mostRounds; round++) {
         const [filter, packets] = await this.#look(signal)
-        const openings = openingsFor(filter, packets).filter((opening) => !this.#isOpen(opening))
-        if (openings.length === 0) return this.#conclude(filter, packets)
-        this.#refuseForeign(openings)
-        await this.#add(openings, signal)
+        // The first time also where another rule lets it in: that one may go.
+        const openings = openingsFor(filter, packets).filter(({ blocked }) => blocked || round === 0)
+        const added =
+          openings.length === 0 ? [] : await this.#hand.plan(openings, this.#wanted, this.#tools(signal))
+        if (added.length === 0) return this.#conclude(filter, packets)
+        await this.#add(added, signal)
       }
-      const [filter, packets] = await this.#look(signal)
-      this.#conclude(filter, packets)
+      this.#conclude(...(await this.#look(signal)))
     } catch (error) {
       await this.#release(AbortSignal.timeout(10_000)).catch(() => undefined)
       throw this.#named(error)
@@ -131,71 +147,48 @@ class Opened {
   }
 
   #look(signal: AbortSignal): Promise<[PacketFilter, Packets]> {
-    return look(askedBy(this.#request), { host: this.#host, signal })
+    return look(askedBy(this.#wanted.request), { host: this.#host, signal })
   }
 
-  async #add(openings: readonly Opening[], signal: AbortSignal): Promise<void> {
-    const added = entriesFor(openings, this.#request, this.#tag)
+  /** The journal knows before the firewall does. */
+  async #add(added: readonly Entry[], signal: AbortSignal): Promise<void> {
     this.#entries.push(...added)
     if (this.#effect) await this.#effect.amend(this.#journal())
     else this.#effect = await this.#record.intend(this.#journal())
-    await addEntries(added, this.#tools(signal))
-  }
-
-  /** The packet already passes there by a rule of ours. */
-  #isOpen({ before }: Opening): boolean {
-    return before?.comment === this.#tag
-  }
-
-  /** firewalld keeps its table to itself and writes it anew as it likes. */
-  #refuseForeign(openings: readonly Opening[]): void {
-    const foreign = openings.find(({ chain }) => chain.owner === 'nft' && chain.table === 'firewalld')
-    if (!foreign) return
-    const by = placeText({ chain: foreign.chain, rule: foreign.before })
-    throw new NaruError('FIREWALL_FOREIGN', { ports: portsText(this.#request), by, owner: 'firewalld' })
+    await this.#hand.add(added, this.#wanted, this.#tools(signal))
   }
 
   #conclude(filter: PacketFilter, packets: Packets): void {
-    const { verdict, by, why } = this.#worst(filter, packets)
+    const { verdict, by, why } = worst(filter, packets)
     if (verdict === 'blocked') throw this.#overruled(by)
     this.#notes = verdict === 'unknown' ? [why] : []
   }
 
-  /** The answer for the packet that fares worst. */
-  #worst(filter: PacketFilter, { packets, wayOut }: Packets): FirewallAnswer {
-    const fares = (packet: Packets['packets'][number]): string => walk(filter, packet, { wayOut }).verdict
-    const worst =
-      packets.find((packet) => fares(packet) === 'blocked') ??
-      packets.find((packet) => fares(packet) === 'unknown')
-    return answerFor(filter, { packets: worst ? [worst] : packets.slice(0, 1), wayOut })
-  }
-
   async #verify(signal: AbortSignal): Promise<Verdict> {
     const [filter, packets] = await this.#look(signal)
-    if (taggedRules(filter, this.#tag).length < ruleCount(this.#entries))
-      return { state: 'lost', why: this.#lost() }
-    const { verdict, by, why } = this.#worst(filter, packets)
+    if (!(await this.#isHeld(filter, signal))) return { state: 'lost', why: this.#lost() }
+    const { verdict, by, why } = worst(filter, packets)
     if (verdict === 'blocked') return { state: 'lost', why: this.#overruled(by) }
     return { state: 'held', notes: verdict === 'unknown' ? [why] : [] }
+  }
+
+  #isHeld(filter: PacketFilter, signal: AbortSignal): Promise<boolean> {
+    return this.#hand.held(this.#entries, this.#wanted.tag, filter, this.#tools(signal))
   }
 
   /** Adds anew what was lost. Another's rule that came later is respected and named. */
   async #renew(signal: AbortSignal): Promise<void> {
     const verdict = await this.#verify(signal)
     if (verdict.state === 'held') return
-    const [filter] = await this.#look(signal)
-    const overruled = taggedRules(filter, this.#tag).length >= ruleCount(this.#entries)
-    if (overruled && this.#entries.length > 0) throw verdict.why
-    await removeEntries(this.#entries, this.#tag, filter, this.#tools(signal))
+    if (this.#entries.length > 0 && isNaruError(verdict.why, 'FIREWALL_OVERRULED')) throw verdict.why
+    await this.#hand.remove(this.#entries, this.#wanted.tag, this.#tools(signal))
     this.#entries = []
     await this.place(signal)
   }
 
   async #release(signal: AbortSignal): Promise<void> {
-    if (this.#entries.length > 0) {
-      const tools = this.#tools(signal)
-      await removeEntries(this.#entries, this.#tag, await readFilter(tools), tools)
-    }
+    if (this.#entries.length > 0)
+      await this.#hand.remove(this.#entries, this.#wanted.tag, this.#tools(signal))
     await this.#effect?.undone()
     this.#effect = null
     this.#entries = []
@@ -206,61 +199,50 @@ class Opened {
   }
 
   #journal(): { readonly [key: string]: Json } {
-    return { tag: this.#tag, entries: this.#entries as unknown as Json }
+    return { tag: this.#wanted.tag, entries: this.#entries as Json }
+  }
+
+  get #ports(): string {
+    return portsText(this.#wanted.request)
   }
 
   #text(): Text {
-    const ports = portsText(this.#request)
+    const { member } = this.#hand
     if (this.#entries.length === 0)
       return say(
-        `${this.#member} lets ${ports} in already`,
-        `${this.#member}: ${ports}은(는) 이미 허용되어 있습니다`,
+        `${member} lets ${this.#ports} in already`,
+        `${member}: ${this.#ports}은(는) 이미 허용되어 있습니다`,
       )
-    const places = [
-      ...new Set(
-        this.#entries.map(
-          ({ by, family, table, chain }) => `${by === 'nft' ? '' : `${by} `}${family} ${table} ${chain}`,
-        ),
-      ),
-    ].join(', ')
-    return say(`${ports} let in by ${places}`, `${places}에서 ${ports} 허용`)
+    const where = this.#hand.where(this.#entries)
+    return say(`${this.#ports} let in by ${where}`, `${where}에서 ${this.#ports} 허용`)
   }
 
   #lost(): NaruError {
-    return new NaruError('FIREWALL_LOST', {
-      ports: portsText(this.#request),
-      rule: this.#request.rule,
-      firewall: this.#member,
-    })
+    const { rule } = this.#wanted.request
+    return new NaruError('FIREWALL_LOST', { ports: this.#ports, rule, firewall: this.#hand.member })
   }
 
   #overruled(by: string): NaruError {
-    return new NaruError('FIREWALL_OVERRULED', {
-      ports: portsText(this.#request),
-      firewall: this.#member,
-      by,
-    })
+    return new NaruError('FIREWALL_OVERRULED', { ports: this.#ports, firewall: this.#hand.member, by })
   }
 
   /** Without rights: the very commands that would do it. */
   #named(error: unknown): unknown {
     if (!isNaruError(error, 'NOT_PERMITTED')) return error
-    const command =
-      this.#entries.length > 0 ? commandsFor(this.#entries) : guessedCommand(this.#member, this.#request)
-    const what = say(
-      `open ${portsText(this.#request)} in ${this.#member}`,
-      `${this.#member}에서 ${portsText(this.#request)} 열기`,
+    const { member } = this.#hand
+    const what = say(`open ${this.#ports} in ${member}`, `${member}에서 ${this.#ports} 열기`)
+    return new NaruError(
+      'NOT_PERMITTED',
+      { what, command: this.#hand.command(this.#wanted) },
+      { cause: error },
     )
-    return new NaruError('NOT_PERMITTED', { what, command }, { cause: error })
   }
 }
 
-/** Chains cannot be read without rights either: what it would be on a plain installation. */
-function guessedCommand(member: string, { rule, ports, protocols }: FirewallRequest): string {
-  const commands = protocols.map((protocol) =>
-    member === 'nftables'
-      ? `sudo nft 'insert rule inet filter input ${protocol} dport ${formatPortRange(ports)} accept comment "naru:${rule}"'`
-      : `sudo iptables -I INPUT -p ${protocol} --dport ${xtPorts(ports)} -m comment --comment naru:${rule} -j ACCEPT`,
-  )
-  return commands.join(' && ')
+/** The answer for the packet that fares worst. */
+function worst(filter: PacketFilter, { packets, wayOut }: Packets): FirewallAnswer {
+  const faring = (wanted: string): Packets['packets'][number] | undefined =>
+    packets.find((packet) => walk(filter, packet, { wayOut }).verdict === wanted)
+  const packet = faring('blocked') ?? faring('unknown') ?? packets[0]
+  return answerFor(filter, { packets: packet ? [packet] : [], wayOut })
 }

@@ -11,17 +11,23 @@ export interface Opening {
   readonly chain: Chain
   /** The accept goes before this rule; null is the end of the chain. */
   readonly before: FilterRule | null
+  /** False where the packet gets in here today, by somebody else's rule. */
+  readonly blocked: boolean
   readonly packets: readonly Packet[]
 }
 
 export function openingsFor(filter: PacketFilter, { packets, wayOut }: Packets): Opening[] {
-  const openings = new Map<string, { chain: Chain; before: FilterRule | null; packets: Packet[] }>()
+  const openings = new Map<
+    string,
+    { chain: Chain; before: FilterRule | null; blocked: boolean; packets: Packet[] }
+  >()
   for (const packet of packets) {
     for (const fate of walk(filter, packet, { wayOut, pressOn: true }).chains) {
       const place = placeFor(filter, fate)
       if (!place) continue
       const key = `${place.chain.key} ${place.rule?.handle ?? 'end'}`
-      const opening = openings.get(key) ?? { chain: place.chain, before: place.rule, packets: [] }
+      const blocked = fate.fate !== 'accept' || fate.possible.length > 0
+      const opening = openings.get(key) ?? { chain: place.chain, before: place.rule, blocked, packets: [] }
       opening.packets.push(fate.packet)
       openings.set(key, opening)
     }

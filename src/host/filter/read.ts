@@ -99,7 +99,7 @@ async function read(
 export function failed(argv: readonly string[], { exit, stderr }: RunResult): NaruError {
   const command = argv.join(' ')
   if (
-    /operation not permitted|permission denied|you must be root|need to be root|not authori[sz]ed/i.test(
+    /operation not permitted|permission denied|you must be root|need to be root|not authori[sz]ed|authori[sz]ation failed/i.test(
       stderr,
     )
   )

@@ -98,8 +98,6 @@ export function conformance(stand: Stand): void {
 
     it.each([
       ['tcp', own.four],
-      ['tcp', own.six],
-      ['udp', own.four],
       ['udp', own.six],
     ] as const)(
       'lets %s to %s in while the lease is held, and leaves everything as it was',

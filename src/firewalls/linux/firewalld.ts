@@ -1,0 +1,233 @@
+/**
+ * firewalld: one rich rule of the running configuration for each family and source, in the zone that a packet really
+ * meets. Rich rules have no comment, but a priority: ours is drawn from a band of its own, which keeps equal openings
+ * of two leases apart. It stands after the zone's own denials, or before them where such a denial is in the way.
+ * Nothing is made permanent, so a reload takes it away and the next renewal brings it back.
+ */
+import { randomInt } from 'node:crypto'
+import { formatCidr, familyOf, type Cidr, type Family } from '../../base/address.ts'
+import { formatPortRange, parsePortRange, type Protocol } from '../../base/port.ts'
+import { say } from '../../base/text.ts'
+import { isNaruError } from '../../base/errors.ts'
+import { failed, type Opening } from '../../host/filter/index.ts'
+import type { FirewallMember, FirewallOptions, FirewallStatus } from '../contract.ts'
+import { onLinux } from './linux.ts'
+import { defaultInput, unnamedPort } from './listing.ts'
+import { explain, look, openWith, undoWith, type Hand, type Tools, type Wanted } from './packet-filter.ts'
+
+/** firewalld is Python behind D-Bus; a reload in between makes it wait. */
+const limitMs = 30_000
+
+/** Priorities of ours: `band` to `band + bandSize`; negative where a denial is to be preceded. */
+const [band, bandSize] = [21_000, 9_000] as const
+
+interface RichRule {
+  readonly zone: string
+  readonly rule: string
+  readonly priority: number
+}
+
+/** Names of the rules whose leases this process holds, by priority: firewalld itself cannot keep them. */
+const names = new Map<number, string>()
+
+const hand: Hand<RichRule> = {
+  member: 'firewalld',
+  plan: async (openings, wanted, tools) => plan(openings, wanted, await defaultZone(tools)),
+  async add(entries, { request }, tools) {
+    for (const { zone, rule, priority } of entries) {
+      names.set(priority, request.rule)
+      await run([`--zone=${zone}`, `--add-rich-rule=${rule}`], tools)
+    }
+  },
+  async remove(entries, _tag, tools) {
+    for (const { zone, rule, priority } of entries) {
+      await run([`--zone=${zone}`, `--remove-rich-rule=${rule}`], tools).catch(forgiveAbsence)
+      names.delete(priority)
+    }
+  },
+  async held(entries, _tag, _filter, tools) {
+    for (const { zone, rule } of entries)
+      if ((await ask([`--zone=${zone}`, `--query-rich-rule=${rule}`], tools)).exit !== 0) return false
+    return true
+  },
+  where: (entries) => `firewalld (${[...new Set(entries.map(({ zone }) => zone))].join(', ')})`,
+  command: ({ request }) =>
+    rulesFor(request, null)
+      .map((rule) => `sudo firewall-cmd --add-rich-rule='${rule}'`)
+      .join(' && '),
+}
+
+export const firewalld: FirewallMember = {
+  id: 'firewalld',
+  detect: (options) =>
+    onLinux(options, async () => {
+      if (await isRunning(options))
+        return { ok: true, why: say('firewalld is running', 'firewalld가 실행 중입니다') }
+      return { ok: false, why: say('firewalld is not running', 'firewalld가 실행 중이 아닙니다') }
+    }),
+  status,
+  explain,
+  open: (request, options) => openWith(hand, request, options),
+  undo: async (effect, options) => {
+    // Its running configuration went with it.
+    if (await isRunning(options)) await undoWith(hand, effect, options)
+  },
+}
+
+async function isRunning({ host, signal }: FirewallOptions): Promise<boolean> {
+  try {
+    return (await host.runner.run(['firewall-cmd', '--state'], { signal, limitMs })).exit === 0
+  } catch (error) {
+    if (isNaruError(error, 'COMMAND_MISSING')) return false
+    throw error
+  }
+}
+
+/** One opening for each zone that a packet meets; before its denials where one of them decides. */
+function plan(openings: readonly Opening[], { request }: Wanted, fallback: string): RichRule[] {
+  const zones = new Map<string, boolean>()
+  for (const { chain, blocked } of openings) {
+    if (chain.table !== 'firewalld' && chain.owner === 'nft') continue
+    const [, zone, part] = /IN_(\w+?)(?:_(pre|log|deny|allow|post))?$/.exec(chain.name) ?? []
+    if (zone === undefined && !blocked) continue
+    const name = zone ?? fallback
+    zones.set(name, zones.get(name) === true || (blocked && (part === 'deny' || part === 'pre')))
+  }
+  return [...zones].flatMap(([zone, ahead]) =>
+    rulesFor(request, ahead).map((rule) => ({
+      zone,
+      rule,
+      priority: Number(/priority="(-?\d+)"/.exec(rule)?.[1]),
+    })),
+  )
+}
+
+/** @param ahead before the zone's denials, or after them; null leaves the priority out. */
+function rulesFor({ protocols, ports, address, allow }: Wanted['request'], ahead: boolean | null): string[] {
+  const sources: (Cidr | null)[] = allow.length > 0 ? [...allow] : [null]
+  const wanted = sources.filter(
+    (source) => !source || address === null || source.family === familyOf(address),
+  )
+  return protocols.flatMap((protocol) =>
+    wanted.map((source) => {
+      const family = source?.family ?? (address === null ? null : familyOf(address))
+      const priority = ahead === null ? null : randomInt(band, band + bandSize) * (ahead ? -1 : 1)
+      return richRule({ family, source, address, ports: formatPortRange(ports), protocol, priority })
+    }),
+  )
+}
+
+interface RichParts {
+  readonly family: Family | null
+  readonly source: Cidr | null
+  readonly address: string | null
+  readonly ports: string
+  readonly protocol: Protocol
+  readonly priority: number | null
+}
+
+/** As firewalld itself writes it back (firewalld.richlanguage(5)). */
+function richRule({ family, source, address, ports, protocol, priority }: RichParts): string {
+  return [
+    'rule',
+    priority === null ? '' : `priority="${priority}"`,
+    family === null ? '' : `family="ipv${family}"`,
+    source === null ? '' : `source address="${formatCidr(source)}"`,
+    address === null ? '' : `destination address="${address}"`,
+    `port port="${ports}" protocol="${protocol}" accept`,
+  ]
+    .filter(Boolean)
+    .join(' ')
+}
+
+async function defaultZone(tools: Tools): Promise<string> {
+  return (await run(['--get-default-zone'], tools)).trim()
+}
+
+function ask(
+  args: readonly string[],
+  { runner, signal }: Tools,
+): Promise<{ exit: number; stdout: string; stderr: string }> {
+  return runner.run(['firewall-cmd', ...args], { signal, limitMs })
+}
+
+async function run(args: readonly string[], tools: Tools): Promise<string> {
+  const result = await ask(args, tools)
+  if (result.exit !== 0) throw failed(['firewall-cmd', ...args], result)
+  return result.stdout
+}
+
+/** A zone that is gone took its rules with it. */
+function forgiveAbsence(error: unknown): void {
+  const gone = isNaruError(error, 'COMMAND_FAILED') && /NOT_ENABLED|INVALID_ZONE/.test(error.message)
+  if (!gone) throw error
+}
+
+async function status(options: FirewallOptions): Promise<FirewallStatus> {
+  const tools = { runner: options.host.runner, signal: options.signal }
+  const ports = { first: unnamedPort, last: unnamedPort }
+  const [active, zones, [filter, packets]] = await Promise.all([
+    isRunning(options),
+    readZones(tools),
+    look({ protocols: ['tcp'], ports, address: null, sources: [] }, options),
+  ])
+  const open = zones.flatMap(openIn)
+  return { member: 'firewalld', active, defaultInput: defaultInput(filter, packets), open }
+}
+
+interface Zone {
+  readonly name: string
+  readonly ports: readonly string[]
+  readonly services: readonly string[]
+  readonly rich: readonly string[]
+}
+
+/** Zones that hold an interface or a source, and the default one. */
+async function readZones(tools: Tools): Promise<Zone[]> {
+  const [active, fallback] = await Promise.all([run(['--get-active-zones'], tools), defaultZone(tools)])
+  const listed = active.split('\n').flatMap((line) => /^(\S+)/.exec(line)?.[1] ?? [])
+  const zones: Zone[] = []
+  for (const name of new Set([...listed, fallback]))
+    zones.push(parseZone(name, await run([`--zone=${name}`, '--list-all'], tools)))
+  return zones
+}
+
+export function parseZone(name: string, listing: string): Zone {
+  const words = (key: string): string[] =>
+    new RegExp(`^  ${key}: *(.*)$`, 'm').exec(listing)?.[1]?.split(' ').filter(Boolean) ?? []
+  const rich = [...listing.matchAll(/^\s+(rule .*)$/gm)].map(([, rule]) => rule ?? '')
+  return { name, ports: words('ports'), services: words('services'), rich }
+}
+
+function openIn({ name, ports, services, rich }: Zone): FirewallStatus['open'][number][] {
+  return [
+    ...ports.map((text) => portEntry(text, `--zone=${name} --add-port=${text}`)),
+    ...services.map((text) => ({
+      protocol: 'any' as const,
+      ports: null,
+      from: null,
+      ours: null,
+      text: `--zone=${name} --add-service=${text}`,
+    })),
+    ...rich.filter((text) => text.endsWith(' accept')).map((text) => richEntry(name, text)),
+  ]
+}
+
+function portEntry(text: string, shown: string): FirewallStatus['open'][number] {
+  const [range = '', protocol] = text.split('/')
+  const known = protocol === 'tcp' || protocol === 'udp' ? protocol : 'any'
+  return { protocol: known, ports: parsePortRange(range), from: null, ours: null, text: shown }
+}
+
+function richEntry(zone: string, text: string): FirewallStatus['open'][number] {
+  const [, range, protocol] = /port port="([\d-]+)" protocol="(\w+)"/.exec(text) ?? []
+  const priority = Number(/priority="(-?\d+)"/.exec(text)?.[1] ?? 0)
+  const ours = Math.abs(priority) >= band && Math.abs(priority) < band + bandSize
+  return {
+    protocol: protocol === 'tcp' || protocol === 'udp' ? protocol : 'any',
+    ports: range === undefined ? null : parsePortRange(range),
+    from: /source address="([^"]+)"/.exec(text)?.[1] ?? null,
+    ours: ours ? (names.get(priority) ?? '?') : null,
+    text: `--zone=${zone} --add-rich-rule='${text}'`,
+  }
+}
