@@ -1,5 +1,5 @@
 // `npm start`: installs what is missing, builds what is stale, runs `naru up` in the foreground. Arguments go on to it.
-import { spawn, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { installDependencies } from './install.mjs'
 
@@ -9,11 +9,10 @@ installDependencies()
 const { status } = spawnSync(process.execPath, [at('build.mjs')], { stdio: 'inherit' })
 if (status !== 0) process.exit(status ?? 1)
 
-const naru = spawn(process.execPath, [at('../dist/main.js'), 'up', ...process.argv.slice(2)], {
-  stdio: 'inherit',
-})
-// Ctrl-C reaches the whole terminal group; what is sent to us alone is passed on.
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => naru.kill(signal))
-naru.on('exit', (code, signal) => {
-  process.exitCode = signal ? 1 : (code ?? 1)
-})
+// npm runs us through a shell that ends on SIGTERM without telling us: when our parent is gone, so are we.
+const parent = process.ppid
+setInterval(() => process.ppid !== parent && process.kill(process.pid, 'SIGTERM'), 500).unref()
+
+// In this process, so that a signal meant for Naru reaches it and its exit code is ours.
+process.argv = [process.argv[0], at('../dist/main.js'), 'up', ...process.argv.slice(2)]
+await import('../dist/main.js')
