@@ -40,7 +40,7 @@ build('naru', {
   make() {
     rmSync(join(root, 'dist'), { recursive: true, force: true })
     run('node_modules/typescript/bin/tsc', ['-p', 'tsconfig.build.json'])
-    if (existsSync(join(root, 'dist/stores/json-schema.js'))) run('scripts/generate.mjs', ['schema'])
+    run('scripts/generate.mjs', ['schema'])
   },
 })
 if (existsSync(join(root, 'web/index.html'))) {

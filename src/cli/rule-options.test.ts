@@ -3,7 +3,7 @@ import { fakeNow } from '../../test/fakes/naru.ts'
 import { parseRule } from '../model/rule-file.ts'
 import type { RuleInput } from '../model/face.ts'
 import { parseWords } from './parse.ts'
-import { ruleFrom, ruleOptions, targetsFrom } from './rule-options.ts'
+import { publishedAsSaid, ruleFrom, ruleOptions, targetsFrom } from './rule-options.ts'
 import { on } from './verb.ts'
 
 function rule(line: string): RuleInput {
@@ -77,6 +77,22 @@ describe('options become the keys of the file', () => {
   ]
   it.each(wrong)('%s is told', (line, message) => {
     expect(() => rule(line)).toThrow(message)
+  })
+})
+
+describe('what is published', () => {
+  it('is what was said and no more', () => {
+    expect(publishedAsSaid(rule('--firewall'), false)).toEqual({
+      publish: { firewall: 'auto', router: 'off' },
+    })
+    expect(publishedAsSaid(rule('--guest'), undefined)).toEqual({
+      publish: { firewall: 'off', router: 'off', guest: 'nat' },
+    })
+    expect(publishedAsSaid(rule('--router=pcp'), true)).toEqual({
+      publish: { firewall: 'auto', router: 'pcp' },
+    })
+    expect(publishedAsSaid(rule('--router=pcp'), { firewall: 'ufw' })).toEqual({ publish: { router: 'pcp' } })
+    expect(publishedAsSaid(rule('--for 1h'), true)).not.toHaveProperty('publish')
   })
 })
 

@@ -4,6 +4,7 @@ import { say } from '../base/text.ts'
 import type { RuleInput } from '../model/face.ts'
 import type { Json } from '../model/hop.ts'
 import { balances, engineIds, sourceModes } from '../model/rule.ts'
+import { isMap } from '../model/shape.ts'
 import { usage } from './parse.ts'
 import type { Context, Option } from './verb.ts'
 
@@ -143,6 +144,17 @@ export const ruleOptions: readonly Option[] = [
     text: say('any key of the file: timeouts.idle=5m', '파일의 키를 직접 지정: timeouts.idle=5m'),
   },
 ]
+
+/**
+ * In the file a map under `publish` opens what it does not name; on the command line `--firewall` means the firewall
+ * alone. So what was not said is written out, as far as it is not there already.
+ */
+export function publishedAsSaid(rule: RuleInput, before: Json | undefined): RuleInput {
+  const said = rule['publish']
+  if (!isMap(said) || isMap(before)) return rule
+  const unsaid = before === true ? 'auto' : 'off'
+  return { ...rule, publish: { firewall: unsaid, router: unsaid, ...(said as RuleInput) } }
+}
 
 type Ask = Pick<Context, 'option' | 'options' | 'switched'>
 

@@ -1,7 +1,7 @@
 /** `naru add NAME LISTEN TARGET`: a new rule for the daemon and its file. */
 import { say } from '../../base/text.ts'
 import { change, dryRun, resultJson } from '../change.ts'
-import { ruleFrom, ruleOptions, targetsFrom } from '../rule-options.ts'
+import { publishedAsSaid, ruleFrom, ruleOptions, targetsFrom } from '../rule-options.ts'
 import { on, type Verb } from '../verb.ts'
 
 export const verb: Verb = {
@@ -31,12 +31,13 @@ export const verb: Verb = {
   json: resultJson,
   run(context) {
     const name = context.arg('NAME')
-    const rule = {
+    const said = {
       listen: context.arg('LISTEN'),
       ...targetsFrom(context.args('TARGET'), 'naru add'),
       ...ruleFrom(context, 'naru add', context.io.now()),
       ...(context.option('disabled') === on ? { enabled: false } : {}),
     }
+    const rule = publishedAsSaid(said, false)
     return change(context, name, say(`added ${name}`, `${name} 규칙을 추가했습니다`), (naru, options) =>
       naru.rules.add(name, rule, options),
     )

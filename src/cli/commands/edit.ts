@@ -4,7 +4,7 @@ import type { RuleInput } from '../../model/face.ts'
 import type { Json } from '../../model/hop.ts'
 import { change, dryRun, resultJson } from '../change.ts'
 import { usage } from '../parse.ts'
-import { ruleFrom, ruleOptions, targetsFrom } from '../rule-options.ts'
+import { publishedAsSaid, ruleFrom, ruleOptions, targetsFrom } from '../rule-options.ts'
 import type { Context, Verb } from '../verb.ts'
 
 export const verb: Verb = {
@@ -39,9 +39,11 @@ export const verb: Verb = {
   run(context) {
     const name = context.arg('NAME')
     const edit = changeFrom(context)
-    return change(context, name, say(`changed ${name}`, `${name} 규칙을 바꿨습니다`), (naru, options) =>
-      naru.rules.edit(name, edit, options),
-    )
+    const done = say(`changed ${name}`, `${name} 규칙을 바꿨습니다`)
+    return change(context, name, done, async (naru, options) => {
+      const before = 'publish' in edit ? (await naru.rules.get(name)).rule['publish'] : undefined
+      return naru.rules.edit(name, publishedAsSaid(edit, before), options)
+    })
   },
 }
 

@@ -6,7 +6,7 @@ import type { Naru, RuleInput, RuleStatus } from '../../model/face.ts'
 import { LiveLine } from '../live.ts'
 import { stateWord, mark, hopWords, inPathOrder } from '../print/words.ts'
 import { bytes, span } from '../print/units.ts'
-import { ruleFrom, ruleOptions, targetsFrom } from '../rule-options.ts'
+import { publishedAsSaid, ruleFrom, ruleOptions, targetsFrom } from '../rule-options.ts'
 import type { Context, Verb } from '../verb.ts'
 
 /** Everything is undone within this time, or what is left is undone at the next start. */
@@ -65,11 +65,12 @@ export const verb: Verb = {
 
 async function open(context: Context): Promise<ExitCode> {
   const { io, deps, print, json } = context
-  const rule: RuleInput = {
+  const said: RuleInput = {
     listen: context.arg('LISTEN'),
     ...targetsFrom(context.args('TARGET'), 'naru open'),
     ...ruleFrom(context, 'naru open', io.now()),
   }
+  const rule = publishedAsSaid(said, false)
   const name = context.option('name') ?? nameFor(context.arg('LISTEN'))
   if (context.switched('dry-run')) return planOnly(context, name, rule)
 
@@ -103,7 +104,7 @@ async function open(context: Context): Promise<ExitCode> {
 }
 
 function nameFor(listen: string): string {
-  return `open-${listen.replace(/[^\w.-]+/g, '-').replace(/^-+|-+$/g, '')}`.slice(0, 60)
+  return `open-${listen.replace(/[^\w.-]+/g, '-').replace(/^-+|-+$/g, '')}`.slice(0, 40)
 }
 
 async function planOnly(context: Context, name: string, rule: RuleInput): Promise<ExitCode> {

@@ -1,0 +1,58 @@
+import { readFile } from 'node:fs/promises'
+import { describe, expect, it } from 'vitest'
+import { codes } from '../base/codes/index.ts'
+import { loadAll, verbNames } from './commands/index.ts'
+import { commandReference, errorReference, fileSchema, ruleReference } from './reference.ts'
+
+const page = (name: string): Promise<string> =>
+  readFile(new URL(`../../docs/${name}`, import.meta.url), 'utf8')
+
+describe('the docs say what the source says (node scripts/generate.mjs)', () => {
+  it('of commands, in both languages', async () => {
+    expect(await page('cli.md')).toBe(commandReference(await loadAll(), 'en'))
+    expect(await page('cli.ko.md')).toBe(commandReference(await loadAll(), 'ko'))
+  })
+
+  it('of errors: every code, with both sentences', async () => {
+    const text = await page('errors.md')
+    expect(text).toBe(errorReference())
+    for (const code of Object.keys(codes)) expect(text).toContain(`## ${code}\n`)
+  })
+
+  it('of the keys of a rule', async () => {
+    const text = await page('rules.md')
+    expect(text).toBe(ruleReference())
+    for (const key of [
+      'listen',
+      'targets[].weight',
+      'publish.externalPort',
+      'timeouts.drain',
+      'limits.bandwidth',
+    ])
+      expect(text).toContain(`| \`${key}\` |`)
+  })
+})
+
+describe('every verb', () => {
+  it('is found by its own name and says what it is in both languages', async () => {
+    const verbs = await loadAll()
+    expect(verbs.map(({ name }) => name)).toEqual(verbNames)
+    for (const { name, summary, options = [], arguments: args = [], examples = [] } of verbs) {
+      for (const text of [summary, ...options, ...args, ...examples].map((one) =>
+        'text' in one ? one.text : one,
+      ))
+        expect([name, text.en !== '', text.ko !== '']).toEqual([name, true, true])
+    }
+  })
+
+  it('has options of different names', async () => {
+    for (const { name, options = [] } of await loadAll())
+      expect([name, new Set(options.map((one) => one.name)).size]).toEqual([name, options.length])
+  })
+})
+
+it('the file’s schema knows its top keys and the keys of a rule', () => {
+  expect(fileSchema()).toMatchObject({
+    properties: { rules: { additionalProperties: { required: ['listen'] } } },
+  })
+})

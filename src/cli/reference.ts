@@ -1,0 +1,203 @@
+/** docs/cli.md, docs/errors.md and docs/rules.md, made from the definitions, the code table and the rule's schema. */
+import type { CodeEntry } from '../base/codes/entry.ts'
+import { codes } from '../base/codes/index.ts'
+import { say, type Language, type Text } from '../base/text.ts'
+import { ruleSchema } from '../model/rule-file.ts'
+import type { JsonSchema } from '../model/shape.ts'
+import { optionText, optionUsage, usageLine } from './help.ts'
+import { globalOptions } from './options.ts'
+import type { Verb } from './verb.ts'
+
+const generated = '<!-- Made by `node scripts/generate.mjs` from the source. Edit there. -->'
+
+export function commandReference(verbs: readonly Verb[], language: Language): string {
+  const t = (text: Text): string => text[language]
+  const print = { say: t }
+  const sections = verbs
+    .filter(({ hidden }) => !hidden)
+    .flatMap((verb) => [verbSection(verb, `naru ${verb.name}`, '##', print)])
+  return `${[
+    generated,
+    '',
+    `# ${t(say('Commands', '명령'))}`,
+    '',
+    t(
+      say(
+        'Data goes to stdout, talk and errors to stderr. `--json` is stable: keys are added, never taken away or given another meaning; an error is `{"error": {code, message, fix, details}}` on stderr. Off a terminal nothing is ever asked.',
+        '데이터는 stdout, 안내와 오류는 stderr로 나갑니다. `--json` 출력은 안정적입니다. 키가 추가될 수는 있어도 사라지거나 뜻이 바뀌지 않습니다. 오류는 stderr에 `{"error": {code, message, fix, details}}`로 나갑니다. 터미널이 아니면 아무것도 묻지 않습니다.',
+      ),
+    ),
+    '',
+    `| ${t(say('exit code', '종료 코드'))} | ${t(say('meaning', '뜻'))} |`,
+    '|---|---|',
+    ...exitCodes.map(([code, text]) => `| ${code} | ${t(text)} |`),
+    '',
+    `## ${t(say('Everywhere', '공통 옵션'))}`,
+    '',
+    ...optionTable(globalOptions, print),
+    '',
+    ...sections,
+  ]
+    .join('\n')
+    .trimEnd()}\n`
+}
+
+const exitCodes: readonly [number, Text][] = [
+  [0, say('done', '완료')],
+  [1, say('failed', '실패')],
+  [2, say('usage, or an invalid file', '사용법 오류 또는 잘못된 파일')],
+  [3, say('some hops failed', '일부 구간 실패')],
+  [4, say('not permitted', '권한 없음')],
+  [5, say('address in use', '주소 사용 중')],
+]
+
+type Say = { readonly say: (text: Text) => string }
+
+function verbSection(verb: Verb, command: string, level: string, print: Say): string {
+  const lines = [`${level} ${command}`, '', sentence(print.say(verb.summary)), '']
+  if (verb.about) lines.push(print.say(verb.about), '')
+  if (verb.run) lines.push('```', usageLine(verb, command), '```', '')
+  const args = verb.arguments ?? []
+  if (args.length > 0) {
+    lines.push('| | |', '|---|---|')
+    lines.push(...args.map(({ name, text }) => `| \`${name}\` | ${cell(print.say(text))} |`), '')
+  }
+  if (verb.options?.length) lines.push(...optionTable(verb.options, print), '')
+  for (const { command: example, text } of verb.examples ?? [])
+    lines.push(`    ${example}`, '', print.say(text), '')
+  if (verb.json) lines.push(`\`--json\`: ${print.say(verb.json)}`, '')
+  for (const inner of verb.verbs ?? [])
+    lines.push(verbSection(inner, `${command} ${inner.name}`, '###', print))
+  return lines.join('\n')
+}
+
+function optionTable(options: NonNullable<Verb['options']>, print: Say): string[] {
+  return [
+    '| | |',
+    '|---|---|',
+    ...options.map(
+      (option) =>
+        `| \`${optionUsage(option).replaceAll('|', '\\|')}\` | ${cell(optionText(option, print))} |`,
+    ),
+  ]
+}
+
+export function errorReference(): string {
+  const rows = Object.entries<CodeEntry>(codes).sort(([a], [b]) => (a < b ? -1 : 1))
+  return `${[
+    generated,
+    '',
+    '# Errors',
+    '',
+    'A code is forever. Programs branch on it, people read the sentence. `{…}` is filled in.',
+    '',
+    '코드는 바뀌지 않습니다. 프로그램은 코드로 판단하고 사람은 문장을 읽습니다. `{…}`에는 값이 들어갑니다.',
+    '',
+    ...rows.flatMap(([code, { exit, en, ko, fix }]) => [
+      `## ${code}`,
+      '',
+      `exit ${exit}`,
+      '',
+      `- ${line(en)}`,
+      `- ${line(ko)}`,
+      ...(fix ? ['', `→ ${line(fix.en)}`, '', `→ ${line(fix.ko)}`] : []),
+      '',
+    ]),
+  ]
+    .join('\n')
+    .trimEnd()}\n`
+}
+
+export function ruleReference(): string {
+  return `${[
+    generated,
+    '',
+    '# The keys of a rule',
+    '',
+    'In `naru.yaml` under `rules: NAME:`, in the API and with `--set`. Unknown keys are errors. `naru.schema.json` in the package says the same to editors.',
+    '',
+    '| key | value | meaning |',
+    '|---|---|---|',
+    ...keyRows(ruleSchema, ''),
+  ].join('\n')}\n`
+}
+
+function keyRows(schema: JsonSchema, prefix: string): string[] {
+  return Object.entries((schema['properties'] ?? {}) as Record<string, JsonSchema>).flatMap(
+    ([key, value]) => {
+      const { description, ...shape } = value
+      const name = `${prefix}${key}`
+      return [
+        `| \`${name}\` | ${cell(valueOf(shape))} | ${typeof description === 'string' ? cell(description) : ''} |`,
+        ...keyRows(mapIn(shape), `${name}${isList(shape) ? '[]' : ''}.`),
+      ]
+    },
+  )
+}
+
+/** The map within "a map, a list of maps, or something shorter". */
+function mapIn(shape: JsonSchema): JsonSchema {
+  if (shape['properties']) return shape
+  const inner = [shape['items'], ...((shape['anyOf'] as JsonSchema[] | undefined) ?? [])].filter(
+    Boolean,
+  ) as JsonSchema[]
+  return inner.map(mapIn).find((one) => one['properties']) ?? {}
+}
+
+const isList = (shape: JsonSchema): boolean =>
+  ((shape['anyOf'] as JsonSchema[] | undefined) ?? [shape]).some((one) => one['type'] === 'array')
+
+function valueOf(shape: JsonSchema): string {
+  if (Array.isArray(shape['enum'])) return shape['enum'].map((word) => `\`${String(word)}\``).join(' ')
+  if (Array.isArray(shape['examples']))
+    return `such as ${shape['examples'].map((one) => `\`${String(one)}\``).join(' ')}`
+  if (Array.isArray(shape['anyOf'])) return alternatives(shape['anyOf'] as JsonSchema[])
+  if (shape['type'] === 'array') return `a list: ${valueOf(shape['items'] as JsonSchema)}`
+  if (shape['type'] === 'integer') return `${String(shape['minimum'])}–${String(shape['maximum'])}`
+  if (shape['type'] === 'object') return 'a map'
+  return typeof shape['type'] === 'string' ? shape['type'].replace('boolean', '`true` `false`') : ''
+}
+
+/** A value that may be alone or in a list is told once. */
+function alternatives(shapes: readonly JsonSchema[]): string {
+  const lists = shapes.filter(({ type }) => type === 'array').map(({ items }) => valueOf(items as JsonSchema))
+  const words = shapes
+    .filter(({ type }) => type !== 'array')
+    .map(valueOf)
+    .filter(Boolean)
+  const alone = words.filter((word) => lists.includes(word))
+  const parts = [
+    ...words,
+    ...(alone.length > 0 ? ['a list of these'] : lists.map((word) => `a list: ${word}`)),
+  ]
+  return [...new Set(parts)].join(', or ')
+}
+
+/** The whole file's JSON Schema, for editors. */
+export function fileSchema(): JsonSchema {
+  return {
+    $schema: 'https://json-schema.org/draft/2020-12/schema',
+    title: 'naru.yaml',
+    type: 'object',
+    properties: {
+      rules: {
+        description: 'rules by name',
+        type: ['object', 'null'],
+        propertyNames: { pattern: '^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$' },
+        additionalProperties: ruleSchema,
+      },
+      sample: {
+        description: 'port on 127.0.0.1 of a small page that Naru itself serves',
+        type: 'integer',
+        minimum: 1,
+        maximum: 65_535,
+      },
+    },
+    additionalProperties: false,
+  }
+}
+
+const line = (text: string): string => text.replaceAll('\n', ' ')
+const cell = (text: string): string => line(text).replaceAll('|', '\\|')
+const sentence = (text: string): string =>
+  text.charAt(0).toUpperCase() + text.slice(1) + (text.endsWith('.') ? '' : '.')
