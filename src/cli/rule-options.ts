@@ -153,7 +153,7 @@ export function publishedAsSaid(rule: RuleInput, before: Json | undefined): Rule
   const said = rule['publish']
   if (!isMap(said) || isMap(before)) return rule
   const unsaid = before === true ? 'auto' : 'off'
-  return { ...rule, publish: { firewall: unsaid, router: unsaid, ...(said as RuleInput) } }
+  return { ...rule, publish: { firewall: unsaid, router: unsaid, ...said } }
 }
 
 type Ask = Pick<Context, 'option' | 'options' | 'switched'>
