@@ -9,6 +9,7 @@ import { errnoOf } from '../base/errors.ts'
 import type { CloseReason } from '../model/connection.ts'
 import type { Target } from '../model/target.ts'
 import { Dial, dialReason, type DialReason, type Endpoint } from './dial.ts'
+import type { Intake } from './intake.ts'
 import type { Live } from './meter.ts'
 import type { TargetState } from './pick.ts'
 import { Pipe } from './pipe.ts'
@@ -123,13 +124,13 @@ export class Crossing {
     const dial = new Dial(
       endpoints,
       { connectMs, keepaliveMs: terms.rule.timeouts.keepaliveMs, clock },
-      (socket) => this.#connected(state, socket),
+      (socket, intake) => this.#connected(state, socket, intake),
       (reason, error) => this.#failed(state, reason, error),
     )
     this.#cancelDial = () => dial.cancel()
   }
 
-  #connected(state: TargetState, socket: Socket): void {
+  #connected(state: TargetState, socket: Socket, intake: Intake): void {
     this.#cancelDial = null
     state.succeeded()
     state.open++
@@ -141,7 +142,7 @@ export class Crossing {
           ? `unix:${state.choice.to.path}`
           : null
         : formatEndpoint(remoteAddress, remotePort ?? 0)
-    this.#pipe.connect(socket)
+    this.#pipe.connect(socket, intake)
   }
 
   #failed(state: TargetState, reason: DialReason, error: unknown): void {

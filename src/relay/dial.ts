@@ -7,6 +7,7 @@ import { connect, type NetConnectOpts, type Socket } from 'node:net'
 import type { Clock } from '../base/clock.ts'
 import { errnoOf, isNaruError } from '../base/errors.ts'
 import type { CloseReason } from '../model/connection.ts'
+import { Intake } from './intake.ts'
 import { attemptDelayMs } from './eyeballs.ts'
 
 export interface DialOptions {
@@ -27,6 +28,9 @@ export type DialReason = Extract<
   | 'engine-error'
 >
 
+/** @param intake where its bytes come out; it emits no `data`. */
+export type OnDialled = (socket: Socket, intake: Intake) => void
+
 /** @param error the system's last word, where it had one. */
 export type OnDialFailure = (reason: DialReason, error: unknown) => void
 
@@ -37,7 +41,7 @@ export type Endpoint = { readonly host: string; readonly port: number } | { read
 export class Dial {
   readonly #rest: Endpoint[]
   readonly #options: DialOptions
-  readonly #onSocket: (socket: Socket) => void
+  readonly #onSocket: OnDialled
   readonly #onFailure: OnDialFailure
   readonly #attempts = new Set<Socket>()
   readonly #limit: Disposable
@@ -48,7 +52,7 @@ export class Dial {
   constructor(
     endpoints: readonly Endpoint[],
     options: DialOptions,
-    onSocket: (socket: Socket) => void,
+    onSocket: OnDialled,
     onFailure: OnDialFailure,
   ) {
     this.#rest = [...endpoints]
@@ -73,18 +77,19 @@ export class Dial {
       if (this.#attempts.size === 0) this.#fail(dialReason(this.#lastError), this.#lastError)
       return
     }
-    const socket = connect(socketOptions(endpoint, this.#options.keepaliveMs))
+    const intake = new Intake()
+    const socket = connect(socketOptions(endpoint, intake, this.#options.keepaliveMs))
     this.#attempts.add(socket)
-    socket.once('connect', () => this.#won(socket))
+    socket.once('connect', () => this.#won(socket, intake))
     socket.once('error', (error) => this.#lost(socket, error))
     if (this.#rest.length > 0) this.#next = this.#options.clock.after(attemptDelayMs, () => this.#attempt())
   }
 
-  #won(socket: Socket): void {
+  #won(socket: Socket, intake: Intake): void {
     this.#attempts.delete(socket)
     this.cancel()
     socket.removeAllListeners('error')
-    this.#onSocket(socket)
+    this.#onSocket(socket, intake)
   }
 
   #lost(socket: Socket, error: Error): void {
@@ -99,12 +104,13 @@ export class Dial {
   }
 }
 
-function socketOptions(endpoint: Endpoint, keepaliveMs: number): NetConnectOpts {
-  if ('path' in endpoint) return { path: endpoint.path, allowHalfOpen: true }
+function socketOptions(endpoint: Endpoint, { onread }: Intake, keepaliveMs: number): NetConnectOpts {
+  if ('path' in endpoint) return { path: endpoint.path, allowHalfOpen: true, onread }
   return {
     host: endpoint.host,
     port: endpoint.port,
     allowHalfOpen: true,
+    onread,
     noDelay: true,
     keepAlive: keepaliveMs > 0,
     keepAliveInitialDelay: keepaliveMs,

@@ -8,6 +8,7 @@ import type { Clock } from '../base/clock.ts'
 import { errnoOf } from '../base/errors.ts'
 import type { CloseReason } from '../model/connection.ts'
 import type { Bucket } from './bucket.ts'
+import type { Intake } from './intake.ts'
 import type { Live } from './meter.ts'
 
 /** Most that is kept of what a client says before its target is connected. */
@@ -32,6 +33,7 @@ export class Pipe {
   #clientEnded = false
   #reason: CloseReason | null = null
   #ended = false
+  #intake: Intake | null = null
   /** Waiting for the bandwidth limit, whatever a drain says. */
   #clientPaced = false
   #targetPaced = false
@@ -74,10 +76,11 @@ export class Pipe {
   }
 
   /** From here on bytes flow. @param preface goes to the target before anything the client said, uncounted. */
-  connect(target: Socket, preface: Buffer | null = null): void {
+  connect(target: Socket, intake: Intake, preface: Buffer | null = null): void {
     this.target = target
     this.#options.live.state = this.#clientEnded ? 'half-closed' : 'open'
-    target.on('data', (chunk: Buffer) => this.#toClient(chunk))
+    this.#intake = intake
+    intake.sink = (chunk) => this.#toClient(chunk)
     target.on('end', () => this.#targetEnd())
     target.on('error', (error) => this.#broken('target', error))
     target.on('close', () => this.#closed())
@@ -130,7 +133,8 @@ export class Pipe {
 
   #toTarget(target: Socket, chunk: Buffer): void {
     this.#options.live.bytesToTarget += chunk.length
-    if (!target.write(chunk)) this.client.pause()
+    target.write(chunk)
+    if (isFull(target)) this.client.pause()
     const waitMs = this.#spend(chunk.length)
     if (waitMs === 0) return
     this.#clientPaced = true
@@ -141,26 +145,26 @@ export class Pipe {
     })
   }
 
-  #toClient(chunk: Buffer): void {
+  #toClient(chunk: Buffer): boolean {
     this.#options.live.bytesToClient += chunk.length
-    if (!this.client.write(chunk)) this.target?.pause()
+    this.client.write(chunk)
     const waitMs = this.#spend(chunk.length)
-    if (waitMs === 0) return
+    if (waitMs === 0) return !isFull(this.client)
     this.#targetPaced = true
-    this.target?.pause()
     this.#options.clock.after(waitMs, () => {
       this.#targetPaced = false
       this.#resumeTarget()
     })
+    return false
   }
 
   /** A direction goes on when neither the limit nor the other side holds it. */
   #resumeClient(): void {
-    if (!this.#clientPaced && !this.target?.writableNeedDrain) this.client.resume()
+    if (!this.#clientPaced && (this.target === null || !isFull(this.target))) this.client.resume()
   }
 
   #resumeTarget(): void {
-    if (!this.#targetPaced && !this.client.writableNeedDrain) this.target?.resume()
+    if (!this.#targetPaced && !isFull(this.client)) this.target?.resume()
   }
 
   /** Timers have a grain of 1 ms; what is owed below that is paid with the next read. */
@@ -180,6 +184,7 @@ export class Pipe {
 
   #targetEnd(): void {
     this.#options.live.state = 'half-closed'
+    this.#intake?.drop()
     this.client.end()
   }
 
@@ -197,8 +202,17 @@ export class Pipe {
   #closed(): void {
     if (this.#ended || !this.closed) return
     this.#ended = true
+    this.#intake?.drop()
     this.#options.onClosed(this.#reason ?? 'finished')
   }
+}
+
+/**
+ * `write` says "full" of every chunk over 16 KiB, though the kernel has mostly taken all of it by then; stopping for
+ * those would cost two system calls a read. A `drain` comes in any case.
+ */
+function isFull(socket: Socket): boolean {
+  return socket.writableLength > 0 && socket.writableNeedDrain
 }
 
 /** RST on TCP (SO_LINGER 0); a Unix socket has no such thing and is just closed. */
