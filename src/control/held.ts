@@ -26,6 +26,7 @@ export function heldStatus(held: Held): HopStatus {
     text: held.lost ? held.lost.text : text,
     notes: held.lost?.fix ? [held.lost.fix, ...notes] : notes,
     data,
+    problem: held.lost?.code ?? null,
     checkedAt: held.checkedAt,
   }
 }
@@ -39,6 +40,7 @@ export function failedStatus(wanted: Wanted, why: NaruError, at: number): HopSta
     text: why.text,
     notes: why.fix ? [why.fix] : [],
     data: { code: why.code },
+    problem: why.code,
     checkedAt: at,
   }
 }

@@ -102,6 +102,8 @@ export interface HopStatus {
   /** What the hop granted differently from what was asked, and what to do where it is broken. */
   readonly notes: readonly Text[]
   readonly data: Json
+  /** Code of the error while it is broken, such as `ROUTER_REFUSED`. */
+  readonly problem?: string | null
   /** Milliseconds since the Unix epoch of the last look. */
   readonly checkedAt: number | null
 }
