@@ -28,7 +28,7 @@ export interface Check {
   readonly dependsOn: readonly string[]
   /** Cheap enough for the daemon to run by itself every few seconds. */
   readonly cheap: boolean
-  /** @default 3_000 */
+  /** @default 11_000, which the slowest shared reading (no router answers) needs */
   readonly limitMs?: number
   /** Empty where all is well. Must not change anything outside this process. */
   run(subject: CheckSubject, options: { signal: AbortSignal }): Promise<readonly Finding[]>
@@ -145,10 +145,10 @@ export interface CheckDefinition extends Omit<Check, 'run' | 'severity' | 'depen
   readonly dependsOn?: readonly string[]
   /** @default false */
   readonly cheap?: boolean
-  look(
+  look: (
     subject: CheckSubject,
     options: { signal: AbortSignal },
-  ): Promise<Sighting | null | readonly Sighting[]> | Sighting | null
+  ) => Promise<Sighting | null | readonly Sighting[]> | Sighting | null
 }
 
 /** A check from what it looks at: null or an empty list is "all is well". */

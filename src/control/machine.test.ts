@@ -4,7 +4,7 @@ import { silentLog } from '../base/log.ts'
 import type { Host, Interface, SocketEntry } from '../host/contract.ts'
 import { parseListen } from '../model/listen.ts'
 import { createMachine, facingLan, type MachineDeps } from './machine.ts'
-import { natAbove } from './nat-above.ts'
+import { natAbove } from '../model/nat-above.ts'
 
 const signal = AbortSignal.timeout(10_000)
 

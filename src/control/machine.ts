@@ -20,7 +20,7 @@ import type {
   PublicAddress,
 } from '../model/machine.ts'
 import type { RouterInfo, RouterMember } from '../routers/contract.ts'
-import { natAbove } from './nat-above.ts'
+import { natAbove } from '../model/nat-above.ts'
 import { portRows } from './port-rows.ts'
 
 export interface MachineDeps {

@@ -53,6 +53,14 @@ export interface Route {
   readonly metric: number
 }
 
+export interface Neighbour {
+  readonly address: string
+  readonly mac: string
+  readonly interface: string
+  /** It answered within the last seconds; absent where the system does not tell. */
+  readonly fresh?: boolean
+}
+
 export interface Network {
   interfaces(options: { signal: AbortSignal }): Promise<readonly Interface[]>
   /** Default routes, best first; VPN and VM adapters last. */
@@ -62,9 +70,7 @@ export interface Network {
   /** DNS servers in the order they are asked. */
   nameServers(options: { signal: AbortSignal }): Promise<readonly string[]>
   /** Neighbours that answered ARP or NDP lately. */
-  neighbours(options: {
-    signal: AbortSignal
-  }): Promise<readonly { address: string; mac: string; interface: string }[]>
+  neighbours(options: { signal: AbortSignal }): Promise<readonly Neighbour[]>
 }
 
 export interface SocketEntry {

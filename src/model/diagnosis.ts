@@ -1,6 +1,7 @@
 /** What the doctor says: the verdict first, then what else was found, then what was looked at. */
 import type { NaruErrorJson } from '../base/errors.ts'
 import type { Text } from '../base/text.ts'
+import type { RuleInput } from './face.ts'
 import type { Finding } from './finding.ts'
 
 export interface Diagnosis {
@@ -12,6 +13,8 @@ export interface Diagnosis {
   readonly causes: readonly Finding[]
   /** Consequences, each with the code of the cause it is folded under. */
   readonly folded: readonly { readonly finding: Finding; readonly under: string }[]
+  /** Good to know, and no fault. */
+  readonly remarks: readonly Finding[]
   readonly checks: readonly CheckOutcome[]
   readonly tookMs: number
 }
@@ -50,6 +53,6 @@ export interface Repair {
     | {
         readonly type: 'edit'
         readonly rule: string
-        readonly change: { readonly [key: string]: string | number | boolean | null }
+        readonly change: RuleInput
       }
 }

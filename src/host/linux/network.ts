@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
 import { canonicalAddress, familyOf, type Family } from '../../base/address.ts'
 import { isNaruError } from '../../base/errors.ts'
-import type { Interface, Network, Route, Runner } from '../contract.ts'
+import type { Interface, Neighbour, Network, Route, Runner } from '../contract.ts'
 import { longestPrefix } from '../longest-prefix.ts'
 import { bestFirst, interfacesOfRuntime } from '../ranking.ts'
 import { kindOf, type IpDevice } from './kinds.ts'
@@ -49,13 +49,11 @@ export function linuxNetwork(runner: Runner, procNet: string): Network {
     return route ?? null
   }
 
-  async function neighbours(
-    how: Signal,
-  ): Promise<readonly { address: string; mac: string; interface: string }[]> {
+  async function neighbours(how: Signal): Promise<readonly Neighbour[]> {
     const found = (await ip(['neigh', 'show'], how)) ?? []
     return (found as IpNeighbour[]).flatMap(({ dst, lladdr, dev, state = [] }) =>
       dst && lladdr && dev && !state.includes('FAILED') && !state.includes('INCOMPLETE')
-        ? [{ address: dst, mac: lladdr, interface: dev }]
+        ? [{ address: dst, mac: lladdr, interface: dev, fresh: state.includes('REACHABLE') }]
         : [],
     )
   }

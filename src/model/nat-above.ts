@@ -1,7 +1,7 @@
 /** What NAT lies above this machine, in one sentence, from the addresses that interface, routers and STUN tell. */
 import { addressRange, isPublic } from '../base/address.ts'
 import { say, type Text } from '../base/text.ts'
-import type { NatAbove } from '../model/machine.ts'
+import type { NatAbove } from './machine.ts'
 
 export interface NatEvidence {
   /** Our IPv4 addresses on the interface that faces the LAN. */

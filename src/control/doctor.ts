@@ -1,0 +1,194 @@
+/**
+ * `naru doctor`: runs every check at once, each with its own limit, folds consequences under their causes and puts
+ * the verdict first. A check that fails or is late says so in its outcome; the others are not held up.
+ */
+import type { Clock } from '../base/clock.ts'
+import { NaruError, isNaruError, toNaruError } from '../base/errors.ts'
+import type { Check, CheckSubject, OutsideTest } from '../checks/contract.ts'
+import type { CheckOutcome, Diagnosis, DoctorEvent } from '../model/diagnosis.ts'
+import type { HopStatus } from '../model/face.ts'
+import type { Finding } from '../model/finding.ts'
+import { parseListen } from '../model/listen.ts'
+import { parseRule } from '../model/rule-file.ts'
+import type { Rule } from '../model/rule.ts'
+import { judge } from './judge.ts'
+import { lookAtMachine, lookAtRule, type LookDeps } from './look.ts'
+
+export interface DoctorDeps extends LookDeps {
+  readonly checks: readonly Check[]
+  /** The rules there are, with what is known of their hops; hops are empty where no daemon runs. */
+  readonly rules: () => Promise<readonly RuleToCheck[]>
+}
+
+export interface RuleToCheck {
+  readonly rule: Rule
+  readonly hops: readonly HopStatus[]
+}
+
+export interface DiagnoseOptions {
+  readonly signal: AbortSignal
+  /** A rule's name, or a port, of which the rule that listens there is looked at. @default every rule, then the machine */
+  readonly about?: string
+  /** May servers on the internet be asked (STUN)? @default false */
+  readonly mayAskInternet?: boolean
+  /** Names given out for this place. @default [] */
+  readonly names?: readonly string[]
+  /** What tests from outside said. @default [] */
+  readonly outside?: readonly OutsideTest[]
+  /** Only these codes. @default all */
+  readonly only?: (check: Check) => boolean
+  readonly onEvent?: (event: DoctorEvent) => void
+}
+
+export interface Doctor {
+  /** @throws NaruError RULE_UNKNOWN where `about` is neither a rule nor a port */
+  diagnose(options: DiagnoseOptions): Promise<Diagnosis>
+}
+
+/** Checks share readings, so none may end before the slowest one (a silent router, a guest that is off) is there. */
+const defaultLimitMs = 11_000
+
+export function createDoctor(deps: DoctorDeps): Doctor {
+  return { diagnose: (options) => diagnose(deps, options) }
+}
+
+async function diagnose(deps: DoctorDeps, options: DiagnoseOptions): Promise<Diagnosis> {
+  const began = deps.clock.monotonic()
+  const { signal, mayAskInternet = false } = options
+  const machine = lookAtMachine(deps, { signal, mayAskInternet })
+  const subjects = await subjectsFor(deps, options, machine)
+  const only = options.only ?? (() => true)
+  const runs = subjects.flatMap((subject) =>
+    deps.checks.filter((check) => only(check)).map((check) => runCheck(check, subject, deps.clock, options)),
+  )
+  const results = await Promise.all(runs)
+  signal.throwIfAborted()
+  return judge({
+    findings: results.flatMap(({ findings }) => findings),
+    outcomes: results.map(({ outcome }) => outcome),
+    order: deps.checks.map(({ code }) => code),
+    tookMs: Math.round(deps.clock.monotonic() - began),
+  })
+}
+
+async function subjectsFor(
+  deps: DoctorDeps,
+  options: DiagnoseOptions,
+  machine: ReturnType<typeof lookAtMachine>,
+): Promise<CheckSubject[]> {
+  const { host, clock, routers, firewalls, guests } = deps
+  const { signal, mayAskInternet = false, names = [], outside = [] } = options
+  const subject = (rule: Rule | null, hops: readonly HopStatus[]): CheckSubject => ({
+    rule,
+    hops,
+    host,
+    clock,
+    routers,
+    firewalls,
+    guests,
+    mayAskInternet,
+    names,
+    outside,
+    look: lookAtRule(machine, deps, { rule, hops, signal }),
+  })
+  const chosen = chooseRules(await deps.rules(), options.about)
+  const subjects = chosen.map(({ rule, hops }) => subject(rule, hops))
+  return options.about === undefined ? [...subjects, subject(null, [])] : subjects
+}
+
+/** A port without a rule is looked at as a rule would be that forwards it to itself. @throws NaruError RULE_UNKNOWN */
+export function chooseRules(
+  rules: readonly RuleToCheck[],
+  about: string | undefined,
+): readonly RuleToCheck[] {
+  if (about === undefined) return rules.filter(({ rule }) => rule.enabled)
+  const named = rules.find(({ rule }) => rule.name === about)
+  if (named) return [named]
+  const listening = rules.filter(({ rule }) => listensOn(rule, about))
+  if (listening.length > 0) return listening
+  try {
+    return [{ rule: asIfRule(about), hops: [] }]
+  } catch (error) {
+    if (isNaruError(error, 'VALUE_INVALID'))
+      throw new NaruError('RULE_UNKNOWN', {
+        name: about,
+        known: rules.map(({ rule }) => rule.name).join(', ') || '—',
+      })
+    throw error
+  }
+}
+
+function listensOn({ listen }: Rule, about: string): boolean {
+  const port = /^(\d{1,5})(?:\/(tcp|udp))?$/.exec(about)
+  if (!port || listen.kind !== 'inet') return false
+  const [, number, protocol] = port
+  const inside = listen.ports.first <= Number(number) && Number(number) <= listen.ports.last
+  return inside && (protocol === undefined || listen.protocols.includes(protocol as 'tcp' | 'udp'))
+}
+
+/** A service that clients reach without a relay: the port itself is service and listen in one. */
+function asIfRule(about: string): Rule {
+  const listen = parseListen(about)
+  const port = listen.kind === 'inet' ? listen.ports.first : 0
+  return parseRule(`port-${port}`, { listen: about, target: port })
+}
+
+async function runCheck(
+  check: Check,
+  subject: CheckSubject,
+  clock: Clock,
+  { signal, onEvent }: DiagnoseOptions,
+): Promise<{ findings: readonly Finding[]; outcome: CheckOutcome }> {
+  const { code, hop, title } = check
+  const rule = subject.rule?.name ?? null
+  onEvent?.({ type: 'started', code, hop, rule, title })
+  const began = clock.monotonic()
+  let findings: readonly Finding[] = []
+  let problem: NaruError | null = null
+  try {
+    findings = await limited(check, subject, signal)
+  } catch (error) {
+    problem = toNaruError(error)
+  }
+  const outcome: CheckOutcome = {
+    code,
+    hop,
+    rule,
+    title,
+    state: stateOf(findings, problem),
+    problem: problem?.toJSON() ?? null,
+    tookMs: Math.round(clock.monotonic() - began),
+  }
+  onEvent?.({ type: 'finished', outcome, findings })
+  return { findings, outcome }
+}
+
+function stateOf(findings: readonly Finding[], problem: NaruError | null): CheckOutcome['state'] {
+  if (problem) return isNaruError(problem, 'TIMED_OUT') ? 'timed-out' : 'failed'
+  return findings.length > 0 ? 'found' : 'passed'
+}
+
+/** @throws NaruError TIMED_OUT also where the check itself does not heed its signal */
+async function limited(
+  check: Check,
+  subject: CheckSubject,
+  signal: AbortSignal,
+): Promise<readonly Finding[]> {
+  const ms = check.limitMs ?? defaultLimitMs
+  const late = new AbortController()
+  const tooLate = new NaruError('TIMED_OUT', { what: check.code, ms })
+  const timer = setTimeout(() => late.abort(tooLate), ms)
+  const both = AbortSignal.any([signal, late.signal])
+  try {
+    return await Promise.race([check.run(subject, { signal: both }), rejecting(both)])
+  } finally {
+    clearTimeout(timer)
+    late.abort()
+  }
+}
+
+function rejecting(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(toNaruError(signal.reason)), { once: true })
+  })
+}

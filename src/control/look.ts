@@ -1,0 +1,297 @@
+/**
+ * What the checks of one diagnosis share: each reading is made once, when the first check asks. Readings of the
+ * machine serve every rule; targets and admission are a rule's own.
+ */
+import { connect } from 'node:net'
+import type { Clock } from '../base/clock.ts'
+import { withLimit } from '../base/clock.ts'
+import { errnoOf, toNaruError } from '../base/errors.ts'
+import type { Log } from '../base/log.ts'
+import type { Dialled, Lan, Look, SeenRouter, SeenTarget } from '../checks/contract.ts'
+import { sameNetwork } from '../checks/contract.ts'
+import type { Resolve } from '../engines/contract.ts'
+import type { FirewallMember } from '../firewalls/contract.ts'
+import type { Guest, GuestMember } from '../guests/contract.ts'
+import type { Host, Interface } from '../host/contract.ts'
+import type { HopStatus } from '../model/face.ts'
+import type { Rule } from '../model/rule.ts'
+import { formatTarget, type Target } from '../model/target.ts'
+import type { Router, RouterMember } from '../routers/contract.ts'
+import { chooseFirewall } from './hops/firewall.ts'
+import { facingLan, type AskStun } from './machine.ts'
+
+export interface LookDeps {
+  readonly host: Host
+  readonly clock: Clock
+  readonly log: Log
+  readonly routers: readonly RouterMember[]
+  readonly firewalls: readonly FirewallMember[]
+  readonly guests: readonly GuestMember[]
+  /** Addresses of names; guests are resolved by their members. */
+  readonly resolveName: Resolve
+  readonly askStun: AskStun
+}
+
+type MachineLook = Omit<Look, 'targets' | 'admission'>
+
+const dialLimitMs = 1500
+const discoverLimitMs = 6500
+const detailLimitMs = 2500
+/** Linux: five seconds of DELAY and three probes a second apart since the first packet, which was the dialling's. */
+const neighbourLimitMs = 7000
+
+export function lookAtMachine(
+  deps: LookDeps,
+  { signal, mayAskInternet }: { signal: AbortSignal; mayAskInternet: boolean },
+): MachineLook {
+  const { host } = deps
+  const dials = new Map<string, Promise<Dialled>>()
+  const guestOptions = { host, signal }
+  const look: MachineLook = {
+    facts: once(() => host.facts()),
+    interfaces: once(() => host.network.interfaces({ signal })),
+    defaultRoutes: once(() => host.network.defaultRoutes({ signal })),
+    lan: once(async () => lanOf(await look.interfaces(), await look.defaultRoutes())),
+    listeners: once(() => host.sockets.list({ signal })),
+    guests: once(async () =>
+      (await Promise.all(deps.guests.map((member) => listOf(member, guestOptions)))).flat(),
+    ),
+    firewall: once(async () => {
+      const { member } = await chooseFirewall('auto', deps, signal)
+      return member && { member, status: await member.status({ host, signal }) }
+    }),
+    routers: once(() => seeRouters(deps, signal)),
+    stun: once(async () => (mayAskInternet ? ((await deps.askStun({ signal }))?.address ?? null) : null)),
+    addressesOf: async (name) => {
+      const target: Target = { kind: 'inet', host: name, ports: { first: 1, last: 1 } }
+      return (await deps.resolveName(target, { signal })).addresses
+    },
+    dial(address, port) {
+      const key = `${address} ${port}`
+      const made = dials.get(key) ?? dial(address, port, signal)
+      dials.set(key, made)
+      return made
+    },
+  }
+  return look
+}
+
+/** Adds what belongs to one rule. */
+export function lookAtRule(
+  machine: MachineLook,
+  deps: LookDeps,
+  { rule, hops, signal }: { rule: Rule | null; hops: readonly HopStatus[]; signal: AbortSignal },
+): Look {
+  return {
+    ...machine,
+    targets: once(async () => {
+      const seen = rule?.targets.map(({ to }) => seeTarget(to, { rule, hops, machine, deps, signal })) ?? []
+      return (await Promise.all(seen)).filter((target) => target !== null)
+    }),
+    admission: once(() => admission(rule, machine, deps.host, signal)),
+  }
+}
+
+function lanOf(interfaces: readonly Interface[], routes: Parameters<typeof facingLan>[1]): Lan | null {
+  const name = facingLan(interfaces, routes)
+  const device = interfaces.find((entry) => entry.name === name)
+  const route = routes.find((entry) => entry.family === 4 && entry.interface === name)
+  const own = device?.addresses.filter(({ family }) => family === 4) ?? []
+  const address = own.find((entry) => entry.address === route?.source) ?? own[0]
+  if (!device || !address) return null
+  return { interface: device, address: address.address, bits: address.bits, gateway: route?.gateway ?? null }
+}
+
+async function listOf(
+  member: GuestMember,
+  options: { host: Host; signal: AbortSignal },
+): Promise<readonly Guest[]> {
+  try {
+    return (await member.detect(options)).ok ? await member.list(options) : []
+  } catch {
+    // One hypervisor that does not answer hides no other's guests.
+    return []
+  }
+}
+
+async function seeRouters(deps: LookDeps, signal: AbortSignal): Promise<SeenRouter[]> {
+  const { host, clock, log } = deps
+  const limited = withLimit(signal, discoverLimitMs)
+  const found = await Promise.all(
+    deps.routers.map((member) =>
+      member.discover({ signal: limited, tools: { host, clock, log } }).catch((): readonly Router[] => []),
+    ),
+  )
+  const detail = withLimit(signal, discoverLimitMs + detailLimitMs)
+  return Promise.all(
+    found.flat().map(async (router) => {
+      const [info, mappings] = await Promise.all([
+        router.info({ signal: detail }).catch(() => null),
+        router.mappings({ signal: detail }).catch(() => null),
+      ])
+      return { router, info, mappings }
+    }),
+  )
+}
+
+async function admission(
+  rule: Rule | null,
+  machine: MachineLook,
+  host: Host,
+  signal: AbortSignal,
+): ReturnType<Look['admission']> {
+  const firewall = await machine.firewall()
+  if (!firewall || rule?.listen.kind !== 'inet') return null
+  const { listen } = rule
+  // Loopback is let in everywhere, and is not where clients come from.
+  if (listen.address?.startsWith('127.') || listen.address === '::1') return null
+  const from = rule.allow[0]?.address ?? null
+  const port = listen.ports.first
+  const answers = await Promise.all(
+    listen.protocols.map(async (protocol) => ({
+      ...(await firewall.member.explain({ protocol, port, from }, { host, signal })),
+      protocol,
+      port,
+    })),
+  )
+  return answers.find(({ verdict }) => verdict === 'blocked') ?? answers[0] ?? null
+}
+
+interface TargetTools {
+  readonly rule: Rule
+  readonly hops: readonly HopStatus[]
+  readonly machine: MachineLook
+  readonly deps: LookDeps
+  readonly signal: AbortSignal
+}
+
+/** Null for a Unix socket. */
+async function seeTarget(to: Target, tools: TargetTools): Promise<SeenTarget | null> {
+  if (to.kind === 'unix') return null
+  const protocol = tools.rule.listen.kind === 'inet' ? (tools.rule.listen.protocols[0] ?? 'tcp') : 'tcp'
+  const forwarded = to.kind === 'guest' ? forwardOf(tools.hops) : null
+  const base = {
+    text: formatTarget(to),
+    guest: to.kind === 'guest' ? { kind: to.guest, name: to.name } : null,
+    port: forwarded?.port ?? to.ports.first,
+    protocol,
+  }
+  try {
+    const addresses = forwarded ? [forwarded.address] : await addressesOf(to, tools)
+    return { ...base, ...(await reach(addresses, base, tools)), addresses, problem: null }
+  } catch (error) {
+    tools.signal.throwIfAborted()
+    return {
+      ...base,
+      addresses: [],
+      local: false,
+      problem: toNaruError(error),
+      dialled: null,
+      neighbour: null,
+    }
+  }
+}
+
+/** Where the hypervisor forwards, the relay dials that. */
+function forwardOf(hops: readonly HopStatus[]): { address: string; port: number } | null {
+  const data = hops.find(({ hop, state }) => hop === 'guest' && state !== 'broken' && state !== 'off')?.data
+  if (typeof data !== 'object' || data === null || Array.isArray(data)) return null
+  const { hostAddress, hostPort } = data as { hostAddress?: unknown; hostPort?: unknown }
+  return typeof hostAddress === 'string' && typeof hostPort === 'number'
+    ? { address: hostAddress, port: hostPort }
+    : null
+}
+
+async function addressesOf(
+  to: Exclude<Target, { kind: 'unix' }>,
+  { deps, signal }: TargetTools,
+): Promise<readonly string[]> {
+  if (to.kind === 'inet') return (await deps.resolveName(to, { signal })).addresses
+  const member = deps.guests.find(({ kind }) => kind === to.guest)
+  if (!member) return []
+  return (await member.resolve(to.name, { host: deps.host, signal })).addresses
+}
+
+const betterFirst: readonly Dialled['result'][] = ['connected', 'refused', 'unreachable', 'silent']
+
+async function reach(
+  addresses: readonly string[],
+  { port, protocol }: { port: number; protocol: string },
+  { machine, deps, signal }: TargetTools,
+): Promise<Pick<SeenTarget, 'local' | 'dialled' | 'neighbour'>> {
+  const interfaces = await machine.interfaces()
+  const local = addresses.length > 0 && addresses.every((address) => isOwn(address, interfaces))
+  if (protocol !== 'tcp' || addresses.length === 0) return { local, dialled: null, neighbour: null }
+  const dialled = await Promise.all(addresses.map((address) => machine.dial(address, port)))
+  dialled.sort((a, b) => betterFirst.indexOf(a.result) - betterFirst.indexOf(b.result))
+  const best = dialled[0] ?? null
+  const onLink = addresses.find((address) => !local && isOnLink(address, interfaces))
+  const unanswered = best?.result === 'silent' || best?.result === 'unreachable'
+  const neighbour = onLink && unanswered ? await isAlive(onLink, deps.host, signal) : onLink ? true : null
+  return { local, dialled: best, neighbour }
+}
+
+function isOwn(address: string, interfaces: readonly Interface[]): boolean {
+  if (address.startsWith('127.') || address === '::1') return true
+  return interfaces.some(({ addresses }) => addresses.some((own) => own.address === address))
+}
+
+function isOnLink(address: string, interfaces: readonly Interface[]): boolean {
+  return interfaces.some(({ addresses }) =>
+    addresses.some((own) => sameNetwork(address, own.address, own.bits)),
+  )
+}
+
+/**
+ * Does it answer ARP now? An entry may be minutes old, so one that is not fresh is watched until the kernel has
+ * probed it; a ping speeds that up, and its answer is proof by itself.
+ */
+async function isAlive(address: string, host: Host, signal: AbortSignal): Promise<boolean> {
+  const until = performance.now() + neighbourLimitMs
+  const flag = (await host.facts()).platform === 'win32' ? ['-n', '1', '-w', '1000'] : ['-c', '1', '-W', '1']
+  const ping = await host.runner.run(['ping', ...flag, address], { signal, limitMs: 3000 }).catch(() => null)
+  if (ping?.exit === 0) return true
+  for (;;) {
+    const entry = (await host.network.neighbours({ signal })).find((one) => one.address === address)
+    if (!entry) return false
+    if (entry.fresh !== false || performance.now() > until) return true
+    await new Promise((resolve) => setTimeout(resolve, 400))
+    signal.throwIfAborted()
+  }
+}
+
+/** Connects once and closes at once. */
+function dial(address: string, port: number, signal: AbortSignal): Promise<Dialled> {
+  return new Promise((resolve) => {
+    const began = performance.now()
+    const socket = connect({ host: address, port })
+    const end = (result: Dialled['result'], errno: string | null): void => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', onAbort)
+      // RST rather than FIN: nothing of this connection is to linger at the service.
+      if (result === 'connected') socket.resetAndDestroy()
+      else socket.destroy()
+      resolve({ result, errno, ms: Math.round(performance.now() - began) })
+    }
+    const onAbort = (): void => end('silent', 'ABORTED')
+    const timer = setTimeout(() => end('silent', null), dialLimitMs)
+    signal.addEventListener('abort', onAbort, { once: true })
+    socket.once('connect', () => end('connected', null))
+    socket.on('error', (error) => {
+      const errno = errnoOf(error) ?? null
+      end(errno === 'ECONNREFUSED' ? 'refused' : errno === 'ETIMEDOUT' ? 'silent' : 'unreachable', errno)
+    })
+  })
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | null = null
+  return () => {
+    if (!made) {
+      made = make()
+      // Each check that asked gets the failure; without one, nobody is told of an unhandled one.
+      made.catch(() => {})
+    }
+    return made
+  }
+}
