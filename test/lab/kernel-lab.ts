@@ -6,8 +6,9 @@ import { createSocket, type Socket as DatagramSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { systemClock } from '../../src/base/clock.ts'
-import type { EngineEvent, EngineLease, Resolve } from '../../src/engines/contract.ts'
+import type { EngineEvent, Resolve } from '../../src/engines/contract.ts'
 import { createKernelEngine, type KernelEngine } from '../../src/engines/kernel/index.ts'
+import type { KernelLease } from '../../src/engines/kernel/lease.ts'
 import { createSettings, type Settings } from '../../src/engines/kernel/settings.ts'
 import type { Host } from '../../src/host/contract.ts'
 import { parseRule } from '../../src/model/rule-file.ts'
@@ -68,7 +69,7 @@ export class KernelLab implements AsyncDisposable {
     name: string,
     rule: object,
     resolve: Resolve = neverResolved,
-  ): Promise<EngineLease> {
+  ): Promise<KernelLease> {
     const request = {
       rule: parseRule(name, rule),
       resolve,

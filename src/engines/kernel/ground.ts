@@ -3,7 +3,6 @@
  * each lease's journal entry, and put back when the last Naru's last rule has gone.
  */
 import type { Interface } from '../../host/contract.ts'
-import type { Command } from './nft.ts'
 import type { Family } from '../../base/address.ts'
 import { wantedSettings, type Settings } from './settings.ts'
 import { command, type Table } from './table.ts'
@@ -15,16 +14,24 @@ export class Ground {
   readonly #settings: Settings
   readonly #table: Table
   readonly #was: Record<string, string> = {}
-  readonly #links = new Set<string>()
+  readonly #links = new Map<string, Promise<void>>()
+  readonly #ready = new Set<Family>()
+  #turn: Promise<void> = Promise.resolve()
 
   constructor(settings: Settings, table: Table) {
     this.#settings = settings
     this.#table = table
   }
 
+  /** What stands in the way of packets, switches that somebody turned back; empty where all is well. */
+  missing(family: Family): readonly string[] {
+    return this.#wanted(family).map(({ key, value }) => `${key.replaceAll('/', '.')}=${value}`)
+  }
+
   /** The values that `prepare` would change, as they are now, and those that were changed before. */
   oldValues(family: Family): OldValues {
-    for (const { key } of this.#wanted(family)) this.#was[key] ??= this.#settings.read(key) as string
+    if (!this.#ready.has(family))
+      for (const { key } of this.#wanted(family)) this.#was[key] ??= this.#settings.read(key) as string
     return { ...this.#was }
   }
 
@@ -38,22 +45,38 @@ export class Ground {
    * `strangers` drops what is no forward of anybody's between the interfaces there are now.
    */
   async prepare(family: Family, interfaces: readonly Interface[]): Promise<void> {
+    if (this.#ready.has(family)) return
+    // Of thousands that open at once, the first does it and the rest find it done.
+    const turn = this.#turn.catch(() => {}).then(() => this.#prepare(family, interfaces))
+    this.#turn = turn
+    await turn
+  }
+
+  async #prepare(family: Family, interfaces: readonly Interface[]): Promise<void> {
+    if (this.#ready.has(family)) return
     const wanted = this.#wanted(family)
-    if (wanted.length === 0) return
     const names = interfaces.filter(({ kind }) => kind !== 'loopback').map(({ name }) => name)
     if (wanted.some(({ key }) => isForwarding(key)) && names.length > 0)
       await this.#table.apply([command('add', 'element', { name: 'stranger', elem: names })])
     await this.#table.note(Object.fromEntries(wanted.map(({ key }) => [key, this.#settings.read(key) ?? ''])))
     for (const { key, value } of wanted) this.#settings.write(key, value)
+    this.#ready.add(family)
+  }
+
+  /** The next `prepare` looks at the switches again. */
+  recheck(): void {
+    this.#ready.clear()
   }
 
   /** Clients on the target's own link get this machine's address: the target would answer them past us. */
-  async hairpin(link: string): Promise<void> {
-    if (this.#links.has(link)) return
+  hairpin(link: string): Promise<void> {
+    const known = this.#links.get(link)
+    if (known) return known
     const elem = [{ concat: [link, link] }]
-    const change: Command[] = [command('add', 'element', { name: 'hairpin', elem })]
-    await this.#table.apply(change)
-    this.#links.add(link)
+    const added = this.#table.apply([command('add', 'element', { name: 'hairpin', elem })])
+    this.#links.set(link, added)
+    added.catch(() => this.#links.delete(link))
+    return added
   }
 
   /** Puts everything back where no Naru has a rule any more. @returns whether it did. */
@@ -61,6 +84,7 @@ export class Ground {
     const noted = await this.#table.removeIfEmpty()
     if (noted === null) return false
     this.#links.clear()
+    this.#ready.clear()
     for (const [key, value] of Object.entries({ ...this.#was, ...noted }).reverse()) {
       this.#settings.write(key, value)
       delete this.#was[key]

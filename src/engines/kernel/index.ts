@@ -35,6 +35,7 @@ export interface KernelOptions {
 }
 
 export interface KernelEngine extends Engine {
+  open(...asked: Parameters<Engine['open']>): Promise<KernelLease>
   /** Ends this side alone: the kernel goes on carrying, and the next start takes over. For a restart. */
   abandon(): void
 }

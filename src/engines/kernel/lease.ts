@@ -91,6 +91,11 @@ export class KernelLease implements EngineLease, Lease {
     return true
   }
 
+  /** Resolves once everything asked of this lease has been done. */
+  async settled(): Promise<void> {
+    await this.#turn.catch(() => {})
+  }
+
   async retire(): Promise<void> {
     await this.#inTurn(() => this.#close())
     this.#afterLook()
@@ -143,25 +148,37 @@ export class KernelLease implements EngineLease, Lease {
   }
 
   async verify(): Promise<Verdict> {
-    await this.#turn.catch(() => {})
+    await this.settled()
     const there = await this.#machine.reading()
     const missing = (this.#compiled?.elements ?? []).filter((element) => {
       const held = there.get(elementId(element))
       return !held || JSON.stringify(held.element.value) !== JSON.stringify(element.value)
     })
+    const off = this.#machine.ground.missing(this.#watched.family)
+    if (off.length > 0)
+      return {
+        state: 'lost',
+        why: this.#lost(
+          say(
+            `somebody turned back ${off.join(', ')}`,
+            `다른 프로그램이 설정을 되돌렸습니다: ${off.join(', ')}`,
+          ),
+        ),
+      }
     if (missing.length === 0) return { state: 'held', notes: [this.#why] }
-    const why = new NaruError('LISTEN_FAILED', {
-      listen: formatListen(this.#listen),
-      why: say(
-        `${missing.length} elements of the table inet naru were taken out by somebody else`,
-        `inet naru 테이블의 원소 ${missing.length}개를 다른 프로그램이 지웠습니다`,
-      ),
-    })
-    return { state: 'lost', why }
+    const count = missing.length
+    const why = say(
+      `${count} elements of the table inet naru were taken out by somebody else`,
+      `inet naru 테이블의 원소 ${count}개를 다른 프로그램이 지웠습니다`,
+    )
+    return { state: 'lost', why: this.#lost(why) }
   }
 
   async renew({ signal }: { signal: AbortSignal }): Promise<void> {
-    await this.#machine.reading()
+    const { ground, reading, interfaces } = this.#machine
+    await reading()
+    ground.recheck()
+    await ground.prepare(this.#watched.family, await interfaces())
     await this.#inTurn(async () => {
       if (!this.#listening) return
       this.#compiled = null
@@ -177,6 +194,10 @@ export class KernelLease implements EngineLease, Lease {
   abandon(): void {
     this.#ending ??= Promise.resolve()
     this.#stop()
+  }
+
+  #lost(why: Text): NaruError {
+    return new NaruError('LISTEN_FAILED', { listen: formatListen(this.#listen), why })
   }
 
   get #listen(): InetListen {

@@ -54,7 +54,7 @@ export class Watch {
   add(watched: Watched): void {
     this.#watched.add(watched)
     this.changed()
-    this.#arm()
+    if (!this.#timer) this.#arm()
   }
 
   remove(watched: Watched): void {

@@ -1,0 +1,70 @@
+import { once } from 'node:events'
+import { expect, it } from 'vitest'
+import { parseRule } from '../../src/model/rule-file.ts'
+import { describeWith } from '../needs.ts'
+import { echoes, hostAddress, KernelLab, targetAddress } from './kernel-lab.ts'
+
+const needs = { root: true, platform: 'linux', commands: ['ip', 'nft', 'conntrack'] } as const
+const count = 10_000
+const firstPort = 20_000
+
+describeWith(needs, 'ten thousand rules in the kernel', () => {
+  it('start within 2 s, change one within 50 ms, are taken over, and go', { timeout: 90_000 }, async () => {
+    await using lab = new KernelLab()
+    lab.serve(lab.target, 80, 'old')
+    lab.serve(lab.target, 81, 'new')
+    const killed = lab.engine('4194303-1')
+    const rule = (index: number, port = 80): object => ({
+      listen: `0.0.0.0:${firstPort + index}`,
+      target: `${targetAddress}:${port}`,
+    })
+    const all = Array.from({ length: count }, (_, index) => index)
+    const began = performance.now()
+    const leases = await Promise.all(all.map((index) => lab.open(killed, `rule-${index}`, rule(index))))
+    const startMs = performance.now() - began
+    const last = firstPort + count - 1
+    const old = await lab.dial(lab.client, hostAddress, last)
+    expect(String((await once(old, 'data'))[0])).toBe('old')
+
+    const changes: number[] = []
+    for (const port of [81, 80, 81, 80, 81]) {
+      const changing = performance.now()
+      leases[count - 1]?.update(parseRule(`rule-${count - 1}`, rule(count - 1, port)))
+      await leases[count - 1]?.settled()
+      changes.push(performance.now() - changing)
+    }
+    const changed = await lab.dial(lab.client, hostAddress, last)
+    expect(String((await once(changed, 'data'))[0])).toBe('new')
+    expect(await echoes(old, 'untouched')).toBe('untouched')
+    killed.abandon()
+
+    const next = lab.engine()
+    const again = performance.now()
+    await Promise.all(all.map((index) => lab.open(next, `rule-${index}`, rule(index))))
+    const adoptMs = performance.now() - again
+    expect(await echoes(old, 'still there')).toBe('still there')
+    const ending = performance.now()
+    await next.close()
+    const endMs = performance.now() - ending
+    const changeMs = Math.round(Math.min(...changes))
+    process.stderr.write(`start ${startMs}, change ${changeMs} (${changes}), take over ${adoptMs}, end ${endMs}\n`)
+    expect(lab.host.run(['nft', 'list', 'ruleset'])).toBe('')
+    // Other work shares the processors of whoever runs this; the bench measures, this guards against a new order.
+    expect(startMs).toBeLessThan(6000)
+    expect(changeMs).toBeLessThan(150)
+    expect(adoptMs).toBeLessThan(12_000)
+  })
+
+  it('carries one rule of nine thousand ports that all move', { timeout: 60_000 }, async () => {
+    await using lab = new KernelLab()
+    lab.serve(lab.target, 21_999, 'the last one')
+    const began = performance.now()
+    await lab.open(lab.engine(), 'many', {
+      listen: '0.0.0.0:10000-18999',
+      target: `${targetAddress}:13000-21999`,
+    })
+    process.stderr.write(`9,000 ports ${performance.now() - began}\n`)
+    const socket = await lab.dial(lab.client, hostAddress, 18_999)
+    expect(String((await once(socket, 'data'))[0])).toBe('the last one')
+  })
+})
