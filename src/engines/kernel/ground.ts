@@ -16,6 +16,7 @@ export class Ground {
   readonly #was: Record<string, string> = {}
   readonly #links = new Map<string, Promise<void>>()
   readonly #ready = new Set<Family>()
+  readonly #noted = new Set<Family>()
   #turn: Promise<void> = Promise.resolve()
 
   constructor(settings: Settings, table: Table) {
@@ -30,8 +31,10 @@ export class Ground {
 
   /** The values that `prepare` would change, as they are now, and those that were changed before. */
   oldValues(family: Family): OldValues {
-    if (!this.#ready.has(family))
+    if (!this.#noted.has(family)) {
       for (const { key } of this.#wanted(family)) this.#was[key] ??= this.#settings.read(key) as string
+      this.#noted.add(family)
+    }
     return { ...this.#was }
   }
 
@@ -66,6 +69,7 @@ export class Ground {
   /** The next `prepare` looks at the switches again. */
   recheck(): void {
     this.#ready.clear()
+    this.#noted.clear()
   }
 
   /** Clients on the target's own link get this machine's address: the target would answer them past us. */
@@ -85,6 +89,7 @@ export class Ground {
     if (noted === null) return false
     this.#links.clear()
     this.#ready.clear()
+    this.#noted.clear()
     for (const [key, value] of Object.entries({ ...this.#was, ...noted }).reverse()) {
       this.#settings.write(key, value)
       delete this.#was[key]
