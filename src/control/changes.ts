@@ -1,15 +1,22 @@
 /** A change of one rule, held against all the others before anybody acts on it. */
-import { NaruError } from '../base/errors.ts'
+import { canonicalAddress } from '../base/address.ts'
+import { withLimit } from '../base/clock.ts'
+import { NaruError, toNaruError } from '../base/errors.ts'
+import { say, type Text } from '../base/text.ts'
+import type { Resolve } from '../engines/contract.ts'
 import type { RuleInput } from '../model/face.ts'
 import type { PlanStep } from '../model/plan.ts'
 import type { Rule } from '../model/rule.ts'
-import { joined, nameProblem, readRule } from '../model/rule-file.ts'
+import { joined, nameProblem, readRule, ruleNotes } from '../model/rule-file.ts'
 import { isMap, type Problem } from '../model/shape.ts'
 import type { Change } from '../stores/contract.ts'
 import { wantsOf } from './hops/index.ts'
 import { overlaps, type Loaded, type LoadedRule } from './load.ts'
 import type { Parts } from './parts.ts'
 import { shown, stepsBetween } from './plan.ts'
+
+/** A person waits for the plan. */
+const nameLimitMs = 3000
 
 /** What would be loaded after the change. @throws NaruError RULE_INVALID */
 export function changed(now: Loaded, { name, rule: input }: Change): Loaded {
@@ -71,6 +78,49 @@ export async function planFresh(rule: Rule, parts: Parts, signal: AbortSignal): 
     signal,
   }
   return stepsBetween(new Map(), await wantsOf(rule, tools)).map((step) => shown(rule.name, step))
+}
+
+/** Remarks that stop nothing, but that a person should read before. */
+export async function notesFor(
+  rule: Rule,
+  { clock, resolveName }: Parts,
+  signal: AbortSignal,
+): Promise<Text[]> {
+  const notes = ruleNotes(rule)
+  if (rule.until !== null && rule.until <= clock.now()) {
+    notes.push(
+      say(
+        `${rule.name}: its time is over already, so it stays closed`,
+        `${rule.name}: 이미 만료된 규칙이라 열지 않습니다`,
+      ),
+    )
+  }
+  if (rule.enabled) notes.push(...(await unresolved(rule, resolveName, signal)))
+  return notes
+}
+
+/** A name may come to life later; a mistyped one never does. */
+async function unresolved(rule: Rule, resolve: Resolve, signal: AbortSignal): Promise<Text[]> {
+  const names = rule.targets.map(({ to }) => to).filter((to) => to.kind === 'inet' && !isAddress(to.host))
+  const asked = names.map((to) =>
+    resolve(to, { signal: withLimit(signal, nameLimitMs) }).then(
+      () => [],
+      (error: unknown) => {
+        const { en, ko } = toNaruError(error).text
+        return [
+          say(
+            `${rule.name}: ${en}; it is tried again at each connection`,
+            `${rule.name}: ${ko}. 연결할 때마다 다시 시도합니다`,
+          ),
+        ]
+      },
+    ),
+  )
+  return (await Promise.all(asked)).flat()
+}
+
+function isAddress(host: string): boolean {
+  return canonicalAddress(host) !== null
 }
 
 function isInput(value: unknown): value is RuleInput {

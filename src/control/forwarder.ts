@@ -20,10 +20,9 @@ import type { Facts } from '../model/facts.ts'
 import { formatListen } from '../model/listen.ts'
 import type { Plan, PlanStep } from '../model/plan.ts'
 import type { Rule } from '../model/rule.ts'
-import { ruleNotes } from '../model/rule-file.ts'
 import { formatTarget } from '../model/target.ts'
 import type { Snapshot } from '../stores/contract.ts'
-import { changed, existing, merged, mustBeNew } from './changes.ts'
+import { changed, existing, merged, mustBeNew, notesFor } from './changes.ts'
 import { Rates } from './counters.ts'
 import { Events } from './events.ts'
 import { wantsOf } from './hops/index.ts'
@@ -90,6 +89,7 @@ export class Forwarder implements Naru, AsyncDisposable {
     options: ForwarderOptions & { signal: AbortSignal },
   ): Promise<{ forwarder: Forwarder; failures: readonly NaruErrorJson[] }> {
     await using scope = new Scope()
+    scope.defer(() => closeEngines(parts))
     const snapshot = await parts.store.read({ signal: options.signal })
     const loaded = load(snapshot)
     const journal = await Journal.open(instance.journalPath)
@@ -210,7 +210,7 @@ export class Forwarder implements Naru, AsyncDisposable {
   async #stopOnce(drain: boolean): Promise<void> {
     this.#ticker?.[Symbol.dispose]()
     await this.#undoAll({ now: !drain })
-    for (const engine of this.#parts.engines) await engine.close().catch(() => {})
+    await closeEngines(this.#parts)
     const clean = this.#journal.live().length === 0
     await this.#journal.close().catch(() => {})
     await this.#instance.release({ forget: clean && this.#instance.holder.file === null })
@@ -258,15 +258,7 @@ export class Forwarder implements Naru, AsyncDisposable {
       const run = this.#runs.get(loaded.rule.name)
       if (run && this.#loaded.rules.get(loaded.rule.name) === loaded) continue
       steps.push(...(await this.#run(loaded).plan(loaded.rule, signal)))
-      notes.push(...ruleNotes(loaded.rule))
-      if (loaded.rule.until !== null && loaded.rule.until <= this.#parts.clock.now()) {
-        notes.push(
-          say(
-            `${loaded.rule.name}: its time is over already, so it stays closed`,
-            `${loaded.rule.name}: 이미 만료된 규칙이라 열지 않습니다`,
-          ),
-        )
-      }
+      notes.push(...(await notesFor(loaded.rule, this.#parts, signal)))
     }
     return { steps, notes }
   }
@@ -463,4 +455,8 @@ export class Forwarder implements Naru, AsyncDisposable {
     this.#changes = next.catch(() => {})
     return next
   }
+}
+
+async function closeEngines({ engines }: Parts): Promise<void> {
+  for (const engine of engines) await engine.close().catch(() => {})
 }

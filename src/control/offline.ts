@@ -1,12 +1,11 @@
 /** The file alone, while nobody runs on it: read, check, plan and edit. Nothing is opened, nothing is journalled. */
-import { NaruError } from '../base/errors.ts'
+import { isNaruError, NaruError } from '../base/errors.ts'
 import { say } from '../base/text.ts'
 import type { About, ChangeOptions, ChangeResult, Naru, RuleInput, RuleStatus } from '../model/face.ts'
 import { formatListen } from '../model/listen.ts'
 import type { Plan } from '../model/plan.ts'
-import { ruleNotes } from '../model/rule-file.ts'
 import { formatTarget } from '../model/target.ts'
-import { changed, existing, merged, mustBeNew, planFresh } from './changes.ts'
+import { changed, existing, merged, mustBeNew, notesFor, planFresh } from './changes.ts'
 import { noCounters } from './counters.ts'
 import { load, type Loaded, type LoadedRule } from './load.ts'
 import type { Parts } from './parts.ts'
@@ -17,14 +16,15 @@ export function offlineNaru(parts: Parts): Naru {
   const planned = async (wanted: Loaded, known?: Loaded): Promise<Plan> => {
     const fresh = [...wanted.rules.values()].filter((one) => known?.rules.get(one.rule.name) !== one)
     const steps = await Promise.all(fresh.map(({ rule }) => planFresh(rule, parts, signal)))
-    return { steps: steps.flat(), notes: fresh.flatMap(({ rule }) => ruleNotes(rule)) }
+    const notes = await Promise.all(fresh.map(({ rule }) => notesFor(rule, parts, signal)))
+    return { steps: steps.flat(), notes: notes.flat() }
   }
   const change = async (
     name: string,
     make: (now: Loaded) => RuleInput | null,
     options: ChangeOptions = {},
   ): Promise<ChangeResult> => {
-    const now = await loaded()
+    const now = await loaded().catch(orNothing)
     const wanted = changed(now, { name, rule: make(now) })
     const plan = await planned(wanted, now)
     if (options.dryRun) return { plan, rules: statuses(wanted), failures: [], revision: now.revision }
@@ -70,6 +70,12 @@ export function offlineNaru(parts: Parts): Naru {
 
 // oxlint-disable-next-line require-yield -- an empty stream has nothing to yield
 async function* nothingHappens(): AsyncGenerator<never> {}
+
+/** The first rule may come before the file. */
+function orNothing(error: unknown): Loaded {
+  if (isNaruError(error, 'FILE_MISSING')) return { revision: '', rules: new Map() }
+  throw error
+}
 
 function notRunning(parts: Parts): NaruError {
   return new NaruError('NOT_RUNNING', { file: parts.store.name })

@@ -1,9 +1,12 @@
 /** `naru open`: one rule in this process, without a file. */
 import { randomBytes } from 'node:crypto'
+import { canonicalAddress } from '../base/address.ts'
 import { silentLog } from '../base/log.ts'
 import type { OpenHereOptions } from '../cli/deps.ts'
 import { Forwarder } from '../control/forwarder.ts'
 import { claim, stateRoot } from '../control/instance.ts'
+import type { Parts } from '../control/parts.ts'
+import type { Rule } from '../model/rule.ts'
 import { parseRule } from '../model/rule-file.ts'
 import { createMemoryStore } from '../stores/memory.ts'
 import { undoLeftOvers } from './left-over.ts'
@@ -24,10 +27,19 @@ export async function openHere({
     const publish = rule.publish.firewall !== 'off' || rule.publish.router !== 'off'
     const guests = rule.targets.some(({ to }) => to.kind === 'guest')
     const parts = await gatherParts(createMemoryStore({ [name]: input }), { rooms: { publish, guests } })
+    await mustResolve(rule, parts, signal)
     const { forwarder } = await Forwarder.start(parts, instance, { strict: !keepPartial, signal })
     return forwarder
   } catch (error) {
     await instance.release({ forget: true })
     throw error
   }
+}
+
+/** In the foreground a name that nobody knows is a mistake, not a target that comes later. @throws NaruError NAME_NOT_FOUND */
+async function mustResolve(rule: Rule, { resolveName }: Parts, signal: AbortSignal): Promise<void> {
+  const names = rule.targets
+    .map(({ to }) => to)
+    .filter((to) => to.kind === 'inet' && canonicalAddress(to.host) === null)
+  await Promise.all(names.map((to) => resolveName(to, { signal })))
 }

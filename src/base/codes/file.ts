@@ -10,6 +10,15 @@ export const fileCodes = {
       ko: '위에 표시된 줄을 고치세요. `naru check`로 다시 확인할 수 있습니다',
     },
   },
+  FILE_MISSING: {
+    exit: 2,
+    en: 'there is no file {file}',
+    ko: '{file} 파일이 없습니다',
+    fix: {
+      en: '`naru up` writes a first one, `naru add` begins one with a rule, --config names another',
+      ko: '`naru up`은 예시 파일을 만들고, `naru add`는 규칙과 함께 새로 만듭니다. --config로 다른 파일을 지정할 수도 있습니다',
+    },
+  },
   FILE_UNREADABLE: { exit: 2, en: 'cannot read {file}: {why}', ko: '{file} 파일을 읽을 수 없습니다: {why}' },
   FILE_UNWRITABLE: { exit: 1, en: 'cannot write {file}: {why}', ko: '{file} 파일을 쓸 수 없습니다: {why}' },
   FILE_CHANGED: {

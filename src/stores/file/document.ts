@@ -231,7 +231,7 @@ function ruleText(name: string, rule: RuleInput, indent: string, was: string | n
   const key = pairOf(map, name)?.key
   if (isScalar(key)) key.commentBefore = was === null ? undefined : key.commentBefore
   return indented(
-    flowLeaves(document).toString({ lineWidth: 0, flowCollectionPadding: true, indent: 2 }),
+    flowLeaves(document, 3).toString({ lineWidth: 0, flowCollectionPadding: true, indent: 2 }),
     indent,
   )
 }
@@ -249,13 +249,13 @@ function applyDifferences(document: Document, path: string[], was: RuleInput, ru
   }
 }
 
-/** Small maps and lists that we make stand on one line, as in `publish: { firewall: auto }`. */
-function flowLeaves(document: Document): Document {
+/** Small maps and lists that we make, deeper than the rule itself, stand on one line, as in `publish: { firewall: auto }`. */
+function flowLeaves(document: Document, ruleDepth: number): Document {
   visit(document, {
     Collection(_, node, path) {
       const made = node.range === undefined || node.range === null
       const leaf = node.items.every((item) => !isCollection((item as Pair).value ?? item))
-      if (made && leaf && path.length > 3) node.flow = true
+      if (made && leaf && path.length > ruleDepth) node.flow = true
     },
   })
   return document
@@ -290,5 +290,5 @@ function rewritten(text: string, name: string, rule: RuleInput | null): string {
     rules.flow = false
     rules.set(name, yaml.createNode(rule))
   }
-  return flowLeaves(yaml).toString({ lineWidth: 0, flowCollectionPadding: true })
+  return flowLeaves(yaml, 5).toString({ lineWidth: 0, flowCollectionPadding: true })
 }

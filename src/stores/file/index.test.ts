@@ -50,7 +50,7 @@ describe('the file as a store', () => {
           () => 'read',
           (error: Error) => error.message,
         )
-    expect(await why(join(folder, 'none.yaml'))).toContain('there is no such file')
+    expect(await why(join(folder, 'none.yaml'))).toContain('there is no file')
     expect(await why(join(folder, 'folder.yaml'))).toContain('it is a folder')
     expect(await why(await at('binary.yaml', new Uint8Array([0xff, 0, 1])))).toContain('not text')
     expect(await why(await at('big.yaml', new Uint8Array(50_000_000).fill(35)))).toContain('50000000 bytes')
@@ -71,6 +71,12 @@ describe('the file as a store', () => {
     await writeFile(path, 'rules: {}\n# mine\n')
     await changed
     stop.abort()
+  })
+
+  it('begins with the first rule where there is no file yet', async () => {
+    const path = join(folder, 'new/naru.yaml')
+    await createFileStore(path).change([{ name: 'a', rule: { listen: 1, target: 2 } }], { signal })
+    expect(await readFile(path, 'utf8')).toBe('rules:\n  a:\n    listen: 1\n    target: 2\n')
   })
 
   it('makes a starter once', async () => {

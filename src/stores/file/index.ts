@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { watch, watchFile, unwatchFile } from 'node:fs'
 import { mkdir, open, unlink, readdir } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
-import { errnoOf, messageOf, NaruError } from '../../base/errors.ts'
+import { errnoOf, isNaruError, messageOf, NaruError } from '../../base/errors.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { Problem } from '../../model/shape.ts'
 import type { Change, Snapshot, Store } from '../contract.ts'
@@ -19,10 +19,15 @@ export function createFileStore(path: string): Store {
   return new FileStore(resolve(path))
 }
 
+interface Read {
+  readonly revision: string
+  readonly document: FileDocument
+}
+
 class FileStore implements Store {
   readonly name: string
   /** What was last read or written: an edit that finds the same text need not parse it again. */
-  #last: { revision: string; document: FileDocument } | null = null
+  #last: Read | null = null
   #queue: Promise<unknown> = Promise.resolve()
 
   constructor(path: string) {
@@ -38,7 +43,7 @@ class FileStore implements Store {
     { revision }: { signal: AbortSignal; revision?: string },
   ): Promise<Snapshot> {
     return this.#oneAtATime(async () => {
-      const now = await this.#load()
+      const now = await this.#load().catch(orEmpty)
       if (revision !== undefined && revision !== now.revision)
         throw new NaruError('FILE_CHANGED', { file: this.name })
       let { document } = now
@@ -70,7 +75,7 @@ class FileStore implements Store {
     })
   }
 
-  async #load(): Promise<{ revision: string; document: FileDocument }> {
+  async #load(): Promise<Read> {
     const text = await readText(this.name)
     const revision = revisionOf(text)
     if (this.#last?.revision !== revision) this.#last = { revision, document: this.#parsed(text) }
@@ -95,6 +100,7 @@ class FileStore implements Store {
 
   async #write(text: string): Promise<void> {
     try {
+      await mkdir(dirname(this.name), { recursive: true })
       await replaceFile(this.name, text)
     } catch (error) {
       throw new NaruError('FILE_UNWRITABLE', { file: this.name, why: messageOf(error) }, { cause: error })
@@ -106,6 +112,13 @@ class FileStore implements Store {
     this.#queue = next.catch(() => {})
     return next
   }
+}
+
+/** A rule may be added before there is a file. */
+function orEmpty(error: unknown): Read {
+  const read = readDocument('')
+  if (!isNaruError(error, 'FILE_MISSING') || 'problems' in read) throw error
+  return { revision: revisionOf(''), document: read.document }
 }
 
 /** Makes the file with `text` unless there is one. @returns whether it did. */
@@ -173,13 +186,13 @@ async function readBytes(path: string): Promise<Buffer> {
     }
   } catch (error) {
     if (error instanceof NaruError) throw error
+    if (errnoOf(error) === 'ENOENT') throw new NaruError('FILE_MISSING', { file: path }, { cause: error })
     throw unreadable(path, whyUnreadable(error), error)
   }
 }
 
 function whyUnreadable(error: unknown): Text {
   const known: Record<string, Text> = {
-    ENOENT: say('there is no such file', '파일이 없습니다'),
     EISDIR: say('it is a folder', '폴더입니다'),
     EACCES: say('reading it is not permitted', '읽기 권한이 없습니다'),
   }
