@@ -6,6 +6,7 @@ import { hops, type Hop } from '../model/hop.ts'
 import type { Log } from '../base/log.ts'
 import type { Entry, Journal } from './journal.ts'
 import type { Parts } from './parts.ts'
+import { publisherOf } from './routers/publisher.ts'
 
 const oneLimitMs = 8000
 
@@ -37,14 +38,13 @@ async function undoOne(entry: Entry, journal: Journal, parts: Parts, signal: Abo
 }
 
 function undoEffect({ hop, member, effect }: Entry, parts: Parts, signal: AbortSignal): Promise<void> {
-  const { host, clock, log } = parts
+  const { host } = parts
   const undoers: Record<Hop, () => Promise<void> | undefined> = {
     service: () => Promise.resolve(),
     relay: () => parts.engines.find(({ id }) => id === member)?.undo(effect, { signal }),
     guest: () => parts.guests.find(({ kind }) => kind === member)?.undo(effect, { host, signal }),
     firewall: () => parts.firewalls.find(({ id }) => id === member)?.undo(effect, { host, signal }),
-    router: () =>
-      parts.routers.find(({ id }) => id === member)?.undo(effect, { signal, tools: { host, clock, log } }),
+    router: () => publisherOf(parts).undo(effect, signal),
   }
   return undoers[hop]() ?? Promise.reject(new Error(`nobody here knows how ${member} undoes`))
 }

@@ -7,8 +7,10 @@ import type { Hop } from '../../model/hop.ts'
 import type { EngineId, Rule } from '../../model/rule.ts'
 import type { Parts } from '../parts.ts'
 import { wantFirewall } from './firewall.ts'
+import { publisherOf } from '../routers/publisher.ts'
 import { resolveGuests, wantGuest } from './guest.ts'
 import { wantRelay } from './relay.ts'
+import { wantRouter } from './router.ts'
 import { wantService } from './service.ts'
 import { keyOf, type Wanted } from './wanted.ts'
 
@@ -26,9 +28,10 @@ export async function wantsOf(
 ): Promise<readonly Wanted[]> {
   const resolve = resolveGuests(parts, parts.resolveName)
   const published = rule.publish.firewall !== 'off' || rule.publish.router !== 'off'
-  const [guest, firewall] = await Promise.all([
+  const [guest, firewall, router] = await Promise.all([
     orFailing('guest', () => wantGuest(rule, parts, signal)),
     orFailing('firewall', () => wantFirewall(rule, parts, signal)),
+    orFailing('router', () => wantRouter(rule, publisherOf(parts), signal)),
   ])
   const service = published ? wantService(rule, { probe: parts.probe, resolve }) : null
   const relay = wantRelay(rule, {
@@ -38,7 +41,7 @@ export async function wantsOf(
     onEvent: onEngineEvent,
     failed: failedEngines,
   })
-  return [guest, service, relay, firewall].filter((want) => want !== null)
+  return [guest, service, relay, firewall, router].filter((want) => want !== null)
 }
 
 /** A hop of which not even the plan can be made is planned as one that fails, with its reason. */

@@ -10,7 +10,7 @@ import { say, type Text } from '../../base/text.ts'
 import type { Effect, LeaseDescription, OpenOptions, Verdict } from '../../model/hop.ts'
 import { describeMapping } from '../../model/mapping.ts'
 import type { MappingLease, MappingRequest } from '../contract.ts'
-import { nonceBytes, type MapAnswer, type MapWish } from './codec.ts'
+import { nonceBytes, type MapAnswer, type MapWish, type Result } from './codec.ts'
 import { refusal, type Server } from './server.ts'
 
 /** What the journal keeps: enough to delete the mapping without finding the server again. */
@@ -185,6 +185,13 @@ class PcpLease implements MappingLease {
   }
 }
 
+/** Another's nonce, or (miniupnpd, seen) no such mapping: RFC 6887 §15 would have that a success. */
+const leavesNothing: ReadonlySet<Result> = new Set([
+  'NOT_AUTHORIZED',
+  'NO_RESOURCES',
+  'CANNOT_PROVIDE_EXTERNAL',
+])
+
 /**
  * A mapping that is gone, or is no longer under our nonce, leaves nothing of ours to delete. Over IPv6 its life is
  * cut short first: miniupnpd says SUCCESS to the deletion of a pinhole and keeps it (seen). @throws NaruError ROUTER_…
@@ -192,7 +199,7 @@ class PcpLease implements MappingLease {
 export async function deleteMapping(server: Server, wish: MapWish, signal: AbortSignal): Promise<void> {
   if (familyOf(server.place.client) === 6) await server.map(wish, 1, signal)
   const answer = await server.map(wish, 0, signal)
-  if (answer.result === 'SUCCESS' || answer.result === 'NOT_AUTHORIZED') return
+  if (answer.result === 'SUCCESS' || leavesNothing.has(answer.result)) return
   throw refusal(answer.result, server.place.address, wish.internalPort)
 }
 

@@ -75,7 +75,7 @@ async function findGateways(
     networks,
     ways.filter(({ family }) => family === 4),
   )
-  return search(places, { signal, sendAtMs, limitMs: searchMs, graceMs: 250, ...port })
+  return search(places, { signal, sendAtMs, limitMs: searchMs, graceMs: 150, ...port })
 }
 
 /** A socket a network; a gateway on none of them (inside a container) is asked by unicast alone. */

@@ -99,7 +99,7 @@ function searchFrom(
 function sendSearches(socket: Socket, place: SearchPlace, port: number, again: boolean): void {
   const send = (bytes: Uint8Array, address: string): void => socket.send(bytes, port, address, () => {})
   for (const address of place.unicast)
-    for (const target of searchTargets) send(searchRequest(target, `${address}:${port}`, 1), address)
+    for (const target of searchTargets) send(searchRequest(target, `${address}:${port}`, null), address)
   if (!place.multicast) return
   for (const target of searchTargets)
     send(searchRequest(target, `${ssdpGroup}:${port}`, again ? 2 : 1), ssdpGroup)

@@ -31,13 +31,16 @@ export interface SsdpNotice {
   readonly target: string
 }
 
-/** @param host whom it is sent to, as `239.255.255.250:1900`. @param delaySeconds the longest a device may wait (MX). */
-export function searchRequest(target: string, host: string, delaySeconds: number): Uint8Array {
+/**
+ * @param host whom it is sent to, as `239.255.255.250:1900`. @param delaySeconds the longest a device may wait (MX);
+ * null, by unicast, is at once (§1.3.2): with it miniupnpd waits at random.
+ */
+export function searchRequest(target: string, host: string, delaySeconds: number | null): Uint8Array {
   const lines = [
     'M-SEARCH * HTTP/1.1',
     `HOST: ${host}`,
     'MAN: "ssdp:discover"',
-    `MX: ${delaySeconds}`,
+    ...(delaySeconds === null ? [] : [`MX: ${delaySeconds}`]),
     `ST: ${target}`,
     'USER-AGENT: Naru/1 UPnP/1.1',
     '',

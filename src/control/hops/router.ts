@@ -1,0 +1,71 @@
+/** The router hop: the rule's ports are opened on whatever router is there, for IPv4 and, where there is one, IPv6. */
+import { addressRange } from '../../base/address.ts'
+import { NaruError } from '../../base/errors.ts'
+import { formatPortRange } from '../../base/port.ts'
+import { say, type Text } from '../../base/text.ts'
+import type { Rule } from '../../model/rule.ts'
+import type { RouterPublisher } from '../routers/publisher.ts'
+import { keyOf, type Wanted } from './wanted.ts'
+
+/** Null where the rule does not ask for it. Looks for routers, so that the plan can say which protocol it will be. */
+export async function wantRouter(
+  rule: Rule,
+  publisher: RouterPublisher,
+  signal: AbortSignal,
+): Promise<Wanted | null> {
+  const { listen } = rule
+  const { router: by, externalPort } = rule.publish
+  if (by === 'off' || listen.kind !== 'inet') return null
+  const wish = {
+    rule: rule.name,
+    by,
+    protocols: listen.protocols,
+    ports: listen.ports,
+    externalPort,
+    address: listen.address,
+    allow: rule.allow,
+  }
+  const best = (await publisher.finder.findBy(by, { signal }))[0]
+  const outside =
+    externalPort === 'any'
+      ? say('any port', '아무 포트')
+      : same(externalPort ?? formatPortRange(listen.ports))
+  return {
+    hop: 'router',
+    member: best?.member ?? (by === 'auto' ? 'router' : by),
+    what: say(
+      `map external port ${outside.en}/${listen.protocols.join('+')} to this machine`,
+      `외부 포트 ${outside.ko}/${listen.protocols.join('+')}을(를) 이 컴퓨터로 매핑`,
+    ),
+    why: best
+      ? say(
+          `${best.address} answers by ${best.flavour}`,
+          `${best.address}이(가) ${best.flavour}(으)로 응답합니다`,
+        )
+      : say('no router answers yet; it is asked again', '아직 응답하는 공유기가 없어 다시 찾습니다'),
+    needs: null,
+    key: keyOf('router', wish),
+    // The same row of the router's list cannot be held twice.
+    replace: 'close-first',
+    async open({ signal, record }) {
+      if (listen.address !== null && addressRange(listen.address) === 'loopback')
+        throw loopbackOnly(listen.address)
+      return publisher.open(wish, { signal, record })
+    },
+  }
+}
+
+function same(word: string | number): Text {
+  return { en: String(word), ko: String(word) }
+}
+
+function loopbackOnly(address: string): NaruError {
+  return new NaruError('VALUE_INVALID', {
+    what: 'listen',
+    value: address,
+    why: say(
+      'what a router sends here never reaches a loopback address; listen without an address',
+      '공유기가 보내는 연결은 루프백 주소에 닿지 않습니다. 주소 없이 수신 대기하세요',
+    ),
+  })
+}

@@ -1,0 +1,125 @@
+/**
+ * Which routers there are, by every protocol at once. Whoever answers first is enough to go on, with a moment for a
+ * better protocol; what was found is kept for a while, and nothing found is asked again soon.
+ */
+import type { Network } from '../../host/contract.ts'
+import type { Reach, Router, RouterMember, RouterTools } from '../../routers/contract.ts'
+
+const keepMs = 300_000
+const keepNothingMs = 10_000
+/** After the first answer: UPnP takes two more exchanges than PCP, and is the one that can be read back. */
+const graceMs = 900
+
+/** PCP > UPnP v2 > NAT-PMP > UPnP v1. A pinhole by UPnP can be deleted everywhere, one by PCP not (see pcp). */
+const preference = ['upnp-pinhole', 'pcp', 'upnp-2', 'nat-pmp', 'upnp-1']
+
+export class RouterFinder {
+  readonly #members: readonly RouterMember[]
+  readonly #tools: RouterTools
+  #found: readonly Router[] = []
+  #foundAt = -Infinity
+  #searching: { readonly enough: Promise<void>; readonly all: Promise<void> } | null = null
+
+  constructor(members: readonly RouterMember[], tools: RouterTools) {
+    this.#members = members
+    this.#tools = tools
+  }
+
+  /**
+   * Best first: nearest router, then preferred protocol. Empty where there is none.
+   * @param options `all` waits for every protocol; otherwise the first that answers is enough, and a moment more.
+   */
+  async find(options: { signal: AbortSignal; fresh?: boolean; all?: boolean }): Promise<readonly Router[]> {
+    const age = this.#tools.clock.monotonic() - this.#foundAt
+    const good = age < (this.#found.length > 0 ? keepMs : keepNothingMs)
+    if (!this.#searching && (!good || options.fresh)) this.#search(options.signal)
+    if (this.#searching) await (options.all ? this.#searching.all : this.#searching.enough)
+    return this.#found
+  }
+
+  /** Those of one member, which is waited for; or all. */
+  async findBy(
+    wish: string,
+    options: { signal: AbortSignal; fresh?: boolean; all?: boolean },
+  ): Promise<readonly Router[]> {
+    if (wish === 'auto') return this.find(options)
+    return (await this.find({ ...options, all: true })).filter(({ member }) => member === wish)
+  }
+
+  /** At one address, by unicast, as who we are to it. */
+  async findAt(at: Reach, signal: AbortSignal): Promise<readonly Router[]> {
+    const found = await Promise.all(this.#members.map((member) => this.#ask(member, this.#tools, signal, at)))
+    return sorted(found.flat(), [])
+  }
+
+  /** Starts a search; the answers of one that is under way serve everybody who asks meanwhile. */
+  #search(signal: AbortSignal): void {
+    const found: Router[] = []
+    const tools = readOnce(this.#tools)
+    const keep = async (): Promise<void> => {
+      this.#found = sorted(found, await gatewaysOf(tools.host.network, signal))
+      this.#foundAt = this.#tools.clock.monotonic()
+    }
+    const asked = this.#members.map(async (member) => {
+      const some = await this.#ask(member, tools, signal)
+      found.push(...some)
+      return some.length > 0
+    })
+    const all = Promise.all(asked).then(keep)
+    const first = Promise.any(asked.map(async (yes) => (await yes) || Promise.reject(new Error('none'))))
+    const moment = first.then(() => this.#tools.clock.sleep(graceMs, signal)).then(keep)
+    const enough = Promise.race([all, moment.catch(() => all)])
+    const searching = { all, enough }
+    this.#searching = searching
+    const over = (): void => {
+      if (this.#searching === searching) this.#searching = null
+    }
+    void all.then(over, over)
+    enough.catch(() => {})
+  }
+
+  async #ask(
+    member: RouterMember,
+    tools: RouterTools,
+    signal: AbortSignal,
+    at?: Reach,
+  ): Promise<readonly Router[]> {
+    try {
+      return await member.discover({ signal, tools, ...(at && { at }) })
+    } catch (failure) {
+      signal.throwIfAborted()
+      this.#tools.log.debug({ member: member.id, failure }, 'a router protocol could not be asked')
+      return []
+    }
+  }
+}
+
+/** Every member looks at the same machine: its interfaces and routes are read once a search. */
+function readOnce(tools: RouterTools): RouterTools {
+  const { network } = tools.host
+  let interfaces: ReturnType<Network['interfaces']> | undefined
+  let routes: ReturnType<Network['defaultRoutes']> | undefined
+  const once: Network = {
+    ...network,
+    interfaces: (how) => (interfaces ??= network.interfaces(how)),
+    defaultRoutes: (how) => (routes ??= network.defaultRoutes(how)),
+  }
+  return { ...tools, host: { ...tools.host, network: once } }
+}
+
+function sorted(routers: readonly Router[], gateways: readonly string[]): readonly Router[] {
+  const distance = ({ address }: Router): number => {
+    const at = gateways.indexOf(address.split('%')[0] as string)
+    return at < 0 ? gateways.length : at
+  }
+  const rank = ({ flavour }: Router): number => {
+    const at = preference.indexOf(flavour)
+    return at < 0 ? preference.length : at
+  }
+  return [...routers].sort((a, b) => distance(a) - distance(b) || rank(a) - rank(b))
+}
+
+async function gatewaysOf(network: Network, signal: AbortSignal): Promise<readonly string[]> {
+  const routes = await network.defaultRoutes({ signal }).catch(() => [])
+  return routes.flatMap(({ gateway }) => (gateway === null ? [] : [gateway.split('%')[0] as string]))
+}

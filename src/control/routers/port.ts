@@ -1,0 +1,337 @@
+/**
+ * One port published on a router, and on the router above it where there are two: opened by the best protocol that
+ * verifies, renewed, looked at, opened again elsewhere when the router or our address changed, closed.
+ */
+import { isPublic } from '../../base/address.ts'
+import { isNaruError, NaruError, toNaruError } from '../../base/errors.ts'
+import { say, type Text } from '../../base/text.ts'
+import type { LeaseDescription, Recorder, Verdict } from '../../model/hop.ts'
+import type { Mapping, MappingLease, MappingRequest, Router, RouterInfo } from '../../routers/contract.ts'
+import { openOuter, type Outer } from './outer.ts'
+import { viaMember, type PortWish, type PublisherTools } from './wish.ts'
+
+interface Open {
+  readonly router: Router
+  readonly lease: MappingLease
+  readonly outer: Outer | null
+  readonly notes: readonly Text[]
+}
+
+interface Failure {
+  readonly router: Router
+  readonly failure: NaruError
+}
+
+/** Of several refusals the one that tells most, the most telling first. */
+const telling: readonly string[] = [
+  'ROUTER_PORT_TAKEN',
+  'ROUTER_REFUSED',
+  'ROUTER_OTHER_PORT',
+  'ROUTER_NO_ADDRESS',
+  'ROUTER_TABLE_FULL',
+  'ROUTER_NOT_DONE',
+]
+
+/** Between two looks at the router itself; its watchers tell of a restart at once. */
+const lookEveryMs = 30_000
+const releaseOldMs = 2000
+
+export class PublishedPort {
+  readonly wish: PortWish
+  readonly #tools: PublisherTools
+  readonly #record: Recorder
+  #open: Open | null = null
+  #trouble: NaruError | null = null
+  #lookedAt = -Infinity
+  #turn: Promise<unknown> = Promise.resolve()
+  #released = false
+  /** As it was granted last. */
+  #lastPort = 0
+
+  constructor(wish: PortWish, tools: PublisherTools, record: Recorder) {
+    this.wish = wish
+    this.#tools = tools
+    this.#record = record
+  }
+
+  get router(): Router | null {
+    return this.#open?.router ?? null
+  }
+
+  get outerRouter(): Router | null {
+    return this.#open?.outer?.router ?? null
+  }
+
+  get externalAddress(): string | null {
+    return this.#open?.outer?.lease?.externalAddress ?? this.#open?.lease.externalAddress ?? null
+  }
+
+  get externalPort(): number {
+    return (
+      this.#open?.outer?.lease?.externalPort ??
+      this.#open?.lease.externalPort ??
+      this.wish.request.externalPort
+    )
+  }
+
+  get goodUntil(): number | null {
+    return earliest(this.#leases().map((lease) => lease.goodUntil))
+  }
+
+  get renewAfter(): number | null {
+    return earliest(this.#leases().map((lease) => lease.renewAfter))
+  }
+
+  describe(): LeaseDescription | null {
+    if (!this.#open) return null
+    const { lease, outer, notes } = this.#open
+    const inner = lease.describe()
+    const above = outer?.lease?.describe()
+    return {
+      ...inner,
+      text: above
+        ? { en: `${above.text.en}, through ${inner.text.en}`, ko: `${above.text.ko}, ${inner.text.ko} 경유` }
+        : inner.text,
+      differs: [...inner.differs, ...(above?.differs ?? []), ...notes, ...(outer ? outer.notes : [])],
+      data: above ? { inner: inner.data, outer: above.data } : inner.data,
+    }
+  }
+
+  /** @throws NaruError ROUTER_…; nothing is left then */
+  open(signal: AbortSignal): Promise<void> {
+    return this.#inTurn(() => this.#openBest(signal, false))
+  }
+
+  async verify(signal: AbortSignal): Promise<Verdict> {
+    if (this.#trouble) return { state: 'lost', why: this.#trouble }
+    const now = this.#tools.clock.monotonic()
+    if (!this.#open || now - this.#lookedAt < lookEveryMs) return { state: 'held', notes: [] }
+    return this.#inTurn(async () => {
+      const verdict = await this.#look(signal)
+      if (verdict.state === 'held') this.#lookedAt = this.#tools.clock.monotonic()
+      else this.#trouble = verdict.why
+      return verdict
+    })
+  }
+
+  renew(signal: AbortSignal): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#released) return
+      try {
+        await this.#renewOrReopen(signal)
+        this.#trouble = null
+      } catch (failure) {
+        if (!isNaruError(failure, 'ABORTED')) this.#trouble = toNaruError(failure)
+        throw failure
+      }
+    })
+  }
+
+  release(signal: AbortSignal): Promise<void> {
+    return this.#inTurn(async () => {
+      const open = this.#open
+      // From the outside in.
+      await open?.outer?.lease?.release({ signal })
+      await open?.lease.release({ signal })
+      this.#open = null
+      this.#released = true
+    })
+  }
+
+  async #renewOrReopen(signal: AbortSignal): Promise<void> {
+    if (this.#open)
+      try {
+        await this.#open.lease.renew({ signal })
+        await this.#open.outer?.lease?.renew({ signal })
+        const verdict = await this.#look(signal)
+        if (verdict.state === 'held') return void (this.#lookedAt = this.#tools.clock.monotonic())
+        throw verdict.why
+      } catch (failure) {
+        if (isNaruError(failure, 'ABORTED') || signal.aborted) throw failure
+        await this.#letGo()
+      }
+    await this.#openBest(signal, true)
+  }
+
+  /** The old one is given back where that can be; what cannot stays in the journal until its lease ends. */
+  async #letGo(): Promise<void> {
+    const old = this.#open
+    this.#open = null
+    const signal = AbortSignal.timeout(releaseOldMs)
+    await old?.outer?.lease?.release({ signal }).catch(() => {})
+    await old?.lease.release({ signal }).catch(() => {})
+  }
+
+  async #openBest(signal: AbortSignal, fresh: boolean): Promise<void> {
+    const failures: Failure[] = []
+    const open =
+      (await this.#openOnFirst(await this.#routers({ signal, fresh }), failures, signal)) ??
+      // Slower protocols of the same router may be allowed more, or at least say why not.
+      (await this.#openOnFirst(await this.#routers({ signal, all: true }), failures, signal))
+    if (!open) throw await this.#explain(failures, signal)
+    this.#open = open
+    this.#lookedAt = this.#tools.clock.monotonic()
+    this.#lastPort = this.externalPort
+    this.#tools.onOpen()
+  }
+
+  async #routers(how: { signal: AbortSignal; fresh?: boolean; all?: boolean }): Promise<readonly Router[]> {
+    const found = await this.#tools.finder.findBy(this.wish.by, how)
+    return found.filter(({ family }) => family === this.wish.family)
+  }
+
+  /** The nearest router's protocols in order; a farther router only where the nearest has none that opens. */
+  async #openOnFirst(
+    routers: readonly Router[],
+    failures: Failure[],
+    signal: AbortSignal,
+  ): Promise<Open | null> {
+    for (const router of routers) {
+      if (failures.some((failed) => failed.router === router)) continue
+      try {
+        return await this.#openOn(router, routers, signal)
+      } catch (failure) {
+        signal.throwIfAborted()
+        failures.push({ router, failure: toNaruError(failure) })
+      }
+    }
+    return null
+  }
+
+  async #openOn(router: Router, routers: readonly Router[], signal: AbortSignal): Promise<Open> {
+    const lease = await router.open(this.#request, { signal, record: this.#recorderOf(router) })
+    try {
+      const verdict = await this.#agree(lease, router, routers, signal)
+      if (verdict.state === 'lost') throw this.#notDone(router, verdict.why.text)
+      return await this.#throughTheNext({ router, lease, outer: null, notes: [] }, routers, signal)
+    } catch (failure) {
+      await lease.release({ signal: AbortSignal.timeout(releaseOldMs) }).catch(() => {})
+      throw failure
+    }
+  }
+
+  /** Reads back by the protocol itself, and by one of the same router that has a list. */
+  async #agree(
+    lease: MappingLease,
+    router: Router,
+    all: readonly Router[],
+    signal: AbortSignal,
+  ): Promise<Verdict> {
+    const own = await lease.verify({ signal })
+    if (own.state === 'lost') return own
+    for (const other of all) {
+      if (other === router || other.address !== router.address || other.family !== router.family) continue
+      const seen = await other.lookup(this.#keyOf(lease), { signal }).catch(() => 'unknown' as const)
+      if (seen === 'unknown') continue
+      if (seen && this.#leadsToUs(seen, router)) return { state: 'held', notes: [] }
+      const why = seen
+        ? say(
+            `${other.flavour} shows it leads to ${seen.internalAddress}`,
+            `${other.flavour}(으)로 보면 ${seen.internalAddress}(으)로 향합니다`,
+          )
+        : say(`${other.flavour} does not list it`, `${other.flavour} 목록에 없습니다`)
+      return { state: 'lost', why: this.#notDone(router, why) }
+    }
+    return own
+  }
+
+  async #look(signal: AbortSignal): Promise<Verdict> {
+    const open = this.#open
+    if (!open) return { state: 'lost', why: this.#nobody(this.wish.family) }
+    const all = await this.#tools.finder.find({ signal })
+    const inner = await this.#agree(open.lease, open.router, all, signal)
+    if (inner.state === 'lost' || !open.outer?.lease) return inner
+    const outer = await open.outer.lease.verify({ signal })
+    return outer.state === 'lost' ? outer : inner
+  }
+
+  /** Where the router's own address is not public, the one above it has to let us through as well. */
+  async #throughTheNext(open: Open, routers: readonly Router[], signal: AbortSignal): Promise<Open> {
+    if (this.wish.family === 6) return open
+    const wan = open.lease.externalAddress ?? (await wanOf(open.router.address, routers, signal))
+    if (wan === null || isPublic(wan)) return open
+    const outer = await openOuter(
+      { inner: open.router, wan, lease: open.lease, wish: this.wish },
+      this.#tools,
+      this.#record,
+      signal,
+    )
+    return { ...open, outer }
+  }
+
+  async #explain(failures: readonly Failure[], signal: AbortSignal): Promise<NaruError> {
+    // UPnP tells whose a port is and what is not allowed; PCP and NAT-PMP have a number for it.
+    const weight = ({ router, failure: { code } }: Failure): number =>
+      telling.includes(code)
+        ? telling.indexOf(code) - (router.member === 'upnp' ? telling.length : 0)
+        : telling.length
+    const [worst] = failures.toSorted((a, b) => weight(a) - weight(b))
+    if (!worst) return this.#nobody(this.wish.family)
+    const { router, failure } = worst
+    const noAddress = isNaruError(failure, 'ROUTER_NO_ADDRESS', 'ROUTER_NAT_BETWEEN')
+    return noAddress ? this.#tools.explainNoAddress(router, failure, signal) : failure
+  }
+
+  /** Where any port will do, the one that was given before is asked for again: links to it go on working. */
+  get #request(): MappingRequest {
+    const { request } = this.wish
+    return request.anyPort && this.#lastPort > 0 ? { ...request, externalPort: this.#lastPort } : request
+  }
+
+  #notDone(router: Router, why: Text): NaruError {
+    return new NaruError('ROUTER_NOT_DONE', {
+      router: router.address,
+      port: this.wish.request.externalPort,
+      why,
+    })
+  }
+
+  #nobody(family: 4 | 6): NaruError {
+    const tried = this.wish.by === 'auto' ? 'PCP, UPnP IGD, NAT-PMP' : this.wish.by
+    return new NaruError('ROUTER_NOT_FOUND', { tried: family === 6 ? `IPv6: ${tried}` : tried })
+  }
+
+  #leadsToUs(seen: Mapping, router: Router): boolean {
+    const { internalAddress, internalPort } = this.wish.request
+    return (
+      seen.internalAddress === (internalAddress ?? router.clientAddress) && seen.internalPort === internalPort
+    )
+  }
+
+  #keyOf(lease: MappingLease): { protocol: 'tcp' | 'udp'; externalPort: number } {
+    return { protocol: this.wish.request.protocol, externalPort: lease.externalPort }
+  }
+
+  #recorderOf({ member }: Router): Recorder {
+    return viaMember(this.#record, member)
+  }
+
+  #leases(): readonly MappingLease[] {
+    const { lease, outer } = this.#open ?? {}
+    return [lease, outer?.lease].filter((each) => each !== undefined && each !== null)
+  }
+
+  #inTurn<T>(run: () => Promise<T>): Promise<T> {
+    const next = this.#turn.then(run, run)
+    this.#turn = next.catch(() => {})
+    return next
+  }
+}
+
+async function wanOf(
+  address: string,
+  routers: readonly Router[],
+  signal: AbortSignal,
+): Promise<string | null> {
+  const same = routers.filter((router) => router.address === address && router.family === 4)
+  for (const router of same) {
+    const info: RouterInfo | null = await router.info({ signal }).catch(() => null)
+    if (info?.externalAddress) return info.externalAddress
+  }
+  return null
+}
+
+function earliest(times: readonly (number | null)[]): number | null {
+  const known = times.filter((time) => time !== null)
+  return known.length > 0 ? Math.min(...known) : null
+}

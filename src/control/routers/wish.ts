@@ -1,0 +1,33 @@
+/** What one port wants of a router, and what everybody who opens one is handed. */
+import type { Clock } from '../../base/clock.ts'
+import type { NaruError } from '../../base/errors.ts'
+import type { Host } from '../../host/contract.ts'
+import type { Recorder } from '../../model/hop.ts'
+import type { MappingRequest, Router } from '../../routers/contract.ts'
+import type { RouterFinder } from './finder.ts'
+
+export interface PortWish {
+  readonly family: 4 | 6
+  readonly request: MappingRequest
+  /** `auto` or a member's id. */
+  readonly by: string
+}
+
+export interface PublisherTools {
+  readonly finder: RouterFinder
+  readonly host: Host
+  readonly clock: Clock
+  /** A port was opened, perhaps on another router than before. */
+  readonly onOpen: () => void
+  readonly explainNoAddress: (nearest: Router, failure: NaruError, signal: AbortSignal) => Promise<NaruError>
+}
+
+/** The journal has one line a hop; which protocol can undo it is part of what is written. */
+export function viaMember(record: Recorder, via: string): Recorder {
+  return {
+    async intend(effect) {
+      const kept = await record.intend({ via, effect })
+      return { amend: (next) => kept.amend({ via, effect: next }), undone: () => kept.undone() }
+    },
+  }
+}
