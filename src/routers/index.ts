@@ -4,6 +4,6 @@ import { natPmp } from './nat-pmp/index.ts'
 import { pcp } from './pcp/index.ts'
 import { upnp } from './upnp/index.ts'
 
-export function routerMembers(): readonly RouterMember[] {
+export function createRouters(): readonly RouterMember[] {
   return [pcp(), upnp(), natPmp()]
 }

@@ -4,7 +4,7 @@ import { silentLog } from '../../src/base/log.ts'
 import { systemClock } from '../../src/base/clock.ts'
 import { RouterPublisher, type PublishWish } from '../../src/control/routers/publisher.ts'
 import { createHost } from '../../src/host/index.ts'
-import { routerMembers } from '../../src/routers/index.ts'
+import { createRouters } from '../../src/routers/index.ts'
 import { memoryJournal } from '../fakes/journal.ts'
 import { describeWith } from '../needs.ts'
 import { enter } from './enter.ts'
@@ -37,7 +37,7 @@ afterEach(() => {
 
 function publisher(owner = 'me'): RouterPublisher {
   const tools = { host: createHost(), clock: systemClock, log: silentLog }
-  const one = new RouterPublisher(routerMembers(), tools, owner)
+  const one = new RouterPublisher(createRouters(), tools, owner)
   made.push(one)
   return one
 }
@@ -55,7 +55,7 @@ async function until(done: () => boolean, limitMs = 10_000): Promise<number> {
 describeWith(needs, 'publishing on a real router', () => {
   it('opens IPv4 and IPv6 with one lease, verifies, and closes both', async () => {
     await using lab = new Lab()
-    await using home = await homeNetwork(lab)
+    await using home = await homeNetwork(lab, { conf: ['min_lifetime=1'] })
     await startWebServer(home.host, 8888)
     using _inside = enter(home.host)
     const journal = memoryJournal()
@@ -65,7 +65,9 @@ describeWith(needs, 'publishing on a real router', () => {
     expect(lease.describe()).toMatchObject({ differs: [] })
     expect(await lease.verify({ signal: signal() })).toEqual({ state: 'held', notes: [] })
     await lease.release({ signal: signal() })
-    expect([home.router.mappings(), home.router.pinholes(), journal.left()]).toEqual([[], [], []])
+    expect([home.router.mappings(), journal.left()]).toEqual([[], []])
+    // At once where UPnP opened it; miniupnpd lets a pinhole of PCP live to its end, which was then cut to 1 s.
+    await expect.poll(() => home.router.pinholes(), { timeout: 10_000 }).toEqual([])
   })
 
   it('puts everything back within 5 s of the router answering again, at another HTTP port too', async () => {
@@ -148,20 +150,18 @@ describeWith(needs, 'publishing on a real router', () => {
     expect(home.router.mappings().map(({ externalPort }) => externalPort)).toEqual([9002, 9003])
   })
 
-  it('says no where the router denies the port, and names carrier-grade NAT', async () => {
+  it('says no where the router denies the port, and leaves nothing', async () => {
     await using lab = new Lab()
-    {
-      await using home = await homeNetwork(lab, {
-        permissions: ['deny 1-1023 0.0.0.0/0 1-65535', 'allow 1024-65535 0.0.0.0/0 1-65535'],
-      })
-      using _inside = enter(home.host)
-      const journal = memoryJournal()
-      const low = { ...wish, ports: { first: 80, last: 80 }, address: homeAddresses.host }
-      await expect(publisher().open(low, { signal: signal(), record: journal })).rejects.toMatchObject({
-        code: 'ROUTER_REFUSED',
-      })
-      expect([home.router.mappings(), journal.left()]).toEqual([[], []])
-    }
+    await using home = await homeNetwork(lab, {
+      permissions: ['deny 8800-8900 0.0.0.0/0 1-65535', 'allow 1024-65535 0.0.0.0/0 1-65535'],
+    })
+    using _inside = enter(home.host)
+    const journal = memoryJournal()
+    const only4 = { ...wish, address: homeAddresses.host }
+    await expect(publisher().open(only4, { signal: signal(), record: journal })).rejects.toMatchObject({
+      code: 'ROUTER_REFUSED',
+    })
+    expect([home.router.mappings(), journal.left()]).toEqual([[], []])
   })
 
   it('names carrier-grade NAT as what it is', async () => {

@@ -4,7 +4,7 @@
  * refuse, and its mappings are read from the kernel, which knows best.
  */
 import { execFileSync, type ChildProcess } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { canonicalAddress } from '../../src/base/address.ts'
@@ -136,8 +136,12 @@ export class LabRouter implements AsyncDisposable {
     // Announced every 30 s; BOOTID counts the boots, as the specification wants.
     const argv = ['miniupnpd', '-d', '-f', conf, '-P', join(this.#folder, 'pid'), '-b', String(this.#boots++)]
     if (this.#setup.igd === 1) argv.push('-1')
-    this.#process = this.host.start(argv)
-    await answering(this.#process)
+    // Into a file: a pipe that a busy test does not read would stop the router.
+    const log = join(this.#folder, `log.${this.#boots}`)
+    const output = openSync(log, 'w')
+    this.#process = this.host.start(argv, { stdio: ['ignore', output, output] })
+    closeSync(output)
+    await answering(this.#process, log)
   }
 }
 
@@ -312,24 +316,15 @@ function packetFilter(wan: string, lan: string): string {
 }
 
 /** Resolves when the daemon says it listens; rejects with its last words where it ends first or takes 10 s. */
-function answering(child: ChildProcess): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let said = ''
-    const fail = (): void => reject(new Error(`miniupnpd did not start:\n${said.slice(-2000)}`))
-    const timer = setTimeout(fail, 10_000)
-    const settle = (outcome: () => void): void => {
-      clearTimeout(timer)
-      child.off('exit', fail)
-      outcome()
-    }
-    child.once('exit', fail)
-    for (const stream of [child.stdout, child.stderr]) {
-      stream?.on('data', (chunk: Buffer) => {
-        if (said.length < 64_000) said += chunk.toString()
-        if (/Listening for NAT-PMP|HTTP listening on port/.test(said)) settle(resolve)
-      })
-    }
-  })
+async function answering(child: ChildProcess, log: string): Promise<void> {
+  const end = Date.now() + 10_000
+  for (;;) {
+    const said = readFileSync(log, 'utf8')
+    if (/Listening for NAT-PMP|HTTP listening on port/.test(said)) return
+    if (child.exitCode !== null || Date.now() > end)
+      throw new Error(`miniupnpd did not start:\n${said.slice(-2000)}`)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
 }
 
 /** upnpc's own view, as a second opinion: its output, or what it printed as it failed. */

@@ -193,6 +193,8 @@ export class PublishedPort {
       } catch (failure) {
         signal.throwIfAborted()
         failures.push({ router, failure: toNaruError(failure) })
+        // Whose port it is was read from the router's list: no other way to ask makes it ours.
+        if (router.member === 'upnp' && isNaruError(failure, 'ROUTER_PORT_TAKEN')) return null
       }
     }
     return null

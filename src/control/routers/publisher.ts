@@ -194,11 +194,14 @@ export class RouterPublisher implements Disposable {
     }
   }
 
+  /**
+   * Everything, also on other protocols and for the other family: it is most likely the same box, one restart is told
+   * by two of them, and asking again for what is there is harmless.
+   */
   async #putBack(router: Router, why: Text): Promise<void> {
     this.#tools.log.info({ router: router.address }, why.en)
     const signal = AbortSignal.timeout(renewLimitMs)
-    const on = [...this.#ports].filter((port) => port.router === router || port.outerRouter === router)
-    await inBatches(on, (port) =>
+    await inBatches([...this.#ports], (port) =>
       port.renew(signal).catch((failure: unknown) => {
         this.#tools.log.warn({ router: router.address }, `not put back yet: ${toNaruError(failure).message}`)
       }),

@@ -1,6 +1,6 @@
 /** A mapping made by NAT-PMP: opened, renewed at half its life, deleted by its internal port (RFC 6886 §3.3–3.4). */
-import type { Clock } from '../../base/clock.ts'
-import { NaruError } from '../../base/errors.ts'
+import { withLimit, type Clock } from '../../base/clock.ts'
+import { isNaruError, NaruError } from '../../base/errors.ts'
 import { say } from '../../base/text.ts'
 import { describeMapping } from '../../model/mapping.ts'
 import type { Effect, LeaseDescription, OpenOptions, Verdict } from '../../model/hop.ts'
@@ -72,8 +72,8 @@ class NatPmpLease implements MappingLease {
     try {
       await this.#map(this.#request.externalPort, signal)
     } catch (failure) {
-      // Silence may mean that only the answer was lost: what is not answered stays in the journal.
-      if (!(failure instanceof NaruError && failure.code === 'ROUTER_SILENT')) await this.#effect.undone()
+      if (!isNaruError(failure, 'ROUTER_SILENT', 'ABORTED') || (await this.#takeBack(signal)))
+        await this.#effect.undone()
       throw failure
     }
     if (this.#gateway.externalAddress === null) await this.#gateway.askAddress(signal)
@@ -121,6 +121,14 @@ class NatPmpLease implements MappingLease {
     await deleteMapping(this.#gateway, this.#request, signal)
     this.#released = true
     await this.#effect.undone()
+  }
+
+  /** Silence may mean that only the answer was lost, or comes late: false leaves it in the journal. */
+  #takeBack(signal: AbortSignal): Promise<boolean> {
+    return deleteMapping(this.#gateway, this.#request, withLimit(signal, 3000)).then(
+      () => true,
+      () => false,
+    )
   }
 
   async #map(externalPort: number, signal: AbortSignal): Promise<void> {

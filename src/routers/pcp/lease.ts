@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { familyOf } from '../../base/address.ts'
-import type { Clock } from '../../base/clock.ts'
+import { withLimit, type Clock } from '../../base/clock.ts'
 import { NaruError, isNaruError } from '../../base/errors.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { Effect, LeaseDescription, OpenOptions, Verdict } from '../../model/hop.ts'
@@ -87,8 +87,8 @@ class PcpLease implements MappingLease {
     try {
       await this.#map(this.#request.externalPort, signal)
     } catch (failure) {
-      // Silence may mean that only the answer was lost: what is not answered stays in the journal.
-      if (!isNaruError(failure, 'ROUTER_SILENT', 'ABORTED')) await this.#effect.undone()
+      if (!isNaruError(failure, 'ROUTER_SILENT', 'ABORTED') || (await this.#takeBack(signal)))
+        await this.#effect.undone()
       throw failure
     }
   }
@@ -130,6 +130,15 @@ class PcpLease implements MappingLease {
     await deleteMapping(this.#server, wishOf(this.#server, this.#request, this.#nonce), signal)
     this.#released = true
     await this.#effect.undone()
+  }
+
+  /** Silence may mean that only the answer was lost, or comes late: false leaves it in the journal. */
+  #takeBack(signal: AbortSignal): Promise<boolean> {
+    const wish = wishOf(this.#server, this.#request, this.#nonce)
+    return deleteMapping(this.#server, wish, withLimit(signal, 3000)).then(
+      () => true,
+      () => false,
+    )
   }
 
   async #map(externalPort: number, signal: AbortSignal): Promise<void> {
