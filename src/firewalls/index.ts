@@ -5,8 +5,10 @@ import { iptables } from './linux/iptables.ts'
 import { nftables } from './linux/nftables.ts'
 import { none } from './linux/none.ts'
 import { ufw } from './linux/ufw.ts'
+import { macos } from './macos/index.ts'
+import { windows } from './windows/index.ts'
 
-export const firewalls: readonly FirewallMember[] = [firewalld, ufw, nftables, iptables, none]
+export const firewalls: readonly FirewallMember[] = [windows, macos, firewalld, ufw, nftables, iptables, none]
 
 /**
  * The one that decides here. `none` where nothing filters.

@@ -12,7 +12,7 @@ import type { Lease } from '../../../src/model/hop.ts'
 import type { LabFirewall } from '../../lab/firewalls.ts'
 import { Lab, type LabHost } from '../../lab/namespaces.ts'
 import { answering, knock } from '../../lab/packets.ts'
-import { Journal } from './journal.ts'
+import { MemoryRecorder } from '../../fakes/recorder.ts'
 
 export interface Stand {
   readonly name: string
@@ -72,7 +72,7 @@ export class Scene implements AsyncDisposable {
 }
 
 export function conformance(stand: Stand): void {
-  describe(stand.name, () => {
+  describe(stand.name, { timeout: 60_000 }, () => {
     const { member } = stand
     let scene: Scene
     let firewall: LabFirewall
@@ -88,7 +88,7 @@ export function conformance(stand: Stand): void {
       await scene?.[Symbol.asyncDispose]()
     })
 
-    const open = (wanted: FirewallRequest, journal = new Journal(), on: Host = host): Promise<Lease> =>
+    const open = (wanted: FirewallRequest, journal = new MemoryRecorder(), on: Host = host): Promise<Lease> =>
       member.open(wanted, { host: on, signal: signal(), record: journal })
     const look = { signal: AbortSignal.timeout(600_000) }
 
@@ -187,9 +187,9 @@ export function conformance(stand: Stand): void {
 
     it('is undone from the journal alone, twice without harm', async () => {
       const before = firewall.snapshot()
-      const journal = new Journal()
+      const journal = new MemoryRecorder()
       await open(request(8888, { protocols: ['tcp', 'udp'] }), journal)
-      const effects = journal.left()
+      const effects = journal.left
       expect(effects).not.toEqual([])
       for (const effect of [...effects, ...effects])
         await member.undo(JSON.parse(JSON.stringify(effect)), { host, signal: signal() })
@@ -199,7 +199,7 @@ export function conformance(stand: Stand): void {
 
     it('writes the intent before each change, so that one never done is undone in peace', async () => {
       const before = firewall.snapshot()
-      const journal = new Journal()
+      const journal = new MemoryRecorder()
       const stopped = watching(host, stand.changes, () => Promise.reject(new Error('killed')))
       await expect(open(request(8888), journal, stopped)).rejects.toThrow('killed')
       for (const effect of journal.written) await member.undo(effect, { host, signal: signal() })
@@ -213,7 +213,7 @@ export function conformance(stand: Stand): void {
       const failing = watching(host, stand.changes, (run) =>
         ++calls === 2 ? Promise.resolve({ exit: 1, stdout: '', stderr: 'no space left' }) : run(),
       )
-      const journal = new Journal()
+      const journal = new MemoryRecorder()
       const both = {
         protocols: ['tcp', 'udp'],
         allow: [parseCidr('10.1.0.2'), parseCidr('fd00:1::2')],
@@ -221,7 +221,7 @@ export function conformance(stand: Stand): void {
       const opened = await open(request(8888, both), journal, failing).catch((error: unknown) => error)
       if (calls >= 2) expect(opened).toMatchObject({ code: 'COMMAND_FAILED' })
       else await (opened as Lease).release(look)
-      expect(journal.left()).toEqual([])
+      expect(journal.left).toEqual([])
       expect(firewall.snapshot()).toBe(before)
     })
 
