@@ -93,6 +93,18 @@ function whyNot(rule: Rule): Text | null {
   if (udp && unixTarget) {
     return say('datagrams cannot go to a Unix socket', 'UDP 데이터그램은 Unix 소켓으로 보낼 수 없습니다')
   }
+  if (udp && rule.source === 'proxy-v1') {
+    return say(
+      'version 1 of the PROXY protocol has no datagrams; use proxy-v2',
+      'PROXY 프로토콜 버전 1에는 데이터그램이 없습니다. proxy-v2를 쓰세요',
+    )
+  }
+  if (udp && targets.some(({ name }) => name !== null)) {
+    return say(
+      'datagrams name no server: choosing by name is for TLS and HTTP over TCP',
+      '데이터그램에는 서버 이름이 없습니다. 이름별 대상은 TCP의 TLS와 HTTP에서만 쓸 수 있습니다',
+    )
+  }
   if (listen.kind === 'unix' && rule.allow.length + rule.deny.length > 0) {
     return say(
       'clients of a Unix socket have no address that allow and deny could hold',

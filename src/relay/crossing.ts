@@ -1,59 +1,77 @@
 /**
- * One client's way across: which target, at which address, the next one where it does not answer, and then the
- * pipe. Until a target is connected nothing of the client's is given away, so every target gets all of it.
+ * One client's way across: who it says it is, whether it may come in, which target, at which address, the next one
+ * where it does not answer, and then the pipe. Until a target is connected nothing of the client's is given away,
+ * so every target gets all of it.
  */
 import type { Socket } from 'node:net'
-import { formatEndpoint } from '../base/address.ts'
+import { formatEndpoint, unmapped } from '../base/address.ts'
 import type { Clock } from '../base/clock.ts'
 import { errnoOf } from '../base/errors.ts'
 import type { CloseReason } from '../model/connection.ts'
 import type { Target } from '../model/target.ts'
+import type { Ticket } from './admit.ts'
+import { readAskedName } from './asked-name.ts'
 import { Dial, dialReason, type DialReason, type Endpoint } from './dial.ts'
 import type { Intake } from './intake.ts'
 import type { Live } from './meter.ts'
 import type { TargetState } from './pick.ts'
 import { Pipe } from './pipe.ts'
+import { beginsLikeProxy, type Peer } from './proxy/header.ts'
+import { readProxyHeader } from './proxy/read.ts'
+import { writeProxyV1, writeProxyV2 } from './proxy/write.ts'
 import { plainRoute, portOf, withoutLoops, type Resolve, type Route } from './route.ts'
-import type { Terms } from './terms.ts'
+import { proxyDuty, type Terms } from './terms.ts'
 
 export interface CrossingOptions {
   readonly terms: Terms
   readonly live: Live
   readonly clock: Clock
-  /** The client's; empty for a Unix client. */
-  readonly address: string
+  /** Who called, and which of our addresses; null for a Unix client. */
+  readonly source: Peer | null
+  readonly destination: Peer | null
   /** By which of the rule's ports it came; 0 for a Unix socket. */
   readonly port: number
+  /** The client's place within the limits; null where its address is still to be told by a PROXY header. */
+  readonly ticket: Ticket | null
   readonly resolve: Resolve
   /** The system had no descriptor left. */
   readonly onExhausted: () => void
   readonly onClosed: (reason: CloseReason) => void
 }
 
+/** A header or a hello that does not come is waited for no longer than this. */
+const mostHeaderMs = 5000
+
 export class Crossing {
   readonly #pipe: Pipe
   readonly #options: CrossingOptions
+  #source: Peer | null
+  #destination: Peer | null
+  #ticket: Ticket | null
   #waiting: TargetState[] = []
   #carrier: TargetState | null = null
-  #cancelDial: (() => void) | null = null
+  /** Stops what is under way before the pipe stands. */
+  #cancel: (() => void) | null = null
   #bytesSeen = -1
   #movedAtMs = 0
 
   constructor(client: Socket, options: CrossingOptions) {
     const { live, clock, terms } = options
     this.#options = options
-    this.#pipe = new Pipe(client, {
-      live,
-      clock,
-      bucket: terms.bucket,
-      onClosed: (reason) => this.#closed(reason),
-    })
+    this.#source = options.source
+    this.#destination = options.destination
+    this.#ticket = options.ticket
+    const onClosed = (reason: CloseReason): void => this.#closed(reason)
+    this.#pipe = new Pipe(client, { live, clock, bucket: terms.bucket, onClosed })
   }
 
   start(): void {
-    const { terms, address, clock } = this.#options
-    this.#waiting = [...terms.targets.order(address, clock.monotonic())]
-    this.#tryNext('no-such-name')
+    const { terms, source } = this.#options
+    if (terms.proxies === null) return this.#choose()
+    const duty = proxyDuty(terms, source?.address ?? '')
+    if (duty === 'required') return this.#readProxyHeader()
+    this.#choose()
+    this.#refuseProxyHeader()
   }
 
   abort(reason: CloseReason): void {
@@ -73,6 +91,86 @@ export class Crossing {
       this.#movedAtMs = nowMs
     }
     return idleMs > 0 && nowMs - this.#movedAtMs >= idleMs
+  }
+
+  /** A trusted proxy must say who calls before anything else; whom it names is who is admitted. */
+  #readProxyHeader(): void {
+    this.#limitWait('proxy-header')
+    this.#pipe.watchEarly((early, ended) => {
+      const read = readProxyHeader(early)
+      if (read.state === 'bad' || (read.state === 'more' && ended)) return this.#pipe.abort('proxy-header')
+      if (read.state === 'more') return
+      this.#endWait()
+      this.#pipe.unwatch(read.length)
+      const { source, destination } = read.header
+      if (source) this.#call(source, destination)
+      if (this.#admitted()) this.#choose()
+    })
+  }
+
+  #call(source: Peer, destination: Peer | null): void {
+    this.#source = { address: unmapped(source.address), port: source.port }
+    this.#destination = destination && { address: unmapped(destination.address), port: destination.port }
+    this.#options.live.client = formatEndpoint(this.#source.address, source.port)
+  }
+
+  #admitted(): boolean {
+    const { terms, clock } = this.#options
+    const admitted = terms.admission.admit(this.#source?.address ?? '', clock.monotonic())
+    if (admitted.ok) this.#ticket = admitted.ticket
+    else this.#pipe.abort(admitted.reason)
+    return admitted.ok
+  }
+
+  /**
+   * From anyone else a header is refused. Only what the client says is held until its first bytes show that they are
+   * none: the target may speak first.
+   */
+  #refuseProxyHeader(): void {
+    if (this.#options.terms.targets.byName) return
+    this.#pipe.watchEarly((early, ended) => {
+      const like = beginsLikeProxy(early)
+      if (like === 'yes') this.#pipe.abort('proxy-header')
+      else if (like === 'no' || ended) this.#pipe.unwatch()
+    })
+  }
+
+  #choose(): void {
+    const { terms, clock } = this.#options
+    if (terms.targets.byName) return this.#readName()
+    this.#waiting = [...terms.targets.order(this.#source?.address ?? '', clock.monotonic())]
+    this.#tryNext('no-such-name')
+  }
+
+  /** The name decides among the targets; what is no TLS and no HTTP, or names nobody, gets those without a name. */
+  #readName(): void {
+    const { terms, clock, source } = this.#options
+    this.#limitWait('no-such-name')
+    const mayProxy = proxyDuty(terms, source?.address ?? '') !== 'refused'
+    this.#pipe.watchEarly((early, ended) => {
+      if (!mayProxy && beginsLikeProxy(early) === 'yes') return this.#pipe.abort('proxy-header')
+      const { read, refusal } = readAskedName(early)
+      if (read.state === 'more' && !ended) return
+      this.#endWait()
+      this.#pipe.unwatch()
+      const name = read.state === 'done' ? read.name : null
+      this.#waiting = [...terms.targets.order(this.#source?.address ?? '', clock.monotonic(), name)]
+      if (this.#waiting.length === 0) this.#pipe.refuse('no-such-name', refusal)
+      else this.#tryNext('no-such-name')
+    })
+  }
+
+  #limitWait(reason: CloseReason): void {
+    const { clock, terms } = this.#options
+    const timer = clock.after(Math.min(terms.rule.timeouts.connectMs, mostHeaderMs), () =>
+      this.#pipe.abort(reason),
+    )
+    this.#cancel = () => timer[Symbol.dispose]()
+  }
+
+  #endWait(): void {
+    this.#cancel?.()
+    this.#cancel = null
   }
 
   /** @param reason why the one before failed: what the client's record says if none is left. */
@@ -99,7 +197,7 @@ export class Crossing {
     const began = clock.monotonic()
     const stop = new AbortController()
     const limit = clock.after(this.#connectMs, () => stop.abort())
-    this.#cancelDial = () => stop.abort()
+    this.#cancel = () => stop.abort()
     try {
       const { addresses, ttlMs } = await resolve(target, { signal: stop.signal })
       const leftMs = Math.max(this.#connectMs - (clock.monotonic() - began), 1)
@@ -127,26 +225,31 @@ export class Crossing {
       (socket, intake) => this.#connected(state, socket, intake),
       (reason, error) => this.#failed(state, reason, error),
     )
-    this.#cancelDial = () => dial.cancel()
+    this.#cancel = () => dial.cancel()
   }
 
   #connected(state: TargetState, socket: Socket, intake: Intake): void {
-    this.#cancelDial = null
+    this.#cancel = null
     state.succeeded()
     state.open++
     this.#carrier = state
+    const { to } = state.choice
     const { remoteAddress, remotePort } = socket
     this.#options.live.target =
-      remoteAddress === undefined
-        ? state.choice.to.kind === 'unix'
-          ? `unix:${state.choice.to.path}`
-          : null
-        : formatEndpoint(remoteAddress, remotePort ?? 0)
-    this.#pipe.connect(socket, intake)
+      to.kind === 'unix' ? `unix:${to.path}` : formatEndpoint(remoteAddress ?? '', remotePort ?? 0)
+    this.#pipe.connect(socket, intake, this.#preface())
+  }
+
+  /** What tells the target who calls; no part of what the client said. */
+  #preface(): Buffer | null {
+    const { source } = this.#options.terms.rule
+    if (source === 'proxy-v1') return writeProxyV1(this.#source, this.#destination)
+    if (source === 'proxy-v2') return writeProxyV2(this.#source, this.#destination, { transport: 'stream' })
+    return null
   }
 
   #failed(state: TargetState, reason: DialReason, error: unknown): void {
-    this.#cancelDial = null
+    this.#cancel = null
     // A client that left while we dialled says nothing about the target.
     if (this.#pipe.closed) return
     // What this machine lacks is not the target's fault.
@@ -156,7 +259,8 @@ export class Crossing {
   }
 
   #closed(reason: CloseReason): void {
-    this.#cancelDial?.()
+    this.#cancel?.()
+    this.#ticket?.release()
     if (this.#carrier) this.#carrier.open--
     this.#options.onClosed(reason)
   }

@@ -37,7 +37,7 @@ export class Pipe {
   /** Waiting for the bandwidth limit, whatever a drain says. */
   #clientPaced = false
   #targetPaced = false
-  /** Decides on the client's first bytes where the target depends on them. */
+  /** Decides on the client's first bytes where the target depends on them, or holds them back until they are cleared. */
   #onEarly: ((early: Buffer, ended: boolean) => void) | null = null
 
   /** Reads from the client at once: a reset must be noticed while the target is dialled. */
@@ -57,8 +57,8 @@ export class Pipe {
   }
 
   /**
-   * Hands what the client has said so far to `look`, now and each time there is more, until `unwatch`.
-   * Once 64 KiB are there the client is not read any more.
+   * Hands what the client has said so far to `look`, now and each time there is more, until `unwatch`; none of it
+   * goes on before. Once 64 KiB are there the client is not read any more.
    */
   watchEarly(look: (early: Buffer, ended: boolean) => void): void {
     this.#onEarly = look
@@ -68,11 +68,13 @@ export class Pipe {
   /** @param skip bytes at the front that are not the target's: a header that was read. */
   unwatch(skip = 0): void {
     this.#onEarly = null
-    if (skip === 0) return
-    const rest = Buffer.concat(this.#early).subarray(skip)
-    this.#early = rest.length > 0 ? [rest] : []
-    this.#earlyBytes = rest.length
-    this.client.resume()
+    if (skip > 0) {
+      const rest = Buffer.concat(this.#early).subarray(skip)
+      this.#early = rest.length > 0 ? [rest] : []
+      this.#earlyBytes = rest.length
+    }
+    if (this.target) this.#release(this.target)
+    else this.client.resume()
   }
 
   /** From here on bytes flow. @param preface goes to the target before anything the client said, uncounted. */
@@ -87,6 +89,11 @@ export class Pipe {
     target.on('drain', () => this.#resumeClient())
     target.resume()
     if (preface) target.write(preface)
+    if (this.#onEarly === null) this.#release(target)
+  }
+
+  /** What was kept goes on, and then everything as it comes. */
+  #release(target: Socket): void {
     const early = this.#early
     this.#early = []
     this.#earlyBytes = 0
@@ -104,6 +111,7 @@ export class Pipe {
 
   /** Answers the client with a last word (a TLS alert) and a clean end; there is no target. */
   refuse(reason: CloseReason, lastWord: Buffer): void {
+    if (lastWord.length === 0) return this.abort(reason)
     this.#reason ??= reason
     this.#onEarly = null
     this.client.removeAllListeners('data').resume()
@@ -124,7 +132,7 @@ export class Pipe {
   }
 
   #fromClient(chunk: Buffer): void {
-    if (this.target) return this.#toTarget(this.target, chunk)
+    if (this.target && this.#onEarly === null) return this.#toTarget(this.target, chunk)
     this.#early.push(chunk)
     this.#earlyBytes += chunk.length
     if (this.#earlyBytes >= mostEarlyBytes) this.client.pause()
@@ -160,6 +168,7 @@ export class Pipe {
 
   /** A direction goes on when neither the limit nor the other side holds it. */
   #resumeClient(): void {
+    if (this.#earlyBytes >= mostEarlyBytes) return
     if (!this.#clientPaced && (this.target === null || !isFull(this.target))) this.client.resume()
   }
 
@@ -176,10 +185,9 @@ export class Pipe {
 
   #clientEnd(): void {
     this.#clientEnded = true
-    if (this.target) {
-      this.#options.live.state = 'half-closed'
-      this.target.end()
-    } else if (this.#onEarly) this.#showEarly()
+    if (this.target) this.#options.live.state = 'half-closed'
+    if (this.#onEarly) this.#showEarly()
+    else this.target?.end()
   }
 
   #targetEnd(): void {

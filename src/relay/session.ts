@@ -3,7 +3,7 @@
  * answers come in and "connection refused" is heard; hearing it ends nothing, as the target may just be starting.
  */
 import { createSocket, type Socket } from 'node:dgram'
-import { familyOf, formatEndpoint } from '../base/address.ts'
+import { familyOf, formatEndpoint, unmapped } from '../base/address.ts'
 import type { Clock } from '../base/clock.ts'
 import { errnoOf } from '../base/errors.ts'
 import type { CloseReason } from '../model/connection.ts'
@@ -11,6 +11,8 @@ import { dialReason, type DialReason } from './dial.ts'
 import type { Live, Meter } from './meter.ts'
 import type { TargetState } from './pick.ts'
 import type { Linked } from './recency.ts'
+import type { Peer } from './proxy/header.ts'
+import { writeProxyV2 } from './proxy/write.ts'
 import { plainRoute, portOf, withoutLoops, type Resolve, type Route } from './route.ts'
 import type { Terms } from './terms.ts'
 import { datagramOptions, type DatagramDoor } from './udp-listen.ts'
@@ -22,8 +24,8 @@ export interface SessionOptions {
   readonly clock: Clock
   readonly resolve: Resolve
   readonly door: DatagramDoor
-  /** The client's, canonical. */
-  readonly address: string
+  /** Who called, its address canonical: the peer itself, or whom a trusted proxy names. */
+  readonly source: Peer
   /** Where answers go, as the socket named it. */
   readonly from: { readonly address: string; readonly port: number }
   readonly onExhausted: () => void
@@ -32,6 +34,8 @@ export interface SessionOptions {
 
 /** What waits for the target's address; later datagrams are lost, as on a full line. */
 const mostWaiting = 64
+/** RFC 768 over IPv4: 65,535 less both headers. */
+const largestDatagram = 65_507
 /** What may wait in a socket that the system will not take from; beyond it datagrams are lost. */
 const mostQueuedBytes = 4 * 1024 * 1024
 
@@ -48,6 +52,9 @@ export class Session implements Linked<Session> {
   /** When the target's name is to be asked for again. */
   #freshUntilMs = Number.POSITIVE_INFINITY
   #address = ''
+  #written: Buffer | null = null
+  /** The target knows who calls. */
+  #told = false
   readonly #stop = new AbortController()
   #ended = false
 
@@ -61,7 +68,11 @@ export class Session implements Linked<Session> {
   }
 
   get source(): string {
-    return this.#options.address
+    return this.#options.source.address
+  }
+
+  get peer(): Peer {
+    return this.#options.from
   }
 
   get door(): DatagramDoor {
@@ -74,8 +85,8 @@ export class Session implements Linked<Session> {
 
   /** Finds the first target that has an address; which of them answers, no datagram tells beforehand. */
   start(): void {
-    const { terms, address, clock } = this.#options
-    const waiting = [...terms.targets.order(address, clock.monotonic())]
+    const { terms, source, clock } = this.#options
+    const waiting = [...terms.targets.order(source.address, clock.monotonic())]
     this.#tryNext(waiting, 'no-such-name')
   }
 
@@ -94,9 +105,26 @@ export class Session implements Linked<Session> {
       meter.datagramsLost++
       return
     }
+    const header = this.#header()
+    if (header && header.length + datagram.length > largestDatagram) {
+      meter.datagramsLost++
+      return
+    }
     live.bytesToTarget += datagram.length
     meter.datagramsToTarget++
-    upstream.send(datagram, this.#sent)
+    if (header) upstream.send([header, datagram], this.#sent)
+    else upstream.send(datagram, this.#sent)
+  }
+
+  /** The PROXY header of the next datagram: of every one (specification of April 2026), or of the first. */
+  #header(): Buffer | null {
+    const { terms, source, door } = this.#options
+    const { source: mode, proxyUdp } = terms.rule
+    if (mode !== 'proxy-v2' || (this.#told && proxyUdp === 'first')) return null
+    this.#told = true
+    const destination = { address: unmapped(door.address.split('%')[0] as string), port: door.port }
+    this.#written ??= writeProxyV2(source, destination, { transport: 'datagram' })
+    return this.#written
   }
 
   /** Twice is harmless. */

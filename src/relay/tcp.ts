@@ -12,7 +12,7 @@ import type { Resolve } from './route.ts'
 import { Crossing } from './crossing.ts'
 import { reset } from './pipe.ts'
 import { openDoors, type Door } from './tcp-listen.ts'
-import type { Terms } from './terms.ts'
+import { proxyDuty, type Terms } from './terms.ts'
 
 export interface StreamOptions {
   readonly meter: Meter
@@ -118,9 +118,12 @@ export class StreamRelay {
     const inet = door.port !== 0
     // A client that has gone before it was looked at has no address any more.
     if (inet && address === '') return void socket.on('error', ignore).destroy()
-    const client = inet ? formatEndpoint(address, socket.remotePort ?? 0) : ''
-    const admitted = terms.admission.admit(address, clock.monotonic())
-    if (!admitted.ok) {
+    const source = inet ? { address, port: socket.remotePort ?? 0 } : null
+    const client = source ? formatEndpoint(address, source.port) : ''
+    // Behind a trusted proxy it is the address in its header that is admitted.
+    const admitted =
+      proxyDuty(terms, address) === 'required' ? null : terms.admission.admit(address, clock.monotonic())
+    if (admitted?.ok === false) {
       reset(socket.on('error', ignore))
       return meter.refuse(client, admitted.reason)
     }
@@ -130,14 +133,14 @@ export class StreamRelay {
       terms,
       live,
       clock,
-      address,
+      source,
+      destination:
+        inet && tellsTarget(terms) ? { address: unmapped(socket.localAddress ?? ''), port: door.port } : null,
       port: door.port,
+      ticket: admitted?.ticket ?? null,
       resolve: this.#options.resolve,
       onExhausted: () => descriptors.exhausted(),
-      onClosed: (reason) => {
-        admitted.ticket.release()
-        this.#ended(live, reason)
-      },
+      onClosed: (reason) => this.#ended(live, reason),
     })
     this.#crossings.set(live.id, crossing)
     crossing.start()
@@ -176,6 +179,11 @@ export class StreamRelay {
     this.#idleTimer?.timer[Symbol.dispose]()
     this.#idleTimer = null
   }
+}
+
+/** Asking for our own address costs a system call; only a PROXY header needs it. */
+function tellsTarget({ rule }: Terms): boolean {
+  return rule.source === 'proxy-v1' || rule.source === 'proxy-v2'
 }
 
 function ignore(): void {}

@@ -11,10 +11,12 @@ import type { InetListen } from '../model/listen.ts'
 import type { Admitted } from './admit.ts'
 import type { Descriptors } from './descriptors.ts'
 import type { Meter } from './meter.ts'
+import { unwrapDatagram } from './proxy/datagram.ts'
+import type { Peer } from './proxy/header.ts'
 import { Recency } from './recency.ts'
 import type { Resolve } from './route.ts'
 import { Session } from './session.ts'
-import type { Terms } from './terms.ts'
+import { proxyDuty, type Terms } from './terms.ts'
 import { DatagramDoors, type DatagramDoor } from './udp-listen.ts'
 
 export interface DatagramOptions {
@@ -38,6 +40,8 @@ export class DatagramRelay {
   readonly #sessions = new Map<string, Session>()
   readonly #byId = new Map<string, Session>()
   readonly #bySource = new Map<string, number>()
+  /** Whom each trusted proxy's socket spoke for last; null is itself. */
+  readonly #namedBy = new Map<string, Peer | null>()
   readonly #recency = new Recency<Session>()
   readonly #most: number
   readonly #registered: Disposable
@@ -131,20 +135,34 @@ export class DatagramRelay {
   }
 
   #arrived(datagram: Buffer, from: RemoteInfo, door: DatagramDoor): void {
-    const key = `${door.port} ${door.address} ${from.address} ${from.port}`
-    const session = this.#sessions.get(key) ?? this.#begin(key, from, door)
+    const peerKey = `${door.port} ${door.address} ${from.address} ${from.port}`
+    if (this.#terms.proxies === null) return this.#pass(peerKey, null, datagram, from, door)
+    const told = unwrapDatagram(datagram, proxyDuty(this.#terms, unmapped(from.address)))
+    if (told.state === 'plain') return this.#pass(peerKey, null, datagram, from, door)
+    // A proxy that says it in the first datagram only goes on with who was said last.
+    const source = told.state === 'told' ? told.source : this.#namedBy.get(peerKey)
+    if (told.state === 'bad' || source === undefined) {
+      return this.#options.meter.refuse(formatEndpoint(unmapped(from.address), from.port), 'proxy-header')
+    }
+    const payload = told.state === 'told' ? told.payload : datagram
+    this.#namedBy.set(peerKey, source)
+    this.#pass(source ? `${peerKey} ${source.address} ${source.port}` : peerKey, source, payload, from, door)
+  }
+
+  #pass(key: string, named: Peer | null, datagram: Buffer, from: RemoteInfo, door: DatagramDoor): void {
+    const session = this.#sessions.get(key) ?? this.#begin(key, named, from, door)
     if (session === null) return
     this.#recency.used(session)
     session.toTarget(datagram)
   }
 
-  #begin(key: string, from: RemoteInfo, door: DatagramDoor): Session | null {
+  #begin(key: string, named: Peer | null, from: RemoteInfo, door: DatagramDoor): Session | null {
     if (this.#retired) return null
     const { meter, clock, resolve, descriptors } = this.#options
     const terms = this.#terms
-    const address = unmapped(from.address)
-    const client = formatEndpoint(address, from.port)
-    const admitted = this.#admit(address, terms)
+    const source = named ?? { address: unmapped(from.address), port: from.port }
+    const client = formatEndpoint(source.address, source.port)
+    const admitted = this.#admit(source.address, terms)
     if (!admitted.ok) {
       meter.refuse(client, admitted.reason)
       return null
@@ -158,7 +176,7 @@ export class DatagramRelay {
       clock,
       resolve,
       door,
-      address,
+      source,
       from: { address: from.address, port: from.port },
       onExhausted: () => descriptors.exhausted(),
       onEnded: (reason) => {
@@ -169,7 +187,7 @@ export class DatagramRelay {
     })
     this.#sessions.set(key, session)
     this.#byId.set(live.id, session)
-    this.#bySource.set(address, (this.#bySource.get(address) ?? 0) + 1)
+    this.#bySource.set(source.address, (this.#bySource.get(source.address) ?? 0) + 1)
     this.#recency.add(session)
     session.start()
     return session
@@ -201,6 +219,8 @@ export class DatagramRelay {
     this.#sessions.delete(key)
     this.#byId.delete(session.id)
     this.#recency.remove(session)
+    const { door, peer } = session
+    this.#namedBy.delete(`${door.port} ${door.address} ${peer.address} ${peer.port}`)
     this.#options.descriptors.gave(1)
     const left = (this.#bySource.get(session.source) ?? 1) - 1
     if (left > 0) this.#bySource.set(session.source, left)
