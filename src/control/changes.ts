@@ -26,8 +26,9 @@ export function changed(now: Loaded, { name, rule: input }: Change): Loaded {
     const { rule, problems } = readRule(name, input)
     if (!rule) throw invalid(name, problems)
     rules.set(name, { rule, input })
-    const clash = overlaps([...rules.values()].map((other) => other.rule)).filter(({ path }) =>
-      path.includes(name),
+    const clash = overlaps(
+      [...rules.values()].map((other) => other.rule),
+      [rule],
     )
     if (clash.length > 0)
       throw invalid(

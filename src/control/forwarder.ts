@@ -190,7 +190,7 @@ export class Forwarder implements Naru, AsyncDisposable {
         const plan = await this.#planFor(loaded)
         const failures = await this.#bring(loaded, snapshot)
         this.#setFileProblem(null)
-        return this.#result(plan, failures)
+        return this.#result(plan, failures, [...new Set(plan.steps.map(({ rule }) => rule))])
       } catch (error) {
         this.#setFileProblem(toNaruError(error))
         throw error
@@ -238,13 +238,13 @@ export class Forwarder implements Naru, AsyncDisposable {
     return this.#inTurn(async () => {
       const change = { name, rule: make() }
       const plan = await this.#planFor(changed(this.#loaded, change))
-      if (options.dryRun) return this.#result(plan, [])
+      if (options.dryRun) return this.#result(plan, [], [name])
       const snapshot = await this.#parts.store.change([change], {
         signal: this.#life.signal,
         revision: options.revision,
       })
       const failures = await this.#bring(load(snapshot, this.#loaded.rules), snapshot, options.now)
-      return this.#result(plan, failures)
+      return this.#result(plan, failures, [name])
     })
   }
 
@@ -441,12 +441,12 @@ export class Forwarder implements Naru, AsyncDisposable {
     }
   }
 
-  #result(plan: Plan, failures: readonly NaruErrorJson[]): ChangeResult {
+  #result(plan: Plan, failures: readonly NaruErrorJson[], touched: readonly string[]): ChangeResult {
     return {
       plan,
       failures,
       revision: this.#loaded.revision,
-      rules: [...this.#runs.values()].map((run) => this.#status(run)),
+      rules: touched.flatMap((name) => this.#runs.get(name) ?? []).map((run) => this.#status(run)),
     }
   }
 

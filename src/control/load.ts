@@ -33,7 +33,15 @@ export function load(snapshot: Snapshot, known: Known = new Map()): Loaded {
       problems.push(...read.problems.map(({ path, text }) => ({ path: ['rules', name, ...path], text })))
     }
   }
-  problems.push(...overlaps([...rules.values()].map(({ rule }) => rule)))
+  const fresh = [...rules.values()]
+    .filter((loaded) => known.get(loaded.rule.name) !== loaded)
+    .map(({ rule }) => rule)
+  problems.push(
+    ...overlaps(
+      [...rules.values()].map(({ rule }) => rule),
+      fresh,
+    ),
+  )
   if (problems.length > 0) throw snapshot.invalid(problems)
   return { revision: snapshot.revision, rules }
 }
@@ -42,12 +50,25 @@ function sameInput(a: RuleInput, b: RuleInput): boolean {
   return a === b || JSON.stringify(a) === JSON.stringify(b)
 }
 
-/** Two enabled rules that would claim one socket. Sorted by first port, each is held against its neighbours only. */
-export function overlaps(rules: readonly Rule[]): Problem[] {
-  const enabled = rules.filter((rule) => rule.enabled).toSorted((a, b) => firstPort(a) - firstPort(b))
+/** Enabled rules that would claim a socket of another; rules that are not fresh were held against each other before. */
+export function overlaps(rules: readonly Rule[], fresh: readonly Rule[] = rules): Problem[] {
+  const enabled = rules.filter((rule) => rule.enabled)
+  if (fresh.length > fewFresh) return overlapsInOrder(enabled)
+  return fresh.flatMap((rule) => {
+    const other =
+      rule.enabled && enabled.find((one) => one !== rule && listensOverlap(one.listen, rule.listen))
+    return other ? [overlap(rule, other)] : []
+  })
+}
+
+/** Below this many, each is held against all; above, sorting first is cheaper. */
+const fewFresh = 20
+
+/** Sorted by first port, each is held against its neighbours only. */
+function overlapsInOrder(enabled: readonly Rule[]): Problem[] {
   const found: Problem[] = []
   let open: Rule[] = []
-  for (const rule of enabled) {
+  for (const rule of enabled.toSorted((a, b) => firstPort(a) - firstPort(b))) {
     open = open.filter((other) => lastPort(other) >= firstPort(rule))
     const other = open.find((candidate) => listensOverlap(candidate.listen, rule.listen))
     if (other) found.push(overlap(rule, other))

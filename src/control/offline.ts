@@ -27,13 +27,14 @@ export function offlineNaru(parts: Parts): Naru {
     const now = await loaded().catch(orNothing)
     const wanted = changed(now, { name, rule: make(now) })
     const plan = await planned(wanted, now)
-    if (options.dryRun) return { plan, rules: statuses(wanted), failures: [], revision: now.revision }
+    const touched = ({ rules }: Loaded): RuleStatus[] => [rules.get(name) ?? []].flat().map(status)
+    if (options.dryRun) return { plan, rules: touched(wanted), failures: [], revision: now.revision }
     const snapshot = await parts.store.change([{ name, rule: wanted.rules.get(name)?.input ?? null }], {
       signal,
       revision: options.revision,
     })
     const after = load(snapshot, wanted.rules)
-    return { plan, rules: statuses(after), failures: [], revision: after.revision }
+    return { plan, rules: touched(after), failures: [], revision: after.revision }
   }
   return {
     about: () => about(parts, loaded),

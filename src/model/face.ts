@@ -49,7 +49,7 @@ export interface ChangeOptions {
 
 export interface ChangeResult {
   readonly plan: Plan
-  /** Rules as they are after it. */
+  /** The rules it touched, as they are after it. */
   readonly rules: readonly RuleStatus[]
   /** What could not be done; the rest was. */
   readonly failures: readonly NaruErrorJson[]
