@@ -2,6 +2,7 @@
  * The story: rules come from the store (load), are held against what runs (plan), each is brought to what it should be
  * (apply), read back and repaired while it lasts (observe, renew), and taken away without a trace (undo).
  */
+import { basename } from 'node:path'
 import { toNaruError, type NaruError, type NaruErrorJson } from '../base/errors.ts'
 import { Scope } from '../base/scope.ts'
 import { say, type Text } from '../base/text.ts'
@@ -30,6 +31,7 @@ import type { Instance } from './instance.ts'
 import { Journal } from './journal.ts'
 import { load, type Loaded, type LoadedRule } from './load.ts'
 import type { Parts } from './parts.ts'
+import { publisherOf } from './routers/publisher.ts'
 import { RuleRun, type RunTools } from './rule-run.ts'
 import { Ticker } from './observe.ts'
 import { undoJournal } from './undo.ts'
@@ -96,14 +98,24 @@ export class Forwarder implements Naru, AsyncDisposable {
     scope.defer(() => journal.close())
     const adopted = new Set(parts.engines.filter(({ adopts }) => adopts).map(({ id }) => id as string))
     const before = new Set(journal.live().map(({ id }) => id))
+    publisherOf(parts).owner = basename(instance.folder)
     await undoJournal(journal, parts, { signal: options.signal, keep: ({ member }) => adopted.has(member) })
     const forwarder = new Forwarder(parts, instance, journal, await parts.host.facts(), options)
     scope.defer(() => forwarder.#undoAll({ now: true }))
     const failures = await forwarder.#bring(loaded, snapshot)
     await forwarder.#settleAdopted(before, options.signal)
     forwarder.#watch()
+    forwarder.#sweepRouters()
     scope.move()
     return { forwarder, failures }
+  }
+
+  /** In the background: a mapping of ours that no journal knows (it was lost) leads here for ever otherwise. */
+  #sweepRouters(): void {
+    if (![...this.#runs.values()].some(({ rule }) => rule.publish.router !== 'off')) return
+    void publisherOf(this.#parts)
+      .sweep(AbortSignal.any([this.#life.signal, AbortSignal.timeout(30_000)]))
+      .catch(() => {})
   }
 
   /** What was in force before and is carried by a rule again is struck out; the rest is undone now. */
@@ -210,6 +222,7 @@ export class Forwarder implements Naru, AsyncDisposable {
   async #stopOnce(drain: boolean): Promise<void> {
     this.#ticker?.[Symbol.dispose]()
     await this.#undoAll({ now: !drain })
+    publisherOf(this.#parts)[Symbol.dispose]()
     await closeEngines(this.#parts)
     const clean = this.#journal.live().length === 0
     await this.#journal.close().catch(() => {})

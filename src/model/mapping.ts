@@ -81,20 +81,8 @@ function differences({ externalPort, leaseSeconds }: MappingFacts, wish: Mapping
         `공유기가 외부 포트 ${wish.externalPort} 대신 ${externalPort}을(를) 주었습니다`,
       ),
     )
-  if (leaseSeconds === null)
-    found.push(
-      say(
-        'the router keeps mappings for ever; Naru removes this one when the rule ends',
-        '공유기가 매핑을 영구히 보관합니다. 규칙이 끝나면 Naru가 지웁니다',
-      ),
-    )
-  else if (leaseSeconds !== wish.leaseSeconds)
-    found.push(
-      say(
-        `the router gave a lease of ${formatDuration(leaseSeconds * 1000)}, not ${formatDuration(wish.leaseSeconds * 1000)}; Naru renews it`,
-        `공유기가 임대 시간을 ${formatDuration(wish.leaseSeconds * 1000)} 대신 ${formatDuration(leaseSeconds * 1000)}로 주었습니다. Naru가 갱신합니다`,
-      ),
-    )
+  const lease = leaseDifference(leaseSeconds, wish.leaseSeconds)
+  if (lease) found.push(lease)
   if (wish.allow.length > 0 && wish.filter !== 'confirmed')
     found.push(
       wish.filter === 'none'
@@ -108,6 +96,22 @@ function differences({ externalPort, leaseSeconds }: MappingFacts, wish: Mapping
           ),
     )
   return found
+}
+
+function leaseDifference(granted: number | null, asked: number): Text | null {
+  if (granted === asked || (granted === null && asked === 0)) return null
+  if (granted === null)
+    return say(
+      'the router keeps mappings for ever; Naru removes this one when the rule ends',
+      '공유기가 매핑을 영구히 보관합니다. 규칙이 끝나면 Naru가 지웁니다',
+    )
+  const given = formatDuration(granted * 1000)
+  if (asked === 0) return say(`the router keeps it for ${given}`, `공유기가 ${given} 동안 유지합니다`)
+  const wanted = formatDuration(asked * 1000)
+  return say(
+    `the router gave a lease of ${given}, not ${wanted}; Naru renews it`,
+    `공유기가 임대 시간을 ${wanted} 대신 ${given}로 주었습니다. Naru가 갱신합니다`,
+  )
 }
 
 function printable(text: string): string {
