@@ -17,6 +17,8 @@ export interface FirewallMember {
   explain(question: FirewallQuestion, options: FirewallOptions): Promise<FirewallAnswer>
   /** @throws NaruError NOT_PERMITTED, FIREWALL_… */
   open(request: FirewallRequest, options: FirewallOptions & OpenOptions): Promise<Lease>
+  /** What somebody with rights would type to open it by hand; null where nothing is to be done. */
+  byHand?(request: FirewallRequest): string | null
   /** Removes what the journal says was added. Twice is harmless. */
   undo(effect: Json, options: FirewallOptions): Promise<void>
 }

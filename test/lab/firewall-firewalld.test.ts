@@ -31,6 +31,6 @@ describeWith(needs, 'firewalld, running', () => {
         `--add-rich-rule=rule priority="${port === 8866 ? -100 : -32_000}" port port="${port}" protocol="tcp" drop`,
       ]),
     changes: /--add-rich-rule/,
-    closed: 'refused',
+    byHand: 'sudo firewall-cmd --add-rich-rule=',
   })
 })

@@ -17,7 +17,7 @@ for (const kind of ['iptables-nft', 'iptables-legacy'] as const) {
         block: (firewall, port) =>
           void firewall.run([kind, '-I', 'INPUT', '-p', 'tcp', '--dport', String(port), '-j', 'REJECT']),
         changes: /tables-(nft|legacy) .* -[IA] /,
-        closed: 'silent',
+        byHand: 'sudo iptables -I INPUT -p tcp --dport 8888',
       })
     },
   )

@@ -24,6 +24,8 @@ export interface LabFirewall extends AsyncDisposable {
   readonly kind: 'nftables' | 'iptables-nft' | 'iptables-legacy' | 'ufw' | 'firewalld' | 'none'
   /** The machine as the rooms see it: its commands run where the firewall's files are. */
   readonly host: Host
+  /** The same machine, commands run as nobody. */
+  readonly unprivileged: Host
   /** Words that take a command to where the firewall's files are. */
   readonly through: readonly string[]
   /** Runs a command there. @returns its standard output. @throws where it fails */
@@ -153,6 +155,7 @@ function inside(
 class Firewall implements LabFirewall {
   readonly kind: LabFirewall['kind']
   readonly host: Host
+  readonly unprivileged: Host
   readonly through: readonly string[]
   readonly #namespace: string
   readonly #keeper: { readonly pid: number; readonly folder: string } | null
@@ -170,7 +173,10 @@ class Firewall implements LabFirewall {
     this.#keeper = keeper
     this.#files = files ?? []
     this.through = through
-    this.host = labHost(host, { through, ...(keeper ? { pid: keeper.pid } : {}) })
+    const where = keeper ? { pid: keeper.pid } : {}
+    this.host = labHost(host, { through, ...where })
+    const nobody = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups']
+    this.unprivileged = labHost(host, { through: [...through, ...nobody], ...where })
   }
 
   run(argv: readonly string[], input = ''): string {

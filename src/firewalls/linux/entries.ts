@@ -52,7 +52,7 @@ export function chainHand(member: string): Hand<Entry> {
     remove: async (entries, tag, tools) => removeEntries(entries, tag, await readFilter(tools), tools),
     held: async (entries, tag, filter) => taggedRules(filter, tag).length >= ruleCount(entries),
     where: (entries) => [...new Set(entries.map(placeOf))].join(', '),
-    command: ({ request }) => guessedCommand(member, request),
+    command: (request) => guessedCommand(member, request),
   }
 }
 

@@ -51,7 +51,7 @@ const hand: Hand<RichRule> = {
     return true
   },
   where: (entries) => `firewalld (${[...new Set(entries.map(({ zone }) => zone))].join(', ')})`,
-  command: ({ request }) =>
+  command: (request) =>
     rulesFor(request, null)
       .map((rule) => `sudo firewall-cmd --add-rich-rule='${rule}'`)
       .join(' && '),
@@ -68,6 +68,7 @@ export const firewalld: FirewallMember = {
   status,
   explain,
   open: (request, options) => openWith(hand, request, options),
+  byHand: (request) => hand.command(request),
   undo: async (effect, options) => {
     // Its running configuration went with it.
     if (await isRunning(options)) await undoWith(hand, effect, options)

@@ -30,6 +30,7 @@ export const iptables: FirewallMember = {
   status: (options) => filterStatus('iptables', isIptables, options),
   explain,
   open: (request, options) => openWith(hand, request, options),
+  byHand: (request) => hand.command(request),
   undo: (effect, options) => undoWith(hand, effect, options),
 }
 

@@ -1,4 +1,5 @@
 /** nftables: base chains that an administrator wrote, such as those of /etc/nftables.conf. */
+import { isNaruError } from '../../base/errors.ts'
 import { say } from '../../base/text.ts'
 import { canDrop, isOurs, readFilter, type Chain, type PacketFilter } from '../../host/filter/index.ts'
 import type { FirewallMember, FirewallOptions, FirewallStatus } from '../contract.ts'
@@ -13,10 +14,16 @@ export const nftables: FirewallMember = {
   id: 'nftables',
   detect: (options) =>
     onLinux(options, async () => {
-      const chain = droppingChain(
-        await readFilter({ runner: options.host.runner, signal: options.signal }),
-        isNative,
-      )
+      const filter = await readIfAllowed(options)
+      if (filter === null)
+        return {
+          ok: true,
+          why: say(
+            'packet filters cannot be read without rights; likely nftables',
+            '권한이 없어 패킷 필터를 읽을 수 없습니다. nftables로 추정합니다',
+          ),
+        }
+      const chain = droppingChain(filter, isNative)
       if (!chain)
         return {
           ok: false,
@@ -31,7 +38,18 @@ export const nftables: FirewallMember = {
   status: (options) => filterStatus('nftables', isNative, options),
   explain,
   open: (request, options) => openWith(hand, request, options),
+  byHand: (request) => hand.command(request),
   undo: (effect, options) => undoWith(hand, effect, options),
+}
+
+/** Null where only a privileged process may look. */
+async function readIfAllowed({ host, signal }: FirewallOptions): Promise<PacketFilter | null> {
+  try {
+    return await readFilter({ runner: host.runner, signal })
+  } catch (error) {
+    if (isNaruError(error, 'NOT_PERMITTED')) return null
+    throw error
+  }
 }
 
 /** Written by an administrator, not kept by another program of ours to ask. */

@@ -15,6 +15,7 @@ export const none: FirewallMember = {
   status: async () => ({ member: 'none', active: false, defaultInput: 'allow', open: [] }),
   explain: async (question, options) => ((await isLinux(options)) ? explain(question, options) : allowed),
   open: async (request, options) => lease(request, options),
+  byHand: () => null,
   undo: async () => {},
 }
 

@@ -42,7 +42,7 @@ export interface Hand<Entry> {
   /** Where it was opened, for people. */
   where(entries: readonly Entry[]): string
   /** What to type to open it by hand. */
-  command(wanted: Wanted): string
+  command(request: FirewallRequest): string
 }
 
 export interface Wanted {
@@ -233,7 +233,7 @@ class Opened<Entry> {
     const what = say(`open ${this.#ports} in ${member}`, `${member}에서 ${this.#ports} 열기`)
     return new NaruError(
       'NOT_PERMITTED',
-      { what, command: this.#hand.command(this.#wanted) },
+      { what, command: this.#hand.command(this.#wanted.request) },
       { cause: error },
     )
   }

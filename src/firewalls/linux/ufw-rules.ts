@@ -58,7 +58,7 @@ export function parseUfwRules(text: string, family: Family): UfwRule[] {
       from,
       direction,
       comment: comment === undefined ? null : Buffer.from(comment, 'hex').toString('utf8'),
-      lines: untilEnd(rest).filter((line) => /^-A ufw6?-user-input /.test(line)).length,
+      lines: untilEnd(rest).filter((line) => /^-A ufw6?-user-(?:input|forward) /.test(line)).length,
     })
   }
   return rules
@@ -71,6 +71,8 @@ function untilEnd(lines: readonly string[]): readonly string[] {
 
 /** What we would add: one family, or both where nothing but the protocol and port is named. */
 export interface UfwEntry {
+  /** A packet on its way through, to a guest: `ufw route allow`. */
+  readonly route: boolean
   readonly family: Family | null
   readonly protocol: Protocol
   readonly ports: string
@@ -95,7 +97,7 @@ export function isSame(rule: UfwRule, entry: UfwEntry): boolean {
     rule.from === (entry.from ?? anywhere) &&
     rule.sourcePorts === entry.sourcePorts &&
     rule.direction === 'in' &&
-    !rule.action.startsWith('route:')
+    rule.action.startsWith('route:') === entry.route
   )
 }
 

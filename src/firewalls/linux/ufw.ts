@@ -44,7 +44,7 @@ const hand: Hand<PlacedEntry> = {
     return entries.every((entry) => ours.some((rule) => isSame(rule, entry)))
   },
   where: () => 'ufw',
-  command: ({ request }) =>
+  command: (request) =>
     entriesFor(request, null)
       .map((entry) => `sudo ufw ${ufwWords(entry).join(' ')} comment 'naru:${request.rule}'`)
       .join(' && '),
@@ -64,6 +64,7 @@ export const ufw: FirewallMember = {
   status,
   explain: explainByUfw,
   open: (request, options) => openWith(hand, request, options),
+  byHand: (request) => hand.command(request),
   undo: (effect, options) => undoWith(hand, effect, options),
 }
 
@@ -74,38 +75,56 @@ function plan(
   rules: readonly UfwRule[],
 ): PlacedEntry[] {
   if (rules.some(({ comment }) => comment === tag)) return []
-  const four = positionOf(openings, rules, 4)
-  const six = positionOf(openings, rules, 6)
-  const families = four === null && six === null ? null : ([4, 6] as const)
-  return entriesFor(request, families)
-    .filter(
-      ({ family }) =>
-        family !== 6 ||
-        rules.some((rule) => rule.family === 6) ||
-        six !== null ||
-        request.allow.length > 0 ||
-        families === null ||
-        has6(openings),
-    )
-    .map((entry) => ({
-      ...apart(entry, rules),
-      before: entry.family === 6 ? six : entry.family === 4 ? four : null,
-    }))
+  const through = openings.flatMap(({ packets }) => packets.filter(({ rewritten }) => rewritten))
+  const inward = openings.some(({ packets }) => packets.some(({ rewritten }) => !rewritten))
+  return [...(inward ? inwardEntries(openings, request, rules) : []), ...throughEntries(through, request)]
+    .map((entry) => apart(entry, rules))
+    .map((entry) => ({ ...entry, before: entry.family === null ? null : positionOf(openings, rules, entry) }))
 }
 
-const has6 = (openings: readonly Opening[]): boolean =>
-  openings.some(({ packets }) => packets.some(({ family }) => family === 6))
+/** Two families apart only where one of them needs a position of its own. */
+function inwardEntries(
+  openings: readonly Opening[],
+  request: Wanted['request'],
+  rules: readonly UfwRule[],
+): UfwEntry[] {
+  const placed = ([4, 6] as const).some(
+    (family) => positionOf(openings, rules, { route: false, family }) !== null,
+  )
+  const has6 = openings.some(({ packets }) => packets.some(({ family }) => family === 6))
+  return entriesFor(request, placed ? (has6 ? [4, 6] : [4]) : null)
+}
+
+/** To the guests that packets are sent on to. A port that is not rewritten is opened with its whole range. */
+function throughEntries(packets: Opening['packets'], { ports, allow }: Wanted['request']): UfwEntry[] {
+  const entries = new Map<string, UfwEntry>()
+  for (const { family, protocol, port, originalPort, destinations } of packets) {
+    const sources = allow.filter((prefix) => prefix.family === family).map(formatCidr)
+    for (const from of sources.length > 0 ? sources : [null]) {
+      const to = destinations[0] ?? null
+      const range = port === originalPort ? ports : { first: port, last: port }
+      const entry = { route: true, family, protocol, ports: ufwPorts(range), from, to, sourcePorts: 'any' }
+      entries.set(JSON.stringify(entry), entry)
+    }
+  }
+  return [...entries.values()]
+}
 
 /** Which of ufw's rules is in the way, counted from 1 within its family. */
-function positionOf(openings: readonly Opening[], rules: readonly UfwRule[], family: Family): number | null {
-  const chain = family === 4 ? 'ufw-user-input' : 'ufw6-user-input'
+function positionOf(
+  openings: readonly Opening[],
+  rules: readonly UfwRule[],
+  { route, family }: Pick<UfwEntry, 'route' | 'family'>,
+): number | null {
+  const chain = `ufw${family === 6 ? '6' : ''}-user-${route ? 'forward' : 'input'}`
   const blocking = openings.find(
     (opening) => opening.blocked && opening.chain.name === chain && opening.before,
   )
   if (!blocking?.before) return null
   let line = 0
   const own = rules.filter((rule) => rule.family === family)
-  const index = own.findIndex((rule) => (line += rule.lines) >= (blocking.before?.handle ?? 0))
+  const counted = own.map((rule) => (rule.action.startsWith('route:') === route ? rule.lines : 0))
+  const index = counted.findIndex((lines) => (line += lines) >= (blocking.before?.handle ?? 0))
   return index === -1 ? null : index + 1
 }
 
@@ -117,7 +136,14 @@ function entriesFor(request: Wanted['request'], families: readonly Family[] | nu
   return protocols.flatMap((protocol: Protocol) =>
     wanted
       .filter(({ family }) => address === null || family === familyOf(address))
-      .map((source) => ({ ...source, protocol, ports: ufwPorts(ports), to: address, sourcePorts: 'any' })),
+      .map((source) => ({
+        ...source,
+        route: false,
+        protocol,
+        ports: ufwPorts(ports),
+        to: address,
+        sourcePorts: 'any',
+      })),
   )
 }
 
@@ -138,7 +164,7 @@ function fromTheBottom(entries: readonly PlacedEntry[]): PlacedEntry[] {
 
 async function add(entry: PlacedEntry, tag: string, tools: Tools): Promise<void> {
   const where = entry.before === null ? [] : ['insert', String(await numberOf(entry, tools))]
-  await run(['ufw', ...where, ...ufwWords(entry), 'comment', tag], tools)
+  await run(['ufw', ...routed(entry), ...where, ...ufwWords(entry), 'comment', tag], tools)
 }
 
 /** `insert` counts IPv6 rules after all IPv4 rules. */
@@ -151,8 +177,10 @@ async function numberOf({ family, before }: PlacedEntry, tools: Tools): Promise<
 async function remove(entry: UfwEntry, tag: string, tools: Tools): Promise<void> {
   const rules = await readUfwRules(tools)
   if (!rules.some((rule) => rule.comment === tag && isSame(rule, entry))) return
-  await run(['ufw', '--force', 'delete', ...ufwWords(entry)], tools)
+  await run(['ufw', '--force', ...routed(entry), 'delete', ...ufwWords(entry)], tools)
 }
+
+const routed = ({ route }: UfwEntry): string[] => (route ? ['route'] : [])
 
 async function run(argv: readonly [string, ...string[]], { runner, signal }: Tools): Promise<void> {
   const result = await runner.run(argv, { signal, limitMs })

@@ -66,6 +66,7 @@ export const macos: FirewallMember = {
   },
   explain,
   open,
+  byHand: () => allowCommand(process.execPath),
   undo,
 }
 

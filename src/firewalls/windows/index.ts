@@ -53,6 +53,8 @@ export const windows: FirewallMember = {
   explain: async (question, options) =>
     decide(question, await readProfiles(options), await readRules(options), options),
   open,
+  byHand: (request) =>
+    request.protocols.map((protocol) => newRuleCommand(request, `naru:${request.rule}`, protocol)).join('; '),
   async undo(effect, options) {
     const { names } = effect as { names?: unknown }
     if (Array.isArray(names)) await remove(names.map(text).filter(isOurName), options)

@@ -50,6 +50,8 @@ export function compileTest(left: unknown, right: unknown, sets: SetLookup): Mat
 
 /** `tcp dport` holds for TCP only, also when it is negated; the same for addresses and their family. */
 function dependency(left: unknown): Match {
+  const masked = asObject(left)['&']
+  if (Array.isArray(masked)) return dependency(masked[0])
   const { protocol } = asObject(asObject(left).payload)
   if (protocol === 'tcp' || protocol === 'udp') return (packet) => truthOf(packet.protocol === protocol)
   if (protocol === 'ip') return (packet) => truthOf(packet.family === 4)
@@ -107,9 +109,26 @@ function singleField(left: Record<string, unknown>): Field {
   if (left.meta) return metaField(String(asObject(left.meta).key))
   if (left.ct) return connectionField(asObject(left.ct))
   if (left.fib) return routeField(asObject(left.fib))
+  if (left['&']) return maskedField(left['&'])
   if (left.exthdr) return () => 'no'
   return () => 'maybe'
 }
+
+/** `ct status & dnat == dnat`, and marks: of a mark of 0 every mask leaves 0. */
+function maskedField(masked: unknown): Field {
+  const [left, mask] = Array.isArray(masked) ? (masked as unknown[]) : []
+  const { ct, meta } = asObject(left)
+  const key = asObject(ct ?? meta).key
+  if (key === 'mark') return markField
+  if (key !== 'status' || typeof mask !== 'string') return () => 'maybe'
+  const holds: Match =
+    mask === 'dnat' ? ({ rewritten }) => truthOf(rewritten) : () => (isLater(mask) ? 'no' : 'maybe')
+  return (value, packet) => (value === mask ? holds(packet) : negate(holds(packet)))
+}
+
+/** What a connection's first packet is not yet. */
+const isLater = (status: string): boolean =>
+  ['confirmed', 'assured', 'seen-reply', 'dying', 'expected'].includes(status)
 
 function payloadField({ protocol, field }: Record<string, unknown>): Field {
   const name = String(field)

@@ -6,6 +6,7 @@ import {
   type Chain,
   type FilterHook,
   type FilterRule,
+  truthOf,
   type Match,
 } from './program.ts'
 import { asObject, compileMatch, compileTest, elementsOf, type SetLookup } from './nft-match.ts'
@@ -135,6 +136,7 @@ function readRule(rule: Record<string, unknown>, text: string, place: RulePlace)
       limited = true
     } else if (expression.xt !== undefined) matches.push(() => 'maybe')
     else if (expression.vmap) addVerdictMap(asObject(expression.vmap), place, add)
+    else if (expression.dnat) addRewrite(asObject(expression.dnat), place, add)
     else {
       const action = actionOf(expression, place)
       if (action) add(action)
@@ -181,8 +183,6 @@ function actionOf(expression: Record<string, unknown>, { target }: RulePlace): A
     case 'jump':
     case 'goto':
       return { do: name, chain: target(String(asObject(expression[name]).target)) }
-    case 'dnat':
-      return rewriteOf(asObject(expression.dnat))
     case 'redirect':
       return { do: 'rewrite', address: null, port: portOf(asObject(expression.redirect).port), here: true }
     case 'queue':
@@ -194,9 +194,27 @@ function actionOf(expression: Record<string, unknown>, { target }: RulePlace): A
   }
 }
 
-function rewriteOf({ addr, port }: Record<string, unknown>): Action {
-  if (addr !== undefined && typeof addr !== 'string') return { do: 'unknown' }
-  return { do: 'rewrite', address: addr ?? null, port: portOf(port), here: false }
+/** `dnat to 10.0.0.2:80`, or one rule an element of `dnat to … map @targets`. */
+function addRewrite(
+  { addr, port, family }: Record<string, unknown>,
+  { sets }: RulePlace,
+  add: (action: Action, more: readonly Match[]) => void,
+): void {
+  const inFamily: Match[] =
+    family === undefined ? [] : [(packet) => truthOf(family === (packet.family === 4 ? 'ip' : 'ip6'))]
+  if (addr === undefined || typeof addr === 'string')
+    return add({ do: 'rewrite', address: addr ?? null, port: portOf(port), here: false }, inFamily)
+  const { key, data } = asObject(asObject(addr).map)
+  const entries = elementsOf(data, sets)
+  if (entries === null) return add({ do: 'unknown' }, [...inFamily, () => 'maybe'])
+  for (const entry of entries) {
+    const [element, target] = Array.isArray(entry) ? (entry as unknown[]) : [null, null]
+    const parts = asObject(target).concat
+    const [address, to] = Array.isArray(parts) ? (parts as unknown[]) : [target, null]
+    if (typeof address !== 'string') continue
+    const action: Action = { do: 'rewrite', address, port: portOf(to), here: false }
+    add(action, [...inFamily, compileTest(key, { set: [element] }, sets)])
+  }
 }
 
 const portOf = (port: unknown): number | null => (typeof port === 'number' ? port : null)

@@ -120,8 +120,9 @@ function summarize(chains: readonly ChainFate[], forwardedTo: Journey['forwarded
   const dropping = chains.find((chain) => chain.fate === 'drop' && chain.possible.length === 0)
   if (dropping) return answer('blocked', dropping)
   if (unsure) return answer('unknown', unsure, unsure.possible[0]?.at ?? unsure.at)
+  const decided = chains.filter(({ at }) => at.rule !== null)
   const accepting =
-    chains.findLast((chain) => chain.at.rule !== null && !chain.packet.rewritten) ?? chains.at(-1)
+    decided.findLast(({ at }) => at.rule?.action.do !== 'rewrite') ?? decided.at(-1) ?? chains.at(-1)
   return answer('allowed', accepting)
 }
 

@@ -25,8 +25,8 @@ export interface Stand {
   block(firewall: LabFirewall, port: number): void
   /** Commands that add to this firewall: the second of them is made to fail. */
   readonly changes: RegExp
-  /** What is in the firewall at a port that nobody opened: silence or an answer. */
-  readonly closed: 'silent' | 'refused'
+  /** How the command begins that one would type with rights. */
+  readonly byHand: string
 }
 
 export const own = { four: '10.1.0.1', six: 'fd00:1::1' }
@@ -221,6 +221,17 @@ export function conformance(stand: Stand): void {
       const opened = await open(request(8888, both), journal, failing).catch((error: unknown) => error)
       if (calls >= 2) expect(opened).toMatchObject({ code: 'COMMAND_FAILED' })
       else await (opened as Lease).release(look)
+      expect(journal.left).toEqual([])
+      expect(firewall.snapshot()).toBe(before)
+    })
+
+    it('without rights names the very command, and changes nothing', async () => {
+      const before = firewall.snapshot()
+      const journal = new MemoryRecorder()
+      const opened = open(request(8888), journal, firewall.unprivileged)
+      await expect(opened).rejects.toMatchObject({ code: 'NOT_PERMITTED', exitCode: 4 })
+      await expect(opened).rejects.toHaveProperty('fix.en', expect.stringContaining(stand.byHand))
+      expect(member.byHand?.(request(8888))).toContain(stand.byHand)
       expect(journal.left).toEqual([])
       expect(firewall.snapshot()).toBe(before)
     })
