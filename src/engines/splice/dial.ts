@@ -108,7 +108,7 @@ export class Dial {
     }
     const socket = openSocket(address[0] as number, 'stream')
     if (typeof socket === 'number') return this.#cannotOpen(address, socket)
-    if (address[0] !== familyUnix) this.#prepare(socket)
+    if (address[0] !== familyUnix) setOption(socket, 'noDelay', 1)
     const result = connect(socket, address)
     if (result < 0 && result !== -EINPROGRESS) {
       close(socket)
@@ -125,14 +125,6 @@ export class Dial {
     if (thread.loop.watch(side, socket, bothMask) < 0) return this.#connection.end('engine-error')
     const next = this.#rest.length > 0 ? thread.loop.now + attemptDelayMs : this.#giveUpAt
     this.#arm(Math.min(next, this.#giveUpAt))
-  }
-
-  #prepare(socket: Descriptor): void {
-    setOption(socket, 'noDelay', 1)
-    const { keepaliveMs } = this.#connection.edition.rule.timeouts
-    if (keepaliveMs === 0) return
-    setOption(socket, 'keepalive', 1)
-    setOption(socket, 'keepaliveIdleSeconds', Math.max(1, Math.round(keepaliveMs / 1000)))
   }
 
   /** No descriptor for the target: the client waits until there is one, or until its time is over. */

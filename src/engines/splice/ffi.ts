@@ -380,6 +380,7 @@ const options = {
   noDelay: [6, 1],
   keepaliveIdleSeconds: [6, 4],
   keepaliveIntervalSeconds: [6, 5],
+  keepaliveCount: [6, 6],
   v6Only: [41, 26],
   packetInfo4: [0, 8],
   packetInfo6: [41, 49],
@@ -392,6 +393,15 @@ export function setOption(socket: Descriptor, option: SocketOption, value: numbe
   const [level, name] = options[option]
   scratch.words[0] = value
   return orErrno(c.setsockopt(fdOf(socket), level, name, Arena.at(scratch, 0, 4), 4))
+}
+
+/** Probes start after `ms` ms of silence, then one a second, ten at most, as Node's own sockets do; 0 is never. */
+export function setKeepalive(socket: Descriptor, ms: number): void {
+  setOption(socket, 'keepalive', ms > 0 ? 1 : 0)
+  if (ms === 0) return
+  setOption(socket, 'keepaliveIdleSeconds', Math.max(1, Math.round(ms / 1000)))
+  setOption(socket, 'keepaliveIntervalSeconds', 1)
+  setOption(socket, 'keepaliveCount', 10)
 }
 
 /** Takes the error that waits on the socket (SO_ERROR): an errno above zero, or 0. */
@@ -468,6 +478,8 @@ export class Datagrams {
   readonly #data: number
   /** Some slot's vector was pointed into its middle; such a batch is rare, so all are set right from then on. */
   #moved = false
+  /** Some message was made of another slot than its own. */
+  #composed = false
 
   /** Most bytes in a slot. */
   static readonly slotBytes = 65_536
@@ -509,7 +521,7 @@ export class Datagrams {
   receive(socket: Descriptor, first: number, most: number, withPeer: boolean): number {
     const { words } = this.arena
     for (let i = first; i < first + most; i++) {
-      this.#vector(i, i, 1)
+      if (this.#composed) this.#vector(i, i, 1)
       if (this.#moved) this.#pointer(this.count * header.bytes + i * 16, this.dataAt(i))
       words[i * 16 + header.nameLength] = withPeer ? nameBytes - 4 : 0
       words[i * 16 + header.controlLength] = controlBytes
@@ -539,7 +551,10 @@ export class Datagrams {
   compose(i: number, slot: number, slots: number, sockaddr: Uint8Array | null): void {
     const { words } = this.arena
     for (let at = slot; at < slot + slots; at++) this.#setBytes(at, this.length(at))
-    this.#vector(i, slot, slots)
+    if (this.#composed || i !== slot || slots !== 1) {
+      this.#composed = true
+      this.#vector(i, slot, slots)
+    }
     if (sockaddr) this.arena.bytes.set(sockaddr, this.nameAt(i))
     words[i * 16 + header.nameLength] = sockaddr ? sockaddr.length : 0
     words[i * 16 + header.controlLength] = 0

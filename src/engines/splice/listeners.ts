@@ -18,6 +18,7 @@ import {
   localAddress,
   lastAddress,
   openSocket,
+  setKeepalive,
   setOption,
 } from './ffi.ts'
 import { portOf, sockaddrOf, sockaddrOfPath, socketFamily, type Sockaddr } from './sockaddr.ts'
@@ -87,11 +88,6 @@ async function openTcp(listen: InetListen, port: number, options: ListenOptions)
     return { ...made, protocol: 'tcp', label: labelOf(listen, made.port, 'tcp'), thread: null }
   if (typeof made !== 'number') close(made.socket)
   throw await listenFailure(result, listen, port, 'tcp', options)
-}
-
-export function setKeepalive(socket: Descriptor, keepaliveMs: number): void {
-  setOption(socket, 'keepalive', keepaliveMs > 0 ? 1 : 0)
-  if (keepaliveMs > 0) setOption(socket, 'keepaliveIdleSeconds', Math.max(1, Math.round(keepaliveMs / 1000)))
 }
 
 /**

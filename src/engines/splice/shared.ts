@@ -62,13 +62,11 @@ const states = ['dialling', 'open', 'half-closed', 'closed'] as const
 type State = (typeof states)[number]
 
 class Block {
-  readonly memory: SharedArrayBuffer
   readonly doubles: Float64Array
   readonly words: Uint32Array
   readonly bytes: Uint8Array
 
-  constructor(memory: SharedArrayBuffer) {
-    this.memory = memory
+  constructor(memory: SharedArrayBuffer | ArrayBuffer) {
     this.doubles = new Float64Array(memory)
     this.words = new Uint32Array(memory)
     this.bytes = new Uint8Array(memory)
@@ -177,6 +175,7 @@ export class RecordReader {
   readonly #thread: number
   readonly #names: RecordNames
   readonly #blocks: Block[] = []
+  readonly #copied = new Block(new ArrayBuffer(recordBytes))
 
   constructor(thread: number, names: RecordNames) {
     this.#thread = thread
@@ -225,9 +224,8 @@ export class RecordReader {
 
   /** A record that was copied out of the thread. */
   decode(bytes: Uint8Array): Connection | null {
-    const memory = new SharedArrayBuffer(recordBytes)
-    new Uint8Array(memory).set(bytes)
-    return this.#read(new Block(memory), 0)
+    this.#copied.bytes.set(bytes)
+    return this.#read(this.#copied, 0)
   }
 
   #read(block: Block, at: number): Connection | null {
@@ -236,7 +234,7 @@ export class RecordReader {
     const edition = this.#names.edition(number(word.edition))
     const listener = this.#names.listener(number(word.listener))
     if (!edition || !listener) return null
-    const bytes = block.bytes.slice(at * recordBytes, (at + 1) * recordBytes)
+    const bytes = block.bytes.subarray(at * recordBytes, (at + 1) * recordBytes)
     const reason = number(word.reason)
     return {
       id: `s${this.#thread}-${double(field.serial)}`,

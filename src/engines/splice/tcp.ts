@@ -19,6 +19,7 @@ import {
   epollIn,
   ETIMEDOUT,
   lastAddress,
+  setKeepalive,
   takeError,
 } from './ffi.ts'
 import { Watcher } from './loop.ts'
@@ -30,6 +31,8 @@ import type { Thread } from './thread.ts'
 
 /** Accepted in one turn before others are served. */
 const acceptsPerTurn = 64
+/** Keepalive is set on a target's socket once its connection has lived so long: four calls that most are spared. */
+const keepaliveAfterMs = 5000
 
 export class TcpListener extends Watcher implements Listening {
   readonly #thread: Thread
@@ -157,7 +160,9 @@ export class TcpConnection extends CarriedBase {
     this.edition.succeeded(state)
     this.settle(state, address)
     this.thread.records.setState(this.record, 'open')
-    this.touch()
+    this.thread.loop.deadlines.drop(this.deadline)
+    this.#keepAlive(server)
+    if (this.edition.rule.timeouts.idleMs > 0) this.touch()
     if (client.readable) client.pump()
     if (!this.ended && server.readable) server.pump()
   }
@@ -178,14 +183,22 @@ export class TcpConnection extends CarriedBase {
   /** Something moved: the idle limit begins anew. */
   touch(): void {
     const { deadlines, now } = this.thread.loop
-    const { idleMs } = this.edition.rule.timeouts
-    if (idleMs > 0) deadlines.arm(this.deadline, idleMs, now)
-    else deadlines.drop(this.deadline)
+    deadlines.arm(this.deadline, this.edition.rule.timeouts.idleMs, now)
+  }
+
+  /** The client's socket has it from the listener's. For the target's, short connections never need it. */
+  #keepAlive(server: Side): void {
+    const { idleMs, keepaliveMs } = this.edition.rule.timeouts
+    if (keepaliveMs === 0) return
+    const { deadlines, now } = this.thread.loop
+    if (idleMs > 0 || keepaliveMs < 2 * keepaliveAfterMs) setKeepalive(server.descriptor, keepaliveMs)
+    else deadlines.arm(this.deadline, keepaliveAfterMs, now)
   }
 
   onDeadline(): void {
     if (this.#dial) this.#dial.onDeadline()
-    else this.end('idle')
+    else if (this.edition.rule.timeouts.idleMs > 0) this.end('idle')
+    else if (this.#server) setKeepalive(this.#server.descriptor, this.edition.rule.timeouts.keepaliveMs)
   }
 
   /** `side`'s connection is broken; the other side sees the same. */

@@ -35,7 +35,8 @@ import type { Thread } from './thread.ts'
 
 /** One client may have this share of the sessions where the rule sets no limit of its own. */
 const shareOfOneSource = 1 / 4
-const batchesPerTurn = 4
+const batchesPerTurn = 8
+const leastExpected = 4
 /** Datagrams that wait for a name; those that come after are lost. */
 const mostQueued = 64
 /** How soon a name that could not be asked for is tried again. */
@@ -57,6 +58,8 @@ export class UdpListener extends Watcher implements Listening, Resumable {
   readonly #recency = new Recency<UdpSession>()
   readonly #bySource = new Map<string, number>()
   #again = false
+  /** As many headers are made ready: twice what came last. */
+  #expected = leastExpected
   #listening = true
 
   constructor(thread: Thread, carriage: Carriage, data: ListenerData) {
@@ -98,9 +101,11 @@ export class UdpListener extends Watcher implements Listening, Resumable {
   #drain(): void {
     const { incoming } = this.thread.datagrams
     for (let i = 0; i < batchesPerTurn; i++) {
-      const count = incoming.receive(this.socket, 0, incoming.count, true)
+      const wanted = this.#expected
+      const count = incoming.receive(this.socket, 0, wanted, true)
       if (count > 0) this.#forward(incoming, count)
-      if (count < incoming.count) return
+      this.#expected = Math.min(incoming.count, Math.max(leastExpected, count * 2))
+      if (count < wanted) return
     }
     if (!this.#again) this.thread.loop.again(this)
     this.#again = true
