@@ -5,6 +5,7 @@
 import type { NaruErrorJson } from '../base/errors.ts'
 import type { NaruClient } from '../api/client/client.ts'
 import type { ExitCode } from '../base/codes/entry.ts'
+import type { MachineFace } from '../model/machine-face.ts'
 import type { Plan } from '../model/plan.ts'
 import type { About, Naru, RuleInput, RuleStatus } from '../model/face.ts'
 
@@ -23,6 +24,8 @@ export interface CliDeps {
    * @throws NaruError FILE_INVALID, FILE_UNREADABLE
    */
   offline(options: FileOptions): Promise<Naru>
+  /** This machine, from this process; the rules it knows are the daemon's, or the file's. */
+  machine(options: FileOptions): Promise<MachineFace>
 }
 
 export interface FileOptions {

@@ -3,6 +3,7 @@ import { NaruError } from '../base/errors.ts'
 import type { NaruClient } from '../api/client/client.ts'
 import type { CliDeps } from '../cli/deps.ts'
 import { holderOf, instanceIdOf, running, stateRoot } from '../control/instance.ts'
+import type { Naru } from '../model/face.ts'
 import { ruleFile } from './files.ts'
 import { version } from './version.ts'
 
@@ -32,6 +33,16 @@ export const cliDeps: CliDeps = {
       import('../stores/file/index.ts'),
     ])
     return offlineNaru(await gatherParts(createFileStore(ruleFile(file))))
+  },
+  async machine({ file }) {
+    const [{ machineOf }, { gatherParts }, { createMemoryStore }] = await Promise.all([
+      import('./machine.ts'),
+      import('./rooms.ts'),
+      import('../stores/memory.ts'),
+    ])
+    const naru = (): Promise<Naru | null> =>
+      connect(file).catch(() => cliDeps.offline({ file }).catch(() => null))
+    return machineOf(await gatherParts(createMemoryStore({})), naru)
   },
 }
 

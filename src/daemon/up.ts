@@ -42,12 +42,14 @@ export async function up(options: UpOptions): Promise<ExitCode> {
   scope.use(await followSample(forwarder, log))
   const tokens = await tokensIn(instance.folder)
   const { serve } = await import('../api/server/serve.ts')
+  const { machineOf } = await import('./machine.ts')
   const served = await serve(forwarder, {
     socketPath: instance.holder.socket,
     tcp: tcpWish === 'off' ? null : { ...tcpWish, ...tokens },
     webRoot: webRoot(),
     log,
     ruleSchema: ruleSchema as Json,
+    machine: await machineOf(parts, () => Promise.resolve(forwarder)),
   })
   scope.use(served)
   await forwarder.announce(served.url)

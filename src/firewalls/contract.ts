@@ -1,10 +1,12 @@
 /** Host firewalls: one tagged allow rule is one lease. Never a flush, never another back end's rules. */
 import type { Cidr } from '../base/address.ts'
 import type { PortRange, Protocol } from '../base/port.ts'
-import type { Text } from '../base/text.ts'
 import type { Host } from '../host/contract.ts'
+import type { FirewallAnswer, FirewallQuestion, FirewallStatus } from '../model/firewall.ts'
 import type { Json, Lease, OpenOptions } from '../model/hop.ts'
 import type { Support } from '../model/support.ts'
+
+export type { FirewallAnswer, FirewallQuestion, FirewallStatus } from '../model/firewall.ts'
 
 export interface FirewallMember {
   /** `nftables`, `iptables`, `ufw`, `firewalld`, `windows`, `macos`, `none`. */
@@ -36,32 +38,4 @@ export interface FirewallRequest {
   readonly address: string | null
   /** Who may come in; empty is everyone. */
   readonly allow: readonly Cidr[]
-}
-
-export interface FirewallQuestion {
-  readonly protocol: Protocol
-  readonly port: number
-  /** Null is "from anywhere". */
-  readonly from: string | null
-}
-
-export interface FirewallAnswer {
-  readonly verdict: 'allowed' | 'blocked' | 'unknown'
-  /** The rule or policy that decides, as the tool prints it. */
-  readonly by: string
-  readonly why: Text
-}
-
-export interface FirewallStatus {
-  readonly member: string
-  readonly active: boolean
-  readonly defaultInput: 'allow' | 'block' | 'unknown'
-  readonly open: readonly {
-    readonly protocol: Protocol | 'any'
-    readonly ports: PortRange | null
-    readonly from: string | null
-    /** The rule's name where it is ours. */
-    readonly ours: string | null
-    readonly text: string
-  }[]
 }

@@ -4,6 +4,9 @@ import type { Host } from '../host/contract.ts'
 import type { Json, Lease, OpenOptions } from '../model/hop.ts'
 import type { Support } from '../model/support.ts'
 import type { GuestKind } from '../model/target.ts'
+import type { Guest } from '../model/guest.ts'
+
+export type { Guest } from '../model/guest.ts'
 
 export interface GuestMember {
   readonly kind: GuestKind
@@ -28,21 +31,6 @@ export interface GuestMember {
 export interface GuestOptions {
   readonly host: Host
   readonly signal: AbortSignal
-}
-
-export interface Guest {
-  readonly kind: GuestKind
-  readonly name: string
-  readonly id: string
-  readonly state: 'running' | 'stopped' | 'paused' | 'unknown'
-  readonly addresses: readonly string[]
-  readonly forwards: readonly {
-    readonly protocol: Protocol
-    readonly hostAddress: string | null
-    readonly hostPort: number
-    readonly guestPort: number
-    readonly ours: boolean
-  }[]
 }
 
 export interface GuestForwardRequest {

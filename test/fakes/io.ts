@@ -95,6 +95,7 @@ export function fakeDeps(
     up: notRunning,
     connect: () => (client ? Promise.resolve(client) : notRunning()),
     offline: notRunning,
+    machine: notRunning,
     ...over,
   }
 }

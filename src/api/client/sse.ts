@@ -9,19 +9,24 @@ export interface SseMessage {
   /** Empty until the server has named an event. */
   readonly id: string
   readonly data: string
+  /** `message` where the server does not say. */
+  readonly event: string
 }
 
 export async function* eventsIn(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<SseMessage> {
   let id = ''
+  let event = ''
   let data: string[] = []
   for await (const line of linesIn(chunks)) {
     if (line === '') {
-      if (data.length > 0) yield { id, data: data.join('\n') }
+      if (data.length > 0) yield { id, data: data.join('\n'), event: event || 'message' }
+      event = ''
       data = []
       continue
     }
     const [, field, value = ''] = /^([^:]*)(?:: ?([^]*))?$/.exec(line) ?? []
     if (field === 'data') data.push(value)
+    else if (field === 'event') event = value
     else if (field === 'id' && !value.includes('\0')) id = value
   }
 }

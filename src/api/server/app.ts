@@ -9,6 +9,7 @@ import type { Log } from '../../base/log.ts'
 import { say } from '../../base/text.ts'
 import type { Naru } from '../../model/face.ts'
 import type { Json } from '../../model/hop.ts'
+import type { MachineFace } from '../../model/machine-face.ts'
 import { ErrorSchema, NaruEventSchema, SessionSchema, z } from '../protocol/schemas.ts'
 import { bodyLimitBytes, type Session } from '../protocol/wire.ts'
 import { errorAnswer } from './answer.ts'
@@ -23,6 +24,7 @@ import {
   type Asked,
   type Tokens,
 } from './guard.ts'
+import { addMachineRoutes } from './machine-routes.ts'
 import { addRoutes } from './routes.ts'
 import { securityHeaders, staticFile } from './static.ts'
 
@@ -36,6 +38,7 @@ export interface AppOptions {
   readonly web: () => string | null
   readonly version: string
   readonly ruleSchema: Json | null
+  readonly machine: MachineFace | null
 }
 
 type Guarded = NonNullable<AppOptions['guard']>
@@ -55,6 +58,7 @@ export function createApp(naru: Naru, options: AppOptions): OpenAPIHono {
   app.use(bounded)
   addSession(app, options)
   addRoutes(app, naru, options)
+  if (options.machine) addMachineRoutes(app, options.machine, options.closing)
   addDocument(app, options)
   if (options.guard && options.webRoot !== null) addPage(app, options.webRoot)
   return app

@@ -69,9 +69,11 @@ export function checkToken(asked: Asked, tokens: Tokens, cookieName: string): Ac
   return access
 }
 
-/** Planning and logging out change nothing. */
+/** Asked by POST, and yet they change nothing. */
+const looks: ReadonlySet<string> = new Set(['/api/plan', '/api/session', '/api/machine/routers/check'])
+
 function isLook({ method, path }: Asked): boolean {
-  return method === 'GET' || method === 'HEAD' || path === '/api/plan' || path === '/api/session'
+  return method === 'GET' || method === 'HEAD' || looks.has(path)
 }
 
 function accessOf(asked: Asked, tokens: Tokens, cookieName: string): Access | null {

@@ -1,6 +1,7 @@
 /** What the API server is told and what it answers, for the composition root. */
 import type { Log } from '../../base/log.ts'
 import type { Json } from '../../model/hop.ts'
+import type { MachineFace } from '../../model/machine-face.ts'
 
 export interface ServeOptions {
   /** Unix socket (mode 0600; a stale one is replaced) or `\\.\pipe\…`, without a token. Null: none. */
@@ -10,6 +11,8 @@ export interface ServeOptions {
   /** `web/dist`; null serves no page. */
   readonly webRoot: string | null
   readonly log: Log
+  /** This machine, for the pages beside the rules. @default none: those paths are not there */
+  readonly machine?: MachineFace
   /** JSON Schema of a rule as the file has it, shown in the OpenAPI document. @default an open object */
   readonly ruleSchema?: Json
 }

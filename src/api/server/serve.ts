@@ -44,6 +44,7 @@ export async function serve(naru: Naru, options: ServeOptions): Promise<Served> 
     web: url,
     version,
     ruleSchema: options.ruleSchema ?? null,
+    machine: options.machine ?? null,
     session: () => ({ access: 'full', loginUrl: link(tcp?.token), readOnlyUrl: link(tcp?.readToken) }),
   }
   if (tcp) {

@@ -1,0 +1,250 @@
+/**
+ * This machine for the web page: what `naru ip`, `ports`, `router`, `firewall`, `guests` and `doctor` say. Answers are
+ * the plain data of `model`, described loosely in the OpenAPI document: docs/cli.md tells their keys.
+ */
+import { createRoute, type OpenAPIHono } from '@hono/zod-openapi'
+import { toNaruError } from '../../base/errors.ts'
+import { withLimit } from '../../base/clock.ts'
+import type { DoctorEvent } from '../../model/diagnosis.ts'
+import type { MachineFace } from '../../model/machine-face.ts'
+import { portSorts } from '../../model/machine.ts'
+import { ErrorSchema, z } from '../protocol/schemas.ts'
+
+/** The slowest router, then some. */
+const limitMs = 30_000
+
+const flag = z
+  .enum(['true', 'false'])
+  .optional()
+  .transform((value) => value === 'true')
+const protocol = z.enum(['tcp', 'udp'])
+const port = z.coerce.number().int().min(1).max(65_535)
+const anyJson = z.any().openapi({ description: 'plain data, see docs/cli.md' })
+
+const described = {
+  200: { description: 'answer', content: { 'application/json': { schema: anyJson } } },
+  default: {
+    description: 'what could not be done',
+    content: { 'application/json': { schema: ErrorSchema } },
+  },
+}
+
+export function addMachineRoutes(app: OpenAPIHono, machine: MachineFace, closing: AbortSignal): void {
+  const asking = (request: Request): { signal: AbortSignal } => ({
+    signal: withLimit(AbortSignal.any([closing, request.signal]), limitMs),
+  })
+  addLooks(app, machine, asking)
+  addRouter(app, machine, asking)
+  addDoctor(app, machine, asking)
+}
+
+type AskingOf = (request: Request) => { signal: AbortSignal }
+
+function addLooks(app: OpenAPIHono, machine: MachineFace, asking: AskingOf): void {
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/api/machine/addresses',
+      summary: 'Interfaces, gateways, public addresses and what NAT is above (naru ip)',
+      request: { query: z.object({ internet: flag }) },
+      responses: described,
+    }),
+    async (c) => {
+      const { internet } = c.req.valid('query')
+      return c.json(await machine.addresses({ ...asking(c.req.raw), mayAskInternet: internet }), 200)
+    },
+  )
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/api/machine/ports',
+      summary: 'Listening sockets, with process and service (naru ports)',
+      request: {
+        query: z.object({
+          all: flag,
+          protocol: protocol.optional(),
+          port: port.optional(),
+          find: z.string().max(100).optional(),
+          sort: z.enum(portSorts).optional(),
+        }),
+      },
+      responses: described,
+    }),
+    async (c) => {
+      const { all, protocol, port, find, sort } = c.req.valid('query')
+      const options = {
+        all,
+        ...(protocol === undefined ? {} : { protocol }),
+        ...(port === undefined ? {} : { port }),
+        ...(find === undefined ? {} : { find }),
+        ...(sort === undefined ? {} : { sort }),
+      }
+      return c.json(await machine.ports({ ...asking(c.req.raw), ...options }), 200)
+    },
+  )
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/api/machine/firewall',
+      summary: 'The host firewall: which one, what is open, what of it is ours (naru firewall)',
+      responses: described,
+    }),
+    async (c) => c.json(await machine.firewall(asking(c.req.raw)), 200),
+  )
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/api/machine/firewall/explain',
+      summary: 'Would a packet to this port get in, and by which rule?',
+      request: { query: z.object({ protocol, port, from: z.string().max(100).optional() }) },
+      responses: described,
+    }),
+    async (c) => {
+      const { protocol, port, from = null } = c.req.valid('query')
+      return c.json(await machine.admits({ protocol, port, from }, asking(c.req.raw)), 200)
+    },
+  )
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/api/machine/guests',
+      summary: 'VMs and containers (naru guests)',
+      responses: described,
+    }),
+    async (c) => c.json(await machine.guests(asking(c.req.raw)), 200),
+  )
+}
+
+const protocols = z.array(protocol).min(1).max(2)
+const portNumber = z.int().min(1).max(65_535)
+const externalPort = z.union([portNumber, z.literal('any')])
+const rowName = z.string().regex(/^[\w.-]{1,40}$/)
+
+const RouterAddSchema = z.object({
+  name: rowName,
+  protocols,
+  externalPort,
+  internalPort: portNumber,
+  internalAddress: z.string().max(64).nullable().default(null),
+  leaseSeconds: z.int().min(0).max(31_536_000).default(0),
+})
+
+const RouterCheckSchema = z.object({
+  name: rowName,
+  protocols,
+  ports: z.object({ first: portNumber, last: portNumber }),
+  externalPort: externalPort.nullable(),
+})
+
+function addRouter(app: OpenAPIHono, { router }: MachineFace, asking: AskingOf): void {
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/api/machine/routers',
+      summary: 'Routers, by every protocol they speak (naru router)',
+      responses: described,
+    }),
+    async (c) => c.json({ routers: await router.info(asking(c.req.raw)) }, 200),
+  )
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/api/machine/mappings',
+      summary: 'Every mapping on the router, ours marked (naru router ls)',
+      responses: described,
+    }),
+    async (c) => c.json({ mappings: await router.list(asking(c.req.raw)) }, 200),
+  )
+  app.openapi(
+    createRoute({
+      method: 'post',
+      path: '/api/machine/mappings',
+      summary: 'Opens a port on the router by hand; nobody renews it, nobody undoes it',
+      request: { body: { content: { 'application/json': { schema: RouterAddSchema } }, required: true } },
+      responses: described,
+    }),
+    async (c) => c.json({ added: await router.add(c.req.valid('json'), asking(c.req.raw)) }, 200),
+  )
+  app.openapi(
+    createRoute({
+      method: 'delete',
+      path: '/api/machine/mappings/{protocol}/{port}',
+      summary: 'Takes a mapping off the router; someone else’s only with force',
+      request: { params: z.object({ protocol, port }), query: z.object({ force: flag }) },
+      responses: described,
+    }),
+    async (c) => {
+      const { protocol, port } = c.req.valid('param')
+      const { force } = c.req.valid('query')
+      await router.remove({ protocol, externalPort: port }, { ...asking(c.req.raw), force })
+      return c.json({ removed: true }, 200)
+    },
+  )
+  app.openapi(
+    createRoute({
+      method: 'post',
+      path: '/api/machine/routers/check',
+      summary: 'Is that port open on the router? If not: the rows to type, in its maker’s words',
+      request: { body: { content: { 'application/json': { schema: RouterCheckSchema } }, required: true } },
+      responses: described,
+    }),
+    async (c) => c.json(await router.check({ ...c.req.valid('json'), allow: [] }, asking(c.req.raw)), 200),
+  )
+}
+
+function addDoctor(app: OpenAPIHono, machine: MachineFace, asking: AskingOf): void {
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/api/doctor',
+      summary: 'Which hop blocks, by evidence, live: `check` events, then one `diagnosis` or `failed` (SSE)',
+      request: {
+        query: z.object({ about: z.string().min(1).max(128).optional(), internet: flag }),
+      },
+      responses: {
+        200: { description: 'events', content: { 'text/event-stream': { schema: z.string() } } },
+        default: described.default,
+      },
+    }),
+    (c) => {
+      const { about, internet } = c.req.valid('query')
+      const stream = diagnosisStream(machine, {
+        ...asking(c.req.raw),
+        mayAskInternet: internet,
+        ...(about === undefined ? {} : { about }),
+      })
+      return new Response(stream, {
+        headers: { 'content-type': 'text/event-stream', 'cache-control': 'no-store' },
+      })
+    },
+  )
+}
+
+function diagnosisStream(
+  machine: MachineFace,
+  options: Omit<Parameters<MachineFace['diagnose']>[0], 'onEvent'>,
+): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder()
+  const gone = new AbortController()
+  return new ReadableStream<Uint8Array>({
+    start(controller) {
+      const send = (event: string, data: unknown): void => {
+        if (!gone.signal.aborted)
+          controller.enqueue(encoder.encode(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`))
+      }
+      const signal = AbortSignal.any([options.signal, gone.signal])
+      const onEvent = (event: DoctorEvent): void => send('check', event)
+      // A diagnosis is a few hundred small events: they wait for a slow reader in memory.
+      void machine
+        .diagnose({ ...options, signal, onEvent })
+        .then(
+          (diagnosis) => send('diagnosis', diagnosis),
+          (error: unknown) => send('failed', toNaruError(error).toJSON()),
+        )
+        .then(() => {
+          if (!gone.signal.aborted) controller.close()
+        })
+    },
+    cancel: () => gone.abort(),
+  })
+}

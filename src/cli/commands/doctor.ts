@@ -1,0 +1,160 @@
+/** `naru doctor [NAME|PORT]`: which hop blocks, by evidence, and the fix. The verdict comes first, the rest is folded. */
+import type { ExitCode } from '../../base/codes/entry.ts'
+import { say, type Text } from '../../base/text.ts'
+import type { Diagnosis, DoctorEvent } from '../../model/diagnosis.ts'
+import type { Finding } from '../../model/finding.ts'
+import { internet, look } from '../look.ts'
+import type { Printer } from '../print/printer.ts'
+import { clipped } from '../print/width.ts'
+import { hopWords } from '../print/words.ts'
+import type { Context, Verb } from '../verb.ts'
+
+export const verb: Verb = {
+  name: 'doctor',
+  summary: say(
+    'which hop blocks, by evidence, and the fix',
+    '어느 구간이 막혔는지 증거로 찾고 해결 방법을 알려 줌',
+  ),
+  about: say(
+    'Looks at the path hop by hop and changes nothing. Without an argument: every rule, then the machine. Nothing is sent to the internet unless --internet says so. Exit code 3 where something blocks.',
+    '구간을 차례로 살펴보며 아무것도 바꾸지 않습니다. 인자가 없으면 모든 규칙과 이 컴퓨터를 봅니다. --internet 없이는 인터넷으로 아무것도 보내지 않습니다. 막힌 곳이 있으면 종료 코드 3입니다.',
+  ),
+  arguments: [
+    {
+      name: 'NAME|PORT',
+      text: say('a rule, or a port', '규칙 이름 또는 포트'),
+      optional: true,
+      completes: 'rule',
+    },
+  ],
+  options: [
+    internet,
+    {
+      name: 'all',
+      short: 'a',
+      text: say(
+        'also what only follows from a cause, and every check',
+        '원인에서 비롯된 증상과 모든 검사 결과까지',
+      ),
+    },
+  ],
+  examples: [
+    { command: 'naru doctor iis', text: say('why can nobody reach it?', '왜 접속이 안 될까?') },
+    { command: 'naru doctor 8888 --json', text: say('for a script', '스크립트용') },
+  ],
+  json: say(
+    'Diagnosis: {verdict, summary, causes, folded, remarks, checks, tookMs}',
+    'Diagnosis: {verdict, summary, causes, folded, remarks, checks, tookMs}',
+  ),
+  run: diagnose,
+}
+
+async function diagnose(context: Context): Promise<ExitCode> {
+  const { print, json } = context
+  const about = context.args('NAME|PORT')[0]
+  const progress = progressLine(context)
+  const diagnosis = await look(context, (machine, options) =>
+    machine.diagnose({
+      ...options,
+      mayAskInternet: context.switched('internet'),
+      ...(about === undefined ? {} : { about }),
+      onEvent: (event) => progress.show(event),
+    }),
+  ).finally(() => progress.clear())
+  if (json) print.json(diagnosis)
+  else for (const line of lines(diagnosis, print, context.switched('all'))) print.data(line)
+  return diagnosis.causes.some(({ severity }) => severity === 'blocks') ? 3 : 0
+}
+
+/** One line on a terminal that says how far it is; nothing off one. */
+function progressLine({ io, print, json }: Context): { show(event: DoctorEvent): void; clear(): void } {
+  if (json || !io.stderr.isTTY) return { show() {}, clear() {} }
+  const running = new Map<string, Text>()
+  let done = 0
+  return {
+    show(event) {
+      if (event.type === 'started') running.set(`${event.code} ${event.rule}`, event.title)
+      else {
+        running.delete(`${event.outcome.code} ${event.outcome.rule}`)
+        done++
+      }
+      const [first] = running.values()
+      const text = `${done}/${done + running.size} ${first ? print.say(first) : ''}`
+      io.stderr.write(`\r\u001B[2K${clipped(text, io.stderr.columns - 1)}`)
+    },
+    clear: () => void io.stderr.write('\r\u001B[2K'),
+  }
+}
+
+export function lines(diagnosis: Diagnosis, print: Printer, all: boolean): string[] {
+  const { bold, dim, green, red } = print.paint
+  const { verdict, summary, causes, folded, remarks, checks, tookMs } = diagnosis
+  const found = [
+    bold(
+      verdict?.severity === 'blocks'
+        ? red(print.say(summary))
+        : verdict
+          ? print.say(summary)
+          : green(print.say(summary)),
+    ),
+  ]
+  for (const cause of causes) {
+    found.push('', ...findingLines(cause, print))
+    const under = folded.filter((one) => one.under === cause.code).map(({ finding }) => finding)
+    if (under.length > 0 && !all)
+      found.push(
+        dim(
+          `  ${print.say(say(`and ${under.length} that follow from it (--all)`, `이로 인한 증상 ${under.length}개 (--all)`))}`,
+        ),
+      )
+    if (all) for (const one of under) found.push(...findingLines(one, print).map((line) => `    ${line}`))
+  }
+  for (const remark of remarks) found.push('', ...findingLines(remark, print))
+  if (all) {
+    const signs = { passed: green('✓'), found: red('✗'), 'timed-out': '…', failed: '!' }
+    found.push(
+      '',
+      ...checks.map(
+        (one) =>
+          `${signs[one.state]} ${one.code}${one.rule ? ` (${one.rule})` : ''}: ${print.say(one.title)} ${dim(`${one.tookMs} ms`)}${one.problem ? ` ${print.say(one.problem.message)}` : ''}`,
+      ),
+    )
+  }
+  const late = checks.filter(({ state }) => state === 'timed-out' || state === 'failed').length
+  const passed = checks.filter(({ state }) => state === 'passed').length
+  found.push(
+    '',
+    dim(
+      print.say(
+        say(
+          `${passed} checks passed, ${checks.length - passed - late} found something, ${late} could not look; ${(tookMs / 1000).toFixed(1)} s`,
+          `통과 ${passed}개, 발견 ${checks.length - passed - late}개, 확인 불가 ${late}개, ${(tookMs / 1000).toFixed(1)}초`,
+        ),
+      ),
+    ),
+  )
+  return found
+}
+
+const places: Readonly<Record<Finding['hop'], Text>> = {
+  ...hopWords,
+  machine: say('machine', '이 컴퓨터'),
+  outside: say('outside', '외부'),
+}
+
+function findingLines(
+  { code, severity, hop, rule, title, evidence, fixes }: Finding,
+  print: Printer,
+): string[] {
+  const { red, yellow, dim, cyan } = print.paint
+  const sign = severity === 'blocks' ? red('✗') : severity === 'warns' ? yellow('!') : dim('i')
+  const whose = rule === null ? '' : `${rule}: `
+  return [
+    `${sign} ${whose}${print.say(places[hop])}: ${print.say(title)} ${dim(`[${code}]`)}`,
+    ...evidence.map((one) => `    ${print.say(one)}`),
+    ...fixes.flatMap(({ text, command }) => [
+      `  ${print.say(say('fix', '해결'))}: ${print.say(text)}`,
+      ...(command === undefined ? [] : [`      ${cyan(command)}`]),
+    ]),
+  ]
+}

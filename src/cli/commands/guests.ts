@@ -1,0 +1,73 @@
+/** `naru guests`: the VMs and containers that a target can name. */
+import { say, type Text } from '../../base/text.ts'
+import type { Guest } from '../../model/guest.ts'
+import type { GuestsReport } from '../../model/machine-face.ts'
+import { look } from '../look.ts'
+import type { Printer } from '../print/printer.ts'
+import { table } from '../print/table.ts'
+import type { Verb } from '../verb.ts'
+
+export const verb: Verb = {
+  name: 'guests',
+  summary: say('VMs and containers that a target can name', '대상으로 쓸 수 있는 VM과 컨테이너'),
+  options: [
+    {
+      name: 'all',
+      short: 'a',
+      text: say('also which hypervisors were looked for', '확인한 하이퍼바이저까지'),
+    },
+  ],
+  examples: [
+    {
+      command: 'naru guests',
+      text: say('then: naru open 8888 KIND:NAME:80', '그다음: naru open 8888 종류:이름:80'),
+    },
+  ],
+  json: say('{guests: Guest[], kinds: [{kind, here, why}]}', '{guests: Guest[], kinds: [{kind, here, why}]}'),
+  async run(context) {
+    const { print, json } = context
+    const answer = await look(context, (machine, options) => machine.guests(options))
+    if (json) print.json(answer)
+    else for (const line of lines(answer, print, context.switched('all'))) print.data(line)
+    return 0
+  },
+}
+
+const states: Readonly<Record<Guest['state'], Text>> = {
+  running: say('running', '실행 중'),
+  stopped: say('stopped', '꺼짐'),
+  paused: say('paused', '일시 정지'),
+  unknown: say('unknown', '알 수 없음'),
+}
+
+export function lines({ guests, kinds }: GuestsReport, print: Printer, all: boolean): string[] {
+  const t = (text: Text): string => print.say(text)
+  const titles = [
+    say('TARGET', '대상'),
+    say('STATE', '상태'),
+    say('ADDRESS', '주소'),
+    say('FORWARDS', '포트 전달'),
+  ]
+  const rows = guests.map((guest) => [
+    `${guest.kind}:${guest.name}`,
+    t(states[guest.state]),
+    guest.addresses.join(', ') || '-',
+    guest.forwards
+      .map(
+        ({ hostAddress, hostPort, guestPort, protocol, ours }) =>
+          `${hostAddress ?? '*'}:${hostPort}→${guestPort}/${protocol}${ours ? ' (naru)' : ''}`,
+      )
+      .join(', '),
+  ])
+  const found =
+    guests.length > 0
+      ? table(
+          titles.map((title) => ({ title: t(title) })),
+          rows,
+        )
+      : [t(say('There are no guests here.', '게스트가 없습니다.'))]
+  const told = kinds.filter(({ here }) => all || (here && guests.length === 0))
+  if (told.length > 0)
+    found.push('', ...told.map(({ kind, here, why }) => `${here ? '✓' : '·'} ${kind}: ${t(why)}`))
+  return found
+}

@@ -1,0 +1,108 @@
+/** `naru ip`: interfaces, private and public addresses, gateway, DNS, and what NAT is above. */
+import { say, type Text } from '../../base/text.ts'
+import type { MachineAddresses, MachineInterface } from '../../model/machine.ts'
+import { internet, look } from '../look.ts'
+import type { Printer } from '../print/printer.ts'
+import { table } from '../print/table.ts'
+import type { Verb } from '../verb.ts'
+
+export const verb: Verb = {
+  name: 'ip',
+  summary: say(
+    'interfaces, private and public address, gateway, what NAT is above',
+    '인터페이스, 사설·공인 주소, 게이트웨이, 위쪽 NAT',
+  ),
+  options: [internet, { name: 'all', text: say('also interfaces that are down', '꺼진 인터페이스까지') }],
+  examples: [
+    {
+      command: 'naru ip --internet',
+      text: say('and the address the internet sees', '인터넷에서 보이는 주소까지'),
+    },
+  ],
+  json: say(
+    'MachineAddresses: {interfaces, gateways, nameServers, publicAddresses, routers, nat, natText, notes}',
+    'MachineAddresses: {interfaces, gateways, nameServers, publicAddresses, routers, nat, natText, notes}',
+  ),
+  async run(context) {
+    const { print, json } = context
+    const mayAskInternet = context.switched('internet')
+    const answer = await look(context, (machine, options) =>
+      machine.addresses({ ...options, mayAskInternet }),
+    )
+    if (json) print.json(answer)
+    else for (const line of lines(answer, print, context.switched('all'))) print.data(line)
+    for (const note of json ? [] : answer.notes)
+      print.talk(`${print.paintTalk.yellow('!')} ${print.say(note)}`)
+    return 0
+  },
+}
+
+export function lines(answer: MachineAddresses, print: Printer, all: boolean): string[] {
+  const t = (text: Text): string => print.say(text)
+  const { dim, bold } = print.paint
+  const shown = answer.interfaces.filter(({ up, addresses }) => all || (up && addresses.length > 0))
+  const rows = shown.flatMap((card) => rowsOf(card, print))
+  const columns = [
+    say('INTERFACE', '인터페이스'),
+    say('KIND', '종류'),
+    say('ADDRESS', '주소'),
+    say('SCOPE', '범위'),
+    say('', ''),
+  ]
+  const found: string[] = table(
+    columns.map((title) => ({ title: t(title) })),
+    rows,
+  )
+  found.push('')
+  for (const { family, address, interface: name } of answer.gateways)
+    found.push(
+      `${t(say('gateway', '게이트웨이'))} IPv${family}: ${address ?? t(say('on the link', '직접 연결'))} ${dim(`(${name})`)}`,
+    )
+  if (answer.nameServers.length > 0) found.push(`DNS: ${answer.nameServers.join(', ')}`)
+  for (const { address, seenBy, by, reachable } of answer.publicAddresses) {
+    const doubt = reachable
+      ? ''
+      : ` ${print.paint.yellow(t(say('not reachable from the internet', '인터넷에서 닿을 수 없음')))}`
+    found.push(
+      `${t(say('public address', '공인 주소'))}: ${bold(address)} ${dim(`(${seenBy}: ${by})`)}${doubt}`,
+    )
+  }
+  for (const { model, maker, address, protocol, page } of answer.routers) {
+    const name = [maker, model].filter(Boolean).join(' ') || address
+    found.push(`${t(say('router', '공유기'))}: ${name} ${dim(`(${protocol}, ${page ?? address})`)}`)
+  }
+  found.push(`NAT: ${t(answer.natText)}`)
+  return found
+}
+
+const kinds: Readonly<Record<MachineInterface['kind'], Text>> = {
+  ethernet: say('ethernet', '유선'),
+  wifi: say('Wi-Fi', 'Wi-Fi'),
+  loopback: say('loopback', '루프백'),
+  vpn: say('VPN', 'VPN'),
+  vm: say('VM', 'VM'),
+  container: say('container', '컨테이너'),
+  other: say('other', '기타'),
+}
+
+const scopes: Readonly<Record<MachineInterface['addresses'][number]['scope'], Text>> = {
+  public: say('public', '공인'),
+  private: say('private', '사설'),
+  'carrier-grade': say('carrier-grade NAT', '통신사 NAT'),
+  'link-local': say('link-local', '링크 로컬'),
+  loopback: say('this machine', '이 컴퓨터'),
+  other: say('other', '기타'),
+}
+
+function rowsOf(card: MachineInterface, print: Printer): string[][] {
+  const { name, kind, addresses, facesLan, up } = card
+  const mark = facesLan ? print.paint.green(print.say(say('← faces the LAN', '← LAN 쪽'))) : ''
+  const first = [name, print.say(kinds[kind])]
+  if (addresses.length === 0) return [[...first, up ? '-' : print.say(say('down', '꺼짐')), '', mark]]
+  return addresses.map(({ address, bits, scope }, at) => [
+    ...(at === 0 ? first : ['', '']),
+    `${address}/${bits}`,
+    print.say(scopes[scope]),
+    at === 0 ? mark : '',
+  ])
+}

@@ -1,0 +1,248 @@
+/** `naru router`: what the router is, what it forwards, a mapping by hand, and the rows to type where it refuses. */
+import { formatEndpoint } from '../../base/address.ts'
+import type { ExitCode } from '../../base/codes/entry.ts'
+import { parseDuration } from '../../base/duration.ts'
+import { parsePort } from '../../base/port.ts'
+import { say, type Text } from '../../base/text.ts'
+import { parseListen, type InetListen } from '../../model/listen.ts'
+import { parseRule } from '../../model/rule-file.ts'
+import type { RouterEntry, RouterView } from '../../model/router.ts'
+import { stepLines } from '../../model/router-steps.ts'
+import { look } from '../look.ts'
+import { usage } from '../parse.ts'
+import type { Printer } from '../print/printer.ts'
+import { table } from '../print/table.ts'
+import { span } from '../print/units.ts'
+import { daemonOrFile } from '../reach.ts'
+import type { Context, Verb } from '../verb.ts'
+
+const info: Verb = {
+  name: 'info',
+  summary: say(
+    'model, protocols, external address, uptime, NAT above',
+    '모델, 프로토콜, 외부 주소, 가동 시간, 위쪽 NAT',
+  ),
+  json: say('RouterView[]', 'RouterView[]'),
+  run: showInfo,
+}
+
+const ls: Verb = {
+  name: 'ls',
+  summary: say('every mapping on the router, ours marked', '공유기의 모든 포트 매핑 (Naru가 만든 것 표시)'),
+  json: say('RouterEntry[]', 'RouterEntry[]'),
+  async run(context) {
+    const { print, json } = context
+    const entries = await look(context, (machine, options) => machine.router.list(options))
+    if (json) print.json(entries)
+    else for (const line of entryLines(entries, print)) print.data(line)
+    return 0
+  },
+}
+
+const external: Text = say(
+  'the router’s port: 8888, 51820/udp, 25565/tcp+udp',
+  '공유기 외부 포트: 8888, 51820/udp, 25565/tcp+udp',
+)
+
+const add: Verb = {
+  name: 'add',
+  summary: say(
+    'map a port by hand; nobody renews or undoes it',
+    '포트를 직접 매핑 (갱신도 되돌리기도 하지 않음)',
+  ),
+  arguments: [
+    { name: 'EXTERNAL', text: external },
+    {
+      name: 'INTERNAL',
+      text: say(
+        'PORT of this machine, or ADDRESS:PORT (default: the same port)',
+        '이 컴퓨터의 포트 또는 주소:포트 (기본: 같은 포트)',
+      ),
+      optional: true,
+    },
+  ],
+  options: [
+    {
+      name: 'lease',
+      value: 'DURATION',
+      text: say(
+        'how long (default: as long as the router lets it)',
+        '임대 시간 (기본: 공유기가 허용하는 만큼)',
+      ),
+    },
+    {
+      name: 'any-port',
+      text: say('take whatever external port the router gives', '공유기가 주는 외부 포트를 그대로 받음'),
+    },
+    { name: 'name', short: 'n', value: 'NAME', text: say('shown on the router', '공유기에 표시할 이름') },
+  ],
+  examples: [{ command: 'naru router add 8888 --lease 1h', text: say('for an hour', '한 시간 동안') }],
+  json: say(
+    'RouterAdded[]: {text, externalAddress, externalPort, notes}',
+    'RouterAdded[]: {text, externalAddress, externalPort, notes}',
+  ),
+  async run(context) {
+    const { print, json } = context
+    const listen = portOf(context.arg('EXTERNAL'), 'naru router add')
+    const [internalAddress, internalPort] = internalFrom(context.args('INTERNAL')[0])
+    const lease = context.option('lease')
+    const wish = {
+      name: context.option('name') ?? `by-hand-${listen.ports.first}`,
+      protocols: listen.protocols,
+      externalPort: context.switched('any-port') ? ('any' as const) : listen.ports.first,
+      internalPort: internalPort ?? listen.ports.first,
+      internalAddress,
+      ...(lease === null ? {} : { leaseSeconds: Math.ceil(parseDuration(lease) / 1000) }),
+    }
+    const added = await look(context, (machine, options) => machine.router.add(wish, options))
+    if (json) print.json(added)
+    else
+      for (const { text, notes } of added) {
+        print.data(print.say(text))
+        for (const note of notes) print.talk(`${print.paintTalk.yellow('!')} ${print.say(note)}`)
+      }
+    return 0
+  },
+}
+
+const rm: Verb = {
+  name: 'rm',
+  summary: say('take a mapping off the router', '공유기의 포트 매핑을 지움'),
+  arguments: [{ name: 'EXTERNAL', text: external }],
+  options: [{ name: 'force', text: say('also someone else’s', '다른 프로그램이 만든 것도') }],
+  json: say('{removed: true}', '{removed: true}'),
+  async run(context) {
+    const { protocols, ports } = portOf(context.arg('EXTERNAL'), 'naru router rm')
+    const force = context.switched('force')
+    await look(context, async (machine, options) => {
+      for (const protocol of protocols)
+        await machine.router.remove({ protocol, externalPort: ports.first }, { ...options, force })
+    })
+    if (context.json) context.print.json({ removed: true })
+    else context.print.talk(say('removed', '지웠습니다'))
+    return 0
+  },
+}
+
+const check: Verb = {
+  name: 'check',
+  summary: say(
+    'is a rule’s port open on the router? If not: what to type there',
+    '규칙의 포트가 공유기에서 열려 있는지 확인하고, 아니면 입력할 값을 알려 줌',
+  ),
+  arguments: [{ name: 'NAME', text: say('name of the rule', '규칙 이름'), completes: 'rule' }],
+  json: say(
+    'RouterCheck: {state: open | wrong | unknown, evidence, steps}',
+    'RouterCheck: {state: open | wrong | unknown, evidence, steps}',
+  ),
+  run: checkRule,
+}
+
+export const verb: Verb = {
+  name: 'router',
+  summary: say(
+    'what the router is and what it forwards; a mapping by hand',
+    '공유기 정보와 포트 매핑, 직접 추가·삭제',
+  ),
+  verbs: [info, ls, add, rm, check],
+  examples: [
+    { command: 'naru router', text: say('the same as naru router info', 'naru router info와 같음') },
+    { command: 'naru router ls', text: say('every mapping', '모든 매핑') },
+    { command: 'naru router check iis', text: say('after typing the row by hand', '직접 입력한 뒤 확인') },
+  ],
+  ...(info.json ? { json: info.json } : {}),
+  run: showInfo,
+}
+
+async function showInfo(context: Context): Promise<ExitCode> {
+  const { print, json } = context
+  const routers = await look(context, (machine, options) => machine.router.info(options))
+  if (json) print.json(routers)
+  else for (const line of infoLines(routers, print)) print.data(line)
+  return 0
+}
+
+export function infoLines(routers: readonly RouterView[], print: Printer): string[] {
+  return routers.flatMap(
+    ({ address, protocols, model, maker, page, externalAddress, uptimeSeconds, aboveText }) => {
+      const name = [maker, model].filter(Boolean).join(' ')
+      const rows: [Text, string | null][] = [
+        [say('external address', '외부 주소'), externalAddress ?? '-'],
+        [say('NAT above', '위쪽 NAT'), print.say(aboveText)],
+        [say('up for', '가동 시간'), uptimeSeconds === null ? null : span(uptimeSeconds * 1000)],
+        [say('its page', '설정 페이지'), page],
+      ]
+      return [
+        `${print.paint.bold(name || address)}  ${protocols.join(', ')}  ${print.paint.dim(address)}`,
+        ...rows.flatMap(([title, value]) => (value === null ? [] : [`  ${print.say(title)}: ${value}`])),
+      ]
+    },
+  )
+}
+
+export function entryLines(entries: readonly RouterEntry[], print: Printer): string[] {
+  if (entries.length === 0) return [print.say(say('No mappings.', '매핑이 없습니다.'))]
+  const several = new Set(entries.map(({ router }) => router)).size > 1
+  const titles = [
+    ...(several ? [say('ROUTER', '공유기')] : []),
+    say('EXTERNAL', '외부'),
+    say('INTERNAL', '내부'),
+    say('LEFT', '남은 시간'),
+    say('RULE', '규칙'),
+    say('DESCRIPTION', '설명'),
+  ]
+  const rows = entries.map((one) => [
+    ...(several ? [one.router] : []),
+    `${one.externalPort}/${one.protocol}`,
+    `${formatEndpoint(one.internalAddress, one.internalPort)}${one.here ? ` ${print.say(say('(here)', '(이 컴퓨터)'))}` : ''}`,
+    one.leaseSecondsLeft === null ? '∞' : span(one.leaseSecondsLeft * 1000),
+    one.rule === null ? '' : print.paint.green(one.rule),
+    one.description + (one.enabled ? '' : ` ${print.say(say('(off)', '(꺼짐)'))}`),
+  ])
+  return table(
+    titles.map((title) => ({ title: print.say(title) })),
+    rows,
+  )
+}
+
+function internalFrom(text: string | undefined): [string | null, number | null] {
+  if (text === undefined) return [null, null]
+  const at = text.lastIndexOf(':')
+  if (at === -1) return [null, parsePort(text)]
+  return [text.slice(0, at).replace(/^\[|\]$/g, ''), parsePort(text.slice(at + 1))]
+}
+
+function portOf(text: string, command: string): InetListen {
+  const listen = parseListen(text)
+  if (listen.kind === 'unix' || listen.address !== null || listen.ports.first !== listen.ports.last)
+    throw usage(command, say('give one port: 8888 or 53/udp', '8888이나 53/udp처럼 포트 하나를 쓰세요'))
+  return listen
+}
+
+async function checkRule(context: Context): Promise<ExitCode> {
+  const { print, json } = context
+  const name = context.arg('NAME')
+  const { naru } = await daemonOrFile(context, { quiet: true })
+  const { listen, publish, allow } = parseRule(name, (await naru.rules.get(name)).rule)
+  if (listen.kind === 'unix')
+    throw usage(
+      'naru router check',
+      say('a Unix socket has no place on a router', 'Unix 소켓은 공유기와 관계가 없습니다'),
+    )
+  const { protocols, ports } = listen
+  const wish = { name, protocols, ports, externalPort: publish.externalPort, allow }
+  const answer = await look(context, (machine, options) => machine.router.check(wish, options))
+  if (json) print.json(answer)
+  else {
+    const { green, red, yellow } = print.paint
+    const words = {
+      open: green(print.say(say('open', '열림'))),
+      wrong: red(print.say(say('not open', '닫힘'))),
+      unknown: yellow(print.say(say('unknown', '알 수 없음'))),
+    }
+    print.data(`${name}: ${words[answer.state]}`)
+    for (const one of answer.evidence) print.data(`  ${print.say(one)}`)
+    for (const step of answer.steps ? stepLines(answer.steps) : []) print.data(print.say(step))
+  }
+  return answer.state === 'open' ? 0 : 3
+}

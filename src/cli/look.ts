@@ -1,0 +1,26 @@
+/** What the verbs that look at this machine have in common: the machine, and a Ctrl-C that ends the look at once. */
+import type { MachineFace } from '../model/machine-face.ts'
+import type { Context, Option } from './verb.ts'
+import { say } from '../base/text.ts'
+
+export async function look<T>(
+  context: Context,
+  ask: (machine: MachineFace, options: { readonly signal: AbortSignal }) => Promise<T>,
+): Promise<T> {
+  const machine = await context.deps.machine({ file: context.file })
+  // A pending look may wait on timers and sockets that keep no process alive.
+  const alive = setInterval(() => {}, 1000)
+  try {
+    return await ask(machine, { signal: context.interrupt() })
+  } finally {
+    clearInterval(alive)
+  }
+}
+
+export const internet: Option = {
+  name: 'internet',
+  text: say(
+    'may ask a STUN server on the internet for the public address',
+    '인터넷의 STUN 서버에 공인 주소를 물어봐도 됨',
+  ),
+}

@@ -1,0 +1,76 @@
+/**
+ * This machine as `MachineFace`: addresses and ports, the doctor, and each hop looked at or talked to by hand. All
+ * that reaches out is handed in.
+ */
+import { toNaruError } from '../base/errors.ts'
+import { say, type Text } from '../base/text.ts'
+import type { Check } from '../checks/contract.ts'
+import type { GuestMember } from '../guests/contract.ts'
+import type { FirewallReport, GuestsReport, MachineFace } from '../model/machine-face.ts'
+import type { Guest } from '../model/guest.ts'
+import { createDoctor, type RuleToCheck } from './doctor.ts'
+import { chooseFirewall } from './hops/firewall.ts'
+import type { LookDeps } from './look.ts'
+import { createMachine, type MachineDeps } from './machine.ts'
+import type { Parts } from './parts.ts'
+import { routerDesk } from './routers/desk.ts'
+
+export interface MachineFaceDeps extends LookDeps, Pick<Parts, 'probe'> {
+  readonly checks: readonly Check[]
+  /** Rules that are open now, with the process that holds them. */
+  readonly open: MachineDeps['rules']
+  /** Rules there are, with what is known of their hops. */
+  readonly rules: () => Promise<readonly RuleToCheck[]>
+}
+
+/** A hypervisor that does not answer holds nobody up. */
+const guestLimitMs = 3000
+
+export function createMachineFace(deps: MachineFaceDeps): MachineFace {
+  const machine = createMachine({ ...deps, rules: deps.open })
+  const doctor = createDoctor(deps)
+  return {
+    addresses: (options) => machine.addresses(options),
+    ports: (options) => machine.ports(options),
+    router: routerDesk(deps),
+    firewall: ({ signal }) => firewall(deps, signal),
+    async admits(question, { signal }) {
+      const { member, why } = await chooseFirewall('auto', deps, signal)
+      return member
+        ? member.explain(question, { host: deps.host, signal })
+        : { verdict: 'unknown', by: '', why }
+    },
+    guests: ({ signal }) => guests(deps, signal),
+    diagnose: (options) => doctor.diagnose(options),
+  }
+}
+
+async function firewall(deps: LookDeps, signal: AbortSignal): Promise<FirewallReport> {
+  const { member, why } = await chooseFirewall('auto', deps, signal)
+  return { status: member ? await member.status({ host: deps.host, signal }) : null, why }
+}
+
+async function guests(deps: LookDeps, signal: AbortSignal): Promise<GuestsReport> {
+  const looked = await Promise.all(deps.guests.map((member) => listed(member, deps, signal)))
+  return {
+    guests: looked.flatMap((one) => one.guests),
+    kinds: looked.map(({ kind, here, why }) => ({ kind, here, why })),
+  }
+}
+
+async function listed(
+  member: GuestMember,
+  { host }: LookDeps,
+  signal: AbortSignal,
+): Promise<{ kind: GuestMember['kind']; here: boolean; why: Text; guests: readonly Guest[] }> {
+  const options = { host, signal: AbortSignal.any([signal, AbortSignal.timeout(guestLimitMs)]) }
+  const { kind } = member
+  try {
+    const { ok: here, why } = await member.detect(options)
+    return { kind, here, why, guests: here ? await member.list(options) : [] }
+  } catch (error) {
+    signal.throwIfAborted()
+    const { en, ko } = toNaruError(error).text
+    return { kind, here: true, why: say(en, ko), guests: [] }
+  }
+}

@@ -1,0 +1,44 @@
+/** This machine for the CLI and the web page: its rooms, and the rules of a `Naru` where there is one. */
+import { createMachineFace } from '../control/machine-face.ts'
+import type { RuleToCheck } from '../control/doctor.ts'
+import type { Parts } from '../control/parts.ts'
+import { askStun } from '../host/stun.ts'
+import type { Naru } from '../model/face.ts'
+import type { Listen } from '../model/listen.ts'
+import type { MachineFace } from '../model/machine-face.ts'
+import { readRule } from '../model/rule-file.ts'
+
+/** @param naru the daemon or its file; null where there is neither, then no rules are known. */
+export async function machineOf(parts: Parts, naru: () => Promise<Naru | null>): Promise<MachineFace> {
+  const { checks } = await import('../checks/index.ts')
+  return createMachineFace({
+    ...parts,
+    checks,
+    askStun,
+    open: () => openRules(naru),
+    rules: () => allRules(naru),
+  })
+}
+
+async function openRules(
+  find: () => Promise<Naru | null>,
+): Promise<readonly { readonly name: string; readonly listen: Listen; readonly pid: number }[]> {
+  const naru = await find()
+  if (!naru) return []
+  const { pid } = await naru.about()
+  const open = (await naru.rules.list()).filter(({ state }) => state === 'open' || state === 'degraded')
+  return open.flatMap(({ name, rule }) => {
+    const read = readRule(name, rule).rule
+    return read ? [{ name, listen: read.listen, pid }] : []
+  })
+}
+
+async function allRules(find: () => Promise<Naru | null>): Promise<readonly RuleToCheck[]> {
+  const naru = await find()
+  if (!naru) return []
+  return (await naru.rules.list()).flatMap(({ name, rule, hops, state }) => {
+    const read = readRule(name, rule).rule
+    // Of a file that nobody runs, no hop was looked at.
+    return read ? [{ rule: read, hops: state === 'stopped' ? [] : hops }] : []
+  })
+}

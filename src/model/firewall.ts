@@ -1,0 +1,31 @@
+/** What a host firewall says of itself. Plain data; members of `firewalls` make it. */
+import type { PortRange, Protocol } from '../base/port.ts'
+import type { Text } from '../base/text.ts'
+
+export interface FirewallQuestion {
+  readonly protocol: Protocol
+  readonly port: number
+  /** Null is "from anywhere". */
+  readonly from: string | null
+}
+
+export interface FirewallAnswer {
+  readonly verdict: 'allowed' | 'blocked' | 'unknown'
+  /** The rule or policy that decides, as the tool prints it. */
+  readonly by: string
+  readonly why: Text
+}
+
+export interface FirewallStatus {
+  readonly member: string
+  readonly active: boolean
+  readonly defaultInput: 'allow' | 'block' | 'unknown'
+  readonly open: readonly {
+    readonly protocol: Protocol | 'any'
+    readonly ports: PortRange | null
+    readonly from: string | null
+    /** The rule's name where it is ours. */
+    readonly ours: string | null
+    readonly text: string
+  }[]
+}

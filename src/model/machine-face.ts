@@ -1,0 +1,53 @@
+/**
+ * What one can ask of this machine, with or without a daemon: the CLI asks in its own process, the web page through
+ * the API. Looking never changes anything; `router.add` and `router.remove` do by hand.
+ */
+import type { Text } from '../base/text.ts'
+import type { Diagnosis, DoctorEvent } from './diagnosis.ts'
+import type { FirewallAnswer, FirewallQuestion, FirewallStatus } from './firewall.ts'
+import type { Guest } from './guest.ts'
+import type { MachineAddresses, MachinePorts, PortsOptions } from './machine.ts'
+import type { RouterDesk } from './router.ts'
+import type { GuestKind } from './target.ts'
+
+export interface MachineFace {
+  /** Ends within about 7 s. */
+  addresses(options: Asking & { readonly mayAskInternet?: boolean }): Promise<MachineAddresses>
+  ports(options: Asking & PortsOptions): Promise<MachinePorts>
+  /** `naru router`: its own contract. */
+  readonly router: RouterDesk
+  /** @throws NaruError NOT_PERMITTED */
+  firewall(options: Asking): Promise<FirewallReport>
+  /** Would a packet get in? @throws NaruError NOT_PERMITTED */
+  admits(question: FirewallQuestion, options: Asking): Promise<FirewallAnswer>
+  guests(options: Asking): Promise<GuestsReport>
+  /** @throws NaruError RULE_UNKNOWN where `about` is neither a rule nor a port */
+  diagnose(options: Asking & DiagnoseRequest): Promise<Diagnosis>
+}
+
+export interface Asking {
+  readonly signal: AbortSignal
+}
+
+export interface DiagnoseRequest {
+  /** A rule's name, or a port. @default every rule, then the machine */
+  readonly about?: string
+  /** May servers on the internet be asked (STUN)? @default false */
+  readonly mayAskInternet?: boolean
+  /** Names given out for this place, such as a DDNS name. @default [] */
+  readonly names?: readonly string[]
+  readonly onEvent?: (event: DoctorEvent) => void
+}
+
+export interface FirewallReport {
+  /** Null where none is known to filter here. */
+  readonly status: FirewallStatus | null
+  /** Why this one decides, or why none was found. */
+  readonly why: Text
+}
+
+export interface GuestsReport {
+  readonly guests: readonly Guest[]
+  /** Hypervisors and container engines that were looked for, and what was said. */
+  readonly kinds: readonly { readonly kind: GuestKind; readonly here: boolean; readonly why: Text }[]
+}
