@@ -1,0 +1,243 @@
+/** What real routers do in place of what they should: each switch of the fake router, and what we make of it. */
+import { expect, it } from 'vitest'
+import { asking, found, here, membersAt, toolsAtHome } from '../../../test/fakes/at-home.ts'
+import { memoryJournal } from '../../../test/fakes/journal.ts'
+import { FakeRouter, type Quirks } from '../../../test/fakes/router.ts'
+import type { MappingLease, MappingRequest, Router } from '../contract.ts'
+
+const signal = (): AbortSignal => AbortSignal.timeout(10_000)
+
+async function opened(
+  quirks: Quirks,
+  request: Partial<MappingRequest> = {},
+): Promise<
+  {
+    fake: FakeRouter
+    router: Router
+    lease: MappingLease
+    journal: ReturnType<typeof memoryJournal>
+  } & AsyncDisposable
+> {
+  const fake = await FakeRouter.start(quirks)
+  const journal = memoryJournal()
+  const router = await found(membersAt.upnp(fake))
+  const lease = await router.open({ ...asking, ...request }, { signal: signal(), record: journal })
+  return { fake, router, lease, journal, [Symbol.asyncDispose]: () => fake[Symbol.asyncDispose]() }
+}
+
+async function refused(quirks: Quirks, request: Partial<MappingRequest> = {}): Promise<unknown> {
+  await using fake = await FakeRouter.start(quirks)
+  const journal = memoryJournal()
+  const router = await found(membersAt.upnp(fake))
+  const failure = await router
+    .open({ ...asking, ...request }, { signal: signal(), record: journal })
+    .catch((thrown: unknown) => thrown)
+  expect([fake.table.size, journal.left()]).toEqual([0, []])
+  return failure
+}
+
+const differs = (lease: MappingLease): string =>
+  lease
+    .describe()
+    .differs.map(({ en }) => en)
+    .join('; ')
+
+for (const quirk of ['permanentOnly', 'refuses402UnlessPermanent'] as const)
+  it(`a router with ${quirk} gets a permanent lease, which is said and removed at the end`, async () => {
+    await using home = await opened({ [quirk]: true })
+    expect(home.lease).toMatchObject({ goodUntil: null, renewAfter: null })
+    expect(differs(home.lease)).toContain('for ever')
+    expect(home.journal.left()).toMatchObject([{ until: null, description: 'naru:web@me' }])
+    await home.lease.release({ signal: signal() })
+    expect([home.fake.table.size, home.journal.left()]).toEqual([0, []])
+  })
+
+it('a router that wants equal ports (724) says so, and gets them where any port will do', async () => {
+  expect(await refused({ equalPortsOnly: true })).toMatchObject({
+    code: 'ROUTER_REFUSED',
+    message: expect.stringContaining('externalPort') as string,
+  })
+  await using home = await opened({ equalPortsOnly: true }, { anyPort: true })
+  expect(home.lease.externalPort).toBe(80)
+  expect(differs(home.lease)).toContain('gave external port 80, not 8888')
+})
+
+it('a router that answers 718 to a renewal keeps the mapping it has', async () => {
+  await using home = await opened({ conflictOnRenewal: true })
+  await home.lease.renew({ signal: signal() })
+  expect(home.fake.table.size).toBe(1)
+  expect((await home.lease.verify({ signal: signal() })).state).toBe('held')
+})
+
+it('718 to a renewal near the end makes the mapping anew', async () => {
+  await using home = await opened({ conflictOnRenewal: true })
+  for (const entry of home.fake.table.values()) entry.leaseSeconds = 20
+  await home.lease.renew({ signal: signal() })
+  expect([...home.fake.table.values()][0]?.leaseSeconds).toBe(3600)
+})
+
+it('a mapping that vanished without a word is lost when looked at, and back when renewed', async () => {
+  await using home = await opened({})
+  home.fake.table.clear()
+  expect(await home.lease.verify({ signal: signal() })).toMatchObject({
+    state: 'lost',
+    why: { code: 'ROUTER_MAPPING_LOST' },
+  })
+  await home.lease.renew({ signal: signal() })
+  expect(home.fake.table.size).toBe(1)
+})
+
+it('success without an entry is not believed', async () => {
+  expect(await refused({ successWithoutEntry: true })).toMatchObject({ code: 'ROUTER_NOT_DONE' })
+})
+
+it('a router that maps to another internal port is told to take it back', async () => {
+  expect(await refused({ ignoresInternalPort: true })).toMatchObject({ code: 'ROUTER_NOT_DONE' })
+})
+
+it('another HTTP port after a restart is found again, by a lease and by the journal', async () => {
+  await using home = await opened({})
+  await home.fake.restart()
+  await home.lease.renew({ signal: signal() })
+  expect(home.fake.table.size).toBe(1)
+  await home.fake.restart()
+  home.fake.table.set('tcp 8888', {
+    protocol: 'tcp',
+    externalPort: 8888,
+    internalAddress: here,
+    internalPort: 80,
+    description: 'naru:web@me',
+    leaseSeconds: 0,
+  })
+  await membersAt
+    .upnp(home.fake)
+    .undo(home.journal.left()[0] ?? null, { signal: signal(), tools: toolsAtHome() })
+  expect(home.fake.table.size).toBe(0)
+})
+
+it('LOCATION elsewhere is read as a path on the host that answered', async () => {
+  await using home = await opened({ locationElsewhere: true })
+  expect(home.fake.table.size).toBe(1)
+})
+
+it('an answer from another port of the same router counts', async () => {
+  await using home = await opened({ otherReplyPort: true })
+  expect(home.fake.table.size).toBe(1)
+})
+
+it('an empty external address is none, and 501 then means that there is none', async () => {
+  expect(await refused({ emptyExternalAddress: true, full: true })).toMatchObject({
+    code: 'ROUTER_NO_ADDRESS',
+  })
+})
+
+it('501 with a public address means that the table is full', async () => {
+  expect(await refused({ full: true })).toMatchObject({ code: 'ROUTER_TABLE_FULL' })
+})
+
+it('728 and 606 are what they say', async () => {
+  expect(await refused({ refuses: 728 })).toMatchObject({ code: 'ROUTER_TABLE_FULL' })
+  expect(await refused({ refuses: 606 })).toMatchObject({ code: 'ROUTER_REFUSED' })
+})
+
+it('the version is the description’s, not the search answer’s', async () => {
+  await using one = await opened({ versionOne: true }, { anyPort: true })
+  expect(one.router.flavour).toBe('upnp-1')
+  expect(one.fake.count('AddAnyPortMapping')).toBe(0)
+  await using two = await opened({}, { anyPort: true })
+  expect(two.router.flavour).toBe('upnp-2')
+  expect(two.fake.count('AddAnyPortMapping')).toBe(1)
+})
+
+it('a shorter lease than asked is said and renewed in time', async () => {
+  await using home = await opened({ longestLease: 120 })
+  expect(differs(home.lease)).toContain('a lease of 2m, not 1h')
+  expect((home.lease.renewAfter ?? 0) - Date.now()).toBeLessThan(61_000)
+})
+
+it('a router without reading back is held, with a remark', async () => {
+  await using home = await opened({ noReadBack: true })
+  expect(await home.lease.verify({ signal: signal() })).toMatchObject({
+    state: 'held',
+    notes: [{ en: expect.stringContaining('read back') as string }],
+  })
+})
+
+it('a mapping of somebody else is named, and neither replaced nor deleted', async () => {
+  await using fake = await FakeRouter.start()
+  const theirs = {
+    protocol: 'tcp',
+    externalPort: 8888,
+    internalAddress: '192.168.0.66',
+    internalPort: 9,
+    description: 'game',
+    leaseSeconds: 0,
+  } as const
+  fake.table.set('tcp 8888', { ...theirs })
+  const router = await found(membersAt.upnp(fake))
+  const open = router.open(asking, { signal: signal(), record: memoryJournal() })
+  await expect(open).rejects.toMatchObject({
+    code: 'ROUTER_PORT_TAKEN',
+    message: expect.stringContaining('"game"') as string,
+  })
+  await expect(router.remove(theirs, { signal: signal() })).rejects.toMatchObject({ code: 'ROUTER_NOT_OURS' })
+  expect([...fake.table.values()]).toEqual([theirs])
+  const any = await router.open({ ...asking, anyPort: true }, { signal: signal(), record: memoryJournal() })
+  expect(any.externalPort).not.toBe(8888)
+  await any.release({ signal: signal() })
+  expect([...fake.table.values()]).toEqual([theirs])
+})
+
+it('a row typed in by hand that leads here is used and left alone', async () => {
+  await using fake = await FakeRouter.start()
+  fake.table.set('tcp 8888', {
+    protocol: 'tcp',
+    externalPort: 8888,
+    internalAddress: here,
+    internalPort: 80,
+    description: 'by hand',
+    leaseSeconds: 0,
+  })
+  const router = await found(membersAt.upnp(fake))
+  const journal = memoryJournal()
+  const lease = await router.open(asking, { signal: signal(), record: journal })
+  expect(differs(lease)).toContain('"by hand" opened this port')
+  await lease.release({ signal: signal() })
+  expect([fake.table.size, journal.left(), fake.count('AddPortMapping')]).toEqual([1, [], 0])
+})
+
+it('what somebody else put in place of ours meanwhile is not deleted', async () => {
+  await using home = await opened({})
+  home.fake.table.set('tcp 8888', {
+    protocol: 'tcp',
+    externalPort: 8888,
+    internalAddress: '192.168.0.66',
+    internalPort: 9,
+    description: 'game',
+    leaseSeconds: 0,
+  })
+  expect((await home.lease.verify({ signal: signal() })).state).toBe('lost')
+  await expect(home.lease.renew({ signal: signal() })).rejects.toMatchObject({ code: 'ROUTER_PORT_TAKEN' })
+  await home.lease.release({ signal: signal() })
+  expect(home.fake.table.size).toBe(1)
+})
+
+for (const quirk of ['slowDrip', 'huge', 'entities', 'redirects'] as const)
+  it(`a description with ${quirk} is no router, and costs little`, async () => {
+    await using fake = await FakeRouter.start({ [quirk]: true })
+    const before = process.memoryUsage().heapUsed
+    const started = performance.now()
+    expect(await membersAt.upnp(fake).discover({ signal: signal(), tools: toolsAtHome() })).toEqual([])
+    expect(performance.now() - started).toBeLessThan(6000)
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(64 * 1024 * 1024)
+  })
+
+it('a list that never ends, or repeats itself, ends', async () => {
+  for (const endlessList of ['repeat', 'new'] as const) {
+    await using fake = await FakeRouter.start({ endlessList })
+    const router = await found(membersAt.upnp(fake))
+    const list = await router.mappings({ signal: signal() })
+    expect(list?.length).toBeLessThanOrEqual(1024)
+    expect(fake.count('GetGenericPortMappingEntry')).toBeLessThanOrEqual(1024)
+  }
+})
