@@ -1,4 +1,5 @@
 /** The provider shares one public address among many customers: no mapping of ours can reach the internet. */
+import { addressRange } from '../base/address.ts'
 import { say } from '../base/text.ts'
 import { natAbove } from '../model/nat-above.ts'
 import { defineCheck, isPublished, problemAt } from './contract.ts'
@@ -21,14 +22,26 @@ export const carrierNat = defineCheck({
     const routers = (await look.routers()).flatMap(({ info }) => (info ? [info] : []))
     const lan = await look.lan()
     const { nat, text } = natAbove({ own: lan ? [lan.address] : [], routers, stun: await look.stun() })
-    if (nat !== 'carrier-grade' && problemAt(subject, 'router') !== 'ROUTER_CARRIER_NAT') return null
+    const told = problemAt(subject, 'router') === 'ROUTER_CARRIER_NAT'
+    const hidden = routers.length > 0 && routers.every(({ externalAddress }) => !externalAddress)
+    // A router that hides such an outside address is given away by the provider's, the next hop.
+    const hop = nat === 'unknown' && hidden && !told ? await look.secondHop() : null
+    const behind = hop && addressRange(hop) === 'carrierGradeNat' ? hop : null
+    if (nat !== 'carrier-grade' && !told && !behind) return null
     const own6 = (await look.interfaces())
       .flatMap(({ addresses }) => addresses)
       .find(({ family, address }) => family === 6 && /^[23]/.test(address))
     return {
       severity: rule ? 'blocks' : 'warns',
       evidence: [
-        nat === 'carrier-grade' ? text : (subject.hops.find(({ hop }) => hop === 'router')?.text ?? text),
+        behind
+          ? say(
+              `the router has no public address, and behind it answers ${behind}, from 100.64.0.0/10`,
+              `공유기에 공인 주소가 없고, 그 뒤에서 100.64.0.0/10의 ${behind}이(가) 응답합니다`,
+            )
+          : told
+            ? (subject.hops.find(({ hop }) => hop === 'router')?.text ?? text)
+            : text,
       ],
       fixes: [
         {

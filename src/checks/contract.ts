@@ -87,6 +87,11 @@ export interface Look {
   /** Would the rule's clients get in? Null where the firewall cannot tell. */
   admission(): Promise<(FirewallAnswer & { readonly protocol: Protocol; readonly port: number }) | null>
   routers(): Promise<readonly SeenRouter[]>
+  /**
+   * Who answers behind the router: the second hop towards a private address that nobody has, which no provider carries
+   * on. Asked only where a router is there and tells no outside address. Null where nobody answers.
+   */
+  secondHop(): Promise<string | null>
   /** Our address as a STUN server saw it; null without the user's word or an answer. */
   stun(): Promise<string | null>
   /** Addresses of a name. @throws where it has none */

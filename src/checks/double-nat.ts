@@ -1,8 +1,9 @@
 /** A second router stands between ours and the internet. */
-import { isPublic } from '../base/address.ts'
+import { addressRange, isPublic } from '../base/address.ts'
 import { say } from '../base/text.ts'
 import { natAbove } from '../model/nat-above.ts'
-import { defineCheck, heldAt, isPublished, problemAt } from './contract.ts'
+import type { RouterInfo } from '../routers/contract.ts'
+import { defineCheck, heldAt, isPublished, problemAt, type Look } from './contract.ts'
 
 export const doubleNat = defineCheck({
   code: 'double-nat',
@@ -23,7 +24,8 @@ export const doubleNat = defineCheck({
     const lan = await look.lan()
     const { nat, text } = natAbove({ own: lan ? [lan.address] : [], routers, stun: await look.stun() })
     const between = problemAt(subject, 'router') === 'ROUTER_NAT_BETWEEN'
-    if (nat !== 'two-routers' && !between) return null
+    const behind = nat === 'unknown' && !between ? await privateHopBehind(look, routers) : null
+    if (nat !== 'two-routers' && !between && behind === null) return null
     // Mapped through both, it is no fault: the mapping's outside address is one the internet reaches.
     const held = heldAt(subject, 'router')
     const outside = (held?.data as { externalAddress?: unknown } | undefined)?.externalAddress
@@ -31,7 +33,16 @@ export const doubleNat = defineCheck({
     const inner = routers[0]
     return {
       severity: rule ? 'blocks' : 'warns',
-      evidence: [between ? (subject.hops.find(({ hop }) => hop === 'router')?.text ?? text) : text],
+      evidence: [
+        behind
+          ? say(
+              `the router has no public address, and behind it answers ${behind}, a private one`,
+              `공유기에 공인 주소가 없고, 그 뒤에서 사설 주소 ${behind}이(가) 응답합니다`,
+            )
+          : between
+            ? (subject.hops.find(({ hop }) => hop === 'router')?.text ?? text)
+            : text,
+      ],
       fixes: [
         {
           text: say('let Naru map on both', 'Naru가 둘 다 매핑하게 하세요'),
@@ -54,3 +65,10 @@ export const doubleNat = defineCheck({
     }
   },
 })
+
+/** A router that hides its private outside address (miniupnpd does) is given away by the one behind it. */
+async function privateHopBehind(look: Look, routers: readonly RouterInfo[]): Promise<string | null> {
+  if (routers.length === 0 || routers.some(({ externalAddress }) => externalAddress)) return null
+  const hop = await look.secondHop()
+  return hop && addressRange(hop) === 'private' ? hop : null
+}

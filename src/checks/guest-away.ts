@@ -14,6 +14,7 @@ export const guestAway = defineCheck({
     'start the guest; aim the rule at its name, or pin its address',
     '게스트를 시작하고, 규칙의 대상을 이름으로 쓰거나 주소를 고정하세요',
   ),
+  dependsOn: ['client-isolation'],
   cheap: true,
   async look({ look, rule }) {
     const targets = await look.targets()

@@ -35,6 +35,7 @@ import { providerBlocks } from './provider-blocks.ts'
 import { relayNotOpen } from './relay-not-open.ts'
 import { reservedRange } from './reserved-range.ts'
 import { routerAdminPort } from './router-admin-port.ts'
+import { routerNoAddress } from './router-no-address.ts'
 import { routerRefuses } from './router-refuses.ts'
 import { routerSilent } from './router-silent.ts'
 import { routerTableFull } from './router-table-full.ts'
@@ -70,6 +71,7 @@ export const checks: readonly Check[] = [
   asymmetricReturn,
   routerSilent,
   routerRefuses,
+  routerNoAddress,
   externalPortTaken,
   routerTableFull,
   otherPortGranted,

@@ -36,6 +36,7 @@ type MachineLook = Omit<Look, 'targets' | 'admission'>
 
 const dialLimitMs = 1500
 const discoverLimitMs = 6500
+const graceMs = 2000
 const detailLimitMs = 2500
 /** Linux: five seconds of DELAY and three probes a second apart since the first packet, which was the dialling's. */
 const neighbourLimitMs = 7000
@@ -62,6 +63,7 @@ export function lookAtMachine(
     }),
     routers: once(() => seeRouters(deps, signal)),
     stun: once(async () => (mayAskInternet ? ((await deps.askStun({ signal }))?.address ?? null) : null)),
+    secondHop: once(() => secondHop(host, look, signal)),
     addressesOf: async (name) => {
       const target: Target = { kind: 'inet', host: name, ports: { first: 1, last: 1 } }
       return (await deps.resolveName(target, { signal })).addresses
@@ -115,16 +117,10 @@ async function listOf(
 }
 
 async function seeRouters(deps: LookDeps, signal: AbortSignal): Promise<SeenRouter[]> {
-  const { host, clock, log } = deps
-  const limited = withLimit(signal, discoverLimitMs)
-  const found = await Promise.all(
-    deps.routers.map((member) =>
-      member.discover({ signal: limited, tools: { host, clock, log } }).catch((): readonly Router[] => []),
-    ),
-  )
-  const detail = withLimit(signal, discoverLimitMs + detailLimitMs)
+  const found = await discover(deps, withLimit(signal, discoverLimitMs))
+  const detail = withLimit(signal, detailLimitMs)
   return Promise.all(
-    found.flat().map(async (router) => {
+    found.map(async (router) => {
       const [info, mappings] = await Promise.all([
         router.info({ signal: detail }).catch(() => null),
         router.mappings({ signal: detail }).catch(() => null),
@@ -132,6 +128,63 @@ async function seeRouters(deps: LookDeps, signal: AbortSignal): Promise<SeenRout
       return { router, info, mappings }
     }),
   )
+}
+
+/** Every protocol is asked at once; after the first that found a router the others have `graceMs` more. */
+async function discover(deps: LookDeps, signal: AbortSignal): Promise<readonly Router[]> {
+  const { host, clock, log } = deps
+  const found: Router[] = []
+  const enough = new AbortController()
+  const late = AbortSignal.any([signal, enough.signal])
+  const asked = deps.routers.map(async (member) => {
+    const routers = await member.discover({ signal: late, tools: { host, clock, log } }).catch(() => [])
+    found.push(...routers)
+    if (routers.length > 0) setTimeout(() => enough.abort(), graceMs).unref()
+  })
+  await Promise.race([Promise.all(asked), aborted(late)])
+  enough.abort()
+  return [...found]
+}
+
+/** Private, so that what is not answered in the house ends at the provider's first router. */
+const nobody = '10.254.254.254'
+
+/** Where makers and providers put a router's own address; 100.64.0.1 is what satellite and mobile providers use. */
+const usualRouters = [
+  '192.168.0.1', '192.168.1.1', '192.168.1.254', '192.168.2.1', '192.168.8.1', '192.168.10.1', '192.168.25.1',
+  '192.168.35.1', '192.168.50.1', '192.168.100.1', '192.168.178.1', '192.168.219.1', '172.30.1.254', '10.0.0.1',
+  '10.0.0.138', '10.1.1.1', '100.64.0.1',
+] as const // prettier-ignore
+
+/**
+ * One echo request that may pass two routers; whoever drops it says who it is (RFC 792, time exceeded). Where there is
+ * no ping, the usual addresses of routers are tried: one that answers though it is not on our link is beyond ours.
+ */
+async function secondHop(
+  host: Host,
+  look: Pick<Look, 'dial' | 'interfaces'>,
+  signal: AbortSignal,
+): Promise<string | null> {
+  const { platform } = await host.facts()
+  const ways: Partial<Record<NodeJS.Platform, readonly [string, ...string[]]>> = {
+    win32: ['ping', '-n', '1', '-i', '2', '-w', '1500', nobody],
+    darwin: ['ping', '-c', '1', '-m', '2', '-t', '2', nobody],
+  }
+  const argv = ways[platform] ?? ['ping', '-n', '-c', '1', '-t', '2', '-W', '2', nobody]
+  const ping = await host.runner.run(argv, { signal, limitMs: 4000 }).catch(() => null)
+  const named = [...(ping?.stdout ?? '').matchAll(/\b\d{1,3}(?:\.\d{1,3}){3}\b/g)].map(([address]) => address)
+  const told = named.find((address) => address !== nobody)
+  if (told) return told
+  const interfaces = await look.interfaces()
+  const beyond = usualRouters.filter((address) => !isOnLink(address, interfaces))
+  const dialled = await Promise.all(
+    beyond.map(async (address) => ({ address, ...(await look.dial(address, 80)) })),
+  )
+  return dialled.find(({ result }) => result === 'connected' || result === 'refused')?.address ?? null
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
 }
 
 async function admission(

@@ -18,6 +18,10 @@ export class Lab implements AsyncDisposable {
     removeLeftOvers()
   }
 
+  get hosts(): readonly LabHost[] {
+    return this.#hosts
+  }
+
   /** A machine of the lab with its own loopback, up. */
   host(name: string): LabHost {
     const host = new LabHost(`${this.#name}-${name}`, name)

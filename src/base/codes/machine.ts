@@ -59,4 +59,22 @@ export const machineCodes = {
       ko: '`naru ls`로 확인하거나, --config로 다른 파일을 지정하세요',
     },
   },
+  VANTAGE_SILENT: {
+    exit: 1,
+    en: 'the vantage {place} cannot be asked: {why}',
+    ko: '바깥 지점 {place}에 물어볼 수 없습니다: {why}',
+    fix: {
+      en: 'run `naru vantage` on that machine, and let its port in there',
+      ko: '그 컴퓨터에서 `naru vantage`를 실행하고, 그쪽 방화벽에서 포트를 허용하세요',
+    },
+  },
+  VANTAGE_KEY: {
+    exit: 4,
+    en: 'the vantage {place} does not know the key',
+    ko: '바깥 지점 {place}의 키가 다릅니다',
+    fix: {
+      en: 'type the key that `naru vantage` printed there',
+      ko: '그 컴퓨터의 `naru vantage`가 출력한 키를 입력하세요',
+    },
+  },
 } as const satisfies Record<string, CodeEntry>

@@ -1,0 +1,251 @@
+/**
+ * `naru vantage`: one command on any other machine of the user's, which then tries a port from there. Both sides
+ * prove that they know the key; it dials back nobody but the caller, at the address the caller comes from; and it is
+ * slow to everybody. So it cannot be used to scan anyone.
+ *
+ * A line of JSON each way, at most 512 bytes:
+ *   vantage → {"naru":1,"nonce":S}
+ *   caller  → {"nonce":C,"port":P,"proof":HMAC(key,"caller S C P")}
+ *   vantage → {"proof":HMAC(key,"vantage C S P"),"seenAs":A,"result":"answered|refused|silent","ms":N}
+ */
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import { formatEndpoint, unmapped } from '../base/address.ts'
+import { type Clock, withLimit } from '../base/clock.ts'
+import { NaruError, errnoOf } from '../base/errors.ts'
+import { say } from '../base/text.ts'
+import type { OutsideTest } from '../checks/contract.ts'
+
+export interface VantageOptions {
+  /** @default '::' */
+  readonly address?: string
+  /** @default 6279 */
+  readonly port?: number
+  /** @default a new one */
+  readonly key?: string
+  readonly clock: Clock
+  /** Told of each question: who, which port, what came of it. */
+  readonly onAsked?: (asked: { from: string; port: number | null; result: string }) => void
+}
+
+export interface Vantage extends AsyncDisposable {
+  /** To be typed at the caller: 128 bits. */
+  readonly key: string
+  readonly port: number
+}
+
+export const vantagePort = 6279
+const mostBytes = 512
+const handshakeMs = 5000
+const dialMs = 5000
+/** Questions a source may ask in a minute; wrong proofs count as well. */
+const mostAMinute = 12
+const mostAtOnce = 8
+
+export function newVantageKey(): string {
+  return randomBytes(16)
+    .toString('hex')
+    .replace(/(.{8})(?=.)/g, '$1-')
+}
+
+/** @throws NaruError VALUE_INVALID where the port cannot be listened on */
+export async function startVantage(options: VantageOptions): Promise<Vantage> {
+  const key = options.key ?? newVantageKey()
+  const asked = new Rate(options.clock)
+  const open = new Set<Socket>()
+  const server = createServer((socket) => {
+    const from = unmapped(socket.remoteAddress ?? '')
+    socket.on('error', () => {})
+    if (open.size >= mostAtOnce || !asked.admits(from)) return void socket.destroy()
+    open.add(socket)
+    socket.once('close', () => open.delete(socket))
+    serve(socket, from, key).then(
+      ({ port, result }) => options.onAsked?.({ from, port, result }),
+      () => {
+        options.onAsked?.({ from, port: null, result: 'refused: no proof' })
+        socket.destroy()
+      },
+    )
+  })
+  const port = await listen(server, options.port ?? vantagePort, options.address ?? '::')
+  return {
+    key,
+    port,
+    [Symbol.asyncDispose]: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve())
+        for (const socket of open) socket.destroy()
+      }),
+  }
+}
+
+async function serve(socket: Socket, from: string, key: string): Promise<{ port: number; result: string }> {
+  const nonce = randomBytes(16).toString('hex')
+  const lines = new Lines(socket, AbortSignal.timeout(handshakeMs))
+  socket.write(`${JSON.stringify({ naru: 1, nonce })}\n`)
+  const question = await lines.next()
+  const { nonce: theirs, port, proof } = question
+  if (typeof theirs !== 'string' || !/^[0-9a-f]{32}$/.test(theirs)) throw new Error('no nonce')
+  if (typeof port !== 'number' || !Number.isInteger(port) || port < 1 || port > 65_535)
+    throw new Error('no port')
+  if (!isProof(proof, key, `caller ${nonce} ${theirs} ${port}`)) throw new Error('wrong proof')
+  const { result, ms } = await dialBack(from, port)
+  const answer = { proof: proofOf(key, `vantage ${theirs} ${nonce} ${port}`), seenAs: from, result, ms }
+  socket.end(`${JSON.stringify(answer)}\n`)
+  return { port, result }
+}
+
+export interface VantageAnswer {
+  /** The caller's address as the other machine sees it. */
+  readonly seenAs: string
+  readonly result: OutsideTest['result']
+  readonly ms: number
+}
+
+/**
+ * Asks the vantage at `address:port` to dial our `tryPort`.
+ * @throws NaruError VANTAGE_SILENT where it cannot be reached, VANTAGE_KEY where it does not prove the key
+ */
+export async function askVantage(options: {
+  readonly address: string
+  readonly port?: number
+  readonly key: string
+  readonly tryPort: number
+  readonly signal: AbortSignal
+}): Promise<VantageAnswer> {
+  const { address, port = vantagePort, key, tryPort } = options
+  const place = formatEndpoint(address, port)
+  const socket = connect({ host: address, port })
+  socket.on('error', () => {})
+  try {
+    const lines = new Lines(socket, withLimit(options.signal, handshakeMs + dialMs + 2000))
+    const { nonce: theirs } = await lines.next()
+    if (typeof theirs !== 'string') throw new Error('it is no vantage')
+    const nonce = randomBytes(16).toString('hex')
+    const proof = proofOf(key, `caller ${theirs} ${nonce} ${tryPort}`)
+    socket.write(`${JSON.stringify({ nonce, port: tryPort, proof })}\n`)
+    const answer = await lines.next()
+    if (!isProof(answer['proof'], key, `vantage ${nonce} ${theirs} ${tryPort}`))
+      throw new NaruError('VANTAGE_KEY', { place })
+    return parseAnswer(answer)
+  } catch (error) {
+    if (error instanceof NaruError) throw error
+    options.signal.throwIfAborted()
+    const why = error instanceof Error ? error.message : String(error)
+    throw new NaruError('VANTAGE_SILENT', { place, why: say(why, why) }, { cause: error })
+  } finally {
+    socket.destroy()
+  }
+}
+
+function parseAnswer({ seenAs, result, ms }: Record<string, unknown>): VantageAnswer {
+  if (typeof seenAs !== 'string' || typeof ms !== 'number') throw new Error('its answer is damaged')
+  if (result !== 'answered' && result !== 'refused' && result !== 'silent')
+    throw new Error('its answer is damaged')
+  return { seenAs, result, ms }
+}
+
+function dialBack(address: string, port: number): Promise<{ result: OutsideTest['result']; ms: number }> {
+  return new Promise((resolve) => {
+    const began = performance.now()
+    const socket = connect({ host: address, port })
+    const end = (result: OutsideTest['result']): void => {
+      clearTimeout(timer)
+      socket.destroy()
+      resolve({ result, ms: Math.round(performance.now() - began) })
+    }
+    const timer = setTimeout(() => end('silent'), dialMs)
+    socket.once('connect', () => end('answered'))
+    socket.on('error', (error) => end(errnoOf(error) === 'ECONNREFUSED' ? 'refused' : 'silent'))
+  })
+}
+
+function proofOf(key: string, words: string): string {
+  return createHmac('sha256', key.replaceAll('-', '').toLowerCase()).update(words).digest('hex')
+}
+
+function isProof(given: unknown, key: string, words: string): boolean {
+  if (typeof given !== 'string' || !/^[0-9a-f]{64}$/.test(given)) return false
+  return timingSafeEqual(Buffer.from(given, 'hex'), Buffer.from(proofOf(key, words), 'hex'))
+}
+
+/** Lines of JSON objects from a socket, each at most 512 bytes. */
+class Lines {
+  #text = ''
+  readonly #waiting: { resolve: (line: Record<string, unknown>) => void; reject: (error: Error) => void }[] =
+    []
+  #ended: Error | null = null
+
+  constructor(socket: Socket, signal: AbortSignal) {
+    const end = (why: string): void => {
+      this.#ended ??= new Error(why)
+      for (const { reject } of this.#waiting.splice(0)) reject(this.#ended)
+    }
+    signal.addEventListener('abort', () => end('no answer in time'), { once: true })
+    socket.on('error', (error) => end(error.message))
+    socket.on('close', () => end('it closed the connection'))
+    socket.on('data', (bytes: Buffer) => {
+      this.#text += bytes.toString('latin1')
+      if (this.#text.length > mostBytes) {
+        end('it said too much')
+        socket.destroy()
+      } else this.#deliver()
+    })
+  }
+
+  next(): Promise<Record<string, unknown>> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ resolve, reject })
+      this.#deliver()
+      if (this.#ended && this.#waiting.length > 0) this.#waiting.pop()?.reject(this.#ended)
+    })
+  }
+
+  #deliver(): void {
+    const at = this.#text.indexOf('\n')
+    const waiting = at === -1 ? undefined : this.#waiting.shift()
+    if (!waiting) return
+    const line = this.#text.slice(0, at)
+    this.#text = this.#text.slice(at + 1)
+    try {
+      const parsed: unknown = JSON.parse(line)
+      if (typeof parsed !== 'object' || parsed === null) throw new Error('not an object')
+      waiting.resolve(parsed as Record<string, unknown>)
+    } catch {
+      waiting.reject(new Error('it is no vantage'))
+    }
+  }
+}
+
+/** Questions a source, over the last minute. */
+class Rate {
+  readonly #clock: Clock
+  readonly #times = new Map<string, number[]>()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  admits(from: string): boolean {
+    const now = this.#clock.monotonic()
+    const recent = (this.#times.get(from) ?? []).filter((at) => now - at < 60_000)
+    if (recent.length >= mostAMinute) return false
+    // Sources are forgotten with their minute, so that a flood of addresses fills nothing.
+    if (this.#times.size > 1000) this.#times.clear()
+    this.#times.set(from, [...recent, now])
+    return true
+  }
+}
+
+function listen(server: Server, port: number, address: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (cause) => {
+      const why = say(cause.message, cause.message)
+      reject(new NaruError('VALUE_INVALID', { what: 'port', value: String(port), why }, { cause }))
+    })
+    server.listen(port, address, () => {
+      const bound = server.address()
+      resolve(typeof bound === 'object' && bound ? bound.port : port)
+    })
+  })
+}
