@@ -21,7 +21,7 @@ import type { HopStatus, RuleInput } from '../../src/model/face.ts'
 import type { Hop, Lease } from '../../src/model/hop.ts'
 import { parseRule } from '../../src/model/rule-file.ts'
 import type { Rule } from '../../src/model/rule.ts'
-import type { Router, RouterMember } from '../../src/routers/contract.ts'
+import type { RouterMember } from '../../src/routers/contract.ts'
 import { createRouters } from '../../src/routers/index.ts'
 import { MemoryRecorder } from '../fakes/recorder.ts'
 import { enter } from './enter.ts'
@@ -231,7 +231,7 @@ export class Chain implements AsyncDisposable {
     const tools = { host: this.machine, clock: systemClock, log: silentLog }
     const member = this.#routers.find(({ id }) => id === (this.#options.router ?? 'upnp')) as RouterMember
     const found = await member.discover({ signal: AbortSignal.timeout(7000), tools })
-    const router = found.find(({ family }) => family === 4) as Router | undefined
+    const router = found.find(({ family }) => family === 4)
     if (!router) throw new Error('no router')
     const { externalPort } = this.rule.publish
     return router.open(
