@@ -84,11 +84,9 @@ export class Descriptors {
     this.#held -= count
   }
 
-  /** EMFILE or ENFILE was met all the same: someone else took the last. */
+  /** EMFILE or ENFILE was met all the same: someone else, maybe of another process, took the last. */
   exhausted(): void {
-    this.#recount()
-    if (this.free > this.#reserve) this.#others += this.free
-    this.#tighten()
+    for (const user of this.#users) if (!this.#paused.has(user)) this.#pause(user)
   }
 
   #tighten(): void {

@@ -1,0 +1,184 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { systemClock, type Clock } from '../base/clock.ts'
+import { interleaved } from './eyeballs.ts'
+import { HostsFile, parseHosts } from './hosts-file.ts'
+import { NameResolver, type NameSources } from './resolve.ts'
+
+/** DNS by hand: what is not there rejects with its code. */
+class FakeNames implements NameSources {
+  readonly four = new Map<string, [address: string, ttl: number][] | string>()
+  readonly six = new Map<string, [address: string, ttl: number][] | string>()
+  readonly system = new Map<string, string[]>()
+  readonly inHosts = new Map<string, string[]>()
+  asked = 0
+
+  resolve4 = (name: string) => this.#answer(this.four, name)
+  resolve6 = (name: string) => this.#answer(this.six, name)
+  lookup = (name: string) => {
+    const found = this.system.get(name)
+    return found ? Promise.resolve(found) : Promise.reject(failure('ENOTFOUND'))
+  }
+  hosts = (name: string) => Promise.resolve(this.inHosts.get(name) ?? [])
+
+  #answer(from: Map<string, [string, number][] | string>, name: string) {
+    this.asked++
+    const found = from.get(name) ?? 'ENOTFOUND'
+    if (typeof found === 'string') return Promise.reject(failure(found))
+    return Promise.resolve(found.map(([address, ttl]) => ({ address, ttl })))
+  }
+}
+
+function failure(code: string): Error {
+  return Object.assign(new Error(code), { code })
+}
+
+function world(): { names: FakeNames; resolver: NameResolver; pass: (ms: number) => void } {
+  const names = new FakeNames()
+  let now = 0
+  const clock: Clock = { ...systemClock, monotonic: () => now }
+  return {
+    names,
+    resolver: new NameResolver({ sources: names, clock, limitMs: 200 }),
+    pass: (ms) => void (now += ms),
+  }
+}
+
+describe('a name', () => {
+  it('keeps its addresses for its TTL, and is asked for again after', async () => {
+    const { names, resolver, pass } = world()
+    names.four.set('a.test', [['10.0.0.1', 30]])
+    expect(await resolver.resolve('a.test')).toMatchObject({ addresses: ['10.0.0.1'], ttlMs: 30_000 })
+    names.four.set('a.test', [['10.0.0.2', 30]])
+    pass(29_999)
+    expect((await resolver.resolve('a.test')).addresses).toEqual(['10.0.0.1'])
+    pass(2)
+    expect((await resolver.resolve('a.test')).addresses).toEqual(['10.0.0.2'])
+  })
+
+  it.each(['ESERVFAIL', 'ETIMEOUT', 'EREFUSED'])(
+    'keeps the last good address while DNS says %s',
+    async (code) => {
+      const { names, resolver, pass } = world()
+      names.four.set('a.test', [['10.0.0.1', 1]])
+      await resolver.resolve('a.test')
+      names.four.set('a.test', code)
+      names.six.set('a.test', code)
+      pass(5000)
+      expect((await resolver.resolve('a.test')).addresses).toEqual(['10.0.0.1'])
+      names.four.set('a.test', [['10.0.0.2', 1]])
+      pass(5001)
+      expect((await resolver.resolve('a.test')).addresses).toEqual(['10.0.0.2'])
+    },
+  )
+
+  it('keeps the last good address while DNS does not answer at all', async () => {
+    const { names, resolver, pass } = world()
+    names.four.set('a.test', [['10.0.0.1', 1]])
+    await resolver.resolve('a.test')
+    names.resolve4 = names.resolve6 = () => new Promise(() => {})
+    pass(5000)
+    expect((await resolver.resolve('a.test')).addresses).toEqual(['10.0.0.1'])
+  })
+
+  it('that is gone is gone, and is not asked for with each datagram', async () => {
+    const { names, resolver, pass } = world()
+    names.four.set('a.test', [['10.0.0.1', 1]])
+    await resolver.resolve('a.test')
+    names.four.delete('a.test')
+    pass(5000)
+    await expect(resolver.resolve('a.test')).rejects.toMatchObject({ code: 'NAME_NOT_FOUND' })
+    const { asked } = names
+    await expect(resolver.resolve('a.test')).rejects.toMatchObject({ code: 'NAME_NOT_FOUND' })
+    expect(names.asked).toBe(asked)
+    pass(1001)
+    names.four.set('a.test', [['10.0.0.3', 1]])
+    expect((await resolver.resolve('a.test')).addresses).toEqual(['10.0.0.3'])
+  })
+
+  it('is asked for once by all who wait', async () => {
+    const { names, resolver } = world()
+    names.four.set('a.test', [['10.0.0.1', 30]])
+    await Promise.all(Array.from({ length: 20 }, () => resolver.resolve('a.test')))
+    expect(names.asked).toBe(2)
+  })
+
+  it('has addresses of both families, IPv6 first, and one family is enough', async () => {
+    const { names, resolver } = world()
+    names.four.set('both.test', [
+      ['10.0.0.1', 60],
+      ['10.0.0.2', 60],
+    ])
+    names.six.set('both.test', [['2001:db8::1', 9]])
+    expect(await resolver.resolve('both.test')).toMatchObject({
+      addresses: ['2001:db8::1', '10.0.0.1', '10.0.0.2'],
+      ttlMs: 9000,
+    })
+    names.six.set('half.test', 'ESERVFAIL')
+    names.four.set('half.test', [['10.0.0.9', 60]])
+    expect((await resolver.resolve('half.test')).addresses).toEqual(['10.0.0.9'])
+  })
+
+  it('is looked for in the hosts file first, and where only the system knows it last', async () => {
+    const { names, resolver } = world()
+    names.inHosts.set('a.test', ['10.9.9.9'])
+    names.four.set('a.test', [['10.0.0.1', 1]])
+    names.system.set('printer.local', ['10.0.0.7'])
+    names.system.set('localhost', ['::1', '127.0.0.1'])
+    expect((await resolver.resolve('a.test')).addresses).toEqual(['10.9.9.9'])
+    expect((await resolver.resolve('printer.local')).addresses).toEqual(['10.0.0.7'])
+    const { asked } = names
+    expect((await resolver.resolve('localhost')).addresses).toEqual(['::1', '127.0.0.1'])
+    expect(names.asked).toBe(asked)
+  })
+
+  it('is no longer waited for by who left', async () => {
+    const { names, resolver } = world()
+    names.resolve4 = names.resolve6 = () => new Promise(() => {})
+    const leaving = new AbortController()
+    const waiting = resolver.resolve('a.test', { signal: leaving.signal })
+    leaving.abort(new Error('left'))
+    await expect(waiting).rejects.toThrow('left')
+    await expect(resolver.resolve('a.test', { signal: leaving.signal })).rejects.toThrow('left')
+  })
+})
+
+describe('the hosts file', () => {
+  it('is read as hosts(5) says', () => {
+    const entries = parseHosts(
+      '127.0.0.1\tlocalhost\n# 1.2.3.4 not\n::1 LocalHost ip6-localhost # yes\nbroken x\n10.0.0.1 nas nas.home\r\n',
+    )
+    expect(Object.fromEntries(entries)).toEqual({
+      localhost: ['127.0.0.1', '::1'],
+      'ip6-localhost': ['::1'],
+      nas: ['10.0.0.1'],
+      'nas.home': ['10.0.0.1'],
+    })
+  })
+
+  it('is read again when it changed', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'naru-hosts-'))
+    const path = join(folder, 'hosts')
+    const hosts = new HostsFile(path)
+    expect(await hosts.addresses('nas')).toEqual([])
+    await writeFile(path, '10.0.0.1 nas\n')
+    expect(await hosts.addresses('NAS')).toEqual(['10.0.0.1'])
+    await writeFile(path, '10.0.0.22 nas\n')
+    expect(await hosts.addresses('nas')).toEqual(['10.0.0.22'])
+    await rm(folder, { recursive: true })
+  })
+})
+
+it('families take turns, the first one leads (RFC 8305 §4)', () => {
+  expect(interleaved(['::1', '::2', '::3', '1.1.1.1', '2.2.2.2'])).toEqual([
+    '::1',
+    '1.1.1.1',
+    '::2',
+    '2.2.2.2',
+    '::3',
+  ])
+  expect(interleaved(['1.1.1.1', '::1'])).toEqual(['1.1.1.1', '::1'])
+  expect(interleaved([])).toEqual([])
+})
