@@ -6,6 +6,7 @@
 import { describe } from 'vitest'
 import type { MakeEngine } from '../../../src/engines/contract.ts'
 import { descriptorPromises } from './descriptors.ts'
+import { identityPromises } from './identity.ts'
 import { lifePromises } from './life.ts'
 import { policyPromises } from './policy.ts'
 import { streamPromises } from './streams.ts'
@@ -19,6 +20,7 @@ export function engineConformance(name: string, make: MakeEngine, options: Confo
     describe('streams', () => streamPromises(make, options))
     describe('datagrams', () => datagramPromises(make, options))
     describe('policy', () => policyPromises(make, options))
+    describe('identity', () => identityPromises(make, options))
     describe("a rule's life", () => lifePromises(make, options))
     describe('descriptors', () => descriptorPromises(make, options))
   })
