@@ -59,14 +59,21 @@ export function chainHand(member: string): Hand<Entry> {
 const placeOf = ({ by, family, table, chain }: Entry): string =>
   `${by === 'nft' ? '' : `${by} `}${family} ${table} ${chain}`
 
-/** firewalld keeps its table to itself and writes it anew as it likes. */
+/** Tables that a program keeps to itself and writes anew as it likes. */
+const keepers: Readonly<Record<string, string>> = {
+  firewalld: 'firewalld',
+  'docker-bridges': 'Docker',
+  libvirt_network: 'libvirt',
+  'kube-proxy': 'Kubernetes',
+}
+
 function refuseForeign(openings: readonly Opening[], request: FirewallRequest): void {
-  const foreign = openings.find(
-    ({ chain, blocked }) => blocked && chain.owner === 'nft' && chain.table === 'firewalld',
-  )
-  if (!foreign) return
-  const by = placeText({ chain: foreign.chain, rule: foreign.before })
-  throw new NaruError('FIREWALL_FOREIGN', { ports: portsText(request), by, owner: 'firewalld' })
+  for (const { chain, before, blocked } of openings) {
+    const owner = chain.owner === 'nft' ? keepers[chain.table] : undefined
+    if (!blocked || owner === undefined) continue
+    const by = placeText({ chain, rule: before })
+    throw new NaruError('FIREWALL_FOREIGN', { ports: portsText(request), by, owner })
+  }
 }
 
 /** Chains cannot be read without rights either: what it would be on a plain installation. */

@@ -7,7 +7,7 @@ import { parseCidr } from '../../base/address.ts'
 import { NaruError, isNaruError } from '../../base/errors.ts'
 import { formatPortRange } from '../../base/port.ts'
 import { say, type Text } from '../../base/text.ts'
-import type { Runner } from '../../host/contract.ts'
+import type { Host, Runner } from '../../host/contract.ts'
 import {
   answerFor,
   openingsFor,
@@ -85,9 +85,18 @@ export async function openWith<Entry>(
   options: FirewallOptions & OpenOptions,
 ): Promise<Lease> {
   const opened = new Opened(hand, request, options)
-  await opened.place(options.signal)
+  await inTurn(options.host, () => opened.place(options.signal))
   return opened.lease()
 }
+
+/** Two openings at once would count positions in a list that the other is changing. */
+async function inTurn<T>(host: Host, act: () => Promise<T>): Promise<T> {
+  const turn = (turns.get(host) ?? Promise.resolve()).then(act, act)
+  turns.set(host, turn)
+  return turn
+}
+
+const turns = new WeakMap<Host, Promise<unknown>>()
 
 export async function undoWith<Entry>(
   hand: Hand<Entry>,
@@ -122,8 +131,8 @@ class Opened<Entry> {
       differs: () => this.#notes,
       data: () => ({ ...this.#journal(), ports: this.#ports }),
       verify: (signal) => this.#verify(signal),
-      renew: (signal) => this.#renew(signal),
-      release: (signal) => this.#release(signal),
+      renew: (signal) => inTurn(this.#host, () => this.#renew(signal)),
+      release: (signal) => inTurn(this.#host, () => this.#release(signal)),
     })
   }
 

@@ -4,6 +4,7 @@
  * (`port 1:65535`), which means the same and is another rule to ufw.
  */
 import { formatCidr, familyOf, type Family } from '../../base/address.ts'
+import { isNaruError } from '../../base/errors.ts'
 import { parsePortRange, type Protocol } from '../../base/port.ts'
 import { say } from '../../base/text.ts'
 import { failed, type Opening } from '../../host/filter/index.ts'
@@ -54,10 +55,7 @@ export const ufw: FirewallMember = {
   id: 'ufw',
   detect: (options) =>
     onLinux(options, async () => {
-      const { exit, stdout } = await options.host.runner.run(['cat', '/etc/ufw/ufw.conf'], {
-        signal: options.signal,
-      })
-      if (exit !== 0 || !/^\s*ENABLED=["']?yes/im.test(stdout))
+      if (!(await isEnabled(options)))
         return { ok: false, why: say('ufw is not enabled', 'ufw가 꺼져 있습니다') }
       return { ok: true, why: say('ufw is enabled', 'ufw가 켜져 있습니다') }
     }),
@@ -66,6 +64,17 @@ export const ufw: FirewallMember = {
   open: (request, options) => openWith(hand, request, options),
   byHand: (request) => hand.command(request),
   undo: (effect, options) => undoWith(hand, effect, options),
+}
+
+/** Its configuration says so; everybody may read that. */
+async function isEnabled({ host, signal }: FirewallOptions): Promise<boolean> {
+  try {
+    const { exit, stdout } = await host.runner.run(['cat', '/etc/ufw/ufw.conf'], { signal })
+    return exit === 0 && /^\s*ENABLED=["']?yes/im.test(stdout)
+  } catch (error) {
+    if (isNaruError(error, 'COMMAND_MISSING')) return false
+    throw error
+  }
 }
 
 /** Before the rule that blocks, where ufw has it; at the end otherwise. */

@@ -3,7 +3,7 @@
  * that bans of single sources above it keep their effect.
  */
 import type { Packets } from './packets.ts'
-import type { Chain, FilterRule, Packet, PacketFilter } from './program.ts'
+import { chainKey, type Chain, type FilterRule, type Packet, type PacketFilter } from './program.ts'
 import { walk, type ChainFate, type Place } from './walk.ts'
 
 /** One place that needs an accept, and the packets that need it there. */
@@ -23,8 +23,9 @@ export function openingsFor(filter: PacketFilter, { packets, wayOut }: Packets):
   >()
   for (const packet of packets) {
     for (const fate of walk(filter, packet, { wayOut, pressOn: true }).chains) {
-      const place = placeFor(filter, fate)
-      if (!place) continue
+      const found = placeFor(filter, fate)
+      if (!found) continue
+      const place = besideDocker(filter, found)
       const key = `${place.chain.key} ${place.rule?.handle ?? 'end'}`
       const blocked = fate.fate !== 'accept' || fate.possible.length > 0
       const opening = openings.get(key) ?? { chain: place.chain, before: place.rule, blocked, packets: [] }
@@ -43,6 +44,14 @@ function placeFor(filter: PacketFilter, { base, fate, at, possible }: ChainFate)
   if (fate !== 'accept') return at
   const hook = base.base?.hook
   return at.rule !== null && (hook === 'input' || hook === 'forward') && canDrop(filter, base) ? at : null
+}
+
+/** Docker writes its chains anew as it likes and leaves one to others: DOCKER-USER, which it runs first. */
+function besideDocker(filter: PacketFilter, place: Place): Place {
+  const { owner, family, table, name } = place.chain
+  if (owner === 'nft' || !/^DOCKER\b/.test(name)) return place
+  const chain = filter.chains.get(chainKey(owner, family, table, 'DOCKER-USER'))
+  return chain ? { chain, rule: chain.rules[0] ?? null } : place
 }
 
 /** Tables of our own engine: what they drop is the rule's policy. */
