@@ -1,61 +1,54 @@
-// naru.mjs ENGINE LISTEN TARGET: one rule on one engine, without CLI, journal or UI. Says `ready`.
+// naru.mjs ENGINE LISTEN TARGET [COUNT]: rules on one engine, without CLI, journal or UI. COUNT rules take the ports
+// from LISTEN's on, and the last of them is the one that is measured: it has LISTEN's protocols, the others are TCP.
+// Says `ready MS`. A number on standard input changes the last rule so often, there and back, and says `changed [MS…]`.
 import { systemClock } from '../../dist/base/clock.js'
 import { silentLog } from '../../dist/base/log.js'
 import { createHost } from '../../dist/host/index.js'
+import { parseListen } from '../../dist/model/listen.js'
 import { parseRule } from '../../dist/model/rule-file.js'
+import { parseTarget } from '../../dist/model/target.js'
 
-const [engineId, listen, target, count = '1'] = process.argv.slice(2)
+const [engineId, listen, target, countText = '1'] = process.argv.slice(2)
+const last = Number(countText) - 1
+const { address, ports, protocols } = parseListen(listen)
+const { host, ports: targetPorts } = parseTarget(target)
 const tools = { host: createHost(), clock: systemClock, log: silentLog }
 const engine = await makeEngine()
-const record = {
-  intend: () => Promise.resolve({ amend: () => Promise.resolve(), undone: () => Promise.resolve() }),
-}
 const signal = new AbortController().signal
-const request = (rule) => ({
-  rule,
-  resolve: () => Promise.reject(new Error('no names here')),
-  onEvent: () => {},
-})
-const [where, ports] = [
-  listen.slice(0, listen.lastIndexOf(':') + 1),
-  listen.slice(listen.lastIndexOf(':') + 1),
-]
+const undoable = { amend: () => Promise.resolve(), undone: () => Promise.resolve() }
+const record = { intend: () => Promise.resolve(undoable) }
+
 const began = performance.now()
-const rules = Array.from({ length: Number(count) }, (_, index) =>
-  parseRule(`bench-${index}`, {
-    listen:
-      index === 0
-        ? listen
-        : `${where}${Number(ports.split('/')[0]) + index}${ports.endsWith('/udp') ? '/udp' : ''}`,
-    target,
+const leases = await Promise.all(
+  Array.from({ length: last + 1 }, (_, index) => {
+    const resolve = () => Promise.reject(new Error('there are no names here'))
+    return engine.open({ rule: ruleAt(index, 0), resolve, onEvent: () => {} }, { signal, record })
   }),
 )
-const leases = await Promise.all(rules.map((rule) => engine.open(request(rule), { signal, record })))
-const openMs = performance.now() - began
-process.stdout.write(`ready ${openMs}\n`)
-process.stdin.on('data', async (line) => {
-  // One question: change the last rule so many times.
-  const times = []
-  const last = leases.length - 1
-  for (let index = 0; index < Number(String(line)); index++) {
-    const edited = parseRule(`bench-${last}`, { listen: rawListen(last), target: retarget(index) })
-    const from = performance.now()
-    leases[last].update(edited)
-    if (leases[last].settled) await leases[last].settled()
-    times.push(performance.now() - from)
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-  process.stdout.write(`changed ${JSON.stringify(times)}\n`)
-})
+process.stdout.write(`ready ${performance.now() - began}\n`)
+process.stdin.on('data', (line) => void change(Number(String(line))))
 process.on('SIGTERM', () => void engine.close().then(() => process.exit(0)))
 
-function rawListen(index) {
-  return index === 0 ? listen : `${where}${Number(ports.split('/')[0]) + index}`
+async function change(times) {
+  const took = []
+  for (let index = 0; index < times; index++) {
+    const edited = ruleAt(last, (index + 1) % 2)
+    const from = performance.now()
+    leases[last].update(edited)
+    await leases[last].settled?.()
+    took.push(performance.now() - from)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  process.stdout.write(`changed ${JSON.stringify(took)}\n`)
 }
 
-function retarget(index) {
-  const at = target.lastIndexOf(':')
-  return `${target.slice(0, at)}:${Number(target.slice(at + 1)) + ((index + 1) % 2)}`
+function ruleAt(index, away) {
+  const span = ports.last - ports.first
+  const range = (first) => (span === 0 ? `${first}` : `${first}-${first + span}`)
+  return parseRule(`bench-${index}`, {
+    listen: `${address}:${range(ports.first + index)}/${index === last ? protocols.join('+') : 'tcp'}`,
+    target: `${host}:${range(targetPorts.first + away)}`,
+  })
 }
 
 async function makeEngine() {

@@ -1,0 +1,148 @@
+// The kernel engine between a client and a target of their own networks, against plain routing by the same machine:
+// with one rule and with ten thousand. Three network namespaces are made for it and removed.
+import { execFileSync } from 'node:child_process'
+import { join } from 'node:path'
+import { root, run, sleep, start, stop } from '../processes.mjs'
+
+const manyRules = 10_000
+const firstPort = 20_000
+const sinkPort = 5201
+
+export const title = 'kernel engine in three namespaces: against plain routing, with 1 rule and with 10,000'
+export const metrics = {
+  tcp: { label: 'TCP Gbit/s', better: 'more' },
+  udp: { label: 'UDP datagrams/s', better: 'more' },
+  startMs: { label: 'start, ms', better: 'less' },
+  changeMs: { label: 'change one, ms', better: 'less' },
+}
+export const targets = [
+  { metric: 'tcp', ours: '1 rule', peer: 'routing', atLeast: 0.97 },
+  { metric: 'udp', ours: '1 rule', peer: 'routing', atLeast: 0.97 },
+  { metric: 'tcp', ours: '10,000 rules', peer: '1 rule', atLeast: 0.97 },
+  { metric: 'udp', ours: '10,000 rules', peer: '1 rule', atLeast: 0.97 },
+  { metric: 'startMs', ours: '10,000 rules', peer: null, atMost: 2000 },
+  { metric: 'changeMs', ours: '10,000 rules', peer: null, atMost: 50 },
+]
+
+export function missing() {
+  return process.platform === 'linux' && process.getuid() === 0
+    ? null
+    : 'namespaces and nftables need root on Linux'
+}
+
+export async function prepare({ seconds }) {
+  const names = makeNetwork()
+  await start(inside(names.target, ['iperf3', '-s', '-p', String(sinkPort)]), { ready: null })
+  await sleep(300)
+  const ruled = (count) => async () => {
+    const began = performance.now()
+    const engine = await start(inside(names.host, engineArgv(count)))
+    const startMs = Number(/ready ([\d.]+)/.exec(engine.output())[1])
+    try {
+      const changeMs = await changes(engine)
+      const wire = await measure(names, '10.1.0.1', firstPort + count - 1, seconds)
+      return { ...wire, startMs, changeMs, processMs: performance.now() - began }
+    } finally {
+      await stop(engine)
+    }
+  }
+  return {
+    peers: {
+      routing: () => withRouting(names, () => measure(names, '10.2.0.2', sinkPort, seconds)),
+      '1 rule': ruled(1),
+      '10,000 rules': ruled(manyRules),
+    },
+    end: () => removeNetwork(names),
+  }
+}
+
+const inside = (name, argv) => ['ip', 'netns', 'exec', name, ...argv]
+
+function engineArgv(count) {
+  const script = join(root, 'bench/peers/naru.mjs')
+  return [
+    process.execPath,
+    script,
+    'kernel',
+    `0.0.0.0:${firstPort}/tcp+udp`,
+    `10.2.0.2:${sinkPort}`,
+    String(count),
+  ]
+}
+
+/** The median of seven; an even number of them would leave the rule with another target. */
+async function changes(engine) {
+  engine.child.stdin.write('8\n')
+  for (let waited = 0; waited < 30_000; waited += 20) {
+    const [, times] = /changed (\[.*\])/.exec(engine.output()) ?? []
+    if (times) return JSON.parse(times).sort((a, b) => a - b)[4]
+    await sleep(20)
+  }
+  throw new Error('the change was not done')
+}
+
+async function measure({ client }, address, port, seconds) {
+  const iperf = async (...more) => {
+    const argv = ['iperf3', '-c', address, '-p', String(port), '-t', String(seconds), '-J', ...more]
+    return JSON.parse(await run(inside(client, argv))).end
+  }
+  const tcp = await iperf()
+  // Datagrams as fast as the sender can: what arrives in a second is what the path carries.
+  const udp = await iperf('-u', '-b', '0', '-l', '1200')
+  return {
+    tcp: tcp.sum_received.bits_per_second / 1e9,
+    udp: (udp.sum.packets - udp.sum.lost_packets) / udp.sum.seconds,
+    udpLost: udp.sum.lost_percent,
+  }
+}
+
+async function withRouting({ host }, work) {
+  const forward = (value) => run(inside(host, ['sysctl', '-qw', `net.ipv4.ip_forward=${value}`]))
+  await forward(1)
+  try {
+    return await work()
+  } finally {
+    await forward(0)
+  }
+}
+
+function makeNetwork() {
+  const names = Object.fromEntries(
+    ['client', 'host', 'target'].map((name) => [name, `nb${process.pid}-${name}`]),
+  )
+  const ip = (...args) => execFileSync('ip', args)
+  for (const name of Object.values(names)) {
+    ip('netns', 'add', name)
+    ip('-n', name, 'link', 'set', 'lo', 'up')
+  }
+  cable(names.client, '10.1.0.2/24', names.host, '10.1.0.1/24', 'c')
+  cable(names.target, '10.2.0.2/24', names.host, '10.2.0.1/24', 't')
+  ip('-n', names.client, 'route', 'add', 'default', 'via', '10.1.0.1')
+  ip('-n', names.target, 'route', 'add', 'default', 'via', '10.2.0.1')
+  return names
+
+  function cable(one, oneAddress, other, otherAddress, letter) {
+    ip(
+      'link',
+      'add',
+      `n${letter}0`,
+      'netns',
+      one,
+      'type',
+      'veth',
+      'peer',
+      'name',
+      `n${letter}1`,
+      'netns',
+      other,
+    )
+    ip('-n', one, 'address', 'add', oneAddress, 'dev', `n${letter}0`)
+    ip('-n', other, 'address', 'add', otherAddress, 'dev', `n${letter}1`)
+    ip('-n', one, 'link', 'set', `n${letter}0`, 'up')
+    ip('-n', other, 'link', 'set', `n${letter}1`, 'up')
+  }
+}
+
+function removeNetwork(names) {
+  for (const name of Object.values(names)) execFileSync('ip', ['netns', 'delete', name])
+}
