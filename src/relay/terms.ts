@@ -37,7 +37,7 @@ export function proxyDuty({ proxies }: Terms, peer: string): 'required' | 'refus
   return peer !== '' && proxies.match(addressBytes(peer)) > 0 ? 'required' : 'refused'
 }
 
-function proxiesOf({ acceptProxy }: Rule): PrefixTrie {
+export function proxiesOf({ acceptProxy }: Rule): PrefixTrie {
   const trie = new PrefixTrie()
   for (const cidr of acceptProxy) trie.add(cidr, 1)
   return trie

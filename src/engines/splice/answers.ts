@@ -3,7 +3,7 @@ import { EIO, type Datagrams } from './ffi.ts'
 import type { UdpListener, UdpSession } from './udp.ts'
 
 /** What one datagram can carry over IPv4: 65,535 less both headers. A run is not longer either. */
-const mostBytes = 65_507
+export const mostBytes = 65_507
 
 /** Off for good once the kernel said EIO: a device without checksum offload (udp(7)). */
 export const segmentation = {

@@ -14,13 +14,14 @@ export abstract class CarriedBase implements Carried, Timed {
   readonly deadline = new Deadline(this)
   target: TargetState | null = null
   ended = false
-  readonly #ticket: Ticket
+  /** Null until a trusted proxy has said who calls. */
+  ticket: Ticket | null
 
   /** @param client its sockaddr; copied. */
-  constructor(thread: Thread, edition: Edition, listener: number, client: Uint8Array, ticket: Ticket) {
+  constructor(thread: Thread, edition: Edition, listener: number, client: Uint8Array, ticket: Ticket | null) {
     this.thread = thread
     this.edition = edition
-    this.#ticket = ticket
+    this.ticket = ticket
     this.record = thread.records.begin(edition.id, listener, client, Date.now())
     edition.carriage.cells[cell.opened]!++
     edition.carriage.carried.add(this)
@@ -39,7 +40,7 @@ export abstract class CarriedBase implements Carried, Timed {
     this.thread.loop.deadlines.drop(this.deadline)
     if (this.target) this.edition.carries(this.target, -1)
     this.target = null
-    this.#ticket.release()
+    this.ticket?.release()
     const { records, happenings, loop } = this.thread
     records.end(this.record, reason, Date.now())
     happenings.closed(this.record, loop.now)

@@ -5,6 +5,7 @@
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
+import { systemClock } from '../../base/clock.ts'
 import { say, type Text } from '../../base/text.ts'
 import { closeAllOf, close, Descriptor, openBell, ringBell } from './ffi.ts'
 import type { FromThread, ThreadData, ToThread } from './messages.ts'
@@ -54,23 +55,32 @@ class Member {
   readonly reader: RecordReader
   readonly stopped: Promise<void>
   highestSerial: number
+  /** Ending a thread while it loads a native add-on would abort the process. */
+  mayEnd = false
+  readonly ready: Promise<void>
 
   constructor(
-    readonlyOptions: CrewOptions,
+    options: CrewOptions,
     data: Omit<ThreadData, 'bell' | 'descriptorLimit'>,
     on: { message: (message: FromThread) => void; gone: (why: string) => void },
   ) {
     this.bell = openBell()
     this.highestSerial = data.firstSerial
-    this.reader = new RecordReader(data.thread, readonlyOptions.names)
+    this.reader = new RecordReader(data.thread, options.names)
     const workerData: ThreadData = {
       ...data,
       bell: Descriptor.number(this.bell),
-      descriptorLimit: readonlyOptions.descriptorLimit,
+      descriptorLimit: options.descriptorLimit,
     }
     this.worker = new Worker(workerFile(), { workerData, execArgv: [], name: `naru splice ${data.thread}` })
     let why = 'it ended'
     this.worker.on('message', on.message)
+    this.ready = new Promise((resolve) => {
+      this.worker.on('message', ({ type }: FromThread) => {
+        if (type === 'ready') resolve()
+      })
+      this.worker.once('exit', () => resolve())
+    })
     this.worker.on('error', (error: unknown) => {
       why = error instanceof Error ? (error.stack ?? error.message) : String(error)
     })
@@ -105,8 +115,13 @@ export class Crew {
     // A thread that waits for events keeps the process from exiting until it looks up.
     process.on('exit', crew.#wakeAll)
     const all = Array.from({ length: options.threads }, (_, thread) => crew.#begin(thread, 0))
-    await Promise.all(all)
-    return crew
+    try {
+      await Promise.all(all)
+      return crew
+    } catch (error) {
+      await crew.close()
+      throw error
+    }
   }
 
   get size(): number {
@@ -128,8 +143,10 @@ export class Crew {
   /** Ends a thread as a crash would; for tests. */
   async kill(thread: number): Promise<void> {
     const member = this.#members[thread]
-    const ended = member?.worker.terminate()
-    if (member) ringBell(member.bell)
+    if (!member) return
+    await member.ready
+    const ended = member.worker.terminate()
+    ringBell(member.bell)
     await ended
   }
 
@@ -140,12 +157,16 @@ export class Crew {
       const member = new Member(this.#options, data, {
         message: (message) => {
           if (message.type === 'block') member.reader.addBlock(message.memory)
-          else if (message.type === 'ready') resolve()
-          else this.#options.onMessage(thread, message)
+          else if (message.type === 'ready') {
+            member.mayEnd = true
+            resolve()
+          } else this.#options.onMessage(thread, message)
         },
         gone: (why) => {
-          reject(new Error(why))
+          // Where the first ones do not start there is no crew; one that took a place may be tried again.
+          if (firstSerial === 0 && !member.mayEnd) this.#closing = true
           this.#gone(thread, member, why)
+          reject(new Error(why))
         },
       })
       this.#members[thread] = member
@@ -184,9 +205,11 @@ export class Crew {
 }
 
 async function within(ms: number, member: Member): Promise<void> {
-  const timer = setTimeout(() => void member.worker.terminate(), ms)
+  const timer = systemClock.every(ms, () => {
+    if (member.mayEnd) void member.worker.terminate()
+  })
   await member.stopped
-  clearTimeout(timer)
+  timer[Symbol.dispose]()
 }
 
 /** Idle pipes and the like. */

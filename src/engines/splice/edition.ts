@@ -6,6 +6,8 @@ import { Admission } from '../../relay/admit.ts'
 import { SharedBucket, type Bucket } from '../../relay/bucket.ts'
 import type { DescriptorUser } from '../../relay/descriptors.ts'
 import { Targets, type TargetState } from '../../relay/pick.ts'
+import type { PrefixTrie } from '../../relay/prefix-trie.ts'
+import { proxiesOf, type Terms } from '../../relay/terms.ts'
 import { SharedTally } from '../../relay/tally.ts'
 import type { CloseReason } from '../../model/connection.ts'
 import type { Rule } from '../../model/rule.ts'
@@ -90,13 +92,15 @@ export interface Listening {
   stop(): void
 }
 
-export class Edition {
+export class Edition implements Terms {
   readonly id: number
   readonly carriage: Carriage
   readonly rule: Rule
   readonly admission: Admission
   readonly targets: Targets
   readonly bucket: Bucket | null
+  /** Peers whose PROXY header is believed; null where the rule expects none at all. */
+  readonly proxies: PrefixTrie | null
   readonly #standing: Standing
   readonly #slots: readonly number[]
 
@@ -115,6 +119,7 @@ export class Edition {
     this.rule = rule
     this.admission = new Admission(rule, new SharedTally(memory.tally))
     this.targets = new Targets(rule, before?.targets)
+    this.proxies = rule.acceptProxy.length > 0 ? proxiesOf(rule) : null
     const { bytesPerSecond } = rule.limits
     this.bucket = bytesPerSecond === null ? null : new SharedBucket(bytesPerSecond, memory.bucket)
   }

@@ -4,8 +4,8 @@
  */
 import { unlink } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
-import { NaruError } from '../../base/errors.ts'
-import { say, type Text } from '../../base/text.ts'
+import { messageOf, NaruError } from '../../base/errors.ts'
+import { say, verbatim, type Text } from '../../base/text.ts'
 import type { Facts } from '../../model/facts.ts'
 import type { Effect, Json, OpenOptions } from '../../model/hop.ts'
 import { formatListen } from '../../model/listen.ts'
@@ -79,7 +79,11 @@ export class SpliceEngine implements Engine {
       throw new NaruError('TARGET_LOOP', { name: rule.name, listen: formatListen(rule.listen) })
     const why = this.#whyNotHere({ platform: process.platform } as Facts)
     if (why) throw new NaruError('ENGINE_UNFIT', { engine: this.id, name: rule.name, why })
-    const crew = await this.#startCrew()
+    const crew = await this.#startCrew().catch((error: unknown) => {
+      this.#crew = null
+      const why = verbatim(messageOf(error).split('\n')[0] as string)
+      throw new NaruError('ENGINE_UNFIT', { engine: this.id, name: rule.name, why }, { cause: error })
+    })
     // Only a Unix socket leaves something behind a process that died.
     const effect = rule.listen.kind === 'unix' ? await record.intend({ unix: rule.listen.path }) : null
     try {
@@ -281,11 +285,20 @@ function whyNotRule(rule: Rule): Text | null {
       'it connects with its own address',
       '자기 주소로 연결하므로 클라이언트 주소를 유지하지 못합니다',
     )
-  if (rule.source === 'proxy-v1' || rule.source === 'proxy-v2')
-    return say('it does not send PROXY headers', 'PROXY 헤더를 보내지 않습니다')
-  if (rule.acceptProxy.length > 0) return say('it does not read PROXY headers', 'PROXY 헤더를 읽지 않습니다')
-  if (targets.some(({ name }) => name !== null))
-    return say('it does not choose targets by name', '이름으로 대상을 고르지 않습니다')
+  if (udp && rule.source === 'proxy-v1') {
+    return say(
+      'version 1 of the PROXY protocol has no datagrams; use proxy-v2',
+      'PROXY 프로토콜 버전 1에는 데이터그램이 없습니다. proxy-v2를 쓰세요',
+    )
+  }
+  if (udp && rule.acceptProxy.length > 0)
+    return say('it does not read PROXY headers on datagrams', '데이터그램의 PROXY 헤더를 읽지 않습니다')
+  if (udp && targets.some(({ name }) => name !== null)) {
+    return say(
+      'datagrams name no server: choosing by name is for TLS and HTTP over TCP',
+      '데이터그램에는 서버 이름이 없습니다. 이름별 대상은 TCP의 TLS와 HTTP에서만 쓸 수 있습니다',
+    )
+  }
   if (rule.health) return say('it does not check the health of targets', '대상의 상태를 점검하지 않습니다')
   if (udp && targets.some(({ to }) => to.kind === 'unix'))
     return say('datagrams cannot go to a Unix socket', 'UDP 데이터그램은 Unix 소켓으로 보낼 수 없습니다')

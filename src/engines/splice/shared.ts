@@ -128,6 +128,21 @@ export class Records {
     block.bytes.set(target.length > 28 ? target.subarray(0, 2) : target, at * recordBytes + targetAt)
   }
 
+  /** Whom a trusted proxy named in place of itself. */
+  setClient(record: number, client: Uint8Array): void {
+    const block = this.#blocks[record >> blockShift] as Block
+    const at = (record & (recordsPerBlock - 1)) * recordBytes + clientAt
+    block.bytes.fill(0, at, at + 28)
+    block.bytes.set(client, at)
+  }
+
+  /** The client's sockaddr; copy what you keep. */
+  client(record: number): Uint8Array {
+    const block = this.#blocks[record >> blockShift] as Block
+    const at = (record & (recordsPerBlock - 1)) * recordBytes + clientAt
+    return block.bytes.subarray(at, at + 28)
+  }
+
   serial(record: number): number {
     const block = this.#blocks[record >> blockShift] as Block
     return block.doubles[(record & (recordsPerBlock - 1)) * doubles + field.serial] as number

@@ -83,6 +83,7 @@ export class Side extends Watcher implements Resumable, Timed {
     if (mask & epollPriority && !this.#urgent) this.#expectUrgent()
     const { connection } = this
     if (!connection.established) return connection.onEventsWhileDialling(this, mask)
+    if (connection.greets && this.isClient && !this.#failed) return connection.onGreeting()
     if (mask & epollOut && this.full) {
       this.full = false
       this.other.pump()

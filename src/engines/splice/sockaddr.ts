@@ -58,6 +58,12 @@ export function addressOf(bytes: Uint8Array, at = 0): string {
   return scope === 0 ? address : `${address}%${scope}`
 }
 
+/** Without an IPv6 zone; null for a Unix peer. */
+export function peerIn(bytes: Uint8Array, at = 0): { address: string; port: number } | null {
+  const address = addressOf(bytes, at).split('%')[0] as string
+  return address === '' ? null : { address, port: portOf(bytes, at) }
+}
+
 /** `192.168.1.7:50123`, `[::1]:80`; empty for a Unix peer. */
 export function endpointOf(bytes: Uint8Array, at = 0): string {
   const address = addressOf(bytes, at)

@@ -3,6 +3,11 @@
  * does the other sees: FIN as FIN, RST as RST, a refused dial as RST.
  */
 import type { Ticket } from '../../relay/admit.ts'
+import { peerIn, sockaddrOf, addressOf, sockaddrLength, type Sockaddr } from './sockaddr.ts'
+import { Greeting } from './greeting.ts'
+import type { Peer } from '../../relay/proxy/header.ts'
+import { writeProxyV1, writeProxyV2 } from '../../relay/proxy/write.ts'
+import { proxyDuty } from '../../relay/terms.ts'
 import type { TargetState } from '../../relay/pick.ts'
 import type { CloseReason } from '../../model/connection.ts'
 import { CarriedBase } from './carried.ts'
@@ -19,12 +24,13 @@ import {
   epollIn,
   ETIMEDOUT,
   lastAddress,
+  localAddress,
+  send,
   setKeepalive,
   takeError,
 } from './ffi.ts'
 import { Watcher } from './loop.ts'
 import { readMask, Side } from './side.ts'
-import { addressOf, sockaddrLength, type Sockaddr } from './sockaddr.ts'
 import { cell } from './shared.ts'
 import type { ListenerData } from './messages.ts'
 import type { Thread } from './thread.ts'
@@ -85,21 +91,21 @@ export class TcpListener extends Watcher implements Listening {
     const peer = lastAddress()
     const client = peer.subarray(0, sockaddrLength(peer))
     const source = addressOf(client)
-    const admitted = edition.admission.admit(source, this.#thread.loop.now)
-    if (!admitted.ok) {
-      this.#carriage.count(admitted.reason)
-      this.#thread.happenings.refused(
-        edition.id,
-        this.#data.id,
-        client,
-        admitted.reason,
-        this.#thread.loop.now,
-      )
-      return closeWithReset(socket)
-    }
+    const duty = edition.proxies === null ? 'ignored' : proxyDuty(edition, source)
+    // Behind a trusted proxy it is the address in its header that is admitted.
+    const admitted = duty === 'required' ? null : edition.admission.admit(source, this.#thread.loop.now)
+    if (admitted?.ok === false) return this.#refuse(socket, client, admitted.reason)
     this.#thread.descriptors.given(Descriptor.number(socket))
     this.#thread.descriptors.took(descriptorsEach)
-    new TcpConnection(this.#thread, edition, this.#data, socket, client, source, admitted.ticket).start()
+    const ticket = admitted?.ticket ?? null
+    new TcpConnection(this.#thread, edition, this.#data, socket, client, source, ticket).start(duty)
+  }
+
+  #refuse(socket: Descriptor, client: Uint8Array, reason: CloseReason): void {
+    const { loop, happenings } = this.#thread
+    this.#carriage.count(reason)
+    happenings.refused(this.#carriage.edition.id, this.#data.id, client, reason, loop.now)
+    closeWithReset(socket)
   }
 }
 
@@ -107,9 +113,12 @@ export class TcpConnection extends CarriedBase {
   readonly client: Side
   established = false
   readonly #listener: ListenerData
-  readonly #source: string
-  #dial: Dial | null
+  #source: string
+  readonly #dial: Dial
   #server: Side | null = null
+  #greeting: Greeting | null = null
+  /** Who called and whom, where a trusted proxy said so. */
+  #told: { readonly source: Peer; readonly destination: Peer | null } | null = null
 
   constructor(
     thread: Thread,
@@ -118,7 +127,7 @@ export class TcpConnection extends CarriedBase {
     socket: Descriptor,
     client: Uint8Array,
     source: string,
-    ticket: Ticket,
+    ticket: Ticket | null,
   ) {
     super(thread, edition, listener.id, client, ticket)
     this.#listener = listener
@@ -137,22 +146,78 @@ export class TcpConnection extends CarriedBase {
     return this.#listener.port
   }
 
-  start(): void {
+  start(duty: 'required' | 'refused' | 'ignored'): void {
     const { loop } = this.thread
     if (loop.watch(this.client, this.client.descriptor, readMask) < 0) return this.end('engine-error')
-    this.#dial?.start(this.edition.order(this.#source, loop.now))
+    if (duty === 'ignored' && !this.edition.targets.byName) return void this.dial(null)
+    this.#greeting = new Greeting(this, duty)
+    this.#greeting.begin()
+  }
+
+  /** @returns false where nobody serves the name. */
+  dial(name: string | null): boolean {
+    const order = this.edition.order(this.#source, this.thread.loop.now, name)
+    if (order.length > 0) this.#dial.start(order)
+    return order.length > 0
+  }
+
+  calledBy(source: Peer, destination: Peer | null): void {
+    this.#told = { source, destination }
+    this.#source = source.address
+    this.thread.records.setClient(this.record, sockaddrOf(source.address, source.port))
+  }
+
+  /** Whom a trusted proxy named is let in, or the connection ends. */
+  admitLate(): boolean {
+    const admitted = this.edition.admission.admit(this.#source, this.thread.loop.now)
+    if (admitted.ok) this.ticket = admitted.ticket
+    else this.end(admitted.reason)
+    return admitted.ok
+  }
+
+  /** The client's bytes must not pass yet. */
+  get greets(): boolean {
+    return this.#greeting !== null && this.#greeting.holds
+  }
+
+  onGreeting(): void {
+    this.#greeting?.look()
   }
 
   onEventsWhileDialling(side: Side, mask: number): void {
-    if (!side.isClient) this.#dial?.onEvents(side, mask)
+    if (!side.isClient) this.#dial.onEvents(side, mask)
     // A client that only half-closed still waits for its answer.
     else if (mask & epollError) this.broke(side, takeError(side.descriptor))
+    else if (this.greets) this.onGreeting()
+  }
+
+  /** Tells the target who calls; no part of what the client said. A new socket takes it whole. */
+  #sendPreface(server: Side): void {
+    const { source } = this.edition.rule
+    if (source !== 'proxy-v1' && source !== 'proxy-v2') return
+    const caller = this.#told ? this.#told.source : this.#peer()
+    const called = this.#told ? this.#told.destination : this.#ownEnd()
+    const header =
+      source === 'proxy-v1'
+        ? writeProxyV1(caller, called)
+        : writeProxyV2(caller, called, { transport: 'stream' })
+    this.thread.buffer.bytes.set(header)
+    send(server.descriptor, this.thread.buffer, 0, header.length)
+  }
+
+  /** Null for a Unix client. */
+  #peer(): Peer | null {
+    return peerIn(this.thread.records.client(this.record))
+  }
+
+  #ownEnd(): Peer | null {
+    localAddress(this.client.descriptor)
+    return peerIn(lastAddress())
   }
 
   /** The first attempt that got through. */
   connected(server: Side, state: TargetState, address: Sockaddr): void {
     const { client } = this
-    this.#dial = null
     this.#server = server
     this.established = true
     client.other = server
@@ -163,7 +228,8 @@ export class TcpConnection extends CarriedBase {
     this.thread.loop.deadlines.drop(this.deadline)
     this.#keepAlive(server)
     if (this.edition.rule.timeouts.idleMs > 0) this.touch()
-    if (client.readable) client.pump()
+    this.#sendPreface(server)
+    if (client.readable && !this.greets) client.pump()
     if (!this.ended && server.readable) server.pump()
   }
 
@@ -196,7 +262,8 @@ export class TcpConnection extends CarriedBase {
   }
 
   onDeadline(): void {
-    if (this.#dial) this.#dial.onDeadline()
+    if (this.#greeting?.waits) this.#greeting.onDeadline()
+    else if (!this.established) this.#dial.onDeadline()
     else if (this.edition.rule.timeouts.idleMs > 0) this.end('idle')
     else if (this.#server) setKeepalive(this.#server.descriptor, this.edition.rule.timeouts.keepaliveMs)
   }
@@ -207,11 +274,18 @@ export class TcpConnection extends CarriedBase {
     this.end(error === ETIMEDOUT ? `${who}-lost` : `${who}-reset`)
   }
 
+  /** Also where a refused client has been told why. */
+  #endsCleanly(reason: CloseReason): boolean {
+    return (
+      reason === 'finished' || (reason === 'no-such-name' && this.#greeting !== null && this.client.finSeen)
+    )
+  }
+
   protected release(reason: CloseReason): void {
-    this.#dial?.cancel()
+    this.#dial.cancel()
     this.client.release()
     this.#server?.release()
-    const hangUp = reason === 'finished' ? close : closeWithReset
+    const hangUp = this.#endsCleanly(reason) ? close : closeWithReset
     hangUp(this.client.descriptor)
     if (this.#server) hangUp(this.#server.descriptor)
     this.thread.descriptors.gave(descriptorsEach)

@@ -4,6 +4,9 @@
  */
 import type { Admitted, Ticket } from '../../relay/admit.ts'
 import type { TargetState } from '../../relay/pick.ts'
+import { addressFromBytes, unmapped } from '../../base/address.ts'
+import type { Peer } from '../../relay/proxy/header.ts'
+import { writeProxyV2 } from '../../relay/proxy/write.ts'
 import { Recency, type Linked } from '../../relay/recency.ts'
 import type { CloseReason } from '../../model/connection.ts'
 import { CarriedBase } from './carried.ts'
@@ -21,6 +24,7 @@ import {
   localAddress,
   lastAddress,
   openSocket,
+  send,
   setOption,
   type Arena,
 } from './ffi.ts'
@@ -29,8 +33,8 @@ import type { Found } from './names.ts'
 import { Watcher, type Resumable } from './loop.ts'
 import type { ListenerData } from './messages.ts'
 import { cell } from './shared.ts'
-import { addressOf, type Sockaddr } from './sockaddr.ts'
-import { lengthOf, runLength, segmentation } from './answers.ts'
+import { addressOf, peerIn, type Sockaddr } from './sockaddr.ts'
+import { lengthOf, mostBytes, runLength, segmentation } from './answers.ts'
 import type { Thread } from './thread.ts'
 
 /** One client may have this share of the sessions where the rule sets no limit of its own. */
@@ -198,6 +202,13 @@ export class UdpListener extends Watcher implements Listening, Resumable {
     return this.#evict((other) => other !== session)
   }
 
+  /** Which address of ours the session's client wrote to. */
+  askedBy({ local }: UdpSession): Peer | null {
+    localAddress(this.socket)
+    const own = peerIn(lastAddress())
+    return own && local ? { address: unmapped(addressFromBytes(local)), port: own.port } : own
+  }
+
   touch(session: UdpSession): void {
     this.#recency.used(session)
   }
@@ -234,6 +245,9 @@ export class UdpSession extends CarriedBase implements Linked<UdpSession> {
   #order: readonly TargetState[] = []
   #next = 0
   #queued: Uint8Array[] = []
+  #header: Buffer | null = null
+  /** The target knows who calls. */
+  #told = false
   #address: Sockaddr = new Uint8Array(0)
   /** When the target's name is to be asked for again. */
   #freshUntil = Number.POSITIVE_INFINITY
@@ -391,6 +405,18 @@ export class UdpSession extends CarriedBase implements Linked<UdpSession> {
     this.lost(datagrams)
   }
 
+  get tellsTarget(): boolean {
+    return this.edition.rule.source === 'proxy-v2'
+  }
+
+  /** The PROXY header of the next datagram: of every one (specification of April 2026), or of the first. */
+  nextHeader(): Buffer | null {
+    if (!this.tellsTarget || (this.#told && this.edition.rule.proxyUdp === 'first')) return null
+    this.#told = true
+    this.#header ??= writeProxyV2(peerIn(this.client), this.listener.askedBy(this), { transport: 'datagram' })
+    return this.#header
+  }
+
   /** A datagram came back (ICMP): the session goes on, as the target may just be starting. */
   targetRefused(): void {
     this.lost(1)
@@ -473,7 +499,25 @@ class Upstream extends Watcher {
     this.#sendPart(batch, i, 0, batch.length(i))
   }
 
+  /** The header in front of the payload, in one datagram. */
+  #sendHeaded(header: Buffer, arena: Arena, at: number, bytes: number): void {
+    const { buffer } = this.#session.thread
+    const whole = header.length + bytes
+    if (whole > mostBytes) return this.#session.lost(1)
+    buffer.bytes.set(header)
+    buffer.bytes.set(arena.bytes.subarray(at, at + bytes), header.length)
+    this.#session.sent(bytes, 1)
+    let sent = send(this.#socket, buffer, 0, whole)
+    if (sent === -ECONNREFUSED) {
+      this.#session.targetRefused()
+      sent = send(this.#socket, buffer, 0, whole)
+    }
+    if (sent < 0) this.#session.unsent(bytes, 1)
+  }
+
   #sendPart(batch: Datagrams, i: number, from: number, bytes: number): void {
+    const header = this.#session.nextHeader()
+    if (header) return this.#sendHeaded(header, batch.arena, batch.dataAt(i) + from, bytes)
     this.#session.sent(bytes, 1)
     let sent = batch.sendOne(this.#socket, i, from, bytes)
     if (sent === -ECONNREFUSED) {
@@ -487,7 +531,7 @@ class Upstream extends Watcher {
   /** As one where the kernel can, else one by one. */
   #sendRun(batch: Datagrams, first: number, run: number): void {
     const segment = batch.segmentBytes(first) || batch.length(first)
-    if (segmentation.on) {
+    if (segmentation.on && !this.#session.tellsTarget) {
       const bytes = lengthOf(batch, first, run)
       const datagrams = run === 1 ? Math.ceil(bytes / segment) : run
       this.#session.sent(bytes, datagrams)
@@ -523,9 +567,7 @@ class Upstream extends Watcher {
     const { outgoing } = this.#session.thread.datagrams
     this.#session.thread.answers.flush()
     outgoing.arena.bytes.set(datagram, outgoing.dataAt(0))
-    const sent = outgoing.sendOne(this.#socket, 0, 0, datagram.length)
-    if (sent < 0) this.#session.lost(1)
-    else this.#session.sent(datagram.length, 1)
+    this.#sendPart(outgoing, 0, 0, datagram.length)
   }
 
   close(): void {

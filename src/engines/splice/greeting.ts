@@ -1,0 +1,136 @@
+/**
+ * What is looked at before a client's bytes may pass: a PROXY header of a trusted proxy, that there is none of
+ * anyone else, the name that TLS or HTTP asks for. Bytes are peeked at and stay in the socket, so that what is the
+ * target's goes there untouched.
+ */
+import { unmapped } from '../../base/address.ts'
+import { readAskedName } from '../../relay/asked-name.ts'
+import { beginsLikeProxy, type Peer } from '../../relay/proxy/header.ts'
+import { readProxyHeader } from '../../relay/proxy/read.ts'
+import { EAGAIN, peek, receive, send, shutdownWrite } from './ffi.ts'
+import type { TcpConnection } from './tcp.ts'
+import { copyBytes } from './thread.ts'
+
+/** Longest wait for a header or a name. */
+const mostHeaderMs = 5000
+/** A refused client that does not hang up is hung up on. */
+const hangUpMs = 1000
+
+type Phase = 'proxy' | 'name' | 'watch' | 'refusing' | 'done'
+
+export class Greeting {
+  readonly #connection: TcpConnection
+  readonly #duty: 'required' | 'refused' | 'ignored'
+  #phase: Phase = 'done'
+
+  constructor(connection: TcpConnection, duty: 'required' | 'refused' | 'ignored') {
+    this.#connection = connection
+    this.#duty = duty
+  }
+
+  /** The client's bytes stay where they are. */
+  get holds(): boolean {
+    return this.#phase !== 'done'
+  }
+
+  begin(): void {
+    if (this.#duty === 'required') this.#wait('proxy')
+    else this.#choose()
+  }
+
+  /** There are new bytes, or FIN. */
+  look(): void {
+    const { thread, client } = this.#connection
+    const count = peek(client.descriptor, thread.buffer, 0, copyBytes)
+    if (count === -EAGAIN) return
+    if (count < 0) return this.#connection.broke(client, -count)
+    const bytes = thread.buffer.bytes.subarray(0, count)
+    const ended = client.finSeen || count === 0
+    if (this.#phase === 'proxy') this.#readProxy(bytes, ended)
+    else if (this.#phase === 'name') this.#readName(bytes, ended)
+    else if (this.#phase === 'watch') this.#watch(bytes, ended)
+    else if (this.#phase === 'refusing') this.#throwAway(ended)
+  }
+
+  onDeadline(): void {
+    this.#connection.end(this.#phase === 'proxy' ? 'proxy-header' : 'no-such-name')
+  }
+
+  get waits(): boolean {
+    return this.#phase === 'proxy' || this.#phase === 'name' || this.#phase === 'refusing'
+  }
+
+  #wait(phase: 'proxy' | 'name'): void {
+    this.#phase = phase
+    const { thread, edition, deadline } = this.#connection
+    const limitMs = Math.min(edition.rule.timeouts.connectMs, mostHeaderMs)
+    thread.loop.deadlines.arm(deadline, limitMs, thread.loop.now)
+  }
+
+  /** A trusted proxy must say who calls before anything else; whom it names is who is admitted. */
+  #readProxy(bytes: Uint8Array, ended: boolean): void {
+    const read = readProxyHeader(bytes)
+    if (read.state === 'bad' || (read.state === 'more' && ended)) return this.#connection.end('proxy-header')
+    if (read.state === 'more') return
+    const { thread, client } = this.#connection
+    receive(client.descriptor, thread.buffer, 0, read.length)
+    const { source, destination } = read.header
+    if (source) this.#connection.calledBy(plain(source), destination && plain(destination))
+    if (this.#connection.admitLate()) this.#choose()
+  }
+
+  #choose(): void {
+    const { edition } = this.#connection
+    if (edition.targets.byName) {
+      this.#wait('name')
+      return this.look()
+    }
+    this.#phase = this.#duty === 'refused' ? 'watch' : 'done'
+    this.#connection.dial(null)
+    if (!this.#connection.ended && this.#phase === 'watch') this.look()
+  }
+
+  /** The name decides among the targets; what is no TLS and no HTTP, or names nobody, gets those without a name. */
+  #readName(bytes: Uint8Array, ended: boolean): void {
+    if (this.#duty === 'refused' && beginsLikeProxy(bytes) === 'yes')
+      return this.#connection.end('proxy-header')
+    const { read, refusal } = readAskedName(bytes)
+    if (read.state === 'more' && !ended) return
+    this.#phase = 'done'
+    if (!this.#connection.dial(read.state === 'done' ? read.name : null)) this.#refuse(refusal)
+  }
+
+  /** A last word (a TLS alert, an HTTP answer) and a clean end. */
+  #refuse(lastWord: Buffer): void {
+    this.#phase = 'refusing'
+    const { thread, client, deadline } = this.#connection
+    this.#throwAway(false)
+    if (this.#connection.ended) return
+    thread.buffer.bytes.set(lastWord)
+    if (lastWord.length > 0) send(client.descriptor, thread.buffer, 0, lastWord.length)
+    shutdownWrite(client.descriptor)
+    thread.loop.deadlines.arm(deadline, hangUpMs, thread.loop.now)
+    if (client.finSeen) this.#connection.end('no-such-name')
+  }
+
+  /** Unread bytes would turn the clean end into a reset. */
+  #throwAway(ended: boolean): void {
+    const { thread, client } = this.#connection
+    let count = 1
+    while (count > 0) count = receive(client.descriptor, thread.buffer, 0, copyBytes)
+    if (ended || (count < 0 && count !== -EAGAIN)) this.#connection.end('no-such-name')
+  }
+
+  /** Only what the client says is held until its first bytes show that they are no header: the target may speak first. */
+  #watch(bytes: Uint8Array, ended: boolean): void {
+    const like = beginsLikeProxy(bytes)
+    if (like === 'yes') return this.#connection.end('proxy-header')
+    if (like === 'maybe' && !ended) return
+    this.#phase = 'done'
+    if (this.#connection.established) this.#connection.client.pump()
+  }
+}
+
+function plain({ address, port }: Peer): Peer {
+  return { address: unmapped(address), port }
+}
