@@ -27,7 +27,7 @@ const firewalls = [
     name: 'nftables',
     needs: ['nft'],
     make: (home: Home) => Promise.resolve(nftFirewall(home.host)),
-    close(firewall: LabFirewall) {
+    close: (firewall: LabFirewall): void => {
       const listed = firewall.run(['nft', '-a', 'list', 'chain', 'inet', 'filter', 'input'])
       const handle = /dport 8888 .*# handle (\d+)/.exec(listed)?.[1]
       firewall.run(['nft', 'delete', 'rule', 'inet', 'filter', 'input', 'handle', String(handle)])
@@ -44,7 +44,7 @@ const firewalls = [
     name: 'firewalld',
     needs: ['firewall-cmd', 'firewalld'],
     make: (home: Home) => firewalldFirewall(home.host),
-    close(firewall: LabFirewall) {
+    close: (firewall: LabFirewall): void => {
       const rules = firewall.run(['firewall-cmd', '--list-rich-rules']).split('\n')
       const ours = rules.filter((line) => line.includes(port))
       if (ours.length === 0) throw new Error('firewalld has no such rule')

@@ -25,7 +25,7 @@ export class NaruProcess {
   #ended = false
 
   constructor({ through, state }: NaruPlace, args: readonly string[]) {
-    const [command = '', ...rest] = [...through, process.execPath, main, ...args, '--json']
+    const [command, ...rest] = [...through, process.execPath, main, ...args, '--json']
     const env = { ...process.env, NARU_STATE: state, HOME: state, LANG: 'C', NO_COLOR: '1' }
     this.#child = spawn(command, rest, { env, stdio: ['ignore', 'pipe', 'pipe'] })
     createInterface({ input: this.#child.stdout as NodeJS.ReadableStream }).on('line', (line) =>
