@@ -15,6 +15,8 @@ export interface Io {
   readonly stdin: Keys
   readonly env: Readonly<Record<string, string | undefined>>
   readonly platform: NodeJS.Platform
+  /** What started us: node and the script. Absolute paths. */
+  readonly self: readonly string[]
   /** Milliseconds since the Unix epoch. */
   readonly now: () => number
   /** Calls back on Ctrl-C and SIGTERM, in place of ending the process, until disposed. */
@@ -40,6 +42,7 @@ export function processIo(): Io {
     stdin: { isTTY: process.stdin.isTTY, onKey, line },
     env: process.env,
     platform: process.platform,
+    self: [process.execPath, ...process.argv.slice(1, 2)],
     now: () => Date.now(),
     onInterrupt(call) {
       process.on('SIGINT', call)

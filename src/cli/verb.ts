@@ -77,7 +77,7 @@ export interface Context {
   /** The last value given; null where it was not. */
   option(name: string): string | null
   options(name: string): readonly string[]
-  switched(name: string): boolean
+  readonly switched: (name: string) => boolean
   /** Fires on the first Ctrl-C; a second one ends the process. Until it is asked for, Ctrl-C ends it at once. */
   interrupt(): AbortSignal
 }

@@ -41,6 +41,7 @@ export class FakeIo implements Io {
   readonly stderr = new FakeStream()
   readonly env: Record<string, string | undefined> = {}
   platform: NodeJS.Platform = 'linux'
+  readonly self = ['/usr/bin/node', '/opt/naru/dist/main.js']
   exited: number | null = null
   answers: (string | null)[] = []
   readonly #interrupts = new Set<() => void>()

@@ -24,8 +24,8 @@ export function createMachineClient(transport: Transport): MachineFace {
     admits: ({ protocol, port, from }, { signal }) =>
       get(`/api/machine/firewall/explain${queryOf({ protocol, port, from: from ?? undefined })}`, signal),
     guests: ({ signal }) => get('/api/machine/guests', signal),
-    async diagnose({ signal, about, mayAskInternet, onEvent }) {
-      const path = `/api/doctor${queryOf({ about, internet: mayAskInternet })}`
+    async diagnose({ signal, about, mayAskInternet, names = [], onEvent }) {
+      const path = `/api/doctor${queryOf({ about, internet: mayAskInternet, names: names.join(',') || undefined })}`
       for await (const { event, data } of eventsIn(transport.stream({ method: 'GET', path, signal }))) {
         if (event === 'check') onEvent?.(JSON.parse(data) as DoctorEvent)
         if (event === 'diagnosis') return JSON.parse(data) as Diagnosis

@@ -92,6 +92,7 @@ export const HopStatusSchema: z.ZodType<HopStatus> = z
     text: TextSchema,
     notes: z.array(TextSchema),
     data: json,
+    problem: z.string().nullable().optional(),
     checkedAt: timeMs.nullable(),
   })
   .openapi('HopStatus')

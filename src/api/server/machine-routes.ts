@@ -199,7 +199,11 @@ function addDoctor(app: OpenAPIHono, machine: MachineFace, asking: AskingOf): vo
       path: '/api/doctor',
       summary: 'Which hop blocks, by evidence, live: `check` events, then one `diagnosis` or `failed` (SSE)',
       request: {
-        query: z.object({ about: z.string().min(1).max(128).optional(), internet: flag }),
+        query: z.object({
+          about: z.string().min(1).max(128).optional(),
+          internet: flag,
+          names: z.string().max(1000).optional().openapi({ description: 'DDNS names, with commas' }),
+        }),
       },
       responses: {
         200: { description: 'events', content: { 'text/event-stream': { schema: z.string() } } },
@@ -207,10 +211,11 @@ function addDoctor(app: OpenAPIHono, machine: MachineFace, asking: AskingOf): vo
       },
     }),
     (c) => {
-      const { about, internet } = c.req.valid('query')
+      const { about, internet, names } = c.req.valid('query')
       const stream = diagnosisStream(machine, {
         ...asking(c.req.raw),
         mayAskInternet: internet,
+        names: names?.split(',').filter(Boolean) ?? [],
         ...(about === undefined ? {} : { about }),
       })
       return new Response(stream, {

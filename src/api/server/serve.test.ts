@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { once } from 'node:events'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { FakeMachine, diagnosis } from '../../../test/fakes/machine.ts'
 import { FakeNaru, connection, hopStatus, noCounters, ruleStatus } from '../../../test/fakes/naru.ts'
 import { NaruError } from '../../base/errors.ts'
 import { silentLog } from '../../base/log.ts'
@@ -12,6 +13,7 @@ import { say } from '../../base/text.ts'
 import type { NaruEvent } from '../../model/face.ts'
 import { createClient, type NaruClient } from '../client/client.ts'
 import { fetchTransport } from '../client/fetch.ts'
+import { createMachineClient } from '../client/machine.ts'
 import { socketTransport } from '../client/socket.ts'
 import { steadyEvents } from '../client/steady.ts'
 import { systemClock } from '../../base/clock.ts'
@@ -617,5 +619,106 @@ describe('the port', () => {
     expect(performance.now() - started).toBeLessThan(1500)
     expect(served.url).not.toBeNull()
     await expect(stat(join(folder, 'naru.sock'))).rejects.toMatchObject({ code: 'ENOENT' })
+  })
+})
+
+describe('this machine, for the page', () => {
+  const signal = AbortSignal.timeout(10_000)
+
+  it('answers from afar what it answers at home', async () => {
+    const here = new FakeMachine()
+    const door = await open({ machine: new FakeMachine(), socketPath: null })
+    const far = createMachineClient(fetchTransport({ base: door.url as string, token }))
+    expect(await far.addresses({ signal, mayAskInternet: true })).toEqual(await here.addresses({ signal }))
+    const ports = { all: true, port: 80, find: 'x y&z', sort: 'pid', protocol: 'udp' } as const
+    expect(await far.ports({ signal, ...ports })).toEqual(await here.ports({ signal }))
+    expect(await far.router.info({ signal })).toEqual(await here.router.info({ signal }))
+    expect(await far.router.list({ signal })).toEqual(await here.router.list({ signal }))
+    expect(await far.firewall({ signal })).toEqual(await here.firewall({ signal }))
+    expect(await far.guests({ signal })).toEqual(await here.guests({ signal }))
+    const question = { protocol: 'tcp', port: 80, from: '10.0.0.1' } as const
+    expect(await far.admits(question, { signal })).toEqual(await here.admits(question, { signal }))
+    const row = {
+      name: 'web',
+      protocols: ['tcp'],
+      externalPort: 'any',
+      internalPort: 80,
+      internalAddress: null,
+    } as const
+    expect(await far.router.add(row, { signal })).toHaveLength(1)
+    await far.router.remove({ protocol: 'udp', externalPort: 53 }, { signal, force: true })
+    const wish = {
+      name: 'iis',
+      protocols: ['tcp'],
+      ports: { first: 80, last: 80 },
+      externalPort: null,
+      allow: [],
+    } as const
+    expect(await far.router.check(wish, { signal })).toEqual(await here.router.check(wish, { signal }))
+  })
+
+  it('is asked exactly what was asked', async () => {
+    const machine = new FakeMachine()
+    await open({ machine, socketPath: join(folder, 'm.sock'), tcp: null })
+    const far = createMachineClient(socketTransport({ socketPath: join(folder, 'm.sock'), file: 'f' }))
+    await far.addresses({ signal, mayAskInternet: true })
+    await far.ports({ signal, all: true, port: 80, find: 'x y&z', sort: 'pid', protocol: 'udp' })
+    await far.router.remove({ protocol: 'udp', externalPort: 53 }, { signal })
+    await far.admits({ protocol: 'udp', port: 53, from: null }, { signal })
+    expect(machine.calls).toEqual([
+      ['addresses', { mayAskInternet: true }],
+      ['ports', { all: true, port: 80, find: 'x y&z', sort: 'pid', protocol: 'udp' }],
+      ['router.remove', { protocol: 'udp', externalPort: 53 }, false],
+      ['admits', { protocol: 'udp', port: 53, from: null }],
+    ])
+  })
+
+  it('tells the doctor’s progress live, then the diagnosis, or why there is none', async () => {
+    const machine = new FakeMachine()
+    const door = await open({ machine, socketPath: null })
+    const far = createMachineClient(fetchTransport({ base: door.url as string, token: readToken }))
+    const seen: string[] = []
+    const onEvent = ({ type }: { type: string }): void => void seen.push(type)
+    expect(await far.diagnose({ signal, about: 'iis', names: ['a.example', 'b.example'], onEvent })).toEqual(
+      diagnosis(),
+    )
+    expect(seen).toEqual(['started', 'finished'])
+    expect(machine.calls).toEqual([
+      ['diagnose', { about: 'iis', mayAskInternet: false, names: ['a.example', 'b.example'] }],
+    ])
+    Object.assign(machine, {
+      diagnose: () => Promise.reject(new NaruError('RULE_UNKNOWN', { name: 'x', known: 'iis' })),
+    })
+    await expect(far.diagnose({ signal })).rejects.toMatchObject({ code: 'RULE_UNKNOWN' })
+  })
+
+  it('lets the second token look at the router, not change it', async () => {
+    const machine = new FakeMachine()
+    const door = await open({ machine, socketPath: null })
+    const far = createMachineClient(fetchTransport({ base: door.url as string, token: readToken }))
+    const wish = {
+      name: 'iis',
+      protocols: ['tcp'],
+      ports: { first: 80, last: 80 },
+      externalPort: null,
+      allow: [],
+    } as const
+    expect((await far.router.check(wish, { signal })).state).toBe('wrong')
+    const row = {
+      name: 'web',
+      protocols: ['tcp'],
+      externalPort: 80,
+      internalPort: 80,
+      internalAddress: null,
+    } as const
+    await expect(far.router.add(row, { signal })).rejects.toMatchObject({ code: 'API_READ_ONLY' })
+    await expect(far.router.remove({ protocol: 'tcp', externalPort: 80 }, { signal })).rejects.toMatchObject({
+      code: 'API_READ_ONLY',
+    })
+    expect(machine.calls.map(([call]) => call)).toEqual(['router.check'])
+  })
+
+  it('is not there where the daemon was given none', async () => {
+    expect((await raw('/api/machine/ports', { headers: bearer })).status).toBe(404)
   })
 })

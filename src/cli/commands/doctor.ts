@@ -16,8 +16,8 @@ export const verb: Verb = {
     '어느 구간이 막혔는지 증거로 찾고 해결 방법을 알려 줌',
   ),
   about: say(
-    'Looks at the path hop by hop and changes nothing. Without an argument: every rule, then the machine. Nothing is sent to the internet unless --internet says so. Exit code 3 where something blocks.',
-    '구간을 차례로 살펴보며 아무것도 바꾸지 않습니다. 인자가 없으면 모든 규칙과 이 컴퓨터를 봅니다. --internet 없이는 인터넷으로 아무것도 보내지 않습니다. 막힌 곳이 있으면 종료 코드 3입니다.',
+    'Looks at the path hop by hop and changes nothing but with --fix. Without an argument: every rule, then the machine. Nothing is sent to the internet unless --internet says so. Exit code 3 where something blocks.',
+    '구간을 차례로 살펴보며, --fix 없이는 아무것도 바꾸지 않습니다. 인자가 없으면 모든 규칙과 이 컴퓨터를 봅니다. --internet 없이는 인터넷으로 아무것도 보내지 않습니다. 막힌 곳이 있으면 종료 코드 3입니다.',
   ),
   arguments: [
     {
@@ -29,6 +29,19 @@ export const verb: Verb = {
   ],
   options: [
     internet,
+    {
+      name: 'fix',
+      text: say('do what is ours to do, after showing it', 'Naru가 할 수 있는 해결을 보여 준 뒤 실행'),
+    },
+    {
+      name: 'ddns',
+      value: 'NAME',
+      many: true,
+      text: say(
+        'a name given out for this place: is it still right?',
+        '이곳을 가리키는 이름(DDNS)이 맞는지도 확인',
+      ),
+    },
     {
       name: 'all',
       short: 'a',
@@ -46,25 +59,46 @@ export const verb: Verb = {
     'Diagnosis: {verdict, summary, causes, folded, remarks, checks, tookMs}',
     'Diagnosis: {verdict, summary, causes, folded, remarks, checks, tookMs}',
   ),
-  run: diagnose,
+  run,
 }
 
-async function diagnose(context: Context): Promise<ExitCode> {
-  const { print, json } = context
+async function run(context: Context): Promise<ExitCode> {
+  const first = await diagnose(context)
+  if (!context.switched('fix')) return show(first, context)
+  const { agreed, doFixes, ourFixes } = await import('../doctor-fix.ts')
+  const fixes = ourFixes(first)
+  if (!context.json) show(first, context)
+  if (fixes.length === 0) {
+    context.print.talk(say('Nothing of it is ours to do.', 'Naru가 직접 할 수 있는 것은 없습니다.'))
+    return context.json ? show(first, context) : exitOf(first)
+  }
+  if (!(await agreed(fixes, context))) return exitOf(first)
+  await doFixes(fixes, context)
+  return show(await diagnose(context), context)
+}
+
+function diagnose(context: Context): Promise<Diagnosis> {
   const about = context.args('NAME|PORT')[0]
   const progress = progressLine(context)
-  const diagnosis = await look(context, (machine, options) =>
+  return look(context, (machine, options) =>
     machine.diagnose({
       ...options,
       mayAskInternet: context.switched('internet'),
+      names: context.options('ddns'),
       ...(about === undefined ? {} : { about }),
       onEvent: (event) => progress.show(event),
     }),
   ).finally(() => progress.clear())
-  if (json) print.json(diagnosis)
-  else for (const line of lines(diagnosis, print, context.switched('all'))) print.data(line)
-  return diagnosis.causes.some(({ severity }) => severity === 'blocks') ? 3 : 0
 }
+
+function show(diagnosis: Diagnosis, { print, json, switched }: Context): ExitCode {
+  if (json) print.json(diagnosis)
+  else for (const line of lines(diagnosis, print, switched('all'))) print.data(line)
+  return exitOf(diagnosis)
+}
+
+const exitOf = ({ causes }: Diagnosis): ExitCode =>
+  causes.some(({ severity }) => severity === 'blocks') ? 3 : 0
 
 /** One line on a terminal that says how far it is; nothing off one. */
 function progressLine({ io, print, json }: Context): { show(event: DoctorEvent): void; clear(): void } {

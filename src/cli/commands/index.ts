@@ -23,6 +23,7 @@ const verbs: Readonly<Record<string, () => Promise<{ readonly verb: Verb }>>> = 
   guests: () => import('./guests.ts'),
   reload: () => import('./reload.ts'),
   stop: () => import('./stop.ts'),
+  service: () => import('./service.ts'),
   completion: () => import('./completion.ts'),
   complete: () => import('./complete.ts'),
 }

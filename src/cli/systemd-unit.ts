@@ -1,0 +1,61 @@
+/**
+ * The systemd unit of `naru service install`: root's files, but of root's powers only the two that forwarding needs
+ * (systemd.exec(5), CapabilityBoundingSet), and no place to write but its own two folders.
+ */
+export interface UnitOptions {
+  /** What starts Naru: node and the script, or one program. Absolute paths. */
+  readonly command: readonly string[]
+  /** The rules file. Absolute. */
+  readonly file: string
+  /** `--api`; null is the default. */
+  readonly api: string | null
+}
+
+export const unitPath = '/etc/systemd/system/naru.service'
+
+export function systemdUnit({ command, file, api }: UnitOptions): string {
+  const folder = file.slice(0, file.lastIndexOf('/')) || '/'
+  const words = [...command, 'up', '--config', file, ...(api === null ? [] : ['--api', api])]
+  return `[Unit]
+Description=Naru port forwarding
+Documentation=man:systemd.service(5)
+Wants=network-online.target
+After=network-online.target nftables.service ufw.service firewalld.service docker.service
+
+[Service]
+Type=exec
+ExecStart=${words.map(quoted).join(' ')}
+ExecReload=/bin/kill -HUP $MAINPID
+Restart=on-failure
+RestartSec=2
+# Everything is undone within 5 s of SIGTERM.
+TimeoutStopSec=15
+Environment=NARU_STATE=/var/lib/naru
+StateDirectory=naru
+StateDirectoryMode=0700
+CapabilityBoundingSet=CAP_NET_BIND_SERVICE CAP_NET_ADMIN
+AmbientCapabilities=CAP_NET_BIND_SERVICE CAP_NET_ADMIN
+NoNewPrivileges=yes
+ProtectSystem=strict
+ReadWritePaths=-${quoted(folder)}
+ProtectHome=read-only
+ProtectKernelModules=yes
+ProtectKernelLogs=yes
+ProtectControlGroups=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_PACKET
+RestrictSUIDSGID=yes
+LockPersonality=yes
+LimitNOFILE=1048576
+
+[Install]
+WantedBy=multi-user.target
+`
+}
+
+/** systemd.service(5), "Command lines": quotes keep spaces, `%` and `$` are doubled. */
+function quoted(word: string): string {
+  const plain = word.replaceAll('%', '%%').replaceAll('$', '$$$$')
+  return /^[\w@%+=:,./$-]+$/.test(plain)
+    ? plain
+    : `"${plain.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`
+}
