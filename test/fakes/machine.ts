@@ -53,7 +53,7 @@ export class FakeMachine implements MachineFace {
   /** Answered in turn; the last one stays. */
   diagnoses: Diagnosis[] = [diagnosis()]
 
-  readonly addresses: MachineFace['addresses'] = async ({ signal: _, ...asked }) => {
+  readonly addresses: MachineFace['addresses'] = async ({ signal: _signal, ...asked }) => {
     this.calls.push(['addresses', asked])
     return {
       interfaces: [
@@ -89,7 +89,7 @@ export class FakeMachine implements MachineFace {
     }
   }
 
-  readonly ports: MachineFace['ports'] = async ({ signal: _, ...asked }) => {
+  readonly ports: MachineFace['ports'] = async ({ signal: _signal, ...asked }) => {
     this.calls.push(['ports', asked])
     const row = { family: 4 as const, state: 'listening' as const, peer: null, bothFamilies: true }
     return {
@@ -177,7 +177,7 @@ export class FakeMachine implements MachineFace {
     remove: async (key, { force }) => {
       this.calls.push(['router.remove', key, force])
     },
-    check: async ({ accepted: _, ...wish }) => {
+    check: async ({ accepted: _accepted, ...wish }) => {
       this.calls.push(['router.check', wish])
       return {
         state: 'wrong',
@@ -254,7 +254,7 @@ export class FakeMachine implements MachineFace {
     }
   }
 
-  readonly diagnose: MachineFace['diagnose'] = async ({ signal: _, onEvent, ...asked }) => {
+  readonly diagnose: MachineFace['diagnose'] = async ({ signal: _signal, onEvent, ...asked }) => {
     this.calls.push(['diagnose', asked])
     const answer =
       this.diagnoses.length > 1 ? (this.diagnoses.shift() as Diagnosis) : (this.diagnoses[0] as Diagnosis)
