@@ -164,6 +164,17 @@ describe('what tools print', () => {
     expect([...nftWords(listing)]).toEqual([['inet filter input 4', 'tcp dport 22 accept']])
   })
 
+  it('rejects one family where the answer is of one family, which nft no longer says', async () => {
+    const base = { family: 'inet', table: 't', chain: 'c' }
+    const json = JSON.stringify({
+      nftables: [
+        { chain: { ...base, name: 'c', hook: 'input', type: 'filter', prio: 0, policy: 'accept' } },
+        { rule: { ...base, handle: 2, expr: [{ reject: { type: 'icmpv6', expr: 'port-unreachable' } }] } },
+      ],
+    })
+    expect(await ask(machine({ nft: json, cat: '' }), 80)).toContain('allowed')
+  })
+
   it('gives a range of addresses as prefixes', () => {
     expect(rangePrefixes('10.0.0.5', '10.0.0.8')?.map(({ address, bits }) => `${address}/${bits}`)).toEqual([
       '10.0.0.5/32',

@@ -139,10 +139,17 @@ function readRule(rule: Record<string, unknown>, text: string, place: RulePlace)
     else if (expression.dnat) addRewrite(asObject(expression.dnat), place, add)
     else {
       const action = actionOf(expression, place)
-      if (action) add(action)
+      if (action) add(action, expression.reject ? rejectApplies(asObject(expression.reject)) : [])
     }
   }
   return made
+}
+
+/** nft leaves out `meta nfproto ipv6` before `reject with icmpv6 …`: the answer itself is of one family. */
+function rejectApplies({ type }: Record<string, unknown>): Match[] {
+  if (type === 'icmp') return [(packet) => truthOf(packet.family === 4)]
+  if (type === 'icmpv6') return [(packet) => truthOf(packet.family === 6)]
+  return type === 'tcp reset' ? [(packet) => truthOf(packet.protocol === 'tcp')] : []
 }
 
 const isRate = (expression: Record<string, unknown>): boolean =>
