@@ -2,8 +2,9 @@
 import { NaruError } from '../../base/errors.ts'
 import { formatPortRange } from '../../base/port.ts'
 import { say, type Text } from '../../base/text.ts'
-import type { FirewallMember } from '../../firewalls/contract.ts'
+import type { FirewallMember, FirewallRequest } from '../../firewalls/contract.ts'
 import type { Host } from '../../host/contract.ts'
+import { mayAdministerNetwork } from '../../model/facts.ts'
 import type { Rule } from '../../model/rule.ts'
 import { keyOf, type Wanted } from './wanted.ts'
 
@@ -34,13 +35,27 @@ export async function wantFirewall(
     member: member?.id ?? null,
     what: say(`let ${ports} in`, `${ports} 인바운드 허용`),
     why,
-    needs: null,
+    needs: await needsFor(member, request, tools.host),
     key: keyOf(member?.id, request),
     replace: 'open-first',
     async open({ signal, record }) {
       if (!member) throw new NaruError('FIREWALL_UNFIT', { firewall: rule.publish.firewall, why })
       return member.open(request, { host: tools.host, signal, record })
     },
+  }
+}
+
+/** The command that a person with rights would type, where this process has none. */
+async function needsFor(
+  member: FirewallMember | null,
+  request: FirewallRequest,
+  host: Host,
+): Promise<Wanted['needs']> {
+  const command = member?.byHand?.(request) ?? null
+  if (command === null || mayAdministerNetwork(await host.facts())) return null
+  return {
+    text: say('changing the firewall needs a right', '방화벽을 바꾸려면 권한이 필요합니다'),
+    command,
   }
 }
 
