@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
 import { parseCidr } from '../../../src/base/address.ts'
 import type { MakeEngine } from '../../../src/engines/contract.ts'
-import type { TargetChoice } from '../../../src/model/rule.ts'
+import type { Rule, TargetChoice } from '../../../src/model/rule.ts'
 import { parseTarget } from '../../../src/model/target.ts'
 import { readProxyHeader, type ProxyRead } from '../../../src/relay/proxy/read.ts'
 import { writeProxyV1, writeProxyV2 } from '../../../src/relay/proxy/write.ts'
@@ -15,6 +15,9 @@ import {
   ending,
   nextDatagram,
   promisesFor,
+  type Promised,
+  ruleOf,
+  testFacts,
   readAll,
   sendTo,
   World,
@@ -27,7 +30,17 @@ const loopback = [parseCidr('127.0.0.0/8')]
 
 export function identityPromises(make: MakeEngine, options: ConformanceOptions): void {
   if (options.inKernel) return
-  const promise = promisesFor(options)
+  const always = promisesFor(options)
+  /** What an engine says it cannot do it need not do: a "no, because …" keeps the promise, a silent drop would not. */
+  const promise: Promised = (id, text, body, limitMs) => {
+    const keep = async (): Promise<void> => {
+      await using world = new World(make, options)
+      const answer = world.engine.supports(probe(id), testFacts)
+      if (answer.ok) await body()
+      else expect(answer.why.en).not.toBe('')
+    }
+    always(id, text, keep, limitMs)
+  }
 
   for (const [id, source] of [
     ['proxy-v1-out', 'proxy-v1'],
@@ -312,6 +325,20 @@ export function identityPromises(make: MakeEngine, options: ConformanceOptions):
     client.end('GET / HTTP/1.1\r\nHost: a.example.org\r\n\r\n')
     expect(String(await readAll(client))).toBe('one')
     expect((await world.closed()).client).toBe('203.0.113.7:40000')
+  })
+}
+
+/** A rule that asks for what the promise is about. */
+function probe(id: string): Rule {
+  const protocol = id.startsWith('udp') ? '/udp' : ''
+  const source = id.includes('v1') || id === 'proxy-out-silent' ? 'proxy-v1' : 'proxy-v2'
+  const tells =
+    id.includes('out') || id === 'proxy-through' || id === 'udp-proxy-every' || id === 'udp-proxy-first'
+  const believes = id.includes('proxy') && (!tells || id === 'proxy-through')
+  return ruleOf(`1${protocol}`, [choice('10.0.0.1:1', id.startsWith('names') ? 'a.example.org' : null)], {
+    source: tells ? source : 'auto',
+    proxyUdp: id === 'udp-proxy-first' ? 'first' : 'every',
+    acceptProxy: believes ? loopback : [],
   })
 }
 

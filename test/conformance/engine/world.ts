@@ -5,6 +5,7 @@
 import { createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { release } from 'node:os'
 import { it } from 'vitest'
 import { systemClock } from '../../../src/base/clock.ts'
 import { NaruError } from '../../../src/base/errors.ts'
@@ -12,6 +13,7 @@ import { silentLog } from '../../../src/base/log.ts'
 import type { Engine, EngineEvent, EngineLease, MakeEngine, Resolve } from '../../../src/engines/contract.ts'
 import type { Host } from '../../../src/host/contract.ts'
 import type { CloseReason, Connection } from '../../../src/model/connection.ts'
+import type { Facts } from '../../../src/model/facts.ts'
 import { parseListen } from '../../../src/model/listen.ts'
 import type { Rule, TargetChoice } from '../../../src/model/rule.ts'
 import { parseTarget } from '../../../src/model/target.ts'
@@ -92,6 +94,16 @@ export function ruleOf(
 export const testHost = {
   sockets: { owner: () => Promise.resolve(null), list: () => Promise.resolve([]) },
 } as unknown as Host
+
+export const testFacts: Facts = {
+  platform: process.platform,
+  arch: process.arch,
+  kernel: release(),
+  privileged: process.getuid?.() === 0,
+  capabilities: [],
+  firstUnprivilegedPort: 1024,
+  tools: {},
+}
 
 const noNames: Resolve = (target) =>
   Promise.reject(new NaruError('NAME_NOT_FOUND', { name: JSON.stringify(target), why: 'no names here' }))
