@@ -2,7 +2,6 @@
  * The story: rules come from the store (load), are held against what runs (plan), each is brought to what it should be
  * (apply), read back and repaired while it lasts (observe, renew), and taken away without a trace (undo).
  */
-import { basename } from 'node:path'
 import { toNaruError, type NaruError, type NaruErrorJson } from '../base/errors.ts'
 import { Scope } from '../base/scope.ts'
 import { say, type Text } from '../base/text.ts'
@@ -31,6 +30,7 @@ import type { Instance } from './instance.ts'
 import { Journal } from './journal.ts'
 import { load, type Loaded, type LoadedRule } from './load.ts'
 import type { Parts } from './parts.ts'
+import { ownerTag } from './routers/owner.ts'
 import { publisherOf } from './routers/publisher.ts'
 import { RuleRun, type RunTools } from './rule-run.ts'
 import { Ticker } from './observe.ts'
@@ -98,7 +98,8 @@ export class Forwarder implements Naru, AsyncDisposable {
     scope.defer(() => journal.close())
     const adopted = new Set(parts.engines.filter(({ adopts }) => adopts).map(({ id }) => id as string))
     const before = new Set(journal.live().map(({ id }) => id))
-    publisherOf(parts).owner = basename(instance.folder)
+    if (parts.routers.length > 0)
+      publisherOf(parts).owner = await ownerTag(instance.folder, parts.host, options.signal)
     await undoJournal(journal, parts, { signal: options.signal, keep: ({ member }) => adopted.has(member) })
     const forwarder = new Forwarder(parts, instance, journal, await parts.host.facts(), options)
     scope.defer(() => forwarder.#undoAll({ now: true }))

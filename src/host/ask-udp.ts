@@ -74,6 +74,21 @@ export function askUdp<T>(question: UdpQuestion<T>): Promise<T | UdpSilence> {
   })
 }
 
+/** Is that address still this machine's? DHCP takes addresses away without a word. */
+export function hasAddress(address: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createSocket({ type: familyOf(address) === 6 ? 'udp6' : 'udp4' })
+    socket.on('error', () => {
+      closeQuietly(socket)
+      resolve(false)
+    })
+    socket.bind({ address, port: 0 }, () => {
+      closeQuietly(socket)
+      resolve(true)
+    })
+  })
+}
+
 export function isSilence(answer: unknown): answer is UdpSilence {
   return typeof answer === 'object' && answer !== null && 'silent' in answer
 }

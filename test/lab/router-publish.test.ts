@@ -8,8 +8,9 @@ import { createRouters } from '../../src/routers/index.ts'
 import { memoryJournal } from '../fakes/journal.ts'
 import { describeWith } from '../needs.ts'
 import { enter } from './enter.ts'
-import { Lab } from './namespaces.ts'
-import { homeAddresses, homeNetwork, reaches, startWebServer, upnpc } from './router.ts'
+import { LenientRouter } from './lenient-router.ts'
+import { Lab, type LabHost } from './namespaces.ts'
+import { homeAddresses, homeNetwork, reaches, startRouter, startWebServer, upnpc } from './router.ts'
 
 const needs = {
   root: true,
@@ -179,5 +180,73 @@ describeWith(needs, 'publishing on a real router', () => {
     expect(failure).toMatchObject({
       code: expect.stringMatching(/ROUTER_(NO_ADDRESS|CARRIER_NAT)/) as string,
     })
+  })
+
+  it('goes through two routers where the outer one allows it, by each protocol', async () => {
+    for (const outerSpeaks of [{ upnp: false }, { pcp: false }]) {
+      await using lab = new Lab()
+      const [internet, far, near, host] = ['internet', 'outer', 'inner', 'host'].map((name) =>
+        lab.host(name),
+      ) as [LabHost, LabHost, LabHost, LabHost]
+      lab.cable(
+        { host: internet, interface: 'eth0', addresses: ['11.0.0.1/24'] },
+        { host: far, interface: 'wan', addresses: ['11.0.0.2/24'] },
+      )
+      lab.cable(
+        { host: far, interface: 'lan', addresses: ['192.168.1.1/24'] },
+        { host: near, interface: 'wan', addresses: ['192.168.1.2/24'] },
+      )
+      lab.cable(
+        { host: near, interface: 'lan', addresses: ['192.168.77.1/24'] },
+        { host, interface: 'eth0', addresses: ['192.168.77.10/24'] },
+      )
+      far.ip('route', 'add', 'default', 'via', '11.0.0.1')
+      near.ip('route', 'add', 'default', 'via', '192.168.1.1')
+      host.ip('route', 'add', 'default', 'via', '192.168.77.1')
+      await using outer = await startRouter(far, { lanAddress: '192.168.1.1', ...outerSpeaks })
+      await using inner = await LenientRouter.start(near, '192.168.1.2')
+      await startWebServer(host, 8888)
+      using _inside = enter(host)
+      const journal = memoryJournal()
+      const lease = await publisher().open(
+        { ...wish, address: '192.168.77.10' },
+        { signal: signal(), record: journal },
+      )
+      expect(
+        lease
+          .describe()
+          .differs.map(({ en }) => en)
+          .join(),
+      ).toContain('two routers: 192.168.1.1')
+      expect([inner.mappings(), outer.mappings()]).toEqual([
+        ['8888→192.168.77.10:8888'],
+        [{ protocol: 'tcp', externalPort: 8888, internalAddress: '192.168.1.2', internalPort: 8888 }],
+      ])
+      expect(reaches(internet, outside)).toBe(true)
+      await lease.renew({ signal: signal() })
+      expect(journal.left()).toHaveLength(2)
+      await lease.release({ signal: signal() })
+      expect([inner.mappings(), outer.mappings(), journal.left()]).toEqual([[], [], []])
+    }
+  })
+
+  it('follows this machine to its new address', async () => {
+    await using lab = new Lab()
+    await using home = await homeNetwork(lab, { secure: false })
+    using _inside = enter(home.host)
+    const lease = await publisher().open(
+      { ...wish, by: 'upnp' },
+      { signal: signal(), record: memoryJournal() },
+    )
+    await new Promise((resolve) => setTimeout(resolve, 1500))
+    home.host.ip('address', 'del', '192.168.77.10/24', 'dev', 'eth0')
+    home.host.ip('address', 'add', '192.168.77.44/24', 'dev', 'eth0')
+    home.host.ip('route', 'add', 'default', 'via', homeAddresses.router)
+    const there = (): boolean =>
+      home.router
+        .mappings()
+        .some((each) => each.internalAddress === '192.168.77.44' && each.externalPort === 8888)
+    expect(await until(there)).toBeLessThan(8000)
+    await lease.release({ signal: signal() })
   })
 })

@@ -3,6 +3,7 @@ import { addressRange } from '../../base/address.ts'
 import { withLimit } from '../../base/clock.ts'
 import { NaruError } from '../../base/errors.ts'
 import { say, type Text } from '../../base/text.ts'
+import { hasAddress } from '../../host/ask-udp.ts'
 import { gateways } from '../../host/gateways.ts'
 import { listenMulticast } from '../../host/multicast.ts'
 import type { Json, OpenOptions } from '../../model/hop.ts'
@@ -130,6 +131,8 @@ class NatPmpRouter implements Router {
     const ask = async (): Promise<void> => {
       if (asking || this.#tools.clock.monotonic() - askedAt < 1000) return
       ;[asking, askedAt] = [true, this.#tools.clock.monotonic()]
+      const { source } = gateway
+      if (source !== null && !(await hasAddress(source))) onRestart(addressGone(source))
       const answer = await gateway.askAddress(signal, [500, 1000]).catch(() => null)
       asking = false
       if (!answer || signal.aborted || answer.externalAddress === null) return
@@ -157,6 +160,13 @@ class NatPmpRouter implements Router {
       },
     })
   }
+}
+
+function addressGone(address: string): Text {
+  return say(
+    `this machine no longer has the address ${address}`,
+    `이 컴퓨터의 주소 ${address}이(가) 없어졌습니다`,
+  )
 }
 
 function above(externalAddress: string | null): RouterInfo['above'] {

@@ -6,6 +6,7 @@ import { addressRange, familyOf, isPublic } from '../../base/address.ts'
 import { withLimit } from '../../base/clock.ts'
 import { NaruError } from '../../base/errors.ts'
 import { say, type Text } from '../../base/text.ts'
+import { hasAddress } from '../../host/ask-udp.ts'
 import { gateways } from '../../host/gateways.ts'
 import { listenMulticast } from '../../host/multicast.ts'
 import type { Json, OpenOptions } from '../../model/hop.ts'
@@ -132,19 +133,20 @@ class PcpRouter implements Router {
    */
   watch({ signal, onRestart }: { signal: AbortSignal; onRestart: (why: Text) => void }): void {
     const { clock } = this.#tools
+    const { source } = this.#server.place
     const server = new Server(this.#server.place, clock)
     server.onRestart = onRestart
     let [asking, askedAt] = [false, -Infinity]
     const ask = async (): Promise<void> => {
       if (asking || clock.monotonic() - askedAt < 1000) return
       ;[asking, askedAt] = [true, clock.monotonic()]
+      if (source !== null && !(await hasAddress(source))) onRestart(addressGone(source))
       await server.announce(signal, [500, 1000]).catch(() => null)
       asking = false
     }
     void ask()
     const poll = clock.every(this.#options.pollMs ?? 2500, () => void ask())
     signal.addEventListener('abort', () => poll[Symbol.dispose](), { once: true })
-    const { source } = this.#server.place
     if (source === null) return
     const group = this.family === 4 ? '224.0.0.1' : 'ff02::1'
     listenMulticast({
@@ -157,6 +159,13 @@ class PcpRouter implements Router {
       },
     })
   }
+}
+
+function addressGone(address: string): Text {
+  return say(
+    `this machine no longer has the address ${address}`,
+    `이 컴퓨터의 주소 ${address}이(가) 없어졌습니다`,
+  )
 }
 
 function zoneOf(address: string): string {

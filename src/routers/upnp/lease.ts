@@ -129,7 +129,7 @@ class UpnpLease implements MappingLease {
         throw failure
       },
     )
-    const existing = await this.#read(this.#request.externalPort, signal)
+    const existing = await this.#readAnew(this.#request.externalPort, signal)
     if (existing && this.#leadsToUs(existing) && !existing.ours) return this.#adopt(existing)
     if (existing && !this.#isMine(existing) && !this.#request.anyPort) throw this.#taken(existing)
     await this.#openOwn(
@@ -156,7 +156,7 @@ class UpnpLease implements MappingLease {
   }
 
   async renew({ signal }: { signal: AbortSignal }): Promise<void> {
-    const existing = await this.#read(this.externalPort, signal)
+    const existing = await this.#readAnew(this.externalPort, signal)
     if (this.#adopted && existing && this.#leadsToUs(existing)) return
     this.#adopted = null
     if (existing && !this.#isMine(existing)) throw this.#taken(existing)
@@ -337,6 +337,24 @@ class UpnpLease implements MappingLease {
     return (
       mapping.internalAddress === this.#internalAddress && mapping.internalPort === this.#request.internalPort
     )
+  }
+
+  /**
+   * What this very rule of this very machine mapped at an address it no longer has is taken away first. The owner in
+   * the tag tells that it is; a router that lets only the old address delete it keeps it until its lease ends.
+   */
+  async #readAnew(port: number, signal: AbortSignal): Promise<Mapping | null> {
+    const existing = await this.#read(port, signal)
+    const former =
+      existing !== null &&
+      this.#request.owner !== undefined &&
+      existing.description === this.#description &&
+      existing.internalAddress !== this.#internalAddress
+    if (!former) return existing
+    await dropMapping(this.#target.device, existing, { signal }).catch((failure: unknown) => {
+      if (faultCode(failure) === null) throw failure
+    })
+    return this.#read(port, signal)
   }
 
   /** Ours to replace: what this rule made before, or what any Naru left that leads to the very port we serve. */

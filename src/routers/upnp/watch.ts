@@ -5,6 +5,7 @@
  */
 import type { Clock } from '../../base/clock.ts'
 import { say, type Text } from '../../base/text.ts'
+import { hasAddress } from '../../host/ask-udp.ts'
 import { listenMulticast } from '../../host/multicast.ts'
 import { findAt, type Device } from './device.ts'
 import type { Found } from './search.ts'
@@ -32,6 +33,8 @@ export function watchDevice(device: Device, { signal, clock, pollMs = 2500, onRe
   const look = async (): Promise<void> => {
     if (looking || clock.monotonic() - lookedAt < 1000 || signal.aborted) return
     ;[looking, lookedAt] = [true, clock.monotonic()]
+    const { source } = device.place
+    if (source !== null && !(await hasAddress(source))) onRestart(addressGone(source))
     const now = await see(device, clock, signal).catch(() => null)
     looking = false
     if (signal.aborted) return
@@ -64,6 +67,13 @@ async function see(device: Device, clock: Clock, signal: AbortSignal): Promise<S
   const uptime = await uptimeSeconds(device, { signal }).catch(() => null)
   if (!found && uptime === null) return null
   return { bootId: null, location: found?.location.href ?? device.location.href, uptime, atMs }
+}
+
+function addressGone(address: string): Text {
+  return say(
+    `this machine no longer has the address ${address}`,
+    `이 컴퓨터의 주소 ${address}이(가) 없어졌습니다`,
+  )
 }
 
 function change(before: Sight | 'silent', now: Sight | 'silent'): Text | null {
