@@ -44,8 +44,7 @@ export const guestForwardMissing = defineCheck({
 
 /** Where the hypervisor listens, as the member's lease says it. */
 function portOf(data: unknown): number | null {
-  const ports = field(data, 'hostPorts') ?? field(field(data, 'host'), 'ports')
-  const port = field(data, 'hostPort') ?? field(ports, 'first')
+  const port = field(field(data, 'ports'), 'first')
   return typeof port === 'number' ? port : null
 }
 

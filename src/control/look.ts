@@ -249,10 +249,9 @@ async function seeTarget(to: Target, tools: TargetTools): Promise<SeenTarget | n
 function forwardOf(hops: readonly HopStatus[]): { address: string; port: number } | null {
   const data = hops.find(({ hop, state }) => hop === 'guest' && state !== 'broken' && state !== 'off')?.data
   if (typeof data !== 'object' || data === null || Array.isArray(data)) return null
-  const { hostAddress, hostPort } = data as { hostAddress?: unknown; hostPort?: unknown }
-  return typeof hostAddress === 'string' && typeof hostPort === 'number'
-    ? { address: hostAddress, port: hostPort }
-    : null
+  const { address, ports } = data as { address?: unknown; ports?: { first?: unknown } | null }
+  const port = ports?.first
+  return typeof address === 'string' && typeof port === 'number' ? { address, port } : null
 }
 
 async function addressesOf(

@@ -25,7 +25,7 @@ import type { RouterMember } from '../../src/routers/contract.ts'
 import { createRouters } from '../../src/routers/index.ts'
 import { MemoryRecorder } from '../fakes/recorder.ts'
 import { enter } from './enter.ts'
-import { nftFirewall } from './firewalls.ts'
+import { firewalldFirewall, nftFirewall, type LabFirewall } from './firewalls.ts'
 import { Lab, type LabHost } from './namespaces.ts'
 import { homeNetwork, type LabRouter } from './router.ts'
 
@@ -38,7 +38,7 @@ export interface ChainOptions {
   /** Hops to leave closed. */
   readonly without?: readonly Hop[]
   /** @default nft that drops by default */
-  readonly firewall?: 'nft' | 'none'
+  readonly firewall?: 'nft' | 'none' | 'firewalld'
   readonly guests?: readonly GuestMember[]
   /** The router protocol that is used. @default 'upnp', whose list can be read back */
   readonly router?: string
@@ -65,19 +65,24 @@ export class Chain implements AsyncDisposable {
   readonly #options: ChainOptions
   readonly #routers: readonly RouterMember[]
 
+  /** Set where the chain's firewall has files of its own. */
+  readonly firewall: LabFirewall | null
+
   constructor(
     lab: Lab,
     place: { internet: LabHost; router: LabRouter; host: LabHost },
     options: ChainOptions,
     undo: (() => Promise<void>)[],
+    firewall: LabFirewall | null,
   ) {
     this.#lab = lab
+    this.firewall = firewall
     this.internet = place.internet
     this.router = place.router
     this.host = place.host
     this.#options = options
     this.#undo = undo
-    this.machine = createHost()
+    this.machine = firewall?.host ?? createHost()
     this.#routers = createRouters()
     this.rule = parseRule('web', {
       listen: 8888,
@@ -93,12 +98,13 @@ export class Chain implements AsyncDisposable {
     try {
       const home = await homeNetwork(lab, options.home)
       undo.push(async () => home[Symbol.asyncDispose]())
-      if (options.firewall !== 'none') nftFirewall(home.host, ['tcp dport 22 accept'])
+      const firewall = await firewallOf(home.host, options.firewall ?? 'nft')
+      if (firewall) undo.push(async () => firewall[Symbol.asyncDispose]())
       await options.before?.({ lab, ...home })
       if (options.service !== null) await startService(home.host, options.service ?? '127.0.0.1:80')
       const inside = enter(home.host)
       undo.push(() => Promise.resolve(inside[Symbol.dispose]()))
-      const chain = new Chain(lab, home, options, undo)
+      const chain = new Chain(lab, home, options, undo, firewall)
       await chain.#openHops()
       return chain
     } catch (error) {
@@ -193,12 +199,14 @@ export class Chain implements AsyncDisposable {
   }
 
   async #openHops(): Promise<void> {
-    const wanted: Hop[] = ['relay', 'firewall', 'router']
+    const guest: Hop[] = this.rule.targets.some(({ to }) => to.kind === 'guest') ? ['guest'] : []
+    const wanted: Hop[] = [...guest, 'relay', 'firewall', 'router']
     for (const hop of wanted) if (!this.#options.without?.includes(hop)) await this.openHop(hop)
   }
 
   #leaseOf(hop: Hop): Promise<Lease> {
     if (hop === 'relay') return this.#openRelay()
+    if (hop === 'guest') return this.#openGuest()
     return hop === 'firewall' ? this.#openFirewall() : this.#openRouter()
   }
 
@@ -212,6 +220,25 @@ export class Chain implements AsyncDisposable {
       onEvent: () => {},
     }
     return engine.open(request, { signal: AbortSignal.timeout(5000), record: new MemoryRecorder() })
+  }
+
+  async #openGuest(): Promise<Lease> {
+    const to = this.rule.targets.map((choice) => choice.to).find((one) => one.kind === 'guest')
+    const member = this.#options.guests?.find(({ kind }) => to?.kind === 'guest' && kind === to.guest)
+    if (to?.kind !== 'guest' || !member) throw new Error('no such guest')
+    const request = {
+      rule: 'web',
+      name: to.name,
+      protocol: 'tcp' as const,
+      hostAddress: null,
+      hostPorts: null,
+      guestPorts: to.ports,
+    }
+    return member.open(request, {
+      host: this.machine,
+      signal: AbortSignal.timeout(10_000),
+      record: new MemoryRecorder(),
+    })
   }
 
   async #openFirewall(): Promise<Lease> {
@@ -248,6 +275,12 @@ export class Chain implements AsyncDisposable {
       { signal: AbortSignal.timeout(10_000), record: new MemoryRecorder() },
     )
   }
+}
+
+/** Null where its commands run like any other of the host. */
+async function firewallOf(host: LabHost, kind: 'nft' | 'none' | 'firewalld'): Promise<LabFirewall | null> {
+  if (kind === 'nft') nftFirewall(host, ['tcp dport 22 accept'])
+  return kind === 'firewalld' ? firewalldFirewall(host) : null
 }
 
 /** Does curl there get any answer? Not `reaches`, which would stop this thread, in which the relay runs. */

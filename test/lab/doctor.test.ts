@@ -2,13 +2,23 @@
 import { expect, it } from 'vitest'
 import type { Diagnosis } from '../../src/model/diagnosis.ts'
 import { describeWith } from '../needs.ts'
-import { answers, Chain } from './chain.ts'
+import { answers, Chain, startService } from './chain.ts'
 import { faults } from './faults.ts'
 
 const needs = {
   root: true,
   platform: 'linux',
-  commands: ['ip', 'nft', 'miniupnpd', 'curl', 'upnpc'],
+  commands: [
+    'ip',
+    'nft',
+    'miniupnpd',
+    'curl',
+    'upnpc',
+    'firewalld',
+    'dbus-daemon',
+    'qemu-system-x86_64',
+    'busybox',
+  ],
 } as const
 
 describeWith(needs, 'the doctor on the whole chain', () => {
@@ -39,6 +49,65 @@ describeWith(needs, 'the doctor on the whole chain', () => {
     })
   }
 })
+
+describeWith(needs, 'two faults at once', () => {
+  it(
+    'service-down and block-rule: the inner one leads, and after its repair the outer one',
+    { timeout: 60_000 },
+    async () => {
+      await using chain = await Chain.open({ service: null })
+      blockIt(chain)
+      expect(causes(await chain.diagnose())).toEqual(['service-down', 'block-rule'])
+      await startService(chain.host, '127.0.0.1:80')
+      expect(causes(await chain.diagnose())).toEqual(['block-rule'])
+    },
+  )
+
+  it(
+    'service-down, block-rule and mapping-lost, repaired from the inside out',
+    { timeout: 90_000 },
+    async () => {
+      await using chain = await Chain.open({ service: null })
+      await chain.router.restart()
+      expect(causes(await chain.diagnose())).toEqual(['service-down', 'mapping-lost'])
+      await startService(chain.host, '127.0.0.1:80')
+      blockIt(chain)
+      expect(causes(await chain.diagnose())).toEqual(['block-rule', 'mapping-lost'])
+      chain.host.run([
+        'nft',
+        'delete',
+        'rule',
+        'inet',
+        'filter',
+        'input',
+        'handle',
+        handleOf(chain, 'dport 8888 drop'),
+      ])
+      expect(causes(await chain.diagnose())).toEqual(['mapping-lost'])
+      await chain.openHop('router')
+      expect(causes(await chain.diagnose())).toEqual([])
+    },
+  )
+
+  it('host-firewall and carrier-nat', { timeout: 60_000 }, async () => {
+    const fault = faults.find(({ code }) => code === 'carrier-nat')
+    await using chain = await Chain.open({ ...fault?.chain, without: ['firewall'] })
+    expect(causes(await chain.diagnose())).toEqual(['host-firewall', 'carrier-nat'])
+    await chain.openHop('firewall')
+    expect(causes(await chain.diagnose())).toEqual(['carrier-nat'])
+  })
+})
+
+const blockIt = (chain: Chain): void =>
+  void chain.host.run(['nft', 'insert', 'rule', 'inet', 'filter', 'input', 'tcp', 'dport', '8888', 'drop'])
+
+function handleOf(chain: Chain, words: string): string {
+  const line = chain.host
+    .run(['nft', '-a', 'list', 'chain', 'inet', 'filter', 'input'])
+    .split('\n')
+    .find((one) => one.includes(words))
+  return /# handle (\d+)/.exec(line ?? '')?.[1] ?? ''
+}
 
 const causes = (diagnosis: Diagnosis): string[] => diagnosis.causes.map(({ code }) => code)
 

@@ -4,6 +4,8 @@
  */
 import { answers, Chain, startService, type ChainOptions } from './chain.ts'
 import { homeAddresses } from './router.ts'
+import { qemu } from '../../src/guests/qemu/qemu.ts'
+import { startGuest, type LabGuest } from './qemu.ts'
 
 export interface Fault {
   readonly code: string
@@ -27,6 +29,10 @@ const withGuest: ChainOptions['before'] = async ({ lab, host }) => {
 
 /** What is above the router is a router itself. */
 const forwards: ChainOptions['before'] = ({ internet }) => internet.sysctl('net/ipv4/ip_forward', '1')
+
+/** Of this test process, so that no other's guest is taken for it. */
+const guestName = `doctor${process.pid}`
+const started: { guest?: LabGuest } = {}
 
 export const faults: readonly Fault[] = [
   { code: 'service-down', made: 'the web server is not started', chain: { service: null } },
@@ -83,6 +89,30 @@ export const faults: readonly Fault[] = [
           })
       },
     },
+  },
+  {
+    code: 'guest-forward-missing',
+    made: 'QEMU’s forward is removed at its monitor (a real guest, user networking)',
+    chain: {
+      service: null,
+      rule: { target: `qemu:${guestName}:80`, publish: { firewall: 'auto', router: 'auto', guest: 'nat' } },
+      guests: [qemu()],
+      before: async ({ host }) => {
+        started.guest = await startGuest(host, { name: guestName })
+      },
+    },
+    async make(chain) {
+      const status = chain.hops.find(({ hop }) => hop === 'guest')
+      if (!status || status.problem) throw new Error(`no forward: ${status?.text.en}`)
+      const { address, ports } = status.data as unknown as { address: string; ports: { first: number } }
+      await started.guest?.monitor(`hostfwd_remove n0 tcp:${address}:${ports.first}`)
+    },
+  },
+  {
+    code: 'firewall-profile',
+    made: 'firewalld: 8888 is open in the zone home, the card is in public',
+    chain: { firewall: 'firewalld', without: ['firewall'] },
+    make: (chain) => void chain.firewall?.run(['firewall-cmd', '--zone=home', '--add-port=8888/tcp']),
   },
   {
     code: 'host-firewall',
@@ -291,3 +321,29 @@ async function until(holds: () => Promise<boolean>): Promise<void> {
   }
   throw new Error('it never came to be')
 }
+
+/** Codes whose fault is not made here, and what stands in for it in src/checks/checks.test.ts. */
+export const recorded: Readonly<Record<string, string>> = {
+  'nat-service-stopped': 'the output of `sc query` in English and Korean; `pgrep` elsewhere',
+  'guest-bridged': 'a guest with an address of the LAN, as the hypervisor lists it',
+  'reserved-range': 'the output of `netsh int ipv4 show excludedportrange` in Korean',
+  'port-privileged': 'a process without the right, as /proc tells it',
+  'security-suite': 'Security Center’s JSON',
+  'hyperv-firewall': 'the Hyper-V firewall’s JSON',
+  'ssdp-hidden': 'seen as a remark on every chain of the lab, whose nft drops by default',
+  'no-hairpin': 'seen as a remark on every chain of the lab, whose router does not turn packets around',
+  'router-no-address': 'seen folded under double-nat and carrier-nat in the lab',
+  'router-table-full': 'the router’s refusal, and its list',
+  'mapping-not-done': 'the router’s "done", and what was read back',
+  'outside-silent': 'seen folded under provider-blocks and pinhole-missing in the lab',
+  'dns-stale': 'a name with another address',
+  'machine-sleeps': 'the output of powercfg in Korean, pmset and gsettings',
+}
+
+/** Two faults at once, the inner one first. */
+export const pairs: readonly (readonly [string, string])[] = [
+  ['service-down', 'block-rule'],
+  ['service-down', 'mapping-lost'],
+  ['block-rule', 'mapping-lost'],
+  ['host-firewall', 'carrier-nat'],
+]
