@@ -14,6 +14,7 @@ import type { Rule } from '../model/rule.ts'
 import type { Support } from '../model/support.ts'
 import { formatTarget } from '../model/target.ts'
 import { Descriptors } from '../relay/descriptors.ts'
+import { HealthChecks } from '../relay/health.ts'
 import { targetsItself } from '../relay/loop.ts'
 import { Meter } from '../relay/meter.ts'
 import { LocalTally } from '../relay/tally.ts'
@@ -131,6 +132,7 @@ class SocketsLease implements EngineLease {
   #terms: Terms
   #streams: StreamRelay | null = null
   #datagrams: DatagramRelay | null = null
+  #health: HealthChecks | null = null
   #clock: Clock | null = null
   #retired = false
 
@@ -175,6 +177,15 @@ class SocketsLease implements EngineLease {
       await this.#streams?.close()
       throw error
     }
+    this.#checkHealth()
+  }
+
+  /** A UDP target gives no answer that a check could rely on; it is asked only where the rule carries streams, too. */
+  #checkHealth(): void {
+    this.#health?.[Symbol.dispose]()
+    if (this.#streams === null || this.#clock === null) return
+    const { resolve } = this.#request
+    this.#health = HealthChecks.of(this.#terms.rule, this.#terms.targets, { clock: this.#clock, resolve })
   }
 
   get listening(): readonly string[] {
@@ -190,10 +201,12 @@ class SocketsLease implements EngineLease {
     this.#terms = termsOf(rule, this.#tally, this.#terms)
     if (this.#streams) this.#streams.terms = this.#terms
     if (this.#datagrams) this.#datagrams.terms = this.#terms
+    this.#checkHealth()
     return true
   }
 
   async retire(): Promise<void> {
+    this.#health?.[Symbol.dispose]()
     await this.#streams?.close()
     this.#datagrams?.retire()
     await this.#effect?.undone()

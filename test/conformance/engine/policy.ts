@@ -171,4 +171,29 @@ export function policyPromises(make: MakeEngine, options: ConformanceOptions): v
     two.close()
     expect(String(await readAll(await world.dial(port)))).toBe('spare')
   })
+
+  userSpace(
+    'health',
+    'a target that fails its checks is not tried first, and is again when it is back',
+    async () => {
+      await using world = new World(make, options)
+      const at = await freePort(world.targetHost)
+      const spare = await world.target((socket) => socket.end('spare'))
+      const rule = {
+        health: { everyMs: 50, rise: 1, fall: 1 },
+      }
+      const backup = { to: parseTarget(spare.at), weight: 1, backup: true, name: null }
+      const main = { to: parseTarget(`${world.targetHost}:${at}`), weight: 1, backup: false, name: null }
+      const { port } = await world.forward([main, backup], rule)
+      expect(String(await readAll(await world.dial(port)))).toBe('spare')
+      await world.target((socket) => socket.end('main'), world.targetHost, at)
+      let answer = ''
+      for (let tries = 0; answer !== 'main' && tries < 100; tries++) {
+        await sleep(20)
+        answer = String(await readAll(await world.dial(port)))
+      }
+      // Well before the second that passive ejection would take.
+      expect(answer).toBe('main')
+    },
+  )
 }

@@ -1,0 +1,107 @@
+/**
+ * Asks each target of a rule at an even pace whether it accepts a connection (TCP, at once closed again), and takes
+ * it down after `fall` failures in a row and up after `rise` successes. Clients that meet a dead target first tell
+ * the same by passive ejection; a check that succeeds lifts it.
+ */
+import type { Clock } from '../base/clock.ts'
+import type { Rule } from '../model/rule.ts'
+import { Dial, type Endpoint } from './dial.ts'
+import type { Targets, TargetState } from './pick.ts'
+import { reset } from './pipe.ts'
+import { plainRoute, portOf, type Resolve } from './route.ts'
+
+export interface HealthOptions {
+  readonly clock: Clock
+  readonly resolve: Resolve
+}
+
+export class HealthChecks implements Disposable {
+  readonly #rule: Rule
+  readonly #targets: Targets
+  readonly #options: HealthOptions
+  readonly #timer: Disposable
+  readonly #stop = new AbortController()
+  /** Answers of the same kind in a row: above 0 successes, below failures. */
+  readonly #streaks = new Map<TargetState, number>()
+  readonly #asking = new Set<TargetState>()
+
+  /** Null where the rule asks for none. The first round is at once. */
+  static of(rule: Rule, targets: Targets, options: HealthOptions): HealthChecks | null {
+    if (rule.health !== null) return new HealthChecks(rule, targets, options)
+    // Without checks nobody would ever bring back what a check of an earlier edition took down.
+    for (const state of targets.states) state.up = true
+    return null
+  }
+
+  private constructor(rule: Rule, targets: Targets, options: HealthOptions) {
+    this.#rule = rule
+    this.#targets = targets
+    this.#options = options
+    this.#timer = options.clock.every(rule.health?.everyMs ?? 0, () => this.#round())
+    this.#round()
+  }
+
+  [Symbol.dispose](): void {
+    this.#timer[Symbol.dispose]()
+    this.#stop.abort()
+  }
+
+  #round(): void {
+    for (const state of this.#targets.states) {
+      // A target that is slow to answer is not asked twice at once.
+      if (this.#asking.has(state)) continue
+      this.#asking.add(state)
+      void this.#ask(state).then((answers) => {
+        this.#asking.delete(state)
+        if (!this.#stop.signal.aborted) this.#heard(state, answers)
+      })
+    }
+  }
+
+  async #ask(state: TargetState): Promise<boolean> {
+    try {
+      const endpoints = await this.#endpoints(state)
+      return endpoints.length > 0 && (await this.#connects(endpoints))
+    } catch {
+      return false
+    }
+  }
+
+  async #endpoints({ choice: { to } }: TargetState): Promise<readonly Endpoint[]> {
+    if (to.kind === 'unix') return [{ path: to.path }]
+    const { listen } = this.#rule
+    // Of a range the first port speaks for all.
+    const port = portOf(to, listen, listen.kind === 'inet' ? listen.ports.first : 0)
+    const plain = plainRoute(to, port)
+    const { addresses } = plain ?? (await this.#options.resolve(to, { signal: this.#stop.signal }))
+    return addresses.map((host) => ({ host, port }))
+  }
+
+  #connects(endpoints: readonly Endpoint[]): Promise<boolean> {
+    const { clock } = this.#options
+    const connectMs = Math.min(this.#rule.timeouts.connectMs, this.#rule.health?.everyMs ?? 0)
+    return new Promise((resolve) => {
+      const dial = new Dial(
+        endpoints,
+        { connectMs, keepaliveMs: 0, clock },
+        (socket) => {
+          reset(socket.on('error', () => {}))
+          resolve(true)
+        },
+        () => resolve(false),
+      )
+      this.#stop.signal.addEventListener('abort', () => dial.cancel(), { once: true })
+    })
+  }
+
+  #heard(state: TargetState, answers: boolean): void {
+    const { rise = 1, fall = 1 } = this.#rule.health ?? {}
+    const before = this.#streaks.get(state) ?? 0
+    const streak = answers ? Math.max(before, 0) + 1 : Math.min(before, 0) - 1
+    this.#streaks.set(state, streak)
+    if (streak <= -fall) state.up = false
+    if (streak < rise) return
+    state.up = true
+    state.succeeded()
+  }
+}
