@@ -300,6 +300,37 @@ describeWith(needs, 'the kernel engine in a lab of three hosts', () => {
     expect(await echoes(await lab.dial(lab.client, hostAddress, 8888), 'only this')).toBe('only this')
   })
 
+  it.each([
+    ['nftables', nftForwardDrop],
+    ['iptables over nftables', ['iptables-nft', '-P', 'FORWARD', 'DROP']],
+    ['legacy iptables', ['iptables-legacy', '-P', 'FORWARD', 'DROP']],
+  ] as const)(
+    'gets through %s that forwards nothing, by one tagged accept, and takes it out again',
+    async (_, drop) => {
+      await using lab = new KernelLab()
+      lab.serve(lab.target, 80)
+      if (typeof drop === 'string') lab.host.run(['nft', 'add table inet filter; ' + drop])
+      else lab.host.run(drop)
+      const engine = lab.engine()
+      const lease = await lab.open(engine, 'web', { listen: '0.0.0.0:8888', target: `${targetAddress}:80` })
+      expect(await echoes(await lab.dial(lab.client, hostAddress, 8888), 'through')).toBe('through')
+      const shown = [
+        ['nft', 'list', 'ruleset'],
+        ['iptables-nft-save'],
+        ['iptables-legacy-save', '-t', 'filter'],
+      ]
+      const filters = (): string => shown.map((argv) => lab.host.run(argv)).join('')
+      expect(filters()).toMatch(/naru:\d+-\d+\.0:forward/)
+      await lease.release()
+      expect(filters()).not.toContain('naru')
+      const killed = lab.engine(dead)
+      await lab.open(killed, 'web', { listen: '0.0.0.0:8888', target: `${targetAddress}:80` })
+      killed.abandon()
+      for (const effect of lab.record.left) await engine.undo(effect, { signal: AbortSignal.timeout(5000) })
+      expect(filters()).not.toContain('naru')
+    },
+  )
+
   it('leaves traffic to other machines alone that passes through here to the same port', async () => {
     await using lab = new KernelLab()
     lab.host.sysctl('net/ipv4/ip_forward', '1')
@@ -311,6 +342,10 @@ describeWith(needs, 'the kernel engine in a lab of three hosts', () => {
     expect(String((await once(socket, 'data'))[0])).toBe('the target’s own')
   })
 })
+
+const nftForwardDrop =
+  'add chain inet filter forward { type filter hook forward priority 0; policy drop; }; ' +
+  'add rule inet filter forward ct state established,related accept'
 
 function startOf(pid: number): string {
   const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')

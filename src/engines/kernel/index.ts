@@ -19,6 +19,7 @@ import { KernelLease } from './lease.ts'
 import { Machine } from './machine.ts'
 import { createNft } from './nft.ts'
 import { ownerLives, thisOwner } from './owner.ts'
+import { Passage } from './passage.ts'
 import { createSettings, type Settings } from './settings.ts'
 import { supports } from './supports.ts'
 import { Table } from './table.ts'
@@ -50,6 +51,7 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
   const nft = createNft(host.runner)
   const table = new Table(nft, owner, (other) => other === owner || ownerLives(other))
   const ground = new Ground(settings, table)
+  const passage = new Passage(host, nft, owner)
   const watch = new Watch(host.runner, clock)
   const leases = new Set<KernelLease>()
   /** Dead owners whose things are out, with the switches that were theirs. */
@@ -60,7 +62,7 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
     leases.delete(lease)
     if (leases.size === 0) await ground.leave()
   }
-  const machine = new Machine({ host, clock, nft, table, ground, watch, onLeft })
+  const machine = new Machine({ host, clock, nft, table, ground, passage, watch, onLeft })
 
   return {
     id: 'kernel',
@@ -92,7 +94,10 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
       if (done && Object.keys(was).every((key) => done.has(key))) return
       swept.set(whose, new Set([...(done ?? []), ...Object.keys(was)]))
       ground.remember(was)
-      if (!done) await table.sweep(whose)
+      if (!done) {
+        await table.sweep(whose)
+        await passage.sweep(whose)
+      }
       if (leases.size === 0) await ground.leave()
     },
     async close() {

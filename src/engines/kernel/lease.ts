@@ -219,6 +219,15 @@ export class KernelLease implements EngineLease, Lease {
       .catch((error: unknown) => Promise.reject(named(error, rule)))
     this.#compiled = next
     this.#aimed = true
+    const { protocols, ports } = this.#listen
+    const wish = {
+      family: this.#watched.family,
+      protocols,
+      ports,
+      target: found,
+      targetPort: target.ports.first,
+    }
+    await this.#machine.passage.want(this.#tag.serial, wish)
     this.#address = found
     this.#why = way.why
     this.#machine.watch.changed()
@@ -264,6 +273,7 @@ export class KernelLease implements EngineLease, Lease {
     this.#stop({ watching: true })
     await this.#machine.table.change({ tag: this.#tag, remove: this.#compiled, add: null })
     this.#compiled = null
+    await this.#machine.passage.drop(this.#tag.serial)
     // What came since the last look is still ours; after this one nothing new is.
     await this.#machine.watch.look()
     this.#closed = true

@@ -8,6 +8,7 @@ import type { Compiled } from './compile.ts'
 import type { Ground } from './ground.ts'
 import type { KernelLease } from './lease.ts'
 import type { Nft } from './nft.ts'
+import type { Passage } from './passage.ts'
 import type { Held, Table } from './table.ts'
 import { chooseWayBack, type Way } from './way-back.ts'
 import type { Traffic } from './traffic.ts'
@@ -22,6 +23,7 @@ export interface MachineParts {
   readonly nft: Nft
   readonly table: Table
   readonly ground: Ground
+  readonly passage: Passage
   readonly watch: Watch
   readonly onLeft: (lease: KernelLease) => Promise<void>
 }
@@ -31,6 +33,7 @@ export class Machine {
   readonly clock: Clock
   readonly table: Table
   readonly ground: Ground
+  readonly passage: Passage
   readonly watch: Watch
   readonly left: (lease: KernelLease) => Promise<void>
   /** The interfaces of this machine; asked once a second at most. */
@@ -41,11 +44,12 @@ export class Machine {
   readonly reading: () => Promise<ReadonlyMap<string, Held>>
   readonly #counters: () => Promise<ReadonlyMap<string, number>>
 
-  constructor({ host, clock, nft, table, ground, watch, onLeft }: MachineParts) {
+  constructor({ host, clock, nft, table, ground, passage, watch, onLeft }: MachineParts) {
     this.runner = host.runner
     this.clock = clock
     this.table = table
     this.ground = ground
+    this.passage = passage
     this.watch = watch
     this.left = onLeft
     const signal = (): AbortSignal => withLimit(undefined, 30_000)
