@@ -8,6 +8,7 @@ import { Watcher } from './loop.ts'
 import { Deadline, type Timed } from './deadlines.ts'
 import {
   EAGAIN,
+  EINVAL,
   epollEdge,
   epollError,
   epollHangUp,
@@ -101,10 +102,6 @@ export class Side extends Watcher implements Resumable, Timed {
     setOption(this.descriptor, 'urgentInline', 1)
   }
 
-  get failed(): boolean {
-    return this.#failed
-  }
-
   /** Moves what there is to the other side, until there is no more, or it takes no more, or others want their turn. */
   pump(): void {
     let left = bytesPerTurn
@@ -143,8 +140,9 @@ export class Side extends Watcher implements Resumable, Timed {
     if (count <= 0) return this.#nothingRead(count)
     if (count < wanted && !this.#urgent) {
       // All that was there has been read (epoll(7), question 9); and where FIN was there too, it is next.
-      this.readable = false
-      if (this.finSeen) this.ended = true
+      // After a reset the error is next, though epoll says that the peer hung up as well.
+      this.readable = this.#failed
+      if (this.finSeen && !this.#failed) this.ended = true
     } else if (count === copyBytes && this.#maySplice) this.#bulk = true
     // Counted before it is sent, so that whoever has it sees it counted.
     this.connection.carried(this, count)
@@ -179,8 +177,8 @@ export class Side extends Watcher implements Resumable, Timed {
   #nothingRead(result: number): number {
     if (result === -EAGAIN) this.readable = false
     else if (result === 0) this.ended = true
-    else if (this.#bulk) {
-      // A socket that cannot be spliced still can be read; if it is broken, the read will say so.
+    else if (this.#bulk && result === -EINVAL) {
+      // A socket that cannot be spliced can still be read.
       this.#bulk = false
       this.#maySplice = false
       this.#putPipeBack()
