@@ -26,6 +26,16 @@ export interface CliDeps {
   offline(options: FileOptions): Promise<Naru>
   /** This machine, from this process; the rules it knows are the daemon's, or the file's. */
   machine(options: FileOptions): Promise<MachineFace>
+  /** `naru vantage`: dials back those who know the key, until it is disposed. */
+  vantage(options: VantageOptions): Promise<{ readonly key: string; readonly port: number } & AsyncDisposable>
+}
+
+export interface VantageOptions {
+  /** @default 6279 */
+  readonly port?: number
+  /** @default a new one */
+  readonly key?: string
+  readonly onAsked: (asked: { from: string; port: number | null; result: string }) => void
 }
 
 export interface FileOptions {

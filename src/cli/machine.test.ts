@@ -247,7 +247,7 @@ describe('doctor', () => {
       '1 checks passed, 0 found something, 0 could not look; 1.2 s',
     ])
     expect(fake.calls).toEqual([
-      ['diagnose', { mayAskInternet: false, names: ['home.example.org'], about: 'iis' }],
+      ['diagnose', { mayAskInternet: false, names: ['home.example.org'], fromPhone: false, about: 'iis' }],
     ])
     const all = await naru('doctor iis --all --lang ko', deps(fake))
     expect(all.out).toContain('✓ host-firewall (iis): 방화벽 통과 12 ms')
@@ -285,6 +285,63 @@ describe('doctor', () => {
       expect(io.stderr.text).toContain('Do it? [y/N]')
       expect(daemon.calls.map(([verb]) => verb)).toEqual(calls)
     }
+  })
+
+  it('tries it from a phone: link and QR code first, then what arrived', async () => {
+    const fake = new FakeMachine()
+    const { diagnose } = fake
+    Object.assign(fake, {
+      diagnose: (options: Parameters<typeof diagnose>[0]) => {
+        options.onEvent?.({ type: 'link', url: 'http://203.0.113.5:8888/', qr: '█▀█' })
+        options.onEvent?.({
+          type: 'outside',
+          by: 'phone',
+          to: '203.0.113.5',
+          port: 8888,
+          result: 'silent',
+          synsSeen: 2,
+        })
+        return diagnose(options)
+      },
+    })
+    const { talk } = await naru('doctor iis --from-phone', deps(fake))
+    expect(talk).toEqual([
+      'Open this on a phone that is off the Wi-Fi (two minutes):',
+      'http://203.0.113.5:8888/',
+      '█▀█',
+      'phone → 203.0.113.5:8888: nothing came through; 2 packets reached this machine',
+    ])
+  })
+
+  it('tries it from a vantage, with its key', async () => {
+    const fake = new FakeMachine()
+    await naru('doctor iis --vantage 203.0.113.9:6300 --key aa-bb', deps(fake))
+    await naru('doctor iis --vantage 2001:db8::1 --key aa-bb', deps(fake))
+    await naru('doctor iis --vantage [2001:db8::1]:1 --key aa-bb', deps(fake))
+    expect(fake.calls.map(([, asked]) => (asked as { vantage: unknown }).vantage)).toEqual([
+      { address: '203.0.113.9', port: 6300, key: 'aa-bb' },
+      { address: '2001:db8::1', key: 'aa-bb' },
+      { address: '2001:db8::1', port: 1, key: 'aa-bb' },
+    ])
+    expect((await naru('doctor iis --vantage 203.0.113.9', deps(fake))).exit).toBe(2)
+  })
+
+  it('is a vantage for others until Ctrl-C', async () => {
+    const io = new FakeIo()
+    let ended = false
+    const vantage: CliDeps['vantage'] = ({ onAsked, port = 6279 }) => {
+      onAsked({ from: '198.51.100.7', port: 8888, result: 'answered' })
+      return Promise.resolve({ key: 'K', port, [Symbol.asyncDispose]: async () => void (ended = true) })
+    }
+    const running = naru('vantage --port 7000', { ...deps(), vantage }, io)
+    await io.stderr.until('Now there')
+    io.interrupt()
+    const { exit, out, talk } = await running
+    expect([exit, ended, out]).toEqual([0, true, ['key: K']])
+    expect(talk).toEqual([
+      '198.51.100.7:8888  answered',
+      'Now there: naru doctor NAME --vantage THIS_ADDRESS:7000 --key K',
+    ])
   })
 
   it('has nothing to fix where nothing is ours', async () => {

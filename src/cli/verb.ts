@@ -75,7 +75,7 @@ export interface Context {
   readonly arg: (name: string) => string
   args(name: string): readonly string[]
   /** The last value given; null where it was not. */
-  option(name: string): string | null
+  readonly option: (name: string) => string | null
   options(name: string): readonly string[]
   readonly switched: (name: string) => boolean
   /** Fires on the first Ctrl-C; a second one ends the process. Until it is asked for, Ctrl-C ends it at once. */

@@ -8,19 +8,18 @@ import type { Check } from '../checks/contract.ts'
 import type { GuestMember } from '../guests/contract.ts'
 import type { FirewallReport, GuestsReport, MachineFace } from '../model/machine-face.ts'
 import type { Guest } from '../model/guest.ts'
-import { createDoctor, type RuleToCheck } from './doctor.ts'
+import { createDoctor } from './doctor.ts'
 import { chooseFirewall } from './hops/firewall.ts'
 import type { LookDeps } from './look.ts'
 import { createMachine, type MachineDeps } from './machine.ts'
+import { testFromOutside, type OutsideDeps } from './outside.ts'
 import type { Parts } from './parts.ts'
 import { routerDesk } from './routers/desk.ts'
 
-export interface MachineFaceDeps extends LookDeps, Pick<Parts, 'probe'> {
+export interface MachineFaceDeps extends OutsideDeps, Pick<Parts, 'probe'> {
   readonly checks: readonly Check[]
   /** Rules that are open now, with the process that holds them. */
   readonly open: MachineDeps['rules']
-  /** Rules there are, with what is known of their hops. */
-  readonly rules: () => Promise<readonly RuleToCheck[]>
 }
 
 /** A hypervisor that does not answer holds nobody up. */
@@ -41,7 +40,8 @@ export function createMachineFace(deps: MachineFaceDeps): MachineFace {
         : { verdict: 'unknown', by: '', why }
     },
     guests: ({ signal }) => guests(deps, signal),
-    diagnose: (options) => doctor.diagnose(options),
+    diagnose: async (options) =>
+      doctor.diagnose({ ...options, outside: await testFromOutside(deps, machine, options) }),
   }
 }
 

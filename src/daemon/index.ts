@@ -1,4 +1,5 @@
 /** What `main` hands the CLI. Each way is imported when it is taken, so that a verb pays only for what it uses. */
+import { systemClock } from '../base/clock.ts'
 import { NaruError } from '../base/errors.ts'
 import type { NaruClient } from '../api/client/client.ts'
 import type { CliDeps } from '../cli/deps.ts'
@@ -33,6 +34,10 @@ export const cliDeps: CliDeps = {
       import('../stores/file/index.ts'),
     ])
     return offlineNaru(await gatherParts(createFileStore(ruleFile(file))))
+  },
+  async vantage(options) {
+    const { startVantage } = await import('../control/vantage.ts')
+    return startVantage({ ...options, clock: systemClock })
   },
   async machine({ file }) {
     const [{ machineOf }, { gatherParts }, { createMemoryStore }] = await Promise.all([

@@ -17,6 +17,7 @@ export async function machineOf(parts: Parts, naru: () => Promise<Naru | null>):
     askStun,
     open: () => openRules(naru),
     rules: () => allRules(naru),
+    onOpened: (rule, told) => followOpened(naru, rule, told),
   })
 }
 
@@ -31,6 +32,21 @@ async function openRules(
     const read = readRule(name, rule).rule
     return read ? [{ name, listen: read.listen, pid }] : []
   })
+}
+
+/** Nothing is told where no daemon runs. */
+function followOpened(
+  find: () => Promise<Naru | null>,
+  rule: string,
+  told: (client: string) => void,
+): Disposable {
+  const stop = new AbortController()
+  const follow = async (): Promise<void> => {
+    for await (const event of (await find())?.events({ signal: stop.signal }) ?? [])
+      if (event.type === 'opened' && event.connection.rule === rule) told(event.connection.client)
+  }
+  follow().catch(() => {})
+  return { [Symbol.dispose]: () => stop.abort() }
 }
 
 async function allRules(find: () => Promise<Naru | null>): Promise<readonly RuleToCheck[]> {

@@ -40,6 +40,17 @@ export type DoctorEvent =
       readonly title: Text
     }
   | { readonly type: 'finished'; readonly outcome: CheckOutcome; readonly findings: readonly Finding[] }
+  /** To be opened on a phone that is off the Wi-Fi; `qr` is the link for a terminal. */
+  | { readonly type: 'link'; readonly url: string; readonly qr: string }
+  /** What a try from outside came to; `synsSeen` is how many of its packets reached this machine, null is unknown. */
+  | {
+      readonly type: 'outside'
+      readonly by: string
+      readonly to: string
+      readonly port: number
+      readonly result: 'answered' | 'refused' | 'silent'
+      readonly synsSeen: number | null
+    }
 
 /** One thing `--fix` would do; shown before anything is done. */
 export interface Repair {

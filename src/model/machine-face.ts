@@ -36,6 +36,10 @@ export interface DiagnoseRequest {
   readonly mayAskInternet?: boolean
   /** Names given out for this place, such as a DDNS name. @default [] */
   readonly names?: readonly string[]
+  /** Waits up to two minutes for a phone to open the link that `onEvent` tells. @default false */
+  readonly fromPhone?: boolean
+  /** Another machine of the user's that runs `naru vantage`. */
+  readonly vantage?: { readonly address: string; readonly port?: number; readonly key: string }
   readonly onEvent?: (event: DoctorEvent) => void
 }
 

@@ -24,9 +24,12 @@ export function createMachineClient(transport: Transport): MachineFace {
     admits: ({ protocol, port, from }, { signal }) =>
       get(`/api/machine/firewall/explain${queryOf({ protocol, port, from: from ?? undefined })}`, signal),
     guests: ({ signal }) => get('/api/machine/guests', signal),
-    async diagnose({ signal, about, mayAskInternet, names = [], onEvent }) {
-      const path = `/api/doctor${queryOf({ about, internet: mayAskInternet, names: names.join(',') || undefined })}`
-      for await (const { event, data } of eventsIn(transport.stream({ method: 'GET', path, signal }))) {
+    async diagnose({ signal, about, mayAskInternet, names = [], fromPhone = false, onEvent }) {
+      const query = queryOf({ about, internet: mayAskInternet, names: names.join(',') || undefined })
+      const asked = fromPhone
+        ? { method: 'POST' as const, path: `/api/doctor/phone${query}` }
+        : { method: 'GET' as const, path: `/api/doctor${query}` }
+      for await (const { event, data } of eventsIn(transport.stream({ ...asked, signal }))) {
         if (event === 'check') onEvent?.(JSON.parse(data) as DoctorEvent)
         if (event === 'diagnosis') return JSON.parse(data) as Diagnosis
         if (event === 'failed') throw errorFrom(JSON.parse(data) as NaruErrorJson, transport.where, 200)

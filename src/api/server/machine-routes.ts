@@ -9,9 +9,12 @@ import type { DoctorEvent } from '../../model/diagnosis.ts'
 import type { MachineFace } from '../../model/machine-face.ts'
 import { portSorts } from '../../model/machine.ts'
 import { ErrorSchema, z } from '../protocol/schemas.ts'
+import { heartbeatMs } from '../protocol/wire.ts'
 
 /** The slowest router, then some. */
 const limitMs = 30_000
+/** And the two minutes that a person may take with the phone. */
+const phoneLimitMs = 170_000
 
 const flag = z
   .enum(['true', 'false'])
@@ -35,7 +38,7 @@ export function addMachineRoutes(app: OpenAPIHono, machine: MachineFace, closing
   })
   addLooks(app, machine, asking)
   addRouter(app, machine, asking)
-  addDoctor(app, machine, asking)
+  addDoctor(app, machine, closing)
 }
 
 type AskingOf = (request: Request) => { signal: AbortSignal }
@@ -192,36 +195,53 @@ function addRouter(app: OpenAPIHono, { router }: MachineFace, asking: AskingOf):
   )
 }
 
-function addDoctor(app: OpenAPIHono, machine: MachineFace, asking: AskingOf): void {
+function addDoctor(app: OpenAPIHono, machine: MachineFace, closing: AbortSignal): void {
+  const query = z.object({
+    about: z.string().min(1).max(128).optional(),
+    internet: flag,
+    names: z.string().max(1000).optional().openapi({ description: 'DDNS names, with commas' }),
+  })
+  const responses = {
+    200: { description: 'events', content: { 'text/event-stream': { schema: z.string() } } },
+    default: described.default,
+  }
+  const stream = (
+    request: Request,
+    { about, internet, names }: z.output<typeof query>,
+    fromPhone: boolean,
+  ): Response => {
+    const limit = fromPhone ? phoneLimitMs : limitMs
+    const body = diagnosisStream(machine, {
+      signal: withLimit(AbortSignal.any([closing, request.signal]), limit),
+      mayAskInternet: internet,
+      fromPhone,
+      names: names?.split(',').filter(Boolean) ?? [],
+      ...(about === undefined ? {} : { about }),
+    })
+    return new Response(body, {
+      headers: { 'content-type': 'text/event-stream', 'cache-control': 'no-store' },
+    })
+  }
   app.openapi(
     createRoute({
       method: 'get',
       path: '/api/doctor',
       summary: 'Which hop blocks, by evidence, live: `check` events, then one `diagnosis` or `failed` (SSE)',
-      request: {
-        query: z.object({
-          about: z.string().min(1).max(128).optional(),
-          internet: flag,
-          names: z.string().max(1000).optional().openapi({ description: 'DDNS names, with commas' }),
-        }),
-      },
-      responses: {
-        200: { description: 'events', content: { 'text/event-stream': { schema: z.string() } } },
-        default: described.default,
-      },
+      request: { query },
+      responses,
     }),
-    (c) => {
-      const { about, internet, names } = c.req.valid('query')
-      const stream = diagnosisStream(machine, {
-        ...asking(c.req.raw),
-        mayAskInternet: internet,
-        names: names?.split(',').filter(Boolean) ?? [],
-        ...(about === undefined ? {} : { about }),
-      })
-      return new Response(stream, {
-        headers: { 'content-type': 'text/event-stream', 'cache-control': 'no-store' },
-      })
-    },
+    (c) => stream(c.req.raw, c.req.valid('query'), false),
+  )
+  app.openapi(
+    createRoute({
+      method: 'post',
+      path: '/api/doctor/phone',
+      summary:
+        'As /api/doctor, after a phone has opened the link that the first event tells (at most two minutes)',
+      request: { query },
+      responses,
+    }),
+    (c) => stream(c.req.raw, c.req.valid('query'), true),
   )
 }
 
@@ -239,6 +259,9 @@ function diagnosisStream(
       }
       const signal = AbortSignal.any([options.signal, gone.signal])
       const onEvent = (event: DoctorEvent): void => send('check', event)
+      const beat = setInterval(() => {
+        if (!gone.signal.aborted) controller.enqueue(encoder.encode(': still here\n\n'))
+      }, heartbeatMs)
       // A diagnosis is a few hundred small events: they wait for a slow reader in memory.
       void machine
         .diagnose({ ...options, signal, onEvent })
@@ -247,6 +270,7 @@ function diagnosisStream(
           (error: unknown) => send('failed', toNaruError(error).toJSON()),
         )
         .then(() => {
+          clearInterval(beat)
           if (!gone.signal.aborted) controller.close()
         })
     },

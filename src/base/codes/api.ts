@@ -65,6 +65,20 @@ export const apiCodes = {
     en: 'no connection {id} is open',
     ko: '열려 있는 연결 {id}이(가) 없습니다',
   },
+  OUTSIDE_WHICH: {
+    exit: 2,
+    en: 'say which rule or TCP port is to be tried from outside; there are: {known}',
+    ko: '밖에서 시험할 규칙이나 TCP 포트를 하나 지정하세요. 있는 규칙: {known}',
+  },
+  OUTSIDE_NO_ADDRESS: {
+    exit: 1,
+    en: 'no public address is known to which a phone could go',
+    ko: '휴대폰이 접속할 공인 주소를 알 수 없습니다',
+    fix: {
+      en: 'let a STUN server be asked: --internet',
+      ko: '--internet으로 STUN 서버에 물어보게 하세요',
+    },
+  },
   USAGE: {
     exit: 2,
     en: '{why}',

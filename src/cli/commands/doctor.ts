@@ -1,10 +1,13 @@
 /** `naru doctor [NAME|PORT]`: which hop blocks, by evidence, and the fix. The verdict comes first, the rest is folded. */
 import type { ExitCode } from '../../base/codes/entry.ts'
-import { say, type Text } from '../../base/text.ts'
+import { say, verbatim, type Text } from '../../base/text.ts'
 import type { Diagnosis, DoctorEvent } from '../../model/diagnosis.ts'
 import type { Finding } from '../../model/finding.ts'
+import { splitHostPorts } from '../../model/listen.ts'
+import type { DiagnoseRequest } from '../../model/machine-face.ts'
 import { internet, look } from '../look.ts'
 import type { Printer } from '../print/printer.ts'
+import { usage } from '../parse.ts'
 import { clipped } from '../print/width.ts'
 import { hopWords } from '../print/words.ts'
 import type { Context, Verb } from '../verb.ts'
@@ -34,6 +37,29 @@ export const verb: Verb = {
       text: say('do what is ours to do, after showing it', 'Naru가 할 수 있는 해결을 보여 준 뒤 실행'),
     },
     {
+      name: 'from-phone',
+      text: say(
+        'try it from a phone that is off the Wi-Fi, by a link and a QR code',
+        'Wi-Fi를 끈 휴대폰에서 링크나 QR 코드로 시험',
+      ),
+    },
+    {
+      name: 'vantage',
+      value: 'ADDRESS[:PORT]',
+      text: say(
+        'try it from another machine that runs `naru vantage`',
+        '`naru vantage`를 실행 중인 다른 컴퓨터에서 시험',
+      ),
+    },
+    {
+      name: 'key',
+      value: 'KEY',
+      text: say(
+        'that `naru vantage` printed there (or NARU_VANTAGE_KEY)',
+        '그 컴퓨터의 `naru vantage`가 출력한 키 (또는 NARU_VANTAGE_KEY)',
+      ),
+    },
+    {
       name: 'ddns',
       value: 'NAME',
       many: true,
@@ -53,6 +79,7 @@ export const verb: Verb = {
   ],
   examples: [
     { command: 'naru doctor iis', text: say('why can nobody reach it?', '왜 접속이 안 될까?') },
+    { command: 'naru doctor iis --from-phone', text: say('proof from outside', '밖에서 확인') },
     { command: 'naru doctor 8888 --json', text: say('for a script', '스크립트용') },
   ],
   json: say(
@@ -85,10 +112,27 @@ function diagnose(context: Context): Promise<Diagnosis> {
       ...options,
       mayAskInternet: context.switched('internet'),
       names: context.options('ddns'),
+      fromPhone: context.switched('from-phone'),
+      ...vantageFrom(context),
       ...(about === undefined ? {} : { about }),
       onEvent: (event) => progress.show(event),
     }),
   ).finally(() => progress.clear())
+}
+
+function vantageFrom({ option, io }: Context): Pick<DiagnoseRequest, 'vantage'> {
+  const place = option('vantage')
+  if (place === null) return {}
+  const key = option('key') ?? io.env['NARU_VANTAGE_KEY']
+  if (key === undefined)
+    throw usage(
+      'naru doctor',
+      say('--vantage needs the --key that it printed', '--vantage에는 그쪽에서 출력한 --key가 필요합니다'),
+    )
+  if (!/^(?:[^:]+|\[.+\]):\d+$/.test(place))
+    return { vantage: { address: place.replace(/^\[|\]$/g, ''), key } }
+  const { host, ports } = splitHostPorts(place, place)
+  return { vantage: { address: host ?? place, port: ports.first, key } }
 }
 
 function show(diagnosis: Diagnosis, { print, json, switched }: Context): ExitCode {
@@ -102,22 +146,56 @@ const exitOf = ({ causes }: Diagnosis): ExitCode =>
 
 /** One line on a terminal that says how far it is; nothing off one. */
 function progressLine({ io, print, json }: Context): { show(event: DoctorEvent): void; clear(): void } {
-  if (json || !io.stderr.isTTY) return { show() {}, clear() {} }
   const running = new Map<string, Text>()
   let done = 0
+  const line = (text: string): void => {
+    if (!json && io.stderr.isTTY) io.stderr.write(`\r\u001B[2K${clipped(text, io.stderr.columns - 1)}`)
+  }
   return {
     show(event) {
+      if (event.type === 'link' || event.type === 'outside') {
+        line('')
+        for (const told of outsideLines(event)) print.talk(told)
+        return
+      }
       if (event.type === 'started') running.set(`${event.code} ${event.rule}`, event.title)
       else {
         running.delete(`${event.outcome.code} ${event.outcome.rule}`)
         done++
       }
       const [first] = running.values()
-      const text = `${done}/${done + running.size} ${first ? print.say(first) : ''}`
-      io.stderr.write(`\r\u001B[2K${clipped(text, io.stderr.columns - 1)}`)
+      line(`${done}/${done + running.size} ${first ? print.say(first) : ''}`)
     },
-    clear: () => void io.stderr.write('\r\u001B[2K'),
+    clear: () => line(''),
   }
+}
+
+function outsideLines(event: Extract<DoctorEvent, { type: 'link' | 'outside' }>): readonly Text[] {
+  if (event.type === 'link')
+    return [
+      say(
+        'Open this on a phone that is off the Wi-Fi (two minutes):',
+        'Wi-Fi를 끈 휴대폰에서 2분 안에 여세요:',
+      ),
+      verbatim(event.url),
+      verbatim(event.qr),
+    ]
+  const { by, to, port, result, synsSeen } = event
+  const words = {
+    answered: say('it came through', '연결되었습니다'),
+    refused: say('it was refused', '거부되었습니다'),
+    silent: say('nothing came through', '연결되지 않았습니다'),
+  }
+  const seen =
+    synsSeen === null
+      ? say('', '')
+      : say(`; ${synsSeen} packets reached this machine`, `. 이 컴퓨터에 닿은 패킷 ${synsSeen}개`)
+  return [
+    say(
+      `${by} → ${to}:${port}: ${words[result].en}${seen.en}`,
+      `${by} → ${to}:${port}: ${words[result].ko}${seen.ko}`,
+    ),
+  ]
 }
 
 export function lines(diagnosis: Diagnosis, print: Printer, all: boolean): string[] {

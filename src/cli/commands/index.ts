@@ -21,6 +21,7 @@ const verbs: Readonly<Record<string, () => Promise<{ readonly verb: Verb }>>> = 
   router: () => import('./router.ts'),
   firewall: () => import('./firewall.ts'),
   guests: () => import('./guests.ts'),
+  vantage: () => import('./vantage.ts'),
   reload: () => import('./reload.ts'),
   stop: () => import('./stop.ts'),
   service: () => import('./service.ts'),
