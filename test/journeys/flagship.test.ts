@@ -14,7 +14,7 @@ import { describeWith } from '../needs.ts'
 import { NaruProcess } from './naru-process.ts'
 
 const port = '8888'
-const commands = [...(guestNeeds.commands ?? []), 'nft', 'miniupnpd', 'curl']
+const commands = [...(guestNeeds.commands ?? []), 'nft', 'miniupnpd', 'upnpc', 'curl']
 
 /** How the guest is reached: on a bridge at its own address, or on QEMU's own NAT by QEMU's forward. */
 const ways = [
@@ -169,6 +169,17 @@ describeWith({ ...guestNeeds, commands: everyCommand }, 'a guest’s web server,
     }, 60_000)
 
     if (name !== 'nftables') return
+
+    it('is served again within 5 s when somebody deletes the mapping', async () => {
+      const before = await everything()
+      const naru = await publish('lan')
+      const description = `http://${homeAddresses.router}:5000/rootDesc.xml`
+      home.host.run(['upnpc', '-u', description, '-d', port, 'TCP'])
+      await untilServed('lan')
+      expect(home.router.mappings()).toHaveLength(1)
+      await naru.interrupt()
+      expect(await everything()).toEqual(before)
+    }, 60_000)
 
     it('is served again within 5 s when QEMU forgets its forward', async () => {
       const web = guests.get('web') as LabGuest

@@ -27,7 +27,7 @@ export interface GuestOptions {
   readonly forwards?: readonly string[]
   /** More of QEMU's own arguments. */
   readonly args?: readonly string[]
-  /** @default 30_000 */
+  /** @default 60_000 */
   readonly readyMs?: number
 }
 
@@ -55,13 +55,14 @@ export async function startGuest(host: LabHost, options: GuestOptions): Promise<
       `-name ${options.name} -qmp unix:${qmp},server=on,wait=off -kernel ${kernel} -initrd ${initramfs}`,
     ),
     '-append',
-    `console=ttyS0 quiet panic=-1 naru.name=${options.name} ${network.kernel}`,
+    // On a busy machine the emulated timer misses the kernel's own check of it, and the boot ends there.
+    `console=ttyS0 quiet panic=-1 no_timer_check naru.name=${options.name} ${network.kernel}`,
     ...network.qemu,
     ...(options.args ?? []),
   ])
   const guest = new LabGuest(options.name, qmp, network.address, child, folder)
   try {
-    await guest.ready(options.readyMs ?? 30_000)
+    await guest.ready(options.readyMs ?? 60_000)
   } catch (error) {
     await guest.stop()
     throw error

@@ -32,8 +32,8 @@ const telling: readonly string[] = [
   'ROUTER_NOT_DONE',
 ]
 
-/** Between two looks at the router itself; its watchers tell of a restart at once. */
-const lookEveryMs = 30_000
+/** Between two looks at the router itself: a mapping that somebody deleted is missed within 5 s of it. */
+const lookEveryMs = 2000
 const releaseOldMs = 2000
 
 export class PublishedPort {
