@@ -1,0 +1,100 @@
+/** The PROXY protocol with those who wrote it: haproxy in front of us and behind us, nginx behind us. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { connect, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, it } from 'vitest'
+import { parseCidr } from '../../../src/base/address.ts'
+import { makeSocketsEngine } from '../../../src/engines/sockets.ts'
+import { end } from '../../lab/namespaces.ts'
+import { describeWith, findCommand } from '../../needs.ts'
+import { echo, freePort, readAll, readSome, World } from './world.ts'
+
+/** Starts a server on a configuration of its own and waits until it accepts. */
+async function started(
+  world: World,
+  command: string,
+  text: (folder: string) => string,
+  port: number,
+): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'naru-peer-'))
+  const file = join(folder, 'peer.conf')
+  await writeFile(file, text(folder))
+  const flags = command === 'nginx' ? ['-p', folder, '-c', file] : ['-db', '-f', file]
+  const child = spawn(findCommand(command)!, flags, { stdio: 'ignore' })
+  world.defer(async () => {
+    await end(child)
+    await rm(folder, { recursive: true, force: true })
+  })
+  for (let tries = 0; tries < 200; tries++) {
+    const probe = connect({ port, host: '127.0.0.1' })
+    const up = await new Promise((resolve) =>
+      probe.once('connect', () => resolve(true)).once('error', () => resolve(false)),
+    )
+    probe.destroy()
+    if (up) return
+    await sleep(25)
+  }
+  throw new Error(`${command} does not accept`)
+}
+
+const haproxyHead =
+  'global\n maxconn 100\ndefaults\n timeout connect 2s\n timeout client 5s\n timeout server 5s\n'
+
+async function ask(socket: Socket): Promise<{ from: string; answer: string }> {
+  const from = `127.0.0.1:${socket.localPort}`
+  socket.end('GET / HTTP/1.0\r\n\r\n')
+  return { from, answer: String(await readAll(socket)).split('\r\n\r\n')[1] ?? '' }
+}
+
+describeWith({ commands: ['haproxy'] }, 'with haproxy', () => {
+  it.each(['proxy-v1', 'proxy-v2'] as const)('it understands our %s', async (source) => {
+    await using world = new World(makeSocketsEngine)
+    const at = await freePort()
+    const answer = 'http-request return status 200 content-type text/plain lf-string "%[src]:%[src_port]"'
+    const config = `${haproxyHead}frontend f\n mode http\n bind 127.0.0.1:${at} accept-proxy\n ${answer}\n`
+    await started(world, 'haproxy', () => config, at)
+    const { port } = await world.forward(`127.0.0.1:${at}`, { source })
+    const { from, answer: said } = await ask(await world.dial(port))
+    expect(said).toBe(from)
+  })
+
+  it.each(['send-proxy', 'send-proxy-v2', 'send-proxy-v2 proxy-v2-options crc32c,unique-id'])(
+    'we understand its %s',
+    async (how) => {
+      await using world = new World(makeSocketsEngine)
+      const target = await world.target(echo)
+      const { port } = await world.forward(target.at, { acceptProxy: [parseCidr('127.0.0.1')] })
+      const at = await freePort()
+      const config = `${haproxyHead}listen l\n mode tcp\n unique-id-format %[uuid()]\n bind 127.0.0.1:${at}\n server naru 127.0.0.1:${port} ${how}\n`
+      await started(world, 'haproxy', () => config, at)
+      const client = await world.dial(at)
+      const from = `127.0.0.1:${client.localPort}`
+      client.write('through both')
+      expect(String(await readSome(client, 12))).toBe('through both')
+      client.end()
+      await once(client, 'close')
+      const record = await world.closed(({ client: who }) => who === from)
+      expect(record).toMatchObject({ bytesToTarget: 12, bytesToClient: 12 })
+    },
+  )
+})
+
+describeWith({ commands: ['nginx'] }, 'with nginx', () => {
+  it.each(['proxy-v1', 'proxy-v2'] as const)('it understands our %s', async (source) => {
+    await using world = new World(makeSocketsEngine)
+    const at = await freePort()
+    const config = (folder: string): string =>
+      `daemon off; pid ${folder}/pid; error_log stderr; events {}
+       http { access_log off; client_body_temp_path ${folder}; proxy_temp_path ${folder}; fastcgi_temp_path ${folder};
+       uwsgi_temp_path ${folder}; scgi_temp_path ${folder};
+       server { listen 127.0.0.1:${at} proxy_protocol; return 200 "$proxy_protocol_addr:$proxy_protocol_port"; } }`
+    await started(world, 'nginx', config, at)
+    const { port } = await world.forward(`127.0.0.1:${at}`, { source })
+    const { from, answer } = await ask(await world.dial(port))
+    expect(answer).toBe(from)
+  })
+})
