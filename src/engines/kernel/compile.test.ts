@@ -1,0 +1,102 @@
+import { expect, it } from 'vitest'
+import { parseRule } from '../../model/rule-file.ts'
+import { compile, type WayBack } from './compile.ts'
+
+/** A rule above, what becomes of it in the table below: one line an element. */
+function compiled(input: Record<string, unknown>, address: string, wayBack: WayBack = 'hide'): string {
+  const rule = parseRule('web', input)
+  const target = rule.targets[0]?.to
+  if (!target || target.kind === 'unix') throw new Error('no port')
+  const { elements, terms } = compile({ rule, address, ports: target.ports, wayBack })
+  const lines = elements.map(
+    ({ set, key, value }) => `${set} ${show(key)}${value === null ? '' : ` : ${show(value)}`}`,
+  )
+  const rules = terms?.rules.map((each) => `${terms.chain}: ${JSON.stringify(each)}`) ?? []
+  return [...lines, ...rules].join('\n')
+}
+
+function show(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return String(value)
+  const part = value as Record<string, unknown>
+  if (Array.isArray(part.concat)) return part.concat.map(show).join(' . ')
+  if (Array.isArray(part.range)) return part.range.join('-')
+  if (part.prefix) return Object.values(part.prefix).join('/')
+  return `jump ${(part.jump as { target: string }).target}`
+}
+
+it('makes one port an element, whatever else there is', () => {
+  expect(compiled({ listen: '0.0.0.0:8888', target: '10.0.0.2:80' }, '10.0.0.2')).toBe(
+    ['port4 tcp . 8888 : 10.0.0.2 . 80', 'back4_tcp 8888 : jump hide'].join('\n'),
+  )
+})
+
+it('keeps a listen on one address to that address', () => {
+  expect(compiled({ listen: '[fd01::1]:53/tcp+udp', target: '[fd02::2]:53' }, 'fd02::2', 'keep')).toBe(
+    [
+      'at6 fd01::1 . tcp . 53 : fd02::2 . 53',
+      'back6_tcp 53 : jump keep',
+      'at6 fd01::1 . udp . 53 : fd02::2 . 53',
+      'terms6 fd01::1 . udp . 53 : jump udp6-300s',
+      'back6_udp 53 : jump keep',
+      'udp6-300s: [{"match":{"op":"==","left":{"meta":{"key":"l4proto"}},"right":"udp"}},{"ct timeout":"udp6-300s"}]',
+    ].join('\n'),
+  )
+})
+
+it('makes a range that keeps its ports one interval', () => {
+  const input = { listen: '0.0.0.0:8000-8001', target: '10.0.0.2:8000-8001' }
+  expect(compiled(input, '10.0.0.2')).toBe(
+    [
+      'span4 0.0.0.0/0 . tcp . 8000-8001 : 10.0.0.2',
+      'back4_tcp 8000 : jump hide',
+      'back4_tcp 8001 : jump hide',
+    ].join('\n'),
+  )
+})
+
+it('makes a range that moves an element a port', () => {
+  const input = { listen: '0.0.0.0:8000-8002', target: '10.0.0.2:9000-9002' }
+  expect(compiled(input, '10.0.0.2').split('\n').slice(0, 3)).toEqual([
+    'port4 tcp . 8000 : 10.0.0.2 . 9000',
+    'port4 tcp . 8001 : 10.0.0.2 . 9001',
+    'port4 tcp . 8002 : 10.0.0.2 . 9002',
+  ])
+})
+
+it('turns away the ranges that nobody is let in from', () => {
+  const input = {
+    listen: '0.0.0.0:8888',
+    target: '10.0.0.2:80',
+    allow: ['192.168.0.0/16'],
+    deny: ['192.168.7.0/24'],
+  }
+  expect(
+    compiled(input, '10.0.0.2')
+      .split('\n')
+      .filter((line) => line.startsWith('deny')),
+  ).toEqual([
+    'deny4 0.0.0.0/0 . tcp . 8888 . 0.0.0.0-192.167.255.255',
+    'deny4 0.0.0.0/0 . tcp . 8888 . 192.168.7.0-192.168.7.255',
+    'deny4 0.0.0.0/0 . tcp . 8888 . 192.169.0.0-255.255.255.255',
+  ])
+})
+
+it('gives a rule with limits a chain of its own, which one element leads to', () => {
+  const input = {
+    listen: '0.0.0.0:8888',
+    target: '10.0.0.2:80',
+    limits: { connections: 100, perSource: 5, newPerSecond: 20 },
+  }
+  const text = compiled(input, '10.0.0.2')
+  const chain = /jump (limits-[0-9a-f]{12})/.exec(text)?.[1] ?? ''
+  expect(text.replaceAll(chain.slice(7), 'ID')).toBe(
+    [
+      'port4 tcp . 8888 : 10.0.0.2 . 80',
+      'terms4 0.0.0.0/0 . tcp . 8888 : jump limits-ID',
+      'back4_tcp 8888 : jump hide',
+      'limits-ID: [{"ct count":{"val":100,"inv":true}},{"counter":"limits-ID-connections"},{"goto":{"target":"refused"}}]',
+      'limits-ID: [{"set":{"op":"add","elem":{"payload":{"protocol":"ip","field":"saddr"}},"set":"@sources-ID","stmt":[{"ct count":{"val":5,"inv":true}}]}},{"counter":"limits-ID-source"},{"goto":{"target":"refused"}}]',
+      'limits-ID: [{"limit":{"rate":20,"burst":20,"per":"second","inv":true}},{"counter":"limits-ID-rate"},{"goto":{"target":"refused"}}]',
+    ].join('\n'),
+  )
+})

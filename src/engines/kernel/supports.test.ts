@@ -1,0 +1,55 @@
+import { expect, it } from 'vitest'
+import type { Facts } from '../../model/facts.ts'
+import { parseRule } from '../../model/rule-file.ts'
+import { supports } from './supports.ts'
+
+const facts: Facts = {
+  platform: 'linux',
+  arch: 'x64',
+  kernel: '6.1.0-13-amd64',
+  privileged: true,
+  capabilities: ['CAP_NET_ADMIN'],
+  firstUnprivilegedPort: 1024,
+  tools: { nft: '/usr/sbin/nft', conntrack: '/usr/sbin/conntrack' },
+}
+const plain = { listen: '0.0.0.0:8888', target: '10.0.0.2:80' }
+const ask = (rule: object, machine: Partial<Facts> = {}): string => {
+  const { ok, why } = supports(parseRule('web', { ...plain, ...rule }), { ...facts, ...machine })
+  return `${ok ? 'yes' : 'no'}: ${why.en}`
+}
+
+it('says yes to what nftables can enforce', () => {
+  for (const rule of [
+    {},
+    { listen: '0.0.0.0:8888/tcp+udp', timeouts: { udp: '30s' } },
+    { listen: '[2001:db8::1]:80', target: '[2001:db8::2]:80' },
+    { target: 'app.example.org:80' },
+    { target: 'docker:web:80' },
+    { source: 'keep', allow: ['10.0.0.0/8'], limits: { connections: 5, perSource: 1, newPerSecond: 3 } },
+  ])
+    expect(ask(rule)).toBe('yes: nftables carries it in the kernel')
+})
+
+it.each([
+  [{ listen: 8888 }, 'listen on 0.0.0.0'],
+  [{ listen: '127.0.0.1:8888' }, 'loopback'],
+  [{ target: '127.0.0.1:80' }, 'route_localnet'],
+  [{ target: '80' }, 'route_localnet'],
+  [{ target: '[2001:db8::2]:80' }, 'IPv4 into IPv6'],
+  [{ target: 'unix:/run/app.sock' }, 'Unix sockets'],
+  [{ source: 'proxy-v2' }, 'PROXY headers'],
+  [{ limits: { bandwidth: '10mbit' } }, 'bandwidth'],
+  [{ timeouts: { idle: '5m' } }, 'idle'],
+])('says no to %j, and why', (rule, why) => {
+  expect(ask(rule)).toMatch(/^no: /)
+  expect(ask(rule)).toContain(why)
+})
+
+it.each([
+  [{ platform: 'darwin' }, 'Linux only'],
+  [{ capabilities: [] }, 'CAP_NET_ADMIN'],
+  [{ tools: { nft: '/usr/sbin/nft' } }, 'conntrack is not installed'],
+  [{ kernel: '5.4.0' }, 'older than 5.11'],
+] as const)('says no on a machine with %j', (machine, why) => {
+  expect(ask({}, machine)).toContain(why)
+})
