@@ -170,8 +170,8 @@ describeWith(needs, 'publishing on a real router', () => {
     await using home = await homeNetwork(lab, {
       wanAddress: '100.64.7.2',
       internetAddress: '100.64.7.1',
-      pcp: true,
     })
+    home.internet.sysctl('net/ipv4/ip_forward', '1')
     using _inside = enter(home.host)
     const only4 = { ...wish, address: homeAddresses.host }
     const failure = await publisher()

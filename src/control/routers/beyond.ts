@@ -9,10 +9,15 @@ import type { Host } from '../../host/contract.ts'
 /** A documentation address (RFC 5737) that nobody has; with two hops to live, the packet ends at the second router. */
 const nowhere = '192.0.2.1'
 
-const pings: Partial<Record<NodeJS.Platform, readonly [string, ...string[]]>> = {
-  linux: ['ping', '-n', '-c', '1', '-W', '1', '-t', '2', nowhere],
-  darwin: ['ping', '-n', '-c', '1', '-W', '1000', '-m', '2', nowhere],
-  win32: ['ping', '-n', '1', '-w', '1000', '-i', '2', nowhere],
+/** Whatever the system has, the quickest first: each sends one packet that dies at the second router. */
+const probes: Partial<Record<NodeJS.Platform, readonly (readonly [string, ...string[]])[]>> = {
+  linux: [
+    ['ping', '-n', '-c', '1', '-W', '1', '-t', '2', nowhere],
+    ['traceroute', '-n', '-f', '2', '-m', '2', '-q', '1', '-w', '1', nowhere],
+    ['busybox', 'traceroute', '-n', '-f', '2', '-m', '2', '-q', '1', '-w', '1', nowhere],
+  ],
+  darwin: [['ping', '-n', '-c', '1', '-W', '1000', '-m', '2', nowhere]],
+  win32: [['ping', '-n', '1', '-w', '1000', '-i', '2', nowhere]],
 }
 
 /** Where makers put their routers, when nothing tells more. */
@@ -25,18 +30,25 @@ const usualAddresses = [
   '192.168.219.1',
 ]
 
-/** The second hop's address; null where the system cannot tell. */
+/** The second hop's address; null where the system cannot tell. Ends within 5 s. */
 export async function secondHop(host: Host, signal: AbortSignal): Promise<string | null> {
-  const argv = pings[(await host.facts()).platform]
-  if (!argv) return null
-  try {
-    const { stdout } = await host.runner.run(argv, { signal: withLimit(signal, 2500), limitMs: 2500 })
-    const seen = stdout.match(/\d{1,3}(?:\.\d{1,3}){3}/g) ?? []
-    return seen.find((address) => address !== nowhere && canonicalAddress(address) !== null) ?? null
-  } catch {
+  const limited = withLimit(signal, 5000)
+  for (const argv of probes[(await host.facts()).platform] ?? []) {
+    const said = await host.runner
+      .run(argv, { signal: limited, limitMs: 2500 })
+      .then(({ stdout }) => stdout)
+      .catch(() => '')
     signal.throwIfAborted()
-    return null
+    const hop = hopIn(said)
+    if (hop !== null) return hop
   }
+  return null
+}
+
+/** Both print the destination first, in whatever language; the other address is who answered. */
+export function hopIn(said: string): string | null {
+  const seen = said.match(/\d{1,3}(?:\.\d{1,3}){3}/g) ?? []
+  return seen.find((address) => address !== nowhere && canonicalAddress(address) !== null) ?? null
 }
 
 /** Private addresses that the outer router may have, likeliest first, never the inner router's own or its LAN's. */
