@@ -121,10 +121,8 @@ class NatPmpRouter implements Router {
    * because anyone on the network can send one.
    */
   watch({ signal, onRestart }: { signal: AbortSignal; onRestart: (why: Text) => void }): void {
-    const gateway = new Gateway(
-      { address: this.address, source: this.#gateway.source, port: this.#gateway.port },
-      this.#tools.clock,
-    )
+    // The epoch that was seen when it was found counts: a restart before the first look is one too.
+    const gateway = this.#gateway
     gateway.onRestart = onRestart
     let [asking, askedAt] = [false, -Infinity]
     let seen = this.#gateway.externalAddress
@@ -148,7 +146,11 @@ class NatPmpRouter implements Router {
     }
     void ask()
     const poll = this.#tools.clock.every(this.#options.pollMs ?? 2500, () => void ask())
-    signal.addEventListener('abort', () => poll[Symbol.dispose](), { once: true })
+    const end = (): void => {
+      poll[Symbol.dispose]()
+      gateway.onRestart = null
+    }
+    signal.addEventListener('abort', end, { once: true })
     if (this.#gateway.source === null) return
     listenMulticast({
       group: '224.0.0.1',

@@ -134,7 +134,8 @@ class PcpRouter implements Router {
   watch({ signal, onRestart }: { signal: AbortSignal; onRestart: (why: Text) => void }): void {
     const { clock } = this.#tools
     const { source } = this.#server.place
-    const server = new Server(this.#server.place, clock)
+    // The epoch that was seen when it was found counts: a restart before the first look is one too.
+    const server = this.#server
     server.onRestart = onRestart
     let [asking, askedAt] = [false, -Infinity]
     const ask = async (): Promise<void> => {
@@ -146,7 +147,11 @@ class PcpRouter implements Router {
     }
     void ask()
     const poll = clock.every(this.#options.pollMs ?? 2500, () => void ask())
-    signal.addEventListener('abort', () => poll[Symbol.dispose](), { once: true })
+    const end = (): void => {
+      poll[Symbol.dispose]()
+      server.onRestart = null
+    }
+    signal.addEventListener('abort', end, { once: true })
     if (source === null) return
     const group = this.family === 4 ? '224.0.0.1' : 'ff02::1'
     listenMulticast({

@@ -25,14 +25,16 @@ export class Device {
   readonly place: DevicePlace
   readonly #clock: Clock
   #location: URL
+  #bootId: number | null
   #description: Description
   #connection: Service | null
   #soughtAt = -Infinity
 
-  private constructor(place: DevicePlace, clock: Clock, location: URL, description: Description) {
+  private constructor(place: DevicePlace, clock: Clock, found: Found, description: Description) {
     this.place = place
     this.#clock = clock
-    this.#location = location
+    this.#location = found.location
+    this.#bootId = found.bootId
     this.#description = description
     this.#connection = description.connections[0] ?? null
   }
@@ -46,7 +48,7 @@ export class Device {
   ): Promise<Device | null> {
     try {
       const description = await fetchDescription(place, found.location, signal)
-      return description ? new Device(place, clock, found.location, description) : null
+      return description ? new Device(place, clock, found, description) : null
     } catch {
       return null
     }
@@ -58,6 +60,11 @@ export class Device {
 
   get location(): URL {
     return this.#location
+  }
+
+  /** As it was when the device was found. */
+  get bootId(): number | null {
+    return this.#bootId
   }
 
   get connection(): Service | null {

@@ -28,7 +28,7 @@ interface Sight {
 }
 
 export function watchDevice(device: Device, { signal, clock, pollMs = 2500, onRestart }: WatchOptions): void {
-  let last: Sight | 'silent' | null = null
+  let last: Sight | 'silent' = firstSight(device, clock)
   let [looking, lookedAt] = [false, -Infinity]
   const look = async (): Promise<void> => {
     if (looking || clock.monotonic() - lookedAt < 1000 || signal.aborted) return
@@ -38,7 +38,7 @@ export function watchDevice(device: Device, { signal, clock, pollMs = 2500, onRe
     const now = await see(device, clock, signal).catch(() => null)
     looking = false
     if (signal.aborted) return
-    const why = last === null ? null : change(last, now ?? 'silent')
+    const why = change(last, now ?? 'silent')
     last = now ?? 'silent'
     if (why) onRestart(why)
   }
@@ -58,9 +58,17 @@ export function watchDevice(device: Device, { signal, clock, pollMs = 2500, onRe
   })
 }
 
+/** As it was found: a restart before the first look is one too. */
+function firstSight({ bootId, location }: Device, clock: Clock): Sight {
+  return { bootId, location: location.href, uptime: null, atMs: clock.monotonic() }
+}
+
 /** Null where it does not answer at all. Uptime is asked for only where nothing else tells of a restart. */
 async function see(device: Device, clock: Clock, signal: AbortSignal): Promise<Sight | null> {
-  const found: Found | undefined = (await findAt(device.place, signal, 900))[0]
+  const all = await findAt(device.place, signal, 900)
+  // A box may hold a media server too: ours is the one that was found, or else the first.
+  const found: Found | undefined =
+    all.find(({ location }) => location.href === device.location.href) ?? all[0]
   const atMs = clock.monotonic()
   if (found && found.bootId !== null)
     return { bootId: found.bootId, location: found.location.href, uptime: null, atMs }
@@ -79,7 +87,7 @@ function addressGone(address: string): Text {
 function change(before: Sight | 'silent', now: Sight | 'silent'): Text | null {
   if (now === 'silent') return null
   if (before === 'silent') return say('the router answers again', '공유기가 다시 응답합니다')
-  if (now.bootId !== before.bootId)
+  if (now.bootId !== null && before.bootId !== null && now.bootId !== before.bootId)
     return say(
       `the router restarted (BOOTID ${now.bootId})`,
       `공유기가 재시작했습니다 (BOOTID ${now.bootId})`,

@@ -1,0 +1,109 @@
+import { expect, it } from 'vitest'
+import { here, membersAt, toolsAtHome } from '../../../test/fakes/at-home.ts'
+import { FakeRouter, type Quirks } from '../../../test/fakes/router.ts'
+import type { RouterCheckWish, RouterDesk } from '../../model/router.ts'
+import { routerDesk } from './desk.ts'
+
+const signal = AbortSignal.timeout(60_000)
+
+async function desk(
+  quirks: Quirks = {},
+  probe: () => Promise<void> = () => Promise.reject(new Error('refused')),
+): Promise<{ fake: FakeRouter; desk: RouterDesk } & AsyncDisposable> {
+  const fake = await FakeRouter.start(quirks)
+  const routers = Object.values(membersAt).map((make) => make(fake))
+  return {
+    fake,
+    desk: routerDesk({ ...toolsAtHome(), routers, probe }),
+    [Symbol.asyncDispose]: () => fake[Symbol.asyncDispose](),
+  }
+}
+
+const rule: RouterCheckWish = {
+  name: 'web',
+  protocols: ['tcp'],
+  ports: { first: 8888, last: 8888 },
+  externalPort: null,
+  allow: [],
+}
+
+it('info tells one box with all it speaks, and what is above it', async () => {
+  await using at = await desk()
+  expect(await at.desk.info({ signal })).toMatchObject([
+    {
+      address: here,
+      protocols: ['pcp', 'upnp-2', 'nat-pmp'],
+      model: 'RT-FAKE',
+      maker: 'ASUSTeK',
+      page: 'http://192.168.50.1/',
+      externalAddress: '203.0.114.7',
+      above: 'public',
+    },
+  ])
+  at.fake.externalAddress = '100.64.1.2'
+  expect(await at.desk.info({ signal })).toMatchObject([{ above: 'carrier-grade-nat' }])
+})
+
+it('adds, lists with ours marked, and removes; another’s only when forced', async () => {
+  await using at = await desk()
+  const added = await at.desk.add(
+    { name: 'hand', protocols: ['tcp', 'udp'], externalPort: 7000, internalPort: 70, internalAddress: null },
+    { signal },
+  )
+  expect(added).toMatchObject([{ externalPort: 7000 }, { externalPort: 7000 }])
+  at.fake.table.set('tcp 1', {
+    protocol: 'tcp',
+    externalPort: 1,
+    internalAddress: '10.0.0.9',
+    internalPort: 1,
+    description: 'game',
+    leaseSeconds: 60,
+  })
+  expect(await at.desk.list({ signal })).toMatchObject([
+    { protocol: 'tcp', externalPort: 7000, rule: 'hand', here: true, leaseSecondsLeft: null },
+    { protocol: 'udp', externalPort: 7000, rule: 'hand', here: true },
+    { externalPort: 1, rule: null, here: false, leaseSecondsLeft: 60 },
+  ])
+  await at.desk.remove({ protocol: 'tcp', externalPort: 7000 }, { signal })
+  await expect(at.desk.remove({ protocol: 'tcp', externalPort: 7000 }, { signal })).rejects.toMatchObject({
+    code: 'ROUTER_MAPPING_UNKNOWN',
+  })
+  await expect(at.desk.remove({ protocol: 'tcp', externalPort: 1 }, { signal })).rejects.toMatchObject({
+    code: 'ROUTER_NOT_OURS',
+  })
+  await at.desk.remove({ protocol: 'tcp', externalPort: 1 }, { signal, force: true })
+  expect([...at.fake.table.keys()]).toEqual(['udp 7000'])
+})
+
+it('check: listed and leading here is open; leading elsewhere is wrong, with the row to type', async () => {
+  await using at = await desk()
+  const row = {
+    protocol: 'tcp',
+    externalPort: 8888,
+    internalAddress: here,
+    internalPort: 8888,
+    description: 'by hand',
+    leaseSeconds: 0,
+  } as const
+  at.fake.table.set('tcp 8888', { ...row })
+  expect(await at.desk.check(rule, { signal })).toMatchObject({ state: 'open', steps: null })
+  at.fake.table.set('tcp 8888', { ...row, internalAddress: '10.0.0.9' })
+  expect(await at.desk.check(rule, { signal })).toMatchObject({
+    state: 'wrong',
+    steps: { maker: 'asus', rows: [[{ value: 'web' }, {}, { value: '8888' }, {}, { value: here }]] },
+  })
+})
+
+it('check: not listed proves nothing, a connection that arrives here proves it', async () => {
+  let accepted = 0
+  await using silent = await desk()
+  expect(await silent.desk.check({ ...rule, accepted: () => accepted }, { signal })).toMatchObject({
+    state: 'unknown',
+  })
+  await using turns = await desk({}, () => Promise.resolve(void accepted++))
+  expect(await turns.desk.check({ ...rule, accepted: () => accepted }, { signal })).toMatchObject({
+    state: 'open',
+  })
+  // Something answers there, but not us: it may be the router's own page.
+  expect(await turns.desk.check(rule, { signal })).toMatchObject({ state: 'unknown' })
+})

@@ -1,0 +1,160 @@
+/** Choosing, falling back, several ports, and what is left when something fails: on fake routers over real sockets. */
+import { describe, expect, it } from 'vitest'
+import { asking, here, membersAt, toolsAtHome } from '../../../test/fakes/at-home.ts'
+import { memoryJournal } from '../../../test/fakes/journal.ts'
+import { FakeRouter, type Quirks } from '../../../test/fakes/router.ts'
+import { RouterPublisher, type PublishWish } from './publisher.ts'
+
+const signal = (): AbortSignal => AbortSignal.timeout(15_000)
+const wish: PublishWish = {
+  rule: 'web',
+  by: 'auto',
+  protocols: ['tcp'],
+  ports: { first: 8888, last: 8888 },
+  externalPort: null,
+  address: here,
+  allow: [],
+}
+
+async function home(
+  quirks: Quirks = {},
+): Promise<{ fake: FakeRouter; publisher: RouterPublisher } & AsyncDisposable> {
+  const fake = await FakeRouter.start(quirks)
+  const publisher = new RouterPublisher(
+    Object.values(membersAt).map((make) => make(fake)),
+    toolsAtHome(),
+    'me',
+  )
+  return {
+    fake,
+    publisher,
+    async [Symbol.asyncDispose]() {
+      publisher[Symbol.dispose]()
+      await fake[Symbol.asyncDispose]()
+    },
+  }
+}
+
+describe('publishing', () => {
+  it('prefers PCP, and believes it because UPnP lists the mapping too', async () => {
+    await using at = await home()
+    const lease = await at.publisher.open(wish, { signal: signal(), record: memoryJournal() })
+    expect(lease.describe()).toMatchObject({ member: 'pcp', differs: [] })
+    await lease.release({ signal: signal() })
+    expect(at.fake.table.size).toBe(0)
+  })
+
+  it('goes on to the next protocol where one refuses', async () => {
+    await using at = await home({ pcpResult: 2 })
+    const lease = await at.publisher.open(wish, { signal: signal(), record: memoryJournal() })
+    expect(lease.describe().member).toBe('upnp')
+  })
+
+  it('opens every port and protocol of a range as one lease, and undoes all of it where one fails', async () => {
+    await using at = await home()
+    const journal = memoryJournal()
+    const range = { ...wish, protocols: ['tcp', 'udp'], ports: { first: 9000, last: 9004 } } as const
+    const lease = await at.publisher.open(range, { signal: signal(), record: journal })
+    expect([at.fake.table.size, journal.left().length]).toEqual([10, 10])
+    await lease.release({ signal: signal() })
+    at.fake.table.set('udp 9003', {
+      protocol: 'udp',
+      externalPort: 9003,
+      internalAddress: '192.168.0.66',
+      internalPort: 1,
+      description: 'game',
+      leaseSeconds: 0,
+    })
+    at.fake.quirks.pcpResult = 11
+    at.fake.quirks.natPmpResult = 2
+    await expect(at.publisher.open(range, { signal: signal(), record: journal })).rejects.toMatchObject({
+      code: 'ROUTER_PORT_TAKEN',
+    })
+    expect([[...at.fake.table.keys()], journal.left()]).toEqual([['udp 9003'], []])
+  })
+
+  it('refuses a range that no router has room for', async () => {
+    await using at = await home()
+    const wide = { ...wish, ports: { first: 1000, last: 2000 } }
+    await expect(
+      at.publisher.open(wide, { signal: signal(), record: memoryJournal() }),
+    ).rejects.toMatchObject({ code: 'ROUTER_TOO_MANY_PORTS' })
+  })
+
+  it('keeps the port it was given through a restart where any will do', async () => {
+    await using at = await home()
+    at.fake.epochStart -= 100_000
+    at.fake.table.set('tcp 8888', {
+      protocol: 'tcp',
+      externalPort: 8888,
+      internalAddress: '192.168.0.66',
+      internalPort: 1,
+      description: 'game',
+      leaseSeconds: 0,
+    })
+    const lease = await at.publisher.open(
+      { ...wish, by: 'upnp', externalPort: 'any' },
+      { signal: signal(), record: memoryJournal() },
+    )
+    const mine = (): number[] =>
+      [...at.fake.table.values()]
+        .filter(({ internalAddress }) => internalAddress === here)
+        .map(({ externalPort }) => externalPort)
+    const given = mine()
+    expect(given).toEqual([expect.any(Number)])
+    expect(given).not.toEqual([8888])
+    await at.fake.restart()
+    await expect.poll(mine, { timeout: 8000 }).toEqual(given)
+    await lease.release({ signal: signal() })
+  })
+
+  it('comes back by itself after the router restarted, within the time of a look', async () => {
+    await using at = await home()
+    at.fake.epochStart -= 100_000
+    const lease = await at.publisher.open(wish, { signal: signal(), record: memoryJournal() })
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    await at.fake.restart()
+    await expect.poll(() => at.fake.table.size, { timeout: 5000 }).toBe(1)
+    await lease.release({ signal: signal() })
+  })
+
+  it('where nobody answers it says what was tried, and asks again later', async () => {
+    const fake = await FakeRouter.start()
+    const members = Object.values(membersAt).map((make) => make(fake))
+    await fake[Symbol.asyncDispose]()
+    const publisher = new RouterPublisher(members, toolsAtHome(), 'me')
+    await expect(publisher.open(wish, { signal: signal(), record: memoryJournal() })).rejects.toMatchObject({
+      code: 'ROUTER_NOT_FOUND',
+      message: expect.stringContaining('PCP, UPnP IGD, NAT-PMP') as string,
+    })
+  })
+
+  it('removes orphans of its own tag only', async () => {
+    await using at = await home()
+    const orphan = (externalPort: number, description: string): void =>
+      void at.fake.table.set(`tcp ${externalPort}`, {
+        protocol: 'tcp',
+        externalPort,
+        internalAddress: here,
+        internalPort: 1,
+        description,
+        leaseSeconds: 0,
+      })
+    orphan(1, 'naru:old@me')
+    orphan(2, 'naru:old@other')
+    orphan(3, 'naru:old')
+    orphan(4, 'game')
+    const lease = await at.publisher.open(
+      { ...wish, by: 'upnp' },
+      { signal: signal(), record: memoryJournal() },
+    )
+    expect(await at.publisher.sweep(signal())).toBe(1)
+    expect([...at.fake.table.values()].map(({ externalPort }) => externalPort)).toEqual([
+      2,
+      3,
+      4,
+      asking.externalPort,
+    ])
+    await lease.release({ signal: signal() })
+  })
+})
