@@ -13,6 +13,8 @@ import { plainRoute, portOf, type Resolve } from './route.ts'
 export interface HealthOptions {
   readonly clock: Clock
   readonly resolve: Resolve
+  /** A target has answered or not; `state` says what follows from it. For engines whose threads keep their own states. */
+  readonly onHeard?: (state: TargetState) => void
 }
 
 export class HealthChecks implements Disposable {
@@ -100,8 +102,10 @@ export class HealthChecks implements Disposable {
     const streak = answers ? Math.max(before, 0) + 1 : Math.min(before, 0) - 1
     this.#streaks.set(state, streak)
     if (streak <= -fall) state.up = false
-    if (streak < rise) return
-    state.up = true
-    state.succeeded()
+    if (streak >= rise) {
+      state.up = true
+      state.succeeded()
+    }
+    this.#options.onHeard?.(state)
   }
 }

@@ -299,7 +299,6 @@ function whyNotRule(rule: Rule): Text | null {
       '데이터그램에는 서버 이름이 없습니다. 이름별 대상은 TCP의 TLS와 HTTP에서만 쓸 수 있습니다',
     )
   }
-  if (rule.health) return say('it does not check the health of targets', '대상의 상태를 점검하지 않습니다')
   if (udp && targets.some(({ to }) => to.kind === 'unix'))
     return say('datagrams cannot go to a Unix socket', 'UDP 데이터그램은 Unix 소켓으로 보낼 수 없습니다')
   if (listen.kind === 'unix' && rule.allow.length + rule.deny.length > 0) {

@@ -1,5 +1,6 @@
 /** A rule as the main thread holds it: its sockets, its editions, and what the threads say of it. */
 import { unlink } from 'node:fs/promises'
+import { systemClock } from '../../base/clock.ts'
 import { NaruError } from '../../base/errors.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { CloseReason, Connection, Counters } from '../../model/connection.ts'
@@ -9,7 +10,8 @@ import type { Rule } from '../../model/rule.ts'
 import { formatTarget } from '../../model/target.ts'
 import { targetsItself } from '../../relay/loop.ts'
 import { SharedBucket } from '../../relay/bucket.ts'
-import { keyOf } from '../../relay/pick.ts'
+import { HealthChecks } from '../../relay/health.ts'
+import { keyOf, Targets, type TargetState } from '../../relay/pick.ts'
 import { SharedTally } from '../../relay/tally.ts'
 import type { EngineLease, EngineRequest, EngineState } from '../contract.ts'
 import type { Crew } from './crew.ts'
@@ -46,6 +48,8 @@ export class SpliceLease implements EngineLease {
   readonly #slotByTarget = new Map<string, number>()
   readonly #freeSlots = Array.from({ length: mostTargets }, (_, slot) => slot)
   #memory: RuleMemory
+  #targets: Targets | null = null
+  #health: HealthChecks | null = null
   #state: 'listening' | 'retired' | 'ended' = 'listening'
   #failed: string | null = null
   readonly #pausedThreads = new Set<number>()
@@ -72,6 +76,24 @@ export class SpliceLease implements EngineLease {
     this.listenerNumbers = options.listeners.map((listener) => options.numbers.listener(listener))
     this.#edition = this.#newEdition(this.#rule)
     for (let thread = 0; thread < options.crew.size; thread++) this.openOn(thread)
+    this.#checkHealth()
+  }
+
+  /** Asked here, on the main thread; all threads read the answer. Datagrams have none that a check could rely on. */
+  #checkHealth(): void {
+    this.#health?.[Symbol.dispose]()
+    if (this.#listeners.every(({ protocol }) => protocol === 'udp')) return
+    this.#targets = new Targets(this.#rule, this.#targets ?? undefined)
+    const { states } = this.#targets
+    const standing = new Standing(this.#memory.standing, 0)
+    const onHeard = (state: TargetState): void => {
+      const slot = this.#slots[states.indexOf(state)] ?? -1
+      standing.check(slot, state.up)
+      if (state.up && state.failures === 0) standing.succeeded(state, slot)
+    }
+    const { resolve } = this.request
+    this.#health = HealthChecks.of(this.#rule, this.#targets, { clock: systemClock, resolve, onHeard })
+    if (this.#health === null) for (const slot of this.#slots) standing.check(slot, true)
   }
 
   get rule(): Rule {
@@ -144,12 +166,14 @@ export class SpliceLease implements EngineLease {
       for (const { protocol, socket } of this.#listeners)
         if (protocol === 'tcp') setKeepalive(socket, rule.timeouts.keepaliveMs)
     }
+    this.#checkHealth()
     return true
   }
 
   async retire(): Promise<void> {
     if (this.#state !== 'listening') return this.#until(() => this.#unlistening === null, answerWithinMs)
     this.#state = 'retired'
+    this.#health?.[Symbol.dispose]()
     this.#unlistening = new Set()
     for (let thread = 0; thread < this.#crew.size; thread++) {
       if (!this.#crew.alive(thread)) continue
