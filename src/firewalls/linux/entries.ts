@@ -3,7 +3,7 @@
  * before the rule that would drop, and found again by their tag. nft changes are one transaction; iptables commands go from the bottom up, so that
  * positions stay true.
  */
-import { NaruError } from '../../base/errors.ts'
+import { NaruError, isNaruError } from '../../base/errors.ts'
 import { formatCidr, type Cidr, type Family } from '../../base/address.ts'
 import { formatPortRange, type PortRange, type Protocol } from '../../base/port.ts'
 import {
@@ -14,6 +14,7 @@ import {
   type Opening,
   type PacketFilter,
 } from '../../host/filter/index.ts'
+import type { RunResult } from '../../host/contract.ts'
 import type { FirewallRequest } from '../contract.ts'
 import { portsText, type Hand, type Tools } from './packet-filter.ts'
 
@@ -169,7 +170,11 @@ async function addEntries(entries: readonly Entry[], tools: Tools): Promise<void
   const xt = entries
     .filter((entry) => entry.by !== 'nft')
     .toSorted((a, b) => (b.before ?? Infinity) - (a.before ?? Infinity))
-  for (const entry of xt) await run(addCommand(entry), tools)
+  for (const entry of xt) {
+    const argv = addCommand(entry)
+    const result = await runXt(argv, tools)
+    if (result.exit !== 0) throw failed(argv, result)
+  }
 }
 
 function addLine({ family, table, chain, before, spec }: NftEntry): string {
@@ -204,11 +209,24 @@ async function removeEntries(
   for (const entry of entries) if (entry.by !== 'nft') await removeXt(entry, tools)
 }
 
+/** Old systems have one iptables, without a second name for each of its kinds. */
+async function runXt(
+  [tool, ...args]: readonly [string, ...string[]],
+  { runner, signal }: Tools,
+): Promise<RunResult> {
+  try {
+    return await runner.run([tool, ...args], { signal })
+  } catch (error) {
+    if (!isNaruError(error, 'COMMAND_MISSING')) throw error
+    return runner.run([tool.replace(/-(nft|legacy)$/, ''), ...args], { signal })
+  }
+}
+
 /** Deletes by content. With several sources one command makes, and deletes, several rules. */
 async function removeXt({ chain, spec, ...entry }: XtEntry, tools: Tools): Promise<void> {
   for (const one of singleSources(spec)) {
     const argv: [string, ...string[]] = [toolFor(entry), '-w', '5', '-t', entry.table, '-D', chain, ...one]
-    const result = await tools.runner.run(argv, { signal: tools.signal })
+    const result = await runXt(argv, tools)
     const gone = /does a matching rule exist|No chain\/target\/match|can't initialize|does not exist/i
     if (result.exit !== 0 && !gone.test(result.stderr)) throw failed(argv, result)
   }
