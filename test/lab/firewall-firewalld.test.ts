@@ -12,6 +12,7 @@ const needs = {
 describeWith(needs, 'firewalld, running', () => {
   conformance({
     name: 'firewalld',
+    slow: true,
     member: firewalld,
     async start(host) {
       const firewall = await firewalldFirewall(host)

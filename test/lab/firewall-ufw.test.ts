@@ -6,6 +6,7 @@ import { ufwFirewall } from './firewalls.ts'
 describeWith({ root: true, platform: 'linux', commands: ['ip', 'ufw', 'nsenter'] }, 'ufw, enabled', () => {
   conformance({
     name: 'ufw',
+    slow: true,
     member: ufw,
     async start(host) {
       const firewall = await ufwFirewall(host)

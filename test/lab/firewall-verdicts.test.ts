@@ -64,14 +64,14 @@ describeWith(
     it('agrees with the kernel on filters of nft', async () => {
       await fc.assert(
         fc.asyncProperty(nftRuleset, (ruleset) => agree([['nft', '-f', '-']], ruleset)),
-        { numRuns: 8 },
+        { numRuns: 6 },
       )
     }, 120_000)
 
     it('agrees with the kernel on filters of iptables', async () => {
       await fc.assert(
         fc.asyncProperty(iptablesRules, (saved) => agree([['iptables-nft-restore']], saved)),
-        { numRuns: 7 },
+        { numRuns: 5 },
       )
     }, 120_000)
   },

@@ -197,7 +197,7 @@ class Firewall implements LabFirewall {
       ),
       ...this.#files.map(filesBelow),
     ]
-    if (this.kind === 'firewalld') parts.push(this.run(['firewall-cmd', '--list-all-zones']))
+    if (this.kind === 'firewalld') parts.push(this.run(askZone))
     return parts.join('\n----\n')
   }
 
@@ -210,6 +210,12 @@ class Firewall implements LabFirewall {
     await Promise.resolve()
   }
 }
+
+/** All that firewalld's zone has now, without starting an interpreter for it. */
+const askZone = [
+  'dbus-send', '--system', '--print-reply=literal', '--dest=org.fedoraproject.FirewallD1', '/org/fedoraproject/FirewallD1',
+  'org.fedoraproject.FirewallD1.zone.getZoneSettings2', 'string:public',
+] // prettier-ignore
 
 /** Handles, counters, metadata and dates left out. */
 export function normalized(listing: string): string {

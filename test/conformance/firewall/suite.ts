@@ -25,6 +25,8 @@ export interface Stand {
   block(firewall: LabFirewall, port: number): void
   /** Commands that add to this firewall: the second of them is made to fail. */
   readonly changes: RegExp
+  /** Its tool starts an interpreter each time: what another test shows too is left out. @default false */
+  readonly slow?: boolean
   /** How the command begins that one would type with rights. */
   readonly byHand: string
 }
@@ -96,10 +98,7 @@ export function conformance(stand: Stand): void {
       expect((await detectFirewall({ host, signal: signal() })).id).toBe(member.id)
     })
 
-    it.each([
-      ['tcp', own.four],
-      ['udp', own.six],
-    ] as const)(
+    it.each([['tcp', own.four] as const, ...(stand.slow ? [] : [['udp', own.six] as const])])(
       'lets %s to %s in while the lease is held, and leaves everything as it was',
       async (protocol, address) => {
         const before = firewall.snapshot()
@@ -146,7 +145,7 @@ export function conformance(stand: Stand): void {
       expect(firewall.snapshot()).toBe(before)
     })
 
-    it('explains with the rule that decides, before and after', async () => {
+    it('explains with the rule that decides, before and after, and names what is ours', async () => {
       const ask = (from: string | null, port = 8888) =>
         member.explain({ protocol: 'tcp', port, from }, { host, signal: signal() })
       expect((await ask(null)).verdict).toBe('blocked')
@@ -156,20 +155,11 @@ export function conformance(stand: Stand): void {
       expect(answer.verdict).toBe('allowed')
       expect(answer.by).toContain('8888')
       expect((await ask(client.other)).verdict).toBe('blocked')
-      await lease.release(look)
-    })
-
-    it('names what is ours in its status', async () => {
-      const lease = await open(request(8888))
-      const { active, defaultInput, open: ports, ...status } = await member.status({ host, signal: signal() })
-      expect({ active, defaultInput, member: status.member }).toEqual({
-        active: true,
-        defaultInput: 'block',
-        member: member.id,
-      })
-      expect(ports.filter(({ ours }) => ours === 'web').map(({ ports: range }) => range?.first)).toContain(
+      const { active, defaultInput, open: ports } = await member.status({ host, signal: signal() })
+      expect({ active, defaultInput }).toEqual({ active: true, defaultInput: 'block' })
+      expect(ports.filter(({ ours }) => ours === 'web').map(({ ports: range }) => range?.first)).toEqual([
         8888,
-      )
+      ])
       await lease.release(look)
     })
 
@@ -238,10 +228,7 @@ export function conformance(stand: Stand): void {
 
     it('keeps a port open for the second rule until the last is closed', async () => {
       const before = firewall.snapshot()
-      for (const order of [
-        [0, 1],
-        [1, 0],
-      ] as const) {
+      for (const order of [[0, 1] as const, ...(stand.slow ? [] : [[1, 0] as const])]) {
         const leases = [await open(request(8888)), await open(request(8888, { rule: 'api' }))] as const
         await leases[order[0]].release(look)
         expect(await scene.reach('tcp', 8888)).toBe('in')
