@@ -78,10 +78,6 @@ export class Crossing {
     this.#pipe.abort(reason)
   }
 
-  probe(): void {
-    this.#pipe.probeHalfClosed()
-  }
-
   /** Asked at least four times within the limit; costs the bytes' own path nothing. */
   isIdle(nowMs: number): boolean {
     const { idleMs } = this.#options.terms.rule.timeouts

@@ -120,17 +120,6 @@ export class Pipe {
     this.#options.clock.after(1000, () => reset(this.client))
   }
 
-  /**
-   * A socket that has ended is not polled any more, so a peer that died after its FIN goes unnoticed. An empty
-   * write asks the kernel: a socket that keepalive gave up on, or that was reset, answers with its error.
-   */
-  probeHalfClosed(): void {
-    const { client, target } = this
-    if (target === null) return
-    if (client.readableEnded && client.writableLength === 0) client.write('')
-    if (target.readableEnded && target.writableLength === 0) target.write('')
-  }
-
   #fromClient(chunk: Buffer): void {
     if (this.target && this.#onEarly === null) return this.#toTarget(this.target, chunk)
     this.#early.push(chunk)

@@ -26,8 +26,6 @@ export interface StreamOptions {
   readonly onTrouble: (error: Error) => void
 }
 
-/** Half-closed connections are asked for signs of life this often. */
-const probeEveryMs = 60_000
 /** A client's socket and a target's. */
 const descriptorsEach = 2
 
@@ -38,14 +36,12 @@ export class StreamRelay {
   #doors: readonly Door[] = []
   #closed = false
   readonly #registered: Disposable
-  readonly #timers: Disposable[] = []
   #idleTimer: { everyMs: number; timer: Disposable } | null = null
 
   private constructor(terms: Terms, options: StreamOptions) {
     this.#terms = terms
     this.#options = options
     this.#registered = options.descriptors.register(this)
-    this.#timers.push(options.clock.every(probeEveryMs, () => this.#probe()))
     this.#watchIdle()
   }
 
@@ -169,13 +165,8 @@ export class StreamRelay {
     }
   }
 
-  #probe(): void {
-    for (const crossing of this.#crossings.values()) crossing.probe()
-  }
-
   #stop(): void {
     this.#registered[Symbol.dispose]()
-    for (const timer of this.#timers.splice(0)) timer[Symbol.dispose]()
     this.#idleTimer?.timer[Symbol.dispose]()
     this.#idleTimer = null
   }
