@@ -34,7 +34,7 @@ function ourFix({ fixes, rule }: Finding): OurFix | null {
   return { rule, text: fix.text, edit: verb === 'edit' ? words : null }
 }
 
-export function fixLine({ rule, text, edit: words }: OurFix): Text {
+function fixLine({ rule, text, edit: words }: OurFix): Text {
   const how =
     words === null
       ? say('close it and open it anew', '닫았다가 다시 엽니다')

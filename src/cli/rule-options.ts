@@ -303,7 +303,7 @@ function group(key: string, found: Record<string, Json>): Record<string, Json> {
   return Object.keys(found).length === 0 ? {} : { [key]: found }
 }
 
-export function numberFrom(text: string, what: string, command: string): number {
+function numberFrom(text: string, what: string, command: string): number {
   if (/^\d{1,15}$/.test(text)) return Number(text)
   throw usage(
     command,

@@ -22,7 +22,7 @@ const count = z.int().min(0)
 const timeMs = z.number().openapi({ description: 'milliseconds since the Unix epoch' })
 const json = z.any().openapi({ description: 'any JSON' }) as unknown as z.ZodType<Json>
 
-export const TextSchema: z.ZodType<Text> = z.object({ en: z.string(), ko: z.string() }).openapi('Text')
+const TextSchema: z.ZodType<Text> = z.object({ en: z.string(), ko: z.string() }).openapi('Text')
 
 export const RuleNameSchema = z
   .string()
@@ -67,7 +67,7 @@ export const SessionSchema: z.ZodType<Session> = z
 
 const CloseReasonSchema = z.enum(Object.keys(closeReasons) as [CloseReason, ...CloseReason[]])
 
-export const CountersSchema: z.ZodType<Counters> = z
+const CountersSchema: z.ZodType<Counters> = z
   .object({
     open: count,
     opened: count,
@@ -84,7 +84,7 @@ const RateSchema = z.object({ toTarget: z.number(), toClient: z.number() }).open
   description: 'bytes a second over the last seconds',
 })
 
-export const HopStatusSchema: z.ZodType<HopStatus> = z
+const HopStatusSchema: z.ZodType<HopStatus> = z
   .object({
     hop: z.enum(hops),
     member: z.string().nullable(),

@@ -2,7 +2,7 @@
 import { say } from '../../base/text.ts'
 import type { Verb } from '../verb.ts'
 
-export const shells = ['bash', 'zsh', 'fish', 'powershell'] as const
+const shells = ['bash', 'zsh', 'fish', 'powershell'] as const
 
 export const verb: Verb = {
   name: 'completion',

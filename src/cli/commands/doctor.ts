@@ -198,7 +198,7 @@ function outsideLines(event: Extract<DoctorEvent, { type: 'link' | 'outside' }>)
   ]
 }
 
-export function lines(diagnosis: Diagnosis, print: Printer, all: boolean): string[] {
+function lines(diagnosis: Diagnosis, print: Printer, all: boolean): string[] {
   const { bold, dim, green, red } = print.paint
   const { verdict, summary, causes, folded, remarks, checks, tookMs } = diagnosis
   const found = [

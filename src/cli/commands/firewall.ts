@@ -90,7 +90,7 @@ const policies: Readonly<Record<'allow' | 'block' | 'unknown', Text>> = {
   unknown: say('its default is unknown', '기본 정책을 알 수 없음'),
 }
 
-export function lines({ status, why }: FirewallReport, print: Printer): string[] {
+function lines({ status, why }: FirewallReport, print: Printer): string[] {
   const t = (text: Text): string => print.say(text)
   if (!status) return [t(why)]
   const { member, active, defaultInput, open } = status
@@ -119,7 +119,7 @@ export function lines({ status, why }: FirewallReport, print: Printer): string[]
   ]
 }
 
-export function answerLines({ verdict, by, why }: FirewallAnswer, print: Printer): string[] {
+function answerLines({ verdict, by, why }: FirewallAnswer, print: Printer): string[] {
   const { green, red, yellow, dim } = print.paint
   const words = {
     allowed: green(print.say(say('allowed', '허용'))),

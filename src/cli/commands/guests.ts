@@ -40,7 +40,7 @@ const states: Readonly<Record<Guest['state'], Text>> = {
   unknown: say('unknown', '알 수 없음'),
 }
 
-export function lines({ guests, kinds }: GuestsReport, print: Printer, all: boolean): string[] {
+function lines({ guests, kinds }: GuestsReport, print: Printer, all: boolean): string[] {
   const t = (text: Text): string => print.say(text)
   const titles = [
     say('TARGET', '대상'),

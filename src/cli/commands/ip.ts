@@ -37,7 +37,7 @@ export const verb: Verb = {
   },
 }
 
-export function lines(answer: MachineAddresses, print: Printer, all: boolean): string[] {
+function lines(answer: MachineAddresses, print: Printer, all: boolean): string[] {
   const t = (text: Text): string => print.say(text)
   const { dim, bold } = print.paint
   const shown = answer.interfaces.filter(({ up, addresses }) => all || (up && addresses.length > 0))

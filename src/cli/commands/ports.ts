@@ -92,7 +92,7 @@ const reaches: Readonly<Record<PortReach, Text>> = {
   vpn: say('VPN', 'VPN'),
 }
 
-export function lines({ rows }: MachinePorts, print: Printer, all: boolean): string[] {
+function lines({ rows }: MachinePorts, print: Printer, all: boolean): string[] {
   const t = (text: Text): string => print.say(text)
   const titles = [
     say('PROTO', '프로토콜'),

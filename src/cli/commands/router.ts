@@ -162,7 +162,7 @@ async function showInfo(context: Context): Promise<ExitCode> {
   return 0
 }
 
-export function infoLines(routers: readonly RouterView[], print: Printer): string[] {
+function infoLines(routers: readonly RouterView[], print: Printer): string[] {
   return routers.flatMap(
     ({ address, protocols, model, maker, page, externalAddress, uptimeSeconds, aboveText }) => {
       const name = [maker, model].filter(Boolean).join(' ')
@@ -180,7 +180,7 @@ export function infoLines(routers: readonly RouterView[], print: Printer): strin
   )
 }
 
-export function entryLines(entries: readonly RouterEntry[], print: Printer): string[] {
+function entryLines(entries: readonly RouterEntry[], print: Printer): string[] {
   if (entries.length === 0) return [print.say(say('No mappings.', '매핑이 없습니다.'))]
   const several = new Set(entries.map(({ router }) => router)).size > 1
   const titles = [
