@@ -1,6 +1,6 @@
 /** A rule that blocks this very port beats the rule that allows it. */
 import { say } from '../base/text.ts'
-import { defineCheck } from './contract.ts'
+import { blockedByDefault, defineCheck } from './contract.ts'
 
 export const blockRule = defineCheck({
   code: 'block-rule',
@@ -13,10 +13,9 @@ export const blockRule = defineCheck({
   remedy: say('remove that block rule', '그 차단 규칙을 지우세요'),
   async look({ look }) {
     const answer = await look.admission()
-    if (answer?.verdict !== 'blocked' || !/dport|sport|saddr|(^|\s)-s\s|^Block|차단/i.test(answer.by))
-      return null
-    const { protocol, port, by } = answer
     const id = (await look.firewall())?.member.id ?? ''
+    if (answer?.verdict !== 'blocked' || blockedByDefault(id, answer.by)) return null
+    const { protocol, port, by } = answer
     const show: Record<string, string> = {
       ufw: 'sudo ufw status numbered',
       firewalld: 'sudo firewall-cmd --list-all',

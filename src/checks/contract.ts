@@ -224,6 +224,14 @@ export function field(data: unknown, name: string): unknown {
   return typeof data === 'object' && data !== null ? (data as Record<string, unknown>)[name] : undefined
 }
 
+/** Did nothing decide but the default, as the firewall's member words it? Otherwise a rule blocks on purpose. */
+export function blockedByDefault(member: string, by: string): boolean {
+  if (member === 'windows') return by.startsWith('profile ')
+  // macOS decides by program, and says its path for either.
+  if (member === 'macos') return true
+  return !/dport|sport|saddr|(^|\s)-s\s/.test(by)
+}
+
 /** Is `address` in the network `of`/`bits`? IPv4 only. */
 export function sameNetwork(address: string, of: string, bits: number): boolean {
   if (address.includes(':') || of.includes(':')) return false

@@ -1,6 +1,6 @@
 /** The firewall of this machine drops what comes in, since no rule lets it in. */
 import { say } from '../base/text.ts'
-import { defineCheck, listenOf, type CheckSubject } from './contract.ts'
+import { blockedByDefault, defineCheck, listenOf, type CheckSubject } from './contract.ts'
 
 export const hostFirewall = defineCheck({
   code: 'host-firewall',
@@ -15,9 +15,9 @@ export const hostFirewall = defineCheck({
   async look(subject) {
     const answer = await subject.look.admission()
     const seen = subject.outside.find(({ result, synsSeen }) => result === 'silent' && (synsSeen ?? 0) > 0)
-    if (answer?.verdict !== 'blocked' || isSpecific(answer.by)) return null
-    const { port, protocol, by, why } = answer
     const firewall = await subject.look.firewall()
+    if (answer?.verdict !== 'blocked' || !blockedByDefault(firewall?.member.id ?? '', answer.by)) return null
+    const { port, protocol, by, why } = answer
     return {
       severity: isReachedFromOutside(subject) ? 'blocks' : 'warns',
       evidence: [
@@ -42,11 +42,6 @@ export const hostFirewall = defineCheck({
     }
   },
 })
-
-/** Does the rule that decides name this port or a source? Then it is a block of its own, not the policy. */
-export function isSpecific(by: string): boolean {
-  return /dport|sport|saddr|(^|\s)-s\s/.test(by)
-}
 
 function isReachedFromOutside(subject: CheckSubject): boolean {
   const listen = listenOf(subject)

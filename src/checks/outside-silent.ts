@@ -23,6 +23,10 @@ export const outsideSilent = defineCheck({
     'carrier-nat',
     'address-changed',
     'no-gateway',
+    'host-firewall',
+    'block-rule',
+    'vpn-route',
+    'asymmetric-return',
     'other-port-granted',
     'router-admin-port',
     'relay-not-open',
@@ -33,13 +37,13 @@ export const outsideSilent = defineCheck({
   look(subject) {
     const port = externalPortOf(subject)
     const tests = subject.outside.filter((test) => test.port === port)
-    const silent = tests.find((test) => test.result === 'silent' && test.synsSeen === 0)
+    const silent = tests.find((test) => test.result === 'silent' && !test.synsSeen)
     if (!silent || tests.some(({ result }) => result === 'answered')) return null
     return {
       evidence: [
         say(
-          `${silent.by} tried ${silent.to} port ${port}: no SYN reached this machine`,
-          `${silent.by}에서 ${silent.to}의 ${port}번 시도: 이 컴퓨터에 SYN이 도착하지 않음`,
+          `${silent.by} tried ${silent.to} port ${port}: ${silent.synsSeen === 0 ? 'no SYN reached this machine' : 'no answer'}`,
+          `${silent.by}에서 ${silent.to}의 ${port}번 시도: ${silent.synsSeen === 0 ? '이 컴퓨터에 SYN이 도착하지 않음' : '응답 없음'}`,
         ),
       ],
       fixes: [

@@ -18,7 +18,7 @@ export const wrongProtocol = defineCheck({
     const listeners = await look.listeners()
     return local.flatMap(({ text, port, protocol }) => {
       const other = protocol === 'tcp' ? 'udp' : 'tcp'
-      const found = listeners.filter((entry) => entry.port === port && entry.process?.name !== 'naru')
+      const found = listeners.filter((entry) => entry.port === port)
       if (
         found.some((entry) => entry.protocol === protocol) ||
         !found.some((entry) => entry.protocol === other)

@@ -9,6 +9,7 @@ import { chooseRules, type RuleToCheck } from './doctor.ts'
 import type { LookDeps } from './look.ts'
 import type { Machine } from './machine.ts'
 import { startPhoneTest } from './phone.ts'
+import { countSyns } from './syn-counter.ts'
 import { askVantage } from './vantage.ts'
 
 export interface OutsideDeps extends LookDeps {
@@ -36,8 +37,11 @@ export async function testFromOutside(
   const tests: OutsideTest[] = []
   if (vantage) {
     const tryPort = place.externalPort
+    // Where packets cannot be counted (no nft, no right to it), the answer alone must do.
+    await using counter = await countSyns([place.port], { host: deps.host, signal }).catch(() => null)
     const { seenAs, result } = await askVantage({ ...vantage, tryPort, signal })
-    tests.push({ port: tryPort, to: seenAs, by: `vantage ${vantage.address}`, result, synsSeen: null })
+    const synsSeen = counter ? ((await counter.read()).get(place.port) ?? 0) : null
+    tests.push({ port: tryPort, to: seenAs, by: `vantage ${vantage.address}`, result, synsSeen })
   }
   if (fromPhone) tests.push(await askPhone(deps, machine, place, options))
   for (const test of tests) onEvent?.({ type: 'outside', ...test })
