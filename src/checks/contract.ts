@@ -3,7 +3,7 @@ import type { Clock } from '../base/clock.ts'
 import type { NaruError } from '../base/errors.ts'
 import type { Protocol } from '../base/port.ts'
 import type { Text } from '../base/text.ts'
-import type { FirewallAnswer, FirewallMember, FirewallStatus } from '../firewalls/contract.ts'
+import type { FirewallAnswer, FirewallMember } from '../firewalls/contract.ts'
 import type { Guest, GuestMember } from '../guests/contract.ts'
 import type { Host, Interface, Route, SocketEntry } from '../host/contract.ts'
 import type { HopStatus } from '../model/face.ts'
@@ -83,7 +83,7 @@ export interface Look {
   /** Guests of every hypervisor that is here. */
   guests(): Promise<readonly Guest[]>
   /** The firewall that decides here; null where none is known. */
-  firewall(): Promise<{ readonly member: FirewallMember; readonly status: FirewallStatus } | null>
+  firewall(): Promise<{ readonly member: FirewallMember } | null>
   /** Would the rule's clients get in? Null where the firewall cannot tell. */
   admission(): Promise<(FirewallAnswer & { readonly protocol: Protocol; readonly port: number }) | null>
   routers(): Promise<readonly SeenRouter[]>

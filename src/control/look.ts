@@ -59,7 +59,7 @@ export function lookAtMachine(
     ),
     firewall: once(async () => {
       const { member } = await chooseFirewall('auto', deps, signal)
-      return member && { member, status: await member.status({ host, signal }) }
+      return member && { member }
     }),
     routers: once(() => seeRouters(deps, signal)),
     stun: once(async () => (mayAskInternet ? ((await deps.askStun({ signal }))?.address ?? null) : null)),
