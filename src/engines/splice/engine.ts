@@ -46,7 +46,7 @@ export class SpliceEngine implements Engine {
   readonly #listeners = new Map<number, Listener>()
   #crew: Promise<Crew> | null = null
   #count = 0
-  #why: Text | null | undefined
+  #works = false
   #closed = false
 
   constructor(tools: EngineTools, { threads }: SpliceOptions = {}) {
@@ -66,11 +66,15 @@ export class SpliceEngine implements Engine {
     }
   }
 
-  /** Tried once, for real. */
+  /** Tried for real until it works once: a no may have been for want of descriptors. */
   #whyNotHere({ platform }: Facts): Text | null {
     if (platform !== 'linux') return say('it needs Linux', '리눅스에서만 동작합니다')
-    if (this.#why === undefined) this.#why = whyFfiCannot() ?? whyNotBuilt()
-    return this.#why
+    if (!this.#works) {
+      const why = whyFfiCannot() ?? whyNotBuilt()
+      if (why) return why
+    }
+    this.#works = true
+    return null
   }
 
   async open(request: EngineRequest, { record }: Pick<OpenOptions, 'record'>): Promise<EngineLease> {

@@ -90,7 +90,7 @@ export class Loop {
     this.now = performance.now() + monotonicOffset
     for (let event = 0; event < count; event++) this.#serve(event)
     this.#resume()
-    this.deadlines.expire(this.now)
+    this.#expire()
     this.#wait = longestWaitMs
     for (const run of this.#afterTurn) this.#wait = Math.min(this.#wait, run())
   }
@@ -102,6 +102,15 @@ export class Loop {
       watcher.onEvents(this.#epoll.mask(event))
     } catch (thrown) {
       this.#onFault(watcher, thrown)
+    }
+  }
+
+  #expire(): void {
+    try {
+      this.deadlines.expire(this.now)
+    } catch (thrown) {
+      // The one that threw has left its queue; the rest are due in the next turn.
+      this.#onFault(this.deadlines, thrown)
     }
   }
 
