@@ -3,7 +3,7 @@
  * keeps them (the registry on Windows, the `networking` file elsewhere), as nat.conf is generated from there. A change
  * takes effect only when VMware's network starts again, which cuts off every VM for a moment.
  */
-import { readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { chmod, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { say } from '../../base/text.ts'
 import type { Runner } from '../../host/contract.ts'
@@ -232,7 +232,8 @@ function networkingFile(path: string): Table {
     async add(vmnet, forward) {
       const { protocol, hostPort, guestAddress, guestPort, tag } = forward
       const line = `add_nat_portfwd ${number(vmnet)} ${protocol} ${hostPort} ${guestAddress} ${guestPort} ${tag ?? ''}`
-      await write(path, [...(await read()).filter((other) => !isForward(other, vmnet, forward)), line.trim()])
+      const others = (await read()).filter((other) => !isForward(other, vmnet, forward))
+      await write(path, withLine(others, line.trim()))
     },
     async remove(vmnet, forward) {
       await write(
@@ -246,19 +247,22 @@ function networkingFile(path: string): Table {
     },
     async pin(vmnet, mac, address) {
       const others = (await read()).filter((line) => !isPin(line, vmnet, mac))
-      await write(
-        path,
-        address === null ? others : [...others, `add_dhcp_mac_to_ip ${number(vmnet)} ${mac} ${address}`],
-      )
+      const line = `add_dhcp_mac_to_ip ${number(vmnet)} ${mac} ${address}`
+      await write(path, address === null ? others : withLine(others, line))
     },
   }
+}
+
+/** A last line that does not end stays one: taking ours away again leaves the file as it was. */
+function withLine(lines: readonly string[], line: string): readonly string[] {
+  return lines.at(-1) === '' ? [...lines.slice(0, -1), line, ''] : [...lines, line]
 }
 
 /** Beside the file and then in its place, with its mode, so that VMware never reads half of it. */
 async function write(path: string, lines: readonly string[]): Promise<void> {
   const { mode } = await stat(path)
-  const text = `${lines.filter((line, index) => line !== '' || index < lines.length - 1).join('\n')}\n`
-  await writeFile(`${path}.naru`, text.replace(/\n\n+(?=\n?$)/, '\n'), { mode })
+  await writeFile(`${path}.naru`, lines.join('\n'))
+  await chmod(`${path}.naru`, mode)
   await rename(`${path}.naru`, path)
 }
 
