@@ -36,8 +36,13 @@ it('a passt interface tells the forwards of its definition', () => {
   expect(
     card?.forwards.map(({ protocol, hostPort, guestPort }) => `${protocol} ${hostPort}→${guestPort}`),
   ).toEqual([
-    ...['tcp 2022→22', 'tcp 8000→9000', 'tcp 8001→9001', 'tcp 8002→9002'],
-    ...['udp 5000→5000', 'udp 5001→5001', 'udp 5002→5002'],
+    'tcp 2022→22',
+    'tcp 8000→9000',
+    'tcp 8001→9001',
+    'tcp 8002→9002',
+    'udp 5000→5000',
+    'udp 5001→5001',
+    'udp 5002→5002',
   ])
 })
 
