@@ -154,6 +154,23 @@ describeWith(needs, 'beside rules of others', () => {
     expect(firewall.snapshot()).toBe(before)
   })
 
+  it('opens the way that a new address makes', async () => {
+    const firewall = nftFirewall(scene.inside)
+    scene.inside.ip('address', 'delete', `${own.six}/64`, 'dev', 'eth0')
+    const before = firewall.snapshot()
+    const lease = await open(nftables, firewall)
+    scene.inside.ip('address', 'add', `${own.six}/64`, 'dev', 'eth0', 'nodad')
+    expect(await lease.verify({ signal: signal() })).toMatchObject({
+      state: 'lost',
+      why: { code: 'FIREWALL_LOST' },
+    })
+    await lease.renew({ signal: signal() })
+    expect(await scene.reach('tcp', 8888, own.six)).toBe('in')
+    expect(await scene.reach('tcp', 8888)).toBe('in')
+    await lease.release({ signal: signal() })
+    expect(firewall.snapshot()).toBe(before)
+  })
+
   it('opens what came with nobody to open it: none, until a firewall arrives', async () => {
     const firewall = noFirewall(scene.inside)
     expect((await detectFirewall({ host: firewall.host, signal: signal() })).id).toBe('none')

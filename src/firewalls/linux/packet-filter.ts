@@ -116,6 +116,8 @@ class Opened<Entry> {
   #entries: Entry[] = []
   #effect: Effect | null = null
   #notes: readonly Text[] = []
+  /** Ways in that were there when it was opened; a new address or interface makes new ones. */
+  #ways = new Set<string>()
 
   constructor(hand: Hand<Entry>, request: FirewallRequest, { host, record }: FirewallOptions & OpenOptions) {
     this.#hand = hand
@@ -141,6 +143,7 @@ class Opened<Entry> {
     try {
       for (let round = 0; round < mostRounds; round++) {
         const [filter, packets] = await this.#look(signal)
+        this.#ways = new Set(packets.packets.map(wayOf))
         // The first time also where another rule lets it in: that one may go.
         const openings = openingsFor(filter, packets).filter(({ blocked }) => blocked || round === 0)
         const added =
@@ -176,9 +179,16 @@ class Opened<Entry> {
   async #verify(signal: AbortSignal): Promise<Verdict> {
     const [filter, packets] = await this.#look(signal)
     if (!(await this.#isHeld(filter, signal))) return { state: 'lost', why: this.#lost() }
-    const { verdict, by, why } = worst(filter, packets)
+    const { verdict, by, why } = worst(filter, this.#known(packets))
     if (verdict === 'blocked') return { state: 'lost', why: this.#overruled(by) }
+    if (worst(filter, packets).verdict === 'blocked') return { state: 'lost', why: this.#lost() }
     return { state: 'held', notes: verdict === 'unknown' ? [why] : [] }
+  }
+
+  /** Without the packets of ways that came after the opening. */
+  #known({ packets, wayOut }: Packets): Packets {
+    const known = packets.filter((packet) => this.#ways.has(wayOf(packet)))
+    return { packets: known.length > 0 ? known : packets, wayOut }
   }
 
   #isHeld(filter: PacketFilter, signal: AbortSignal): Promise<boolean> {
@@ -247,6 +257,9 @@ class Opened<Entry> {
     )
   }
 }
+
+const wayOf = ({ family, from, destinations }: Packets['packets'][number]): string =>
+  `${family} ${from} ${destinations.join(' ')}`
 
 /** The answer for the packet that fares worst. */
 function worst(filter: PacketFilter, { packets, wayOut }: Packets): FirewallAnswer {
