@@ -2,6 +2,7 @@
 import { addressRange } from '../../base/address.ts'
 import { withLimit } from '../../base/clock.ts'
 import { NaruError } from '../../base/errors.ts'
+import { spaced } from '../../base/spaced.ts'
 import { say, type Text } from '../../base/text.ts'
 import { hasAddress } from '../../host/ask-udp.ts'
 import { gateways } from '../../host/gateways.ts'
@@ -124,15 +125,11 @@ class NatPmpRouter implements Router {
     // The epoch that was seen when it was found counts: a restart before the first look is one too.
     const gateway = this.#gateway
     gateway.onRestart = onRestart
-    let [asking, askedAt] = [false, -Infinity]
     let seen = this.#gateway.externalAddress
-    const ask = async (): Promise<void> => {
-      if (asking || this.#tools.clock.monotonic() - askedAt < 1000) return
-      ;[asking, askedAt] = [true, this.#tools.clock.monotonic()]
+    const look = async (): Promise<void> => {
       const { source } = gateway
       if (source !== null && !(await hasAddress(source))) onRestart(addressGone(source))
       const answer = await gateway.askAddress(signal, [500, 1000]).catch(() => null)
-      asking = false
       if (!answer || signal.aborted || answer.externalAddress === null) return
       if (seen !== null && answer.externalAddress !== seen)
         onRestart(
@@ -144,8 +141,9 @@ class NatPmpRouter implements Router {
       seen = answer.externalAddress
       this.#gateway.externalAddress = seen
     }
-    void ask()
-    const poll = this.#tools.clock.every(this.#options.pollMs ?? 2500, () => void ask())
+    const ask = spaced(look, { everyMs: 1000, clock: this.#tools.clock, signal })
+    ask()
+    const poll = this.#tools.clock.every(this.#options.pollMs ?? 2500, ask)
     const end = (): void => {
       poll[Symbol.dispose]()
       gateway.onRestart = null
@@ -158,7 +156,7 @@ class NatPmpRouter implements Router {
       interfaceAddress: this.#gateway.source,
       signal,
       onDatagram: (bytes, from) => {
-        if (from.address === this.address && parseAddressAnswer(bytes)) void ask()
+        if (from.address === this.address && parseAddressAnswer(bytes)) ask()
       },
     })
   }

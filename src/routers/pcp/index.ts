@@ -5,6 +5,7 @@
 import { addressRange, familyOf, isPublic } from '../../base/address.ts'
 import { withLimit } from '../../base/clock.ts'
 import { NaruError } from '../../base/errors.ts'
+import { spaced } from '../../base/spaced.ts'
 import { say, type Text } from '../../base/text.ts'
 import { hasAddress } from '../../host/ask-udp.ts'
 import { gateways } from '../../host/gateways.ts'
@@ -137,16 +138,13 @@ class PcpRouter implements Router {
     // The epoch that was seen when it was found counts: a restart before the first look is one too.
     const server = this.#server
     server.onRestart = onRestart
-    let [asking, askedAt] = [false, -Infinity]
-    const ask = async (): Promise<void> => {
-      if (asking || clock.monotonic() - askedAt < 1000) return
-      ;[asking, askedAt] = [true, clock.monotonic()]
+    const look = async (): Promise<void> => {
       if (source !== null && !(await hasAddress(source))) onRestart(addressGone(source))
       await server.announce(signal, [500, 1000]).catch(() => null)
-      asking = false
     }
-    void ask()
-    const poll = clock.every(this.#options.pollMs ?? 2500, () => void ask())
+    const ask = spaced(look, { everyMs: 1000, clock, signal })
+    ask()
+    const poll = clock.every(this.#options.pollMs ?? 2500, ask)
     const end = (): void => {
       poll[Symbol.dispose]()
       server.onRestart = null
@@ -160,7 +158,7 @@ class PcpRouter implements Router {
       interfaceAddress: this.family === 4 ? source : `::%${zoneOf(this.address)}`,
       signal,
       onDatagram: (bytes, from) => {
-        if (from.address === this.address && parseAnnounceAnswer(bytes)) void ask()
+        if (from.address === this.address && parseAnnounceAnswer(bytes)) ask()
       },
     })
   }

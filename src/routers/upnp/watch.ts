@@ -4,6 +4,7 @@
  * second, because anyone on the network can send one.
  */
 import type { Clock } from '../../base/clock.ts'
+import { spaced } from '../../base/spaced.ts'
 import { say, type Text } from '../../base/text.ts'
 import { hasAddress } from '../../host/ask-udp.ts'
 import { listenMulticast } from '../../host/multicast.ts'
@@ -29,21 +30,18 @@ interface Sight {
 
 export function watchDevice(device: Device, { signal, clock, pollMs = 2500, onRestart }: WatchOptions): void {
   let last: Sight | 'silent' = firstSight(device, clock)
-  let [looking, lookedAt] = [false, -Infinity]
   const look = async (): Promise<void> => {
-    if (looking || clock.monotonic() - lookedAt < 1000 || signal.aborted) return
-    ;[looking, lookedAt] = [true, clock.monotonic()]
     const { source } = device.place
     if (source !== null && !(await hasAddress(source))) onRestart(addressGone(source))
     const now = await see(device, clock, signal).catch(() => null)
-    looking = false
     if (signal.aborted) return
     const why = change(last, now ?? 'silent')
     last = now ?? 'silent'
     if (why) onRestart(why)
   }
-  void look()
-  const poll = clock.every(pollMs, () => void look())
+  const hint = spaced(look, { everyMs: 1000, clock, signal })
+  hint()
+  const poll = clock.every(pollMs, hint)
   signal.addEventListener('abort', () => poll[Symbol.dispose](), { once: true })
   const { source, address } = device.place
   if (source === null) return
@@ -53,7 +51,7 @@ export function watchDevice(device: Device, { signal, clock, pollMs = 2500, onRe
     interfaceAddress: source,
     signal,
     onDatagram: (bytes, from) => {
-      if (from.address === address && parseNotice(bytes)) void look()
+      if (from.address === address && parseNotice(bytes)) hint()
     },
   })
 }

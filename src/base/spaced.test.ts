@@ -1,0 +1,26 @@
+import { expect, it } from 'vitest'
+import { systemClock } from './clock.ts'
+import { spaced } from './spaced.ts'
+
+const until = async (done: () => boolean): Promise<void> => {
+  while (!done()) await new Promise((resolve) => setTimeout(resolve, 5))
+}
+
+it('answers the first hint at once and a crowd of them once more', async () => {
+  const at: number[] = []
+  const life = new AbortController()
+  const hint = spaced(async () => void at.push(performance.now()), {
+    everyMs: 100,
+    clock: systemClock,
+    signal: life.signal,
+  })
+  for (let count = 0; count < 1000; count++) hint()
+  expect(at).toHaveLength(1)
+  await until(() => at.length === 2)
+  expect((at[1] ?? 0) - (at[0] ?? 0)).toBeGreaterThan(90)
+  await new Promise((resolve) => setTimeout(resolve, 150))
+  expect(at).toHaveLength(2)
+  life.abort()
+  hint()
+  expect(at).toHaveLength(2)
+})
