@@ -38,6 +38,8 @@ export interface DiagnoseOptions {
   /** Only these codes. @default all */
   readonly only?: (check: Check) => boolean
   readonly onEvent?: (event: DoctorEvent) => void
+  /** Longest that a check may take. @default what the check says, else 11_000 */
+  readonly limitMs?: number
 }
 
 export interface Doctor {
@@ -137,7 +139,7 @@ async function runCheck(
   check: Check,
   subject: CheckSubject,
   clock: Clock,
-  { signal, onEvent }: DiagnoseOptions,
+  { signal, onEvent, limitMs }: DiagnoseOptions,
 ): Promise<{ findings: readonly Finding[]; outcome: CheckOutcome }> {
   const { code, hop, title } = check
   const rule = subject.rule?.name ?? null
@@ -146,7 +148,7 @@ async function runCheck(
   let findings: readonly Finding[] = []
   let problem: NaruError | null = null
   try {
-    findings = await limited(check, subject, signal)
+    findings = await limited(check, subject, signal, limitMs)
   } catch (error) {
     problem = toNaruError(error)
   }
@@ -173,8 +175,9 @@ async function limited(
   check: Check,
   subject: CheckSubject,
   signal: AbortSignal,
+  limitMs: number | undefined,
 ): Promise<readonly Finding[]> {
-  const ms = check.limitMs ?? defaultLimitMs
+  const ms = limitMs ?? check.limitMs ?? defaultLimitMs
   const late = new AbortController()
   const tooLate = new NaruError('TIMED_OUT', { what: check.code, ms })
   const timer = setTimeout(() => late.abort(tooLate), ms)

@@ -4,6 +4,7 @@
  * and what they hold is told to the doctor as the daemon would.
  */
 import type { ChildProcess } from 'node:child_process'
+import { availableParallelism, loadavg } from 'node:os'
 import { systemClock } from '../../src/base/clock.ts'
 import { toNaruError } from '../../src/base/errors.ts'
 import { silentLog } from '../../src/base/log.ts'
@@ -28,6 +29,9 @@ import { enter } from './enter.ts'
 import { firewalldFirewall, nftFirewall, type LabFirewall } from './firewalls.ts'
 import { Lab, type LabHost } from './namespaces.ts'
 import { homeNetwork, type LabRouter } from './router.ts'
+
+/** A diagnosis takes at most 12 s; on a machine that has more to do than processors, the lab waits longer. */
+export const worstMs = loadavg()[0]! > 2 * availableParallelism() ? 36_000 : 12_000
 
 export interface ChainOptions {
   /** Keys of the rule; the rest is 8888 → 127.0.0.1:80, published by firewall and router. */
@@ -187,8 +191,9 @@ export class Chain implements AsyncDisposable {
       rules: () => Promise.resolve([{ rule: this.rule, hops: this.hops }]),
     })
     return doctor.diagnose({
-      signal: AbortSignal.timeout(30_000),
+      signal: AbortSignal.timeout(60_000),
       about: 'web',
+      limitMs: worstMs,
       outside: this.outside,
       ...options,
     })

@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest'
 import type { Diagnosis } from '../../src/model/diagnosis.ts'
 import { describeWith } from '../needs.ts'
-import { answers, Chain, startService } from './chain.ts'
+import { answers, Chain, startService, worstMs } from './chain.ts'
 import { faults } from './faults.ts'
 
 const needs = {
@@ -22,7 +22,7 @@ const needs = {
 } as const
 
 describeWith(needs, 'the doctor on the whole chain', () => {
-  it('finds nothing wrong where nothing is', { timeout: 60_000 }, async () => {
+  it('finds nothing wrong where nothing is', { timeout: 120_000 }, async () => {
     await using chain = await Chain.open()
     expect(chain.hops.map(({ hop, state }) => `${hop} ${state}`)).toEqual([
       'relay ok',
@@ -38,14 +38,14 @@ describeWith(needs, 'the doctor on the whole chain', () => {
   })
 
   for (const fault of faults) {
-    it(`names ${fault.code}: ${fault.made}`, { timeout: 60_000 }, async () => {
+    it(`names ${fault.code}: ${fault.made}`, { timeout: 120_000 }, async () => {
       await using chain = await Chain.open(fault.chain)
       await fault.make?.(chain)
       const diagnosis = await chain.diagnose()
       if (process.env.NARU_SHOW)
         process.stderr.write(`${fault.code}: ${diagnosis.tookMs} ms; ${shown(diagnosis)}\n`)
       expect(causes(diagnosis), shown(diagnosis)).toEqual([fault.code])
-      expect(diagnosis.tookMs).toBeLessThan(12_000)
+      expect(diagnosis.tookMs).toBeLessThanOrEqual(worstMs)
     })
   }
 })
@@ -53,7 +53,7 @@ describeWith(needs, 'the doctor on the whole chain', () => {
 describeWith(needs, 'two faults at once', () => {
   it(
     'service-down and block-rule: the inner one leads, and after its repair the outer one',
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async () => {
       await using chain = await Chain.open({ service: null })
       blockIt(chain)
@@ -89,7 +89,7 @@ describeWith(needs, 'two faults at once', () => {
     },
   )
 
-  it('host-firewall and carrier-nat', { timeout: 60_000 }, async () => {
+  it('host-firewall and carrier-nat', { timeout: 120_000 }, async () => {
     const fault = faults.find(({ code }) => code === 'carrier-nat')
     await using chain = await Chain.open({ ...fault?.chain, without: ['firewall'] })
     expect(causes(await chain.diagnose())).toEqual(['host-firewall', 'carrier-nat'])
