@@ -1,7 +1,6 @@
 /** What the doctor says: the verdict first, then what else was found, then what was looked at. */
 import type { NaruErrorJson } from '../base/errors.ts'
 import type { Text } from '../base/text.ts'
-import type { RuleInput } from './face.ts'
 import type { Finding } from './finding.ts'
 
 export interface Diagnosis {
@@ -51,19 +50,3 @@ export type DoctorEvent =
       readonly result: 'answered' | 'refused' | 'silent'
       readonly synsSeen: number | null
     }
-
-/** One thing `--fix` would do; shown before anything is done. */
-export interface Repair {
-  readonly code: string
-  readonly rule: string | null
-  readonly what: Text
-  readonly action:
-    /** Release what the hop holds for the rule and open it anew. */
-    | { readonly type: 'reopen'; readonly rule: string; readonly hop: Finding['hop'] }
-    /** Merge into the rule as the file has it. */
-    | {
-        readonly type: 'edit'
-        readonly rule: string
-        readonly change: RuleInput
-      }
-}

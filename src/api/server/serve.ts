@@ -17,7 +17,7 @@ import { cookieNameFor } from './guard.ts'
 import type { ServeOptions, Served, TcpOptions } from './options.ts'
 
 export { newToken } from './guard.ts'
-export type { ServeOptions, Served, TcpOptions } from './options.ts'
+export type { ServeOptions, Served } from './options.ts'
 
 /** How far the search for a free port goes. */
 const portsToTry = 20

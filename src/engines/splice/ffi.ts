@@ -13,7 +13,6 @@ export const { EAGAIN, EINPROGRESS, EADDRINUSE, EACCES, EADDRNOTAVAIL, EINTR, EC
 export const { EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM, EPIPE, EIO, EINVAL, ETIMEDOUT, EMSGSIZE } = errno
 export const { EHOSTUNREACH, ENETUNREACH, ECONNABORTED, EPROTO, EAFNOSUPPORT, ENOENT, EDESTADDRREQ } = errno
 /** Not in Node's table. */
-export const ENETDOWN = 100
 
 export const epollIn = 0x1
 /** Urgent data. */

@@ -16,9 +16,6 @@ import {
   type Truth,
 } from './program.ts'
 
-/** A named set's or map's elements, by `family table name`. */
-export type NamedSets = ReadonlyMap<string, readonly unknown[]>
-
 /** What finds a table's named sets: `@name`. */
 export type SetLookup = (name: string) => readonly unknown[] | null
 

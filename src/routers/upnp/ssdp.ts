@@ -5,7 +5,6 @@
 
 export const ssdpPort = 1900
 export const ssdpGroup = '239.255.255.250'
-export const ssdpGroup6 = 'ff02::c'
 
 /** Routers answer to what they like: some only to their service, some only to `ssdp:all`. */
 export const searchTargets = [
