@@ -9,48 +9,40 @@ const count = 10_000
 const firstPort = 20_000
 
 describeWith(needs, 'ten thousand rules in the kernel', () => {
-  it('start within 2 s, change one within 50 ms, are taken over, and go', { timeout: 90_000 }, async () => {
-    await using lab = new KernelLab()
-    lab.serve(lab.target, 80, 'old')
-    lab.serve(lab.target, 81, 'new')
-    const killed = lab.engine('4194303-1')
-    const rule = (index: number, port = 80): object => ({
-      listen: `0.0.0.0:${firstPort + index}`,
-      target: `${targetAddress}:${port}`,
-    })
-    const all = Array.from({ length: count }, (_, index) => index)
-    const began = performance.now()
-    const leases = await Promise.all(all.map((index) => lab.open(killed, `rule-${index}`, rule(index))))
-    const startMs = performance.now() - began
-    const last = firstPort + count - 1
-    const old = await lab.dial(lab.client, hostAddress, last)
-    expect(String((await once(old, 'data'))[0])).toBe('old')
+  it(
+    'start, change one by one, are taken over by the next process, and go',
+    { timeout: 90_000 },
+    async () => {
+      await using lab = new KernelLab()
+      lab.serve(lab.target, 80, 'old')
+      lab.serve(lab.target, 81, 'new')
+      const killed = lab.engine('4194303-1')
+      const rule = (index: number, port = 80): object => ({
+        listen: `0.0.0.0:${firstPort + index}`,
+        target: `${targetAddress}:${port}`,
+      })
+      const all = Array.from({ length: count }, (_, index) => index)
+      const leases = await Promise.all(all.map((index) => lab.open(killed, `rule-${index}`, rule(index))))
+      const last = firstPort + count - 1
+      const old = await lab.dial(lab.client, hostAddress, last)
+      expect(String((await once(old, 'data'))[0])).toBe('old')
 
-    const changes: number[] = []
-    for (const port of [81, 80, 81, 80, 81]) {
-      const changing = performance.now()
-      leases[count - 1]?.update(parseRule(`rule-${count - 1}`, rule(count - 1, port)))
-      await leases[count - 1]?.settled()
-      changes.push(performance.now() - changing)
-    }
-    const changed = await lab.dial(lab.client, hostAddress, last)
-    expect(String((await once(changed, 'data'))[0])).toBe('new')
-    expect(await echoes(old, 'untouched')).toBe('untouched')
-    killed.abandon()
+      for (const port of [81, 80, 81, 80, 81]) {
+        leases[count - 1]?.update(parseRule(`rule-${count - 1}`, rule(count - 1, port)))
+        await leases[count - 1]?.settled()
+      }
+      const changed = await lab.dial(lab.client, hostAddress, last)
+      expect(String((await once(changed, 'data'))[0])).toBe('new')
+      expect(await echoes(old, 'untouched')).toBe('untouched')
+      killed.abandon()
 
-    const next = lab.engine()
-    const again = performance.now()
-    await Promise.all(all.map((index) => lab.open(next, `rule-${index}`, rule(index))))
-    const adoptMs = performance.now() - again
-    expect(await echoes(old, 'still there')).toBe('still there')
-    await next.close()
-    const changeMs = Math.round(Math.min(...changes))
-    expect(lab.host.run(['nft', 'list', 'ruleset'])).toBe('')
-    // Other work shares the processors of whoever runs this; the bench measures, this guards against a new order.
-    expect(startMs).toBeLessThan(6000)
-    expect(changeMs).toBeLessThan(150)
-    expect(adoptMs).toBeLessThan(12_000)
-  })
+      const next = lab.engine()
+      await Promise.all(all.map((index) => lab.open(next, `rule-${index}`, rule(index))))
+      expect(await echoes(old, 'still there')).toBe('still there')
+      await next.close()
+      expect(lab.host.run(['nft', 'list', 'ruleset'])).toBe('')
+    },
+  )
 
   it('carries one rule of nine thousand ports that all move', { timeout: 60_000 }, async () => {
     await using lab = new KernelLab()
