@@ -12,6 +12,7 @@ import { NaruError } from '../../base/errors.ts'
 import { portsOverlap } from '../../base/port.ts'
 import type { Host } from '../../host/contract.ts'
 import { formatListen, type InetListen } from '../../model/listen.ts'
+import { targetsItself } from '../../relay/loop.ts'
 import type { Engine, MakeEngine } from '../contract.ts'
 import { isAnyAddress, listenFamily } from './compile.ts'
 import { Ground, type OldValues } from './ground.ts'
@@ -21,7 +22,7 @@ import { createNft } from './nft.ts'
 import { ownerLives, thisOwner } from './owner.ts'
 import { Passage } from './passage.ts'
 import { createSettings, type Settings } from './settings.ts'
-import { supports } from './supports.ts'
+import { bothFamilies, supports } from './supports.ts'
 import { Table } from './table.ts'
 import { Watch } from './watch.ts'
 
@@ -70,7 +71,11 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
     supports,
     async open(request, { signal, record }) {
       const { rule } = request
-      const listen = rule.listen as InetListen
+      const { listen } = rule
+      if (rule.targets.some(({ to }) => targetsItself(listen, to)))
+        throw new NaruError('TARGET_LOOP', { name: rule.name, listen: formatListen(listen) })
+      if (listen.kind !== 'inet' || listen.address === null)
+        throw new NaruError('ENGINE_UNFIT', { engine: 'kernel', name: rule.name, why: bothFamilies })
       const family = listenFamily(listen)
       await refuseTaken(listen, machine)
       const was = ground.oldValues(family)

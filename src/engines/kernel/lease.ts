@@ -149,6 +149,8 @@ export class KernelLease implements EngineLease, Lease {
 
   async verify(): Promise<Verdict> {
     await this.settled()
+    if (!this.#listening)
+      return { state: 'lost', why: this.#lost(say('the rule has ended', '규칙이 끝났습니다')) }
     const there = await this.#machine.reading()
     const missing = (this.#compiled?.elements ?? []).filter((element) => {
       const held = there.get(elementId(element))
@@ -208,6 +210,7 @@ export class KernelLease implements EngineLease, Lease {
   async #aim(rule: Rule, signal: AbortSignal): Promise<void> {
     const found = await this.#resolve(rule, signal)
     if (found === null) return
+    if (familyOf(found) !== this.#watched.family) throw unfit(rule, noAddress(this.#watched.family))
     const way = await this.#machine.wayBack(rule.source, found)
     if (way.link && way.wayBack === 'keep') await this.#machine.ground.hairpin(way.link)
     const target = rule.targets[0]?.to

@@ -42,6 +42,7 @@ export class Machine {
   readonly sockets: () => Promise<readonly SocketEntry[]>
   /** The table as it is, likewise. */
   readonly reading: () => Promise<ReadonlyMap<string, Held>>
+  #ways: { interfaces: readonly Interface[]; known: Map<string, Way> } = { interfaces: [], known: new Map() }
   readonly #counters: () => Promise<ReadonlyMap<string, number>>
 
   constructor({ host, clock, nft, table, ground, passage, watch, onLeft }: MachineParts) {
@@ -59,8 +60,14 @@ export class Machine {
     this.#counters = fresh(clock, () => readCounters(nft, signal()))
   }
 
+  /** Thousands of rules have few targets: an answer holds as long as the interfaces it was told from. */
   async wayBack(source: SourceMode, target: string): Promise<Way> {
-    return chooseWayBack(source, target, source === 'relay' ? [] : await this.interfaces())
+    const interfaces = source === 'relay' ? [] : await this.interfaces()
+    if (this.#ways.interfaces !== interfaces) this.#ways = { interfaces, known: new Map() }
+    const key = `${source} ${target}`
+    const known = this.#ways.known.get(key) ?? chooseWayBack(source, target, interfaces)
+    this.#ways.known.set(key, known)
+    return known
   }
 
   /** Tells `traffic` what the rule's limits and lists turned away since the last time. */

@@ -51,6 +51,7 @@ ${setsOf(6)}
     dnat ip to meta l4proto . th dport map @port4
     dnat ip to ip daddr . meta l4proto . th dport map @span4
     dnat ip6 to ip6 daddr . meta l4proto . th dport map @at6
+    dnat ip6 to meta l4proto . th dport map @port6
     dnat ip6 to ip6 daddr . meta l4proto . th dport map @span6
   }
   chain carry_arriving { type nat hook prerouting priority -100; policy accept; jump carry
@@ -86,12 +87,8 @@ ${setsOf(6)}
 function setsOf(family: Family): string {
   const address = family === 4 ? 'ipv4_addr' : 'ipv6_addr'
   const listen = `${address} . inet_proto . inet_service`
-  // Without an address a listen is of both families, which one map cannot be: there is no port6.
-  const port =
-    family === 4
-      ? `  map port4 { type inet_proto . inet_service : ${address} . inet_service; counter; }\n`
-      : ''
-  return `${port}  map at${family} { type ${listen} : ${address} . inet_service; counter; }
+  return `  map port${family} { type inet_proto . inet_service : ${address} . inet_service; counter; }
+  map at${family} { type ${listen} : ${address} . inet_service; counter; }
   map span${family} { type ${listen} : ${address}; flags interval; counter; }
   set deny${family} { type ${listen} . ${address}; flags interval; counter; }
   map terms${family} { type ${listen} : verdict; flags interval; }

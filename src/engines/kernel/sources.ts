@@ -15,6 +15,7 @@ interface Span {
 
 /** In rising order; empty where everybody may come in. */
 export function deniedSources(allow: readonly Cidr[], deny: readonly Cidr[], family: Family): SourceRange[] {
+  if (allow.length + deny.length === 0) return []
   const everyone: Span = {
     first: 0n,
     last: (1n << BigInt(family === 4 ? 32 : 128)) - 1n,

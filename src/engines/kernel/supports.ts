@@ -3,6 +3,7 @@ import { addressRange, familyOf, canonicalAddress } from '../../base/address.ts'
 import { say, type Text } from '../../base/text.ts'
 import { mayAdministerNetwork, type Facts } from '../../model/facts.ts'
 import type { Rule } from '../../model/rule.ts'
+import { targetsItself } from '../../relay/loop.ts'
 import type { Support } from '../../model/support.ts'
 
 export function supports(rule: Rule, facts: Facts): Support {
@@ -33,14 +34,17 @@ function noOfMachine(facts: Facts): Text | null {
   return null
 }
 
+export const bothFamilies = say(
+  'clients over IPv4 and IPv6 cannot both reach one target in the kernel; listen on 0.0.0.0 for IPv4 alone',
+  '커널은 IPv4와 IPv6 클라이언트를 한 대상으로 함께 보낼 수 없습니다. IPv4만 받으려면 0.0.0.0으로 지정하세요',
+)
+
 function noOfPath({ listen, targets }: Rule): Text | null {
   if (listen.kind === 'unix' || targets.some(({ to }) => to.kind === 'unix'))
     return say('Unix sockets are outside the kernel’s NAT', 'Unix 소켓은 커널 NAT로 전달할 수 없습니다')
-  if (listen.address === null || listen.address === '::')
-    return say(
-      'clients over IPv4 and IPv6 cannot both reach one target in the kernel; listen on 0.0.0.0 for IPv4 alone',
-      '커널은 IPv4와 IPv6 클라이언트를 한 대상으로 함께 보낼 수 없습니다. IPv4만 받으려면 0.0.0.0으로 지정하세요',
-    )
+  const itself = targets.find(({ to }) => targetsItself(listen, to))
+  if (itself) return say('its target is its own listen', '대상이 이 규칙이 수신 대기하는 주소입니다')
+  if (listen.address === null) return bothFamilies
   if (addressRange(listen.address) === 'loopback')
     return say('a listen on loopback is carried in user space', '루프백 수신은 사용자 공간에서 처리합니다')
   if (listen.address.includes('%') || addressRange(listen.address) === 'linkLocal')

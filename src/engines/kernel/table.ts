@@ -31,8 +31,7 @@ interface Job extends Change {
 }
 
 const maps = [4, 6].flatMap((family) => [
-  ...(family === 4 ? ['port4'] : []),
-  ...['at', 'span', 'terms'].map((name) => `${name}${family}`),
+  ...['port', 'at', 'span', 'terms'].map((name) => `${name}${family}`),
   `back${family}_tcp`,
   `back${family}_udp`,
 ])
