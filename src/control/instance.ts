@@ -4,7 +4,7 @@
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { link, mkdir, readdir, readFile, realpath, rename, rm, unlink, writeFile } from 'node:fs/promises'
+import { link, mkdir, readdir, readFile, realpath, rm, unlink, writeFile } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { errnoOf, messageOf, NaruError } from '../base/errors.ts'
@@ -104,16 +104,16 @@ async function takeLock(folder: string, holder: Holder): Promise<void> {
   const mine = `${lock}.${process.pid}.${randomBytes(4).toString('hex')}`
   await writeFile(mine, JSON.stringify(holder), { mode: 0o600, flush: true })
   try {
-    for (let attempt = 0; attempt < 5; attempt++) {
+    for (let attempt = 0; attempt < 100; attempt++) {
       try {
         return await link(mine, lock)
       } catch (error) {
         if (errnoOf(error) !== 'EEXIST') throw error
-        const other = await readHolder(lock)
-        if (other && isAlive(other))
-          throw new NaruError('ALREADY_RUNNING', { pid: other.pid, file: other.file ?? folder })
-        await removeDeadLock(lock, other)
       }
+      const other = await readHolder(lock)
+      if (other && isAlive(other))
+        throw new NaruError('ALREADY_RUNNING', { pid: other.pid, file: other.file ?? folder })
+      if (!(await removeDeadLock(lock, mine))) await new Promise((resolve) => setTimeout(resolve, 10))
     }
     throw new Error('the lock is contended')
   } finally {
@@ -121,17 +121,24 @@ async function takeLock(folder: string, holder: Holder): Promise<void> {
   }
 }
 
-/** Another starter may have taken the lock meanwhile: what was moved away is looked at, and put back if it lives. */
-async function removeDeadLock(lock: string, dead: Holder | null): Promise<void> {
-  const aside = `${lock}.dead.${process.pid}.${randomBytes(4).toString('hex')}`
+/**
+ * Only who holds the takeover may take a dead lock away, and looks again while holding it: so nobody removes the lock
+ * of one who was faster. False where somebody else is at it.
+ */
+async function removeDeadLock(lock: string, mine: string): Promise<boolean> {
+  const takeover = `${lock}.takeover`
   try {
-    await rename(lock, aside)
-    const moved = await readHolder(aside)
-    if (moved && moved.pid !== dead?.pid && isAlive(moved)) await link(aside, lock)
-  } catch {
-    // Somebody was faster; the next attempt sees who.
+    await link(mine, takeover)
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error
+    const other = await readHolder(takeover)
+    if (other && !isAlive(other)) await unlink(takeover).catch(() => {})
+    return false
   }
-  await unlink(aside).catch(() => {})
+  const holder = await readHolder(lock)
+  if (!holder || !isAlive(holder)) await unlink(lock).catch(() => {})
+  await unlink(takeover).catch(() => {})
+  return true
 }
 
 function lockPath(folder: string): string {
