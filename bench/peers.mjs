@@ -1,6 +1,6 @@
 // Who is compared: our engines, and the field as Debian packages it, each with one thread. A peer forwards one TCP or
 // UDP port of loopback to another. What is not installed is left out, and said.
-import { existsSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freePort, listening, mostConnections, root, run, sleep, start, stop } from './processes.mjs'
@@ -139,8 +139,15 @@ export async function wrk(port, { seconds, connections, close = false }) {
   }
 }
 
+/** Gone when the bench ends. */
+function temporaryFolder() {
+  const folder = mkdtempSync(join(tmpdir(), 'naru-bench-'))
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
 function written(name, text) {
-  const path = join(mkdtempSync(join(tmpdir(), 'naru-bench-')), name)
+  const path = join(temporaryFolder(), name)
   writeFileSync(path, text)
   return path
 }
@@ -168,7 +175,7 @@ function nginxStream(port, target, protocol) {
 }
 
 function nginxArgv(section) {
-  const folder = mkdtempSync(join(tmpdir(), 'naru-bench-'))
+  const folder = temporaryFolder()
   const config = join(folder, 'nginx.conf')
   const module = section.startsWith('stream')
     ? 'load_module /usr/lib/nginx/modules/ngx_stream_module.so;\n'

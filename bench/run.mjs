@@ -10,6 +10,7 @@ import { median, showRow, spread } from './table.mjs'
 
 /** @param names rows to run; none are all. @param options runs (5), seconds a measurement (2), save (true) */
 export async function bench(names, { runs = 5, seconds = 2, save = true, only = null } = {}) {
+  process.setMaxListeners(100)
   const rows = await rowsNamed(names)
   const results = []
   for (const sig of ['SIGINT', 'SIGTERM'])

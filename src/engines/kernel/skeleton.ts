@@ -78,7 +78,7 @@ ${setsOf(6)}
     iifname != "lo" ip daddr 127.0.0.0/8 drop comment "only what came to us is un-NATed to loopback"
   }
   chain strangers { type filter hook forward priority 0; policy accept;
-    iifname @stranger ct state new ct status & dnat != dnat drop comment "this machine forwarded nothing before naru"
+    ct state new ct status & dnat != dnat iifname @stranger drop comment "this machine forwarded nothing before naru"
   }
 }
 `
