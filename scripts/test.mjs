@@ -35,6 +35,10 @@ const packages = {
   wine: '/usr/bin/wine',
   chromium: '/usr/bin/chromium',
   strace: '/usr/bin/strace',
+  lsof: '/usr/bin/lsof',
+  dbus: '/usr/bin/dbus-daemon',
+  'iputils-ping': '/bin/ping',
+  python3: '/usr/bin/python3',
 }
 
 let passed = 0
