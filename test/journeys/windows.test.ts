@@ -36,6 +36,12 @@ describeWith(wineNeeds, 'Naru on Windows', () => {
     rmSync(folder, { recursive: true, force: true })
   })
 
+  async function listed(): Promise<string[]> {
+    const { stdout } = await windows.node(main, ['ls', '--json'], { env, limitMs: 60_000 })
+    const { rules } = JSON.parse(stdout) as { rules: { name: string; state: string }[] }
+    return rules.map(({ name, state }) => `${name} ${state}`)
+  }
+
   it('open forwards until Ctrl-C and then frees the port', { timeout: 120_000 }, async () => {
     const listen = await freePort()
     const open = windows.startNode(main, ['open', `127.0.0.1:${listen}`, `127.0.0.1:${port}`], { env })
@@ -62,12 +68,11 @@ describeWith(wineNeeds, 'Naru on Windows', () => {
         timeout: 60_000,
         interval: 300,
       })
-      const ls = await windows.node(main, ['ls', '--json'], { env, limitMs: 60_000 })
-      expect(
-        (JSON.parse(ls.stdout) as { rules: { name: string; state: string }[] }).rules.map(
-          ({ name, state }) => `${name} ${state}`,
-        ),
-      ).toEqual(['web open', 'off disabled'])
+      // The rules open first, the door for other commands after them.
+      await vi.waitFor(async () => expect(await listed()).toEqual(['web open', 'off disabled']), {
+        timeout: 60_000,
+        interval: 300,
+      })
       expect((await windows.node(main, ['rm', 'web', '--now'], { env, limitMs: 60_000 })).exit).toBe(0)
       await expect(heard(listen)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
       up.interrupt()
