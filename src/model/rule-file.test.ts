@@ -56,6 +56,15 @@ describe('a rule as it is written', () => {
     ])
   })
 
+  it('opens no hop that it does not name', () => {
+    const publish = (wish: unknown): unknown =>
+      parseRule('web', { listen: 1, target: 2, publish: wish as never }).publish
+    expect(publish({ firewall: 'auto' })).toMatchObject({ firewall: 'auto', router: 'off' })
+    expect(publish({ router: 'pcp' })).toMatchObject({ firewall: 'off', router: 'pcp' })
+    expect(publish(true)).toMatchObject({ firewall: 'auto', router: 'auto' })
+    expect(publish(false)).toMatchObject({ firewall: 'off', router: 'off' })
+  })
+
   it('refuses ranges that do not fit, two kinds of target, and a rule that is its own target', () => {
     expect(wrong({ listen: '8000-8100', target: 'a:9000-9001' })[0]).toContain(
       'a range of 2 ports cannot take 101',

@@ -60,11 +60,12 @@ const member: Shape<string> = written(
 
 const notPublished: Publish = { firewall: 'off', router: 'off', guest: 'direct', externalPort: null }
 
+/** A hop that is not named stays closed: nobody opens a router by asking for a firewall (`publish: true` opens both). */
 const publishKeys = record({
   firewall: {
     shape: member,
     doc: say('open the host firewall: auto, off, or one by name', '호스트 방화벽 열기: auto, off 또는 이름'),
-    fallback: 'auto',
+    fallback: 'off',
   },
   router: {
     shape: member,
@@ -72,7 +73,7 @@ const publishKeys = record({
       'map the port on the router: auto, off, pcp, nat-pmp or upnp',
       '공유기 포트 매핑: auto, off, pcp, nat-pmp, upnp',
     ),
-    fallback: 'auto',
+    fallback: 'off',
   },
   guest: {
     shape: oneOf(['direct', 'nat']),
