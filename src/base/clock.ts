@@ -53,8 +53,23 @@ export const systemClock: Clock = {
   },
 }
 
-/** `signal`, or a limit of `ms` ms, whichever comes first. */
+/**
+ * `signal`, or a limit of `ms` ms, whichever comes first. Made by hand: `AbortSignal.any` holds a bare
+ * `AbortSignal.timeout` so weakly in Node 20 that a collection can take the limit away, and the wait never ends.
+ */
 export function withLimit(signal: AbortSignal | undefined, ms: number): AbortSignal {
-  const limit = AbortSignal.timeout(ms)
-  return signal ? AbortSignal.any([signal, limit]) : limit
+  const limited = new AbortController()
+  const timer = setTimeout(
+    () => limited.abort(new DOMException(`no end within ${ms} ms`, 'TimeoutError')),
+    ms,
+  )
+  timer.unref()
+  limited.signal.addEventListener('abort', () => clearTimeout(timer), { once: true })
+  if (signal?.aborted) limited.abort(signal.reason)
+  else
+    signal?.addEventListener('abort', () => limited.abort(signal.reason), {
+      once: true,
+      signal: limited.signal,
+    })
+  return limited.signal
 }

@@ -2,6 +2,7 @@
  * The story: rules come from the store (load), are held against what runs (plan), each is brought to what it should be
  * (apply), read back and repaired while it lasts (observe, renew), and taken away without a trace (undo).
  */
+import { withLimit } from '../base/clock.ts'
 import { toNaruError, type NaruError, type NaruErrorJson } from '../base/errors.ts'
 import { Scope } from '../base/scope.ts'
 import { say, type Text } from '../base/text.ts'
@@ -115,7 +116,7 @@ export class Forwarder implements Naru, AsyncDisposable {
   #sweepRouters(): void {
     if (![...this.#runs.values()].some(({ rule }) => rule.publish.router !== 'off')) return
     void publisherOf(this.#parts)
-      .sweep(AbortSignal.any([this.#life.signal, AbortSignal.timeout(30_000)]))
+      .sweep(withLimit(this.#life.signal, 30_000))
       .catch(() => {})
   }
 
@@ -263,7 +264,7 @@ export class Forwarder implements Naru, AsyncDisposable {
   }
 
   async #planFor(wanted: Loaded): Promise<Plan> {
-    const signal = AbortSignal.any([this.#life.signal, AbortSignal.timeout(30_000)])
+    const signal = withLimit(this.#life.signal, 30_000)
     const steps: PlanStep[] = []
     for (const [name, run] of this.#runs)
       if (!wanted.rules.has(name)) steps.push(...(await run.plan(null, signal)))

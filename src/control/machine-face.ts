@@ -2,6 +2,7 @@
  * This machine as `MachineFace`: addresses and ports, the doctor, and each hop looked at or talked to by hand. All
  * that reaches out is handed in.
  */
+import { withLimit } from '../base/clock.ts'
 import { toNaruError } from '../base/errors.ts'
 import { say, type Text } from '../base/text.ts'
 import type { Check } from '../checks/contract.ts'
@@ -63,7 +64,7 @@ async function listed(
   { host }: LookDeps,
   signal: AbortSignal,
 ): Promise<{ kind: GuestMember['kind']; here: boolean; why: Text; guests: readonly Guest[] }> {
-  const options = { host, signal: AbortSignal.any([signal, AbortSignal.timeout(guestLimitMs)]) }
+  const options = { host, signal: withLimit(signal, guestLimitMs) }
   const { kind } = member
   try {
     const { ok: here, why } = await member.detect(options)

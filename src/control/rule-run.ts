@@ -2,7 +2,7 @@
  * One rule's life while Naru runs. `apply` brings what is held to what is wanted, hop by hop; `observe` reads back and
  * repairs; `end` closes from the outside in. Changes of one rule wait for each other, and never for another rule's.
  */
-import type { Clock } from '../base/clock.ts'
+import { withLimit, type Clock } from '../base/clock.ts'
 import { isNaruError, NaruError, toNaruError } from '../base/errors.ts'
 import { say, type Text } from '../base/text.ts'
 import type { EngineEvent, EngineLease } from '../engines/contract.ts'
@@ -255,7 +255,7 @@ export class RuleRun {
   }
 
   async #open(wanted: Wanted, { signal }: ApplyOptions): Promise<Held> {
-    const limited = AbortSignal.any([signal, AbortSignal.timeout(stepLimitMs)])
+    const limited = withLimit(signal, stepLimitMs)
     const record = this.#tools.journal.recorder({
       rule: this.name,
       hop: wanted.hop,
@@ -326,7 +326,7 @@ export class RuleRun {
 
   async #release(lease: Lease, signal: AbortSignal): Promise<void> {
     try {
-      await lease.release({ signal: AbortSignal.any([signal, AbortSignal.timeout(stepLimitMs)]) })
+      await lease.release({ signal: withLimit(signal, stepLimitMs) })
     } catch (error) {
       // It stays in the journal and is undone at the next start.
       const { en, ko } = toNaruError(error).text
