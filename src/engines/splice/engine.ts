@@ -100,9 +100,11 @@ export class SpliceEngine implements Engine {
 
   async #openOn(crew: Crew, request: EngineRequest, effect: Effect | null): Promise<SpliceLease> {
     const { rule } = request
+    const { connections, perSource } = rule.limits
     const { sockets } = this.#tools.host
     const listeners = await openListeners(rule.listen, {
       threads: crew.size,
+      together: connections !== null || perSource !== null,
       keepaliveMs: rule.timeouts.keepaliveMs,
       owner: (protocol, port) => sockets.owner(protocol, port, { signal: AbortSignal.timeout(3000) }),
     })

@@ -1,6 +1,7 @@
 /**
  * A rule's listening sockets, opened on the main thread and lent to the threads. TCP has one a port, which all
- * threads accept from; UDP has one a thread, between which the kernel spreads clients (SO_REUSEPORT).
+ * threads accept from; UDP has one a thread, between which the kernel spreads clients (SO_REUSEPORT), but for rules
+ * that count sessions and for wide ranges, where a port has one.
  */
 import { getSystemErrorName } from 'node:util'
 import { formatEndpoint } from '../../base/address.ts'
@@ -36,6 +37,11 @@ export interface Listener {
 
 export interface ListenOptions {
   readonly threads: number
+  /**
+   * A port's clients are all on one thread: the session that was silent longest, which makes room for a newer one, is
+   * then the rule's own and not merely its thread's.
+   */
+  readonly together: boolean
   readonly keepaliveMs: number
   /** Who holds an address that is in use: `nginx (pid 812)`. */
   readonly owner: (protocol: 'tcp' | 'udp', port: number) => Promise<string | null>
@@ -95,9 +101,9 @@ async function openTcp(listen: InetListen, port: number, options: ListenOptions)
  * own others may join it.
  */
 async function openUdp(listen: InetListen, port: number, options: ListenOptions): Promise<Listener[]> {
-  const many = listen.ports.last - listen.ports.first >= mostSharedPorts
+  const one = options.together || listen.ports.last - listen.ports.first >= mostSharedPorts
   const opened: Listener[] = []
-  for (let thread = 0; thread < (many ? 1 : options.threads); thread++) {
+  for (let thread = 0; thread < (one ? 1 : options.threads); thread++) {
     const made = bound(listen.address, opened[0]?.port ?? port, 'datagram', (socket) => {
       setOption(socket, 'receiveBuffer', datagramBufferBytes)
       setOption(socket, listenFamily(listen.address) === 10 ? 'packetInfo6' : 'packetInfo4', 1)
@@ -108,9 +114,9 @@ async function openUdp(listen: InetListen, port: number, options: ListenOptions)
       for (const { socket } of opened) close(socket)
       throw await listenFailure(made, listen, port, 'udp', options)
     }
-    if (options.threads > 1 && !many) setOption(made.socket, 'reusePort', 1)
+    if (options.threads > 1 && !one) setOption(made.socket, 'reusePort', 1)
     const label = labelOf(listen, made.port, 'udp')
-    opened.push({ ...made, protocol: 'udp', label, thread: many ? port % options.threads : thread })
+    opened.push({ ...made, protocol: 'udp', label, thread: one ? port % options.threads : thread })
   }
   return opened
 }
