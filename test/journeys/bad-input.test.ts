@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { built } from '../built.ts'
+import { freePort } from '../free-port.ts'
 import { end } from '../lab/namespaces.ts'
 import { describeWith } from '../needs.ts'
 
@@ -208,11 +209,3 @@ describeWith({ root: true, platform: 'linux', commands: ['mount', 'unshare'] }, 
     expect(open.stderr).toMatch(/state folder/)
   })
 })
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}

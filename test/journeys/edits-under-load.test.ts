@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { RuleInput } from '../../src/model/face.ts'
 import { createForwarder } from '../../src/index.ts'
 import { built } from '../built.ts'
+import { freePorts } from '../free-port.ts'
 
 const ruleCount = 10
 const connectionsEach = 5
@@ -82,12 +83,4 @@ async function opened(port: number): Promise<Socket> {
   socket.write('hello\n')
   await once(socket, 'data')
   return socket
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'))
-  await Promise.all(servers.map((server) => once(server, 'listening')))
-  const ports = servers.map((server) => (server.address() as AddressInfo).port)
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
-  return ports
 }

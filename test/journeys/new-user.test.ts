@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
+import { freePort } from '../free-port.ts'
 
 const run = promisify(execFile)
 const root = process.cwd()
@@ -78,14 +79,6 @@ async function stop(signal: NodeJS.Signals): Promise<number | null> {
   daemon.kill(signal)
   const [code] = (await gone) as [number | null]
   return code
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }
 
 async function text(port: number): Promise<string> {

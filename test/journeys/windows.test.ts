@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { built } from '../built.ts'
+import { freePort } from '../free-port.ts'
 import { startWindows, Windows, wineNeeds } from '../lab/wine.ts'
 import { describeWith } from '../needs.ts'
 
@@ -89,12 +90,4 @@ async function heard(port: number): Promise<string> {
       .once('end', () => resolve(text))
       .once('error', reject)
   })
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }

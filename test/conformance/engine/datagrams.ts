@@ -4,9 +4,9 @@ import { networkInterfaces } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
 import type { MakeEngine } from '../../../src/engines/contract.ts'
+import { freePort } from '../../free-port.ts'
 import {
   echo,
-  freePort,
   nextDatagram,
   promisesFor,
   readAll,

@@ -6,16 +6,8 @@ import { expect } from 'vitest'
 import { parseCidr } from '../../../src/base/address.ts'
 import type { MakeEngine } from '../../../src/engines/contract.ts'
 import { parseTarget } from '../../../src/model/target.ts'
-import {
-  echo,
-  ending,
-  freePort,
-  promisesFor,
-  readAll,
-  readSome,
-  World,
-  type ConformanceOptions,
-} from './world.ts'
+import { freePort } from '../../free-port.ts'
+import { echo, ending, promisesFor, readAll, readSome, World, type ConformanceOptions } from './world.ts'
 
 export function policyPromises(make: MakeEngine, options: ConformanceOptions): void {
   const promise = promisesFor(options)

@@ -11,7 +11,8 @@ import { parseCidr } from '../../../src/base/address.ts'
 import { makeSocketsEngine } from '../../../src/engines/sockets.ts'
 import { end } from '../../lab/namespaces.ts'
 import { describeWith, findCommand } from '../../needs.ts'
-import { echo, freePort, readAll, readSome, World } from './world.ts'
+import { freePort } from '../../free-port.ts'
+import { echo, readAll, readSome, World } from './world.ts'
 
 /** Starts a server on a configuration of its own and waits until it accepts. */
 async function started(

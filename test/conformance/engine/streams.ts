@@ -8,11 +8,11 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
 import type { MakeEngine } from '../../../src/engines/contract.ts'
+import { freePort } from '../../free-port.ts'
 import {
   deferred,
   echo,
   ending,
-  freePort,
   promisesFor,
   readAll,
   readSome,

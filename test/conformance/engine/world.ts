@@ -18,6 +18,7 @@ import { parseListen } from '../../../src/model/listen.ts'
 import type { Rule, TargetChoice } from '../../../src/model/rule.ts'
 import { parseTarget } from '../../../src/model/target.ts'
 import { MemoryRecorder } from '../../fakes/recorder.ts'
+import { freePort } from '../../free-port.ts'
 
 export interface ConformanceOptions {
   /** Where rules listen and clients knock. @default 127.0.0.1 */
@@ -270,38 +271,6 @@ export const echo = (socket: Socket): void => void socket.pipe(socket)
 
 export function bracketed(host: string): string {
   return host.includes(':') ? `[${host}]` : host
-}
-
-/** A port that nothing uses now, for both protocols. */
-export async function freePort(host = '127.0.0.1', count = 1): Promise<number> {
-  for (let tries = 0; tries < 50; tries++) {
-    const server = createServer().listen(0, host)
-    await once(server, 'listening')
-    const { port } = server.address() as AddressInfo
-    await new Promise((resolve) => server.close(resolve))
-    // Ports that the system hands out are even; ours could be taken by any dial of this test, so go below them.
-    const below = 10_000 + ((port * 7919 + tries * 104_729) % 20_000)
-    if (await allFree(host, below, count)) return below
-  }
-  throw new Error('no free ports')
-}
-
-async function allFree(host: string, first: number, count: number): Promise<boolean> {
-  for (let port = first; port < first + count; port++) {
-    const server = createServer().listen(port, host)
-    const free = await new Promise<boolean>((resolve) => {
-      server.once('listening', () => resolve(true)).once('error', () => resolve(false))
-    })
-    if (!free) return false
-    await new Promise((resolve) => server.close(resolve))
-    const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4')
-    const udpFree = await new Promise<boolean>((resolve) => {
-      socket.once('error', () => resolve(false)).bind(port, host, () => resolve(true))
-    })
-    closeQuietly(socket)
-    if (!udpFree) return false
-  }
-  return true
 }
 
 /** Everything that comes until the other side ends; rejects where it is reset. */
