@@ -26,6 +26,8 @@ export interface CliDeps {
   offline(options: FileOptions): Promise<Naru>
   /** This machine, from this process; the rules it knows are the daemon's, or the file's. */
   machine(options: FileOptions): Promise<MachineFace>
+  /** Of it, the sockets alone, which take a fraction of the time to load; the rules they know are the daemon's. */
+  ports(options: FileOptions): Promise<Pick<MachineFace, 'ports'>>
   /** `naru vantage`: dials back those who know the key, until it is disposed. */
   vantage(options: VantageOptions): Promise<{ readonly key: string; readonly port: number } & AsyncDisposable>
 }

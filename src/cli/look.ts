@@ -3,11 +3,19 @@ import type { MachineFace } from '../model/machine-face.ts'
 import type { Context, Option } from './verb.ts'
 import { say } from '../base/text.ts'
 
-export async function look<T>(
+export function look<T>(
   context: Context,
   ask: (machine: MachineFace, options: { readonly signal: AbortSignal }) => Promise<T>,
 ): Promise<T> {
-  const machine = await context.deps.machine({ file: context.file })
+  return lookAt(context, context.deps.machine({ file: context.file }), ask)
+}
+
+export async function lookAt<M, T>(
+  context: Context,
+  found: Promise<M>,
+  ask: (machine: M, options: { readonly signal: AbortSignal }) => Promise<T>,
+): Promise<T> {
+  const machine = await found
   // A pending look may wait on timers and sockets that keep no process alive.
   const alive = setInterval(() => {}, 1000)
   try {

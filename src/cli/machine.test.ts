@@ -9,7 +9,7 @@ import { systemdUnit } from './systemd-unit.ts'
 
 const machine = new FakeMachine()
 const deps = (fake = machine, daemon: FakeNaru | null = null): CliDeps =>
-  fakeDeps(daemon, { machine: () => Promise.resolve(fake) })
+  fakeDeps(daemon, { machine: () => Promise.resolve(fake), ports: () => Promise.resolve(fake) })
 const out = async (line: string): Promise<string[]> => (await naru(line, deps())).out
 
 describe('ip', () => {

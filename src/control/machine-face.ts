@@ -27,7 +27,7 @@ export interface MachineFaceDeps extends OutsideDeps, Pick<Parts, 'probe'> {
 const guestLimitMs = 3000
 
 export function createMachineFace(deps: MachineFaceDeps): MachineFace {
-  const machine = createMachine({ ...deps, rules: deps.open })
+  const machine = createMachine({ ...deps, guests: () => Promise.resolve(deps.guests), rules: deps.open })
   const doctor = createDoctor(deps)
   return {
     addresses: (options) => machine.addresses(options),

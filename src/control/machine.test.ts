@@ -73,7 +73,7 @@ function machineWith(
   return createMachine({
     host,
     routers: [],
-    guests: [],
+    guests: () => Promise.resolve([]),
     clock: systemClock,
     log: silentLog,
     askStun: () => Promise.reject(new Error('the internet was asked without the user’s word')),

@@ -9,7 +9,7 @@ import { toNaruError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import { say, type Text } from '../base/text.ts'
 import type { Guest, GuestMember } from '../guests/contract.ts'
-import type { Host, Interface, Route } from '../host/contract.ts'
+import type { Host, Interface, Route, SocketEntry } from '../host/contract.ts'
 import type { Listen } from '../model/listen.ts'
 import type {
   MachineAddresses,
@@ -26,7 +26,8 @@ import { portRows } from './port-rows.ts'
 export interface MachineDeps {
   readonly host: Host
   readonly routers: readonly RouterMember[]
-  readonly guests: readonly GuestMember[]
+  /** Asked for where a socket may be a guest's. */
+  readonly guests: () => Promise<readonly GuestMember[]>
   readonly clock: Clock
   readonly log: Log
   /** Asks a STUN server; only called with the user's word. */
@@ -108,16 +109,16 @@ async function readPorts(
   options: PortsOptions & { signal: AbortSignal },
 ): Promise<MachinePorts> {
   const { signal, all = false } = options
-  const [sockets, interfaces, rules, guests, facts] = await Promise.all([
+  const [sockets, interfaces, rules, { privileged, platform }] = await Promise.all([
     deps.host.sockets.list({ signal, all }),
     deps.host.network.interfaces({ signal }).catch(() => []),
     deps.rules().catch(() => []),
-    readGuests(deps, signal),
     deps.host.facts(),
   ])
+  const guests = await guestsOf(deps, sockets, privileged, signal)
   const rows = portRows({ sockets, interfaces, rules, guests }, options)
   const hidden = rows.some((row) => row.process === null && row.state === 'listening')
-  return { rows, unseen: hidden && !facts.privileged ? unseenText(facts.platform) : null }
+  return { rows, unseen: hidden && !privileged ? unseenText(platform) : null }
 }
 
 function unseenText(platform: NodeJS.Platform): Text {
@@ -224,11 +225,27 @@ async function readRouters(deps: MachineDeps, signal: AbortSignal): Promise<Rout
   return (await Promise.all(infos)).filter((info) => info !== null)
 }
 
+/** Whose sockets forward to guests; they are asked only where there is one, since a hypervisor may answer slowly. */
+const forwarders =
+  /^(?:docker|com\.docker|containerd|rootlesskit|rootlessport|slirp4netns|pasta|conmon|netavark|gvproxy|vpnkit|qemu|libvirt|vmnet|vmware|vmnat|VBox|VirtualBox|wsl|svchost|System$)/i
+
+/** Who sees everything and still sees no holder, looks at a socket of the kernel's own. */
+async function guestsOf(
+  deps: MachineDeps,
+  sockets: readonly SocketEntry[],
+  seesAll: boolean,
+  signal: AbortSignal,
+): Promise<readonly Guest[]> {
+  const mayBe = ({ state, process: holder }: SocketEntry): boolean =>
+    state === 'listening' && (holder === null ? !seesAll : forwarders.test(holder.name))
+  return sockets.some(mayBe) ? readGuests(deps, signal) : []
+}
+
 async function readGuests(deps: MachineDeps, signal: AbortSignal): Promise<Guest[]> {
   const options = { host: deps.host, signal: withLimit(signal, guestLimitMs) }
   const list = async (member: GuestMember): Promise<readonly Guest[]> =>
     (await member.detect(options)).ok ? member.list(options) : []
-  return (await Promise.all(deps.guests.map((member) => list(member).catch(() => [])))).flat()
+  return (await Promise.all((await deps.guests()).map((member) => list(member).catch(() => [])))).flat()
 }
 
 function unread(what: Text, error: unknown): Text {

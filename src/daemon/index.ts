@@ -35,6 +35,10 @@ export const cliDeps: CliDeps = {
     ])
     return offlineNaru(await gatherParts(createFileStore(ruleFile(file))))
   },
+  async ports({ file }) {
+    const { portsOf } = await import('./ports.ts')
+    return portsOf(() => connect(file).catch(() => null))
+  },
   async vantage(options) {
     const { startVantage } = await import('../control/vantage.ts')
     return startVantage({ ...options, clock: systemClock })

@@ -4,9 +4,9 @@ import type { RuleToCheck } from '../control/doctor.ts'
 import type { Parts } from '../control/parts.ts'
 import { askStun } from '../host/stun.ts'
 import type { Naru } from '../model/face.ts'
-import type { Listen } from '../model/listen.ts'
 import type { MachineFace } from '../model/machine-face.ts'
 import { readRule } from '../model/rule-file.ts'
+import { openRules } from './open-rules.ts'
 
 /** @param naru the daemon or its file; null where there is neither, then no rules are known. */
 export async function machineOf(parts: Parts, naru: () => Promise<Naru | null>): Promise<MachineFace> {
@@ -18,19 +18,6 @@ export async function machineOf(parts: Parts, naru: () => Promise<Naru | null>):
     open: () => openRules(naru),
     rules: () => allRules(naru),
     onOpened: (rule, told) => followOpened(naru, rule, told),
-  })
-}
-
-async function openRules(
-  find: () => Promise<Naru | null>,
-): Promise<readonly { readonly name: string; readonly listen: Listen; readonly pid: number }[]> {
-  const naru = await find()
-  if (!naru) return []
-  const { pid } = await naru.about()
-  const open = (await naru.rules.list()).filter(({ state }) => state === 'open' || state === 'degraded')
-  return open.flatMap(({ name, rule }) => {
-    const read = readRule(name, rule).rule
-    return read ? [{ name, listen: read.listen, pid }] : []
   })
 }
 

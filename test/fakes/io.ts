@@ -97,6 +97,7 @@ export function fakeDeps(
     connect: () => (client ? Promise.resolve(client) : notRunning()),
     offline: notRunning,
     machine: notRunning,
+    ports: notRunning,
     vantage: notRunning,
     ...over,
   }

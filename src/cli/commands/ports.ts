@@ -11,7 +11,7 @@ import {
 } from '../../model/machine.ts'
 import type { Protocol } from '../../base/port.ts'
 import { parsePort } from '../../base/port.ts'
-import { look } from '../look.ts'
+import { lookAt } from '../look.ts'
 import type { Printer } from '../print/printer.ts'
 import { table } from '../print/table.ts'
 import type { Context, Verb } from '../verb.ts'
@@ -50,7 +50,9 @@ export const verb: Verb = {
     const options = optionsFrom(context)
     const watching = context.switched('watch') && !json
     const once = (): Promise<MachinePorts> =>
-      look(context, (machine, asking) => machine.ports({ ...options, ...asking }))
+      lookAt(context, context.deps.ports({ file: context.file }), (machine, asking) =>
+        machine.ports({ ...options, ...asking }),
+      )
     for (;;) {
       const answer = await once()
       if (json) {
@@ -58,7 +60,7 @@ export const verb: Verb = {
         return 0
       }
       if (watching && io.stdout.isTTY) io.stdout.write('\u001B[H\u001B[2J')
-      for (const line of lines(answer, print, options.all ?? false)) print.data(line)
+      print.data(lines(answer, print, options.all ?? false).join('\n'))
       if (answer.unseen) print.talk(`${print.paintTalk.yellow('!')} ${print.say(answer.unseen)}`)
       if (!watching) return 0
       await pause(context.interrupt())

@@ -5,6 +5,8 @@ import type { AddressInfo } from 'node:net'
 import { assert, property, string } from 'fast-check'
 import { expect, it } from 'vitest'
 import { describeWith } from '../../../test/needs.ts'
+import { NaruError } from '../../base/errors.ts'
+import type { SocketEntry } from '../contract.ts'
 import { parseCapabilities } from '../facts.ts'
 import { createHost } from '../index.ts'
 import { longestPrefix } from '../longest-prefix.ts'
@@ -12,7 +14,7 @@ import { kindOf } from './kinds.ts'
 import { parseNameServers } from './network.ts'
 import { parseRoutes4, parseRoutes6 } from './proc-routes.ts'
 import { parseTable } from './proc-sockets.ts'
-import { parseV6Only } from './sockets.ts'
+import { parseSs } from './ss.ts'
 
 const signal = AbortSignal.timeout(15_000)
 
@@ -45,6 +47,18 @@ describeWith({ platform: 'linux' }, 'the Linux host', () => {
     expect([flag(both), flag(only)]).toEqual([false, true])
     both.close()
     only.close()
+  })
+
+  it('reads the same sockets from ss as from the tables', async () => {
+    const server = createServer().listen(0, '::1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    const none = { run: () => Promise.reject(new NaruError('COMMAND_MISSING', { command: 'ss' })) }
+    const ours = (list: readonly SocketEntry[]): unknown => list.filter((one) => one.port === port)
+    const bySs = await host.sockets.list({ signal })
+    expect(ours(await createHost({ runner: none }).sockets.list({ signal }))).toEqual(ours(bySs))
+    expect(ours(bySs)).toHaveLength(1)
+    server.close()
   })
 
   it('shows connections only when all is asked for', async () => {
@@ -129,6 +143,41 @@ describeWith({}, 'the parsers of the Linux host', () => {
     expect(parseTable('tcp', 6, six)[0]).toMatchObject({ address: '::1', port: 8080 })
   })
 
+  it('read what ss prints: wildcards of one family and of both, scopes, mapped addresses', () => {
+    const text = [
+      'tcp   LISTEN    0      128          0.0.0.0:2024       0.0.0.0:*     ino:1066 sk:23a2 cgroup:/ <->       ',
+      'udp   UNCONN    0      0      127.0.0.53%lo:53         0.0.0.0:*     uid:101 ino:2001 sk:1 cgroup:/a b <->',
+      'tcp   LISTEN    0      511                *:8080             *:*     users:(("node",pid=1,fd=2)) ino:3001 sk:2 v6only:0 <->',
+      'tcp   LISTEN    0      511             [::]:8081          [::]:*     ino:3002 sk:3 v6only:1 <->',
+      'udp   UNCONN    0      0   [fe80::1]%eth0:546           [::]:*     ino:3003 sk:4 v6only:1 <->',
+      'tcp   ESTAB     0      0  [::ffff:10.0.0.1]:8080 [::ffff:10.0.0.2]:5555 timer:(keepalive,1min,0) ino:3004 sk:5 <->',
+      'tcp   TIME-WAIT 0      0       127.0.0.1:5000     127.0.0.1:80    timer:(timewait,2.008ms,0) ino:0 sk:6',
+      'tcp   LISTEN    0      1                 *:90               *:*     ino:7 sk:7',
+      'RTNETLINK answers: nothing',
+    ].join('\n')
+    expect(
+      parseSs(text).map((one) => [
+        one.protocol,
+        one.family,
+        one.address,
+        one.port,
+        one.peer?.address ?? null,
+        one.state,
+        one.inode,
+        one.v6only,
+      ]),
+    ).toEqual([
+      ['tcp', 4, '0.0.0.0', 2024, null, 'listening', 1066, null],
+      ['udp', 4, '127.0.0.53', 53, null, 'listening', 2001, null],
+      ['tcp', 6, '::', 8080, null, 'listening', 3001, false],
+      ['tcp', 6, '::', 8081, null, 'listening', 3002, true],
+      ['udp', 6, 'fe80::1', 546, null, 'listening', 3003, null],
+      ['tcp', 6, '::ffff:10.0.0.1', 8080, '::ffff:10.0.0.2', 'established', 3004, null],
+      ['tcp', 4, '127.0.0.1', 5000, '127.0.0.1', 'other', 0, null],
+      ['tcp', 4, '0.0.0.0', 90, null, 'listening', 7, null],
+    ])
+  })
+
   it('never throw on a damaged table', () => {
     assert(
       property(string({ unit: 'grapheme' }), (text) => {
@@ -136,7 +185,7 @@ describeWith({}, 'the parsers of the Linux host', () => {
         parseTable('tcp', 6, text)
         parseRoutes4(text)
         parseRoutes6(text)
-        parseV6Only(text)
+        parseSs(`tcp LISTEN 0 1 ${text}`)
         parseNameServers(text)
         parseCapabilities(text)
       }),

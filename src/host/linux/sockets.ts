@@ -1,6 +1,6 @@
 /**
- * Linux: who listens where, from /proc/net/{tcp,tcp6,udp,udp6}, and whose it is, from the links in /proc/PID/fd.
- * Whether an IPv6 wildcard takes IPv4 too is told by `ss` alone.
+ * Linux: who listens where, from one run of `ss`, or from /proc/net/{tcp,tcp6,udp,udp6} where there is none; and whose
+ * it is, from the links in /proc/PID/fd, which are read meanwhile.
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
@@ -9,17 +9,17 @@ import type { Protocol } from '../../base/port.ts'
 import type { Runner, SocketEntry, Sockets } from '../contract.ts'
 import { ownerOf } from '../owner.ts'
 import { parseTable, type ProcSocket } from './proc-sockets.ts'
+import { parseSs, type SsSocket } from './ss.ts'
 
 type Signal = { readonly signal: AbortSignal }
 
 export function linuxSockets(runner: Runner, procNet: string): Sockets {
   async function list({ signal, all = false }: Signal & { all?: boolean }): Promise<readonly SocketEntry[]> {
-    const found = readTables(procNet).filter((socket) => all || socket.state === 'listening')
-    const [owners, v6only] = await Promise.all([
-      findOwners(new Set(found.map(({ inode }) => inode)), signal),
-      readV6Only(runner, found, { signal }),
-    ])
-    return found.map((socket) => shown(socket, owners, v6only))
+    const wanted = readSockets(runner, procNet, signal).then((found) =>
+      found.filter(({ state }) => all || state === 'listening'),
+    )
+    const owners = await findOwners(wanted, signal)
+    return (await wanted).map(({ inode, ...socket }) => ({ ...socket, process: owners.get(inode) ?? null }))
   }
 
   async function owner(protocol: Protocol, port: number, { signal }: Signal): Promise<string | null> {
@@ -27,11 +27,21 @@ export function linuxSockets(runner: Runner, procNet: string): Sockets {
       (socket) => socket.protocol === protocol && socket.port === port && socket.state === 'listening',
     )
     if (found.length === 0) return null
-    const owners = await findOwners(new Set(found.map(({ inode }) => inode)), signal)
+    const owners = await findOwners(Promise.resolve(found), signal)
     return ownerOf(found.map(({ inode }) => owners.get(inode) ?? null))
   }
 
   return { list, owner }
+}
+
+async function readSockets(runner: Runner, procNet: string, signal: AbortSignal): Promise<SsSocket[]> {
+  try {
+    const { exit, stdout } = await runner.run(['ss', '-Htuane'], { signal, limitMs: 3000 })
+    if (exit === 0) return parseSs(stdout)
+  } catch (error) {
+    if (!isNaruError(error, 'COMMAND_MISSING', 'TIMED_OUT', 'COMMAND_FAILED')) throw error
+  }
+  return readTables(procNet).map((socket) => ({ ...socket, v6only: null }))
 }
 
 function readTables(procNet: string): ProcSocket[] {
@@ -43,28 +53,42 @@ function readTables(procNet: string): ProcSocket[] {
 
 type Process = { readonly pid: number; readonly name: string }
 
+/** Others are let in this often. */
+const sliceMs = 5
+
 /**
- * Processes by socket inode. What we may not look into is left out. Links are read synchronously (3 µs each against
- * 40 µs through the thread pool) and the loop lets others in every few ms; it ends when all are found.
+ * Processes by socket inode. What we may not look into is left out. Links are read synchronously (4 µs each against
+ * 40 µs through the thread pool); it ends early once the sockets that are wanted are known and found.
  */
-async function findOwners(inodes: Set<number>, signal: AbortSignal): Promise<Map<number, Process>> {
-  inodes.delete(0)
+async function findOwners(
+  wanted: Promise<readonly { readonly inode: number }[]>,
+  signal: AbortSignal,
+): Promise<Map<number, Process>> {
   const owners = new Map<number, Process>()
+  /** Null until it is known which are wanted. */
+  const search: { missing: Set<number> | null } = { missing: null }
+  void wanted
+    .catch(() => [])
+    .then((sockets) => {
+      const open = sockets.map(({ inode }) => inode).filter((inode) => inode !== 0 && !owners.has(inode))
+      search.missing = new Set(open)
+    })
   let began = performance.now()
   for (const pid of namesIn('/proc')) {
-    if (owners.size === inodes.size) break
     if (!/^\d+$/.test(pid)) continue
-    if (performance.now() - began > 10) {
-      await setImmediate()
-      signal.throwIfAborted()
-      began = performance.now()
-    }
     let owner: Process | null = null
     for (const fd of namesIn(`/proc/${pid}/fd`)) {
+      if (performance.now() - began > sliceMs) {
+        await setImmediate()
+        signal.throwIfAborted()
+        began = performance.now()
+      }
+      if (search.missing?.size === 0) return owners
       const inode = socketInode(`/proc/${pid}/fd/${fd}`)
-      if (inode === 0 || !inodes.has(inode) || owners.has(inode)) continue
+      if (inode === 0 || owners.has(inode)) continue
       owner ??= { pid: Number(pid), name: nameOf(pid) }
       owners.set(inode, owner)
+      search.missing?.delete(inode)
     }
   }
   return owners
@@ -85,49 +109,6 @@ function nameOf(pid: string): string {
   if (comm.length < 15 && comm !== 'MainThread') return comm
   const program = readText(`/proc/${pid}/cmdline`).split('\0')[0] ?? ''
   return program.split('/').at(-1)?.split(' ')[0] || comm
-}
-
-function shown(
-  { inode, ...socket }: ProcSocket,
-  owners: ReadonlyMap<number, Process>,
-  v6only: ReadonlyMap<string, boolean>,
-): SocketEntry {
-  const known = v6only.get(`${socket.protocol} ${socket.port}`)
-  return {
-    ...socket,
-    v6only: isV6Wildcard(socket) ? (known ?? null) : null,
-    process: owners.get(inode) ?? null,
-  }
-}
-
-function isV6Wildcard(socket: { family: number; address: string; state: string }): boolean {
-  return socket.family === 6 && socket.address === '::' && socket.state === 'listening'
-}
-
-/** By `protocol port`; empty where there is no IPv6 wildcard listener, or no `ss`. */
-async function readV6Only(
-  runner: Runner,
-  sockets: readonly ProcSocket[],
-  { signal }: Signal,
-): Promise<Map<string, boolean>> {
-  if (!sockets.some(isV6Wildcard)) return new Map()
-  try {
-    const { stdout } = await runner.run(['ss', '-6Hltune', 'src', '[::]'], { signal, limitMs: 3000 })
-    return parseV6Only(stdout)
-  } catch (error) {
-    if (isNaruError(error, 'COMMAND_MISSING', 'TIMED_OUT', 'COMMAND_FAILED')) return new Map()
-    throw error
-  }
-}
-
-/** `tcp LISTEN 0 511 *:8080 *:* … v6only:0`; `ss` writes a dual-stack wildcard as `*`, the other as `[::]`. */
-export function parseV6Only(text: string): Map<string, boolean> {
-  const found = new Map<string, boolean>()
-  for (const line of text.split('\n')) {
-    const match = /^(tcp|udp)\s.*?\s(?:\*|\[::\])(?:%\S+)?:(\d+)\s.*\sv6only:([01])/.exec(line)
-    if (match) found.set(`${match[1]} ${match[2]}`, match[3] === '1')
-  }
-  return found
 }
 
 function namesIn(folder: string): string[] {

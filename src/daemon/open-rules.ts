@@ -1,0 +1,13 @@
+/** The rules that are open now, as their daemon tells them: what `naru ports` holds sockets against. */
+import type { Naru } from '../model/face.ts'
+import { parseListen, type Listen } from '../model/listen.ts'
+
+export async function openRules(
+  find: () => Promise<Naru | null>,
+): Promise<readonly { readonly name: string; readonly listen: Listen; readonly pid: number }[]> {
+  const naru = await find()
+  if (!naru) return []
+  const { pid } = await naru.about()
+  const open = (await naru.rules.list()).filter(({ state }) => state === 'open' || state === 'degraded')
+  return open.map(({ name, listen }) => ({ name, listen: parseListen(listen), pid }))
+}
