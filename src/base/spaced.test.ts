@@ -24,3 +24,20 @@ it('answers the first hint at once and a crowd of them once more', async () => {
   hint()
   expect(at).toHaveLength(2)
 })
+
+it('runs once more where it was hinted at while it ran long, never two at once', async () => {
+  const life = new AbortController()
+  const ends: (() => void)[] = []
+  const hint = spaced(() => new Promise((resolve) => ends.push(resolve)), {
+    everyMs: 10,
+    clock: systemClock,
+    signal: life.signal,
+  })
+  hint()
+  hint()
+  await new Promise((resolve) => setTimeout(resolve, 60))
+  expect(ends).toHaveLength(1)
+  ends[0]?.()
+  await until(() => ends.length === 2)
+  life.abort()
+})

@@ -12,20 +12,25 @@ export function spaced(
   let startedAt = -Infinity
   let running = false
   let waiting: Disposable | null = null
+  /** Hinted at while it ran longer than the while: what it saw may be older than the hint. */
+  let owed = false
   const start = async (): Promise<void> => {
     ;[running, startedAt, waiting] = [true, clock.monotonic(), null]
     await run().catch(() => {})
     running = false
+    if (owed) hint()
+    owed = false
   }
-  signal.addEventListener('abort', () => waiting?.[Symbol.dispose](), { once: true })
-  return () => {
+  const hint = (): void => {
     if (signal.aborted || waiting) return
     const left = startedAt + everyMs - clock.monotonic()
     if (!running && left <= 0) return void start()
     waiting = clock.after(Math.max(left, 20), () => {
       waiting = null
-      // Still at it: whoever hints next is answered.
-      if (!running && !signal.aborted) void start()
+      if (running) owed = true
+      else if (!signal.aborted) void start()
     })
   }
+  signal.addEventListener('abort', () => waiting?.[Symbol.dispose](), { once: true })
+  return hint
 }

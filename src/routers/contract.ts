@@ -45,6 +45,8 @@ export interface Router {
   readonly family: Family
   /** Where it answers. The same router by another protocol has the same address. */
   readonly address: string
+  /** Where exactly it is asked: two of the same flavour, place and client address are one. */
+  readonly place: string
   /** This machine as that router sees it. */
   readonly clientAddress: string
   info(options: { signal: AbortSignal }): Promise<RouterInfo>

@@ -2,6 +2,7 @@
  * Which routers there are, by every protocol at once. Whoever answers first is enough to go on, with a moment for a
  * better protocol; what was found is kept for a while, and nothing found is asked again soon.
  */
+import { orAborted } from '../../base/shared.ts'
 import type { Network } from '../../host/contract.ts'
 import type { Reach, Router, RouterMember, RouterTools } from '../../routers/contract.ts'
 
@@ -9,6 +10,7 @@ const keepMs = 300_000
 const keepNothingMs = 10_000
 /** After the first answer: UPnP takes two more exchanges than PCP, and is the one that can be read back. */
 const graceMs = 900
+const mostSeen = 32
 
 /** PCP > UPnP v2 > NAT-PMP > UPnP v1. A pinhole by UPnP can be deleted everywhere, one by PCP not (see pcp). */
 const preference = ['upnp-pinhole', 'pcp', 'upnp-2', 'nat-pmp', 'upnp-1']
@@ -17,8 +19,10 @@ export class RouterFinder {
   readonly #members: readonly RouterMember[]
   readonly #tools: RouterTools
   #found: readonly Router[] = []
+  /** Newest first, also of earlier searches. */
+  #seen: readonly Router[] = []
   #foundAt = -Infinity
-  #searching: { readonly enough: Promise<void>; readonly all: Promise<void> } | null = null
+  #searching: Search | null = null
 
   constructor(members: readonly RouterMember[], tools: RouterTools) {
     this.#members = members
@@ -32,8 +36,8 @@ export class RouterFinder {
   async find(options: { signal: AbortSignal; fresh?: boolean; all?: boolean }): Promise<readonly Router[]> {
     const age = this.#tools.clock.monotonic() - this.#foundAt
     const good = age < (this.#found.length > 0 ? keepMs : keepNothingMs)
-    if (!this.#searching && (!good || options.fresh)) this.#search(options.signal)
-    if (this.#searching) await (options.all ? this.#searching.all : this.#searching.enough)
+    if (!this.#searching && (!good || options.fresh)) this.#searching = this.#search()
+    if (this.#searching) await this.#join(this.#searching, options)
     return this.#found
   }
 
@@ -52,12 +56,26 @@ export class RouterFinder {
     return sorted(found.flat(), [])
   }
 
+  /** Who goes away leaves the search to the others; it is stopped when the last one does. */
+  async #join(search: Search, { signal, all }: { signal: AbortSignal; all?: boolean }): Promise<void> {
+    search.waiting++
+    try {
+      await orAborted(all ? search.all : search.enough, signal)
+    } finally {
+      if (--search.waiting === 0 && signal.aborted) search.stop.abort(signal.reason)
+    }
+  }
+
   /** Starts a search; the answers of one that is under way serve everybody who asks meanwhile. */
-  #search(signal: AbortSignal): void {
+  #search(): Search {
+    const stop = new AbortController()
+    const { signal } = stop
     const found: Router[] = []
     const tools = readOnce(this.#tools)
     const keep = async (): Promise<void> => {
-      this.#found = sorted(found, await gatewaysOf(tools.host.network, signal))
+      this.#found = sorted(found, await gatewaysOf(tools.host.network, signal)).map((router) =>
+        this.#known(router),
+      )
       this.#foundAt = this.#tools.clock.monotonic()
     }
     const asked = this.#members.map(async (member) => {
@@ -69,13 +87,21 @@ export class RouterFinder {
     const first = Promise.any(asked.map(async (yes) => (await yes) || Promise.reject(new Error('none'))))
     const moment = first.then(() => this.#tools.clock.sleep(graceMs, signal)).then(keep)
     const enough = Promise.race([all, moment.catch(() => all)])
-    const searching = { all, enough }
-    this.#searching = searching
+    const search = { all, enough, stop, waiting: 0 }
     const over = (): void => {
-      if (this.#searching === searching) this.#searching = null
+      if (this.#searching === search) this.#searching = null
     }
     void all.then(over, over)
     enough.catch(() => {})
+    return search
+  }
+
+  /** Found again is the same one: who holds ports on it and who looks at it share what it answers. */
+  #known(router: Router): Router {
+    const known = this.#seen.find((each) => isSame(each, router))
+    if (known) return known
+    this.#seen = [router, ...this.#seen].slice(0, mostSeen)
+    return router
   }
 
   async #ask(
@@ -92,6 +118,23 @@ export class RouterFinder {
       return []
     }
   }
+}
+
+interface Search {
+  /** Somebody has answered, and a better one has had its moment. */
+  readonly enough: Promise<void>
+  readonly all: Promise<void>
+  readonly stop: AbortController
+  waiting: number
+}
+
+function isSame(one: Router, other: Router): boolean {
+  return (
+    one.flavour === other.flavour &&
+    one.family === other.family &&
+    one.place === other.place &&
+    one.clientAddress === other.clientAddress
+  )
 }
 
 /** Every member looks at the same machine: its interfaces and routes are read once a search. */

@@ -44,6 +44,8 @@ export class PublishedPort {
   #trouble: NaruError | null = null
   #lookedAt = -Infinity
   #turn: Promise<unknown> = Promise.resolve()
+  /** Asked for, and not yet begun. */
+  #renewing: Promise<void> | null = null
   #released = false
   /** As it was granted last. */
   #lastPort = 0
@@ -52,6 +54,10 @@ export class PublishedPort {
     this.wish = wish
     this.#tools = tools
     this.#record = record
+  }
+
+  get released(): boolean {
+    return this.#released
   }
 
   get router(): Router | null {
@@ -114,8 +120,10 @@ export class PublishedPort {
     })
   }
 
+  /** Whoever asks while another waits for its turn is served with it. */
   renew(signal: AbortSignal): Promise<void> {
-    return this.#inTurn(async () => {
+    this.#renewing ??= this.#inTurn(async () => {
+      this.#renewing = null
       if (this.#released) return
       try {
         await this.#renewOrReopen(signal)
@@ -125,6 +133,7 @@ export class PublishedPort {
         throw failure
       }
     })
+    return this.#renewing
   }
 
   release(signal: AbortSignal): Promise<void> {
@@ -222,7 +231,12 @@ export class PublishedPort {
     const own = await lease.verify({ signal })
     if (own.state === 'lost') return own
     for (const other of all) {
-      if (other === router || other.address !== router.address || other.family !== router.family) continue
+      if (
+        other.flavour === router.flavour ||
+        other.address !== router.address ||
+        other.family !== router.family
+      )
+        continue
       const seen = await other.lookup(this.#keyOf(lease), { signal }).catch(() => 'unknown' as const)
       if (seen === 'unknown') continue
       if (seen && this.#leadsToUs(seen, router)) return { state: 'held', notes: [] }

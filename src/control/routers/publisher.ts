@@ -10,9 +10,11 @@ import type { Text } from '../../base/text.ts'
 import { parseMappingTag } from '../../model/mapping.ts'
 import type { Json, Lease, LeaseDescription, OpenOptions, Verdict } from '../../model/hop.ts'
 import type { Router, RouterMember, RouterTools } from '../../routers/contract.ts'
+import { inBatches } from './batches.ts'
 import { RouterFinder } from './finder.ts'
 import { explainNoAddress } from './outer.ts'
 import { PublishedPort } from './port.ts'
+import { makePutBack } from './put-back.ts'
 import type { PublisherTools } from './wish.ts'
 
 export interface PublishWish {
@@ -33,8 +35,6 @@ export interface PublishWish {
 /** A router has room for a few dozen mappings, and each is asked for by itself. */
 export const mostPorts = 64
 const leaseSeconds = 3600
-const atOnce = 8
-const renewLimitMs = 12_000
 
 export class RouterPublisher implements Disposable {
   readonly finder: RouterFinder
@@ -43,6 +43,8 @@ export class RouterPublisher implements Disposable {
   readonly #publishing: PublisherTools
   readonly #ports = new Set<PublishedPort>()
   readonly #watched = new Map<Router, AbortController>()
+  readonly #life = new AbortController()
+  readonly #everythingBack: () => void
   /** Tells our mappings from those of another Naru on this machine; part of their description. */
   owner: string | undefined
 
@@ -51,6 +53,12 @@ export class RouterPublisher implements Disposable {
     this.#tools = tools
     this.owner = owner
     this.finder = new RouterFinder(members, tools)
+    this.#everythingBack = makePutBack({
+      clock: tools.clock,
+      ports: () => this.#ports,
+      onFailure: ({ message }) => tools.log.warn({}, `not put back yet: ${message}`),
+      signal: this.#life.signal,
+    })
     this.#publishing = {
       finder: this.finder,
       host: tools.host,
@@ -130,6 +138,7 @@ export class RouterPublisher implements Disposable {
 
   /** Ends every watch; what is held stays as it is. */
   [Symbol.dispose](): void {
+    this.#life.abort()
     for (const life of this.#watched.values()) life.abort()
     this.#watched.clear()
     this.#ports.clear()
@@ -190,22 +199,17 @@ export class RouterPublisher implements Disposable {
       if (this.#watched.has(router)) continue
       const life = new AbortController()
       this.#watched.set(router, life)
-      router.watch({ signal: life.signal, onRestart: (why) => void this.#putBack(router, why) })
+      router.watch({ signal: life.signal, onRestart: (why) => this.#putBack(router, why) })
     }
   }
 
   /**
-   * Everything, also on other protocols and for the other family: it is most likely the same box, one restart is told
-   * by two of them, and asking again for what is there is harmless.
+   * Everything, also on other protocols and for the other family: it is most likely the same box, and asking again for
+   * what is there is harmless.
    */
-  async #putBack(router: Router, why: Text): Promise<void> {
+  #putBack(router: Router, why: Text): void {
     this.#tools.log.info({ router: router.address }, why.en)
-    const signal = AbortSignal.timeout(renewLimitMs)
-    await inBatches([...this.#ports], (port) =>
-      port.renew(signal).catch((failure: unknown) => {
-        this.#tools.log.warn({ router: router.address }, `not put back yet: ${toNaruError(failure).message}`)
-      }),
-    )
+    this.#everythingBack()
   }
 }
 
@@ -292,13 +296,6 @@ async function openAll(
     }
   })
   return failure
-}
-
-async function inBatches<T, R>(all: readonly T[], each: (one: T) => Promise<R>): Promise<R[]> {
-  const results: R[] = []
-  for (let at = 0; at < all.length; at += atOnce)
-    results.push(...(await Promise.all(all.slice(at, at + atOnce).map(each))))
-  return results
 }
 
 function distinct(texts: readonly Text[]): readonly Text[] {

@@ -43,9 +43,9 @@ export class Gateway {
   /** Null where nobody answers. */
   async askAddress(
     signal: AbortSignal,
-    waitsMs: readonly number[] = retryWaitsMs,
+    { waitsMs = retryWaitsMs, announced = false }: { waitsMs?: readonly number[]; announced?: boolean } = {},
   ): Promise<AddressAnswer | null> {
-    const answer = await this.#ask(addressRequest(), parseAddressAnswer, signal, waitsMs)
+    const answer = await this.#ask(addressRequest(), parseAddressAnswer, { signal, waitsMs, announced })
     if ('silent' in answer) return null
     if (answer.result === 0) this.externalAddress = answer.externalAddress
     return answer
@@ -60,7 +60,10 @@ export class Gateway {
   ): Promise<MapAnswer> {
     const accept = (bytes: Uint8Array): MapAnswer | undefined =>
       parseMapAnswer(bytes, protocol, ports.internalPort)
-    const answer = await this.#ask(mapRequest(protocol, ports, lifetimeSeconds), accept, signal, retryWaitsMs)
+    const answer = await this.#ask(mapRequest(protocol, ports, lifetimeSeconds), accept, {
+      signal,
+      waitsMs: retryWaitsMs,
+    })
     if (!('silent' in answer)) return answer
     throw new NaruError('ROUTER_SILENT', { router: this.address, protocol: 'NAT-PMP', why: answer.why })
   }
@@ -68,13 +71,13 @@ export class Gateway {
   async #ask<T extends { epoch: number }>(
     bytes: Uint8Array,
     accept: (bytes: Uint8Array) => T | undefined,
-    signal: AbortSignal,
-    waitsMs: readonly number[],
+    { signal, waitsMs, announced }: { signal: AbortSignal; waitsMs: readonly number[]; announced?: boolean },
   ): Promise<T | { silent: true; why: string }> {
     const { address, port, source } = this
     const answer = await askUdp({ address, port, from: source, bytes, waitsMs, accept, signal })
     if (isSilence(answer)) return answer
-    if (this.#epoch.restarted(answer.epoch, this.#clock.monotonic())) this.#lostEverything(answer.epoch)
+    if (this.#epoch.restarted(answer.epoch, this.#clock.monotonic(), announced))
+      this.#lostEverything(answer.epoch)
     return answer
   }
 

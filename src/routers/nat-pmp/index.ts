@@ -2,11 +2,9 @@
 import { addressRange } from '../../base/address.ts'
 import { withLimit } from '../../base/clock.ts'
 import { NaruError } from '../../base/errors.ts'
-import { spaced } from '../../base/spaced.ts'
 import { say, type Text } from '../../base/text.ts'
-import { hasAddress } from '../../host/ask-udp.ts'
 import { gateways } from '../../host/gateways.ts'
-import { listenMulticast } from '../../host/multicast.ts'
+import { patrol } from '../../host/patrol.ts'
 import type { Json, OpenOptions } from '../../model/hop.ts'
 import type {
   MappingKey,
@@ -43,7 +41,7 @@ export function natPmp(options: NatPmpOptions = {}): RouterMember {
             .map(({ address, source }) => ({ address, source, clientAddress: source }))
       const asked = places.map(async ({ address, source, clientAddress }) => {
         const gateway = new Gateway({ address, source, port }, tools.clock)
-        const answer = await gateway.askAddress(limited, discoveryWaitsMs)
+        const answer = await gateway.askAddress(limited, { waitsMs: discoveryWaitsMs })
         return answer && answer.result !== 1 ? [new NatPmpRouter(gateway, clientAddress, tools, options)] : []
       })
       return (await Promise.all(asked)).flat()
@@ -72,6 +70,10 @@ class NatPmpRouter implements Router {
     this.clientAddress = clientAddress
     this.#tools = tools
     this.#options = options
+  }
+
+  get place(): string {
+    return `nat-pmp ${this.address}`
   }
 
   get address(): string {
@@ -117,56 +119,40 @@ class NatPmpRouter implements Router {
     })
   }
 
-  /**
-   * Asks for the epoch every few seconds; an announcement (§3.2.1) only makes it ask at once, at most once a second,
-   * because anyone on the network can send one.
-   */
+  /** Asks for its address and epoch every few seconds, and when an announcement (§3.2.1) hints that they changed. */
   watch({ signal, onRestart }: { signal: AbortSignal; onRestart: (why: Text) => void }): void {
     // The epoch that was seen when it was found counts: a restart before the first look is one too.
     const gateway = this.#gateway
     gateway.onRestart = onRestart
-    let seen = this.#gateway.externalAddress
-    const look = async (): Promise<void> => {
-      const { source } = gateway
-      if (source !== null && !(await hasAddress(source))) onRestart(addressGone(source))
-      const answer = await gateway.askAddress(signal, [500, 1000]).catch(() => null)
-      if (!answer || signal.aborted || answer.externalAddress === null) return
-      if (seen !== null && answer.externalAddress !== seen)
-        onRestart(
-          say(
-            `the router's address became ${answer.externalAddress}`,
-            `공유기의 외부 주소가 ${answer.externalAddress}(으)로 바뀌었습니다`,
-          ),
-        )
-      seen = answer.externalAddress
-      this.#gateway.externalAddress = seen
+    signal.addEventListener('abort', () => (gateway.onRestart = null), { once: true })
+    let seen = gateway.externalAddress
+    const ask = async (announced: boolean): Promise<boolean> => {
+      const answer = await gateway.askAddress(signal, { waitsMs: [500, 1000], announced })
+      const now = answer?.externalAddress ?? null
+      if (signal.aborted || now === null) return answer !== null
+      if (seen !== null && now !== seen) onRestart(addressChanged(now))
+      seen = now
+      return true
     }
-    const ask = spaced(look, { everyMs: 1000, clock: this.#tools.clock, signal })
-    ask()
-    const poll = this.#tools.clock.every(this.#options.pollMs ?? 2500, ask)
-    const end = (): void => {
-      poll[Symbol.dispose]()
-      gateway.onRestart = null
-    }
-    signal.addEventListener('abort', end, { once: true })
-    if (this.#gateway.source === null) return
-    listenMulticast({
-      group: '224.0.0.1',
-      port: announcementPort,
-      interfaceAddress: this.#gateway.source,
-      signal,
-      onDatagram: (bytes, from) => {
-        if (from.address === this.address && parseAddressAnswer(bytes)) ask()
+    patrol({
+      ask,
+      everyMs: this.#options.pollMs ?? 2500,
+      source: gateway.source,
+      onAddressGone: onRestart,
+      announcements: {
+        group: '224.0.0.1',
+        port: announcementPort,
+        from: this.address,
+        isOne: (bytes) => parseAddressAnswer(bytes) !== undefined,
       },
+      clock: this.#tools.clock,
+      signal,
     })
   }
 }
 
-function addressGone(address: string): Text {
-  return say(
-    `this machine no longer has the address ${address}`,
-    `이 컴퓨터의 주소 ${address}이(가) 없어졌습니다`,
-  )
+function addressChanged(address: string): Text {
+  return say(`the router's address became ${address}`, `공유기의 외부 주소가 ${address}(으)로 바뀌었습니다`)
 }
 
 function above(externalAddress: string | null): RouterInfo['above'] {

@@ -67,6 +67,8 @@ it('the epoch tells a restart from time that passed (§3.6)', () => {
     epoch.restarted(3, 170_000),
   ]
   expect(told).toEqual([false, false, false, true])
+  expect(epoch.restarted(2, 171_000, true)).toBe(true)
+  expect(epoch.restarted(12, 181_000, true)).toBe(false)
 })
 
 describe('a gateway that', () => {

@@ -5,11 +5,9 @@
 import { addressRange, familyOf, isPublic } from '../../base/address.ts'
 import { withLimit } from '../../base/clock.ts'
 import { NaruError } from '../../base/errors.ts'
-import { spaced } from '../../base/spaced.ts'
 import { say, type Text } from '../../base/text.ts'
-import { hasAddress } from '../../host/ask-udp.ts'
 import { gateways } from '../../host/gateways.ts'
-import { listenMulticast } from '../../host/multicast.ts'
+import { patrol } from '../../host/patrol.ts'
 import type { Json, OpenOptions } from '../../model/hop.ts'
 import type {
   MappingKey,
@@ -49,7 +47,7 @@ export function pcp(options: PcpOptions = {}): RouterMember {
           }))
       const asked = places.map(async (place) => {
         const server = new Server(place, tools.clock)
-        const answer = await server.announce(limited, discoveryWaitsMs)
+        const answer = await server.announce(limited, { waitsMs: discoveryWaitsMs })
         return answer && answer !== 'UNSUPP_VERSION' ? [new PcpRouter(server, tools, options)] : []
       })
       return (await Promise.all(asked)).flat()
@@ -77,6 +75,10 @@ class PcpRouter implements Router {
 
   get family(): 4 | 6 {
     return familyOf(this.#server.place.client)
+  }
+
+  get place(): string {
+    return `pcp ${this.address}`
   }
 
   get address(): string {
@@ -128,51 +130,27 @@ class PcpRouter implements Router {
     })
   }
 
-  /**
-   * Asks for the epoch every few seconds; an ANNOUNCE (§14.1) only makes it ask at once, at most once a second,
-   * because anyone on the network can send one.
-   */
+  /** Asks for the epoch every few seconds, and when an ANNOUNCE (§14.1) hints that it changed. */
   watch({ signal, onRestart }: { signal: AbortSignal; onRestart: (why: Text) => void }): void {
-    const { clock } = this.#tools
-    const { source } = this.#server.place
     // The epoch that was seen when it was found counts: a restart before the first look is one too.
     const server = this.#server
     server.onRestart = onRestart
-    const look = async (): Promise<void> => {
-      if (source !== null && !(await hasAddress(source))) onRestart(addressGone(source))
-      await server.announce(signal, [500, 1000]).catch(() => null)
-    }
-    const ask = spaced(look, { everyMs: 1000, clock, signal })
-    ask()
-    const poll = clock.every(this.#options.pollMs ?? 2500, ask)
-    const end = (): void => {
-      poll[Symbol.dispose]()
-      server.onRestart = null
-    }
-    signal.addEventListener('abort', end, { once: true })
-    if (source === null) return
-    const group = this.family === 4 ? '224.0.0.1' : 'ff02::1'
-    listenMulticast({
-      group,
-      port: announcementPort,
-      interfaceAddress: this.family === 4 ? source : `::%${zoneOf(this.address)}`,
-      signal,
-      onDatagram: (bytes, from) => {
-        if (from.address === this.address && parseAnnounceAnswer(bytes)) ask()
+    signal.addEventListener('abort', () => (server.onRestart = null), { once: true })
+    patrol({
+      ask: async (announced) => (await server.announce(signal, { waitsMs: [500, 1000], announced })) !== null,
+      everyMs: this.#options.pollMs ?? 2500,
+      source: server.place.source,
+      onAddressGone: onRestart,
+      announcements: {
+        group: this.family === 4 ? '224.0.0.1' : 'ff02::1',
+        port: announcementPort,
+        from: this.address,
+        isOne: (bytes) => parseAnnounceAnswer(bytes) !== undefined,
       },
+      clock: this.#tools.clock,
+      signal,
     })
   }
-}
-
-function addressGone(address: string): Text {
-  return say(
-    `this machine no longer has the address ${address}`,
-    `이 컴퓨터의 주소 ${address}이(가) 없어졌습니다`,
-  )
-}
-
-function zoneOf(address: string): string {
-  return address.split('%')[1] ?? ''
 }
 
 function above(externalAddress: string | null): RouterInfo['above'] {

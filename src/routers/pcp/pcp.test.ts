@@ -137,6 +137,15 @@ it('the epoch tells a restart from time that passed (§8.5)', () => {
   expect(told([100, 0], [250, 100])).toEqual([false, true])
 })
 
+it('two restarts within a second are told apart by the announcement of the second', () => {
+  const epoch = new Epoch()
+  expect(epoch.restarted(0, 100)).toBe(false)
+  expect(epoch.restarted(0, 101)).toBe(false)
+  expect(epoch.restarted(1, 102, true)).toBe(true)
+  // Of a server that has run for a while an announcement alone says nothing: anybody can send one.
+  expect(epoch.restarted(11, 112, true)).toBe(false)
+})
+
 describe('a server that', () => {
   it('gives another port in spite of PREFER_FAILURE is given it back', async () => {
     await using fake = await FakeRouter.start({ givesPort: 1024 })

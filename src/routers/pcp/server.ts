@@ -47,9 +47,14 @@ export class Server {
   }
 
   /** Null where nobody answers PCP. Any answer of version 2 is one, also a refusal. */
-  async announce(signal: AbortSignal, waitsMs: readonly number[] = retryWaitsMs): Promise<Result | null> {
-    const answer = await this.#ask(announceRequest(this.place.client), signal, waitsMs, (bytes) =>
-      isNatPmpOnly(bytes) ? 'nat-pmp' : parseAnnounceAnswer(bytes),
+  async announce(
+    signal: AbortSignal,
+    { waitsMs = retryWaitsMs, announced = false }: { waitsMs?: readonly number[]; announced?: boolean } = {},
+  ): Promise<Result | null> {
+    const answer = await this.#ask(
+      announceRequest(this.place.client),
+      { signal, waitsMs, announced },
+      (bytes) => (isNatPmpOnly(bytes) ? 'nat-pmp' : parseAnnounceAnswer(bytes)),
     )
     return answer === 'nat-pmp' || 'silent' in answer ? null : answer.result
   }
@@ -57,7 +62,7 @@ export class Server {
   /** @throws NaruError ROUTER_SILENT */
   async map(wish: MapWish, lifetimeSeconds: number, signal: AbortSignal): Promise<MapAnswer> {
     const bytes = mapRequest(this.place.client, wish, lifetimeSeconds)
-    const answer = await this.#ask(bytes, signal, retryWaitsMs, (received) =>
+    const answer = await this.#ask(bytes, { signal, waitsMs: retryWaitsMs }, (received) =>
       isNatPmpOnly(received) ? 'nat-pmp' : parseMapAnswer(received, wish),
     )
     if (answer !== 'nat-pmp' && !('silent' in answer)) return answer
@@ -67,8 +72,7 @@ export class Server {
 
   async #ask<T extends { epoch: number }>(
     bytes: Uint8Array,
-    signal: AbortSignal,
-    waitsMs: readonly number[],
+    { signal, waitsMs, announced }: { signal: AbortSignal; waitsMs: readonly number[]; announced?: boolean },
     accept: (bytes: Uint8Array) => T | 'nat-pmp' | undefined,
   ): Promise<T | 'nat-pmp' | { silent: true; why: string }> {
     const { address, source, port = pcpPort } = this.place
@@ -83,7 +87,7 @@ export class Server {
     })
     if (answer === 'nat-pmp' || isSilence(answer)) return answer
     this.epochSeconds = answer.epoch
-    if (this.#epoch.restarted(answer.epoch, this.#clock.monotonic() / 1000))
+    if (this.#epoch.restarted(answer.epoch, this.#clock.monotonic() / 1000, announced))
       this.#lostEverything(answer.epoch)
     return answer
   }

@@ -143,6 +143,10 @@ class UpnpRouter implements Router {
     return this.#device.connection?.version === 2 ? 'upnp-2' : 'upnp-1'
   }
 
+  get place(): string {
+    return `${this.address} ${this.#device.location.href}`
+  }
+
   get address(): string {
     return this.#device.place.address
   }
@@ -237,6 +241,10 @@ class PinholeRouter implements Router {
     this.#way = way
     this.#tools = tools
     this.#options = options
+  }
+
+  get place(): string {
+    return `${this.address} ${this.#device.location.href}`
   }
 
   get address(): string {

@@ -1,13 +1,10 @@
 /**
  * Notices that a gateway restarted: another BOOTID, another place, a shorter uptime, or simply that it answers again.
- * It is asked by unicast every few seconds; an announcement (NOTIFY) only makes it ask at once, at most once a
- * second, because anyone on the network can send one.
+ * It is asked by unicast every few seconds, and when an announcement (NOTIFY) hints that something changed.
  */
 import type { Clock } from '../../base/clock.ts'
-import { spaced } from '../../base/spaced.ts'
 import { say, type Text } from '../../base/text.ts'
-import { hasAddress } from '../../host/ask-udp.ts'
-import { listenMulticast } from '../../host/multicast.ts'
+import { patrol } from '../../host/patrol.ts'
 import { findAt, type Device } from './device.ts'
 import type { Found } from './search.ts'
 import { parseNotice, ssdpGroup, ssdpPort } from './ssdp.ts'
@@ -30,29 +27,28 @@ interface Sight {
 
 export function watchDevice(device: Device, { signal, clock, pollMs = 2500, onRestart }: WatchOptions): void {
   let last: Sight | 'silent' = firstSight(device, clock)
-  const look = async (): Promise<void> => {
-    const { source } = device.place
-    if (source !== null && !(await hasAddress(source))) onRestart(addressGone(source))
-    const now = await see(device, clock, signal).catch(() => null)
-    if (signal.aborted) return
-    const why = change(last, now ?? 'silent')
-    last = now ?? 'silent'
+  const ask = async (): Promise<boolean> => {
+    const now = (await see(device, clock, signal).catch(() => null)) ?? 'silent'
+    if (signal.aborted) return true
+    const why = change(last, now)
+    last = now
     if (why) onRestart(why)
+    return now !== 'silent'
   }
-  const hint = spaced(look, { everyMs: 1000, clock, signal })
-  hint()
-  const poll = clock.every(pollMs, hint)
-  signal.addEventListener('abort', () => poll[Symbol.dispose](), { once: true })
   const { source, address } = device.place
-  if (source === null) return
-  listenMulticast({
-    group: ssdpGroup,
-    port: ssdpPort,
-    interfaceAddress: source,
-    signal,
-    onDatagram: (bytes, from) => {
-      if (from.address === address && parseNotice(bytes)) hint()
+  patrol({
+    ask,
+    everyMs: pollMs,
+    source,
+    onAddressGone: onRestart,
+    announcements: {
+      group: ssdpGroup,
+      port: ssdpPort,
+      from: address,
+      isOne: (bytes) => parseNotice(bytes) !== undefined,
     },
+    clock,
+    signal,
   })
 }
 
@@ -73,13 +69,6 @@ async function see(device: Device, clock: Clock, signal: AbortSignal): Promise<S
   const uptime = await uptimeSeconds(device, { signal }).catch(() => null)
   if (!found && uptime === null) return null
   return { bootId: null, location: found?.location.href ?? device.location.href, uptime, atMs }
-}
-
-function addressGone(address: string): Text {
-  return say(
-    `this machine no longer has the address ${address}`,
-    `이 컴퓨터의 주소 ${address}이(가) 없어졌습니다`,
-  )
 }
 
 function change(before: Sight | 'silent', now: Sight | 'silent'): Text | null {
