@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize, sep } from 'node:path'
 
-const members = ['engines', 'routers', 'firewalls', 'guests', 'checks', 'stores']
+const members = ['engines', 'routers', 'firewalls', 'guests', 'checks', 'stores', 'formats']
 
 /** Where a file lives: `base`, `engines/contract`, `engines/index`, `engines:splice`, `api/protocol` … */
 function roomOf(file) {
@@ -34,6 +34,8 @@ function why(from, to) {
     return to === 'host/contract' && from === 'host' ? null : `${from} imports model and base only`
   if (from.includes(':')) {
     const room = memberRoom(from)
+    if (room === 'formats' && !to.startsWith('formats'))
+      return 'a format is text in, text out: it reads no machine and knows no rule’s life'
     if (to === `${room}/contract` || to === 'host' || to === 'host/contract') return null
     if (room === 'engines' && to === 'relay') return null
     if (room === 'checks' && isContract(to)) return null

@@ -5,8 +5,10 @@
 import type { NaruErrorJson } from '../base/errors.ts'
 import type { NaruClient } from '../api/client/client.ts'
 import type { ExitCode } from '../base/codes/entry.ts'
+import type { Exported, ExportFormat, Imported, ImportFormat } from '../model/exchange.ts'
 import type { MachineFace } from '../model/machine-face.ts'
 import type { Plan } from '../model/plan.ts'
+import type { Rule } from '../model/rule.ts'
 import type { About, Naru, RuleInput, RuleStatus } from '../model/face.ts'
 
 export interface CliDeps {
@@ -28,6 +30,10 @@ export interface CliDeps {
   machine(options: FileOptions): Promise<MachineFace>
   /** Of it, the sockets alone, which take a fraction of the time to load; the rules they know are the daemon's. */
   ports(options: FileOptions): Promise<Pick<MachineFace, 'ports'>>
+  /** Another program's file, or standard input (`-`). @throws NaruError FILE_UNREADABLE, IMPORT_… */
+  importFile(file: string, from: ImportFormat | null): Promise<Imported>
+  /** Rules as another program's file. */
+  exportRules(to: ExportFormat, rules: readonly Rule[]): Promise<Exported>
   /** `naru vantage`: dials back those who know the key, until it is disposed. */
   vantage(options: VantageOptions): Promise<{ readonly key: string; readonly port: number } & AsyncDisposable>
 }

@@ -39,6 +39,14 @@ export const cliDeps: CliDeps = {
     const { portsOf } = await import('./ports.ts')
     return portsOf(() => connect(file).catch(() => null))
   },
+  async importFile(file, from) {
+    const { importFile } = await import('./exchange.ts')
+    return importFile(file, from)
+  },
+  async exportRules(to, rules) {
+    const { exportRules } = await import('../formats/index.ts')
+    return exportRules(to, rules)
+  },
   async vantage(options) {
     const { startVantage } = await import('../control/vantage.ts')
     return startVantage({ ...options, clock: systemClock })

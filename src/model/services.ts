@@ -32,3 +32,18 @@ for (const entry of table.split(/;\s*/)) {
 export function serviceName(protocol: Protocol, port: number): string | null {
   return names.get(`${port}/${protocol}`) ?? null
 }
+
+/** 80 for `http`; null where no port that we know has that name. Also the names of /etc/services that differ. */
+export function portNamed(protocol: Protocol, name: string): number | null {
+  const wanted = otherNames[name] ?? name
+  for (const [key, known] of names)
+    if (known === wanted && key.endsWith(`/${protocol}`)) return Number(key.split('/')[0])
+  return null
+}
+
+const otherNames: Readonly<Record<string, string>> = {
+  www: 'http',
+  imap2: 'imap',
+  dns: 'domain',
+  rdp: 'ms-wbt-server',
+}

@@ -99,6 +99,8 @@ export function fakeDeps(
     machine: notRunning,
     ports: notRunning,
     vantage: notRunning,
+    importFile: notRunning,
+    exportRules: notRunning,
     ...over,
   }
 }

@@ -46,6 +46,22 @@ export const fileCodes = {
     en: 'the rule {name} is not valid: {problems}',
     ko: '{name} 규칙이 올바르지 않습니다: {problems}',
   },
+  IMPORT_MISSING: { exit: 2, en: 'there is no file {file}', ko: '{file} 파일이 없습니다' },
+  IMPORT_INVALID: {
+    exit: 2,
+    en: '{file} cannot be read:\n{problems}',
+    ko: '{file} 파일을 읽을 수 없습니다:\n{problems}',
+    fix: {
+      en: 'nothing was taken from it; correct the lines named above, or say what it is with --from FORMAT',
+      ko: '아무것도 가져오지 않았습니다. 위에 표시된 줄을 고치거나 --from 형식으로 어떤 파일인지 알려 주세요',
+    },
+  },
+  IMPORT_UNKNOWN: {
+    exit: 2,
+    en: 'cannot tell what {file} is',
+    ko: '{file}이(가) 어떤 형식인지 알 수 없습니다',
+    fix: { en: 'say it with --from: {formats}', ko: '--from으로 지정하세요: {formats}' },
+  },
   VALUE_INVALID: {
     exit: 2,
     en: '{what} "{value}" is not valid: {why}',

@@ -15,6 +15,8 @@ const verbs: Readonly<Record<string, () => Promise<{ readonly verb: Verb }>>> = 
   logs: () => import('./logs.ts'),
   plan: () => import('./plan.ts'),
   check: () => import('./check.ts'),
+  import: () => import('./import.ts'),
+  export: () => import('./export.ts'),
   doctor: () => import('./doctor.ts'),
   ip: () => import('./ip.ts'),
   ports: () => import('./ports.ts'),

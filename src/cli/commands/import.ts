@@ -1,0 +1,236 @@
+/** `naru import FILE`: forwards of another program, added as rules. */
+import type { ExitCode } from '../../base/codes/entry.ts'
+import { NaruError, toNaruError, type NaruErrorJson } from '../../base/errors.ts'
+import { say, type Text } from '../../base/text.ts'
+import { importFormats, type FoundRule, type Imported, type ImportFormat } from '../../model/exchange.ts'
+import type { ChangeOptions, Naru, RuleInput, RuleStatus } from '../../model/face.ts'
+import { formatListen } from '../../model/listen.ts'
+import type { Rule } from '../../model/rule.ts'
+import { formatRule, parseRule } from '../../model/rule-file.ts'
+import { formatTarget } from '../../model/target.ts'
+import { printProblem } from '../print/errors.ts'
+import { printLosses } from '../print/losses.ts'
+import { table } from '../print/table.ts'
+import { daemonOrFile } from '../reach.ts'
+import type { Context, Verb } from '../verb.ts'
+
+export const verb: Verb = {
+  name: 'import',
+  summary: say('add the forwards of another program', '다른 프로그램의 포워딩을 가져와 추가합니다'),
+  about: say(
+    'Reads netsh portproxy, rinetd, nginx stream, HAProxy, iptables-save, Docker Compose and ASUS. What cannot be carried over is listed with its line and the reason. A rule that is there already is not added again; one whose name is taken gets a number behind it. Exit code 3 where some could not be added. docs/import-export.md has the table of what is carried.',
+    'netsh portproxy, rinetd, nginx stream, HAProxy, iptables-save, Docker Compose, ASUS를 읽습니다. 옮길 수 없는 것은 줄 번호와 이유를 함께 보여 줍니다. 이미 있는 규칙은 다시 추가하지 않고, 이름이 겹치면 뒤에 번호를 붙입니다. 일부를 추가하지 못하면 종료 코드 3입니다. 무엇이 옮겨지는지는 docs/import-export.md의 표를 보세요.',
+  ),
+  arguments: [
+    {
+      name: 'FILE',
+      text: say('what to read; - is standard input', '읽을 파일. -는 표준 입력'),
+      completes: 'file',
+    },
+  ],
+  options: [
+    {
+      name: 'from',
+      value: 'FORMAT',
+      choices: importFormats,
+      text: say('what the file is; else told from its content', '파일 형식. 없으면 내용으로 판단'),
+    },
+    { name: 'disabled', text: say('into the file only', '파일에만 추가하고 열지 않음') },
+    {
+      name: 'dry-run',
+      text: say('show what would be added, do nothing', '추가될 내용만 보여 주고 실행하지 않음'),
+    },
+  ],
+  examples: [
+    {
+      command: 'netsh interface portproxy show all | naru import -',
+      text: say('what Windows forwards', 'Windows의 포트 프록시'),
+    },
+    {
+      command: 'naru import /etc/rinetd.conf --dry-run',
+      text: say('look first', '먼저 확인'),
+    },
+    {
+      command: 'iptables-save | naru import - --from iptables --disabled',
+      text: say('into the file, to be enabled one by one', '파일에만 넣고 하나씩 켜기'),
+    },
+  ],
+  json: say(
+    '{format, detected, dryRun, rules: [{name, wanted, rule, line, column, result: "added"|"planned"|"there"|"failed", problem}], losses: [{place, rule, leftOut, what, why}]}',
+    '{format, detected, dryRun, rules: [{name, wanted, rule, line, column, result: "added"|"planned"|"there"|"failed", problem}], losses: [{place, rule, leftOut, what, why}]}',
+  ),
+  run,
+}
+
+interface Outcome {
+  readonly name: string
+  /** The name in the file; `name` differs where that is taken. */
+  readonly wanted: string
+  readonly rule: RuleInput
+  readonly place: FoundRule['place']
+  result: 'added' | 'planned' | 'there' | 'failed'
+  problem: NaruErrorJson | null
+}
+
+async function run(context: Context): Promise<ExitCode> {
+  const { print, json, deps } = context
+  const file = context.arg('FILE')
+  const dry = context.switched('dry-run')
+  const imported = await deps.importFile(file, context.option('from') as ImportFormat | null)
+  const shown = file === '-' ? 'stdin' : file
+  const { naru } = await daemonOrFile(context)
+  const existing = await rulesThere(naru)
+  const outcomes = named(imported, existing, context.switched('disabled'))
+  if (!json) printFound(imported, outcomes, shown, context)
+  for (const outcome of outcomes) await take(outcome, naru, { dryRun: dry })
+  if (json)
+    print.json({
+      format: imported.format,
+      detected: imported.detected,
+      dryRun: dry,
+      rules: outcomes.map(({ place, ...rest }) => ({ ...rest, ...place })),
+      losses: imported.losses,
+    })
+  else printOutcomes(outcomes, imported, dry, context)
+  return exitOf(outcomes)
+}
+
+/** The first rules may come before the file. */
+async function rulesThere(naru: Naru): Promise<readonly RuleStatus[]> {
+  try {
+    return await naru.rules.list()
+  } catch (error) {
+    if (toNaruError(error).code === 'FILE_MISSING') return []
+    throw error
+  }
+}
+
+function named({ rules }: Imported, existing: readonly RuleStatus[], disabled: boolean): Outcome[] {
+  const taken = new Set(existing.map(({ name }) => name))
+  const there = new Map(existing.map(({ name, rule }) => [sameness(name, rule), name]))
+  return rules.map(({ name: wanted, rule, place }) => {
+    const already = there.get(sameness(wanted, rule))
+    const name = already ?? free(wanted, taken)
+    taken.add(name)
+    return {
+      name,
+      wanted,
+      rule: disabled ? { ...rule, enabled: false } : rule,
+      place,
+      result: already === undefined ? 'planned' : 'there',
+      problem: null,
+    }
+  })
+}
+
+/** Two ways to write one rule are the same; whether it is switched on is not the question. */
+function sameness(name: string, rule: RuleInput): string {
+  return JSON.stringify(formatRule({ ...parseRule(name, rule), enabled: true }))
+}
+
+function free(wanted: string, taken: ReadonlySet<string>): string {
+  let name = wanted
+  for (let count = 2; taken.has(name); count++) name = `${wanted.slice(0, 36)}-${count}`
+  return name
+}
+
+async function take(outcome: Outcome, naru: Naru, options: ChangeOptions): Promise<void> {
+  if (outcome.result === 'there') return
+  try {
+    const { failures } = await naru.rules.add(outcome.name, outcome.rule, options)
+    outcome.result = options.dryRun ? 'planned' : 'added'
+    outcome.problem = failures[0] ?? null
+  } catch (error) {
+    if (!(error instanceof NaruError)) throw error
+    outcome.result = 'failed'
+    outcome.problem = error.toJSON()
+  }
+}
+
+function printFound(
+  imported: Imported,
+  outcomes: readonly Outcome[],
+  file: string,
+  { print }: Context,
+): void {
+  const { format, detected, losses } = imported
+  const how = detected ? say('by its content', '내용으로 판단') : say('as said', '지정됨')
+  print.talk(
+    say(
+      `${file}: ${format} (${how.en}), forwards: ${outcomes.length}`,
+      `${file}: ${format} (${how.ko}), 포워딩 ${outcomes.length}개`,
+    ),
+  )
+  const rows = outcomes.map(({ name, wanted, rule, place, result }) => [
+    result === 'there' ? '=' : '+',
+    name === wanted ? name : `${name} (${wanted})`,
+    ...ends(parseRule(wanted, rule)),
+    otherKeys(rule),
+    `${place.line}`,
+  ])
+  const columns = [
+    { title: '' },
+    { title: print.say(say('NAME', '이름')) },
+    { title: print.say(say('LISTEN', '수신')) },
+    { title: print.say(say('TARGET', '대상')) },
+    { title: print.say(say('MORE', '기타')) },
+    { title: print.say(say('LINE', '줄')), align: 'right' as const },
+  ]
+  if (rows.length > 0) for (const line of table(columns, rows)) print.data(line)
+  printLosses(losses, file, print)
+}
+
+/** Where it arrives, and where it goes. */
+function ends({ listen, targets }: Rule): [string, string] {
+  const goesTo = targets.map(
+    ({ to, name, backup }) =>
+      formatTarget(to) + (name === null ? '' : ` (${name})`) + (backup ? ' (backup)' : ''),
+  )
+  return [formatListen(listen), goesTo.join(', ')]
+}
+
+function otherKeys(rule: RuleInput): string {
+  return Object.entries(rule)
+    .filter(([key]) => !['listen', 'target', 'targets'].includes(key))
+    .map(([key, value]) => `${key}: ${typeof value === 'string' ? value : JSON.stringify(value)}`)
+    .join(', ')
+}
+
+function printOutcomes(
+  outcomes: readonly Outcome[],
+  { losses }: Imported,
+  dry: boolean,
+  { print }: Context,
+): void {
+  for (const { name, problem } of outcomes) {
+    if (!problem) continue
+    print.talk(`${print.paintTalk.bold(name)}:`)
+    printProblem(problem, print)
+  }
+  const count = (result: Outcome['result']): number => outcomes.filter((one) => one.result === result).length
+  const done: Text = dry
+    ? say(`would add ${count('planned')}`, `추가될 규칙 ${count('planned')}개`)
+    : say(`added ${count('added')}`, `${count('added')}개를 추가했습니다`)
+  const rest: Text[] = [
+    ...(count('there') > 0 ? [say(`${count('there')} there already`, `이미 있음 ${count('there')}개`)] : []),
+    ...(count('failed') > 0 ? [say(`${count('failed')} failed`, `실패 ${count('failed')}개`)] : []),
+    ...(losses.length > 0
+      ? [say(`${losses.length} not carried over`, `옮기지 못한 것 ${losses.length}개`)]
+      : []),
+  ]
+  print.talk([done, ...rest].map((text) => print.say(text)).join(', '))
+  if (!dry && count('added') > 0)
+    print.talk(
+      say(
+        'Where that program still runs on this machine it holds its ports: stop it first.',
+        '그 프로그램이 이 컴퓨터에서 아직 실행 중이면 포트를 쥐고 있으니 먼저 멈추세요.',
+      ),
+    )
+}
+
+/** 0 where all is there, 3 where some is, else the code of the first failure. */
+function exitOf(outcomes: readonly Outcome[]): ExitCode {
+  const failed = outcomes.filter(({ problem }) => problem !== null)
+  if (failed.length === 0) return 0
+  return failed.some(({ result }) => result === 'added') || failed.length < outcomes.length ? 3 : 1
+}

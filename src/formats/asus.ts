@@ -1,0 +1,102 @@
+/**
+ * The port forwarding list of an ASUS router: the setting `vts_rulelist`, as `nvram get`, `nvram show` and the
+ * router's own pages (there with `&#60` and `&#62`) hand it out. `<name>port>address>port>protocol>source`, each
+ * forward begins with `<`. Field order and words as in ASUSWRT's Advanced_VirtualServer_Content.asp.
+ */
+import { formatEndpoint } from '../base/address.ts'
+import type { Protocol } from '../base/port.ts'
+import { say } from '../base/text.ts'
+import type { Place } from '../model/exchange.ts'
+import type { RuleInput } from '../model/face.ts'
+import type { ReadableFormat } from './contract.ts'
+import { carriesNothing } from './contract/aspects.ts'
+import { listenText, ruleName, type Reading } from './contract/reading.ts'
+
+const protocols: Readonly<Record<string, readonly Protocol[]>> = {
+  TCP: ['tcp'],
+  UDP: ['udp'],
+  BOTH: ['tcp', 'udp'],
+  'TCP/UDP': ['tcp', 'udp'],
+}
+
+const entry = /<([^<>]*)>([^<>]*)>([^<>]*)>([^<>]*)>([^<>]*)(?:>([^<>"]*))?>?/g
+
+export const asus: ReadableFormat = {
+  id: 'asus',
+  title: say('ASUS router, vts_rulelist', 'ASUS 공유기, vts_rulelist'),
+  carries: {
+    ...carriesNothing,
+    udp: true,
+    range: true,
+    allow: say('one source address', '출발지 주소 하나'),
+  },
+  looksRight: (text) =>
+    /vts\d?_rulelist/.test(text) ||
+    /^\s*(?:<|&#60;?)[^<>&\n]*(?:>|&#62;?)[\d:,-]+(?:>|&#62;?)\d+\.\d+\.\d+\.\d+(?:>|&#62;?)/.test(text),
+  read,
+}
+
+function read(text: string, reading: Reading): void {
+  if (/^vts_enable_x=0\s*$/m.test(text))
+    reading.lose(
+      { line: 1, column: 1 },
+      'vts_enable_x=0',
+      say(
+        'the router had its port forwarding off; these rules are on',
+        '공유기에서는 포트 포워딩이 꺼져 있었지만 규칙은 켜집니다',
+      ),
+    )
+  for (const [index, raw] of text.split(/\r?\n/).entries()) {
+    // Entities are as long as what they stand for is short: places are those of the decoded line.
+    const line = raw.replaceAll(/&#60;?|&lt;|\\u003c/gi, '<').replaceAll(/&#62;?|&gt;|\\u003e/gi, '>')
+    const from = line.search(/vts\d?_rulelist/)
+    if (from === -1 && !/^\s*"?</.test(line)) continue
+    readList(line.slice(Math.max(from, 0)), { line: index + 1, column: Math.max(from, 0) + 1 }, reading)
+  }
+}
+
+function readList(list: string, start: Place, reading: Reading): void {
+  const at = (offset: number): Place => ({ ...start, column: start.column + offset })
+  let read = list.indexOf('<')
+  if (read === -1) return
+  for (const match of list.matchAll(entry)) {
+    if (match.index > read) reading.wrong(at(read), unreadable)
+    read = match.index + match[0].length
+    readEntry(match, at(match.index), reading)
+  }
+  if (list.slice(read).includes('<')) reading.wrong(at(read), unreadable)
+}
+
+const unreadable = say(
+  'a forward is written <name>port>address>port>protocol>',
+  '포워딩은 <이름>포트>주소>포트>프로토콜> 형식입니다',
+)
+
+function readEntry(match: RegExpMatchArray, place: Place, reading: Reading): void {
+  const [what, name = '', external = '', address = '', internal = '', protocol = '', source = ''] = match.map(
+    (field) => field?.trim() ?? '',
+  )
+  const kinds = protocols[protocol.toUpperCase()]
+  if (!kinds) {
+    const why = say(
+      `${protocol || 'no protocol'}: only TCP and UDP have ports`,
+      `${protocol || '프로토콜 없음'}: TCP와 UDP만 포트가 있습니다`,
+    )
+    return reading.leaveOut(place, what ?? '', why)
+  }
+  const ports = external.split(',').map((one) => one.trim().replace(':', '-'))
+  for (const port of ports) {
+    const target = targetPort(port, internal.replace(':', '-'), ports.length)
+    const rule: RuleInput = {
+      listen: listenText(null, port, kinds),
+      target: formatEndpoint(address, target),
+      ...(source === '' ? {} : { allow: [source] }),
+    }
+    reading.add(place, ruleName(name), rule, { what: what ?? '' })
+  }
+}
+
+/** An empty internal port is the external one; several external ports go to themselves. */
+function targetPort(external: string, internal: string, count: number): string {
+  return internal === '' || (count > 1 && !/^\d+$/.test(internal)) ? external : internal
+}

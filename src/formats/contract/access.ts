@@ -1,0 +1,79 @@
+/**
+ * Who may come in, in the two ways it is written: our `allow` and `deny`, of which the longest prefix that holds the
+ * client decides, and the list of a packet filter or proxy, of which the first entry that matches decides.
+ */
+import { addressBytes, formatCidr, type Cidr, type Family } from '../../base/address.ts'
+import type { Rule } from '../../model/rule.ts'
+
+export interface Entry {
+  readonly action: 'allow' | 'deny'
+  readonly cidr: Cidr
+}
+
+export interface OrderedAccess {
+  readonly entries: readonly Entry[]
+  /** For who is in no entry. */
+  readonly otherwise: 'allow' | 'deny'
+}
+
+/** Longest prefix first, so that the first match is the longest; of two equal ones deny comes first. */
+export function inOrder({ allow, deny }: Pick<Rule, 'allow' | 'deny'>): OrderedAccess {
+  const entries: Entry[] = [
+    ...deny.map((cidr): Entry => ({ action: 'deny', cidr })),
+    ...allow.map((cidr): Entry => ({ action: 'allow', cidr })),
+  ]
+  return {
+    entries: withoutShadowed(entries.toSorted((a, b) => b.cidr.bits - a.cidr.bits)),
+    otherwise: allow.length > 0 ? 'deny' : 'allow',
+  }
+}
+
+/** The `allow` and `deny` that decide as the list does; entries that decide nothing are not written. */
+export function fromOrder({ entries, otherwise }: OrderedAccess): { allow: string[]; deny: string[] } {
+  const alive = withoutShadowed(entries)
+  const needed = alive.filter((entry) => entry.action !== holderOf(entry, alive, otherwise))
+  const of = (action: Entry['action']): Cidr[] =>
+    needed.filter((entry) => entry.action === action).map(({ cidr }) => cidr)
+  const [allow, deny] = [of('allow'), of('deny')]
+  // Our allow-list shuts everybody else out; where the list lets them in they must be named.
+  if (otherwise === 'allow' && allow.length > 0) allow.push(...everybody)
+  if (otherwise === 'deny' && allow.length === 0) return { allow: [], deny: everybody.map(formatCidr) }
+  return { allow: allow.map(formatCidr), deny: deny.map(formatCidr) }
+}
+
+export const everybody: readonly Cidr[] = [
+  { family: 4, address: '0.0.0.0', bits: 0 },
+  { family: 6, address: '::', bits: 0 },
+]
+
+export function isEverybody({ bits }: Cidr): boolean {
+  return bits === 0
+}
+
+/** Entries of one family, as a format that writes each family apart needs them. */
+export function ofFamily(access: OrderedAccess, family: Family): OrderedAccess {
+  return { ...access, entries: access.entries.filter(({ cidr }) => cidr.family === family) }
+}
+
+/** What is within an entry before it never decides. */
+function withoutShadowed(entries: readonly Entry[]): Entry[] {
+  const kept: Entry[] = []
+  for (const entry of entries) if (!kept.some((before) => holds(before.cidr, entry.cidr))) kept.push(entry)
+  return kept
+}
+
+/** Who would decide without this entry: the narrowest that holds it. */
+function holderOf(entry: Entry, entries: readonly Entry[], otherwise: 'allow' | 'deny'): 'allow' | 'deny' {
+  const holders = entries.filter((other) => other !== entry && holds(other.cidr, entry.cidr))
+  return holders.toSorted((a, b) => b.cidr.bits - a.cidr.bits)[0]?.action ?? otherwise
+}
+
+export function holds(outer: Cidr, inner: Cidr): boolean {
+  if (outer.family !== inner.family || outer.bits > inner.bits) return false
+  const [a, b] = [addressBytes(outer.address), addressBytes(inner.address)]
+  for (let bit = 0; bit < outer.bits; bit++) {
+    const mask = 0x80 >> (bit & 7)
+    if (((a[bit >> 3] ?? 0) & mask) !== ((b[bit >> 3] ?? 0) & mask)) return false
+  }
+  return true
+}

@@ -1,0 +1,257 @@
+/**
+ * What a reader finds: forwards, what of them cannot be carried, and what makes the text no such file at all. Counts
+ * are bounded, as the text is anybody's. At the end both halves of one forward (TCP and UDP, IPv4 and IPv6) become one
+ * rule, and every rule has a name of its own.
+ */
+import { formatEndpoint } from '../../base/address.ts'
+import { NaruError } from '../../base/errors.ts'
+import type { Protocol } from '../../base/port.ts'
+import { say, type Text } from '../../base/text.ts'
+import type { FoundRule, Loss, Place } from '../../model/exchange.ts'
+import type { RuleInput } from '../../model/face.ts'
+import { formatListen, listensOverlap, type InetListen, type Listen } from '../../model/listen.ts'
+import type { Rule } from '../../model/rule.ts'
+import { formatRule, joined, nameProblem, readRule } from '../../model/rule-file.ts'
+
+export const mostRules = 10_000
+const mostLosses = 100_000
+const mostProblems = 20
+
+/** A forward as a reader found it: `name` is null where the format has none. */
+interface Draft {
+  readonly place: Place
+  readonly name: string | null
+  readonly rule: Rule
+  readonly losses: readonly PartLoss[]
+}
+
+/** A loss of one forward, said before the forward has its name. */
+export interface PartLoss {
+  readonly place: Place
+  readonly what: string
+  readonly why: Text
+}
+
+export class Reading {
+  /** Named in errors. */
+  readonly file: string
+  /** The name that a Compose project has where its file says none: its folder's. */
+  readonly folder: string | null
+  readonly #drafts: Draft[] = []
+  readonly #losses: Loss[] = []
+  readonly #problems: { place: Place; why: Text }[] = []
+
+  constructor(file: string, folder: string | null) {
+    this.file = file
+    this.folder = folder
+  }
+
+  /** A forward; `losses` are what it goes without. One that would be no valid rule is left out with the reason. */
+  add(
+    place: Place,
+    name: string | null,
+    input: RuleInput,
+    { what, losses = [] }: { what: string; losses?: readonly PartLoss[] },
+  ): void {
+    if (this.#drafts.length >= mostRules) throw this.tooMuch(place)
+    const { rule, problems } = readRule('imported', input)
+    if (rule) this.#drafts.push({ place, name, rule, losses })
+    else this.leaveOut(place, what, joined(problems))
+  }
+
+  /** Something that no rule is the poorer for by itself, such as a logging directive. */
+  lose(place: Place, what: string, why: Text): void {
+    this.#lost({ place, rule: null, leftOut: false, what: shown(what), why })
+  }
+
+  /** A whole forward that cannot be one of ours. */
+  leaveOut(place: Place, what: string, why: Text): void {
+    this.#lost({ place, rule: null, leftOut: true, what: shown(what), why })
+  }
+
+  /** The text is not what it should be: nothing is taken from it. */
+  wrong(place: Place, why: Text): void {
+    if (this.#problems.length < mostProblems) this.#problems.push({ place, why })
+  }
+
+  tooMuch(place: Place): NaruError {
+    this.wrong(place, say(`more than ${mostRules} forwards`, `포워딩이 ${mostRules}개를 넘습니다`))
+    return this.#invalid()
+  }
+
+  /** @throws NaruError IMPORT_INVALID */
+  finished(): { rules: FoundRule[]; losses: Loss[] } {
+    if (this.#problems.length > 0) throw this.#invalid()
+    const rules: FoundRule[] = []
+    const listening = new Listening()
+    const taken = new Set<string>()
+    for (const draft of mergedFamilies(mergedProtocols(this.#drafts))) {
+      const name = freeName(draft.name ?? portName(draft.rule), (one) => taken.has(one))
+      const holder = listening.holderOf(draft.rule)
+      if (holder !== null) {
+        this.leaveOut(draft.place, formatListen(draft.rule.listen), alreadyTaken(holder))
+        continue
+      }
+      taken.add(name)
+      listening.add(name, draft.rule)
+      rules.push({ name, rule: formatRule(draft.rule), place: draft.place })
+      for (const loss of draft.losses)
+        this.#lost({ ...loss, what: shown(loss.what), rule: name, leftOut: false })
+    }
+    const losses = this.#losses.toSorted(
+      (a, b) =>
+        (a.place?.line ?? 0) - (b.place?.line ?? 0) || (a.place?.column ?? 0) - (b.place?.column ?? 0),
+    )
+    return { rules, losses }
+  }
+
+  #lost(loss: Loss): void {
+    if (this.#losses.length >= mostLosses) throw this.tooMuch(loss.place ?? { line: 1, column: 1 })
+    this.#losses.push(loss)
+  }
+
+  #invalid(): NaruError {
+    const line =
+      (language: keyof Text) =>
+      ({ place, why }: { place: Place; why: Text }): string =>
+        `  ${this.file}:${place.line}:${place.column}: ${why[language]}`
+    const problems: Text = {
+      en: this.#problems.map(line('en')).join('\n'),
+      ko: this.#problems.map(line('ko')).join('\n'),
+    }
+    return new NaruError('IMPORT_INVALID', { file: this.file, problems })
+  }
+}
+
+/** A name as a rule may have it, from what somebody called it; null where nothing is left. */
+export function ruleName(text: string): string | null {
+  const name = text
+    .trim()
+    .replaceAll(/[^A-Za-z0-9_.-]+/g, '-')
+    .replace(/^[^A-Za-z0-9]+/, '')
+    .slice(0, 40)
+    .replace(/-+$/, '')
+  return name !== '' && nameProblem(name) === null ? name : null
+}
+
+/** `web`, or `web-2` where that is taken, and so on. */
+export function freeName(wanted: string, taken: (name: string) => boolean): string {
+  let name = wanted
+  for (let count = 2; taken(name); count++) {
+    const end = `-${count}`
+    name = wanted.slice(0, 40 - end.length) + end
+  }
+  return name
+}
+
+/** `port-8888`, `port-8000-8100-udp`, `socket`: the same each time it is read. */
+function portName({ listen }: Rule): string {
+  if (listen.kind === 'unix') return ruleName(`socket-${listen.path.split('/').at(-1) ?? ''}`) ?? 'socket'
+  const { first, last } = listen.ports
+  const ports = first === last ? String(first) : `${first}-${last}`
+  return `port-${ports}${listen.protocols.includes('tcp') ? '' : '-udp'}`
+}
+
+function mergedProtocols(drafts: readonly Draft[]): Draft[] {
+  return merged(
+    drafts,
+    ({ ports, address }) => `${ports.first}-${ports.last} ${address}`,
+    (one, other) =>
+      one.protocols.some((protocol) => other.protocols.includes(protocol))
+        ? null
+        : { ...one, protocols: ['tcp', 'udp'] },
+  )
+}
+
+function mergedFamilies(drafts: readonly Draft[]): Draft[] {
+  const wild = (address: string | null): boolean => address === '0.0.0.0' || address === '::'
+  return merged(
+    drafts,
+    ({ ports, protocols, address }) => `${ports.first}-${ports.last} ${protocols.join()} ${wild(address)}`,
+    (one, other) =>
+      wild(one.address) && wild(other.address) && one.address !== other.address
+        ? { ...one, address: null }
+        : null,
+  )
+}
+
+/** Drafts that differ in their listen alone, and there as `together` says, become one. */
+function merged(
+  drafts: readonly Draft[],
+  keyOf: (listen: InetListen) => string,
+  together: (one: InetListen, other: InetListen) => InetListen | null,
+): Draft[] {
+  const result: Draft[] = []
+  const places = new Map<string, number>()
+  for (const draft of drafts) {
+    const { listen } = draft.rule
+    if (listen.kind === 'unix') {
+      result.push(draft)
+      continue
+    }
+    const rest = JSON.stringify({ ...formatRule(draft.rule), listen: null })
+    const key = `${draft.name} ${keyOf(listen)} ${rest}`
+    const at = places.get(key)
+    const before = at === undefined ? undefined : result[at]
+    const both = before?.rule.listen.kind === 'inet' ? together(before.rule.listen, listen) : null
+    if (before && both && at !== undefined)
+      result[at] = {
+        ...before,
+        rule: { ...before.rule, listen: both },
+        losses: [...before.losses, ...draft.losses],
+      }
+    else {
+      places.set(key, result.length)
+      result.push(draft)
+    }
+  }
+  return result
+}
+
+/** Who listens where: two rules that are both open cannot share a port. Looked up by port, as there may be thousands. */
+class Listening {
+  readonly #byPort = new Map<number, { name: string; listen: Listen }[]>()
+
+  holderOf({ listen, enabled }: Rule): string | null {
+    if (!enabled) return null
+    for (const bucket of bucketsOf(listen)) {
+      const holder = this.#byPort.get(bucket)?.find((one) => listensOverlap(one.listen, listen))
+      if (holder) return holder.name
+    }
+    return null
+  }
+
+  add(name: string, { listen, enabled }: Rule): void {
+    if (!enabled) return
+    for (const bucket of bucketsOf(listen)) {
+      const there = this.#byPort.get(bucket)
+      if (there) there.push({ name, listen })
+      else this.#byPort.set(bucket, [{ name, listen }])
+    }
+  }
+}
+
+/** Sixty-four ports to a bucket; Unix sockets have one of their own. */
+function bucketsOf(listen: Listen): number[] {
+  if (listen.kind === 'unix') return [-1]
+  const [first, last] = [listen.ports.first >> 6, listen.ports.last >> 6]
+  return Array.from({ length: last - first + 1 }, (_, index) => first + index)
+}
+
+function alreadyTaken(name: string): Text {
+  return say(`${name} above already listens there`, `위의 ${name}이(가) 이미 같은 곳에서 수신합니다`)
+}
+
+function shown(what: string): string {
+  const line = what.replaceAll(/[\s\p{Cc}]+/gu, ' ').trim()
+  return line.length > 200 ? `${line.slice(0, 199)}…` : line
+}
+
+/** `[ADDRESS:]PORTS[/PROTOCOLS]` as a rule writes it; whether it is right is found when it is added. */
+export function listenText(
+  address: string | null,
+  ports: string,
+  protocols: readonly Protocol[] = ['tcp'],
+): string {
+  return `${address === null ? ports : formatEndpoint(address, ports)}/${protocols.join('+')}`
+}

@@ -1,0 +1,71 @@
+/** Lines and words of a text with their places, bounded: what reads line by line begins here. */
+import { say } from '../../base/text.ts'
+import type { Place } from '../../model/exchange.ts'
+import type { Reading } from './reading.ts'
+
+const mostLines = 100_000
+const mostWords = 2000
+
+export interface Word {
+  readonly text: string
+  readonly place: Place
+  /** It stood in quotes, so it is no keyword. */
+  readonly quoted: boolean
+}
+
+export interface Line {
+  readonly text: string
+  readonly number: number
+  readonly words: readonly Word[]
+}
+
+/** Words between white space; `"…"` and `'…'` hold them together, `\` takes the next sign as it is. */
+export function* linesOf(
+  text: string,
+  reading: Reading,
+  { comment = /^#/, quotes = true }: { comment?: RegExp; quotes?: boolean } = {},
+): Generator<Line> {
+  const lines = text.split(/\r\n|\n|\r/, mostLines + 1)
+  if (lines.length > mostLines)
+    return reading.wrong(
+      { line: mostLines, column: 1 },
+      say(`more than ${mostLines} lines`, `${mostLines}줄을 넘습니다`),
+    )
+  for (const [index, line] of lines.entries()) {
+    const words = wordsOf(line, index + 1, reading, comment, quotes)
+    yield { text: line, number: index + 1, words }
+  }
+}
+
+function wordsOf(line: string, number: number, reading: Reading, comment: RegExp, quotes: boolean): Word[] {
+  const words: Word[] = []
+  const pattern = quotes ? /(?:[^\s"'\\]|\\.?|"(?:[^"\\]|\\.)*"?|'[^']*'?)+/gu : /\S+/gu
+  for (const { 0: raw, index } of line.matchAll(pattern)) {
+    if (comment.test(raw)) break
+    const place = { line: number, column: index + 1 }
+    if (words.length >= mostWords) {
+      reading.wrong(
+        place,
+        say(`more than ${mostWords} words in a line`, `한 줄에 단어가 ${mostWords}개를 넘습니다`),
+      )
+      break
+    }
+    if (quotes && isUnclosed(raw))
+      reading.wrong(place, say('a quote is not closed', '따옴표가 닫히지 않았습니다'))
+    words.push({ text: quotes ? unquoted(raw) : raw, place, quoted: quotes && /^["']/.test(raw) })
+  }
+  return words
+}
+
+function isUnclosed(raw: string): boolean {
+  const left = raw.replaceAll(/\\.|"(?:[^"\\]|\\.)*"|'[^']*'/gu, '')
+  return /["']/.test(left)
+}
+
+function unquoted(raw: string): string {
+  return raw.replaceAll(
+    /\\(.)|"((?:[^"\\]|\\.)*)"|'([^']*)'/gu,
+    (_, escaped?: string, double?: string, single?: string) =>
+      escaped ?? single ?? (double ?? '').replaceAll(/\\(.)/gu, '$1'),
+  )
+}

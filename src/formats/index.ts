@@ -1,0 +1,96 @@
+/**
+ * The formats that are known, and the two ways through them: bytes of another program's file into rules, rules into
+ * another program's file. A new format is a file and a line here.
+ */
+import { NaruError } from '../base/errors.ts'
+import { say, type Text } from '../base/text.ts'
+import type { Exported, ExportFormat, Imported, ImportFormat } from '../model/exchange.ts'
+import type { Rule } from '../model/rule.ts'
+import { asus } from './asus.ts'
+import { compose } from './compose.ts'
+import type { Format, ReadableFormat, WritableFormat } from './contract.ts'
+import { aspects, aspectsOf, isVital, type Aspect } from './contract/aspects.ts'
+import { decoded } from './contract/decode.ts'
+import { Reading } from './contract/reading.ts'
+import { Writing } from './contract/writing.ts'
+import { netsh } from './netsh.ts'
+import { rinetd } from './rinetd.ts'
+
+/** A configuration of ten thousand forwards takes about 2 MiB. */
+export const mostImportBytes = 4 * 1024 * 1024
+
+/** In the order in which they are asked whether a text is theirs: the surest first. */
+export const readable: readonly ReadableFormat[] = [netsh, asus, compose, rinetd]
+export const writable: readonly WritableFormat[] = [netsh]
+
+export interface ImportOptions {
+  /** Named in errors. @default `input` */
+  readonly file?: string
+  /** The folder that gives a Compose project its name. @default none */
+  readonly folder?: string | null
+  /** @default told from the content */
+  readonly from?: ImportFormat | null
+}
+
+/**
+ * Forwards of another program as rules of ours, and everything that could not be carried over.
+ * @throws NaruError IMPORT_INVALID (file:line:column of everything that is wrong), IMPORT_UNKNOWN
+ */
+export function importRules(input: Uint8Array | string, options: ImportOptions = {}): Imported {
+  const { file = 'input', folder = null, from = null } = options
+  const reading = new Reading(file, folder)
+  const bytes = typeof input === 'string' ? Buffer.byteLength(input) : input.length
+  if (bytes > mostImportBytes) {
+    reading.wrong({ line: 1, column: 1 }, tooLarge(bytes))
+    reading.finished()
+  }
+  const text = (typeof input === 'string' ? input : decoded(input)).replace(/^\uFEFF/, '')
+  const format = readable.find((one) => (from === null ? one.looksRight(text) : one.id === from))
+  if (!format)
+    throw new NaruError('IMPORT_UNKNOWN', { file, formats: readable.map(({ id }) => id).join(', ') })
+  format.read(text, reading)
+  return { format: format.id, detected: from === null, ...reading.finished() }
+}
+
+/** Rules as another program's file. What it cannot say is listed; a rule that would be another one is left out. */
+export function exportRules(to: ExportFormat, rules: readonly Rule[]): Exported {
+  const format = writable.find(({ id }) => id === to)
+  if (!format) throw new RangeError(`no format ${to}`)
+  const writing = new Writing()
+  for (const rule of rules) sayWhatIsLost(rule, format, writing)
+  const carried = rules.filter(({ name }) => !writing.isLeftOut(name))
+  const text = format.write(carried, writing)
+  const order = new Map(rules.map(({ name }, index) => [name, index]))
+  const losses = writing.losses.toSorted(
+    (a, b) => (order.get(a.rule ?? '') ?? 0) - (order.get(b.rule ?? '') ?? 0),
+  )
+  return {
+    format: to,
+    text,
+    rules: carried.map(({ name }) => name).filter((name) => !writing.isLeftOut(name)),
+    losses,
+  }
+}
+
+function sayWhatIsLost(rule: Rule, format: Format, writing: Writing): void {
+  const onlyUdp = rule.listen.kind === 'inet' && !rule.listen.protocols.includes('tcp')
+  for (const aspect of aspectsOf(rule)) {
+    const carry = format.carries[aspect]
+    if (carry === true) continue
+    if (carry !== false) continue // What part of it is lost, the writer knows.
+    if (isVital(aspect) || (aspect === 'udp' && onlyUdp)) writing.leaveOut(rule, aspect, lost(aspect))
+    else writing.lose(rule, aspect, lost(aspect))
+  }
+}
+
+function lost(aspect: Aspect): Text {
+  const { en, ko } = aspects[aspect].text
+  return say(`this format has no way to say it: ${en}`, `이 형식으로는 쓸 수 없습니다: ${ko}`)
+}
+
+function tooLarge(bytes: number): Text {
+  return say(
+    `${bytes} bytes; the most is ${mostImportBytes}`,
+    `${bytes}바이트입니다. 최대 ${mostImportBytes}바이트입니다`,
+  )
+}

@@ -1,0 +1,153 @@
+import { describe, expect, it } from 'vitest'
+import { importRules, mostImportBytes } from './index.ts'
+import { prefixesOf } from './rinetd.ts'
+import { formatCidr } from '../base/address.ts'
+
+const byName = (text: string): Record<string, unknown> =>
+  Object.fromEntries(importRules(text).rules.map(({ name, rule }) => [name, rule]))
+
+describe('rinetd.conf', () => {
+  const text = `# comment
+allow 192.168.2.*
+deny 192.168.2.1?
+0.0.0.0 80 10.1.1.2 http
+allow 192.168.2.7
+127.0.0.1 4000/udp 127.0.0.1 22/udp [timeout=1200,src=10.0.0.1]
+::1 80/tcp fe80::1 8080
+0.0.0.0 81/udp 10.0.0.1 80
+www.example.org 82 10.0.0.1 80
+logfile /var/log/rinetd.log
+`
+  it('is read with who may come in', () => {
+    const { format, rules, losses } = importRules(text, { file: 'rinetd.conf' })
+    expect(format).toBe('rinetd')
+    expect(Object.fromEntries(rules.map(({ name, rule }) => [name, rule]))).toEqual({
+      'port-80': { listen: '0.0.0.0:80', target: '10.1.1.2:80', allow: ['192.168.2.7'] },
+      'port-4000-udp': {
+        listen: '127.0.0.1:4000/udp',
+        target: '127.0.0.1:22',
+        allow: ['192.168.2.0/24'],
+        deny: Array.from({ length: 10 }, (_, index) => `192.168.2.${10 + index}`),
+        timeouts: { udp: '20m' },
+      },
+      'port-80-2': expect.objectContaining({ listen: '[::1]:80', target: '[fe80::1]:8080' }) as unknown,
+    })
+    expect(losses.map(({ place, what, leftOut }) => [place?.line, what, leftOut])).toEqual([
+      [6, 'src=10.0.0.1', false],
+      [8, '0.0.0.0 81/udp 10.0.0.1 80', true],
+      [9, 'www.example.org 82 10.0.0.1 80', true],
+      [10, 'logfile /var/log/rinetd.log', false],
+    ])
+  })
+
+  it.each([
+    ['*', '0.0.0.0/0 ::/0'],
+    ['10.*', '10.0.0.0/8'],
+    ['192.168.2.*', '192.168.2.0/24'],
+    ['10.0.*.*', '10.0.0.0/16'],
+    ['10.0.0.25?', '10.0.0.250 10.0.0.251 10.0.0.252 10.0.0.253 10.0.0.254 10.0.0.255'],
+    ['10.20*', '10.20.0.0/16 10.200.0.0/16'],
+    ['fe80:*', 'fe80::/16'],
+    ['2001:618:*', '2001:618::/32'],
+  ])('a pattern %s is %s', (pattern, prefixes) => {
+    const found = prefixesOf(pattern)?.map(formatCidr).join(' ')
+    if (pattern === '10.20*') expect(found).toContain('10.20.0.0/16 10.200.0.0/16')
+    else expect(found).toBe(prefixes)
+  })
+
+  it('a pattern that no prefix says keeps its forward out', () => {
+    expect(prefixesOf('2001:618:*:e43f')).toBe(null)
+    expect(prefixesOf('10.1?')).toBe(null)
+    const { rules, losses } = importRules('0.0.0.0 80 10.0.0.1 80\ndeny 2001:618:*:e43f\n')
+    expect([rules, losses[0]?.leftOut]).toEqual([[], true])
+  })
+})
+
+describe('an ASUS list', () => {
+  const list =
+    '<HTTP Server>80,8080:8090>192.168.50.10>>TCP>203.0.113.5><게임>25565>192.168.50.20>25565>BOTH>><VPN>>192.168.50.1>>OTHER>'
+  const expected = {
+    'HTTP-Server': { listen: 80, target: '192.168.50.10:80', allow: ['203.0.113.5'] },
+    'HTTP-Server-2': { listen: '8080-8090', target: '192.168.50.10:8080-8090', allow: ['203.0.113.5'] },
+    'port-25565': { listen: '25565/tcp+udp', target: '192.168.50.20:25565' },
+  }
+  it.each([
+    ['nvram get', list],
+    ['nvram show', `http_enable=0\nvts_enable_x=1\nvts_rulelist=${list}\nwl_ssid=a<b>c\n`],
+    ['the page', JSON.stringify({ vts_rulelist: list.replaceAll('<', '&#60').replaceAll('>', '&#62') })],
+  ])('is read as %s prints it', (_, text) => {
+    const { format, losses } = importRules(text)
+    expect(format).toBe('asus')
+    expect(byName(text)).toEqual(expected)
+    expect(losses.map(({ what }) => what)).toEqual(['<VPN>>192.168.50.1>>OTHER>'])
+  })
+
+  it('says where it breaks', () => {
+    expect(() => importRules('vts_rulelist=<a>80>1.2.3.4<b>81', { file: 'n' })).toThrow('n:1:14')
+  })
+})
+
+describe('a Compose file', () => {
+  const text = `services:
+  web:
+    image: nginx
+    ports:
+      - "8080:80"
+      - 127.0.0.1:9000-9001:9000-9001/udp
+      - "3000"
+      - "8000-9000:80"
+      - "\${PORT:-8081}:80"
+  db:
+    container_name: pg
+    ports:
+      - { target: 5432, published: "5433", host_ip: "::1", protocol: tcp, mode: host }
+  dns:
+    network_mode: host
+    ports: ["53:53"]
+  idle:
+    image: redis
+`
+  it('becomes rules to its containers', () => {
+    const { format, rules, losses } = importRules(text)
+    expect(format).toBe('compose')
+    expect(Object.fromEntries(rules.map(({ name, rule }) => [name, rule]))).toEqual({
+      web: { listen: 8080, target: 'docker:web:80' },
+      'web-2': { listen: '127.0.0.1:9000-9001/udp', target: 'docker:web:9000-9001' },
+      db: { listen: '[::1]:5433', target: 'docker:pg:5432' },
+    })
+    expect(losses.map(({ place, leftOut }) => [place?.line, leftOut])).toEqual([
+      [7, true],
+      [8, true],
+      [9, true],
+      [14, false],
+    ])
+  })
+
+  it('that is broken or a bomb is refused with its place', () => {
+    expect(() => importRules('services:\n  a:\n    ports: ["80:80"\n', { file: 'c.yaml' })).toThrow(
+      /c\.yaml:\d+:\d+/,
+    )
+    const bomb = `x: &a [1,2,3,4,5,6,7,8,9]
+y: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]
+z: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]
+services:
+  a: { x: *c }
+  b:
+    ports: [*c]
+`
+    expect(() => importRules(bomb)).toThrow('aliases')
+  })
+})
+
+describe('any file', () => {
+  it('that is nothing we know is refused, and so is one that is too large', () => {
+    expect(() => importRules('hello\n', { file: 'x' })).toThrow('cannot tell what x is')
+    expect(() => importRules(Buffer.alloc(mostImportBytes + 1, 32))).toThrow('4194305 bytes')
+  })
+
+  it('that puts two forwards on one port keeps the first and names the second', () => {
+    const { rules, losses } = importRules('0.0.0.0 80 10.0.0.1 80\n0.0.0.0 80 10.0.0.2 80\n')
+    expect(rules).toHaveLength(1)
+    expect(losses).toMatchObject([{ place: { line: 2, column: 1 }, leftOut: true, what: '0.0.0.0:80' }])
+  })
+})

@@ -1,0 +1,195 @@
+/**
+ * rinetd.conf: a forward a line, and lines of who may come in, for all forwards before the first one and for one
+ * after it. Any deny that matches turns a client away, whatever allows it. rinetd(8), version 0.73.
+ */
+import { canonicalAddress, formatEndpoint, parseCidr, type Cidr } from '../base/address.ts'
+import type { Protocol } from '../base/port.ts'
+import { say } from '../base/text.ts'
+import type { RuleInput } from '../model/face.ts'
+import { portNamed } from '../model/services.ts'
+import type { ReadableFormat } from './contract.ts'
+import { everybody, fromOrder, holds } from './contract/access.ts'
+import { carriesNothing } from './contract/aspects.ts'
+import { listenText, type PartLoss, type Reading } from './contract/reading.ts'
+import { linesOf, type Line, type Word } from './contract/words.ts'
+
+const forward =
+  /^[ \t]*(?:[\d.]+|[\da-f:]*:[\da-f:]*)[ \t]+[\w-]+(?:\/(?:tcp|udp))?[ \t]+[\w.:-]+[ \t]+[\w-]+(?:\/(?:tcp|udp))?[ \t]*(?:\[.*)?$/im
+
+export const rinetd: ReadableFormat = {
+  id: 'rinetd',
+  title: say('rinetd, rinetd.conf', 'rinetd, rinetd.conf'),
+  carries: { ...carriesNothing, udp: true, nameTarget: true, allow: true, deny: true, 'timeouts.udp': true },
+  looksRight: (text) => forward.test(text),
+  read,
+}
+
+/** What is not said is 72 s, of our 5 minutes. */
+const udpSeconds = 72
+
+interface Access {
+  allow: Cidr[] | null
+  deny: Cidr[]
+  /** A pattern that no prefix says: what it guards cannot be carried. */
+  unclear: Word | null
+}
+
+interface Forward {
+  readonly line: Line
+  readonly access: Access
+}
+
+function read(text: string, reading: Reading): void {
+  const everywhere: Access = { allow: null, deny: [], unclear: null }
+  const forwards: Forward[] = []
+  for (const line of linesOf(text, reading, { quotes: false })) {
+    const [first, second] = line.words
+    if (!first) continue
+    const access = forwards.at(-1)?.access ?? everywhere
+    if (first.text === 'allow' || first.text === 'deny') {
+      if (second) note(access, first.text, second)
+      else reading.wrong(first.place, say('a pattern is missing', '주소 패턴이 없습니다'))
+    } else if (/^(logfile|logcommon|pidlogfile|buffersize)$/.test(first.text)) {
+      reading.lose(first.place, line.text, say('about rinetd itself', 'rinetd 자체의 설정입니다'))
+    } else forwards.push({ line, access: { allow: null, deny: [], unclear: null } })
+  }
+  for (const { line, access } of forwards) addForward(line, access, everywhere, reading)
+}
+
+function note(access: Access, action: 'allow' | 'deny', pattern: Word): void {
+  const cidrs = prefixesOf(pattern.text)
+  if (cidrs === null) access.unclear ??= pattern
+  else if (action === 'deny') access.deny.push(...cidrs)
+  else access.allow = [...(access.allow ?? []), ...cidrs]
+}
+
+function addForward(line: Line, own: Access, everywhere: Access, reading: Reading): void {
+  const [address, port, target, targetPort, ...options] = line.words
+  const place = line.words[0]?.place ?? { line: line.number, column: 1 }
+  if (!address || !port || !target || !targetPort) {
+    reading.wrong(
+      place,
+      say(
+        'a forward has four words: address, port, address, port',
+        '포워딩은 주소, 포트, 주소, 포트의 네 단어로 씁니다',
+      ),
+    )
+    return
+  }
+  const unclear = own.unclear ?? everywhere.unclear
+  const bind = address.text === '0' ? '0.0.0.0' : canonicalAddress(address.text)
+  const [from, to] = [portOf(port), portOf(targetPort)]
+  if (unclear)
+    return reading.leaveOut(
+      place,
+      line.text,
+      say(`${unclear.text} is no address prefix`, `${unclear.text}은(는) 주소 대역으로 쓸 수 없습니다`),
+    )
+  if (bind === null)
+    return reading.leaveOut(
+      place,
+      line.text,
+      say('it listens on a name; write the address', '이름으로 수신합니다. 주소로 쓰세요'),
+    )
+  if (from === null || to === null)
+    return reading.leaveOut(
+      (from === null ? port : targetPort).place,
+      line.text,
+      say('it is no port, and no service name that is known', '포트도, 알려진 서비스 이름도 아닙니다'),
+    )
+  if (from.protocol !== to.protocol)
+    return reading.leaveOut(
+      place,
+      line.text,
+      say('TCP cannot become UDP', 'TCP와 UDP를 서로 바꿀 수 없습니다'),
+    )
+  const { seconds, losses } = optionsOf(options)
+  const rule: RuleInput = {
+    listen: listenText(bind, String(from.port), [from.protocol]),
+    target: formatEndpoint(target.text, to.port),
+    ...accessOf(own, everywhere),
+    ...(from.protocol === 'udp' ? { timeouts: { udp: `${seconds ?? udpSeconds}s` } } : {}),
+  }
+  reading.add(place, null, rule, { what: line.text, losses })
+}
+
+function portOf({ text }: Word): { port: number; protocol: Protocol } | null {
+  const [, written = '', protocol = 'tcp'] = /^([\w-]+?)(?:\/(tcp|udp))?$/i.exec(text) ?? []
+  const kind = protocol.toLowerCase() as Protocol
+  const port = /^\d{1,5}$/.test(written) ? Number(written) : portNamed(kind, written)
+  return port === null ? null : { port, protocol: kind }
+}
+
+/** `[timeout=1200,src=192.168.1.2]` */
+function optionsOf(words: readonly Word[]): { seconds: number | null; losses: PartLoss[] } {
+  const [first] = words
+  if (!first) return { seconds: null, losses: [] }
+  const text = words.map((word) => word.text).join(' ')
+  const losses: PartLoss[] = []
+  let seconds: number | null = null
+  for (const option of text
+    .replaceAll(/[[\]]/g, '')
+    .split(/[\s,]+/)
+    .filter(Boolean)) {
+    const timeout = /^timeout=(\d{1,9})$/.exec(option)
+    if (timeout) seconds = Number(timeout[1])
+    else losses.push({ place: first.place, what: option, why: notKnown })
+  }
+  return { seconds, losses }
+}
+
+const notKnown = say('there is no such option here', '해당하는 설정이 없습니다')
+
+/** Both lists of the line and both lists of all must let a client in. */
+function accessOf(own: Access, everywhere: Access): RuleInput {
+  const deny = [...own.deny, ...everywhere.deny]
+  const lists = [own.allow, everywhere.allow].filter((list) => list !== null)
+  if (lists.length === 0) return deny.length > 0 ? { deny: texts(deny) } : {}
+  const [first = [], second = everybody] = lists
+  const both = second.flatMap((outer) => [
+    ...first.filter((inner) => holds(outer, inner)),
+    ...(first.some((one) => holds(one, outer)) ? [outer] : []),
+  ])
+  // A deny always wins here, so it stands first; what it holds is then shadowed.
+  const { allow, deny: denied } = fromOrder({
+    entries: [
+      ...deny.map((cidr) => ({ action: 'deny' as const, cidr })),
+      ...both.map((cidr) => ({ action: 'allow' as const, cidr })),
+    ],
+    otherwise: 'deny',
+  })
+  return { ...(allow.length > 0 ? { allow } : {}), ...(denied.length > 0 ? { deny: denied } : {}) }
+}
+
+function texts(cidrs: readonly Cidr[]): string[] {
+  return cidrs.map(({ address, bits }) => `${address}/${bits}`)
+}
+
+/** `206.125.69.*`, `192.168.2.1?`, `fe80:*`, one address; null where no list of prefixes says it. */
+export function prefixesOf(pattern: string): Cidr[] | null {
+  if (pattern === '*') return [...everybody]
+  if (!/[*?]/.test(pattern)) return canonicalAddress(pattern) === null ? null : [parseCidr(pattern)]
+  const groups = /^((?:[\da-f]{1,4}:){1,7})\*$/i.exec(pattern)?.[1]
+  if (groups) return [parseCidr(`${groups}:/${(groups.split(':').length - 1) * 16}`)]
+  return octetPrefixes(pattern)
+}
+
+/** Octets, one with `*` or `?` in it, and then no more or only `*`. */
+function octetPrefixes(pattern: string): Cidr[] | null {
+  const octets = pattern.split('.')
+  const at = octets.findIndex((octet) => /[*?]/.test(octet))
+  const rest = octets.slice(at + 1)
+  const whole = octets.length === 4 ? rest.every((octet) => octet === '*') : rest.length === 0
+  const open = octets.length === 4 || (octets[at] ?? '').endsWith('*')
+  if (octets.length > 4 || !whole || !open) return null
+  if (!octets.slice(0, at).every((octet) => /^\d{1,3}$/.test(octet) && Number(octet) <= 255)) return null
+  const glob = new RegExp(`^${(octets[at] ?? '').replaceAll(/\*+/g, '\\d*').replaceAll('?', '\\d')}$`)
+  if (!/^[\d*?]{1,6}$/.test(octets[at] ?? '')) return null
+  const head = octets.slice(0, at)
+  const bits = (at + 1) * 8
+  const zeros = Array<string>(3 - at).fill('0')
+  if (octets[at] === '*') return [parseCidr(`${[...head, '0', ...zeros].join('.')}/${at * 8}`)]
+  return Array.from({ length: 256 }, (_, value) => String(value))
+    .filter((value) => glob.test(value))
+    .map((value) => parseCidr(`${[...head, value, ...zeros].join('.')}/${bits}`))
+}

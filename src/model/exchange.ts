@@ -1,0 +1,56 @@
+/**
+ * Forwards of other programs: read into rules, rules written as theirs, and what neither way can carry. Nothing is
+ * dropped without a word: each loss says where it stood and why.
+ */
+import type { Text } from '../base/text.ts'
+import type { RuleInput } from './face.ts'
+
+/** What `naru import` reads. */
+export const importFormats = ['netsh', 'rinetd', 'compose', 'asus'] as const
+export type ImportFormat = (typeof importFormats)[number]
+
+/** What `naru export` writes. */
+export const exportFormats = ['netsh'] as const
+export type ExportFormat = (typeof exportFormats)[number]
+
+/** Both count from 1. */
+export interface Place {
+  readonly line: number
+  readonly column: number
+}
+
+export interface Loss {
+  /** Where it stands in what was read; null for what is written. */
+  readonly place: Place | null
+  /** The rule that goes without it; null where it belongs to none, or to none that was made. */
+  readonly rule: string | null
+  /** True where the whole forward is left out: without this it would be another one, or open to others. */
+  readonly leftOut: boolean
+  /** As it is written there (`mode http`), or the key of the rule (`limits.bandwidth`). */
+  readonly what: string
+  readonly why: Text
+}
+
+export interface FoundRule {
+  readonly name: string
+  /** With the keys of the file. */
+  readonly rule: RuleInput
+  readonly place: Place
+}
+
+export interface Imported {
+  readonly format: ImportFormat
+  /** False where `--from` said so. */
+  readonly detected: boolean
+  readonly rules: readonly FoundRule[]
+  readonly losses: readonly Loss[]
+}
+
+export interface Exported {
+  readonly format: ExportFormat
+  /** In the language of that program, with its newline at the end. */
+  readonly text: string
+  /** Names of the rules that are in it. */
+  readonly rules: readonly string[]
+  readonly losses: readonly Loss[]
+}
