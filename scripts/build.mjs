@@ -45,7 +45,16 @@ build('naru', {
 })
 if (existsSync(join(root, 'web/index.html'))) {
   build('web', {
-    sources: ['web/src', 'web/index.html', 'web/vite.config.ts', 'src/api', 'src/model'],
+    sources: [
+      'web/src',
+      'web/public',
+      'web/index.html',
+      'web/vite.config.ts',
+      'src/api/client',
+      'src/api/protocol',
+      'src/model',
+      'src/base',
+    ],
     output: 'web/dist',
     make: () => run('node_modules/vite/bin/vite.js', ['build', '--logLevel', 'warn'], join(root, 'web')),
   })

@@ -56,11 +56,12 @@ installPeers()
 check('build', 'scripts/build.mjs')
 if (only.length === 0) {
   check('types', 'node_modules/typescript/bin/tsc', ['-p', 'tsconfig.json'])
+  check('types of the web page', 'node_modules/typescript/bin/tsc', ['-p', 'web/tsconfig.json'])
   check('arrows between the rooms', 'scripts/arrows.mjs')
   check(
     'lint',
     'node_modules/oxlint/bin/oxlint',
-    ['--type-aware', '--deny-warnings', 'src', 'test', 'scripts', 'bench', 'examples'].filter(
+    ['--type-aware', '--deny-warnings', 'src', 'web/src', 'test', 'scripts', 'bench', 'examples'].filter(
       (arg) => arg.startsWith('--') || existsSync(arg),
     ),
   )

@@ -24,17 +24,31 @@ export interface NaruErrorJson {
   message: Text
   fix: Text | null
   details: Readonly<Record<string, Param>>
+  /** Each thing that is wrong with a rule, where the message tells them all in one line. */
+  problems?: readonly PlacedText[]
+}
+
+/** `publish.externalPort` and what is wrong with it; an empty path is the whole. */
+export interface PlacedText {
+  readonly path: string
+  readonly text: Text
 }
 
 export class NaruError<C extends Code = Code> extends Error {
   readonly code: C
   readonly params: Readonly<Record<string, Param>>
+  readonly problems: readonly PlacedText[]
 
-  constructor(code: C, params: Params<C>, options?: { cause?: unknown }) {
-    super(fill(codes[code], params, 'en'), options)
+  constructor(
+    code: C,
+    params: Params<C>,
+    options: { cause?: unknown; problems?: readonly PlacedText[] } = {},
+  ) {
+    super(fill(codes[code], params, 'en'), 'cause' in options ? { cause: options.cause } : {})
     this.name = 'NaruError'
     this.code = code
     this.params = params
+    this.problems = options.problems ?? []
   }
 
   get exitCode(): ExitCode {
@@ -53,7 +67,14 @@ export class NaruError<C extends Code = Code> extends Error {
   }
 
   toJSON(): NaruErrorJson {
-    return { code: this.code, message: this.text, fix: this.fix, details: this.params }
+    const { problems } = this
+    return {
+      code: this.code,
+      message: this.text,
+      fix: this.fix,
+      details: this.params,
+      ...(problems.length > 0 && { problems }),
+    }
   }
 }
 

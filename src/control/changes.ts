@@ -129,5 +129,9 @@ function isInput(value: unknown): value is RuleInput {
 }
 
 function invalid(name: string, problems: readonly Problem[]): NaruError {
-  return new NaruError('RULE_INVALID', { name: name.slice(0, 60), problems: joined(problems) })
+  return new NaruError(
+    'RULE_INVALID',
+    { name: name.slice(0, 60), problems: joined(problems) },
+    { problems: problems.map(({ path, text }) => ({ path: path.join('.'), text })) },
+  )
 }

@@ -42,6 +42,10 @@ export const ErrorSchema: z.ZodType<NaruErrorJson> = z
     message: TextSchema,
     fix: TextSchema.nullable(),
     details: z.record(z.string(), z.union([z.string(), z.number(), TextSchema])),
+    problems: z
+      .array(z.object({ path: z.string(), text: TextSchema }))
+      .optional()
+      .openapi({ description: 'each key of a rule that is wrong, such as publish.externalPort' }),
   })
   .openapi('Error')
 

@@ -93,7 +93,7 @@ function addGuard(app: OpenAPIHono, { tokens, cookieName }: Guarded): void {
 
 const isLogin = ({ method, path }: Asked): boolean => path === '/api/session' && method === 'POST'
 
-function addSession(app: OpenAPIHono, { guard, session }: AppOptions): void {
+function addSession(app: OpenAPIHono, { guard, session, webRoot }: AppOptions): void {
   if (guard === null) {
     app.get('/api/session', (c) => c.json(session()))
     return
@@ -122,10 +122,17 @@ function addSession(app: OpenAPIHono, { guard, session }: AppOptions): void {
   app.get('/', async (c, next) => {
     const token = c.req.query('token')
     if (token === undefined) return next()
-    if (accessOfToken(token, tokens) === null) throw new NaruError('API_NO_TOKEN', {})
+    if (accessOfToken(token, tokens) === null) return strangersPage(webRoot, c.req.header('accept'))
     c.header('set-cookie', cookieFor(cookieName(), token))
     return c.redirect('/', 303)
   })
+}
+
+/** A browser with an old link gets the page, which asks for the new one; it is a 401 all the same. */
+async function strangersPage(webRoot: string | null, accept = ''): Promise<Response> {
+  const page = webRoot !== null && accept.includes('text/html') ? await staticFile(webRoot, '/') : null
+  if (page === null) throw new NaruError('API_NO_TOKEN', {})
+  return new Response(page.body, { status: 401, headers: page.headers })
 }
 
 function addDocument(app: OpenAPIHono, { version, ruleSchema }: AppOptions): void {

@@ -1,0 +1,6 @@
+import { useWords } from '../words/index.ts'
+
+export default function DoctorPage(_where: { about?: string | null; tab?: string }) {
+  const { words } = useWords()
+  return <h1>{words.nav.doctor}</h1>
+}

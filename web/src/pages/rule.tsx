@@ -1,0 +1,163 @@
+/** One rule: its path as a picture, each hop in words, and how its connections ended. */
+import { closeReasons, type CloseReason } from '../../../src/model/connection.ts'
+import type { RuleStatus } from '../../../src/model/face.ts'
+import { StateBadge } from '../parts/badge.tsx'
+import { pathOf, stateIcons, type PathHop } from '../parts/hops.ts'
+import { Icon } from '../parts/icon.tsx'
+import { PathPicture } from '../parts/picture.tsx'
+import { deleteRule } from '../state/changes.ts'
+import { naru } from '../state/naru.ts'
+import { useNow } from '../state/now.ts'
+import { goTo, linkTo } from '../state/place.ts'
+import { useWatched } from '../state/watched.ts'
+import { bytesText, durationText } from '../words/figures.ts'
+import { useWords } from '../words/index.ts'
+import { Live, OnSwitch } from './rules.tsx'
+
+export function RulePage({ name }: { readonly name: string }) {
+  const { words } = useWords()
+  const rules = useWatched(naru.rules)
+  const rule = rules?.find((one) => one.name === name)
+  return (
+    <>
+      <a className="back" href={linkTo(['rules'])}>
+        <Icon name="back" size={14} /> {words.rule.back}
+      </a>
+      {rule && <OneRule rule={rule} />}
+      {!rule && <p className="quiet">{rules === null ? words.link.starting : words.rule.notThere(name)}</p>}
+    </>
+  )
+}
+
+function OneRule({ rule }: { readonly rule: RuleStatus }) {
+  const { words } = useWords()
+  return (
+    <>
+      <div className="page-head">
+        <div className="title-row">
+          <OnSwitch rule={rule} />
+          <h1>{rule.name}</h1>
+          <StateBadge state={rule.state} />
+        </div>
+        <Buttons rule={rule} />
+      </div>
+      <section className="card" aria-label={words.rule.path}>
+        <PathPicture rule={rule} />
+        <Live rule={rule} />
+      </section>
+      <section className="card">
+        <h2>{words.rule.hops}</h2>
+        <ol className="hops">
+          {pathOf(rule)
+            .filter(({ state }) => state !== 'none')
+            .map((hop) => (
+              <HopInWords key={hop.hop} hop={hop} />
+            ))}
+        </ol>
+      </section>
+      <Closes rule={rule} />
+    </>
+  )
+}
+
+function Buttons({ rule }: { readonly rule: RuleStatus }) {
+  const { words } = useWords()
+  const access = useWatched(naru.access)
+  return (
+    <div className="row">
+      <a className="button" href={linkTo(['doctor', rule.name])}>
+        <Icon name="doctor" /> {words.rule.ask}
+      </a>
+      {access === 'full' && (
+        <>
+          <a className="button" href={linkTo(['rules', rule.name, 'edit'])}>
+            <Icon name="edit" /> {words.rules.edit}
+          </a>
+          <button
+            type="button"
+            className="button"
+            onClick={() => void deleteRule(rule).then(() => goTo('rules'))}
+          >
+            <Icon name="trash" /> {words.rules.delete}
+          </button>
+        </>
+      )}
+    </div>
+  )
+}
+
+function HopInWords({ hop: { hop, state, status } }: { readonly hop: PathHop }) {
+  const { words, say } = useWords()
+  const now = useNow()
+  return (
+    <li data-state={state} data-hop={hop}>
+      <span className="stop-mark">
+        <Icon name={stateIcons[state]} size={14} />
+      </span>
+      <div>
+        <p>
+          <b>{words.hop[hop]}</b>
+          {status && status.member !== null && (
+            <>
+              {' '}
+              <span className="engine">{status.member}</span>
+            </>
+          )}{' '}
+          <span className="quiet">{words.hopState[state]}</span>
+        </p>
+        {status && <p>{say(status.text)}</p>}
+        {state === 'idle' && <p>{words.rule.idleService}</p>}
+        {status?.notes.map((note) => (
+          <p key={note.en} className="note">
+            {say(note)}
+          </p>
+        ))}
+        {status?.checkedAt && (
+          <p className="quiet small-text figure">
+            {words.rule.checked(durationText(now - status.checkedAt, words))}
+          </p>
+        )}
+      </div>
+    </li>
+  )
+}
+
+/** How connections ended, the commonest reason first. */
+function Closes({ rule: { counters } }: { readonly rule: RuleStatus }) {
+  const { words, say } = useWords()
+  const reasons = (Object.entries(counters.closed) as [CloseReason, number][])
+    .filter(([, count]) => count > 0)
+    .sort(([, a], [, b]) => b - a)
+  if (counters.opened === 0 && reasons.length === 0) return null
+  return (
+    <section className="card">
+      <h2>{words.rule.connections}</h2>
+      <dl className="facts figure">
+        <div>
+          <dt>{words.traffic.toTarget}</dt>
+          <dd>{bytesText(counters.bytesToTarget)}</dd>
+        </div>
+        <div>
+          <dt>{words.traffic.toClient}</dt>
+          <dd>{bytesText(counters.bytesToClient)}</dd>
+        </div>
+        <div>
+          <dt>{words.traffic.open}</dt>
+          <dd>{counters.open}</dd>
+        </div>
+      </dl>
+      {reasons.length > 0 && (
+        <>
+          <h3>{words.rule.closes}</h3>
+          <ul className="closes">
+            {reasons.map(([reason, count]) => (
+              <li key={reason}>
+                <span className="figure">{count}×</span> {say(closeReasons[reason])}
+              </li>
+            ))}
+          </ul>
+        </>
+      )}
+    </section>
+  )
+}

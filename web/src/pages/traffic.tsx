@@ -1,0 +1,6 @@
+import { useWords } from '../words/index.ts'
+
+export default function TrafficPage(_where: { about?: string | null; tab?: string }) {
+  const { words } = useWords()
+  return <h1>{words.nav.traffic}</h1>
+}

@@ -1,0 +1,36 @@
+/** A rule's path from the outside in, as the page draws it: every place that there is, open or not. */
+import type { HopStatus, RuleStatus } from '../../../src/model/face.ts'
+import type { Hop } from '../../../src/model/hop.ts'
+import type { IconName } from './icon.tsx'
+
+export type PathState = HopStatus['state'] | 'none' | 'idle'
+
+export interface PathHop {
+  readonly hop: Hop
+  /** `none`: the rule does not want it. `idle`: there, and nobody watches it. */
+  readonly state: PathState
+  readonly status: HopStatus | null
+}
+
+const outsideIn: readonly Hop[] = ['router', 'firewall', 'relay', 'guest', 'service']
+
+export function pathOf(rule: RuleStatus): readonly PathHop[] {
+  return outsideIn.map((hop) => {
+    const status = rule.hops.find((one) => one.hop === hop) ?? null
+    if (status) return { hop, state: status.state, status }
+    const away = rule.state === 'disabled' || rule.state === 'expired' || rule.state === 'stopped'
+    if (hop === 'service') return { hop, state: away ? 'none' : 'idle', status: null }
+    if (hop === 'relay') return { hop, state: away ? 'off' : 'opening', status: null }
+    return { hop, state: 'none', status: null }
+  })
+}
+
+export const stateIcons: Readonly<Record<PathState, IconName>> = {
+  ok: 'check',
+  opening: 'dots',
+  warning: 'warning',
+  broken: 'cross',
+  off: 'none',
+  none: 'none',
+  idle: 'eye',
+}

@@ -1,0 +1,37 @@
+/** Changes that a click makes, with what is said of them and the way back. */
+import { toast, toastError } from '../parts/toasts.tsx'
+import type { RuleStatus } from '../../../src/model/face.ts'
+import { en } from '../words/en.ts'
+import { ko } from '../words/ko.ts'
+import { client, naru } from './naru.ts'
+
+export async function switchRule(name: string, on: boolean): Promise<void> {
+  try {
+    const { rules } = await (on ? client.rules.enable(name) : client.rules.disable(name))
+    naru.took(rules)
+  } catch (error) {
+    toastError(error)
+  }
+}
+
+/** Gone at once; the way back is offered for a while. */
+export async function deleteRule(rule: RuleStatus): Promise<void> {
+  const { name } = rule
+  try {
+    await client.rules.remove(name)
+    const undo = (): void => void bringBack(rule)
+    toast({ en: en.rules.deleted(name), ko: ko.rules.deleted(name) }, undo)
+  } catch (error) {
+    toastError(error)
+  }
+}
+
+async function bringBack({ name, rule }: RuleStatus): Promise<void> {
+  try {
+    const { rules } = await client.rules.add(name, rule)
+    naru.took(rules)
+    toast({ en: en.rules.restored(name), ko: ko.rules.restored(name) })
+  } catch (error) {
+    toastError(error)
+  }
+}

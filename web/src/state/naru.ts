@@ -1,0 +1,177 @@
+/**
+ * What the page knows of the running Naru. Events keep it true; after a gap, a lost connection or a restart it is
+ * read anew. Pages look at the watched values and ask `client` and `machine` for the rest.
+ */
+import { isNaruError, toNaruError, type NaruError, type NaruErrorJson } from '../../../src/base/errors.ts'
+import { createClient } from '../../../src/api/client/client.ts'
+import { fetchTransport } from '../../../src/api/client/fetch.ts'
+import { createMachineClient } from '../../../src/api/client/machine.ts'
+import { steadyEvents } from '../../../src/api/client/steady.ts'
+import type { Access } from '../../../src/api/protocol/wire.ts'
+import type { About, NaruEvent, RuleStatus } from '../../../src/model/face.ts'
+import { pageClock } from './clock.ts'
+import { Happenings } from './happenings.ts'
+import { TrafficHistory } from './history.ts'
+import { Watched } from './watched.ts'
+
+export type Link =
+  | { readonly state: 'starting' }
+  | { readonly state: 'live' }
+  | { readonly state: 'lost'; readonly why: NaruError }
+  | { readonly state: 'login'; readonly wrong: boolean }
+
+const transport = fetchTransport()
+export const client = createClient(transport)
+export const machine = createMachineClient(transport)
+
+/** An event that tells nothing to act on for this long after a lost stream is no reason to read anew. */
+class PageState {
+  readonly link = new Watched<Link>({ state: 'starting' })
+  readonly access = new Watched<Access>('full')
+  readonly about = new Watched<About | null>(null)
+  /** In the order of the file; null until first read. */
+  readonly rules = new Watched<readonly RuleStatus[] | null>(null)
+  readonly fileProblem = new Watched<NaruErrorJson | null>(null)
+  readonly history = new TrafficHistory()
+  readonly happenings = new Happenings()
+  #stop = new AbortController()
+  /** Events that came while the state was being read: they are newer than it, or say the same. */
+  #waiting: NaruEvent[] | null = null
+
+  /** Logs in by the cookie, then follows; without one the page asks for the token. */
+  start(): void {
+    const wrong = new URLSearchParams(location.search).has('token')
+    if (location.search !== '') history.replaceState(null, '', `/${location.hash}`)
+    this.#stop.abort()
+    this.#stop = new AbortController()
+    void this.#follow(this.#stop.signal, wrong)
+  }
+
+  /** @throws NaruError API_NO_TOKEN */
+  async logIn(token: string): Promise<void> {
+    const { status } = await transport.ask({ method: 'POST', path: '/api/session', body: { token } })
+    if (status !== 200) return this.link.set({ state: 'login', wrong: true })
+    this.link.set({ state: 'starting' })
+    this.start()
+  }
+
+  async logOut(): Promise<void> {
+    await transport.ask({ method: 'DELETE', path: '/api/session' })
+    this.#stop.abort()
+    this.rules.set(null)
+    this.about.set(null)
+    this.link.set({ state: 'login', wrong: false })
+  }
+
+  rule(name: string): RuleStatus | undefined {
+    return this.rules.value?.find((rule) => rule.name === name)
+  }
+
+  /** What a change answered, at once; the event that says the same may come later. */
+  took(rules: readonly RuleStatus[]): void {
+    for (const rule of rules) this.#put(rule)
+  }
+
+  async #follow(signal: AbortSignal, wrong: boolean): Promise<void> {
+    try {
+      await this.#session(signal)
+      const onState = (state: { state: 'live' } | { state: 'lost'; why: NaruError }): void => {
+        if (signal.aborted) return
+        if (state.state === 'lost') this.link.set(state)
+        else void this.#readAnew(signal)
+      }
+      for await (const event of steadyEvents(client, { signal, clock: pageClock, onState })) this.#take(event)
+    } catch (error) {
+      if (signal.aborted) return
+      if (isNaruError(error, 'API_NO_TOKEN')) this.link.set({ state: 'login', wrong })
+      else this.link.set({ state: 'lost', why: toNaruError(error) })
+    }
+  }
+
+  /** The daemon may be away when the page is opened from a tab that was kept. */
+  async #session(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      try {
+        this.access.set((await client.session()).access)
+        return
+      } catch (error) {
+        if (isNaruError(error, 'API_NO_TOKEN') || signal.aborted) throw error
+        this.link.set({ state: 'lost', why: toNaruError(error) })
+        await pageClock.sleep(1000, signal)
+      }
+    }
+  }
+
+  async #readAnew(signal: AbortSignal): Promise<void> {
+    this.#waiting = []
+    try {
+      const [about, rules] = await Promise.all([client.about(), client.rules.list()])
+      if (signal.aborted) return
+      this.about.set(about)
+      this.fileProblem.set(about.fileProblem)
+      this.rules.set(rules)
+      this.link.set({ state: 'live' })
+    } catch (error) {
+      if (!signal.aborted) this.link.set({ state: 'lost', why: toNaruError(error) })
+    } finally {
+      const waited: NaruEvent[] = this.#waiting ?? []
+      this.#waiting = null
+      for (const event of waited) this.#take(event)
+    }
+    if (!signal.aborted && this.link.value.state === 'live') await this.history.fill(signal)
+  }
+
+  #take(event: NaruEvent): void {
+    if (this.#waiting !== null && event.type !== 'traffic') {
+      this.#waiting.push(event)
+      return
+    }
+    switch (event.type) {
+      case 'rule':
+        return this.#put(event.rule)
+      case 'rule-removed':
+        return this.rules.set((this.rules.value ?? []).filter(({ name }) => name !== event.name))
+      case 'hop':
+        return this.#change(event.rule, (rule) => ({
+          ...rule,
+          hops: rule.hops.map((hop) => (hop.hop === event.status.hop ? event.status : hop)),
+        }))
+      case 'traffic':
+        return this.#traffic(event)
+      case 'file':
+        return this.fileProblem.set(event.problem)
+      case 'gap':
+        return void this.#readAnew(this.#stop.signal)
+      default:
+        this.happenings.take(event)
+    }
+  }
+
+  #put(rule: RuleStatus): void {
+    const rules = this.rules.value ?? []
+    const known = rules.some(({ name }) => name === rule.name)
+    this.rules.set(known ? rules.map((one) => (one.name === rule.name ? rule : one)) : [...rules, rule])
+  }
+
+  #change(name: string, to: (rule: RuleStatus) => RuleStatus): void {
+    this.rules.set((this.rules.value ?? []).map((rule) => (rule.name === name ? to(rule) : rule)))
+  }
+
+  /** Rules that are not in the sample did not move. */
+  #traffic({ at, rules: moved }: Extract<NaruEvent, { type: 'traffic' }>): void {
+    const byName = new Map(moved.map((sample) => [sample.name, sample]))
+    let changed = false
+    const rules = (this.rules.value ?? []).map((rule) => {
+      const sample = byName.get(rule.name)
+      if (sample === undefined && rule.rate.toClient + rule.rate.toTarget + rule.counters.open === 0)
+        return rule
+      changed = true
+      if (sample) return { ...rule, counters: sample.counters, rate: sample.rate }
+      return { ...rule, counters: { ...rule.counters, open: 0 }, rate: { toTarget: 0, toClient: 0 } }
+    })
+    if (changed) this.rules.set(rules)
+    this.history.add(at, moved)
+  }
+}
+
+export const naru = new PageState()
