@@ -5,6 +5,7 @@ import type { Host } from '../host/contract.ts'
 import type { CloseReason, Connection, Counters } from '../model/connection.ts'
 import type { Facts } from '../model/facts.ts'
 import type { Json, Lease, OpenOptions } from '../model/hop.ts'
+import type { Inheritance, LentSocket, SocketMaker } from '../model/passing.ts'
 import type { EngineId, Rule } from '../model/rule.ts'
 import type { Support } from '../model/support.ts'
 import type { Target } from '../model/target.ts'
@@ -25,6 +26,8 @@ export interface Engine {
   supports(rule: Rule, facts: Facts): Support
   /** @throws NaruError LISTEN_IN_USE, LISTEN_PRIVILEGED, LISTEN_NO_ADDRESS, LISTEN_FAILED */
   open(request: EngineRequest, options: OpenOptions): Promise<EngineLease>
+  /** Process `pid` hands over to this one: what it left in force may be taken over although it lives. */
+  succeed?(pid: number): void
   /** Undoes what the journal says an engine of a dead process did. An engine without traces outside its process does nothing. */
   undo(effect: Json, options: { signal: AbortSignal }): Promise<void>
   /** Ends threads and tables shared by all leases; open leases are cut. */
@@ -35,6 +38,22 @@ export interface EngineRequest {
   readonly rule: Rule
   readonly resolve: Resolve
   readonly onEvent: (event: EngineEvent) => void
+  /** Set while another process hands over to this one. */
+  readonly inherit?: Inheritance
+}
+
+/** How a rule passes to the process that takes this one's place. */
+export interface Passing {
+  lend(): readonly LentSocket[]
+  /**
+   * Reads no more datagrams of clients without a session; those with one get a socket of their own, so that the
+   * successor may read the shared ones. Streams go on being accepted.
+   */
+  yieldDatagrams(sockets: SocketMaker): Promise<void>
+  /** The successor did not come up: as before. */
+  resume(): void
+  /** The successor listens: this side accepts no more and takes nothing away. Connections go on without limit. */
+  leave(): Promise<void>
 }
 
 /**
@@ -75,4 +94,6 @@ export interface EngineLease extends Lease {
   counters(): Counters
   /** False where no such connection is open. */
   cut(id: string, reason: CloseReason): boolean
+  /** Left out where a rule cannot pass to another process. */
+  readonly passing?: Passing
 }

@@ -21,7 +21,7 @@ import { LocalTally } from '../relay/tally.ts'
 import { StreamRelay } from '../relay/tcp.ts'
 import { termsOf, type Terms } from '../relay/terms.ts'
 import { DatagramRelay } from '../relay/udp.ts'
-import type { Engine, EngineLease, EngineRequest, EngineTools, MakeEngine } from './contract.ts'
+import type { Engine, EngineLease, EngineRequest, EngineTools, MakeEngine, Passing } from './contract.ts'
 
 export const makeSocketsEngine: MakeEngine = (tools) => new SocketsEngine(tools)
 
@@ -135,12 +135,16 @@ class SocketsLease implements EngineLease {
   #health: HealthChecks | null = null
   #clock: Clock | null = null
   #retired = false
+  /** False while a predecessor still accepts by the same sockets. */
+  #begun: boolean
 
   constructor(request: EngineRequest, effect: Effect | null, onEnded: (lease: SocketsLease) => void) {
     this.#request = request
     this.#effect = effect
     this.#onEnded = onEnded
     this.#terms = termsOf(request.rule, this.#tally)
+    this.#begun = request.inherit === undefined
+    void request.inherit?.begun.then(() => (this.#begun = true))
     this.#meter = new Meter({
       rule: request.rule.name,
       engine: 'sockets',
@@ -160,6 +164,7 @@ class SocketsLease implements EngineLease {
       meter: this.#meter,
       clock,
       resolve: this.#request.resolve,
+      inherit: this.#request.inherit,
       descriptors,
       onTrouble: (error: Error) =>
         log.warn({ rule: this.#request.rule.name, why: messageOf(error) }, 'listening'),
@@ -209,9 +214,24 @@ class SocketsLease implements EngineLease {
     this.#health?.[Symbol.dispose]()
     await this.#streams?.close()
     this.#datagrams?.retire()
-    await this.#effect?.undone()
+    // What was never begun is the predecessor's.
+    if (this.#begun && !this.#left) await this.#effect?.undone()
     if (this.#meter.open === 0) this.#lastOneLeft()
     this.#retired = true
+  }
+
+  #left = false
+
+  readonly passing: Passing = {
+    lend: () => [...(this.#streams?.lend() ?? []), ...(this.#datagrams?.lend() ?? [])],
+    yieldDatagrams: async (sockets) => this.#datagrams?.yield(sockets),
+    resume: () => this.#datagrams?.takeBack(),
+    leave: async () => {
+      if (this.#retired) return
+      this.#left = true
+      this.#streams?.leave()
+      await this.retire()
+    },
   }
 
   async drain({ drainMs, reason, signal }: Parameters<EngineLease['drain']>[0]): Promise<void> {

@@ -42,6 +42,8 @@ const mostQueuedBytes = 4 * 1024 * 1024
 export class Session implements Linked<Session> {
   newer: Session | null = null
   older: Session | null = null
+  /** A socket that hears this client alone, once the door is a successor's. */
+  apart: Socket | null = null
   readonly #options: SessionOptions
   #upstream: Socket | null = null
   /** False until the socket is connected, and again while it moves. */
@@ -133,6 +135,7 @@ export class Session implements Linked<Session> {
     this.#ended = true
     this.#stop.abort()
     this.#upstream?.close()
+    this.apart?.close()
     if (this.#state) this.#state.open--
     this.#options.onEnded(reason)
   }

@@ -2,6 +2,7 @@
  * Listening sockets for streams: a whole rule's ports at once or none, both families, Unix paths with what a dead
  * process left there. Sockets come out paused, with nothing read.
  */
+import { closeSync, linkSync, unlinkSync } from 'node:fs'
 import { lstat, unlink } from 'node:fs/promises'
 import {
   connect,
@@ -17,6 +18,8 @@ import { errnoOf, messageOf, NaruError } from '../base/errors.ts'
 import type { PortRange } from '../base/port.ts'
 import { Scope } from '../base/scope.ts'
 import type { Listen } from '../model/listen.ts'
+import type { Inheritance, LentSocket } from '../model/passing.ts'
+import { descriptorOf } from './handle.ts'
 import { listenError } from './listen-error.ts'
 
 export interface DoorOptions {
@@ -28,6 +31,8 @@ export interface DoorOptions {
   readonly onError: (error: Error) => void
   /** Who holds an address that is in use: `nginx (pid 812)`. */
   readonly owner: (port: number) => Promise<string | null>
+  /** Sockets of the process whose place this one takes. */
+  readonly inherit?: Inheritance | undefined
 }
 
 /** One listening socket. It can stop accepting and go on. */
@@ -40,6 +45,8 @@ export class Door {
   readonly #options: DoorOptions
   #server: Server
   #wanted = true
+  /** A predecessor's socket that is not listened on yet. */
+  #waiting: number | null = null
 
   private constructor(server: Server, where: ListenOptions, label: string, options: DoorOptions) {
     this.#server = server
@@ -59,14 +66,42 @@ export class Door {
     return new Door(server, { ...where, port: bound.port }, `${shown(where, bound)}/tcp`, options)
   }
 
+  /** On a predecessor's socket, once that one has let go. */
+  static inherited(fd: number, where: ListenOptions, options: DoorOptions, begun: Promise<void>): Door {
+    const label =
+      where.path === undefined
+        ? `${shown(where, { address: where.host ?? '', port: where.port ?? 0 })}/tcp`
+        : `unix:${where.path}`
+    const door = new Door(makeServer(options), where, label, options)
+    door.#waiting = fd
+    void begun.then(() => {
+      if (door.#waiting === null) return
+      door.#waiting = null
+      door.#server.listen({ fd, backlog })
+    })
+    return door
+  }
+
   get accepting(): boolean {
-    return this.#server.listening
+    return this.#server.listening || this.#waiting !== null
+  }
+
+  /** Null while it does not listen, and where Node does not tell its descriptor. */
+  lend(): LentSocket | null {
+    const fd = descriptorOf(this.#server)
+    return fd === null ? null : { ...socketAt({ ...this.#where, port: this.port }), fd }
+  }
+
+  /** A successor listens on the same socket: nothing is taken away. */
+  leave(): void {
+    this.#wanted = false
+    if (this.#server.listening) this.#server.close()
   }
 
   /** Node cannot leave clients in the queue, so the socket is closed: they are refused, which is the truth. */
   pause(): void {
     this.#wanted = false
-    if (this.#server.listening) this.#server.close()
+    this.#shut()
   }
 
   /** Tries until it listens again or is closed: the port may be someone else's for a while. */
@@ -88,9 +123,17 @@ export class Door {
   /** Listens no more; sockets that came in live on. */
   close(): Promise<void> {
     this.#wanted = false
-    // Node calls back only when the last connection is gone; the socket itself is closed at once.
-    if (this.#server.listening) this.#server.close()
+    this.#shut()
+    if (this.#waiting !== null) closeSync(this.#waiting)
+    this.#waiting = null
     return Promise.resolve()
+  }
+
+  /** Node calls back only when the last connection is gone; the socket itself is closed at once. */
+  #shut(): void {
+    if (!this.#server.listening) return
+    this.#server.close()
+    if (this.#where.path !== undefined && hasOwnName) quietly(() => unlinkSync(this.#where.path as string))
   }
 
   #attach(server: Server): void {
@@ -114,6 +157,9 @@ export async function openDoors(listen: Listen, options: DoorOptions): Promise<r
 }
 
 async function openDoor(where: ListenOptions, options: DoorOptions): Promise<Door> {
+  const { inherit } = options
+  const inherited = inherit?.take(socketAt(where)) ?? null
+  if (inherit && inherited !== null) return Door.inherited(inherited, where, options, inherit.begun)
   if (where.path !== undefined) await clearStalePath(where.path)
   try {
     return await Door.open(where, options)
@@ -129,8 +175,16 @@ async function openDoor(where: ListenOptions, options: DoorOptions): Promise<Doo
   }
 }
 
+const backlog = 4096
+
+/** How a socket is known to a successor. */
+function socketAt({ path, host, port, ipv6Only }: ListenOptions): Omit<LentSocket, 'fd'> {
+  if (path !== undefined) return { protocol: 'unix', address: path, port: 0, part: 0 }
+  const everywhere = ipv6Only === false && (host === '::' || host === '0.0.0.0')
+  return { protocol: 'tcp', address: everywhere ? '*' : (host ?? '*'), port: port ?? 0, part: 0 }
+}
+
 function places(listen: Listen): readonly ListenOptions[] {
-  const backlog = 4096
   if (listen.kind === 'unix') return [{ path: listen.path, backlog }]
   const { address, ports } = listen
   const host = address ?? '::'
@@ -146,26 +200,57 @@ export function everyPort({ first, last }: PortRange): readonly number[] {
   return Array.from({ length: last - first + 1 }, (_, at) => first + at)
 }
 
-function listening(where: ListenOptions, options: DoorOptions): Promise<Server> {
-  const { keepaliveMs } = options
-  const server = createServer({
+function makeServer({ keepaliveMs }: DoorOptions): Server {
+  return createServer({
     allowHalfOpen: true,
     pauseOnConnect: true,
     noDelay: true,
     keepAlive: keepaliveMs > 0,
     keepAliveInitialDelay: keepaliveMs,
   })
+}
+
+function listening(where: ListenOptions, options: DoorOptions): Promise<Server> {
+  const server = makeServer(options)
+  const { path } = where
+  const name = path !== undefined && hasOwnName ? `${path}.${process.pid}` : path
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    server.listen(where, () => {
+    server.listen({ ...where, ...(name !== undefined && { path: name }) }, () => {
       server.off('error', reject)
-      resolve(server)
+      try {
+        if (path !== undefined && name !== path) rename(name as string, path)
+        resolve(server)
+      } catch (error) {
+        server.close()
+        reject(error)
+      }
     })
   })
 }
 
+/**
+ * libuv takes a Unix socket's path away when it closes the socket, also where another process listens on it by then.
+ * So it is bound by another name, which libuv knows, and moved to its own.
+ */
+const hasOwnName = process.platform === 'linux'
+
+/** @throws EEXIST, unlike rename(2) */
+function rename(from: string, to: string): void {
+  linkSync(from, to)
+  unlinkSync(from)
+}
+
+function quietly(run: () => void): void {
+  try {
+    run()
+  } catch {
+    // It is gone already.
+  }
+}
+
 /** `*` in place of `::` where both families come in by it. */
-function shown({ host, ipv6Only }: ListenOptions, bound: AddressInfo): string {
+function shown({ host, ipv6Only }: ListenOptions, bound: Pick<AddressInfo, 'address' | 'port'>): string {
   return host === '::' && ipv6Only === false ? `*:${bound.port}` : formatEndpoint(bound.address, bound.port)
 }
 

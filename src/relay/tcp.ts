@@ -6,6 +6,7 @@ import type { Socket } from 'node:net'
 import { formatEndpoint, unmapped } from '../base/address.ts'
 import type { Clock } from '../base/clock.ts'
 import type { CloseReason } from '../model/connection.ts'
+import type { Inheritance, LentSocket } from '../model/passing.ts'
 import type { Descriptors } from './descriptors.ts'
 import type { Live, Meter } from './meter.ts'
 import type { Resolve } from './route.ts'
@@ -24,6 +25,8 @@ export interface StreamOptions {
   readonly onPaused: (paused: boolean) => void
   /** A door could not be opened again. */
   readonly onTrouble: (error: Error) => void
+  /** Sockets of the process whose place this one takes. */
+  readonly inherit?: Inheritance | undefined
 }
 
 /** A client's socket and a target's. */
@@ -54,6 +57,7 @@ export class StreamRelay {
         onSocket: (socket, door) => relay.#comeIn(socket, door),
         onError: options.onTrouble,
         owner: options.owner,
+        inherit: options.inherit,
       })
       return relay
     } catch (error) {
@@ -76,11 +80,25 @@ export class StreamRelay {
     this.#watchIdle()
   }
 
+  lend(): readonly LentSocket[] {
+    return this.#doors.map((door) => door.lend()).filter((lent) => lent !== null)
+  }
+
+  /** Listens no more, as a successor does by the same sockets; what is under way goes on. */
+  leave(): void {
+    for (const door of this.#doors) door.leave()
+    this.#close()
+  }
+
   /** Listens no more; what is under way goes on. */
   async close(): Promise<void> {
+    await Promise.all(this.#doors.map((door) => door.close()))
+    this.#close()
+  }
+
+  #close(): void {
     this.#closed = true
     this.#registered[Symbol.dispose]()
-    await Promise.all(this.#doors.map((door) => door.close()))
     if (this.#crossings.size === 0) this.#stop()
   }
 

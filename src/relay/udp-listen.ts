@@ -3,11 +3,14 @@
  * one that was; so a wildcard becomes one socket for each address the machine has, kept up to date as they change.
  */
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
+import { closeSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
 import { familyOf, formatEndpoint } from '../base/address.ts'
 import type { Clock } from '../base/clock.ts'
 import { errnoOf } from '../base/errors.ts'
 import type { InetListen } from '../model/listen.ts'
+import type { Inheritance, LentSocket } from '../model/passing.ts'
+import { handleOf } from './handle.ts'
 import { listenError } from './listen-error.ts'
 import { everyPort } from './tcp-listen.ts'
 
@@ -20,6 +23,8 @@ export interface DatagramDoorOptions {
   readonly owner: (port: number) => Promise<string | null>
   /** @default the machine's */
   readonly localAddresses?: () => readonly string[]
+  /** Sockets of the process whose place this one takes. */
+  readonly inherit?: Inheritance | undefined
 }
 
 /** One socket on one address. */
@@ -69,6 +74,24 @@ export class DatagramDoors {
     return !this.#closed && this.#doors.size > 0
   }
 
+  lend(): readonly LentSocket[] {
+    return [...this.#doors.values()].flatMap(({ address, port, socket }) => {
+      const handle = handleOf(socket)
+      return handle ? [{ protocol: 'udp' as const, address, port, part: 0, fd: handle.fd }] : []
+    })
+  }
+
+  /** Reads no more; answers still leave by these sockets. */
+  stopReading(): void {
+    this.#refreshing?.[Symbol.dispose]()
+    for (const { socket } of this.#doors.values()) handleOf(socket)?.recvStop()
+  }
+
+  startReading(): void {
+    for (const { socket } of this.#doors.values()) handleOf(socket)?.recvStart()
+    this.#follow()
+  }
+
   close(): void {
     this.#closed = true
     this.#refreshing?.[Symbol.dispose]()
@@ -110,9 +133,12 @@ export class DatagramDoors {
         }
       }
     }
-    if (this.#isWildcard) {
+    this.#follow()
+  }
+
+  #follow(): void {
+    if (this.#isWildcard)
       this.#refreshing = this.#options.clock.every(refreshEveryMs, () => void this.refresh())
-    }
   }
 
   get #isWildcard(): boolean {
@@ -128,12 +154,33 @@ export class DatagramDoors {
   }
 
   async #openOne(address: string, port: number): Promise<number> {
+    const inherited = this.#options.inherit?.take({ protocol: 'udp', address, port, part: 0 }) ?? null
+    if (inherited !== null) return this.#inherit(inherited, address, port)
     const socket = await bound(address, port)
     if (this.#closed) {
       socket.close()
       return port
     }
-    const actual = socket.address().port
+    return this.#attach(socket, address, socket.address().port)
+  }
+
+  /** Bound already; read once the predecessor has let go. */
+  #inherit(fd: number, address: string, port: number): number {
+    const inherit = this.#options.inherit as Inheritance
+    const socket = createSocket(datagramOptions(address))
+    let closed = false
+    socket.once('close', () => (closed = true))
+    inherit.begun
+      .then(() => {
+        if (closed) return closeSync(fd)
+        socket.bind({ fd })
+        inherit.sockets.unshare(fd)
+      })
+      .catch(this.#options.onError)
+    return this.#attach(socket, address, port)
+  }
+
+  #attach(socket: Socket, address: string, actual: number): number {
     const door = { address, port: actual, label: `${formatEndpoint(address, actual)}/udp`, socket }
     socket.on('message', (datagram, from) => this.#options.onDatagram(datagram, from, door))
     // ICMP errors of replies that nobody wanted any more come up here.

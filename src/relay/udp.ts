@@ -3,21 +3,23 @@
  * that the target sees a stable port and only its answers come back. Sessions end when idle, or make room for newer
  * ones; an error in between (a target that is not there yet) ends nothing.
  */
-import type { RemoteInfo } from 'node:dgram'
+import { createSocket, type RemoteInfo } from 'node:dgram'
 import { formatEndpoint, unmapped } from '../base/address.ts'
 import type { Clock } from '../base/clock.ts'
 import type { CloseReason } from '../model/connection.ts'
 import type { InetListen } from '../model/listen.ts'
+import type { Inheritance, LentSocket, SocketMaker } from '../model/passing.ts'
 import type { Admitted } from './admit.ts'
 import type { Descriptors } from './descriptors.ts'
 import type { Meter } from './meter.ts'
+import { handleOf } from './handle.ts'
 import { unwrapDatagram } from './proxy/datagram.ts'
 import type { Peer } from './proxy/header.ts'
 import { Recency } from './recency.ts'
 import type { Resolve } from './route.ts'
 import { Session } from './session.ts'
 import { proxyDuty, type Terms } from './terms.ts'
-import { DatagramDoors, type DatagramDoor } from './udp-listen.ts'
+import { DatagramDoors, datagramOptions, type DatagramDoor } from './udp-listen.ts'
 
 export interface DatagramOptions {
   readonly meter: Meter
@@ -29,10 +31,14 @@ export interface DatagramOptions {
   /** Most sessions where the rule sets no limit. @default 8192, or a quarter of the descriptors */
   readonly mostSessions?: number
   readonly localAddresses?: () => readonly string[]
+  /** Sockets of the process whose place this one takes. */
+  readonly inherit?: Inheritance | undefined
 }
 
 /** One client may have this share of the sessions where the rule sets no limit of its own. */
 const shareOfOneSource = 1 / 4
+/** As many as a full queue of small datagrams may take. */
+const turnsWhenYielded = 16
 
 export class DatagramRelay {
   #terms: Terms
@@ -51,6 +57,8 @@ export class DatagramRelay {
   #sweepMs: number
   /** Descriptors are short: a new session takes the place of the oldest. */
   #tight = false
+  /** Set once a successor reads the doors. */
+  #sockets: SocketMaker | null = null
 
   private constructor(terms: Terms, options: DatagramOptions) {
     this.#terms = terms
@@ -72,6 +80,7 @@ export class DatagramRelay {
         onGone: (door) => relay.#doorGone(door),
         onError: options.onTrouble,
         owner: options.owner,
+        inherit: options.inherit,
         ...(options.localAddresses && { localAddresses: options.localAddresses }),
       })
       return relay
@@ -105,6 +114,37 @@ export class DatagramRelay {
   retire(): void {
     this.#retired = true
     if (this.#sessions.size === 0) this.close()
+  }
+
+  lend(): readonly LentSocket[] {
+    return this.#doors?.lend() ?? []
+  }
+
+  /** A successor reads the doors: those with a session are heard by a socket of their own from now on. */
+  async yield(sockets: SocketMaker): Promise<void> {
+    this.#sockets = sockets
+    for (const session of this.#sessions.values()) this.#hearApart(session)
+    // What came before that is in the queue still: each turn of the loop reads 32 datagrams of it.
+    for (let turn = 0; turn < turnsWhenYielded; turn++) await new Promise(setImmediate)
+    this.#doors?.stopReading()
+  }
+
+  /** There is no successor after all. */
+  takeBack(): void {
+    this.#sockets = null
+    this.#doors?.startReading()
+  }
+
+  /** Without such a socket its datagrams reach the successor, which begins anew. */
+  #hearApart(session: Session): void {
+    const { door, peer } = session
+    const shared = handleOf(door.socket)
+    const fd = shared === null ? null : (this.#sockets?.beside(shared.fd, peer) ?? null)
+    if (fd === null) return
+    const own = createSocket(datagramOptions(door.address)).on('error', () => {})
+    own.on('message', (datagram, from) => this.#arrived(datagram, from, door))
+    own.bind({ fd })
+    session.apart = own
   }
 
   /** Ends everything. Twice is harmless. */
@@ -189,6 +229,7 @@ export class DatagramRelay {
     this.#byId.set(live.id, session)
     this.#bySource.set(source.address, (this.#bySource.get(source.address) ?? 0) + 1)
     this.#recency.add(session)
+    if (this.#sockets) this.#hearApart(session)
     session.start()
     return session
   }

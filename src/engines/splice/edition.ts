@@ -88,8 +88,12 @@ export interface Carried {
 export interface Listening {
   pause(): void
   resume(): void
-  /** Takes what waits in the queue and listens no more. */
-  stop(): void
+  /** Takes what waits in the queue, or leaves it to a successor, and listens no more. */
+  stop(queued: 'take' | 'leave'): void
+  /** A successor reads the shared socket from now on. */
+  yield?(): void
+  /** There is no successor after all. */
+  takeBack?(): void
 }
 
 export class Edition implements Terms {

@@ -106,6 +106,7 @@ export class SpliceEngine implements Engine {
       threads: crew.size,
       together: connections !== null || perSource !== null,
       keepaliveMs: rule.timeouts.keepaliveMs,
+      inherit: request.inherit,
       owner: (protocol, port) => sockets.owner(protocol, port, { signal: AbortSignal.timeout(3000) }),
     })
     if (this.#closed) {
@@ -197,6 +198,8 @@ export class SpliceEngine implements Engine {
         return this.#leases.get(message.lease)?.stateOn(thread, message.state)
       case 'unlistened':
         return this.#leases.get(message.lease)?.unlistened(thread)
+      case 'yielded':
+        return this.#leases.get(message.lease)?.yielded(thread)
       case 'resolve':
         return void this.#resolve(thread, message)
       case 'fault':

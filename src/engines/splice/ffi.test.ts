@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { beforeAll, expect, it } from 'vitest'
 import { describeWith } from '../../../test/needs.ts'
 import {
@@ -15,6 +18,7 @@ import {
   epollIn,
   epollOut,
   familyInet,
+  familyUnix,
   keepLedger,
   lastAddress,
   listen,
@@ -24,14 +28,16 @@ import {
   openPipe,
   openSocket,
   receive,
+  receiveDescriptors,
   resizePipe,
   ringBell,
   send,
+  sendDescriptors,
   silenceBell,
   splice,
   whyFfiCannot,
 } from './ffi.ts'
-import { endpointOf, portOf, sockaddrOf } from './sockaddr.ts'
+import { endpointOf, portOf, sockaddrOf, sockaddrOfPath } from './sockaddr.ts'
 
 const badDescriptor = -9
 
@@ -179,6 +185,35 @@ describeWith({ platform: 'linux' }, 'calls into the kernel', () => {
     expect([0, 1, 2].map((i) => incoming.arena.bytes[incoming.dataAt(i)])).toEqual([65, 66, 67])
     close(one)
     close(other)
+  })
+
+  it('descriptors pass to who is at the other end of a Unix socket; a closed one is never sent', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'naru-rights-'))
+    const path = sockaddrOfPath(join(folder, 's'))
+    const door = opened(openSocket(familyUnix, 'packets'))
+    expect(bind(door, path)).toBe(0)
+    expect(listen(door, 1)).toBe(0)
+    const giver = opened(openSocket(familyUnix, 'packets'))
+    expect(connect(giver, path)).toBe(0)
+    const taker = opened(accept(door))
+    const [client, server] = pair()
+    expect(receiveDescriptors(taker)).toBe(-EAGAIN)
+    expect(sendDescriptors(giver, [client, server])).toBe(0)
+    // What was sent may be closed by the sender: the copies live on.
+    close(client)
+    const invalid = -22
+    expect(sendDescriptors(giver, [client])).toBe(invalid)
+    const got = receiveDescriptors(taker)
+    if (typeof got === 'number') throw new Error(`errno ${-got}`)
+    expect(got).toHaveLength(2)
+    const arena = Arena.allocate(4096)
+    arena.bytes.set(Buffer.from('ferry'))
+    expect(send(got[0] as Descriptor, arena, 0, 5)).toBe(5)
+    expect(receive(server, arena, 100, 100)).toBe(5)
+    close(giver)
+    expect(receiveDescriptors(taker)).toEqual([])
+    for (const one of [door, taker, server, ...got]) close(one)
+    await rm(folder, { recursive: true })
   })
 
   it('what a thread held can be closed after it is gone', () => {

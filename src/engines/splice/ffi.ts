@@ -67,6 +67,8 @@ const prototypes = {
   fcntl: 'int fcntl(int fd, int command, int value)',
   recvmmsg: 'int recvmmsg(int fd, int64_t messages, unsigned int count, int flags, int64_t timeout)',
   sendmmsg: 'int sendmmsg(int fd, int64_t messages, unsigned int count, int flags)',
+  sendmsg: 'int64_t sendmsg(int fd, int64_t message, int flags)',
+  recvmsg: 'int64_t recvmsg(int fd, int64_t message, int flags)',
 } as const
 
 type Calls = { readonly [Name in keyof typeof prototypes]: Native }
@@ -332,9 +334,11 @@ function putAddress(sockaddr: Uint8Array): number {
 
 // ── sockets ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** A non-blocking socket, or an errno below zero. */
-export function openSocket(family: number, kind: 'stream' | 'datagram'): Descriptor | number {
-  return opened(c.socket(family, (kind === 'stream' ? 1 : 2) | sockNonBlockCloseOnExec, 0))
+const socketKind = { stream: 1, datagram: 2, packets: 5 } as const
+
+/** A non-blocking socket, or an errno below zero. `packets` is a stream that keeps messages apart (Unix sockets). */
+export function openSocket(family: number, kind: keyof typeof socketKind): Descriptor | number {
+  return opened(c.socket(family, socketKind[kind] | sockNonBlockCloseOnExec, 0))
 }
 
 export function bind(socket: Descriptor, sockaddr: Uint8Array): number {
@@ -638,6 +642,66 @@ export class Datagrams {
     }
     return 0
   }
+}
+
+// ── descriptors that pass from one process to another ────────────────────────────────────────────────────────────
+
+/** Most descriptors in one message; the kernel takes 253 (SCM_MAX_FD). */
+export const mostRights = 200
+const noneLeft = 0
+const rights = { vector: 64, data: 80, control: 128, controlBytes: 16 + mostRights * 4 }
+const [levelSocket, scmRights] = [1, 1]
+const controlCut = 0x8
+let rightsArena: Arena | null = null
+
+/** One byte of data, as Linux sends no rights without any (unix(7)), and room for the control message. */
+function rightsMessage(controlLength: number): Arena {
+  rightsArena ??= Arena.allocate(4096)
+  const arena = rightsArena
+  arena.bytes.fill(0, 0, rights.control)
+  const pointer = (offset: number, to: number, length: number): void =>
+    arena.view.setBigUint64(offset, BigInt(Arena.at(arena, to, length)), true)
+  pointer(header.vector * 4, rights.vector, 16)
+  arena.words[header.vectorCount] = 1
+  pointer(rights.vector, rights.data, 1)
+  arena.words[(rights.vector >> 2) + 2] = 1
+  pointer(header.control * 4, rights.control, rights.controlBytes)
+  arena.words[header.controlLength] = controlLength
+  return arena
+}
+
+/**
+ * Gives the other end of a Unix socket copies of these descriptors (SCM_RIGHTS); ours stay ours. A closed one is
+ * refused here, so that whoever has its number by now is never given away.
+ * @returns 0 or an errno below zero
+ */
+export function sendDescriptors(socket: Descriptor, descriptors: readonly Descriptor[]): number {
+  if (descriptors.length === 0 || descriptors.length > mostRights || descriptors.some(({ closed }) => closed))
+    return -EINVAL
+  const length = 16 + descriptors.length * 4
+  const { words } = rightsMessage(length)
+  const at = rights.control >> 2
+  words.set([length, 0, levelSocket, scmRights, ...descriptors.map(fdOf)], at)
+  const sent = c.sendmsg(fdOf(socket), Arena.at(rightsArena as Arena, 0, 56), msgNoSignal | msgDontWait)
+  return sent < 0 ? -koffi.errno() : 0
+}
+
+/** Descriptors of one message, ours from now on; none at the end of the stream; or an errno below zero. */
+export function receiveDescriptors(socket: Descriptor): readonly Descriptor[] | number {
+  const arena = rightsMessage(rights.controlBytes)
+  const closeOnExec = 0x4000_0000
+  const received = c.recvmsg(fdOf(socket), Arena.at(arena, 0, 56), msgDontWait | closeOnExec)
+  if (received < 0) return -koffi.errno()
+  if (received === noneLeft) return []
+  const at = rights.control >> 2
+  const [bytes = 0, , level, type] = arena.words.subarray(at, at + 4)
+  const there = (arena.words[header.controlLength] as number) >= 16
+  const ours = there && level === levelSocket && type === scmRights && bytes <= rights.controlBytes
+  const numbers = ours ? [...arena.words.subarray(at + 4, at + (bytes >> 2))] : []
+  const got = numbers.map((fd) => Descriptor.adopt(fd))
+  if (got.length > 0 && !((arena.words[12] as number) & controlCut)) return got
+  for (const descriptor of got) close(descriptor)
+  return -EPROTO
 }
 
 // ── may we? ─────────────────────────────────────────────────────────────────────────────────────────────────────

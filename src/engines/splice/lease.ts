@@ -13,11 +13,11 @@ import { SharedBucket } from '../../relay/bucket.ts'
 import { HealthChecks } from '../../relay/health.ts'
 import { keyOf, Targets, type TargetState } from '../../relay/pick.ts'
 import { SharedTally } from '../../relay/tally.ts'
-import type { EngineLease, EngineRequest, EngineState } from '../contract.ts'
+import type { EngineLease, EngineRequest, EngineState, Passing } from '../contract.ts'
 import type { Crew } from './crew.ts'
 import { close, Descriptor, setKeepalive } from './ffi.ts'
 import type { Listener } from './listeners.ts'
-import type { ListenerData, RuleMemory } from './messages.ts'
+import type { ListenerData, RuleMemory, ToThread } from './messages.ts'
 import { mostTargets, Standing } from './standing.ts'
 import { allocateCells, cell, parseId, reasonCell, reasonList, sumCell } from './shared.ts'
 
@@ -54,6 +54,9 @@ export class SpliceLease implements EngineLease {
   #failed: string | null = null
   readonly #pausedThreads = new Set<number>()
   #unlistening: Set<number> | null = null
+  #yielding: Set<number> | null = null
+  /** False while a predecessor still accepts by the same sockets. */
+  #begun: boolean
   /** Who waits for something to change. */
   readonly #waiting = new Set<() => void>()
 
@@ -75,8 +78,17 @@ export class SpliceLease implements EngineLease {
     this.#memory = memoryFor(options.crew.size)
     this.listenerNumbers = options.listeners.map((listener) => options.numbers.listener(listener))
     this.#edition = this.#newEdition(this.#rule)
+    this.#begun = options.request.inherit === undefined
     for (let thread = 0; thread < options.crew.size; thread++) this.openOn(thread)
     this.#checkHealth()
+    void options.request.inherit?.begun.then(() => this.#begin())
+  }
+
+  /** The predecessor has let go. */
+  #begin(): void {
+    this.#begun = true
+    if (this.#state !== 'listening') return
+    for (let thread = 0; thread < this.#crew.size; thread++) this.openOn(thread)
   }
 
   /** Asked here, on the main thread; all threads read the answer. Datagrams have none that a check could rely on. */
@@ -106,7 +118,7 @@ export class SpliceLease implements EngineLease {
 
   /** Tells a thread, also one that was started anew, what to carry. */
   openOn(thread: number): void {
-    const listeners = this.#state === 'listening' ? this.#listenersOf(thread) : []
+    const listeners = this.#state === 'listening' && this.#begun ? this.#listenersOf(thread) : []
     const { number: lease } = this
     this.#pausedThreads.delete(thread)
     const [edition, rule, memory, slots] = [this.#edition, this.#rule, this.#memory, this.#slots]
@@ -172,22 +184,49 @@ export class SpliceLease implements EngineLease {
 
   async retire(): Promise<void> {
     if (this.#state !== 'listening') return this.#until(() => this.#unlistening === null, answerWithinMs)
+    const { listen } = this.#rule
+    await this.#unlisten('take', async () => {
+      // What was never begun is the predecessor's.
+      if (listen.kind === 'unix' && this.#begun) await unlink(listen.path).catch(() => {})
+      if (this.#begun) await this.#effect?.undone()
+    })
+  }
+
+  async #unlisten(queued: 'take' | 'leave', thenUndo: () => Promise<void>): Promise<void> {
     this.#state = 'retired'
     this.#health?.[Symbol.dispose]()
-    this.#unlistening = new Set()
-    for (let thread = 0; thread < this.#crew.size; thread++) {
-      if (!this.#crew.alive(thread)) continue
-      this.#unlistening.add(thread)
-      this.#crew.post(thread, { type: 'unlisten', lease: this.number })
-    }
+    this.#unlistening = this.#toLiving({ type: 'unlisten', lease: this.number, queued })
     await this.#until(() => this.#unlistening?.size === 0, answerWithinMs)
     this.#unlistening = null
     for (const { protocol, socket } of this.#listeners) if (protocol !== 'udp') close(socket)
-    const { listen } = this.#rule
-    if (listen.kind === 'unix') await unlink(listen.path).catch(() => {})
-    await this.#effect?.undone()
+    await thenUndo()
     this.#wake()
     this.#endIfEmpty()
+  }
+
+  /** @returns who was told. */
+  #toLiving(message: ToThread): Set<number> {
+    const told = new Set<number>()
+    for (let thread = 0; thread < this.#crew.size; thread++) {
+      if (!this.#crew.alive(thread)) continue
+      told.add(thread)
+      this.#crew.post(thread, message)
+    }
+    return told
+  }
+
+  readonly passing: Passing = {
+    lend: () =>
+      this.#listeners.map(({ socket, protocol, address, port, part }) => {
+        return { protocol, address, port, part, fd: Descriptor.number(socket) }
+      }),
+    yieldDatagrams: async () => {
+      this.#yielding = this.#toLiving({ type: 'yield', lease: this.number })
+      await this.#until(() => this.#yielding?.size === 0, answerWithinMs)
+    },
+    resume: () => void this.#toLiving({ type: 'resume', lease: this.number }),
+    leave: () =>
+      this.#state === 'listening' ? this.#unlisten('leave', () => Promise.resolve()) : Promise.resolve(),
   }
 
   async drain({ drainMs, reason, signal }: Parameters<EngineLease['drain']>[0]): Promise<void> {
@@ -259,6 +298,11 @@ export class SpliceLease implements EngineLease {
 
   unlistened(thread: number): void {
     this.#unlistening?.delete(thread)
+    this.#wake()
+  }
+
+  yielded(thread: number): void {
+    this.#yielding?.delete(thread)
     this.#wake()
   }
 

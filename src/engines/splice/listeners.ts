@@ -6,6 +6,7 @@
 import { getSystemErrorName } from 'node:util'
 import { formatEndpoint } from '../../base/address.ts'
 import type { InetListen, Listen } from '../../model/listen.ts'
+import type { Inheritance } from '../../model/passing.ts'
 import { listenError } from '../../relay/listen-error.ts'
 import { clearStalePath, everyPort } from '../../relay/tcp-listen.ts'
 import {
@@ -27,12 +28,16 @@ import { portOf, sockaddrOf, sockaddrOfPath, socketFamily, type Sockaddr } from 
 export interface Listener {
   readonly socket: Descriptor
   readonly protocol: 'tcp' | 'udp' | 'unix'
+  /** `*` for every address, an address, or a path. */
+  readonly address: string
   /** Among the rule's ports; 0 for a Unix socket. */
   readonly port: number
   /** `*:8888/tcp`, `127.0.0.1:53/udp`, `unix:/run/x.sock`. */
   readonly label: string
   /** The one thread that may use it; null where all do. */
   readonly thread: number | null
+  /** Among several sockets of one port. */
+  readonly part: number
 }
 
 export interface ListenOptions {
@@ -45,6 +50,8 @@ export interface ListenOptions {
   readonly keepaliveMs: number
   /** Who holds an address that is in use: `nginx (pid 812)`. */
   readonly owner: (protocol: 'tcp' | 'udp', port: number) => Promise<string | null>
+  /** Sockets of the process whose place this one takes. */
+  readonly inherit: Inheritance | undefined
 }
 
 const backlog = 4096
@@ -55,7 +62,7 @@ const mostSharedPorts = 64
 
 /** All of a rule's sockets, or none. @throws NaruError LISTEN_… */
 export async function openListeners(listen: Listen, options: ListenOptions): Promise<Listener[]> {
-  if (listen.kind === 'unix') return [await openUnix(listen.path)]
+  if (listen.kind === 'unix') return [await openUnix(listen.path, options)]
   const opened: Listener[] = []
   try {
     for (const protocol of listen.protocols) {
@@ -71,18 +78,28 @@ export async function openListeners(listen: Listen, options: ListenOptions): Pro
   }
 }
 
-async function openUnix(path: string): Promise<Listener> {
-  await clearStalePath(path)
+async function openUnix(path: string, { inherit }: ListenOptions): Promise<Listener> {
   const label = `unix:${path}`
+  const about = { protocol: 'unix', address: path, port: 0, part: 0 } as const
+  const inherited = inherit?.take(about) ?? null
+  if (inherited !== null) return { ...about, socket: Descriptor.adopt(inherited), label, thread: null }
+  await clearStalePath(path)
   const socket = openSocket(familyUnix, 'stream')
   if (typeof socket === 'number') throw await listenError(systemError(socket), label, nobody)
   const result = bind(socket, sockaddrOfPath(path)) || listenOn(socket, backlog)
-  if (result === 0) return { socket, protocol: 'unix', port: 0, label, thread: null }
+  if (result === 0) return { ...about, socket, label, thread: null }
   close(socket)
   throw await listenError(systemError(result), label, nobody)
 }
 
 async function openTcp(listen: InetListen, port: number, options: ListenOptions): Promise<Listener> {
+  const about = { protocol: 'tcp', address: listen.address ?? '*', thread: null, part: 0 } as const
+  const inherited = options.inherit?.take({ ...about, port }) ?? null
+  if (inherited !== null) {
+    const socket = Descriptor.adopt(inherited)
+    setKeepalive(socket, options.keepaliveMs)
+    return { ...about, socket, port, label: labelOf(listen, port, 'tcp') }
+  }
   const made = bound(listen.address, port, 'stream', (socket) => {
     setOption(socket, 'reuseAddress', 1)
     // The sockets that are accepted inherit these (tcp(7)).
@@ -91,7 +108,7 @@ async function openTcp(listen: InetListen, port: number, options: ListenOptions)
   })
   const result = typeof made === 'number' ? made : listenOn(made.socket, backlog)
   if (typeof made !== 'number' && result === 0)
-    return { ...made, protocol: 'tcp', label: labelOf(listen, made.port, 'tcp'), thread: null }
+    return { ...about, ...made, label: labelOf(listen, made.port, 'tcp') }
   if (typeof made !== 'number') close(made.socket)
   throw await listenFailure(result, listen, port, 'tcp', options)
 }
@@ -102,8 +119,9 @@ async function openTcp(listen: InetListen, port: number, options: ListenOptions)
  */
 async function openUdp(listen: InetListen, port: number, options: ListenOptions): Promise<Listener[]> {
   const one = options.together || listen.ports.last - listen.ports.first >= mostSharedPorts
-  const opened: Listener[] = []
-  for (let thread = 0; thread < (one ? 1 : options.threads); thread++) {
+  const about = { protocol: 'udp', address: listen.address ?? '*' } as const
+  const opened = inheritUdp(listen, port, options, one)
+  for (let thread = opened.length; thread < (one ? 1 : options.threads); thread++) {
     const made = bound(listen.address, opened[0]?.port ?? port, 'datagram', (socket) => {
       setOption(socket, 'receiveBuffer', datagramBufferBytes)
       setOption(socket, listenFamily(listen.address) === 10 ? 'packetInfo6' : 'packetInfo4', 1)
@@ -116,9 +134,23 @@ async function openUdp(listen: InetListen, port: number, options: ListenOptions)
     }
     if (options.threads > 1 && !one) setOption(made.socket, 'reusePort', 1)
     const label = labelOf(listen, made.port, 'udp')
-    opened.push({ ...made, protocol: 'udp', label, thread: one ? port % options.threads : thread })
+    const mine = one ? port % options.threads : thread
+    opened.push({ ...about, ...made, label, thread: mine, part: thread })
   }
   return opened
+}
+
+/** All that there are, also where there were more threads before: the kernel spreads clients over each of them. */
+function inheritUdp(listen: InetListen, port: number, options: ListenOptions, one: boolean): Listener[] {
+  const taken: Listener[] = []
+  const about = { protocol: 'udp', address: listen.address ?? '*', port } as const
+  for (let part = 0; ; part++) {
+    const fd = options.inherit?.take({ ...about, part }) ?? null
+    if (fd === null) return taken
+    const thread = (one ? port : part) % options.threads
+    const label = labelOf(listen, port, 'udp')
+    taken.push({ ...about, socket: Descriptor.adopt(fd), label, thread, part })
+  }
 }
 
 /** A machine without IPv6 still has every IPv4 address. */

@@ -53,8 +53,12 @@ export type ToThread =
       /** Where in `memory.standing` each of the rule's targets is; −1 is nowhere. */
       readonly slots: readonly number[]
     }
-  /** Take what waits in the queues, then listen no more; answered by `unlistened`. */
-  | { readonly type: 'unlisten'; readonly lease: number }
+  /** Take what waits in the queues, unless a successor does, then listen no more; answered by `unlistened`. */
+  | { readonly type: 'unlisten'; readonly lease: number; readonly queued: 'take' | 'leave' }
+  /** Give UDP sessions sockets of their own and read the shared one no more; answered by `yielded`. */
+  | { readonly type: 'yield'; readonly lease: number }
+  /** Read the shared sockets again. */
+  | { readonly type: 'resume'; readonly lease: number }
   /** Cut one connection, or all of a lease (`serial` null). */
   | {
       readonly type: 'cut'
@@ -76,6 +80,7 @@ export type FromThread =
   | { readonly type: 'happened'; readonly batch: ArrayBuffer; readonly count: number }
   | { readonly type: 'state'; readonly lease: number; readonly state: EngineState }
   | { readonly type: 'unlistened'; readonly lease: number }
+  | { readonly type: 'yielded'; readonly lease: number }
   | { readonly type: 'resolve'; readonly asked: number; readonly lease: number; readonly target: Target }
   | { readonly type: 'fault'; readonly where: string; readonly message: string }
   | { readonly type: 'stopped' }

@@ -67,8 +67,8 @@ export class TcpListener extends Watcher implements Listening {
     if (this.slot === -1) this.#thread.loop.watch(this, this.#socket, epollIn | epollExclusive)
   }
 
-  stop(): void {
-    if (!this.#carriage.paused) this.#acceptUpTo(Number.POSITIVE_INFINITY)
+  stop(queued: 'take' | 'leave'): void {
+    if (queued === 'take' && !this.#carriage.paused) this.#acceptUpTo(Number.POSITIVE_INFINITY)
     this.pause()
     this.#carriage.listeners.delete(this)
   }

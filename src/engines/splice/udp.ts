@@ -29,6 +29,7 @@ import {
   type Arena,
 } from './ffi.ts'
 import { isShortage } from './dial.ts'
+import { openBeside } from './beside.ts'
 import type { Found } from './names.ts'
 import { Watcher, type Resumable } from './loop.ts'
 import type { ListenerData } from './messages.ts'
@@ -40,6 +41,8 @@ import type { Thread } from './thread.ts'
 /** One client may have this share of the sessions where the rule sets no limit of its own. */
 const shareOfOneSource = 1 / 4
 const batchesPerTurn = 8
+/** Batches that are still read when a successor takes over; under a flood the rest is its. */
+const drainedWhenYielded = 64
 const leastExpected = 4
 /** Datagrams that wait for a name; those that come after are lost. */
 const mostQueued = 64
@@ -65,6 +68,8 @@ export class UdpListener extends Watcher implements Listening, Resumable {
   /** As many headers are made ready: twice what came last. */
   #expected = leastExpected
   #listening = true
+  /** A successor reads the shared socket; sessions have their own. */
+  #yielded = false
 
   constructor(thread: Thread, carriage: Carriage, data: ListenerData) {
     super()
@@ -86,7 +91,7 @@ export class UdpListener extends Watcher implements Listening, Resumable {
 
   resume(): void {
     this.#again = false
-    if (!this.#listening) return
+    if (!this.#listening || this.#yielded) return
     if (this.slot === -1) this.thread.loop.watch(this, this.socket, epollIn | epollEdge)
     else this.#drain()
   }
@@ -97,22 +102,43 @@ export class UdpListener extends Watcher implements Listening, Resumable {
     if (this.#recency.size === 0) this.#leave()
   }
 
+  yield(): void {
+    this.#yielded = true
+    for (let session = this.#recency.newest; session; session = session.older) this.#giveDoor(session)
+    for (let i = 0; i < drainedWhenYielded && this.takeFrom(this.socket); i++);
+    this.thread.loop.unwatch(this, this.socket)
+  }
+
+  takeBack(): void {
+    this.#yielded = false
+    this.resume()
+  }
+
+  /** Without one its datagrams reach the successor, which begins anew. */
+  #giveDoor(session: UdpSession): void {
+    const socket = openBeside(this.socket, session.client, session.local)
+    if (typeof socket !== 'number') session.door = new OwnDoor(this, socket)
+  }
+
   #leave(): void {
     this.thread.loop.unwatch(this, this.socket)
     this.carriage.listeners.delete(this)
   }
 
   #drain(): void {
-    const { incoming } = this.thread.datagrams
-    for (let i = 0; i < batchesPerTurn; i++) {
-      const wanted = this.#expected
-      const count = incoming.receive(this.socket, 0, wanted, true)
-      if (count > 0) this.#forward(incoming, count)
-      this.#expected = Math.min(incoming.count, Math.max(leastExpected, count * 2))
-      if (count < wanted) return
-    }
+    for (let i = 0; i < batchesPerTurn; i++) if (!this.takeFrom(this.socket)) return
     if (!this.#again) this.thread.loop.again(this)
     this.#again = true
+  }
+
+  /** One batch. @returns whether there may be more. */
+  takeFrom(socket: Descriptor): boolean {
+    const { incoming } = this.thread.datagrams
+    const wanted = this.#expected
+    const count = incoming.receive(socket, 0, wanted, true)
+    if (count > 0) this.#forward(incoming, count)
+    this.#expected = Math.min(incoming.count, Math.max(leastExpected, count * 2))
+    return count >= wanted
   }
 
   /** Datagrams of one session that follow one another go together. */
@@ -162,6 +188,7 @@ export class UdpListener extends Watcher implements Listening, Resumable {
     this.#recency.add(session)
     this.#bySource.set(source, (this.#bySource.get(source) ?? 0) + 1)
     this.thread.descriptors.took(1)
+    if (this.#yielded) this.#giveDoor(session)
     session.start()
     return session.ended ? null : session
   }
@@ -241,6 +268,8 @@ export class UdpSession extends CarriedBase implements Linked<UdpSession> {
   older: UdpSession | null = null
   newer: UdpSession | null = null
   readonly source: string
+  /** Its own way in, once the shared one is a successor's. */
+  door: OwnDoor | null = null
   #upstream: Upstream | null = null
   #order: readonly TargetState[] = []
   #next = 0
@@ -443,7 +472,38 @@ export class UdpSession extends CarriedBase implements Linked<UdpSession> {
 
   protected release(): void {
     this.#upstream?.close()
+    this.door?.close()
     this.listener.removed(this)
+  }
+}
+
+/** A socket that hears one client alone, on the address that the shared one has: the kernel prefers it. */
+class OwnDoor extends Watcher implements Resumable {
+  readonly #listener: UdpListener
+  readonly #socket: Descriptor
+
+  constructor(listener: UdpListener, socket: Descriptor) {
+    super()
+    this.#listener = listener
+    this.#socket = socket
+    listener.thread.descriptors.took(1)
+    listener.thread.loop.watch(this, socket, epollIn | epollEdge)
+  }
+
+  onEvents(): void {
+    for (let i = 0; i < batchesPerTurn && !this.#socket.closed; i++)
+      if (!this.#listener.takeFrom(this.#socket)) return
+    this.#listener.thread.loop.again(this)
+  }
+
+  resume(): void {
+    if (!this.#socket.closed) this.onEvents()
+  }
+
+  close(): void {
+    this.#listener.thread.descriptors.gave(1)
+    this.#listener.thread.loop.forget(this)
+    close(this.#socket)
   }
 }
 

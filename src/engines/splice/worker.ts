@@ -90,7 +90,13 @@ class Worker {
           .get(message.lease)
           ?.update(message.edition, message.rule, message.memory, message.slots)
       case 'unlisten':
-        return this.#unlisten(message.lease)
+        return this.#unlisten(message)
+      case 'yield':
+        return this.#yield(message.lease)
+      case 'resume':
+        for (const listening of this.#thread.carriages.get(message.lease)?.listeners ?? [])
+          listening.takeBack?.()
+        return
       case 'cut':
         return this.#cut(message)
       case 'forget':
@@ -134,12 +140,17 @@ class Worker {
     post({ type: 'resolve', asked, lease, target })
   }
 
-  #unlisten(lease: number): void {
+  #yield(lease: number): void {
+    for (const listening of this.#thread.carriages.get(lease)?.listeners ?? []) listening.yield?.()
+    post({ type: 'yielded', lease })
+  }
+
+  #unlisten({ lease, queued }: Extract<ToThread, { type: 'unlisten' }>): void {
     const carriage = this.#thread.carriages.get(lease)
     this.#registered.get(lease)?.[Symbol.dispose]()
     this.#registered.delete(lease)
     // A Set may lose what was visited while it is walked.
-    for (const listening of carriage?.listeners ?? []) listening.stop()
+    for (const listening of carriage?.listeners ?? []) listening.stop(queued)
     this.#happenings.flushNow()
     post({ type: 'unlistened', lease })
   }

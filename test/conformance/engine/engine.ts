@@ -10,6 +10,7 @@ import { identityPromises } from './identity.ts'
 import { lifePromises } from './life.ts'
 import { policyPromises } from './policy.ts'
 import { streamPromises } from './streams.ts'
+import { takeoverPromises } from './takeover.ts'
 import { datagramPromises } from './datagrams.ts'
 import type { ConformanceOptions } from './world.ts'
 
@@ -23,6 +24,8 @@ export function engineConformance(name: string, make: MakeEngine, options: Confo
     // Every promise of it is read from or written into the stream.
     if (!options.inKernel) describe('identity', () => identityPromises(make, options))
     describe("a rule's life", () => lifePromises(make, options))
+    // The kernel carries on by itself; what a successor adopts there is proven in the lab.
+    if (!options.inKernel) describe('a successor', () => takeoverPromises(make, options))
     describe('descriptors', () => descriptorPromises(make, options))
   })
 }

@@ -1,0 +1,136 @@
+/**
+ * Descriptors on their way from one process to the one that takes its place: over a Unix socket that the taker opens
+ * in a folder only its user can enter, in the order they were listed, as many as there are.
+ */
+import { rm } from 'node:fs/promises'
+import { systemClock, withLimit } from '../../base/clock.ts'
+import { unmapped } from '../../base/address.ts'
+import type { SocketMaker } from '../../model/passing.ts'
+import { openBeside } from './beside.ts'
+import {
+  accept,
+  bind,
+  close,
+  connect,
+  Descriptor,
+  EAGAIN,
+  familyInet,
+  familyInet6,
+  familyUnix,
+  lastAddress,
+  listen,
+  loadFfi,
+  localAddress,
+  mostRights,
+  openSocket,
+  receiveDescriptors,
+  sendDescriptors,
+  setOption,
+} from './ffi.ts'
+import { sockaddrOf, sockaddrOfPath } from './sockaddr.ts'
+
+/** How soon a socket that had nothing, or no room, is asked again. */
+const againMs = 2
+const limitMs = 10_000
+/** Too many descriptors are on their way at once (unix(7)): the taker makes room. */
+const ETOOMANYREFS = 109
+
+/** @throws Error with the call that failed; the descriptors stay this process's either way */
+export async function sendTo(
+  path: string,
+  fds: readonly number[],
+  { signal }: { signal: AbortSignal },
+): Promise<void> {
+  const limited = withLimit(signal, limitMs)
+  loadFfi()
+  const socket = opened(openSocket(familyUnix, 'packets'))
+  try {
+    await patiently('connect', limited, () => connect(socket, sockaddrOfPath(path)))
+    for (let at = 0; at < fds.length; at += mostRights) {
+      const some = fds.slice(at, at + mostRights).map((fd) => Descriptor.borrow(fd))
+      await patiently('sendmsg', limited, () => sendDescriptors(socket, some))
+    }
+  } finally {
+    close(socket)
+  }
+}
+
+/** Where descriptors come in. */
+export class Intake implements AsyncDisposable {
+  readonly #path: string
+  readonly #door: Descriptor
+
+  private constructor(path: string, door: Descriptor) {
+    this.#path = path
+    this.#door = door
+  }
+
+  static async open(path: string): Promise<Intake> {
+    loadFfi()
+    await rm(path, { force: true })
+    const door = opened(openSocket(familyUnix, 'packets'))
+    done('bind', bind(door, sockaddrOfPath(path)))
+    done('listen', listen(door, 1))
+    return new Intake(path, door)
+  }
+
+  /** @returns `count` descriptors that are this process's now. @throws Error where fewer come */
+  async take(count: number, { signal }: { signal: AbortSignal }): Promise<readonly number[]> {
+    const limited = withLimit(signal, limitMs)
+    const taken: Descriptor[] = []
+    const from = opened(await patiently('accept', limited, () => accept(this.#door)))
+    try {
+      while (taken.length < count) {
+        const some = await patiently('recvmsg', limited, () => receiveDescriptors(from))
+        if (typeof some === 'number' || some.length === 0) throw new Error(`${count} sockets were announced`)
+        taken.push(...some)
+      }
+      return taken.map((descriptor) => Descriptor.release(descriptor))
+    } catch (error) {
+      for (const descriptor of taken) close(descriptor)
+      throw error
+    } finally {
+      close(from)
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    close(this.#door)
+    await rm(this.#path, { force: true })
+  }
+}
+
+/** For engines that have no FFI of their own. */
+export const socketMaker: SocketMaker = {
+  beside(fd, { address, port }) {
+    const shared = Descriptor.borrow(fd)
+    localAddress(shared)
+    const six = lastAddress()[0] === familyInet6
+    const client = sockaddrOf(unmapped(address), port)
+    if (six !== (client[0] !== familyInet)) return null
+    const socket = openBeside(shared, client, null)
+    return typeof socket === 'number' ? null : Descriptor.release(socket)
+  },
+  unshare(fd) {
+    setOption(Descriptor.borrow(fd), 'reuseAddress', 0)
+  },
+}
+
+/** Asks again while the other side is not ready. */
+async function patiently<T>(what: string, signal: AbortSignal, ask: () => T): Promise<T> {
+  for (;;) {
+    const result = ask()
+    if (result !== -EAGAIN && result !== -ETOOMANYREFS) return done(what, result)
+    await systemClock.sleep(againMs, signal)
+  }
+}
+
+function done<T>(what: string, result: T): T {
+  if (typeof result === 'number' && result < 0) throw new Error(`${what}: errno ${-result}`)
+  return result
+}
+
+function opened(result: Descriptor | number): Descriptor {
+  if (typeof result === 'number') throw new Error(`socket: errno ${-result}`)
+  return result
+}
