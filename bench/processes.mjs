@@ -1,5 +1,5 @@
 // Processes of the bench: started with a time to become ready, measured from /proc, ended by their own pid.
-import { execFile, spawn } from 'node:child_process'
+import { execFile, execFileSync, spawn } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { createServer, connect } from 'node:net'
 import { promisify } from 'node:util'
@@ -15,6 +15,20 @@ export const descriptorLimit = Number(
   /Max open files +(\d+)/.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1] ?? 1024,
 )
 export const mostConnections = Math.min(10_000, Math.floor((descriptorLimit - 500) / 2.5))
+
+/**
+ * Loopback up, and TCP without pacing: where a distribution's default is BBR, it paces each stream by a clock, and what
+ * is measured is that clock. @param inside argv that runs a command in the network; none is this process's
+ */
+export function evenNetwork(inside = []) {
+  for (const words of [
+    ['ip', 'link', 'set', 'lo', 'up'],
+    ['sysctl', '-qw', 'net.ipv4.tcp_congestion_control=reno'],
+  ]) {
+    const [command, ...rest] = [...inside, ...words]
+    execFileSync(command, rest)
+  }
+}
 
 /** Starts `argv`; ready once it prints `ready`, or listens on the port `ready`; at once where that is null. */
 export async function start(argv, { ready = 'said', ...options } = {}) {

@@ -1,8 +1,9 @@
 // The kernel engine between a client and a target of their own networks, against plain routing by the same machine:
-// with one rule and with ten thousand. Three network namespaces are made for it and removed.
+// with one rule and with ten thousand. What conntrack alone costs is shown too: every host with a firewall or
+// containers pays it already. Three network namespaces are made for it and removed.
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
-import { root, run, sleep, start, stop } from '../processes.mjs'
+import { evenNetwork, root, run, sleep, start, stop } from '../processes.mjs'
 
 const manyRules = 10_000
 const firstPort = 20_000
@@ -48,7 +49,9 @@ export async function prepare({ seconds }) {
   }
   return {
     peers: {
-      routing: () => withRouting(names, () => measure(names, '10.2.0.2', sinkPort, seconds)),
+      routing: () => withRouting(names, '', () => measure(names, '10.2.0.2', sinkPort, seconds)),
+      'routing, conntrack': () =>
+        withRouting(names, conntrackAlone, () => measure(names, '10.2.0.2', sinkPort, seconds)),
       '1 rule': ruled(1),
       '10,000 rules': ruled(manyRules),
     },
@@ -96,12 +99,18 @@ async function measure({ client }, address, port, seconds) {
   }
 }
 
-async function withRouting({ host }, work) {
+/** A chain that asks for the state of one connection makes the kernel track them all. */
+const conntrackAlone =
+  'table inet tracked { chain one { type filter hook forward priority 0; tcp dport 9 ct state new; }; }'
+
+async function withRouting({ host }, table, work) {
   const forward = (value) => run(inside(host, ['sysctl', '-qw', `net.ipv4.ip_forward=${value}`]))
   await forward(1)
+  if (table) await run(inside(host, ['nft', table]))
   try {
     return await work()
   } finally {
+    if (table) await run(inside(host, ['nft', 'delete table inet tracked']))
     await forward(0)
   }
 }
@@ -113,7 +122,7 @@ function makeNetwork() {
   const ip = (...args) => execFileSync('ip', args)
   for (const name of Object.values(names)) {
     ip('netns', 'add', name)
-    ip('-n', name, 'link', 'set', 'lo', 'up')
+    evenNetwork(inside(name, []))
   }
   cable(names.client, '10.1.0.2/24', names.host, '10.1.0.1/24', 'c')
   cable(names.target, '10.2.0.2/24', names.host, '10.2.0.1/24', 't')

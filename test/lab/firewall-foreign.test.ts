@@ -280,21 +280,15 @@ const edgeRouter = `table inet edge {
 /** As our kernel engine sends a port on. */
 const kernelEngine = `table inet naru {
   map port4 { type inet_proto . inet_service : ipv4_addr . inet_service; counter; elements = { tcp . 8888 : 172.17.0.2 . 80 }; }
-  chain admit {
-    ct status & confirmed == confirmed return
-    fib daddr type != local return
-  }
   chain carry {
     fib daddr type != local return
     tcp flags & (fin | syn | rst | ack) != syn return
     dnat ip to meta l4proto . th dport map @port4
   }
-  chain admit_arriving { type filter hook prerouting priority -101; policy accept; jump admit
-  }
   chain carry_arriving { type nat hook prerouting priority -100; policy accept; jump carry
   }
-  chain strangers { type filter hook forward priority 0; policy accept;
-    iifname "eth0" ct state new ct status & dnat != dnat drop
+  chain strangers { type nat hook postrouting priority 99; policy accept;
+    iifname "eth0" ct status & dnat != dnat drop
   }
 }
 `

@@ -4,14 +4,15 @@
  *
  * A connection's first packet alone passes here: `admit` turns away, `carry` sets the new destination, `way_back` hides
  * the client where the way back asks for it. Everything after it is conntrack's, so a changed element never touches a
- * connection that is there.
+ * connection that is there. That is why every chain on a forwarded packet's way is of type nat, which the kernel asks
+ * once a connection: three chains of type filter cost each packet 15 % more.
  */
 import type { Family } from '../../base/address.ts'
 
 export const tableName = 'naru'
 
 /** Changes with the layout: a table of another layout is not ours to fill. */
-export const layout = 'layout_1'
+export const layout = 'layout_2'
 
 /**
  * Sets without `interval` are hashes; those with it are concatenations (pipapo). A plain interval set is avoided: nft
@@ -32,20 +33,15 @@ ${setsOf(6)}
     drop
   }
   chain admit {
-    ct status & confirmed == confirmed return
-    fib daddr type != local return
     ip daddr . meta l4proto . th dport . ip saddr @deny4 goto refused
     ip6 daddr . meta l4proto . th dport . ip6 saddr @deny6 goto refused
     ip daddr . meta l4proto . th dport vmap @terms4
     ip6 daddr . meta l4proto . th dport vmap @terms6
   }
-  chain admit_arriving { type filter hook prerouting priority -101; policy accept; jump admit
-  }
-  chain admit_local { type filter hook output priority -101; policy accept; jump admit
-  }
 
   chain carry {
     fib daddr type != local return
+    jump admit
     tcp flags & (fin | syn | rst | ack) != syn return
     dnat ip to ip daddr . meta l4proto . th dport map @at4
     dnat ip to meta l4proto . th dport map @port4
@@ -74,11 +70,12 @@ ${setsOf(6)}
     meta nfproto ipv6 meta l4proto udp ct original proto-dst vmap @back6_udp
   }
 
-  chain loopback { type filter hook prerouting priority -300; policy accept;
-    iifname != "lo" ip daddr 127.0.0.0/8 drop comment "only what came to us is un-NATed to loopback"
+  chain strangers { type nat hook postrouting priority 99; policy accept;
+    ct status & dnat != dnat iifname @stranger drop comment "this machine forwarded nothing before naru"
   }
-  chain strangers { type filter hook forward priority 0; policy accept;
-    ct state new ct status & dnat != dnat iifname @stranger drop comment "this machine forwarded nothing before naru"
+  chain loopback { type filter hook input priority -300; policy accept;
+    iifname != "lo" ip daddr 127.0.0.0/8 ct direction reply return
+    iifname != "lo" ip daddr 127.0.0.0/8 drop comment "only what came to us is un-NATed to loopback"
   }
 }
 `
