@@ -1,4 +1,4 @@
-// Builds `dist/` with tsc and the web page with Vite, each only where a source is newer than what was built.
+// Builds `dist/` with tsc and Rolldown and the web page with Vite, each only where a source is newer than what was built.
 // `--force` builds both. Prints one line a part.
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
@@ -35,12 +35,13 @@ function run(script, args, cwd = root) {
 }
 
 build('naru', {
-  sources: ['src', 'package.json', 'tsconfig.json', 'tsconfig.build.json'],
+  sources: ['src', 'package.json', 'tsconfig.json', 'tsconfig.build.json', 'scripts/bundle.mjs'],
   output: 'dist',
   make() {
     rmSync(join(root, 'dist'), { recursive: true, force: true })
     run('node_modules/typescript/bin/tsc', ['-p', 'tsconfig.build.json'])
     run('scripts/generate.mjs', ['schema'])
+    run('scripts/bundle.mjs', [])
   },
 })
 if (existsSync(join(root, 'web/index.html'))) {
