@@ -19,7 +19,7 @@ export interface CrewOptions {
   /** `member`'s records are still as it left them; a new thread takes its place once this returns. */
   readonly onDeath: (thread: number, reader: RecordReader, why: string) => void
   /** The new thread is ready to be told what it carries. */
-  readonly onReborn: (thread: number) => void
+  readonly onJoined: (thread: number) => void
   /** It died too often: nobody takes its place. */
   readonly onGivenUp: (thread: number, why: string) => void
 }
@@ -101,6 +101,7 @@ export class Crew {
   readonly #members: (Member | null)[] = []
   readonly #deaths: number[][] = []
   #closing = false
+  #whole: Promise<unknown> = Promise.resolve()
   readonly #wakeAll = (): void => {
     for (const member of this.#members) if (member) ringBell(member.bell)
   }
@@ -110,22 +111,32 @@ export class Crew {
     this.#ledger = new SharedArrayBuffer(options.descriptorLimit)
   }
 
+  /**
+   * Ready with its first thread: a second takes as long again to start (about 0.1 s), and `naru open` is to forward
+   * by then. @throws where no thread can be started
+   */
   static async start(options: CrewOptions): Promise<Crew> {
     const crew = new Crew(options)
     // A thread that waits for events keeps the process from exiting until it looks up.
     process.on('exit', crew.#wakeAll)
-    const all = Array.from({ length: options.threads }, (_, thread) => crew.#begin(thread, 0))
     try {
-      await Promise.all(all)
-      return crew
+      await crew.#begin(0, 0)
     } catch (error) {
       await crew.close()
       throw error
     }
+    const others = Array.from({ length: options.threads - 1 }, (_, i) => crew.#join(i + 1, 0))
+    crew.#whole = Promise.all(others)
+    return crew
+  }
+
+  /** Once every thread had its first chance to join. Who gives a thread clients of its own (UDP) waits for it. */
+  async whole(): Promise<void> {
+    await this.#whole
   }
 
   get size(): number {
-    return this.#members.length
+    return this.#options.threads
   }
 
   post(thread: number, message: ToThread): void {
@@ -163,8 +174,8 @@ export class Crew {
           } else this.#options.onMessage(thread, message)
         },
         gone: (why) => {
-          // Where the first ones do not start there is no crew; one that took a place may be tried again.
-          if (firstSerial === 0 && !member.mayEnd) this.#closing = true
+          // Where the first one does not start there is no crew; one that took a place may be tried again.
+          if (thread === 0 && firstSerial === 0 && !member.mayEnd) this.#closing = true
           this.#gone(thread, member, why)
           reject(new Error(why))
         },
@@ -187,8 +198,13 @@ export class Crew {
     const deaths = [...(this.#deaths[thread] ?? []), now].filter((at) => at > now - deathsWithinMs)
     this.#deaths[thread] = deaths
     if (deaths.length > mostDeaths) return this.#options.onGivenUp(thread, why)
-    this.#begin(thread, member.highestSerial + serialsALife).then(
-      () => this.#options.onReborn(thread),
+    void this.#join(thread, member.highestSerial + serialsALife)
+  }
+
+  /** A thread that comes while others already carry; one that fails is seen to by `#bury`. */
+  #join(thread: number, firstSerial: number): Promise<void> {
+    return this.#begin(thread, firstSerial).then(
+      () => this.#options.onJoined(thread),
       () => {},
     )
   }

@@ -102,6 +102,7 @@ export class SpliceEngine implements Engine {
     const { rule } = request
     const { connections, perSource } = rule.limits
     const { sockets } = this.#tools.host
+    if (rule.listen.kind === 'inet' && rule.listen.protocols.includes('udp')) await crew.whole()
     const listeners = await openListeners(rule.listen, {
       threads: crew.size,
       together: connections !== null || perSource !== null,
@@ -145,7 +146,7 @@ export class SpliceEngine implements Engine {
       names: this.#names,
       onMessage: (thread, message) => this.#hear(thread, message),
       onDeath: (thread, reader, why) => this.#mourn(thread, reader, why),
-      onReborn: (thread) => {
+      onJoined: (thread) => {
         for (const lease of this.#leases.values()) lease.openOn(thread)
       },
       onGivenUp: (thread, why) => {

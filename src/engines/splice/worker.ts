@@ -113,6 +113,8 @@ class Worker {
 
   #open({ lease, edition, rule, memory, slots, listeners }: Extract<ToThread, { type: 'open' }>): void {
     const thread = this.#thread
+    // Told twice where the rule was opened while this thread was starting.
+    if (thread.carriages.has(lease)) return
     const carriage = new Carriage({
       id: lease,
       thread: thread.number,
