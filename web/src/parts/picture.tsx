@@ -41,6 +41,7 @@ export function PathPicture({ rule }: { readonly rule: RuleStatus }) {
       aria-label={words.rule.pathOf(rule.name, told.join(' → '))}
       data-narrow={narrow}
       data-moves={moves}
+      style={{ maxWidth: `${Math.round(width * 1.25)}px` }}
     >
       {nodes.slice(1).map((node, index) => (
         <Wire

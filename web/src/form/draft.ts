@@ -1,0 +1,243 @@
+/**
+ * A rule as the form holds it, and back. Keys that the form does not know, and those nobody touched, stay exactly as
+ * the file has them.
+ */
+import type { RuleInput } from '../../../src/model/face.ts'
+import type { Json } from '../../../src/model/hop.ts'
+import { listenParts, listOf, targetParts } from '../parts/columns.ts'
+
+export interface Draft {
+  readonly name: string
+  readonly externalPort: string
+  readonly protocol: 'tcp' | 'udp' | 'tcp+udp'
+  /** Empty is every address. */
+  readonly listenAddress: string
+  /** Host, guest without its port, or a Unix path; empty is this machine. */
+  readonly target: string
+  /** Empty is the external one. */
+  readonly internalPort: string
+  /** One a line. */
+  readonly source: string
+  readonly firewall: boolean
+  readonly router: boolean
+  readonly routerPort: string
+  readonly guestNat: boolean
+  readonly closing: 'never' | 'hours' | 'day' | 'time'
+  /** As `datetime-local` has it: this person's own time. */
+  readonly closingTime: string
+  readonly connections: string
+  readonly perSource: string
+  readonly bandwidth: string
+  readonly idle: string
+  readonly engine: string
+  readonly sourceMode: string
+}
+
+export const emptyDraft: Draft = {
+  name: '',
+  externalPort: '',
+  protocol: 'tcp',
+  listenAddress: '',
+  target: '',
+  internalPort: '',
+  source: '',
+  firewall: false,
+  router: false,
+  routerPort: '',
+  guestNat: false,
+  closing: 'never',
+  closingTime: '',
+  connections: '',
+  perSource: '',
+  bandwidth: '',
+  idle: '',
+  engine: 'auto',
+  sourceMode: 'auto',
+}
+
+type Map = Readonly<Record<string, Json | undefined>>
+
+const isMap = (value: Json | undefined): value is RuleInput =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+const mapOf = (value: Json | undefined): Map => (isMap(value) ? value : {})
+const textOf = (value: Json | undefined): string =>
+  typeof value === 'string' || typeof value === 'number' ? String(value) : ''
+
+export function draftOf(name: string, rule: RuleInput): Draft {
+  const listen = listenParts(textOf(rule.listen))
+  const { host, ports } = targetParts(textOf(rule.target))
+  const publish = mapOf(rule.publish)
+  const isOpen = (hop: 'firewall' | 'router'): boolean =>
+    rule.publish === true || (publish[hop] !== undefined && publish[hop] !== 'off')
+  const limits = mapOf(rule.limits)
+  return {
+    name,
+    externalPort: listen.port,
+    protocol: protocolOf(listen.protocol),
+    listenAddress: listen.address,
+    target: host,
+    internalPort: ports,
+    source: listOf(rule.allow).join('\n'),
+    firewall: isOpen('firewall'),
+    router: isOpen('router'),
+    routerPort: textOf(publish.externalPort),
+    guestNat: publish.guest === 'nat',
+    closing: rule.until === undefined ? 'never' : 'time',
+    closingTime: rule.until === undefined ? '' : localTime(Date.parse(textOf(rule.until))),
+    connections: textOf(limits.connections),
+    perSource: textOf(limits.perSource),
+    bandwidth: textOf(limits.bandwidth),
+    idle: textOf(mapOf(rule.timeouts).idle),
+    engine: textOf(rule.engine) || 'auto',
+    sourceMode: textOf(rule.source) || 'auto',
+  }
+}
+
+/** The rule that the draft asks for, on top of `base` (the file's, or nothing). */
+export function ruleOf(draft: Draft, base: RuleInput, now: number): RuleInput {
+  const before = Object.keys(base).length === 0 ? null : draftOf(draft.name, base)
+  const touched = (...fields: (keyof Draft)[]): boolean =>
+    before === null || fields.some((field) => draft[field] !== before[field])
+  const rule: Record<string, Json> = { ...base }
+  const put = (key: string, value: Json | undefined): void => {
+    if (value === undefined) delete rule[key]
+    else rule[key] = value
+  }
+  if (touched('externalPort', 'protocol', 'listenAddress')) put('listen', listenOf(draft))
+  if (touched('target', 'internalPort', 'externalPort') && rule.targets === undefined)
+    put('target', targetOf(draft))
+  if (touched('source')) put('allow', sourceOf(draft))
+  if (touched('firewall', 'router', 'routerPort', 'guestNat')) put('publish', publishOf(draft, base.publish))
+  if (touched('closing', 'closingTime')) put('until', untilOf(draft, now))
+  if (touched('connections', 'perSource', 'bandwidth'))
+    put(
+      'limits',
+      withKeys(base.limits, {
+        connections: draft.connections,
+        perSource: draft.perSource,
+        bandwidth: draft.bandwidth,
+      }),
+    )
+  if (touched('idle')) put('timeouts', withKeys(base.timeouts, { idle: draft.idle }))
+  if (touched('engine')) put('engine', draft.engine === 'auto' ? undefined : draft.engine)
+  if (touched('sourceMode')) put('source', draft.sourceMode === 'auto' ? undefined : draft.sourceMode)
+  return rule
+}
+
+/** What an edit sends: keys that differ, null for those that go. Maps are merged key by key on the other side. */
+export function changeBetween(base: RuleInput, next: RuleInput): RuleInput {
+  const change: Record<string, Json> = {}
+  for (const key of new Set([...Object.keys(base), ...Object.keys(next)])) {
+    const [was, is] = [base[key], next[key]]
+    if (JSON.stringify(was) === JSON.stringify(is)) continue
+    if (is === undefined) change[key] = null
+    else change[key] = isMap(was) && isMap(is) ? changeBetween(was, is) : is
+  }
+  return change
+}
+
+/** The field that a problem's path belongs to; null where it concerns the whole. */
+export function fieldOf(path: string): keyof Draft | null {
+  const exact: Readonly<Record<string, keyof Draft>> = {
+    listen: 'externalPort',
+    publish: 'firewall',
+    'publish.firewall': 'firewall',
+    'publish.router': 'router',
+    'publish.guest': 'guestNat',
+    'publish.externalPort': 'routerPort',
+    until: 'closing',
+    'limits.connections': 'connections',
+    'limits.perSource': 'perSource',
+    'limits.bandwidth': 'bandwidth',
+    'timeouts.idle': 'idle',
+    engine: 'engine',
+    source: 'sourceMode',
+    name: 'name',
+  }
+  if (path === 'target' || path.startsWith('targets')) return 'target'
+  if (path === 'allow' || path.startsWith('allow.')) return 'source'
+  return exact[path] ?? null
+}
+
+/** `docker:web` is a guest; `docker:web:80` has its port with it already. */
+export function isGuest(target: string): boolean {
+  return /^(docker|podman|qemu|vmware|virtualbox|libvirt|wsl|hyperv):\S/.test(target)
+}
+
+function protocolOf(text: string): Draft['protocol'] {
+  const protocol = text.toLowerCase()
+  if (protocol === 'udp') return 'udp'
+  return protocol.includes('udp') ? 'tcp+udp' : 'tcp'
+}
+
+function listenOf({ externalPort, protocol, listenAddress }: Draft): Json {
+  const port = externalPort.trim()
+  if (port.startsWith('unix:')) return port
+  const where = listenAddress === '' ? port : `${bracketed(listenAddress)}:${port}`
+  return numeric(protocol === 'tcp' ? where : `${where}/${protocol}`)
+}
+
+function targetOf({ target, internalPort, externalPort }: Draft): Json {
+  const host = target.trim()
+  if (host.startsWith('unix:')) return host
+  const port = internalPort.trim() || externalPort.trim()
+  return numeric(host === '' ? port : `${bracketed(host)}:${port}`)
+}
+
+/** An IPv6 address has two colons and no guest's word before the first. */
+function bracketed(host: string): string {
+  return /^[\da-f]*:[\da-f:.]*:[\da-f:.]*$/i.test(host) ? `[${host}]` : host
+}
+
+function sourceOf({ source }: Draft): Json | undefined {
+  const lines = source.split(/[\s,]+/).filter(Boolean)
+  return lines.length > 0 ? lines : undefined
+}
+
+/** A member that was named by hand stays named. */
+function publishOf(
+  { firewall, router, routerPort, guestNat }: Draft,
+  was: Json | undefined,
+): Json | undefined {
+  const before = mapOf(was)
+  const member = (hop: 'firewall' | 'router'): Json => {
+    const named = before[hop]
+    return named === undefined || named === 'off' ? 'auto' : named
+  }
+  const publish: Record<string, Json> = {
+    ...(firewall && { firewall: member('firewall') }),
+    ...(router && { router: member('router') }),
+    ...(guestNat && { guest: 'nat' }),
+    ...(routerPort.trim() !== '' && { externalPort: numeric(routerPort.trim()) }),
+  }
+  return Object.keys(publish).length > 0 ? publish : undefined
+}
+
+function untilOf({ closing, closingTime }: Draft, now: number): Json | undefined {
+  const hourMs = 3_600_000
+  if (closing === 'never') return undefined
+  if (closing === 'hours') return new Date(now + 2 * hourMs).toISOString()
+  if (closing === 'day') return new Date(now + 24 * hourMs).toISOString()
+  const at = new Date(closingTime)
+  return Number.isNaN(at.getTime()) ? closingTime : at.toISOString()
+}
+
+function withKeys(base: Json | undefined, texts: Readonly<Record<string, string>>): Json | undefined {
+  const map: Record<string, Json> = { ...(isMap(base) ? base : {}) }
+  for (const [key, text] of Object.entries(texts)) {
+    if (text.trim() === '') delete map[key]
+    else map[key] = numeric(text.trim())
+  }
+  return Object.keys(map).length > 0 ? map : undefined
+}
+
+/** `2026-12-24T18:00` in this person's time zone. */
+function localTime(ms: number): string {
+  if (Number.isNaN(ms)) return ''
+  const at = new Date(ms)
+  return new Date(ms - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16)
+}
+
+function numeric(text: string): Json {
+  return /^\d{1,15}$/.test(text) ? Number(text) : text
+}

@@ -1,0 +1,181 @@
+/** The form itself: what is typed, what is wrong with it beside the field, the plan, and saving. */
+import { useRef, useState, type SubmitEvent } from 'react'
+import { NaruError, toNaruError } from '../../../src/base/errors.ts'
+import type { RuleInput } from '../../../src/model/face.ts'
+import { Icon } from '../parts/icon.tsx'
+import { toastError } from '../parts/toasts.tsx'
+import { naru } from '../state/naru.ts'
+import { goTo, linkTo } from '../state/place.ts'
+import { useWatched } from '../state/watched.ts'
+import { useWords } from '../words/index.ts'
+import { draftOf, ruleOf, type Draft } from './draft.ts'
+import { problemsOf, useJudgement, type Problems } from './judge.ts'
+import { PlanView } from './plan.tsx'
+import { saveEdit, saveNew, sameRule, type Base } from './save.ts'
+import { Limits, Publishing, Service, Where, Who, HowLong } from './sections.tsx'
+
+export interface RuleFormProps {
+  /** Null for a new rule. */
+  readonly name: string | null
+  readonly base: RuleInput
+  readonly first: Draft
+  readonly revision: string | null
+}
+
+type Conflict = { readonly theirs: RuleInput | null }
+
+export function RuleForm({ name, base: firstBase, first, revision }: RuleFormProps) {
+  const { words } = useWords()
+  const [draft, setDraft] = useState(first)
+  const [base, setBase] = useState<Base>({ rule: firstBase, revision })
+  const [refused, setRefused] = useState<Problems>({})
+  const [tried, setTried] = useState(false)
+  const [saving, setSaving] = useState(false)
+  const [now] = useState(() => Date.now())
+  const [known, setKnown] = useState<Conflict | null>(null)
+  const form = useRef<HTMLFormElement>(null)
+  const conflict = useConflict(name, base.rule, saving) ?? known
+  const rule = ruleOf(draft, base.rule, now)
+  const enough =
+    draft.externalPort.trim() !== '' && (draft.target.trim() !== '' || draft.internalPort.trim() !== '')
+  const judgement = useJudgement(draft.name.trim() || 'new', enough || name !== null ? rule : null)
+  const taken = useNameTaken(name === null ? draft.name.trim() : '')
+  const problems: Problems = {
+    ...(judgement.state === 'wrong' && judgement.problems),
+    ...(taken && { name: taken }),
+    ...(tried && draft.name.trim() === '' && { name: { en: words.form.required, ko: words.form.required } }),
+    ...refused,
+  }
+
+  const change = (fields: Partial<Draft>): void => {
+    setRefused({})
+    setDraft((before) => ({ ...before, ...fields }))
+  }
+  const rebase = (theirs: RuleInput | null, take: boolean): void => {
+    if (take && theirs !== null && name !== null) setDraft(draftOf(name, theirs))
+    setBase({ rule: theirs ?? {}, revision: null })
+    setKnown(null)
+  }
+  const save = async (): Promise<void> => {
+    setTried(true)
+    if (draft.name.trim() === '' || taken) return focusWrong(form.current)
+    if (conflict) return focusConflict(form.current)
+    setSaving(true)
+    try {
+      const deleted = Object.keys(base.rule).length === 0
+      const saved = await (name === null || deleted
+        ? saveNew(draft.name.trim(), rule)
+        : saveEdit(name, rule, base))
+      if (saved.state === 'conflict') {
+        setKnown({ theirs: saved.theirs })
+        setSaving(false)
+        return
+      }
+      for (const failure of saved.result.failures) toastError(errorOf(failure))
+      goTo('rules', draft.name.trim())
+    } catch (error) {
+      setRefused(problemsOf(toNaruError(error)))
+      setSaving(false)
+      setTimeout(() => focusWrong(form.current))
+    }
+  }
+  const submit = (event: SubmitEvent<HTMLFormElement>): void => {
+    event.preventDefault()
+    if (!saving) void save()
+  }
+  const props = { draft, problems, change }
+  return (
+    <form className="form" ref={form} onSubmit={submit} noValidate autoComplete="off">
+      <div className="form-main">
+        {conflict && <ConflictNote conflict={conflict} onChoose={rebase} />}
+        <Service {...props} isNew={name === null} />
+        <Where {...props} several={base.rule.targets !== undefined} />
+        <Publishing {...props} />
+        <Who {...props} />
+        <HowLong {...props} />
+        <Limits {...props} />
+      </div>
+      <div className="form-side">
+        <PlanView judgement={judgement} />
+        <div className="row form-buttons">
+          <button type="submit" className="button primary" aria-disabled={saving}>
+            <Icon name="check" />{' '}
+            {saving ? words.form.saving : name === null ? words.form.open : words.form.save}
+          </button>
+          <a className="button" href={linkTo(name === null ? ['rules'] : ['rules', name])}>
+            {words.form.cancel}
+          </a>
+        </div>
+        {problems.whole && judgement.state !== 'wrong' && <Whole text={problems.whole} />}
+      </div>
+    </form>
+  )
+}
+
+function Whole({ text }: { readonly text: NonNullable<Problems['whole']> }) {
+  const { say } = useWords()
+  return (
+    <p className="problem" role="alert">
+      <Icon name="warning" size={14} /> {say(text)}
+    </p>
+  )
+}
+
+function ConflictNote({
+  conflict: { theirs },
+  onChoose,
+}: {
+  readonly conflict: Conflict
+  readonly onChoose: (theirs: RuleInput | null, take: boolean) => void
+}) {
+  const { words } = useWords()
+  return (
+    <div className="conflict" role="alert" tabIndex={-1}>
+      <Icon name="warning" />
+      <div>
+        <p>
+          <b>{theirs === null ? words.form.removedElsewhere : words.form.changedElsewhere}</b>{' '}
+          {theirs !== null && words.form.changedElsewhereText}
+        </p>
+        <div className="row">
+          {theirs !== null && (
+            <button type="button" className="button small" onClick={() => onChoose(theirs, true)}>
+              {words.form.takeTheirs}
+            </button>
+          )}
+          <button type="button" className="button small" onClick={() => onChoose(theirs, false)}>
+            {words.form.keepMine}
+          </button>
+        </div>
+      </div>
+    </div>
+  )
+}
+
+/** Told as soon as the other change happens, not only when saving. */
+function useConflict(name: string | null, base: RuleInput, saving: boolean): Conflict | null {
+  const rules = useWatched(naru.rules)
+  // Our own saving comes back as an event, too.
+  if (name === null || rules === null || saving) return null
+  const theirs = rules.find((one) => one.name === name)?.rule ?? null
+  if (theirs === null) return Object.keys(base).length === 0 ? null : { theirs: null }
+  return sameRule(theirs, base) ? null : { theirs }
+}
+
+function useNameTaken(name: string): NaruError['text'] | null {
+  const rules = useWatched(naru.rules)
+  if (name === '' || !rules?.some((one) => one.name === name)) return null
+  return new NaruError('RULE_EXISTS', { name }).text
+}
+
+function errorOf(failure: { code: string; details: object }): NaruError {
+  return new NaruError(failure.code as never, failure.details as never)
+}
+
+function focusWrong(form: HTMLFormElement | null): void {
+  form?.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus()
+}
+
+function focusConflict(form: HTMLFormElement | null): void {
+  form?.querySelector<HTMLElement>('.conflict')?.focus()
+}

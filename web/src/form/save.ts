@@ -1,0 +1,46 @@
+/** Saving a draft: over what one saw, never over what somebody else wrote meanwhile. */
+import { isNaruError } from '../../../src/base/errors.ts'
+import type { ChangeResult, RuleInput } from '../../../src/model/face.ts'
+import { client, naru } from '../state/naru.ts'
+import { changeBetween } from './draft.ts'
+
+export interface Base {
+  readonly rule: RuleInput
+  /** Null where it is not known at which revision the rule was read. */
+  readonly revision: string | null
+}
+
+export type Saved =
+  | { readonly state: 'saved'; readonly result: ChangeResult }
+  /** Somebody else changed the rule; nothing was saved. Null: deleted it. */
+  | { readonly state: 'conflict'; readonly theirs: RuleInput | null }
+
+/** @throws NaruError RULE_INVALID, RULE_EXISTS … */
+export async function saveNew(name: string, rule: RuleInput): Promise<Saved> {
+  return taken(await client.rules.add(name, rule))
+}
+
+/** Other rules may have changed as often as they like. @throws NaruError RULE_INVALID … */
+export async function saveEdit(name: string, rule: RuleInput, base: Base): Promise<Saved> {
+  const change = changeBetween(base.rule, rule)
+  try {
+    if (base.revision !== null)
+      return taken(await client.rules.edit(name, change, { revision: base.revision }))
+  } catch (error) {
+    if (isNaruError(error, 'RULE_UNKNOWN')) return { state: 'conflict', theirs: null }
+    if (!isNaruError(error, 'FILE_CHANGED')) throw error
+  }
+  const { revision } = await client.about()
+  const theirs = (await client.rules.list()).find((one) => one.name === name)?.rule ?? null
+  if (!sameRule(theirs, base.rule)) return { state: 'conflict', theirs }
+  return taken(await client.rules.edit(name, change, { revision }))
+}
+
+export function sameRule(a: RuleInput | null, b: RuleInput | null): boolean {
+  return JSON.stringify(a) === JSON.stringify(b)
+}
+
+function taken(result: ChangeResult): Saved {
+  naru.took(result.rules)
+  return { state: 'saved', result }
+}

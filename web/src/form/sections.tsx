@@ -1,0 +1,350 @@
+/** The parts of the form, in the order in which one thinks of a rule. */
+import { engineIds, sourceModes } from '../../../src/model/rule.ts'
+import { Choice } from '../parts/choice.tsx'
+import { useWords } from '../words/index.ts'
+import { isGuest, type Draft } from './draft.ts'
+import { Check, Field } from './fields.tsx'
+import type { Problems } from './judge.ts'
+import { TargetPicker, type Picked } from './picker.tsx'
+import { presets, withPreset } from './presets.ts'
+
+export interface SectionProps {
+  readonly draft: Draft
+  readonly problems: Problems
+  readonly change: (fields: Partial<Draft>) => void
+}
+
+/** What is wrong with a field, in the chosen language. */
+function useProblem(problems: Problems): (field: keyof Draft) => string | undefined {
+  const { say } = useWords()
+  return (field) => {
+    const problem = problems[field]
+    return problem && say(problem)
+  }
+}
+
+export function Service({ draft, problems, change, isNew }: SectionProps & { readonly isNew: boolean }) {
+  const { words } = useWords()
+  const problem = useProblem(problems)
+  return (
+    <section className="card">
+      <h2>{words.form.what}</h2>
+      <div className="grid">
+        <Field
+          label={words.form.name}
+          hint={isNew ? words.form.nameHint : undefined}
+          problem={problem('name')}
+        >
+          {(described) => (
+            <input
+              {...described}
+              value={draft.name}
+              disabled={!isNew}
+              required
+              maxLength={40}
+              onChange={(event) => change({ name: event.target.value })}
+            />
+          )}
+        </Field>
+        <Field label={words.form.preset} hint={words.form.presetHint}>
+          {(described) => (
+            <select
+              {...described}
+              value=""
+              onChange={(event) => {
+                const preset = presets.find(({ name }) => name === event.target.value)
+                if (!preset) return
+                const { name, ...filled } = withPreset(draft, preset)
+                change(isNew ? { ...filled, name } : filled)
+              }}
+            >
+              <option value="">{words.form.presetNone}</option>
+              {presets.map(({ name, title, port }) => (
+                <option key={name} value={name}>
+                  {title} · {port}
+                </option>
+              ))}
+            </select>
+          )}
+        </Field>
+        <Field
+          label={words.form.externalPort}
+          hint={words.form.externalPortHint}
+          problem={problem('externalPort')}
+        >
+          {(described) => (
+            <input
+              {...described}
+              value={draft.externalPort}
+              placeholder="8888"
+              required
+              onChange={(event) => change({ externalPort: event.target.value })}
+            />
+          )}
+        </Field>
+        <Choice
+          label={words.form.protocol}
+          value={draft.protocol}
+          options={[
+            { value: 'tcp', text: 'TCP' },
+            { value: 'udp', text: 'UDP' },
+            { value: 'tcp+udp', text: words.form.both },
+          ]}
+          onChoose={(protocol) => change({ protocol })}
+        />
+      </div>
+    </section>
+  )
+}
+
+export function Where({ draft, problems, change, several }: SectionProps & { readonly several: boolean }) {
+  const { words } = useWords()
+  const problem = useProblem(problems)
+  const pick = ({ name, ...picked }: Picked): void =>
+    change({
+      ...picked,
+      ...(name !== undefined && draft.name === '' && { name }),
+      ...(draft.externalPort === '' && picked.internalPort && { externalPort: outside(picked.internalPort) }),
+    })
+  return (
+    <section className="card">
+      <h2>{words.form.where}</h2>
+      {several ? (
+        <p className="quiet">{words.form.several}</p>
+      ) : (
+        <>
+          <div className="grid">
+            <Field label={words.form.target} hint={words.form.targetHint} problem={problem('target')}>
+              {(described) => (
+                <input
+                  {...described}
+                  value={draft.target}
+                  placeholder="192.168.79.128"
+                  onChange={(event) => change({ target: event.target.value })}
+                />
+              )}
+            </Field>
+            <Field
+              label={words.form.internalPort}
+              hint={words.form.internalPortHint}
+              problem={problem('internalPort')}
+            >
+              {(described) => (
+                <input
+                  {...described}
+                  value={draft.internalPort}
+                  placeholder={draft.externalPort || '80'}
+                  onChange={(event) => change({ internalPort: event.target.value })}
+                />
+              )}
+            </Field>
+          </div>
+          <TargetPicker onPick={pick} />
+        </>
+      )}
+    </section>
+  )
+}
+
+/** A well-known port, or one that is taken here, is offered a high one outside. */
+function outside(port: string): string {
+  const next = Number(port) + 8000
+  return next > 65_535 ? String(Number(port) - 8000) : String(next)
+}
+
+export function Publishing({ draft, problems, change }: SectionProps) {
+  const { words } = useWords()
+  const problem = useProblem(problems)
+  return (
+    <section className="card">
+      <h2>{words.form.publish}</h2>
+      <div className="stack">
+        <Check
+          label={words.form.firewall}
+          hint={words.form.firewallHint}
+          checked={draft.firewall}
+          problem={problem('firewall')}
+          onChange={(firewall) => change({ firewall })}
+        />
+        <Check
+          label={words.form.router}
+          hint={words.form.routerHint}
+          checked={draft.router}
+          problem={problem('router')}
+          onChange={(router) => change(router ? { router, firewall: true } : { router })}
+        />
+        {draft.router && (
+          <div className="grid indented">
+            <Field
+              label={words.form.routerPort}
+              hint={words.form.routerPortHint}
+              problem={problem('routerPort')}
+            >
+              {(described) => (
+                <input
+                  {...described}
+                  value={draft.routerPort}
+                  placeholder={draft.externalPort}
+                  onChange={(event) => change({ routerPort: event.target.value })}
+                />
+              )}
+            </Field>
+          </div>
+        )}
+        {(isGuest(draft.target) || draft.guestNat) && (
+          <Check
+            label={words.form.guestNat}
+            hint={words.form.guestNatHint}
+            checked={draft.guestNat}
+            problem={problem('guestNat')}
+            onChange={(guestNat) => change({ guestNat })}
+          />
+        )}
+      </div>
+    </section>
+  )
+}
+
+export function Who({ draft, problems, change }: SectionProps) {
+  const { words } = useWords()
+  const problem = useProblem(problems)
+  const known = ['', '127.0.0.1']
+  const addresses = known.includes(draft.listenAddress) ? known : [...known, draft.listenAddress]
+  const name = (address: string): string =>
+    address === '' ? words.form.everyAddress : address === '127.0.0.1' ? words.form.loopbackOnly : address
+  return (
+    <section className="card">
+      <h2>{words.form.who}</h2>
+      <div className="grid">
+        <Field label={words.form.source} hint={words.form.sourceHint} problem={problem('source')}>
+          {(described) => (
+            <textarea
+              {...described}
+              rows={3}
+              value={draft.source}
+              onChange={(event) => change({ source: event.target.value })}
+            />
+          )}
+        </Field>
+        <Field label={words.form.listenOn}>
+          {(described) => (
+            <select
+              {...described}
+              value={draft.listenAddress}
+              onChange={(event) => change({ listenAddress: event.target.value })}
+            >
+              {addresses.map((address) => (
+                <option key={address} value={address}>
+                  {name(address)}
+                </option>
+              ))}
+            </select>
+          )}
+        </Field>
+      </div>
+    </section>
+  )
+}
+
+export function HowLong({ draft, problems, change }: SectionProps) {
+  const { words } = useWords()
+  const problem = useProblem(problems)
+  return (
+    <section className="card">
+      <h2>{words.form.howLong}</h2>
+      <div className="stack">
+        <Choice
+          label={words.form.until}
+          hideLabel
+          value={draft.closing}
+          options={[
+            { value: 'never', text: words.form.forever },
+            { value: 'hours', text: words.form.twoHours },
+            { value: 'day', text: words.form.oneDay },
+            { value: 'time', text: words.form.atTime },
+          ]}
+          onChoose={(closing) => change({ closing })}
+        />
+        {draft.closing === 'time' && (
+          <div className="grid">
+            <Field label={words.form.untilTime} problem={problem('closing')}>
+              {(described) => (
+                <input
+                  {...described}
+                  type="datetime-local"
+                  value={draft.closingTime}
+                  onChange={(event) => change({ closingTime: event.target.value })}
+                />
+              )}
+            </Field>
+          </div>
+        )}
+      </div>
+    </section>
+  )
+}
+
+const limited = ['connections', 'perSource', 'bandwidth', 'idle'] as const
+
+export function Limits({ draft, problems, change }: SectionProps) {
+  const { words } = useWords()
+  const problem = useProblem(problems)
+  const open = [...limited, 'engine', 'sourceMode'].some(
+    (field) => problems[field as keyof Draft] !== undefined,
+  )
+  const hints = { bandwidth: words.form.bandwidthHint, idle: words.form.idleHint }
+  return (
+    <details className="card" open={open || undefined}>
+      <summary>
+        <h2>{words.form.more}</h2>
+      </summary>
+      <div className="grid">
+        {limited.map((field) => (
+          <Field
+            key={field}
+            label={words.form[field]}
+            hint={field in hints ? hints[field as keyof typeof hints] : undefined}
+            problem={problem(field)}
+          >
+            {(described) => (
+              <input
+                {...described}
+                value={draft[field]}
+                onChange={(event) => change({ [field]: event.target.value })}
+              />
+            )}
+          </Field>
+        ))}
+        <Field label={words.form.engine} problem={problem('engine')}>
+          {(described) => (
+            <select
+              {...described}
+              value={draft.engine}
+              onChange={(event) => change({ engine: event.target.value })}
+            >
+              <option value="auto">{words.form.auto}</option>
+              {engineIds.map((id) => (
+                <option key={id}>{id}</option>
+              ))}
+            </select>
+          )}
+        </Field>
+        <Field label={words.form.sourceMode} problem={problem('sourceMode')}>
+          {(described) => (
+            <select
+              {...described}
+              value={draft.sourceMode}
+              onChange={(event) => change({ sourceMode: event.target.value })}
+            >
+              {sourceModes.map((mode) => (
+                <option key={mode} value={mode}>
+                  {words.form.sourceModes[mode]}
+                </option>
+              ))}
+            </select>
+          )}
+        </Field>
+      </div>
+    </details>
+  )
+}
