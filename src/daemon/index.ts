@@ -72,6 +72,8 @@ async function connect(flag: string | null): Promise<NaruClient> {
   const holder =
     named ?? (flag === null && !process.env.NARU_CONFIG && daemons.length === 1 ? daemons[0] : undefined)
   if (!holder) throw new NaruError('NOT_RUNNING', { file })
+  const { doorOpens } = await import('./door.ts')
+  await doorOpens(holder, async () => (await running(root)).some(({ pid }) => pid === holder.pid))
   const { createClient } = await import('../api/client/client.ts')
   const { socketTransport } = await import('../api/client/socket.ts')
   return createClient(socketTransport({ socketPath: holder.socket, file: holder.file ?? file }))
