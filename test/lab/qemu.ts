@@ -29,6 +29,8 @@ export interface GuestOptions {
   readonly args?: readonly string[]
   /** @default 60_000 */
   readonly readyMs?: number
+  /** A file of `LabGuest.save`: it goes on where it was, in a fraction of the time that starting takes. */
+  readonly from?: string
 }
 
 export interface BridgeNetwork {
@@ -58,11 +60,13 @@ export async function startGuest(host: LabHost, options: GuestOptions): Promise<
     // On a busy machine the emulated timer misses the kernel's own check of it, and the boot ends there.
     `console=ttyS0 quiet panic=-1 no_timer_check naru.name=${options.name} ${network.kernel}`,
     ...network.qemu,
+    ...(options.from ? ['-incoming', `exec:cat ${options.from}`] : []),
     ...(options.args ?? []),
   ])
   const guest = new LabGuest(options.name, qmp, network.address, child, folder)
   try {
-    await guest.ready(options.readyMs ?? 60_000)
+    if (options.from) await guest.running()
+    else await guest.ready(options.readyMs ?? 60_000)
   } catch (error) {
     await guest.stop()
     throw error
@@ -124,6 +128,32 @@ export class LabGuest implements AsyncDisposable {
     } finally {
       socket.destroy()
     }
+  }
+
+  /** Writes all that it is now into `file`, for a later start `from` it; it goes on running. */
+  async save(file: string): Promise<void> {
+    await this.qmpCommand('migrate', { uri: `exec:cat > ${file}` })
+    await this.#until('query-migrate', 'completed')
+    await this.qmpCommand('cont')
+  }
+
+  /** Resolves when its processor runs. */
+  async running(): Promise<void> {
+    await this.#until('query-status', 'running')
+  }
+
+  /** Asks again until the answer's `status` is that one. @throws where it is not within 20 s */
+  async #until(question: string, wanted: string): Promise<void> {
+    const began = performance.now()
+    let answer: unknown
+    while (performance.now() - began < 20_000) {
+      answer = await this.qmpCommand(question).catch(String)
+      const { status } = answer as { status?: string }
+      if (status === wanted) return
+      if (status === 'failed' || this.#child.exitCode !== null) break
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+    throw new Error(`${this.name} is not ${wanted}: ${JSON.stringify(answer)}\n${this.#console}`)
   }
 
   async ready(limitMs: number): Promise<void> {
