@@ -2,6 +2,7 @@
  * `naru doctor`: runs every check at once, each with its own limit, folds consequences under their causes and puts
  * the verdict first. A check that fails or is late says so in its outcome; the others are not held up.
  */
+import { setMaxListeners } from 'node:events'
 import type { Clock } from '../base/clock.ts'
 import { NaruError, isNaruError, toNaruError } from '../base/errors.ts'
 import type { Check, CheckSubject, OutsideTest } from '../checks/contract.ts'
@@ -45,18 +46,57 @@ export interface DiagnoseOptions {
 export interface Doctor {
   /** @throws NaruError RULE_UNKNOWN where `about` is neither a rule nor a port */
   diagnose(options: DiagnoseOptions): Promise<Diagnosis>
+  /**
+   * The cheap checks alone, made so that nobody notices: what runs here is read from the socket table, not dialled, and
+   * what the rule's own leases say is believed. @returns the causes of each rule, in the order of `rules`
+   */
+  examine(
+    rules: readonly RuleToCheck[],
+    options: { signal: AbortSignal },
+  ): Promise<readonly (readonly Finding[])[]>
 }
 
 /** Checks share readings, so none may end before the slowest one (a silent router, a guest that is off) is there. */
 const defaultLimitMs = 11_000
 
 export function createDoctor(deps: DoctorDeps): Doctor {
-  return { diagnose: (options) => diagnose(deps, options) }
+  return {
+    diagnose: (options) => diagnose(deps, options),
+    examine: (rules, options) => examine(deps, rules, options),
+  }
+}
+
+/** So many rules are looked at at once, whose targets may all have to be dialled. */
+const examinedAtOnce = 256
+
+async function examine(
+  deps: DoctorDeps,
+  rules: readonly RuleToCheck[],
+  { signal }: { signal: AbortSignal },
+): Promise<readonly (readonly Finding[])[]> {
+  const options = { signal, quiet: true }
+  setMaxListeners(0, signal)
+  const machine = lookAtMachine(deps, { ...options, mayAskInternet: false })
+  const checks = deps.checks.filter(({ cheap }) => cheap)
+  const found: (readonly Finding[])[] = []
+  for (let at = 0; at < rules.length; at += examinedAtOnce) {
+    const some = rules.slice(at, at + examinedAtOnce).map(async ({ rule, hops }) => {
+      const subject = subjectOf(deps, { rule, hops, machine }, options)
+      const runs = await Promise.all(checks.map((check) => runCheck(check, subject, deps.clock, options)))
+      const findings = runs.flatMap((run) => run.findings)
+      return judge({ findings, outcomes: [], order: checks.map(({ code }) => code), tookMs: 0 }).causes
+    })
+    found.push(...(await Promise.all(some)))
+    signal.throwIfAborted()
+  }
+  return found
 }
 
 async function diagnose(deps: DoctorDeps, options: DiagnoseOptions): Promise<Diagnosis> {
   const began = deps.clock.monotonic()
   const { signal, mayAskInternet = false } = options
+  // As many look at once as there are checks and targets; Node takes more than ten for a leak.
+  setMaxListeners(0, signal)
   const machine = lookAtMachine(deps, { signal, mayAskInternet })
   const subjects = await subjectsFor(deps, options, machine)
   const only = options.only ?? (() => true)
@@ -78,9 +118,20 @@ async function subjectsFor(
   options: DiagnoseOptions,
   machine: ReturnType<typeof lookAtMachine>,
 ): Promise<CheckSubject[]> {
+  const chosen = chooseRules(await deps.rules(), options.about)
+  const all = options.about === undefined ? [...chosen, { rule: null, hops: [] }] : chosen
+  return all.map(({ rule, hops }) => subjectOf(deps, { rule, hops, machine }, options))
+}
+
+function subjectOf(
+  deps: DoctorDeps,
+  what: Pick<CheckSubject, 'rule' | 'hops'> & { machine: ReturnType<typeof lookAtMachine> },
+  options: DiagnoseOptions & { quiet?: boolean },
+): CheckSubject {
   const { host, clock, routers, firewalls, guests } = deps
-  const { signal, mayAskInternet = false, names = [], outside = [] } = options
-  const subject = (rule: Rule | null, hops: readonly HopStatus[]): CheckSubject => ({
+  const { signal, mayAskInternet = false, names = [], outside = [], quiet = false } = options
+  const { rule, hops, machine } = what
+  return {
     rule,
     hops,
     host,
@@ -91,11 +142,8 @@ async function subjectsFor(
     mayAskInternet,
     names,
     outside,
-    look: lookAtRule(machine, deps, { rule, hops, signal }),
-  })
-  const chosen = chooseRules(await deps.rules(), options.about)
-  const subjects = chosen.map(({ rule, hops }) => subject(rule, hops))
-  return options.about === undefined ? [...subjects, subject(null, [])] : subjects
+    look: lookAtRule(machine, deps, { rule, hops, signal, quiet }),
+  }
 }
 
 /** A port without a rule is looked at as a rule would be that forwards it to itself. @throws NaruError RULE_UNKNOWN */

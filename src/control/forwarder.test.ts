@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { fakeParts, HandClock, World } from '../../test/fakes/parts.ts'
+import { verbatim } from '../base/text.ts'
+import { defineCheck, type Check } from '../checks/contract.ts'
 import type { NaruEvent, RuleInput } from '../model/face.ts'
 import { createMemoryStore } from '../stores/memory.ts'
 import { Forwarder, type ForwarderOptions } from './forwarder.ts'
@@ -239,6 +241,109 @@ describe('edits', () => {
       }),
       { numRuns: 60 },
     )
+  })
+})
+
+describe('the daemon’s own eye', () => {
+  const signs = (events: readonly NaruEvent[]): string[] =>
+    events.flatMap((event) => (event.type === 'log' ? [`${event.level} ${event.text.en}`] : []))
+
+  /** Follows the events until `stop`. */
+  function follow(forwarder: Forwarder): { seen: NaruEvent[]; stop: AbortController } {
+    const [seen, stop]: [NaruEvent[], AbortController] = [[], new AbortController()]
+    void (async () => {
+      for await (const event of forwarder.events({ signal: stop.signal })) seen.push(event)
+    })()
+    return { seen, stop }
+  }
+
+  /** Finds the service down while `world` says so. */
+  const serviceDown = (world: World): Check =>
+    defineCheck({
+      code: 'service-down',
+      hop: 'service',
+      title: verbatim('the service does not run'),
+      explains: verbatim(''),
+      remedy: verbatim(''),
+      cheap: true,
+      look: () => (world.held.has('down') ? { evidence: [verbatim('refused')], fixes: [] } : null),
+    })
+
+  async function watched(): Promise<Run & { clock: HandClock; events: ReturnType<typeof follow> }> {
+    const [clock, world] = [new HandClock(), new World()]
+    const checks = (): Promise<Check[]> =>
+      Promise.resolve([serviceDown(world), { ...serviceDown(world), cheap: false, code: 'dear' }])
+    const run = await start({ web }, { world, overrides: { clock }, options: { checks } })
+    return { ...run, clock, events: follow(run.forwarder) }
+  }
+
+  it('sees within 10 s what no lease tells, and says when it is over', async () => {
+    const { forwarder, world, clock, events } = await watched()
+    await clock.advance(6000)
+    world.held.add('down')
+    await clock.advance(10_000)
+    expect(await forwarder.rules.get('web')).toMatchObject({
+      state: 'degraded',
+      hops: [
+        {
+          hop: 'service',
+          state: 'broken',
+          problem: 'service-down',
+          text: { en: expect.stringContaining('refused') },
+        },
+        { hop: 'relay', state: 'ok' },
+      ],
+    })
+    world.held.delete('down')
+    await clock.advance(15_000)
+    expect(await forwarder.rules.get('web')).toMatchObject({ state: 'open' })
+    expect(signs(events.seen)).toEqual(['warn the service does not run: refused', 'info service works again'])
+    const states = events.seen.flatMap((event) => (event.type === 'hop' ? [event.status.state] : []))
+    expect(states).toEqual(['broken', 'broken', 'ok'])
+    events.stop.abort()
+    await forwarder.stop()
+  })
+
+  it('tells a fault that comes and goes once', async () => {
+    const { forwarder, world, clock, events } = await watched()
+    for (let turn = 0; turn < 20; turn++) {
+      world.held.add('down')
+      await clock.advance(6000)
+      world.held.delete('down')
+      await clock.advance(6000)
+    }
+    const changes = signs(events.seen).length
+    expect(changes).toBeGreaterThan(0)
+    expect(changes).toBeLessThanOrEqual(3)
+    events.stop.abort()
+    await forwarder.stop()
+  })
+
+  it('forgets what it found when the rule is edited', async () => {
+    const { forwarder, world, clock, events } = await watched()
+    world.held.add('down')
+    await clock.advance(10_000)
+    await forwarder.rules.edit('web', { target: '10.0.0.2:80' })
+    expect((await forwarder.rules.get('web')).state).toBe('open')
+    events.stop.abort()
+    await forwarder.stop()
+  })
+
+  it('tells a hop of ours that is taken away again and again once, and opens it each time', async () => {
+    const clock = new HandClock()
+    const { forwarder, world } = await start({ web: published }, { overrides: { clock } })
+    const events = follow(forwarder)
+    for (let round = 0; round < 4; round++) {
+      world.remove('firewall 8888 web')
+      for (let look = 0; look < 400 && !world.held.has('firewall 8888 web'); look++) {
+        await clock.advance(500)
+        await new Promise((resolve) => setTimeout(resolve, 50))
+      }
+      expect(world.held).toContain('firewall 8888 web')
+    }
+    expect(signs(events.seen).filter((line) => line.startsWith('warn'))).toHaveLength(1)
+    events.stop.abort()
+    await forwarder.stop()
   })
 })
 

@@ -2,10 +2,12 @@
  * The story: rules come from the store (load), are held against what runs (plan), each is brought to what it should be
  * (apply), read back and repaired while it lasts (observe, renew), and taken away without a trace (undo).
  */
+import { setMaxListeners } from 'node:events'
 import { withLimit } from '../base/clock.ts'
 import { toNaruError, type NaruError, type NaruErrorJson } from '../base/errors.ts'
 import { Scope } from '../base/scope.ts'
 import { say, type Text } from '../base/text.ts'
+import type { Check } from '../checks/contract.ts'
 import type { EngineEvent } from '../engines/contract.ts'
 import type { Connection } from '../model/connection.ts'
 import type {
@@ -25,6 +27,7 @@ import { formatTarget } from '../model/target.ts'
 import type { Snapshot } from '../stores/contract.ts'
 import { changed, existing, merged, mustBeNew, notesFor } from './changes.ts'
 import { Rates } from './counters.ts'
+import { createDoctor, type Doctor } from './doctor.ts'
 import { Events } from './events.ts'
 import { wantsOf } from './hops/index.ts'
 import type { Instance } from './instance.ts'
@@ -36,17 +39,22 @@ import { publisherOf } from './routers/publisher.ts'
 import { RuleRun, type RunTools } from './rule-run.ts'
 import { Ticker } from './observe.ts'
 import { undoJournal } from './undo.ts'
+import { watch } from './watch.ts'
 
 export interface ForwarderOptions {
   /** Undo all where a hop of a rule fails while starting (`naru open`), or keep what works and go on trying. @default false */
   readonly strict?: boolean
   /** Rules applied at once. @default 64 */
   readonly atOnce?: number
+  /** The doctor's checks, of which the cheap ones are made every few seconds. @default none */
+  readonly checks?: () => Promise<readonly Check[]>
 }
 
 /** Within this everything is undone, whatever hangs. */
 const stopLimitMs = 4500
 const closedKept = 1000
+/** For ten thousand rules whose targets all hang. */
+const examineLimitMs = 60_000
 
 export class Forwarder implements Naru, AsyncDisposable {
   readonly #parts: Parts
@@ -83,6 +91,8 @@ export class Forwarder implements Naru, AsyncDisposable {
     this.#options = options
     this.#events = new Events(parts.clock)
     this.#startedAt = parts.clock.now()
+    // Every hop of every rule that is looked at listens to the end; Node takes more than ten for a leak.
+    setMaxListeners(0, this.#life.signal)
   }
 
   /** Cleans up after whoever held this instance before, loads the rules and opens them. */
@@ -387,17 +397,35 @@ export class Forwarder implements Naru, AsyncDisposable {
   }
 
   #ticker: Ticker | null = null
+  #doctor: Doctor | null = null
 
   #watch(): void {
     this.#ticker = new Ticker({
       clock: this.#parts.clock,
       signal: this.#life.signal,
       runs: () => this.#runs,
+      examine: this.#options.checks ? (runs) => this.#examine(runs) : null,
       apply: (run) => this.#apply({ rule: run.rule, input: run.input }, this.#life.signal, false),
       sample: () => this.#sample(),
       tell: (text) => this.#tell('warn', null, text),
     })
     this.#parts.store.watch({ signal: this.#life.signal, onChange: () => void this.reload().catch(() => {}) })
+  }
+
+  /** Loaded when it is first asked, so that no start waits for it. */
+  async #examine(runs: readonly RuleRun[]): Promise<void> {
+    const { checks } = this.#options
+    if (!checks) return
+    this.#doctor ??= createDoctor({
+      ...this.#parts,
+      checks: await checks(),
+      askStun: () => Promise.resolve(null),
+      rules: () => Promise.resolve([]),
+    })
+    const doctor = this.#doctor
+    const examine: Doctor['examine'] = (rules, options) => doctor.examine(rules, options)
+    const signal = withLimit(this.#life.signal, examineLimitMs)
+    await watch(runs, { examine, clock: this.#parts.clock, signal })
   }
 
   #sample(): void {

@@ -1,8 +1,10 @@
-/** What a rule holds at a hop, and what was last seen of it. */
+/** What a rule holds at a hop, what was last seen of it, and how that is told. */
 import type { NaruError } from '../base/errors.ts'
-import type { Text } from '../base/text.ts'
+import { say, type Text } from '../base/text.ts'
+import type { Finding } from '../model/finding.ts'
 import type { HopStatus } from '../model/face.ts'
 import type { Hop, Lease } from '../model/hop.ts'
+import type { Calm } from './calm.ts'
 import type { Wanted } from './hops/wanted.ts'
 
 export interface Held {
@@ -16,18 +18,82 @@ export interface Held {
   checkedAt: number | null
 }
 
-export function heldStatus(held: Held): HopStatus {
+/** What is wrong at a hop, by its own lease or by a check. */
+export interface Trouble {
+  readonly state: 'broken' | 'warning'
+  readonly code: string
+  readonly text: Text
+  readonly notes: readonly Text[]
+}
+
+export function troubleOf({ code, text, fix }: NaruError): Trouble {
+  return { state: 'broken', code, text, notes: fix ? [fix] : [] }
+}
+
+export function foundTrouble({ code, severity, title, evidence, fixes }: Finding): Trouble {
+  const [first, ...more] = evidence
+  return {
+    state: severity === 'blocks' ? 'broken' : 'warning',
+    code,
+    text: first ? say(`${title.en}: ${first.en}`, `${title.ko}: ${first.ko}`) : title,
+    notes: [...more, ...fixes.map(fixText)],
+  }
+}
+
+function fixText({ text, command }: Finding['fixes'][number]): Text {
+  return command === undefined ? text : say(`${text.en}: ${command}`, `${text.ko}: ${command}`)
+}
+
+export function heldStatus(held: Held, calm: Calm<Trouble> | undefined): HopStatus {
   const { member, text, differs, data } = held.lease.describe()
   const notes = [...differs, ...held.notes]
-  return {
+  const ok: HopStatus = {
     hop: held.hop,
     member,
-    state: held.lost ? 'broken' : notes.length > 0 ? 'warning' : 'ok',
-    text: held.lost ? held.lost.text : text,
-    notes: held.lost?.fix ? [held.lost.fix, ...notes] : notes,
+    state: notes.length > 0 ? 'warning' : 'ok',
+    text,
+    notes,
     data,
-    problem: held.lost?.code ?? null,
+    problem: null,
     checkedAt: held.checkedAt,
+  }
+  return calm?.told ? troubled(ok, calm.told, calm) : ok
+}
+
+/** A hop that the rule does not hold, told since something was wrong there. */
+export function foundStatus(hop: Hop, calm: Calm<Trouble>, checkedAt: number | null): HopStatus {
+  const well: HopStatus = {
+    hop,
+    member: null,
+    state: 'ok',
+    text: say('works again', '다시 정상입니다'),
+    notes: [],
+    data: null,
+    problem: null,
+    checkedAt,
+  }
+  return calm.told ? troubled(well, calm.told, calm) : well
+}
+
+function troubled(status: HopStatus, told: Trouble, calm: Calm<Trouble>): HopStatus {
+  const doubt = calm.doubted
+    ? [say('it works again, and is watched until it stays so', '다시 정상이며, 안정될 때까지 지켜봅니다')]
+    : []
+  const often =
+    calm.relapses > 0
+      ? [
+          say(
+            `it comes and goes: ${calm.relapses} times lately`,
+            `최근 ${calm.relapses}번 끊겼다 이어졌습니다`,
+          ),
+        ]
+      : []
+  return {
+    ...status,
+    state: told.state,
+    text: told.text,
+    notes: [...doubt, ...often, ...told.notes, ...status.notes],
+    problem: calm.doubted ? null : told.code,
   }
 }
 

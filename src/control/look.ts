@@ -12,7 +12,7 @@ import { sameNetwork } from '../checks/contract.ts'
 import type { Resolve } from '../engines/contract.ts'
 import type { FirewallMember } from '../firewalls/contract.ts'
 import type { Guest, GuestMember } from '../guests/contract.ts'
-import type { Host, Interface } from '../host/contract.ts'
+import type { Host, Interface, SocketEntry } from '../host/contract.ts'
 import type { HopStatus } from '../model/face.ts'
 import type { Rule } from '../model/rule.ts'
 import { formatTarget, type Target } from '../model/target.ts'
@@ -34,6 +34,12 @@ export interface LookDeps {
 
 type MachineLook = Omit<Look, 'targets' | 'admission'>
 
+interface HowToLook {
+  readonly signal: AbortSignal
+  /** So that nobody notices, and without waiting for what answers late. @default false */
+  readonly quiet?: boolean
+}
+
 const dialLimitMs = 1500
 const discoverLimitMs = 6500
 const graceMs = 2000
@@ -43,7 +49,7 @@ const neighbourLimitMs = 7000
 
 export function lookAtMachine(
   deps: LookDeps,
-  { signal, mayAskInternet }: { signal: AbortSignal; mayAskInternet: boolean },
+  { signal, mayAskInternet, quiet = false }: HowToLook & { mayAskInternet: boolean },
 ): MachineLook {
   const { host } = deps
   const dials = new Map<string, Promise<Dialled>>()
@@ -70,24 +76,43 @@ export function lookAtMachine(
     },
     dial(address, port) {
       const key = `${address} ${port}`
-      const made = dials.get(key) ?? dial(address, port, signal)
+      const made = dials.get(key) ?? (quiet ? dialUnseen(address, port) : dial(address, port, signal))
       dials.set(key, made)
       return made
     },
   }
+  const listening = once(() => host.sockets.list({ signal, holders: false }))
   return look
+
+  /** A service of this machine is found in the socket table; every few seconds a connection would fill its log. */
+  async function dialUnseen(address: string, port: number): Promise<Dialled> {
+    const { platform } = await host.facts()
+    const here = platform === 'linux' && isOwn(address, await look.interfaces())
+    if (here && (await listening()).some((entry) => takes(entry, address, port)))
+      return { result: 'connected', errno: null, ms: 0 }
+    return dial(address, port, signal)
+  }
+}
+
+function takes({ protocol, state, v6only, ...entry }: SocketEntry, address: string, port: number): boolean {
+  if (protocol !== 'tcp' || state !== 'listening' || entry.port !== port) return false
+  if (entry.address === '::') return address.includes(':') || v6only !== true
+  return entry.address === address || (entry.address === '0.0.0.0' && !address.includes(':'))
 }
 
 /** Adds what belongs to one rule. */
 export function lookAtRule(
   machine: MachineLook,
   deps: LookDeps,
-  { rule, hops, signal }: { rule: Rule | null; hops: readonly HopStatus[]; signal: AbortSignal },
+  { rule, hops, signal, quiet = false }: HowToLook & { rule: Rule | null; hops: readonly HopStatus[] },
 ): Look {
   return {
     ...machine,
     targets: once(async () => {
-      const seen = rule?.targets.map(({ to }) => seeTarget(to, { rule, hops, machine, deps, signal })) ?? []
+      // The rule's own lease on its service looks more often than we do.
+      if (quiet && hops.some(({ hop, state }) => hop === 'service' && state === 'ok')) return []
+      const tools = (asked: Rule): TargetTools => ({ rule: asked, hops, machine, deps, signal, quiet })
+      const seen = rule?.targets.map(({ to }) => seeTarget(to, tools(rule))) ?? []
       return (await Promise.all(seen)).filter((target) => target !== null)
     }),
     admission: once(() => admission(rule, machine, deps.host, signal)),
@@ -216,6 +241,7 @@ interface TargetTools {
   readonly machine: MachineLook
   readonly deps: LookDeps
   readonly signal: AbortSignal
+  readonly quiet: boolean
 }
 
 /** Null for a Unix socket. */
@@ -269,7 +295,7 @@ const betterFirst: readonly Dialled['result'][] = ['connected', 'refused', 'unre
 async function reach(
   addresses: readonly string[],
   { port, protocol }: { port: number; protocol: string },
-  { machine, deps, signal }: TargetTools,
+  { machine, deps, signal, quiet }: TargetTools,
 ): Promise<Pick<SeenTarget, 'local' | 'dialled' | 'neighbour'>> {
   const interfaces = await machine.interfaces()
   const local = addresses.length > 0 && addresses.every((address) => isOwn(address, interfaces))
@@ -279,6 +305,7 @@ async function reach(
   const best = dialled[0] ?? null
   const onLink = addresses.find((address) => !local && isOnLink(address, interfaces))
   const unanswered = best?.result === 'silent' || best?.result === 'unreachable'
+  if (quiet && unanswered) return { local, dialled: best, neighbour: null }
   const neighbour = onLink && unanswered ? await isAlive(onLink, deps.host, signal) : onLink ? true : null
   return { local, dialled: best, neighbour }
 }

@@ -7,6 +7,7 @@ import type { NaruError } from '../base/errors.ts'
 import { say, type Text } from '../base/text.ts'
 import type { Hop } from '../model/hop.ts'
 import type { RuleRun } from './rule-run.ts'
+import { watchEveryMs } from './watch.ts'
 
 const tickMs = 500
 const sampleMs = 1000
@@ -20,6 +21,8 @@ export interface TickerOptions {
   readonly clock: Clock
   readonly signal: AbortSignal
   readonly runs: () => ReadonlyMap<string, RuleRun>
+  /** The doctor's cheap checks on all of them; null where nobody wants to know. */
+  readonly examine: ((runs: readonly RuleRun[]) => Promise<void>) | null
   readonly apply: (run: RuleRun) => Promise<readonly NaruError[]>
   readonly sample: () => void
   readonly tell: (text: Text) => void
@@ -32,11 +35,14 @@ export class Ticker implements Disposable {
   readonly #looking = new Set<RuleRun>()
   readonly #expired = new Set<RuleRun>()
   #sampledAt = 0
+  #examinedAt: number
+  #examining = false
   #offset: number
 
   constructor(options: TickerOptions) {
     this.#options = options
     this.#offset = options.clock.now() - options.clock.monotonic()
+    this.#examinedAt = options.clock.monotonic()
     this.#timer = options.clock.every(tickMs, () => this.#tick())
   }
 
@@ -52,7 +58,9 @@ export class Ticker implements Disposable {
       this.#sampledAt = monotonic
       this.#options.sample()
     }
-    const lookMs = Math.max(lookEveryMs, (runs().size / looksPerSecond) * 1000)
+    const atLeastMs = (runs().size / looksPerSecond) * 1000
+    if (jumped || monotonic - this.#examinedAt >= Math.max(watchEveryMs, atLeastMs)) this.#examine(monotonic)
+    const lookMs = Math.max(lookEveryMs, atLeastMs)
     for (const run of runs().values()) {
       this.#expire(run, now)
       run.sweepRetired()
@@ -96,6 +104,16 @@ export class Ticker implements Disposable {
       .observe({ signal: this.#options.signal, hops: watched })
       .catch(() => {})
       .finally(() => this.#looking.delete(run))
+  }
+
+  #examine(monotonic: number): void {
+    const { examine, runs } = this.#options
+    if (!examine || this.#examining) return
+    this.#examinedAt = monotonic
+    this.#examining = true
+    void examine([...runs().values()])
+      .catch(() => {})
+      .finally(() => (this.#examining = false))
   }
 
   #forget(run: RuleRun): void {

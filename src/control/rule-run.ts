@@ -10,9 +10,20 @@ import type { CloseReason, Connection, Counters } from '../model/connection.ts'
 import type { HopStatus, RuleInput, RuleState } from '../model/face.ts'
 import { hops, type Hop, type Lease } from '../model/hop.ts'
 import type { PlanStep } from '../model/plan.ts'
+import type { Finding } from '../model/finding.ts'
 import type { EngineId, Rule } from '../model/rule.ts'
 import { addCounters, noCounters } from './counters.ts'
-import { failedStatus, heldStatus, type Held } from './held.ts'
+import { Calm } from './calm.ts'
+import type { RuleToCheck } from './doctor.ts'
+import {
+  failedStatus,
+  foundStatus,
+  foundTrouble,
+  heldStatus,
+  troubleOf,
+  type Held,
+  type Trouble,
+} from './held.ts'
 import { isEngineFailure, isEngineLease } from './hops/relay.ts'
 import type { Wanted } from './hops/wanted.ts'
 import type { Journal } from './journal.ts'
@@ -70,6 +81,12 @@ export class RuleRun {
   #retryMs = firstRetryMs
   #ended = false
   #shown = new Map<Hop, string>()
+  /** What is told of each hop, so that nothing flaps. */
+  readonly #calm = new Map<Hop, Calm<Trouble>>()
+  /** What the checks found, hop by hop, and when they last looked. */
+  #found: ReadonlyMap<Hop, Trouble> = new Map()
+  #examinedAt: number | null = null
+  readonly #reopened = new Set<Hop>()
 
   constructor(loaded: LoadedRule, tools: RunTools) {
     this.name = loaded.rule.name
@@ -98,6 +115,9 @@ export class RuleRun {
       const { engine } = this.#loaded.rule
       if (loaded.rule.engine !== engine) this.#failedEngines.clear()
       this.#loaded = loaded
+      // What was wrong with the rule as it was says nothing of it as it is.
+      this.#found = new Map()
+      this.#calm.clear()
       return this.#converge(options)
     })
   }
@@ -129,6 +149,32 @@ export class RuleRun {
     await Promise.all(watched.map((held) => this.#look(held, options.signal)))
   }
 
+  toCheck(): RuleToCheck | null {
+    if (this.#ended || !this.#isActive(this.rule)) return null
+    const own = hops.flatMap((hop) => this.#ownStatusOf(hop) ?? [])
+    return { rule: this.rule, hops: own }
+  }
+
+  knows({ code, hop }: Finding): boolean {
+    return this.#calm.get(placeOf(hop))?.told?.code === code
+  }
+
+  /** Takes what the cheap checks found to block; what they find no more is over. */
+  examined(findings: readonly Finding[]): void {
+    const found = new Map<Hop, Trouble>()
+    for (const finding of findings) {
+      const hop = placeOf(finding.hop)
+      // The relay is ours and tells by itself.
+      if (finding.severity === 'blocks' && hop !== 'relay' && !found.has(hop))
+        found.set(hop, foundTrouble(finding))
+    }
+    this.#found = found
+    this.#examinedAt = this.#tools.clock.now()
+    for (const hop of hops) this.#settle(hop)
+    this.#report()
+    if (this.#failures.has('service') && !found.has('service')) this.#retryNow()
+  }
+
   /** Renews what is due, all of it where `all`: the clock jumped or the router restarted. */
   async renewDue(now: number, signal: AbortSignal, all = false): Promise<void> {
     const due = [...this.#held.values()].filter(
@@ -145,7 +191,7 @@ export class RuleRun {
     }
     if (this.#failures.has('relay') || (!this.#held.has('relay') && this.#busy === 0)) return 'failed'
     if (!this.#held.has('relay')) return 'opening'
-    const broken = this.#failures.size > 0 || [...this.#held.values()].some(({ lost }) => lost !== null)
+    const broken = this.hopStatuses().some((status) => status.state === 'broken')
     return broken ? 'degraded' : this.#busy > 0 && this.#held.size === 0 ? 'opening' : 'open'
   }
 
@@ -195,29 +241,31 @@ export class RuleRun {
 
   async #converge(options: ApplyOptions): Promise<readonly NaruError[]> {
     this.#retry?.[Symbol.dispose]()
-    this.#failures.clear()
     const { rule } = this.#loaded
     const wanted = this.#isActive(rule) ? await this.#wants(rule, options.signal) : []
     const opened: Held[] = []
     let failure: NaruError | null = null
+    let failing: Hop | null = null
     for (const step of stepsBetween(this.#held, wanted)) {
       try {
         const held = await this.#do(step, options)
         if (held) opened.push(held)
+        // Not before it works: a hop that is tried again and again is broken all the while.
+        if (step.action !== 'close') this.#failures.delete(step.wanted.hop)
         this.#report()
       } catch (error) {
         failure = toNaruError(error)
-        if (step.action !== 'close')
-          this.#failures.set(step.wanted.hop, {
-            wanted: step.wanted,
-            why: failure,
-            at: this.#tools.clock.now(),
-          })
+        if (step.action !== 'close') {
+          const { wanted: failed } = step
+          failing = failed.hop
+          this.#failures.set(failing, { wanted: failed, why: failure, at: this.#tools.clock.now() })
+        }
         if (options.strict) await this.#undo(opened, options)
         // Nothing outside of a hop that does not work is opened.
         break
       }
     }
+    for (const hop of this.#failures.keys()) if (hop !== failing) this.#failures.delete(hop)
     this.#report()
     if (!failure) {
       this.#retryMs = firstRetryMs
@@ -271,6 +319,7 @@ export class RuleRun {
       checkedAt: this.#tools.clock.now(),
     }
     this.#held.set(wanted.hop, held)
+    this.#calm.delete(wanted.hop)
     return held
   }
 
@@ -355,36 +404,41 @@ export class RuleRun {
     held.checkedAt = this.#tools.clock.now()
     if (verdict.state === 'held') {
       held.notes = verdict.notes
-      if (held.lost)
-        this.#tools.tell(
-          'info',
-          this.name,
-          say(`${held.hop} works again`, `${held.hop} 구간이 다시 정상입니다`),
-        )
       held.lost = null
-    } else if (!held.lost) {
-      held.lost = verdict.why
-      this.#tools.tell('warn', this.name, verdict.why.text)
-      await this.#inTurn(() => this.#repair(held, signal))
     } else {
       held.lost = verdict.why
+      this.#settle(held.hop)
       await this.#inTurn(() => this.#repair(held, signal))
     }
+    this.#settle(held.hop)
     this.#report()
+  }
+
+  /** Holds what was seen of a hop against what is told of it, and tells what changed. */
+  #settle(hop: Hop): void {
+    const lost = this.#held.get(hop)?.lost
+    const trouble = lost ? troubleOf(lost) : this.#failures.has(hop) ? null : (this.#found.get(hop) ?? null)
+    const calm = this.#calm.get(hop) ?? new Calm<Trouble>()
+    if (trouble) this.#calm.set(hop, calm)
+    const change = calm.see(trouble, this.#tools.clock.monotonic())
+    if (change === 'broke' && trouble) this.#tools.tell('warn', this.name, trouble.text)
+    if (change === 'recovered') this.#tools.tell('info', this.name, this.#recovered(hop))
+  }
+
+  #recovered(hop: Hop): Text {
+    return this.#reopened.delete(hop)
+      ? say(`${hop} was opened again`, `${hop} 구간을 다시 열었습니다`)
+      : say(`${hop} works again`, `${hop} 구간이 다시 정상입니다`)
   }
 
   async #repair(held: Held, signal: AbortSignal): Promise<void> {
     if (this.#held.get(held.hop) !== held) return
     const failure = await repair.renew(held, signal)
     if (failure && isNaruError(failure, 'ABORTED')) return
-    if (!failure && held.lost)
-      this.#tools.tell(
-        'info',
-        this.name,
-        say(`${held.hop} was opened again`, `${held.hop} 구간을 다시 열었습니다`),
-      )
+    if (!failure && held.lost) this.#reopened.add(held.hop)
     held.lost = failure
     held.checkedAt = this.#tools.clock.now()
+    this.#settle(held.hop)
     this.#report()
   }
 
@@ -422,21 +476,35 @@ export class RuleRun {
 
   #retryLater(): void {
     if (this.#ended) return
-    this.#retry = this.#tools.clock.after(this.#retryMs, () => {
-      void this.#inTurn(() =>
-        this.#ended
-          ? Promise.resolve([])
-          : this.#converge({ strict: false, signal: AbortSignal.timeout(60_000) }),
-      ).catch(() => {})
-    })
+    this.#retry = this.#tools.clock.after(this.#retryMs, () => this.#retryNow())
     this.#retryMs = Math.min(this.#retryMs * 2, lastRetryMs)
+  }
+
+  #retryNow(): void {
+    void this.#inTurn(() =>
+      this.#ended
+        ? Promise.resolve([])
+        : this.#converge({ strict: false, signal: AbortSignal.timeout(60_000) }),
+    ).catch(() => {})
   }
 
   #statusOf(hop: Hop): HopStatus | null {
     const failure = this.#failures.get(hop)
     if (failure) return failedStatus(failure.wanted, failure.why, failure.at)
     const held = this.#held.get(hop)
-    return held ? heldStatus(held) : null
+    const calm = this.#calm.get(hop)
+    if (held) return heldStatus(held, calm)
+    return calm ? foundStatus(hop, calm, this.#examinedAt) : null
+  }
+
+  /** Without what the checks say: they would take their own word for evidence. */
+  #ownStatusOf(hop: Hop): HopStatus | null {
+    const failure = this.#failures.get(hop)
+    if (failure) return failedStatus(failure.wanted, failure.why, failure.at)
+    const held = this.#held.get(hop)
+    if (!held) return null
+    const own = heldStatus(held, undefined)
+    return held.lost ? { ...own, state: 'broken', text: held.lost.text, problem: held.lost.code } : own
   }
 
   /** Tells of every hop whose state or words changed since the last time. */
@@ -458,4 +526,9 @@ export class RuleRun {
     this.#queue = next.catch(() => {})
     return next
   }
+}
+
+/** What is wrong with the machine, or outside, concerns the hop that leads there. */
+function placeOf(hop: Finding['hop']): Hop {
+  return hop === 'machine' || hop === 'outside' ? 'router' : hop
 }

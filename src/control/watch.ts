@@ -1,97 +1,52 @@
 /**
- * The daemon's own eye: cheap checks every few seconds, told as changes. A fault counts once it was seen twice in a
- * row, and is over once it was missed three times in a row, so that one lost packet raises no alarm and nothing flaps.
+ * The daemon's own eye: the doctor's cheap checks on every rule that is open, quietly. A fault that was not known is
+ * looked at twice before it counts. What a rule's leases hold is read back by the heartbeat; this sees what no lease
+ * tells: a service that nobody published, a program on the rule's port, a machine without a way out.
  */
 import type { Clock } from '../base/clock.ts'
-import type { Check } from '../checks/contract.ts'
-import type { Diagnosis } from '../model/diagnosis.ts'
 import type { Finding } from '../model/finding.ts'
+import type { Doctor, RuleToCheck } from './doctor.ts'
 
-export type WatchEvent =
-  | { readonly type: 'appeared'; readonly finding: Finding }
-  | { readonly type: 'gone'; readonly finding: Finding }
+/** With the second look, a dial that hangs and the tick, a fault is told within 10 s. */
+export const watchEveryMs = 4000
+const secondLookMs = 1000
 
-/** How often in a row something must be seen or missed. */
-export const [seenToAppear, missedToGo] = [2, 3]
-
-interface Suspect {
-  finding: Finding
-  seen: number
-  missed: number
-  told: boolean
+export interface Watched {
+  /** The rule and what its own leases say of its hops; null while nothing of it is to be open. */
+  toCheck(): RuleToCheck | null
+  /** Is it told already? */
+  knows(finding: Finding): boolean
+  /** What the checks found this time. */
+  examined(findings: readonly Finding[]): void
 }
 
-/** Remembers what was told. Time does not enter: only looks count. */
-export class Vigil {
-  readonly #suspects = new Map<string, Suspect>()
-
-  /** What changed with this look. */
-  look(causes: readonly Finding[]): WatchEvent[] {
-    const now = new Map(causes.map((finding) => [keyOf(finding), finding]))
-    const events: WatchEvent[] = []
-    for (const [key, finding] of now) events.push(...this.#see(key, finding))
-    for (const [key, suspect] of this.#suspects) if (!now.has(key)) events.push(...this.#miss(key, suspect))
-    return events
+export async function watch(
+  rules: readonly Watched[],
+  { examine, clock, signal }: { examine: Doctor['examine']; clock: Clock; signal: AbortSignal },
+): Promise<void> {
+  const first = await look(rules)
+  const news = rules.filter((rule) => first.get(rule)?.some((finding) => !rule.knows(finding)))
+  if (news.length > 0) await clock.sleep(secondLookMs, signal)
+  const second = await look(news)
+  for (const rule of rules) {
+    const findings = first.get(rule)
+    if (findings && rule.toCheck()) rule.examined(confirmed(findings, second.get(rule)))
   }
 
-  /** What stands now, as it was last seen. */
-  get standing(): readonly Finding[] {
-    return [...this.#suspects.values()].filter(({ told }) => told).map(({ finding }) => finding)
-  }
-
-  #see(key: string, finding: Finding): WatchEvent[] {
-    const suspect = this.#suspects.get(key) ?? { finding, seen: 0, missed: 0, told: false }
-    this.#suspects.set(key, suspect)
-    suspect.finding = finding
-    suspect.seen++
-    suspect.missed = 0
-    if (suspect.told || suspect.seen < seenToAppear) return []
-    suspect.told = true
-    return [{ type: 'appeared', finding }]
-  }
-
-  #miss(key: string, suspect: Suspect): WatchEvent[] {
-    suspect.seen = 0
-    suspect.missed++
-    if (!suspect.told) {
-      this.#suspects.delete(key)
-      return []
-    }
-    if (suspect.missed < missedToGo) return []
-    this.#suspects.delete(key)
-    return [{ type: 'gone', finding: suspect.finding }]
+  async function look(some: readonly Watched[]): Promise<ReadonlyMap<Watched, readonly Finding[]>> {
+    const asked = some.flatMap((rule) => {
+      const subject = rule.toCheck()
+      return subject ? [{ rule, subject }] : []
+    })
+    if (asked.length === 0) return new Map()
+    const found = await examine(
+      asked.map(({ subject }) => subject),
+      { signal },
+    )
+    return new Map(asked.map(({ rule }, at) => [rule, found[at] ?? []]))
   }
 }
 
-function keyOf({ code, rule }: Finding): string {
-  return `${code} ${rule ?? ''}`
-}
-
-export interface WatchOptions {
-  readonly clock: Clock
-  readonly signal: AbortSignal
-  readonly diagnose: (options: { signal: AbortSignal; only: (check: Check) => boolean }) => Promise<Diagnosis>
-  readonly onEvent: (event: WatchEvent) => void
-  /** @default 4_000, so that two looks fit into 10 s */
-  readonly everyMs?: number
-}
-
-/** Looks until the signal fires; a look that fails is left out. */
-export async function watchCheaply({
-  clock,
-  signal,
-  diagnose,
-  onEvent,
-  everyMs = 4000,
-}: WatchOptions): Promise<void> {
-  const vigil = new Vigil()
-  while (!signal.aborted) {
-    try {
-      const { causes } = await diagnose({ signal, only: ({ cheap }) => cheap })
-      for (const event of vigil.look(causes)) onEvent(event)
-    } catch {
-      // What cannot be looked at now is looked at next time.
-    }
-    await clock.sleep(everyMs, signal).catch(() => {})
-  }
+function confirmed(findings: readonly Finding[], again: readonly Finding[] | undefined): readonly Finding[] {
+  return again ? findings.filter(({ code }) => again.some((other) => other.code === code)) : findings
 }

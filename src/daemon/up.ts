@@ -37,7 +37,10 @@ export async function up(options: UpOptions): Promise<ExitCode> {
   const instance = await claim(root, id, file)
   scope.defer(() => instance.release())
   const parts = await gatherParts(createFileStore(file), { log })
-  const { forwarder, failures } = await Forwarder.start(parts, instance, { signal: options.signal })
+  const { forwarder, failures } = await Forwarder.start(parts, instance, {
+    signal: options.signal,
+    checks: async () => (await import('../checks/index.ts')).checks,
+  })
   scope.use(forwarder)
   scope.use(await followSample(forwarder, log))
   const tokens = await tokensIn(instance.folder)

@@ -6,7 +6,7 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
 import { isNaruError } from '../../base/errors.ts'
 import type { Protocol } from '../../base/port.ts'
-import type { Runner, SocketEntry, Sockets } from '../contract.ts'
+import type { Runner, Sockets } from '../contract.ts'
 import { ownerOf } from '../owner.ts'
 import { parseTable, type ProcSocket } from './proc-sockets.ts'
 import { parseSs, type SsSocket } from './ss.ts'
@@ -14,11 +14,11 @@ import { parseSs, type SsSocket } from './ss.ts'
 type Signal = { readonly signal: AbortSignal }
 
 export function linuxSockets(runner: Runner, procNet: string): Sockets {
-  async function list({ signal, all = false }: Signal & { all?: boolean }): Promise<readonly SocketEntry[]> {
+  const list: Sockets['list'] = async ({ signal, all = false, holders = true }) => {
     const wanted = readSockets(runner, procNet, signal).then((found) =>
       found.filter(({ state }) => all || state === 'listening'),
     )
-    const owners = await findOwners(wanted, signal)
+    const owners = holders ? await findOwners(wanted, signal) : noOwners
     return (await wanted).map(({ inode, ...socket }) => ({ ...socket, process: owners.get(inode) ?? null }))
   }
 
@@ -52,6 +52,7 @@ function readTables(procNet: string): ProcSocket[] {
 }
 
 type Process = { readonly pid: number; readonly name: string }
+const noOwners: ReadonlyMap<number, Process> = new Map()
 
 /** Others are let in this often. */
 const sliceMs = 5
