@@ -130,6 +130,7 @@ function contextOf(words: Words, io: Io, deps: CliDeps, print: Printer): Context
     io,
     deps,
     print,
+    verbs: loadAll,
     language: print.language,
     json: option('json') === on,
     file: option('config'),

@@ -66,6 +66,8 @@ export interface Context {
   readonly io: Io
   readonly deps: CliDeps
   readonly print: Printer
+  /** Every verb there is, for those that speak of all. */
+  verbs(): Promise<readonly Verb[]>
   readonly language: Language
   /** `--json` */
   readonly json: boolean

@@ -12,8 +12,7 @@ export const verb: Verb = {
   summary: say('answers the completion script', '자동 완성 스크립트에 응답'),
   arguments: [{ name: 'WORDS', text: say('as typed', '입력한 단어'), many: true, optional: true }],
   async run(context) {
-    const { loadAll } = await import('./index.ts')
-    const answer = await completions(context.args('WORDS'), await loadAll(), context.language, () =>
+    const answer = await completions(context.args('WORDS'), await context.verbs(), context.language, () =>
       namesOf(context),
     )
     for (const { word, text } of answer.words) context.print.data(`${word}\t${text}`)
