@@ -97,11 +97,9 @@ function denials({ allow, deny }: Rule, listen: InetListen, protocol: Protocol):
 
 /** conntrack keeps the port that the client asked for, whatever the destination became. */
 function waysBack({ wayBack }: Aim, listen: InetListen, protocol: Protocol): Element[] {
-  return portsOf(listen.ports).map((port) => ({
-    set: `back${listenFamily(listen)}_${protocol}`,
-    key: port,
-    value: { jump: { target: wayBack } },
-  }))
+  const set = `back${listenFamily(listen)}_${protocol}`
+  const value = { jump: { target: wayBack } }
+  return portsOf(listen.ports).map((port) => ({ set, key: port, value }))
 }
 
 function termsElement(chain: string, listen: InetListen, protocol: Protocol): Element {

@@ -91,7 +91,8 @@ export class Table {
     const left = [...elements.values()]
       .filter(({ tag }) => tag?.owner === owner)
       .map(({ element }) => element)
-    if (left.length > 0) await this.#nft.apply(left.map(deletion), { signal: withLimit(undefined, 60_000) })
+    const commands = grouped('delete', left, ({ set }) => set, deleted)
+    if (left.length > 0) await this.#nft.apply(commands, { signal: withLimit(undefined, 60_000) })
     for (const element of left) this.#elements.delete(elementId(element))
   }
 
@@ -141,7 +142,7 @@ export class Table {
 
   /** A job that nft refuses is found by halves, so that it takes no other along. */
   async #run(jobs: readonly Job[]): Promise<void> {
-    const plan = new Plan(this.#elements, this.#chains, this.#shares, this.#owner, this.#lives)
+    const plan = this.#plan()
     const wanted = jobs.filter((job) => tell(job, () => plan.take(job)))
     if (wanted.length === 0) return
     try {
@@ -160,12 +161,23 @@ export class Table {
     for (const job of wanted) job.done()
   }
 
+  #plan(): Plan {
+    // Asked once a transaction: thousands of elements have one owner.
+    const alive = new Map<string, boolean>()
+    const lives = (owner: string): boolean => {
+      const known = alive.get(owner) ?? this.#lives(owner)
+      alive.set(owner, known)
+      return known
+    }
+    return new Plan(this.#elements, this.#chains, this.#shares, this.#owner, lives)
+  }
+
   /** Somebody changed the table under us: read it again, then say who has what was wanted. */
   async #explain(error: unknown, job: Job): Promise<unknown> {
     if (!isNaruError(error, 'COMMAND_FAILED') || !/File exists/.test(error.message)) return error
     this.#known = false
     await this.#know()
-    const plan = new Plan(this.#elements, this.#chains, this.#shares, this.#owner, this.#lives)
+    const plan = this.#plan()
     try {
       plan.take(job)
     } catch (conflict) {
@@ -229,15 +241,22 @@ function tell(job: Job, take: () => void): boolean {
   }
 }
 
+/** What a key of one of the maps was: undefined where it was not there. */
+interface Step {
+  readonly map: Map<string, unknown>
+  readonly key: string
+  readonly before: unknown
+}
+
 /** Builds one transaction while the view is moved along; `undo` moves it back where nft refused. */
 class Plan {
   /** Goes ahead of the transaction, as text; harmless by itself. */
   text = ''
   readonly #before: Command[] = []
   readonly #after: Command[] = []
-  readonly #deletions = new Map<string, Command>()
-  readonly #additions = new Map<string, Command>()
-  readonly #back: (() => void)[] = []
+  readonly #deletions = new Map<string, Element>()
+  readonly #additions = new Map<string, Held>()
+  readonly #back: (Step | (() => void))[] = []
   readonly #elements: Map<string, Held>
   readonly #chains: Set<string>
   readonly #shares: Map<string, number>
@@ -259,7 +278,12 @@ class Plan {
   }
 
   get commands(): Command[] {
-    return [...this.#before, ...grouped(this.#deletions), ...grouped(this.#additions), ...this.#after]
+    return [
+      ...this.#before,
+      ...grouped('delete', this.#deletions.values(), (element) => element.set, deleted),
+      ...grouped('create', this.#additions.values(), ({ element }) => element.set, added),
+      ...this.#after,
+    ]
   }
 
   /** All of the change or nothing of it. @throws NaruError LISTEN_IN_USE */
@@ -281,7 +305,19 @@ class Plan {
   }
 
   undo(to = 0): void {
-    while (this.#back.length > to) this.#back.pop()?.()
+    while (this.#back.length > to) {
+      const step = this.#back.pop()
+      if (typeof step === 'function') step()
+      else if (step?.before === undefined) step?.map.delete(step.key)
+      else step.map.set(step.key, step.before)
+    }
+  }
+
+  /** @param value undefined takes the key out */
+  #put<V>(map: Map<string, V>, key: string, value: V | undefined): void {
+    this.#back.push({ map: map as Map<string, unknown>, key, before: map.get(key) })
+    if (value === undefined) map.delete(key)
+    else map.set(key, value)
   }
 
   #add(element: Element, tag: Tag): void {
@@ -295,8 +331,9 @@ class Plan {
     }
     if (there && same && there.tag && formatTag(there.tag) === formatTag(tag)) return
     if (there) this.#delete(id, there.element)
-    this.#set(this.#additions, id, addition(element, tag))
-    this.#move(id, { element, tag })
+    const held = { element, tag }
+    this.#put(this.#additions, id, held)
+    this.#put(this.#elements, id, held)
   }
 
   #remove(element: Element, tag: Tag): void {
@@ -306,7 +343,7 @@ class Plan {
     if (!there?.tag || there.tag.owner !== this.#owner) return
     if (there.tag.serial !== tag.serial && !isShared(element)) return
     this.#delete(id, there.element)
-    this.#move(id, null)
+    this.#put(this.#elements, id, undefined)
   }
 
   #mayReplace({ tag, element: there }: Held, mine: Tag, wanted: Element): boolean {
@@ -319,31 +356,14 @@ class Plan {
 
   #share(id: string, step: 1 | -1): number {
     const count = Math.max(0, (this.#shares.get(id) ?? 0) + step)
-    const before = this.#shares.get(id)
-    this.#back.push(() => (before === undefined ? this.#shares.delete(id) : this.#shares.set(id, before)))
-    if (count === 0) this.#shares.delete(id)
-    else this.#shares.set(id, count)
+    this.#put(this.#shares, id, count === 0 ? undefined : count)
     return count
   }
 
   #delete(id: string, element: Element): void {
     // What this very transaction would have added is simply not added.
-    if (this.#additions.has(id)) this.#set(this.#additions, id, null)
-    else this.#set(this.#deletions, id, deletion(element))
-  }
-
-  #set(commands: Map<string, Command>, id: string, command: Command | null): void {
-    const before = commands.get(id)
-    this.#back.push(() => (before ? commands.set(id, before) : commands.delete(id)))
-    if (command) commands.set(id, command)
-    else commands.delete(id)
-  }
-
-  #move(id: string, held: Held | null): void {
-    const before = this.#elements.get(id)
-    this.#back.push(() => (before ? this.#elements.set(id, before) : this.#elements.delete(id)))
-    if (held) this.#elements.set(id, held)
-    else this.#elements.delete(id)
+    if (this.#additions.has(id)) this.#put(this.#additions, id, undefined)
+    else this.#put(this.#deletions, id, element)
   }
 
   #addTerms(terms: Terms): void {
@@ -419,26 +439,31 @@ export function command(verb: string, kind: string, what: Readonly<Record<string
   return { [verb]: { [kind]: { family: 'inet', table: tableName, ...what } } }
 }
 
-function addition({ set, key, value }: Element, tag: Tag): Command {
-  const tagged: Json = { elem: { val: key, comment: formatTag(tag) } }
-  return command('create', 'element', { name: set, elem: [value === null ? tagged : [tagged, value]] })
+/** What `create element` takes: `[{ elem: { val, comment } }, value]`, in a set without the value. */
+function added({ element: { key, value }, tag }: Held): Json {
+  const tagged: Json = tag ? { elem: { val: key, comment: formatTag(tag) } } : key
+  return value === null ? tagged : [tagged, value]
 }
 
-export function deletion({ set, key, value }: Element): Command {
-  return command('delete', 'element', { name: set, elem: [value === null ? key : [key, value]] })
+function deleted({ key, value }: Element): Json {
+  return value === null ? key : [key, value]
 }
 
 /** Elements of one map as one command, in the order in which maps were first met. */
-function grouped(commands: ReadonlyMap<string, Command>): Command[] {
-  const groups = new Map<string, { verb: string; elem: Json[] }>()
-  for (const each of commands.values()) {
-    const [verb, body] = Object.entries(each)[0] as [string, { element: { name: string; elem: Json[] } }]
-    const { name, elem } = body.element
-    const group = groups.get(name)
-    if (group) group.elem.push(...elem)
-    else groups.set(name, { verb, elem: [...elem] })
+function grouped<T>(
+  verb: string,
+  things: Iterable<T>,
+  setOf: (thing: T) => string,
+  write: (thing: T) => Json,
+): Command[] {
+  const groups = new Map<string, Json[]>()
+  for (const thing of things) {
+    const set = setOf(thing)
+    const group = groups.get(set)
+    if (group) group.push(write(thing))
+    else groups.set(set, [write(thing)])
   }
-  return [...groups].map(([name, { verb, elem }]) => command(verb, 'element', { name, elem }))
+  return [...groups].map(([name, elem]) => command(verb, 'element', { name, elem }))
 }
 
 /** nft shows a range of sources as a prefix where it is one; we write ranges. */
