@@ -315,7 +315,7 @@ class Plan {
 
   /** @param value undefined takes the key out */
   #put<V>(map: Map<string, V>, key: string, value: V | undefined): void {
-    this.#back.push({ map: map as Map<string, unknown>, key, before: map.get(key) })
+    this.#back.push({ map, key, before: map.get(key) })
     if (value === undefined) map.delete(key)
     else map.set(key, value)
   }
