@@ -13,15 +13,20 @@ import { aspects, aspectsOf, isVital, type Aspect } from './contract/aspects.ts'
 import { decoded } from './contract/decode.ts'
 import { Reading } from './contract/reading.ts'
 import { Writing } from './contract/writing.ts'
+import { haproxy } from './haproxy/index.ts'
+import { iptables } from './iptables/index.ts'
 import { netsh } from './netsh.ts'
+import { nft } from './nft.ts'
+import { nginx } from './nginx/index.ts'
 import { rinetd } from './rinetd.ts'
+import { socat } from './socat.ts'
 
 /** A configuration of ten thousand forwards takes about 2 MiB. */
 export const mostImportBytes = 4 * 1024 * 1024
 
 /** In the order in which they are asked whether a text is theirs: the surest first. */
-export const readable: readonly ReadableFormat[] = [netsh, asus, compose, rinetd]
-export const writable: readonly WritableFormat[] = [netsh]
+export const readable: readonly ReadableFormat[] = [netsh, asus, iptables, compose, haproxy, nginx, rinetd]
+export const writable: readonly WritableFormat[] = [nft, iptables, haproxy, nginx, netsh, socat]
 
 export interface ImportOptions {
   /** Named in errors. @default `input` */

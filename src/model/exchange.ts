@@ -6,11 +6,11 @@ import type { Text } from '../base/text.ts'
 import type { RuleInput } from './face.ts'
 
 /** What `naru import` reads. */
-export const importFormats = ['netsh', 'rinetd', 'compose', 'asus'] as const
+export const importFormats = ['netsh', 'rinetd', 'nginx', 'haproxy', 'iptables', 'compose', 'asus'] as const
 export type ImportFormat = (typeof importFormats)[number]
 
 /** What `naru export` writes. */
-export const exportFormats = ['netsh'] as const
+export const exportFormats = ['nft', 'iptables', 'haproxy', 'nginx', 'netsh', 'socat'] as const
 export type ExportFormat = (typeof exportFormats)[number]
 
 /** Both count from 1. */

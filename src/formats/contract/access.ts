@@ -46,10 +46,6 @@ export const everybody: readonly Cidr[] = [
   { family: 6, address: '::', bits: 0 },
 ]
 
-export function isEverybody({ bits }: Cidr): boolean {
-  return bits === 0
-}
-
 /** Entries of one family, as a format that writes each family apart needs them. */
 export function ofFamily(access: OrderedAccess, family: Family): OrderedAccess {
   return { ...access, entries: access.entries.filter(({ cidr }) => cidr.family === family) }

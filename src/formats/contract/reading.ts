@@ -160,7 +160,19 @@ function mergedProtocols(drafts: readonly Draft[]): Draft[] {
       one.protocols.some((protocol) => other.protocols.includes(protocol))
         ? null
         : { ...one, protocols: ['tcp', 'udp'] },
+    // How long to wait is said of each protocol apart, and a rule keeps them apart too.
+    (rule) => ({ ...rule, timeouts: noTimeouts }),
   )
+}
+
+const noTimeouts = { connectMs: 0, idleMs: 0, udpMs: 0, drainMs: 0, keepaliveMs: 0 }
+
+function timeoutsOfBoth(one: Rule, other: Rule): Rule['timeouts'] {
+  const says = ({ listen }: Rule, protocol: Protocol): boolean =>
+    listen.kind === 'inet' && listen.protocols.includes(protocol)
+  const tcp = says(one, 'tcp') ? one : other
+  const udp = says(one, 'udp') ? one : other
+  return { ...tcp.timeouts, udpMs: udp.timeouts.udpMs }
 }
 
 function mergedFamilies(drafts: readonly Draft[]): Draft[] {
@@ -180,6 +192,7 @@ function merged(
   drafts: readonly Draft[],
   keyOf: (listen: InetListen) => string,
   together: (one: InetListen, other: InetListen) => InetListen | null,
+  comparable: (rule: Rule) => Rule = (rule) => rule,
 ): Draft[] {
   const result: Draft[] = []
   const places = new Map<string, number>()
@@ -189,7 +202,7 @@ function merged(
       result.push(draft)
       continue
     }
-    const rest = JSON.stringify({ ...formatRule(draft.rule), listen: null })
+    const rest = JSON.stringify({ ...formatRule(comparable(draft.rule)), listen: null })
     const key = `${draft.name} ${keyOf(listen)} ${rest}`
     const at = places.get(key)
     const before = at === undefined ? undefined : result[at]
@@ -197,7 +210,7 @@ function merged(
     if (before && both && at !== undefined)
       result[at] = {
         ...before,
-        rule: { ...before.rule, listen: both },
+        rule: { ...before.rule, listen: both, timeouts: timeoutsOfBoth(before.rule, draft.rule) },
         losses: [...before.losses, ...draft.losses],
       }
     else {

@@ -1,0 +1,251 @@
+/** Each frontend with its backends becomes a rule; a frontend that binds several times becomes several. */
+import { canonicalAddress, formatCidr } from '../../base/address.ts'
+import { say, type Text } from '../../base/text.ts'
+import type { Place } from '../../model/exchange.ts'
+import type { RuleInput } from '../../model/face.ts'
+import { fromOrder } from '../contract/access.ts'
+import { listenText, ruleName, type PartLoss, type Reading } from '../contract/reading.ts'
+import type { Line } from '../contract/words.ts'
+import { sectionsOf, type Section } from './sections.ts'
+import { serversOf, targetsJson, type Servers } from './servers.ts'
+import { neverMs, settingsOf, type Settings } from './settings.ts'
+
+export function read(text: string, reading: Reading): void {
+  const sections = sectionsOf(text, reading)
+  const backends = new Map<string, Section>()
+  for (const section of sections) if (section.kind !== 'frontend') backends.set(section.name, section)
+  const used = new Set<Section>()
+  const said = new Set<string>()
+  for (const section of sections)
+    if (section.kind !== 'backend') new Frontend(section, backends, used, said, reading).read()
+  for (const section of sections)
+    if (section.kind === 'backend' && !used.has(section))
+      reading.lose(
+        section.place,
+        `backend ${section.name}`,
+        say('no TCP frontend sends to it', '여기로 보내는 TCP frontend가 없습니다'),
+      )
+}
+
+interface Bind {
+  readonly place: Place
+  /** As in a rule; null where `why` says why not. */
+  readonly listen: string | null
+  readonly ports: string
+  readonly acceptProxy: boolean
+  readonly why: Text | null
+}
+
+class Frontend {
+  readonly #section: Section
+  readonly #settings: Settings
+  readonly #backends: ReadonlyMap<string, Section>
+  readonly #used: Set<Section>
+  readonly #said: Set<string>
+  readonly #reading: Reading
+  readonly #losses: PartLoss[] = []
+
+  constructor(
+    section: Section,
+    backends: ReadonlyMap<string, Section>,
+    used: Set<Section>,
+    said: Set<string>,
+    reading: Reading,
+  ) {
+    this.#section = section
+    this.#settings = settingsOf(section)
+    this.#backends = backends
+    this.#used = used
+    this.#said = said
+    this.#reading = reading
+  }
+
+  read(): void {
+    const { kind, name, place } = this.#section
+    const groups = this.#groups()
+    const unfit =
+      this.#whyUnfit(this.#settings) ??
+      groups.map(({ settings }) => this.#whyUnfit(settings)).find((why) => why !== null) ??
+      null
+    if (unfit) return this.#reading.leaveOut(unfit.place, `${kind} ${name}: ${unfit.what}`, unfit.why)
+    if (groups.length === 0)
+      return this.#reading.leaveOut(
+        place,
+        `${kind} ${name}`,
+        say('it sends to no server', '보낼 서버가 없습니다'),
+      )
+    this.#lose(this.#settings.losses)
+    for (const { settings } of groups) if (settings !== this.#settings) this.#lose(settings.losses)
+    for (const line of this.#settings.binds)
+      for (const bind of bindsOf(line, this.#losses)) this.#add(bind, groups)
+    if (this.#settings.binds.length === 0)
+      this.#reading.leaveOut(place, `${kind} ${name}`, say('it binds to nothing', 'bind가 없습니다'))
+  }
+
+  /** By server name first, then for all others. */
+  #groups(): { name: string | null; settings: Settings }[] {
+    const { routes, fallback, servers } = this.#settings
+    const named = routes.flatMap(({ backend, names }) =>
+      (names ?? []).map((name) => ({ name, settings: this.#backend(backend) })),
+    )
+    const rest = fallback === null ? (servers.length > 0 ? this.#settings : null) : this.#backend(fallback)
+    return [...named, { name: null, settings: rest }].filter(
+      (group): group is { name: string | null; settings: Settings } => group.settings !== null,
+    )
+  }
+
+  #backend(name: string): Settings | null {
+    const section = this.#backends.get(name)
+    if (!section) {
+      this.#reading.wrong(
+        this.#section.place,
+        say(`there is no backend ${name}`, `${name} backend가 없습니다`),
+      )
+      return null
+    }
+    this.#used.add(section)
+    return settingsOf(section)
+  }
+
+  #whyUnfit(settings: Settings): Settings['unfit'] {
+    if (settings.mode === 'tcp') return settings.unfit
+    const why = say(
+      'Naru carries TCP as it is and does not speak HTTP',
+      'Naru는 TCP를 그대로 전달하며 HTTP를 해석하지 않습니다',
+    )
+    return { place: this.#section.place, what: `mode ${settings.mode}`, why }
+  }
+
+  /** Inherited lines are the same for all that inherit them, and told once. */
+  #lose(losses: readonly PartLoss[]): void {
+    for (const loss of losses) {
+      const key = `${loss.place.line}:${loss.place.column}`
+      if (!this.#said.has(key)) this.#losses.push(loss)
+      this.#said.add(key)
+    }
+  }
+
+  #add(bind: Bind, groups: readonly { name: string | null; settings: Settings }[]): void {
+    const { kind, name } = this.#section
+    const what = `${kind} ${name}: bind`
+    if (bind.listen === null) return this.#reading.leaveOut(bind.place, what, bind.why ?? cannotListen)
+    const served = groups.map((group) => ({ name: group.name, ...serversOf(group.settings, bind.ports) }))
+    const unfit = served.find((one) => one.unfit)?.unfit
+    if (unfit) return this.#reading.leaveOut(unfit.place, `${kind} ${name}: ${unfit.what}`, unfit.why)
+    if (served.every(({ targets }) => targets.length === 0))
+      return this.#reading.leaveOut(
+        bind.place,
+        what,
+        say('none of its servers is on', '켜진 서버가 없습니다'),
+      )
+    this.#lose(served.flatMap(({ losses }) => losses))
+    const { enabled } = this.#settings
+    this.#reading.add(
+      bind.place,
+      ruleName(name),
+      {
+        listen: bind.listen,
+        ...targetsJson(served),
+        ...policyOf(this.#settings, groups.at(-1)?.settings ?? this.#settings, served, bind),
+        ...(enabled ? {} : { enabled }),
+      },
+      { what, losses: this.#losses.splice(0) },
+    )
+  }
+}
+
+const cannotListen = say('it cannot be listened on', '수신할 수 없습니다')
+
+function policyOf(
+  front: Settings,
+  back: Settings,
+  served: readonly Servers[],
+  { acceptProxy }: Bind,
+): RuleInput {
+  const { allow, deny } = fromOrder(front.access)
+  const health = served.find((one) => one.health)?.health ?? null
+  const source = served.find((one) => one.proxy)?.proxy ?? (back.keep || front.keep ? 'keep' : null)
+  const limits = compact({
+    connections: front.connections,
+    perSource: front.perSource,
+    newPerSecond: front.newPerSecond,
+  })
+  const trusted = [...front.acceptProxy.map(formatCidr), ...(acceptProxy ? ['0.0.0.0/0', '::/0'] : [])]
+  return {
+    ...(back.balance === 'round-robin' ? {} : { balance: back.balance }),
+    ...(health === null ? {} : { health }),
+    ...(allow.length > 0 ? { allow } : {}),
+    ...(deny.length > 0 ? { deny } : {}),
+    ...(Object.keys(limits).length > 0 ? { limits } : {}),
+    timeouts: timeoutsOf(front, back),
+    ...(source === null ? {} : { source }),
+    ...(trusted.length > 0 ? { acceptProxy: trusted } : {}),
+  }
+}
+
+/** Idle is silence of both, so the longer of theirs; a tunnel's takes the place of both. */
+function timeoutsOf(front: Settings, back: Settings): Record<string, string> {
+  const { connect } = back.timeouts
+  const tunnel = back.timeouts.tunnel ?? front.timeouts.tunnel
+  const sides = [front.timeouts.client ?? 0, back.timeouts.server ?? 0]
+  const idle = tunnel ?? (sides.includes(0) ? 0 : Math.max(...sides))
+  const keepalive = front.keepaliveMs ?? back.keepaliveMs
+  return {
+    ...(connect === null ? {} : { connect: `${connect}ms` }),
+    idle: idle >= neverMs ? '0' : `${idle}ms`,
+    ...(keepalive === null ? {} : { keepalive: `${keepalive}ms` }),
+  }
+}
+
+function compact(limits: Record<string, number | null>): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(limits).filter((entry): entry is [string, number] => entry[1] !== null),
+  )
+}
+
+/** `bind :80,:443 v4v6`, `bind [::1]:53`, `bind unix@/run/x.sock`. */
+function bindsOf(line: Line, losses: PartLoss[]): Bind[] {
+  const [, addresses, ...params] = line.words
+  if (!addresses) return []
+  const options = params.map(({ text }) => text)
+  const extra = options.filter((option) => !/^(?:v4v6|v6only|accept-proxy|ssl)$/.test(option))
+  if (extra.length > 0)
+    losses.push({
+      place: params[0]?.place ?? addresses.place,
+      what: `bind ${extra.join(' ')}`,
+      why: say('there is no such setting here', '해당하는 설정이 없습니다'),
+    })
+  const common = { place: addresses.place, acceptProxy: options.includes('accept-proxy') }
+  if (options.includes('ssl'))
+    return [
+      {
+        ...common,
+        listen: null,
+        ports: '',
+        why: say('TLS ends here; Naru passes it through', '여기서 TLS를 끝냅니다. Naru는 그대로 전달합니다'),
+      },
+    ]
+  return addresses.text.split(',').map((one) => ({ ...common, ...bound(one, options) }))
+}
+
+function bound(text: string, options: readonly string[]): Pick<Bind, 'listen' | 'ports' | 'why'> {
+  const bare = text.replace(/^(?:ipv[46]@|unix@)/, '')
+  if (bare.startsWith('/')) return { listen: `unix:${bare}`, ports: '', why: null }
+  const [, host = '', ports = ''] = /^(.*):(\d+(?:-\d+)?)$/.exec(bare) ?? []
+  const address = host.replaceAll(/[[\]]/g, '')
+  if (ports === '')
+    return {
+      listen: null,
+      ports,
+      why: say(`"${text}" is no address and port`, `"${text}"은(는) 주소와 포트가 아닙니다`),
+    }
+  const v6 = address === '::' || (address === '' && text.startsWith('ipv6@'))
+  if (v6) return { listen: listenText(options.includes('v6only') ? '::' : null, ports), ports, why: null }
+  if (address === '' || address === '*') return { listen: listenText('0.0.0.0', ports), ports, why: null }
+  if (canonicalAddress(address) !== null) return { listen: listenText(address, ports), ports, why: null }
+  const why = say(
+    'it binds to a name or a variable; write the address',
+    '이름이나 변수에 바인드합니다. 주소로 쓰세요',
+  )
+  return { listen: null, ports, why }
+}

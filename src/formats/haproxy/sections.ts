@@ -1,0 +1,62 @@
+/** An haproxy.cfg as sections, each with its own lines and those it inherits from the `defaults` before it. */
+import { say } from '../../base/text.ts'
+import type { Place } from '../../model/exchange.ts'
+import type { Reading } from '../contract/reading.ts'
+import { linesOf, type Line, type Word } from '../contract/words.ts'
+
+export type Kind = 'frontend' | 'backend' | 'listen'
+
+export interface Section {
+  readonly kind: Kind
+  readonly name: string
+  readonly place: Place
+  readonly inherited: readonly Line[]
+  readonly own: Line[]
+}
+
+const proxies: readonly string[] = ['frontend', 'backend', 'listen'] satisfies Kind[]
+/** Sections that forward nothing. */
+const others =
+  /^(?:global|userlist|peers|resolvers|mailers|cache|program|http-errors|ring|fcgi-app|log-forward|crt-store|traces)$/
+
+export function sectionsOf(text: string, reading: Reading): Section[] {
+  const sections: Section[] = []
+  let defaults: Line[] = []
+  const named = new Map<string, Line[]>()
+  let into: Line[] | null = null
+  for (const line of linesOf(text, reading)) {
+    const [first, second] = line.words
+    if (!first) continue
+    if (first.text === 'defaults') {
+      defaults = [...(named.get(fromOf(line.words) ?? '') ?? [])]
+      if (second) named.set(second.text, defaults)
+      into = defaults
+    } else if (proxies.includes(first.text)) {
+      if (!second) {
+        reading.wrong(first.place, say('the section has no name', '섹션에 이름이 없습니다'))
+        return []
+      }
+      const inherited = named.get(fromOf(line.words) ?? '') ?? defaults
+      into = []
+      sections.push({ kind: first.text as Kind, name: second.text, place: first.place, inherited, own: into })
+      // `listen NAME ADDRESS:PORT`, as before version 1.5.
+      const old = fromOf(line.words) === null ? line.words.slice(2) : []
+      if (old.length > 0) into.push({ ...line, words: [{ ...first, text: 'bind' }, ...old] })
+    } else if (others.test(first.text)) {
+      into = null
+      reading.lose(first.place, line.text, say('about haproxy itself', 'haproxy 자체의 설정입니다'))
+    } else if (into) into.push(line)
+    else if (sections.length === 0 && defaults.length === 0 && !/^\s/.test(line.text))
+      reading.wrong(
+        first.place,
+        say(`"${first.text}" stands in no section`, `"${first.text}"이(가) 어느 섹션에도 속하지 않습니다`),
+      )
+  }
+  return sections
+}
+
+/** `defaults NAME from OTHER`, `frontend NAME from DEFAULTS` */
+function fromOf(words: readonly Word[]): string | null {
+  const at = words.findIndex(({ text }) => text === 'from')
+  return at < 2 && words[0]?.text !== 'defaults' ? null : (words[at + 1]?.text ?? null)
+}

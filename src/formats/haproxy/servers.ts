@@ -1,0 +1,122 @@
+/** `server` lines as targets, and what they say of checks and PROXY headers. */
+import { say, type Text } from '../../base/text.ts'
+import type { Place } from '../../model/exchange.ts'
+import type { Json } from '../../model/hop.ts'
+import type { Line, Word } from '../contract/words.ts'
+import { countOf, millisecondsOf, type Settings } from './settings.ts'
+
+export interface Servers {
+  readonly targets: { to: string; weight: number; backup: boolean }[]
+  health: { every: string; rise: number; fall: number } | null
+  proxy: 'proxy-v1' | 'proxy-v2' | null
+  readonly losses: { place: Place; what: string; why: Text }[]
+  unfit: { place: Place; what: string; why: Text } | null
+}
+
+/** Parameters with a value behind them, as far as they are met on servers of TCP proxies. */
+const valued =
+  /^(?:weight|inter|fastinter|downinter|rise|fall|port|addr|maxconn|minconn|maxqueue|cookie|slowstart|id|init-addr|resolvers|resolve-prefer|resolve-net|resolve-opts|on-error|on-marked-down|on-marked-up|observe|error-limit|track|source|namespace|redir|sni|verify|verifyhost|ca-file|crl-file|crt|alpn|npn|ciphers|ciphersuites|proto|proxy-v2-options|tcp-ut|socks4|pool-[a-z-]+|agent-[a-z]+|usesrc)$/
+
+const noSuch = say('there is no such setting here', '해당하는 설정이 없습니다')
+
+export function serversOf({ servers, serverDefaults }: Settings, listenPorts: string): Servers {
+  const found: Servers = { targets: [], health: null, proxy: null, losses: [], unfit: null }
+  for (const line of servers) {
+    const [, name, address, ...own] = line.words
+    if (!name || !address) continue
+    const params = paramsOf([...serverDefaults, ...own])
+    const lose = (what: string, why: Text = noSuch): void =>
+      void found.losses.push({ place: address.place, what: `server ${name.text}: ${what}`, why })
+    const weight = params.has('weight') ? Number(params.get('weight')) : 1
+    if (params.has('disabled') || weight === 0) {
+      lose(
+        params.has('disabled') ? 'disabled' : 'weight 0',
+        say('it takes no connections', '연결을 받지 않습니다'),
+      )
+      continue
+    }
+    if (params.has('ssl'))
+      found.unfit ??= {
+        place: address.place,
+        what: `server ${name.text}: ssl`,
+        why: say('TLS is passed through, not spoken', 'TLS는 그대로 전달하며 직접 하지 않습니다'),
+      }
+    if (params.has('socks4'))
+      found.unfit ??= {
+        place: address.place,
+        what: `server ${name.text}: socks4`,
+        why: say('targets are dialled directly, not through a proxy', '프록시를 거치지 않고 직접 연결합니다'),
+      }
+    found.targets.push({
+      to: targetOf(address.text, listenPorts),
+      weight: Number.isInteger(weight) && weight > 0 ? weight : 1,
+      backup: params.has('backup'),
+    })
+    const proxy = params.has('send-proxy') ? 'proxy-v1' : params.has('send-proxy-v2') ? 'proxy-v2' : null
+    if (found.targets.length > 1 && proxy !== found.proxy) found.unfit ??= mixed(line)
+    found.proxy = proxy
+    if (params.has('check')) found.health ??= healthOf(params)
+    for (const [key, value] of params) if (!known.test(key)) lose(value === '' ? key : `${key} ${value}`)
+  }
+  return found
+}
+
+const known =
+  /^(?:weight|disabled|enabled|backup|send-proxy|send-proxy-v2|check|no-check|inter|rise|fall|port|init-addr|ssl)$/
+
+function mixed(line: Line): Servers['unfit'] {
+  return {
+    place: line.words[0]?.place ?? { line: line.number, column: 1 },
+    what: 'send-proxy',
+    why: say('the servers get different PROXY headers', '서버마다 PROXY 헤더가 다릅니다'),
+  }
+}
+
+function paramsOf(words: readonly Word[]): Map<string, string> {
+  const params = new Map<string, string>()
+  for (let at = 0; at < words.length; at++) {
+    const key = words[at]?.text ?? ''
+    params.set(key, valued.test(key) ? (words[++at]?.text ?? '') : '')
+    if (key === 'no-check') params.delete('check')
+  }
+  return params
+}
+
+/** haproxy looks every 2 s where nothing is said (`inter`). */
+function healthOf(params: ReadonlyMap<string, string>): NonNullable<Servers['health']> {
+  return {
+    every: `${millisecondsOf(params.get('inter') ?? '') ?? 2000}ms`,
+    rise: countOf(params.get('rise') ?? '') ?? 2,
+    fall: countOf(params.get('fall') ?? '') ?? 3,
+  }
+}
+
+/** `10.0.0.2:80`, `[::1]:80`, `db:5432`, `unix@/path`; without a port, or with `:+1000`, from the client's port. */
+function targetOf(address: string, listenPorts: string): string {
+  const bare = address.replace(/^(?:ipv[46]@|unix@)/, '')
+  if (bare.startsWith('/')) return `unix:${bare}`
+  const [, host = '', port = ''] = /^(.*?)(?::([+-]?\d*))?$/.exec(bare) ?? []
+  const plain = host.startsWith('[') ? host.slice(1, -1) : host
+  const where = plain.includes(':') ? `[${plain}]` : plain
+  if (/^\d+$/.test(port)) return `${where}:${port}`
+  const shift = Number(port) || 0
+  return `${where}:${listenPorts
+    .split('-')
+    .map((one) => Number(one) + shift)
+    .join('-')}`
+}
+
+export function targetsJson(
+  groups: readonly { readonly name: string | null; readonly targets: Servers['targets'] }[],
+): { target: string } | { targets: Json[] } {
+  const all = groups.flatMap(({ name, targets }) =>
+    targets.map(({ to, weight, backup }) => ({
+      to,
+      ...(weight === 1 ? {} : { weight }),
+      ...(backup ? { backup } : {}),
+      ...(name === null ? {} : { name }),
+    })),
+  )
+  const [only] = all
+  return all.length === 1 && only && Object.keys(only).length === 1 ? { target: only.to } : { targets: all }
+}

@@ -1,0 +1,266 @@
+/** What the lines of one proxy say, its inherited ones first: later lines replace earlier ones, as haproxy has it. */
+import { say, type Text } from '../../base/text.ts'
+import type { Place } from '../../model/exchange.ts'
+import type { OrderedAccess } from '../contract/access.ts'
+import { everybody, type Entry } from '../contract/access.ts'
+import type { Cidr } from '../../base/address.ts'
+import type { Line, Word } from '../contract/words.ts'
+import { conditionOf, type Condition } from './condition.ts'
+import type { Section } from './sections.ts'
+
+export interface Settings {
+  mode: string
+  readonly binds: Line[]
+  readonly servers: Line[]
+  readonly serverDefaults: Word[]
+  balance: 'round-robin' | 'least-connections' | 'source-hash'
+  timeouts: { connect: number | null; client: number | null; server: number | null; tunnel: number | null }
+  /** Null where it is not said; 0 is off. */
+  keepaliveMs: number | null
+  connections: number | null
+  perSource: number | null
+  newPerSecond: number | null
+  access: OrderedAccess
+  acceptProxy: Cidr[]
+  readonly routes: { backend: string; place: Place; names: readonly string[] | null }[]
+  fallback: string | null
+  keep: boolean
+  enabled: boolean
+  readonly losses: { place: Place; what: string; why: Text }[]
+  /** What makes the whole proxy another one than we could be. */
+  unfit: { place: Place; what: string; why: Text } | null
+}
+
+const noSuch = say('there is no such setting here', '해당하는 설정이 없습니다')
+const unclear = say(
+  'a condition that is not understood decides who comes in',
+  '누구를 들일지 정하는 조건을 해석할 수 없습니다',
+)
+const elsewhere = say(
+  'a condition that is not understood decides where it goes',
+  '어디로 보낼지 정하는 조건을 해석할 수 없습니다',
+)
+
+/** As long as haproxy can say: we write it for "never". */
+export const neverMs = 24 * 86_400_000
+
+export function settingsOf(section: Section): Settings {
+  const settings: Settings = {
+    mode: 'tcp',
+    binds: [],
+    servers: [],
+    serverDefaults: [],
+    balance: 'round-robin',
+    timeouts: { connect: null, client: null, server: null, tunnel: null },
+    keepaliveMs: null,
+    connections: null,
+    perSource: null,
+    newPerSecond: null,
+    access: { entries: [], otherwise: 'allow' },
+    acceptProxy: [],
+    routes: [],
+    fallback: null,
+    keep: false,
+    enabled: true,
+    losses: [],
+    unfit: null,
+  }
+  const lines = [...section.inherited, ...section.own]
+  const acls = new Map<string, Word[]>()
+  for (const { words } of lines) {
+    const [first, name, ...rest] = words
+    if (first?.text !== 'acl' || !name) continue
+    const test = { ...name, text: rest.map(({ text }) => text).join(' ') }
+    acls.set(name.text, [...(acls.get(name.text) ?? []), test])
+  }
+  const access = new Access()
+  for (const line of lines) takeLine(line, settings, access, acls)
+  settings.access = access.ordered()
+  return settings
+}
+
+function takeLine(line: Line, settings: Settings, access: Access, acls: ReadonlyMap<string, Word[]>): void {
+  const [first, second, third] = line.words
+  if (!first) return
+  const value = second?.text ?? ''
+  switch (first.text) {
+    case 'acl':
+      return
+    case 'mode':
+      settings.mode = value
+      return
+    case 'bind':
+      settings.binds.push(line)
+      return
+    case 'server':
+      settings.servers.push(line)
+      return
+    case 'default-server':
+      settings.serverDefaults.push(...line.words.slice(1))
+      return
+    case 'default_backend':
+      settings.fallback = value
+      return
+    case 'disabled':
+      settings.enabled = false
+      return
+    case 'enabled':
+      settings.enabled = true
+      return
+    case 'maxconn':
+      settings.connections = countOf(value)
+      return
+    case 'rate-limit':
+      if (value === 'sessions') settings.newPerSecond = countOf(third?.text ?? '')
+      return
+    case 'balance':
+      return takeBalance(line, settings)
+    case 'timeout':
+      return takeTimeout(line, settings)
+    case 'clitcpka-idle':
+    case 'srvtcpka-idle':
+      settings.keepaliveMs = millisecondsOf(value) ?? settings.keepaliveMs
+      return
+    case 'option':
+    case 'no':
+      return takeOption(line, settings)
+    case 'source':
+      if (/\busesrc\s+client(?:ip)?\b/.test(line.text)) settings.keep = true
+      else lose(line, settings, noSuch)
+      return
+    case 'use_backend':
+      return takeRoute(line, settings, acls)
+    case 'stick-table':
+      if (!/\bstore\s+conn_cur\s*$/.test(line.text)) lose(line, settings, noSuch)
+      return
+    case 'tcp-request':
+      return takeRequest(line, settings, access, acls)
+    default:
+      lose(line, settings, noSuch)
+  }
+}
+
+function lose(line: Line, settings: Settings, why: Text): void {
+  const place = line.words[0]?.place ?? { line: line.number, column: 1 }
+  settings.losses.push({ place, what: line.words.map(({ text }) => text).join(' '), why })
+}
+
+function unfit(line: Line, settings: Settings, why: Text): void {
+  const place = line.words[0]?.place ?? { line: line.number, column: 1 }
+  settings.unfit ??= { place, what: line.words.map(({ text }) => text).join(' '), why }
+}
+
+function takeBalance(line: Line, settings: Settings): void {
+  const known = {
+    roundrobin: 'round-robin',
+    'static-rr': 'round-robin',
+    leastconn: 'least-connections',
+    source: 'source-hash',
+  } as const
+  const how = line.words[1]?.text ?? ''
+  if (Object.hasOwn(known, how)) settings.balance = known[how as keyof typeof known]
+  else lose(line, settings, say('round robin instead', '라운드 로빈을 대신 씁니다'))
+}
+
+function takeTimeout(line: Line, settings: Settings): void {
+  const [, what, value] = line.words
+  const ms = millisecondsOf(value?.text ?? '')
+  const which = what?.text ?? ''
+  if (ms === null || !Object.hasOwn(settings.timeouts, which)) lose(line, settings, noSuch)
+  else settings.timeouts[which as keyof Settings['timeouts']] = ms
+}
+
+function takeOption(line: Line, settings: Settings): void {
+  const words = line.words.map(({ text }) => text)
+  const off = words[0] === 'no'
+  const option = words[off ? 2 : 1] ?? ''
+  if (/^(?:cli|srv)?tcpka$/.test(option)) settings.keepaliveMs = off ? 0 : (settings.keepaliveMs ?? 60_000)
+  else if (!off) lose(line, settings, noSuch)
+}
+
+function takeRoute(line: Line, settings: Settings, acls: ReadonlyMap<string, Word[]>): void {
+  const backend = line.words[1]
+  if (!backend) return
+  const condition = conditionOf(line.words.slice(2), acls)
+  const { text, place } = backend
+  if (condition.ask === 'always') settings.fallback ??= text
+  else if (condition.ask === 'server-name' && !condition.negated)
+    settings.routes.push({ backend: text, place, names: condition.names })
+  else unfit(line, settings, elsewhere)
+}
+
+function takeRequest(
+  line: Line,
+  settings: Settings,
+  access: Access,
+  acls: ReadonlyMap<string, Word[]>,
+): void {
+  const [, layer, action = layer] = line.words
+  if (layer?.text === 'inspect-delay') return
+  const after = line.words.findIndex(({ text }) => text === 'if' || text === 'unless')
+  const condition = conditionOf(after === -1 ? [] : line.words.slice(after), acls)
+  switch (action?.text) {
+    case 'accept':
+      // Waits for the ClientHello, and says nothing of who comes in.
+      if (condition.ask === 'hello') return
+      return access.take('allow', condition) ? undefined : unfit(line, settings, unclear)
+    case 'reject':
+    case 'silent-drop':
+      if (condition.ask === 'connections-above') {
+        settings.perSource = condition.count
+        return
+      }
+      return access.take('deny', condition) ? undefined : unfit(line, settings, unclear)
+    case 'expect-proxy':
+      if (condition.ask === 'always') settings.acceptProxy.push(...everybody)
+      else if (condition.ask === 'source' && !condition.negated) settings.acceptProxy.push(...condition.cidrs)
+      else unfit(line, settings, unclear)
+      return
+    default:
+      if (!/^track-sc\d$/.test(action?.text ?? '')) lose(line, settings, noSuch)
+  }
+}
+
+/** `accept` and `reject` in their order. */
+class Access {
+  readonly #entries: Entry[] = []
+  #otherwise: 'allow' | 'deny' | null = null
+  /** "reject unless" was said: whoever is inside went on, and nobody else. */
+  #closed = false
+
+  /** False where it cannot be said. */
+  take(action: Entry['action'], condition: Condition): boolean {
+    if (this.#closed) return condition.ask === 'always' && action === 'allow'
+    if (this.#otherwise !== null) return true
+    if (condition.ask === 'always') this.#otherwise = action
+    else if (condition.ask !== 'source') return false
+    else if (!condition.negated) this.#note(action, condition.cidrs)
+    else {
+      if (action === 'allow') return false
+      this.#note('allow', condition.cidrs)
+      this.#otherwise = 'deny'
+      this.#closed = true
+    }
+    return true
+  }
+
+  ordered(): OrderedAccess {
+    return { entries: this.#entries, otherwise: this.#otherwise ?? 'allow' }
+  }
+
+  #note(action: Entry['action'], cidrs: readonly Cidr[]): void {
+    this.#entries.push(...cidrs.map((cidr): Entry => ({ action, cidr })))
+  }
+}
+
+/** Milliseconds unless a unit is said; null where it is no time. */
+export function millisecondsOf(text: string): number | null {
+  const [, count, unit = 'ms'] = /^(\d{1,10})(us|ms|s|m|h|d)?$/.exec(text) ?? []
+  if (count === undefined) return null
+  const units = { us: 0.001, ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+  return Math.ceil(Number(count) * units[unit as keyof typeof units])
+}
+
+export function countOf(text: string): number | null {
+  return /^\d{1,8}$/.test(text) && Number(text) > 0 ? Number(text) : null
+}

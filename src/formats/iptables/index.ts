@@ -1,0 +1,15 @@
+/** iptables-save and iptables-restore, IPv4 and IPv6. iptables-extensions(8): DNAT, REDIRECT, MASQUERADE. */
+import { say } from '../../base/text.ts'
+import type { ReadableFormat, WritableFormat } from '../contract.ts'
+import { carriesNothing } from '../contract/aspects.ts'
+import { read } from './read.ts'
+import { write } from './write.ts'
+
+export const iptables: ReadableFormat & WritableFormat = {
+  id: 'iptables',
+  title: say('iptables-save and ip6tables-save', 'iptables-save, ip6tables-save'),
+  carries: { ...carriesNothing, udp: true, range: true, allow: true, deny: true, keep: true },
+  looksRight: (text) => /^\*(?:nat|filter|mangle|raw|security)\s*$/m.test(text) && /^COMMIT\s*$/m.test(text),
+  read,
+  write,
+}

@@ -1,0 +1,194 @@
+/** One `-A CHAIN …` line of iptables-save as what it matches and where it sends. */
+import { canonicalAddress, parseCidr, type Cidr } from '../../base/address.ts'
+import type { Protocol } from '../../base/port.ts'
+import type { Place } from '../../model/exchange.ts'
+import type { Word } from '../contract/words.ts'
+
+export interface Match {
+  readonly protocol: Protocol | null
+  /** As written there: `8000:8100`, or several with commas. */
+  readonly ports: string | null
+  readonly source: Cidr | null
+  readonly destination: Cidr | null
+  readonly comment: string | null
+  readonly family: 4 | 6 | null
+  /** Connections whose destination was changed: on the way out, ours. */
+  readonly changed: boolean
+  /** The port that they asked for before it was. */
+  readonly asked: string | null
+  /** Matches that a rule of ours cannot have, as written. */
+  readonly others: readonly string[]
+}
+
+export interface Entry {
+  readonly chain: string
+  readonly match: Match
+  readonly target: string
+  /** `10.0.0.2:80` of DNAT, `8080` of REDIRECT. */
+  readonly to: string | null
+  readonly place: Place
+  readonly text: string
+}
+
+export const noMatch: Match = {
+  protocol: null,
+  ports: null,
+  source: null,
+  destination: null,
+  comment: null,
+  family: null,
+  changed: false,
+  asked: null,
+  others: [],
+}
+
+/** Modules whose only word is what we read anyway. */
+const quiet = /^(?:tcp|udp|comment|addrtype|multiport|conntrack|state)$/
+
+/** Null where it is no rule that iptables would print. */
+export function entryOf(words: readonly Word[], text: string): Entry | null {
+  const scan = new Scan(words)
+  let chain = ''
+  let target = ''
+  let to: string | null = null
+  let match = noMatch
+  const others: string[] = []
+  while (!scan.done) {
+    const negated = scan.take('!')
+    const option = scan.next()
+    const odd = (count: number): void =>
+      void others.push([...(negated ? ['!'] : []), option, ...scan.many(count)].join(' '))
+    if (negated && option !== '-m') {
+      odd(1)
+      continue
+    }
+    switch (option) {
+      case '-A':
+        chain = scan.next()
+        break
+      case '-4':
+      case '-6':
+        match = { ...match, family: option === '-4' ? 4 : 6 }
+        break
+      case '-p':
+      case '--protocol': {
+        const protocol = scan.next()
+        if (protocol === 'tcp' || protocol === 'udp') match = { ...match, protocol }
+        else others.push(`-p ${protocol}`)
+        break
+      }
+      case '--dport':
+      case '--dports':
+      case '--destination-port':
+        match = { ...match, ports: scan.next() }
+        break
+      case '-s':
+      case '-d':
+      case '--source':
+      case '--destination': {
+        const written = scan.next()
+        const cidr = cidrOf(written)
+        if (cidr === null) others.push(`${option} ${written}`)
+        else
+          match =
+            option.includes('s') && option !== '--destination'
+              ? { ...match, source: cidr }
+              : { ...match, destination: cidr }
+        break
+      }
+      case '-m': {
+        const name = scan.next()
+        if (!quiet.test(name)) others.push(`-m ${name}`)
+        break
+      }
+      case '--comment':
+        match = { ...match, comment: scan.next() }
+        break
+      case '--dst-type': {
+        const type = scan.next()
+        if (type !== 'LOCAL') others.push(`--dst-type ${type}`)
+        break
+      }
+      case '--ctstate': {
+        const state = scan.next()
+        if (state === 'DNAT') match = { ...match, changed: true }
+        else if (state !== 'NEW') others.push(`--ctstate ${state}`)
+        break
+      }
+      case '--ctorigdstport':
+        match = { ...match, asked: scan.next() }
+        break
+      case '-j':
+      case '-g':
+        target = scan.next()
+        break
+      case '--to-destination':
+      case '--to-ports':
+      case '--to-source':
+        to = scan.next()
+        break
+      case '':
+        return null
+      default:
+        odd(scan.valuesAhead())
+    }
+  }
+  const place = words[0]?.place
+  if (chain === '' || !place) return null
+  return { chain, match: { ...match, others }, target, to, place, text }
+}
+
+class Scan {
+  readonly #words: readonly string[]
+  #at = 0
+
+  constructor(words: readonly Word[]) {
+    this.#words = words.map(({ text }) => text)
+  }
+
+  get done(): boolean {
+    return this.#at >= this.#words.length
+  }
+
+  next(): string {
+    return this.#words[this.#at++] ?? ''
+  }
+
+  take(word: string): boolean {
+    if (this.#words[this.#at] !== word) return false
+    this.#at++
+    return true
+  }
+
+  many(count: number): string[] {
+    const taken = this.#words.slice(this.#at, this.#at + count)
+    this.#at += count
+    return taken
+  }
+
+  /** Words that are no option belong to the one before. */
+  valuesAhead(): number {
+    const rest = this.#words.slice(this.#at)
+    const next = rest.findIndex((word) => word.startsWith('-') || word === '!')
+    return next === -1 ? rest.length : next
+  }
+}
+
+function cidrOf(text: string): Cidr | null {
+  const [address = '', bits] = text.split('/')
+  if (canonicalAddress(address) === null) return null
+  const mask = bits?.includes('.') ? maskBits(bits) : bits
+  if (mask === null || (mask !== undefined && !/^\d{1,3}$/.test(mask))) return null
+  if (mask !== undefined && Number(mask) > (address.includes(':') ? 128 : 32)) return null
+  return parseCidr(mask === undefined ? address : `${address}/${mask}`)
+}
+
+/** `255.255.0.0` as old versions print it. */
+function maskBits(mask: string): string | null {
+  if (canonicalAddress(mask) === null) return null
+  const bits = mask
+    .split('.')
+    .map((octet) => Number(octet).toString(2).padStart(8, '0'))
+    .join('')
+  return /^1*0*$/.test(bits) ? String(bits.replaceAll('0', '').length) : null
+}

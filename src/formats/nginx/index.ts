@@ -1,0 +1,47 @@
+/** nginx's stream module, both ways. https://nginx.org/en/docs/stream/ngx_stream_core_module.html */
+import { say } from '../../base/text.ts'
+import type { ReadableFormat, WritableFormat } from '../contract.ts'
+import { carriesNothing } from '../contract/aspects.ts'
+import { read } from './read.ts'
+import { write } from './write.ts'
+
+export const nginx: ReadableFormat & WritableFormat = {
+  id: 'nginx',
+  title: say('nginx, stream { }', 'nginx, stream { }'),
+  carries: {
+    ...carriesNothing,
+    udp: true,
+    range: say(
+      'to one address and the same ports, or to one port',
+      '주소 하나의 같은 포트로, 또는 포트 하나로',
+    ),
+    unixListen: true,
+    unixTarget: true,
+    nameTarget: true,
+    targets: true,
+    weight: true,
+    backup: true,
+    serverName: say(
+      'TLS server name; not the Host of plain HTTP',
+      'TLS 서버 이름만. 평문 HTTP의 Host는 아님',
+    ),
+    leastConnections: true,
+    sourceHash: true,
+    allow: true,
+    deny: true,
+    'limits.perSource': true,
+    'timeouts.connect': true,
+    'timeouts.idle': true,
+    'timeouts.udp': true,
+    'timeouts.keepalive': true,
+    keep: true,
+    proxyV1: true,
+    acceptProxy: say('every peer must send a header', '모든 상대가 헤더를 보내야 함'),
+  },
+  looksRight: (text) =>
+    (/^\s*(?:stream|upstream\s+\S+|server)\s*\{/m.test(text) &&
+      /^\s*(?:proxy_pass|listen)\s[^\n]*;/m.test(text)) ||
+    /^\s*(?:http|events)\s*\{/m.test(text),
+  read,
+  write,
+}

@@ -1,0 +1,247 @@
+/** Each `server` of nginx's `stream` becomes a rule a `listen`; its targets are those of `proxy_pass`. */
+import { canonicalAddress, parseCidr, type Cidr } from '../../base/address.ts'
+import type { Protocol } from '../../base/port.ts'
+import { say, type Text } from '../../base/text.ts'
+import type { RuleInput } from '../../model/face.ts'
+import { fromOrder, type Entry } from '../contract/access.ts'
+import { listenText, ruleName, type PartLoss, type Reading } from '../contract/reading.ts'
+import { neverMs, noSuch, timeOf } from './words.ts'
+import { remark, treeOf, type Statement } from './tree.ts'
+import { Upstreams } from './upstreams.ts'
+
+export function read(text: string, reading: Reading): void {
+  const top = treeOf(text, reading)
+  const whole = top.some(({ name, block }) => block && /^(?:stream|http|events|mail)$/.test(name))
+  if (!whole) return readStream(top, reading)
+  for (const statement of top) {
+    const { name, args, place, block } = statement
+    const what = [name, ...args].join(' ')
+    if (name === 'stream' && block) readStream(block, reading)
+    else if (name === 'include') reading.lose(place, what, notFollowed)
+    else if (name === 'http')
+      reading.lose(
+        place,
+        'http',
+        say(
+          'Naru carries TCP and UDP as they are and does not speak HTTP',
+          'Naru는 TCP와 UDP를 그대로 전달하며 HTTP를 해석하지 않습니다',
+        ),
+      )
+    else if (name !== 'events' && name !== remark)
+      reading.lose(place, what, say('about nginx itself', 'nginx 자체의 설정입니다'))
+  }
+}
+
+const notFollowed = say(
+  'it is not followed: import that file too, or what `nginx -T` prints',
+  '따라가지 않습니다. 그 파일도 가져오거나 `nginx -T` 출력을 가져오세요',
+)
+
+/** What a server says beside where it listens; what it does not say it has from `stream`. */
+const ownWords =
+  /^(?:listen|proxy_pass|proxy_timeout|proxy_connect_timeout|proxy_protocol|proxy_bind|proxy_socket_keepalive|allow|deny|ssl_preread|preread_timeout|limit_conn|set_real_ip_from|server|upstream|map|limit_conn_zone|include)$/
+
+function readStream(statements: readonly Statement[], reading: Reading): void {
+  const upstreams = new Upstreams(statements)
+  const shared = statements.filter(({ name, block }) => block === null && ownWords.test(name))
+  let called: string | null = null
+  for (const statement of statements) {
+    const { name, args, place } = statement
+    if (name === remark) {
+      called = args[0] ?? null
+      continue
+    }
+    if (name === 'server' && statement.block) new Server(statement, shared, upstreams, called, reading).read()
+    else if (name === 'include') reading.lose(place, `include ${args.join(' ')}`, notFollowed)
+    else if (!ownWords.test(name)) reading.lose(place, [name, ...args].join(' '), noSuch)
+    if (name === 'server') called = null
+  }
+  for (const loss of upstreams.losses) reading.lose(loss.place, loss.what, loss.why)
+}
+
+class Server {
+  readonly #statement: Statement
+  readonly #said: readonly Statement[]
+  readonly #shared: readonly Statement[]
+  readonly #upstreams: Upstreams
+  readonly #name: string | null
+  readonly #reading: Reading
+
+  constructor(
+    statement: Statement,
+    shared: readonly Statement[],
+    upstreams: Upstreams,
+    name: string | null,
+    reading: Reading,
+  ) {
+    this.#statement = statement
+    this.#said = (statement.block ?? []).filter(({ name: one }) => one !== remark)
+    this.#shared = shared
+    this.#upstreams = upstreams
+    this.#name = name
+    this.#reading = reading
+  }
+
+  read(): void {
+    const listens = this.#said.filter(({ name }) => name === 'listen')
+    const pass = this.#one('proxy_pass')
+    const { place } = this.#statement
+    const leaveOut = (why: Text, what = 'server'): void => this.#reading.leaveOut(place, what, why)
+    if (!pass?.args[0]) return leaveOut(say('it passes to nothing', 'proxy_pass가 없습니다'))
+    const access = this.#access()
+    if (access === null)
+      return leaveOut(
+        say('who may come in is not said by addresses', '허용 대상이 주소로 적혀 있지 않습니다'),
+        'allow/deny',
+      )
+    const losses: PartLoss[] = this.#said
+      .filter(({ name }) => !ownWords.test(name))
+      .map(({ name, args, place: at }) => ({ place: at, what: [name, ...args].join(' '), why: noSuch }))
+    if (
+      this.#said.some(({ name }) => name === 'ssl_certificate') ||
+      listens.some(({ args }) => args.includes('ssl'))
+    )
+      return leaveOut(
+        say('TLS ends here; Naru passes it through', '여기서 TLS를 끝냅니다. Naru는 그대로 전달합니다'),
+        'listen ssl',
+      )
+    if (this.#one('proxy_ssl')?.args[0] === 'on')
+      return leaveOut(
+        say('TLS is passed through, not spoken', 'TLS는 그대로 전달하며 직접 하지 않습니다'),
+        'proxy_ssl on',
+      )
+    for (const listen of listens) this.#add(listen, pass.args[0], access, losses)
+    if (listens.length === 0) leaveOut(say('it listens nowhere', 'listen이 없습니다'))
+  }
+
+  #add(listen: Statement, pass: string, access: RuleInput, losses: PartLoss[]): void {
+    const what = `listen ${listen.args.join(' ')}`
+    const where = listenOf(listen)
+    const leaveOut = (why: Text): void => this.#reading.leaveOut(listen.place, what, why)
+    if (where === null)
+      return leaveOut(say('it listens on a name; write the address', '이름으로 수신합니다. 주소로 쓰세요'))
+    const targets = this.#upstreams.targetsOf(pass, where.ports)
+    if ('why' in targets) return this.#reading.leaveOut(listen.place, `proxy_pass ${pass}`, targets.why)
+    losses.push(...where.losses)
+    this.#reading.add(
+      listen.place,
+      ruleName(this.#name ?? targets.name ?? ''),
+      { listen: where.text, ...targets.rule, ...access, ...this.#policy(where, losses) },
+      { what, losses: losses.splice(0) },
+    )
+  }
+
+  #policy(where: Where, losses: PartLoss[]): RuleInput {
+    const timeout = timeOf(this.#one('proxy_timeout')?.args[0])
+    const connect = timeOf(this.#one('proxy_connect_timeout')?.args[0])
+    const silence = timeout === null ? null : timeout >= neverMs ? '0' : `${timeout}ms`
+    const timeouts = {
+      ...(connect === null ? {} : { connect: `${connect}ms` }),
+      ...(silence === null ? {} : where.protocol === 'udp' ? { udp: silence } : { idle: silence }),
+      ...(where.keepalive === null ? {} : { keepalive: where.keepalive }),
+    }
+    const perSource = this.#perSource(losses)
+    const bind = this.#one('proxy_bind')
+    const keep = bind?.args[0] === '$remote_addr' && bind.args[1] === 'transparent'
+    if (bind && !keep)
+      losses.push({ place: bind.place, what: `proxy_bind ${bind.args.join(' ')}`, why: noSuch })
+    const proxied = this.#one('proxy_protocol')?.args[0] === 'on'
+    const trusted = this.#all('set_real_ip_from').flatMap(({ args }) => args)
+    return {
+      timeouts,
+      ...(perSource === null ? {} : { limits: { perSource } }),
+      ...(proxied ? { source: 'proxy-v1' } : keep ? { source: 'keep' } : {}),
+      ...(where.acceptProxy ? { acceptProxy: trusted.length > 0 ? trusted : ['0.0.0.0/0', '::/0'] } : {}),
+    }
+  }
+
+  #perSource(losses: PartLoss[]): number | null {
+    let most: number | null = null
+    for (const { args, place } of this.#all('limit_conn')) {
+      const [zone = '', count = ''] = args
+      if (this.#upstreams.countsSources(zone) && /^[1-9]\d{0,6}$/.test(count)) most ??= Number(count)
+      else losses.push({ place, what: `limit_conn ${args.join(' ')}`, why: noSuch })
+    }
+    return most
+  }
+
+  /** Null where it is not said by addresses; a client that is in none comes in. */
+  #access(): RuleInput | null {
+    const entries: Entry[] = []
+    let otherwise: 'allow' | 'deny' = 'allow'
+    const said = this.#said.some(isAccess) ? this.#said : this.#shared
+    for (const { name, args } of said.filter(isAccess)) {
+      const action = name as 'allow' | 'deny'
+      if (args[0] === 'all') {
+        otherwise = action
+        break
+      }
+      const cidr = cidrOf(args[0] ?? '')
+      if (cidr === null) return null
+      entries.push({ action, cidr })
+    }
+    const { allow, deny } = fromOrder({ entries, otherwise })
+    return { ...(allow.length > 0 ? { allow } : {}), ...(deny.length > 0 ? { deny } : {}) }
+  }
+
+  #one(name: string): Statement | undefined {
+    return this.#all(name).at(-1)
+  }
+
+  #all(name: string): readonly Statement[] {
+    const own = this.#said.filter((one) => one.name === name)
+    return own.length > 0 ? own : this.#shared.filter((one) => one.name === name)
+  }
+}
+
+function isAccess({ name }: Statement): boolean {
+  return name === 'allow' || name === 'deny'
+}
+
+function cidrOf(text: string): Cidr | null {
+  try {
+    return parseCidr(text)
+  } catch {
+    return null
+  }
+}
+
+interface Where {
+  readonly text: string
+  readonly ports: string
+  readonly protocol: Protocol
+  readonly acceptProxy: boolean
+  /** As in a rule's `timeouts`; null where it is not said. */
+  readonly keepalive: string | null
+  readonly losses: readonly PartLoss[]
+}
+
+function listenOf({ args, place }: Statement): Where | null {
+  const [address = '', ...options] = args
+  const protocol = options.includes('udp') ? 'udp' : 'tcp'
+  const common = {
+    protocol,
+    acceptProxy: options.includes('proxy_protocol'),
+    keepalive: keepaliveOf(options.find((option) => option.startsWith('so_keepalive='))),
+    losses: options
+      .filter((option) => !/^(?:udp|ssl|proxy_protocol|so_keepalive=.*|ipv6only=.*|reuseport)$/.test(option))
+      .map((what) => ({ place, what: `listen … ${what}`, why: noSuch })),
+  } as const
+  if (address.startsWith('unix:')) return { ...common, text: address, ports: '' }
+  const [, host, ports = ''] = /^(?:(.*):)?(\d+(?:-\d+)?)$/.exec(address) ?? []
+  if (ports === '') return null
+  if (host === undefined || host === '*')
+    return { ...common, text: listenText('0.0.0.0', ports, [protocol]), ports }
+  const plain = host.replaceAll(/[[\]]/g, '')
+  if (canonicalAddress(plain) === null) return null
+  const both = plain === '::' && options.includes('ipv6only=off')
+  return { ...common, text: listenText(both ? null : plain, ports, [protocol]), ports }
+}
+
+/** `on`, `off`, or `IDLE:INTERVAL:COUNT`. */
+function keepaliveOf(option: string | undefined): string | null {
+  const value = option?.slice('so_keepalive='.length)
+  if (value === 'off') return '0'
+  const idle = timeOf(value?.split(':')[0])
+  return value?.includes(':') && idle !== null ? `${idle}ms` : null
+}

@@ -1,0 +1,109 @@
+/** nginx's configuration as a tree of statements, bounded in depth and number; a remark `# naru:NAME` is one too. */
+import { say } from '../../base/text.ts'
+import type { Place } from '../../model/exchange.ts'
+import type { Reading } from '../contract/reading.ts'
+
+const mostDepth = 16
+const mostStatements = 100_000
+const mostWords = 2000
+
+export interface Statement {
+  readonly name: string
+  readonly args: readonly string[]
+  readonly place: Place
+  /** Null where it ends with `;`. */
+  readonly block: readonly Statement[] | null
+}
+
+/** The remark in which a rule's name is kept. */
+export const remark = '# naru'
+
+interface Token {
+  readonly text: string
+  readonly place: Place
+  readonly kind: 'word' | '{' | '}' | ';' | 'remark'
+}
+
+export function treeOf(text: string, reading: Reading): Statement[] {
+  const tokens = tokensOf(text, reading)
+  const [top] = stacked()
+  let words: Token[] = []
+  let count = 0
+  const open: { statements: Statement[]; place: Place }[] = [
+    { statements: top, place: { line: 1, column: 1 } },
+  ]
+  const add = (block: Statement[] | null, at: Place): void => {
+    const [first, ...rest] = words
+    words = []
+    if (!first) return reading.wrong(at, say('a statement is missing', '지시어가 없습니다'))
+    const into = open.at(-1)?.statements ?? top
+    into.push({ name: first.text, args: rest.map((word) => word.text), place: first.place, block })
+  }
+  for (const token of tokens) {
+    if (++count > mostStatements) {
+      reading.wrong(token.place, say('too many statements', '지시어가 너무 많습니다'))
+      return []
+    }
+    if (token.kind === 'remark')
+      open.at(-1)?.statements.push({ name: remark, args: [token.text], place: token.place, block: null })
+    else if (token.kind === 'word') {
+      words.push(token)
+      if (words.length > mostWords) {
+        reading.wrong(token.place, say('too many words in a statement', '지시어에 단어가 너무 많습니다'))
+        return []
+      }
+    } else if (token.kind === ';') add(null, token.place)
+    else if (token.kind === '{') {
+      const [block] = stacked()
+      add(block, token.place)
+      open.push({ statements: block, place: token.place })
+      if (open.length > mostDepth) {
+        reading.wrong(
+          token.place,
+          say('blocks stand too deep in each other', '블록이 너무 깊게 겹쳐 있습니다'),
+        )
+        return []
+      }
+    } else {
+      if (words.length > 0)
+        reading.wrong(token.place, say('a ";" is missing before "}"', '"}" 앞에 ";"이 없습니다'))
+      words = []
+      if (open.length === 1) reading.wrong(token.place, say('a "}" too many', '"}"가 하나 더 있습니다'))
+      else open.pop()
+    }
+  }
+  const unclosed = open.length > 1 ? open.at(-1)?.place : words[0]?.place
+  if (unclosed) reading.wrong(unclosed, say('it is not closed', '닫히지 않았습니다'))
+  return top
+}
+
+function stacked(): [Statement[]] {
+  return [[]]
+}
+
+function tokensOf(text: string, reading: Reading): Token[] {
+  const tokens: Token[] = []
+  const lines = text.split(/\r\n|\n|\r/)
+  for (const [index, line] of lines.entries()) {
+    const pattern = /#.*$|[{};]|(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\$\{\w+\}|\\.|[^\s{};"'\\])+|["'].*$/gu
+    for (const { 0: raw, index: at } of line.matchAll(pattern)) {
+      const place = { line: index + 1, column: at + 1 }
+      if (raw.startsWith('#')) {
+        const name = /^# naru:(\S{1,40})\s*$/.exec(raw)?.[1]
+        if (name) tokens.push({ kind: 'remark', text: name, place })
+      } else if (raw === '{' || raw === '}' || raw === ';') tokens.push({ kind: raw, text: raw, place })
+      else if (/^["'](?:[^"'\\]|\\.)*$/.test(raw) && !/^(["']).*\1$/.test(raw)) {
+        reading.wrong(
+          place,
+          say('a quote is not closed in this line', '이 줄에서 따옴표가 닫히지 않았습니다'),
+        )
+        return tokens
+      } else tokens.push({ kind: 'word', text: unquoted(raw), place })
+    }
+  }
+  return tokens
+}
+
+function unquoted(raw: string): string {
+  return /^(["']).*\1$/s.test(raw) ? raw.slice(1, -1).replaceAll(/\\(.)/g, '$1') : raw
+}
