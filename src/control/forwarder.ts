@@ -18,6 +18,7 @@ import type {
   NaruEvent,
   RuleInput,
   RuleStatus,
+  TrafficMoment,
 } from '../model/face.ts'
 import type { Facts } from '../model/facts.ts'
 import { formatListen } from '../model/listen.ts'
@@ -38,6 +39,7 @@ import { ownerTag } from './routers/owner.ts'
 import { publisherOf } from './routers/publisher.ts'
 import { RuleRun, type RunTools } from './rule-run.ts'
 import { Ticker } from './observe.ts'
+import { momentMs, TrafficHistory } from './traffic-history.ts'
 import { undoJournal } from './undo.ts'
 import { watch } from './watch.ts'
 
@@ -64,6 +66,8 @@ export class Forwarder implements Naru, AsyncDisposable {
   readonly #options: ForwarderOptions
   readonly #events: Events
   readonly #rates = new Rates()
+  readonly #history = new TrafficHistory()
+  #momentAt = 0
   readonly #runs = new Map<string, RuleRun>()
   /** Rules that ended but whose connections still drain. */
   readonly #leaving = new Set<RuleRun>()
@@ -195,6 +199,10 @@ export class Forwarder implements Naru, AsyncDisposable {
       .filter((connection) => rule === undefined || connection.rule === rule)
       .toReversed()
     return Promise.resolve([...open, ...closed].slice(0, limit))
+  }
+
+  traffic(): Promise<readonly TrafficMoment[]> {
+    return Promise.resolve(this.#history.moments)
   }
 
   cut(connection: string): Promise<boolean> {
@@ -338,6 +346,7 @@ export class Forwarder implements Naru, AsyncDisposable {
   async #end(run: RuleRun, now: boolean): Promise<void> {
     this.#runs.delete(run.name)
     this.#rates.forget(run.name)
+    this.#history.forget(run.name)
     this.#leaving.add(run)
     await run.end({ now, reason: 'cut', signal: this.#life.signal })
     void run.drained().then(() => this.#leaving.delete(run))
@@ -429,8 +438,13 @@ export class Forwarder implements Naru, AsyncDisposable {
   }
 
   #sample(): void {
-    if (!this.#events.listened) return
     const at = this.#parts.clock.monotonic()
+    if (at - this.#momentAt >= momentMs - 100) {
+      this.#momentAt = at
+      const all = [...this.#runs.values()].map((run) => ({ name: run.name, counters: run.counters() }))
+      this.#history.take(all, { at: this.#parts.clock.now(), monotonic: at })
+    }
+    if (!this.#events.listened) return
     const rules = [...this.#runs.values()].map((run) => {
       const counters = run.counters()
       return { name: run.name, counters, rate: this.#rates.of(run.name, counters, at) }

@@ -41,6 +41,12 @@ export function createMachineFace(deps: MachineFaceDeps): MachineFace {
         : { verdict: 'unknown', by: '', why }
     },
     guests: ({ signal }) => guests(deps, signal),
+    neighbours: async ({ signal }) =>
+      (await deps.host.network.neighbours({ signal })).map(({ address, mac, interface: on }) => ({
+        address,
+        mac,
+        interface: on,
+      })),
     diagnose: async (options) =>
       doctor.diagnose({ ...options, outside: await testFromOutside(deps, machine, options) }),
   }

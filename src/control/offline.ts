@@ -61,6 +61,7 @@ export function offlineNaru(parts: Parts): Naru {
       const now = await loaded()
       return wish ? planned(changed(now, wish), now) : planned(now)
     },
+    traffic: () => Promise.resolve([]),
     connections: () => Promise.resolve([]),
     cut: () => Promise.resolve(false),
     events: nothingHappens,

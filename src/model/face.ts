@@ -26,6 +26,8 @@ export interface Naru {
 
   /** What would be done: for a change, or with no argument for the file as it is now. */
   plan(change?: { name: string; rule: RuleInput | null }): Promise<Plan>
+  /** What flowed in the last 15 minutes, oldest first. */
+  traffic(): Promise<readonly TrafficMoment[]>
   connections(filter?: { rule?: string; limit?: number }): Promise<readonly Connection[]>
   /** False where no such connection is open. */
   cut(connection: string): Promise<boolean>
@@ -126,6 +128,19 @@ export type NaruEvent = { readonly id: number; readonly at: number } & (
   /** Events were lost (the listener was too slow, or `since` is too old): read the state anew. */
   | { readonly type: 'gap' }
 )
+
+/** Five seconds of traffic. */
+export interface TrafficMoment {
+  /** When they ended; milliseconds since the Unix epoch. */
+  readonly at: number
+  /** Of all rules together. */
+  readonly all: Flow
+  /** Of the rules that moved, the busiest 50 at most. */
+  readonly rules: Readonly<Record<string, Flow>>
+}
+
+/** Mean bytes a second each way, and connections open at the end. */
+export type Flow = readonly [toTarget: number, toClient: number, open: number]
 
 export interface TrafficSample {
   readonly name: string

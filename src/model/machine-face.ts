@@ -21,6 +21,8 @@ export interface MachineFace {
   /** Would a packet get in? @throws NaruError NOT_PERMITTED */
   admits(question: FirewallQuestion, options: Asking): Promise<FirewallAnswer>
   guests(options: Asking): Promise<GuestsReport>
+  /** Machines of the LAN that answered lately: where a rule could lead. */
+  neighbours(options: Asking): Promise<readonly LanNeighbour[]>
   /** @throws NaruError RULE_UNKNOWN where `about` is neither a rule nor a port */
   diagnose(options: Asking & DiagnoseRequest): Promise<Diagnosis>
 }
@@ -48,6 +50,12 @@ export interface FirewallReport {
   readonly status: FirewallStatus | null
   /** Why this one decides, or why none was found. */
   readonly why: Text
+}
+
+export interface LanNeighbour {
+  readonly address: string
+  readonly mac: string
+  readonly interface: string
 }
 
 export interface GuestsReport {

@@ -111,6 +111,7 @@ function asClient(naru: FakeNaru): NaruClient {
     about: naru.about,
     rules: naru.rules,
     plan: naru.plan,
+    traffic: () => naru.traffic(),
     connections: (filter) => naru.connections(filter),
     cut: (id) => naru.cut(id),
     events: (options) => naru.events(options),

@@ -254,6 +254,11 @@ export class FakeMachine implements MachineFace {
     }
   }
 
+  readonly neighbours: MachineFace['neighbours'] = async () => {
+    this.calls.push(['neighbours'])
+    return [{ address: '192.168.1.40', mac: '02:00:00:00:00:40', interface: 'eth0' }]
+  }
+
   readonly diagnose: MachineFace['diagnose'] = async ({ signal: _signal, onEvent, ...asked }) => {
     this.calls.push(['diagnose', asked])
     const answer =

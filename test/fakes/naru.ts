@@ -159,6 +159,8 @@ export class FakeNaru implements Naru {
       .filter((connection) => rule === undefined || connection.rule === rule)
       .slice(0, limit ?? Infinity)
 
+  traffic: Naru['traffic'] = async () => [{ at: fakeNow, all: [100, 200, 1], rules: { iis: [100, 200, 1] } }]
+
   cut: Naru['cut'] = async (id) => {
     this.#called('cut', id)
     const at = this.connectionsNow.findIndex((connection) => connection.id === id)

@@ -5,7 +5,15 @@
 import { codes, type Code } from '../../base/codes/index.ts'
 import { NaruError, type NaruErrorJson, type Param } from '../../base/errors.ts'
 import { say } from '../../base/text.ts'
-import type { ChangeOptions, ChangeResult, Naru, NaruEvent, RuleInput, RuleStatus } from '../../model/face.ts'
+import type {
+  ChangeOptions,
+  ChangeResult,
+  Naru,
+  NaruEvent,
+  RuleInput,
+  RuleStatus,
+  TrafficMoment,
+} from '../../model/face.ts'
 import type { Connection } from '../../model/connection.ts'
 import { queryOf, type Session } from '../protocol/wire.ts'
 import { eventsIn } from './sse.ts'
@@ -91,6 +99,7 @@ export function createClient(transport: Transport): NaruClient {
     connections: async (filter = {}) =>
       (await get<{ connections: readonly Connection[] }>(`/api/connections${queryOf({ ...filter })}`))
         .connections,
+    traffic: async () => (await get<{ moments: readonly TrafficMoment[] }>('/api/traffic')).moments,
     cut: async (id) => {
       const { status, body } = await transport.ask({
         method: 'DELETE',

@@ -2,7 +2,7 @@
 import { NaruError, type NaruErrorJson } from '../../base/errors.ts'
 import { say } from '../../base/text.ts'
 import type { Diagnosis, DoctorEvent } from '../../model/diagnosis.ts'
-import type { MachineFace } from '../../model/machine-face.ts'
+import type { LanNeighbour, MachineFace } from '../../model/machine-face.ts'
 import type { RouterAdded, RouterDesk, RouterEntry, RouterView } from '../../model/router.ts'
 import { queryOf } from '../protocol/wire.ts'
 import { errorFrom, type Transport, type TransportRequest } from './client.ts'
@@ -24,6 +24,8 @@ export function createMachineClient(transport: Transport): MachineFace {
     admits: ({ protocol, port, from }, { signal }) =>
       get(`/api/machine/firewall/explain${queryOf({ protocol, port, from: from ?? undefined })}`, signal),
     guests: ({ signal }) => get('/api/machine/guests', signal),
+    neighbours: async ({ signal }) =>
+      (await get<{ neighbours: readonly LanNeighbour[] }>('/api/machine/neighbours', signal)).neighbours,
     async diagnose({ signal, about, mayAskInternet, names = [], fromPhone = false, onEvent }) {
       const query = queryOf({ about, internet: mayAskInternet, names: names.join(',') || undefined })
       const asked = fromPhone

@@ -10,6 +10,7 @@ import type {
   HopStatus,
   NaruEvent,
   RuleStatus,
+  TrafficMoment,
   TrafficSample,
 } from '../../model/face.ts'
 import { hops, type Json } from '../../model/hop.ts'
@@ -163,6 +164,14 @@ export const ConnectionSchema: z.ZodType<Connection> = z
 const TrafficSampleSchema: z.ZodType<TrafficSample> = z
   .object({ name: z.string(), counters: CountersSchema, rate: RateSchema })
   .openapi('TrafficSample')
+
+const FlowSchema = z
+  .tuple([z.number(), z.number(), count])
+  .openapi({ description: 'bytes a second to the target and to the client, connections open' })
+
+export const TrafficMomentSchema: z.ZodType<TrafficMoment> = z
+  .object({ at: timeMs, all: FlowSchema, rules: z.record(z.string(), FlowSchema) })
+  .openapi('TrafficMoment')
 
 const event = { id: z.int(), at: timeMs }
 

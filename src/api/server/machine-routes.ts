@@ -116,6 +116,15 @@ function addLooks(app: OpenAPIHono, machine: MachineFace, asking: AskingOf): voi
     }),
     async (c) => c.json(await machine.guests(asking(c.req.raw)), 200),
   )
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/api/machine/neighbours',
+      summary: 'Machines of the LAN that answered ARP or NDP lately',
+      responses: described,
+    }),
+    async (c) => c.json({ neighbours: await machine.neighbours(asking(c.req.raw)) }, 200),
+  )
 }
 
 const protocols = z.array(protocol).min(1).max(2)

@@ -11,6 +11,7 @@ import {
   RuleInputSchema,
   RuleNameSchema,
   RuleStatusSchema,
+  TrafficMomentSchema,
   z,
 } from '../protocol/schemas.ts'
 import { metricsOf, metricsType } from './metrics.ts'
@@ -231,6 +232,15 @@ function changeOptions(
 }
 
 function addTraffic(app: OpenAPIHono, naru: Naru, { closing }: RouteOptions): void {
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/api/traffic',
+      summary: 'What flowed in the last 15 minutes, five seconds a moment, oldest first',
+      responses: answers(z.object({ moments: z.array(TrafficMomentSchema) }), 'moments'),
+    }),
+    async (c) => c.json({ moments: [...(await naru.traffic())] }, 200),
+  )
   app.openapi(
     createRoute({
       method: 'get',

@@ -225,6 +225,8 @@ describe('the TCP side asks who is there', () => {
       expect(answer.status).toBe(401)
     }
     expect((await raw('/?token=wrong')).status).toBe(401)
+    const page = await raw('/?token=wrong', { headers: { accept: 'text/html' } })
+    expect([page.status, page.body.includes('<title>Naru')]).toEqual([401, true])
   })
 
   it('takes the token as a header, and as a link that becomes a cookie', async () => {
@@ -636,6 +638,7 @@ describe('this machine, for the page', () => {
     expect(await far.router.list({ signal })).toEqual(await here.router.list({ signal }))
     expect(await far.firewall({ signal })).toEqual(await here.firewall({ signal }))
     expect(await far.guests({ signal })).toEqual(await here.guests({ signal }))
+    expect(await far.neighbours({ signal })).toEqual(await here.neighbours({ signal }))
     const question = { protocol: 'tcp', port: 80, from: '10.0.0.1' } as const
     expect(await far.admits(question, { signal })).toEqual(await here.admits(question, { signal }))
     const row = {

@@ -29,6 +29,22 @@ describe('the file as a store', () => {
     expect([...(await store.read({ signal })).rules.keys()]).toEqual(['a', 'b'])
   })
 
+  it('brings a removed rule back with its comments and in its place, unless something else changed', async () => {
+    const text = 'rules:\n  # mine\n  a:\n    listen: 1 # one\n    target: 2\n  b: { listen: 3, target: 4 }\n'
+    const path = await at('undo.yaml', text)
+    const store = createFileStore(path)
+    const rule = (await store.read({ signal })).rules.get('a') ?? {}
+    await store.change([{ name: 'a', rule: null }], { signal })
+    expect(await readFile(path, 'utf8')).not.toContain('mine')
+    await store.change([{ name: 'a', rule }], { signal })
+    expect(await readFile(path, 'utf8')).toBe(text)
+
+    await store.change([{ name: 'a', rule: null }], { signal })
+    await store.change([{ name: 'c', rule: { listen: 5, target: 6 } }], { signal })
+    await store.change([{ name: 'a', rule }], { signal })
+    expect([...(await store.read({ signal })).rules.keys()]).toEqual(['b', 'c', 'a'])
+  })
+
   it('writes through a link and keeps the file’s mode', async () => {
     const path = await at('real.yaml', 'rules: {}\n')
     await promisify(execFile)('chmod', ['640', path])

@@ -5,6 +5,7 @@ import { mkdir, open, unlink, readdir } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { errnoOf, isNaruError, messageOf, NaruError } from '../../base/errors.ts'
 import { say, type Text } from '../../base/text.ts'
+import type { RuleInput } from '../../model/face.ts'
 import type { Problem } from '../../model/shape.ts'
 import type { Change, Snapshot, Store } from '../contract.ts'
 import { replaceFile } from '../../base/replace-file.ts'
@@ -26,6 +27,8 @@ interface Read {
 
 class FileStore implements Store {
   readonly name: string
+  /** The last removal: what the file was before, and what it became. */
+  #removed: { name: string; rule: RuleInput; before: string; after: string } | null = null
   /** What was last read or written: an edit that finds the same text need not parse it again. */
   #last: Read | null = null
   #queue: Promise<unknown> = Promise.resolve()
@@ -47,9 +50,11 @@ class FileStore implements Store {
       if (revision !== undefined && revision !== now.revision)
         throw new NaruError('FILE_CHANGED', { file: this.name })
       let { document } = now
-      for (const { name, rule } of changes) document = this.#parsed(document.withRule(name, rule))
+      for (const change of changes)
+        document = this.#parsed(this.#takenBack(change, now) ?? document.withRule(change.name, change.rule))
       await this.#write(document.text)
       this.#last = { revision: revisionOf(document.text), document }
+      this.#remember(changes, now, this.#last)
       return this.#snapshot(this.#last)
     })
   }
@@ -73,6 +78,21 @@ class FileStore implements Store {
       stopWatching()
       unwatchFile(this.name, settle)
     })
+  }
+
+  /** A rule that comes back as it was, before anything else changed, comes back with its comments and in its place. */
+  #takenBack({ name, rule }: Change, now: Read): string | null {
+    const removed = this.#removed
+    if (removed === null || removed.name !== name || removed.after !== now.revision) return null
+    return JSON.stringify(rule) === JSON.stringify(removed.rule) ? removed.before : null
+  }
+
+  #remember(changes: readonly Change[], before: Read, after: Read): void {
+    const [only] = changes
+    const rule =
+      only?.rule === null && changes.length === 1 ? before.document.rules.get(only.name) : undefined
+    this.#removed =
+      only && rule ? { name: only.name, rule, before: before.document.text, after: after.revision } : null
   }
 
   async #load(): Promise<Read> {

@@ -1,6 +1,5 @@
 /** What was found on this machine that a rule could lead to: services that listen, guests, neighbours. */
 import { useState } from 'react'
-import { toNaruError } from '../../../src/base/errors.ts'
 import type { Guest } from '../../../src/model/guest.ts'
 import type { PortRow } from '../../../src/model/machine.ts'
 import { Icon } from '../parts/icon.tsx'
@@ -78,16 +77,19 @@ function Groups({ found, onPick }: { readonly found: Found; readonly onPick: (pi
 /** What cannot be looked at is left out: the address can be typed. */
 async function look(words: Words): Promise<Found> {
   const signal = AbortSignal.timeout(limitMs)
-  const or = <T,>(asked: Promise<readonly T[]>): Promise<readonly T[]> =>
-    asked.catch((error: unknown) => (toNaruError(error), []))
-  const [ports, guests] = await Promise.all([
+  const or = <T,>(asked: Promise<readonly T[]>): Promise<readonly T[]> => asked.catch(() => [])
+  const [ports, guests, neighbours] = await Promise.all([
     or(machine.ports({ signal }).then(({ rows }) => rows)),
     or(machine.guests({ signal }).then((report) => report.guests)),
+    or(machine.neighbours({ signal })),
   ])
   return {
     pickSockets: socketChoices(ports, words),
     pickGuests: guests.map((guest) => guestChoice(guest, words)),
-    pickNeighbours: [],
+    pickNeighbours: neighbours
+      .filter(({ address }) => !address.startsWith('fe80:'))
+      .slice(0, mostOfAKind)
+      .map(({ address, mac }) => ({ title: address, detail: mac, picked: { target: address } })),
   }
 }
 

@@ -28,8 +28,9 @@ export async function deleteRule(rule: RuleStatus): Promise<void> {
 
 async function bringBack({ name, rule }: RuleStatus): Promise<void> {
   try {
-    const { rules } = await client.rules.add(name, rule)
-    naru.took(rules)
+    await client.rules.add(name, rule)
+    // In its old place, too.
+    naru.rules.set(await client.rules.list())
     toast({ en: en.rules.restored(name), ko: ko.rules.restored(name) })
   } catch (error) {
     toastError(error)

@@ -1,42 +1,44 @@
-/** Traffic of the last 15 minutes, a column a second: of all rules together, and of each that moved. */
-import type { TrafficSample } from '../../../src/model/face.ts'
+/**
+ * Traffic of the last 15 minutes: what the daemon remembers of the time before this page was opened, five seconds a
+ * moment, then each second as it comes.
+ */
+import type { Flow, TrafficMoment, TrafficSample } from '../../../src/model/face.ts'
 import { Watched } from './watched.ts'
 
-export interface Moment {
-  /** Milliseconds since the Unix epoch. */
-  readonly at: number
-  /** By rule: bytes a second each way, and connections open. */
-  readonly rules: ReadonlyMap<string, readonly [toTarget: number, toClient: number, open: number]>
-}
-
-const keptMs = 15 * 60_000
+export const keptMs = 15 * 60_000
 
 export class TrafficHistory {
   /** Grows by one at each change: what to draw anew for. */
   readonly version = new Watched(0)
-  #moments: Moment[] = []
+  #moments: TrafficMoment[] = []
 
-  get moments(): readonly Moment[] {
+  get moments(): readonly TrafficMoment[] {
     return this.#moments
   }
 
   add(at: number, samples: readonly TrafficSample[]): void {
-    const rules = new Map(
-      samples.map(({ name, rate, counters }) => [
-        name,
-        [rate.toTarget, rate.toClient, counters.open] as const,
-      ]),
-    )
-    this.#moments.push({ at, rules })
+    const all: [number, number, number] = [0, 0, 0]
+    const rules: Record<string, Flow> = {}
+    for (const { name, rate, counters } of samples) {
+      const flow = [rate.toTarget, rate.toClient, counters.open] as const
+      rules[name] = flow
+      flow.forEach((value, index) => (all[index] = (all[index] ?? 0) + value))
+    }
+    this.#moments.push({ at, all, rules })
     this.#forget(at)
     this.version.set(this.version.value + 1)
   }
 
-  /** What the daemon remembers of the time before this page was opened. */
-  async fill(_signal: AbortSignal): Promise<void> {}
+  /** What the daemon remembers, before the first moment that this page has seen itself. */
+  fill(remembered: readonly TrafficMoment[]): void {
+    const first = this.#moments[0]?.at ?? Number.POSITIVE_INFINITY
+    this.#moments = [...remembered.filter(({ at }) => at < first), ...this.#moments]
+    this.#forget(Date.now())
+    this.version.set(this.version.value + 1)
+  }
 
   #forget(now: number): void {
-    const old = this.#moments.findIndex(({ at }) => at > now - keptMs)
-    if (old > 0) this.#moments.splice(0, old)
+    const from = this.#moments.findIndex(({ at }) => at > now - keptMs)
+    if (from > 0) this.#moments.splice(0, from)
   }
 }

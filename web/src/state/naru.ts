@@ -118,7 +118,8 @@ class PageState {
       this.#waiting = null
       for (const event of waited) this.#take(event)
     }
-    if (!signal.aborted && this.link.value.state === 'live') await this.history.fill(signal)
+    const moments = await client.traffic().catch(() => [])
+    if (!signal.aborted) this.history.fill(moments)
   }
 
   #take(event: NaruEvent): void {
