@@ -56,6 +56,7 @@ function OneRule({ rule }: { readonly rule: RuleStatus }) {
         </ol>
       </section>
       <Closes rule={rule} />
+      <Happened name={rule.name} />
     </>
   )
 }
@@ -158,6 +159,28 @@ function Closes({ rule: { counters } }: { readonly rule: RuleStatus }) {
           </ul>
         </>
       )}
+    </section>
+  )
+}
+
+const mostHappened = 8
+
+/** What Naru said of it since the page was opened, the newest first. */
+function Happened({ name }: { readonly name: string }) {
+  const { words, say } = useWords()
+  const log = useWatched(naru.happenings.log)
+  const said = log.filter(({ rule }) => rule === name).slice(-mostHappened)
+  if (said.length === 0) return null
+  return (
+    <section className="card">
+      <h2>{words.rule.happened}</h2>
+      <ol className="closes">
+        {said.toReversed().map(({ id, at, text }) => (
+          <li key={id}>
+            <time className="quiet figure">{new Date(at).toLocaleTimeString()}</time> {say(text)}
+          </li>
+        ))}
+      </ol>
     </section>
   )
 }

@@ -116,6 +116,7 @@ export const en = {
     idleService:
       'Asked by the doctor, and before anything is published. Connections that it refuses are counted below.',
     ourselves: 'this machine',
+    happened: 'What happened',
   },
   form: {
     add: 'Add a rule',

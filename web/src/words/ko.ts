@@ -116,6 +116,7 @@ export const ko: Words = {
     noTraffic: '조용함',
     idleService: '진단할 때와 외부에 공개하기 전에 확인합니다. 거부된 연결은 아래에 집계됩니다.',
     ourselves: '이 컴퓨터',
+    happened: '최근에 있었던 일',
   },
   form: {
     add: '규칙 추가',

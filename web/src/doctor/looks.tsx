@@ -1,0 +1,64 @@
+/** Every look of a diagnosis, as it is made. */
+import { Icon, type IconName } from '../parts/icon.tsx'
+import { useWords } from '../words/index.ts'
+import type { Look } from './diagnosing.ts'
+
+type State = 'started' | 'passed' | 'found' | 'timed-out' | 'failed'
+
+const icons: Readonly<Record<State, IconName>> = {
+  started: 'dots',
+  passed: 'check',
+  found: 'warning',
+  'timed-out': 'clock',
+  failed: 'none',
+}
+/** As hops are coloured. */
+const tones: Readonly<Record<State, string>> = {
+  started: 'opening',
+  passed: 'ok',
+  found: 'warning',
+  'timed-out': 'off',
+  failed: 'off',
+}
+
+export function Looks({ looks, running }: { readonly looks: readonly Look[]; readonly running: boolean }) {
+  const { words } = useWords()
+  const done = looks.filter(({ outcome }) => outcome !== null).length
+  if (looks.length === 0) return null
+  return (
+    <section className="card">
+      <div className="card-head">
+        <h2>{words.doctor.checks}</h2>
+        <p className="quiet figure" role="status">
+          {words.doctor.running(done, looks.length)}
+        </p>
+      </div>
+      {running && <progress value={done} max={looks.length} aria-label={words.doctor.checks} />}
+      <ul className="looks">
+        {looks.map((look) => (
+          <OneLook key={look.key} look={look} />
+        ))}
+      </ul>
+    </section>
+  )
+}
+
+function OneLook({ look: { started, outcome } }: { readonly look: Look }) {
+  const { words, say } = useWords()
+  const state: State = outcome?.state ?? 'started'
+  return (
+    <li data-state={tones[state]}>
+      <span className="stop-mark">
+        <Icon name={icons[state]} size={12} />
+      </span>
+      <span>
+        {say(started.title)}{' '}
+        <span className="quiet small-text">
+          {started.rule !== null && `${started.rule} · `}
+          {words.hop[started.hop]} · {words.doctor.outcome[state]}
+          {outcome?.problem && `: ${say(outcome.problem.message)}`}
+        </span>
+      </span>
+    </li>
+  )
+}

@@ -1,0 +1,118 @@
+/** The test from outside: a code for a phone that is off the Wi-Fi, and what arrived. */
+import { useState } from 'react'
+import { qrCode } from '../../../src/model/qr.ts'
+import { Field } from '../form/fields.tsx'
+import { Failure } from '../parts/failure.tsx'
+import { Icon } from '../parts/icon.tsx'
+import { naru } from '../state/naru.ts'
+import { useWatched } from '../state/watched.ts'
+import { useWords } from '../words/index.ts'
+import { useDiagnosis, type Outside } from './diagnosing.ts'
+import { Verdict } from './verdict.tsx'
+
+export function PhoneTest() {
+  const { words } = useWords()
+  const { now, start, stop } = useDiagnosis()
+  const rules = useWatched(naru.rules) ?? []
+  const [chosen, setChosen] = useState<string | null>(null)
+  const [internet, setInternet] = useState(true)
+  const tried = rules.filter(({ listen, state }) => !/\/udp$|^unix:/.test(listen) && state !== 'disabled')
+  const rule = chosen ?? tried[0]?.name ?? null
+  return (
+    <section className="card">
+      <h2>
+        <Icon name="phone" /> {words.doctor.phone}
+      </h2>
+      <p className="prose">{words.doctor.phoneText}</p>
+      {tried.length === 0 || rule === null ? (
+        <p className="quiet below">{words.doctor.phoneNone}</p>
+      ) : (
+        <div className="row ask below">
+          <Field label={words.doctor.phoneWhich}>
+            {(described) => (
+              <select {...described} value={rule} onChange={(event) => setChosen(event.target.value)}>
+                {tried.map(({ name }) => (
+                  <option key={name}>{name}</option>
+                ))}
+              </select>
+            )}
+          </Field>
+          <label className="check">
+            <input
+              type="checkbox"
+              checked={internet}
+              onChange={(event) => setInternet(event.target.checked)}
+            />
+            {words.doctor.internet}
+          </label>
+          {now.state === 'running' ? (
+            <button type="button" className="button" onClick={stop}>
+              {words.doctor.stop}
+            </button>
+          ) : (
+            <button
+              type="button"
+              className="button"
+              onClick={() => start({ about: rule, mayAskInternet: internet, fromPhone: true })}
+            >
+              {words.doctor.phoneStart}
+            </button>
+          )}
+        </div>
+      )}
+      <div aria-live="polite">
+        {now.state === 'running' && now.url === null && (
+          <p className="quiet below">{words.machine.looking}</p>
+        )}
+        {now.url !== null && <Code url={now.url} />}
+        {now.outside.map((one) => (
+          <Arrived key={`${one.by}${one.to}${one.port}`} outside={one} />
+        ))}
+        {now.why && <Failure why={now.why} />}
+      </div>
+      {now.diagnosis && <Verdict diagnosis={now.diagnosis} />}
+    </section>
+  )
+}
+
+/** Dark on light in every theme, with the quiet zone of four modules that readers need. */
+function Code({ url }: { readonly url: string }) {
+  const { words } = useWords()
+  const code = qrCode(url)
+  const size = code.length + 8
+  const path = code
+    .flatMap((row, y) => row.flatMap((dark, x) => (dark ? `M${x + 4} ${y + 4}h1v1h-1z` : [])))
+    .join('')
+  return (
+    <figure className="qr">
+      <svg
+        viewBox={`0 0 ${size} ${size}`}
+        role="img"
+        aria-label={words.doctor.qr}
+        shapeRendering="crispEdges"
+      >
+        <rect width={size} height={size} fill="#fff" />
+        <path d={path} fill="#000" />
+      </svg>
+      <figcaption>
+        <p>{words.doctor.phoneWait}</p>
+        <p>
+          {words.doctor.phoneLink}: <a href={url}>{url}</a>
+        </p>
+      </figcaption>
+    </figure>
+  )
+}
+
+function Arrived({ outside: { to, port, result, synsSeen } }: { readonly outside: Outside }) {
+  const { words } = useWords()
+  return (
+    <p className="below">
+      <Icon name={result === 'answered' ? 'check' : 'warning'} /> <b>{words.doctor.outside[result]}</b>{' '}
+      <span className="quiet figure">
+        {to}:{port}
+        {synsSeen !== null && ` · ${words.doctor.syns(synsSeen)}`}
+      </span>
+    </p>
+  )
+}

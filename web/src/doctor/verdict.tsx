@@ -1,0 +1,123 @@
+/** What the doctor found: the verdict first, then each cause with its evidence and what to do about it. */
+import { useState } from 'react'
+import type { Diagnosis } from '../../../src/model/diagnosis.ts'
+import type { Finding, Fix } from '../../../src/model/finding.ts'
+import { Icon, type IconName } from '../parts/icon.tsx'
+import { linkTo } from '../state/place.ts'
+import { useWords } from '../words/index.ts'
+
+export function Verdict({ diagnosis }: { readonly diagnosis: Diagnosis }) {
+  const { words, say } = useWords()
+  const { verdict, summary, causes, folded, remarks } = diagnosis
+  const severity = verdict?.severity ?? 'none'
+  return (
+    <>
+      <section className="card verdict" data-severity={severity}>
+        <h2>{words.doctor.verdict}</h2>
+        <p className="verdict-text">
+          <Icon name={verdict === null ? 'check' : 'warning'} size={24} />
+          <span>{say(summary)}</span>
+        </p>
+      </section>
+      {causes.length > 0 && (
+        <section className="card">
+          <h2>{words.doctor.causes}</h2>
+          {causes.map((finding) => (
+            <OneFinding
+              key={keyOf(finding)}
+              finding={finding}
+              folded={folded.filter(({ under }) => under === finding.code).map((one) => one.finding)}
+            />
+          ))}
+        </section>
+      )}
+      {remarks.length > 0 && (
+        <section className="card">
+          <h2>{words.doctor.remarks}</h2>
+          {remarks.map((finding) => (
+            <OneFinding key={keyOf(finding)} finding={finding} folded={[]} />
+          ))}
+        </section>
+      )}
+    </>
+  )
+}
+
+const icons: Readonly<Record<Finding['severity'], IconName>> = {
+  blocks: 'cross',
+  warns: 'warning',
+  informs: 'eye',
+}
+
+function OneFinding({ finding, folded }: { readonly finding: Finding; readonly folded: readonly Finding[] }) {
+  const { words, say } = useWords()
+  const { severity, hop, rule, title, evidence, fixes, code } = finding
+  return (
+    <article className="finding">
+      <h3>
+        <span className="badge" data-state={severity}>
+          <Icon name={icons[severity]} size={12} />
+          {words.doctor.severity[severity]}
+        </span>{' '}
+        {say(title)}
+      </h3>
+      <p className="quiet small-text">
+        {words.hop[hop]}
+        {rule !== null && (
+          <>
+            {' · '}
+            <a href={linkTo(['rules', rule])}>{rule}</a>
+          </>
+        )}{' '}
+        · <code>{code}</code>
+      </p>
+      {evidence.length > 0 && (
+        <ul className="evidence" aria-label={words.doctor.evidence}>
+          {evidence.map((one) => (
+            <li key={one.en}>{say(one)}</li>
+          ))}
+        </ul>
+      )}
+      {fixes.map((fix) => (
+        <FixView key={fix.text.en} fix={fix} />
+      ))}
+      {folded.map((one) => (
+        <p key={keyOf(one)} className="quiet small-text">
+          {words.doctor.consequence}: {say(one.title)}
+        </p>
+      ))}
+    </article>
+  )
+}
+
+function FixView({ fix: { text, command } }: { readonly fix: Fix }) {
+  const { words, say } = useWords()
+  const [copied, setCopied] = useState(false)
+  const copy = (): void => {
+    if (command !== undefined)
+      void navigator.clipboard?.writeText(command).then(
+        () => setCopied(true),
+        () => {},
+      )
+  }
+  return (
+    <div className="fix">
+      <p>
+        <b>{words.doctor.fix}:</b> {say(text)}
+      </p>
+      {command !== undefined && (
+        <div className="command">
+          <code>{command}</code>
+          <button type="button" className="button small" onClick={copy}>
+            <Icon name={copied ? 'check' : 'copy'} size={14} />{' '}
+            {copied ? words.doctor.copied : words.doctor.copy}
+          </button>
+        </div>
+      )}
+    </div>
+  )
+}
+
+function keyOf({ code, rule }: Finding): string {
+  return `${code} ${rule ?? ''}`
+}
