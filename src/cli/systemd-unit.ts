@@ -1,6 +1,6 @@
 /**
  * The systemd unit of `naru service install`: root's files, but of root's powers only the two that forwarding needs
- * (systemd.exec(5), CapabilityBoundingSet), and no place to write but its own two folders.
+ * (systemd.exec(5), CapabilityBoundingSet), and no place to write but its own two folders and what ufw writes.
  */
 export interface UnitOptions {
   /** What starts Naru: node and the script, or one program. Absolute paths. */
@@ -31,13 +31,16 @@ RestartSec=2
 # Everything is undone within 5 s of SIGTERM.
 TimeoutStopSec=15
 Environment=NARU_STATE=/var/lib/naru
+# Such as NARU_QEMU_QMP=/srv/vms/*.qmp; see docs/environment.md.
+EnvironmentFile=-/etc/default/naru
 StateDirectory=naru
 StateDirectoryMode=0700
 CapabilityBoundingSet=CAP_NET_BIND_SERVICE CAP_NET_ADMIN
 AmbientCapabilities=CAP_NET_BIND_SERVICE CAP_NET_ADMIN
 NoNewPrivileges=yes
 ProtectSystem=strict
-ReadWritePaths=-${quoted(folder)}
+# ufw keeps its rules in /etc/ufw; it and iptables keep locks in /run and make their files in /tmp.
+ReadWritePaths=-${quoted(folder)} -/etc/ufw -/run -/tmp
 ProtectHome=read-only
 ProtectKernelModules=yes
 ProtectKernelLogs=yes

@@ -1,0 +1,146 @@
+/** `naru up` under a real systemd, with no more of root's powers than the unit gives it. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { Scope } from '../../src/base/scope.ts'
+import type { RuleStatus } from '../../src/model/face.ts'
+import { built } from '../built.ts'
+import { nftDefaultDrop, normalized } from '../lab/firewalls.ts'
+import { Lab } from '../lab/namespaces.ts'
+import { homeAddresses, homeNetwork, type Home } from '../lab/router.ts'
+import { startSystemd, systemdNeeds, type LabSystemd } from '../lab/systemd.ts'
+import { describeWith } from '../needs.ts'
+
+const naru = join(import.meta.dirname, '../../bin/naru.mjs')
+const file = '/etc/naru/naru.yaml'
+const limit = { timeout: 30_000, interval: 500 }
+
+/** Each firewall as its own boot script leaves it, and all that it keeps. */
+const guards = [
+  {
+    name: 'nftables',
+    commands: ['nft'],
+    start: (systemd: LabSystemd) => void systemd.run(['nft', '-f', '-'], nftDefaultDrop()),
+    keeps: ['nft', '-j', 'list', 'ruleset'],
+  },
+  {
+    name: 'ufw',
+    commands: ['ufw'],
+    start: (systemd: LabSystemd): void => {
+      systemd.run(['ufw', '--force', 'enable'])
+      // The first reload completes chains that enabling leaves half filled (ufw 0.36.2, IPv6 limit).
+      systemd.run(['ufw', 'reload'])
+    },
+    keeps: ['sh', '-c', 'cat /etc/ufw/*.rules; iptables-save; ip6tables-save'],
+  },
+  {
+    name: 'firewalld',
+    commands: ['firewalld', 'firewall-cmd', 'dbus-daemon'],
+    start: (systemd: LabSystemd) => void systemd.run(['systemctl', 'start', 'dbus', 'firewalld']),
+    keeps: ['sh', '-c', 'firewall-cmd --list-all; nft list ruleset'],
+  },
+] as const
+
+describeWith(
+  { ...systemdNeeds, commands: [...(systemdNeeds.commands ?? []), 'miniupnpd', 'busybox', 'curl'] },
+  'naru as a service of systemd',
+  () => {
+    beforeAll(() => built(), 120_000)
+
+    describe.each(guards)('behind $name', ({ name, start, keeps }) => {
+      let scope: Scope
+      let home: Home
+      let systemd: LabSystemd
+      let before: string
+
+      beforeAll(async () => {
+        scope = new Scope()
+        home = scope.use(await homeNetwork(scope.use(new Lab())))
+        const folder = mkdtempSync(join(tmpdir(), 'naru-service-'))
+        scope.defer(() => rmSync(folder, { recursive: true, force: true }))
+        writeFileSync(join(folder, 'index.html'), 'served')
+        for (const port of ['8081', '8082'])
+          home.host.start(['busybox', 'httpd', '-f', '-p', `127.0.0.1:${port}`, '-h', folder])
+        systemd = scope.use(await startSystemd(home.host))
+        start(systemd)
+        before = everything()
+      }, 90_000)
+      afterAll(async () => scope[Symbol.asyncDispose]())
+
+      const everything = (): string =>
+        [normalized(systemd.run(keeps)), JSON.stringify(home.router.mappings())].join('\n')
+
+      function page(): string {
+        try {
+          const url = `http://${homeAddresses.wan}:80/`
+          return home.internet.run(['curl', '-s', '--max-time', '2', url]).trim()
+        } catch {
+          return 'nothing'
+        }
+      }
+
+      function write(target: string): void {
+        const rule = `{ listen: 80, target: "${target}", publish: { firewall: auto, router: auto } }`
+        systemd.run(['sh', '-c', `mkdir -p /etc/naru && cat > ${file}`], `rules:\n  web: ${rule}\n`)
+      }
+
+      function rule(): RuleStatus | undefined {
+        const { rules } = JSON.parse(systemd.run([process.execPath, naru, 'ls', '--json'])) as {
+          rules: RuleStatus[]
+        }
+        return rules[0]
+      }
+
+      const hops = (): string =>
+        (rule()?.hops ?? [])
+          .map(({ hop, member, state }) => (hop === 'firewall' ? `${member} ${state}` : `${hop} ${state}`))
+          .sort()
+          .join(', ')
+      const allOpen = [`${name} ok`, 'relay ok', 'router ok', 'service ok'].sort().join(', ')
+
+      it('starts from the unit that it writes', async () => {
+        write('127.0.0.1:8081')
+        systemd.run([process.execPath, naru, 'service', 'install', '--write'])
+        systemd.run(['systemctl', 'daemon-reload'])
+        expect(systemd.run(['systemd-analyze', 'verify', 'naru.service'])).toBe('')
+        systemd.run(['systemctl', 'enable', '--now', 'naru'])
+        await vi.waitFor(() => expect(hops()).toBe(allOpen), limit)
+        expect(page()).toBe('served')
+      }, 60_000)
+
+      it('has two capabilities, and cannot get another', () => {
+        const status = systemd.run(['cat', `/proc/${systemd.property('naru', 'MainPID')}/status`])
+        const of = (key: string): string => new RegExp(`^${key}:\\s*(\\S+)`, 'm').exec(status)?.[1] ?? ''
+        // CAP_NET_BIND_SERVICE is bit 10, CAP_NET_ADMIN bit 12: linux/capability.h.
+        for (const set of ['CapEff', 'CapPrm', 'CapBnd', 'CapAmb']) expect(of(set)).toBe('0000000000001400')
+        expect(of('NoNewPrivs')).toBe('1')
+      })
+
+      it('follows its file when it is reloaded', async () => {
+        write('127.0.0.1:8082')
+        systemd.run(['systemctl', 'reload', 'naru'])
+        await vi.waitFor(() => expect(rule()?.targets).toEqual(['127.0.0.1:8082']), limit)
+        expect(page()).toBe('served')
+      }, 60_000)
+
+      it('is started again after kill -9, and has nothing twice', async () => {
+        const pid = systemd.property('naru', 'MainPID')
+        systemd.run(['systemctl', 'kill', '-s', 'KILL', 'naru'])
+        await vi.waitFor(() => {
+          expect(systemd.property('naru', 'MainPID')).not.toMatch(new RegExp(`^(0|${pid})$`))
+          expect(hops()).toBe(allOpen)
+        }, limit)
+        expect(page()).toBe('served')
+        expect(home.router.mappings()).toHaveLength(1)
+      }, 60_000)
+
+      it('leaves every hop as it was when it is stopped', () => {
+        systemd.run(['systemctl', 'stop', 'naru'])
+        expect(systemd.property('naru', 'Result')).toBe('success')
+        expect(everything()).toBe(before)
+        expect(page()).toBe('nothing')
+      }, 60_000)
+    })
+  },
+)
