@@ -119,7 +119,18 @@ export function ruleReference(): string {
     '| key | value | meaning |',
     '|---|---|---|',
     ...keyRows(ruleSchema, ''),
+    '',
+    '# Beside the rules',
+    '',
+    '| key | value | meaning |',
+    '|---|---|---|',
+    ...besideRules(),
   ].join('\n')}\n`
+}
+
+function besideRules(): string[] {
+  const { rules: _rules, ...properties } = fileSchema()['properties'] as Record<string, JsonSchema>
+  return keyRows({ properties }, '')
 }
 
 function keyRows(schema: JsonSchema, prefix: string): string[] {
@@ -191,6 +202,16 @@ export function fileSchema(): JsonSchema {
         type: 'integer',
         minimum: 1,
         maximum: 65_535,
+      },
+      names: {
+        description: 'names given out for this place (DDNS); `naru doctor` sees whether they still lead here',
+        type: 'array',
+        items: { type: 'string', examples: ['home.example.org'] },
+      },
+      stun: {
+        description: 'STUN servers in place of the built-in ones, asked only with `--internet`',
+        type: 'array',
+        items: { type: 'string', examples: ['stun.example.org:3478'] },
       },
     },
     additionalProperties: false,

@@ -21,6 +21,8 @@ export interface MachineFaceDeps extends OutsideDeps, Pick<Parts, 'probe'> {
   readonly checks: readonly Check[]
   /** Rules that are open now, with the process that holds them. */
   readonly open: MachineDeps['rules']
+  /** Names given out for this place, as the file has them. */
+  readonly names: () => Promise<readonly string[]>
 }
 
 /** A hypervisor that does not answer holds nobody up. */
@@ -48,7 +50,11 @@ export function createMachineFace(deps: MachineFaceDeps): MachineFace {
         interface: on,
       })),
     diagnose: async (options) =>
-      doctor.diagnose({ ...options, outside: await testFromOutside(deps, machine, options) }),
+      doctor.diagnose({
+        ...options,
+        names: [...new Set([...(options.names ?? []), ...(await deps.names())])],
+        outside: await testFromOutside(deps, machine, options),
+      }),
   }
 }
 

@@ -6,6 +6,8 @@ import { askStun } from '../host/stun.ts'
 import type { Naru } from '../model/face.ts'
 import type { MachineFace } from '../model/machine-face.ts'
 import { readRule } from '../model/rule-file.ts'
+import type { Snapshot } from '../stores/contract.ts'
+import { createFileStore } from '../stores/file/index.ts'
 import { openRules } from './open-rules.ts'
 
 /** @param naru the daemon or its file; null where there is neither, then no rules are known. */
@@ -14,11 +16,26 @@ export async function machineOf(parts: Parts, naru: () => Promise<Naru | null>):
   return createMachineFace({
     ...parts,
     checks,
-    askStun,
+    askStun: async (options) => {
+      const { stun } = await settingsOf(naru)
+      return askStun({ ...options, ...(stun.length > 0 && { servers: stun }) })
+    },
+    names: async () => (await settingsOf(naru)).names,
     open: () => openRules(naru),
     rules: () => allRules(naru),
     onOpened: (rule, told) => followOpened(naru, rule, told),
   })
+}
+
+/** What the file says beside its rules; nothing where there is none that can be read. */
+async function settingsOf(find: () => Promise<Naru | null>): Promise<Pick<Snapshot, 'names' | 'stun'>> {
+  try {
+    const file = (await (await find())?.about())?.file
+    if (file) return await createFileStore(file).read({ signal: AbortSignal.timeout(5000) })
+  } catch {
+    // Whoever asks for the rules is told what is wrong with the file.
+  }
+  return { names: [], stun: [] }
 }
 
 /** Nothing is told where no daemon runs. */

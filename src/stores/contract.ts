@@ -28,6 +28,10 @@ export interface Snapshot {
   readonly rules: ReadonlyMap<string, RuleInput>
   /** Port on 127.0.0.1 for the built-in sample page; null serves none. */
   readonly samplePort: number | null
+  /** Names the user gives out for this place, such as a DDNS name: the doctor sees whether they still lead here. */
+  readonly names: readonly string[]
+  /** STUN servers in place of the built-in ones; asked only with the user's word. */
+  readonly stun: readonly { readonly host: string; readonly port: number }[]
   /** The error that names each problem by file:line:column. Paths start at the top: `['rules', 'iis', 'listen']`. */
   invalid(problems: readonly Problem[]): NaruError
 }

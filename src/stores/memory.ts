@@ -11,6 +11,8 @@ export function createMemoryStore(rules: Readonly<Record<string, RuleInput>> = {
     revision: String(revision),
     rules: new Map(held),
     samplePort: null,
+    names: [],
+    stun: [],
     invalid(problems) {
       const name = String(problems[0]?.path[1] ?? '')
       return new NaruError('RULE_INVALID', {

@@ -38,6 +38,30 @@ rules:
 # the end
 `
 
+describe('beside the rules', () => {
+  it('stand names of this place and STUN servers', () => {
+    const { names, stun } = open(
+      'rules: {}\nnames: [home.example.org]\nstun: [stun.example.org, "[2001:db8::1]:19302", "192.0.2.1:3479"]\n',
+    )
+    expect(names).toEqual(['home.example.org'])
+    expect(stun).toEqual([
+      { host: 'stun.example.org', port: 3478 },
+      { host: '2001:db8::1', port: 19_302 },
+      { host: '192.0.2.1', port: 3479 },
+    ])
+    expect(open('rules: {}\n')).toMatchObject({ names: [], stun: [] })
+  })
+
+  it('what is wrong is named by line and column', () => {
+    expect(problemsOf('names: home.example.org\nstun:\n  - "host:0"\n  - "a b"\n  - 7\n')).toEqual([
+      '1:8 names names is a list of: a host name, such as home.example.org',
+      '3:5 stun.0 each of stun is HOST or HOST:PORT, such as stun.example.org:3478',
+      '4:5 stun.1 each of stun is HOST or HOST:PORT, such as stun.example.org:3478',
+      '5:5 stun.2 each of stun is HOST or HOST:PORT, such as stun.example.org:3478',
+    ])
+  })
+})
+
 describe('editing the file', () => {
   it('touches only the lines of the rule, and keeps the comments inside it', () => {
     const { iis } = Object.fromEntries(open(file).rules) as { iis: RuleInput }

@@ -15,6 +15,7 @@ import {
 } from 'yaml'
 import { say, type Text } from '../../base/text.ts'
 import type { RuleInput } from '../../model/face.ts'
+import type { Snapshot } from '../contract.ts'
 import { isMap as isPlainMap, nearest, type Path, type Problem } from '../../model/shape.ts'
 
 /** Ten thousand rules take about 2 MiB. */
@@ -37,13 +38,15 @@ export interface FileDocument {
   readonly text: string
   readonly rules: ReadonlyMap<string, RuleInput>
   readonly samplePort: number | null
+  readonly names: readonly string[]
+  readonly stun: Snapshot['stun']
   /** Where the value at `path` stands; of a missing one, its nearest parent. Line and column count from 1. */
   placeOf(path: Path): Place
   /** The text after a change. */
   withRule(name: string, rule: RuleInput | null): string
 }
 
-const topKeys = ['rules', 'sample']
+const topKeys = ['rules', 'sample', 'names', 'stun']
 
 /** @returns the document, or every problem that keeps it from being one. */
 export function readDocument(text: string): { document: FileDocument } | { problems: PlacedProblem[] } {
@@ -65,15 +68,34 @@ export function readDocument(text: string): { document: FileDocument } | { probl
   const problems = data === undefined ? [tooManyAliases] : structureProblems(data)
   if (problems.length > 0)
     return { problems: problems.map((problem) => ({ ...problem, place: placeOf(problem.path) })) }
-  const top = (data ?? {}) as { rules?: Record<string, RuleInput> | null; sample?: number | null }
+  const top = (data ?? {}) as Top
   const document: FileDocument = {
     text,
     rules: new Map(Object.entries(top.rules ?? {})),
     samplePort: top.sample ?? null,
+    names: top.names ?? [],
+    stun: (top.stun ?? []).map(stunServer),
     placeOf,
     withRule: (name, rule) => withRule(text, yaml, name, rule),
   }
   return { document }
+}
+
+interface Top {
+  readonly rules?: Readonly<Record<string, RuleInput>> | null
+  readonly sample?: number | null
+  readonly names?: readonly string[] | null
+  readonly stun?: readonly string[] | null
+}
+
+const stunPort = 3478
+/** A host name or address, and for STUN a port: `stun.example.org:3478`, `[2001:db8::1]:3478`. */
+const hostPattern = /^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/
+const serverPattern = /^(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9.-]{1,253}))(?::(\d{1,5}))?$/
+
+function stunServer(text: string): Snapshot['stun'][number] {
+  const [, six, host = '', port] = serverPattern.exec(text) ?? []
+  return { host: six ?? host, port: port === undefined ? stunPort : Number(port) }
 }
 
 const tooManyAliases: Problem = {
@@ -109,8 +131,8 @@ function structureProblems(data: unknown): Problem[] {
     problems.push({
       path: [key],
       text: say(
-        `unknown key ${key}; ${guess ? `did you mean ${guess}?` : 'allowed are: rules, sample'}`,
-        `알 수 없는 키 ${key}입니다. ${guess ? `${guess}인가요?` : '쓸 수 있는 키: rules, sample'}`,
+        `unknown key ${key}; ${guess ? `did you mean ${guess}?` : `allowed are: ${topKeys.join(', ')}`}`,
+        `알 수 없는 키 ${key}입니다. ${guess ? `${guess}인가요?` : `쓸 수 있는 키: ${topKeys.join(', ')}`}`,
       ),
     })
   }
@@ -131,7 +153,41 @@ function structureProblems(data: unknown): Problem[] {
       text: say('sample is a port from 1 to 65535', 'sample은 1부터 65535까지의 포트입니다'),
     })
   }
+  problems.push(
+    ...listProblems('names', data.names, isHostName, [
+      'a host name, such as home.example.org',
+      'home.example.org 같은 호스트 이름',
+    ]),
+    ...listProblems('stun', data.stun, isStunServer, [
+      'HOST or HOST:PORT, such as stun.example.org:3478',
+      'stun.example.org:3478 같은 호스트[:포트]',
+    ]),
+  )
   return problems
+}
+
+const isHostName = (value: string): boolean => hostPattern.test(value)
+
+function isStunServer(value: string): boolean {
+  const match = serverPattern.exec(value)
+  const port = Number(match?.[3] ?? stunPort)
+  return match !== null && port >= 1 && port <= 65_535
+}
+
+function listProblems(
+  key: string,
+  value: unknown,
+  isRight: (value: string) => boolean,
+  [en, ko]: readonly [string, string],
+): Problem[] {
+  if (value === undefined || value === null) return []
+  if (!Array.isArray(value))
+    return [{ path: [key], text: say(`${key} is a list of: ${en}`, `${key}은(는) ${ko}의 목록입니다`) }]
+  return value.flatMap((one: unknown, at) =>
+    typeof one === 'string' && isRight(one)
+      ? []
+      : [{ path: [key, at], text: say(`each of ${key} is ${en}`, `${key}의 각 항목은 ${ko}입니다`) }],
+  )
 }
 
 /** The library's own words in English; the kinds that people meet, in Korean too. */

@@ -114,6 +114,8 @@ class FileStore implements Store {
       revision,
       rules: document.rules,
       samplePort: document.samplePort,
+      names: document.names,
+      stun: document.stun,
       invalid: (problems) => invalidFile(this.name, problems.map(place)),
     }
   }
