@@ -66,6 +66,10 @@ export interface OpenHereOptions {
 export interface UpOptions extends FileOptions {
   /** `ADDRESS:PORT`, `off`, or null for 127.0.0.1:6278 or the next free port. */
   readonly api: string | null
+  /** Take the place of the daemon that runs on the file, where one does. */
+  readonly replace: boolean
+  /** A successor has everything but `connections`; this process ends with the last of them. */
+  readonly onPassedOn: (to: { readonly pid: number; readonly connections: number }) => void
   /** Rules are open, or what could not be is in `failures`. */
   readonly onReady: (ready: Ready) => void
   readonly signal: AbortSignal

@@ -4,7 +4,7 @@
  */
 import { setMaxListeners } from 'node:events'
 import { withLimit } from '../base/clock.ts'
-import { toNaruError, type NaruError, type NaruErrorJson } from '../base/errors.ts'
+import { NaruError, toNaruError, type NaruErrorJson } from '../base/errors.ts'
 import { Scope } from '../base/scope.ts'
 import { say, type Text } from '../base/text.ts'
 import type { Check } from '../checks/contract.ts'
@@ -25,14 +25,16 @@ import { formatListen } from '../model/listen.ts'
 import type { Plan, PlanStep } from '../model/plan.ts'
 import type { Rule } from '../model/rule.ts'
 import { formatTarget } from '../model/target.ts'
+import type { Hop, Json } from '../model/hop.ts'
 import type { Snapshot } from '../stores/contract.ts'
 import { changed, existing, merged, mustBeNew, notesFor } from './changes.ts'
 import { Rates } from './counters.ts'
 import { createDoctor, type Doctor } from './doctor.ts'
 import { Events } from './events.ts'
+import { HandOver, mustListen, settle, textOf, type Predecessor } from './hand-over.ts'
 import { wantsOf } from './hops/index.ts'
 import type { Instance } from './instance.ts'
-import { Journal } from './journal.ts'
+import { Journal, type Entry } from './journal.ts'
 import { load, type Loaded, type LoadedRule } from './load.ts'
 import type { Parts } from './parts.ts'
 import { ownerTag } from './routers/owner.ts'
@@ -50,6 +52,8 @@ export interface ForwarderOptions {
   readonly atOnce?: number
   /** The doctor's checks, of which the cheap ones are made every few seconds. @default none */
   readonly checks?: () => Promise<readonly Check[]>
+  /** The process whose place this one takes. @default none */
+  readonly predecessor?: Predecessor
 }
 
 /** Within this everything is undone, whatever hangs. */
@@ -57,6 +61,8 @@ const stopLimitMs = 4500
 const closedKept = 1000
 /** For ten thousand rules whose targets all hang. */
 const examineLimitMs = 60_000
+/** How soon a process that passed its place on sees that its last connection has ended. */
+const lookForEndMs = 250
 
 export class Forwarder implements Naru, AsyncDisposable {
   readonly #parts: Parts
@@ -79,6 +85,12 @@ export class Forwarder implements Naru, AsyncDisposable {
   #changes: Promise<unknown> = Promise.resolve()
   #stopped: Promise<void> | null = null
   #web: string | null = null
+  /** Set until the process whose place this one takes has let go. */
+  #predecessor: Predecessor | null
+  /** What that one has in force. */
+  #before: readonly Entry[] = []
+  /** A successor has everything but the connections. */
+  #passedOn = false
   #samplePort: number | null = null
 
   private constructor(
@@ -97,6 +109,7 @@ export class Forwarder implements Naru, AsyncDisposable {
     this.#startedAt = parts.clock.now()
     // Every hop of every rule that is looked at listens to the end; Node takes more than ten for a leak.
     setMaxListeners(0, this.#life.signal)
+    this.#predecessor = options.predecessor ?? null
   }
 
   /** Cleans up after whoever held this instance before, loads the rules and opens them. */
@@ -106,7 +119,8 @@ export class Forwarder implements Naru, AsyncDisposable {
     options: ForwarderOptions & { signal: AbortSignal },
   ): Promise<{ forwarder: Forwarder; failures: readonly NaruErrorJson[] }> {
     await using scope = new Scope()
-    scope.defer(() => closeEngines(parts))
+    const { predecessor = null } = options
+    scope.defer(() => closeEngines(parts, predecessor !== null))
     const snapshot = await parts.store.read({ signal: options.signal })
     const loaded = load(snapshot)
     const journal = await Journal.open(instance.journalPath)
@@ -115,8 +129,14 @@ export class Forwarder implements Naru, AsyncDisposable {
     const before = new Set(journal.live().map(({ id }) => id))
     if (parts.routers.length > 0)
       publisherOf(parts).owner = await ownerTag(instance.folder, parts.host, options.signal)
-    await undoJournal(journal, parts, { signal: options.signal, keep: ({ member }) => adopted.has(member) })
+    const keep = ({ member }: Entry): boolean => predecessor !== null || adopted.has(member)
+    await undoJournal(journal, parts, { signal: options.signal, keep })
     const forwarder = new Forwarder(parts, instance, journal, await parts.host.facts(), options)
+    if (predecessor) {
+      await forwarder.#succeed(predecessor, loaded, snapshot)
+      scope.move()
+      return { forwarder, failures: forwarder.#failures() }
+    }
     scope.defer(() => forwarder.#undoAll({ now: true }))
     const failures = await forwarder.#bring(loaded, snapshot)
     await forwarder.#settleAdopted(before, options.signal)
@@ -124,6 +144,77 @@ export class Forwarder implements Naru, AsyncDisposable {
     forwarder.#sweepRouters()
     scope.move()
     return { forwarder, failures }
+  }
+
+  /** Opens everything beside the predecessor, taking up what that one has; changes wait for `settle`. */
+  async #succeed(predecessor: Predecessor, loaded: Loaded, snapshot: Snapshot): Promise<void> {
+    for (const engine of this.#parts.engines) engine.succeed?.(predecessor.pid)
+    this.#before = this.#journal.live()
+    this.#changes = predecessor.inherit.begun
+    await this.#bring(loaded, snapshot)
+    mustListen(this.#runs, predecessor)
+  }
+
+  /** The predecessor has let go: what it had and no rule wants is undone. */
+  async settle(): Promise<void> {
+    this.#predecessor = null
+    const before = this.#before
+    this.#before = []
+    const signal = this.#life.signal
+    await settle(before, { journal: this.#journal, parts: this.#parts, runs: this.#runs, signal })
+    this.#watch()
+    this.#sweepRouters()
+  }
+
+  /** Everything stands still until the answer is taken back or left. */
+  async handOver(): Promise<HandOver> {
+    let thaw = (): void => {}
+    const gate = new Promise<void>((resolve) => (thaw = resolve))
+    const holding = {
+      runs: [...this.#runs.values()],
+      journal: this.#journal,
+      parts: this.#parts,
+      watch: (on: boolean) => {
+        this.#ticker?.[Symbol.dispose]()
+        if (on) this.#startTicker()
+      },
+    }
+    await this.#inTurn(() => Promise.resolve())
+    this.#changes = gate
+    return HandOver.begin(holding, gate, thaw)
+  }
+
+  /** The successor has it: stays until the last connection has ended, however long. @returns how many there are */
+  async leave(handOver: HandOver): Promise<number> {
+    this.#passedOn = true
+    await this.#instance.passOn()
+    publisherOf(this.#parts)[Symbol.dispose]()
+    await handOver.leave()
+    void this.#endWithConnections()
+    return this.#carried()
+  }
+
+  async #endWithConnections(): Promise<void> {
+    while (this.#carried() > 0 && !this.#life.signal.aborted)
+      await this.#parts.clock.sleep(lookForEndMs, this.#life.signal).catch(() => {})
+    await this.stop()
+  }
+
+  #carried(): number {
+    return [...this.#runs.values(), ...this.#leaving].reduce((sum, { carried }) => sum + carried, 0)
+  }
+
+  #failures(): readonly NaruErrorJson[] {
+    return [...this.#runs.values()].flatMap((run) => run.failures().map((error) => error.toJSON()))
+  }
+
+  /** What the predecessor has for a rule that says the same. */
+  #beforeOf(rule: string, hop: Hop, member: string): readonly Json[] {
+    const run = this.#runs.get(rule)
+    if (!run || this.#predecessor?.rules[rule]?.text !== textOf(run.input)) return []
+    return this.#before
+      .filter((entry) => entry.rule === rule && entry.hop === hop && entry.member === member)
+      .map(({ effect }) => effect)
   }
 
   /** In the background: a mapping of ours that no journal knows (it was lost) leads here for ever otherwise. */
@@ -241,6 +332,8 @@ export class Forwarder implements Naru, AsyncDisposable {
 
   async #stopOnce(drain: boolean): Promise<void> {
     this.#ticker?.[Symbol.dispose]()
+    if (this.#predecessor) return this.#giveUp()
+    await this.#endLeaving(drain)
     await this.#undoAll({ now: !drain })
     publisherOf(this.#parts)[Symbol.dispose]()
     await closeEngines(this.#parts)
@@ -248,6 +341,25 @@ export class Forwarder implements Naru, AsyncDisposable {
     await this.#journal.close().catch(() => {})
     await this.#instance.release({ forget: clean && this.#instance.holder.file === null })
     this.#life.abort()
+  }
+
+  /** The predecessor goes on: nothing of what is in force is touched. */
+  async #giveUp(): Promise<void> {
+    await closeEngines(this.#parts, true)
+    await this.#journal.close().catch(() => {})
+    this.#life.abort()
+  }
+
+  /** Those who passed this place on go with it. */
+  async #endLeaving(drain: boolean): Promise<void> {
+    if (this.#passedOn) return
+    for (const pid of await this.#instance.leaving()) {
+      try {
+        process.kill(pid, drain ? 'SIGUSR1' : 'SIGTERM')
+      } catch {
+        // It ended by itself.
+      }
+    }
   }
 
   async #undoAll({ now }: { now: boolean }): Promise<void> {
@@ -380,11 +492,13 @@ export class Forwarder implements Naru, AsyncDisposable {
     return {
       clock: this.#parts.clock,
       journal: this.#journal,
+      before: (rule, hop, member) => this.#beforeOf(rule, hop, member),
       wants: (rule, context) =>
         wantsOf(rule, {
           parts: this.#parts,
           facts: this.#facts,
           failedEngines: context.failedEngines,
+          inherit: this.#predecessor?.inherit ?? null,
           signal: context.signal,
           onEngineEvent: (event) => {
             context.onEngineEvent(event)
@@ -409,6 +523,11 @@ export class Forwarder implements Naru, AsyncDisposable {
   #doctor: Doctor | null = null
 
   #watch(): void {
+    this.#startTicker()
+    this.#parts.store.watch({ signal: this.#life.signal, onChange: () => void this.reload().catch(() => {}) })
+  }
+
+  #startTicker(): void {
     this.#ticker = new Ticker({
       clock: this.#parts.clock,
       signal: this.#life.signal,
@@ -418,7 +537,6 @@ export class Forwarder implements Naru, AsyncDisposable {
       sample: () => this.#sample(),
       tell: (text) => this.#tell('warn', null, text),
     })
-    this.#parts.store.watch({ signal: this.#life.signal, onChange: () => void this.reload().catch(() => {}) })
   }
 
   /** Loaded when it is first asked, so that no start waits for it. */
@@ -508,12 +626,16 @@ export class Forwarder implements Naru, AsyncDisposable {
   }
 
   #inTurn<T>(run: () => Promise<T>): Promise<T> {
-    const next = this.#changes.then(run, run)
+    const act = (): Promise<T> => (this.#passedOn ? Promise.reject(new NaruError('HANDED_OVER', {})) : run())
+    const next = this.#changes.then(act, act)
     this.#changes = next.catch(() => {})
     return next
   }
 }
 
-async function closeEngines({ engines }: Parts): Promise<void> {
-  for (const engine of engines) await engine.close().catch(() => {})
+async function closeEngines({ engines }: Parts, abandon = false): Promise<void> {
+  for (const engine of engines) {
+    if (abandon) engine.abandon?.()
+    await engine.close().catch(() => {})
+  }
 }

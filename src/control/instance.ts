@@ -28,6 +28,10 @@ export interface Instance {
   readonly holder: Holder
   /** Writes down where the web page is. */
   announce(web: string | null): Promise<void>
+  /** Another process holds it from now on; this one stays until its connections end. */
+  passOn(): Promise<void>
+  /** Processes that passed it on and are still there. */
+  leaving(): Promise<readonly number[]>
   /** Frees the folder, and removes it where `forget`. */
   release(options?: { forget?: boolean }): Promise<void>
 }
@@ -59,16 +63,54 @@ export async function claim(root: string, id: string, file: string | null): Prom
     if (error instanceof NaruError) throw error
     throw new NaruError('STATE_FOLDER', { folder, why: messageOf(error) }, { cause: error })
   }
+  return instanceIn(folder, holder, 'held')
+}
+
+/** Its holder hands over to this process: the lock is ours once we `announce`. */
+export function succeed(root: string, id: string, before: Holder): Instance {
+  const { file } = before
+  // The socket of the one before is taken away when that one closes it.
+  const socket = before.socket.endsWith('+') ? before.socket.slice(0, -1) : `${before.socket}+`
+  const holder: Holder = { pid: process.pid, started: startOf(process.pid), file, socket, web: null }
+  return instanceIn(join(root, id), holder, 'promised')
+}
+
+function instanceIn(folder: string, holder: Holder, state: 'held' | 'promised' | 'passed-on'): Instance {
+  const leavingPath = join(folder, `leaving-${process.pid}`)
   return {
     folder,
     journalPath: join(folder, 'journal'),
     holder,
-    announce: (web) => replaceFile(lockPath(folder), JSON.stringify({ ...holder, web }), { mode: 0o600 }),
+    async announce(web) {
+      if (state === 'passed-on') return
+      state = 'held'
+      await replaceFile(lockPath(folder), JSON.stringify({ ...holder, web }), { mode: 0o600 })
+    },
+    async passOn() {
+      state = 'passed-on'
+      await replaceFile(leavingPath, JSON.stringify(holder), { mode: 0o600 })
+    },
+    leaving: () => leavingIn(folder),
     async release({ forget = false } = {}) {
+      if (state === 'passed-on') await unlink(leavingPath).catch(() => {})
+      if (state !== 'held') return
       await unlink(lockPath(folder)).catch(() => {})
       if (forget) await rm(folder, { recursive: true, force: true }).catch(() => {})
     },
   }
+}
+
+async function leavingIn(folder: string): Promise<readonly number[]> {
+  const names = (await readdir(folder).catch(() => [])).filter((name) => /^leaving-\d+$/.test(name))
+  const found = await Promise.all(
+    names.map(async (name) => {
+      const holder = await readHolder(join(folder, name))
+      if (holder && isAlive(holder)) return [holder.pid]
+      await unlink(join(folder, name)).catch(() => {})
+      return []
+    }),
+  )
+  return found.flat()
 }
 
 /** Every instance whose holder lives. */

@@ -28,12 +28,14 @@ const compactAfter = 2000
 
 export class Journal {
   readonly #path: string
-  readonly #file: FileHandle
+  #file: FileHandle
   readonly #live: Map<number, Entry>
   #next: number
   #dead: number
   #pending: { text: string; resolve: () => void; reject: (error: unknown) => void }[] = []
   #flushing: Promise<void> | null = null
+  /** Another process writes the file. */
+  #paused = false
 
   private constructor(path: string, file: FileHandle, entries: Map<number, Entry>, lines: number) {
     this.#path = path
@@ -61,8 +63,28 @@ export class Journal {
     return [...this.#live.values()]
   }
 
-  recorder(of: { rule: string; hop: Hop; member: string }): Recorder {
-    return { intend: (effect) => this.#intend(of, effect) }
+  recorder(of: { rule: string; hop: Hop; member: string }, before: readonly Json[] = []): Recorder {
+    return { intend: (effect) => this.#intend(of, effect), ...(before.length > 0 && { before }) }
+  }
+
+  /** Leaves the file to another process: what is recorded from now on is lost. */
+  async pause(): Promise<void> {
+    await this.#flushing
+    this.#paused = true
+  }
+
+  /** The other process is gone. @returns what it left in force */
+  async resume(): Promise<readonly Entry[]> {
+    const { live } = readLines(await readFile(this.#path, 'utf8').catch(() => ''))
+    const theirs = [...live.values()].filter(({ id }) => !this.#live.has(id))
+    for (const entry of theirs) this.#live.set(entry.id, entry)
+    this.#next = Math.max(this.#next, ...theirs.map(({ id }) => id + 1))
+    await replaceFile(this.#path, textOf(this.#live), { mode: 0o600 })
+    await this.#file.close()
+    this.#file = await open(this.#path, 'a', 0o600)
+    this.#dead = 0
+    this.#paused = false
+    return theirs
   }
 
   /** Strikes an entry out. A full disk is no reason to fail: undoing twice is harmless. */
@@ -74,7 +96,7 @@ export class Journal {
 
   async close(): Promise<void> {
     await this.#flushing
-    if (this.#dead > compactAfter)
+    if (this.#dead > compactAfter && !this.#paused)
       await replaceFile(this.#path, textOf(this.#live), { mode: 0o600 }).catch(() => {})
     await this.#file.close()
   }
@@ -96,6 +118,7 @@ export class Journal {
   }
 
   #append(line: Line): Promise<void> {
+    if (this.#paused) return Promise.resolve()
     return new Promise((resolve, reject) => {
       this.#pending.push({ text: `${JSON.stringify(line)}\n`, resolve, reject })
       this.#flushing ??= this.#flush()

@@ -5,10 +5,10 @@
 import { withLimit, type Clock } from '../base/clock.ts'
 import { isNaruError, NaruError, toNaruError } from '../base/errors.ts'
 import { say, type Text } from '../base/text.ts'
-import type { EngineEvent, EngineLease } from '../engines/contract.ts'
+import type { EngineEvent, EngineLease, Passing } from '../engines/contract.ts'
 import type { CloseReason, Connection, Counters } from '../model/connection.ts'
 import type { HopStatus, RuleInput, RuleState } from '../model/face.ts'
-import { hops, type Hop, type Lease } from '../model/hop.ts'
+import { hops, type Hop, type Json, type Lease } from '../model/hop.ts'
 import type { PlanStep } from '../model/plan.ts'
 import type { Finding } from '../model/finding.ts'
 import type { EngineId, Rule } from '../model/rule.ts'
@@ -41,6 +41,8 @@ const lastRetryMs = 30_000
 export interface RunTools {
   readonly clock: Clock
   readonly journal: Journal
+  /** What the process whose place this one takes has in force for a rule at a hop. */
+  before(rule: string, hop: Hop, member: string): readonly Json[]
   /** Every hop that the rule wants, in any order. Does not throw: a hop that cannot be is one whose `open` throws. */
   wants(rule: Rule, context: WantContext): Promise<readonly Wanted[]>
   onChange(run: RuleRun): void
@@ -129,6 +131,7 @@ export class RuleRun {
       this.#retry?.[Symbol.dispose]()
       for (const step of stepsBetween(this.#held, []))
         if (step.action === 'close') await this.#close(step.held, options)
+      await this.#drainAll([...this.#retired], options)
       this.#report()
     })
   }
@@ -136,6 +139,50 @@ export class RuleRun {
   /** Resolves when nothing of it is left, draining connections included. */
   async drained(): Promise<void> {
     while (this.#draining.size > 0) await Promise.allSettled(this.#draining.values())
+  }
+
+  /** Lets nothing change from now on until `thaw`; resolves once what is under way is done. */
+  freeze(thaw: Promise<void>): Promise<void> {
+    return new Promise((frozen) => {
+      void this.#inTurn(() => {
+        frozen()
+        return thaw
+      })
+    })
+  }
+
+  /** How its listening sockets pass to a successor; undefined where they do not, or there are none. */
+  passing(): Passing | undefined {
+    const relay = this.#held.get('relay')?.lease
+    return relay && isEngineLease(relay) ? relay.passing : undefined
+  }
+
+  /** A successor has it all: lets go of every hop as it stands. Connections go on without limit. */
+  async leave(): Promise<void> {
+    this.#ended = true
+    this.#retry?.[Symbol.dispose]()
+    const relay = this.#held.get('relay')?.lease
+    this.#held.clear()
+    if (!relay || !isEngineLease(relay)) return
+    if (!relay.passing) return
+    this.#retired.add(relay)
+    await relay.passing.leave()
+  }
+
+  failures(): readonly NaruError[] {
+    return [...this.#failures.values()].map(({ why }) => why)
+  }
+
+  /** Why it does not listen; null where it does, or only its service is missing. */
+  whyNotListening(): NaruError | null {
+    if (this.#held.has('relay') || this.#failures.has('service')) return null
+    return this.failures()[0] ?? null
+  }
+
+  /** Connections that still go on here. */
+  get carried(): number {
+    this.sweepRetired()
+    return [...this.#retired, ...this.#draining.keys()].reduce((sum, one) => sum + one.counters().open, 0)
   }
 
   leases(): readonly Held[] {
@@ -304,11 +351,9 @@ export class RuleRun {
 
   async #open(wanted: Wanted, { signal }: ApplyOptions): Promise<Held> {
     const limited = withLimit(signal, stepLimitMs)
-    const record = this.#tools.journal.recorder({
-      rule: this.name,
-      hop: wanted.hop,
-      member: wanted.member ?? 'none',
-    })
+    const member = wanted.member ?? 'none'
+    const before = this.#tools.before(this.name, wanted.hop, member)
+    const record = this.#tools.journal.recorder({ rule: this.name, hop: wanted.hop, member }, before)
     const lease = await wanted.open({ signal: limited, record, inner: this.#inner() })
     const held: Held = {
       hop: wanted.hop,
@@ -339,14 +384,18 @@ export class RuleRun {
     this.#held.delete(held.hop)
     this.#failures.delete(held.hop)
     if (!isEngineLease(held.lease)) return this.#release(held.lease, signal)
-    const drains = [held.lease, ...this.#retired].map((lease) =>
-      this.#drain(
-        lease,
-        now
-          ? { drainMs: 0, reason, signal }
-          : { drainMs: this.rule.timeouts.drainMs, reason: 'drained', signal: neverAborted },
-      ),
-    )
+    await this.#drainAll([held.lease, ...this.#retired], { signal, reason, ...(now && { now }) })
+  }
+
+  async #drainAll(
+    leases: readonly EngineLease[],
+    { signal, now, reason = 'drained' }: Omit<ApplyOptions, 'strict'>,
+  ): Promise<void> {
+    const { drainMs } = this.rule.timeouts
+    const how = now
+      ? { drainMs: 0, reason, signal }
+      : { drainMs, reason: 'drained' as const, signal: neverAborted }
+    const drains = leases.map((lease) => this.#drain(lease, how))
     if (now) await Promise.all(drains)
   }
 
@@ -432,7 +481,7 @@ export class RuleRun {
   }
 
   async #repair(held: Held, signal: AbortSignal): Promise<void> {
-    if (this.#held.get(held.hop) !== held) return
+    if (this.#ended || this.#held.get(held.hop) !== held) return
     const failure = await repair.renew(held, signal)
     if (failure && isNaruError(failure, 'ABORTED')) return
     if (!failure && held.lost) this.#reopened.add(held.hop)

@@ -11,10 +11,11 @@ import type { Log } from '../base/log.ts'
 import { replaceFile } from '../base/replace-file.ts'
 import { Scope } from '../base/scope.ts'
 import { say } from '../base/text.ts'
-import type { TcpOptions } from '../api/server/options.ts'
+import { defaultAddress } from '../api/protocol/wire.ts'
+import type { Served, TcpOptions } from '../api/server/options.ts'
 import type { UpOptions } from '../cli/deps.ts'
 import { Forwarder } from '../control/forwarder.ts'
-import { claim, instanceIdOf, stateRoot } from '../control/instance.ts'
+import { claim, holderOf, instanceIdOf, stateRoot } from '../control/instance.ts'
 import { ruleSchema } from '../model/rule-file.ts'
 import { splitHostPorts } from '../model/listen.ts'
 import type { Json } from '../model/hop.ts'
@@ -22,6 +23,9 @@ import { createFile, createFileStore } from '../stores/file/index.ts'
 import { ruleFile, starter } from './files.ts'
 import { undoLeftOvers } from './left-over.ts'
 import { createLog } from './log.ts'
+import type { Page } from './place/channel.ts'
+import type { GiveOptions } from './place/give.ts'
+import type { TakenPlace } from './place/take.ts'
 import { gatherParts } from './rooms.ts'
 import { serveSample } from './sample.ts'
 
@@ -34,28 +38,48 @@ export async function up(options: UpOptions): Promise<ExitCode> {
   const root = stateRoot()
   const id = await instanceIdOf(file)
   await undoLeftOvers(root, { except: id, log, signal: options.signal })
-  const instance = await claim(root, id, file)
-  scope.defer(() => instance.release())
   const parts = await gatherParts(createFileStore(file), { log })
+  const place = options.replace ? await placeToTake(root, id, options.signal) : null
+  if (place) scope.use(place)
+  const instance = place ? place.instance : await claim(root, id, file)
+  scope.defer(() => instance.release())
   const { forwarder, failures } = await Forwarder.start(parts, instance, {
     signal: options.signal,
     checks: async () => (await import('../checks/index.ts')).checks,
+    ...(place && { predecessor: place.predecessor }),
   })
   scope.use(forwarder)
-  scope.use(await followSample(forwarder, log))
   const tokens = await tokensIn(instance.folder)
   const { serve } = await import('../api/server/serve.ts')
   const { machineOf } = await import('./machine.ts')
+  const tcp = tcpWish === 'off' ? null : { ...tcpWish, ...tokens, ...pageOf(place, tcpWish) }
   const served = await serve(forwarder, {
     socketPath: instance.holder.socket,
-    tcp: tcpWish === 'off' ? null : { ...tcpWish, ...tokens },
+    tcp,
     webRoot: webRoot(),
     log,
     ruleSchema: ruleSchema as Json,
     machine: await machineOf(parts, () => Promise.resolve(forwarder)),
   })
   scope.use(served)
-  await forwarder.announce(served.url)
+  if (place) {
+    await place.begin(() => forwarder.announce(served.url))
+    await forwarder.settle()
+  } else await forwarder.announce(served.url)
+  const sample = scope.use(await followSample(forwarder, log))
+  const door = await givePlace({
+    forwarder,
+    apiSocket: instance.holder.socket,
+    page: tcp && pageOn(tcp, served),
+    log,
+    async onPassedOn(to) {
+      options.onPassedOn(to)
+      await sample[Symbol.asyncDispose]()
+      await door?.[Symbol.asyncDispose]()
+      await served[Symbol.asyncDispose]()
+    },
+  })
+  if (door) scope.use(door)
   listenToSignals(forwarder, scope)
   options.onReady({
     about: await forwarder.about(),
@@ -66,6 +90,39 @@ export async function up(options: UpOptions): Promise<ExitCode> {
   })
   await endOf(forwarder, options.signal)
   return 0
+}
+
+/** The daemon that runs on the file hands over to this one; null where none does. @throws NaruError HANDOVER_FAILED */
+async function placeToTake(root: string, id: string, signal: AbortSignal): Promise<TakenPlace | null> {
+  const holder = await holderOf(root, id)
+  if (holder === null) return null
+  const { takePlace } = await import('./place/take.ts')
+  return takePlace(root, id, holder, { signal })
+}
+
+/** Linux alone passes sockets on. */
+async function givePlace(options: GiveOptions): Promise<AsyncDisposable | null> {
+  if (process.platform !== 'linux') return null
+  const give = await import('./place/give.ts')
+  return give.givePlace(options).catch((error: unknown) => {
+    options.log.warn({}, `no successor can take over from this one: ${messageOf(error)}`)
+    return null
+  })
+}
+
+function pageOn({ address = defaultAddress }: TcpOptions, { url, fd }: Served): GiveOptions['page'] {
+  return url === null || fd === null ? null : { address, port: Number(new URL(url).port), fd }
+}
+
+/** The page goes on where it was, unless another place is asked for. */
+function pageOf(
+  place: TakenPlace | null,
+  wish: Pick<TcpOptions, 'address' | 'port'>,
+): Partial<Page & { fd: number }> {
+  if (!place?.page) return {}
+  const { address, port } = place.page
+  const same = (wish.address ?? address) === address && (wish.port ?? port) === port
+  return same ? { address, port, fd: place.takePage() } : {}
 }
 
 /** Stops now where the signal says so; a stop by the API ends it too. */

@@ -30,6 +30,8 @@ export interface Engine {
   succeed?(pid: number): void
   /** Undoes what the journal says an engine of a dead process did. An engine without traces outside its process does nothing. */
   undo(effect: Json, options: { signal: AbortSignal }): Promise<void>
+  /** Ends this side alone: what it has in force outside of this process stays so, for a successor. */
+  abandon?(): void
   /** Ends threads and tables shared by all leases; open leases are cut. */
   close(): Promise<void>
 }

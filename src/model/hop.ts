@@ -50,6 +50,11 @@ export interface Recorder {
    * Call it before each effect; `undone` after the effect is gone.
    */
   intend(effect: Json): Promise<Effect>
+  /**
+   * What the process whose place this one takes has in force for the same rule at the same hop. A member may go on
+   * with it in place of doing it again; then it intends it as its own. @default none
+   */
+  readonly before?: readonly Json[]
 }
 
 export interface Effect {

@@ -22,6 +22,8 @@ export interface TcpOptions {
   readonly address?: string
   /** @default 6278 */
   readonly port?: number
+  /** A listening socket of the process whose place this one takes, in place of `address` and `port`. @default none */
+  readonly fd?: number
   /** Fail where the port is taken; otherwise the next free one of 20 is used. */
   readonly exact: boolean
   /** At least 128 bits of chance, kept over restarts: `newToken()`. */
@@ -31,6 +33,8 @@ export interface TcpOptions {
 }
 
 export interface Served extends AsyncDisposable {
+  /** The TCP side's socket, for a successor; null where there is none or the system does not tell. */
+  readonly fd: number | null
   readonly socketPath: string | null
   /** `http://127.0.0.1:6278`; null without a TCP side. */
   readonly url: string | null

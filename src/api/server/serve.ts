@@ -31,6 +31,7 @@ export async function serve(naru: Naru, options: ServeOptions): Promise<Served> 
   const { version } = await naru.about()
   const { socketPath, tcp } = options
   let port = 0
+  let fd: number | null = null
   const url = (): string | null =>
     tcp === null || port === 0 ? null : `http://${formatEndpoint(shown(tcp.address ?? defaultAddress), port)}`
   const link = (token: string | undefined): string | null => {
@@ -51,6 +52,7 @@ export async function serve(naru: Naru, options: ServeOptions): Promise<Served> 
     const guard = { tokens: tcp, cookieName: () => cookieNameFor(port) }
     const server = serverOf(createApp(naru, { ...common, guard }))
     port = await listenOnTcp(server, tcp)
+    fd = descriptorOf(server)
     scope.defer(() => closeServer(server))
   }
   if (socketPath !== null) {
@@ -62,11 +64,18 @@ export async function serve(naru: Naru, options: ServeOptions): Promise<Served> 
   const open = scope.move()
   return {
     socketPath,
+    fd,
     url: url(),
     loginUrl: link(tcp?.token),
     readOnlyUrl: link(tcp?.readToken),
     [Symbol.asyncDispose]: () => open[Symbol.asyncDispose](),
   }
+}
+
+/** Not public in Node; where it looks otherwise some day, the page's port does not pass on. */
+function descriptorOf(server: Server): number | null {
+  const fd = (server as unknown as { _handle?: { fd?: unknown } | null })._handle?.fd
+  return typeof fd === 'number' && fd >= 0 ? fd : null
 }
 
 function serverOf(app: OpenAPIHono): Server {
@@ -89,6 +98,10 @@ function serverOf(app: OpenAPIHono): Server {
 async function listenOnTcp(server: Server, tcp: TcpOptions): Promise<number> {
   const address = tcp.address ?? defaultAddress
   const first = tcp.port ?? defaultPort
+  if (tcp.fd !== undefined) {
+    await listen(server, () => server.listen({ fd: tcp.fd }))
+    return (server.address() as { port: number }).port
+  }
   for (let port = first; ; port++) {
     try {
       await listen(server, () => server.listen({ host: address, port }))

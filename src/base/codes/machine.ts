@@ -55,9 +55,24 @@ export const machineCodes = {
     en: 'another Naru (pid {pid}) already runs on {file}',
     ko: '다른 Naru(pid {pid})가 이미 {file}(으)로 실행 중입니다',
     fix: {
-      en: 'talk to it with `naru ls`, or give this one another file with --config',
-      ko: '`naru ls`로 확인하거나, --config로 다른 파일을 지정하세요',
+      en: 'talk to it with `naru ls`, take its place with `naru up --replace`, or give this one another file with --config',
+      ko: '`naru ls`로 확인하거나, `naru up --replace`로 넘겨받거나, --config로 다른 파일을 지정하세요',
     },
+  },
+  HANDOVER_FAILED: {
+    exit: 1,
+    en: 'could not take the place of the running Naru (pid {pid}), which goes on as before: {why}',
+    ko: '실행 중인 Naru(pid {pid})를 넘겨받지 못했고, 그 프로세스가 계속 동작합니다: {why}',
+    fix: {
+      en: 'mend what is said, or restart with `naru stop` and `naru up`',
+      ko: '원인을 고치거나, `naru stop` 후 `naru up`으로 다시 시작하세요',
+    },
+  },
+  HANDED_OVER: {
+    exit: 1,
+    en: 'another Naru has taken over; ask that one',
+    ko: '다른 Naru가 넘겨받았습니다. 그쪽에 요청하세요',
+    fix: { en: 'do it again: `naru` finds the one that runs', ko: '다시 실행하면 실행 중인 Naru를 찾습니다' },
   },
   VANTAGE_SILENT: {
     exit: 1,

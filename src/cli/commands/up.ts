@@ -24,12 +24,23 @@ export const verb: Verb = {
         '웹 페이지와 API 주소 (기본 127.0.0.1:6278, 쓰는 중이면 다음 포트)',
       ),
     },
+    {
+      name: 'replace',
+      text: say(
+        'take the place of the daemon that runs: no client is refused, no connection is cut (Linux)',
+        '실행 중인 데몬을 넘겨받기: 거절되는 클라이언트도, 끊기는 연결도 없음 (리눅스)',
+      ),
+    },
   ],
   examples: [
     { command: 'naru up', text: say('the default file', '기본 파일로 실행') },
     {
       command: 'naru up --config ./naru.yaml --api off',
       text: say('another file, no web page', '다른 파일, 웹 페이지 없이'),
+    },
+    {
+      command: 'naru up --replace',
+      text: say('after an upgrade, without a gap', '업그레이드 뒤 끊김 없이 교체'),
     },
   ],
   json: say(
@@ -40,9 +51,23 @@ export const verb: Verb = {
     context.deps.up({
       file: context.file,
       api: context.option('api'),
+      replace: context.switched('replace'),
+      onPassedOn: (to) => sayPassedOn(to, context),
       onReady: (ready) => sayReady(ready, context),
       signal: context.interrupt(),
     }),
+}
+
+function sayPassedOn(
+  { pid, connections }: { readonly pid: number; readonly connections: number },
+  { print }: Context,
+): void {
+  print.talk(
+    say(
+      `Naru (pid ${pid}) has taken over; ${connections} connections go on here until they end.`,
+      `Naru(pid ${pid})가 넘겨받았습니다. 연결 ${connections}개는 끝날 때까지 여기서 이어집니다.`,
+    ),
+  )
 }
 
 function sayReady(ready: Ready, { print, json, io }: Context): void {

@@ -4,6 +4,7 @@ import { say } from '../../base/text.ts'
 import type { EngineEvent } from '../../engines/contract.ts'
 import type { Facts } from '../../model/facts.ts'
 import type { Hop } from '../../model/hop.ts'
+import type { Inheritance } from '../../model/passing.ts'
 import type { EngineId, Rule } from '../../model/rule.ts'
 import type { Parts } from '../parts.ts'
 import { wantFirewall } from './firewall.ts'
@@ -19,12 +20,14 @@ export interface WantTools {
   readonly facts: Facts
   readonly failedEngines: ReadonlySet<EngineId>
   readonly onEngineEvent: (event: EngineEvent) => void
+  /** Sockets of the process whose place this one takes. */
+  readonly inherit?: Inheritance | null
   readonly signal: AbortSignal
 }
 
 export async function wantsOf(
   rule: Rule,
-  { parts, facts, failedEngines, onEngineEvent, signal }: WantTools,
+  { parts, facts, failedEngines, onEngineEvent, inherit, signal }: WantTools,
 ): Promise<readonly Wanted[]> {
   const resolve = resolveGuests(parts, parts.resolveName)
   const published = rule.publish.firewall !== 'off' || rule.publish.router !== 'off'
@@ -40,6 +43,7 @@ export async function wantsOf(
     resolve,
     onEvent: onEngineEvent,
     failed: failedEngines,
+    inherit: inherit ?? null,
   })
   return [guest, service, relay, firewall, router].filter((want) => want !== null)
 }

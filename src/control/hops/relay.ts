@@ -6,6 +6,7 @@ import type { GuestLease } from '../../guests/contract.ts'
 import type { Facts } from '../../model/facts.ts'
 import type { Hop, Lease } from '../../model/hop.ts'
 import { formatListen } from '../../model/listen.ts'
+import type { Inheritance } from '../../model/passing.ts'
 import type { EngineId, Rule } from '../../model/rule.ts'
 import { formatTarget } from '../../model/target.ts'
 import { keyOf, type Wanted } from './wanted.ts'
@@ -17,6 +18,8 @@ export interface RelayTools {
   readonly onEvent: (event: EngineEvent) => void
   /** Engines that failed at run time for this rule; `auto` passes over them. */
   readonly failed: ReadonlySet<EngineId>
+  /** Sockets of the process whose place this one takes. */
+  readonly inherit?: Inheritance | null
 }
 
 export function wantRelay(rule: Rule, tools: RelayTools): Wanted {
@@ -33,7 +36,8 @@ export function wantRelay(rule: Rule, tools: RelayTools): Wanted {
     replace: 'close-first',
     async open({ inner, signal, record }) {
       if (!engine) throw new NaruError('ENGINE_UNFIT', { engine: rule.engine, name: rule.name, why })
-      const request = { rule: dialled(rule, inner), resolve: tools.resolve, onEvent: tools.onEvent }
+      const { resolve, onEvent, inherit } = tools
+      const request = { rule: dialled(rule, inner), resolve, onEvent, ...(inherit && { inherit }) }
       return engine.open(request, { signal, record })
     },
     update: (lease, inner) =>

@@ -2,7 +2,7 @@
 import type { Clock } from '../../base/clock.ts'
 import type { NaruError } from '../../base/errors.ts'
 import type { Host } from '../../host/contract.ts'
-import type { Recorder } from '../../model/hop.ts'
+import type { Json, Recorder } from '../../model/hop.ts'
 import type { MappingRequest, Router } from '../../routers/contract.ts'
 import type { RouterFinder } from './finder.ts'
 
@@ -24,7 +24,12 @@ export interface PublisherTools {
 
 /** The journal has one line a hop; which protocol can undo it is part of what is written. */
 export function viaMember(record: Recorder, via: string): Recorder {
+  const before = record.before?.flatMap((effect) => {
+    const { via: by, effect: own } = effect as { via?: unknown; effect?: Json }
+    return by === via && own !== undefined ? [own] : []
+  })
   return {
+    ...(before && { before }),
     async intend(effect) {
       const kept = await record.intend({ via, effect })
       return { amend: (next) => kept.amend({ via, effect: next }), undone: () => kept.undone() }

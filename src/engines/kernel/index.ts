@@ -50,9 +50,12 @@ export const makeKernelEngine: MakeEngine = ({ host, clock }) => createKernelEng
 export function createKernelEngine(options: KernelOptions): KernelEngine {
   const { host, clock = systemClock, settings = createSettings(), owner = thisOwner() } = options
   const nft = createNft(host.runner)
-  const table = new Table(nft, owner, (other) => other === owner || ownerLives(other))
+  /** Processes that live but hand over: theirs may be taken. */
+  const handedOver = new Set<string>()
+  const lives = (other: string): boolean => !handedOver.has(other) && ownerLives(other)
+  const table = new Table(nft, owner, (other) => other === owner || lives(other))
   const ground = new Ground(settings, table)
-  const passage = new Passage(host, nft, owner)
+  const passage = new Passage(host, nft, owner, (other) => other === owner || lives(other))
   const watch = new Watch(host.runner, clock)
   const leases = new Set<KernelLease>()
   /** Dead owners whose things are out, with the switches that were theirs. */
@@ -93,7 +96,7 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
     },
     async undo(effect) {
       const { owner: whose, was } = effect as KernelEffect
-      if (whose === owner || ownerLives(whose)) return
+      if (whose === owner || lives(whose)) return
       // Thousands of entries of one dead owner are one sweep.
       const done = swept.get(whose)
       if (done && Object.keys(was).every((key) => done.has(key))) return
@@ -105,6 +108,7 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
       }
       if (leases.size === 0) await ground.leave()
     },
+    succeed: (pid) => void handedOver.add(thisOwner(pid)),
     async close() {
       await Promise.all([...leases].map((lease) => lease.release()))
       watch.stop()

@@ -185,6 +185,7 @@ export class KernelLease implements EngineLease, Lease {
       if (!this.#listening) return
       this.#compiled = null
       await this.#aim(this.#rule, signal)
+      await this.#machine.passage.again()
     })
   }
 

@@ -39,21 +39,33 @@ export class Passage {
   readonly #host: Host
   readonly #nft: Nft
   readonly #comment: string
+  /** Ours, or of an owner that is gone: what is placed anew takes its place. */
+  readonly #isOurs: (comment: string) => boolean
   readonly #wishes = new Map<number, Wish>()
   #placed = ''
   #next: Promise<void> | null = null
   #turn: Promise<void> = Promise.resolve()
 
-  constructor(host: Host, nft: Nft, owner: string) {
+  constructor(host: Host, nft: Nft, owner: string, lives: (owner: string) => boolean) {
     this.#host = host
     this.#nft = nft
     this.#comment = formatTag({ owner, serial: 0, rule: 'forward' })
+    this.#isOurs = (comment) => {
+      const tag = parseTag(comment)
+      return comment === this.#comment || (tag !== null && tag.rule === 'forward' && !lives(tag.owner))
+    }
   }
 
   async want(lease: number, wish: Wish): Promise<void> {
     if (JSON.stringify(this.#wishes.get(lease)) === JSON.stringify(wish)) return
     this.#wishes.set(lease, wish)
     await this.#soon()
+  }
+
+  /** Looks again, whatever was placed. */
+  again(): Promise<void> {
+    this.#placed = ''
+    return this.#soon()
   }
 
   async drop(lease: number): Promise<void> {
@@ -86,8 +98,8 @@ export class Passage {
     const signal = AbortSignal.timeout(30_000)
     if (!(await this.#othersForward(signal))) return
     const filter = await readFilter({ runner: this.#host.runner, signal })
-    const ours = rulesTagged(filter, (comment) => comment === this.#comment)
-    const accepts = this.#accepts(without(filter, this.#comment))
+    const ours = rulesTagged(filter, this.#isOurs)
+    const accepts = this.#accepts(without(filter, this.#isOurs))
     const wanted = JSON.stringify(accepts.map(({ chain, protocol, ports }) => [chain.key, protocol, ports]))
     if (wanted === this.#placed && ours.length > 0 === accepts.length > 0) return
     for (const accept of accepts) await this.#add(accept, signal)
@@ -186,10 +198,10 @@ function rulesTagged(filter: PacketFilter, ours: (comment: string) => boolean): 
 }
 
 /** The filters as they would be without us. */
-function without(filter: PacketFilter, comment: string): PacketFilter {
+function without(filter: PacketFilter, ours: (comment: string) => boolean): PacketFilter {
   const chains = [...filter.chains].map(
     ([key, chain]) =>
-      [key, { ...chain, rules: chain.rules.filter((rule) => rule.comment !== comment) }] as const,
+      [key, { ...chain, rules: chain.rules.filter(({ comment }) => !ours(comment ?? '')) }] as const,
   )
   return { ...filter, chains: new Map(chains) }
 }

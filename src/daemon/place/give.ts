@@ -1,0 +1,74 @@
+/** This process's place, given to a successor that asks for it. */
+import { messageOf } from '../../base/errors.ts'
+import type { Log } from '../../base/log.ts'
+import type { Forwarder } from '../../control/forwarder.ts'
+import type { HandOver } from '../../control/hand-over.ts'
+import { sendTo, socketMaker } from '../../engines/splice/rights.ts'
+import { intakeOf, openDoor, speaks, doorOf, type Channel, type Page } from './channel.ts'
+
+export interface GiveOptions {
+  readonly forwarder: Forwarder
+  /** This Naru's API socket: the door is beside it. */
+  readonly apiSocket: string
+  readonly page: (Page & { readonly fd: number }) | null
+  readonly log: Log
+  /** Ends what this process serves beside the rules. */
+  readonly onPassedOn: (to: { pid: number; connections: number }) => Promise<void>
+}
+
+/** Opening all rules anew, routers and hypervisors included. */
+const readyWithinMs = 120_000
+const answerWithinMs = 10_000
+
+/** Answers successors until it is disposed. */
+export function givePlace(options: GiveOptions): Promise<AsyncDisposable> {
+  let busy = false
+  return openDoor(doorOf(options.apiSocket), (channel) => {
+    if (busy) return refuse(channel, 'another one takes its place already')
+    busy = true
+    void give(channel, options)
+      .catch((error: unknown) => options.log.warn({}, `the place was not passed on: ${messageOf(error)}`))
+      .finally(() => (busy = false))
+  })
+}
+
+function refuse(channel: Channel, why: string): void {
+  channel.say({ type: 'no', why })
+  channel.close()
+}
+
+async function give(channel: Channel, options: GiveOptions): Promise<void> {
+  const { forwarder, log, onPassedOn } = options
+  const { pid, speaks: theirs } = await channel.next('hello', { limitMs: answerWithinMs })
+  if (theirs !== speaks) return refuse(channel, 'it is of a version that passes its place on otherwise')
+  const handOver = await forwarder.handOver().catch((error: unknown) => {
+    refuse(channel, messageOf(error))
+    throw error
+  })
+  try {
+    await lend(channel, handOver, options)
+  } catch (error) {
+    refuse(channel, messageOf(error))
+    await handOver.takeBack(pid, AbortSignal.timeout(30_000))
+    log.warn({ pid }, `a successor did not come up, so this one goes on: ${messageOf(error)}`)
+    return
+  }
+  const connections = await forwarder.leave(handOver)
+  log.info({ pid, connections }, 'passed on to a successor; connections go on here until they end')
+  await onPassedOn({ pid, connections })
+  channel.say({ type: 'left', connections })
+  channel.close()
+}
+
+/** Resolves when the successor serves. */
+async function lend(channel: Channel, handOver: HandOver, { apiSocket, page }: GiveOptions): Promise<void> {
+  const signal = AbortSignal.timeout(readyWithinMs)
+  const { offer } = handOver
+  channel.say({ type: 'offer', offer, page: page && { address: page.address, port: page.port } })
+  const fds = [...offer.sockets.map(({ fd }) => fd), ...(page ? [page.fd] : [])]
+  if (fds.length > 0) await sendTo(intakeOf(apiSocket), fds, { signal })
+  await channel.next('ready', { limitMs: readyWithinMs })
+  await handOver.yieldDatagrams(socketMaker)
+  channel.say({ type: 'yours' })
+  await channel.next('serving', { limitMs: answerWithinMs })
+}

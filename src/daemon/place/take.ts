@@ -1,0 +1,129 @@
+/** The place of the Naru that runs on a file, taken by this process. */
+import { closeSync } from 'node:fs'
+import { messageOf, NaruError } from '../../base/errors.ts'
+import { verbatim } from '../../base/text.ts'
+import type { Predecessor } from '../../control/hand-over.ts'
+import { succeed, type Holder, type Instance } from '../../control/instance.ts'
+import { whyFfiCannot } from '../../engines/splice/ffi.ts'
+import { Intake, socketMaker } from '../../engines/splice/rights.ts'
+import type { LentSocket } from '../../model/passing.ts'
+import { Channel, doorOf, intakeOf, speaks, type Page } from './channel.ts'
+
+const offerWithinMs = 60_000
+const answerWithinMs = 10_000
+
+export interface TakenPlace extends AsyncDisposable {
+  readonly instance: Instance
+  readonly predecessor: Predecessor
+  /** Where the predecessor's page is; null where it has none. */
+  readonly page: Page | null
+  /** Its socket, closed from then on by who took it. */
+  takePage(): number
+  /** Everything is open: accept from now on. `announce` makes this one the Naru that is found. @throws NaruError HANDOVER_FAILED */
+  begin(announce: () => Promise<void>): Promise<void>
+}
+
+/** @throws NaruError HANDOVER_FAILED; the one that runs then goes on as before */
+export async function takePlace(
+  root: string,
+  id: string,
+  holder: Holder,
+  { signal }: { signal: AbortSignal },
+): Promise<TakenPlace> {
+  const cannot = whyFfiCannot()
+  if (cannot) throw new NaruError('HANDOVER_FAILED', { pid: holder.pid, why: cannot })
+  try {
+    return await take(root, id, holder, signal)
+  } catch (error) {
+    throw failed(holder, error)
+  }
+}
+
+function failed({ pid }: Holder, error: unknown): NaruError {
+  return new NaruError('HANDOVER_FAILED', { pid, why: verbatim(messageOf(error)) }, { cause: error })
+}
+
+async function take(root: string, id: string, holder: Holder, signal: AbortSignal): Promise<TakenPlace> {
+  await using intake = await Intake.open(intakeOf(holder.socket))
+  const channel = await Channel.to(doorOf(holder.socket))
+  try {
+    channel.say({ type: 'hello', pid: process.pid, speaks })
+    const { offer, page } = await channel.next('offer', { limitMs: offerWithinMs, signal })
+    const count = offer.sockets.length + (page ? 1 : 0)
+    const fds = count === 0 ? [] : await intake.take(count, { signal })
+    const left = new Left([...offer.sockets, ...(page ? [pageSocket] : [])], fds)
+    return placeOf({ root, id, holder, channel, left, offer, page })
+  } catch (error) {
+    channel.close()
+    throw error
+  }
+}
+
+function placeOf(taken: {
+  readonly root: string
+  readonly id: string
+  readonly holder: Holder
+  readonly channel: Channel
+  readonly left: Left
+  readonly offer: Omit<Predecessor, 'inherit'>
+  readonly page: TakenPlace['page']
+}): TakenPlace {
+  const { root, id, holder, channel, left, offer, page } = taken
+  let letGo = (): void => {}
+  const begun = new Promise<void>((resolve) => (letGo = resolve))
+  const inherit = { begun, sockets: socketMaker, take: (socket: Omit<LentSocket, 'fd'>) => left.take(socket) }
+  return {
+    instance: succeed(root, id, holder),
+    predecessor: { pid: offer.pid, rules: offer.rules, inherit },
+    page,
+    takePage: () => left.take(pageSocket) as number,
+    async begin(announce) {
+      try {
+        channel.say({ type: 'ready' })
+        await channel.next('yours', { limitMs: answerWithinMs })
+      } catch (error) {
+        throw failed(holder, error)
+      }
+      letGo()
+      await announce()
+      channel.say({ type: 'serving' })
+      left.close()
+      // Whether it lives or not: its place is this one's now.
+      await channel.next('left', { limitMs: answerWithinMs }).catch(() => {})
+      channel.close()
+    },
+    [Symbol.asyncDispose]() {
+      channel.close()
+      left.close()
+      return Promise.resolve()
+    },
+  }
+}
+
+/** No rule's. */
+const pageSocket = { protocol: 'tcp', address: 'page', port: 0, part: 0 } as const
+
+/** Sockets that nobody has taken yet. */
+class Left {
+  readonly #byKey: Map<string, number>
+
+  constructor(sockets: readonly Omit<LentSocket, 'fd'>[], fds: readonly number[]) {
+    this.#byKey = new Map(sockets.map((socket, at) => [keyOf(socket), fds[at] as number]))
+  }
+
+  take(socket: Omit<LentSocket, 'fd'>): number | null {
+    const key = keyOf(socket)
+    const fd = this.#byKey.get(key) ?? null
+    this.#byKey.delete(key)
+    return fd
+  }
+
+  close(): void {
+    for (const fd of this.#byKey.values()) closeSync(fd)
+    this.#byKey.clear()
+  }
+}
+
+function keyOf({ protocol, address, port, part }: Omit<LentSocket, 'fd'>): string {
+  return `${protocol} ${address} ${port} ${part}`
+}

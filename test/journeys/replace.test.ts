@@ -1,0 +1,292 @@
+/**
+ * `naru up --replace`: a new Naru takes the place of the one that runs. Clients knock all the while and none is refused
+ * or cut; what is connected goes on to its end; a new one that cannot start leaves the old one as it was.
+ */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { createSocket, type Socket as UdpSocket } from 'node:dgram'
+import { once } from 'node:events'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
+import { built } from '../built.ts'
+import { freePorts } from '../free-port.ts'
+import { describeWith } from '../needs.ts'
+
+const main = join(import.meta.dirname, '../../dist/main.js')
+const restarts = 10
+const clientsAtOnce = 16
+/** Between two connections of one client: the new process needs the machine, too. */
+const breathMs = 5
+
+/** `naru up` as a service manager runs it. */
+class Up {
+  readonly child: ChildProcess
+  readonly ready: Promise<boolean>
+  readonly exit: Promise<number | null>
+  complaints = ''
+
+  constructor(folder: string, args: readonly string[]) {
+    const env = { ...process.env, NARU_STATE: join(folder, 'state'), HOME: folder, LANG: 'C' }
+    const argv = [main, 'up', '--config', join(folder, 'naru.yaml'), '--json', ...args]
+    this.child = spawn(process.execPath, argv, { env, stdio: ['ignore', 'pipe', 'pipe'] })
+    this.child.stderr?.on('data', (text: Buffer) => (this.complaints += text.toString()))
+    this.exit = once(this.child, 'exit').then(([code]) => code as number | null)
+    const lines = createInterface({ input: this.child.stdout as NodeJS.ReadableStream })
+    this.ready = Promise.race([once(lines, 'line').then(() => true), this.exit.then(() => false)])
+  }
+
+  get running(): boolean {
+    return this.child.exitCode === null && this.child.signalCode === null
+  }
+}
+
+describeWith({ platform: 'linux' }, 'naru up --replace', () => {
+  let folder: string
+  let echo: Server
+  let udpEcho: UdpSocket
+  const ups: Up[] = []
+  const targets = new Set<Socket>()
+
+  beforeAll(built, 120_000)
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'naru-replace-'))
+    echo = createServer({ noDelay: true }, (socket) => {
+      targets.add(socket.on('error', () => {}).on('close', () => targets.delete(socket)))
+      socket.pipe(socket)
+    }).listen(0, '127.0.0.1', 4096)
+    await once(echo, 'listening')
+    udpEcho = createSocket('udp4', (datagram, from) =>
+      udpEcho.send(`${datagram.toString()} from ${from.port}`, from.port, from.address),
+    )
+    udpEcho.bind(0, '127.0.0.1')
+    await once(udpEcho, 'listening')
+  })
+  afterEach(async () => {
+    for (const up of ups) if (up.running) up.child.kill('SIGKILL')
+    await Promise.all(ups.splice(0).map(({ exit }) => exit))
+    echo.close()
+    udpEcho.close()
+    for (const socket of targets) socket.destroy()
+    await rm(folder, { recursive: true, force: true })
+  })
+  async function up(...args: string[]): Promise<Up> {
+    const one = new Up(folder, args)
+    ups.push(one)
+    if (!(await one.ready)) throw new Error(`naru up ended: ${one.complaints}`)
+    return one
+  }
+
+  async function writeRules(ports: Record<string, number>): Promise<void> {
+    const tcp = (echo.address() as AddressInfo).port
+    const udp = udpEcho.address().port
+    const rules = Object.entries(ports).map(([name, port]) => {
+      const [engine, protocol] = name.split('-') as [string, string]
+      return `  ${name}: { listen: "127.0.0.1:${port}/${protocol}", target: "127.0.0.1:${protocol === 'udp' ? udp : tcp}", engine: ${engine} }`
+    })
+    await writeFile(join(folder, 'naru.yaml'), `rules:\n${rules.join('\n')}\n`)
+  }
+
+  const lock = async (): Promise<{ pid: number; web: string | null }> => {
+    const [id] = await readdir(join(folder, 'state'))
+    return JSON.parse(await readFile(join(folder, 'state', id as string, 'lock'), 'utf8')) as {
+      pid: number
+      web: string | null
+    }
+  }
+
+  it(
+    'ten times under load: nobody refused, nobody cut, long connections of every engine to their end',
+    {
+      timeout: 180_000,
+    },
+    async () => {
+      const [a, b, c, d, page] = (await freePorts(5)) as [number, number, number, number, number]
+      await writeRules({ 'splice-tcp': a, 'sockets-tcp': b, 'splice-udp': c, 'sockets-udp': d })
+      let current = await up('--api', `127.0.0.1:${page}`)
+      const { web } = await lock()
+      const long = await Promise.all([a, b].map((port) => Line.open(port)))
+      const sessions = await Promise.all([c, d].map((port) => Session.open(port)))
+      const stop = new AbortController()
+      const knocking = Promise.all(
+        Array.from({ length: clientsAtOnce }, (_, at) => knock(at % 2 === 0 ? a : b, stop.signal)),
+      )
+      const leaving: Up[] = []
+      for (let restart = 0; restart < restarts; restart++) {
+        leaving.push(current)
+        current = await up('--replace')
+        for (const one of [...long, ...sessions]) await one.talk()
+        expect((await lock()).pid).toBe(current.child.pid)
+      }
+      stop.abort()
+      const counts = await knocking
+      const offered = counts.reduce((sum, { done }) => sum + done, 0)
+      const lost = counts.flatMap(({ failures }) => failures)
+      expect(lost).toEqual([])
+      expect(offered).toBeGreaterThan(restarts * clientsAtOnce)
+      expect((await lock()).web).toBe(web)
+      // The first one still carries what it began with, and ends with it.
+      expect((leaving[0] as Up).running).toBe(true)
+      for (const { exit } of leaving.slice(1)) expect(await exit).toBe(0)
+      for (const one of long) await one.close()
+      // UDP sessions end by themselves after five silent minutes; a stop ends them, and all who are leaving, at once.
+      current.child.kill('SIGTERM')
+      expect(await current.exit).toBe(0)
+      expect(await (leaving[0] as Up).exit).toBe(0)
+      for (const one of sessions) one.close()
+      await expect(Line.open(a)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+    },
+  )
+
+  it('a new one that cannot start leaves the old one serving', { timeout: 60_000 }, async () => {
+    const [a, b, c, page] = (await freePorts(4)) as [number, number, number, number]
+    await writeRules({ 'splice-tcp': a, 'sockets-tcp': b, 'splice-udp': c })
+    const old = await up('--api', `127.0.0.1:${page}`)
+    const long = await Line.open(a)
+    const session = await Session.open(c)
+
+    // Its page's port is taken: it has opened every rule by then.
+    const taken = (echo.address() as AddressInfo).port
+    const failing = new Up(folder, ['--replace', '--api', `127.0.0.1:${taken}`])
+    ups.push(failing)
+    expect(await failing.exit).toBe(5)
+    // And one that is killed in the middle of it.
+    const killed = new Up(folder, ['--replace', '--api', 'off'])
+    ups.push(killed)
+    await sleep(300)
+    killed.child.kill('SIGKILL')
+    await killed.exit
+
+    const { pid } = await lock()
+    expect([old.child.pid, killed.child.pid]).toContain(pid)
+    for (const port of [a, b]) {
+      const fresh = await Line.open(port)
+      await fresh.talk()
+      await fresh.close()
+    }
+    await long.talk()
+    await session.talk()
+    expect(old.running).toBe(true)
+    // Nothing is in the way of the next one.
+    const next = await up('--replace', '--api', 'off')
+    await long.talk()
+    await long.close()
+    session.close()
+    next.child.kill('SIGTERM')
+    expect(await next.exit).toBe(0)
+    expect(await old.exit).toBe(0)
+  })
+
+  it('without --replace the second one is told where the first is', async () => {
+    const [a] = (await freePorts(1)) as [number]
+    await writeRules({ 'splice-tcp': a })
+    const old = await up('--api', 'off')
+    const second = new Up(folder, ['--api', 'off'])
+    ups.push(second)
+    expect(await second.exit).toBe(1)
+    expect(second.complaints).toContain('--replace')
+    old.child.kill('SIGTERM')
+    expect(await old.exit).toBe(0)
+  })
+})
+
+/** A connection that lives long. */
+class Line {
+  readonly #socket: Socket
+  #said = 0
+
+  private constructor(socket: Socket) {
+    this.#socket = socket.on('error', () => {})
+  }
+
+  static async open(port: number): Promise<Line> {
+    const socket = connect({ port, host: '127.0.0.1', noDelay: true })
+    await once(socket, 'connect')
+    const line = new Line(socket)
+    await line.talk()
+    return line
+  }
+
+  async talk(): Promise<void> {
+    const text = `line ${this.#said++}`
+    this.#socket.write(text)
+    const [answer] = (await once(this.#socket, 'data', { signal: AbortSignal.timeout(5000) })) as [Buffer]
+    expect(answer.toString()).toBe(text)
+  }
+
+  async close(): Promise<void> {
+    this.#socket.end()
+    this.#socket.resume()
+    await once(this.#socket, 'end', { signal: AbortSignal.timeout(5000) })
+  }
+}
+
+/** A UDP client; its target must go on seeing one and the same port. */
+class Session {
+  readonly #socket: UdpSocket
+  readonly #port: number
+  #seen = ''
+
+  private constructor(socket: UdpSocket, port: number) {
+    this.#socket = socket
+    this.#port = port
+  }
+
+  static async open(port: number): Promise<Session> {
+    const socket = createSocket('udp4')
+    socket.bind(0, '127.0.0.1')
+    await once(socket, 'listening')
+    const session = new Session(socket, port)
+    session.#seen = await session.#ask()
+    return session
+  }
+
+  async talk(): Promise<void> {
+    expect(await this.#ask()).toBe(this.#seen)
+  }
+
+  close(): void {
+    this.#socket.close()
+  }
+
+  async #ask(): Promise<string> {
+    const answer = once(this.#socket, 'message', { signal: AbortSignal.timeout(5000) })
+    this.#socket.send('who', this.#port, '127.0.0.1')
+    const [datagram] = (await answer) as [Buffer]
+    return datagram.toString()
+  }
+}
+
+/** One client after the other: connects, says a word, wants it back, leaves. */
+async function knock(port: number, signal: AbortSignal): Promise<{ done: number; failures: string[] }> {
+  const failures: string[] = []
+  let done = 0
+  while (!signal.aborted) {
+    const failure = await tryOnce(port)
+    await sleep(breathMs)
+    done++
+    if (failure !== null) failures.push(failure)
+  }
+  return { done, failures }
+}
+
+function tryOnce(port: number): Promise<string | null> {
+  return new Promise((resolve) => {
+    const socket = connect({ port, host: '127.0.0.1', noDelay: true })
+    let heard = false
+    const timer = setTimeout(() => socket.destroy(new Error('no answer within 10 s')), 10_000)
+    socket.once('connect', () => socket.write('x'))
+    socket.on('data', () => {
+      heard = true
+      socket.end()
+    })
+    socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message))
+    socket.once('close', () => {
+      clearTimeout(timer)
+      resolve(heard ? null : 'closed without an answer')
+    })
+  })
+}
