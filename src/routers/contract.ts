@@ -49,6 +49,8 @@ export interface Router {
   readonly place: string
   /** This machine as that router sees it. */
   readonly clientAddress: string
+  /** True where many mappings that are verified at the same moment are one question to it; otherwise each is one. */
+  readonly looksAtAll: boolean
   info(options: { signal: AbortSignal }): Promise<RouterInfo>
   /** Every mapping the protocol lets us see; null where it has no list (PCP, NAT-PMP). */
   mappings(options: { signal: AbortSignal }): Promise<readonly Mapping[] | null>

@@ -40,6 +40,8 @@ export interface Quirks {
   entities?: boolean
   /** Redirects to another host. */
   redirects?: boolean
+  /** GetListOfPortMappings is not there (401), leaves rows out, or comes in a CDATA section. */
+  list?: 'none' | 'partial' | 'cdata'
   /** GetSpecific is not there (401). */
   noReadBack?: boolean
   /** PCP and NAT-PMP: success with this port, PREFER_FAILURE or not. */
@@ -201,6 +203,8 @@ export class FakeRouter implements AsyncDisposable {
         const entry = this.table.get(key)
         return entry ? reply(entryValues(entry)) : fault(714)
       }
+      case 'GetListOfPortMappings':
+        return this.#list(value, reply, fault)
       case 'GetGenericPortMappingEntry':
         return this.#generic(Number(value('NewPortMappingIndex')), reply, fault)
       case 'DeletePortMapping':
@@ -211,6 +215,24 @@ export class FakeRouter implements AsyncDisposable {
       default:
         return fault(401)
     }
+  }
+
+  #list(
+    value: (name: string) => string,
+    reply: (values: Record<string, string | number>) => void,
+    fault: (code: number) => void,
+  ): void {
+    const { list, versionOne } = this.quirks
+    if (list === 'none' || versionOne) return fault(401)
+    const [first, last] = [Number(value('NewStartPort')), Number(value('NewEndPort'))]
+    const found = [...this.table.values()].filter(
+      ({ protocol, externalPort }) =>
+        protocol === value('NewProtocol').toLowerCase() && externalPort >= first && externalPort <= last,
+    )
+    if (found.length === 0) return fault(730)
+    const rows = found.slice(list === 'partial' ? 1 : 0).map(listed)
+    const inside = `<p:PortMappingList xmlns:p="urn:schemas-upnp-org:gw:WANIPConnection">${rows.join('')}</p:PortMappingList>`
+    reply({ NewPortListing: list === 'cdata' ? `<![CDATA[${inside}]]>` : escaped(inside) })
   }
 
   #generic(
@@ -391,6 +413,25 @@ function entryValues(entry: FakeEntry): Record<string, string | number> {
     NewPortMappingDescription: entry.description,
     NewLeaseDuration: entry.leaseSeconds,
   }
+}
+
+function listed(entry: FakeEntry): string {
+  const values = {
+    NewRemoteHost: '',
+    NewExternalPort: entry.externalPort,
+    NewProtocol: entry.protocol.toUpperCase(),
+    NewInternalPort: entry.internalPort,
+    NewInternalClient: entry.internalAddress,
+    NewEnabled: 1,
+    NewDescription: escaped(entry.description),
+    NewLeaseTime: entry.leaseSeconds,
+  }
+  const inside = Object.entries(values).map(([name, value]) => `<p:${name}>${value}</p:${name}>`)
+  return `<p:PortMappingEntry>${inside.join('')}</p:PortMappingEntry>`
+}
+
+function escaped(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
 }
 
 function answer(response: ServerResponse, action: string, values: Record<string, string | number>): void {

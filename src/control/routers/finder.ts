@@ -41,6 +41,11 @@ export class RouterFinder {
     return this.#found
   }
 
+  /** As they were found last. */
+  get known(): readonly Router[] {
+    return this.#found
+  }
+
   /** Those of one member, which is waited for; or all. */
   async findBy(
     wish: string,

@@ -4,6 +4,7 @@
  */
 import { isPublic } from '../../base/address.ts'
 import { isNaruError, NaruError, toNaruError } from '../../base/errors.ts'
+import { Shared } from '../../base/shared.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { LeaseDescription, Recorder, Verdict } from '../../model/hop.ts'
 import type { Mapping, MappingLease, MappingRequest, Router, RouterInfo } from '../../routers/contract.ts'
@@ -32,8 +33,6 @@ const telling: readonly string[] = [
   'ROUTER_NOT_DONE',
 ]
 
-/** Between two looks at the router itself: a mapping that somebody deleted is missed within 5 s of it. */
-const lookEveryMs = 2000
 const releaseOldMs = 2000
 
 export class PublishedPort {
@@ -42,7 +41,8 @@ export class PublishedPort {
   readonly #record: Recorder
   #open: Open | null = null
   #trouble: NaruError | null = null
-  #lookedAt = -Infinity
+  #seenAt = -Infinity
+  readonly #looking = new Shared((signal) => this.#inTurn(() => this.#lookOnce(signal)))
   #turn: Promise<unknown> = Promise.resolve()
   /** Asked for, and not yet begun. */
   #renewing: Promise<void> | null = null
@@ -108,16 +108,26 @@ export class PublishedPort {
     return this.#inTurn(() => this.#openBest(signal, false))
   }
 
-  async verify(signal: AbortSignal): Promise<Verdict> {
-    if (this.#trouble) return { state: 'lost', why: this.#trouble }
-    const now = this.#tools.clock.monotonic()
-    if (!this.#open || now - this.#lookedAt < lookEveryMs) return { state: 'held', notes: [] }
-    return this.#inTurn(async () => {
-      const verdict = await this.#look(signal)
-      if (verdict.state === 'held') this.#lookedAt = this.#tools.clock.monotonic()
-      else this.#trouble = verdict.why
-      return verdict
-    })
+  /** When it was last seen to be as it should; monotonic milliseconds. */
+  get seenAt(): number {
+    return this.#seenAt
+  }
+
+  /** The router that has to be asked for this port alone; null where a question for all answers for it. */
+  get asksFor(): string | null {
+    const one = [this.router, this.outerRouter].find((router) => router && !this.#looksAtAll(router))
+    return one?.address ?? null
+  }
+
+  /** As it was seen last; a look that is under way is waited for. */
+  async verdict(signal: AbortSignal): Promise<Verdict> {
+    if (this.#looking.underWay) await this.#looking.get(signal)
+    return this.#trouble ? { state: 'lost', why: this.#trouble } : { state: 'held', notes: [] }
+  }
+
+  /** Looks at the router itself. Never throws but for the signal: what it sees is the next verdict. */
+  look(signal: AbortSignal): Promise<void> {
+    return this.#looking.get(signal)
   }
 
   /** Whoever asks while another waits for its turn is served with it. */
@@ -153,7 +163,7 @@ export class PublishedPort {
         await this.#open.lease.renew({ signal })
         await this.#open.outer?.lease?.renew({ signal })
         const verdict = await this.#look(signal)
-        if (verdict.state === 'held') return void (this.#lookedAt = this.#tools.clock.monotonic())
+        if (verdict.state === 'held') return void (this.#seenAt = this.#tools.clock.monotonic())
         throw verdict.why
       } catch (failure) {
         if (isNaruError(failure, 'ABORTED') || signal.aborted) throw failure
@@ -179,7 +189,7 @@ export class PublishedPort {
       (await this.#openOnFirst(await this.#routers({ signal, all: true }), failures, signal))
     if (!open) throw await this.#explain(failures, signal)
     this.#open = open
-    this.#lookedAt = this.#tools.clock.monotonic()
+    this.#seenAt = this.#tools.clock.monotonic()
     this.#lastPort = this.externalPort
     this.#tools.onOpen()
   }
@@ -249,6 +259,20 @@ export class PublishedPort {
       return { state: 'lost', why: this.#notDone(router, why) }
     }
     return own
+  }
+
+  async #lookOnce(signal: AbortSignal): Promise<void> {
+    if (this.#trouble || !this.#open) return
+    const verdict = await this.#look(signal)
+    if (verdict.state === 'held') this.#seenAt = this.#tools.clock.monotonic()
+    else this.#trouble = verdict.why
+  }
+
+  /** Another protocol of the same router, by which it is read back, counts as well. */
+  #looksAtAll(router: Router): boolean {
+    return [router, ...this.#tools.finder.known]
+      .filter(({ address, family }) => address === router.address && family === router.family)
+      .every(({ looksAtAll }) => looksAtAll)
   }
 
   async #look(signal: AbortSignal): Promise<Verdict> {

@@ -15,6 +15,7 @@ import { RouterFinder } from './finder.ts'
 import { explainNoAddress } from './outer.ts'
 import { PublishedPort } from './port.ts'
 import { makePutBack } from './put-back.ts'
+import { Rounds } from './rounds.ts'
 import type { PublisherTools } from './wish.ts'
 
 export interface PublishWish {
@@ -42,6 +43,7 @@ export class RouterPublisher implements Disposable {
   readonly #tools: RouterTools
   readonly #publishing: PublisherTools
   readonly #ports = new Set<PublishedPort>()
+  readonly #rounds: Rounds
   readonly #watched = new Map<Router, AbortController>()
   readonly #life = new AbortController()
   readonly #everythingBack: () => void
@@ -53,6 +55,7 @@ export class RouterPublisher implements Disposable {
     this.#tools = tools
     this.owner = owner
     this.finder = new RouterFinder(members, tools)
+    this.#rounds = new Rounds(tools.clock, () => this.#ports)
     this.#everythingBack = makePutBack({
       clock: tools.clock,
       ports: () => this.#ports,
@@ -94,7 +97,7 @@ export class RouterPublisher implements Disposable {
       const lease = new PublishedLease(
         opened,
         notes.filter((note) => note !== null).map(({ text }) => text),
-        () => this.#forget(opened),
+        { rounds: this.#rounds, onReleased: () => this.#forget(opened) },
       )
       for (const port of opened) this.#ports.add(port)
       this.#watchWhatIsHeld()
@@ -230,11 +233,17 @@ export function publisherOf({
 class PublishedLease implements Lease {
   readonly #ports: readonly PublishedPort[]
   readonly #notes: readonly Text[]
+  readonly #rounds: Rounds
   readonly #onReleased: () => void
 
-  constructor(ports: readonly PublishedPort[], notes: readonly Text[], onReleased: () => void) {
+  constructor(
+    ports: readonly PublishedPort[],
+    notes: readonly Text[],
+    { rounds, onReleased }: { rounds: Rounds; onReleased: () => void },
+  ) {
     this.#ports = ports
     this.#notes = notes
+    this.#rounds = rounds
     this.#onReleased = onReleased
   }
 
@@ -258,7 +267,8 @@ class PublishedLease implements Lease {
   }
 
   async verify({ signal }: { signal: AbortSignal }): Promise<Verdict> {
-    const verdicts = await inBatches(this.#ports, (port) => port.verify(signal))
+    this.#rounds.begin()
+    const verdicts = await Promise.all(this.#ports.map((port) => port.verdict(signal)))
     const lost = verdicts.find(({ state }) => state === 'lost')
     return lost ?? { state: 'held', notes: [] }
   }

@@ -1,5 +1,6 @@
 /** One gateway that speaks NAT-PMP: asks it, and keeps the epoch of everything it answers. */
 import { NaruError } from '../../base/errors.ts'
+import { Shared } from '../../base/shared.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { Clock } from '../../base/clock.ts'
 import type { Protocol } from '../../base/port.ts'
@@ -26,6 +27,7 @@ export class Gateway {
   readonly port: number
   readonly #clock: Clock
   readonly #epoch = new Epoch()
+  readonly #asked = new Shared((signal) => this.askAddress(signal))
   /** Called when an answer tells that the gateway lost its mappings. */
   onRestart: ((why: Text) => void) | null = null
   /** How often that has happened; a lease made before it is lost. */
@@ -38,6 +40,11 @@ export class Gateway {
     this.source = place.source
     this.port = place.port ?? natPmpPort
     this.#clock = clock
+  }
+
+  /** As `askAddress`, once for all who want to know at the same moment. */
+  isThere(signal: AbortSignal): Promise<AddressAnswer | null> {
+    return this.#asked.get(signal)
   }
 
   /** Null where nobody answers. */

@@ -72,6 +72,9 @@ class NatPmpRouter implements Router {
     this.#options = options
   }
 
+  /** That it answers, and has not restarted, is all there is to see. */
+  readonly looksAtAll = true
+
   get place(): string {
     return `nat-pmp ${this.address}`
   }

@@ -103,7 +103,7 @@ class NatPmpLease implements MappingLease {
       state: 'lost',
       why: new NaruError('ROUTER_MAPPING_LOST', { router: address, port: this.externalPort, why }),
     })
-    const answer = await this.#gateway.askAddress(signal)
+    const answer = await this.#gateway.isThere(signal)
     if (!answer) return lost(say('the router does not answer', '공유기가 응답하지 않습니다'))
     if (this.#gateway.restarts > this.#restarts)
       return lost(say('the router restarted', '공유기가 재시작했습니다'))

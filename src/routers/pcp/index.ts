@@ -77,6 +77,9 @@ class PcpRouter implements Router {
     return familyOf(this.#server.place.client)
   }
 
+  /** That it answers, and has not restarted, is all there is to see. */
+  readonly looksAtAll = true
+
   get place(): string {
     return `pcp ${this.address}`
   }

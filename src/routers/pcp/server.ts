@@ -1,6 +1,7 @@
 /** One PCP server: asks it from one address of ours, and keeps the epoch of everything it answers. */
 import type { Clock } from '../../base/clock.ts'
 import { NaruError } from '../../base/errors.ts'
+import { Shared } from '../../base/shared.ts'
 import { say, type Text } from '../../base/text.ts'
 import { askUdp, isSilence } from '../../host/ask-udp.ts'
 import {
@@ -33,6 +34,7 @@ export class Server {
   readonly place: ServerPlace
   readonly #clock: Clock
   readonly #epoch = new Epoch()
+  readonly #announced = new Shared((signal) => this.announce(signal))
   /** Called when an answer tells that the server lost its mappings. */
   onRestart: ((why: Text) => void) | null = null
   /** How often that has happened; a lease made before it is lost. */
@@ -44,6 +46,11 @@ export class Server {
   constructor(place: ServerPlace, clock: Clock) {
     this.place = place
     this.#clock = clock
+  }
+
+  /** As `announce`, once for all who want to know at the same moment. */
+  isThere(signal: AbortSignal): Promise<Result | null> {
+    return this.#announced.get(signal)
   }
 
   /** Null where nobody answers PCP. Any answer of version 2 is one, also a refusal. */

@@ -26,6 +26,7 @@ export class Device {
   readonly #clock: Clock
   #location: URL
   #bootId: number | null
+  readonly #target: string
   #description: Description
   #connection: Service | null
   #soughtAt = -Infinity
@@ -35,6 +36,7 @@ export class Device {
     this.#clock = clock
     this.#location = found.location
     this.#bootId = found.bootId
+    this.#target = found.target
     this.#description = description
     this.#connection = description.connections[0] ?? null
   }
@@ -65,6 +67,11 @@ export class Device {
   /** As it was when the device was found. */
   get bootId(): number | null {
     return this.#bootId
+  }
+
+  /** What it calls itself in answer to a search. */
+  get target(): string {
+    return this.#target
   }
 
   get connection(): Service | null {
@@ -143,8 +150,13 @@ export class Device {
   }
 }
 
-/** Whoever answers a search by unicast at that address. */
-export function findAt(place: DevicePlace, signal: AbortSignal, limitMs: number): Promise<readonly Found[]> {
+/** Whoever answers a search by unicast at that address. @param target what it answered to before: one packet asks for it. */
+export function findAt(
+  place: DevicePlace,
+  signal: AbortSignal,
+  limitMs: number,
+  target?: string,
+): Promise<readonly Found[]> {
   const where = { source: place.source, bits: 32, unicast: [place.address], multicast: false }
   const port = place.ssdpPort === undefined ? {} : { port: place.ssdpPort }
   return search([where], {
@@ -152,6 +164,7 @@ export function findAt(place: DevicePlace, signal: AbortSignal, limitMs: number)
     limitMs,
     graceMs: 60,
     sendAtMs: [0, 400, 1000].filter((at) => at < limitMs),
+    ...(target && { target }),
     ...port,
   })
 }

@@ -24,7 +24,8 @@ import { explainFault } from './fault.ts'
 import { dropIfOurs, openMapping, ownerOf, type UpnpEffect } from './lease.ts'
 import { deletePinhole, openPinhole, type PinholeEffect } from './pinhole.ts'
 import { search, type Found, type SearchPlace } from './search.ts'
-import { dropMapping, externalAddress, listMappings, readMapping, uptimeSeconds } from './table.ts'
+import { TableReader } from './reader.ts'
+import { dropMapping, externalAddress, listMappings, uptimeSeconds } from './table.ts'
 import { watchDevice } from './watch.ts'
 
 export interface UpnpOptions {
@@ -129,14 +130,20 @@ class UpnpRouter implements Router {
   readonly family = 4
   readonly clientAddress: string
   readonly #device: Device
+  readonly #reader: TableReader
   readonly #tools: RouterTools
   readonly #options: UpnpOptions
 
   constructor(device: Device, clientAddress: string, tools: RouterTools, options: UpnpOptions) {
     this.#device = device
+    this.#reader = new TableReader(device)
     this.clientAddress = clientAddress
     this.#tools = tools
     this.#options = options
+  }
+
+  get looksAtAll(): boolean {
+    return this.#reader.readsAll
   }
 
   get flavour(): string {
@@ -177,7 +184,7 @@ class UpnpRouter implements Router {
 
   async lookup(key: MappingKey, { signal }: { signal: AbortSignal }): Promise<Mapping | null | 'unknown'> {
     try {
-      return await readMapping(this.#device, key, { signal })
+      return await this.#reader.read(key, signal)
     } catch (failure) {
       throw explainFault(failure, this.address, key.externalPort, true)
     }
@@ -186,7 +193,8 @@ class UpnpRouter implements Router {
   async open(request: MappingRequest, options: OpenOptions): Promise<MappingLease> {
     await this.#preferConnected(options.signal)
     const { clientAddress, flavour } = this
-    const target = { device: this.#device, flavour, clientAddress, clock: this.#tools.clock }
+    const reader = this.#reader
+    const target = { device: this.#device, reader, flavour, clientAddress, clock: this.#tools.clock }
     return openMapping(target, request, options)
   }
 
@@ -230,6 +238,7 @@ class UpnpRouter implements Router {
 class PinholeRouter implements Router {
   readonly member = 'upnp'
   readonly flavour = 'upnp-pinhole'
+  readonly looksAtAll = false
   readonly family = 6
   readonly #device: Device
   readonly #way: Gateway

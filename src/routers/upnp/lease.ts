@@ -11,6 +11,7 @@ import type { Effect, LeaseDescription, OpenOptions, Verdict } from '../../model
 import type { Mapping, MappingLease, MappingRequest } from '../contract.ts'
 import type { Device } from './device.ts'
 import { explainFault, faultCode, isUnknownAction } from './fault.ts'
+import type { TableReader } from './reader.ts'
 import {
   addAnyMapping,
   addMapping,
@@ -40,6 +41,7 @@ const mostTries = 6
 
 export interface UpnpTarget {
   readonly device: Device
+  readonly reader: TableReader
   readonly flavour: string
   readonly clientAddress: string
   readonly clock: Clock
@@ -326,8 +328,11 @@ class UpnpLease implements MappingLease {
   async #lookup(signal: AbortSignal): Promise<Mapping | null | 'unknown' | NaruError> {
     if (!this.#readable) return 'unknown'
     try {
-      return await this.#read(this.externalPort, signal)
+      const { protocol } = this.#request
+      return await this.#target.reader.read({ protocol, externalPort: this.externalPort }, signal)
     } catch (failure) {
+      // Routers without a better word say 402 or 501 to "there is none".
+      if (faultCode(failure) !== null) return null
       if (failure instanceof NaruError && failure.code !== 'ABORTED') return failure
       throw failure
     }

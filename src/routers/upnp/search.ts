@@ -39,6 +39,8 @@ export interface SearchOptions {
   readonly limitMs: number
   /** Ends this much after the first gateway was found; others in the house are then known too. */
   readonly graceMs: number
+  /** What is asked for at first; the sendings after it ask for everything. @default everything */
+  readonly target?: string
   /** @default 1900 */
   readonly port?: number
 }
@@ -71,7 +73,7 @@ export async function search(
 function searchFrom(
   place: SearchPlace,
   collection: Collection,
-  { sendAtMs, port = ssdpPort }: SearchOptions,
+  { sendAtMs, target, port = ssdpPort }: SearchOptions,
   ended: AbortSignal,
 ): Promise<void> {
   if (ended.aborted) return Promise.resolve()
@@ -90,19 +92,25 @@ function searchFrom(
     socket.on('message', (bytes, from) => collection.take(bytes, unmapped(from.address), place))
     socket.bind({ port: 0, ...(place.source !== null && { address: place.source }) }, () => {
       if (place.multicast) prepareMulticast(socket, place.source)
-      for (const at of sendAtMs) timers.push(setTimeout(() => sendSearches(socket, place, port, at > 0), at))
+      sendAtMs.forEach((at, time) => {
+        const targets = time === 0 && target !== undefined ? [target] : searchTargets
+        timers.push(setTimeout(() => sendSearches(socket, place, { port, targets, again: at > 0 }), at))
+      })
     })
   })
 }
 
 /** To a gateway by unicast, without a delay; to the group with one second, and later two, to spread the answers. */
-function sendSearches(socket: Socket, place: SearchPlace, port: number, again: boolean): void {
+function sendSearches(
+  socket: Socket,
+  place: SearchPlace,
+  { port, targets, again }: { port: number; targets: readonly string[]; again: boolean },
+): void {
   const send = (bytes: Uint8Array, address: string): void => socket.send(bytes, port, address, () => {})
   for (const address of place.unicast)
-    for (const target of searchTargets) send(searchRequest(target, `${address}:${port}`, null), address)
+    for (const target of targets) send(searchRequest(target, `${address}:${port}`, null), address)
   if (!place.multicast) return
-  for (const target of searchTargets)
-    send(searchRequest(target, `${ssdpGroup}:${port}`, again ? 2 : 1), ssdpGroup)
+  for (const target of targets) send(searchRequest(target, `${ssdpGroup}:${port}`, again ? 2 : 1), ssdpGroup)
 }
 
 function prepareMulticast(socket: Socket, source: string | null): void {

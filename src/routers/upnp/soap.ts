@@ -1,5 +1,5 @@
 /** SOAP as UPnP control uses it (UPnP Device Architecture 2.0 §3.1): one action to text, its answer or fault from text. */
-import { child, entries, escapeXml, parseXml, textOf } from './xml.ts'
+import { child, entries, escapeXml, parseXml, textOf, unescapeXml, type Xml } from './xml.ts'
 
 /** In the order of the specification: some routers read by position. */
 export type Arguments = readonly (readonly [name: string, value: string | number])[]
@@ -33,7 +33,18 @@ export function parseSoapAnswer(text: string, action: string): SoapAnswer | unde
   const answer = child(body, `${action}Response`)
   if (answer === undefined) return undefined
   const values = new Map(entries(answer).map(([name]) => [name, textOf(answer, name) ?? '']))
+  if (values.has(documentInside)) values.set(documentInside, insideOf(text, answer))
   return { ok: true, values }
+}
+
+/** The one value that is a document itself: escaped, or as it is in a CDATA section. */
+const documentInside = 'NewPortListing'
+
+function insideOf(text: string, answer: Xml): string {
+  const inside = child(answer, documentInside)
+  if (typeof inside !== 'string') return ''
+  // Resolved twice, what another machine wrote into its description would become elements of ours.
+  return /<(?:\w+:)?NewPortListing[^>]*>\s*<!\[CDATA\[/.test(text) ? inside : unescapeXml(inside)
 }
 
 function parseFault(fault: Parameters<typeof child>[0]): SoapAnswer {

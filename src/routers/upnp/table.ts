@@ -1,16 +1,16 @@
 /** The router's table of mappings by UPnP: read, listed within bounds, added to, deleted from (WANIPConnection:2 §2.4). */
 import { canonicalAddress } from '../../base/address.ts'
-import type { Protocol } from '../../base/port.ts'
-import { parseMappingTag } from '../../model/mapping.ts'
 import type { Mapping, MappingKey } from '../contract.ts'
 import type { Device } from './device.ts'
+import { mappingOf, portOf } from './entry.ts'
 import { faultCode, isNoEntry, isUnknownAction } from './fault.ts'
+import { listRange } from './listing.ts'
 
 type Options = { readonly signal: AbortSignal }
 
 /** A list that never ends, or says the same for ever, is one of these. */
 const longestList = 1024
-const listLimitMs = 15_000
+const listLimitMs = 7000
 
 export interface NewMapping extends MappingKey {
   readonly internalAddress: string
@@ -50,8 +50,25 @@ export async function readMapping(
   }
 }
 
-/** Every mapping, by index until the router says there is no more. Bounded in count and time, and against a repeat. */
+/** Every mapping: in one answer where the router has that, otherwise one by one. */
 export async function listMappings(
+  device: Device,
+  { signal }: Options,
+  now: () => number,
+): Promise<readonly Mapping[]> {
+  if (device.connection?.version !== 2) return listByIndex(device, { signal }, now)
+  const whole = { first: 1, last: 65_535, everybody: true }
+  const lists = await Promise.all(
+    (['tcp', 'udp'] as const).map((protocol) => listRange(device, { ...whole, protocol }, { signal })),
+  ).catch(() => [])
+  signal.throwIfAborted()
+  const found = lists.flat()
+  // An empty list may be one that leaves out what is not ours: the other way tells.
+  return found.length > 0 ? found.slice(0, longestList) : listByIndex(device, { signal }, now)
+}
+
+/** By index until the router says there is no more. Bounded in count and time, and against a repeat. */
+async function listByIndex(
   device: Device,
   { signal }: Options,
   now: () => number,
@@ -123,29 +140,4 @@ function keyArguments({ protocol, externalPort }: MappingKey): [string, string |
     ['NewExternalPort', externalPort],
     ['NewProtocol', protocol.toUpperCase()],
   ]
-}
-
-function mappingOf(
-  values: ReadonlyMap<string, string>,
-  key: { protocol: Protocol; externalPort: number },
-): Mapping {
-  const description = (values.get('NewPortMappingDescription') ?? '').slice(0, 256)
-  const lease = Number(values.get('NewLeaseDuration') ?? 0)
-  const client = values.get('NewInternalClient') ?? ''
-  return {
-    ...key,
-    internalAddress: canonicalAddress(client) ?? client.slice(0, 64),
-    internalPort: portOf(values.get('NewInternalPort')),
-    description,
-    enabled: (values.get('NewEnabled') ?? '1') !== '0',
-    leaseSecondsLeft: Number.isInteger(lease) && lease > 0 ? lease : null,
-    remoteHost: values.get('NewRemoteHost')?.slice(0, 64) || null,
-    ours: parseMappingTag(description) !== null,
-  }
-}
-
-/** 0 where it is no port. */
-function portOf(text: string | undefined): number {
-  const port = /^\d{1,5}$/.test(text ?? '') ? Number(text) : 0
-  return port <= 65_535 ? port : 0
 }

@@ -65,7 +65,7 @@ export function escapeXml(text: string): string {
 
 const named = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" } as const
 
-function unescapeXml(text: string): string {
+export function unescapeXml(text: string): string {
   return text.replace(
     /&(?:#(\d{1,7})|#x([0-9a-f]{1,6})|(amp|lt|gt|quot|apos));/gi,
     (whole, decimal, hex, name) => {
