@@ -2,6 +2,8 @@
  * Time as an argument. Everything that waits, renews or expires takes a `Clock`, so that tests move time by hand
  * and the real one can tell a jump (NTP, suspend) from time that passed.
  */
+import { setMaxListeners } from 'node:events'
+
 export interface Clock {
   /** Milliseconds since the Unix epoch; may jump. For what people wrote (`until`) and what is shown. */
   now(): number
@@ -59,6 +61,8 @@ export const systemClock: Clock = {
  */
 export function withLimit(signal: AbortSignal | undefined, ms: number): AbortSignal {
   const limited = new AbortController()
+  // A hundred ports that wait for one signal are no leak.
+  setMaxListeners(0, limited.signal, ...(signal ? [signal] : []))
   const timer = setTimeout(
     () => limited.abort(new DOMException(`no end within ${ms} ms`, 'TimeoutError')),
     ms,

@@ -28,6 +28,8 @@ export interface Quirks {
   full?: boolean
   /** The description says IGD:1 with WANIPConnection:1. */
   versionOne?: boolean
+  /** Answers no search. */
+  noUpnp?: boolean
   /** Answers no BOOTID. */
   noBootId?: boolean
   /** GetGeneric never says 713: `repeat` the same entry, `new` ones for ever. */
@@ -144,6 +146,7 @@ export class FakeRouter implements AsyncDisposable {
 
   #onSearch(bytes: Buffer, from: RemoteInfo): void {
     this.#note('ssdp')
+    if (this.quirks.noUpnp) return
     const target = /^ST: *(.*)$/im.exec(bytes.toString())?.[1]?.trim() ?? ''
     const host = this.quirks.locationElsewhere ? '10.255.255.1' : address
     const lines = [

@@ -60,9 +60,9 @@ it('adds, lists with ours marked, and removes; another’s only when forced', as
     leaseSeconds: 60,
   })
   expect(await at.desk.list({ signal })).toMatchObject([
+    { externalPort: 1, rule: null, here: false, leaseSecondsLeft: 60 },
     { protocol: 'tcp', externalPort: 7000, rule: 'hand', here: true, leaseSecondsLeft: null },
     { protocol: 'udp', externalPort: 7000, rule: 'hand', here: true },
-    { externalPort: 1, rule: null, here: false, leaseSecondsLeft: 60 },
   ])
   await at.desk.remove({ protocol: 'tcp', externalPort: 7000 }, { signal })
   await expect(at.desk.remove({ protocol: 'tcp', externalPort: 7000 }, { signal })).rejects.toMatchObject({

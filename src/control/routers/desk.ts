@@ -14,7 +14,7 @@ import type {
   RouterView,
 } from '../../model/router.ts'
 import { makerOf, routerSteps, type RouterSteps } from '../../model/router-steps.ts'
-import type { MappingKey, Router, RouterInfo } from '../../routers/contract.ts'
+import type { Mapping, MappingKey, Router, RouterInfo } from '../../routers/contract.ts'
 import type { Parts } from '../parts.ts'
 import { carrierGrade } from './outer.ts'
 import type { RouterFinder } from './finder.ts'
@@ -107,13 +107,17 @@ async function entries(routers: readonly Router[], signal: AbortSignal): Promise
       why: say('none of its protocols has a list (UPnP does)', '목록을 보여 주는 프로토콜(UPnP)이 없습니다'),
     })
   return known.flatMap(({ router, list }) =>
-    (list ?? []).map(({ remoteHost: _remote, ours: _ours, ...entry }) => ({
+    (list ?? []).toSorted(byPort).map(({ remoteHost: _remote, ours: _ours, ...entry }) => ({
       router: router.address,
       ...entry,
       rule: parseMappingTag(entry.description)?.rule ?? null,
       here: entry.internalAddress === router.clientAddress,
     })),
   )
+}
+
+function byPort(one: Mapping, other: Mapping): number {
+  return one.externalPort - other.externalPort || one.protocol.localeCompare(other.protocol)
 }
 
 /** UPnP first: what it opened by hand can be closed by hand. */

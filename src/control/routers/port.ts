@@ -103,9 +103,12 @@ export class PublishedPort {
     }
   }
 
-  /** @throws NaruError ROUTER_…; nothing is left then */
-  open(signal: AbortSignal): Promise<void> {
-    return this.#inTurn(() => this.#openBest(signal, false))
+  /**
+   * @param given given up where it fires before its turn has come
+   * @throws NaruError ROUTER_…; nothing is left then
+   */
+  open(signal: AbortSignal, given: AbortSignal): Promise<void> {
+    return this.#inTurn(() => this.#tools.gate.through(() => this.#openBest(signal, false), given))
   }
 
   /** When it was last seen to be as it should; monotonic milliseconds. */
@@ -136,7 +139,7 @@ export class PublishedPort {
       this.#renewing = null
       if (this.#released) return
       try {
-        await this.#renewOrReopen(signal)
+        await this.#tools.gate.through(() => this.#renewOrReopen(signal), signal)
         this.#trouble = null
       } catch (failure) {
         if (!isNaruError(failure, 'ABORTED')) this.#trouble = toNaruError(failure)
@@ -150,8 +153,10 @@ export class PublishedPort {
     return this.#inTurn(async () => {
       const open = this.#open
       // From the outside in.
-      await open?.outer?.lease?.release({ signal })
-      await open?.lease.release({ signal })
+      await this.#tools.gate.through(async () => {
+        await open?.outer?.lease?.release({ signal })
+        await open?.lease.release({ signal })
+      }, signal)
       this.#open = null
       this.#released = true
     })

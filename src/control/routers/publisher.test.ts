@@ -3,6 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { asking, here, membersAt, toolsAtHome } from '../../../test/fakes/at-home.ts'
 import { memoryJournal } from '../../../test/fakes/journal.ts'
 import { FakeRouter, type Quirks } from '../../../test/fakes/router.ts'
+import { pcp } from '../../routers/pcp/index.ts'
+import { upnp } from '../../routers/upnp/index.ts'
 import { RouterPublisher, type PublishWish } from './publisher.ts'
 
 const signal = (): AbortSignal => AbortSignal.timeout(15_000)
@@ -116,6 +118,48 @@ describe('publishing', () => {
     await at.fake.restart()
     await expect.poll(() => at.fake.table.size, { timeout: 5000 }).toBe(1)
     await lease.release({ signal: signal() })
+  })
+
+  for (const [what, quirks, most] of [
+    ['with a list', {}, 3],
+    ['without a list', { versionOne: true }, 4],
+    ['of PCP alone', { noUpnp: true }, 2],
+  ] as const)
+    it(`a hundred mappings cost a router ${what} a few questions a second, however often they are looked at`, async () => {
+      await using fake = await FakeRouter.start(quirks)
+      // As often as by default, which is not as often as the other tests like it.
+      const members = [pcp({ port: fake.port }), upnp({ ssdpPort: fake.ssdpPort, searchMs: 1500 })]
+      using publisher = new RouterPublisher(members, toolsAtHome(), 'me')
+      const half = { ...wish, protocols: ['tcp', 'udp'], ports: { first: 9000, last: 9024 } } as const
+      const leases = await Promise.all(
+        [half, { ...half, rule: 'other', ports: { first: 9100, last: 9124 } }].map((each) =>
+          publisher.open(each, { signal: signal(), record: memoryJournal() }),
+        ),
+      )
+      expect(fake.table.size).toBe(100)
+      const asked = (): number => [...fake.asked.values()].reduce((sum, count) => sum + count, 0)
+      const [before, started] = [asked(), performance.now()]
+      while (performance.now() - started < 4500) {
+        const verdicts = await Promise.all(leases.map((lease) => lease.verify({ signal: signal() })))
+        expect(verdicts.map(({ state }) => state)).toEqual(['held', 'held'])
+        await new Promise((resolve) => setTimeout(resolve, 50))
+      }
+      const seconds = (performance.now() - started) / 1000
+      // Every exchange by HTTP is counted twice: its path, and its action.
+      expect((asked() - before) / seconds).toBeLessThan(most * 2)
+    })
+
+  it('misses a mapping that somebody deleted, and opens it again', async () => {
+    await using at = await home()
+    const lease = await at.publisher.open(
+      { ...wish, by: 'upnp', ports: { first: 9000, last: 9003 } },
+      { signal: signal(), record: memoryJournal() },
+    )
+    at.fake.table.delete('tcp 9002')
+    const state = async (): Promise<string> => (await lease.verify({ signal: signal() })).state
+    await expect.poll(state, { timeout: 6000 }).toBe('lost')
+    await lease.renew({ signal: signal() })
+    expect([at.fake.table.size, await state()]).toEqual([4, 'held'])
   })
 
   it('where nobody answers it says what was tried, and asks again later', async () => {

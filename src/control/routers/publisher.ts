@@ -3,6 +3,7 @@
  * holds mappings on and puts everything back the moment one of them restarted; at the start it removes what an
  * earlier run left in a router's list.
  */
+import { Gate } from '../../base/gate.ts'
 import { NaruError, isNaruError, toNaruError } from '../../base/errors.ts'
 import type { Cidr } from '../../base/address.ts'
 import type { PortRange, Protocol } from '../../base/port.ts'
@@ -10,7 +11,6 @@ import type { Text } from '../../base/text.ts'
 import { parseMappingTag } from '../../model/mapping.ts'
 import type { Json, Lease, LeaseDescription, OpenOptions, Verdict } from '../../model/hop.ts'
 import type { Router, RouterMember, RouterTools } from '../../routers/contract.ts'
-import { inBatches } from './batches.ts'
 import { RouterFinder } from './finder.ts'
 import { explainNoAddress } from './outer.ts'
 import { PublishedPort } from './port.ts'
@@ -36,6 +36,8 @@ export interface PublishWish {
 /** A router has room for a few dozen mappings, and each is asked for by itself. */
 export const mostPorts = 64
 const leaseSeconds = 3600
+/** Weak routers answer one at a time, and drop what waits too long for its turn. */
+const openedAtOnce = 4
 
 export class RouterPublisher implements Disposable {
   readonly finder: RouterFinder
@@ -66,6 +68,7 @@ export class RouterPublisher implements Disposable {
       finder: this.finder,
       host: tools.host,
       clock: tools.clock,
+      gate: new Gate(openedAtOnce),
       onOpen: () => this.#watchWhatIsHeld(),
       explainNoAddress: (nearest, failure, signal) =>
         explainNoAddress(nearest, failure, this.#publishing, signal),
@@ -274,15 +277,15 @@ class PublishedLease implements Lease {
   }
 
   async renew({ signal }: { signal: AbortSignal }): Promise<void> {
-    const failures = await inBatches(this.#ports, (port) => port.renew(signal).then(() => null, toNaruError))
+    const renewed = this.#ports.map((port) => port.renew(signal).then(() => null, toNaruError))
+    const failures = await Promise.all(renewed)
     const failure = failures.find((each) => each !== null)
     if (failure) throw failure
   }
 
   async release({ signal }: { signal: AbortSignal }): Promise<void> {
-    const failures = await inBatches(this.#ports, (port) =>
-      port.release(signal).then(() => null, toNaruError),
-    )
+    const released = this.#ports.map((port) => port.release(signal).then(() => null, toNaruError))
+    const failures = await Promise.all(released)
     this.#onReleased()
     const failure = failures.find((each) => each !== null)
     if (failure) throw failure
@@ -296,15 +299,18 @@ async function openAll(
   signal: AbortSignal,
 ): Promise<NaruError | null> {
   let failure: NaruError | null = null
-  await inBatches(ports, async (port) => {
-    if (failure) return
+  const given = new AbortController()
+  const either = AbortSignal.any([signal, given.signal])
+  const open = async (port: PublishedPort): Promise<void> => {
     try {
-      await port.open(signal)
+      await port.open(signal, either)
       opened.push(port)
     } catch (thrown) {
       failure ??= toNaruError(thrown)
+      given.abort()
     }
-  })
+  }
+  await Promise.all(ports.map(open))
   return failure
 }
 

@@ -4,7 +4,6 @@
  */
 import { withLimit, type Clock } from '../../base/clock.ts'
 import { NaruError, toNaruError } from '../../base/errors.ts'
-import { inBatches } from './batches.ts'
 import type { PublishedPort } from './port.ts'
 
 /** A router that answers again is not yet one that maps: its parts start one after the other. */
@@ -36,7 +35,7 @@ export function makePutBack({ clock, ports, onFailure, signal }: PutBackTools): 
     const end = clock.monotonic() + patienceMs
     let left = [...ports()]
     for (;;) {
-      const done = await inBatches(left, renewed)
+      const done = await Promise.all(left.map(renewed))
       left = left.filter((port, at) => !done[at] && !port.released)
       if (left.length === 0 || hinted || signal.aborted || clock.monotonic() > end) return
       await clock.sleep(againMs, signal)

@@ -18,7 +18,7 @@ import {
 import { Epoch } from './epoch.ts'
 
 /** RFC 6887 §8.1.1 waits 3 s at first and doubles; on a LAN an answer takes milliseconds, so a lost one is asked for sooner. */
-export const retryWaitsMs = [1000, 3000, 4000] as const
+export const retryWaitsMs = [500, 1000, 2000, 3000] as const
 
 export interface ServerPlace {
   readonly address: string

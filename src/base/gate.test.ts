@@ -1,0 +1,31 @@
+import { expect, it } from 'vitest'
+import { Gate } from './gate.ts'
+
+const never = new AbortController().signal
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+it('lets so many in at once, the others in the order they came, also past one that failed or left', async () => {
+  const gate = new Gate(2)
+  const order: number[] = []
+  const ends: (() => void)[] = []
+  const stay = (id: number): Promise<void> =>
+    gate.through(() => {
+      order.push(id)
+      return new Promise((resolve) => ends.push(resolve))
+    }, never)
+  const all = [stay(1), gate.through(() => Promise.reject(new Error('no')), never).catch(() => {}), stay(3)]
+  const leaving = new AbortController()
+  await turn()
+  const left = gate.through(turn, leaving.signal).catch((why: unknown) => why)
+  all.push(stay(5))
+  await turn()
+  expect(order).toEqual([1, 3])
+  leaving.abort(new Error('left'))
+  expect(await left).toMatchObject({ message: 'left' })
+  ends[0]?.()
+  await turn()
+  expect(order).toEqual([1, 3, 5])
+  for (const end of ends) end()
+  await Promise.all(all)
+  expect(await gate.through(() => Promise.resolve('in'), never)).toBe('in')
+})

@@ -1,0 +1,40 @@
+/** Lets so many through at once; the others wait in the order they came. */
+export class Gate {
+  readonly #most: number
+  readonly #waiting: (() => void)[] = []
+  #inside = 0
+
+  constructor(most: number) {
+    this.#most = most
+  }
+
+  /** Runs `task` when there is room. Rejects with the signal's reason where that fires before. */
+  async through<T>(task: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    await this.#enter(signal)
+    try {
+      return await task()
+    } finally {
+      this.#inside--
+      this.#waiting.shift()?.()
+    }
+  }
+
+  #enter(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const enter = (): void => {
+        signal.removeEventListener('abort', leave)
+        this.#inside++
+        resolve()
+      }
+      const leave = (): void => {
+        const at = this.#waiting.indexOf(enter)
+        if (at >= 0) this.#waiting.splice(at, 1)
+        reject(signal.reason as Error)
+      }
+      if (signal.aborted) return leave()
+      if (this.#inside < this.#most) return enter()
+      signal.addEventListener('abort', leave, { once: true })
+      this.#waiting.push(enter)
+    })
+  }
+}
