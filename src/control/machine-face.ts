@@ -19,6 +19,8 @@ import { routerDesk } from './routers/desk.ts'
 
 export interface MachineFaceDeps extends OutsideDeps, Pick<Parts, 'probe'> {
   readonly checks: readonly Check[]
+  /** Where `naru router add` remembers what only it can remove. */
+  readonly byHandPath: string | null
   /** Rules that are open now, with the process that holds them. */
   readonly open: MachineDeps['rules']
   /** Names given out for this place, as the file has them. */

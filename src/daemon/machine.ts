@@ -1,4 +1,6 @@
 /** This machine for the CLI and the web page: its rooms, and the rules of a `Naru` where there is one. */
+import { join } from 'node:path'
+import { stateRoot } from '../control/instance.ts'
 import { createMachineFace } from '../control/machine-face.ts'
 import type { RuleToCheck } from '../control/doctor.ts'
 import type { Parts } from '../control/parts.ts'
@@ -16,6 +18,7 @@ export async function machineOf(parts: Parts, naru: () => Promise<Naru | null>):
   return createMachineFace({
     ...parts,
     checks,
+    byHandPath: join(stateRoot(), 'router-by-hand'),
     askStun: async (options) => {
       const { stun } = await settingsOf(naru)
       return askStun({ ...options, ...(stun.length > 0 && { servers: stun }) })

@@ -85,6 +85,4 @@ export interface RouterCheckWish {
   readonly ports: { readonly first: number; readonly last: number }
   readonly externalPort: number | 'any' | null
   readonly allow: readonly { readonly family: 4 | 6; readonly address: string; readonly bits: number }[]
-  /** Connections the rule has accepted so far: one more after a try through the router proves that it leads here. */
-  readonly accepted?: () => number
 }

@@ -177,7 +177,7 @@ export class FakeMachine implements MachineFace {
     remove: async (key, { force }) => {
       this.calls.push(['router.remove', key, force])
     },
-    check: async ({ accepted: _accepted, ...wish }) => {
+    check: async (wish) => {
       this.calls.push(['router.check', wish])
       return {
         state: 'wrong',

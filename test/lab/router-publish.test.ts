@@ -1,4 +1,5 @@
 /** `publish.router` against real routers: what is promised is reached from outside, survives, and leaves nothing. */
+import { availableParallelism, loadavg } from 'node:os'
 import { afterEach, expect, it } from 'vitest'
 import { silentLog } from '../../src/base/log.ts'
 import { systemClock } from '../../src/base/clock.ts'
@@ -30,6 +31,9 @@ const wish: PublishWish = {
 const outside = 'http://11.0.0.2:8888/'
 const signal = (): AbortSignal => AbortSignal.timeout(20_000)
 
+/** What is promised, on a machine that has a core for it: here a router, its home and the test share two. */
+const promisedMs = loadavg()[0]! > availableParallelism() ? 15_000 : 5000
+
 const made: RouterPublisher[] = []
 
 afterEach(() => {
@@ -44,7 +48,7 @@ function publisher(owner = 'me'): RouterPublisher {
 }
 
 /** Milliseconds until `done`; looked at every 50 ms. */
-async function until(done: () => boolean, limitMs = 10_000): Promise<number> {
+async function until(done: () => boolean, limitMs = 3 * promisedMs): Promise<number> {
   const start = performance.now()
   while (!done()) {
     if (performance.now() - start > limitMs) throw new Error(`not within ${limitMs} ms`)
@@ -81,10 +85,10 @@ describeWith(needs, 'publishing on a real router', () => {
     await new Promise((resolve) => setTimeout(resolve, 1500))
     await home.router.restart({ downMs: 500 })
     expect(there()).toBe(false)
-    expect(await until(there)).toBeLessThan(5000)
+    expect(await until(there)).toBeLessThan(promisedMs)
     // As a router that starts its daemon again when its line comes up: there is no epoch yet to fall.
     await home.router.restart({ change: { httpPort: 5555 } })
-    expect(await until(there)).toBeLessThan(5000)
+    expect(await until(there)).toBeLessThan(promisedMs)
     await lease.release({ signal: signal() })
     expect([home.router.mappings(), home.router.pinholes()]).toEqual([[], []])
   })
@@ -247,7 +251,7 @@ describeWith(needs, 'publishing on a real router', () => {
       home.router
         .mappings()
         .some((each) => each.internalAddress === '192.168.77.44' && each.externalPort === 8888)
-    expect(await until(there)).toBeLessThan(8000)
+    expect(await until(there)).toBeLessThan(promisedMs)
     await lease.release({ signal: signal() })
   })
 })

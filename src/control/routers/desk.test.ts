@@ -1,20 +1,27 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { here, membersAt, toolsAtHome } from '../../../test/fakes/at-home.ts'
 import { FakeRouter, type Quirks } from '../../../test/fakes/router.ts'
 import type { RouterCheckWish, RouterDesk } from '../../model/router.ts'
-import { routerDesk } from './desk.ts'
+import type { RouterMember } from '../../routers/contract.ts'
+import { routerDesk, type DeskDeps } from './desk.ts'
 
 const signal = AbortSignal.timeout(60_000)
 
+const refused = (): Promise<void> => Promise.reject(new Error('refused'))
+
 async function desk(
   quirks: Quirks = {},
-  probe: () => Promise<void> = () => Promise.reject(new Error('refused')),
-): Promise<{ fake: FakeRouter; desk: RouterDesk } & AsyncDisposable> {
+  deps: Partial<DeskDeps> = {},
+): Promise<{ fake: FakeRouter; desk: RouterDesk; routers: readonly RouterMember[] } & AsyncDisposable> {
   const fake = await FakeRouter.start(quirks)
   const routers = Object.values(membersAt).map((make) => make(fake))
   return {
     fake,
-    desk: routerDesk({ ...toolsAtHome(), routers, probe }),
+    routers,
+    desk: routerDesk({ ...toolsAtHome(), routers, probe: refused, ...deps }),
     [Symbol.asyncDispose]: () => fake[Symbol.asyncDispose](),
   }
 }
@@ -94,16 +101,44 @@ it('check: listed and leading here is open; leading elsewhere is wrong, with the
   })
 })
 
-it('check: not listed proves nothing, a connection that arrives here proves it', async () => {
-  let accepted = 0
-  await using silent = await desk()
-  expect(await silent.desk.check({ ...rule, accepted: () => accepted }, { signal })).toMatchObject({
-    state: 'unknown',
-  })
-  await using turns = await desk({}, () => Promise.resolve(void accepted++))
-  expect(await turns.desk.check({ ...rule, accepted: () => accepted }, { signal })).toMatchObject({
-    state: 'open',
-  })
-  // Something answers there, but not us: it may be the router's own page.
-  expect(await turns.desk.check(rule, { signal })).toMatchObject({ state: 'unknown' })
+it('check: not listed proves nothing, a connection that comes back from the router proves it', async () => {
+  const arrivals = new Set<(client: string) => void>()
+  const onOpened: DeskDeps['onOpened'] = (_, told) => {
+    arrivals.add(told)
+    return { [Symbol.dispose]: () => arrivals.delete(told) }
+  }
+  const from = (client: string) => (): Promise<void> => {
+    for (const told of arrivals) told(client)
+    return Promise.resolve()
+  }
+  await using silent = await desk({}, { onOpened })
+  expect(await silent.desk.check(rule, { signal })).toMatchObject({ state: 'unknown' })
+  await using turns = await desk({}, { onOpened, probe: from(`${here}:50123`) })
+  expect(await turns.desk.check(rule, { signal })).toMatchObject({ state: 'open' })
+  // Somebody else at the same moment proves nothing; what answers may be the router's own page.
+  await using other = await desk({}, { onOpened, probe: from('192.168.0.7:50123') })
+  expect(await other.desk.check(rule, { signal })).toMatchObject({ state: 'unknown' })
+  expect(arrivals.size).toBe(0)
+})
+
+it('what PCP or NAT-PMP mapped by hand is remembered, listed and removed, also by the next one', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'naru-hand-'))
+  const byHandPath = join(folder, 'state', 'by-hand')
+  const wish = { protocols: ['tcp'], internalPort: 70, internalAddress: null } as const
+  for (const quirks of [{ noUpnp: true }, { noUpnp: true, natPmpOnly: true }]) {
+    await using at = await desk(quirks, { byHandPath })
+    const [added] = await at.desk.add({ ...wish, name: 'hand', externalPort: 7000 }, { signal })
+    expect(added).toMatchObject({ externalPort: 7000 })
+    expect(at.fake.table.size).toBe(1)
+    const next = routerDesk({ ...toolsAtHome(), routers: at.routers, probe: refused, byHandPath })
+    expect(await next.list({ signal })).toMatchObject([
+      { protocol: 'tcp', externalPort: 7000, internalPort: 70, rule: 'hand', here: true },
+    ])
+    await next.remove({ protocol: 'tcp', externalPort: 7000 }, { signal })
+    expect(at.fake.table.size).toBe(0)
+    await expect(next.remove({ protocol: 'tcp', externalPort: 7000 }, { signal })).rejects.toMatchObject({
+      code: 'ROUTER_REFUSED',
+    })
+  }
+  await rm(folder, { recursive: true })
 })

@@ -1,9 +1,10 @@
 /** `naru router`: what is there, what it maps, one mapping more or less by hand, and whether a typed-in row works. */
+import { familyOf } from '../../base/address.ts'
+import { withLimit, type Clock } from '../../base/clock.ts'
 import { NaruError } from '../../base/errors.ts'
-import { withLimit } from '../../base/clock.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { Recorder } from '../../model/hop.ts'
-import { parseMappingTag } from '../../model/mapping.ts'
+import { mappingDescription, parseMappingTag } from '../../model/mapping.ts'
 import type {
   RouterAdd,
   RouterAdded,
@@ -16,23 +17,51 @@ import type {
 import { makerOf, routerSteps, type RouterSteps } from '../../model/router-steps.ts'
 import type { Mapping, MappingKey, Router, RouterInfo } from '../../routers/contract.ts'
 import type { Parts } from '../parts.ts'
+import { ByHand, type HandMade } from './by-hand.ts'
 import { carrierGrade } from './outer.ts'
 import type { RouterFinder } from './finder.ts'
-import { publisherOf } from './publisher.ts'
+import { publisherOf, type RouterPublisher } from './publisher.ts'
 
-export function routerDesk(parts: Pick<Parts, 'routers' | 'host' | 'clock' | 'log' | 'probe'>): RouterDesk {
-  const { finder } = publisherOf(parts)
+export interface DeskDeps extends Pick<Parts, 'routers' | 'host' | 'clock' | 'log' | 'probe'> {
+  /** The file that remembers what only its maker can remove; null remembers nothing. */
+  readonly byHandPath?: string | null
+  /** Calls back with the client of each connection that the rule opens; without it nothing arrives. */
+  readonly onOpened?: (rule: string, told: (client: string) => void) => Disposable
+}
+
+export function routerDesk(parts: DeskDeps): RouterDesk {
+  const publisher = publisherOf(parts)
+  const { finder } = publisher
   return {
     info: async ({ signal }) => views(await everyRouter(finder, signal), signal),
-    list: async ({ signal }) => entries(await everyRouter(finder, signal), signal),
-    add: async (wish, { signal }) => add(wish, await everyRouter(finder, signal), signal),
-    remove: async (key, { signal, force = false }) =>
-      remove(key, await everyRouter(finder, signal), signal, force),
+    async list({ signal }) {
+      await using memory = await handMemory(parts)
+      return await entries(
+        await everyRouter(finder, signal),
+        (await memory?.list()) ?? [],
+        parts.clock,
+        signal,
+      )
+    },
+    async add(wish, { signal }) {
+      await using memory = await handMemory(parts)
+      return await add(wish, await everyRouter(finder, signal), memory, signal)
+    },
+    async remove(key, { signal, force = false }) {
+      await using memory = await handMemory(parts)
+      if (await removeHandMade(key, memory, publisher, signal)) return
+      await remove(key, await everyRouter(finder, signal), signal, force)
+    },
     check: async (wish, { signal }) => {
       const routers = await finder.find({ signal, all: true })
-      return check(wish, routers, parts.probe, await ownAddress(routers, parts, signal), signal)
+      return check(wish, routers, { ...parts, own: await ownAddress(routers, parts, signal) }, signal)
     },
   }
+}
+
+/** Null where nothing can be remembered: no file, or a folder that is not ours to write. */
+async function handMemory({ byHandPath = null, clock }: DeskDeps): Promise<ByHand | null> {
+  return byHandPath === null ? null : ByHand.open(byHandPath, clock).catch(() => null)
 }
 
 async function everyRouter(finder: RouterFinder, signal: AbortSignal): Promise<readonly Router[]> {
@@ -95,18 +124,27 @@ function aboveText(above: RouterView['above'], external: string | null): Text {
   }
 }
 
-async function entries(routers: readonly Router[], signal: AbortSignal): Promise<readonly RouterEntry[]> {
+async function entries(
+  routers: readonly Router[],
+  handMade: readonly HandMade[],
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<readonly RouterEntry[]> {
   const lists = await Promise.all(
     routers.map(async (router) => ({ router, list: await router.mappings({ signal }).catch(() => null) })),
   )
   const known = lists.filter(({ list }) => list !== null)
-  if (known.length === 0)
+  const listed = new Set(known.map(({ router: { address, family } }) => `${family} ${address}`))
+  const remembered = handMade.filter(
+    ({ router, internalAddress }) => !listed.has(`${familyOf(internalAddress)} ${router}`),
+  )
+  if (known.length === 0 && remembered.length === 0)
     throw new NaruError('ROUTER_REFUSED', {
       router: routers[0]?.address ?? '?',
       port: '*',
       why: say('none of its protocols has a list (UPnP does)', '목록을 보여 주는 프로토콜(UPnP)이 없습니다'),
     })
-  return known.flatMap(({ router, list }) =>
+  const rows = known.flatMap(({ router, list }) =>
     (list ?? []).toSorted(byPort).map(({ remoteHost: _remote, ours: _ours, ...entry }) => ({
       router: router.address,
       ...entry,
@@ -114,25 +152,47 @@ async function entries(routers: readonly Router[], signal: AbortSignal): Promise
       here: entry.internalAddress === router.clientAddress,
     })),
   )
+  return [...rows, ...remembered.map((each) => rememberedEntry(each, clock.now()))]
+}
+
+function rememberedEntry({ name, until, ...made }: HandMade, now: number): RouterEntry {
+  const { router, protocol, externalPort, internalAddress, internalPort } = made
+  const leaseSecondsLeft = until === null ? null : Math.round((until - now) / 1000)
+  return {
+    router,
+    protocol,
+    externalPort,
+    internalAddress,
+    internalPort,
+    description: mappingDescription(name),
+    enabled: true,
+    leaseSecondsLeft,
+    rule: name,
+    here: true,
+  }
 }
 
 function byPort(one: Mapping, other: Mapping): number {
   return one.externalPort - other.externalPort || one.protocol.localeCompare(other.protocol)
 }
 
-/** UPnP first: what it opened by hand can be closed by hand. */
+/** UPnP first: what it opened everybody can see in its list, and close. */
 async function add(
   wish: RouterAdd,
   routers: readonly Router[],
+  memory: ByHand | null,
   signal: AbortSignal,
 ): Promise<readonly RouterAdded[]> {
-  const four = routers.filter(({ family }) => family === 4)
+  const family = wish.internalAddress === null ? 4 : familyOf(wish.internalAddress)
+  const near = routers.filter((router) => router.family === family)
+  if (near.length === 0)
+    throw new NaruError('ROUTER_NOT_FOUND', { tried: family === 6 ? 'IPv6: PCP, UPnP IGD' : 'IPv4' })
   const ordered = [
-    ...four.filter(({ member }) => member === 'upnp'),
-    ...four.filter(({ member }) => member !== 'upnp'),
+    ...near.filter(({ member }) => member === 'upnp'),
+    ...near.filter(({ member }) => member !== 'upnp'),
   ]
   const added: RouterAdded[] = []
-  for (const protocol of wish.protocols) added.push(await addOne(wish, protocol, ordered, signal))
+  for (const protocol of wish.protocols) added.push(await addOne(wish, protocol, ordered, memory, signal))
   return added
 }
 
@@ -140,32 +200,13 @@ async function addOne(
   wish: RouterAdd,
   protocol: 'tcp' | 'udp',
   routers: readonly Router[],
+  memory: ByHand | null,
   signal: AbortSignal,
 ): Promise<RouterAdded> {
-  const request = {
-    rule: wish.name,
-    protocol,
-    externalPort: wish.externalPort === 'any' ? wish.internalPort : wish.externalPort,
-    anyPort: wish.externalPort === 'any',
-    internalPort: wish.internalPort,
-    internalAddress: wish.internalAddress,
-    allow: [],
-  }
   let first: unknown = null
   for (const router of routers) {
     try {
-      // PCP and NAT-PMP know no permanent mapping: a day is what most grant at most.
-      const longest = router.member === 'upnp' ? 0 : 86_400
-      const leaseSeconds = wish.leaseSeconds || longest
-      const lease = await router.open({ ...request, leaseSeconds }, { signal, record: keepsNothing })
-      const { text, differs } = lease.describe()
-      const notes = router.member === 'upnp' ? [] : [goesByItself(router.flavour)]
-      return {
-        text,
-        externalAddress: lease.externalAddress,
-        externalPort: lease.externalPort,
-        notes: [...differs, ...notes],
-      }
+      return await addOn(router, wish, protocol, memory, signal)
     } catch (failure) {
       signal.throwIfAborted()
       first ??= failure
@@ -174,16 +215,79 @@ async function addOne(
   throw first
 }
 
+async function addOn(
+  router: Router,
+  wish: RouterAdd,
+  protocol: 'tcp' | 'udp',
+  memory: ByHand | null,
+  signal: AbortSignal,
+): Promise<RouterAdded> {
+  const { name, internalPort, internalAddress } = wish
+  const externalPort = wish.externalPort === 'any' ? internalPort : wish.externalPort
+  // PCP, NAT-PMP and pinholes know nothing permanent: a day is what most grant at most.
+  const listed = router.flavour.startsWith('upnp-') && router.family === 4
+  const leaseSeconds = wish.leaseSeconds || (listed ? 0 : 86_400)
+  const record = listed
+    ? null
+    : memory?.record({
+        name,
+        via: router.member,
+        router: router.address,
+        protocol,
+        externalPort,
+        internalAddress: internalAddress ?? router.clientAddress,
+        internalPort,
+      })
+  const anyPort = wish.externalPort === 'any'
+  const request = {
+    rule: name,
+    protocol,
+    externalPort,
+    anyPort,
+    internalPort,
+    internalAddress,
+    leaseSeconds,
+    allow: [],
+  }
+  const lease = await router.open(request, { signal, record: record ?? keepsNothing })
+  await record?.granted(lease.externalPort, lease.goodUntil)
+  const { text, differs } = lease.describe()
+  const notes = listed || record ? [] : [goesByItself(router.flavour)]
+  return {
+    text,
+    externalAddress: lease.externalAddress,
+    externalPort: lease.externalPort,
+    notes: [...differs, ...notes],
+  }
+}
+
 function goesByItself(flavour: string): Text {
   return say(
-    `${flavour} mappings cannot be removed by hand: this one ends with its lease`,
-    `${flavour} 매핑은 직접 지울 수 없으며 임대 시간이 끝나면 사라집니다`,
+    `${flavour} mappings can be removed only by who remembers them, and nothing can be kept here: this one ends with its lease`,
+    `${flavour} 매핑은 만든 쪽이 기억해야 지울 수 있는데 여기에는 기록할 수 없습니다. 임대 시간이 끝나면 사라집니다`,
   )
 }
 
 /** By hand there is nothing to undo: who asked wants it to stay. */
 const keepsNothing: Recorder = {
   intend: () => Promise.resolve({ amend: () => Promise.resolve(), undone: () => Promise.resolve() }),
+}
+
+/** @returns false where nothing of that port is remembered. */
+async function removeHandMade(
+  { protocol, externalPort }: MappingKey,
+  memory: ByHand | null,
+  publisher: RouterPublisher,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const made = ((await memory?.list()) ?? []).filter(
+    (each) => each.protocol === protocol && each.externalPort === externalPort,
+  )
+  for (const each of made) {
+    await publisher.undo({ via: each.via, effect: each.effect }, signal)
+    await memory?.removed(each)
+  }
+  return made.length > 0
 }
 
 async function remove(
@@ -196,25 +300,29 @@ async function remove(
   await (upnp ?? routers[0])?.remove(key, { signal, force })
 }
 
+interface CheckDeps extends DeskDeps {
+  /** Our address towards the router. */
+  readonly own: string
+}
+
 async function check(
   wish: RouterCheckWish,
   routers: readonly Router[],
-  probe: Parts['probe'],
-  own: string,
+  deps: CheckDeps,
   signal: AbortSignal,
 ): Promise<RouterCheck> {
   const nearest = routers.filter(({ family }) => family === 4)
   const infos = await Promise.all(nearest.map((router) => infoOf(router, signal)))
   const evidence: Text[] = []
-  const listed = await readBack(wish, nearest, own, signal)
+  const listed = await readBack(wish, nearest, deps.own, signal)
   if (listed) evidence.push(listed.text)
-  const through = await tryThrough(wish, infos, probe, signal)
+  const through = await tryThrough(wish, infos, deps, signal)
   if (through) evidence.push(through.text)
   const open = listed?.open === true || through?.proves === true
   const wrong = !open && listed?.open === false && listed.decisive
   if (!open && !wrong) evidence.push(notProven())
   const state = open ? 'open' : wrong ? 'wrong' : 'unknown'
-  return { state, evidence, steps: open ? null : stepsFor(wish, nearest, infos, own) }
+  return { state, evidence, steps: open ? null : stepsFor(wish, nearest, infos, deps.own) }
 }
 
 /** A row typed in by hand is in UPnP's list on many routers, and on many not: absent decides nothing. */
@@ -255,18 +363,15 @@ async function readBack(
 async function tryThrough(
   wish: RouterCheckWish,
   infos: readonly (RouterInfo | null)[],
-  probe: Parts['probe'],
+  deps: CheckDeps,
   signal: AbortSignal,
 ): Promise<{ proves: boolean; text: Text } | null> {
   const outside = infos.find((info) => info?.externalAddress)?.externalAddress
   if (!outside || !wish.protocols.includes('tcp')) return null
-  const before = wish.accepted?.()
   const port = externalOf(wish)
-  const answered = await probe({ host: outside, port }, { signal: withLimit(signal, 3000) }).then(
-    () => true,
-    () => false,
-  )
-  const came = before !== undefined && (wish.accepted?.() ?? 0) > before
+  // Turned around, it comes from the router or from ourselves; of other clients at the same moment it says nothing.
+  const turned = [deps.own, outside, ...infos.flatMap((info) => (info ? [info.address] : []))]
+  const { answered, came } = await knock({ host: outside, port }, wish.name, turned, deps, signal)
   if (came)
     return {
       proves: true,
@@ -284,6 +389,34 @@ async function tryThrough(
         ),
       }
     : null
+}
+
+/** Knocks a few times, since who tells of arrivals may only be listening since now. */
+async function knock(
+  outside: { host: string; port: number },
+  rule: string,
+  turned: readonly string[],
+  { probe, onOpened, clock }: CheckDeps,
+  signal: AbortSignal,
+): Promise<{ answered: boolean; came: boolean }> {
+  let [answered, came] = [false, false]
+  using _told = onOpened?.(rule, (client) => {
+    came ||= turned.includes(splitEndpoint(client))
+  })
+  for (let times = 0; times < (onOpened ? 4 : 1) && !came; times++) {
+    answered = await probe(outside, { signal: withLimit(signal, 2000) }).then(
+      () => true,
+      () => false,
+    )
+    if (!answered) break
+    for (let waited = 0; waited < 6 && !came && onOpened; waited++) await clock.sleep(100, signal)
+  }
+  return { answered, came }
+}
+
+/** `192.168.1.7:50123` without its port. */
+function splitEndpoint(client: string): string {
+  return client.slice(0, client.lastIndexOf(':')).replace(/^\[|\]$/g, '')
 }
 
 function notProven(): Text {

@@ -4,6 +4,7 @@
  */
 import { NaruError } from '../../base/errors.ts'
 import type { Clock } from '../../base/clock.ts'
+import { Shared } from '../../base/shared.ts'
 import { parseDescription, type Description, type Service } from './description.ts'
 import { UpnpFault } from './fault.ts'
 import { exchange, isElsewhere, type HttpPlace } from './http.ts'
@@ -30,6 +31,7 @@ export class Device {
   #description: Description
   #connection: Service | null
   #soughtAt = -Infinity
+  readonly #sought = new Shared((signal) => this.#rediscover(signal))
 
   private constructor(place: DevicePlace, clock: Clock, found: Found, description: Description) {
     this.place = place
@@ -93,10 +95,13 @@ export class Device {
     values: Arguments,
     { signal, through }: { signal: AbortSignal; through?: { address: string; source: string } },
   ): Promise<ReadonlyMap<string, string>> {
+    const before = this.#location.href
     try {
       return await this.#post(this.#service(kind), action, values, signal, through)
     } catch (failure) {
-      if (!(isElsewhere(failure) || isGone(failure)) || !(await this.#rediscover(signal))) throw failure
+      if (!isElsewhere(failure) && !isGone(failure)) throw failure
+      // Another call may have found it again meanwhile.
+      if (this.#location.href === before && !(await this.#sought.get(signal))) throw failure
       return this.#post(this.#service(kind), action, values, signal, through)
     }
   }
@@ -131,7 +136,7 @@ export class Device {
     })
   }
 
-  /** Once every few seconds at most, however many leases ask. True where the device answers, wherever it is now. */
+  /** Once a second at most, however many leases ask. True where the device answers, wherever it is now. */
   async #rediscover(signal: AbortSignal): Promise<boolean> {
     const now = this.#clock.monotonic()
     if (now - this.#soughtAt < 1000) return false

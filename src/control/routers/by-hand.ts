@@ -1,0 +1,84 @@
+/**
+ * What was mapped by hand and only its maker can take away: PCP wants the nonce, a pinhole its number, NAT-PMP the
+ * internal port, and none of them has a list. Kept in a file of its own until it is removed or its lease ends.
+ */
+import type { Clock } from '../../base/clock.ts'
+import type { Protocol } from '../../base/port.ts'
+import type { Json, Recorder } from '../../model/hop.ts'
+import { Journal } from '../journal.ts'
+
+export interface HandMade {
+  readonly id: number
+  readonly name: string
+  /** The member that made it, and what it needs to undo it. */
+  readonly via: string
+  readonly effect: Json
+  readonly router: string
+  readonly protocol: Protocol
+  readonly externalPort: number
+  readonly internalAddress: string
+  readonly internalPort: number
+  /** Milliseconds since the Unix epoch; null is permanent. */
+  readonly until: number | null
+}
+
+export type HandWish = Omit<HandMade, 'id' | 'effect' | 'until'>
+
+/** What is written while it is made, and once it is. */
+export interface HandRecord extends Recorder {
+  granted(externalPort: number, until: number | null): Promise<void>
+}
+
+export class ByHand implements AsyncDisposable {
+  readonly #journal: Journal
+  readonly #clock: Clock
+
+  private constructor(journal: Journal, clock: Clock) {
+    this.#journal = journal
+    this.#clock = clock
+  }
+
+  /** @throws NaruError STATE_FOLDER */
+  static async open(path: string, clock: Clock): Promise<ByHand> {
+    return new ByHand(await Journal.open(path), clock)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#journal.close()
+  }
+
+  /** Those whose lease still runs; the others are struck out. */
+  async list(): Promise<readonly HandMade[]> {
+    const all = this.#journal.live().map(({ id, rule, member, effect }) => ({
+      ...(effect as unknown as Omit<HandMade, 'id' | 'name' | 'via'>),
+      id,
+      name: rule,
+      via: member,
+    }))
+    const over = all.filter(({ until }) => until !== null && until < this.#clock.now())
+    for (const { id } of over) await this.#journal.undone(id)
+    return all.filter((each) => !over.includes(each))
+  }
+
+  removed({ id }: HandMade): Promise<void> {
+    return this.#journal.undone(id)
+  }
+
+  record({ name, via, ...wish }: HandWish): HandRecord {
+    const kept = this.#journal.recorder({ rule: name, hop: 'router', member: via })
+    let entry: { [key: string]: Json } = { ...wish, until: null }
+    let written: Awaited<ReturnType<Recorder['intend']>> | null = null
+    const write = async (change: { [key: string]: Json }): Promise<void> => {
+      entry = { ...entry, ...change }
+      await written?.amend(entry)
+    }
+    return {
+      async intend(effect) {
+        entry = { ...entry, effect }
+        const line = (written = await kept.intend(entry))
+        return { amend: (next) => write({ effect: next }), undone: () => line.undone() }
+      },
+      granted: (externalPort, until) => write({ externalPort, until }),
+    }
+  }
+}
