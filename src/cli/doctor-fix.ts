@@ -1,6 +1,6 @@
 /**
- * `naru doctor --fix`: does the fixes that are ours, after showing them. A fix is an edit of a rule, or the rule
- * closed and opened anew; whatever else a finding advises stays the person's to do.
+ * `naru doctor --fix`: does the fixes that are ours, after showing them. A fix is an edit of a rule, or its lost hops
+ * opened again; whatever else a finding advises stays the person's to do.
  */
 import { say, type Text } from '../base/text.ts'
 import type { Diagnosis } from '../model/diagnosis.ts'
@@ -15,7 +15,7 @@ import { on, type Context } from './verb.ts'
 export interface OurFix {
   readonly rule: string
   readonly text: Text
-  /** The words after `naru edit NAME`; null closes the rule and opens it anew. */
+  /** The words after `naru edit NAME`; null opens again what the rule has lost. */
   readonly edit: readonly string[] | null
 }
 
@@ -37,7 +37,7 @@ function ourFix({ fixes, rule }: Finding): OurFix | null {
 function fixLine({ rule, text, edit: words }: OurFix): Text {
   const how =
     words === null
-      ? say('close it and open it anew', '닫았다가 다시 엽니다')
+      ? say('open again what it lost; connections go on', '잃은 구간을 다시 엽니다. 연결은 유지됩니다')
       : say(`naru edit ${rule} ${words.join(' ')}`, `naru edit ${rule} ${words.join(' ')}`)
   return say(`${rule}: ${text.en} (${how.en})`, `${rule}: ${text.ko} (${how.ko})`)
 }
@@ -59,8 +59,7 @@ export async function doFixes(fixes: readonly OurFix[], context: Context): Promi
       const before = (await naru.rules.get(rule)).rule['publish']
       await naru.rules.edit(rule, publishedAsSaid(change, before))
     } else if (running) {
-      await naru.rules.disable(rule)
-      await naru.rules.enable(rule)
+      await naru.rules.reopen(rule)
     }
   }
 }

@@ -73,7 +73,7 @@ function streamOf(stream: NodeJS.WriteStream): Stream {
       return stream.isTTY
     },
     get columns() {
-      return stream.columns ?? 80
+      return stream.columns || 80
     },
     get rows() {
       return stream.rows ?? 24

@@ -272,7 +272,7 @@ describe('doctor', () => {
       fixes: [{ text: say('map it again', '다시 매핑'), command: 'naru doctor iis --fix', ours: true }],
     })
     for (const [answer, calls] of [
-      ['y', ['disable', 'enable']],
+      ['y', ['reopen']],
       ['n', []],
       [null, []],
     ] as const) {

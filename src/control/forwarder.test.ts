@@ -319,6 +319,18 @@ describe('the daemon’s own eye', () => {
     await forwarder.stop()
   })
 
+  it('by the user’s word opens at once what was taken away, and leaves the relay as it is', async () => {
+    const clock = new HandClock()
+    const { forwarder, world } = await start({ web: published }, { overrides: { clock } })
+    world.remove('firewall 8888 web')
+    world.log.length = 0
+    const { failures, rules } = await forwarder.rules.reopen('web')
+    expect([failures, rules.map(({ state }) => state)]).toEqual([[], ['open']])
+    expect(world.log).toEqual(['+ firewall 8888 web'])
+    await expect(forwarder.rules.reopen('nobody')).rejects.toMatchObject({ code: 'RULE_UNKNOWN' })
+    await forwarder.stop()
+  })
+
   it('forgets what it found when the rule is edited', async () => {
     const { forwarder, world, clock, events } = await watched()
     world.held.add('down')

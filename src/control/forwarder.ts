@@ -59,6 +59,7 @@ export interface ForwarderOptions {
 /** Within this everything is undone, whatever hangs. */
 const stopLimitMs = 4500
 const closedKept = 1000
+const reopenLimitMs = 60_000
 /** For ten thousand rules whose targets all hang. */
 const examineLimitMs = 60_000
 /** How soon a process that passed its place on sees that its last connection has ended. */
@@ -270,6 +271,7 @@ export class Forwarder implements Naru, AsyncDisposable {
       this.#change(name, () => merged(this.#input(name), { enabled: null }), options),
     disable: (name, options) =>
       this.#change(name, () => merged(this.#input(name), { enabled: false }), options),
+    reopen: (name) => this.#reopen(name),
   }
 
   async plan(change?: { name: string; rule: RuleInput | null }): Promise<Plan> {
@@ -372,6 +374,14 @@ export class Forwarder implements Naru, AsyncDisposable {
       ),
     ])
     await Promise.race([all, this.#parts.clock.sleep(now ? stopLimitMs : 2 ** 31 - 1)])
+  }
+
+  async #reopen(name: string): Promise<ChangeResult> {
+    const run = this.#find(name)
+    const signal = withLimit(this.#life.signal, reopenLimitMs)
+    const plan = { steps: await run.plan(run.rule, signal), notes: [] }
+    const failures = (await run.reopen(signal)).map((error) => error.toJSON())
+    return this.#result(plan, failures, [name])
   }
 
   /** One change at a time: validate, plan, write the file, apply. */

@@ -37,11 +37,16 @@ export function judge({ findings, outcomes, order, tookMs }: Evidence): Diagnosi
   }
 }
 
-/** What concerns the machine is found once for each rule; it is said once. */
+/** What concerns the machine is found once for each rule, and what concerns a rule once more for the machine; it is said once. */
 function withoutRepeats(findings: readonly Finding[]): Finding[] {
   const said = new Set<string>()
-  return findings.filter(({ code, hop, rule, evidence }) => {
-    const key = [code, hop === 'machine' ? '' : rule, ...evidence.map(({ en }) => en)].join('\n')
+  const wordsOf = ({ code, evidence }: Finding): string => [code, ...evidence.map(({ en }) => en)].join('\n')
+  const ofRules = new Set(findings.filter(({ rule }) => rule !== null).map(wordsOf))
+  return findings.filter((finding) => {
+    const { hop, rule } = finding
+    const words = wordsOf(finding)
+    if (rule === null && ofRules.has(words)) return false
+    const key = hop === 'machine' ? words : `${rule}\n${words}`
     return !said.has(key) && said.add(key)
   })
 }

@@ -56,6 +56,7 @@ export function offlineNaru(parts: Parts): Naru {
         change(name, (now) => merged(existing(now, name).input, { enabled: null }), options),
       disable: (name, options) =>
         change(name, (now) => merged(existing(now, name).input, { enabled: false }), options),
+      reopen: () => Promise.reject(notRunning(parts)),
     },
     async plan(wish) {
       const now = await loaded()

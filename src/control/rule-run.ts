@@ -222,6 +222,17 @@ export class RuleRun {
     if (this.#failures.has('service') && !found.has('service')) this.#retryNow()
   }
 
+  /** By the user's word, without waiting for the heartbeat; nothing of the past is held against it. */
+  reopen(signal: AbortSignal): Promise<readonly NaruError[]> {
+    return this.#inTurn(async () => {
+      if (this.#ended) return []
+      for (const held of this.#held.values()) await this.#repair(held, signal)
+      this.#calm.clear()
+      this.#found = new Map()
+      return this.#converge({ strict: false, signal })
+    })
+  }
+
   /** Renews what is due, all of it where `all`: the clock jumped or the router restarted. */
   async renewDue(now: number, signal: AbortSignal, all = false): Promise<void> {
     const due = [...this.#held.values()].filter(

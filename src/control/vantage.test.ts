@@ -43,7 +43,7 @@ describe('a vantage', () => {
       tryPort: web.port,
       signal,
     }
-    await expect(askVantage(wrong)).rejects.toMatchObject({ code: 'VANTAGE_SILENT' })
+    await expect(askVantage(wrong)).rejects.toMatchObject({ code: 'VANTAGE_KEY' })
     expect(web.callers).toEqual([])
     expect(asked).toEqual(['refused: no proof'])
     web.close()

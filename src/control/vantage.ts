@@ -12,8 +12,8 @@ import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { formatEndpoint, unmapped } from '../base/address.ts'
 import { type Clock, withLimit } from '../base/clock.ts'
-import { NaruError, errnoOf } from '../base/errors.ts'
-import { say } from '../base/text.ts'
+import { NaruError, errnoOf, messageOf } from '../base/errors.ts'
+import { say, verbatim, type Text } from '../base/text.ts'
 import type { OutsideTest } from '../checks/contract.ts'
 
 export interface VantageOptions {
@@ -117,6 +117,7 @@ export async function askVantage(options: {
   const place = formatEndpoint(address, port)
   const socket = connect({ host: address, port })
   socket.on('error', () => {})
+  let proven = false
   try {
     const lines = new Lines(socket, withLimit(options.signal, handshakeMs + dialMs + 2000))
     const { nonce: theirs } = await lines.next()
@@ -124,6 +125,7 @@ export async function askVantage(options: {
     const nonce = randomBytes(16).toString('hex')
     const proof = proofOf(key, `caller ${theirs} ${nonce} ${tryPort}`)
     socket.write(`${JSON.stringify({ nonce, port: tryPort, proof })}\n`)
+    proven = true
     const answer = await lines.next()
     if (!isProof(answer['proof'], key, `vantage ${nonce} ${theirs} ${tryPort}`))
       throw new NaruError('VANTAGE_KEY', { place })
@@ -131,11 +133,35 @@ export async function askVantage(options: {
   } catch (error) {
     if (error instanceof NaruError) throw error
     options.signal.throwIfAborted()
-    const why = error instanceof Error ? error.message : String(error)
-    throw new NaruError('VANTAGE_SILENT', { place, why: say(why, why) }, { cause: error })
+    // Whoever does not believe our proof hangs up; who was asked too often does so before it.
+    if (proven && hungUp(error)) throw new NaruError('VANTAGE_KEY', { place }, { cause: error })
+    throw new NaruError('VANTAGE_SILENT', { place, why: wordsFor(error) }, { cause: error })
   } finally {
     socket.destroy()
   }
+}
+
+const closed = 'it closed the connection'
+
+const hungUp = (error: unknown): boolean => messageOf(error) === closed || errnoOf(error) === 'ECONNRESET'
+
+const reasons: Readonly<Record<string, Text>> = {
+  [closed]: say(
+    'it closed the connection, as it does when asked too often',
+    '연결을 끊었습니다(너무 자주 물으면 끊습니다)',
+  ),
+  'no answer in time': say('no answer in time', '제때 응답하지 않습니다'),
+  'it said too much': say('it is no vantage', 'naru vantage가 아닙니다'),
+  'it is no vantage': say('it is no vantage', 'naru vantage가 아닙니다'),
+  'its answer is damaged': say('its answer is damaged', '응답이 손상되었습니다'),
+  ECONNREFUSED: say('nobody listens there', '그 포트를 연 프로그램이 없습니다'),
+  EHOSTUNREACH: say('there is no way to it', '그 컴퓨터로 가는 경로가 없습니다'),
+  ENETUNREACH: say('there is no way to it', '그 컴퓨터로 가는 경로가 없습니다'),
+  ENOTFOUND: say('its name has no address', '이름의 주소를 찾을 수 없습니다'),
+}
+
+function wordsFor(error: unknown): Text {
+  return reasons[errnoOf(error) ?? messageOf(error)] ?? verbatim(messageOf(error))
 }
 
 function parseAnswer({ seenAs, result, ms }: Record<string, unknown>): VantageAnswer {
@@ -177,17 +203,17 @@ class Lines {
   #ended: Error | null = null
 
   constructor(socket: Socket, signal: AbortSignal) {
-    const end = (why: string): void => {
-      this.#ended ??= new Error(why)
+    const end = (why: Error): void => {
+      this.#ended ??= why
       for (const { reject } of this.#waiting.splice(0)) reject(this.#ended)
     }
-    signal.addEventListener('abort', () => end('no answer in time'), { once: true })
-    socket.on('error', (error) => end(error.message))
-    socket.on('close', () => end('it closed the connection'))
+    signal.addEventListener('abort', () => end(new Error('no answer in time')), { once: true })
+    socket.on('error', end)
+    socket.on('close', () => end(new Error(closed)))
     socket.on('data', (bytes: Buffer) => {
       this.#text += bytes.toString('latin1')
       if (this.#text.length > mostBytes) {
-        end('it said too much')
+        end(new Error('it said too much'))
         socket.destroy()
       } else this.#deliver()
     })

@@ -22,6 +22,8 @@ export interface Naru {
     remove(name: string, options?: ChangeOptions & { now?: boolean }): Promise<ChangeResult>
     enable(name: string, options?: ChangeOptions): Promise<ChangeResult>
     disable(name: string, options?: ChangeOptions & { now?: boolean }): Promise<ChangeResult>
+    /** Tries every hop again now: what was lost or failed is opened, what stands is renewed. Connections go on. */
+    reopen(name: string): Promise<ChangeResult>
   }
 
   /** What would be done: for a change, or with no argument for the file as it is now. */

@@ -147,6 +147,11 @@ export class FakeNaru implements Naru {
       const status = this.#known(name)
       return this.#change(options, name, (rules) => rules.set(name, { ...status, state: 'disabled' }))
     },
+    reopen: async (name) => {
+      this.#called('reopen', name)
+      const status = this.#known(name)
+      return this.#change({}, name, (rules) => rules.set(name, { ...status, state: 'open' }))
+    },
   }
 
   readonly plan: Naru['plan'] = async (change) => {

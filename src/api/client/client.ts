@@ -93,6 +93,7 @@ export function createClient(transport: Transport): NaruClient {
       remove: (name, options) => change('DELETE', at(name), options),
       enable: (name, options) => change('POST', `${at(name)}/enable`, options),
       disable: (name, options) => change('POST', `${at(name)}/disable`, options),
+      reopen: (name) => change('POST', `${at(name)}/reopen`, {}),
     },
     plan: (proposed) =>
       proposed === undefined ? get('/api/plan') : ask({ method: 'POST', path: '/api/plan', body: proposed }),

@@ -221,6 +221,16 @@ function addSwitches(app: OpenAPIHono, naru: Naru): void {
       return c.json(await naru.rules.disable(c.req.valid('param').name, options), 200)
     },
   )
+  app.openapi(
+    createRoute({
+      method: 'post',
+      path: '/api/rules/{name}/reopen',
+      summary: 'Opens again what a rule has lost, and renews the rest; its connections go on',
+      request: { params: named },
+      responses: changed,
+    }),
+    async (c) => c.json(await naru.rules.reopen(c.req.valid('param').name), 200),
+  )
 }
 
 function changeOptions(

@@ -122,6 +122,7 @@ describe('the local socket', () => {
     await client.rules.edit('iis', { allow: ['10.0.0.0/8'], until: null })
     await client.rules.disable('iis', { now: true })
     await client.rules.enable('iis')
+    await client.rules.reopen('iis')
     await client.rules.remove('dns', { now: true })
     await client.reload()
     await client.plan({ name: 'iis', rule: null })
@@ -130,6 +131,7 @@ describe('the local socket', () => {
       ['edit', 'iis', { allow: ['10.0.0.0/8'], until: null }, { dryRun: false }],
       ['disable', 'iis', { dryRun: false, now: true }],
       ['enable', 'iis', { dryRun: false }],
+      ['reopen', 'iis'],
       ['remove', 'dns', { dryRun: false, now: true }],
       ['reload'],
       ['plan', { name: 'iis', rule: null }],

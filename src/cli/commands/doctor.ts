@@ -187,7 +187,8 @@ function outsideLines(event: Extract<DoctorEvent, { type: 'link' | 'outside' }>)
     silent: say('nothing came through', '연결되지 않았습니다'),
   }
   const seen =
-    synsSeen === null
+    // Who came through needs no count, and over loopback none is taken.
+    synsSeen === null || result === 'answered'
       ? say('', '')
       : say(`; ${synsSeen} packets reached this machine`, `. 이 컴퓨터에 닿은 패킷 ${synsSeen}개`)
   return [

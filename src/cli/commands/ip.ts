@@ -24,11 +24,15 @@ export const verb: Verb = {
     'MachineAddresses: {interfaces, gateways, nameServers, publicAddresses, routers, nat, natText, notes}',
   ),
   async run(context) {
-    const { print, json } = context
+    const { print, json, io } = context
     const mayAskInternet = context.switched('internet')
+    const asking = print.say(say('asking the router…', '공유기에 물어보는 중…'))
+    if (!json && io.stderr.isTTY) io.stderr.write(asking)
     const answer = await look(context, (machine, options) =>
       machine.addresses({ ...options, mayAskInternet }),
-    )
+    ).finally(() => {
+      if (!json && io.stderr.isTTY) io.stderr.write('\r\u001B[2K')
+    })
     if (json) print.json(answer)
     else for (const line of lines(answer, print, context.switched('all'))) print.data(line)
     for (const note of json ? [] : answer.notes)

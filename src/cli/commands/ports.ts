@@ -94,6 +94,13 @@ const reaches: Readonly<Record<PortReach, Text>> = {
   vpn: say('VPN', 'VPN'),
 }
 
+const states: Readonly<Record<PortRow['state'], Text>> = {
+  listening: say('listening', '수신 대기'),
+  established: say('established', '연결됨'),
+  'syn-received': say('syn-received', '연결 중(SYN)'),
+  other: say('other', '기타'),
+}
+
 function lines({ rows }: MachinePorts, print: Printer, all: boolean): string[] {
   const t = (text: Text): string => print.say(text)
   const titles = [
@@ -108,7 +115,7 @@ function lines({ rows }: MachinePorts, print: Printer, all: boolean): string[] {
   const cells = (row: PortRow): string[] => [
     row.protocol,
     formatEndpoint(row.address, row.port),
-    ...(all ? [row.peer ? formatEndpoint(row.peer.address, row.peer.port) : '', row.state] : []),
+    ...(all ? [row.peer ? formatEndpoint(row.peer.address, row.peer.port) : '', t(states[row.state])] : []),
     row.service ?? '',
     row.process ? `${row.process.name} (${row.process.pid})` : '-',
     row.peer ? '' : t(reaches[row.reach]),

@@ -1,7 +1,14 @@
 /** `naru vantage`: on another machine of yours; it tries a port of whoever asks with the key, and of nobody else. */
 import { parsePort } from '../../base/port.ts'
-import { say } from '../../base/text.ts'
+import { say, verbatim, type Text } from '../../base/text.ts'
 import type { Verb } from '../verb.ts'
+
+const results: Readonly<Record<string, Text>> = {
+  answered: say('answered', '연결됨'),
+  refused: say('refused', '거부됨'),
+  silent: say('no answer', '응답 없음'),
+  'refused: no proof': say('turned away: it does not know the key', '돌려보냄: 키가 다릅니다'),
+}
 
 export const verb: Verb = {
   name: 'vantage',
@@ -48,7 +55,9 @@ export const verb: Verb = {
       onAsked: (asked) =>
         json
           ? print.json(asked, { line: true })
-          : print.talk(`${asked.from}${asked.port === null ? '' : `:${asked.port}`}  ${asked.result}`),
+          : print.talk(
+              `${asked.from}${asked.port === null ? '' : `:${asked.port}`}  ${print.say(results[asked.result] ?? verbatim(asked.result))}`,
+            ),
     })
     if (json) print.json({ key: vantage.key, port: vantage.port }, { line: true })
     else {
