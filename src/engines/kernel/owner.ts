@@ -3,8 +3,6 @@
  * and an owner is a process by its number and its start: a reused number is another owner, and a dead owner's things
  * may be taken over.
  */
-import { readFileSync } from 'node:fs'
-
 export interface Tag {
   readonly owner: string
   /** Which lease of that owner. */
@@ -14,16 +12,6 @@ export interface Tag {
 
 /** NFTNL_UDATA_COMMENT_MAXLEN is 128 with the closing zero. */
 const longestComment = 127
-
-/** `812-349211`: pid and start time in clock ticks since boot. */
-export function thisOwner(pid: number = process.pid): string {
-  return `${pid}-${startOf(pid) ?? 0}`
-}
-
-export function ownerLives(owner: string): boolean {
-  const [pid = '', start] = owner.split('-')
-  return String(startOf(Number(pid)) ?? 'gone') === start
-}
 
 export function formatTag({ owner, serial, rule }: Tag): string {
   const head = `naru:${owner}.${serial}:`
@@ -36,14 +24,4 @@ export function formatTag({ owner, serial, rule }: Tag): string {
 export function parseTag(comment: string | undefined): Tag | null {
   const match = /^naru:(\d+-\d+)\.(\d+):(.*)$/.exec(comment ?? '')
   return match ? { owner: match[1] as string, serial: Number(match[2]), rule: match[3] as string } : null
-}
-
-/** Field 22 of /proc/PID/stat (proc_pid_stat(5)); the name before it may hold spaces and brackets. */
-function startOf(pid: number): number | null {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19])
-  } catch {
-    return null
-  }
 }

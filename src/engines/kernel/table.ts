@@ -6,10 +6,11 @@
 import { isNaruError, messageOf, NaruError } from '../../base/errors.ts'
 import { addressBytes, addressFromBytes } from '../../base/address.ts'
 import { withLimit } from '../../base/clock.ts'
+import { ownerLives } from '../../host/linux/owner.ts'
 import type { Json } from '../../model/hop.ts'
 import { elementId, patienceName, type Compiled, type Element, type Terms } from './compile.ts'
 import type { Command, Nft, NftObject } from './nft.ts'
-import { formatTag, ownerLives, parseTag, type Tag } from './owner.ts'
+import { formatTag, parseTag, type Tag } from './owner.ts'
 import { layout, skeleton, tableName } from './skeleton.ts'
 
 /** What one lease wants changed. */

@@ -32,6 +32,7 @@ import type { Found } from './names.ts'
 import { bothMask, Side } from './side.ts'
 import type { Sockaddr } from './sockaddr.ts'
 import type { TcpConnection } from './tcp.ts'
+import { canDialAs, dialAs } from './transparent.ts'
 
 /** How often a dial that found no descriptor tries again. */
 const descriptorRetryMs = 100
@@ -86,7 +87,9 @@ export class Dial {
 
   #dialAll(found: Found): void {
     if (typeof found === 'string') return this.#targetFailed(found)
-    this.#rest = [...found]
+    const { edition, source } = this.#connection
+    this.#rest = edition.keeps ? found.filter((address) => canDialAs(source, address)) : [...found]
+    if (this.#rest.length === 0) this.#failure = 'target-unreachable'
     this.#attempt()
   }
 
@@ -109,7 +112,8 @@ export class Dial {
     const socket = openSocket(address[0] as number, 'stream')
     if (typeof socket === 'number') return this.#cannotOpen(address, socket)
     if (address[0] !== familyUnix) setOption(socket, 'noDelay', 1)
-    const result = connect(socket, address)
+    const { edition, source } = this.#connection
+    const result = (edition.keeps ? dialAs(socket, source) : 0) || connect(socket, address)
     if (result < 0 && result !== -EINPROGRESS) {
       close(socket)
       this.#failure = dialFailure(-result)

@@ -105,6 +105,8 @@ export class Edition implements Terms {
   readonly bucket: Bucket | null
   /** Peers whose PROXY header is believed; null where the rule expects none at all. */
   readonly proxies: PrefixTrie | null
+  /** Targets see the client's own address. */
+  readonly keeps: boolean
   readonly #standing: Standing
   readonly #slots: readonly number[]
 
@@ -123,6 +125,7 @@ export class Edition implements Terms {
     this.rule = rule
     this.admission = new Admission(rule, new SharedTally(memory.tally))
     this.targets = new Targets(rule, before?.targets)
+    this.keeps = rule.source === 'keep'
     this.proxies = rule.acceptProxy.length > 0 ? proxiesOf(rule) : null
     const { bytesPerSecond } = rule.limits
     this.bucket = bytesPerSecond === null ? null : new SharedBucket(bytesPerSecond, memory.bucket)

@@ -18,6 +18,7 @@ import { SharedTally } from '../../relay/tally.ts'
 import type { Engine, EngineLease, EngineRequest, EngineTools, MakeEngine } from '../contract.ts'
 import { Crew, whyNotBuilt } from './crew.ts'
 import { close, whyFfiCannot } from './ffi.ts'
+import { SourceKeeper, whyNotKeep } from './keep.ts'
 import { SpliceLease, type Numbers } from './lease.ts'
 import { openListeners, type Listener } from './listeners.ts'
 import { happened, happeningBytes, type Answer, type FromThread } from './messages.ts'
@@ -44,6 +45,9 @@ export class SpliceEngine implements Engine {
   readonly #leases = new Map<number, SpliceLease>()
   readonly #editions = new Map<number, { lease: SpliceLease; rule: Rule }>()
   readonly #listeners = new Map<number, Listener>()
+  readonly #keeper: SourceKeeper
+  /** What ends with a lease that shows its targets the clients' addresses. */
+  readonly #keeping = new Map<number, () => Promise<void>>()
   #crew: Promise<Crew> | null = null
   #count = 0
   #works = false
@@ -51,11 +55,13 @@ export class SpliceEngine implements Engine {
 
   constructor(tools: EngineTools, { threads }: SpliceOptions = {}) {
     this.#tools = tools
+    this.#keeper = new SourceKeeper(tools.host.runner)
     this.#threads = threads ?? Math.min(availableParallelism(), mostThreads)
   }
 
   supports(rule: Rule, facts: Facts): Support {
-    const why = this.#whyNotHere(facts) ?? whyNotRule(rule)
+    const keep = rule.source === 'keep' ? whyNotKeep(rule, facts) : null
+    const why = this.#whyNotHere(facts) ?? keep ?? whyNotRule(rule)
     if (why) return { ok: false, why }
     return {
       ok: true,
@@ -77,7 +83,7 @@ export class SpliceEngine implements Engine {
     return null
   }
 
-  async open(request: EngineRequest, { record }: Pick<OpenOptions, 'record'>): Promise<EngineLease> {
+  async open(request: EngineRequest, { record, signal }: OpenOptions): Promise<EngineLease> {
     const { rule } = request
     if (rule.targets.some(({ to }) => targetsItself(rule.listen, to)))
       throw new NaruError('TARGET_LOOP', { name: rule.name, listen: formatListen(rule.listen) })
@@ -90,10 +96,14 @@ export class SpliceEngine implements Engine {
     })
     // Only a Unix socket leaves something behind a process that died.
     const effect = rule.listen.kind === 'unix' ? await record.intend({ unix: rule.listen.path }) : null
+    const letGo = rule.source === 'keep' ? await this.#keeper.hold({ record, signal }) : null
     try {
-      return await this.#openOn(crew, request, effect)
+      const lease = await this.#openOn(crew, request, effect)
+      if (letGo) this.#keeping.set(lease.number, letGo)
+      return lease
     } catch (error) {
       await effect?.undone()
+      await letGo?.()
       throw error
     }
   }
@@ -124,6 +134,7 @@ export class SpliceEngine implements Engine {
   async undo(effect: Json): Promise<void> {
     const path = (effect as { unix?: unknown } | null)?.unix
     if (typeof path === 'string') await unlink(path).catch(() => {})
+    await this.#keeper.undo(effect)
   }
 
   async close(): Promise<void> {
@@ -131,6 +142,7 @@ export class SpliceEngine implements Engine {
     const crew = await this.#crew?.catch(() => null)
     await Promise.all([...this.#leases.values()].map((lease) => lease.release()))
     await crew?.close()
+    await this.#keeper.settled()
     this.#crew = null
   }
 
@@ -170,6 +182,11 @@ export class SpliceEngine implements Engine {
     },
     forget: (lease) => {
       this.#leases.delete(lease.number)
+      // Answers of the target came back by it until the last connection ended.
+      void this.#keeping
+        .get(lease.number)?.()
+        .catch(() => {})
+      this.#keeping.delete(lease.number)
       for (const edition of lease.editions) this.#editions.delete(edition)
       for (const listener of lease.listenerNumbers) this.#listeners.delete(listener)
     },
@@ -290,11 +307,6 @@ function whyNotRule(rule: Rule): Text | null {
     const to = formatTarget(itself.to)
     return say(`${to} is the rule's own listen`, `${to}은(는) 이 규칙이 수신 대기하는 주소입니다`)
   }
-  if (rule.source === 'keep')
-    return say(
-      'it connects with its own address',
-      '자기 주소로 연결하므로 클라이언트 주소를 유지하지 못합니다',
-    )
   if (udp && rule.source === 'proxy-v1') {
     return say(
       'version 1 of the PROXY protocol has no datagrams; use proxy-v2',

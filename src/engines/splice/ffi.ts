@@ -389,6 +389,10 @@ const options = {
   packetInfo6: [41, 49],
   freeBind4: [0, 15],
   groReceive: [17, 104],
+  transparent4: [0, 19],
+  transparent6: [41, 75],
+  /** IP_BIND_ADDRESS_NO_PORT, for both families. */
+  portLater: [0, 24],
 } as const satisfies Record<string, readonly [number, number]>
 export type SocketOption = keyof typeof options
 

@@ -164,6 +164,8 @@ export class SpliceLease implements EngineLease {
   update(rule: Rule): boolean {
     const before = this.#rule
     if (rule.name !== before.name || formatListen(rule.listen) !== formatListen(before.listen)) return false
+    // What keeps clients' addresses is made ready when a rule opens.
+    if ((rule.source === 'keep') !== (before.source === 'keep')) return false
     if (rule.targets.some(({ to }) => targetsItself(rule.listen, to)))
       throw new NaruError('TARGET_LOOP', { name: rule.name, listen: formatListen(rule.listen) })
     this.#rule = rule

@@ -113,7 +113,8 @@ export class TcpConnection extends CarriedBase {
   readonly client: Side
   established = false
   readonly #listener: ListenerData
-  #source: string
+  /** Who calls; behind a trusted proxy whom it names. */
+  source: string
   readonly #dial: Dial
   #server: Side | null = null
   #greeting: Greeting | null = null
@@ -131,7 +132,7 @@ export class TcpConnection extends CarriedBase {
   ) {
     super(thread, edition, listener.id, client, ticket)
     this.#listener = listener
-    this.#source = source
+    this.source = source
     this.client = new Side(this, true, socket, false)
     this.#dial = new Dial(this)
   }
@@ -156,20 +157,20 @@ export class TcpConnection extends CarriedBase {
 
   /** @returns false where nobody serves the name. */
   dial(name: string | null): boolean {
-    const order = this.edition.order(this.#source, this.thread.loop.now, name)
+    const order = this.edition.order(this.source, this.thread.loop.now, name)
     if (order.length > 0) this.#dial.start(order)
     return order.length > 0
   }
 
   calledBy(source: Peer, destination: Peer | null): void {
     this.#told = { source, destination }
-    this.#source = source.address
+    this.source = source.address
     this.thread.records.setClient(this.record, sockaddrOf(source.address, source.port))
   }
 
   /** Whom a trusted proxy named is let in, or the connection ends. */
   admitLate(): boolean {
-    const admitted = this.edition.admission.admit(this.#source, this.thread.loop.now)
+    const admitted = this.edition.admission.admit(this.source, this.thread.loop.now)
     if (admitted.ok) this.ticket = admitted.ticket
     else this.end(admitted.reason)
     return admitted.ok

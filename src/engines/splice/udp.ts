@@ -29,6 +29,7 @@ import {
   type Arena,
 } from './ffi.ts'
 import { isShortage } from './dial.ts'
+import { canDialAs, dialAs } from './transparent.ts'
 import { openBeside } from './beside.ts'
 import type { Found } from './names.ts'
 import { Watcher, type Resumable } from './loop.ts'
@@ -385,7 +386,12 @@ export class UdpSession extends CarriedBase implements Linked<UdpSession> {
     if (typeof socket === 'number') return false
     setOption(socket, 'receiveBuffer', socketBufferBytes)
     if (segmentation.on) setOption(socket, 'groReceive', 1)
-    if (connect(socket, address) < 0) {
+    const { keeps } = this.edition
+    if (keeps && !canDialAs(this.source, address)) {
+      close(socket)
+      return false
+    }
+    if (((keeps ? dialAs(socket, this.source) : 0) || connect(socket, address)) < 0) {
       close(socket)
       return false
     }
