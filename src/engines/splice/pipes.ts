@@ -4,8 +4,11 @@
  */
 import { close, openPipe, resizePipe, type PipeEnds } from './ffi.ts'
 
-/** Larger pipes move more bytes a call; tried in this order. */
-const wantedBytes = [1 << 20, 1 << 18, 1 << 16]
+/**
+ * Larger pipes move more bytes a call; tried in this order. With 1 MiB a gigabyte costs no less CPU time, and what is
+ * read at once makes the kernel grow the socket's receive buffer to 25 MiB, which a slow reader then fills (8 MiB).
+ */
+const wantedBytes = [1 << 18, 1 << 16]
 /** A pipe below this (past `pipe-user-pages-soft` a new one has 2 pages) is no better than copying. */
 const leastBytes = 1 << 16
 const mostIdle = 32
