@@ -111,11 +111,20 @@ class Worker {
     }
   }
 
-  #open({ lease, edition, rule, memory, slots, listeners }: Extract<ToThread, { type: 'open' }>): void {
+  /** Told again where the rule was opened while this thread was starting, and once a predecessor has let go. */
+  #open(message: Extract<ToThread, { type: 'open' }>): void {
+    const { lease, listeners } = message
+    const { carriages, descriptors } = this.#thread
+    const carriage = carriages.get(lease) ?? this.#carriage(message)
+    carriages.set(lease, carriage)
+    if (listeners.length === 0 || this.#registered.has(lease)) return
+    for (const data of listeners) this.#listen(carriage, data)
+    this.#registered.set(lease, descriptors.register(carriage))
+  }
+
+  #carriage({ lease, edition, rule, memory, slots }: Extract<ToThread, { type: 'open' }>): Carriage {
     const thread = this.#thread
-    // Told twice where the rule was opened while this thread was starting.
-    if (thread.carriages.has(lease)) return
-    const carriage = new Carriage({
+    return new Carriage({
       id: lease,
       thread: thread.number,
       edition,
@@ -126,9 +135,6 @@ class Worker {
       onPaused: (paused) =>
         thread.report(lease, paused ? { state: 'paused', why: 'out-of-descriptors' } : { state: 'carrying' }),
     })
-    thread.carriages.set(lease, carriage)
-    for (const data of listeners) this.#listen(carriage, data)
-    if (listeners.length > 0) this.#registered.set(lease, thread.descriptors.register(carriage))
   }
 
   #listen(carriage: Carriage, data: ListenerData): void {
