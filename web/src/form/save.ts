@@ -17,15 +17,16 @@ export type Saved =
 
 /** @throws NaruError RULE_INVALID, RULE_EXISTS … */
 export async function saveNew(name: string, rule: RuleInput): Promise<Saved> {
-  return taken(await client.rules.add(name, rule))
+  return saved(() => client.rules.add(name, rule))
 }
 
 /** Other rules may have changed as often as they like. @throws NaruError RULE_INVALID … */
 export async function saveEdit(name: string, rule: RuleInput, base: Base): Promise<Saved> {
   const change = changeBetween(base.rule, rule)
+  const edit = (revision: string): Promise<Saved> =>
+    saved(() => client.rules.edit(name, change, { revision }))
   try {
-    if (base.revision !== null)
-      return taken(await client.rules.edit(name, change, { revision: base.revision }))
+    if (base.revision !== null) return await edit(base.revision)
   } catch (error) {
     if (isNaruError(error, 'RULE_UNKNOWN')) return { state: 'conflict', theirs: null }
     if (!isNaruError(error, 'FILE_CHANGED')) throw error
@@ -33,14 +34,13 @@ export async function saveEdit(name: string, rule: RuleInput, base: Base): Promi
   const { revision } = await client.about()
   const theirs = (await client.rules.list()).find((one) => one.name === name)?.rule ?? null
   if (!sameRule(theirs, base.rule)) return { state: 'conflict', theirs }
-  return taken(await client.rules.edit(name, change, { revision }))
+  return edit(revision)
 }
 
 export function sameRule(a: RuleInput | null, b: RuleInput | null): boolean {
   return JSON.stringify(a) === JSON.stringify(b)
 }
 
-function taken(result: ChangeResult): Saved {
-  naru.took(result.rules)
-  return { state: 'saved', result }
+async function saved(make: () => Promise<ChangeResult>): Promise<Saved> {
+  return { state: 'saved', result: await naru.change(make) }
 }

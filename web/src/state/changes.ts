@@ -7,8 +7,7 @@ import { client, naru } from './naru.ts'
 
 export async function switchRule(name: string, on: boolean): Promise<void> {
   try {
-    const { rules } = await (on ? client.rules.enable(name) : client.rules.disable(name))
-    naru.took(rules)
+    await naru.change(() => (on ? client.rules.enable(name) : client.rules.disable(name)))
   } catch (error) {
     toastError(error)
   }
@@ -28,9 +27,8 @@ export async function deleteRule(rule: RuleStatus): Promise<void> {
 
 async function bringBack({ name, rule }: RuleStatus): Promise<void> {
   try {
-    await client.rules.add(name, rule)
-    // In its old place, too.
-    naru.rules.set(await client.rules.list())
+    await naru.change(() => client.rules.add(name, rule))
+    naru.sort((await client.rules.list()).map((one) => one.name))
     toast({ en: en.rules.restored(name), ko: ko.rules.restored(name) })
   } catch (error) {
     toastError(error)

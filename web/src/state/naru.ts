@@ -8,7 +8,7 @@ import { fetchTransport } from '../../../src/api/client/fetch.ts'
 import { createMachineClient } from '../../../src/api/client/machine.ts'
 import { steadyEvents } from '../../../src/api/client/steady.ts'
 import type { Access } from '../../../src/api/protocol/wire.ts'
-import type { About, NaruEvent, RuleStatus } from '../../../src/model/face.ts'
+import type { About, ChangeResult, NaruEvent, RuleStatus } from '../../../src/model/face.ts'
 import { pageClock } from './clock.ts'
 import { Happenings } from './happenings.ts'
 import { TrafficHistory } from './history.ts'
@@ -37,6 +37,8 @@ class PageState {
   #stop = new AbortController()
   /** Events that came while the state was being read: they are newer than it, or say the same. */
   #waiting: NaruEvent[] | null = null
+  /** A set for each change on its way: the rules of which an event came since it was asked for. */
+  readonly #told = new Set<Set<string>>()
 
   /** Logs in by the cookie, then follows; without one the page asks for the token. */
   start(): void {
@@ -67,9 +69,27 @@ class PageState {
     return this.rules.value?.find((rule) => rule.name === name)
   }
 
-  /** What a change answered, at once; the event that says the same may come later. */
-  took(rules: readonly RuleStatus[]): void {
-    for (const rule of rules) this.#put(rule)
+  /**
+   * Makes a change and shows what it answered at once; the event that says the same may come later. A rule of which
+   * an event came meanwhile is left alone: the answer may be the older of the two, and nothing would mend it.
+   */
+  async change(make: () => Promise<ChangeResult>): Promise<ChangeResult> {
+    const told = new Set<string>()
+    this.#told.add(told)
+    try {
+      const result = await make()
+      for (const rule of result.rules) if (!told.has(rule.name)) this.#put(rule)
+      return result
+    } finally {
+      this.#told.delete(told)
+    }
+  }
+
+  /** The order of the file; what it does not name stays behind. */
+  sort(names: readonly string[]): void {
+    const places = new Map(names.map((name, place) => [name, place]))
+    const placeOf = ({ name }: RuleStatus): number => places.get(name) ?? names.length
+    this.rules.set((this.rules.value ?? []).toSorted((a, b) => placeOf(a) - placeOf(b)))
   }
 
   async #follow(signal: AbortSignal, wrong: boolean): Promise<void> {
@@ -129,10 +149,13 @@ class PageState {
     }
     switch (event.type) {
       case 'rule':
+        this.#tell(event.rule.name)
         return this.#put(event.rule)
       case 'rule-removed':
+        this.#tell(event.name)
         return this.rules.set((this.rules.value ?? []).filter(({ name }) => name !== event.name))
       case 'hop':
+        this.#tell(event.rule)
         return this.#change(event.rule, (rule) => ({
           ...rule,
           hops: rule.hops.map((hop) => (hop.hop === event.status.hop ? event.status : hop)),
@@ -146,6 +169,10 @@ class PageState {
       default:
         this.happenings.take(event)
     }
+  }
+
+  #tell(name: string): void {
+    for (const told of this.#told) told.add(name)
   }
 
   #put(rule: RuleStatus): void {
