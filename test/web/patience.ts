@@ -1,0 +1,2 @@
+/** Milliseconds that a test waits for what must come, however busy the machine is. No test asserts that it came sooner. */
+export const patience = 30_000
