@@ -51,6 +51,21 @@ function page(): string {
     '|---|---|---|',
     ...Object.entries(recorded).map(([code, how]) => `| [\`${code}\`](#${code}) | ${hopOf(code)} | ${how} |`),
     '',
+    '## What the daemon watches by itself',
+    '',
+    'Every 2.5 s it reads back what its rules hold (service, guest, firewall, router), and opens again what was lost. Every',
+    '4 s it makes the cheap ones of these checks on every open rule, quietly: a service of this machine is found in the',
+    'socket table and not dialled. A fault that was seen twice is told within 10 s, in `naru ls`, as an event and in the log.',
+    '',
+    'What is told does not flap: between two changes of a hop at least 5 s pass, and a hop counts as well again when it',
+    'has been so for 5 s; for 10, 20, 40, 60 s where it broke again and again. It is repaired each time all the same.',
+    'With hundreds of rules each has its turn less often: 200 of them in a second.',
+    '',
+    `The cheap checks: ${checks
+      .filter(({ cheap }) => cheap)
+      .map(({ code }) => `[\`${code}\`](#${code})`)
+      .join(', ')}.`,
+    '',
     '## The causes',
     '',
     ...checks.flatMap(section),
