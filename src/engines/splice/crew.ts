@@ -11,6 +11,9 @@ import { closeAllOf, close, Descriptor, openBell, ringBell } from './ffi.ts'
 import type { FromThread, ThreadData, ToThread } from './messages.ts'
 import { RecordReader, type RecordNames } from './shared.ts'
 
+/** A loop makes little garbage; what Node allows by default (48 MiB) would be filled with it before it is collected. */
+const maxYoungGenerationSizeMb = 6
+
 export interface CrewOptions {
   readonly threads: number
   readonly descriptorLimit: number
@@ -72,7 +75,12 @@ class Member {
       bell: Descriptor.number(this.bell),
       descriptorLimit: options.descriptorLimit,
     }
-    this.worker = new Worker(workerFile(), { workerData, execArgv: [], name: `naru splice ${data.thread}` })
+    this.worker = new Worker(workerFile(), {
+      workerData,
+      execArgv: [],
+      name: `naru splice ${data.thread}`,
+      resourceLimits: { maxYoungGenerationSizeMb },
+    })
     let why = 'it ended'
     this.worker.on('message', on.message)
     this.ready = new Promise((resolve) => {
