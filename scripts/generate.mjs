@@ -1,5 +1,5 @@
-// Writes what is made from the source: docs/cli.md, docs/cli.ko.md, docs/errors.md, docs/rules.md, and
-// dist/naru.schema.json. Reads the built dist/. `--check` writes nothing and exits 1 where a page is stale;
+// Writes what is made from the source: docs/cli.md, docs/cli.ko.md, docs/errors.md, docs/rules.md,
+// docs/import-export.md and dist/naru.schema.json. Reads the built dist/. `--check` writes nothing and exits 1 where a page is stale;
 // `schema` writes the schema alone.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const { commandReference, errorReference, fileSchema, ruleReference } =
   await import('../dist/cli/reference.js')
+const { formatReference } = await import('../dist/formats/reference.js')
 const { loadAll } = await import('../dist/cli/commands/index.js')
 
 const verbs = await loadAll()
@@ -17,6 +18,7 @@ const pages = {
   'docs/cli.ko.md': commandReference(verbs, 'ko'),
   'docs/errors.md': errorReference(),
   'docs/rules.md': ruleReference(),
+  'docs/import-export.md': formatReference(),
 }
 
 if (process.argv.includes('--check')) {

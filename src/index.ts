@@ -14,7 +14,10 @@ import { Forwarder } from './control/forwarder.ts'
 import { claim, stateRoot } from './control/instance.ts'
 import { gatherParts } from './daemon/rooms.ts'
 import { undoLeftOvers } from './daemon/left-over.ts'
+import { exportRules as writeRules } from './formats/index.ts'
+import type { Exported, ExportFormat } from './model/exchange.ts'
 import type { Naru, RuleInput } from './model/face.ts'
+import { parseRule } from './model/rule-file.ts'
 import { createMemoryStore } from './stores/memory.ts'
 
 export { NaruError, isNaruError, type Code, type ExitCode } from './base/errors.ts'
@@ -33,6 +36,16 @@ export type {
   RuleStatus,
   TrafficSample,
 } from './model/face.ts'
+export { importRules, type ImportOptions } from './formats/index.ts'
+export type {
+  Exported,
+  ExportFormat,
+  FoundRule,
+  Imported,
+  ImportFormat,
+  Loss,
+  Place,
+} from './model/exchange.ts'
 export type { Hop, Json } from './model/hop.ts'
 export type { Plan, PlanStep } from './model/plan.ts'
 
@@ -76,4 +89,16 @@ export async function createForwarder(options: CreateForwarderOptions = {}): Pro
     await instance.release({ forget: true })
     throw error
   }
+}
+
+/**
+ * Rules by name as another program's file; `losses` says what of them it cannot carry, and which were left out.
+ * `importRules` is the way back. docs/import-export.md has the table.
+ * @throws NaruError RULE_INVALID
+ */
+export function exportRules(to: ExportFormat, rules: Readonly<Record<string, RuleInput>>): Exported {
+  return writeRules(
+    to,
+    Object.entries(rules).map(([name, rule]) => parseRule(name, rule)),
+  )
 }

@@ -14,7 +14,7 @@ export const compose: ReadableFormat = {
   id: 'compose',
   title: say('Docker Compose, ports of compose.yaml', 'Docker Compose, compose.yaml의 ports'),
   carries: { ...carriesNothing, udp: true, range: true, guestTarget: true },
-  looksRight: (text) => /^services:/m.test(text) && /^\s+"?ports"?:/m.test(text),
+  looksRight: (text) => /^services:/m.test(text) && /^[ \t]{1,40}["']?ports["']?:/m.test(text),
   read,
 }
 
@@ -29,7 +29,15 @@ interface Port {
   readonly protocol: Protocol
 }
 
+/** Compose files are small, and YAML is slow to read. */
+const mostSigns = 1024 * 1024
+
 function read(text: string, reading: Reading): void {
+  if (text.length > mostSigns)
+    return reading.wrong(
+      { line: 1, column: 1 },
+      say(`longer than ${mostSigns} signs`, `${mostSigns}자보다 깁니다`),
+    )
   const lines = new LineCounter()
   const document = parseDocument(text, {
     lineCounter: lines,

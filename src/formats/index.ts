@@ -50,6 +50,11 @@ export function importRules(input: Uint8Array | string, options: ImportOptions =
     reading.finished()
   }
   const text = (typeof input === 'string' ? input : decoded(input)).replace(/^\uFEFF/, '')
+  const excess = excessOf(text)
+  if (excess) {
+    reading.wrong({ line: excess.line, column: 1 }, excess.why)
+    reading.finished()
+  }
   const format = readable.find((one) => (from === null ? one.looksRight(text) : one.id === from))
   if (!format)
     throw new NaruError('IMPORT_UNKNOWN', { file, formats: readable.map(({ id }) => id).join(', ') })
@@ -91,6 +96,24 @@ function sayWhatIsLost(rule: Rule, format: Format, writing: Writing): void {
 function lost(aspect: Aspect): Text {
   const { en, ko } = aspects[aspect].text
   return say(`this format has no way to say it: ${en}`, `이 형식으로는 쓸 수 없습니다: ${ko}`)
+}
+
+/** Lines are read one by one and each as a whole, so both have a bound. */
+const mostLines = 100_000
+const mostLineSigns = 256 * 1024
+
+function excessOf(text: string): { line: number; why: Text } | null {
+  let line = 0
+  for (let at = 0; at < text.length;) {
+    line++
+    const end = text.indexOf('\n', at)
+    const next = end === -1 ? text.length : end
+    if (next - at > mostLineSigns) return { line, why: say('the line is too long', '줄이 너무 깁니다') }
+    if (line > mostLines)
+      return { line, why: say(`more than ${mostLines} lines`, `${mostLines}줄을 넘습니다`) }
+    at = next + 1
+  }
+  return null
 }
 
 function tooLarge(bytes: number): Text {

@@ -16,7 +16,8 @@ import type { Writing } from './contract/writing.ts'
 /** A port is a line of its own; more are a mistake in a script that somebody must read. */
 const mostPorts = 1024
 
-const addCommand = /^(?:netsh\s+)?interface\s+portproxy\s+(add|set)\s+(v[46]tov[46])\s/im
+const addCommand =
+  /^(?:netsh[ \t]{1,40})?interface[ \t]{1,40}portproxy[ \t]{1,40}(?:add|set)[ \t]{1,40}v[46]tov[46][ \t]/im
 
 export const netsh: ReadableFormat & WritableFormat = {
   id: 'netsh',
@@ -28,7 +29,8 @@ export const netsh: ReadableFormat & WritableFormat = {
   },
   looksRight: (text) =>
     addCommand.test(text) ||
-    (/ipv[46]\b.*ipv[46]\b/i.test(text) && /^\s*-{3,}\s+-{3,}\s+-{3,}\s+-{3,}\s*$/m.test(text)),
+    (/ipv[46]\b[^\n]{1,80}ipv[46]\b/i.test(text) &&
+      /^[ \t]{0,40}-{3,40}[ \t]{1,40}-{3,40}[ \t]{1,40}-{3,40}[ \t]{1,40}-{3,40}[ \t]{0,40}\r?$/m.test(text)),
   read,
   write,
 }

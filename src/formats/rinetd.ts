@@ -14,7 +14,7 @@ import { listenText, type PartLoss, type Reading } from './contract/reading.ts'
 import { linesOf, type Line, type Word } from './contract/words.ts'
 
 const forward =
-  /^[ \t]*(?:[\d.]+|[\da-f:]*:[\da-f:]*)[ \t]+[\w-]+(?:\/(?:tcp|udp))?[ \t]+[\w.:-]+[ \t]+[\w-]+(?:\/(?:tcp|udp))?[ \t]*(?:\[.*)?$/im
+  /^[ \t]{0,40}[\da-f:.]{1,45}[ \t]{1,40}[\w-]{1,20}(?:\/(?:tcp|udp))?[ \t]{1,40}[\w.:-]{1,253}[ \t]{1,40}[\w-]{1,20}(?:\/(?:tcp|udp))?[ \t]{0,40}(?:\[|$)/im
 
 export const rinetd: ReadableFormat = {
   id: 'rinetd',

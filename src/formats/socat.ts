@@ -42,10 +42,11 @@ function write(rules: readonly Rule[], writing: Writing): string {
     '#!/bin/sh',
     '# Forwards of Naru with socat: runs until it is stopped, and all of them with it.',
   ]
-  lines.push("trap 'kill $(jobs -p)' EXIT INT TERM")
+  lines.push('pids=', "trap 'kill $pids' EXIT", "trap 'exit 0' INT TERM")
   for (const rule of rules) {
     const commands = commandsOf(rule, writing)
-    if (commands.length > 0) lines.push(`# ${rule.name}`, ...commands.map((command) => `${command} &`))
+    if (commands.length > 0)
+      lines.push(`# ${rule.name}`, ...commands.flatMap((command) => [`${command} &`, 'pids="$pids $!"']))
   }
   return `${[...lines, 'wait'].join('\n')}\n`
 }

@@ -35,15 +35,20 @@ export function serviceName(protocol: Protocol, port: number): string | null {
 
 /** 80 for `http`; null where no port that we know has that name. Also the names of /etc/services that differ. */
 export function portNamed(protocol: Protocol, name: string): number | null {
-  const wanted = otherNames[name] ?? name
-  for (const [key, known] of names)
-    if (known === wanted && key.endsWith(`/${protocol}`)) return Number(key.split('/')[0])
-  return null
+  return ports.get(`${otherNames.get(name) ?? name}/${protocol}`) ?? null
 }
 
-const otherNames: Readonly<Record<string, string>> = {
-  www: 'http',
-  imap2: 'imap',
-  dns: 'domain',
-  rdp: 'ms-wbt-server',
+/** The lowest port of a name, where several have it. */
+const ports = new Map<string, number>()
+for (const [key, name] of names) {
+  const [port = '', protocol = ''] = key.split('/')
+  const named = `${name}/${protocol}`
+  ports.set(named, Math.min(Number(port), ports.get(named) ?? 65_535))
 }
+
+const otherNames = new Map([
+  ['www', 'http'],
+  ['imap2', 'imap'],
+  ['dns', 'domain'],
+  ['rdp', 'ms-wbt-server'],
+])

@@ -28,17 +28,22 @@ export function inOrder({ allow, deny }: Pick<Rule, 'allow' | 'deny'>): OrderedA
   }
 }
 
-/** The `allow` and `deny` that decide as the list does; entries that decide nothing are not written. */
+/** The `allow` and `deny` that decide as the list does; entries that decide nothing are not written, the
+ * longest stand first. */
 export function fromOrder({ entries, otherwise }: OrderedAccess): { allow: string[]; deny: string[] } {
   const alive = withoutShadowed(entries)
   const needed = alive.filter((entry) => entry.action !== holderOf(entry, alive, otherwise))
-  const of = (action: Entry['action']): Cidr[] =>
-    needed.filter((entry) => entry.action === action).map(({ cidr }) => cidr)
+  const of = (action: Entry['action']): string[] =>
+    needed
+      .filter((entry) => entry.action === action)
+      .toSorted((a, b) => b.cidr.bits - a.cidr.bits)
+      .map(({ cidr }) => formatCidr(cidr))
   const [allow, deny] = [of('allow'), of('deny')]
+  if (otherwise === 'deny' && allow.length === 0) return { allow, deny: everybody.map(formatCidr) }
+  if (otherwise === 'deny' || allow.length === 0) return { allow, deny }
   // Our allow-list shuts everybody else out; where the list lets them in they must be named.
-  if (otherwise === 'allow' && allow.length > 0) allow.push(...everybody)
-  if (otherwise === 'deny' && allow.length === 0) return { allow: [], deny: everybody.map(formatCidr) }
-  return { allow: allow.map(formatCidr), deny: deny.map(formatCidr) }
+  const rest = everybody.map((cidr): Entry => ({ action: 'allow', cidr }))
+  return fromOrder({ entries: [...alive, ...rest], otherwise: 'deny' })
 }
 
 export const everybody: readonly Cidr[] = [

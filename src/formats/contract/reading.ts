@@ -71,7 +71,8 @@ export class Reading {
 
   /** The text is not what it should be: nothing is taken from it. */
   wrong(place: Place, why: Text): void {
-    if (this.#problems.length < mostProblems) this.#problems.push({ place, why })
+    this.#problems.push({ place, why })
+    if (this.#problems.length >= mostProblems) throw this.#invalid()
   }
 
   tooMuch(place: Place): NaruError {
@@ -84,15 +85,15 @@ export class Reading {
     if (this.#problems.length > 0) throw this.#invalid()
     const rules: FoundRule[] = []
     const listening = new Listening()
-    const taken = new Set<string>()
+    const names = new Names()
     for (const draft of mergedFamilies(mergedProtocols(this.#drafts))) {
-      const name = freeName(draft.name ?? portName(draft.rule), (one) => taken.has(one))
+      const name = names.free(draft.name ?? portName(draft.rule))
       const holder = listening.holderOf(draft.rule)
       if (holder !== null) {
         this.leaveOut(draft.place, formatListen(draft.rule.listen), alreadyTaken(holder))
         continue
       }
-      taken.add(name)
+      names.take(name)
       listening.add(name, draft.rule)
       rules.push({ name, rule: formatRule(draft.rule), place: draft.place })
       for (const loss of draft.losses)
@@ -135,13 +136,24 @@ export function ruleName(text: string): string | null {
 }
 
 /** `web`, or `web-2` where that is taken, and so on. */
-export function freeName(wanted: string, taken: (name: string) => boolean): string {
-  let name = wanted
-  for (let count = 2; taken(name); count++) {
-    const end = `-${count}`
-    name = wanted.slice(0, 40 - end.length) + end
+class Names {
+  readonly #taken = new Set<string>()
+  readonly #counts = new Map<string, number>()
+
+  free(wanted: string): string {
+    let name = wanted
+    let count = this.#counts.get(wanted) ?? 2
+    for (; this.#taken.has(name); count++) {
+      const end = `-${count}`
+      name = wanted.slice(0, 40 - end.length) + end
+    }
+    this.#counts.set(wanted, count)
+    return name
   }
-  return name
+
+  take(name: string): void {
+    this.#taken.add(name)
+  }
 }
 
 /** `port-8888`, `port-8000-8100-udp`, `socket`: the same each time it is read. */
@@ -223,25 +235,35 @@ function merged(
 
 /** Who listens where: two rules that are both open cannot share a port. Looked up by port, as there may be thousands. */
 class Listening {
-  readonly #byPort = new Map<number, { name: string; listen: Listen }[]>()
+  readonly #held = new Map<string, { name: string; listen: Listen }[]>()
 
   holderOf({ listen, enabled }: Rule): string | null {
     if (!enabled) return null
+    const address = addressIn(listen)
     for (const bucket of bucketsOf(listen)) {
-      const holder = this.#byPort.get(bucket)?.find((one) => listensOverlap(one.listen, listen))
-      if (holder) return holder.name
+      const keys = address === '*' ? [`${bucket}`] : [`${bucket} ${address}`, `${bucket} *`]
+      for (const key of keys) {
+        const holder = this.#held.get(key)?.find((one) => listensOverlap(one.listen, listen))
+        if (holder) return holder.name
+      }
     }
     return null
   }
 
   add(name: string, { listen, enabled }: Rule): void {
     if (!enabled) return
-    for (const bucket of bucketsOf(listen)) {
-      const there = this.#byPort.get(bucket)
-      if (there) there.push({ name, listen })
-      else this.#byPort.set(bucket, [{ name, listen }])
-    }
+    for (const bucket of bucketsOf(listen))
+      for (const key of [`${bucket}`, `${bucket} ${addressIn(listen)}`]) {
+        const there = this.#held.get(key)
+        if (there) there.push({ name, listen })
+        else this.#held.set(key, [{ name, listen }])
+      }
   }
+}
+
+function addressIn(listen: Listen): string {
+  const address = listen.kind === 'unix' ? listen.path : listen.address
+  return address === null || address === '0.0.0.0' || address === '::' ? '*' : address
 }
 
 /** Sixty-four ports to a bucket; Unix sockets have one of their own. */

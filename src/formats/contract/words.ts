@@ -3,7 +3,6 @@ import { say } from '../../base/text.ts'
 import type { Place } from '../../model/exchange.ts'
 import type { Reading } from './reading.ts'
 
-const mostLines = 100_000
 const mostWords = 2000
 
 export interface Word {
@@ -25,12 +24,7 @@ export function* linesOf(
   reading: Reading,
   { comment = /^#/, quotes = true }: { comment?: RegExp; quotes?: boolean } = {},
 ): Generator<Line> {
-  const lines = text.split(/\r\n|\n|\r/, mostLines + 1)
-  if (lines.length > mostLines)
-    return reading.wrong(
-      { line: mostLines, column: 1 },
-      say(`more than ${mostLines} lines`, `${mostLines}줄을 넘습니다`),
-    )
+  const lines = text.split(/\r\n|\n|\r/)
   for (const [index, line] of lines.entries()) {
     const words = wordsOf(line, index + 1, reading, comment, quotes)
     yield { text: line, number: index + 1, words }

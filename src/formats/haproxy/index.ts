@@ -50,7 +50,8 @@ export const haproxy: ReadableFormat & WritableFormat = {
     ),
   },
   looksRight: (text) =>
-    /^(?:frontend|backend|listen)\s+\S/m.test(text) && /^\s+(?:bind|server|mode)\s/m.test(text),
+    /^(?:frontend|backend|listen)[ \t]{1,40}\S/m.test(text) &&
+    /^[ \t]{1,40}(?:bind|server|mode)[ \t]/m.test(text),
   read,
   write,
 }

@@ -39,9 +39,9 @@ export const nginx: ReadableFormat & WritableFormat = {
     acceptProxy: say('every peer must send a header', '모든 상대가 헤더를 보내야 함'),
   },
   looksRight: (text) =>
-    (/^\s*(?:stream|upstream\s+\S+|server)\s*\{/m.test(text) &&
-      /^\s*(?:proxy_pass|listen)\s[^\n]*;/m.test(text)) ||
-    /^\s*(?:http|events)\s*\{/m.test(text),
+    (/^[ \t]{0,40}(?:stream|upstream[ \t]{1,40}[^\s{]{1,100}|server)[ \t]{0,40}\{/m.test(text) &&
+      /^[ \t]{0,40}(?:proxy_pass|listen)[ \t]/m.test(text)) ||
+    /^[ \t]{0,40}(?:http|events)[ \t]{0,40}\{/m.test(text),
   read,
   write,
 }

@@ -10,7 +10,7 @@ const units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as cons
 
 /** `10m`, `1h30m`, `500ms`; seconds without a unit. Null where it is no time. */
 export function timeOf(text: string | undefined): number | null {
-  if (text === undefined || !/^(?:\d{1,8}(?:ms|[smhd])?)+$/.test(text)) return null
+  if (text === undefined || !/^(?:\d{1,8}|(?:\d{1,8}(?:ms|[smhd]))+)$/.test(text)) return null
   let ms = 0
   for (const [, count, unit = 's'] of text.matchAll(/(\d+)(ms|[smhd])?/g))
     ms += Number(count) * units[unit as keyof typeof units]

@@ -1,0 +1,136 @@
+import { mkdtempSync, rmSync, writeFileSync, readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { cliDeps } from '../daemon/index.ts'
+import { FakeIo } from '../../test/fakes/io.ts'
+import { run } from './run.ts'
+
+const rinetd = `allow 10.0.0.*
+0.0.0.0 8080 10.0.0.2 80
+0.0.0.0 8081 10.0.0.3 80
+logfile /var/log/rinetd.log
+`
+
+describe('import and export, on the file alone', () => {
+  let folder: string
+  let state: string | undefined
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'naru-exchange-'))
+    state = process.env.NARU_STATE
+    process.env.NARU_STATE = join(folder, 'state')
+    writeFileSync(join(folder, 'rinetd.conf'), rinetd)
+    writeFileSync(
+      join(folder, 'naru.yaml'),
+      '# mine\nrules:\n  # taken by name\n  port-8080: { listen: 9999, target: 10.9.9.9:80 } # stays\n',
+    )
+  })
+  afterEach(() => {
+    if (state === undefined) delete process.env.NARU_STATE
+    else process.env.NARU_STATE = state
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  const naru = async (...words: string[]): Promise<{ io: FakeIo; code: number }> => {
+    const io = new FakeIo()
+    const code = await run([...words, '-c', join(folder, 'naru.yaml')], io, cliDeps)
+    return { io, code }
+  }
+  const file = (): string => readFileSync(join(folder, 'naru.yaml'), 'utf8')
+
+  it('shows what it would add, and adds nothing on --dry-run', async () => {
+    const before = file()
+    const { io, code } = await naru('import', join(folder, 'rinetd.conf'), '--dry-run')
+    expect(code).toBe(0)
+    expect(io.stdout.text).toMatch(/\+ +port-8080-2 \(port-8080\) +0\.0\.0\.0:8080 +10\.0\.0\.2:80/)
+    expect(io.stderr.text).toContain('rinetd (by its content)')
+    expect(io.stderr.text).toContain('rinetd.conf:4:1: logfile /var/log/rinetd.log')
+    expect(io.stderr.text).toContain('would add 2, 1 not carried over')
+    expect(file()).toBe(before)
+  })
+
+  it('adds beside what is there, keeps its comments, and a second time adds nothing', async () => {
+    const first = await naru('import', join(folder, 'rinetd.conf'))
+    expect(first.code).toBe(0)
+    expect(file()).toContain('# taken by name\n  port-8080: { listen: 9999, target: 10.9.9.9:80 } # stays')
+    expect(file()).toContain(
+      '  port-8080-2:\n    listen: 0.0.0.0:8080\n    target: 10.0.0.2:80\n    allow: [ 10.0.0.0/24 ]\n',
+    )
+    const once = file()
+    const { io, code } = await naru('import', join(folder, 'rinetd.conf'), '--json')
+    expect(code).toBe(0)
+    expect(JSON.parse(io.stdout.text)).toMatchObject({
+      format: 'rinetd',
+      detected: true,
+      rules: [
+        { name: 'port-8080-2', wanted: 'port-8080', result: 'there', line: 2, column: 1 },
+        { name: 'port-8081', result: 'there' },
+      ],
+      losses: [{ place: { line: 4, column: 1 }, leftOut: false }],
+    })
+    expect(file()).toBe(once)
+  })
+
+  it('adds what it can where another rule holds a port, and exits with 3', async () => {
+    writeFileSync(join(folder, 'naru.yaml'), 'rules:\n  web: { listen: 8080, target: 10.0.0.9:80 }\n')
+    const { io, code } = await naru('import', join(folder, 'rinetd.conf'), '--from', 'rinetd')
+    expect(code).toBe(3)
+    expect(io.stderr.text).toContain('already taken by the rule web')
+    expect(io.stderr.text).toContain('added 1, 1 failed')
+    expect(file()).toContain('port-8081')
+    expect(file()).not.toContain('port-8080')
+  })
+
+  it('puts rules into the file only, with --disabled, also where there is none yet', async () => {
+    rmSync(join(folder, 'naru.yaml'))
+    const { code } = await naru('import', join(folder, 'rinetd.conf'), '--disabled')
+    expect(code).toBe(0)
+    expect(file().match(/enabled: false/g)).toHaveLength(2)
+  })
+
+  it('says what is wrong with its file:line:column, and what it could not tell', async () => {
+    writeFileSync(join(folder, 'rinetd.conf'), `${rinetd}0.0.0.0 80\n`)
+    const wrong = await naru('import', join(folder, 'rinetd.conf'))
+    expect([wrong.code, wrong.io.stderr.text]).toEqual([
+      2,
+      expect.stringContaining('rinetd.conf:5:1: ') as unknown,
+    ])
+    writeFileSync(join(folder, 'other'), 'hello')
+    const other = await naru('import', join(folder, 'other'))
+    expect([other.code, other.io.stderr.text]).toEqual([2, expect.stringContaining('--from') as unknown])
+    const none = await naru('import', join(folder, 'none'))
+    expect([none.code, none.io.stderr.text]).toEqual([
+      2,
+      expect.stringContaining('there is no file') as unknown,
+    ])
+    const folderCode = await naru('import', folder)
+    expect(folderCode.io.stderr.text).toContain('it is a folder')
+  })
+
+  it('exports all or some, and exits with 3 where one had to stay out', async () => {
+    await naru('import', join(folder, 'rinetd.conf'))
+    const one = await naru('export', '--to', 'netsh', 'port-8080')
+    expect([one.code, one.io.stdout.text]).toEqual([
+      0,
+      expect.stringContaining('connectaddress=10.9.9.9') as unknown,
+    ])
+    const all = await naru('export', '--to', 'netsh')
+    expect(all.code).toBe(3)
+    expect(all.io.stderr.text).toContain('✗ port-8081: allow: ')
+    const json = await naru('export', '--to', 'haproxy', '--json')
+    expect(json.code).toBe(0)
+    expect(JSON.parse(json.io.stdout.text)).toMatchObject({
+      rules: ['port-8080', 'port-8080-2', 'port-8081'],
+      losses: [],
+    })
+    const unknown = await naru('export', '--to', 'nft', 'nobody')
+    expect([unknown.code, unknown.io.stderr.text]).toEqual([2, expect.stringContaining('nobody') as unknown])
+    expect((await naru('export')).code).toBe(2)
+  })
+
+  it('speaks Korean', async () => {
+    const { io } = await naru('import', join(folder, 'rinetd.conf'), '--dry-run', '--lang', 'ko')
+    expect(io.stderr.text).toContain('옮기지 못한 것:')
+    expect(io.stderr.text).toContain('추가될 규칙 2개')
+  })
+})

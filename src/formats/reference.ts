@@ -1,0 +1,70 @@
+/** docs/import-export.md: which key of a rule each format carries, made from what the formats say of themselves. */
+import { say, type Language, type Text } from '../base/text.ts'
+import type { Carry, Format } from './contract.ts'
+import { aspectIds, aspects, isVital } from './contract/aspects.ts'
+import { readable, writable } from './index.ts'
+
+const generated = '<!-- Made by `node scripts/generate.mjs` from the source. Edit there. -->'
+
+export function formatReference(): string {
+  const formats: Format[] = [...new Set<Format>([...writable, ...readable])]
+  const notes: Text[] = []
+  const cell = (carry: Carry): string => {
+    if (typeof carry === 'boolean') return carry ? '✓' : ''
+    const at = notes.findIndex(({ en }) => en === carry.en)
+    if (at === -1) notes.push(carry)
+    return `(${at === -1 ? notes.length : at + 1})`
+  }
+  const rows = aspectIds.map(
+    (id) =>
+      `| ${both(aspects[id].text)}${isVital(id) ? ' ◆' : ''} | ${formats.map(({ carries }) => cell(carries[id])).join(' | ')} |`,
+  )
+  const way = (format: Format): string =>
+    [
+      ...(readable.some((one) => one === format) ? ['import'] : []),
+      ...(writable.some((one) => one === format) ? ['export'] : []),
+    ].join(', ')
+  return `${[
+    generated,
+    '',
+    '# Import and export',
+    '',
+    ...paragraphs(
+      say(
+        '`naru import FILE` adds the forwards of another program, `naru export --to FORMAT` prints rules as another program’s file. Which format a file has is told from its content, or said with `--from`. What cannot be carried over is listed with its line and the reason, and nothing is dropped in silence.',
+        '`naru import FILE`은 다른 프로그램의 포워딩을 가져와 추가하고, `naru export --to FORMAT`은 규칙을 다른 프로그램의 설정으로 출력합니다. 파일 형식은 내용으로 판단하거나 `--from`으로 지정합니다. 옮길 수 없는 것은 줄 번호와 이유를 함께 보여 주며, 말없이 빠지는 것은 없습니다.',
+      ),
+    ),
+    '',
+    ...paragraphs(
+      say(
+        'A port and its target are always carried. ◆: without it the rule would be another one or open to others, so a rule that needs it is left out whole. A number is a note below.',
+        '포트와 대상은 항상 옮겨집니다. ◆: 이것이 빠지면 다른 규칙이 되거나 더 많은 사람에게 열리므로 규칙을 통째로 뺍니다. 숫자는 아래 설명입니다.',
+      ),
+    ),
+    '',
+    `| | ${formats.map(({ id }) => `\`${id}\``).join(' | ')} |`,
+    `|---|${formats.map(() => '---|').join('')}`,
+    `| | ${formats.map(way).join(' | ')} |`,
+    ...rows,
+    '',
+    ...notes.flatMap((note, index) => [`${index + 1}. ${both(note)}`]),
+    '',
+    ...formats.map(({ id, title }) => `- \`${id}\`: ${both(title)}`),
+    '',
+    ...paragraphs(
+      say(
+        'What a file does not say stays as a new rule of Naru has it: rinetd’s 72 s for UDP are carried, as they are its own; timeouts that nginx or HAProxy would have by default are not. Of iptables, a forward without a masquerade becomes `source: keep`, as the target saw the client’s address there. Only what PREROUTING reaches is read; of other tables it is said how many rules were passed over.',
+        '파일에 없는 값은 Naru 새 규칙의 기본값을 씁니다. rinetd의 UDP 72초는 rinetd 고유의 값이므로 옮기지만, nginx나 HAProxy의 기본 시간 제한은 옮기지 않습니다. iptables에서 masquerade가 없는 포워딩은 대상이 클라이언트 주소를 보던 것이므로 `source: keep`이 됩니다. PREROUTING에서 닿는 것만 읽고, 다른 테이블은 지나친 규칙 수만 알려 줍니다.',
+      ),
+    ),
+  ].join('\n')}\n`
+}
+
+function both({ en, ko }: Text): string {
+  return en === ko ? en : `${en} · ${ko}`
+}
+
+function paragraphs(text: Record<Language, string>): string[] {
+  return [text.en, '', text.ko]
+}
