@@ -13,6 +13,8 @@ function roomOf(file) {
   if (rest.length === 0 && second === '') return top.replace(/\.ts$/, '')
   // A room's lease is part of its contract: every member makes one.
   if (members.includes(top) && name === 'lease') return `${top}/contract`
+  // The table of what each format carries is the registry's own page.
+  if (top === 'formats' && name === 'reference') return 'formats/index'
   if (members.includes(top))
     return name === 'contract' || name === 'index' ? `${top}/${name}` : `${top}:${name}`
   if (top === 'host') return name === 'contract' ? 'host/contract' : 'host'
