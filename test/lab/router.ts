@@ -339,3 +339,12 @@ export function upnpc(from: LabHost, ...args: string[]): string {
     return (failure as { stdout?: string }).stdout ?? ''
   }
 }
+
+/** natpmpc's, likewise. It asks the gateway by itself, or the one that `-g` names. */
+export function natpmpc(from: LabHost, ...args: string[]): string {
+  try {
+    return from.run(['natpmpc', ...args])
+  } catch (failure) {
+    return (failure as { stdout?: string }).stdout ?? ''
+  }
+}
