@@ -91,8 +91,8 @@ function differences({ externalPort, leaseSeconds }: MappingFacts, wish: Mapping
             '공유기는 모든 출발지를 들여보냅니다. 허용 목록은 이 컴퓨터에서 적용됩니다',
           )
         : say(
-            'the router says it filters by source, which cannot be read back; the allow-list is also enforced on this machine',
-            '공유기가 출발지를 거른다고 하지만 확인할 수 없습니다. 허용 목록은 이 컴퓨터에서도 적용됩니다',
+            'the router took the filter by source, which cannot be read back (some take it and let everyone in); the allow-list is also enforced on this machine',
+            '공유기가 출발지 필터를 받아들였지만 확인할 수 없습니다(받아들이고도 모두 들여보내는 공유기가 있음). 허용 목록은 이 컴퓨터에서도 적용됩니다',
           ),
     )
   return found

@@ -74,9 +74,13 @@ export class LabRouter implements AsyncDisposable {
 
   /**
    * As after a power cut: the daemon and every mapping are gone. It answers again after `downMs`.
-   * @param change what the next start does differently, such as another `httpPort`.
+   * @param options `change` is what the next start does differently, such as another `httpPort`; `killed` lets it say
+   * no goodbye.
    */
-  async restart(options: { downMs?: number; change?: Partial<RouterSetup> } = {}): Promise<void> {
+  async restart(
+    options: { downMs?: number; change?: Partial<RouterSetup>; killed?: boolean } = {},
+  ): Promise<void> {
+    if (options.killed) await this.#kill()
     await this.stop()
     this.forget()
     this.#setup = { ...this.#setup, ...options.change }
@@ -88,6 +92,14 @@ export class LabRouter implements AsyncDisposable {
   async stop(): Promise<void> {
     if (this.#process) await end(this.#process)
     this.#process = undefined
+  }
+
+  async #kill(): Promise<void> {
+    const daemon = this.#process
+    if (!daemon) return
+    const gone = new Promise<void>((resolve) => daemon.once('exit', () => resolve()))
+    daemon.kill('SIGKILL')
+    await gone
   }
 
   /** Removes every mapping and pinhole from the kernel behind the daemon's back, and its file of leases. */

@@ -3,6 +3,7 @@
  * verifies, renewed, looked at, opened again elsewhere when the router or our address changed, closed.
  */
 import { isPublic } from '../../base/address.ts'
+import { formatDuration } from '../../base/duration.ts'
 import { isNaruError, NaruError, toNaruError } from '../../base/errors.ts'
 import { Shared } from '../../base/shared.ts'
 import { say, type Text } from '../../base/text.ts'
@@ -16,6 +17,11 @@ interface Open {
   readonly lease: MappingLease
   readonly outer: Outer | null
   readonly notes: readonly Text[]
+}
+
+interface Former {
+  readonly address: string
+  readonly externalPort: number
 }
 
 interface Failure {
@@ -49,6 +55,10 @@ export class PublishedPort {
   #released = false
   /** As it was granted last. */
   #lastPort = 0
+  /** Where it was open before, perhaps from another address of ours. */
+  #former: Former | null = null
+  /** What is left of that, and cannot be removed from here. */
+  #inTheWay: Mapping | null = null
 
   constructor(wish: PortWish, tools: PublisherTools, record: Recorder) {
     this.wish = wish
@@ -180,6 +190,7 @@ export class PublishedPort {
   /** The old one is given back where that can be; what cannot stays in the journal until its lease ends. */
   async #letGo(): Promise<void> {
     const old = this.#open
+    if (old) this.#former = { address: old.router.clientAddress, externalPort: old.lease.externalPort }
     this.#open = null
     const signal = AbortSignal.timeout(releaseOldMs)
     await old?.outer?.lease?.release({ signal }).catch(() => {})
@@ -188,15 +199,38 @@ export class PublishedPort {
 
   async #openBest(signal: AbortSignal, fresh: boolean): Promise<void> {
     const failures: Failure[] = []
+    const near = await this.#routers({ signal, fresh })
+    const former = this.#former
+    if (former && near.some(({ clientAddress }) => clientAddress !== former.address))
+      await this.#dropFormer(former, signal)
     const open =
-      (await this.#openOnFirst(await this.#routers({ signal, fresh }), failures, signal)) ??
+      (await this.#openOnFirst(near, failures, signal)) ??
       // Slower protocols of the same router may be allowed more, or at least say why not.
       (await this.#openOnFirst(await this.#routers({ signal, all: true }), failures, signal))
     if (!open) throw await this.#explain(failures, signal)
     this.#open = open
+    this.#former = null
     this.#seenAt = this.#tools.clock.monotonic()
     this.#lastPort = this.externalPort
     this.#tools.onOpen()
+  }
+
+  /**
+   * What this very port mapped from an address that this machine no longer has. By UPnP anyone may delete it where the
+   * router is not strict; where it is, its lease has to end.
+   */
+  async #dropFormer({ address, externalPort }: Former, signal: AbortSignal): Promise<void> {
+    const { protocol, internalPort } = this.wish.request
+    const key = { protocol, externalPort }
+    this.#inTheWay = null
+    for (const router of await this.#routers({ signal, all: true })) {
+      if (router.member !== 'upnp' || router.clientAddress === address) continue
+      const found = await router.lookup(key, { signal }).catch(() => 'unknown' as const)
+      if (found === 'unknown' || found?.internalAddress !== address) continue
+      if (found.internalPort !== internalPort) continue
+      const dropped = router.remove(key, { signal, force: true }).then(() => router.lookup(key, { signal }))
+      if ((await dropped.catch(() => found)) !== null) this.#inTheWay = found
+    }
   }
 
   async #routers(how: { signal: AbortSignal; fresh?: boolean; all?: boolean }): Promise<readonly Router[]> {
@@ -313,6 +347,8 @@ export class PublishedPort {
     const [worst] = failures.toSorted((a, b) => weight(a) - weight(b))
     if (!worst) return this.#nobody(this.wish.family)
     const { router, failure } = worst
+    if (this.#inTheWay && isNaruError(failure, 'ROUTER_PORT_TAKEN', 'ROUTER_OTHER_PORT'))
+      throw this.#takenByUs(router, this.#inTheWay)
     const noAddress = isNaruError(failure, 'ROUTER_NO_ADDRESS', 'ROUTER_NAT_BETWEEN')
     return noAddress ? this.#tools.explainNoAddress(router, failure, signal) : failure
   }
@@ -329,6 +365,15 @@ export class PublishedPort {
       port: this.wish.request.externalPort,
       why,
     })
+  }
+
+  #takenByUs(router: Router, { internalAddress, leaseSecondsLeft, externalPort }: Mapping): NaruError {
+    const left = leaseSecondsLeft === null ? null : formatDuration(leaseSecondsLeft * 1000)
+    const owner = say(
+      `this machine’s own former address ${internalAddress}; the router lets nobody else remove it${left ? `, its lease ends in ${left}` : ''}`,
+      `이 컴퓨터의 이전 주소 ${internalAddress} (다른 주소에서는 지울 수 없음${left ? `, ${left} 뒤 임대 종료` : ''})`,
+    )
+    return new NaruError('ROUTER_PORT_TAKEN', { router: router.address, port: externalPort, owner })
   }
 
   #nobody(family: 4 | 6): NaruError {

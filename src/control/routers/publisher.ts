@@ -29,13 +29,17 @@ export interface PublishWish {
   /** The address that is listened on; null is every one. */
   readonly address: string | null
   readonly allow: readonly Cidr[]
-  /** @default 3600 */
+  /** @default 1200 */
   readonly leaseSeconds?: number
 }
 
 /** A router has room for a few dozen mappings, and each is asked for by itself. */
 export const mostPorts = 64
-const leaseSeconds = 3600
+/**
+ * What a router lets nobody but our former address remove stands in our own way until it ends: long enough for a
+ * renewal every ten minutes, and no longer.
+ */
+const leaseSeconds = 1200
 /** Weak routers answer one at a time, and drop what waits too long for its turn. */
 const openedAtOnce = 4
 
