@@ -2,10 +2,16 @@
 import type { Effect, Json, Recorder } from '../../src/model/hop.ts'
 
 export class MemoryRecorder implements Recorder {
+  readonly before: readonly Json[]
   readonly #open = new Map<number, Json>()
   #next = 0
   /** Everything ever intended or amended, in order. */
   readonly written: Json[] = []
+
+  /** @param before what the process whose place this one takes has in force */
+  constructor(before: readonly Json[] = []) {
+    this.before = before
+  }
 
   /** What a next start would have to undo, newest first. */
   get left(): readonly Json[] {

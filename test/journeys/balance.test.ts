@@ -163,9 +163,9 @@ describeWith({ commands: ['nginx'], platform: 'linux' }, 'three nginx behind one
 
       const killedAt: number[] = []
       const offering = offer(listen, third)
-      let over = false
-      void offering.then(() => (over = true))
-      for (let kill = 0; kill < kills && !over; kill++) {
+      const ended = new AbortController()
+      void offering.then(() => ended.abort())
+      for (let kill = 0; kill < kills && !ended.signal.aborted; kill++) {
         await sleep(100 + Math.random() * 300)
         const victim = servers[Math.floor(Math.random() * servers.length)] as Nginx
         killedAt.push(performance.now())

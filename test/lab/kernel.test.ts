@@ -212,6 +212,44 @@ describeWith(needs, 'the kernel engine in a lab of three hosts', () => {
     expect(lab.host.run(['nft', 'list', 'ruleset'])).toBe('')
   })
 
+  it('passes what it carries to a successor while it lives itself, or takes it back', async () => {
+    await using lab = new KernelLab()
+    lab.serve(lab.target, 80)
+    lab.host.run(['nft', 'add', 'table', 'inet', 'filter'])
+    lab.host.run(['nft', nftForwardDrop])
+    const before = lab.host.run(['nft', 'list', 'ruleset'])
+    const rule = { listen: '0.0.0.0:8888', target: `${targetAddress}:80` }
+    const old = lab.engine()
+    const held = await lab.open(old, 'web', rule)
+    const effects = lab.record.left
+    const socket = await lab.dial(lab.client, hostAddress, 8888)
+    const successor = `${process.ppid}-${startOf(process.ppid)}`
+
+    // A successor that comes to nothing.
+    const failing = lab.engine(successor)
+    failing.succeed?.(process.pid)
+    await lab.open(failing, 'web', rule)
+    failing.abandon()
+    old.succeed?.(process.ppid)
+    await held.renew({ signal: AbortSignal.timeout(5000) })
+    expect(await held.verify()).toMatchObject({ state: 'held' })
+    expect(await echoes(socket, 'back again')).toBe('back again')
+    expect(lab.host.run(['nft', 'list', 'ruleset'])).not.toContain(successor)
+
+    // And one that stays.
+    const next = lab.engine(successor)
+    next.succeed?.(process.pid)
+    const taken = await lab.open(next, 'web', rule)
+    old.abandon()
+    expect(await echoes(socket, 'went on')).toBe('went on')
+    expect(await echoes(await lab.dial(lab.client, hostAddress, 8888), 'new')).toBe('new')
+    for (const effect of effects) await next.undo(effect, { signal: AbortSignal.timeout(5000) })
+    expect(await echoes(await lab.dial(lab.client, hostAddress, 8888), 'newer')).toBe('newer')
+    await taken.release()
+    expect(lab.host.run(['nft', 'list', 'ruleset'])).toBe(before)
+    expect(lab.host.run(['cat', '/proc/sys/net/ipv4/ip_forward'])).toBe('0\n')
+  })
+
   it('says who has a port that a program already listens on', async () => {
     await using lab = new KernelLab()
     lab.serve(lab.host, 8888)

@@ -108,9 +108,14 @@ export async function undoWith<Entry>(
   await hand.remove(entries as Entry[], tag, { runner: host.runner, signal })
 }
 
+function writtenIn(effect: Json): { tag: string; entries: readonly unknown[] } | null {
+  const { tag, entries } = (effect ?? {}) as { tag?: unknown; entries?: unknown }
+  return typeof tag === 'string' && Array.isArray(entries) && entries.length > 0 ? { tag, entries } : null
+}
+
 class Opened<Entry> {
   readonly #hand: Hand<Entry>
-  readonly #wanted: Wanted
+  #wanted: Wanted
   readonly #host: FirewallOptions['host']
   readonly #record: OpenOptions['record']
   #entries: Entry[] = []
@@ -118,12 +123,16 @@ class Opened<Entry> {
   #notes: readonly Text[] = []
   /** Ways in that were there when it was opened; a new address or interface makes new ones. */
   #ways = new Set<string>()
+  /** What the process whose place this one takes has in force for the same request. */
+  #before: { readonly tag: string; readonly entries: readonly Entry[] } | null
 
   constructor(hand: Hand<Entry>, request: FirewallRequest, { host, record }: FirewallOptions & OpenOptions) {
     this.#hand = hand
     this.#wanted = { request, tag: newTag(request.rule) }
     this.#host = host
     this.#record = record
+    const before = (record.before ?? []).map(writtenIn).find((written) => written !== null)
+    this.#before = before ? { ...before, entries: before.entries as readonly Entry[] } : null
   }
 
   lease(): Lease {
@@ -140,6 +149,7 @@ class Opened<Entry> {
 
   /** Opens, round by round, until the packets get in; takes everything back where they do not. */
   async place(signal: AbortSignal): Promise<void> {
+    if (await this.#goOn(signal)) return
     try {
       for (let round = 0; round < mostRounds; round++) {
         const [filter, packets] = await this.#look(signal)
@@ -156,6 +166,26 @@ class Opened<Entry> {
       await this.#release(AbortSignal.timeout(10_000)).catch(() => undefined)
       throw this.#named(error)
     }
+  }
+
+  /** With what is there from before, where it is there and does it. Nothing is added, nothing taken away. */
+  async #goOn(signal: AbortSignal): Promise<boolean> {
+    const before = this.#before
+    this.#before = null
+    if (before === null) return false
+    const own = { wanted: this.#wanted, entries: this.#entries }
+    this.#wanted = { ...this.#wanted, tag: before.tag }
+    this.#entries = [...before.entries]
+    const [filter, packets] = await this.#look(signal)
+    const { verdict, why } = worst(filter, packets)
+    if (verdict === 'blocked' || !(await this.#isHeld(filter, signal))) {
+      ;[this.#wanted, this.#entries] = [own.wanted, own.entries]
+      return false
+    }
+    this.#ways = new Set(packets.packets.map(wayOf))
+    this.#notes = verdict === 'unknown' ? [why] : []
+    this.#effect = await this.#record.intend(this.#journal())
+    return true
   }
 
   #look(signal: AbortSignal): Promise<[PacketFilter, Packets]> {

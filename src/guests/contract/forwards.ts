@@ -100,6 +100,8 @@ export async function openForwards(options: OpenForwards): Promise<GuestLease> {
   if (request.hostPorts !== null)
     return openOn(options, options.table.everywhere ? null : request.hostAddress, request.hostPorts)
   const address = options.table.everywhere ? null : (request.hostAddress ?? '127.0.0.1')
+  const before = portsBefore(options)
+  if (before !== null) return openOn(options, address, before)
   const existing = await alreadyThere(options)
   if (existing) return existing
   if (options.table.cannotAdd) throw options.table.cannotAdd
@@ -122,6 +124,16 @@ export async function openForwards(options: OpenForwards): Promise<GuestLease> {
       ),
     })
   }
+}
+
+/** The ports that the process whose place this one takes forwards by. */
+function portsBefore({ request, record }: OpenForwards): PortRange | null {
+  const effects = (record.before ?? []).flatMap((effect) => ForwardEffect.safeParse(effect).data ?? [])
+  const first = effects.find(
+    ({ guest, protocol, guestPort }) =>
+      guest === request.name && protocol === request.protocol && guestPort === request.guestPorts.first,
+  )
+  return first ? { first: first.hostPort, last: first.hostPort + portCount(request.guestPorts) - 1 } : null
 }
 
 /** Any port will do, and somebody forwards one to the guest already: a lease on theirs, which changes nothing. */
@@ -178,7 +190,7 @@ async function openOne(
   before: readonly ListedForward[],
 ): Promise<Held> {
   const same = before.find((other) => leadsThere(other, forward))
-  if (same && !isOurTag(same.tag)) return { forward, effect: null }
+  if (same && !isOurTag(same.tag) && !isFromBefore(options, forward)) return { forward, effect: null }
   if (!same && options.table.cannotAdd) throw options.table.cannotAdd
   const inTheWay = before.find((other) => !leadsThere(other, forward) && forwardsMeet(other, forward))
   if (inTheWay && inTheWay.tag !== tagOf(options, forward)) throw taken(options, forward, inTheWay)
@@ -192,6 +204,19 @@ async function openOne(
     await closeOne(options, held, AbortSignal.timeout(15_000))
     throw error
   }
+}
+
+/** Some hypervisors keep no names: that it is ours is known from the journal alone. */
+function isFromBefore({ request, record }: OpenForwards, forward: Forward): boolean {
+  return (record.before ?? []).some((effect) => {
+    const was = ForwardEffect.safeParse(effect).data
+    return (
+      was?.guest === request.name &&
+      was.protocol === forward.protocol &&
+      was.hostPort === forward.hostPort &&
+      was.guestPort === forward.guestPort
+    )
+  })
 }
 
 /** A hypervisor that says yes and does nothing is found out here. */

@@ -203,11 +203,12 @@ async function pin(
   { signal, record }: { signal: AbortSignal; record: Recorder },
 ): Promise<Pinned> {
   const before = await side.pinOf(vmnet, mac, signal)
-  if (before !== null || mac === '') return notOurs
   const written = { type: 'pin', vmnet, mac, address } as const
+  const ours = record.before?.some((effect) => JSON.stringify(effect) === JSON.stringify(written)) ?? false
+  if ((before !== null && !(ours && before === address)) || mac === '') return notOurs
   const effect: Effect = await record.intend(written)
   try {
-    await side.pin(vmnet, mac, address, signal)
+    if (before === null) await side.pin(vmnet, mac, address, signal)
   } catch (error) {
     if (!isNaruError(error, 'GUEST_REFUSED')) throw error
     await effect.undone()

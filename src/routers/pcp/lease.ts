@@ -7,7 +7,7 @@ import { familyOf } from '../../base/address.ts'
 import { withLimit, type Clock } from '../../base/clock.ts'
 import { NaruError, isNaruError } from '../../base/errors.ts'
 import { say, type Text } from '../../base/text.ts'
-import type { Effect, LeaseDescription, OpenOptions, Verdict } from '../../model/hop.ts'
+import type { Effect, Json, LeaseDescription, OpenOptions, Verdict } from '../../model/hop.ts'
 import { describeMapping } from '../../model/mapping.ts'
 import type { MappingLease, MappingRequest } from '../contract.ts'
 import { nonceBytes, type MapAnswer, type MapWish, type Result } from './codec.ts'
@@ -35,13 +35,35 @@ export async function openMapping(
   clock: Clock,
   { record, signal }: OpenOptions,
 ): Promise<MappingLease> {
-  const nonce = randomBytes(nonceBytes)
+  // Asking with the nonce of before renews what is there; another one would be refused (RFC 6887 §15).
+  const nonce = nonceOf(record.before, server, request) ?? randomBytes(nonceBytes)
   const effect = await record.intend(
     effectOf(server, nonce, request, clock.now() + request.leaseSeconds * 1000),
   )
   const lease = new PcpLease(server, nonce, request, clock, effect)
   await lease.begin(signal)
   return lease
+}
+
+/** The nonce that the process whose place this one takes mapped that port with. */
+function nonceOf(
+  before: readonly Json[] | undefined,
+  server: Server,
+  request: MappingRequest,
+): Uint8Array | null {
+  const { thirdParty } = wishOf(server, request, new Uint8Array(nonceBytes))
+  for (const effect of before ?? []) {
+    const was = effect as Partial<PcpEffect> | null
+    const same =
+      was?.server === server.place.address &&
+      was.client === server.place.client &&
+      was.protocol === request.protocol &&
+      was.internalPort === request.internalPort &&
+      was.thirdParty === thirdParty
+    const nonce = same ? Buffer.from(String(was.nonce), 'hex') : null
+    if (nonce?.length === nonceBytes) return nonce
+  }
+  return null
 }
 
 class PcpLease implements MappingLease {

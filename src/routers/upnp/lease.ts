@@ -7,7 +7,7 @@ import { isPublic } from '../../base/address.ts'
 import { isNaruError, NaruError } from '../../base/errors.ts'
 import { say, type Text } from '../../base/text.ts'
 import { describeMapping, mappingDescription } from '../../model/mapping.ts'
-import type { Effect, LeaseDescription, OpenOptions, Verdict } from '../../model/hop.ts'
+import type { Effect, Json, LeaseDescription, OpenOptions, Verdict } from '../../model/hop.ts'
 import type { Mapping, MappingLease, MappingRequest } from '../contract.ts'
 import type { Device } from './device.ts'
 import { explainFault, faultCode, isUnknownAction } from './fault.ts'
@@ -52,9 +52,20 @@ export async function openMapping(
   request: MappingRequest,
   { record, signal }: OpenOptions,
 ): Promise<MappingLease> {
-  const lease = new UpnpLease(target, request, (effect) => record.intend(effect))
+  const lease = new UpnpLease(target, asBefore(request, record.before), (effect) => record.intend(effect))
   await lease.begin(signal)
   return lease
+}
+
+/** Where any port will do, the one that the process whose place this one takes was given. */
+function asBefore(request: MappingRequest, before: readonly Json[] | undefined): MappingRequest {
+  if (!request.anyPort) return request
+  for (const effect of before ?? []) {
+    const was = effect as Partial<UpnpEffect> | null
+    const same = was?.protocol === request.protocol && was.internalPort === request.internalPort
+    if (same && typeof was.externalPort === 'number') return { ...request, externalPort: was.externalPort }
+  }
+  return request
 }
 
 type Granted = {

@@ -114,6 +114,20 @@ export function conformance(stand: Stand): void {
       },
     )
 
+    it('goes on with what a predecessor has: nothing is added, nothing taken away', async () => {
+      const before = firewall.snapshot()
+      const journal = new MemoryRecorder()
+      await open(request(8888), journal)
+      const there = firewall.snapshot()
+      const next = new MemoryRecorder(journal.left)
+      const lease = await open(request(8888), next)
+      expect(firewall.snapshot()).toBe(there)
+      expect(next.left).toEqual(journal.left)
+      expect(await lease.verify(look)).toMatchObject({ state: 'held' })
+      await lease.release(look)
+      expect(firewall.snapshot()).toBe(before)
+    })
+
     it('opens a range of both protocols as one lease', async () => {
       const before = firewall.snapshot()
       const lease = await open(request(0, { ports: { first: 8000, last: 8010 }, protocols: ['tcp', 'udp'] }))

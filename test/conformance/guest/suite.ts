@@ -195,6 +195,25 @@ export function guestConformance(
         expect(forwards.snapshot()).toEqual(before)
       })
 
+      itWith(
+        'forwards',
+        'goes on with what a predecessor has: nothing is added, nothing taken away',
+        async () => {
+          const forwards = here.forwards as Forwarding
+          const before = forwards.snapshot()
+          const record = new MemoryRecorder()
+          const first = await here.member.open(request(), { ...options(), record })
+          const there = forwards.snapshot()
+          const next = new MemoryRecorder(record.left)
+          const lease = await here.member.open(request(), { ...options(), record: next })
+          expect(forwards.snapshot()).toEqual(there)
+          expect(lease.host).toEqual(first.host)
+          expect(next.left).toEqual(record.left)
+          await lease.release({ signal })
+          expect(forwards.snapshot()).toEqual(before)
+        },
+      )
+
       itWith('forwards', 'is undone from the journal alone, twice', async () => {
         const forwards = here.forwards as Forwarding
         const before = forwards.snapshot()

@@ -62,6 +62,21 @@ export function routerConformance(id: string, make: (router: FakeRouter) => Rout
       expect(fake.table.size).toBe(0)
     })
 
+    it('goes on with the mapping of a predecessor: the same one, held on', async () => {
+      await using fake = await FakeRouter.start()
+      const journal = memoryJournal()
+      const first = await (await found(make(fake))).open(asking, { signal: signal(), record: journal })
+      const record = { ...memoryJournal(), before: journal.left() }
+      const lease = await (await found(make(fake))).open(asking, { signal: signal(), record })
+      expect(lease.externalPort).toBe(first.externalPort)
+      expect(fake.table.size).toBe(1)
+      const lasting = (effects: readonly Json[]): unknown[] =>
+        effects.map((effect) => ({ ...(effect as object), until: null }))
+      expect(lasting(record.left())).toEqual(lasting(journal.left()))
+      await lease.release({ signal: signal() })
+      expect(fake.table.size).toBe(0)
+    })
+
     it('undoes from the journal alone, and once more without harm', async () => {
       await using fake = await FakeRouter.start()
       const journal = memoryJournal()
