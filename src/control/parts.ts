@@ -22,9 +22,12 @@ export interface Parts {
   readonly guests: readonly GuestMember[]
   /** Addresses of names; guests are resolved by `guests`. */
   readonly resolveName: Resolve
-  /** Connects to a TCP target once and closes: is somebody there? @throws NaruError where not */
+  /**
+   * Connects to a TCP target once and closes: is somebody there? After `stayMs` without an end: where a forward
+   * accepts before the one behind it does, an end without a byte is a refusal. @default 0 @throws NaruError where not
+   */
   readonly probe: (
     endpoint: { host: string; port: number },
-    options: { signal: AbortSignal },
+    options: { signal: AbortSignal; stayMs?: number },
   ) => Promise<void>
 }

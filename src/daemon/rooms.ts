@@ -2,14 +2,13 @@
  * Fetches the members of every room and hands them to `control`. A room is imported when a rule needs it, so that
  * `naru open 8888 …` does not pay for routers it never asks.
  */
-import { connect } from 'node:net'
 import { systemClock } from '../base/clock.ts'
-import { NaruError, messageOf } from '../base/errors.ts'
 import { silentLog, type Log } from '../base/log.ts'
 import type { Parts } from '../control/parts.ts'
 import { createHost } from '../host/index.ts'
 import { NameResolver } from '../relay/resolve.ts'
 import type { Store } from '../stores/contract.ts'
+import { probe } from './probe.ts'
 import { version } from './version.ts'
 
 export interface RoomsWanted {
@@ -44,30 +43,4 @@ export async function gatherParts(
     resolveName: (target, options) => resolver.resolve(target.kind === 'inet' ? target.host : '', options),
     probe,
   }
-}
-
-/** Connects once and closes. @throws NaruError TARGET_SILENT */
-export function probe(
-  { host, port }: { host: string; port: number },
-  { signal }: { signal: AbortSignal },
-): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host, port })
-    const stop = (): void => void socket.destroy(new Error('no answer in time'))
-    signal.addEventListener('abort', stop)
-    socket.once('close', () => signal.removeEventListener('abort', stop))
-    socket.once('connect', () => {
-      socket.destroy()
-      resolve()
-    })
-    socket.once('error', (error) =>
-      reject(
-        new NaruError(
-          'TARGET_SILENT',
-          { target: `${host}:${port}`, why: messageOf(error) },
-          { cause: error },
-        ),
-      ),
-    )
-  })
 }

@@ -44,6 +44,7 @@ export interface GuestForwardRequest {
 }
 
 export interface GuestLease extends Lease {
+  readonly leadsTo: { readonly kind: GuestKind; readonly name: string }
   /** Where the forward listens. */
   readonly host: { readonly address: string; readonly ports: PortRange }
 }

@@ -3,8 +3,9 @@ import { NaruError } from '../../base/errors.ts'
 import { formatPortRange } from '../../base/port.ts'
 import { say } from '../../base/text.ts'
 import type { Resolve } from '../../engines/contract.ts'
-import type { GuestMember } from '../../guests/contract.ts'
+import type { GuestForwardRequest, GuestLease, GuestMember } from '../../guests/contract.ts'
 import type { Host } from '../../host/contract.ts'
+import type { Hop, Lease, Recorder } from '../../model/hop.ts'
 import type { Rule } from '../../model/rule.ts'
 import type { Target } from '../../model/target.ts'
 import { keyOf, type Wanted } from './wanted.ts'
@@ -16,14 +17,26 @@ export interface GuestTools {
   readonly guests: readonly GuestMember[]
 }
 
-/** Null where the relay dials the guest itself. @throws NaruError GUEST_… where there is no such guest */
+/**
+ * Null where the relay dials every guest itself. @throws NaruError GUEST_…, NOT_PERMITTED where there is no such guest,
+ * or its hypervisor would not forward
+ */
 export async function wantGuest(rule: Rule, tools: GuestTools, signal: AbortSignal): Promise<Wanted | null> {
-  const target = rule.targets.map(({ to }) => to).find((to): to is GuestTarget => to.kind === 'guest')
+  const [target, other] = await behindNat(rule, tools, signal)
   if (!target || rule.listen.kind !== 'inet') return null
+  if (other) throw oneGuestOnly(target)
+  const [protocol = 'tcp', second] = rule.listen.protocols
+  if (second) throw oneProtocolOnly(target)
   const member = memberFor(target, tools)
-  const asked = rule.publish.guest === 'nat'
-  if (!asked && (await member.reach(target.name, { host: tools.host, signal })) === 'direct') return null
-  const protocol = rule.listen.protocols[0] ?? 'tcp'
+  const request = {
+    rule: rule.name,
+    name: target.name,
+    protocol,
+    hostAddress: null,
+    hostPorts: null,
+    guestPorts: target.ports,
+  }
+  await wouldOpen(member, request, { host: tools.host, signal })
   const ports = formatPortRange(target.ports)
   return {
     hop: 'guest',
@@ -32,28 +45,82 @@ export async function wantGuest(rule: Rule, tools: GuestTools, signal: AbortSign
       `forward to port ${ports} of ${target.name} by ${member.kind}`,
       `${member.kind}이(가) ${target.name}의 ${ports}번 포트로 전달`,
     ),
-    why: asked
-      ? say('the rule says guest: nat', '규칙에 guest: nat이라고 적혀 있습니다')
-      : say(
-          'this machine has no way to the guest’s own address',
-          '이 컴퓨터에서 게스트 주소로 직접 갈 수 없습니다',
-        ),
+    why:
+      rule.publish.guest === 'nat'
+        ? say('the rule says guest: nat', '규칙에 guest: nat이라고 적혀 있습니다')
+        : say(
+            'this machine has no way to the guest’s own address',
+            '이 컴퓨터에서 게스트 주소로 직접 갈 수 없습니다',
+          ),
     needs: null,
     key: keyOf(member.kind, target, protocol),
     replace: 'close-first',
-    open: ({ signal, record }) =>
-      member.open(
-        {
-          rule: rule.name,
-          name: target.name,
-          protocol,
-          hostAddress: null,
-          hostPorts: null,
-          guestPorts: target.ports,
-        },
-        { host: tools.host, signal, record },
-      ),
+    open: ({ signal, record }) => member.open(request, { host: tools.host, signal, record }),
   }
+}
+
+/** Where a hypervisor listens in that target's place; null where the target itself is dialled. */
+export function forwardFor(target: Target, inner: ReadonlyMap<Hop, Lease>): GuestLease['host'] | null {
+  const lease = inner.get('guest')
+  if (target.kind !== 'guest' || !lease || !('leadsTo' in lease)) return null
+  const { host, leadsTo } = lease as GuestLease
+  return leadsTo.kind === target.guest && leadsTo.name === target.name ? host : null
+}
+
+/** The guests of a rule that the relay does not dial itself, each once. */
+async function behindNat(
+  { targets, publish }: Rule,
+  tools: GuestTools,
+  signal: AbortSignal,
+): Promise<GuestTarget[]> {
+  const guests = targets.map(({ to }) => to).filter((to): to is GuestTarget => to.kind === 'guest')
+  const each = [...new Map(guests.map((to) => [JSON.stringify(to), to])).values()]
+  const ways = await Promise.all(
+    each.map((to) => memberFor(to, tools).reach(to.name, { host: tools.host, signal })),
+  )
+  return each.filter((_, index) => publish.guest === 'nat' || ways[index] === 'nat')
+}
+
+/** Thrown by the journal of `wouldOpen`: everything before the first change went well. */
+const goingToChange = new Error('something is about to be changed')
+const stopBeforeChange: Recorder = { intend: () => Promise.reject(goingToChange) }
+
+/**
+ * A member writes down what it is about to do before it does it: with a journal that stops there, opening is asking.
+ * @throws NaruError what `open` would say no with
+ */
+async function wouldOpen(
+  member: GuestMember,
+  request: GuestForwardRequest,
+  options: { host: Host; signal: AbortSignal },
+): Promise<void> {
+  try {
+    // Resolves where the forward is there already: nothing is held then.
+    await member.open(request, { ...options, record: stopBeforeChange })
+  } catch (error) {
+    if (error !== goingToChange) throw error
+  }
+}
+
+function oneGuestOnly({ guest: kind, name }: GuestTarget): NaruError {
+  return new NaruError('GUEST_NO_FORWARD', {
+    kind,
+    name,
+    why: say(
+      'a rule leads to one guest behind its hypervisor’s NAT',
+      '규칙 하나는 하이퍼바이저 NAT 뒤의 게스트 하나에만 연결됩니다',
+    ),
+    fix: say('make a rule for each', '게스트마다 규칙을 만드세요'),
+  })
+}
+
+function oneProtocolOnly({ guest: kind, name }: GuestTarget): NaruError {
+  return new NaruError('GUEST_NO_FORWARD', {
+    kind,
+    name,
+    why: say('its forward carries one protocol', '포워딩 하나는 프로토콜 하나만 전달합니다'),
+    fix: say('make a rule for TCP and one for UDP', 'TCP와 UDP 규칙을 따로 만드세요'),
+  })
 }
 
 /** Addresses of a guest for whoever dials it. */

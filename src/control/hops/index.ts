@@ -1,5 +1,5 @@
 /** Every hop that a rule wants, each with who would do it and why. */
-import { toNaruError, type NaruError } from '../../base/errors.ts'
+import { isNaruError, toNaruError, type NaruError } from '../../base/errors.ts'
 import { say } from '../../base/text.ts'
 import type { EngineEvent } from '../../engines/contract.ts'
 import type { Facts } from '../../model/facts.ts'
@@ -58,14 +58,25 @@ async function orFailing(hop: Hop, want: () => Promise<Wanted | null>): Promise<
 }
 
 function failing(hop: Hop, error: NaruError): Wanted {
+  const { text, fix } = error
   return {
     hop,
     member: null,
     what: say('cannot be done', '할 수 없음'),
-    why: error.text,
-    needs: null,
+    why: fix ? say(`${text.en}; ${fix.en}`, `${text.ko}; ${fix.ko}`) : text,
+    needs: rightFor(error),
     key: keyOf('failing', error.code, error.message),
     replace: 'open-first',
     open: () => Promise.reject(error),
+  }
+}
+
+/** What a person with the right would type. */
+function rightFor(error: NaruError): Wanted['needs'] {
+  if (!isNaruError(error, 'NOT_PERMITTED')) return null
+  const { command } = error.params
+  return {
+    text: say('this needs a right', '권한이 필요합니다'),
+    command: typeof command === 'object' ? command.en : String(command),
   }
 }

@@ -2,13 +2,13 @@
 import { isNaruError, NaruError } from '../../base/errors.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { Engine, EngineEvent, EngineLease, Resolve } from '../../engines/contract.ts'
-import type { GuestLease } from '../../guests/contract.ts'
 import type { Facts } from '../../model/facts.ts'
 import type { Hop, Lease } from '../../model/hop.ts'
 import { formatListen } from '../../model/listen.ts'
 import type { Inheritance } from '../../model/passing.ts'
 import type { EngineId, Rule } from '../../model/rule.ts'
 import { formatTarget } from '../../model/target.ts'
+import { forwardFor } from './guest.ts'
 import { keyOf, type Wanted } from './wanted.ts'
 
 export interface RelayTools {
@@ -110,15 +110,13 @@ function carried({
 
 /** Where the guest's hypervisor forwards, the relay dials that forward in the guest's place. */
 function dialled(rule: Rule, inner: ReadonlyMap<Hop, Lease>): Rule {
-  const guest = inner.get('guest')
-  if (!guest || !('host' in guest)) return rule
-  const { address, ports } = (guest as GuestLease).host
-  return {
-    ...rule,
-    targets: rule.targets.map((choice) =>
-      choice.to.kind === 'guest' ? { ...choice, to: { kind: 'inet', host: address, ports } } : choice,
-    ),
-  }
+  const targets = rule.targets.map((choice) => {
+    const forward = forwardFor(choice.to, inner)
+    return forward
+      ? { ...choice, to: { kind: 'inet' as const, host: forward.address, ports: forward.ports } }
+      : choice
+  })
+  return { ...rule, targets }
 }
 
 function needsFor({ listen }: Rule, facts: Facts): Wanted['needs'] {

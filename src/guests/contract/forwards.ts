@@ -277,6 +277,7 @@ async function removeForward(
 class ForwardLease implements GuestLease {
   readonly goodUntil = null
   readonly renewAfter = null
+  readonly leadsTo: GuestLease['leadsTo']
   readonly host: { readonly address: string; readonly ports: PortRange }
   readonly #options: OpenForwards
   readonly #held: readonly Held[]
@@ -284,6 +285,7 @@ class ForwardLease implements GuestLease {
   constructor(options: OpenForwards, address: string | null, ports: PortRange, held: readonly Held[]) {
     this.#options = options
     this.#held = held
+    this.leadsTo = { kind: options.kind, name: options.request.name }
     const everywhere = address === null || address === '0.0.0.0'
     this.host = {
       address: everywhere && options.request.hostPorts === null ? '127.0.0.1' : (address ?? '0.0.0.0'),

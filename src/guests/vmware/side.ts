@@ -1,5 +1,5 @@
 /** The two ways to VMware: its REST server, or its tools and configuration where that does not run. */
-import type { Protocol } from '../../base/port.ts'
+import type { PortRange, Protocol } from '../../base/port.ts'
 import type { Text } from '../../base/text.ts'
 
 export interface Vm {
@@ -44,6 +44,11 @@ export interface VmwareSide {
   pin(vmnet: string, mac: string, address: string | null, signal: AbortSignal): Promise<void>
   /** Set where a change cuts every VM's network for a moment, and was not agreed to. */
   readonly costly: { readonly why: Text; readonly fix: Text } | null
+  /** Left out where whoever may ask may change as well. @throws NaruError NOT_PERMITTED with what to type instead */
+  permitted?(
+    vmnet: string,
+    wanted: { readonly address: string; readonly protocol: Protocol; readonly guestPorts: PortRange },
+  ): Promise<void>
   /** What a forward of this side does besides. */
   readonly notes: readonly Text[]
 }

@@ -116,6 +116,32 @@ describe('VMware’s networking file', () => {
   })
 })
 
+it('without rights the command that does the same is told, and nothing is touched', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'naru-vmware-'))
+  const networking = join(folder, 'networking')
+  writeFileSync(networking, 'VERSION=1,0\n', { mode: 0o444 })
+  const place = { platform: 'linux', vmrun: 'vmrun', inventory: '', networking, mayRestart: true } as const
+  const side = toolsSide(place, new FakeRunner(() => ''), {})
+  const asRoot = process.getuid?.() === 0
+  try {
+    if (asRoot) process.seteuid?.(65_534)
+    const wanted = {
+      address: '192.168.79.128',
+      protocol: 'tcp',
+      guestPorts: { first: 80, last: 80 },
+    } as const
+    await expect(side.permitted?.('vmnet8', wanted)).rejects.toMatchObject({
+      code: 'NOT_PERMITTED',
+      params: {
+        command: `sudo sh -c 'echo '\\''add_nat_portfwd 8 tcp 10080 192.168.79.128 80'\\'' >> ${networking} && vmware-networks --migrate-network-settings ${networking} && vmware-networks --stop && vmware-networks --start'`,
+      },
+    })
+  } finally {
+    if (asRoot) process.seteuid?.(0)
+    rmSync(folder, { recursive: true })
+  }
+})
+
 it('vmrun, the inventory and a .vmx file are read as VMware writes them', () => {
   expect(parseVmrunList('Total running VMs: 2\r\nC:\\VMs\\a b\\a.vmx\r\n/vms/c.VMX\r\n')).toEqual([
     'C:\\VMs\\a b\\a.vmx',

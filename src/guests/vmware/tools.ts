@@ -3,8 +3,10 @@
  * keeps them (the registry on Windows, the `networking` file elsewhere), as nat.conf is generated from there. A change
  * takes effect only when VMware's network starts again, which cuts off every VM for a moment.
  */
-import { chmod, readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { chmod, open, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { errnoOf, NaruError } from '../../base/errors.ts'
+import type { PortRange } from '../../base/port.ts'
 import { say } from '../../base/text.ts'
 import type { Runner } from '../../host/contract.ts'
 import { changeMs } from '../contract/patience.ts'
@@ -68,6 +70,13 @@ export function toolsSide(place: ToolsPlace, runner: Runner, env: NodeJS.Process
   return {
     where: place.vmrun,
     costly: place.mayRestart ? null : restartIsCostly,
+    async permitted(vmnet, wanted) {
+      if (place.platform === 'win32' || (await mayWrite(place.networking))) return
+      throw new NaruError('NOT_PERMITTED', {
+        what: say(`write ${place.networking}`, `${place.networking}에 쓰기`),
+        command: byHand(place, vmnet, wanted, env),
+      })
+    },
     notes: [
       say(
         'VMware’s network started again: every VM was cut off for a moment',
@@ -142,6 +151,34 @@ function restartCommands(
     ['vmware-networks', '--stop'],
     ['vmware-networks', '--start'],
   ]
+}
+
+/** Asked by opening it, which changes nothing. What else is wrong with it shows when it is read. */
+async function mayWrite(file: string): Promise<boolean> {
+  try {
+    await (await open(file, 'r+')).close()
+    return true
+  } catch (error) {
+    return !['EACCES', 'EPERM', 'EROFS'].includes(errnoOf(error) ?? '')
+  }
+}
+
+/** What does the same with rights. The forward is then there already, and is used without any. */
+function byHand(
+  place: ToolsPlace,
+  vmnet: string,
+  { protocol, address, guestPorts }: { protocol: string; address: string; guestPorts: PortRange },
+  env: NodeJS.ProcessEnv,
+): string {
+  const { first } = guestPorts
+  const hostPort = first < 50_000 ? first + 10_000 : first - 10_000
+  const line = `add_nat_portfwd ${vmnet.replace(/^vmnet/, '')} ${protocol} ${hostPort} ${address} ${first}`
+  const commands = restartCommands(place, vmnet, env).map((argv) => argv.map(shellWord).join(' '))
+  return `sudo sh -c ${shellWord([`echo ${shellWord(line)} >> ${shellWord(place.networking)}`, ...commands].join(' && '))}`
+}
+
+function shellWord(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`
 }
 
 type Table = Pick<VmwareSide, 'forwards' | 'add' | 'remove' | 'pinOf' | 'pin'>

@@ -87,6 +87,7 @@ export function vmware(options: VmwareOptions = {}): GuestMember {
       const nic = (await side.nicsOf(vm, signal)).find(({ type }) => type === 'nat')
       if (!nic) throw onlyDirect(vm)
       if (side.costly) throw new NaruError('GUEST_NO_FORWARD', { kind, name: vm.name, ...side.costly })
+      await side.permitted?.(nic.vmnet, { address, ...request })
       const pinned = await pin(side, nic, address, { signal, record })
       try {
         const table = forwardsOf(side, request.name, nic.vmnet)
@@ -244,6 +245,7 @@ async function unpin(
 
 function withPin(lease: GuestLease, pinned: Pinned): GuestLease {
   return {
+    leadsTo: lease.leadsTo,
     host: lease.host,
     goodUntil: null,
     renewAfter: null,

@@ -90,6 +90,7 @@ export function wsl(): GuestMember {
 class FirewallDoor implements GuestLease {
   readonly goodUntil = null
   readonly renewAfter = null
+  readonly leadsTo: GuestLease['leadsTo']
   readonly host: GuestLease['host']
   readonly #request: GuestForwardRequest
   readonly #host: Host
@@ -101,6 +102,7 @@ class FirewallDoor implements GuestLease {
     this.#host = host
     this.#effect = effect
     this.#tag = forwardTag(request.rule, null)
+    this.leadsTo = { kind, name: request.name }
     this.host = { address: request.hostAddress ?? '0.0.0.0', ports: request.guestPorts }
   }
 

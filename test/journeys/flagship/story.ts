@@ -60,8 +60,14 @@ function tellWay(scene: () => Scene, way: Way): void {
   let before: unknown
   let naru: NaruProcess
 
-  it('is served to the internet after one command', async () => {
+  it('stays closed while nothing in the guest answers', async () => {
     before = await scene().everything()
+    const dead = scene().start([port, `qemu:${name}:81`, '--publish', '--name', 'web'])
+    await expect(dead).rejects.toThrow('SERVICE_SILENT')
+    expect(await scene().everything()).toEqual(before)
+  })
+
+  it('is served to the internet after one command', async () => {
     expect(scene().page()).toBe('nothing')
     naru = await scene().publish(way)
     expect(scene().page()).toBe(`hello from ${name}`)
