@@ -71,10 +71,11 @@ describeWith(
       const everything = (): string =>
         [normalized(systemd.run(keeps)), JSON.stringify(home.router.mappings())].join('\n')
 
-      function page(): string {
+      /** Asked for once; a machine that is busy gets the time it needs where the page is there. */
+      function page(limitSeconds = 10): string {
         try {
           const url = `http://${homeAddresses.wan}:80/`
-          return home.internet.run(['curl', '-s', '--max-time', '2', url]).trim()
+          return home.internet.run(['curl', '-s', '--max-time', String(limitSeconds), url]).trim()
         } catch {
           return 'nothing'
         }
@@ -139,7 +140,7 @@ describeWith(
         systemd.run(['systemctl', 'stop', 'naru'])
         expect(systemd.property('naru', 'Result')).toBe('success')
         expect(everything()).toBe(before)
-        expect(page()).toBe('nothing')
+        expect(page(2)).toBe('nothing')
       }, 60_000)
     })
   },

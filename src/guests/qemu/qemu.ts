@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises'
 import { isNaruError, NaruError } from '../../base/errors.ts'
 import { say, verbatim } from '../../base/text.ts'
 import { formatEndpoint } from '../../base/address.ts'
+import type { Neighbour } from '../../host/contract.ts'
 import type { Json } from '../../model/hop.ts'
 import type { Guest, GuestMember, GuestOptions } from '../contract.ts'
 import {
@@ -36,6 +37,8 @@ export function qemu(options: QemuOptions = {}): GuestMember {
     '/var/lib/misc/dnsmasq.leases',
     '/var/lib/libvirt/dnsmasq/virbr0.leases',
   ]
+
+  const heard: Heard = new Map()
 
   async function meant(name: string, signal: AbortSignal): Promise<Seen & { qmp: string }> {
     const named = await nameAll(await findQemu(options), signal)
@@ -70,14 +73,14 @@ export function qemu(options: QemuOptions = {}): GuestMember {
       return Promise.all(
         seen.map(async ({ guest, nics }) => ({
           ...guest,
-          addresses: await addressesOf(nics, leaseFiles, { host, signal }),
+          addresses: await addressesOf(nics, { leaseFiles, heard, host, signal }),
         })),
       )
     },
 
     async resolve(name, { signal, host }) {
       const { guest, nics } = await running(name, signal)
-      const addresses = await addressesOf(nics, leaseFiles, { host, signal })
+      const addresses = await addressesOf(nics, { leaseFiles, heard, host, signal })
       if (addresses.length === 0) throw noAddress(guest, nics)
       return { addresses, ttlMs }
     },
@@ -231,20 +234,31 @@ function isOnHostNetwork({ type }: Nic): boolean {
   return type === 'tap' || type === 'bridge' || type === 'vhost-user' || type === 'vhost-vdpa'
 }
 
+/** Where each network card was last heard of, by its MAC address. */
+type Heard = Map<string, readonly string[]>
+
+/**
+ * A guest that was resumed says nothing by itself, and this machine has forgotten it meanwhile: it is where it was,
+ * unless somebody else is there now. Dialling it asks the network anew.
+ */
 async function addressesOf(
   nics: readonly Nic[],
-  leaseFiles: readonly string[],
-  { host, signal }: GuestOptions,
+  { leaseFiles, heard, host, signal }: GuestOptions & { leaseFiles: readonly string[]; heard: Heard },
 ): Promise<readonly string[]> {
   const macs = new Set(nics.filter(isOnHostNetwork).map(({ mac }) => mac))
   if (macs.size === 0) return []
-  const neighbours = (await host.network.neighbours({ signal })).filter(({ mac }) =>
-    macs.has(mac.toLowerCase()),
-  )
-  const seen = neighbours.map(({ address, interface: zone }) =>
-    address.startsWith('fe80:') ? `${address}%${zone}` : address,
-  )
+  const neighbours = await host.network.neighbours({ signal })
+  for (const mac of macs) {
+    const now = neighbours.filter((one) => one.mac.toLowerCase() === mac)
+    if (now.length > 0) heard.set(mac, now.map(addressOf))
+  }
+  const others = new Set(neighbours.filter(({ mac }) => !macs.has(mac.toLowerCase())).map(addressOf))
+  const seen = [...macs].flatMap((mac) => heard.get(mac) ?? []).filter((address) => !others.has(address))
   return [...new Set([...(await leased(macs, leaseFiles)), ...seen])].sort(byUse)
+}
+
+function addressOf({ address, interface: zone }: Neighbour): string {
+  return address.startsWith('fe80:') ? `${address}%${zone}` : address
 }
 
 /** IPv4 first, link-local last. */

@@ -59,6 +59,8 @@ function tellWay(scene: () => Scene, way: Way): void {
   const { name } = guests[way]
   let before: unknown
   let naru: NaruProcess
+  // A test that failed leaves nothing to the other way.
+  afterAll(() => scene().endEveryNaru())
 
   it('stays closed while nothing in the guest answers', async () => {
     before = await scene().everything()
@@ -70,7 +72,7 @@ function tellWay(scene: () => Scene, way: Way): void {
   it('is served to the internet after one command', async () => {
     expect(scene().page()).toBe('nothing')
     naru = await scene().publish(way)
-    expect(scene().page()).toBe(`hello from ${name}`)
+    expect(scene().page(repairMs())).toBe(`hello from ${name}`)
     expect(naru.hop('guest')?.member).toBe(way === 'nat' ? 'qemu' : undefined)
     expect(naru.hop('firewall')?.member).toBe(scene().guard.name)
     expect(naru.hop('router')?.state).toBe('ok')
@@ -113,7 +115,7 @@ function tellWay(scene: () => Scene, way: Way): void {
 
   it('leaves no trace after kill -9 and the next start', async () => {
     const killed = await scene().publish(way)
-    expect(scene().page()).toBe(`hello from ${name}`)
+    expect(scene().page(repairMs())).toBe(`hello from ${name}`)
     await killed.kill()
     expect(await scene().everything()).not.toEqual(before)
     const next = await scene().start(['127.0.0.1:7777', '127.0.0.1:7', '--name', 'other'])
@@ -141,6 +143,7 @@ class Scene implements AsyncDisposable {
   readonly firewall: LabFirewall
   readonly #folder: string
   readonly #guests = new Map<Way, LabGuest>()
+  readonly #started: NaruProcess[] = []
   #scope: Scope
 
   private constructor(guard: Guard, home: Home, firewall: LabFirewall, folder: string, scope: Scope) {
@@ -180,16 +183,16 @@ class Scene implements AsyncDisposable {
   /** Resolves when all is open. */
   async start(args: readonly string[]): Promise<NaruProcess> {
     const naru = new NaruProcess({ through: this.firewall.through, state: this.#folder }, ['open', ...args])
-    this.#scope.defer(() => naru.end())
+    this.#started.push(naru)
     await naru.opened()
     return naru
   }
 
-  /** The page as the internet sees it. */
-  page(): string {
+  /** The page as the internet sees it, asked for once. */
+  page(limitMs = 2000): string {
     const url = `http://${homeAddresses.wan}:${port}/`
     try {
-      return this.home.internet.run(['curl', '-s', '--max-time', '2', url]).trim()
+      return this.home.internet.run(['curl', '-s', '--max-time', String(limitMs / 1000), url]).trim()
     } catch {
       return 'nothing'
     }
@@ -217,7 +220,12 @@ class Scene implements AsyncDisposable {
     }
   }
 
+  async endEveryNaru(): Promise<void> {
+    for (const naru of this.#started.splice(0)) await naru.end()
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.endEveryNaru()
     await this.#scope[Symbol.asyncDispose]()
   }
 
