@@ -5,17 +5,21 @@
 import { createSocket, type Socket as DatagramSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { connect, createServer, type Server, type Socket } from 'node:net'
+import { fileURLToPath } from 'node:url'
 import { systemClock } from '../../src/base/clock.ts'
 import type { EngineEvent, Resolve } from '../../src/engines/contract.ts'
 import { createKernelEngine, type KernelEngine } from '../../src/engines/kernel/index.ts'
 import type { KernelLease } from '../../src/engines/kernel/lease.ts'
 import { createSettings, type Settings } from '../../src/engines/kernel/settings.ts'
 import type { Host } from '../../src/host/contract.ts'
+import type { Json } from '../../src/model/hop.ts'
 import { parseRule } from '../../src/model/rule-file.ts'
 import { MemoryRecorder } from '../fakes/recorder.ts'
 import { enter } from './enter.ts'
 import { labHost } from './host.ts'
 import { Lab, type LabHost } from './namespaces.ts'
+
+const engineProcess = fileURLToPath(new URL('kernel-process.mjs', import.meta.url))
 
 export const hostAddress = '10.1.0.1'
 export const targetAddress = '10.2.0.2'
@@ -76,6 +80,25 @@ export class KernelLab implements AsyncDisposable {
       onEvent: (event: EngineEvent) => void this.events.push(event),
     }
     return engine.open(request, { signal: AbortSignal.timeout(20_000), record: this.record })
+  }
+
+  /** The engine as a process inside the host, which `kill` ends by SIGKILL; it gives what the journal would know. */
+  async process(rules: Readonly<Record<string, object>>): Promise<{ kill: () => Promise<readonly Json[]> }> {
+    const child = this.host.start([process.execPath, engineProcess, JSON.stringify(rules)])
+    let said = ''
+    child.stdout?.setEncoding('utf8').on('data', (chunk: string) => (said += chunk))
+    child.stderr?.setEncoding('utf8').on('data', (chunk: string) => (said += chunk))
+    const exited = once(child, 'exit')
+    await new Promise<void>((resolve, reject) => {
+      child.stdout?.on('data', () => /^ready$/m.test(said) && resolve())
+      child.once('exit', () => reject(new Error(said)))
+    })
+    const kill = async (): Promise<readonly Json[]> => {
+      child.kill('SIGKILL')
+      await exited
+      return [...said.matchAll(/^journal (.*)$/gm)].map(([, effect]) => JSON.parse(effect as string) as Json)
+    }
+    return { kill }
   }
 
   /** A TCP server on `host`: says `hello`, then echoes; `peers` are the clients it saw. */

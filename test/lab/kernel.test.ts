@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { expect, it } from 'vitest'
+import { beforeAll, expect, it } from 'vitest'
+import { built } from '../built.ts'
 import { describeWith } from '../needs.ts'
 import { echoes, echoesUdp, hostAddress, KernelLab, targetAddress } from './kernel-lab.ts'
 
@@ -8,6 +9,8 @@ const needs = { root: true, platform: 'linux', commands: ['ip', 'nft', 'conntrac
 const dead = '4194303-1'
 
 describeWith(needs, 'the kernel engine in a lab of three hosts', () => {
+  beforeAll(built, 120_000)
+
   it('carries TCP to a target whose way back is not here, and leaves no trace', async () => {
     await using lab = new KernelLab()
     const { peers } = lab.serve(lab.target, 80)
@@ -164,21 +167,32 @@ describeWith(needs, 'the kernel engine in a lab of three hosts', () => {
     await using lab = new KernelLab()
     lab.serve(lab.target, 80)
     const rule = { listen: '0.0.0.0:8888', target: `${targetAddress}:80` }
-    const killed = lab.engine(dead)
-    await lab.open(killed, 'web', rule)
-    await lab.open(killed, 'gone', { listen: '0.0.0.0:8889', target: `${targetAddress}:80` })
+    const gone = { listen: '0.0.0.0:8889', target: `${targetAddress}:80` }
+    const killed = await lab.process({ web: rule, gone })
     const socket = await lab.dial(lab.client, hostAddress, 8888)
-    killed.abandon()
-    const left = lab.record.left
+    expect(await echoes(socket, 'ferry')).toBe('ferry')
+    const left = await killed.kill()
     expect(await echoes(socket, 'nobody at home')).toBe('nobody at home')
+    const meanwhile = await lab.dial(lab.client, hostAddress, 8888)
+    expect(await echoes(meanwhile, 'nobody needed')).toBe('nobody needed')
     const next = lab.engine()
     const lease = await lab.open(next, 'web', rule)
     expect(await echoes(socket, 'somebody again')).toBe('somebody again')
     for (const effect of left) await next.undo(effect, { signal: AbortSignal.timeout(5000) })
     await expect(lab.dial(lab.client, hostAddress, 8889)).rejects.toThrow('ECONNREFUSED')
     expect(await echoes(await lab.dial(lab.client, hostAddress, 8888), 'new one')).toBe('new one')
-    await expect.poll(() => lease.connections().length, { timeout: 10_000 }).toBe(2)
+    await expect.poll(() => lease.connections().length, { timeout: 10_000 }).toBe(3)
     await lease.release()
+    expect(lab.host.run(['nft', 'list', 'ruleset'])).toBe('')
+    expect(lab.host.run(['cat', '/proc/sys/net/ipv4/ip_forward'])).toBe('0\n')
+  })
+
+  it('undoes what a process that was killed left, from its journal alone', async () => {
+    await using lab = new KernelLab()
+    const killed = await lab.process({ web: { listen: '0.0.0.0:8888', target: `${targetAddress}:80` } })
+    expect(lab.host.run(['cat', '/proc/sys/net/ipv4/ip_forward'])).toBe('1\n')
+    const next = lab.engine()
+    for (const effect of await killed.kill()) await next.undo(effect, { signal: AbortSignal.timeout(5000) })
     expect(lab.host.run(['nft', 'list', 'ruleset'])).toBe('')
     expect(lab.host.run(['cat', '/proc/sys/net/ipv4/ip_forward'])).toBe('0\n')
   })
