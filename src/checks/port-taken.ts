@@ -1,4 +1,5 @@
 /** Another program holds the port that the rule is to listen on. */
+import { formatEndpoint } from '../base/address.ts'
 import { say } from '../base/text.ts'
 import { defineCheck, heldAt, listenOf, problemAt } from './contract.ts'
 
@@ -31,8 +32,8 @@ export const portTaken = defineCheck({
     return {
       evidence: [
         say(
-          `${first.address}:${first.port}/${first.protocol} is held by ${who ?? 'a program of another user'}`,
-          `${first.address}:${first.port}/${first.protocol}: ${who ?? '다른 사용자의 프로그램'}이(가) 쓰고 있습니다`,
+          `${formatEndpoint(first.address, first.port)}/${first.protocol} is held by ${who ?? 'a program of another user'}`,
+          `${formatEndpoint(first.address, first.port)}/${first.protocol}: ${who ?? '다른 사용자의 프로그램'}이(가) 쓰고 있습니다`,
         ),
       ],
       fixes: [

@@ -1,4 +1,5 @@
 /** What the verbs that look at this machine have in common: the machine, and a Ctrl-C that ends the look at once. */
+import { NaruError } from '../base/errors.ts'
 import type { MachineFace } from '../model/machine-face.ts'
 import type { Context, Option } from './verb.ts'
 import { say } from '../base/text.ts'
@@ -20,6 +21,10 @@ export async function lookAt<M, T>(
   const alive = setInterval(() => {}, 1000)
   try {
     return await ask(machine, { signal: context.interrupt() })
+  } catch (error) {
+    // Whatever was under way when Ctrl-C came is of no interest.
+    if (context.interrupt().aborted) throw new NaruError('ABORTED', { what: 'naru' }, { cause: error })
+    throw error
   } finally {
     clearInterval(alive)
   }

@@ -12,6 +12,8 @@ import type { Finding } from '../model/finding.ts'
 import { parseListen } from '../model/listen.ts'
 import { parseRule } from '../model/rule-file.ts'
 import type { Rule } from '../model/rule.ts'
+import type { Target } from '../model/target.ts'
+import { say, type Text } from '../base/text.ts'
 import { judge } from './judge.ts'
 import { lookAtMachine, lookAtRule, type LookDeps } from './look.ts'
 
@@ -36,8 +38,6 @@ export interface DiagnoseOptions {
   readonly names?: readonly string[]
   /** What tests from outside said. @default [] */
   readonly outside?: readonly OutsideTest[]
-  /** Only these codes. @default all */
-  readonly only?: (check: Check) => boolean
   readonly onEvent?: (event: DoctorEvent) => void
   /** Longest that a check may take. @default what the check says, else 11_000 */
   readonly limitMs?: number
@@ -97,30 +97,44 @@ async function diagnose(deps: DoctorDeps, options: DiagnoseOptions): Promise<Dia
   const { signal, mayAskInternet = false } = options
   // As many look at once as there are checks and targets; Node takes more than ten for a leak.
   setMaxListeners(0, signal)
-  const machine = lookAtMachine(deps, { signal, mayAskInternet })
-  const subjects = await subjectsFor(deps, options, machine)
-  const only = options.only ?? (() => true)
+  const rules = await deps.rules()
+  const machine = lookAtMachine(deps, { signal, mayAskInternet, awaited: routerMembersOf(rules) })
+  const lan = await machine.lan().catch(() => null)
+  const chosen = chooseRules(rules, options.about, lan?.address)
+  const all = options.about === undefined ? [...chosen, { rule: null, hops: [] }] : chosen
+  const subjects = all.map(({ rule, hops }) => subjectOf(deps, { rule, hops, machine }, options))
   const runs = subjects.flatMap((subject) =>
-    deps.checks.filter((check) => only(check)).map((check) => runCheck(check, subject, deps.clock, options)),
+    deps.checks.map((check) => runCheck(check, subject, deps.clock, options)),
   )
   const results = await Promise.all(runs)
   signal.throwIfAborted()
+  const known = new Set(rules.map(({ rule }) => rule.name))
   return judge({
-    findings: results.flatMap(({ findings }) => findings),
+    findings: results.flatMap(({ findings }) => findings.map((finding) => typeable(finding, known))),
     outcomes: results.map(({ outcome }) => outcome),
     order: deps.checks.map(({ code }) => code),
     tookMs: Math.round(deps.clock.monotonic() - began),
   })
 }
 
-async function subjectsFor(
-  deps: DoctorDeps,
-  options: DiagnoseOptions,
-  machine: ReturnType<typeof lookAtMachine>,
-): Promise<CheckSubject[]> {
-  const chosen = chooseRules(await deps.rules(), options.about)
-  const all = options.about === undefined ? [...chosen, { rule: null, hops: [] }] : chosen
-  return all.map(({ rule, hops }) => subjectOf(deps, { rule, hops, machine }, options))
+/** What was the second way is the first one now. */
+function asFirst({ en, ko }: Text): Text {
+  return say(en.replace(/^or /, ''), ko.replace(/^또는 /, ''))
+}
+
+/** Who holds a mapping for one of the rules: without that one's answer nothing can be said of it. */
+function routerMembersOf(rules: readonly RuleToCheck[]): ReadonlySet<string> {
+  const held = rules.flatMap(({ hops }) => hops.find(({ hop }) => hop === 'router')?.member ?? [])
+  return new Set(held)
+}
+
+/** Of a port that no rule has, no rule can be edited. */
+function typeable(finding: Finding, known: ReadonlySet<string>): Finding {
+  const { rule, fixes } = finding
+  if (rule === null || known.has(rule)) return finding
+  const isOfRule = (command = ''): boolean => command.startsWith('naru ') && command.split(' ').includes(rule)
+  const [first, ...more] = fixes.filter(({ command }) => !isOfRule(command))
+  return { ...finding, fixes: first ? [{ ...first, text: asFirst(first.text) }, ...more] : [] }
 }
 
 function subjectOf(
@@ -150,6 +164,7 @@ function subjectOf(
 export function chooseRules(
   rules: readonly RuleToCheck[],
   about: string | undefined,
+  ownAddress = '127.0.0.1',
 ): readonly RuleToCheck[] {
   if (about === undefined) return rules.filter(({ rule }) => rule.enabled)
   const named = rules.find(({ rule }) => rule.name === about)
@@ -157,7 +172,7 @@ export function chooseRules(
   const listening = rules.filter(({ rule }) => listensOn(rule, about))
   if (listening.length > 0) return listening
   try {
-    return [{ rule: asIfRule(about), hops: [] }]
+    return [{ rule: asIfRule(about, ownAddress), hops: [ownListen] }]
   } catch (error) {
     if (isNaruError(error, 'VALUE_INVALID'))
       throw new NaruError('RULE_UNKNOWN', {
@@ -176,11 +191,26 @@ function listensOn({ listen }: Rule, about: string): boolean {
   return inside && (protocol === undefined || listen.protocols.includes(protocol as 'tcp' | 'udp'))
 }
 
+/** Where the service listens itself, no relay is missing and no port is taken from one. */
+const ownListen: HopStatus = {
+  hop: 'relay',
+  member: null,
+  state: 'ok',
+  text: say('no rule: the service listens itself', '규칙 없음: 서비스가 직접 수신합니다'),
+  notes: [],
+  data: null,
+  checkedAt: null,
+}
+
 /** A service that clients reach without a relay: the port itself is service and listen in one. */
-function asIfRule(about: string): Rule {
+function asIfRule(about: string, ownAddress: string): Rule {
   const listen = parseListen(about)
-  const port = listen.kind === 'inet' ? listen.ports.first : 0
-  return parseRule(`port-${port}`, { listen: about, target: port })
+  if (listen.kind !== 'inet') throw new NaruError('RULE_UNKNOWN', { name: about, known: '—' })
+  const { first } = listen.ports
+  // No rule may forward to itself; this one is none that anybody opens.
+  const rule = parseRule(`port-${first}`, { listen: about, target: first === 1 ? 2 : 1 })
+  const to: Target = { kind: 'inet', host: listen.address ?? ownAddress, ports: listen.ports }
+  return { ...rule, targets: rule.targets.map((choice) => ({ ...choice, to })) }
 }
 
 async function runCheck(

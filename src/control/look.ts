@@ -43,13 +43,19 @@ interface HowToLook {
 const dialLimitMs = 1500
 const discoverLimitMs = 6500
 const graceMs = 2000
-const detailLimitMs = 2500
+/** With the search it fits into a check's limit. */
+const detailLimitMs = 4000
 /** Linux: five seconds of DELAY and three probes a second apart since the first packet, which was the dialling's. */
 const neighbourLimitMs = 7000
 
 export function lookAtMachine(
   deps: LookDeps,
-  { signal, mayAskInternet, quiet = false }: HowToLook & { mayAskInternet: boolean },
+  {
+    signal,
+    mayAskInternet,
+    quiet = false,
+    awaited = new Set(),
+  }: HowToLook & { mayAskInternet: boolean; awaited?: ReadonlySet<string> },
 ): MachineLook {
   const { host } = deps
   const dials = new Map<string, Promise<Dialled>>()
@@ -67,7 +73,7 @@ export function lookAtMachine(
       const { member } = await chooseFirewall('auto', deps, signal)
       return member && { member }
     }),
-    routers: once(() => seeRouters(deps, signal)),
+    routers: once(() => seeRouters(deps, awaited, signal)),
     stun: once(async () => (mayAskInternet ? ((await deps.askStun({ signal }))?.address ?? null) : null)),
     secondHop: once(() => secondHop(host, look, signal)),
     addressesOf: async (name) => {
@@ -141,8 +147,12 @@ async function listOf(
   }
 }
 
-async function seeRouters(deps: LookDeps, signal: AbortSignal): Promise<SeenRouter[]> {
-  const found = await discover(deps, withLimit(signal, discoverLimitMs))
+async function seeRouters(
+  deps: LookDeps,
+  awaited: ReadonlySet<string>,
+  signal: AbortSignal,
+): Promise<SeenRouter[]> {
+  const found = await discover(deps, awaited, withLimit(signal, discoverLimitMs))
   const detail = withLimit(signal, detailLimitMs)
   return Promise.all(
     found.map(async (router) => {
@@ -155,16 +165,26 @@ async function seeRouters(deps: LookDeps, signal: AbortSignal): Promise<SeenRout
   )
 }
 
-/** Every protocol is asked at once; after the first that found a router the others have `graceMs` more. */
-async function discover(deps: LookDeps, signal: AbortSignal): Promise<readonly Router[]> {
+/**
+ * Every protocol is asked at once. After the first that found a router, and all that are `awaited` have ended, the
+ * others have `graceMs` more.
+ */
+async function discover(
+  deps: LookDeps,
+  awaited: ReadonlySet<string>,
+  signal: AbortSignal,
+): Promise<readonly Router[]> {
   const { host, clock, log } = deps
   const found: Router[] = []
+  const missing = new Set(awaited)
   const enough = new AbortController()
   const late = AbortSignal.any([signal, enough.signal])
   const asked = deps.routers.map(async (member) => {
     const routers = await member.discover({ signal: late, tools: { host, clock, log } }).catch(() => [])
     found.push(...routers)
-    if (routers.length > 0) setTimeout(() => enough.abort(), graceMs).unref()
+    missing.delete(member.id)
+    const all = deps.routers.every(({ id }) => !missing.has(id))
+    if (found.length > 0 && all) setTimeout(() => enough.abort(), graceMs).unref()
   })
   await Promise.race([Promise.all(asked), aborted(late)])
   enough.abort()

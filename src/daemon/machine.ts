@@ -1,11 +1,12 @@
 /** This machine for the CLI and the web page: its rooms, and the rules of a `Naru` where there is one. */
 import { join } from 'node:path'
 import { stateRoot } from '../control/instance.ts'
+import { isNaruError } from '../base/errors.ts'
 import { createMachineFace } from '../control/machine-face.ts'
 import type { RuleToCheck } from '../control/doctor.ts'
 import type { Parts } from '../control/parts.ts'
 import { askStun } from '../host/stun.ts'
-import type { Naru } from '../model/face.ts'
+import type { Naru, RuleStatus } from '../model/face.ts'
 import type { MachineFace } from '../model/machine-face.ts'
 import { readRule } from '../model/rule-file.ts'
 import type { Snapshot } from '../stores/contract.ts'
@@ -56,10 +57,20 @@ function followOpened(
   return { [Symbol.dispose]: () => stop.abort() }
 }
 
+/** Who has no file yet has no rules, and may ask about a port or the machine all the same. */
+async function listOf(naru: Naru): Promise<readonly RuleStatus[]> {
+  try {
+    return await naru.rules.list()
+  } catch (error) {
+    if (isNaruError(error, 'FILE_MISSING')) return []
+    throw error
+  }
+}
+
 async function allRules(find: () => Promise<Naru | null>): Promise<readonly RuleToCheck[]> {
   const naru = await find()
   if (!naru) return []
-  return (await naru.rules.list()).flatMap(({ name, rule, hops, state }) => {
+  return (await listOf(naru)).flatMap(({ name, rule, hops, state }) => {
     const read = readRule(name, rule).rule
     // Of a file that nobody runs, no hop was looked at.
     return read ? [{ rule: read, hops: state === 'stopped' ? [] : hops }] : []
