@@ -37,6 +37,7 @@ const packages = {
   strace: '/usr/bin/strace',
   lsof: '/usr/bin/lsof',
   dbus: '/usr/bin/dbus-daemon',
+  systemd: '/lib/systemd/systemd',
   'iputils-ping': '/bin/ping',
   python3: '/usr/bin/python3',
 }

@@ -358,7 +358,7 @@ describe('service install', () => {
       'ExecStart=/usr/bin/node /opt/naru/dist/main.js up --config /srv/naru/naru.yaml --api off',
     )
     expect(out).toContain('CapabilityBoundingSet=CAP_NET_BIND_SERVICE CAP_NET_ADMIN')
-    expect(out).toContain('ReadWritePaths=-/srv/naru')
+    expect(out).toContain('ReadWritePaths=-/srv/naru -/etc/ufw -/run -/tmp')
   })
 
   it('quotes what systemd would take apart', () => {

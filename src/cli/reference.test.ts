@@ -1,7 +1,8 @@
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import { codes } from '../base/codes/index.ts'
 import { loadAll, verbNames } from './commands/index.ts'
+import { variables } from './environment.ts'
 import { commandReference, errorReference, fileSchema, ruleReference } from './reference.ts'
 
 const page = (name: string): Promise<string> =>
@@ -55,4 +56,16 @@ it('the file’s schema knows its top keys and the keys of a rule', () => {
   expect(fileSchema()).toMatchObject({
     properties: { rules: { additionalProperties: { required: ['listen'] } } },
   })
+})
+
+it('every variable of the environment that is read is in the reference', async () => {
+  const source = new URL('..', import.meta.url)
+  const files = (await readdir(source, { recursive: true })).filter((path) => /(?<!\.test)\.ts$/.test(path))
+  const texts = await Promise.all(files.map((path) => readFile(new URL(path, source), 'utf8')))
+  const read = texts.flatMap((text) =>
+    [...text.matchAll(/\benv(?:\.|\[')(NARU_\w+|\w+_HOST)\b/g)].map(([, name]) => name),
+  )
+  const known = variables.map(({ name }) => name)
+  expect([...new Set(read)].filter((name) => !known.includes(name as string))).toEqual([])
+  expect(known.filter((name) => name.startsWith('NARU_') && !read.includes(name))).toEqual([])
 })

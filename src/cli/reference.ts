@@ -4,6 +4,7 @@ import { codes } from '../base/codes/index.ts'
 import { say, type Language, type Text } from '../base/text.ts'
 import { ruleSchema } from '../model/rule-file.ts'
 import type { JsonSchema } from '../model/shape.ts'
+import { variableTable } from './environment.ts'
 import { optionText, optionUsage, usageLine } from './help.ts'
 import { globalOptions } from './options.ts'
 import type { Verb } from './verb.ts'
@@ -35,6 +36,17 @@ export function commandReference(verbs: readonly Verb[], language: Language): st
     `## ${t(say('Everywhere', '공통 옵션'))}`,
     '',
     ...optionTable(globalOptions, print),
+    '',
+    `## ${t(say('Environment', '환경 변수'))}`,
+    '',
+    t(
+      say(
+        'An option counts before its variable, the variable before the file. The service of `naru service install` reads them from `/etc/default/naru`.',
+        '옵션이 환경 변수보다, 환경 변수가 파일보다 우선합니다. `naru service install`의 서비스는 `/etc/default/naru`에서 읽습니다.',
+      ),
+    ),
+    '',
+    ...variableTable(t),
     '',
     ...sections,
   ]

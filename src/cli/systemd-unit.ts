@@ -31,7 +31,7 @@ RestartSec=2
 # Everything is undone within 5 s of SIGTERM.
 TimeoutStopSec=15
 Environment=NARU_STATE=/var/lib/naru
-# Such as NARU_QEMU_QMP=/srv/vms/*.qmp; see docs/environment.md.
+# Such as NARU_QEMU_QMP=/srv/vms/*.qmp: docs/cli.md, "Environment".
 EnvironmentFile=-/etc/default/naru
 StateDirectory=naru
 StateDirectoryMode=0700

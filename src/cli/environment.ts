@@ -1,0 +1,112 @@
+/** Every variable of the environment that Naru reads, for the reference. A test holds this table and the source equal. */
+import { say, type Text } from '../base/text.ts'
+
+export interface Variable {
+  readonly name: string
+  /** Its value's shape, or an example. */
+  readonly value: string
+  readonly text: Text
+}
+
+export const variables: readonly Variable[] = [
+  {
+    name: 'NARU_CONFIG',
+    value: 'FILE',
+    text: say('the rules file, as --config', '규칙 파일, --config와 같음'),
+  },
+  {
+    name: 'NARU_STATE',
+    value: 'FOLDER',
+    text: say(
+      'journals and sockets of running Narus (default: /var/lib/naru as root, else $XDG_STATE_HOME/naru or ~/.local/state/naru; on Windows %LOCALAPPDATA%\\naru)',
+      '실행 중인 Naru의 저널과 소켓 (기본: root는 /var/lib/naru, 그 외 $XDG_STATE_HOME/naru 또는 ~/.local/state/naru, Windows는 %LOCALAPPDATA%\\naru)',
+    ),
+  },
+  {
+    name: 'NARU_LANG',
+    value: 'en | ko',
+    text: say(
+      'the language, before LC_ALL, LC_MESSAGES and LANG',
+      '언어. LC_ALL, LC_MESSAGES, LANG보다 먼저 봄',
+    ),
+  },
+  {
+    name: 'NARU_LOG',
+    value: 'debug | info | warn | error | silent',
+    text: say('how much `naru up` logs (default: info)', '`naru up`이 남기는 로그 수준 (기본: info)'),
+  },
+  {
+    name: 'NARU_DEBUG',
+    value: '1',
+    text: say('an error also shows where it came from', '오류가 난 위치까지 표시'),
+  },
+  {
+    name: 'NARU_VANTAGE_KEY',
+    value: 'KEY',
+    text: say(
+      'the key of `naru vantage`, as --key, out of sight of `ps`',
+      '`naru vantage`의 키. --key와 같지만 `ps`에 보이지 않음',
+    ),
+  },
+  {
+    name: 'NARU_QEMU_QMP',
+    value: '/run/vms/web.qmp:/srv/vms/*.qmp',
+    text: say(
+      'QMP sockets of QEMU guests that are not found by their process, `:` between them; the last part of a path may hold `*`',
+      '프로세스로 찾지 못하는 QEMU 게스트의 QMP 소켓. `:`로 구분하며 경로의 마지막 부분에 `*` 사용 가능',
+    ),
+  },
+  {
+    name: 'NARU_VMREST',
+    value: 'http://USER:PASSWORD@127.0.0.1:8697',
+    text: say(
+      'VMware’s REST server; without it VMware’s own tools and files are used',
+      'VMware REST 서버. 없으면 VMware 도구와 파일을 사용',
+    ),
+  },
+  {
+    name: 'NARU_VMWARE_RESTART',
+    value: 'yes',
+    text: say(
+      'agree that VMware’s network starts again for a forward, which cuts off every VM for a moment (only without NARU_VMREST)',
+      '포워딩을 위해 VMware 네트워크를 다시 시작하는 데 동의. 모든 VM의 연결이 잠시 끊김 (NARU_VMREST가 없을 때만)',
+    ),
+  },
+  {
+    name: 'DOCKER_HOST',
+    value: 'unix:///var/run/docker.sock',
+    text: say(
+      'Docker’s API, where it is not at a usual place; also npipe:// and tcp://',
+      '기본 위치가 아닐 때의 Docker API. npipe://와 tcp://도 가능',
+    ),
+  },
+  {
+    name: 'CONTAINER_HOST',
+    value: 'unix:///run/podman/podman.sock',
+    text: say('Podman’s API, likewise', 'Podman API, 위와 같음'),
+  },
+  {
+    name: 'NARU_NO_KOFFI',
+    value: '1',
+    text: say('do without the splice engine', 'splice 엔진을 쓰지 않음'),
+  },
+  {
+    name: 'NO_COLOR',
+    value: '1',
+    text: say(
+      'no colour; FORCE_COLOR=1 is colour also off a terminal',
+      '색 없음. FORCE_COLOR=1이면 터미널이 아니어도 색 사용',
+    ),
+  },
+]
+
+export function variableTable(say: (text: Text) => string): string[] {
+  return [
+    '| | | |',
+    '|---|---|---|',
+    ...variables.map(
+      ({ name, value, text }) =>
+        `| \`${name}\` | \`${value.replaceAll('|', '\\|')}\` | ${say(text).replaceAll('|', '\\|')} |`,
+    ),
+  ]
+}
