@@ -86,6 +86,11 @@ export class Daemon implements AsyncDisposable {
     return readFile(this.#path, 'utf8')
   }
 
+  /** As a person edits the file. */
+  async rewrite(change: (text: string) => string): Promise<void> {
+    await writeFile(this.#path, change(await this.file()))
+  }
+
   /** The plug is pulled. */
   async kill(): Promise<void> {
     const child = this.#child

@@ -224,7 +224,7 @@ export const en = {
     copied: 'Copied',
     severity: { blocks: 'Blocks', warns: 'Warning', informs: 'Note' },
     outcome: {
-      passed: 'fine',
+      passed: 'ruled out',
       found: 'found something',
       'timed-out': 'took too long',
       failed: 'could not look',

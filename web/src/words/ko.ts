@@ -225,7 +225,7 @@ export const ko: Words = {
     copied: '복사됨',
     severity: { blocks: '막힘', warns: '주의', informs: '참고' },
     outcome: {
-      passed: '정상',
+      passed: '해당 없음',
       found: '발견',
       'timed-out': '시간 초과',
       failed: '확인 불가',
