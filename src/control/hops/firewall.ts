@@ -26,7 +26,8 @@ export async function wantFirewall(
     rule: rule.name,
     protocols: listen.protocols,
     ports: listen.ports,
-    address: listen.address,
+    // No packet comes to a wildcard.
+    address: isWildcard(listen.address) ? null : listen.address,
     allow: rule.allow,
   }
   const ports = `${formatPortRange(listen.ports)}/${listen.protocols.join('+')}`
@@ -44,6 +45,8 @@ export async function wantFirewall(
     },
   }
 }
+
+const isWildcard = (address: string | null): boolean => address === '0.0.0.0' || address === '::'
 
 /** The command that a person with rights would type, where this process has none. */
 async function needsFor(

@@ -178,7 +178,8 @@ export class RouterPublisher implements Disposable {
             externalPort: family === 6 ? first + at : outside + at,
             anyPort: wish.externalPort === 'any' && family === 4,
             internalPort: first + at,
-            internalAddress: wish.address,
+            // No router can send to a wildcard; what it knows is our address towards it.
+            internalAddress: wish.address === '0.0.0.0' || wish.address === '::' ? null : wish.address,
             leaseSeconds: wish.leaseSeconds ?? leaseSeconds,
             allow: wish.allow,
           }
