@@ -213,14 +213,14 @@ class Line {
   async talk(): Promise<void> {
     const text = `line ${this.#said++}`
     this.#socket.write(text)
-    const [answer] = (await once(this.#socket, 'data', { signal: AbortSignal.timeout(5000) })) as [Buffer]
+    const [answer] = (await once(this.#socket, 'data', { signal: AbortSignal.timeout(20_000) })) as [Buffer]
     expect(answer.toString()).toBe(text)
   }
 
   async close(): Promise<void> {
     this.#socket.end()
     this.#socket.resume()
-    await once(this.#socket, 'end', { signal: AbortSignal.timeout(5000) })
+    await once(this.#socket, 'end', { signal: AbortSignal.timeout(20_000) })
   }
 }
 
@@ -253,7 +253,7 @@ class Session {
   }
 
   async #ask(): Promise<string> {
-    const answer = once(this.#socket, 'message', { signal: AbortSignal.timeout(5000) })
+    const answer = once(this.#socket, 'message', { signal: AbortSignal.timeout(20_000) })
     this.#socket.send('who', this.#port, '127.0.0.1')
     const [datagram] = (await answer) as [Buffer]
     return datagram.toString()

@@ -18,7 +18,7 @@ export interface GiveOptions {
 
 /** Opening all rules anew, routers and hypervisors included. */
 const readyWithinMs = 120_000
-const answerWithinMs = 10_000
+const answerWithinMs = 30_000
 
 /** Answers successors until it is disposed. */
 export function givePlace(options: GiveOptions): Promise<AsyncDisposable> {

@@ -10,7 +10,7 @@ import type { LentSocket } from '../../model/passing.ts'
 import { Channel, doorOf, intakeOf, speaks, type Page } from './channel.ts'
 
 const offerWithinMs = 60_000
-const answerWithinMs = 10_000
+const answerWithinMs = 30_000
 
 export interface TakenPlace extends AsyncDisposable {
   readonly instance: Instance

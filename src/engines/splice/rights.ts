@@ -31,7 +31,7 @@ import { sockaddrOf, sockaddrOfPath } from './sockaddr.ts'
 
 /** How soon a socket that had nothing, or no room, is asked again. */
 const againMs = 2
-const limitMs = 10_000
+const limitMs = 30_000
 /** Too many descriptors are on their way at once (unix(7)): the taker makes room. */
 const ETOOMANYREFS = 109
 
