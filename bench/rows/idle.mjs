@@ -39,10 +39,7 @@ export async function prepare() {
   }
   return {
     peers: Object.fromEntries(
-      ['splice', 'haproxy', 'nginx', 'socket-proxyd', 'sockets', 'node-pipe'].map((name) => [
-        name,
-        measured(name),
-      ]),
+      ['splice', 'haproxy', 'nginx', 'socket-proxyd', 'sockets'].map((name) => [name, measured(name)]),
     ),
   }
 }

@@ -1,7 +1,8 @@
 // Round trips of 64 bytes over one connection: alone, and while 32 others ask as fast as they can.
 import { load, startLoad, startPeer } from '../peers.mjs'
 import { sleep } from '../processes.mjs'
-import { peerNames } from './bulk.mjs'
+
+const peerNames = ['splice', 'haproxy', 'nginx', 'socket-proxyd', 'sockets']
 
 export const title = 'round trip of 64 bytes over TCP, idle and beside 32 busy connections'
 export const metrics = {
