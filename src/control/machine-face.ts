@@ -27,8 +27,11 @@ export interface MachineFaceDeps extends OutsideDeps, Pick<Parts, 'probe'> {
   readonly names: () => Promise<readonly string[]>
 }
 
-/** A hypervisor that does not answer holds nobody up. */
-const guestLimitMs = 3000
+/**
+ * Each hypervisor is given up on after its own 3 s, once for its names and once for its states; a list that ended with
+ * the first would not show those that answered. This is the end of it all.
+ */
+const guestLimitMs = 10_000
 
 export function createMachineFace(deps: MachineFaceDeps): MachineFace {
   const machine = createMachine({ ...deps, guests: () => Promise.resolve(deps.guests), rules: deps.open })

@@ -146,3 +146,9 @@ describe('a target', () => {
     expect(() => parseTarget(text)).toThrow(expect.objectContaining({ code: 'VALUE_INVALID' })),
   )
 })
+
+it('a guest of a kind that does not exist is told which kinds do', () => {
+  expect(() => parseTarget('vbox:web:80')).toThrow(/vbox is no kind of guest; there are docker, .*virtualbox/)
+  expect(() => parseTarget('fe80::1:80')).toThrow(/brackets/)
+  expect(parseTarget('vbox:80')).toMatchObject({ kind: 'inet', host: 'vbox' })
+})

@@ -62,11 +62,25 @@ function parseGuest(text: string): Target | null {
   const [kind, ...rest] = text.split(':')
   const guest = guestKinds.find((known) => known === kind)
   // `docker:80` is the port 80 of a host of that name; a guest has a name and a port.
+  if (!guest && rest.length === 2 && isWord(kind)) throw bad(text, noSuchKind(kind))
   if (!guest || rest.length < 2) return null
   const name = rest.slice(0, -1).join(':')
   if (!/^[^\s\0:][^\0]{0,254}$/.test(name))
     throw bad(text, say('the guest has no name', '게스트 이름이 없습니다'))
   return { kind: 'guest', guest, name, ports: parsePortRange(rest.at(-1) as string) }
+}
+
+/** A word that no IPv6 address begins with. */
+function isWord(text: string | undefined): text is string {
+  return /^[a-z]\w*$/i.test(text ?? '') && /[g-z]/i.test(text ?? '')
+}
+
+function noSuchKind(kind: string): Text {
+  const known = guestKinds.join(', ')
+  return say(
+    `${kind} is no kind of guest; there are ${known}`,
+    `${kind}(이)라는 게스트 종류는 없습니다. 쓸 수 있는 것은 ${known}입니다`,
+  )
 }
 
 function bad(value: string, why: Text): NaruError {

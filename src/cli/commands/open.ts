@@ -75,6 +75,8 @@ async function open(context: Context): Promise<ExitCode> {
   if (context.switched('dry-run')) return planOnly(context, name, rule)
 
   const signal = context.interrupt()
+  // What the kernel or a router holds keeps no process alive, and the clock does not either: Ctrl-C ends it, nothing else.
+  using _alive = staysAlive()
   const live = new LiveLine(io.stderr, print, io.now)
   const naru = await deps.openHere({
     name,
@@ -101,6 +103,11 @@ async function open(context: Context): Promise<ExitCode> {
   else if (undone) sayClosed(last, context)
   if (!undone) return 1
   return last.hops.some(({ state }) => state === 'broken') ? 3 : 0
+}
+
+function staysAlive(): Disposable {
+  const timer = setInterval(() => {}, 60_000)
+  return { [Symbol.dispose]: () => clearInterval(timer) }
 }
 
 function nameFor(listen: string): string {
@@ -186,8 +193,6 @@ async function closeInTime(naru: AsyncDisposable, { print }: Context): Promise<b
     () => 'done' as const,
   )
   const undone = naru[Symbol.asyncDispose]().then(() => 'done' as const)
-  // The clock keeps no process alive; a pending undo may not either.
-  const alive = setInterval(() => {}, 1000)
   try {
     if ((await Promise.race([undone, limit])) === 'done') return true
     print.talk(
@@ -198,7 +203,6 @@ async function closeInTime(naru: AsyncDisposable, { print }: Context): Promise<b
     )
     return false
   } finally {
-    clearInterval(alive)
     late.abort()
   }
 }
