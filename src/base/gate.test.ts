@@ -5,7 +5,7 @@ const never = new AbortController().signal
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 it('lets so many in at once, the others in the order they came, also past one that failed or left', async () => {
-  const gate = new Gate(2)
+  const gate = new Gate(2, 'it')
   const order: number[] = []
   const ends: (() => void)[] = []
   const stay = (id: number): Promise<void> =>
@@ -21,7 +21,7 @@ it('lets so many in at once, the others in the order they came, also past one th
   await turn()
   expect(order).toEqual([1, 3])
   leaving.abort(new Error('left'))
-  expect(await left).toMatchObject({ message: 'left' })
+  expect(await left).toMatchObject({ code: 'ABORTED', cause: { message: 'left' } })
   ends[0]?.()
   await turn()
   expect(order).toEqual([1, 3, 5])

@@ -1,14 +1,19 @@
 /** Lets so many through at once; the others wait in the order they came. */
+import { stopped } from './shared.ts'
+
 export class Gate {
   readonly #most: number
+  readonly #what: string
   readonly #waiting: (() => void)[] = []
   #inside = 0
 
-  constructor(most: number) {
+  /** @param what what is said to have been stopped while it waited. */
+  constructor(most: number, what: string) {
     this.#most = most
+    this.#what = what
   }
 
-  /** Runs `task` when there is room. Rejects with the signal's reason where that fires before. */
+  /** Runs `task` when there is room. @throws NaruError ABORTED where the signal fires before */
   async through<T>(task: () => Promise<T>, signal: AbortSignal): Promise<T> {
     await this.#enter(signal)
     try {
@@ -29,7 +34,7 @@ export class Gate {
       const leave = (): void => {
         const at = this.#waiting.indexOf(enter)
         if (at >= 0) this.#waiting.splice(at, 1)
-        reject(signal.reason as Error)
+        reject(stopped(signal, this.#what))
       }
       if (signal.aborted) return leave()
       if (this.#inside < this.#most) return enter()

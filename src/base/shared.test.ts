@@ -5,7 +5,7 @@ const never = new AbortController().signal
 
 it('is asked once however many ask meanwhile, and anew afterwards', async () => {
   let asked = 0
-  const shared = new Shared(() => Promise.resolve(++asked))
+  const shared = new Shared('it', () => Promise.resolve(++asked))
   expect(await Promise.all([1, 2, 3].map(() => shared.get(never)))).toEqual([1, 1, 1])
   expect(await shared.get(never)).toBe(2)
 })
@@ -13,6 +13,7 @@ it('is asked once however many ask meanwhile, and anew afterwards', async () => 
 it('lets one leave without disturbing the others, and stops when all have left', async () => {
   const signals: AbortSignal[] = []
   const shared = new Shared(
+    'it',
     (signal) =>
       new Promise<never>((_, reject) => {
         signals.push(signal)
@@ -24,15 +25,15 @@ it('lets one leave without disturbing the others, and stops when all have left',
     answer.catch((why: unknown) => why),
   )
   one.abort(new Error('one'))
-  expect(await waiting[0]).toMatchObject({ message: 'one' })
+  expect(await waiting[0]).toMatchObject({ code: 'ABORTED', cause: { message: 'one' } })
   expect(signals.map(({ aborted }) => aborted)).toEqual([false])
   other.abort(new Error('other'))
-  expect(await waiting[1]).toMatchObject({ message: 'other' })
+  expect(await waiting[1]).toMatchObject({ code: 'ABORTED', cause: { message: 'other' } })
   expect([signals[0]?.aborted, shared.underWay]).toEqual([true, false])
 })
 
 it('tells everybody that it failed', async () => {
-  const shared = new Shared(() => Promise.reject(new Error('no')))
+  const shared = new Shared('it', () => Promise.reject(new Error('no')))
   const all = await Promise.allSettled([shared.get(never), shared.get(never)])
   expect(all.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
 })

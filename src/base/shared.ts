@@ -2,11 +2,17 @@
  * One question that many ask: whoever asks while it is under way gets the same answer. It ends early only when
  * everybody who waited for it has gone.
  */
+import { NaruError } from './errors.ts'
+
 export class Shared<T> {
   readonly #ask: (signal: AbortSignal) => Promise<T>
   #current: Asked<T> | null = null
 
-  constructor(ask: (signal: AbortSignal) => Promise<T>) {
+  readonly #what: string
+
+  /** @param what what is said to have been stopped where nobody waits any more. */
+  constructor(what: string, ask: (signal: AbortSignal) => Promise<T>) {
+    this.#what = what
     this.#ask = ask
   }
 
@@ -15,7 +21,7 @@ export class Shared<T> {
     return this.#current !== null
   }
 
-  /** Rejects with the signal's reason where that fires first; the others go on waiting. */
+  /** @throws NaruError ABORTED where the signal fires first; the others go on waiting */
   get(signal: AbortSignal): Promise<T> {
     return this.#join((this.#current ??= this.#begin()), signal)
   }
@@ -33,7 +39,7 @@ export class Shared<T> {
   async #join(current: Asked<T>, signal: AbortSignal): Promise<T> {
     current.waiting++
     try {
-      return await orAborted(current.answer, signal)
+      return await orAborted(current.answer, signal, this.#what)
     } finally {
       if (--current.waiting === 0 && signal.aborted) {
         if (this.#current === current) this.#current = null
@@ -49,12 +55,16 @@ interface Asked<T> {
   waiting: number
 }
 
-/** `promise`, or the signal's reason where that fires first; `promise` itself goes on. */
-export function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+/** `promise` itself goes on. @throws NaruError ABORTED where the signal fires first */
+export function orAborted<T>(promise: Promise<T>, signal: AbortSignal, what: string): Promise<T> {
   return new Promise((resolve, reject) => {
-    const stop = (): void => reject(signal.reason as Error)
+    const stop = (): void => reject(stopped(signal, what))
     if (signal.aborted) stop()
     signal.addEventListener('abort', stop, { once: true })
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
   })
+}
+
+export function stopped({ reason }: AbortSignal, what: string): NaruError {
+  return reason instanceof NaruError ? reason : new NaruError('ABORTED', { what }, { cause: reason })
 }

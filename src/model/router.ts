@@ -37,8 +37,10 @@ export interface RouterEntry {
 export interface RouterAdd {
   readonly name: string
   readonly protocols: readonly Protocol[]
-  /** `any` takes what is given. */
+  /** `any` takes what is given; of an IPv6 address the internal port is opened, whatever stands here. */
   readonly externalPort: number | 'any'
+  /** Where any will do, the one to ask for first. @default internalPort */
+  readonly preferredPort?: number
   readonly internalPort: number
   /** Null is this machine. */
   readonly internalAddress: string | null
@@ -66,7 +68,7 @@ export interface RouterCheck {
 export interface RouterDesk {
   /** @throws NaruError ROUTER_NOT_FOUND */
   info(options: { signal: AbortSignal }): Promise<readonly RouterView[]>
-  /** @throws NaruError ROUTER_NOT_FOUND, ROUTER_REFUSED where no protocol of any router has a list */
+  /** @throws NaruError ROUTER_NOT_FOUND, ROUTER_NO_LIST where no protocol of any router has a list */
   list(options: { signal: AbortSignal }): Promise<readonly RouterEntry[]>
   /** Opens by hand: not renewed, not undone at exit. @throws NaruError ROUTER_… */
   add(wish: RouterAdd, options: { signal: AbortSignal }): Promise<readonly RouterAdded[]>

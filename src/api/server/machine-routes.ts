@@ -136,6 +136,7 @@ const RouterAddSchema = z.object({
   name: rowName,
   protocols,
   externalPort,
+  preferredPort: portNumber.optional(),
   internalPort: portNumber,
   internalAddress: z.string().max(64).nullable().default(null),
   leaseSeconds: z.int().min(0).max(31_536_000).default(0),

@@ -97,6 +97,15 @@ export const routerCodes = {
     en: 'the mapping {port} on the router {router} is gone: {why}',
     ko: '공유기 {router}의 {port} 매핑이 사라졌습니다: {why}',
   },
+  ROUTER_NO_LIST: {
+    exit: 1,
+    en: 'the router {router} shows no list of its mappings (by UPnP it would): known is only what `naru router add` made here',
+    ko: '공유기 {router}은(는) 매핑 목록을 보여 주지 않습니다(UPnP가 켜져 있으면 보여 줌). 여기서 `naru router add`로 만든 것만 알 수 있습니다',
+    fix: {
+      en: 'turn on UPnP on the router, or look at its own page',
+      ko: '공유기에서 UPnP를 켜거나 공유기 설정 페이지에서 확인하세요',
+    },
+  },
   ROUTER_MAPPING_UNKNOWN: {
     exit: 2,
     en: 'the router {router} has no mapping for {port}',

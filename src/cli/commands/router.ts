@@ -90,6 +90,7 @@ const add: Verb = {
       name: context.option('name') ?? `by-hand-${listen.ports.first}`,
       protocols: listen.protocols,
       externalPort: context.switched('any-port') ? ('any' as const) : listen.ports.first,
+      preferredPort: listen.ports.first,
       internalPort: internalPort ?? listen.ports.first,
       internalAddress,
       ...(lease === null ? {} : { leaseSeconds: Math.ceil(parseDuration(lease) / 1000) }),
@@ -164,16 +165,20 @@ async function showInfo(context: Context): Promise<ExitCode> {
 
 function infoLines(routers: readonly RouterView[], print: Printer): string[] {
   return routers.flatMap(
-    ({ address, protocols, model, maker, page, externalAddress, uptimeSeconds, aboveText }) => {
+    ({ address, family, protocols, model, maker, page, externalAddress, uptimeSeconds, aboveText }) => {
       const name = [maker, model].filter(Boolean).join(' ')
       const rows: [Text, string | null][] = [
-        [say('external address', '외부 주소'), externalAddress ?? '-'],
+        [say('external address', '외부 주소'), externalAddress ?? (family === 4 ? '-' : null)],
         [say('NAT above', '위쪽 NAT'), print.say(aboveText)],
         [say('up for', '가동 시간'), uptimeSeconds === null ? null : span(uptimeSeconds * 1000)],
         [say('its page', '설정 페이지'), page],
       ]
       return [
-        `${print.paint.bold(name || address)}  ${protocols.join(', ')}  ${print.paint.dim(address)}`,
+        [
+          print.paint.bold(name || address),
+          protocols.join(', '),
+          ...(name ? [print.paint.dim(address)] : []),
+        ].join('  '),
         ...rows.flatMap(([title, value]) => (value === null ? [] : [`  ${print.say(title)}: ${value}`])),
       ]
     },

@@ -12,8 +12,9 @@ import type { Parts } from '../parts.ts'
 export interface CheckDeps extends Pick<Parts, 'clock' | 'probe'> {
   /** Calls back with the client of each connection that the rule opens; without it nothing arrives. */
   readonly onOpened?: (rule: string, told: (client: string) => void) => Disposable
-  /** Our address towards the router. */
+  /** Our address towards the router, and the router's. */
   readonly own: string
+  readonly router: string
 }
 
 export async function check(
@@ -33,7 +34,7 @@ export async function check(
   const wrong = !open && listed?.open === false && listed.decisive
   if (!open && !wrong) evidence.push(notProven())
   const state = open ? 'open' : wrong ? 'wrong' : 'unknown'
-  return { state, evidence, steps: open ? null : stepsFor(wish, nearest, infos, deps.own) }
+  return { state, evidence, steps: open ? null : stepsFor(wish, infos, deps) }
 }
 
 /** A row typed in by hand is in UPnP's list on many routers, and on many not: absent decides nothing. */
@@ -147,9 +148,8 @@ function notProven(): Text {
 
 function stepsFor(
   wish: RouterCheckWish,
-  routers: readonly Router[],
   infos: readonly (RouterInfo | null)[],
-  own: string,
+  { own, router }: CheckDeps,
 ): RouterSteps {
   const known = infos.find((info) => info?.model || info?.maker)
   const maker = makerOf({ maker: known?.maker ?? null, model: known?.model ?? null })
@@ -162,7 +162,7 @@ function stepsFor(
     internalAddress: own,
     allow: wish.allow,
   }
-  return routerSteps(maker, row, routers[0]?.address ?? 'router', known?.presentationUrl ?? null)
+  return routerSteps(maker, row, router, known?.presentationUrl ?? null)
 }
 
 function externalOf({ externalPort, ports }: RouterCheckWish): number {

@@ -137,7 +137,7 @@ it('what PCP or NAT-PMP mapped by hand is remembered, listed and removed, also b
     await next.remove({ protocol: 'tcp', externalPort: 7000 }, { signal })
     expect(at.fake.table.size).toBe(0)
     await expect(next.remove({ protocol: 'tcp', externalPort: 7000 }, { signal })).rejects.toMatchObject({
-      code: 'ROUTER_REFUSED',
+      code: 'ROUTER_NO_LIST',
     })
   }
   await rm(folder, { recursive: true })

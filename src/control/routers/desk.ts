@@ -45,7 +45,7 @@ export function routerDesk(parts: DeskDeps): RouterDesk {
     },
     check: async (wish, { signal }) => {
       const routers = await finder.find({ signal, all: true })
-      return check(wish, routers, { ...parts, own: await ownAddress(routers, parts, signal) }, signal)
+      return check(wish, routers, { ...parts, ...(await placeOf(routers, parts, signal)) }, signal)
     },
   }
 }
@@ -95,8 +95,12 @@ function viewOf(
     externalAddress,
     uptimeSeconds: first('uptimeSeconds'),
     above,
-    aboveText: aboveText(above, externalAddress),
+    aboveText: family === 6 ? noNat6() : aboveText(above, externalAddress),
   }
+}
+
+function noNat6(): Text {
+  return say('IPv6 has none: ports are opened as pinholes', 'IPv6에는 NAT가 없어 핀홀로 포트를 엽니다')
 }
 
 function aboveText(above: RouterView['above'], external: string | null): Text {
@@ -130,11 +134,7 @@ async function entries(
     ({ router, internalAddress }) => !listed.has(`${familyOf(internalAddress)} ${router}`),
   )
   if (known.length === 0 && remembered.length === 0)
-    throw new NaruError('ROUTER_REFUSED', {
-      router: routers[0]?.address ?? '?',
-      port: '*',
-      why: say('none of its protocols has a list (UPnP does)', '목록을 보여 주는 프로토콜(UPnP)이 없습니다'),
-    })
+    throw new NaruError('ROUTER_NO_LIST', { router: routers[0]?.address ?? '?' })
   const rows = known.flatMap(({ router, list }) =>
     (list ?? []).toSorted(byPort).map(({ remoteHost: _remote, ours: _ours, ...entry }) => ({
       router: router.address,
@@ -214,7 +214,9 @@ async function addOn(
   signal: AbortSignal,
 ): Promise<RouterAdded> {
   const { name, internalPort, internalAddress } = wish
-  const externalPort = wish.externalPort === 'any' ? internalPort : wish.externalPort
+  const asked = wish.externalPort === 'any' ? (wish.preferredPort ?? internalPort) : wish.externalPort
+  // A pinhole opens the very port that is listened on.
+  const externalPort = router.family === 6 ? internalPort : asked
   // PCP, NAT-PMP and pinholes know nothing permanent: a day is what most grant at most.
   const listed = router.flavour.startsWith('upnp-') && router.family === 4
   const leaseSeconds = wish.leaseSeconds || (listed ? 0 : 86_400)
@@ -243,13 +245,23 @@ async function addOn(
   const lease = await router.open(request, { signal, record: record ?? keepsNothing })
   await record?.granted(lease.externalPort, lease.goodUntil)
   const { text, differs } = lease.describe()
-  const notes = listed || record ? [] : [goesByItself(router.flavour)]
+  const notes = [
+    ...(listed || record ? [] : [goesByItself(router.flavour)]),
+    ...(externalPort === asked ? [] : [noPortOfItsOwn(asked, internalPort)]),
+  ]
   return {
     text,
     externalAddress: lease.externalAddress,
     externalPort: lease.externalPort,
     notes: [...differs, ...notes],
   }
+}
+
+function noPortOfItsOwn(asked: number, internalPort: number): Text {
+  return say(
+    `over IPv6 there is no external port: ${internalPort} is open, not ${asked}`,
+    `IPv6에는 외부 포트가 따로 없어 ${asked} 대신 ${internalPort} 포트를 열었습니다`,
+  )
 }
 
 function goesByItself(flavour: string): Text {
@@ -291,14 +303,15 @@ async function remove(
   await (upnp ?? routers[0])?.remove(key, { signal, force })
 }
 
-/** Our address towards the router, or where none answers towards the internet. */
-async function ownAddress(
+/** Our address towards the router and its own; where none answers, those of the way to the internet. */
+async function placeOf(
   routers: readonly Router[],
   { host }: Pick<Parts, 'host'>,
   signal: AbortSignal,
-): Promise<string> {
+): Promise<{ own: string; router: string }> {
   const near = routers.find(({ family }) => family === 4)
-  if (near) return near.clientAddress
+  if (near) return { own: near.clientAddress, router: near.address }
   const routes = await host.network.defaultRoutes({ signal })
-  return routes.find(({ family, source }) => family === 4 && source !== null)?.source ?? '?'
+  const way = routes.find(({ family, source }) => family === 4 && source !== null)
+  return { own: way?.source ?? '?', router: way?.gateway ?? '?' }
 }

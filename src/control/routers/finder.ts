@@ -65,7 +65,7 @@ export class RouterFinder {
   async #join(search: Search, { signal, all }: { signal: AbortSignal; all?: boolean }): Promise<void> {
     search.waiting++
     try {
-      await orAborted(all ? search.all : search.enough, signal)
+      await orAborted(all ? search.all : search.enough, signal, 'the search for routers')
     } finally {
       if (--search.waiting === 0 && signal.aborted) search.stop.abort(signal.reason)
     }

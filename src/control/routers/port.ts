@@ -48,7 +48,9 @@ export class PublishedPort {
   #open: Open | null = null
   #trouble: NaruError | null = null
   #seenAt = -Infinity
-  readonly #looking = new Shared((signal) => this.#inTurn(() => this.#lookOnce(signal)))
+  readonly #looking = new Shared('a look at a mapping', (signal) =>
+    this.#inTurn(() => this.#lookOnce(signal)),
+  )
   #turn: Promise<unknown> = Promise.resolve()
   /** Asked for, and not yet begun. */
   #renewing: Promise<void> | null = null

@@ -72,7 +72,7 @@ export class RouterPublisher implements Disposable {
       finder: this.finder,
       host: tools.host,
       clock: tools.clock,
-      gate: new Gate(openedAtOnce),
+      gate: new Gate(openedAtOnce, 'a mapping that waited for its turn'),
       onOpen: () => this.#watchWhatIsHeld(),
       explainNoAddress: (nearest, failure, signal) =>
         explainNoAddress(nearest, failure, this.#publishing, signal),

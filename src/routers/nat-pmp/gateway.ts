@@ -27,7 +27,7 @@ export class Gateway {
   readonly port: number
   readonly #clock: Clock
   readonly #epoch = new Epoch()
-  readonly #asked = new Shared((signal) => this.askAddress(signal))
+  readonly #asked = new Shared('NAT-PMP', (signal) => this.askAddress(signal))
   /** Called when an answer tells that the gateway lost its mappings. */
   onRestart: ((why: Text) => void) | null = null
   /** How often that has happened; a lease made before it is lost. */

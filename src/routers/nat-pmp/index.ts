@@ -7,7 +7,6 @@ import { gateways } from '../../host/gateways.ts'
 import { patrol } from '../../host/patrol.ts'
 import type { Json, OpenOptions } from '../../model/hop.ts'
 import type {
-  MappingKey,
   MappingLease,
   MappingRequest,
   Router,
@@ -111,15 +110,8 @@ class NatPmpRouter implements Router {
   }
 
   /** A mapping is known by the internal port of the machine that made it: by hand there is nothing to name it by. */
-  async remove({ externalPort }: MappingKey): Promise<void> {
-    throw new NaruError('ROUTER_REFUSED', {
-      router: this.address,
-      port: externalPort,
-      why: say(
-        'NAT-PMP deletes only what this program mapped',
-        'NAT-PMP는 이 프로그램이 만든 매핑만 지울 수 있습니다',
-      ),
-    })
+  async remove(): Promise<void> {
+    throw new NaruError('ROUTER_NO_LIST', { router: this.address })
   }
 
   /** Asks for its address and epoch every few seconds, and when an announcement (§3.2.1) hints that they changed. */

@@ -5,12 +5,11 @@
 import { addressRange, familyOf, isPublic } from '../../base/address.ts'
 import { withLimit } from '../../base/clock.ts'
 import { NaruError } from '../../base/errors.ts'
-import { say, type Text } from '../../base/text.ts'
+import type { Text } from '../../base/text.ts'
 import { gateways } from '../../host/gateways.ts'
 import { patrol } from '../../host/patrol.ts'
 import type { Json, OpenOptions } from '../../model/hop.ts'
 import type {
-  MappingKey,
   MappingLease,
   MappingRequest,
   Router,
@@ -122,15 +121,8 @@ class PcpRouter implements Router {
   }
 
   /** A mapping is deleted by the nonce it was made with: by hand there is none. */
-  async remove({ externalPort }: MappingKey): Promise<void> {
-    throw new NaruError('ROUTER_REFUSED', {
-      router: this.address,
-      port: externalPort,
-      why: say(
-        'PCP deletes only what this program mapped',
-        'PCP는 이 프로그램이 만든 매핑만 지울 수 있습니다',
-      ),
-    })
+  async remove(): Promise<void> {
+    throw new NaruError('ROUTER_NO_LIST', { router: this.address })
   }
 
   /** Asks for the epoch every few seconds, and when an ANNOUNCE (§14.1) hints that it changed. */

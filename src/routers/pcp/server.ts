@@ -34,7 +34,7 @@ export class Server {
   readonly place: ServerPlace
   readonly #clock: Clock
   readonly #epoch = new Epoch()
-  readonly #announced = new Shared((signal) => this.announce(signal))
+  readonly #announced = new Shared('PCP ANNOUNCE', (signal) => this.announce(signal))
   /** Called when an answer tells that the server lost its mappings. */
   onRestart: ((why: Text) => void) | null = null
   /** How often that has happened; a lease made before it is lost. */

@@ -31,7 +31,7 @@ export class Device {
   #description: Description
   #connection: Service | null
   #soughtAt = -Infinity
-  readonly #sought = new Shared((signal) => this.#rediscover(signal))
+  readonly #sought = new Shared('UPnP', (signal) => this.#rediscover(signal))
 
   private constructor(place: DevicePlace, clock: Clock, found: Found, description: Description) {
     this.place = place

@@ -298,8 +298,8 @@ class PinholeRouter implements Router {
   }
 
   /** Pinholes have no list: only who made one knows its number. */
-  async remove({ externalPort }: MappingKey): Promise<void> {
-    throw new NaruError('ROUTER_MAPPING_UNKNOWN', { router: this.address, port: externalPort })
+  async remove(): Promise<void> {
+    throw new NaruError('ROUTER_NO_LIST', { router: this.address })
   }
 
   watch({ signal, onRestart }: { signal: AbortSignal; onRestart: (why: Text) => void }): void {

@@ -44,7 +44,7 @@ export class TableReader {
       this.#waiting.push({ key, signal, resolve })
       if (this.#waiting.length === 1) setTimeout(() => this.#answer(), gatherMs)
     })
-    return orAborted(read, signal)
+    return orAborted(read, signal, 'UPnP')
   }
 
   #answer(): void {
