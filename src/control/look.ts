@@ -65,7 +65,8 @@ export function lookAtMachine(
     interfaces: once(() => host.network.interfaces({ signal })),
     defaultRoutes: once(() => host.network.defaultRoutes({ signal })),
     lan: once(async () => lanOf(await look.interfaces(), await look.defaultRoutes())),
-    listeners: once(() => host.sockets.list({ signal })),
+    // Whose they are costs the most to find out, and is of no use every few seconds.
+    listeners: once(() => host.sockets.list({ signal, holders: !quiet })),
     guests: once(async () =>
       (await Promise.all(deps.guests.map((member) => listOf(member, guestOptions)))).flat(),
     ),
@@ -87,14 +88,13 @@ export function lookAtMachine(
       return made
     },
   }
-  const listening = once(() => host.sockets.list({ signal, holders: false }))
   return look
 
   /** A service of this machine is found in the socket table; every few seconds a connection would fill its log. */
   async function dialUnseen(address: string, port: number): Promise<Dialled> {
     const { platform } = await host.facts()
     const here = platform === 'linux' && isOwn(address, await look.interfaces())
-    if (here && (await listening()).some((entry) => takes(entry, address, port)))
+    if (here && (await look.listeners()).some((entry) => takes(entry, address, port)))
       return { result: 'connected', errno: null, ms: 0 }
     return dial(address, port, signal)
   }
