@@ -101,7 +101,7 @@ describeWith({ platform: 'linux' }, 'naru up --replace', () => {
   it(
     'ten times under load: nobody refused, nobody cut, long connections of every engine to their end',
     {
-      timeout: 180_000,
+      timeout: 400_000,
     },
     async () => {
       const [a, b, c, d, page] = (await freePorts(5)) as [number, number, number, number, number]
@@ -141,7 +141,7 @@ describeWith({ platform: 'linux' }, 'naru up --replace', () => {
     },
   )
 
-  it('a new one that cannot start leaves the old one serving', { timeout: 60_000 }, async () => {
+  it('a new one that cannot start leaves the old one serving', { timeout: 180_000 }, async () => {
     const [a, b, c, page] = (await freePorts(4)) as [number, number, number, number]
     await writeRules({ 'splice-tcp': a, 'sockets-tcp': b, 'splice-udp': c })
     const old = await up('--api', `127.0.0.1:${page}`)
@@ -180,7 +180,7 @@ describeWith({ platform: 'linux' }, 'naru up --replace', () => {
     expect(await old.exit).toBe(0)
   })
 
-  it('without --replace the second one is told where the first is', async () => {
+  it('without --replace the second one is told where the first is', { timeout: 120_000 }, async () => {
     const [a] = (await freePorts(1)) as [number]
     await writeRules({ 'splice-tcp': a })
     const old = await up('--api', 'off')
@@ -277,7 +277,7 @@ function tryOnce(port: number): Promise<string | null> {
   return new Promise((resolve) => {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true })
     let heard = false
-    const timer = setTimeout(() => socket.destroy(new Error('no answer within 10 s')), 10_000)
+    const timer = setTimeout(() => socket.destroy(new Error('no answer within 30 s')), 30_000)
     socket.once('connect', () => socket.write('x'))
     socket.on('data', () => {
       heard = true

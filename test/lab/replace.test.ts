@@ -94,7 +94,7 @@ describeWith(needs, 'naru up --replace on a host with a firewall', () => {
     for (const socket of sockets) expect(await echoes(socket, text)).toBe(text)
   }
 
-  it('hands over what is in force, and connections go on', { timeout: 120_000 }, async () => {
+  it('hands over what is in force, and connections go on', { timeout: 240_000 }, async () => {
     const before = ruleset()
     const old = await up()
     const oldExit = once(old, 'exit')
