@@ -109,7 +109,9 @@ function useNodes(rule: RuleStatus): readonly Node[] {
 
 /** The router says `203.0.113.5:8888 → …`. */
 function routerLines(text: string, port: string): readonly string[] {
-  const outside = /^(\S+):(\d+) (?:→|->)/.exec(text)
+  const all = [...text.matchAll(/(\S+):(\d+) (?:→|->)/g)]
+  // An IPv4 address, where there is one, is what people give out.
+  const outside = all.find(([, address]) => !address?.startsWith('[')) ?? all[0]
   return outside ? [outside[1] as string, outside[2] as string] : [port]
 }
 
