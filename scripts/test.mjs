@@ -40,6 +40,8 @@ const packages = {
   systemd: '/lib/systemd/systemd',
   'iputils-ping': '/bin/ping',
   python3: '/usr/bin/python3',
+  zsh: '/bin/zsh',
+  fish: '/usr/bin/fish',
 }
 
 let passed = 0
