@@ -48,6 +48,8 @@ import { watch } from './watch.ts'
 export interface ForwarderOptions {
   /** Undo all where a hop of a rule fails while starting (`naru open`), or keep what works and go on trying. @default false */
   readonly strict?: boolean
+  /** Told of a rule whenever something of it changes, also while it opens. @default nobody */
+  readonly onRule?: (rule: RuleStatus) => void
   /** Rules applied at once. @default 64 */
   readonly atOnce?: number
   /** The doctor's checks, of which the cheap ones are made every few seconds. @default none */
@@ -516,6 +518,7 @@ export class Forwarder implements Naru, AsyncDisposable {
           },
         }),
       onChange: (run) => {
+        this.#options.onRule?.(this.#status(run))
         if (this.#events.listened && this.#runs.get(run.name) === run)
           this.#events.emit({ type: 'rule', rule: this.#status(run) })
       },

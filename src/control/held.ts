@@ -97,6 +97,11 @@ function troubled(status: HopStatus, told: Trouble, calm: Calm<Trouble>): HopSta
   }
 }
 
+/** A hop that is wanted, and whose turn comes once the hops inside of it are open. */
+export function aheadStatus({ hop, member, what }: Wanted): HopStatus {
+  return { hop, member, state: 'opening', text: what, notes: [], data: null, checkedAt: null }
+}
+
 /** A hop that is wanted and could not be opened. */
 export function failedStatus(wanted: Wanted, why: NaruError, at: number): HopStatus {
   return {

@@ -16,6 +16,7 @@ import { addCounters, noCounters } from './counters.ts'
 import { Calm } from './calm.ts'
 import type { RuleToCheck } from './doctor.ts'
 import {
+  aheadStatus,
   failedStatus,
   foundStatus,
   foundTrouble,
@@ -76,6 +77,8 @@ export class RuleRun {
   readonly #draining = new Map<EngineLease, Promise<void>>()
   readonly #failedEngines = new Set<EngineId>()
   #loaded: LoadedRule
+  /** Wanted, and not come to yet while the others are opened. */
+  readonly #ahead = new Map<Hop, Wanted>()
   #past: Counters = noCounters
   #queue: Promise<unknown> = Promise.resolve()
   #busy = 0
@@ -300,19 +303,28 @@ export class RuleRun {
   async #converge(options: ApplyOptions): Promise<readonly NaruError[]> {
     this.#retry?.[Symbol.dispose]()
     const { rule } = this.#loaded
+    // What is wanted may depend on who answers, which takes a silent router seconds. What is tried again is not news.
+    const first = this.#failures.size === 0
+    if (first && this.#held.size === 0) this.#report()
     const wanted = this.#isActive(rule) ? await this.#wants(rule, options.signal) : []
+    const steps = stepsBetween(this.#held, wanted)
+    for (const step of steps)
+      if (first && step.action === 'open' && !step.held) this.#ahead.set(step.wanted.hop, step.wanted)
+    if (this.#ahead.size > 0) this.#report()
     const opened: Held[] = []
     let failure: NaruError | null = null
     let failing: Hop | null = null
-    for (const step of stepsBetween(this.#held, wanted)) {
+    for (const step of steps) {
       try {
         const held = await this.#do(step, options)
         if (held) opened.push(held)
+        if (step.action !== 'close') this.#ahead.delete(step.wanted.hop)
         // Not before it works: a hop that is tried again and again is broken all the while.
         if (step.action !== 'close') this.#failures.delete(step.wanted.hop)
         this.#report()
       } catch (error) {
         failure = toNaruError(error)
+        this.#ahead.clear()
         if (step.action !== 'close') {
           const { wanted: failed } = step
           failing = failed.hop
@@ -554,6 +566,8 @@ export class RuleRun {
     const held = this.#held.get(hop)
     const calm = this.#calm.get(hop)
     if (held) return heldStatus(held, calm)
+    const ahead = this.#ahead.get(hop)
+    if (ahead && !calm) return aheadStatus(ahead)
     return calm ? foundStatus(hop, calm, this.#examinedAt) : null
   }
 

@@ -6,6 +6,7 @@ import type { OpenHereOptions } from '../cli/deps.ts'
 import { Forwarder } from '../control/forwarder.ts'
 import { claim, stateRoot } from '../control/instance.ts'
 import type { Parts } from '../control/parts.ts'
+import type { RuleStatus } from '../model/face.ts'
 import type { Rule } from '../model/rule.ts'
 import { parseRule } from '../model/rule-file.ts'
 import { createMemoryStore } from '../stores/memory.ts'
@@ -17,6 +18,7 @@ export async function openHere({
   name,
   rule: input,
   keepPartial,
+  onProgress,
   signal,
 }: OpenHereOptions): Promise<Forwarder> {
   const rule = parseRule(name, input)
@@ -28,7 +30,12 @@ export async function openHere({
     const guests = rule.targets.some(({ to }) => to.kind === 'guest')
     const parts = await gatherParts(createMemoryStore({ [name]: input }), { rooms: { publish, guests } })
     await mustResolve(rule, parts, signal)
-    const { forwarder } = await Forwarder.start(parts, instance, { strict: !keepPartial, signal })
+    let opening = true
+    const onRule = (status: RuleStatus): void => {
+      if (opening) onProgress(status)
+    }
+    const { forwarder } = await Forwarder.start(parts, instance, { strict: !keepPartial, onRule, signal })
+    opening = false
     return forwarder
   } catch (error) {
     await instance.release({ forget: true })

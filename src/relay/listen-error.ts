@@ -2,12 +2,14 @@
 import { errnoOf, messageOf, NaruError } from '../base/errors.ts'
 import { say } from '../base/text.ts'
 
-/** @param owner asked only where the address is in use. @param firstUnprivilegedPort @default 1024 */
+/** What Linux says where nobody changed it; whoever knows the machine puts its own number there. */
+const firstUnprivilegedPort = 1024
+
+/** @param owner asked only where the address is in use. */
 export async function listenError(
   thrown: unknown,
   listen: string,
   owner: () => Promise<string | null>,
-  firstUnprivilegedPort = 1024,
 ): Promise<NaruError> {
   if (thrown instanceof NaruError) return thrown
   const cause = { cause: thrown }

@@ -78,7 +78,7 @@ async function open(context: Context): Promise<ExitCode> {
   // What the kernel or a router holds keeps no process alive, and the clock does not either: Ctrl-C ends it, nothing else.
   using _alive = staysAlive()
   const live = new LiveLine(io.stderr, print, io.now)
-  const naru = await deps.openHere({
+  const opening = deps.openHere({
     name,
     rule,
     keepPartial: context.switched('keep-partial'),
@@ -87,6 +87,7 @@ async function open(context: Context): Promise<ExitCode> {
       if (io.stderr.isTTY && !json) live.show(status)
     },
   })
+  const naru = await opening.finally(() => live.clear())
   let last: RuleStatus
   let undone = false
   try {

@@ -38,11 +38,28 @@ export function wantRelay(rule: Rule, tools: RelayTools): Wanted {
       if (!engine) throw new NaruError('ENGINE_UNFIT', { engine: rule.engine, name: rule.name, why })
       const { resolve, onEvent, inherit } = tools
       const request = { rule: dialled(rule, inner), resolve, onEvent, ...(inherit && { inherit }) }
-      return engine.open(request, { signal, record })
+      return engine.open(request, { signal, record }).catch((error: unknown) => {
+        throw withKnownLimit(error, rule, tools.facts)
+      })
     },
     update: (lease, inner) =>
       isEngineLease(lease) && lease.describe().member === engine?.id && lease.update(dialled(rule, inner)),
   }
+}
+
+/** Sockets say "not permitted"; which ports need a right, and so whether that is the reason, the machine's facts know. */
+function withKnownLimit(error: unknown, { listen }: Rule, { firstUnprivilegedPort }: Facts): unknown {
+  if (!isNaruError(error, 'LISTEN_PRIVILEGED') || listen.kind !== 'inet') return error
+  const where = String(error.params['listen'])
+  if (firstUnprivilegedPort > listen.ports.first)
+    return new NaruError(
+      'LISTEN_PRIVILEGED',
+      { listen: where, first: firstUnprivilegedPort },
+      { cause: error },
+    )
+  // The port itself may be bound: it is something else, such as SELinux, that says no.
+  const why = say('the system does not permit it', '시스템이 허용하지 않습니다')
+  return new NaruError('LISTEN_FAILED', { listen: where, why }, { cause: error })
 }
 
 export function isEngineLease(lease: Lease): lease is EngineLease {

@@ -1,0 +1,40 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createServer } from 'node:net'
+import { once } from 'node:events'
+import { expect, it } from 'vitest'
+import type { RuleStatus } from '../model/face.ts'
+import { freePort } from '../../test/free-port.ts'
+import { openHere } from './open.ts'
+
+it('naru open tells of each hop while it opens, and no more once it is open', async () => {
+  const service = createServer().listen(0, '127.0.0.1')
+  await once(service, 'listening')
+  const { port } = service.address() as { port: number }
+  const folder = mkdtempSync(join(tmpdir(), 'naru-open-'))
+  const before = process.env.NARU_STATE
+  process.env.NARU_STATE = folder
+  const told: RuleStatus[] = []
+  try {
+    const rule = { listen: `127.0.0.1:${await freePort()}`, target: `127.0.0.1:${port}`, engine: 'sockets' }
+    const naru = await openHere({
+      name: 'web',
+      rule,
+      keepPartial: false,
+      signal: new AbortController().signal,
+      onProgress: (status) => void told.push(status),
+    })
+    const count = told.length
+    const steps = told.map(({ hops }) => hops.map(({ hop, state }) => `${hop} ${state}`).join(', '))
+    expect([...new Set(steps)]).toEqual(['', 'relay opening', 'relay ok'])
+    await naru.rules.disable('web')
+    expect(told).toHaveLength(count)
+    await naru[Symbol.asyncDispose]()
+  } finally {
+    service.close()
+    if (before === undefined) delete process.env.NARU_STATE
+    else process.env.NARU_STATE = before
+    rmSync(folder, { recursive: true, force: true })
+  }
+})
