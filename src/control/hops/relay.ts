@@ -50,7 +50,7 @@ export function wantRelay(rule: Rule, tools: RelayTools): Wanted {
 /** Sockets say "not permitted"; which ports need a right, and so whether that is the reason, the machine's facts know. */
 function withKnownLimit(error: unknown, { listen }: Rule, { firstUnprivilegedPort }: Facts): unknown {
   if (!isNaruError(error, 'LISTEN_PRIVILEGED') || listen.kind !== 'inet') return error
-  const where = String(error.params['listen'])
+  const where = error.params['listen'] ?? formatListen(listen)
   if (firstUnprivilegedPort > listen.ports.first)
     return new NaruError(
       'LISTEN_PRIVILEGED',
