@@ -2,6 +2,7 @@
  * The text of naru.yaml and what it says. Reading gives plain data and the place of every value; editing rewrites
  * only the lines of the rule that changed, so that everything else stays byte for byte as its owner wrote it.
  */
+import { isDeepStrictEqual } from 'node:util'
 import {
   Document,
   isMap,
@@ -44,6 +45,11 @@ export interface FileDocument {
   placeOf(path: Path): Place
   /** The text after a change. */
   withRule(name: string, rule: RuleInput | null): string
+  /**
+   * The document after a change, of which only that rule's lines were read: ten thousand rules take seconds to parse.
+   * Null where the file is not written plainly enough for that, and all of it must be read.
+   */
+  edited(name: string, rule: RuleInput | null): FileDocument | null
 }
 
 const topKeys = ['rules', 'sample', 'names', 'stun']
@@ -69,6 +75,7 @@ export function readDocument(text: string): { document: FileDocument } | { probl
   if (problems.length > 0)
     return { problems: problems.map((problem) => ({ ...problem, place: placeOf(problem.path) })) }
   const top = (data ?? {}) as Top
+  let blocks: Blocks | undefined
   const document: FileDocument = {
     text,
     rules: new Map(Object.entries(top.rules ?? {})),
@@ -77,8 +84,111 @@ export function readDocument(text: string): { document: FileDocument } | { probl
     stun: (top.stun ?? []).map(stunServer),
     placeOf,
     withRule: (name, rule) => withRule(text, yaml, name, rule),
+    edited: (name, rule) => edited(document, (blocks ??= blocksOf(text, yaml)), name, rule),
   }
   return { document }
+}
+
+/** Where the lines of a rule are: from the comment that sits on it, from its key, to its end. */
+interface Block {
+  readonly start: number
+  readonly keyStart: number
+  readonly end: number
+  readonly indent: string
+}
+
+/** In the order of the file. The plain way to write it is a block map without anchors. */
+type Blocks = ReadonlyMap<string, Block> | 'not plain'
+
+function blocksOf(text: string, yaml: Document): Blocks {
+  const rules = yaml.get('rules', true)
+  if (!isMap(rules) || rules.flow || rules.items.length === 0 || hasAnchors(yaml)) return 'not plain'
+  const names = rules.items.map(({ key }) => String(isScalar(key) ? key.value : key))
+  return new Map(rules.items.map((pair, index) => [names[index] as string, linesOfPair(text, pair)]))
+}
+
+type Content = Omit<FileDocument, 'placeOf' | 'withRule' | 'edited'>
+
+function edited(before: Content, blocks: Blocks, name: string, rule: RuleInput | null): FileDocument | null {
+  const [lastName, last] = (blocks === 'not plain' ? undefined : [...blocks].at(-1)) ?? []
+  if (blocks === 'not plain' || lastName === undefined || !last) return null
+  const block = blocks.get(name)
+  if (rule === null) return block && blocks.size > 1 ? without(before, blocks, name, block) : null
+  const { text } = before
+  const lines = ruleText(name, rule, last.indent, block ? text.slice(block.keyStart, block.end) : null)
+  const read = ruleIn(lines, name, rule)
+  if (read === null) return null
+  const at = block ?? { start: last.end, keyStart: last.end, end: last.end }
+  const gap = block || text.slice(0, at.keyStart).endsWith('\n') ? '' : '\n'
+  const keyStart = at.keyStart + gap.length
+  const end = keyStart + lines.length
+  const moved = shifted(blocks, at.end, end - at.end)
+  // A last line without its end gets one.
+  if (gap !== '') moved.set(lastName, { ...last, end: keyStart })
+  moved.set(name, { start: block ? at.start : keyStart, keyStart, end, indent: last.indent })
+  const after = text.slice(0, at.keyStart) + gap + lines + text.slice(at.end)
+  return partlyRead(
+    { ...contentOf(before), text: after, rules: new Map(before.rules).set(name, read) },
+    moved,
+  )
+}
+
+function without(
+  before: Content,
+  blocks: ReadonlyMap<string, Block>,
+  name: string,
+  { start, end }: Block,
+): FileDocument {
+  const rules = new Map(before.rules)
+  rules.delete(name)
+  const moved = shifted(blocks, end, start - end)
+  moved.delete(name)
+  const text = before.text.slice(0, start) + before.text.slice(end)
+  return partlyRead({ ...contentOf(before), text, rules }, moved)
+}
+
+function contentOf({ text, rules, samplePort, names, stun }: Content): Content {
+  return { text, rules, samplePort, names, stun }
+}
+
+/** What begins at `from` or behind it, moved. */
+function shifted(blocks: ReadonlyMap<string, Block>, from: number, by: number): Map<string, Block> {
+  const moved = new Map(blocks)
+  for (const [name, block] of blocks)
+    if (block.start >= from)
+      moved.set(name, {
+        ...block,
+        start: block.start + by,
+        keyStart: block.keyStart + by,
+        end: block.end + by,
+      })
+  return moved
+}
+
+/** The rule as the file will be read to have it; null where its lines would say something else. */
+function ruleIn(lines: string, name: string, rule: RuleInput): RuleInput | null {
+  const read = parseDocument(`rules:\n${lines}`, { prettyErrors: false, logLevel: 'silent' })
+  if (read.errors.length > 0) return null
+  const { rules = {} } = (plainData(read) ?? {}) as { rules?: Record<string, RuleInput> }
+  const found = rules[name]
+  return Object.keys(rules).length === 1 && found && isDeepStrictEqual(found, rule) ? found : null
+}
+
+/** A document of which only the changed lines were read. The rest is read when somebody asks for more of it. */
+function partlyRead(content: Content, blocks: ReadonlyMap<string, Block>): FileDocument {
+  let whole: FileDocument | null = null
+  const all = (): FileDocument => {
+    if (whole) return whole
+    const read = readDocument(content.text)
+    if ('problems' in read) throw new RangeError('what was written cannot be read')
+    return (whole = read.document)
+  }
+  return {
+    ...content,
+    placeOf: (path) => all().placeOf(path),
+    withRule: (name, rule) => all().withRule(name, rule),
+    edited: (name, rule) => edited(content, blocks, name, rule),
+  }
 }
 
 interface Top {
@@ -235,12 +345,11 @@ function withRule(text: string, yaml: Document, name: string, rule: RuleInput | 
 }
 
 /** Where a rule's lines begin (with the comment that sits on it) and end; for a new one, the end of the last rule. */
-function blockLines(
-  text: string,
-  rules: YAMLMap,
-  name: string,
-): { start: number; keyStart: number; end: number; indent: string } {
-  const pair = pairOf(rules, name) ?? lastOf(rules)
+function blockLines(text: string, rules: YAMLMap, name: string): Block {
+  return linesOfPair(text, pairOf(rules, name) ?? lastOf(rules))
+}
+
+function linesOfPair(text: string, pair: Pair): Block {
   const keyStart = lineStart(text, ((pair.key as Node).range as [number, number, number])[0])
   const indent = /^[ \t]*/.exec(text.slice(keyStart))?.[0] ?? ''
   const last =

@@ -50,8 +50,7 @@ class FileStore implements Store {
       if (revision !== undefined && revision !== now.revision)
         throw new NaruError('FILE_CHANGED', { file: this.name })
       let { document } = now
-      for (const change of changes)
-        document = this.#parsed(this.#takenBack(change, now) ?? document.withRule(change.name, change.rule))
+      for (const change of changes) document = this.#changed(document, change, now)
       await this.#write(document.text)
       this.#last = { revision: revisionOf(document.text), document }
       this.#remember(changes, now, this.#last)
@@ -78,6 +77,13 @@ class FileStore implements Store {
       stopWatching()
       unwatchFile(this.name, settle)
     })
+  }
+
+  #changed(document: FileDocument, change: Change, now: Read): FileDocument {
+    const { name, rule } = change
+    const back = this.#takenBack(change, now)
+    if (back !== null) return this.#parsed(back)
+    return document.edited(name, rule) ?? this.#parsed(document.withRule(name, rule))
   }
 
   /** A rule that comes back as it was, before anything else changed, comes back with its comments and in its place. */
