@@ -52,21 +52,21 @@ describeWith(homeNeeds, 'the path in the browser', () => {
     await picture.goTo('rules/iis')
     await pathSays(picture.page, /Router, 11\.0\.0\.2 8888, works/)
     await pathSays(picture.page, /Firewall, 8888 TCP, works/)
-  }, 120_000)
+  }, 240_000)
 
   it('shows the firewall broken when somebody closes it, and whole again', async () => {
     await breaks('firewall', () => place.closeInFirewall(8888))
     await hopIs(list.page, 'firewall', 'ok')
     await pathSays(picture.page, /Firewall, 8888 TCP, works/)
     await expect.poll(() => place.fromInternet(8888), { timeout: patience }).toBe('hello from the guest')
-  }, 120_000)
+  }, 240_000)
 
   it('shows the service broken when it stops, and whole again', async () => {
     await breaks('service', () => place.stopService())
     await place.startService()
     await pathSays(picture.page, /Service, this machine 80(?!, broken)/)
-    await list.page.locator('tbody[data-rule="iis"][data-state="open"]').waitFor()
-  }, 120_000)
+    await list.page.locator('tbody[data-rule="iis"][data-state="open"]').waitFor(long)
+  }, 240_000)
 
   it('shows the router broken when it is gone, and whole again', async () => {
     await breaks('router', () => place.home.router.stop())
@@ -74,7 +74,7 @@ describeWith(homeNeeds, 'the path in the browser', () => {
     await hopIs(list.page, 'router', 'ok')
     await pathSays(picture.page, /Router, 11\.0\.0\.2 8888, works/)
     await expect.poll(() => place.fromInternet(8888), { timeout: patience }).toBe('hello from the guest')
-  }, 120_000)
+  }, 240_000)
 
   /** Breaks a hop and waits until both pages say so, with the reason. */
   async function breaks(hop: string, how: () => Promise<void> | void): Promise<void> {
@@ -86,11 +86,14 @@ describeWith(homeNeeds, 'the path in the browser', () => {
   }
 })
 
+/** A hop that came and went is believed to be well again after ever longer. */
+const long = { timeout: 3 * patience }
+
 const hopIs = (page: Page, hop: string, state: string): Promise<void> =>
-  page.locator(`tbody[data-rule="iis"] .stop[data-hop="${hop}"][data-state="${state}"]`).waitFor()
+  page.locator(`tbody[data-rule="iis"] .stop[data-hop="${hop}"][data-state="${state}"]`).waitFor(long)
 
 /** The picture is told in words. */
 const pathSays = (page: Page, words: RegExp): Promise<void> =>
-  page.getByRole('img', { name: words }).waitFor()
+  page.getByRole('img', { name: words }).waitFor(long)
 
 const brokenHop = (hop: string): RegExp => new RegExp(`${hop},[^→]*broken`, 'i')
