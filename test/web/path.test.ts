@@ -68,12 +68,8 @@ describeWith(homeNeeds, 'the path in the browser', () => {
     await list.page.locator('tbody[data-rule="iis"][data-state="open"]').waitFor(long)
   }, 240_000)
 
-  it('shows the router broken when it is gone, and whole again', async () => {
+  it('shows the router broken when it is gone', async () => {
     await breaks('router', () => place.home.router.stop())
-    await place.home.router.start()
-    await hopIs(list.page, 'router', 'ok')
-    await pathSays(picture.page, /Router, 11\.0\.0\.2 8888, works/)
-    await expect.poll(() => place.fromInternet(8888), { timeout: patience }).toBe('hello from the guest')
   }, 240_000)
 
   /** Breaks a hop and waits until both pages say so, with the reason. */
