@@ -56,6 +56,8 @@ export function identityPromises(make: MakeEngine, options: ConformanceOptions):
       })
       const { port } = await world.forward(target.at, { source })
       const client = await world.dial(port)
+      // Gone once the connection is over, which it may be before its bytes are looked at.
+      const { localPort } = client
       client.end('hello')
       const bytes = await got.promise
       const read = readProxyHeader(bytes)
@@ -63,7 +65,7 @@ export function identityPromises(make: MakeEngine, options: ConformanceOptions):
         state: 'done',
         header: {
           version: source === 'proxy-v1' ? 1 : 2,
-          source: { address: world.host, port: client.localPort },
+          source: { address: world.host, port: localPort },
           destination: { address: world.host, port },
         },
       })
