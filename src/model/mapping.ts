@@ -68,8 +68,13 @@ function mappingText(facts: MappingFacts): Text {
   const inside = formatEndpoint(facts.internalAddress, facts.internalPort)
   const way = `${outside} → ${inside}/${facts.protocol}`
   if (facts.goodUntil === null) return say(`${way}, permanent`, `${way}, 영구`)
-  const until = new Date(facts.goodUntil).toISOString()
+  const until = localTime(facts.goodUntil)
   return say(`${way} until ${until}`, `${way}, ${until}까지`)
+}
+
+/** `2026-11-22 21:15`, by this machine's clock: for people, the data say it to the millisecond. */
+function localTime(at: number): string {
+  return new Date(at).toLocaleString('sv-SE').slice(0, 16)
 }
 
 function differences({ externalPort, leaseSeconds }: MappingFacts, wish: MappingWish): Text[] {

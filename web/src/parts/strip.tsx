@@ -46,7 +46,9 @@ function Reason({ hop, status }: Pick<PathHop, 'hop' | 'status'>) {
     <p className="reason">
       <b>{words.hop[hop]}:</b> {say(status.text)}
       {status.notes.map((note) => (
-        <span key={note.en}> {say(note)}</span>
+        <span key={note.en} className="reason-note">
+          {say(note)}
+        </span>
       ))}
     </p>
   )
