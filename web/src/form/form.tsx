@@ -169,7 +169,7 @@ function useNameTaken(name: string): NaruError['text'] | null {
 }
 
 function errorOf(failure: { code: string; details: object }): NaruError {
-  return new NaruError(failure.code as never, failure.details as never)
+  return new NaruError(failure.code as never, failure.details)
 }
 
 function focusWrong(form: HTMLFormElement | null): void {
