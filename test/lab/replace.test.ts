@@ -8,7 +8,6 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import { built } from '../built.ts'
 import { describeWith } from '../needs.ts'
@@ -73,6 +72,14 @@ describeWith(needs, 'naru up --replace on a host with a firewall', () => {
     return child
   }
 
+  /** Resolves when it has told that. */
+  function said(child: ChildProcess, what: string): Promise<void> {
+    return new Promise((resolve) => {
+      let heard = ''
+      child.stderr?.on('data', (text: Buffer) => (heard += text.toString()).includes(what) && resolve())
+    })
+  }
+
   async function pidOf(): Promise<number> {
     const [id] = await readdir(join(folder, 'state'))
     const lock = await readFile(join(folder, 'state', id as string, 'lock'), 'utf8')
@@ -112,8 +119,9 @@ describeWith(needs, 'naru up --replace on a host with a firewall', () => {
     expect(filter()).toBe(opened)
 
     // One that is killed in the middle: the one before it goes on, and has everything again.
+    const begun = said(next, 'a successor takes this place')
     const killed = start('--replace')
-    await sleep(1500)
+    await begun
     killed.kill('SIGKILL')
     await allTalk(fresh, 'still')
     await expect.poll(async () => filter(), { timeout: 20_000 }).toBe(opened)

@@ -45,6 +45,7 @@ async function give(channel: Channel, options: GiveOptions): Promise<void> {
     refuse(channel, messageOf(error))
     throw error
   })
+  log.info({ pid }, 'a successor takes this place')
   try {
     await lend(channel, handOver, options)
   } catch (error) {
