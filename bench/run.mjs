@@ -56,7 +56,7 @@ async function measureRow(row, { runs, seconds, only }) {
         const name = peers[(index + turn) % peers.length]
         process.stderr.write(`  run ${index + 1}/${runs} ${name}          \r`)
         const figures = await stage.peers[name]().catch((error) => ({
-          failed: String(error.message ?? error),
+          failed: firstLine(error),
         }))
         ;(samples[name] ??= []).push(figures)
       }
@@ -77,6 +77,12 @@ async function measureRow(row, { runs, seconds, only }) {
   }
   process.stdout.write(`${showRow(result)}\n`)
   return result
+}
+
+/** Without this machine's paths: the results are committed. */
+function firstLine(error) {
+  const [line] = String(error.message ?? error).split('\n')
+  return line.replaceAll(root, '')
 }
 
 function summary(row, runs) {
