@@ -7,10 +7,11 @@ import { systemClock } from '../../src/base/clock.ts'
 import { isNaruError } from '../../src/base/errors.ts'
 import { silentLog } from '../../src/base/log.ts'
 import { createHost } from '../../src/host/index.ts'
-import type { MappingRequest, Router, RouterTools } from '../../src/routers/contract.ts'
+import type { Router, RouterTools } from '../../src/routers/contract.ts'
 import { natPmp } from '../../src/routers/nat-pmp/index.ts'
 import { pcp } from '../../src/routers/pcp/index.ts'
 import { upnp } from '../../src/routers/upnp/index.ts'
+import { asking } from '../fakes/at-home.ts'
 import { memoryJournal } from '../fakes/journal.ts'
 import { describeWith } from '../needs.ts'
 import { enter } from './enter.ts'
@@ -22,18 +23,6 @@ const needs = {
   platform: 'linux',
   commands: ['ip', 'nft', 'miniupnpd', 'upnpc', 'natpmpc', 'curl'],
 } as const
-
-const request: MappingRequest = {
-  rule: 'web',
-  owner: 'me',
-  protocol: 'tcp',
-  externalPort: 8888,
-  anyPort: false,
-  internalPort: 80,
-  internalAddress: null,
-  leaseSeconds: 3600,
-  allow: [],
-}
 
 const members = { pcp: () => pcp(), 'nat-pmp': () => natPmp(), upnp: () => upnp() }
 const every = Object.entries(members) as [keyof typeof members, (typeof members)['pcp']][]
@@ -57,10 +46,10 @@ describeWith(needs, 'a real router with another conf', () => {
     expect(router).toMatchObject({ flavour: 'upnp-1', looksAtAll: false })
     const journal = memoryJournal()
     upnpc(home.host, '-e', 'game', '-a', '192.168.77.66', '80', '8888', 'tcp', '3600')
-    const taken = router.open(request, { signal: signal(), record: journal })
+    const taken = router.open(asking, { signal: signal(), record: journal })
     await expect(taken).rejects.toMatchObject({ code: 'ROUTER_PORT_TAKEN' })
     const any = await router.open(
-      { ...request, anyPort: true, leaseSeconds: 0 },
+      { ...asking, anyPort: true, leaseSeconds: 0 },
       { signal: signal(), record: journal },
     )
     expect(any.externalPort).not.toBe(8888)
@@ -88,7 +77,7 @@ describeWith(needs, 'a real router with another conf', () => {
     using _inside = enter(home.host)
     // Of its protocols only PCP has limits; a mapping without renewal is gone after four seconds.
     const router = await routerBy('pcp')
-    const lease = await router.open(request, { signal: signal(), record: memoryJournal() })
+    const lease = await router.open(asking, { signal: signal(), record: memoryJournal() })
     expect(lease.describe().differs.map(({ en }) => en)).toEqual([
       'the router gave a lease of 4s, not 1h; Naru renews it',
     ])
@@ -118,13 +107,13 @@ describeWith(needs, 'a real router with another conf', () => {
       const journal = memoryJournal()
       const router = await routerBy(id)
       const refused = await router
-        .open(request, { signal: signal(), record: journal })
+        .open(asking, { signal: signal(), record: journal })
         .catch((failure: unknown) => failure)
       // PCP and NAT-PMP are given another port in its place, which is given back.
       expect(isNaruError(refused, 'ROUTER_REFUSED', 'ROUTER_OTHER_PORT', 'ROUTER_PORT_TAKEN'), id).toBe(true)
       expect([home.router.mappings(), journal.left()], id).toEqual([[], []])
       const allowed = await router.open(
-        { ...request, externalPort: 9000 },
+        { ...asking, externalPort: 9000 },
         { signal: signal(), record: journal },
       )
       expect(home.router.mappings(), id).toMatchObject([{ externalPort: 9000 }])
@@ -142,7 +131,7 @@ describeWith(needs, 'a real router with another conf', () => {
       const router = await routerBy(id)
       expect((await router.info({ signal: signal() })).externalAddress, id).toBeNull()
       const refused = await router
-        .open(request, { signal: signal(), record: journal })
+        .open(asking, { signal: signal(), record: journal })
         .catch((failure: unknown) => failure)
       expect(
         isNaruError(refused, 'ROUTER_NO_ADDRESS', 'ROUTER_TABLE_FULL'),
@@ -157,7 +146,7 @@ describeWith(needs, 'a real router with another conf', () => {
     await using home = await homeNetwork(lab)
     using _inside = enter(home.host)
     for (const [id] of every) {
-      const lease = await (await routerBy(id)).open(request, { signal: signal(), record: memoryJournal() })
+      const lease = await (await routerBy(id)).open(asking, { signal: signal(), record: memoryJournal() })
       expect(lease.externalAddress).toBe('11.0.0.2')
       expect(upnpc(home.host, '-l'), id).toMatch(/TCP +8888->192\.168\.77\.10:80/)
       // NAT-PMP has no list; but who asks for a port that is taken is given another one.
@@ -178,7 +167,7 @@ describeWith(needs, 'a real router with another conf', () => {
     const allow = [{ family: 4, address: '11.0.0.99', bits: 32 }] as const
     for (const [id] of every) {
       const router = await routerBy(id)
-      const lease = await router.open({ ...request, allow }, { signal: signal(), record: memoryJournal() })
+      const lease = await router.open({ ...asking, allow }, { signal: signal(), record: memoryJournal() })
       const said = lease.describe().differs.map(({ en }) => en)
       // 11.0.0.1 is not in the list: miniupnpd takes the FILTER and lets it in.
       expect(reaches(home.internet, 'http://11.0.0.2:8888/'), id).toBe(true)

@@ -7,6 +7,7 @@ import { Icon } from '../parts/icon.tsx'
 import { naru } from '../state/naru.ts'
 import { useWatched } from '../state/watched.ts'
 import { useWords } from '../words/index.ts'
+import { MayAskInternet, StopButton } from './asking.tsx'
 import { useDiagnosis, type Outside } from './diagnosing.ts'
 import { Verdict } from './verdict.tsx'
 
@@ -37,18 +38,9 @@ export function PhoneTest() {
               </select>
             )}
           </Field>
-          <label className="check">
-            <input
-              type="checkbox"
-              checked={internet}
-              onChange={(event) => setInternet(event.target.checked)}
-            />
-            {words.doctor.internet}
-          </label>
+          <MayAskInternet checked={internet} onChange={setInternet} />
           {now.state === 'running' ? (
-            <button type="button" className="button" onClick={stop}>
-              {words.doctor.stop}
-            </button>
+            <StopButton onStop={stop} />
           ) : (
             <button
               type="button"

@@ -1,5 +1,6 @@
 /** The doctor, live: choose what to examine, watch each look, read the verdict and what to do. */
 import { useEffect, useState } from 'react'
+import { MayAskInternet, StopButton } from '../doctor/asking.tsx'
 import { Looks } from '../doctor/looks.tsx'
 import { PhoneTest } from '../doctor/phone.tsx'
 import { useDiagnosis } from '../doctor/diagnosing.ts'
@@ -43,18 +44,9 @@ export default function DoctorPage({ about: first }: { readonly about: string | 
               </select>
             )}
           </Field>
-          <label className="check">
-            <input
-              type="checkbox"
-              checked={mayAskInternet}
-              onChange={(event) => setMayAskInternet(event.target.checked)}
-            />
-            {words.doctor.internet}
-          </label>
+          <MayAskInternet checked={mayAskInternet} onChange={setMayAskInternet} />
           {running ? (
-            <button type="button" className="button" onClick={stop}>
-              {words.doctor.stop}
-            </button>
+            <StopButton onStop={stop} />
           ) : (
             <button
               type="button"
