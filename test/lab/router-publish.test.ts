@@ -83,8 +83,7 @@ describeWith(needs, 'publishing on a real router', () => {
     const lease = await publisher().open(wish, { signal: signal(), record: memoryJournal() })
     // The watch has to have seen it once before it can tell a change.
     await new Promise((resolve) => setTimeout(resolve, 1500))
-    await home.router.restart({ downMs: 500 })
-    expect(there()).toBe(false)
+    await home.router.restart({ downMs: 500, whileDown: () => expect(there()).toBe(false) })
     expect(await until(there)).toBeLessThan(promisedMs)
     // As a router that starts its daemon again when its line comes up: there is no epoch yet to fall.
     await home.router.restart({ change: { httpPort: 5555 } })

@@ -75,14 +75,20 @@ export class LabRouter implements AsyncDisposable {
   /**
    * As after a power cut: the daemon and every mapping are gone. It answers again after `downMs`.
    * @param options `change` is what the next start does differently, such as another `httpPort`; `killed` lets it say
-   * no goodbye.
+   * no goodbye; `whileDown` runs when everything is gone and nobody can have put it back.
    */
   async restart(
-    options: { downMs?: number; change?: Partial<RouterSetup>; killed?: boolean } = {},
+    options: {
+      downMs?: number
+      change?: Partial<RouterSetup>
+      killed?: boolean
+      whileDown?: () => void
+    } = {},
   ): Promise<void> {
     if (options.killed) await this.#kill()
     await this.stop()
     this.forget()
+    options.whileDown?.()
     this.#setup = { ...this.#setup, ...options.change }
     if (options.downMs) await new Promise((resolve) => setTimeout(resolve, options.downMs))
     await this.#startDaemon()
