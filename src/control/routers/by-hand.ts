@@ -22,7 +22,7 @@ export interface HandMade {
   readonly until: number | null
 }
 
-export type HandWish = Omit<HandMade, 'id' | 'effect' | 'until'>
+export type HandWish = Omit<HandMade, 'id' | 'effect' | 'until'> & { readonly leaseSeconds: number }
 
 /** What is written while it is made, and once it is. */
 export interface HandRecord extends Recorder {
@@ -64,9 +64,10 @@ export class ByHand implements AsyncDisposable {
     return this.#journal.undone(id)
   }
 
-  record({ name, via, ...wish }: HandWish): HandRecord {
+  record({ name, via, leaseSeconds, ...wish }: HandWish): HandRecord {
     const kept = this.#journal.recorder({ rule: name, hop: 'router', member: via })
-    let entry: { [key: string]: Json } = { ...wish, until: null }
+    // Who is ended before the router answers leaves what it asked for.
+    let entry: { [key: string]: Json } = { ...wish, until: this.#clock.now() + leaseSeconds * 1000 }
     let written: Awaited<ReturnType<Recorder['intend']>> | null = null
     const write = async (change: { [key: string]: Json }): Promise<void> => {
       entry = { ...entry, ...change }

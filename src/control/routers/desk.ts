@@ -40,8 +40,10 @@ export function routerDesk(parts: DeskDeps): RouterDesk {
     },
     async remove(key, { signal, force = false }) {
       await using memory = await handMemory(parts)
-      if (await removeHandMade(key, memory, publisher, signal)) return
-      await remove(key, await everyRouter(finder, signal), signal, force)
+      const made = await removeHandMade(key, memory, publisher, signal)
+      if (made.length === 0) return await remove(key, await everyRouter(finder, signal), signal, force)
+      const pinholes = made.filter(({ internalAddress }) => familyOf(internalAddress) === 6)
+      if (pinholes.length > 0) await removeOfThatName(key, pinholes, finder, signal)
     },
     check: async (wish, { signal }) => {
       const routers = await finder.find({ signal, all: true })
@@ -230,6 +232,7 @@ async function addOn(
         externalPort,
         internalAddress: internalAddress ?? router.clientAddress,
         internalPort,
+        leaseSeconds,
       })
   const anyPort = wish.externalPort === 'any'
   const request = {
@@ -276,13 +279,13 @@ const keepsNothing: Recorder = {
   intend: () => Promise.resolve({ amend: () => Promise.resolve(), undone: () => Promise.resolve() }),
 }
 
-/** @returns false where nothing of that port is remembered. */
+/** @returns what is remembered of that port, and is gone now. */
 async function removeHandMade(
   { protocol, externalPort }: MappingKey,
   memory: ByHand | null,
   publisher: RouterPublisher,
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<readonly HandMade[]> {
   const made = ((await memory?.list()) ?? []).filter(
     (each) => each.protocol === protocol && each.externalPort === externalPort,
   )
@@ -290,7 +293,23 @@ async function removeHandMade(
     await publisher.undo({ via: each.via, effect: each.effect }, signal)
     await memory?.removed(each)
   }
-  return made.length > 0
+  return made
+}
+
+/** The IPv4 port that was opened by the same name stands in the router's list; what a rule opened names its owner. */
+async function removeOfThatName(
+  key: MappingKey,
+  pinholes: readonly HandMade[],
+  finder: RouterFinder,
+  signal: AbortSignal,
+): Promise<void> {
+  const names = new Set(pinholes.map(({ name }) => mappingDescription(name)))
+  const routers = await finder.find({ signal, all: true, fresh: true })
+  for (const router of routers.filter(({ member, family }) => member === 'upnp' && family === 4)) {
+    const found = await router.lookup(key, { signal }).catch(() => null)
+    if (found !== null && found !== 'unknown' && names.has(found.description))
+      await router.remove(key, { signal })
+  }
 }
 
 async function remove(

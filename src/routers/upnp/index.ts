@@ -22,7 +22,7 @@ import type {
 import { Device, findAt } from './device.ts'
 import { explainFault } from './fault.ts'
 import { dropIfOurs, openMapping, ownerOf, type UpnpEffect } from './lease.ts'
-import { deletePinhole, openPinhole, type PinholeEffect } from './pinhole.ts'
+import { openPinhole, undoPinhole, type PinholeEffect } from './pinhole.ts'
 import { search, type Found, type SearchPlace } from './search.ts'
 import { TableReader } from './reader.ts'
 import { dropMapping, externalAddress, listMappings, uptimeSeconds } from './table.ts'
@@ -316,11 +316,8 @@ async function undo(
 ): Promise<void> {
   const found = parseEffect(effect)
   if (found.until !== null && tools.clock.now() > found.until) return
-  if (found.kind === 'pinhole' && found.uniqueId === null) return
   const device = await deviceAgain(found, signal, tools, options)
-  if (found.kind === 'mapping') return dropIfOurs(device, found, signal)
-  const { routerAddress, internalAddress: clientAddress } = found
-  await deletePinhole({ device, routerAddress, clientAddress }, found.uniqueId as number, signal)
+  return found.kind === 'mapping' ? dropIfOurs(device, found, signal) : undoPinhole(device, found, signal)
 }
 
 /** Where the journal says it was, or wherever on that address it is now. @throws NaruError ROUTER_SILENT */

@@ -29,6 +29,8 @@ export interface PinholeEffect {
   readonly location: string
   readonly routerAddress: string
   readonly internalAddress: string
+  readonly internalPort: number
+  readonly protocol: string
   /** Null while it is asked for. */
   readonly uniqueId: number | null
   readonly until: number
@@ -161,21 +163,7 @@ class PinholeLease implements MappingLease {
   }
 
   async #add(signal: AbortSignal): Promise<void> {
-    const { protocol, internalPort } = this.#request
-    const values = await this.#call(
-      'AddPinhole',
-      [
-        ['RemoteHost', ''],
-        ['RemotePort', 0],
-        ['InternalClient', this.#internalAddress],
-        ['InternalPort', internalPort],
-        ['Protocol', protocolNumbers[protocol]],
-        ['LeaseTime', this.#leaseSeconds],
-      ],
-      signal,
-    )
-    const id = Number(values.get('UniqueID'))
-    this.#uniqueId = Number.isInteger(id) && id >= 0 && id <= 65_535 ? id : null
+    this.#uniqueId = await addPinhole(this.#target, this.#effectNow(), this.#leaseSeconds, signal)
     await this.#extended()
   }
 
@@ -228,14 +216,66 @@ class PinholeLease implements MappingLease {
       location: device.location.href,
       routerAddress,
       internalAddress: this.#internalAddress,
+      internalPort: this.#request.internalPort,
+      protocol: this.#request.protocol,
       uniqueId: this.#uniqueId,
       until: this.#until,
     }
   }
 }
 
+/** @returns its number; that of the very same pinhole where there is one already, as the specification wants. */
+async function addPinhole(
+  target: Omit<PinholeTarget, 'clock'>,
+  wish: { readonly internalAddress: string; readonly internalPort: number; readonly protocol: string },
+  leaseSeconds: number,
+  signal: AbortSignal,
+): Promise<number | null> {
+  const values = await callFirewall(
+    target,
+    'AddPinhole',
+    [
+      ['RemoteHost', ''],
+      ['RemotePort', 0],
+      ['InternalClient', wish.internalAddress],
+      ['InternalPort', wish.internalPort],
+      ['Protocol', protocolNumbers[wish.protocol === 'udp' ? 'udp' : 'tcp']],
+      ['LeaseTime', leaseSeconds],
+    ],
+    signal,
+  )
+  const id = Number(values.get('UniqueID'))
+  return Number.isInteger(id) && id >= 0 && id <= 65_535 ? id : null
+}
+
+/**
+ * Takes away what the journal says was made. Whoever was ended before the answer came knows no number: asking for the
+ * same pinhole once more tells it, also where there was none yet. @throws NaruError ROUTER_…
+ */
+export async function undoPinhole(device: Device, effect: PinholeEffect, signal: AbortSignal): Promise<void> {
+  const { routerAddress, internalAddress: clientAddress } = effect
+  const target = { device, routerAddress, clientAddress }
+  const uniqueId = effect.uniqueId ?? (await numberAgain(target, effect, signal))
+  if (uniqueId !== null) await deletePinhole(target, uniqueId, signal)
+}
+
+/** Long enough to be deleted, short enough where that is lost as well. */
+const askedAgainSeconds = 60
+
+/** A router that refuses it has none. */
+async function numberAgain(
+  target: Omit<PinholeTarget, 'clock'>,
+  effect: PinholeEffect,
+  signal: AbortSignal,
+): Promise<number | null> {
+  return addPinhole(target, effect, askedAgainSeconds, signal).catch((failure: unknown) => {
+    if (faultCode(failure) === null) throw failure
+    return null
+  })
+}
+
 /** A pinhole that is not there is a success. @throws NaruError ROUTER_… */
-export async function deletePinhole(
+async function deletePinhole(
   target: Omit<PinholeTarget, 'clock'>,
   uniqueId: number,
   signal: AbortSignal,
