@@ -60,7 +60,8 @@ export class Ticker implements Disposable {
     }
     const atLeastMs = (runs().size / looksPerSecond) * 1000
     if (jumped || monotonic - this.#examinedAt >= Math.max(watchEveryMs, atLeastMs)) this.#examine(monotonic)
-    const lookMs = Math.max(lookEveryMs, atLeastMs)
+    // Half a tick early rather than half a second late.
+    const lookMs = Math.max(lookEveryMs, atLeastMs) - tickMs / 2
     for (const run of runs().values()) {
       this.#expire(run, now)
       run.sweepRetired()

@@ -480,6 +480,8 @@ export class RuleRun {
     } else {
       held.lost = verdict.why
       this.#settle(held.hop)
+      // Told before it is repaired: a router that keeps silent takes ten seconds not to be.
+      this.#report()
       await this.#inTurn(() => this.#repair(held, signal))
     }
     this.#settle(held.hop)

@@ -7,6 +7,12 @@ import type { Text } from '../base/text.ts'
 import type { Host } from '../host/contract.ts'
 import type { Json, Lease, OpenOptions } from '../model/hop.ts'
 
+/**
+ * Milliseconds a router that is looked at is waited for after each asking: one lost packet is asked for again soon, and
+ * a router that has answered none of four is told as silent, within the 5 s in which a broken hop is to be seen.
+ */
+export const lookWaitsMs = [200, 300, 500, 700] as const
+
 export interface RouterMember {
   /** `pcp`, `nat-pmp`, `upnp`. */
   readonly id: string

@@ -52,6 +52,8 @@ export interface Quirks {
   noOptions?: boolean
   /** PCP and NAT-PMP answer with another's nonce or port first. */
   wrongTransactionFirst?: boolean
+  /** So many questions by PCP and NAT-PMP get lost from now on. */
+  loses?: number
   /** PCP is answered by NAT-PMP's "unsupported version". */
   natPmpOnly?: boolean
   /** A result code for every PCP MAP. */
@@ -304,6 +306,7 @@ export class FakeRouter implements AsyncDisposable {
   #onPortControl(bytes: Buffer, from: RemoteInfo): void {
     const reply = (answer: Uint8Array): void => this.#portControl.send(answer, from.port, from.address)
     this.#note(bytes[0] === 2 ? 'pcp' : 'nat-pmp')
+    if ((this.quirks.loses ?? 0) > 0) return void this.quirks.loses!--
     if (bytes[0] === 2) this.#onPcp(bytes, from.address, reply)
     else this.#onNatPmp(bytes, from.address, reply)
   }

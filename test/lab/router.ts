@@ -85,7 +85,7 @@ export class LabRouter implements AsyncDisposable {
       whileDown?: () => void
     } = {},
   ): Promise<void> {
-    if (options.killed) await this.#kill()
+    if (options.killed) await this.kill()
     await this.stop()
     this.forget()
     options.whileDown?.()
@@ -100,7 +100,8 @@ export class LabRouter implements AsyncDisposable {
     this.#process = undefined
   }
 
-  async #kill(): Promise<void> {
+  /** It says no goodbye; packets go on flowing. */
+  async kill(): Promise<void> {
     const daemon = this.#process
     if (!daemon) return
     const gone = new Promise<void>((resolve) => daemon.once('exit', () => resolve()))

@@ -21,8 +21,11 @@ import { end, Lab } from './namespaces.ts'
 import { homeAddresses, homeNetwork } from './router.ts'
 
 const main = join(import.meta.dirname, '../../dist/main.js')
+const load = (): number => (loadavg()[0] as number) / availableParallelism()
 /** Longer where the machine has more to do than processors. */
-const noticedMs = (): number => 10_000 * Math.max(1, (loadavg()[0] as number) / availableParallelism())
+const noticedMs = (): number => 10_000 * Math.max(1, load())
+/** What a lease of the rule holds is looked at more often than what the checks see: 4.6 s at worst, if nothing else runs. */
+const heldNoticedMs = (): number => 5000 * (1 + load())
 
 const file = `rules:
   web: { listen: 8888, target: 80, publish: { firewall: auto, router: auto } }
@@ -98,6 +101,11 @@ describeWith(
     const hop = async (rule: string, name: Hop): Promise<HopStatus | undefined> =>
       (await naru.rules.get(rule)).hops.find((status) => status.hop === name)
 
+    function cable(state: 'up' | 'down'): void {
+      home.router.host.sysctl('net/ipv6/conf/lan/keep_addr_on_down', '1')
+      home.router.host.ip('link', 'set', 'lan', state)
+    }
+
     const told = (rule: string): string[] =>
       events.flatMap((event) =>
         event.type === 'log' && event.rule === rule ? [`${event.level} ${event.text.en}`] : [],
@@ -145,6 +153,33 @@ describeWith(
         noticedMs() + calmMs,
       )
     }, 120_000)
+
+    it.each<[string, () => Promise<void> | void, () => Promise<void> | void]>([
+      ['is killed', () => home.router.kill(), () => home.router.restart()],
+      ['has its cable out', () => cable('down'), () => cable('up')],
+    ])(
+      'tells within 5 s that the router %s, and when it is back',
+      { timeout: 120_000 },
+      async (_, go, back) => {
+        await until('open', async () => (await hop('web', 'router'))?.state === 'ok', 60_000)
+        // It has just come back, and what has just changed is told again only when it has been calm.
+        await new Promise((resolve) => setTimeout(resolve, calmMs))
+        await go()
+        const began = performance.now()
+        await until(
+          'router broken',
+          async () => (await hop('web', 'router'))?.problem === 'ROUTER_SILENT',
+          heldNoticedMs(),
+        )
+        process.stderr.write(`told after ${Math.round(performance.now() - began)} ms\n`)
+        expect(events.findLast((event) => event.type === 'hop' && event.rule === 'web')).toMatchObject({
+          status: { hop: 'router', state: 'broken' },
+        })
+        expect((await naru.rules.get('plain')).state).toBe('open')
+        await back()
+        await until('back', async () => (await hop('web', 'router'))?.state === 'ok', 60_000)
+      },
+    )
 
     it('does not chatter about a service that comes and goes', async () => {
       const changes = (): number[] =>

@@ -41,6 +41,12 @@ export class RouterFinder {
     return this.#found
   }
 
+  /** As they were found last, at once; what was found long ago is looked for anew meanwhile. */
+  recent(signal: AbortSignal): readonly Router[] {
+    this.find({ signal }).catch(() => {})
+    return this.#found
+  }
+
   /** As they were found last. */
   get known(): readonly Router[] {
     return this.#found

@@ -134,10 +134,20 @@ export class PublishedPort {
     return one?.address ?? null
   }
 
-  /** As it was seen last; a look that is under way is waited for. */
+  /** As it was seen last; a look that is under way is waited for, and tells another time where it takes longer. */
   async verdict(signal: AbortSignal): Promise<Verdict> {
-    if (this.#looking.underWay) await this.#looking.get(signal)
+    if (this.#looking.underWay) await this.#looking.get(signal).catch(() => {})
     return this.#trouble ? { state: 'lost', why: this.#trouble } : { state: 'held', notes: [] }
+  }
+
+  /** Set where the router did not answer when it was asked for this port. */
+  get silence(): NaruError | null {
+    return isNaruError(this.#trouble, 'ROUTER_SILENT') ? this.#trouble : null
+  }
+
+  /** The same router did not answer when it was asked for another port. */
+  hearOfSilence(why: NaruError): void {
+    if (this.#open) this.#trouble ??= why
   }
 
   /** Looks at the router itself. Never throws but for the signal: what it sees is the next verdict. */
@@ -319,7 +329,7 @@ export class PublishedPort {
   async #look(signal: AbortSignal): Promise<Verdict> {
     const open = this.#open
     if (!open) return { state: 'lost', why: this.#nobody(this.wish.family) }
-    const all = await this.#tools.finder.find({ signal })
+    const all = this.#tools.finder.recent(signal)
     const inner = await this.#agree(open.lease, open.router, all, signal)
     if (inner.state === 'lost' || !open.outer?.lease) return inner
     const outer = await open.outer.lease.verify({ signal })

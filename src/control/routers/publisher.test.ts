@@ -149,6 +149,45 @@ describe('publishing', () => {
       expect((asked() - before) / seconds).toBeLessThan(most * 2)
     })
 
+  for (const [member, quirks] of [
+    ['pcp', { noUpnp: true }],
+    ['nat-pmp', { noUpnp: true, natPmpOnly: true }],
+  ] as const)
+    it(`by ${member}, lost packets are asked for again, and only silence is told`, async () => {
+      await using at = await home(quirks)
+      const lease = await at.publisher.open(
+        { ...wish, by: member },
+        { signal: signal(), record: memoryJournal() },
+      )
+      at.fake.quirks.loses = 2
+      expect((await lease.verify({ signal: signal() })).state).toBe('held')
+      at.fake.quirks.loses = Infinity
+      const state = async (): Promise<string> => (await lease.verify({ signal: signal() })).state
+      await expect.poll(state, { timeout: 10_000 }).toBe('lost')
+      expect(await lease.verify({ signal: signal() })).toMatchObject({ why: { code: 'ROUTER_SILENT' } })
+      at.fake.quirks.loses = 0
+      await lease.renew({ signal: signal() })
+      expect(await state()).toBe('held')
+    })
+
+  it('that are asked for one by one are silent all at once where the router is gone', async () => {
+    const fake = await FakeRouter.start({ versionOne: true })
+    using publisher = new RouterPublisher([membersAt.upnp(fake)], toolsAtHome(), 'me')
+    const range = { ...wish, ports: { first: 9000, last: 9019 } }
+    const lease = await publisher.open(range, { signal: signal(), record: memoryJournal() })
+    await fake[Symbol.asyncDispose]()
+    const began = performance.now()
+    const why = async (): Promise<unknown> => {
+      const verdict = await lease.verify({ signal: signal() })
+      return verdict.state === 'lost' && verdict.why.code
+    }
+    await expect.poll(why, { timeout: 10_000 }).toBe('ROUTER_SILENT')
+    const quiet = { en: expect.stringContaining('does not answer') as string }
+    expect(await lease.verify({ signal: signal() })).toMatchObject({ why: { text: quiet } })
+    // One look, though only two of them are asked for in it.
+    expect(performance.now() - began).toBeLessThan(8000)
+  })
+
   it('misses a mapping that somebody deleted, and opens it again', async () => {
     await using at = await home()
     const lease = await at.publisher.open(

@@ -28,7 +28,17 @@ export class Rounds {
     if (now - this.#lastAt < everyMs) return
     this.#lastAt = now
     const signal = withLimit(undefined, lookLimitMs)
-    for (const port of inTurn([...this.#ports()])) port.look(signal).catch(() => {})
+    for (const port of inTurn([...this.#ports()]))
+      port.look(signal).then(
+        () => this.#spread(port),
+        () => {},
+      )
+  }
+
+  /** A router that does not answer for one port does so for none: the others need not wait for their turn. */
+  #spread({ silence, router }: PublishedPort): void {
+    if (silence === null || router === null) return
+    for (const port of this.#ports()) if (port.router === router) port.hearOfSilence(silence)
   }
 }
 

@@ -5,6 +5,7 @@ import { say, type Text } from '../../base/text.ts'
 import type { Clock } from '../../base/clock.ts'
 import type { Protocol } from '../../base/port.ts'
 import { askUdp, isSilence } from '../../host/ask-udp.ts'
+import { lookWaitsMs } from '../contract.ts'
 import {
   addressRequest,
   mapRequest,
@@ -27,7 +28,7 @@ export class Gateway {
   readonly port: number
   readonly #clock: Clock
   readonly #epoch = new Epoch()
-  readonly #asked = new Shared('NAT-PMP', (signal) => this.askAddress(signal))
+  readonly #asked = new Shared('NAT-PMP', (signal) => this.askAddress(signal, { waitsMs: lookWaitsMs }))
   /** Called when an answer tells that the gateway lost its mappings. */
   onRestart: ((why: Text) => void) | null = null
   /** How often that has happened; a lease made before it is lost. */
@@ -58,6 +59,10 @@ export class Gateway {
     return answer
   }
 
+  silence(why: string | Text = say('no answer', '응답 없음')): NaruError {
+    return new NaruError('ROUTER_SILENT', { router: this.address, protocol: 'NAT-PMP', why })
+  }
+
   /** @throws NaruError ROUTER_SILENT */
   async map(
     protocol: Protocol,
@@ -72,7 +77,7 @@ export class Gateway {
       waitsMs: retryWaitsMs,
     })
     if (!('silent' in answer)) return answer
-    throw new NaruError('ROUTER_SILENT', { router: this.address, protocol: 'NAT-PMP', why: answer.why })
+    throw this.silence(answer.why)
   }
 
   async #ask<T extends { epoch: number }>(

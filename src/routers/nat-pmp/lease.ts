@@ -104,7 +104,7 @@ class NatPmpLease implements MappingLease {
       why: new NaruError('ROUTER_MAPPING_LOST', { router: address, port: this.externalPort, why }),
     })
     const answer = await this.#gateway.isThere(signal)
-    if (!answer) return lost(say('the router does not answer', '공유기가 응답하지 않습니다'))
+    if (!answer) return { state: 'lost', why: this.#gateway.silence() }
     if (this.#gateway.restarts > this.#restarts)
       return lost(say('the router restarted', '공유기가 재시작했습니다'))
     if (this.#clock.now() >= this.goodUntil) return lost(say('its lease ran out', '임대 시간이 끝났습니다'))

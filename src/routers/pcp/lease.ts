@@ -135,7 +135,7 @@ class PcpLease implements MappingLease {
   /** PCP cannot be read back: that the server answers, has not restarted and the lease runs is all it tells. */
   async verify({ signal }: { signal: AbortSignal }): Promise<Verdict> {
     const result = await this.#server.isThere(signal)
-    if (result === null) return this.#lost(say('the router does not answer', '공유기가 응답하지 않습니다'))
+    if (result === null) return { state: 'lost', why: this.#server.silence() }
     if (this.#server.restarts > this.#restarts)
       return this.#lost(say('the router restarted', '공유기가 재시작했습니다'))
     if (this.#clock.now() >= this.goodUntil)

@@ -4,6 +4,7 @@ import { NaruError } from '../../base/errors.ts'
 import { Shared } from '../../base/shared.ts'
 import { say, type Text } from '../../base/text.ts'
 import { askUdp, isSilence } from '../../host/ask-udp.ts'
+import { lookWaitsMs } from '../contract.ts'
 import {
   announceRequest,
   isNatPmpOnly,
@@ -34,7 +35,9 @@ export class Server {
   readonly place: ServerPlace
   readonly #clock: Clock
   readonly #epoch = new Epoch()
-  readonly #announced = new Shared('PCP ANNOUNCE', (signal) => this.announce(signal))
+  readonly #announced = new Shared('PCP ANNOUNCE', (signal) =>
+    this.announce(signal, { waitsMs: lookWaitsMs }),
+  )
   /** Called when an answer tells that the server lost its mappings. */
   onRestart: ((why: Text) => void) | null = null
   /** How often that has happened; a lease made before it is lost. */
@@ -66,6 +69,10 @@ export class Server {
     return answer === 'nat-pmp' || 'silent' in answer ? null : answer.result
   }
 
+  silence(why: string | Text = say('no answer', '응답 없음')): NaruError {
+    return new NaruError('ROUTER_SILENT', { router: this.place.address, protocol: 'PCP', why })
+  }
+
   /** @throws NaruError ROUTER_SILENT */
   async map(wish: MapWish, lifetimeSeconds: number, signal: AbortSignal): Promise<MapAnswer> {
     const bytes = mapRequest(this.place.client, wish, lifetimeSeconds)
@@ -73,8 +80,7 @@ export class Server {
       isNatPmpOnly(received) ? 'nat-pmp' : parseMapAnswer(received, wish),
     )
     if (answer !== 'nat-pmp' && !('silent' in answer)) return answer
-    const why = answer === 'nat-pmp' ? 'it speaks NAT-PMP only' : answer.why
-    throw new NaruError('ROUTER_SILENT', { router: this.place.address, protocol: 'PCP', why })
+    throw this.silence(answer === 'nat-pmp' ? 'it speaks NAT-PMP only' : answer.why)
   }
 
   async #ask<T extends { epoch: number }>(

@@ -125,7 +125,9 @@ export class Device {
   ): Promise<ReadonlyMap<string, string>> {
     const place: HttpPlace = { ...(through ?? this.place), port: service.controlPort }
     const post = soapRequest(service.type, action, values)
-    const { status, body } = await exchange(place, { path: service.controlPath, post, signal })
+    // Where it takes no connection it is searched for meanwhile: a call to who is gone fails the sooner.
+    const onSlow = (): void => void this.#sought.get(signal).catch(() => {})
+    const { status, body } = await exchange(place, { path: service.controlPath, post, signal, onSlow })
     const answer = parseSoapAnswer(body, action)
     if (answer?.ok) return answer.values
     if (answer) throw new UpnpFault(answer.code, answer.description)
@@ -136,10 +138,10 @@ export class Device {
     })
   }
 
-  /** Once a second at most, however many leases ask. True where the device answers, wherever it is now. */
+  /** Every two seconds at most, however many leases ask. True where the device answers, wherever it is now. */
   async #rediscover(signal: AbortSignal): Promise<boolean> {
     const now = this.#clock.monotonic()
-    if (now - this.#soughtAt < 1000) return false
+    if (now - this.#soughtAt < 2000) return false
     this.#soughtAt = now
     const found = await findAt(this.place, signal, 1500)
     for (const each of found) {

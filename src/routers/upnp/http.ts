@@ -2,11 +2,17 @@
  * One HTTP exchange with a router: a connection of its own, at most 256 KiB, at most a few seconds from the first
  * byte asked to the last one read, no redirects, and never to any other host than the one given.
  */
-import { request } from 'node:http'
+import { request, type ClientRequest } from 'node:http'
 import { familyOf, formatEndpoint } from '../../base/address.ts'
 import { withLimit } from '../../base/clock.ts'
 import { NaruError, errnoOf, messageOf } from '../../base/errors.ts'
+import { lookWaitsMs } from '../contract.ts'
 import { longestXml } from './xml.ts'
+
+/** SYN is sent again after a second: a router that takes no connection by now has dropped both, or is not there. */
+const connectLimitMs = lookWaitsMs.reduce<number>((sum, wait) => sum + wait, 0)
+/** A router on the same network takes a connection within milliseconds. */
+const slowMs = 200
 
 /** The only host that is talked to, with the address of ours that it shall see. */
 export interface HttpPlace {
@@ -29,11 +35,16 @@ export interface HttpQuestion {
   readonly signal: AbortSignal
   /** From connecting to the last byte. @default 4_000 */
   readonly limitMs?: number
+  /** Called once where there is no connection yet after 200 ms. */
+  readonly onSlow?: () => void
 }
 
-/** @throws NaruError ROUTER_SILENT (its cause is the system's error), ROUTER_ANSWER_BAD, ABORTED */
+/**
+ * A connection that does not come about within 1.7 s is silence.
+ * @throws NaruError ROUTER_SILENT (its cause is the system's error), ROUTER_ANSWER_BAD, ABORTED
+ */
 export function exchange(place: HttpPlace, question: HttpQuestion): Promise<HttpAnswer> {
-  const { path, post, signal, limitMs = 4000 } = question
+  const { path, post, signal, limitMs = 4000, onSlow } = question
   const limited = withLimit(signal, limitMs)
   const body = Buffer.from(post?.body ?? '', 'utf8')
   return new Promise((resolve, reject) => {
@@ -58,6 +69,7 @@ export function exchange(place: HttpPlace, question: HttpQuestion): Promise<Http
       },
     })
     call.on('error', fail)
+    watchConnecting(call, onSlow)
     call.on('response', (response) => {
       const chunks: Buffer[] = []
       let length = 0
@@ -73,6 +85,17 @@ export function exchange(place: HttpPlace, question: HttpQuestion): Promise<Http
     })
     call.end(body)
   })
+}
+
+function watchConnecting(call: ClientRequest, onSlow: () => void = () => {}): void {
+  const slow = setTimeout(onSlow, slowMs)
+  const late = setTimeout(
+    () => call.destroy(Object.assign(new Error('no connection'), { code: 'ETIMEDOUT' })),
+    connectLimitMs,
+  )
+  const stop = (): void => [slow, late].forEach(clearTimeout)
+  call.once('socket', (socket) => socket.once('connect', stop))
+  call.once('close', stop)
 }
 
 /** True where the router is there but not at that port: it restarted and took another one. */

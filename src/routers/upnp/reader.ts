@@ -3,6 +3,7 @@
  * where it has a list, and one each where not. A list is believed as long as what it leaves out is really not there.
  */
 import { withLimit } from '../../base/clock.ts'
+import { isNaruError, NaruError } from '../../base/errors.ts'
 import type { Protocol } from '../../base/port.ts'
 import { orAborted } from '../../base/shared.ts'
 import type { Mapping, MappingKey } from '../contract.ts'
@@ -62,8 +63,10 @@ export class TableReader {
     const list = await this.#list(protocol, waiting).catch((failure: unknown) => {
       // Whatever the router does not like about it: one by one it knows how.
       if (faultCode(failure) !== null) this.#listed = false
-      return null
+      return isNaruError(failure, 'ROUTER_SILENT') ? failure : null
     })
+    // Who keeps silent is not asked for each of them once more.
+    if (list instanceof NaruError) return waiting.forEach(({ resolve }) => resolve(Promise.reject(list)))
     const forAll = list?.filter(({ remoteHost }) => remoteHost === null)
     const found = new Map(forAll?.map((mapping) => [mapping.externalPort, mapping]))
     const missed = waiting.filter(({ key }) => !found.has(key.externalPort))
