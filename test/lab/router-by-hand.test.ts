@@ -15,7 +15,14 @@ import { upnp } from '../../src/routers/upnp/index.ts'
 import { describeWith } from '../needs.ts'
 import { enter } from './enter.ts'
 import { Lab } from './namespaces.ts'
-import { homeAddresses, homeNetwork, reaches, startWebServer, type RouterSetup } from './router.ts'
+import {
+  byLinkLocal,
+  homeAddresses,
+  homeNetwork,
+  reaches,
+  startWebServer,
+  type RouterSetup,
+} from './router.ts'
 
 const needs = { root: true, platform: 'linux', commands: ['ip', 'nft', 'miniupnpd', 'curl'] } as const
 
@@ -38,19 +45,15 @@ function deskOf(members: readonly RouterMember[], byHandPath: string): RouterDes
 }
 
 /** Ended in the moment when the router had done it and the answer was not written down: nothing after that is done. */
-function killedAfter(member: RouterMember): { member: RouterMember; dead: Promise<void> } {
-  let die = (): void => {}
-  const dead = new Promise<void>((resolve) => (die = resolve))
-  const never = new Promise<never>(() => {})
-  const dying = ({ record, ...rest }: OpenOptions): OpenOptions => ({
-    ...rest,
-    record: {
-      async intend(effect) {
-        await record.intend(effect)
-        return { amend: () => (die(), never), undone: () => (die(), never) }
-      },
-    },
-  })
+function killedAfter(member: RouterMember): RouterMember {
+  const dead = (): Promise<never> => Promise.reject(new Error('killed'))
+  const dying = ({ record, ...rest }: OpenOptions): OpenOptions => {
+    const intend: typeof record.intend = async (effect) => {
+      await record.intend(effect)
+      return { amend: dead, undone: dead }
+    }
+    return { ...rest, record: { intend } }
+  }
   const mortal = (router: Router): Router =>
     new Proxy(router, {
       get: (target, name) =>
@@ -59,7 +62,7 @@ function killedAfter(member: RouterMember): { member: RouterMember; dead: Promis
               target.open(request, dying(options))
           : (Reflect.get(target, name, target) as unknown),
     })
-  return { dead, member: { ...member, discover: async (how) => (await member.discover(how)).map(mortal) } }
+  return { ...member, discover: async (how) => (await member.discover(how)).map(mortal) }
 }
 
 const ways: readonly [string, () => RouterMember, Partial<RouterSetup>][] = [
@@ -90,9 +93,8 @@ describeWith(needs, 'a pinhole by hand', () => {
     it(`by ${name}: what a killed one opened is listed with its lease, and removed`, async () => {
       await using at = await place(setup)
       using _inside = enter(at.home.host)
-      const { member, dead } = killedAfter(make())
-      void deskOf([member], at.path).add(wish, { signal: signal() })
-      await dead
+      const killed = deskOf([killedAfter(make())], at.path).add(wish, { signal: signal() })
+      await expect(killed).rejects.toThrow('killed')
       expect(at.home.router.pinholes()).toEqual([pinhole])
       const [row] = await deskOf([make()], at.path).list({ signal: signal() })
       expect(row).toMatchObject({ externalPort: port, internalAddress: homeAddresses.host6, rule: 'by-hand' })
@@ -138,6 +140,7 @@ async function place(
   const lab = new Lab()
   const folder = await mkdtemp(join(tmpdir(), 'naru-lab-hand-'))
   const home = await homeNetwork(lab, setup)
+  await byLinkLocal(home)
   return {
     home,
     path: join(folder, 'by-hand'),

@@ -222,6 +222,18 @@ export async function homeNetwork(
   return { internet, router, host, [Symbol.asyncDispose]: () => router[Symbol.asyncDispose]() }
 }
 
+/** The host's IPv6 way out as a router's advertisement makes it: through the router's link-local address. */
+export async function byLinkLocal({ router, host }: Home): Promise<void> {
+  const lan = (): string => router.host.ip('-6', 'address', 'show', 'dev', 'lan', 'scope', 'link')
+  const end = Date.now() + 10_000
+  while (/tentative/.test(lan() + host.ip('-6', 'address'))) {
+    if (Date.now() > end) throw new Error('no link-local address')
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  const gateway = /inet6 (fe80:[0-9a-f:]+)/.exec(lan())?.[1] ?? '?'
+  host.ip('-6', 'route', 'replace', 'default', 'via', gateway, 'dev', 'eth0')
+}
+
 /** The two homes in a row that make double NAT: `internet` — `outer` — `inner` — `host`. */
 export async function doubleNat(
   lab: Lab,

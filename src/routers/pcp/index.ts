@@ -6,6 +6,7 @@ import { addressRange, familyOf, isPublic } from '../../base/address.ts'
 import { withLimit } from '../../base/clock.ts'
 import { NaruError } from '../../base/errors.ts'
 import type { Text } from '../../base/text.ts'
+import { hasAddress } from '../../host/ask-udp.ts'
 import { gateways } from '../../host/gateways.ts'
 import { patrol } from '../../host/patrol.ts'
 import type { Json, OpenOptions } from '../../model/hop.ts'
@@ -54,7 +55,10 @@ export function pcp(options: PcpOptions = {}): RouterMember {
     async undo(effect, { signal, tools }) {
       const { place, wish, until } = parseEffect(effect)
       if (tools.clock.now() > until) return
-      await deleteMapping(new Server(place, tools.clock), wish, signal)
+      // The address that made it may be gone: any may ask then. To a link-local gateway the system would send from
+      // another one than the header names, which is a mismatch (§8.1).
+      const source = place.source !== null && (await hasAddress(place.source)) ? place.source : null
+      await deleteMapping(new Server({ ...place, source }, tools.clock), wish, signal)
     },
   }
 }
@@ -160,11 +164,10 @@ function parseEffect(effect: Json): { place: ServerPlace; wish: MapWish; until: 
   if (!found?.server || !found.client || !found.internalPort || nonce.length !== nonceBytes)
     throw new NaruError('INTERNAL', { why: 'a journal entry of pcp is not readable' })
   return {
-    // The address that made the mapping may be gone: the header must then still name it, and any socket may ask.
     place: {
       address: found.server,
       client: found.client,
-      source: null,
+      source: found.source ?? null,
       ...(found.port && { port: found.port }),
     },
     until: found.until ?? Infinity,
