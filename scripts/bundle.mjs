@@ -9,12 +9,20 @@ const root = new URL('..', import.meta.url).pathname.replace(/^\/([A-Z]:)/i, '$1
 const out = join(root, 'dist/bundle')
 const packages = /^[^./]/
 
-/** What every command needs, and what a rule in force needs; the rest comes when it is asked for. */
+/**
+ * What every command needs, what looking at this machine needs, and what a rule in force needs; the rest comes when it
+ * is asked for.
+ */
 const groups = [
   { name: 'core', test: /dist[\\/](base|model)[\\/]/ },
+  { name: 'start', test: /dist[\\/](control[\\/]instance|daemon[\\/](files|version))\.js/ },
+  {
+    name: 'host',
+    test: /dist[\\/](host[\\/](?!windows|darwin|filter)|control[\\/](machine|port-rows)\.js|daemon[\\/]open-rules)/,
+  },
   {
     name: 'ferry',
-    test: /dist[\\/](control|engines|relay|host[\\/](?!windows|darwin|filter)|daemon[\\/](open|rooms|left-over|files|log))/,
+    test: /dist[\\/](control|engines|relay|daemon[\\/](open|rooms|left-over|log))/,
   },
 ]
 
