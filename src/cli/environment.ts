@@ -88,7 +88,10 @@ export const variables: readonly Variable[] = [
   {
     name: 'NARU_NO_KOFFI',
     value: '1',
-    text: say('do without the splice engine', 'splice 엔진을 쓰지 않음'),
+    text: say(
+      'do without native calls: no splice engine, sockets by way of ss',
+      '네이티브 호출을 쓰지 않음: splice 엔진 없음, 소켓은 ss로 읽음',
+    ),
   },
   {
     name: 'NO_COLOR',

@@ -19,7 +19,8 @@ export interface HostOptions {
 export function createHost(options: HostOptions = {}): Host {
   const runner = options.runner ?? createRunner()
   const platform = options.platform ?? process.platform
-  const inspector = once(() => loadInspector(platform, runner, options.procNet))
+  const here = options.runner === undefined && options.procNet === undefined
+  const inspector = once(() => loadInspector(platform, runner, options.procNet, here))
   let facts: Promise<Facts> | null = null
   return {
     facts({ refresh = false } = {}) {
@@ -50,7 +51,8 @@ export interface Inspector {
 async function loadInspector(
   platform: NodeJS.Platform,
   runner: Runner,
-  procNet = '/proc/net',
+  procNet?: string,
+  here = false,
 ): Promise<Inspector> {
   if (platform === 'win32') {
     const { windowsNetwork, windowsSockets } = await import('./windows/index.ts')
@@ -62,7 +64,8 @@ async function loadInspector(
   }
   const { linuxNetwork } = await import('./linux/network.ts')
   const { linuxSockets } = await import('./linux/sockets.ts')
-  return { network: linuxNetwork(runner, procNet), sockets: linuxSockets(runner, procNet) }
+  const tables = procNet ?? '/proc/net'
+  return { network: linuxNetwork(runner, tables), sockets: linuxSockets(runner, tables, here) }
 }
 
 function once<T>(make: () => Promise<T>): () => Promise<T> {

@@ -1,20 +1,22 @@
 import { createSocket } from 'node:dgram'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
-import { assert, property, string } from 'fast-check'
+import { assert, integer, property, string, uint8Array } from 'fast-check'
 import { expect, it } from 'vitest'
 import { describeWith } from '../../../test/needs.ts'
 import { NaruError } from '../../base/errors.ts'
-import type { SocketEntry } from '../contract.ts'
+import type { Host, SocketEntry } from '../contract.ts'
 import { parseCapabilities } from '../facts.ts'
 import { createHost } from '../index.ts'
+import { createRunner } from '../runner.ts'
 import { longestPrefix } from '../longest-prefix.ts'
 import { kindOf } from './kinds.ts'
 import { parseNameServers } from './network.ts'
 import { parseRoutes4, parseRoutes6 } from './proc-routes.ts'
 import { parseTable } from './proc-sockets.ts'
-import { parseSs } from './ss.ts'
+import { parseDiag } from './sock-diag.ts'
+import { parseSs, type SsSocket } from './ss.ts'
 
 const signal = AbortSignal.timeout(15_000)
 
@@ -49,23 +51,36 @@ describeWith({ platform: 'linux' }, 'the Linux host', () => {
     only.close()
   })
 
-  it('reads the same sockets from ss as from the tables', async () => {
-    const server = createServer().listen(0, '::1')
-    await once(server, 'listening')
+  it('is told the same by the kernel, by ss and by the tables', async () => {
+    const server = createServer((socket) => socket.resume()).listen(0, '::1')
+    const dual = createServer((socket) => socket.resume()).listen(0, '::')
+    const udp = createSocket('udp6').bind(0, '::1')
+    await Promise.all([once(server, 'listening'), once(dual, 'listening'), once(udp, 'listening')])
     const { port } = server.address() as AddressInfo
-    const none = { run: () => Promise.reject(new NaruError('COMMAND_MISSING', { command: 'ss' })) }
-    const ours = (list: readonly SocketEntry[]): unknown => list.filter((one) => one.port === port)
-    const bySs = await host.sockets.list({ signal })
-    expect(ours(await createHost({ runner: none }).sockets.list({ signal }))).toEqual(ours(bySs))
-    expect(ours(bySs)).toHaveLength(1)
-    server.close()
+    const dualPort = (dual.address() as AddressInfo).port
+    const [six, mapped] = [connect(port, '::1'), connect(dualPort, '127.0.0.1')]
+    await Promise.all([once(six, 'connect'), once(mapped, 'connect')])
+    const ports = new Set([port, dualPort, udp.address().port])
+    const ours = async (from: Host): Promise<readonly SocketEntry[]> =>
+      (await from.sockets.list({ signal, all: true }))
+        .filter((one) => ports.has(one.port) || ports.has(one.peer?.port ?? 0))
+        .toSorted((a, b) => JSON.stringify(a).localeCompare(JSON.stringify(b)))
+    const noSs = { run: () => Promise.reject(new NaruError('COMMAND_MISSING', { command: 'ss' })) }
+    const byKernel = await ours(host)
+    expect(byKernel).toHaveLength(7)
+    expect(await ours(createHost({ runner: createRunner() }))).toEqual(byKernel)
+    // The tables alone do not tell v6only.
+    expect(await ours(createHost({ runner: noSs }))).toEqual(
+      byKernel.map((one) => ({ ...one, v6only: null })),
+    )
+    for (const one of [six, mapped]) one.destroy()
+    for (const one of [server, dual, udp]) one.close()
   })
 
   it('shows connections only when all is asked for', async () => {
     const server = createServer((socket) => socket.resume()).listen(0, '127.0.0.1')
     await once(server, 'listening')
     const { port } = server.address() as AddressInfo
-    const { connect } = await import('node:net')
     const client = connect(port, '127.0.0.1')
     await once(client, 'connect')
     const open = (await host.sockets.list({ signal, all: true })).filter(
@@ -176,6 +191,39 @@ describeWith({}, 'the parsers of the Linux host', () => {
       ['tcp', 4, '127.0.0.1', 5000, '127.0.0.1', 'other', 0, null],
       ['tcp', 4, '0.0.0.0', 90, null, 'listening', 7, null],
     ])
+  })
+
+  it('read what sock_diag answers, whole messages alone, and never beyond its end', () => {
+    const answer = Buffer.from(
+      // nlmsghdr: 84 bytes, type 20; inet_diag_msg: AF_INET6, TCP_LISTEN, port 80, ::, inode 7; v6only is 1
+      `54000000 1400 0200 00000000 00000000 0a0a0000 0050 0000 ${'00'.repeat(32)} 00000000 ${'ff'.repeat(8)}
+       ${'00'.repeat(16)} 07000000 0500 0b00 01000000 14000000 0300 0200 00000000 00000000 00000000`.replaceAll(
+        /\s/g,
+        '',
+      ),
+      'hex',
+    )
+    answer.writeUInt32LE(96, 0)
+    const whole: SsSocket[] = []
+    expect(parseDiag(answer, 'tcp', whole)).toBe('done')
+    expect(whole).toEqual([
+      {
+        protocol: 'tcp',
+        family: 6,
+        address: '::',
+        port: 80,
+        peer: null,
+        state: 'listening',
+        inode: 7,
+        v6only: true,
+      },
+    ])
+    assert(
+      property(uint8Array({ maxLength: 200 }), integer({ min: 0, max: 116 }), (noise, cut) => {
+        parseDiag(Buffer.concat([answer.subarray(0, cut), noise]), 'tcp', [])
+      }),
+    )
+    expect(parseDiag(answer.subarray(0, 90), 'tcp', [])).toBe('error')
   })
 
   it('never throw on a damaged table', () => {

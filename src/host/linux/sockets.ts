@@ -1,25 +1,33 @@
 /**
- * Linux: who listens where, from one run of `ss`, or from /proc/net/{tcp,tcp6,udp,udp6} where there is none; and whose
- * it is, from the links in /proc/PID/fd, which are read meanwhile.
+ * Linux: who listens where, asked of the kernel itself, or from one run of `ss`, or from /proc/net/{tcp,tcp6,udp,udp6}
+ * where there is neither; and whose it is, from the links in /proc/PID/fd.
  */
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
 import { isNaruError } from '../../base/errors.ts'
 import type { Protocol } from '../../base/port.ts'
-import type { Runner, Sockets } from '../contract.ts'
+import type { Runner, SocketEntry, Sockets } from '../contract.ts'
 import { ownerOf } from '../owner.ts'
+import { native } from './native.ts'
 import { parseTable, type ProcSocket } from './proc-sockets.ts'
+import { readDiag } from './sock-diag.ts'
 import { parseSs, type SsSocket } from './ss.ts'
 
 type Signal = { readonly signal: AbortSignal }
 
-export function linuxSockets(runner: Runner, procNet: string): Sockets {
+/** @param here whether the commands and the tables are those of this process's own network */
+export function linuxSockets(runner: Runner, procNet: string, here: boolean): Sockets {
   const list: Sockets['list'] = async ({ signal, all = false, holders = true }) => {
-    const wanted = readSockets(runner, procNet, signal).then((found) =>
-      found.filter(({ state }) => all || state === 'listening'),
-    )
+    const wanted = readSockets(all, signal)
     const owners = holders ? await findOwners(wanted, signal) : noOwners
-    return (await wanted).map(({ inode, ...socket }) => ({ ...socket, process: owners.get(inode) ?? null }))
+    return (await wanted).map((socket) => entryOf(socket, owners))
+  }
+
+  async function readSockets(all: boolean, signal: AbortSignal): Promise<readonly SsSocket[]> {
+    const asked = here ? await readDiag(all, signal) : null
+    if (asked) return asked
+    const found = (await fromSs(runner, signal)) ?? fromTables(procNet)
+    return found.filter(({ state }) => all || state === 'listening')
   }
 
   async function owner(protocol: Protocol, port: number, { signal }: Signal): Promise<string | null> {
@@ -34,15 +42,24 @@ export function linuxSockets(runner: Runner, procNet: string): Sockets {
   return { list, owner }
 }
 
-async function readSockets(runner: Runner, procNet: string, signal: AbortSignal): Promise<SsSocket[]> {
+/** Spelt out: taking `inode` away by a rest pattern takes ten times as long. */
+function entryOf(socket: SsSocket, owners: ReadonlyMap<number, Process>): SocketEntry {
+  const { protocol, family, address, port, peer, state, v6only, inode } = socket
+  return { protocol, family, address, port, peer, state, v6only, process: owners.get(inode) ?? null }
+}
+
+async function fromSs(runner: Runner, signal: AbortSignal): Promise<SsSocket[] | null> {
   try {
     const { exit, stdout } = await runner.run(['ss', '-Htuane'], { signal, limitMs: 3000 })
-    if (exit === 0) return parseSs(stdout)
+    return exit === 0 ? parseSs(stdout) : null
   } catch (error) {
     if (!isNaruError(error, 'COMMAND_MISSING', 'TIMED_OUT', 'COMMAND_FAILED')) throw error
+    return null
   }
-  return readTables(procNet).map((socket) => ({ ...socket, v6only: null }))
 }
+
+const fromTables = (procNet: string): SsSocket[] =>
+  readTables(procNet).map((socket) => ({ ...socket, v6only: null }))
 
 function readTables(procNet: string): ProcSocket[] {
   return (['tcp', 'udp'] as const).flatMap((protocol) => [
@@ -78,14 +95,15 @@ async function findOwners(
   for (const pid of namesIn('/proc')) {
     if (!/^\d+$/.test(pid)) continue
     let owner: Process | null = null
-    for (const fd of namesIn(`/proc/${pid}/fd`)) {
+    using folder = openLinks(pid)
+    for (const fd of folder.names) {
       if (performance.now() - began > sliceMs) {
         await setImmediate()
         signal.throwIfAborted()
         began = performance.now()
       }
       if (search.missing?.size === 0) return owners
-      const inode = socketInode(`/proc/${pid}/fd/${fd}`)
+      const inode = folder.socketInode(fd)
       if (inode === 0 || owners.has(inode)) continue
       owner ??= { pid: Number(pid), name: nameOf(pid) }
       owners.set(inode, owner)
@@ -95,12 +113,49 @@ async function findOwners(
   return owners
 }
 
-function socketInode(link: string): number {
+interface Links extends Disposable {
+  readonly names: readonly string[]
+  /** 0 where it is no socket. */
+  socketInode(name: string): number
+}
+
+/** What process `pid` holds; nothing where it is gone or another user's. */
+function openLinks(pid: string): Links {
+  const path = `/proc/${pid}/fd`
+  const names = namesIn(path)
+  const calls = names.length > fewLinks ? native() : null
+  const folder = calls && openFolder(path)
+  if (!calls || folder === null)
+    return { names, socketInode: (name) => inodeIn(linkAt(`${path}/${name}`)), [Symbol.dispose]() {} }
+  const socketInode = (name: string): number => {
+    const length = calls.readlinkat(folder, name, link, link.length)
+    return length > 0 ? inodeIn(link.toString('latin1', 0, length)) : 0
+  }
+  return { names, socketInode, [Symbol.dispose]: () => closeSync(folder) }
+}
+
+/** Below this opening the folder costs more than it saves. */
+const fewLinks = 16
+/** `socket:[4294967295]`; what is longer is a path, and none. */
+const link = Buffer.alloc(20)
+
+function inodeIn(target: string): number {
+  return target.startsWith('socket:[') ? Number.parseInt(target.slice(8), 10) || 0 : 0
+}
+
+function openFolder(path: string): number | null {
   try {
-    const target = readlinkSync(link)
-    return target.startsWith('socket:[') ? Number(target.slice(8, -1)) : 0
+    return openSync(path, 'r')
   } catch {
-    return 0
+    return null
+  }
+}
+
+function linkAt(path: string): string {
+  try {
+    return readlinkSync(path)
+  } catch {
+    return ''
   }
 }
 
