@@ -11,7 +11,7 @@ import { memoryJournal } from '../fakes/journal.ts'
 import { describeWith } from '../needs.ts'
 import { enter } from './enter.ts'
 import { Lab } from './namespaces.ts'
-import { homeAddresses, homeNetwork, reaches, startWebServer, upnpc } from './router.ts'
+import { byLinkLocal, homeAddresses, homeNetwork, reaches, startWebServer, upnpc } from './router.ts'
 
 const needs = {
   root: true,
@@ -96,4 +96,41 @@ describeWith(needs, 'a real router', () => {
       expect(journal.left()).toEqual([])
     })
   }
+
+  it('finds a router that answers searches over IPv6 alone, and opens a pinhole there', async () => {
+    for (const hears of ['unicast', 'multicast'] as const) {
+      await using lab = new Lab()
+      await using home = await homeNetwork(lab, { pcp: false })
+      if (hears === 'unicast') await byLinkLocal(home)
+      home.router.host.run(['nft', '-f', '-'], { input: hearingOnly(hears) })
+      await startWebServer(home.host, 8080)
+      using _inside = enter(home.host)
+      const journal = memoryJournal()
+      const found = await upnp().discover({ signal: signal(), tools: tools() })
+      expect(found.map(({ flavour, family }) => [flavour, family])).toEqual([['upnp-pinhole', 6]])
+      const lease = await (found[0] as Router).open(
+        { ...request, internalPort: 8080, externalPort: 8080 },
+        { signal: signal(), record: journal },
+      )
+      expect(reaches(home.internet, 'http://[2600:77::10]:8080/')).toBe(true)
+      expect(await lease.verify({ signal: signal() })).toMatchObject({ state: 'held' })
+      // As after a kill: the journal alone knows where it was.
+      await upnp().undo(journal.left()[0] ?? null, { signal: signal(), tools: tools() })
+      expect(home.router.pinholes()).toEqual([])
+    }
+  })
 })
+
+/** Neither hears a search by IPv4 nor answers there; by IPv6 it hears one of the two ways. */
+function hearingOnly(way: 'unicast' | 'multicast'): string {
+  const deaf = `ip6 daddr ${way === 'unicast' ? '' : '!='} ff00::/8 udp dport 1900 drop`
+  return `table inet deaf {
+  chain input {
+    type filter hook input priority 0
+    meta nfproto ipv4 udp dport 1900 drop
+    meta nfproto ipv4 tcp dport 5000 drop
+    ${deaf}
+  }
+}
+`
+}

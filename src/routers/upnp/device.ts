@@ -164,7 +164,7 @@ export function findAt(
   limitMs: number,
   target?: string,
 ): Promise<readonly Found[]> {
-  const where = { source: place.source, bits: 32, unicast: [place.address], multicast: false }
+  const where = { source: place.source, bits: 32, unicast: [place.address], multicast: null }
   const port = place.ssdpPort === undefined ? {} : { port: place.ssdpPort }
   return search([where], {
     signal,

@@ -2,7 +2,7 @@
  * UPnP IGD v1 and v2 as a member of the routers: found by SSDP, IPv4 mappings by WANIPConnection or WANPPPConnection,
  * IPv6 pinholes by WANIPv6FirewallControl.
  */
-import { addressRange, isPublic } from '../../base/address.ts'
+import { addressRange, familyOf, isPublic } from '../../base/address.ts'
 import { withLimit } from '../../base/clock.ts'
 import { NaruError } from '../../base/errors.ts'
 import type { Text } from '../../base/text.ts'
@@ -68,15 +68,32 @@ async function findGateways(
   const port = ssdpPort === undefined ? {} : { port: ssdpPort }
   const sendAtMs = [0, 500, 1500]
   if (at) {
-    const place = { source: null, bits: 32, unicast: [at.address], multicast: false }
+    const place = { source: null, bits: 32, unicast: [at.address], multicast: null }
     return search([place], { signal, sendAtMs, limitMs: searchMs, graceMs: 100, ...port })
   }
   const networks = await realNetworks(tools.host.network, signal)
-  const places = placesOf(
-    networks,
+  const [ways4, ways6] = [
     ways.filter(({ family }) => family === 4),
-  )
-  return search(places, { signal, sendAtMs, limitMs: searchMs, graceMs: 150, ...port })
+    ways.filter(({ family }) => family === 6),
+  ]
+  const how = { sendAtMs, limitMs: searchMs, graceMs: 150, ...port }
+  const enough = new AbortController()
+  const over6 = search(placesOf6(ways6), { ...how, signal: AbortSignal.any([signal, enough.signal]) })
+  const over4 = await search(placesOf(networks, ways4), { ...how, signal })
+  // A box that answers by both is asked by IPv4, where it maps ports as well.
+  if (over4.length > 0) enough.abort()
+  const only6 = await over6
+  return over4.length > 0 ? over4 : only6
+}
+
+/** Whoever opens pinholes is the gateway: the networks that have one are asked, and it by unicast. */
+function placesOf6(ways: readonly Gateway[]): readonly SearchPlace[] {
+  return ways.map(({ interface: name, address, source }) => ({
+    source,
+    bits: 64,
+    unicast: [address],
+    multicast: name,
+  }))
 }
 
 /** A socket a network; a gateway on none of them (inside a container) is asked by unicast alone. */
@@ -88,12 +105,12 @@ function placesOf(
     source: address,
     bits,
     unicast: ways.filter((way) => way.interface === name).map((way) => way.address),
-    multicast: true,
+    multicast: name,
   }))
   const others = ways.filter((way) => !networks.some((network) => network.interface === way.interface))
   return [
     ...known,
-    ...others.map(({ address, source }) => ({ source, bits: 32, unicast: [address], multicast: false })),
+    ...others.map(({ address, source }) => ({ source, bits: 32, unicast: [address], multicast: null })),
   ]
 }
 
@@ -117,10 +134,13 @@ function routersOf(
   const found: Router[] = []
   const { source, address } = device.place
   const clientAddress = client ?? source
-  if (device.connection && clientAddress !== null)
+  if (device.connection && clientAddress !== null && familyOf(clientAddress) === 4)
     found.push(new UpnpRouter(device, clientAddress, tools, options))
-  const way4 = ways.find((way) => way.address === address)
-  const way6 = ways.find((way) => way.family === 6 && way.interface === way4?.interface)
+  // By IPv6 it may answer from another address of its own.
+  const way = ways.find((each) =>
+    familyOf(address) === 6 ? each.source === source : each.address === address,
+  )
+  const way6 = ways.find(({ family, interface: name }) => family === 6 && name === way?.interface)
   if (device.description.firewall && way6) found.push(new PinholeRouter(device, way6, tools, options))
   return found
 }

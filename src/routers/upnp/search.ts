@@ -4,13 +4,14 @@
  * than a few lines of memory.
  */
 import { createSocket, type Socket } from 'node:dgram'
-import { addressBytes, unmapped } from '../../base/address.ts'
+import { addressBytes, addressRange, familyOf, formatEndpoint, unmapped } from '../../base/address.ts'
 import {
   isGatewayTarget,
   parseSearchAnswer,
   searchRequest,
   searchTargets,
   ssdpGroup,
+  ssdpGroups6,
   ssdpPort,
 } from './ssdp.ts'
 import type { SsdpAnswer } from './ssdp.ts'
@@ -29,7 +30,8 @@ export interface SearchPlace {
   readonly bits: number
   /** Asked by unicast. */
   readonly unicast: readonly string[]
-  readonly multicast: boolean
+  /** The interface that is asked by multicast; null asks by unicast alone. */
+  readonly multicast: string | null
 }
 
 export interface SearchOptions {
@@ -78,7 +80,8 @@ function searchFrom(
 ): Promise<void> {
   if (ended.aborted) return Promise.resolve()
   return new Promise((resolve) => {
-    const socket = createSocket({ type: 'udp4' })
+    const six = familyOf(place.source ?? place.unicast[0] ?? '') === 6
+    const socket = createSocket({ type: six ? 'udp6' : 'udp4' })
     const timers: NodeJS.Timeout[] = []
     const close = (): void => {
       for (const timer of timers) clearTimeout(timer)
@@ -91,35 +94,42 @@ function searchFrom(
     socket.on('error', close)
     socket.on('message', (bytes, from) => collection.take(bytes, unmapped(from.address), place))
     socket.bind({ port: 0, ...(place.source !== null && { address: place.source }) }, () => {
-      if (place.multicast) prepareMulticast(socket, place.source)
+      const groups = place.multicast === null ? [] : prepareMulticast(socket, place.source, place.multicast)
       sendAtMs.forEach((at, time) => {
         const targets = time === 0 && target !== undefined ? [target] : searchTargets
-        timers.push(setTimeout(() => sendSearches(socket, place, { port, targets, again: at > 0 }), at))
+        const how = { port, targets, groups, again: at > 0 }
+        timers.push(setTimeout(() => sendSearches(socket, place, how), at))
       })
     })
   })
 }
 
-/** To a gateway by unicast, without a delay; to the group with one second, and later two, to spread the answers. */
+/** To a gateway by unicast, without a delay; to a group with one second, and later two, to spread the answers. */
 function sendSearches(
   socket: Socket,
-  place: SearchPlace,
-  { port, targets, again }: { port: number; targets: readonly string[]; again: boolean },
+  { unicast }: SearchPlace,
+  how: { port: number; targets: readonly string[]; groups: readonly string[]; again: boolean },
 ): void {
-  const send = (bytes: Uint8Array, address: string): void => socket.send(bytes, port, address, () => {})
-  for (const address of place.unicast)
-    for (const target of targets) send(searchRequest(target, `${address}:${port}`, null), address)
-  if (!place.multicast) return
-  for (const target of targets) send(searchRequest(target, `${ssdpGroup}:${port}`, again ? 2 : 1), ssdpGroup)
+  const { port, targets, groups, again } = how
+  const send = (address: string, delaySeconds: number | null): void => {
+    const host = formatEndpoint(address.split('%')[0] as string, port)
+    for (const target of targets)
+      socket.send(searchRequest(target, host, delaySeconds), port, address, () => {})
+  }
+  for (const address of unicast) send(address, null)
+  for (const group of groups) send(group, again ? 2 : 1)
 }
 
-function prepareMulticast(socket: Socket, source: string | null): void {
+/** @returns the groups to ask, with the zone where the address alone does not name the network. */
+function prepareMulticast(socket: Socket, source: string | null, name: string): readonly string[] {
+  const six = source !== null && familyOf(source) === 6
   try {
     socket.setMulticastTTL(2)
-    if (source !== null) socket.setMulticastInterface(source)
+    if (source !== null) socket.setMulticastInterface(six ? `::%${name}` : source)
   } catch {
     // The interface has just gone; unicast still works.
   }
+  return six ? ssdpGroups6.map((group) => `${group}%${name}`) : [ssdpGroup]
 }
 
 /** Answers, a few a host and a few hosts; hosts we asked by name always have room. */
@@ -164,7 +174,9 @@ class Collection {
 
 /** On the same network as our own address: nobody from elsewhere is a gateway of this house. */
 function isNear(address: string, { source, bits }: SearchPlace): boolean {
-  if (source === null) return false
+  if (source === null || familyOf(address) !== familyOf(source)) return false
+  // The socket hears one link alone.
+  if (familyOf(address) === 6 && addressRange(address) === 'linkLocal') return true
   const [theirs, ours] = [addressBytes(address), addressBytes(source)]
   for (let bit = 0; bit < bits; bit++) {
     const mask = 0x80 >> (bit & 7)

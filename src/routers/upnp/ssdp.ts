@@ -5,6 +5,8 @@
 
 export const ssdpPort = 1900
 export const ssdpGroup = '239.255.255.250'
+/** Of the link and of the site (UPnP Device Architecture 2.0 §A.3). */
+export const ssdpGroups6 = ['ff02::c', 'ff05::c'] as const
 
 /** Routers answer to what they like: some only to their service, some only to `ssdp:all`. */
 export const searchTargets = [

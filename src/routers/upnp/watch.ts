@@ -2,12 +2,13 @@
  * Notices that a gateway restarted: another BOOTID, another place, a shorter uptime, or simply that it answers again.
  * It is asked by unicast every few seconds, and when an announcement (NOTIFY) hints that something changed.
  */
+import { familyOf } from '../../base/address.ts'
 import type { Clock } from '../../base/clock.ts'
 import { say, type Text } from '../../base/text.ts'
 import { patrol } from '../../host/patrol.ts'
 import { findAt, type Device } from './device.ts'
 import type { Found } from './search.ts'
-import { parseNotice, ssdpGroup, ssdpPort } from './ssdp.ts'
+import { parseNotice, ssdpGroup, ssdpGroups6, ssdpPort } from './ssdp.ts'
 import { uptimeSeconds } from './table.ts'
 
 export interface WatchOptions {
@@ -42,7 +43,7 @@ export function watchDevice(device: Device, { signal, clock, pollMs = 2500, onRe
     source,
     onAddressGone: onRestart,
     announcements: {
-      group: ssdpGroup,
+      group: familyOf(address) === 6 ? ssdpGroups6[0] : ssdpGroup,
       port: ssdpPort,
       from: address,
       isOne: (bytes) => parseNotice(bytes) !== undefined,

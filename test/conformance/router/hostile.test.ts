@@ -43,7 +43,7 @@ describe('a hostile LAN', () => {
           stranger.send(answerOf(`127.0.1.${at + 1}/${round}`), from.port, from.address)
       gateway.send(answerOf(here), from.port, from.address)
     })
-    const place = { source: here, bits: 8, unicast: [here], multicast: false }
+    const place = { source: here, bits: 8, unicast: [here], multicast: null }
     const started = performance.now()
     const results = await search([place], {
       signal: signal(),
@@ -64,7 +64,7 @@ describe('a hostile LAN', () => {
     await using gateway = await socketAt(here)
     await using stranger = await socketAt('127.9.9.9')
     gateway.on('message', (_, from) => stranger.send(answerOf('127.9.9.9'), from.port, from.address))
-    const place = { source: here, bits: 24, unicast: [here], multicast: false }
+    const place = { source: here, bits: 24, unicast: [here], multicast: null }
     const options = {
       signal: signal(),
       sendAtMs: [0],
