@@ -221,7 +221,9 @@ export function problemAt(subject: CheckSubject, hop: Hop): string | null {
 
 /** A field of a lease's data, which is JSON of the member's own. */
 export function field(data: unknown, name: string): unknown {
-  return typeof data === 'object' && data !== null ? (data as Record<string, unknown>)[name] : undefined
+  // A hop that holds several ports tells of each: the first is the one that is asked for.
+  const one: unknown = Array.isArray(data) ? data[0] : data
+  return typeof one === 'object' && one !== null ? (one as Record<string, unknown>)[name] : undefined
 }
 
 /** Did nothing decide but the default, as the firewall's member words it? Otherwise a rule blocks on purpose. */

@@ -2,8 +2,10 @@
  * Proof from outside, before a diagnosis: a phone that opens a link, or another machine of the user's that dials
  * back. Where the try goes is the rule's port on the public address that is known.
  */
+import { familyOf, type Family } from '../base/address.ts'
 import { NaruError } from '../base/errors.ts'
-import type { OutsideTest } from '../checks/contract.ts'
+import { field, type OutsideTest } from '../checks/contract.ts'
+import type { PublicAddress } from '../model/machine.ts'
 import type { Asking, DiagnoseRequest } from '../model/machine-face.ts'
 import { chooseRules, type RuleToCheck } from './doctor.ts'
 import type { LookDeps } from './look.ts'
@@ -20,9 +22,13 @@ export interface OutsideDeps extends LookDeps {
 
 interface Place {
   readonly rule: string
+  /** Null where the rule listens by both. */
+  readonly family: Family | null
   /** Here, and on the router. */
   readonly port: number
   readonly externalPort: number
+  /** The rule is open: by an engine in the kernel no socket shows it. */
+  readonly carried: boolean
 }
 
 /** @throws NaruError OUTSIDE_WHICH, OUTSIDE_NO_ADDRESS, VANTAGE_SILENT, VANTAGE_KEY */
@@ -57,23 +63,31 @@ function placeOf(rules: readonly RuleToCheck[], about: string | undefined): Plac
   const { listen, publish } = rule
   if (listen.kind === 'unix' || !listen.protocols.includes('tcp'))
     throw new NaruError('OUTSIDE_WHICH', { known })
-  const granted = hops.find(({ hop }) => hop === 'router')?.data as
-    | { externalPort?: unknown }
-    | null
-    | undefined
+  const granted = field(hops.find(({ hop }) => hop === 'router')?.data, 'externalPort')
   const wished = typeof publish.externalPort === 'number' ? publish.externalPort : listen.ports.first
-  const externalPort = typeof granted?.externalPort === 'number' ? granted.externalPort : wished
-  return { rule: rule.name, port: listen.ports.first, externalPort }
+  const externalPort = typeof granted === 'number' ? granted : wished
+  const carried = hops.some(
+    ({ hop, member, state }) => hop === 'relay' && member !== null && state !== 'broken',
+  )
+  const family = listen.address === null ? null : familyOf(listen.address)
+  return { rule: rule.name, family, port: listen.ports.first, externalPort, carried }
+}
+
+/** Few phones have IPv6 alone, and many none: where both lead here, the link is the one that every phone can open. */
+function whereTo(known: readonly PublicAddress[], family: Family | null): string | undefined {
+  const weight = ({ address, reachable }: PublicAddress): number =>
+    (reachable ? 0 : 2) + (familyOf(address) === (family ?? 4) ? 0 : 1)
+  return known.toSorted((a, b) => weight(a) - weight(b))[0]?.address
 }
 
 async function askPhone(
   deps: OutsideDeps,
   machine: Machine,
-  { rule, port, externalPort }: Place,
+  { rule, family, port, externalPort, carried }: Place,
   { signal, mayAskInternet = false, onEvent }: Asking & DiagnoseRequest,
 ): Promise<OutsideTest> {
   const { publicAddresses } = await machine.addresses({ signal, mayAskInternet })
-  const address = (publicAddresses.find(({ reachable }) => reachable) ?? publicAddresses[0])?.address
+  const address = whereTo(publicAddresses, family)
   if (address === undefined) throw new NaruError('OUTSIDE_NO_ADDRESS', {})
   const { rows } = await machine.ports({ signal, port, protocol: 'tcp' })
   await using phone = await startPhoneTest({
@@ -81,9 +95,10 @@ async function askPhone(
     clock: deps.clock,
     signal,
     address,
-    externalPort,
+    // Over IPv6 nothing is mapped: the very port that is listened on is open.
+    externalPort: familyOf(address) === 6 ? port : externalPort,
     port,
-    listen: rows.length === 0,
+    listen: rows.length === 0 && !carried,
     onOpened: (told) => deps.onOpened(rule, told),
   })
   onEvent?.({ type: 'link', url: phone.url, qr: phone.qr })

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { dotsOfTerminal, readQr } from '../../test/qr-reader.ts'
 import { qrCode, qrText } from './qr.ts'
 
 /** Read back by another program (jsQR) when it was written down. */
@@ -32,6 +33,15 @@ describe('a QR code', () => {
   it('of a link is the one that readers know', () => {
     const code = qrCode('http://203.0.113.5:8888/')
     expect(code.map((row) => row.map(Number).join('')).join('\n')).toBe(golden)
+  })
+
+  it('of any length is read back from a terminal, module by module', () => {
+    for (let length = 1; length <= 230; length += 3) {
+      const text = Array.from({ length }, (_, at) => String.fromCharCode(33 + ((at * 7 + length) % 90))).join(
+        '',
+      )
+      expect(readQr(dotsOfTerminal(qrText(text)))).toBe(text)
+    }
   })
 
   it('grows with the text, up to 230 bytes', () => {

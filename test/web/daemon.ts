@@ -50,13 +50,17 @@ export class Daemon implements AsyncDisposable {
 
   /** Again in its place, after `kill` or `stop`. @throws where it does not come up */
   async start(): Promise<void> {
-    const up = ['up', '--config', this.#path, '--api', `127.0.0.1:${this.#port}`, '--json']
-    const [command = '', ...rest] = [...this.#through, process.execPath, main, ...up]
-    const { NARU_CONFIG: _config, ...inherited } = process.env
-    const env = { ...inherited, NARU_STATE: this.#folder, HOME: this.#folder, LANG: 'C', NO_COLOR: '1' }
-    const child = spawn(command, rest, { env, stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = this.command('up', '--config', this.#path, '--api', `127.0.0.1:${this.#port}`, '--json')
     this.#child = child
     this.#ready = await readyOf(child)
+  }
+
+  /** A verb on the same machine, as the daemon's own user types it. */
+  command(...words: readonly string[]): ChildProcess {
+    const [command = '', ...rest] = [...this.#through, process.execPath, main, ...words]
+    const { NARU_CONFIG: _config, ...inherited } = process.env
+    const env = { ...inherited, NARU_STATE: this.#folder, HOME: this.#folder, LANG: 'C', NO_COLOR: '1' }
+    return spawn(command, rest, { env, stdio: ['ignore', 'pipe', 'pipe'] })
   }
 
   /** `http://127.0.0.1:PORT` */

@@ -87,7 +87,7 @@ export class WebHome implements AsyncDisposable {
 }
 
 /** One file that starts Chromium there: its caller knows only a path. */
-async function starter(through: readonly string[], scope: Scope): Promise<string> {
+export async function starter(through: readonly string[], scope: Scope): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'naru-chromium-'))
   scope.defer(() => rm(folder, { recursive: true, force: true }))
   const path = join(folder, 'chromium')

@@ -1,5 +1,5 @@
 /** The test from outside: a code for a phone that is off the Wi-Fi, and what arrived. */
-import { useState } from 'react'
+import { useCallback, useState } from 'react'
 import { qrCode } from '../../../src/model/qr.ts'
 import { Field } from '../form/fields.tsx'
 import { Failure } from '../parts/failure.tsx'
@@ -70,6 +70,8 @@ export function PhoneTest() {
 /** Dark on light in every theme, with the quiet zone of four modules that readers need. */
 function Code({ url }: { readonly url: string }) {
   const { words } = useWords()
+  // A camera has to see all of it, on a small screen too.
+  const shown = useCallback((drawn: SVGSVGElement | null) => drawn?.scrollIntoView({ block: 'nearest' }), [])
   const code = qrCode(url)
   const size = code.length + 8
   const path = code
@@ -78,6 +80,7 @@ function Code({ url }: { readonly url: string }) {
   return (
     <figure className="qr">
       <svg
+        ref={shown}
         viewBox={`0 0 ${size} ${size}`}
         role="img"
         aria-label={words.doctor.qr}

@@ -67,6 +67,14 @@ export function Chart({ label, time, lines, values, text, smallestTop }: ChartPr
   )
 }
 
+/** What a name of the sheet stands for in the theme that is on: a canvas knows no names. */
+function colourOf(element: HTMLElement, name: string): string {
+  element.style.color = `var(${name})`
+  const { color } = getComputedStyle(element)
+  element.style.removeProperty('color')
+  return color
+}
+
 function optionsOf(
   element: HTMLElement,
   lines: readonly Line[],
@@ -74,7 +82,7 @@ function optionsOf(
   smallestTop: number,
 ): UPlot.Options {
   const style = getComputedStyle(element)
-  const colour = (name: string): string => style.getPropertyValue(name).trim()
+  const colour = (name: string): string => colourOf(element, name)
   const axis = {
     stroke: colour('--quiet'),
     grid: { stroke: colour('--line'), width: 1 },
