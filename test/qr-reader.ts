@@ -42,8 +42,8 @@ export function dotsOfTerminal(text: string): Image {
   return text
     .split('\n')
     .flatMap((line) => [
-      [...line].map((sign) => sign === ' ' || sign === '▄'),
-      [...line].map((sign) => sign === ' ' || sign === '▀'),
+      line.split('').map((sign) => sign === ' ' || sign === '▄'),
+      line.split('').map((sign) => sign === ' ' || sign === '▀'),
     ])
 }
 

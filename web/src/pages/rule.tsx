@@ -176,7 +176,7 @@ function Happened({ name }: { readonly name: string }) {
       <h2>{words.rule.happened}</h2>
       <ol className="closes">
         {said.toReversed().map(({ id, at, text }) => (
-          <li key={id}>
+          <li key={`${at} ${id}`}>
             <time className="quiet figure">{new Date(at).toLocaleTimeString()}</time> {say(text)}
           </li>
         ))}
