@@ -47,6 +47,8 @@ export interface NaruClient extends Naru {
     since?: number
     /** The stream stands: what happens from now on arrives. */
     onOpen?: () => void
+    /** Bytes came, an event or a sign of life. */
+    onHeard?: () => void
   }): AsyncIterable<{ readonly key: string; readonly event: NaruEvent }>
 }
 
@@ -76,10 +78,11 @@ export function createClient(transport: Transport): NaruClient {
     lastKey,
     since,
     onOpen,
+    onHeard,
   }: Parameters<NaruClient['keyedEvents']>[0]): AsyncGenerator<{ key: string; event: NaruEvent }> {
     const path = `/api/events${queryOf({ since })}`
     const headers: Record<string, string> = lastKey === undefined ? {} : { 'last-event-id': lastKey }
-    const chunks = announced(transport.stream({ method: 'GET', path, headers, signal }), onOpen)
+    const chunks = announced(transport.stream({ method: 'GET', path, headers, signal }), { onOpen, onHeard })
     for await (const { id, data } of eventsIn(chunks)) yield { key: id, event: JSON.parse(data) as NaruEvent }
   }
 
@@ -125,10 +128,11 @@ export function createClient(transport: Transport): NaruClient {
 /** The server's first bytes come at once, long before the first event. */
 async function* announced(
   chunks: AsyncIterable<Uint8Array>,
-  onOpen: (() => void) | undefined,
+  { onOpen, onHeard }: { onOpen: (() => void) | undefined; onHeard: (() => void) | undefined },
 ): AsyncGenerator<Uint8Array> {
   let open = false
   for await (const chunk of chunks) {
+    onHeard?.()
     if (!open) onOpen?.()
     open = true
     yield chunk

@@ -1,0 +1,114 @@
+/**
+ * The stream of events is lost alone, while the daemon lives on: the page says so, comes back by itself, shows what
+ * became true meanwhile, and hears nothing twice.
+ */
+import type { Browser, Page } from 'playwright-core'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { Scope } from '../../src/base/scope.ts'
+import { built } from '../built.ts'
+import { describeWith } from '../needs.ts'
+import { freePort } from '../free-port.ts'
+import { chromiumPath, startBrowser, Visitor } from './browser.ts'
+import { Cuttable } from './cuttable.ts'
+import { Daemon } from './daemon.ts'
+import { patience } from './patience.ts'
+import { Service } from './service.ts'
+
+const expected = [/^failed: .*\/api\//, /^console: /]
+
+describeWith({ files: [chromiumPath] }, 'a page whose connection is cut', () => {
+  const scope = new Scope()
+  let browser: Browser
+  let daemon: Daemon
+  let way: Cuttable
+  let service: Service
+
+  beforeAll(async () => {
+    await built()
+    service = scope.use(await Service.start('here'))
+    daemon = scope.use(
+      await Daemon.start({
+        file: `rules:\n  web: { listen: '127.0.0.1:${await freePort()}', target: ${service.port} }\n  next: { listen: '127.0.0.1:${await freePort()}', target: ${service.port} }\n`,
+      }),
+    )
+    way = scope.use(await Cuttable.start(Number(new URL(daemon.url).port)))
+    browser = await startBrowser()
+    scope.defer(() => browser.close())
+  }, 180_000)
+  afterAll(() => scope[Symbol.asyncDispose]())
+
+  const visit = (): Promise<Visitor> => {
+    const link = new URL(daemon.loginUrl)
+    link.port = String(way.port)
+    return Visitor.open(browser, link.href, { expected })
+  }
+
+  it('says so, comes back, and shows what became true meanwhile', { timeout: 6 * patience }, async () => {
+    await using visitor = await visit()
+    const { page } = visitor
+    await badge(page, 'web', 'open')
+    await way.close()
+    await lost(page).waitFor()
+    await daemon.ask('POST', '/api/rules/web/disable')
+    await daemon.ask('DELETE', '/api/rules/next')
+    const rule = { listen: `127.0.0.1:${await freePort()}`, target: String(service.port) }
+    await daemon.ask('POST', '/api/rules', { name: 'meanwhile', rule })
+    // What is shown is what was last known, and said to be so.
+    await badge(page, 'web', 'open')
+    await way.open()
+    await lost(page).waitFor({ state: 'detached' })
+    await badge(page, 'web', 'disabled')
+    await badge(page, 'meanwhile', 'open')
+    await page.locator('[data-rule="next"]').waitFor({ state: 'detached' })
+    await daemon.ask('POST', '/api/rules/web/enable')
+    await badge(page, 'web', 'open')
+  })
+
+  it('hears every event once, however often it is cut', { timeout: 6 * patience }, async () => {
+    await using visitor = await visit()
+    const { page } = visitor
+    await page.addInitScript(noteKeys)
+    await page.reload()
+    await badge(page, 'web', 'open')
+    for (let time = 0; time < 6; time++) {
+      await daemon.ask('POST', `/api/rules/web/${time % 2 === 0 ? 'disable' : 'enable'}`)
+      way.cut()
+      await daemon.ask('PATCH', '/api/rules/meanwhile', { limits: { connections: 10 + time } })
+      await badge(page, 'web', time % 2 === 0 ? 'disabled' : 'open')
+      await lost(page).waitFor({ state: 'detached' })
+    }
+    const keys = await page.evaluate<string[]>('keys')
+    const ids = keys.map((key) => Number(key.split('.').at(-1)))
+    expect(ids.length).toBeGreaterThan(12)
+    // Each after the one before it, and none left out.
+    expect(ids).toEqual(ids.map((_, at) => (ids[0] ?? 0) + at))
+  })
+})
+
+/** Run in the page before its own script: what names its streams of events told, whole frames only. */
+const noteKeys = `
+const ask = fetch
+globalThis.keys = []
+globalThis.fetch = async (...how) => {
+  const answer = await ask(...how)
+  if (!String(how[0]).includes('/api/events')) return answer
+  const [mine, theirs] = answer.body.tee()
+  const note = async () => {
+    let rest = ''
+    for await (const text of mine.pipeThrough(new TextDecoderStream())) {
+      const frames = (rest + text).split('\\n\\n')
+      rest = frames.pop()
+      for (const frame of frames) {
+        const key = /^id: (.+)$/m.exec(frame)?.[1]
+        if (key) keys.push(key)
+      }
+    }
+  }
+  note().catch(() => {})
+  return new Response(theirs, answer)
+}`
+
+const lost = (page: Page) => page.locator('.banner', { hasText: 'Connection lost, reconnecting' })
+
+const badge = (page: Page, rule: string, state: string): Promise<void> =>
+  page.locator(`tbody[data-rule="${rule}"][data-state="${state}"]`).waitFor()
