@@ -58,6 +58,8 @@ export class LocalTally implements Tally {
 
 /** Word 0 is the lock, 1 the open connections, 2 the slots in use; bytes 16–23 hold `due`; slots follow. */
 const headWords = 8
+/** What the lock's word says: somebody holds it, and somebody sleeps until it is given back. */
+const [free, held, awaited] = [0, 1, 2]
 /** Two words of hash and a count. */
 const slotWords = 3
 
@@ -127,7 +129,9 @@ export class SharedTally implements Tally {
     words[1] = (words[1] as number) + 1
     if (!full) {
       if (here === 0) words[2] = (words[2] as number) + 1
-      words.set([high, low, here + 1], slot)
+      words[slot] = high
+      words[slot + 1] = low
+      words[slot + 2] = here + 1
     }
     return null
   }
@@ -156,21 +160,23 @@ export class SharedTally implements Tally {
       words.copyWithin(headWords + hole * slotWords, from, from + slotWords)
       hole = at
     }
-    words.fill(0, headWords + hole * slotWords, headWords + (hole + 1) * slotWords)
+    const emptied = headWords + hole * slotWords
+    words[emptied] = words[emptied + 1] = words[emptied + 2] = 0
   }
 
   /** A thread that was ended while it held the lock must not stop the rest: after 100 ms it is taken over. */
   #lock(): void {
-    for (let tries = 0; Atomics.compareExchange(this.#words, 0, 0, 1) !== 0; tries++) {
+    for (let tries = 0; Atomics.compareExchange(this.#words, 0, free, held) !== free; tries++) {
       if (tries < 1000) continue
       if (tries > 1100) return
-      Atomics.wait(this.#words, 0, 1, 1)
+      if (Atomics.compareExchange(this.#words, 0, held, awaited) !== free)
+        Atomics.wait(this.#words, 0, awaited, 1)
     }
   }
 
   #unlock(): void {
-    Atomics.store(this.#words, 0, 0)
-    Atomics.notify(this.#words, 0, 1)
+    // Nobody is woken where nobody sleeps: that call costs more than all the rest.
+    if (Atomics.exchange(this.#words, 0, free) === awaited) Atomics.notify(this.#words, 0, 1)
   }
 }
 

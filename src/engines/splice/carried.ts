@@ -22,7 +22,7 @@ export abstract class CarriedBase implements Carried, Timed {
     this.thread = thread
     this.edition = edition
     this.ticket = ticket
-    this.record = thread.records.begin(edition.id, listener, client, Date.now())
+    this.record = thread.records.begin(edition.id, listener, client, thread.loop.wall)
     edition.carriage.cells[cell.opened]!++
     edition.carriage.carried.add(this)
     thread.happenings.opened(this.record, thread.loop.now)
@@ -42,7 +42,7 @@ export abstract class CarriedBase implements Carried, Timed {
     this.target = null
     this.ticket?.release()
     const { records, happenings, loop } = this.thread
-    records.end(this.record, reason, Date.now())
+    records.end(this.record, reason, loop.wall)
     happenings.closed(this.record, loop.now)
     records.free(this.record)
     this.edition.carriage.count(reason)

@@ -6,6 +6,9 @@ export interface Timed {
   onDeadline(): void
 }
 
+/** Beyond so many lengths of time those that nobody waits for are forgotten. */
+const mostQueues = 64
+
 /** One deadline that may be set, moved and dropped. */
 export class Deadline {
   readonly owner: Timed
@@ -53,7 +56,9 @@ class Queue {
 }
 
 export class Deadlines {
-  readonly #queues = new Map<number, Queue>()
+  readonly #byLength = new Map<number, Queue>()
+  /** The same, to walk: each turn of the loop does, twice. */
+  #queues: Queue[] = []
 
   /** Sets or moves `deadline` to `ms` from `now`. Lengths are rounded up to a few hundred different ones. */
   arm(deadline: Deadline, ms: number, now: number): void {
@@ -76,31 +81,39 @@ export class Deadlines {
   /** Milliseconds until the next one expires, at most `longest`. */
   untilNext(now: number, longest: number): number {
     let next = longest
-    for (const { first } of this.#queues.values()) if (first) next = Math.min(next, first.at - now)
+    for (const { first } of this.#queues) if (first) next = Math.min(next, first.at - now)
     return Math.max(0, Math.ceil(next))
   }
 
   /** Tells every owner whose time has come. */
   expire(now: number): void {
-    for (const queue of this.#queues.values()) {
+    for (const queue of this.#queues) {
       for (let { first } = queue; first && first.at <= now; { first } = queue) {
         queue.take(first)
         first.owner.onDeadline()
       }
-      if (!queue.first && this.#queues.size > 64) this.#queues.delete(queue.ms)
     }
+    if (this.#queues.length > mostQueues) this.#forgetEmpty()
   }
 
   #queueOf(ms: number): Queue {
-    let queue = this.#queues.get(ms)
-    if (!queue) this.#queues.set(ms, (queue = new Queue(ms)))
+    let queue = this.#byLength.get(ms)
+    if (!queue) {
+      this.#byLength.set(ms, (queue = new Queue(ms)))
+      this.#queues.push(queue)
+    }
     return queue
+  }
+
+  #forgetEmpty(): void {
+    for (const { first, ms } of this.#queues) if (!first) this.#byLength.delete(ms)
+    this.#queues = [...this.#byLength.values()]
   }
 }
 
 /** Up to the next of 16 steps a power of two: 1000 → 1024, 1025 → 1088. */
 function rounded(ms: number): number {
   if (ms <= 16) return Math.max(1, Math.ceil(ms))
-  const step = 2 ** (Math.floor(Math.log2(ms)) - 4)
+  const step = ms < 2 ** 31 ? 1 << (27 - Math.clz32(ms)) : 2 ** (Math.floor(Math.log2(ms)) - 4)
   return Math.ceil(ms / step) * step
 }

@@ -21,9 +21,9 @@ import { close, whyFfiCannot } from './ffi.ts'
 import { SourceKeeper, whyNotKeep } from './keep.ts'
 import { SpliceLease, type Numbers } from './lease.ts'
 import { openListeners, type Listener } from './listeners.ts'
-import { happened, happeningBytes, type Answer, type FromThread } from './messages.ts'
+import { happened, happenedRecordAt, happeningBytes, type Answer, type FromThread } from './messages.ts'
 import { Standing } from './standing.ts'
-import { cell, cellsOf, reasonCell, recordBytes, type RecordNames, type RecordReader } from './shared.ts'
+import { Block, cell, cellsOf, editionIn, reasonCell, type RecordNames, type RecordReader } from './shared.ts'
 
 export interface SpliceOptions {
   /** @default one a core, at most 8 */
@@ -233,13 +233,11 @@ export class SpliceEngine implements Engine {
   async #relate(thread: number, { batch, count }: Extract<FromThread, { type: 'happened' }>): Promise<void> {
     const reader = (await this.#crew)?.reader(thread)
     const touched = new Set<SpliceLease>()
-    for (let i = 0; i < count; i++) {
-      const bytes = new Uint8Array(batch, i * happeningBytes, happeningBytes)
-      const kind = bytes[0] as number
-      const lease = this.#editions.get(
-        new DataView(batch).getUint32(i * happeningBytes + 8 + 40, true),
-      )?.lease
-      const connection = reader?.decode(bytes.subarray(8, 8 + recordBytes))
+    const block = new Block(batch)
+    for (let at = 0; at < count * happeningBytes; at += happeningBytes) {
+      const kind = block.bytes[at] as number
+      const lease = this.#editions.get(editionIn(block, at + happenedRecordAt))?.lease
+      const connection = reader?.decode(block, at + happenedRecordAt)
       if (!lease || !connection) continue
       touched.add(lease)
       const { onEvent } = lease.request

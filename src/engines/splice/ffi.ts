@@ -75,6 +75,7 @@ type Calls = { readonly [Name in keyof typeof prototypes]: Native }
 let koffi: Koffi
 let c: Calls
 let scratch: Arena
+let addressThere: Uint8Array
 
 /** Bytes of struct epoll_event and where its data begins: packed on x86-64 alone. */
 const epollEventByArch: Readonly<Record<string, { words: number; dataWord: number }>> = {
@@ -97,6 +98,7 @@ export function loadFfi(): void {
     calls[name as keyof Calls] = library.func(prototype)
   c = calls as Calls
   scratch = Arena.allocate(4096)
+  addressThere = scratch.bytes.subarray(addressAt, addressAt + sockaddrBytes)
 }
 
 /** A failed call is its errno below zero, as the kernel itself says it. */
@@ -323,7 +325,7 @@ const lengthAt = 56
 
 /** The sockaddr that the last `accept` or `localAddress` of this thread gave. Copy what you keep. */
 export function lastAddress(): Uint8Array {
-  return scratch.bytes.subarray(addressAt, addressAt + sockaddrBytes)
+  return addressThere
 }
 
 function putAddress(sockaddr: Uint8Array): number {

@@ -3,8 +3,9 @@
  * that is posted every few milliseconds, so that 20,000 connections a second are 100 messages a second.
  */
 import type { CloseReason } from '../../model/connection.ts'
-import { happened, happeningBytes } from './messages.ts'
-import { reasonList, type Records } from './shared.ts'
+import { happened, happenedRecordAt, happeningBytes } from './messages.ts'
+import { reasonList, recordBytes, type Records } from './shared.ts'
+import { copySockaddr } from './sockaddr.ts'
 
 /** Longest an event waits here. */
 const delayMs = 10
@@ -25,21 +26,22 @@ export class Happenings {
 
   opened(record: number, now: number): void {
     const at = this.#next(happened.opened, now)
-    this.#records.copy(record, this.#bytes, at)
+    this.#records.copy(record, this.#words, at >> 2)
   }
 
   closed(record: number, now: number): void {
     const at = this.#next(happened.closed, now)
-    this.#records.copy(record, this.#bytes, at)
+    this.#records.copy(record, this.#words, at >> 2)
   }
 
   /** A client that never had a record: the words of one say whose it was and why. */
   refused(edition: number, listener: number, client: Uint8Array, reason: CloseReason, now: number): void {
     const at = this.#next(happened.refused, now)
+    this.#words.fill(0, at >> 2, (at + recordBytes) >> 2)
     this.#words[(at >> 2) + 10] = edition
     this.#words[(at >> 2) + 11] = listener
     this.#words[(at >> 2) + 13] = reasonList.indexOf(reason) + 1
-    this.#bytes.set(client.length > 28 ? client.subarray(0, 2) : client, at + 60)
+    copySockaddr(client, this.#bytes, at + 60)
   }
 
   /** Posts what is due. @returns milliseconds until there is more to post. */
@@ -65,8 +67,7 @@ export class Happenings {
     if (at + happeningBytes > this.#bytes.length) this.#grow()
     this.#count++
     this.#words[at >> 2] = kind
-    this.#words.fill(0, (at >> 2) + 2, (at + happeningBytes) >> 2)
-    return at + 8
+    return at + happenedRecordAt
   }
 
   #grow(): void {

@@ -28,6 +28,9 @@ export class Loop {
   /** Monotonic milliseconds as of this turn, the same clock in every thread. */
   now = performance.now() + monotonicOffset
   readonly deadlines = new Deadlines()
+  #wall = 0
+  /** The turn that `#wall` is of. */
+  #wallAt = Number.NaN
   readonly #epoll = new Epoll(batch)
   readonly #watchers: (Watcher | null)[] = []
   readonly #free: number[] = []
@@ -39,6 +42,15 @@ export class Loop {
   /** @param onFault hears of a watcher that threw; the loop goes on. */
   constructor(onFault: (watcher: object, thrown: unknown) => void) {
     this.#onFault = onFault
+  }
+
+  /** Wall clock, milliseconds since 1970, as of this turn; asked of the system only where somebody wants it. */
+  get wall(): number {
+    if (this.#wallAt !== this.now) {
+      this.#wall = Date.now()
+      this.#wallAt = this.now
+    }
+    return this.#wall
   }
 
   /** @returns 0 or an errno below zero (then nothing is watched). */

@@ -86,5 +86,6 @@ export type FromThread =
   | { readonly type: 'stopped' }
 
 /** One event in a `happened` batch: a kind, and the record as it was then. */
-export const happeningBytes = 136
+export const happenedRecordAt = 8
+export const happeningBytes = happenedRecordAt + 128
 export const happened = { opened: 1, closed: 2, refused: 3 } as const

@@ -3,7 +3,7 @@
  * each rule. One thread writes, the main thread only reads, so looking never stops the flow.
  */
 import { closeReasons, type CloseReason, type Connection } from '../../model/connection.ts'
-import { addressOf, endpointOf } from './sockaddr.ts'
+import { copySockaddr, endpointOf } from './sockaddr.ts'
 
 // ── sums for a rule ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -61,7 +61,8 @@ const blockShift = 10
 const states = ['dialling', 'open', 'half-closed', 'closed'] as const
 type State = (typeof states)[number]
 
-class Block {
+/** Memory that records lie in, one after the other in a thread's own, with more between them in a batch of events. */
+export class Block {
   readonly doubles: Float64Array
   readonly words: Uint32Array
   readonly bytes: Uint8Array
@@ -71,6 +72,11 @@ class Block {
     this.words = new Uint32Array(memory)
     this.bytes = new Uint8Array(memory)
   }
+}
+
+/** Under which edition the record at `at` bytes came in. */
+export function editionIn(block: Block, at: number): number {
+  return block.words[(at >> 2) + word.edition] as number
 }
 
 /** The thread's side: it alone writes. */
@@ -93,8 +99,8 @@ export class Records {
     const record = this.#free.pop() as number
     const block = this.#blocks[record >> blockShift] as Block
     const at = record & (recordsPerBlock - 1)
-    block.bytes.fill(0, at * recordBytes, (at + 1) * recordBytes)
-    block.bytes.set(client.length > 28 ? client.subarray(0, 2) : client, at * recordBytes + clientAt)
+    for (let i = at * words; i < (at + 1) * words; i++) block.words[i] = 0
+    copySockaddr(client, block.bytes, at * recordBytes + clientAt)
     block.words[at * words + word.edition] = edition
     block.words[at * words + word.listener] = listener
     block.doubles[at * doubles + field.openedAt] = openedAt
@@ -125,7 +131,7 @@ export class Records {
     const block = this.#blocks[record >> blockShift] as Block
     const at = record & (recordsPerBlock - 1)
     block.words[at * words + word.targetIndex] = targetIndex
-    block.bytes.set(target.length > 28 ? target.subarray(0, 2) : target, at * recordBytes + targetAt)
+    copySockaddr(target, block.bytes, at * recordBytes + targetAt)
   }
 
   /** Whom a trusted proxy named in place of itself. */
@@ -157,10 +163,11 @@ export class Records {
     block.words[at * words + word.state] = states.indexOf('closed')
   }
 
-  copy(record: number, into: Uint8Array, offset: number): void {
+  /** Copies the record to `into` from the word `at` on. */
+  copy(record: number, into: Uint32Array, at: number): void {
     const block = this.#blocks[record >> blockShift] as Block
-    const from = (record & (recordsPerBlock - 1)) * recordBytes
-    into.set(block.bytes.subarray(from, from + recordBytes), offset)
+    const from = (record & (recordsPerBlock - 1)) * words
+    for (let i = 0; i < words; i++) into[at + i] = block.words[from + i] as number
   }
 
   free(record: number): void {
@@ -190,7 +197,6 @@ export class RecordReader {
   readonly #thread: number
   readonly #names: RecordNames
   readonly #blocks: Block[] = []
-  readonly #copied = new Block(new ArrayBuffer(recordBytes))
 
   constructor(thread: number, names: RecordNames) {
     this.#thread = thread
@@ -208,7 +214,7 @@ export class RecordReader {
       for (let at = 0; at < recordsPerBlock; at++) {
         const serial = block.doubles[at * doubles] as number
         if (serial === 0 || !wanted(block.words[at * words + word.edition] as number)) continue
-        const connection = this.#read(block, at)
+        const connection = this.decode(block, at * recordBytes)
         // It ended and the place was taken anew while we read.
         if (connection && block.doubles[at * doubles] === serial && connection.state !== 'closed')
           found.push(connection)
@@ -237,28 +243,22 @@ export class RecordReader {
     return null
   }
 
-  /** A record that was copied out of the thread. */
-  decode(bytes: Uint8Array): Connection | null {
-    this.#copied.bytes.set(bytes)
-    return this.#read(this.#copied, 0)
-  }
-
-  #read(block: Block, at: number): Connection | null {
-    const double = (of: number): number => block.doubles[at * doubles + of] as number
-    const number = (of: number): number => block.words[at * words + of] as number
+  /** A record that was copied out of the thread, at `at` bytes (a multiple of 8). */
+  decode(block: Block, at: number): Connection | null {
+    const double = (of: number): number => block.doubles[(at >> 3) + of] as number
+    const number = (of: number): number => block.words[(at >> 2) + of] as number
     const edition = this.#names.edition(number(word.edition))
     const listener = this.#names.listener(number(word.listener))
     if (!edition || !listener) return null
-    const bytes = block.bytes.subarray(at * recordBytes, (at + 1) * recordBytes)
     const reason = number(word.reason)
     return {
       id: `s${this.#thread}-${double(field.serial)}`,
       rule: edition.rule,
       engine: 'splice',
       protocol: listener.protocol,
-      client: endpointOf(bytes, clientAt),
+      client: endpointOf(block.bytes, at + clientAt),
       listen: listener.text,
-      target: targetText(bytes, edition.target(number(word.targetIndex))),
+      target: targetText(block.bytes, at, () => edition.target(number(word.targetIndex))),
       openedAt: double(field.openedAt),
       bytesToTarget: double(field.toTarget),
       bytesToClient: double(field.toClient),
@@ -269,9 +269,9 @@ export class RecordReader {
   }
 }
 
-function targetText(record: Uint8Array, unix: string): string | null {
-  if (record[targetAt] === 0) return null
-  return addressOf(record, targetAt) === '' ? unix : endpointOf(record, targetAt)
+function targetText(bytes: Uint8Array, record: number, unix: () => string): string | null {
+  const at = record + targetAt
+  return bytes[at] === 0 ? null : endpointOf(bytes, at) || unix()
 }
 
 /** Thread and serial of a connection's id, or null where it is none of ours. */

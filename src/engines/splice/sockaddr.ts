@@ -44,6 +44,12 @@ export function sockaddrLength(bytes: Uint8Array, at = 0): number {
   return bytes[at] === familyInet6 ? 28 : bytes[at] === familyInet ? 16 : 2
 }
 
+/** Copies what counts of it: a loop, which is quicker than a view and `set` for so few bytes. */
+export function copySockaddr(from: Sockaddr, into: Uint8Array, at: number): void {
+  const length = Math.min(sockaddrLength(from), from.length)
+  for (let i = 0; i < length; i++) into[at + i] = from[i] as number
+}
+
 export function portOf(bytes: Uint8Array, at = 0): number {
   return ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number)
 }

@@ -3,7 +3,7 @@
  * does the other sees: FIN as FIN, RST as RST, a refused dial as RST.
  */
 import type { Ticket } from '../../relay/admit.ts'
-import { peerIn, sockaddrOf, addressOf, sockaddrLength, type Sockaddr } from './sockaddr.ts'
+import { peerIn, sockaddrOf, addressOf, type Sockaddr } from './sockaddr.ts'
 import { Greeting } from './greeting.ts'
 import type { Peer } from '../../relay/proxy/header.ts'
 import { writeProxyV1, writeProxyV2 } from '../../relay/proxy/write.ts'
@@ -88,8 +88,7 @@ export class TcpListener extends Watcher implements Listening {
 
   #take(socket: Descriptor): void {
     const { edition } = this.#carriage
-    const peer = lastAddress()
-    const client = peer.subarray(0, sockaddrLength(peer))
+    const client = lastAddress()
     const source = addressOf(client)
     const duty = edition.proxies === null ? 'ignored' : proxyDuty(edition, source)
     // Behind a trusted proxy it is the address in its header that is admitted.
