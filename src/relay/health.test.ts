@@ -57,29 +57,17 @@ it('a target falls after `fall` failures and rises after `rise` successes', asyn
   const state = targets.states[0]!
   const pace = new Pace()
   let heard = 0
-  // Each round ends with its streak; the seam counts the dials that ended.
-  const counting: Clock = {
-    ...pace.clock,
-    after: (ms, run) => {
-      const timer = systemClock.after(ms, run)
-      return {
-        [Symbol.dispose]: () => {
-          heard++
-          timer[Symbol.dispose]()
-        },
-      }
-    },
-  }
   const checks = HealthChecks.of(rule, targets, {
-    clock: counting,
+    clock: pace.clock,
     resolve: () => Promise.reject(new Error('no names')),
+    onHeard: () => void heard++,
   })!
   const round = async (): Promise<void> => {
     const before = heard
     await pace.turn(() => heard > before)
-    await new Promise((resolve) => setImmediate(resolve))
   }
-  await new Promise((resolve) => setTimeout(resolve, 50))
+  // The first round began by itself.
+  await expect.poll(() => heard).toBe(1)
   expect(state.up).toBe(true)
   await round()
   expect(state.up).toBe(true)
