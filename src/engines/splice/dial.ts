@@ -9,6 +9,7 @@ import {
   close,
   connect,
   EAGAIN,
+  EALREADY,
   ECONNREFUSED,
   ECONNRESET,
   EINPROGRESS,
@@ -29,8 +30,8 @@ import {
   type Descriptor,
 } from './ffi.ts'
 import type { Found } from './names.ts'
-import { bothMask, Side } from './side.ts'
-import type { Sockaddr } from './sockaddr.ts'
+import { bothMask, readMask, Side } from './side.ts'
+import { isLoopback, type Sockaddr } from './sockaddr.ts'
 import type { TcpConnection } from './tcp.ts'
 import { canDialAs, dialAs } from './transparent.ts'
 
@@ -47,7 +48,9 @@ export class Dial {
   #order: readonly TargetState[] = []
   /** Index of the target under way. */
   #at = -1
-  #rest: Sockaddr[] = []
+  #addresses: readonly Sockaddr[] = []
+  /** Which of them is tried next. */
+  #next = 0
   readonly #attempts: Attempt[] = []
   #giveUpAt = 0
   #waitsForDescriptor = false
@@ -63,6 +66,7 @@ export class Dial {
   }
 
   cancel(): void {
+    if (this.#attempts.length === 0) return
     for (const { side } of this.#attempts.splice(0)) {
       side.release()
       close(side.descriptor)
@@ -75,21 +79,29 @@ export class Dial {
     const { thread, edition, port } = this.#connection
     if (!state) return this.#connection.end(this.#failure)
     this.#giveUpAt = thread.loop.now + edition.rule.timeouts.connectMs
-    this.#rest = []
+    this.#aim([])
     const { listen } = edition.rule
+    const { names } = edition.carriage
+    const known = names.known(state.choice.to, port, listen, thread.loop.now)
+    if (known !== undefined) return this.#dialAll(known)
     const asked = this.#at
-    const found = edition.carriage.names.find(state.choice.to, port, listen, thread.loop.now, (later) => {
+    const found = names.find(state.choice.to, port, listen, thread.loop.now, (later) => {
       if (!this.#connection.ended && !this.#connection.established && this.#at === asked) this.#dialAll(later)
     })
     if (found === undefined) this.#arm(this.#giveUpAt)
     else this.#dialAll(found)
   }
 
+  #aim(addresses: readonly Sockaddr[]): void {
+    this.#addresses = addresses
+    this.#next = 0
+  }
+
   #dialAll(found: Found): void {
     if (typeof found === 'string') return this.#targetFailed(found)
     const { edition, source } = this.#connection
-    this.#rest = edition.keeps ? found.filter((address) => canDialAs(source, address)) : [...found]
-    if (this.#rest.length === 0) this.#failure = 'target-unreachable'
+    this.#aim(edition.keeps ? found.filter((address) => canDialAs(source, address)) : found)
+    if (this.#addresses.length === 0) this.#failure = 'target-unreachable'
     this.#attempt()
   }
 
@@ -103,23 +115,37 @@ export class Dial {
   }
 
   #attempt(): void {
-    const address = this.#rest.shift()
+    const address = this.#addresses[this.#next++]
     if (!address) {
       if (this.#attempts.length === 0) this.#targetFailed(this.#failure)
       else this.#arm(this.#giveUpAt)
       return
     }
     const socket = openSocket(address[0] as number, 'stream')
-    if (typeof socket === 'number') return this.#cannotOpen(address, socket)
+    if (typeof socket === 'number') return this.#cannotOpen(socket)
     if (address[0] !== familyUnix) setOption(socket, 'noDelay', 1)
     const { edition, source } = this.#connection
-    const result = (edition.keeps ? dialAs(socket, source) : 0) || connect(socket, address)
-    if (result < 0 && result !== -EINPROGRESS) {
+    let result = (edition.keeps ? dialAs(socket, source) : 0) || connect(socket, address)
+    // On this machine the handshake is over before connect returns, and asking again says how it went (connect(2)).
+    if (result === -EINPROGRESS && isLoopback(address)) result = connect(socket, address)
+    if (result === 0) return this.#connected(socket, address)
+    if (result === -EINPROGRESS || result === -EALREADY) return this.#watch(socket, address)
+    close(socket)
+    this.#failure = dialFailure(-result)
+    this.#attempt()
+  }
+
+  #connected(socket: Descriptor, address: Sockaddr): void {
+    const { thread } = this.#connection
+    const side = new Side(this.#connection, false, socket, false)
+    this.cancel()
+    if (thread.loop.watch(side, socket, readMask) < 0) {
       close(socket)
-      this.#failure = dialFailure(-result)
-      return this.#attempt()
+      return this.#connection.end('engine-error')
     }
-    this.#watch(socket, address)
+    // A client that has something to say has mostly said it by now.
+    this.#connection.client.readable = true
+    this.#connection.connected(side, this.#order[this.#at] as TargetState, address)
   }
 
   #watch(socket: Descriptor, address: Sockaddr): void {
@@ -127,17 +153,17 @@ export class Dial {
     const side = new Side(this.#connection, false, socket, true)
     this.#attempts.push({ side, address })
     if (thread.loop.watch(side, socket, bothMask) < 0) return this.#connection.end('engine-error')
-    const next = this.#rest.length > 0 ? thread.loop.now + attemptDelayMs : this.#giveUpAt
-    this.#arm(Math.min(next, this.#giveUpAt))
+    const more = this.#next < this.#addresses.length
+    this.#arm(more ? Math.min(thread.loop.now + attemptDelayMs, this.#giveUpAt) : this.#giveUpAt)
   }
 
   /** No descriptor for the target: the client waits until there is one, or until its time is over. */
-  #cannotOpen(address: Sockaddr, error: number): void {
+  #cannotOpen(error: number): void {
     const { thread } = this.#connection
     this.#failure = dialFailure(-error)
     if (!isShortage(error) || thread.loop.now >= this.#giveUpAt) return this.#attempt()
     thread.outOfDescriptors()
-    this.#rest.unshift(address)
+    this.#next--
     this.#waitsForDescriptor = true
     this.#arm(Math.min(thread.loop.now + descriptorRetryMs, this.#giveUpAt))
   }

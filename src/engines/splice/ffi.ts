@@ -8,8 +8,17 @@ import { constants } from 'node:os'
 import { say, type Text } from '../../base/text.ts'
 
 const { errno } = constants
-export const { EAGAIN, EINPROGRESS, EADDRINUSE, EACCES, EADDRNOTAVAIL, EINTR, ECONNREFUSED, ECONNRESET } =
-  errno
+export const {
+  EAGAIN,
+  EALREADY,
+  EINPROGRESS,
+  EADDRINUSE,
+  EACCES,
+  EADDRNOTAVAIL,
+  EINTR,
+  ECONNREFUSED,
+  ECONNRESET,
+} = errno
 export const { EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM, EPIPE, EIO, EINVAL, ETIMEDOUT, EMSGSIZE } = errno
 export const { EHOSTUNREACH, ENETUNREACH, ECONNABORTED, EPROTO, EAFNOSUPPORT, ENOENT, EDESTADDRREQ } = errno
 /** Not in Node's table. */

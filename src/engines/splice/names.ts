@@ -31,6 +31,12 @@ export class NameBook {
     this.#ask = ask
   }
 
+  /** @param port the port the client came in by. @returns undefined where it would have to be asked. */
+  known(target: Target, port: number, listen: Listen, now: number): Found | undefined {
+    const entry = this.#byTarget.get(target) ?? this.#enter(target)
+    return entry.freshUntil > now ? sockaddrs(entry, target, port, listen) : undefined
+  }
+
   /**
    * @param port the port the client came in by.
    * @returns the addresses where they are known; else undefined, and `tell` is called later.

@@ -64,6 +64,14 @@ export function addressOf(bytes: Uint8Array, at = 0): string {
   return scope === 0 ? address : `${address}%${scope}`
 }
 
+/** 127.0.0.0/8 or ::1. */
+export function isLoopback(bytes: Uint8Array): boolean {
+  if (bytes[0] === familyInet) return bytes[4] === 127
+  if (bytes[0] !== familyInet6 || bytes[23] !== 1) return false
+  for (let i = 8; i < 23; i++) if (bytes[i] !== 0) return false
+  return true
+}
+
 /** Without an IPv6 zone; null for a Unix peer. */
 export function peerIn(bytes: Uint8Array, at = 0): { address: string; port: number } | null {
   const address = addressOf(bytes, at).split('%')[0] as string
