@@ -67,6 +67,8 @@ export class Side extends Watcher implements Resumable, Timed {
   /** Bytes that were read here and not sent yet: in the pipe or held. */
   #waiting = 0
   #again = false
+  /** Turns of the loop until FIN is sent. */
+  #turnsToEnd = 2
   #pause: Deadline | null = null
 
   constructor(connection: TcpConnection, isClient: boolean, descriptor: Descriptor, watchesOut: boolean) {
@@ -118,7 +120,10 @@ export class Side extends Watcher implements Resumable, Timed {
 
   resume(): void {
     this.#again = false
-    if (!this.connection.ended) this.pump()
+    if (this.connection.ended) return
+    if (!this.done) this.pump()
+    else if (--this.#turnsToEnd > 0) this.#later()
+    else shutdownWrite(this.other.descriptor)
   }
 
   /** The pause that the rule's bandwidth asked for is over. */
@@ -240,14 +245,17 @@ export class Side extends Watcher implements Resumable, Timed {
     this.#pipe = null
   }
 
-  /** FIN is passed on once; the connection is over when both ways are. */
+  /**
+   * FIN is passed on once, after a look at what else has come in: the other side often ends as well, and closing then
+   * says it all in one call. The connection is over when both ways are.
+   */
   #passEnd(): void {
     if (this.done) return
     this.done = true
     this.#putPipeBack()
     if (this.other.done) return this.connection.end('finished')
     this.connection.thread.records.setState(this.connection.record, 'half-closed')
-    shutdownWrite(this.other.descriptor)
+    this.#later()
   }
 
   #spend(bytes: number): void {
