@@ -80,7 +80,8 @@ describe('router', () => {
       '  its page: http://192.168.1.1/',
     ]
     expect(await out('router')).toEqual(described)
-    expect(await out('router info')).toEqual(described)
+    for (const line of ['router info', '--lang en router info', 'router --lang en info'])
+      expect(await out(line)).toEqual(described)
   })
 
   it('lists every mapping, ours marked', async () => {

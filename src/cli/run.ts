@@ -83,7 +83,7 @@ function printerFor(
 async function verbOf(
   argv: readonly string[],
 ): Promise<{ verb: Verb; command: string; rest: readonly string[] }> {
-  const at = argv.findIndex((word, index) => !word.startsWith('-') && !takesValue(argv[index - 1]))
+  const at = firstWord(argv)
   const name = argv[at]
   if (name === undefined) {
     parseWords({ name: '', summary: say('', '') }, 'naru', argv, globalOptions)
@@ -94,10 +94,11 @@ async function verbOf(
   let command = `naru ${name}`
   let rest = [...argv.slice(0, at), ...argv.slice(at + 1)]
   while (verb.verbs) {
-    const inner: Verb | undefined = verb.verbs.find((one) => one.name === rest[0])
+    const next = firstWord(rest)
+    const word = rest[next]
+    const inner: Verb | undefined = verb.verbs.find((one) => one.name === word)
     if (!inner) {
-      const word = rest[0]
-      if (word === undefined || word.startsWith('-') || verb.arguments) break
+      if (word === undefined || next > 0 || verb.arguments) break
       throw usage(
         command,
         unknown(
@@ -112,9 +113,14 @@ async function verbOf(
     }
     verb = inner
     command += ` ${inner.name}`
-    rest = rest.slice(1)
+    rest = rest.toSpliced(next, 1)
   }
   return { verb, command, rest }
+}
+
+/** Options that every command has may stand before its name. */
+function firstWord(words: readonly string[]): number {
+  return words.findIndex((word, index) => !word.startsWith('-') && !takesValue(words[index - 1]))
 }
 
 function takesValue(word: string | undefined): boolean {
