@@ -23,6 +23,7 @@ import { Device, findAt } from './device.ts'
 import { explainFault } from './fault.ts'
 import { dropIfOurs, openMapping, ownerOf, type UpnpEffect } from './lease.ts'
 import { openPinhole, undoPinhole, type PinholeEffect } from './pinhole.ts'
+import { pageOf } from './page.ts'
 import { search, type Found, type SearchPlace } from './search.ts'
 import { TableReader } from './reader.ts'
 import { dropMapping, externalAddress, listMappings, uptimeSeconds } from './table.ts'
@@ -191,7 +192,7 @@ class UpnpRouter implements Router {
       address: this.address,
       model: model ?? friendlyName,
       maker,
-      presentationUrl,
+      presentationUrl: pageOf(presentationUrl, this.#device.location, this.address),
       externalAddress: external,
       uptimeSeconds: uptime,
       above: above(external),
@@ -292,7 +293,7 @@ class PinholeRouter implements Router {
       address: this.address,
       model,
       maker,
-      presentationUrl,
+      presentationUrl: pageOf(presentationUrl, this.#device.location, this.#device.place.address),
       externalAddress: null,
       uptimeSeconds: null,
       above: 'public',

@@ -41,11 +41,16 @@ export function children(node: Xml | undefined, name: string): readonly Xml[] {
   return found === undefined ? [] : Array.isArray(found) ? (found as readonly Xml[]) : [found as Xml]
 }
 
-/** The text of the first child of that name, references resolved, at most 1024 characters; null where it has none. */
+/**
+ * The text of the first child of that name, references resolved, at most 1024 characters; null where it has none.
+ * What would steer a terminal or turn the writing around is a space.
+ */
 export function textOf(node: Xml | undefined, name: string): string | null {
   const found = child(node, name)
   if (typeof found !== 'string') return null
-  return unescapeXml(found).slice(0, 1024)
+  return unescapeXml(found)
+    .slice(0, 1024)
+    .replace(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, ' ')
 }
 
 /** An element's children by name, for answers whose root has a name of its own. */

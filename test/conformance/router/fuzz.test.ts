@@ -1,6 +1,6 @@
 /**
  * Mutated answers against every parser that meets a router's bytes: nothing is thrown, nothing hangs, nothing grows.
- * A few hundred thousand by default; NARU_FUZZ=20 makes it twenty times as many.
+ * A few hundred thousand by default; NARU_FUZZ=20 makes it twenty times as many, and tells what they cost.
  */
 import { describe, expect, it } from 'vitest'
 import { description } from '../../fakes/router.ts'
@@ -11,6 +11,7 @@ import {
   parseMapAnswer as parsePcpMap,
 } from '../../../src/routers/pcp/codec.ts'
 import { parseDescription } from '../../../src/routers/upnp/description.ts'
+import { parseListing } from '../../../src/routers/upnp/listing.ts'
 import { parseSoapAnswer } from '../../../src/routers/upnp/soap.ts'
 import { parseNotice, parseSearchAnswer } from '../../../src/routers/upnp/ssdp.ts'
 
@@ -144,6 +145,15 @@ const targets: Record<string, Target> = {
     count: 40_000,
     parse: (bytes) => parseSoapAnswer(bytes.toString(), 'GetExternalIPAddress'),
   },
+  lists: {
+    samples: [
+      Buffer.from(
+        `<p:PortMappingList xmlns:p="u">${'<p:PortMappingEntry><p:NewExternalPort>8888</p:NewExternalPort><p:NewProtocol>TCP</p:NewProtocol><p:NewInternalPort>80</p:NewInternalPort><p:NewInternalClient>192.168.0.7</p:NewInternalClient><p:NewEnabled>1</p:NewEnabled><p:NewDescription>naru:a&amp;b</p:NewDescription><p:NewLeaseTime>60</p:NewLeaseTime></p:PortMappingEntry>'.repeat(2)}</p:PortMappingList>`,
+      ),
+    ],
+    count: 20_000,
+    parse: (bytes) => parseListing(bytes.toString()),
+  },
   descriptions: {
     samples: [Buffer.from(description(2))],
     count: 10_000,
@@ -159,7 +169,8 @@ describe('mutated answers', () => {
       () => {
         const pick = random(0x5eed)
         let slowest = 0
-        const heap = process.memoryUsage().heapUsed
+        const before = process.memoryUsage()
+        const began = performance.now()
         for (let round = 0; round < count * times; round++) {
           const bytes = mutate(samples[pick(samples.length)] ?? Buffer.alloc(0), pick)
           const started = performance.now()
@@ -168,7 +179,16 @@ describe('mutated answers', () => {
         }
         // A pause of the machine is no hang; one input that takes seconds is.
         expect(slowest).toBeLessThan(2000)
-        expect(process.memoryUsage().heapUsed - heap).toBeLessThan(256 * 1024 * 1024)
+        const after = process.memoryUsage()
+        expect(after.heapUsed - before.heapUsed).toBeLessThan(256 * 1024 * 1024)
+        if (times === 1) return
+        const megabytes = (bytes: number): number => Math.round(bytes / 1024 / 1024)
+        const seconds = Math.round((performance.now() - began) / 1000)
+        process.stderr.write(
+          `${name}: ${count * times} in ${seconds} s, slowest ${Math.round(slowest)} ms, ` +
+            `heap ${megabytes(before.heapUsed)} → ${megabytes(after.heapUsed)} MB, ` +
+            `resident ${megabytes(before.rss)} → ${megabytes(after.rss)} MB\n`,
+        )
       },
     )
 })
