@@ -36,6 +36,23 @@ describe('the rows to type', () => {
     ])
   })
 
+  it('are one a port where a page cannot send a range on to other ports, and one where it can', () => {
+    const shifted = {
+      externalPorts: { first: 37015, last: 37016 },
+      internalPorts: { first: 27015, last: 27016 },
+    }
+    expect(rowOf('asus', shifted).map((row) => [row['External Port'], row['Internal Port']])).toEqual([
+      ['37015', '27015'],
+      ['37016', '27016'],
+    ])
+    expect(rowOf('pfsense', shifted)).toHaveLength(1)
+    const long = { externalPorts: { first: 1000, last: 1099 }, internalPorts: { first: 2000, last: 2099 } }
+    const steps = routerSteps('iptime', { ...wish, ...long }, '192.168.0.1')
+    expect(steps.rows).toHaveLength(8)
+    expect(stepLines(steps).map(({ en }) => en)).toContain('row 8 of 8')
+    expect(steps.notes[0]?.en).toContain('and so on up to 2099')
+  })
+
   it('are two where a page has no word for both protocols', () => {
     expect(rowOf('iptime', { protocols: ['tcp', 'udp'] }).map((row) => row.Protocol)).toEqual(['TCP', 'UDP'])
   })

@@ -68,19 +68,50 @@ export function routerSteps(
   router: string,
   page: string | null = null,
 ): RouterSteps {
-  const { path, urlPath, fields, both, range, notes, source } = pages[maker]
-  const base = page !== null && /^https?:\/\//.test(page) ? page.replace(/\/+$/, '') : `http://${router}`
+  const { path, urlPath, fields, both, range, notes, source, shifts = false } = pages[maker]
+  const base = page !== null && /^https?:\/\//.test(page) ? page : `http://${router}/`
   const origin = base.replace(/^(https?:\/\/[^/]+).*$/, '$1')
   const protocols =
     wish.protocols.length > 1 && both ? [both] : wish.protocols.map((name) => name.toUpperCase())
-  const rows = protocols.map((protocol) => fields({ wish, protocol, range: (ports) => range(ports) }))
+  const ranges = shifts || samePorts(wish) ? [wish] : onePortEach(wish)
+  const rows = ranges
+    .slice(0, mostRows)
+    .flatMap((one) => protocols.map((protocol) => fields({ wish: one, protocol, range })))
   return {
     maker,
-    url: urlPath === '' ? `${base}/` : origin + urlPath,
+    url: urlPath === '' ? base : origin + urlPath,
     path,
     rows: source ? rows.map((row) => [...row, ...source(wish.allow)]) : rows,
-    notes: [...notes, ...allowNote(wish.allow, source !== undefined)],
+    notes: [
+      ...(ranges.length > 1 ? [rowForEach(wish, ranges.length)] : []),
+      ...notes,
+      ...allowNote(wish.allow, source !== undefined),
+    ],
   }
+}
+
+const mostRows = 8
+
+/** These pages send a range on to the same ports: one that changes on the way is typed port by port. */
+function onePortEach(wish: RowWish): readonly RowWish[] {
+  const { externalPorts, internalPorts } = wish
+  const count = internalPorts.last - internalPorts.first + 1
+  const only = (port: number): PortRange => ({ first: port, last: port })
+  return Array.from({ length: count }, (_, at) => ({
+    ...wish,
+    externalPorts: only(externalPorts.first + at),
+    internalPorts: only(internalPorts.first + at),
+  }))
+}
+
+function rowForEach({ internalPorts }: RowWish, count: number): Text {
+  const last = internalPorts.last
+  const rest =
+    count > mostRows ? say(`, and so on up to ${last}`, ` (${last}번까지 같은 방식으로)`) : say('', '')
+  return say(
+    `a range whose ports change on the way needs a row a port here${rest.en}; with the same port outside, one row is enough`,
+    `외부와 내부 포트 번호가 다른 범위는 포트마다 항목이 필요합니다${rest.ko}. 외부 포트를 같은 번호로 두면 한 항목으로 됩니다`,
+  )
 }
 
 interface Page {
@@ -95,6 +126,8 @@ interface Page {
     protocol: string
     range: (ports: PortRange) => string
   }) => readonly Field[]
+  /** Sends a range on to another one of the same length. @default false */
+  readonly shifts?: boolean
   /** The field for where clients may come from. */
   readonly source?: (allow: readonly Cidr[]) => readonly Field[]
   readonly notes: readonly Text[]
@@ -116,7 +149,7 @@ const pages: Readonly<Record<Maker, Page>> = {
     urlPath: '/Advanced_VirtualServer_Content.asp',
     path: say(
       'WAN → Virtual Server / Port Forwarding → Enable Port Forwarding: ON → Add profile',
-      'WAN → 가상 서버 / 포트 포워딩 → 포트 포워딩 활성화: 켬 → 프로필 추가',
+      'WAN → 가상 서버 / 포트 포워딩 → 포트 포워딩 활성화: ON → 프로필 추가',
     ),
     both: 'BOTH',
     range: coloned,
@@ -132,25 +165,27 @@ const pages: Readonly<Record<Maker, Page>> = {
   },
   openwrt: {
     urlPath: '/cgi-bin/luci/admin/network/firewall/forwards',
-    path: say('Network → Firewall → Port Forwards → Add', '네트워크 → 방화벽 → 포트 포워딩 → 추가'),
+    // LuCI's own Korean leaves many words in English.
+    path: say('Network → Firewall → Port Forwards → Add', '네트워크 → 방화벽 → Port Forward → 추가'),
     both: 'TCP UDP',
     range: dashed,
     fields: ({ wish, protocol, range }) => [
       field('Name', '이름', wish.name),
       field('Protocol', '프로토콜', protocol),
-      field('Source zone', '소스 영역', 'wan'),
-      field('External port', '외부 포트', range(wish.externalPorts)),
-      field('Destination zone', '목적지 영역', 'lan'),
+      field('Source zone', 'Source zone', 'wan'),
+      field('External port', '외부 port', range(wish.externalPorts)),
+      field('Destination zone', 'Destination zone', 'lan'),
       field('Internal IP address', '내부 IP 주소', wish.internalAddress),
-      field('Internal port', '내부 포트', range(wish.internalPorts)),
+      field('Internal port', '내부 port', range(wish.internalPorts)),
     ],
-    source: oneSource('Source IP address (Advanced Settings)', '소스 IP 주소 (고급 설정)'),
+    source: oneSource('Source IP address (Advanced Settings)', 'Source IP 주소 (고급 설정)'),
     notes: [say('press Save, then Save & Apply', '저장을 누른 다음 저장 & 적용을 누르세요')],
   },
   pfsense: {
     urlPath: '/firewall_nat_edit.php',
     path: say('Firewall → NAT → Port Forward → Add', 'Firewall → NAT → Port Forward → Add'),
     both: 'TCP/UDP',
+    shifts: true,
     range: (ports) => `${ports.first} – ${ports.last}`,
     fields: ({ wish, protocol, range }) => [
       field('Interface', 'Interface', 'WAN'),
@@ -280,12 +315,14 @@ function allowNote(allow: readonly Cidr[], hasField: boolean): readonly Text[] {
   ]
 }
 
-/** For a screen without tables: one line a field. */
+/** For a screen without tables: one line a field, and where there are several rows one that counts them. */
 export function stepLines(steps: RouterSteps): readonly Text[] {
-  const rows = steps.rows.flatMap((row) =>
-    row
+  const count = steps.rows.length
+  const rows = steps.rows.flatMap((row, at) => [
+    ...(count > 1 ? [say(`row ${at + 1} of ${count}`, `항목 ${at + 1}/${count}`)] : []),
+    ...row
       .filter(({ value }) => value !== '')
       .map(({ label, value }) => ({ en: `  ${label.en}: ${value}`, ko: `  ${label.ko}: ${value}` })),
-  )
+  ])
   return [verbatim(steps.url), steps.path, ...rows, ...steps.notes]
 }

@@ -3,10 +3,12 @@
  * that comes back; where neither tells, the rows to type once more, in that maker's words.
  */
 import { withLimit } from '../../base/clock.ts'
+import { Gate } from '../../base/gate.ts'
+import type { Protocol } from '../../base/port.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { RouterCheck, RouterCheckWish } from '../../model/router.ts'
 import { makerOf, routerSteps, type RouterSteps } from '../../model/router-steps.ts'
-import type { Router, RouterInfo } from '../../routers/contract.ts'
+import type { Mapping, Router, RouterInfo } from '../../routers/contract.ts'
 import type { Parts } from '../parts.ts'
 
 export interface CheckDeps extends Pick<Parts, 'clock' | 'probe'> {
@@ -25,26 +27,60 @@ export async function check(
 ): Promise<RouterCheck> {
   const nearest = routers.filter(({ family }) => family === 4)
   const infos = await Promise.all(nearest.map((router) => infoOf(router, signal)))
-  const evidence: Text[] = []
-  const listed = await readBack(wish, nearest, deps.own, signal)
-  if (listed) evidence.push(listed.text)
-  const through = await tryThrough(wish, infos, deps, signal)
-  if (through) evidence.push(through.text)
-  const open = listed?.open === true || through?.proves === true
-  const wrong = !open && listed?.open === false && listed.decisive
-  if (!open && !wrong) evidence.push(notProven())
+  const ports = portsOf(wish)
+  // A router with a list answers for all at once; another is not asked for a hundred at the same moment.
+  const gate = new Gate(nearest.every(({ looksAtAll }) => looksAtAll) ? ports.length : 4, 'a mapping')
+  const limited = withLimit(signal, readBackLimitMs)
+  const listed = await Promise.all(
+    ports.map((port) => gate.through(() => readBack(port, nearest, deps.own, limited), signal)),
+  )
+  const left = ports.filter((_, at) => listed[at]?.open !== true)
+  const through = await tryThrough(wish.name, left, infos, deps, signal)
+  const open = left.every((port) => through.proven.has(port))
+  const wrong = ports.some(
+    (port, at) => listed[at]?.decisive && left.includes(port) && !through.proven.has(port),
+  )
   const state = open ? 'open' : wrong ? 'wrong' : 'unknown'
+  const evidence = [
+    ...few(listed.flatMap((one) => (one ? [one.text] : []))),
+    ...through.texts,
+    ...(state === 'unknown' ? [notProven()] : []),
+  ]
   return { state, evidence, steps: open ? null : stepsFor(wish, infos, deps) }
+}
+
+const readBackLimitMs = 6000
+
+interface OnePort {
+  readonly protocol: Protocol
+  readonly external: number
+  readonly internal: number
+}
+
+/** As many as a rule may have on a router; the publisher refuses more. */
+const mostPorts = 64
+
+function portsOf(wish: RouterCheckWish): readonly OnePort[] {
+  const first = externalOf(wish)
+  const count = Math.min(wish.ports.last - wish.ports.first + 1, mostPorts)
+  return wish.protocols.flatMap((protocol) =>
+    Array.from({ length: count }, (_, at) => ({
+      protocol,
+      external: first + at,
+      internal: wish.ports.first + at,
+    })),
+  )
 }
 
 /** A row typed in by hand is in UPnP's list on many routers, and on many not: absent decides nothing. */
 async function readBack(
-  wish: RouterCheckWish,
+  { protocol, external, internal }: OnePort,
   routers: readonly Router[],
   own: string,
   signal: AbortSignal,
 ): Promise<{ open: boolean; decisive: boolean; text: Text } | null> {
-  const key = { protocol: wish.protocols[0] ?? 'tcp', externalPort: externalOf(wish) }
+  const key = { protocol, externalPort: external }
+  const port = `${external}/${protocol}`
   for (const router of routers) {
     const found = await router.lookup(key, { signal }).catch(() => 'unknown' as const)
     if (found === 'unknown') continue
@@ -53,54 +89,73 @@ async function readBack(
         open: false,
         decisive: false,
         text: say(
-          `${router.flavour} does not list port ${key.externalPort}`,
-          `${router.flavour} 목록에 ${key.externalPort} 포트가 없습니다`,
+          `${router.flavour} does not list port ${port}`,
+          `${router.flavour} 목록에 ${port} 포트가 없습니다`,
         ),
       }
-    const open = found.internalAddress === own && found.internalPort === wish.ports.first && found.enabled
-    const where = `${found.internalAddress}:${found.internalPort}`
-    return {
-      open,
-      decisive: true,
-      text: say(
-        `the router's list: ${key.externalPort} → ${where}${open ? '' : `, not ${own}:${wish.ports.first}`}`,
-        `공유기 목록: ${key.externalPort} → ${where}${open ? '' : ` (${own}:${wish.ports.first}이(가) 아님)`}`,
-      ),
-    }
+    const open = found.internalAddress === own && found.internalPort === internal && found.enabled
+    return { open, decisive: true, text: rowText(port, found, open ? null : `${own}:${internal}`) }
   }
   return null
 }
 
+function rowText(port: string, found: Mapping, wanted: string | null): Text {
+  const off = found.enabled ? say('', '') : say(' (off)', ' (꺼짐)')
+  const where = `${found.internalAddress}:${found.internalPort}`
+  const not =
+    wanted === null || wanted === where ? say('', '') : say(`, not ${wanted}`, ` (${wanted}이(가) 아님)`)
+  return say(
+    `the router's list: ${port} → ${where}${off.en}${not.en}`,
+    `공유기 목록: ${port} → ${where}${off.ko}${not.ko}`,
+  )
+}
+
+const mostTexts = 6
+
+function few(texts: readonly Text[]): readonly Text[] {
+  const more = texts.length - mostTexts
+  if (more <= 0) return texts
+  return [...texts.slice(0, mostTexts), say(`… and ${more} more`, `… 외 ${more}개`)]
+}
+
+/** Knocked one after the other, since an arrival tells whose rule it is and not which port. */
+const mostKnocks = 4
+
 /** From inside by the outside address: where the router turns it around, a connection that arrives proves the row. */
 async function tryThrough(
-  wish: RouterCheckWish,
+  rule: string,
+  ports: readonly OnePort[],
   infos: readonly (RouterInfo | null)[],
   deps: CheckDeps,
   signal: AbortSignal,
-): Promise<{ proves: boolean; text: Text } | null> {
+): Promise<{ proven: ReadonlySet<OnePort>; texts: readonly Text[] }> {
+  const proven = new Set<OnePort>()
+  const texts: Text[] = []
   const outside = infos.find((info) => info?.externalAddress)?.externalAddress
-  if (!outside || !wish.protocols.includes('tcp')) return null
-  const port = externalOf(wish)
+  if (!outside) return { proven, texts }
   // Turned around, it comes from the router or from ourselves; of other clients at the same moment it says nothing.
   const turned = [deps.own, outside, ...infos.flatMap((info) => (info ? [info.address] : []))]
-  const { answered, came } = await knock({ host: outside, port }, wish.name, turned, deps, signal)
-  if (came)
-    return {
-      proves: true,
-      text: say(
-        `a connection to ${outside}:${port} arrived here`,
-        `${outside}:${port}(으)로 보낸 연결이 이 컴퓨터에 도착했습니다`,
-      ),
-    }
-  return answered
-    ? {
-        proves: false,
-        text: say(
-          `${outside}:${port} answers, but from inside that may be the router's own page`,
-          `${outside}:${port}이(가) 응답하지만, 내부에서 본 것이라 공유기 자체 페이지일 수 있습니다`,
-        ),
-      }
-    : null
+  for (const port of ports.filter(({ protocol }) => protocol === 'tcp').slice(0, mostKnocks)) {
+    const place = { host: outside, port: port.external }
+    const { answered, came } = await knock(place, rule, turned, deps, signal)
+    if (came) proven.add(port)
+    if (came || answered) texts.push(came ? arrived(place) : answeredBySomebody(place))
+  }
+  return { proven, texts }
+}
+
+function arrived({ host, port }: { host: string; port: number }): Text {
+  return say(
+    `a connection to ${host}:${port} arrived here`,
+    `${host}:${port}(으)로 보낸 연결이 이 컴퓨터에 도착했습니다`,
+  )
+}
+
+function answeredBySomebody({ host, port }: { host: string; port: number }): Text {
+  return say(
+    `${host}:${port} answers, but from inside that may be the router's own page`,
+    `${host}:${port}이(가) 응답하지만, 내부에서 본 것이라 공유기 자체 페이지일 수 있습니다`,
+  )
 }
 
 /** Knocks a few times, since who tells of arrivals may only be listening since now. */

@@ -42,7 +42,8 @@ it('info tells one box with all it speaks, and what is above it', async () => {
       protocols: ['pcp', 'upnp-2', 'nat-pmp'],
       model: 'RT-FAKE',
       maker: 'ASUSTeK',
-      page: 'http://192.168.50.1/',
+      // It says http://192.168.50.1/, which is not the address that answered.
+      page: null,
       externalAddress: '203.0.114.7',
       above: 'public',
     },
@@ -99,6 +100,32 @@ it('check: listed and leading here is open; leading elsewhere is wrong, with the
     state: 'wrong',
     steps: { maker: 'asus', rows: [[{ value: 'web' }, {}, { value: '8888' }, {}, { value: here }]] },
   })
+})
+
+it('check: every port and protocol of the rule counts, and another row is told from one that is off', async () => {
+  await using at = await desk()
+  const row = { internalAddress: here, description: 'by hand', leaseSeconds: 0 }
+  const typed = (protocol: 'tcp' | 'udp', port: number, inside = port): void =>
+    void at.fake.table.set(`${protocol} ${port}`, {
+      ...row,
+      protocol,
+      externalPort: port,
+      internalPort: inside,
+    })
+  const both = { ...rule, protocols: ['tcp', 'udp'], ports: { first: 8888, last: 8889 } } as const
+  for (const port of [8888, 8889]) typed('tcp', port)
+  typed('udp', 8888)
+  const some = await at.desk.check(both, { signal })
+  expect(some).toMatchObject({ state: 'unknown', steps: { maker: 'asus' } })
+  expect(some.evidence.map(({ en }) => en)).toContain('upnp-2 does not list port 8889/udp')
+  typed('udp', 8889, 80)
+  const wrong = await at.desk.check(both, { signal })
+  expect(wrong.state).toBe('wrong')
+  expect(wrong.evidence.map(({ en }) => en)).toContain(
+    `the router's list: 8889/udp → ${here}:80, not ${here}:8889`,
+  )
+  typed('udp', 8889)
+  expect(await at.desk.check(both, { signal })).toMatchObject({ state: 'open', steps: null })
 })
 
 it('check: not listed proves nothing, a connection that comes back from the router proves it', async () => {
