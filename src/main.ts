@@ -1,7 +1,13 @@
 #!/usr/bin/env node
-/** `naru`: hands the command line to the CLI, and the CLI the ways to a `Naru`. */
-import { processIo } from './cli/io.ts'
-import { run } from './cli/run.ts'
-import { cliDeps } from './daemon/index.ts'
+/** `naru`: begins at once what takes longest, and then hands over to the command line. */
+import { beginEarly } from './engines/splice/early.ts'
 
-process.exitCode = await run(process.argv.slice(2), processIo(), cliDeps)
+if (likelyToSplice(process.argv.slice(2))) beginEarly()
+await import('./command-line.ts')
+
+/** A guess, before anything is parsed: a wrong one costs a thread that ends unused, or the time to start one. */
+function likelyToSplice([verb, ...rest]: readonly string[]): boolean {
+  if (verb !== 'open' || rest.some((word) => ['--help', '-h', '--dry-run'].includes(word))) return false
+  const engine = /(?:^| )--engine[ =](\w+)/.exec(rest.join(' '))?.[1] ?? 'auto'
+  return engine === 'auto' || engine === 'splice'
+}

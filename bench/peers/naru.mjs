@@ -58,7 +58,7 @@ async function makeEngine() {
       return new SpliceEngine(tools, { threads: 1 })
     }
     case 'kernel':
-      return (await import('../../dist/engines/kernel/index.js')).makeKernelEngine(tools)
+      return (await import('../../dist/engines/kernel/index.js')).createKernelEngine(tools)
     default:
       return (await import('../../dist/engines/sockets.js')).makeSocketsEngine(tools)
   }

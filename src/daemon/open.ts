@@ -6,6 +6,7 @@ import type { OpenHereOptions } from '../cli/deps.ts'
 import { Forwarder } from '../control/forwarder.ts'
 import { claim, stateRoot } from '../control/instance.ts'
 import type { Parts } from '../control/parts.ts'
+import { dismissEarly } from '../engines/splice/early.ts'
 import type { RuleStatus } from '../model/face.ts'
 import type { Rule } from '../model/rule.ts'
 import { parseRule } from '../model/rule-file.ts'
@@ -36,6 +37,7 @@ export async function openHere({
     }
     const { forwarder } = await Forwarder.start(parts, instance, { strict: !keepPartial, onRule, signal })
     opening = false
+    void dismissEarly()
     return forwarder
   } catch (error) {
     await instance.release({ forget: true })

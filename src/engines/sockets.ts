@@ -18,9 +18,9 @@ import { HealthChecks } from '../relay/health.ts'
 import { targetsItself } from '../relay/loop.ts'
 import { Meter } from '../relay/meter.ts'
 import { LocalTally } from '../relay/tally.ts'
-import { StreamRelay } from '../relay/tcp.ts'
+import type { StreamRelay } from '../relay/tcp.ts'
 import { termsOf, type Terms } from '../relay/terms.ts'
-import { DatagramRelay } from '../relay/udp.ts'
+import type { DatagramRelay } from '../relay/udp.ts'
 import type { Engine, EngineLease, EngineRequest, EngineTools, MakeEngine, Passing } from './contract.ts'
 
 export const makeSocketsEngine: MakeEngine = (tools) => new SocketsEngine(tools)
@@ -156,7 +156,7 @@ class SocketsLease implements EngineLease {
     })
   }
 
-  /** Both protocols or none. */
+  /** Both protocols or none. Each is loaded when a rule has it: a rule that another engine carries needs neither. */
   async start({ host, clock, log }: EngineTools, descriptors: Descriptors): Promise<void> {
     this.#clock = clock
     const { listen } = this.#request.rule
@@ -172,10 +172,12 @@ class SocketsLease implements EngineLease {
     const ownerOf = (protocol: 'tcp' | 'udp') => (port: number) => owner(host, protocol, port)
     try {
       if (listen.kind === 'unix' || listen.protocols.includes('tcp')) {
+        const { StreamRelay } = await import('../relay/tcp.ts')
         const onPaused = (paused: boolean): void => this.#tellPaused(paused)
         this.#streams = await StreamRelay.open(this.#terms, { ...options, owner: ownerOf('tcp'), onPaused })
       }
       if (listen.kind === 'inet' && listen.protocols.includes('udp')) {
+        const { DatagramRelay } = await import('../relay/udp.ts')
         this.#datagrams = await DatagramRelay.open(listen, this.#terms, { ...options, owner: ownerOf('udp') })
       }
     } catch (error) {

@@ -1,13 +1,12 @@
 // kernel-process.mjs RULES: the kernel engine in a process of its own, to be killed. RULES is JSON, rules by name.
 // Prints `journal EFFECT` for each effect that a next start has to know of, then `ready`.
 import { systemClock } from '../../dist/base/clock.js'
-import { silentLog } from '../../dist/base/log.js'
-import { makeKernelEngine } from '../../dist/engines/kernel/index.js'
+import { createKernelEngine } from '../../dist/engines/kernel/index.js'
 import { createHost } from '../../dist/host/index.js'
 import { parseRule } from '../../dist/model/rule-file.js'
 
 const rules = JSON.parse(process.argv[2])
-const engine = makeKernelEngine({ host: createHost(), clock: systemClock, log: silentLog })
+const engine = createKernelEngine({ host: createHost(), clock: systemClock })
 const record = {
   intend: (effect) => {
     process.stdout.write(`journal ${JSON.stringify(effect)}\n`)

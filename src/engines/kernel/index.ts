@@ -14,7 +14,7 @@ import type { Host } from '../../host/contract.ts'
 import { ownerLives, thisOwner } from '../../host/linux/owner.ts'
 import { formatListen, type InetListen } from '../../model/listen.ts'
 import { targetsItself } from '../../relay/loop.ts'
-import type { Engine, MakeEngine } from '../contract.ts'
+import type { Engine } from '../contract.ts'
 import { isAnyAddress, listenFamily } from './compile.ts'
 import { Ground, type OldValues } from './ground.ts'
 import { KernelLease } from './lease.ts'
@@ -44,8 +44,6 @@ export interface KernelEngine extends Engine {
 
 /** What the journal keeps of one open. `was` are the machine's switches before the first of us changed them. */
 type KernelEffect = { readonly owner: string; readonly rule: string; readonly was: OldValues }
-
-export const makeKernelEngine: MakeEngine = ({ host, clock }) => createKernelEngine({ host, clock })
 
 export function createKernelEngine(options: KernelOptions): KernelEngine {
   const { host, clock = systemClock, settings = createSettings(), owner = thisOwner() } = options

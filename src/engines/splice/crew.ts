@@ -8,11 +8,9 @@ import { Worker } from 'node:worker_threads'
 import { systemClock } from '../../base/clock.ts'
 import { say, type Text } from '../../base/text.ts'
 import { closeAllOf, close, Descriptor, openBell, ringBell } from './ffi.ts'
+import { takeEarly, threadOptions, workerFile } from './early.ts'
 import type { FromThread, ThreadData, ToThread } from './messages.ts'
 import { RecordReader, type RecordNames } from './shared.ts'
-
-/** A loop makes little garbage; what Node allows by default (48 MiB) would be filled with it before it is collected. */
-const maxYoungGenerationSizeMb = 6
 
 export interface CrewOptions {
   readonly threads: number
@@ -35,21 +33,17 @@ const serialsALife = 2 ** 40
 /** How long a thread may take to stop when asked. */
 const stopWithinMs = 2000
 
-const builtFile = '../../../dist/engines/splice/worker.js'
-
-/**
- * The one place that knows where the thread's code is. Node 20 cannot load TypeScript in a thread, so from source
- * (under vitest) it is what `npm run build` made.
- */
-export function workerFile(): URL {
-  const here = import.meta.url
-  if (!here.endsWith('.ts')) return new URL('worker.js', here)
-  return new URL(builtFile, here)
-}
-
 export function whyNotBuilt(): Text | null {
   const file = fileURLToPath(workerFile())
   return existsSync(file) ? null : say(`${file} is not built`, `${file} 파일이 빌드되지 않았습니다`)
+}
+
+/** The one that was begun early is as good as a new one. */
+function startThread(data: ThreadData): Worker {
+  const early = data.thread === 0 ? takeEarly() : null
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
+  early?.postMessage(data)
+  return early ?? new Worker(workerFile(), threadOptions(data.thread, data))
 }
 
 class Member {
@@ -75,12 +69,7 @@ class Member {
       bell: Descriptor.number(this.bell),
       descriptorLimit: options.descriptorLimit,
     }
-    this.worker = new Worker(workerFile(), {
-      workerData,
-      execArgv: [],
-      name: `naru splice ${data.thread}`,
-      resourceLimits: { maxYoungGenerationSizeMb },
-    })
+    this.worker = startThread(workerData)
     let why = 'it ended'
     this.worker.on('message', on.message)
     this.ready = new Promise((resolve) => {
@@ -109,7 +98,7 @@ export class Crew {
   readonly #members: (Member | null)[] = []
   readonly #deaths: number[][] = []
   #closing = false
-  #whole: Promise<unknown> = Promise.resolve()
+  #whole: Promise<void> = Promise.resolve()
   readonly #wakeAll = (): void => {
     for (const member of this.#members) if (member) ringBell(member.bell)
   }
@@ -133,9 +122,15 @@ export class Crew {
       await crew.close()
       throw error
     }
-    const others = Array.from({ length: options.threads - 1 }, (_, i) => crew.#join(i + 1, 0))
-    crew.#whole = Promise.all(others)
+    // Making a thread holds this one up for 5 ms: who waited for the first goes before.
+    crew.#whole = new Promise((resolve) => setImmediate(() => resolve(crew.#joinOthers())))
     return crew
+  }
+
+  async #joinOthers(): Promise<void> {
+    if (this.#closing) return
+    const others = Array.from({ length: this.#options.threads - 1 }, (_, i) => this.#join(i + 1, 0))
+    await Promise.all(others)
   }
 
   /** Once every thread had its first chance to join. Who gives a thread clients of its own (UDP) waits for it. */

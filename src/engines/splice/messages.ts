@@ -16,6 +16,15 @@ export interface ThreadData {
   readonly descriptorLimit: number
 }
 
+/** What a thread is born with that is begun before anyone wants it; its `ThreadData` is its first message, or null. */
+export interface EarlyData {
+  /** An Int32: what it does with its add-on, one of `addOn`. */
+  readonly gate: SharedArrayBuffer
+}
+
+/** What an early thread does with its native add-on: ending a thread that loads one would abort the process. */
+export const addOn = { unloaded: 0, loading: 1, loaded: 2, unwanted: 3 } as const
+
 export interface ListenerData {
   readonly id: number
   /** Stays the main thread's. */

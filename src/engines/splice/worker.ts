@@ -8,7 +8,15 @@ import { Carriage } from './edition.ts'
 import { Descriptor, epollIn, keepLedger, loadFfi, silenceBell } from './ffi.ts'
 import { Happenings } from './happenings.ts'
 import { Loop, Watcher } from './loop.ts'
-import type { Answer, FromThread, ListenerData, ThreadData, ToThread } from './messages.ts'
+import {
+  addOn,
+  type Answer,
+  type EarlyData,
+  type FromThread,
+  type ListenerData,
+  type ThreadData,
+  type ToThread,
+} from './messages.ts'
 import { NameBook } from './names.ts'
 import { Records } from './shared.ts'
 import { TcpConnection, TcpListener } from './tcp.ts'
@@ -189,7 +197,26 @@ function post(message: FromThread, transfer: ArrayBuffer[] = []): void {
   parentPort?.postMessage(message, transfer)
 }
 
+/** Nobody has asked for this thread yet: it makes itself ready, and waits to be told who it is, or to end. */
+function waitForData({ gate: memory }: EarlyData): void {
+  const gate = new Int32Array(memory)
+  if (Atomics.compareExchange(gate, 0, addOn.unloaded, addOn.loading) !== addOn.unloaded) return
+  try {
+    loadFfi()
+  } finally {
+    Atomics.store(gate, 0, addOn.loaded)
+    Atomics.notify(gate, 0)
+  }
+  parentPort?.once('message', (data: ThreadData | null) => {
+    if (data) new Worker(data).run()
+  })
+}
+
 if (parentPort) {
-  loadFfi()
-  new Worker(workerData as ThreadData).run()
+  const data = workerData as ThreadData | EarlyData
+  if ('gate' in data) waitForData(data)
+  else {
+    loadFfi()
+    new Worker(data).run()
+  }
 }

@@ -1,0 +1,33 @@
+/**
+ * The `kernel` engine as everyone sees it: whether it can is known at once, how it does so is loaded when it is asked
+ * to. A start that another engine carries is shorter by that.
+ */
+import type { MakeEngine } from '../contract.ts'
+import type { KernelEngine } from './index.ts'
+import { supports } from './supports.ts'
+
+export const makeKernelEngine: MakeEngine = ({ host, clock }) => {
+  let engine: KernelEngine | null = null
+  /** Processes that hand over, told before there was an engine to tell. */
+  const before: number[] = []
+  async function loaded(): Promise<KernelEngine> {
+    const { createKernelEngine } = await import('./index.ts')
+    if (engine) return engine
+    engine = createKernelEngine({ host, clock })
+    for (const pid of before) engine.succeed?.(pid)
+    return engine
+  }
+  return {
+    id: 'kernel',
+    adopts: true,
+    supports,
+    open: async (...asked) => (await loaded()).open(...asked),
+    undo: async (...asked) => (await loaded()).undo(...asked),
+    succeed(pid) {
+      before.push(pid)
+      engine?.succeed?.(pid)
+    },
+    close: async () => engine?.close(),
+    abandon: () => engine?.abandon(),
+  }
+}
