@@ -18,7 +18,11 @@ const packages = (id) => /^[^./]/.test(id) && !isAbsolute(id) && !withinBundle.i
  */
 const groups = [
   { name: 'early', test: /dist[\\/]engines[\\/]splice[\\/](early|messages)\.js/, priority: 3 },
-  { name: 'core', test: /dist[\\/](base|model|cli[\\/](run|io)|daemon[\\/]index)\b/, priority: 2 },
+  {
+    name: 'core',
+    test: /dist[\\/](base|model|cli[\\/](run|io|live|rule-options|print[\\/](words|units|width))|daemon[\\/]index)\b/,
+    priority: 2,
+  },
   {
     name: 'machine',
     test: /dist[\\/](host[\\/](index|facts|runner)|control[\\/](machine|port-rows))\.js/,
