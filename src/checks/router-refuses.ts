@@ -22,6 +22,7 @@ export const routerRefuses = defineCheck({
       .map(({ info }) => info?.presentationUrl)
       .find(Boolean)
     const port = externalPortOf(subject) ?? 0
+    const name = subject.rule?.name ?? 'NAME'
     return {
       evidence: [status.text],
       fixes: [
@@ -33,7 +34,14 @@ export const routerRefuses = defineCheck({
         },
         {
           text: say('or take a high external port', '또는 높은 외부 포트를 쓰세요'),
-          command: `naru edit ${subject.rule?.name ?? 'NAME'} --external-port ${port < 1024 ? port + 8000 : 'PORT'}`,
+          command: `naru edit ${name} --external-port ${port < 1024 ? port + 8000 : 'PORT'}`,
+        },
+        {
+          text: say(
+            'or type the row by hand: this shows what to type, and verifies it',
+            '또는 직접 입력하세요. 입력할 값을 보여 주고 확인합니다',
+          ),
+          command: `naru router check ${name}`,
         },
       ],
     }

@@ -1,6 +1,6 @@
 /** No router here speaks a protocol that opens a port. */
 import { say } from '../base/text.ts'
-import { defineCheck, isPublished } from './contract.ts'
+import { defineCheck, externalPortOf, isPublished } from './contract.ts'
 
 export const routerSilent = defineCheck({
   code: 'router-silent',
@@ -47,9 +47,10 @@ export const routerSilent = defineCheck({
           : [
               {
                 text: say(
-                  `or add there: service name naru-${rule?.name}, external port ${port}, internal port ${port}, internal address ${lan.address}, protocol ${protocol}`,
-                  `또는 직접 추가: 서비스 이름 naru-${rule?.name}, 외부 포트 ${port}, 내부 포트 ${port}, 내부 IP ${lan.address}, 프로토콜 ${protocol}`,
+                  `or add there: service name naru-${rule?.name}, external port ${externalPortOf(subject)}, internal port ${port}, internal address ${lan.address}, protocol ${protocol}`,
+                  `또는 직접 추가: 서비스 이름 naru-${rule?.name}, 외부 포트 ${externalPortOf(subject)}, 내부 포트 ${port}, 내부 IP ${lan.address}, 프로토콜 ${protocol}`,
                 ),
+                command: `naru router check ${rule?.name}`,
               },
             ]),
       ],

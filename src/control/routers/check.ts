@@ -44,6 +44,7 @@ export async function check(
   const evidence = [
     ...few(listed.flatMap((one) => (one ? [one.text] : []))),
     ...through.texts,
+    ...(open && left.length > 0 ? [typedByHand(wish.name)] : []),
     ...(state === 'unknown' ? [notProven()] : []),
   ]
   return { state, evidence, steps: open ? null : stepsFor(wish, infos, deps) }
@@ -192,6 +193,14 @@ function answers(
 /** `192.168.1.7:50123` without its port. */
 function hostOf(client: string): string {
   return client.slice(0, client.lastIndexOf(':')).replace(/^\[|\]$/g, '')
+}
+
+/** What was typed on the page is in no list that we can read, so asking the router for it goes on failing. */
+function typedByHand(rule: string): Text {
+  return say(
+    `the row that was typed by hand does it: \`naru edit ${rule} --router off\` ends asking the router for one`,
+    `직접 입력한 항목으로 열려 있습니다. \`naru edit ${rule} --router off\`로 공유기에 더 요청하지 않게 할 수 있습니다`,
+  )
 }
 
 function notProven(): Text {
