@@ -2,6 +2,7 @@
  * What a test needs of the machine. Where it is missing the test is skipped by name with the reason; with CI=true a
  * skip is a failure, so that nothing goes quietly untested.
  */
+import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { describe, it } from 'vitest'
@@ -14,6 +15,8 @@ export interface Needs {
   readonly commands?: readonly string[]
   /** Files that must exist. */
   readonly files?: readonly string[]
+  /** Descriptors that one process may raise its limit to. */
+  readonly descriptors?: number
 }
 
 /** `describe` where the machine has it all; otherwise one skipped test that says what is missing. */
@@ -24,13 +27,27 @@ export function describeWith(needs: Needs, name: string, body: () => void): void
   else describe.skip(`${name} (skipped: ${missing})`, () => it('needs more than this machine has', () => {}))
 }
 
-export function whatIsMissing({ root, platform, commands = [], files = [] }: Needs): string | null {
+export function whatIsMissing({
+  root,
+  platform,
+  commands = [],
+  files = [],
+  descriptors = 0,
+}: Needs): string | null {
   if (platform && process.platform !== platform) return `runs on ${platform} only`
   if (root && process.getuid?.() !== 0) return 'needs root'
   const command = commands.find((wanted) => !findCommand(wanted))
   if (command) return `needs the command ${command}`
   const file = files.find((wanted) => !existsSync(wanted))
-  return file ? `needs ${file}` : null
+  if (file) return `needs ${file}`
+  return mostDescriptors() < descriptors ? `needs ${descriptors} descriptors a process` : null
+}
+
+/** The hard limit; without one, or without a shell to ask, infinite. */
+function mostDescriptors(): number {
+  if (process.platform === 'win32') return Infinity
+  const told = execFileSync('sh', ['-c', 'ulimit -Hn'], { encoding: 'utf8' }).trim()
+  return told === 'unlimited' ? Infinity : Number(told)
 }
 
 export function findCommand(name: string): string | null {
