@@ -67,7 +67,7 @@ function subject({ rule = {}, hops = [], facts, run, look, names = [] }: Scene):
     firewalls: [],
     guests: [],
     mayAskInternet: false,
-    names,
+    names: () => Promise.resolve(names),
     outside: [],
     look: quiet,
   }

@@ -47,7 +47,7 @@ export interface CheckSubject {
   /** True where the user allowed asking servers on the internet (STUN). */
   readonly mayAskInternet: boolean
   /** Names the user gives out for this place, such as a DDNS name. */
-  readonly names: readonly string[]
+  names: () => Promise<readonly string[]>
   /** What tests from outside said. */
   readonly outside: readonly OutsideTest[]
   readonly look: Look

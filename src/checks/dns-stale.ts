@@ -17,11 +17,12 @@ export const dnsStale = defineCheck({
     'DNS 레코드를 고치거나 공유기의 DDNS를 켜세요',
   ),
   async look({ look, names }) {
-    if (names.length === 0) return null
+    const given = await names()
+    if (given.length === 0) return null
     const current = await ourAddresses(look)
     if (current.length === 0) return null
     const checked = await Promise.all(
-      names.map(async (name) => {
+      given.map(async (name) => {
         try {
           return { name, has: await look.addressesOf(name), why: '' }
         } catch (error) {

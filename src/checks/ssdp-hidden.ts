@@ -7,7 +7,8 @@ const group = '239.255.255.250'
 /** UPnP Device Architecture 1.1 §1.3.2; MX 1, since we wait little longer. */
 const search = (host: string): string =>
   `M-SEARCH * HTTP/1.1\r\nHOST: ${host}:1900\r\nMAN: "ssdp:discover"\r\nMX: 1\r\nST: urn:schemas-upnp-org:device:InternetGatewayDevice:1\r\n\r\n`
-const waitMs = 1600
+/** MX, and a little for the way. */
+const waitMs = 1200
 
 export const ssdpHidden = defineCheck({
   code: 'ssdp-hidden',

@@ -15,7 +15,7 @@ import type { Rule } from '../model/rule.ts'
 import type { Target } from '../model/target.ts'
 import { say, type Text } from '../base/text.ts'
 import { judge } from './judge.ts'
-import { lookAtMachine, lookAtRule, type LookDeps } from './look.ts'
+import { lookAtMachine, lookAtRule, readOnce, type LookDeps } from './look.ts'
 
 export interface DoctorDeps extends LookDeps {
   readonly checks: readonly Check[]
@@ -34,8 +34,8 @@ export interface DiagnoseOptions {
   readonly about?: string
   /** May servers on the internet be asked (STUN)? @default false */
   readonly mayAskInternet?: boolean
-  /** Names given out for this place. @default [] */
-  readonly names?: readonly string[]
+  /** Names given out for this place; asked for by the check that needs them. @default none */
+  readonly names?: () => Promise<readonly string[]>
   /** What tests from outside said. @default [] */
   readonly outside?: readonly OutsideTest[]
   readonly onEvent?: (event: DoctorEvent) => void
@@ -66,16 +66,19 @@ export function createDoctor(deps: DoctorDeps): Doctor {
   }
 }
 
+const noNames = (): Promise<readonly string[]> => Promise.resolve([])
+
 /** So many rules are looked at at once, whose targets may all have to be dialled. */
 const examinedAtOnce = 256
 
 async function examine(
-  deps: DoctorDeps,
+  given: DoctorDeps,
   rules: readonly RuleToCheck[],
   { signal }: { signal: AbortSignal },
 ): Promise<readonly (readonly Finding[])[]> {
   const options = { signal, quiet: true }
   setMaxListeners(0, signal)
+  const deps = { ...given, host: readOnce(given.host, signal) }
   const machine = lookAtMachine(deps, { ...options, mayAskInternet: false })
   const checks = deps.checks.filter(({ cheap }) => cheap)
   const found: (readonly Finding[])[] = []
@@ -92,11 +95,12 @@ async function examine(
   return found
 }
 
-async function diagnose(deps: DoctorDeps, options: DiagnoseOptions): Promise<Diagnosis> {
-  const began = deps.clock.monotonic()
+async function diagnose(given: DoctorDeps, options: DiagnoseOptions): Promise<Diagnosis> {
+  const began = given.clock.monotonic()
   const { signal, mayAskInternet = false } = options
   // As many look at once as there are checks and targets; Node takes more than ten for a leak.
   setMaxListeners(0, signal)
+  const deps = { ...given, host: readOnce(given.host, signal) }
   const rules = await deps.rules()
   const machine = lookAtMachine(deps, { signal, mayAskInternet, awaited: routerMembersOf(rules) })
   const lan = await machine.lan().catch(() => null)
@@ -143,7 +147,7 @@ function subjectOf(
   options: DiagnoseOptions & { quiet?: boolean },
 ): CheckSubject {
   const { host, clock, routers, firewalls, guests } = deps
-  const { signal, mayAskInternet = false, names = [], outside = [], quiet = false } = options
+  const { signal, mayAskInternet = false, names = noNames, outside = [], quiet = false } = options
   const { rule, hops, machine } = what
   return {
     rule,

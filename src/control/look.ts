@@ -12,7 +12,7 @@ import { sameNetwork } from '../checks/contract.ts'
 import type { Resolve } from '../engines/contract.ts'
 import type { FirewallMember } from '../firewalls/contract.ts'
 import type { Guest, GuestMember } from '../guests/contract.ts'
-import type { Host, Interface, SocketEntry } from '../host/contract.ts'
+import type { Host, Interface, Network, SocketEntry } from '../host/contract.ts'
 import type { HopStatus } from '../model/face.ts'
 import type { Rule } from '../model/rule.ts'
 import { formatTarget, type Target } from '../model/target.ts'
@@ -47,6 +47,19 @@ const graceMs = 2000
 const detailLimitMs = 4000
 /** Linux: five seconds of DELAY and three probes a second apart since the first packet, which was the dialling's. */
 const neighbourLimitMs = 7000
+
+/** Interfaces and routes are read once in a diagnosis, whoever asks: members ask too, and each asking is a command. */
+export function readOnce(host: Host, signal: AbortSignal): Host {
+  const { network, sockets, runner } = host
+  const read: Network = {
+    interfaces: once(() => network.interfaces({ signal })),
+    defaultRoutes: once(() => network.defaultRoutes({ signal })),
+    routeTo: (address, how) => network.routeTo(address, how),
+    nameServers: (how) => network.nameServers(how),
+    neighbours: (how) => network.neighbours(how),
+  }
+  return { facts: (how) => host.facts(how), network: read, sockets, runner }
+}
 
 export function lookAtMachine(
   deps: LookDeps,

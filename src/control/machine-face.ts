@@ -57,7 +57,7 @@ export function createMachineFace(deps: MachineFaceDeps): MachineFace {
     diagnose: async (options) =>
       doctor.diagnose({
         ...options,
-        names: [...new Set([...(options.names ?? []), ...(await deps.names())])],
+        names: async () => [...new Set([...(options.names ?? []), ...(await deps.names())])],
         outside: await testFromOutside(deps, machine, options),
       }),
   }

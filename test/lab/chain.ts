@@ -176,7 +176,7 @@ export class Chain implements AsyncDisposable {
     return test
   }
 
-  diagnose(options: { names?: readonly string[]; about?: string } = {}): Promise<Diagnosis> {
+  diagnose(options: { about?: string } = {}): Promise<Diagnosis> {
     const doctor = createDoctor({
       host: this.machine,
       clock: systemClock,

@@ -75,13 +75,23 @@ export const firewalld: FirewallMember = {
   },
 }
 
-async function isRunning({ host, signal }: FirewallOptions): Promise<boolean> {
+async function isRunning(options: FirewallOptions): Promise<boolean> {
+  const { host, signal } = options
   try {
+    if (await hasNoProcess(options)) return false
     return (await host.runner.run(['firewall-cmd', '--state'], { signal, limitMs })).exit === 0
   } catch (error) {
     if (isNaruError(error, 'COMMAND_MISSING')) return false
     throw error
   }
+}
+
+/** Its own command is Python, and needs half a second to say no. Who may not see every process cannot tell. */
+async function hasNoProcess({ host, signal }: FirewallOptions): Promise<boolean> {
+  const { privileged, tools } = await host.facts()
+  if (!privileged || !tools['firewall-cmd']) return false
+  const found = await host.runner.run(['pgrep', '-f', 'firewalld'], { signal, limitMs }).catch(() => null)
+  return found?.exit === 1
 }
 
 /** One opening for each zone that a packet meets; before its denials where one of them decides. */

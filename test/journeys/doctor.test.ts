@@ -1,0 +1,115 @@
+/**
+ * `naru doctor` as a person types it, on the whole way of four hops: internet — router — host with an nft that drops —
+ * relay — a QEMU guest's forward — its web server, with the daemon that holds them all.
+ */
+import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { availableParallelism, loadavg, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, it, vi } from 'vitest'
+import { Scope } from '../../src/base/scope.ts'
+import type { Diagnosis } from '../../src/model/diagnosis.ts'
+import type { RuleStatus } from '../../src/model/face.ts'
+import { built } from '../built.ts'
+import { nftFirewall } from '../lab/firewalls.ts'
+import { Lab, type LabHost } from '../lab/namespaces.ts'
+import { guestNeeds, startGuest } from '../lab/qemu.ts'
+import { homeNetwork } from '../lab/router.ts'
+import { describeWith } from '../needs.ts'
+
+const main = join(import.meta.dirname, '../../dist/main.js')
+const commands = [...(guestNeeds.commands ?? []), 'ip', 'nft', 'miniupnpd']
+const turns = Number(process.env.NARU_TURNS ?? 5)
+
+/** A diagnosis of a healthy rule takes at most 3 s, on a machine whose processors are not shared with more than they can do. */
+const healthyMs = (): number => 3000 * Math.max(1, (loadavg()[0] as number) / availableParallelism())
+
+describeWith({ ...guestNeeds, commands }, 'naru doctor on the whole way', () => {
+  let scope: Scope
+  let host: LabHost
+  let folder: string
+
+  beforeAll(async () => {
+    await built()
+    await using made = new Scope()
+    folder = mkdtempSync(join(tmpdir(), 'naru-doctor-'))
+    made.defer(() => rmSync(folder, { recursive: true, force: true }))
+    const home = await homeNetwork(made.use(new Lab()))
+    host = home.host
+    made.use(nftFirewall(host, ['tcp dport 22 accept']))
+    await startGuest(host, { name: 'web', forwards: ['tcp:127.0.0.1:2222-:22'] })
+    writeFileSync(
+      join(folder, 'naru.yaml'),
+      'rules:\n  web: { listen: 8888, target: "qemu:web:80", publish: { firewall: auto, router: auto, guest: nat } }\n',
+    )
+    const daemon = host.start([process.execPath, main, 'up', '--config', join(folder, 'naru.yaml')], {
+      env: environment(),
+      stdio: 'ignore',
+    })
+    const gone = once(daemon, 'exit')
+    made.defer(async () => {
+      daemon.kill('SIGTERM')
+      await gone
+    })
+    await vi.waitFor(() => expect(ruleState()).toBe('open'), { timeout: 60_000, interval: 200 })
+    scope = made.move()
+  }, 180_000)
+  afterAll(async () => scope?.[Symbol.asyncDispose]())
+
+  const environment = (more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv => ({
+    ...process.env,
+    NARU_STATE: folder,
+    HOME: folder,
+    LANG: 'C.UTF-8',
+    NO_COLOR: '1',
+    ...more,
+  })
+
+  function naru(...words: string[]): { code: number; text: string } {
+    const inside = ['netns', 'exec', host.namespace, process.execPath, main]
+    const config = ['--config', join(folder, 'naru.yaml')]
+    try {
+      const text = execFileSync('ip', [...inside, ...words, ...config], {
+        env: environment(),
+        encoding: 'utf8',
+      })
+      return { code: 0, text }
+    } catch (error) {
+      const { status, stdout } = error as { status: number; stdout: string }
+      return { code: status, text: stdout }
+    }
+  }
+
+  function ruleState(): string | undefined {
+    const { rules } = JSON.parse(naru('ls', '--json').text) as { rules: RuleStatus[] }
+    return rules[0]?.state
+  }
+
+  it(`finds nothing wrong within 3 s, ${turns} times`, { timeout: 20_000 * turns }, () => {
+    for (let turn = 0; turn < turns; turn++) {
+      const began = performance.now()
+      const { code, text } = naru('doctor', 'web', '--json')
+      const wholeMs = performance.now() - began
+      const diagnosis = JSON.parse(text) as Diagnosis
+      if (process.env.NARU_SHOW) {
+        const slow = diagnosis.checks.toSorted((a, b) => b.tookMs - a.tookMs).slice(0, 16)
+        process.stderr.write(
+          `${diagnosis.tookMs} ms of ${Math.round(wholeMs)}: ${slow.map((one) => `${one.code} ${one.tookMs}`).join(', ')}\n`,
+        )
+      }
+      expect(diagnosis.causes).toEqual([])
+      expect(diagnosis.checks.filter(({ state }) => state !== 'passed' && state !== 'found')).toEqual([])
+      expect(diagnosis.tookMs).toBeLessThan(healthyMs())
+      expect(code).toBe(0)
+    }
+  })
+
+  if (process.env.NARU_HOLD)
+    it('stays', { timeout: 3_600_000 }, async () => {
+      process.stderr.write(
+        `ip netns exec ${host.namespace} env NARU_STATE=${folder} HOME=${folder} node ${main}\n`,
+      )
+      await new Promise((resolve) => setTimeout(resolve, 1000 * Number(process.env.NARU_HOLD)))
+    })
+})
