@@ -346,10 +346,10 @@ describe('every check', () => {
 
   it('reads firewalld’s zones', () => {
     const text =
-      'home\n  target: default\n  ports: 8888/tcp 53/udp\n  protocols: \n\npublic (active)\n  ports: \n'
+      'home\n  target: default\n  interfaces: \n  ports: 8888/tcp 53/udp\n  protocols: \n\npublic (active)\n  interfaces: eth0 eth1\n  ports: \n'
     expect(parseZones(text)).toEqual([
-      { name: 'home', ports: ['8888/tcp', '53/udp'] },
-      { name: 'public', ports: [] },
+      { name: 'home', interfaces: [], ports: ['8888/tcp', '53/udp'] },
+      { name: 'public', interfaces: ['eth0', 'eth1'], ports: [] },
     ])
   })
 })

@@ -179,8 +179,9 @@ async function seeRouters(
 }
 
 /**
- * Every protocol is asked at once. After the first that found a router, and all that are `awaited` have ended, the
- * others have `graceMs` more.
+ * Every protocol is asked at once, one that is `awaited` once more before its silence is believed: on a busy machine an
+ * answer comes late. After the first that found a router, and all that are `awaited` have ended, the others have
+ * `graceMs` more.
  */
 async function discover(
   deps: LookDeps,
@@ -192,9 +193,12 @@ async function discover(
   const missing = new Set(awaited)
   const enough = new AbortController()
   const late = AbortSignal.any([signal, enough.signal])
+  const ask = (member: RouterMember): Promise<readonly Router[]> =>
+    member.discover({ signal: late, tools: { host, clock, log } }).catch(() => [])
   const asked = deps.routers.map(async (member) => {
-    const routers = await member.discover({ signal: late, tools: { host, clock, log } }).catch(() => [])
-    found.push(...routers)
+    const routers = await ask(member)
+    const twice = routers.length === 0 && awaited.has(member.id) && !late.aborted
+    found.push(...(twice ? await ask(member) : routers))
     missing.delete(member.id)
     const all = deps.routers.every(({ id }) => !missing.has(id))
     if (found.length > 0 && all) setTimeout(() => enough.abort(), graceMs).unref()
