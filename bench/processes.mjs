@@ -150,15 +150,22 @@ function readText(path) {
   }
 }
 
+/** Below what the system gives to sockets without a port (`ip_local_port_range`): one of 512 clients' would take it. */
+let nextPort = 10_000
+
 /** A port that nobody has, TCP and UDP being alike on a quiet machine. */
-export function freePort() {
-  return new Promise((resolve, reject) => {
+export async function freePort() {
+  for (;;) {
+    const port = nextPort++
+    if (await isFree(port)) return port
+  }
+}
+
+function isFree(port) {
+  return new Promise((resolve) => {
     const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address()
-      server.close(() => resolve(port))
-    })
+    server.once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
   })
 }
 
