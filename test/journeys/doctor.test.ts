@@ -104,12 +104,4 @@ describeWith({ ...guestNeeds, commands }, 'naru doctor on the whole way', () => 
       expect(code).toBe(0)
     }
   })
-
-  if (process.env.NARU_HOLD)
-    it('stays', { timeout: 3_600_000 }, async () => {
-      process.stderr.write(
-        `ip netns exec ${host.namespace} env NARU_STATE=${folder} HOME=${folder} node ${main}\n`,
-      )
-      await new Promise((resolve) => setTimeout(resolve, 1000 * Number(process.env.NARU_HOLD)))
-    })
 })

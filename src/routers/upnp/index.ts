@@ -2,6 +2,7 @@
  * UPnP IGD v1 and v2 as a member of the routers: found by SSDP, IPv4 mappings by WANIPConnection or WANPPPConnection,
  * IPv6 pinholes by WANIPv6FirewallControl.
  */
+import { setTimeout as pause } from 'node:timers/promises'
 import { addressRange, familyOf, isPublic } from '../../base/address.ts'
 import { withLimit } from '../../base/clock.ts'
 import { NaruError } from '../../base/errors.ts'
@@ -24,7 +25,7 @@ import { explainFault } from './fault.ts'
 import { dropIfOurs, openMapping, ownerOf, type UpnpEffect } from './lease.ts'
 import { openPinhole, undoPinhole, type PinholeEffect } from './pinhole.ts'
 import { pageOf } from './page.ts'
-import { search, type Found, type SearchPlace } from './search.ts'
+import { search, type Found, type SearchOptions, type SearchPlace } from './search.ts'
 import { TableReader } from './reader.ts'
 import { dropMapping, externalAddress, listMappings, uptimeSeconds } from './table.ts'
 import { watchDevice } from './watch.ts'
@@ -38,6 +39,8 @@ export interface UpnpOptions {
   readonly searchMs?: number
 }
 
+/** What opens pinholes is an IGD of version 2 (WANIPv6FirewallControl:1 §1). */
+const firewallTarget = 'urn:schemas-upnp-org:device:InternetGatewayDevice:2'
 /** Descriptions fetched at once, gateways first. */
 const mostDescriptions = 8
 
@@ -79,12 +82,31 @@ async function findGateways(
   ]
   const how = { sendAtMs, limitMs: searchMs, graceMs: 150, ...port }
   const enough = new AbortController()
-  const over6 = search(placesOf6(ways6), { ...how, signal: AbortSignal.any([signal, enough.signal]) })
+  const over6 = searchLater(placesOf6(ways6), searchMs, {
+    ...port,
+    signal: AbortSignal.any([signal, enough.signal]),
+  })
   const over4 = await search(placesOf(networks, ways4), { ...how, signal })
   // A box that answers by both is asked by IPv4, where it maps ports as well.
   if (over4.length > 0) enough.abort()
   const only6 = await over6
   return over4.length > 0 ? over4 : only6
+}
+
+/**
+ * Over IPv6, once IPv4 has been silent for two thirds of its time, and with few questions: miniupnpd answers each of
+ * them by up to a dozen packets, and asked for everything over both it is still at it when the next search comes.
+ */
+async function searchLater(
+  places: readonly SearchPlace[],
+  searchMs: number,
+  how: Pick<SearchOptions, 'signal' | 'port'>,
+): Promise<readonly Found[]> {
+  if (places.length === 0) return []
+  await pause((searchMs * 2) / 3, undefined, { signal: how.signal }).catch(() => {})
+  if (how.signal.aborted) return []
+  const limitMs = (searchMs * 2) / 3
+  return search(places, { ...how, target: firewallTarget, sendAtMs: [0, limitMs / 2], limitMs, graceMs: 150 })
 }
 
 /** Whoever opens pinholes is the gateway: the networks that have one are asked, and it by unicast. */
