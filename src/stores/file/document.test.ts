@@ -161,3 +161,42 @@ describe('what is wrong with the file', () => {
     expect(problemsOf(bomb)[0]).toContain('aliases')
   })
 })
+
+describe('a list in a rule', () => {
+  const several = `rules:
+  web:
+    listen: 8888
+    targets:
+      # the old machine
+      - { to: 10.0.0.2:80, weight: 2 } # twice as fast
+      - 10.0.0.3:80 # in the cellar
+      - to: 10.0.0.4:80
+        # only when the others sleep
+        backup: true
+`
+  const edit = (targets: unknown[]): string =>
+    open(several).withRule('web', { listen: 8888, targets } as RuleInput)
+
+  it('keeps the comments of items that stay, that change, and that move', () => {
+    const [first, second, third] = [
+      { to: '10.0.0.2:80', weight: 2 },
+      '10.0.0.3:80',
+      { to: '10.0.0.4:80', backup: true },
+    ]
+    expect(edit([{ ...first, weight: 3 }, second, third])).toBe(several.replace('weight: 2', 'weight: 3'))
+    expect(edit([first, '10.0.0.33:80', third])).toBe(several.replace('10.0.0.3:', '10.0.0.33:'))
+    expect(edit([first, { to: '10.0.0.3:80', weight: 5 }, third])).toBe(
+      several.replace('- 10.0.0.3:80 #', '- { to: 10.0.0.3:80, weight: 5 } #'),
+    )
+    expect(edit([first, second, third, '10.0.0.5:80'])).toBe(`${several}      - 10.0.0.5:80\n`)
+    const without = edit([first, third])
+    expect(without).toContain('# twice as fast')
+    expect(without).toContain('# only when the others sleep')
+    expect(without).not.toContain('cellar')
+    expect(edit(['10.0.0.4:80', second])).toMatch(/- 10\.0\.0\.4:80\n {6}- 10\.0\.0\.3:80 # in the cellar/)
+    const turned = edit([second, first, third])
+    expect(turned).toMatch(
+      /10\.0\.0\.3:80 # in the cellar\n {6}- .*10\.0\.0\.2:80, weight: 2 } # twice as fast/,
+    )
+  })
+})

@@ -7,15 +7,18 @@ import {
   Document,
   isMap,
   isScalar,
+  isSeq,
   LineCounter,
   parseDocument,
   visit,
   type Node,
   type Pair,
   type YAMLMap,
+  type YAMLSeq,
 } from 'yaml'
 import { say, type Text } from '../../base/text.ts'
 import type { RuleInput } from '../../model/face.ts'
+import type { Json } from '../../model/hop.ts'
 import type { Snapshot } from '../contract.ts'
 import { isMap as isPlainMap, nearest, type Path, type Problem } from '../../model/shape.ts'
 
@@ -401,7 +404,12 @@ function ruleText(name: string, rule: RuleInput, indent: string, was: string | n
   )
 }
 
-function applyDifferences(document: Document, path: string[], was: RuleInput, rule: RuleInput): void {
+function applyDifferences(
+  document: Document,
+  path: readonly (string | number)[],
+  was: RuleInput,
+  rule: RuleInput,
+): void {
   for (const key of Object.keys(was)) if (!(key in rule)) document.deleteIn([...path, key])
   for (const [key, value] of Object.entries(rule)) {
     const old = was[key]
@@ -409,9 +417,48 @@ function applyDifferences(document: Document, path: string[], was: RuleInput, ru
     const node = document.getIn([...path, key], true)
     if (isPlainMap(value) && isPlainMap(old) && isMap(node))
       applyDifferences(document, [...path, key], old, value)
+    else if (Array.isArray(value) && Array.isArray(old) && isSeq(node))
+      applyToList(document, [...path, key], node, { was: old, is: value })
     else if (isScalar(node) && (typeof value !== 'object' || value === null)) node.value = value
     else document.setIn([...path, key], document.createNode(value))
   }
+}
+
+/** Items that stay keep what is written beside and above them; another in the place of one takes it over. */
+function applyToList(
+  document: Document,
+  path: readonly (string | number)[],
+  list: YAMLSeq,
+  { was, is }: { readonly was: readonly Json[]; readonly is: readonly Json[] },
+): void {
+  const before = list.items as Node[]
+  const left = new Set(was.keys())
+  const take = (isIt: (at: number) => boolean): number | undefined => {
+    const at = [...left].find(isIt)
+    if (at !== undefined) left.delete(at)
+    return at
+  }
+  const equal = is.map((item) => take((at) => JSON.stringify(was[at]) === JSON.stringify(item)))
+  const same = is.map((item, at) => equal[at] ?? take((old) => isSameItem(was[old], item)))
+  list.items = is.map((item, at) => {
+    const from = same[at] ?? take((old) => old === at)
+    const node = before[from ?? -1]
+    if (from === undefined || !node) return document.createNode(item)
+    if (equal[at] !== undefined) return node
+    const old = was[from]
+    if (isPlainMap(item) && isPlainMap(old) && isMap(node)) {
+      applyDifferences(document, [...path, from], old, item)
+      return node
+    }
+    const { comment, commentBefore } = node
+    return Object.assign(document.createNode(item) as Node, { comment, commentBefore })
+  })
+}
+
+/** A target is told by where it goes, whether that is all that is written or not. */
+function isSameItem(was: Json | undefined, is: Json): boolean {
+  const told = (item: Json | undefined): Json | undefined => (isPlainMap(item) ? (item.to as Json) : item)
+  return told(was) !== undefined && told(was) === told(is)
 }
 
 /** Small maps and lists that we make, deeper than the rule itself, stand on one line, as in `publish: { firewall: auto }`. */

@@ -6,6 +6,17 @@ import type { RuleInput } from '../../../src/model/face.ts'
 import type { Json } from '../../../src/model/hop.ts'
 import { listenParts, listOf, targetParts } from '../parts/columns.ts'
 
+/** One of several targets. */
+export interface TargetDraft {
+  /** As the file has it: `HOST:PORT`, `docker:web:80`. */
+  readonly to: string
+  /** Empty is 1. */
+  readonly weight: string
+  /** TLS server name or HTTP host; empty serves what no other does. */
+  readonly name: string
+  readonly backup: boolean
+}
+
 export interface Draft {
   readonly name: string
   readonly externalPort: string
@@ -16,6 +27,9 @@ export interface Draft {
   readonly target: string
   /** Empty is the external one. */
   readonly internalPort: string
+  /** Where there are several; empty is the one above. */
+  readonly targets: readonly TargetDraft[]
+  readonly balance: string
   /** One a line. */
   readonly source: string
   readonly firewall: boolean
@@ -40,6 +54,8 @@ export const emptyDraft: Draft = {
   listenAddress: '',
   target: '',
   internalPort: '',
+  targets: [],
+  balance: 'round-robin',
   source: '',
   firewall: false,
   router: false,
@@ -55,11 +71,13 @@ export const emptyDraft: Draft = {
   sourceMode: 'auto',
 }
 
-type Map = Readonly<Record<string, Json | undefined>>
+export const emptyTarget: TargetDraft = { to: '', weight: '', name: '', backup: false }
+
+type Keyed = Readonly<Record<string, Json | undefined>>
 
 const isMap = (value: Json | undefined): value is RuleInput =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
-const mapOf = (value: Json | undefined): Map => (isMap(value) ? value : {})
+const mapOf = (value: Json | undefined): Keyed => (isMap(value) ? value : {})
 const textOf = (value: Json | undefined): string =>
   typeof value === 'string' || typeof value === 'number' ? String(value) : ''
 
@@ -77,6 +95,8 @@ export function draftOf(name: string, rule: RuleInput): Draft {
     listenAddress: listen.address,
     target: host,
     internalPort: ports,
+    targets: targetListOf(rule).map(targetDraftOf),
+    balance: textOf(rule.balance) || 'round-robin',
     source: listOf(rule.allow).join('\n'),
     firewall: isOpen('firewall'),
     router: isOpen('router'),
@@ -97,15 +117,22 @@ export function draftOf(name: string, rule: RuleInput): Draft {
 export function ruleOf(draft: Draft, base: RuleInput, now: number): RuleInput {
   const before = Object.keys(base).length === 0 ? null : draftOf(draft.name, base)
   const touched = (...fields: (keyof Draft)[]): boolean =>
-    before === null || fields.some((field) => draft[field] !== before[field])
+    before === null || fields.some((field) => JSON.stringify(draft[field]) !== JSON.stringify(before[field]))
   const rule: Record<string, Json> = { ...base }
   const put = (key: string, value: Json | undefined): void => {
     if (value === undefined) delete rule[key]
     else rule[key] = value
   }
   if (touched('externalPort', 'protocol', 'listenAddress')) put('listen', listenOf(draft))
-  if (touched('target', 'internalPort', 'externalPort') && rule.targets === undefined)
+  if (draft.targets.length === 0 && touched('target', 'internalPort', 'externalPort', 'targets')) {
     put('target', targetOf(draft))
+    put('targets', undefined)
+  }
+  if (draft.targets.length > 0 && touched('targets')) {
+    put('targets', targetsOf(draft, targetListOf(base)))
+    put('target', undefined)
+  }
+  if (touched('balance')) put('balance', draft.balance === 'round-robin' ? undefined : draft.balance)
   if (touched('source')) put('allow', sourceOf(draft))
   if (touched('firewall', 'router', 'routerPort', 'guestNat')) put('publish', publishOf(draft, base.publish))
   if (touched('closing', 'closingTime')) put('until', untilOf(draft, now))
@@ -136,9 +163,17 @@ export function changeBetween(base: RuleInput, next: RuleInput): RuleInput {
   return change
 }
 
+/** Where something can be wrong: a field, or one of a target's, which is counted among those that are not blank. */
+export type Place = keyof Draft | `targets.${number}.${keyof TargetDraft}`
+
 /** The field that a problem's path belongs to; null where it concerns the whole. */
-export function fieldOf(path: string): keyof Draft | null {
+export function fieldOf(path: string): Place | null {
+  const [, at, key = 'to'] = /^targets\.(\d+)(?:\.(to|weight|name|backup))?$/.exec(path) ?? []
+  if (at !== undefined) return `targets.${Number(at)}.${key as keyof TargetDraft}`
   const exact: Readonly<Record<string, keyof Draft>> = {
+    target: 'target',
+    targets: 'targets',
+    balance: 'balance',
     listen: 'externalPort',
     publish: 'firewall',
     'publish.firewall': 'firewall',
@@ -154,7 +189,6 @@ export function fieldOf(path: string): keyof Draft | null {
     source: 'sourceMode',
     name: 'name',
   }
-  if (path === 'target' || path.startsWith('targets')) return 'target'
   if (path === 'allow' || path.startsWith('allow.')) return 'source'
   return exact[path] ?? null
 }
@@ -175,6 +209,39 @@ function listenOf({ externalPort, protocol, listenAddress }: Draft): Json {
   if (port.startsWith('unix:')) return port
   const where = listenAddress === '' ? port : `${bracketed(listenAddress)}:${port}`
   return numeric(protocol === 'tcp' ? where : `${where}/${protocol}`)
+}
+
+/** Somebody has written something in it. */
+export const isWritten = ({ to, weight, name }: TargetDraft): boolean => `${to}${weight}${name}`.trim() !== ''
+
+/** What the draft's only target would be among several. */
+export function asTarget(draft: Draft): TargetDraft {
+  return { ...emptyTarget, to: textOf(targetOf(draft)) }
+}
+
+const targetListOf = ({ targets }: RuleInput): readonly Json[] => (Array.isArray(targets) ? targets : [])
+
+function targetDraftOf(target: Json): TargetDraft {
+  if (!isMap(target)) return { ...emptyTarget, to: textOf(target) }
+  const { to, weight, name, backup } = target
+  return { to: textOf(to), weight: textOf(weight), name: textOf(name), backup: backup === true }
+}
+
+/** As the file wrote them, where nothing was changed; a target that is only a place is written as one. */
+function targetsOf({ targets }: Draft, was: readonly Json[]): Json {
+  const written = new Map(was.map((target) => [JSON.stringify(targetDraftOf(target)), target]))
+  return targets.filter(isWritten).map((target) => {
+    const same = written.get(JSON.stringify(target))
+    if (same !== undefined) return same
+    const [to, weight, name] = [target.to.trim(), target.weight.trim(), target.name.trim()]
+    if (weight === '' && name === '' && !target.backup) return numeric(to)
+    return {
+      to: numeric(to),
+      ...(weight !== '' && { weight: numeric(weight) }),
+      ...(name !== '' && { name }),
+      ...(target.backup && { backup: true }),
+    }
+  })
 }
 
 function targetOf({ target, internalPort, externalPort }: Draft): Json {

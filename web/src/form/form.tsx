@@ -8,7 +8,7 @@ import { naru } from '../state/naru.ts'
 import { goTo, linkTo } from '../state/place.ts'
 import { useWatched } from '../state/watched.ts'
 import { useWords } from '../words/index.ts'
-import { draftOf, ruleOf, type Draft } from './draft.ts'
+import { draftOf, isWritten, ruleOf, type Draft } from './draft.ts'
 import { problemsOf, useJudgement, type Problems } from './judge.ts'
 import { PlanView } from './plan.tsx'
 import { saveEdit, saveNew, sameRule, type Base } from './save.ts'
@@ -37,7 +37,8 @@ export function RuleForm({ name, base: firstBase, first, revision }: RuleFormPro
   const conflict = useConflict(name, base.rule, saving) ?? known
   const rule = ruleOf(draft, base.rule, now)
   const enough =
-    draft.externalPort.trim() !== '' && (draft.target.trim() !== '' || draft.internalPort.trim() !== '')
+    draft.externalPort.trim() !== '' &&
+    (draft.target.trim() !== '' || draft.internalPort.trim() !== '' || draft.targets.some(isWritten))
   const judgement = useJudgement(draft.name.trim() || 'new', enough || name !== null ? rule : null)
   const taken = useNameTaken(name === null ? draft.name.trim() : '')
   const problems: Problems = {
@@ -89,7 +90,7 @@ export function RuleForm({ name, base: firstBase, first, revision }: RuleFormPro
       <div className="form-main">
         {conflict && <ConflictNote conflict={conflict} onChoose={rebase} />}
         <Service {...props} isNew={name === null} />
-        <Where {...props} several={base.rule.targets !== undefined} />
+        <Where {...props} />
         <Publishing {...props} />
         <Who {...props} />
         <HowLong {...props} />

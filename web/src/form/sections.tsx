@@ -1,27 +1,14 @@
 /** The parts of the form, in the order in which one thinks of a rule. */
 import { engineIds, sourceModes } from '../../../src/model/rule.ts'
 import { Choice } from '../parts/choice.tsx'
+import { Icon } from '../parts/icon.tsx'
 import { useWords } from '../words/index.ts'
-import { isGuest, type Draft } from './draft.ts'
+import { asTarget, emptyTarget, isGuest, type Draft } from './draft.ts'
 import { Check, Field } from './fields.tsx'
-import type { Problems } from './judge.ts'
 import { TargetPicker, type Picked } from './picker.tsx'
 import { presets, withPreset } from './presets.ts'
-
-export interface SectionProps {
-  readonly draft: Draft
-  readonly problems: Problems
-  readonly change: (fields: Partial<Draft>) => void
-}
-
-/** What is wrong with a field, in the chosen language. */
-function useProblem(problems: Problems): (field: keyof Draft) => string | undefined {
-  const { say } = useWords()
-  return (field) => {
-    const problem = problems[field]
-    return problem && say(problem)
-  }
-}
+import { useProblem, type SectionProps } from './section.ts'
+import { Targets } from './targets.tsx'
 
 export function Service({ draft, problems, change, isNew }: SectionProps & { readonly isNew: boolean }) {
   const { words } = useWords()
@@ -97,7 +84,7 @@ export function Service({ draft, problems, change, isNew }: SectionProps & { rea
   )
 }
 
-export function Where({ draft, problems, change, several }: SectionProps & { readonly several: boolean }) {
+export function Where({ draft, problems, change }: SectionProps) {
   const { words } = useWords()
   const problem = useProblem(problems)
   const pick = ({ name, ...picked }: Picked): void =>
@@ -109,8 +96,8 @@ export function Where({ draft, problems, change, several }: SectionProps & { rea
   return (
     <section className="card">
       <h2>{words.form.where}</h2>
-      {several ? (
-        <p className="quiet">{words.form.several}</p>
+      {draft.targets.length > 0 ? (
+        <Targets draft={draft} problems={problems} change={change} />
       ) : (
         <>
           <div className="grid">
@@ -139,7 +126,16 @@ export function Where({ draft, problems, change, several }: SectionProps & { rea
               )}
             </Field>
           </div>
-          <TargetPicker onPick={pick} />
+          <div className="row pick">
+            <TargetPicker onPick={pick} />
+            <button
+              type="button"
+              className="button small"
+              onClick={() => change({ targets: [asTarget(draft), emptyTarget] })}
+            >
+              <Icon name="plus" size={14} /> {words.form.addTarget}
+            </button>
+          </div>
         </>
       )}
     </section>
