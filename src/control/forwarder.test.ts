@@ -85,8 +85,22 @@ describe('a rule’s life', () => {
     expect((await forwarder.rules.get('web')).hops.find(({ hop }) => hop === 'service')).toMatchObject({
       state: 'broken',
     })
+    const states = new Set<string>()
+    const stop = new AbortController()
+    const reading = (async () => {
+      for await (const event of forwarder.events({ signal: stop.signal }))
+        if (event.type === 'rule') states.add(event.rule.state)
+    })()
+    // Tried again and again it has failed all the while, and is not opening.
+    for (let time = 0; time < 40; time++) {
+      await clock.advance(250)
+      states.add((await forwarder.rules.get('web')).state)
+    }
+    expect([...states]).toEqual(['failed'])
+    stop.abort()
+    await reading.catch(() => {})
     world.held.delete('down 10.0.0.1:80')
-    await clock.advance(1500)
+    await clock.advance(30_000)
     await vi.waitFor(() => expect(world.log).toEqual(['+ splice 8888 → 10.0.0.1:80', '+ firewall 8888 web']))
     await forwarder.stop()
   })

@@ -250,7 +250,9 @@ export class RuleRun {
       if (this.#draining.size > 0) return 'draining'
       return rule.enabled && !this.#ended ? 'expired' : 'disabled'
     }
-    if (this.#failures.has('relay') || (!this.#held.has('relay') && this.#busy === 0)) return 'failed'
+    // What is tried again and again has failed all the while.
+    const tried = this.#busy === 0 || this.#failures.size > 0
+    if (this.#failures.has('relay') || (!this.#held.has('relay') && tried)) return 'failed'
     if (!this.#held.has('relay')) return 'opening'
     const broken = this.hopStatuses().some((status) => status.state === 'broken')
     return broken ? 'degraded' : this.#busy > 0 && this.#held.size === 0 ? 'opening' : 'open'

@@ -457,7 +457,7 @@ function applyToList(
 
 /** A target is told by where it goes, whether that is all that is written or not. */
 function isSameItem(was: Json | undefined, is: Json): boolean {
-  const told = (item: Json | undefined): Json | undefined => (isPlainMap(item) ? (item.to as Json) : item)
+  const told = (item: Json | undefined): Json | undefined => (isPlainMap(item) ? item.to : item)
   return told(was) !== undefined && told(was) === told(is)
 }
 

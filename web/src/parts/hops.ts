@@ -20,9 +20,16 @@ export function pathOf(rule: RuleStatus): readonly PathHop[] {
     if (status) return { hop, state: status.state, status }
     const away = rule.state === 'disabled' || rule.state === 'expired' || rule.state === 'stopped'
     if (hop === 'service') return { hop, state: away ? 'none' : 'idle', status: null }
-    if (hop === 'relay') return { hop, state: away ? 'off' : 'opening', status: null }
-    return { hop, state: 'none', status: null }
+    if (hop === 'relay') return { hop, state: rule.state === 'opening' ? 'opening' : 'off', status: null }
+    // Nothing outside of a hop that does not work is opened.
+    return { hop, state: rule.state === 'failed' && isWanted(rule, hop) ? 'off' : 'none', status: null }
   })
+}
+
+function isWanted({ rule: { publish } }: RuleStatus, hop: Hop): boolean {
+  if (publish === true) return hop === 'firewall' || hop === 'router'
+  const by = typeof publish === 'object' && publish !== null && !Array.isArray(publish) && publish[hop]
+  return (hop === 'firewall' || hop === 'router') && typeof by === 'string' && by !== 'off'
 }
 
 export const stateIcons: Readonly<Record<PathState, IconName>> = {
