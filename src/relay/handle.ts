@@ -1,9 +1,9 @@
 /**
  * The system's handle beneath a Node socket. Node has no public way to it; where it looks otherwise some day, a rule
- * does not pass to another process, and all else works.
+ * does not pass to another process, a client's bytes are read in Node's own way, and all else works.
  */
 import type { Socket as DatagramSocket } from 'node:dgram'
-import type { Server } from 'node:net'
+import type { OnReadOpts, Server, Socket } from 'node:net'
 
 export interface DatagramHandle {
   readonly fd: number
@@ -23,4 +23,45 @@ export function handleOf(socket: DatagramSocket): DatagramHandle | null {
   const { handle } = state || {}
   if (!handle || typeof handle.fd !== 'number' || handle.fd < 0) return null
   return handle.recvStop && handle.recvStart ? (handle as DatagramHandle) : null
+}
+
+type Keyed = Record<symbol, unknown>
+
+/** `OnReadOpts`, of functions that need no `this`. */
+interface ReadInto {
+  readonly buffer: OnReadOpts['buffer']
+  readonly callback: (this: void, bytes: number, into: Uint8Array) => boolean
+}
+
+/** Where a Node socket keeps what `onread` was given; null where it does so elsewhere. */
+let onreadKeys:
+  | { readonly buffer: symbol; readonly make: symbol; readonly callback: symbol }
+  | null
+  | undefined
+
+/**
+ * Has a socket that came in read as `onread` has one that goes out, for which alone Node offers it: an accepted socket
+ * otherwise allocates 64 KiB a read. @returns false where it cannot; `data` then tells as ever
+ */
+export function readInto(socket: Socket, { buffer, callback }: ReadInto): boolean {
+  const { _handle: handle } = socket as unknown as {
+    _handle?: { useUserBuffer?: (into: Uint8Array) => void }
+  }
+  onreadKeys ??= keysOf(socket)
+  if (!onreadKeys || typeof handle?.useUserBuffer !== 'function' || typeof buffer !== 'function') return false
+  const own = socket as unknown as Keyed
+  const first = buffer()
+  own[onreadKeys.buffer] = first
+  own[onreadKeys.make] = buffer
+  own[onreadKeys.callback] = callback
+  handle.useUserBuffer(first)
+  return true
+}
+
+function keysOf(socket: Socket): typeof onreadKeys {
+  const symbols = Object.getOwnPropertySymbols(socket)
+  const named = (name: string): symbol | undefined => symbols.find(({ description }) => description === name)
+  const [buffer, make, callback] = [named('kBuffer'), named('kBufferGen'), named('kBufferCb')]
+  if (!buffer || !make || !callback) return null
+  return { buffer, make, callback }
 }

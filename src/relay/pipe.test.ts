@@ -3,6 +3,7 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 import { afterEach, expect, it } from 'vitest'
 import { systemClock } from '../base/clock.ts'
 import type { CloseReason } from '../model/connection.ts'
+import { readInto } from './handle.ts'
 import { Intake } from './intake.ts'
 import { Meter, type Live } from './meter.ts'
 import { Pipe } from './pipe.ts'
@@ -33,12 +34,13 @@ interface Tied {
   readonly closed: Promise<CloseReason>
 }
 
-/** A client and a target with a pipe between them. */
-async function tied(): Promise<Tied> {
+/** A client and a target with a pipe between them. @param ownWay Node reads from the client in its own way. */
+async function tied(ownWay = false): Promise<Tied> {
   const [front, back] = [await server(), await server()]
   const client = connect({ port: front.port, host: '127.0.0.1', allowHalfOpen: true }).on('error', () => {})
   open.push(client)
   const inner = await front.next
+  if (ownWay) hideUserBuffer(inner)
   const meter = new Meter({ rule: 'r', engine: 'sockets', now: () => 0, onEvent: () => {} })
   const live = meter.begin({ protocol: 'tcp', client: '', listen: '' })
   let onClosed: (reason: CloseReason) => void = () => {}
@@ -56,6 +58,21 @@ async function tied(): Promise<Tied> {
   return { client, target: await back.next, live, closed }
 }
 
+/** As some later Node may be. */
+function hideUserBuffer(socket: Socket): void {
+  const { _handle: handle } = socket as unknown as { _handle: { useUserBuffer?: unknown } }
+  handle.useUserBuffer = undefined
+}
+
+it('this Node reads into our buffers also where a client came in', async () => {
+  const { port, next } = await server()
+  open.push(connect({ port, host: '127.0.0.1' }).on('error', () => {}))
+  const socket = await next
+  expect(readInto(socket, new Intake().onread)).toBe(true)
+  hideUserBuffer(socket)
+  expect(readInto(socket, new Intake().onread)).toBe(false)
+})
+
 it('a half-closed client still gets the answer, and then both are done', async () => {
   const { client, target, live, closed } = await tied()
   client.end('question')
@@ -69,28 +86,42 @@ it('a half-closed client still gets the answer, and then both are done', async (
   expect(await closed).toBe('finished')
 })
 
-it('reads of any size arrive as they were sent, one flow beside another', async () => {
-  const pipes = await Promise.all(Array.from({ length: 6 }, () => tied()))
-  const send = async ({ client, target }: Tied, seed: number): Promise<void> => {
-    const sizes = [1, 70_000, 3, 300_000, 16_384, 65_536, 65_535, 900_000, 5]
-    const sent = Buffer.concat(sizes.map((size, at) => Buffer.alloc(size, (seed * 31 + at * 7) & 255)))
-    const got: Buffer[] = []
-    client.on('data', (chunk: Buffer) => {
-      got.push(Buffer.from(chunk))
-      // A reader that stops now and then makes writes stay unfinished in the relay.
-      if (got.length % 5 === 0) {
-        client.pause()
-        setTimeout(() => client.resume(), 2)
-      }
-    })
-    let at = 0
-    for (const size of sizes) {
-      target.write(sent.subarray(at, (at += size)))
-      await new Promise((resolve) => setImmediate(resolve))
-    }
-    target.end()
-    await once(client, 'end')
-    expect(Buffer.concat(got).equals(sent)).toBe(true)
+const sizes = [1, 70_000, 3, 300_000, 16_384, 65_536, 65_535, 900_000, 5]
+
+/** Everything arrives as it was sent, at a reader that stops now and then, so that writes stay unfinished in the relay. */
+async function carries(from: Socket, to: Socket, seed: number): Promise<void> {
+  const sent = Buffer.concat(sizes.map((size, at) => Buffer.alloc(size, (seed * 31 + at * 7) & 255)))
+  const got: Buffer[] = []
+  to.on('data', (chunk: Buffer) => {
+    got.push(Buffer.from(chunk))
+    if (got.length % 5 !== 0) return
+    to.pause()
+    setTimeout(() => to.resume(), 2)
+  })
+  const ended = once(to, 'end')
+  let at = 0
+  for (const size of sizes) {
+    from.write(sent.subarray(at, (at += size)))
+    await new Promise((resolve) => setImmediate(resolve))
   }
-  await Promise.all(pipes.map(send))
-})
+  from.end()
+  await ended
+  expect(Buffer.concat(got).equals(sent)).toBe(true)
+}
+
+it.each([
+  ['into our buffers', false],
+  ['in Node’s own way', true],
+])(
+  'reads of any size arrive as they were sent, both ways and one flow beside another: %s',
+  async (_, ownWay) => {
+    const pipes = await Promise.all(Array.from({ length: 6 }, () => tied(ownWay)))
+    const all = pipes.flatMap(({ client, target }, seed) => [
+      carries(client, target, seed),
+      carries(target, client, seed + 6),
+    ])
+    await Promise.all(all)
+    const total = sizes.reduce((sum, size) => sum + size, 0)
+    for (const { live } of pipes) expect(live).toMatchObject({ bytesToTarget: total, bytesToClient: total })
+  },
+)

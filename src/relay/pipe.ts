@@ -8,7 +8,8 @@ import type { Clock } from '../base/clock.ts'
 import { errnoOf } from '../base/errors.ts'
 import type { CloseReason } from '../model/connection.ts'
 import type { Bucket } from './bucket.ts'
-import type { Intake } from './intake.ts'
+import { readInto } from './handle.ts'
+import { Intake } from './intake.ts'
 import type { Live } from './meter.ts'
 
 /** Most that is kept of what a client says before its target is connected. */
@@ -33,7 +34,8 @@ export class Pipe {
   #clientEnded = false
   #reason: CloseReason | null = null
   #ended = false
-  #intake: Intake | null = null
+  readonly #fromClient = new Intake()
+  #fromTarget: Intake | null = null
   /** Waiting for the bandwidth limit, whatever a drain says. */
   #clientPaced = false
   #targetPaced = false
@@ -44,7 +46,11 @@ export class Pipe {
   constructor(client: Socket, options: PipeOptions) {
     this.client = client
     this.#options = options
-    client.on('data', (chunk: Buffer) => this.#fromClient(chunk))
+    this.#fromClient.sink = (chunk) => this.#hear(chunk)
+    readInto(client, this.#fromClient.onread)
+    client.on('data', (chunk: Buffer) => {
+      if (!this.#hear(chunk)) client.pause()
+    })
     client.on('end', () => this.#clientEnd())
     client.on('error', (error) => this.#broken('client', error))
     client.on('close', () => this.#closed())
@@ -81,7 +87,7 @@ export class Pipe {
   connect(target: Socket, intake: Intake, preface: Buffer | null = null): void {
     this.target = target
     this.#options.live.state = this.#clientEnded ? 'half-closed' : 'open'
-    this.#intake = intake
+    this.#fromTarget = intake
     intake.sink = (chunk) => this.#toClient(chunk)
     target.on('end', () => this.#targetEnd())
     target.on('error', (error) => this.#broken('target', error))
@@ -98,7 +104,8 @@ export class Pipe {
     this.#early = []
     this.#earlyBytes = 0
     for (const chunk of early) this.#toTarget(target, chunk)
-    this.#resumeClient()
+    if (this.#clientHeld()) this.client.pause()
+    else this.client.resume()
     if (this.#clientEnded) target.end()
   }
 
@@ -114,32 +121,36 @@ export class Pipe {
     if (lastWord.length === 0) return this.abort(reason)
     this.#reason ??= reason
     this.#onEarly = null
-    this.client.removeAllListeners('data').resume()
+    this.client.removeAllListeners('data')
+    this.#fromClient.sink = () => true
+    this.client.resume()
     this.client.end(lastWord)
     // A client that does not hang up is hung up on.
     this.#options.clock.after(1000, () => reset(this.client))
   }
 
-  #fromClient(chunk: Buffer): void {
+  /** @returns false where no more is to be read for now; a resume follows */
+  #hear(chunk: Buffer): boolean {
     if (this.target && this.#onEarly === null) return this.#toTarget(this.target, chunk)
-    this.#early.push(chunk)
+    // Kept beyond this call, so it is copied out of whatever it was read into.
+    this.#early.push(Buffer.from(chunk))
     this.#earlyBytes += chunk.length
-    if (this.#earlyBytes >= mostEarlyBytes) this.client.pause()
+    // Who looks may let it all go on.
     if (this.#onEarly) this.#showEarly()
+    return !this.#clientHeld()
   }
 
-  #toTarget(target: Socket, chunk: Buffer): void {
+  #toTarget(target: Socket, chunk: Buffer): boolean {
     this.#options.live.bytesToTarget += chunk.length
     target.write(chunk)
-    if (isFull(target)) this.client.pause()
     const waitMs = this.#spend(chunk.length)
-    if (waitMs === 0) return
+    if (waitMs === 0) return !isFull(target)
     this.#clientPaced = true
-    this.client.pause()
     this.#options.clock.after(waitMs, () => {
       this.#clientPaced = false
       this.#resumeClient()
     })
+    return false
   }
 
   #toClient(chunk: Buffer): boolean {
@@ -157,8 +168,12 @@ export class Pipe {
 
   /** A direction goes on when neither the limit nor the other side holds it. */
   #resumeClient(): void {
-    if (this.#earlyBytes >= mostEarlyBytes) return
-    if (!this.#clientPaced && (this.target === null || !isFull(this.target))) this.client.resume()
+    if (!this.#clientHeld()) this.client.resume()
+  }
+
+  #clientHeld(): boolean {
+    if (this.#earlyBytes >= mostEarlyBytes || this.#clientPaced) return true
+    return this.target !== null && isFull(this.target)
   }
 
   #resumeTarget(): void {
@@ -174,6 +189,7 @@ export class Pipe {
 
   #clientEnd(): void {
     this.#clientEnded = true
+    this.#fromClient.drop()
     if (this.target) this.#options.live.state = 'half-closed'
     if (this.#onEarly) this.#showEarly()
     else this.target?.end()
@@ -181,7 +197,7 @@ export class Pipe {
 
   #targetEnd(): void {
     this.#options.live.state = 'half-closed'
-    this.#intake?.drop()
+    this.#fromTarget?.drop()
     this.client.end()
   }
 
@@ -199,7 +215,8 @@ export class Pipe {
   #closed(): void {
     if (this.#ended || !this.closed) return
     this.#ended = true
-    this.#intake?.drop()
+    this.#fromClient.drop()
+    this.#fromTarget?.drop()
     this.#options.onClosed(this.#reason ?? 'finished')
   }
 }

@@ -14,7 +14,7 @@ const main = join(process.cwd(), 'dist/main.js')
 
 describeWith(wineNeeds, 'Naru on Windows', () => {
   const folder = mkdtempSync(join(tmpdir(), 'naru-windows-'))
-  const target = createServer((socket) => socket.end('from the target'))
+  const target = createServer((socket) => socket.on('error', () => {}).end('from the target'))
   const env = {
     NARU_STATE: Windows.path(join(folder, 'state')),
     NARU_CONFIG: Windows.path(join(folder, 'naru.yaml')),
