@@ -175,7 +175,7 @@ async function openDoor(where: ListenOptions, options: DoorOptions): Promise<Doo
   }
 }
 
-const backlog = 4096
+const backlog = 65_535
 
 /** How a socket is known to a successor. */
 function socketAt({ path, host, port, ipv6Only }: ListenOptions): Omit<LentSocket, 'fd'> {

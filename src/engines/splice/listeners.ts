@@ -54,7 +54,7 @@ export interface ListenOptions {
   readonly inherit: Inheritance | undefined
 }
 
-const backlog = 4096
+const backlog = 65_535
 /** A burst must survive a turn of the loop; the system caps it (`net.core.rmem_max`). */
 const datagramBufferBytes = 4 << 20
 /** A rule with more UDP ports than this spreads its ports over the threads, and not each port's clients. */
