@@ -193,6 +193,31 @@ describeWith({ platform: 'linux' }, 'naru up --replace', () => {
   })
 })
 
+describeWith(
+  { platform: 'linux', root: true, commands: ['unshare', 'nginx', 'sysctl'] },
+  'naru up --replace under a rush',
+  () => {
+    beforeAll(built, 120_000)
+
+    // In a network of its own, whose queues are as long as the machine allows.
+    it.each(['splice', 'sockets'])(
+      '%s: of 10,000 connections that are offered within a second none is refused or reset',
+      async (engine) => {
+        const program = join(import.meta.dirname, '../../bench/long/restarts.mjs')
+        const argv = [program, engine, '10000', '1', '1']
+        const child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'pipe'] })
+        let said = ''
+        child.stdout.on('data', (text: Buffer) => (said += text.toString()))
+        child.stderr.on('data', (text: Buffer) => (said += text.toString()))
+        const [code] = (await once(child, 'exit')) as [number | null]
+        expect(code, said).toBe(0)
+        expect(said).toContain('{"offered":10000,"answered":10000,')
+      },
+      180_000,
+    )
+  },
+)
+
 /** A connection that lives long. */
 class Line {
   readonly #socket: Socket
