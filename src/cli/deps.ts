@@ -19,6 +19,8 @@ export interface CliDeps {
   planHere(options: { readonly name: string; readonly rule: RuleInput }): Promise<Plan>
   /** `naru up` until it ends or `signal` stops it. SIGHUP and SIGUSR1 are the daemon's own. */
   up(options: UpOptions): Promise<ExitCode>
+  /** This command line in a process of its own: 0 once that one serves, its exit code where it does not. */
+  upInBackground(signal: AbortSignal): Promise<ExitCode>
   /** The running daemon of that file, by its socket. @throws NaruError NOT_RUNNING */
   connect(options: FileOptions): Promise<NaruClient>
   /**

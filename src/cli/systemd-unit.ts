@@ -15,7 +15,8 @@ export const unitPath = '/etc/systemd/system/naru.service'
 
 export function systemdUnit({ command, file, api }: UnitOptions): string {
   const folder = file.slice(0, file.lastIndexOf('/')) || '/'
-  const words = [...command, 'up', '--config', file, ...(api === null ? [] : ['--api', api])]
+  const options = ['--config', file, ...(api === null ? [] : ['--api', api])]
+  const line = (...words: string[]): string => [...command, ...words, ...options].map(quoted).join(' ')
   return `[Unit]
 Description=Naru port forwarding
 Documentation=man:systemd.service(5)
@@ -24,8 +25,10 @@ After=network-online.target nftables.service ufw.service firewalld.service docke
 
 [Service]
 Type=exec
-ExecStart=${words.map(quoted).join(' ')}
-ExecReload=/bin/kill -HUP $MAINPID
+ExecStart=${line('up')}
+# A new process takes the old one's place without a gap, and tells systemd that it is the main one now.
+ExecReload=${line('up', '--replace', '--background')}
+NotifyAccess=all
 Restart=on-failure
 RestartSec=2
 # Everything is undone within 5 s of SIGTERM.

@@ -26,6 +26,10 @@ export const cliDeps: CliDeps = {
     const { up } = await import('./up.ts')
     return up(options)
   },
+  async upInBackground(signal) {
+    const { upInBackground } = await import('./background.ts')
+    return upInBackground(signal)
+  },
   connect: ({ file }) => connect(file),
   async offline({ file }) {
     const [{ offlineNaru }, { gatherParts }, { createFileStore }] = await Promise.all([

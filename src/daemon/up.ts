@@ -22,29 +22,34 @@ import type { Json } from '../model/hop.ts'
 import { createFile, createFileStore } from '../stores/file/index.ts'
 import { ruleFile, starter } from './files.ts'
 import { undoLeftOvers } from './left-over.ts'
+import { starterOf } from './background.ts'
 import { createLog } from './log.ts'
 import type { Page } from './place/channel.ts'
 import type { GiveOptions } from './place/give.ts'
+import { tellManager } from './place/manager.ts'
 import type { TakenPlace } from './place/take.ts'
 import { gatherParts } from './rooms.ts'
 import { serveSample } from './sample.ts'
 
 export async function up(options: UpOptions): Promise<ExitCode> {
   const log = await createLog()
+  const unwanted = new AbortController()
+  const whoWaits = starterOf(() => unwanted.abort())
+  const signal = AbortSignal.any([options.signal, unwanted.signal])
   const tcpWish = parseApi(options.api)
   const file = ruleFile(options.file)
   await using scope = new Scope()
   if (!existsSync(file)) await createFile(file, starter(await freePort(8888), await freePort(6279)))
   const root = stateRoot()
   const id = await instanceIdOf(file)
-  await undoLeftOvers(root, { except: id, log, signal: options.signal })
+  await undoLeftOvers(root, { except: id, log, signal })
   const parts = await gatherParts(createFileStore(file), { log })
-  const place = options.replace ? await placeToTake(root, id, options.signal) : null
+  const place = options.replace ? await placeToTake(root, id, signal) : null
   if (place) scope.use(place)
   const instance = place ? place.instance : await claim(root, id, file)
   scope.defer(() => instance.release())
   const { forwarder, failures } = await Forwarder.start(parts, instance, {
-    signal: options.signal,
+    signal,
     checks: async () => (await import('../checks/index.ts')).checks,
     ...(place && { predecessor: place.predecessor }),
   })
@@ -62,10 +67,15 @@ export async function up(options: UpOptions): Promise<ExitCode> {
     machine: await machineOf(parts, () => Promise.resolve(forwarder)),
   })
   scope.use(served)
+  const announce = async (): Promise<void> => {
+    await forwarder.announce(served.url)
+    await whoWaits?.served()
+    await tellManager(log)
+  }
   if (place) {
-    await place.begin(() => forwarder.announce(served.url))
+    await place.begin(announce)
     await forwarder.settle()
-  } else await forwarder.announce(served.url)
+  } else await announce()
   const sample = scope.use(await followSample(forwarder, log))
   const door = await givePlace({
     forwarder,
@@ -88,7 +98,7 @@ export async function up(options: UpOptions): Promise<ExitCode> {
     rules: await forwarder.rules.list(),
     failures,
   })
-  await endOf(forwarder, options.signal)
+  await endOf(forwarder, signal)
   return 0
 }
 

@@ -94,6 +94,7 @@ export function fakeDeps(
     openHere: notRunning,
     planHere: ({ name }) => Promise.resolve(planFor(name)),
     up: notRunning,
+    upInBackground: notRunning,
     connect: () => (client ? Promise.resolve(client) : notRunning()),
     offline: notRunning,
     machine: notRunning,

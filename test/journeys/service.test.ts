@@ -11,6 +11,7 @@ import { Lab } from '../lab/namespaces.ts'
 import { homeAddresses, homeNetwork, type Home } from '../lab/router.ts'
 import { startSystemd, systemdNeeds, type LabSystemd } from '../lab/systemd.ts'
 import { describeWith } from '../needs.ts'
+import { OfferedLoad } from '../offered-load.ts'
 
 const naru = join(import.meta.dirname, '../../bin/naru.mjs')
 const file = '/etc/naru/naru.yaml'
@@ -118,10 +119,31 @@ describeWith(
         expect(of('NoNewPrivs')).toBe('1')
       })
 
-      it('follows its file when it is reloaded', async () => {
+      it('hands over when it is reloaded: its file is read anew, nobody is refused or cut', async () => {
+        const before = systemd.property('naru', 'MainPID')
+        const through = ['ip', 'netns', 'exec', home.internet.namespace]
+        const to = { address: homeAddresses.wan, port: 80, request: 'GET / HTTP/1.0\\r\\n\\r\\n' }
+        await using load = await OfferedLoad.begin(to, { perSecond: 20, seconds: 60, through })
         write('127.0.0.1:8082')
         systemd.run(['systemctl', 'reload', 'naru'])
+        await vi.waitFor(() => expect(systemd.property('naru', 'MainPID')).not.toBe(before), limit)
         await vi.waitFor(() => expect(rule()?.targets).toEqual(['127.0.0.1:8082']), limit)
+        const { offered, answered } = await load.stop()
+        expect(answered).toBe(offered)
+        expect(offered).toBeGreaterThan(20)
+        expect(systemd.property('naru', 'ActiveState')).toBe('active')
+        await vi.waitFor(() => expect(hops()).toBe(allOpen), limit)
+        expect(home.router.mappings()).toHaveLength(1)
+      }, 90_000)
+
+      it('goes on as it was where a reload cannot succeed, and the reload says so', () => {
+        const before = systemd.property('naru', 'MainPID')
+        const valid = systemd.run(['cat', file])
+        systemd.run(['sh', '-c', `cat > ${file}`], 'rules: 1\n')
+        expect(() => systemd.run(['systemctl', 'reload', 'naru'])).toThrow()
+        systemd.run(['sh', '-c', `cat > ${file}`], valid)
+        expect(systemd.property('naru', 'MainPID')).toBe(before)
+        expect(systemd.property('naru', 'ActiveState')).toBe('active')
         expect(page()).toBe('served')
       }, 60_000)
 

@@ -31,6 +31,13 @@ export const verb: Verb = {
         '실행 중인 데몬을 넘겨받기: 거절되는 클라이언트도, 끊기는 연결도 없음 (리눅스)',
       ),
     },
+    {
+      name: 'background',
+      text: say(
+        'go on in the background: the command ends once the daemon serves, or with its exit code where it cannot',
+        '백그라운드에서 실행: 데몬이 준비되면 명령이 끝나고, 시작하지 못하면 그 종료 코드로 끝남',
+      ),
+    },
   ],
   examples: [
     { command: 'naru up', text: say('the default file', '기본 파일로 실행') },
@@ -48,14 +55,16 @@ export const verb: Verb = {
     '규칙이 열린 뒤 객체 하나: {about, loginUrl, readOnlyUrl, rules, failures}',
   ),
   run: (context) =>
-    context.deps.up({
-      file: context.file,
-      api: context.option('api'),
-      replace: context.switched('replace'),
-      onPassedOn: (to) => sayPassedOn(to, context),
-      onReady: (ready) => sayReady(ready, context),
-      signal: context.interrupt(),
-    }),
+    context.switched('background')
+      ? context.deps.upInBackground(context.interrupt())
+      : context.deps.up({
+          file: context.file,
+          api: context.option('api'),
+          replace: context.switched('replace'),
+          onPassedOn: (to) => sayPassedOn(to, context),
+          onReady: (ready) => sayReady(ready, context),
+          signal: context.interrupt(),
+        }),
 }
 
 function sayPassedOn(

@@ -9,6 +9,7 @@ import type { SocketMaker } from '../../model/passing.ts'
 import { openBeside } from './beside.ts'
 import {
   accept,
+  Arena,
   bind,
   close,
   connect,
@@ -24,6 +25,7 @@ import {
   mostRights,
   openSocket,
   receiveDescriptors,
+  send,
   sendDescriptors,
   setOption,
 } from './ffi.ts'
@@ -50,6 +52,24 @@ export async function sendTo(
       const some = fds.slice(at, at + mostRights).map((fd) => Descriptor.borrow(fd))
       await patiently('sendmsg', limited, () => sendDescriptors(socket, some))
     }
+  } finally {
+    close(socket)
+  }
+}
+
+/** @param path of a Unix socket that takes datagrams; `@` begins an abstract name (unix(7)). @throws Error with the call that failed */
+export function sendDatagramTo(path: string, text: string): void {
+  loadFfi()
+  const bytes = Buffer.from(text)
+  const arena = Arena.allocate(bytes.length)
+  arena.bytes.set(bytes)
+  const socket = opened(openSocket(familyUnix, 'datagram'))
+  try {
+    const name = sockaddrOfPath(path)
+    const abstract = path.startsWith('@')
+    if (abstract) name[2] = 0
+    done('connect', connect(socket, abstract ? name.subarray(0, -1) : name))
+    done('send', send(socket, arena, 0, bytes.length))
   } finally {
     close(socket)
   }
