@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { here, membersAt, toolsAtHome } from '../../../test/fakes/at-home.ts'
+import { FakeRunner } from '../../../test/fakes/host.ts'
 import { FakeRouter, type Quirks } from '../../../test/fakes/router.ts'
 import type { RouterCheckWish, RouterDesk } from '../../model/router.ts'
 import type { RouterMember } from '../../routers/contract.ts'
@@ -50,6 +51,21 @@ it('info tells one box with all it speaks, and what is above it', async () => {
   ])
   at.fake.externalAddress = '100.64.1.2'
   expect(await at.desk.info({ signal })).toMatchObject([{ above: 'carrier-grade-nat' }])
+})
+
+it('info asks the next hop what is above a router that does not tell its address', async () => {
+  for (const [hop, above] of [
+    ['192.168.1.1', 'nat'],
+    ['100.64.7.1', 'carrier-grade-nat'],
+    ['203.0.114.1', 'unknown'],
+  ] as const) {
+    const runner = new FakeRunner(() => `PING 192.0.2.1\nFrom ${hop} icmp_seq=1 Time to live exceeded\n`)
+    await using at = await desk({ emptyExternalAddress: true }, { host: { ...toolsAtHome().host, runner } })
+    at.fake.externalAddress = '0.0.0.0'
+    const [box] = await at.desk.info({ signal })
+    expect([box?.externalAddress, box?.above]).toEqual([null, above])
+    if (above !== 'unknown') expect(box?.aboveText.en).toContain(hop)
+  }
 })
 
 it('adds, lists with ours marked, and removes; another’s only when forced', async () => {

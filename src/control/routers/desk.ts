@@ -10,7 +10,7 @@ import type { Mapping, MappingKey, Router, RouterInfo } from '../../routers/cont
 import type { Parts } from '../parts.ts'
 import { ByHand, type HandMade } from './by-hand.ts'
 import { check, infoOf, type CheckDeps } from './check.ts'
-import { carrierGrade } from './outer.ts'
+import { aboveByHop, carrierGrade } from './outer.ts'
 import type { RouterFinder } from './finder.ts'
 import { publisherOf, type RouterPublisher } from './publisher.ts'
 
@@ -24,7 +24,10 @@ export function routerDesk(parts: DeskDeps): RouterDesk {
   const publisher = publisherOf(parts)
   const { finder } = publisher
   return {
-    info: async ({ signal }) => views(await everyRouter(finder, signal), signal),
+    info: async ({ signal }) => {
+      const seen = await views(await everyRouter(finder, signal), signal)
+      return looksAbove(seen, parts.host, signal)
+    },
     async list({ signal }) {
       await using memory = await handMemory(parts)
       return await entries(
@@ -75,6 +78,20 @@ async function views(routers: readonly Router[], signal: AbortSignal): Promise<r
     boxes.set(key, box)
   })
   return [...boxes.values()].map(({ router, flavours, infos: told }) => viewOf(router, flavours, told))
+}
+
+/** Of a nearest router that tells nothing the next hop may tell. */
+async function looksAbove(
+  seen: readonly RouterView[],
+  host: DeskDeps['host'],
+  signal: AbortSignal,
+): Promise<readonly RouterView[]> {
+  const silent = ({ family, above, externalAddress }: RouterView): boolean =>
+    family === 4 && above === 'unknown' && externalAddress === null
+  if (!seen.some(silent)) return seen
+  const found = await aboveByHop(host, signal)
+  if (!found) return seen
+  return seen.map((one) => (silent(one) ? { ...one, above: found.above, aboveText: found.text } : one))
 }
 
 /** Each protocol knows a part: UPnP the model, NAT-PMP the address, PCP the uptime. */

@@ -5,6 +5,7 @@
 import { addressRange, isPublic } from '../../base/address.ts'
 import { NaruError, toNaruError } from '../../base/errors.ts'
 import { say, type Text } from '../../base/text.ts'
+import type { Host } from '../../host/contract.ts'
 import type { Recorder } from '../../model/hop.ts'
 import type { MappingLease, Router } from '../../routers/contract.ts'
 import { outerCandidates, secondHop } from './beyond.ts'
@@ -104,10 +105,32 @@ export function isCarrierGrade(address: string): boolean {
 }
 
 export function carrierGrade(address: string): Text {
+  return withWhatHelps(say(`the router's own address ${address} is`, `공유기의 외부 주소 ${address}은(는)`))
+}
+
+function withWhatHelps(who: Text): Text {
   return say(
-    `the router's own address ${address} is the provider's carrier-grade NAT (100.64.0.0/10): nobody outside reaches it; ask the provider for a public IPv4 address, publish over IPv6, or relay through a machine that has one`,
-    `공유기의 외부 주소 ${address}은(는) 통신사 NAT(CGNAT, 100.64.0.0/10)입니다. 밖에서 닿을 수 없으니 통신사에 공인 IPv4를 요청하거나, IPv6로 열거나, 공인 주소가 있는 서버를 경유하세요`,
+    `${who.en} the provider's carrier-grade NAT (100.64.0.0/10): nobody outside reaches it; ask the provider for a public IPv4 address, publish over IPv6, or relay through a machine that has one`,
+    `${who.ko} 통신사 NAT(CGNAT, 100.64.0.0/10)입니다. 밖에서 닿을 수 없으니 통신사에 공인 IPv4를 요청하거나, IPv6로 열거나, 공인 주소가 있는 서버를 경유하세요`,
   )
+}
+
+/** What stands above a router that does not tell its own address: miniupnpd tells none that is private. */
+export async function aboveByHop(
+  host: Host,
+  signal: AbortSignal,
+): Promise<{ above: 'nat' | 'carrier-grade-nat'; text: Text } | null> {
+  const hop = await secondHop(host, signal).catch(() => null)
+  if (hop === null || isPublic(hop)) return null
+  if (isCarrierGrade(hop)) {
+    const who = say(`the next hop ${hop} is in`, `다음 홉 ${hop}은(는)`)
+    return { above: 'carrier-grade-nat', text: withWhatHelps(who) }
+  }
+  const text = say(
+    `it told no outside address, and another router is above it: ${hop}`,
+    `외부 주소를 알려 주지 않았고, 위에 공유기가 하나 더 있습니다: ${hop}`,
+  )
+  return { above: 'nat', text }
 }
 
 function through({ address }: Router, wan: string, external: string | null): Text {

@@ -84,6 +84,8 @@ class NatPmpRouter implements Router {
 
   async info({ signal }: { signal: AbortSignal }): Promise<RouterInfo> {
     const answer = await this.#gateway.askAddress(signal)
+    // Without a line of its own some say 0.0.0.0 in place of a failure.
+    const externalAddress = answer?.externalAddress === '0.0.0.0' ? null : (answer?.externalAddress ?? null)
     return {
       member: this.member,
       flavour: this.flavour,
@@ -91,9 +93,9 @@ class NatPmpRouter implements Router {
       model: null,
       maker: null,
       presentationUrl: null,
-      externalAddress: answer?.externalAddress ?? null,
+      externalAddress,
       uptimeSeconds: answer?.epoch ?? null,
-      above: above(answer?.externalAddress ?? null),
+      above: above(externalAddress),
     }
   }
 
@@ -151,7 +153,7 @@ function addressChanged(address: string): Text {
 }
 
 function above(externalAddress: string | null): RouterInfo['above'] {
-  if (externalAddress === null || externalAddress === '0.0.0.0') return 'unknown'
+  if (externalAddress === null) return 'unknown'
   const range = addressRange(externalAddress)
   return range === 'unicast' ? 'public' : range === 'carrierGradeNat' ? 'carrier-grade-nat' : 'nat'
 }
