@@ -31,6 +31,7 @@ const pages: Readonly<Record<string, Prepare>> = {
   'rules/web': ({ page }) => page.locator('svg.picture').waitFor(),
   'rules/broken': ({ page }) => page.locator('svg.picture').waitFor(),
   'rules/web/edit': ({ page }) => page.locator('input[value="8888"]').first().waitFor(),
+  'rules/several/edit': ({ page }) => page.locator('.target input').nth(5).waitFor(),
   new: async ({ page }) => {
     await page.locator('input[placeholder="8888"]').fill('70000')
     await page.locator('input[placeholder="70000"]').fill('80')

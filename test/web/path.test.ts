@@ -68,8 +68,8 @@ describeWith(homeNeeds, 'the path in the browser', () => {
     await list.page.locator('tbody[data-rule="iis"][data-state="open"]').waitFor(long)
   }, 240_000)
 
-  it('shows the router broken when it is gone', async () => {
-    await breaks('router', () => place.home.router.stop())
+  it('shows the router broken when it dies without a word', async () => {
+    await breaks('router', () => place.home.router.kill())
   }, 240_000)
 
   /** Breaks a hop and waits until both pages say so, with the reason. */

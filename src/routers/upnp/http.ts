@@ -89,11 +89,13 @@ export function exchange(place: HttpPlace, question: HttpQuestion): Promise<Http
 
 function watchConnecting(call: ClientRequest, onSlow: () => void = () => {}): void {
   const slow = setTimeout(onSlow, slowMs)
-  const late = setTimeout(
-    () => call.destroy(Object.assign(new Error('no connection'), { code: 'ETIMEDOUT' })),
-    connectLimitMs,
-  )
-  const stop = (): void => [slow, late].forEach(clearTimeout)
+  const giveUp = (): unknown => call.destroy(Object.assign(new Error('no connection'), { code: 'ETIMEDOUT' }))
+  // Twice: where this process itself was held up, the connection is there by now, and is told before the second.
+  let late = setTimeout(() => (late = setTimeout(giveUp, 50)), connectLimitMs - 50)
+  const stop = (): void => {
+    clearTimeout(slow)
+    clearTimeout(late)
+  }
   call.once('socket', (socket) => socket.once('connect', stop))
   call.once('close', stop)
 }
