@@ -2,7 +2,7 @@
 import { addressRange } from '../base/address.ts'
 import { say } from '../base/text.ts'
 import { natAbove } from '../model/nat-above.ts'
-import { defineCheck, isPublished, problemAt } from './contract.ts'
+import { defineCheck, hasOutsideAddress, isPublished, problemAt } from './contract.ts'
 
 export const carrierNat = defineCheck({
   code: 'carrier-nat',
@@ -25,7 +25,8 @@ export const carrierNat = defineCheck({
     const told = problemAt(subject, 'router') === 'ROUTER_CARRIER_NAT'
     const hidden = routers.length > 0 && routers.every(({ externalAddress }) => !externalAddress)
     // A router that hides such an outside address is given away by the provider's, the next hop.
-    const hop = nat === 'unknown' && hidden && !told ? await look.secondHop() : null
+    const unknown = nat === 'unknown' && hidden && !told && !hasOutsideAddress(subject)
+    const hop = unknown ? await look.secondHop() : null
     const behind = hop && addressRange(hop) === 'carrierGradeNat' ? hop : null
     if (nat !== 'carrier-grade' && !told && !behind) return null
     const own6 = (await look.interfaces())

@@ -1,4 +1,5 @@
 /** One doctor check: stands alone, has a limit, answers by evidence. */
+import { isPublic } from '../base/address.ts'
 import type { Clock } from '../base/clock.ts'
 import type { NaruError } from '../base/errors.ts'
 import type { Protocol } from '../base/port.ts'
@@ -209,6 +210,12 @@ export function statusOf({ hops }: CheckSubject, hop: Hop): HopStatus | undefine
 export function heldAt(subject: CheckSubject, hop: Hop): HopStatus | undefined {
   const status = statusOf(subject, hop)
   return status && (status.state === 'ok' || status.state === 'warning') ? status : undefined
+}
+
+/** Does the mapping that is held have an outside address that the internet reaches? */
+export function hasOutsideAddress(subject: CheckSubject): boolean {
+  const outside = field(heldAt(subject, 'router')?.data, 'externalAddress')
+  return typeof outside === 'string' && isPublic(outside)
 }
 
 /** The error code with which a hop failed, if it did. */

@@ -1,9 +1,9 @@
 /** A second router stands between ours and the internet. */
-import { addressRange, isPublic } from '../base/address.ts'
+import { addressRange } from '../base/address.ts'
 import { say } from '../base/text.ts'
 import { natAbove } from '../model/nat-above.ts'
 import type { RouterInfo } from '../routers/contract.ts'
-import { defineCheck, heldAt, isPublished, problemAt, type Look } from './contract.ts'
+import { defineCheck, hasOutsideAddress, isPublished, problemAt, type Look } from './contract.ts'
 
 export const doubleNat = defineCheck({
   code: 'double-nat',
@@ -20,16 +20,14 @@ export const doubleNat = defineCheck({
   async look(subject) {
     const { rule, look } = subject
     if (rule !== null && !isPublished(subject)) return null
+    // Mapped through both, it is no fault: the mapping's outside address is one the internet reaches.
+    if (hasOutsideAddress(subject)) return null
     const routers = (await look.routers()).flatMap(({ info }) => (info ? [info] : []))
     const lan = await look.lan()
     const { nat, text } = natAbove({ own: lan ? [lan.address] : [], routers, stun: await look.stun() })
     const between = problemAt(subject, 'router') === 'ROUTER_NAT_BETWEEN'
     const behind = nat === 'unknown' && !between ? await privateHopBehind(look, routers) : null
     if (nat !== 'two-routers' && !between && behind === null) return null
-    // Mapped through both, it is no fault: the mapping's outside address is one the internet reaches.
-    const held = heldAt(subject, 'router')
-    const outside = (held?.data as { externalAddress?: unknown } | undefined)?.externalAddress
-    if (typeof outside === 'string' && isPublic(outside)) return null
     const inner = routers[0]
     return {
       severity: rule ? 'blocks' : 'warns',
