@@ -134,15 +134,12 @@ class UpnpLease implements MappingLease {
     return describeMapping(facts, { ...wish, leaseSeconds: asked }, this.#notes())
   }
 
-  /** Address first, while nothing is done; then the table as it is; then ask; then read back. */
+  /** The address and the table as it is, while nothing is done; then ask; then read back. */
   async begin(signal: AbortSignal): Promise<void> {
-    this.#externalAddress = await externalAddress(this.#target.device, { signal }).catch(
-      (failure: unknown) => {
-        if (faultCode(failure) !== null) return null
-        throw failure
-      },
-    )
-    const existing = await this.#readAnew(this.#request.externalPort, signal)
+    const port = this.#request.externalPort
+    const [address, found] = await Promise.all([this.#askAddress(signal), this.#read(port, signal)])
+    this.#externalAddress = address
+    const existing = await this.#withoutFormer(found, port, signal)
     if (existing && this.#leadsToUs(existing) && !existing.ours) return this.#adopt(existing)
     if (existing && !this.#isMine(existing) && !this.#request.anyPort) throw this.#taken(existing)
     await this.#openOwn(
@@ -169,7 +166,8 @@ class UpnpLease implements MappingLease {
   }
 
   async renew({ signal }: { signal: AbortSignal }): Promise<void> {
-    const existing = await this.#readAnew(this.externalPort, signal)
+    const found = await this.#read(this.externalPort, signal)
+    const existing = await this.#withoutFormer(found, this.externalPort, signal)
     if (this.#adopted && existing && this.#leadsToUs(existing)) return
     this.#adopted = null
     if (existing && !this.#isMine(existing)) throw this.#taken(existing)
@@ -193,6 +191,14 @@ class UpnpLease implements MappingLease {
       await this.#effect.undone()
     }
     this.#released = true
+  }
+
+  /** Null where the router says that it has none. */
+  #askAddress(signal: AbortSignal): Promise<string | null> {
+    return externalAddress(this.#target.device, { signal }).catch((failure: unknown) => {
+      if (faultCode(failure) !== null) return null
+      throw failure
+    })
   }
 
   async #openOwn(externalPort: number, signal: AbortSignal): Promise<void> {
@@ -359,8 +365,7 @@ class UpnpLease implements MappingLease {
    * What this very rule of this very machine mapped at an address it no longer has is taken away first. The owner in
    * the tag tells that it is; a router that lets only the old address delete it keeps it until its lease ends.
    */
-  async #readAnew(port: number, signal: AbortSignal): Promise<Mapping | null> {
-    const existing = await this.#read(port, signal)
+  async #withoutFormer(existing: Mapping | null, port: number, signal: AbortSignal): Promise<Mapping | null> {
     const former =
       existing !== null &&
       this.#request.owner !== undefined &&
