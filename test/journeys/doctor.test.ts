@@ -106,9 +106,13 @@ describeWith({ ...guestNeeds, commands }, 'naru doctor on the whole way', () => 
   )
 
   it('says so in words, of a rule by name and by port, and in Korean', { timeout: 120_000 }, () => {
-    expect(naru('doctor', 'web').text).toMatch(/^nothing is wrong as far as can be seen from here\n/)
-    expect(naru('doctor', '8888').text).toMatch(/^nothing is wrong as far as can be seen from here\n/)
-    expect(naru('doctor', '--lang', 'ko').text).toMatch(/^여기서 볼 수 있는 한 문제가 없습니다\n/)
+    // A machine with too much to do leaves a check or two unmade, which is said too.
+    const well = /^nothing (is wrong as far as can be seen from here|wrong was found, but \d+ checks)/
+    expect(naru('doctor', 'web').text).toMatch(well)
+    expect(naru('doctor', '8888').text).toMatch(well)
+    expect(naru('doctor', '--lang', 'ko').text).toMatch(
+      /^(여기서 볼 수 있는 한 문제가 없습니다|발견된 문제는 없지만)/,
+    )
   })
 })
 
