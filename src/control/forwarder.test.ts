@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { fakeParts, HandClock, World } from '../../test/fakes/parts.ts'
 import { verbatim } from '../base/text.ts'
 import { defineCheck, type Check } from '../checks/contract.ts'
-import type { NaruEvent, RuleInput } from '../model/face.ts'
+import type { NaruEvent, RuleInput, RuleStatus } from '../model/face.ts'
 import { createMemoryStore } from '../stores/memory.ts'
 import { Forwarder, type ForwarderOptions } from './forwarder.ts'
 import { claim, type Instance } from './instance.ts'
@@ -102,6 +102,18 @@ describe('a rule’s life', () => {
     world.held.delete('down 10.0.0.1:80')
     await clock.advance(30_000)
     await vi.waitFor(() => expect(world.log).toEqual(['+ splice 8888 → 10.0.0.1:80', '+ firewall 8888 web']))
+    await forwarder.stop()
+  })
+
+  it('is opening until its outermost hop is open', async () => {
+    const told: string[] = []
+    const onRule = ({ state, hops }: RuleStatus): void => {
+      told.push([state, ...hops.map((hop) => `${hop.hop} ${hop.state}`)].join(', '))
+    }
+    const { forwarder } = await start({ web: published }, { options: { onRule } })
+    expect(told).toContain('opening, service ok, relay ok, firewall opening')
+    const open = told.filter((line) => line.startsWith('open,'))
+    expect([...new Set(open)]).toEqual(['open, service ok, relay ok, firewall ok'])
     await forwarder.stop()
   })
 

@@ -254,8 +254,9 @@ export class RuleRun {
     const tried = this.#busy === 0 || this.#failures.size > 0
     if (this.#failures.has('relay') || (!this.#held.has('relay') && tried)) return 'failed'
     if (!this.#held.has('relay')) return 'opening'
-    const broken = this.hopStatuses().some((status) => status.state === 'broken')
-    return broken ? 'degraded' : this.#busy > 0 && this.#held.size === 0 ? 'opening' : 'open'
+    const states = this.hopStatuses().map((status) => status.state)
+    if (states.includes('broken')) return 'degraded'
+    return states.includes('opening') ? 'opening' : 'open'
   }
 
   hopStatuses(): HopStatus[] {
