@@ -8,6 +8,8 @@ export async function openRules(
   const naru = await find()
   if (!naru) return []
   const { pid } = await naru.about()
-  const open = (await naru.rules.list()).filter(({ state }) => state === 'open' || state === 'degraded')
+  // One that is opening may listen already; a socket is the rule's only where it is the daemon's own, too.
+  const listens = ['open', 'opening', 'degraded']
+  const open = (await naru.rules.list()).filter(({ state }) => listens.includes(state))
   return open.map(({ name, listen }) => ({ name, listen: parseListen(listen), pid }))
 }
