@@ -41,12 +41,17 @@ export interface SearchOptions {
   readonly limitMs: number
   /** Ends this much after the first gateway was found; others in the house are then known too. */
   readonly graceMs: number
-  /** What is asked for at first; the sendings after it ask for everything. @default everything */
+  /** What is asked for at first; the sendings after it ask for everything. @default a gateway device */
   readonly target?: string
   /** @default 1900 */
   readonly port?: number
 }
 
+/**
+ * What nearly every gateway answers to. Asked for everything at once, miniupnpd sends dozens of packets and is still at
+ * it when the first mapping is asked for; who stays silent is asked for everything half a second later.
+ */
+const firstTargets = searchTargets.slice(0, 2)
 const mostDatagrams = 400
 const mostHosts = 8
 const mostLocations = 3
@@ -96,7 +101,7 @@ function searchFrom(
     socket.bind({ port: 0, ...(place.source !== null && { address: place.source }) }, () => {
       const groups = place.multicast === null ? [] : prepareMulticast(socket, place.source, place.multicast)
       sendAtMs.forEach((at, time) => {
-        const targets = time === 0 && target !== undefined ? [target] : searchTargets
+        const targets = time > 0 ? searchTargets : target !== undefined ? [target] : firstTargets
         const how = { port, targets, groups, again: at > 0 }
         timers.push(setTimeout(() => sendSearches(socket, place, how), at))
       })
