@@ -1,6 +1,6 @@
 /** A rule's path from the outside in, as the page draws it: every place that there is, open or not. */
 import type { HopStatus, RuleStatus } from '../../../src/model/face.ts'
-import type { Hop } from '../../../src/model/hop.ts'
+import type { Hop, Json } from '../../../src/model/hop.ts'
 import type { IconName } from './icon.tsx'
 
 export type PathState = HopStatus['state'] | 'none' | 'idle'
@@ -27,9 +27,11 @@ export function pathOf(rule: RuleStatus): readonly PathHop[] {
 }
 
 function isWanted({ rule: { publish } }: RuleStatus, hop: Hop): boolean {
-  if (publish === true) return hop === 'firewall' || hop === 'router'
-  const by = typeof publish === 'object' && publish !== null && !Array.isArray(publish) && publish[hop]
-  return (hop === 'firewall' || hop === 'router') && typeof by === 'string' && by !== 'off'
+  if (hop !== 'firewall' && hop !== 'router') return false
+  if (publish === true) return true
+  if (typeof publish !== 'object' || publish === null || !(hop in publish)) return false
+  const by: Json | undefined = (publish as Readonly<Record<string, Json>>)[hop]
+  return typeof by === 'string' && by !== 'off'
 }
 
 export const stateIcons: Readonly<Record<PathState, IconName>> = {
