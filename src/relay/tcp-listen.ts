@@ -77,7 +77,8 @@ export class Door {
     void begun.then(() => {
       if (door.#waiting === null) return
       door.#waiting = null
-      door.#server.listen({ fd, backlog })
+      // Beside `fd` Node 20 does not look at `backlog` and asks for 511: an argument of its own it takes.
+      door.#server.listen({ fd }, backlog)
     })
     return door
   }

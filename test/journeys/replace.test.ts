@@ -2,7 +2,7 @@
  * `naru up --replace`: a new Naru takes the place of the one that runs. Clients knock all the while and none is refused
  * or cut; what is connected goes on to its end; a new one that cannot start leaves the old one as it was.
  */
-import { spawn, type ChildProcess } from 'node:child_process'
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { createSocket, type Socket as UdpSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
@@ -44,7 +44,7 @@ class Up {
   }
 }
 
-describeWith({ platform: 'linux' }, 'naru up --replace', () => {
+describeWith({ platform: 'linux', commands: ['ss'] }, 'naru up --replace', () => {
   let folder: string
   let echo: Server
   let udpEcho: UdpSocket
@@ -180,6 +180,17 @@ describeWith({ platform: 'linux' }, 'naru up --replace', () => {
     expect(await old.exit).toBe(0)
   })
 
+  it('as many clients may wait after a restart as before it', { timeout: 120_000 }, async () => {
+    const [a, b] = (await freePorts(2)) as [number, number]
+    await writeRules({ 'splice-tcp': a, 'sockets-tcp': b })
+    await up('--api', 'off')
+    const before = [a, b].map(queueOf)
+    const next = await up('--replace', '--api', 'off')
+    expect([a, b].map(queueOf)).toEqual(before)
+    next.child.kill('SIGTERM')
+    expect(await next.exit).toBe(0)
+  })
+
   it('without --replace the second one is told where the first is', { timeout: 120_000 }, async () => {
     const [a] = (await freePorts(1)) as [number]
     await writeRules({ 'splice-tcp': a })
@@ -217,6 +228,12 @@ describeWith(
     )
   },
 )
+
+/** Most clients that may wait on that port: what `ss` calls Send-Q of a listening socket. */
+function queueOf(port: number): number {
+  const line = execFileSync('ss', ['-ltnH', `sport = :${port}`], { encoding: 'utf8' })
+  return Number(line.trim().split(/\s+/)[2])
+}
 
 /** A connection that lives long. */
 class Line {
