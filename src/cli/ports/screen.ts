@@ -1,6 +1,7 @@
 /** What `naru ports --watch` shows and how far it is scrolled. Looks in, keys in, lines out; it never touches the terminal. */
 import { say } from '../../base/text.ts'
 import { portSorts, type MachinePorts, type PortRow, type PortSort } from '../../model/machine.ts'
+import { moveOf } from '../move-keys.ts'
 import type { Printer } from '../print/printer.ts'
 import { clipped, plainOf } from '../print/width.ts'
 import { portChanges, portKey } from './changes.ts'
@@ -62,20 +63,7 @@ export class PortsScreen {
 
   /** @returns whether the sockets must be looked at again. */
   press(key: string): boolean {
-    const moves: Readonly<Record<string, number>> = {
-      '\u001B[A': -1,
-      '\u001BOA': -1,
-      k: -1,
-      '\u001B[B': 1,
-      '\u001BOB': 1,
-      j: 1,
-      '\u001B[5~': -this.#page,
-      '\u001B[6~': this.#page,
-      ' ': this.#page,
-      '\u001B[H': -Infinity,
-      '\u001B[F': Infinity,
-    }
-    this.#top = Math.max(0, this.#top + (moves[key] ?? 0))
+    this.#top = Math.max(0, this.#top + (key === ' ' ? this.#page : (moveOf(key, this.#page) ?? 0)))
     if (key === 's') this.sort = portSorts[(portSorts.indexOf(this.sort) + 1) % portSorts.length] ?? 'port'
     if (key === 'a') this.all = !this.all
     return key === 's' || key === 'a'

@@ -2,6 +2,7 @@
 import { say, type Text } from '../../base/text.ts'
 import type { Connection } from '../../model/connection.ts'
 import type { RuleStatus } from '../../model/face.ts'
+import { moveOf } from '../move-keys.ts'
 import type { Printer } from '../print/printer.ts'
 import { ruleTable } from '../print/rules.ts'
 import { table } from '../print/table.ts'
@@ -115,19 +116,7 @@ export class Screen {
 
   /** @returns the id of the connection to cut, or null. */
   press(key: string): string | null {
-    const moves: Readonly<Record<string, number>> = {
-      '\u001B[A': -1,
-      '\u001BOA': -1,
-      k: -1,
-      '\u001B[B': 1,
-      '\u001BOB': 1,
-      j: 1,
-      '\u001B[5~': -this.#page,
-      '\u001B[6~': this.#page,
-      '\u001B[H': -Infinity,
-      '\u001B[F': Infinity,
-    }
-    const move = moves[key]
+    const move = moveOf(key, this.#page)
     if (move !== undefined) this.#cursor = Math.max(0, Math.min(this.#shown.length - 1, this.#cursor + move))
     if (key === 's') this.#sort = (this.#sort + 1) % columns.length
     if (key === 'r') this.#reversed = !this.#reversed
