@@ -5,6 +5,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { build, house } from './check.mjs'
 import { installDependencies } from './install.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -47,35 +48,19 @@ const packages = {
 let passed = 0
 let failed = 0
 
-function check(name, script, args = []) {
-  const { status } = spawnSync(process.execPath, [join(root, script), ...args], { stdio: 'inherit' })
-  if (status === 0) passed++
-  else failed++
-  console.log(`${status === 0 ? 'ok    ' : 'FAILED'} ${name}`)
-}
-
 installDependencies()
 installPeers()
-check('build', 'scripts/build.mjs')
-if (only.length === 0) {
-  check('types', 'node_modules/typescript/bin/tsc', ['-p', 'tsconfig.json'])
-  check('types of the web page', 'node_modules/typescript/bin/tsc', ['-p', 'web/tsconfig.json'])
-  check('arrows between the rooms', 'scripts/arrows.mjs')
-  check(
-    'lint',
-    'node_modules/oxlint/bin/oxlint',
-    ['--type-aware', '--deny-warnings', 'src', 'web/src', 'test', 'scripts', 'bench', 'examples'].filter(
-      (arg) => arg.startsWith('--') || existsSync(arg),
-    ),
-  )
-  check('format', 'node_modules/oxfmt/bin/oxfmt', ['--check'])
-  check('unused exports and dependencies', 'node_modules/knip/bin/knip.js', ['--no-progress'])
-  if (existsSync('scripts/generate.mjs'))
-    check('generated docs are fresh', 'scripts/generate.mjs', ['--check'])
-}
+count(build())
+if (only.length === 0) count(house())
 runTests()
 console.log(`${passed} passed, ${failed} failed`)
 process.exitCode = failed === 0 ? 0 : 1
+
+/** Adds what a list of checks came to. */
+function count(outcomes) {
+  passed += outcomes.filter(Boolean).length
+  failed += outcomes.filter((passes) => !passes).length
+}
 
 function runTests() {
   const folder = mkdtempSync(join(tmpdir(), 'naru-test-'))
