@@ -149,6 +149,10 @@ describe('what is wrong with the file', () => {
     expect(problemsOf('rules:\n  a: { listen: 1 }\n  a: { listen: 2 }\n')).toEqual([
       '3:3  this key stands here twice',
     ])
+    expect(problemsOf('rules:\n  a:\n    limits: { maxRate: 1, maxRate: 2 }\n  1: {}\n  "1": {}\n')).toEqual([
+      '3:27  this key stands here twice',
+      '5:3  this key stands here twice',
+    ])
     expect(problemsOf('rules: [\n')[0]).toMatch(/^2:1 /)
     expect(problemsOf('- 1\n')).toEqual(['1:1  the file is a map with the key rules'])
   })
