@@ -102,6 +102,7 @@ const router = (externalAddress: string | null, mappings: SeenRouter['mappings']
   router: { family: 4, member: 'upnp' } as SeenRouter['router'],
   info: { externalAddress, above: 'public' } as SeenRouter['info'],
   mappings,
+  unread: null,
 })
 
 describe('on Windows', () => {
@@ -264,6 +265,17 @@ describe('by what the daemon and the router say', () => {
     const [finding] = await found('no-hairpin', { hops: [held('router', { externalPort: 8888 })], look })
     expect(finding?.severity).toBe('informs')
     expect(finding?.evidence[0]?.en).toContain('says nothing of the outside')
+  })
+
+  it('mapping-lost: the list has it no more; a list that could not be read is no all-clear', async () => {
+    const hops = [held('router', { externalPort: 8888 })]
+    const scene = (seen: SeenRouter): Scene => ({ hops, look: { routers: () => Promise.resolve([seen]) } })
+    expect(await found('mapping-lost', scene(router('8.8.4.4', [])))).toHaveLength(1)
+    expect(await found('mapping-lost', scene(router('8.8.4.4', null)))).toEqual([])
+    const unread = new NaruError('ROUTER_SILENT', { router: '192.168.0.1', protocol: 'UPnP', why: 'late' })
+    await expect(found('mapping-lost', scene({ ...router('8.8.4.4', null), unread }))).rejects.toMatchObject({
+      code: 'ROUTER_SILENT',
+    })
   })
 
   it('dns-stale: the name is not our address any more', async () => {

@@ -133,7 +133,10 @@ export interface SeenTarget {
 export interface SeenRouter {
   readonly router: Router
   readonly info: RouterInfo | null
+  /** Null where it has no list, and where that could not be read. */
   readonly mappings: readonly Mapping[] | null
+  /** Why its list could not be read. */
+  readonly unread: NaruError | null
 }
 
 /** What a check's own function answers; `defineCheck` makes the finding of it. */

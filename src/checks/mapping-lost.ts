@@ -20,16 +20,17 @@ export const mappingLost = defineCheck({
     if (problemAt(subject, 'router') === 'ROUTER_MAPPING_LOST')
       return sighting(subject.rule?.name, status.text)
     if (status.state === 'broken' || field(status.data, 'externalPort') === undefined) return null
-    const lists = (await subject.look.routers()).flatMap(({ router, mappings }) =>
-      mappings && router.family === 4 ? [mappings] : [],
-    )
-    if (lists.length === 0) return null
-    const there = lists.some((mappings) =>
-      mappings.some(
+    const routers = (await subject.look.routers()).filter(({ router }) => router.family === 4)
+    const there = routers.some(({ mappings }) =>
+      mappings?.some(
         (mapping) => mapping.externalPort === port && listen.protocols.includes(mapping.protocol),
       ),
     )
     if (there) return null
+    // A list that could not be read says nothing, and that is not "all is well".
+    const unread = routers.find((seen) => seen.router.member === status.member && seen.unread !== null)
+    if (unread?.unread) throw unread.unread
+    if (routers.every(({ mappings }) => mappings === null)) return null
     return sighting(
       subject.rule?.name,
       say(

@@ -5,7 +5,7 @@
 import { connect } from 'node:net'
 import type { Clock } from '../base/clock.ts'
 import { withLimit } from '../base/clock.ts'
-import { errnoOf, toNaruError } from '../base/errors.ts'
+import { errnoOf, toNaruError, type NaruError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import type { Dialled, Lan, Look, SeenRouter, SeenTarget } from '../checks/contract.ts'
 import { sameNetwork } from '../checks/contract.ts'
@@ -169,11 +169,15 @@ async function seeRouters(
   const detail = withLimit(signal, detailLimitMs)
   return Promise.all(
     found.map(async (router) => {
+      let unread: NaruError | null = null
       const [info, mappings] = await Promise.all([
         router.info({ signal: detail }).catch(() => null),
-        router.mappings({ signal: detail }).catch(() => null),
+        router.mappings({ signal: detail }).catch((error: unknown) => {
+          unread = toNaruError(error)
+          return null
+        }),
       ])
-      return { router, info, mappings }
+      return { router, info, mappings, unread }
     }),
   )
 }
