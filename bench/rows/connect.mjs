@@ -4,6 +4,8 @@ import { cpuSeconds } from '../processes.mjs'
 import { peerNames } from './bulk.mjs'
 
 export const title = 'new connections, one HTTP request each, 32 at once'
+/** Each peer is measured once before it counts. */
+export const warms = true
 export const metrics = {
   rate: { label: 'connections/s', better: 'more' },
   cpu: { label: 'CPU µs/connection', better: 'less' },
