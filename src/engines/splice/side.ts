@@ -165,7 +165,7 @@ export class Side extends Watcher implements Resumable, Timed {
       this.#bulk = false
       return this.#copyOnce()
     }
-    const count = splice(this.descriptor, pipe.ends.write, Math.min(pipe.capacity, this.connection.bite))
+    const count = splice(this.descriptor, pipe.ends.write, Math.min(pipe.bite, this.connection.bite))
     if (count <= 0) return this.#nothingRead(count)
     this.#waiting = count
     this.connection.carried(this, count)
