@@ -125,7 +125,8 @@ export async function iperf(port, { seconds, streams = 1, reverse = false }) {
     '-J',
   ]
   if (reverse) argv.push('-R')
-  const { end } = JSON.parse(await run(argv))
+  const { end, error } = JSON.parse(await run(argv))
+  if (!end?.sum_received?.bytes) throw new Error(`iperf3: ${error ?? 'nothing arrived'}`)
   return { bytes: end.sum_received.bytes, bitsPerSecond: end.sum_received.bits_per_second }
 }
 

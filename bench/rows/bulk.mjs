@@ -24,8 +24,18 @@ export async function prepare({ seconds }) {
   const target = await startIperf()
   const peers = {}
   for (const name of peerNames) {
-    const peer = await startPeer(name, target.port)
-    if (peer) peers[name] = () => measure(peer, seconds)
+    let peer = await startPeer(name, target.port)
+    if (!peer) continue
+    peers[name] = async () => {
+      try {
+        return await measure(peer, seconds)
+      } catch (error) {
+        // socket-proxyd stops carrying now and then when eight streams begin at once: the next run has a new one.
+        await peer.stop()
+        peer = await startPeer(name, target.port)
+        throw error
+      }
+    }
   }
   return { peers }
 }
