@@ -60,20 +60,46 @@ export const systemClock: Clock = {
  * `AbortSignal.timeout` so weakly in Node 20 that a collection can take the limit away, and the wait never ends.
  */
 export function withLimit(signal: AbortSignal | undefined, ms: number): AbortSignal {
+  return limit(signal, ms).signal
+}
+
+/**
+ * What `work` gives, with a signal as of `withLimit`. Nothing of the limit is left once it has ended: a signal that ten
+ * thousand have waited for would look at all of them whenever another one comes.
+ */
+export async function within<T>(
+  signal: AbortSignal | undefined,
+  ms: number,
+  work: (limited: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const limited = limit(signal, ms)
+  try {
+    return await work(limited.signal)
+  } finally {
+    limited[Symbol.dispose]()
+  }
+}
+
+function limit(signal: AbortSignal | undefined, ms: number): Disposable & { readonly signal: AbortSignal } {
   const limited = new AbortController()
   // A hundred ports that wait for one signal are no leak.
   setMaxListeners(0, limited.signal, ...(signal ? [signal] : []))
-  const timer = setTimeout(
-    () => limited.abort(new DOMException(`no end within ${ms} ms`, 'TimeoutError')),
-    ms,
-  )
+  const timer = setTimeout(() => {
+    signal?.removeEventListener('abort', follow)
+    limited.abort(new DOMException(`no end within ${ms} ms`, 'TimeoutError'))
+  }, ms)
   timer.unref()
-  limited.signal.addEventListener('abort', () => clearTimeout(timer), { once: true })
-  if (signal?.aborted) limited.abort(signal.reason)
-  else
-    signal?.addEventListener('abort', () => limited.abort(signal.reason), {
-      once: true,
-      signal: limited.signal,
-    })
-  return limited.signal
+  const follow = (): void => {
+    clearTimeout(timer)
+    limited.abort(signal?.reason)
+  }
+  if (signal?.aborted) follow()
+  else signal?.addEventListener('abort', follow, { once: true })
+  return {
+    signal: limited.signal,
+    [Symbol.dispose]: () => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', follow)
+    },
+  }
 }

@@ -45,12 +45,18 @@ import { momentMs, TrafficHistory } from './traffic-history.ts'
 import { undoJournal } from './undo.ts'
 import { watch } from './watch.ts'
 
+/**
+ * Rules applied at once that open a relay alone: they wait for no router and start no firewall's program, and what an
+ * engine asks the system is one question for all that ask together (10,000 rules: 5.0 s instead of 9.7 s with 64).
+ */
+const relaysAtOnce = 512
+
 export interface ForwarderOptions {
   /** Undo all where a hop of a rule fails while starting (`naru open`), or keep what works and go on trying. @default false */
   readonly strict?: boolean
   /** Told of a rule whenever something of it changes, also while it opens. @default nobody */
   readonly onRule?: (rule: RuleStatus) => void
-  /** Rules applied at once. @default 64 */
+  /** Rules applied at once that open more than a relay. @default 64 */
   readonly atOnce?: number
   /** The doctor's checks, of which the cheap ones are made every few seconds. @default none */
   readonly checks?: () => Promise<readonly Check[]>
@@ -433,14 +439,17 @@ export class Forwarder implements Naru, AsyncDisposable {
       (loaded) => before.get(loaded.rule.name) !== loaded || !this.#runs.has(loaded.rule.name),
     )
     const closing = changed.filter(({ rule }) => this.#makesRoom(rule))
-    const results = [
-      ...(await this.#each(closing, (loaded) => this.#apply(loaded, signal, now))),
-      ...(await this.#each(
-        changed.filter((loaded) => !closing.includes(loaded)),
-        (loaded) => this.#apply(loaded, signal, now),
-      )),
+    const later = changed.filter((loaded) => !closing.includes(loaded))
+    const { atOnce = 64 } = this.#options
+    const groups = [
+      { rules: closing, most: atOnce },
+      { rules: later.filter(({ rule }) => !isPublished(rule)), most: relaysAtOnce },
+      { rules: later.filter(({ rule }) => isPublished(rule)), most: atOnce },
     ]
-    return results.flat().map((error) => error.toJSON())
+    const failures: NaruError[] = []
+    for (const { rules, most } of groups)
+      failures.push(...(await this.#each(rules, most, (loaded) => this.#apply(loaded, signal, now))).flat())
+    return failures.map((error) => error.toJSON())
   }
 
   /** An edited rule frees its old listen before another takes it. */
@@ -449,14 +458,14 @@ export class Forwarder implements Naru, AsyncDisposable {
     return run !== undefined && (!rule.enabled || formatListen(run.rule.listen) !== formatListen(rule.listen))
   }
 
-  async #each<T, R>(items: readonly T[], run: (item: T) => Promise<R>): Promise<R[]> {
+  async #each<T, R>(items: readonly T[], most: number, run: (item: T) => Promise<R>): Promise<R[]> {
     const results: R[] = []
     let next = 0
     const worker = async (): Promise<void> => {
       for (let index = next++; index < items.length; index = next++)
         results[index] = await run(items[index] as T)
     }
-    await Promise.all(Array.from({ length: Math.min(this.#options.atOnce ?? 64, items.length) }, worker))
+    await Promise.all(Array.from({ length: Math.min(most, items.length) }, worker))
     return results
   }
 
@@ -651,4 +660,9 @@ async function closeEngines({ engines }: Parts, abandon = false): Promise<void> 
     if (abandon) engine.abandon?.()
     await engine.close().catch(() => {})
   }
+}
+
+/** Does it open more than a relay? */
+function isPublished({ publish: { firewall, router, guest } }: Rule): boolean {
+  return firewall !== 'off' || router !== 'off' || guest !== 'direct'
 }

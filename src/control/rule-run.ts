@@ -2,7 +2,7 @@
  * One rule's life while Naru runs. `apply` brings what is held to what is wanted, hop by hop; `observe` reads back and
  * repairs; `end` closes from the outside in. Changes of one rule wait for each other, and never for another rule's.
  */
-import { withLimit, type Clock } from '../base/clock.ts'
+import { within, type Clock } from '../base/clock.ts'
 import { isNaruError, NaruError, toNaruError } from '../base/errors.ts'
 import { say, type Text } from '../base/text.ts'
 import type { EngineEvent, EngineLease, Passing } from '../engines/contract.ts'
@@ -376,11 +376,12 @@ export class RuleRun {
   }
 
   async #open(wanted: Wanted, { signal }: ApplyOptions): Promise<Held> {
-    const limited = withLimit(signal, stepLimitMs)
     const member = wanted.member ?? 'none'
     const before = this.#tools.before(this.name, wanted.hop, member)
     const record = this.#tools.journal.recorder({ rule: this.name, hop: wanted.hop, member }, before)
-    const lease = await wanted.open({ signal: limited, record, inner: this.#inner() })
+    const lease = await within(signal, stepLimitMs, (limited) =>
+      wanted.open({ signal: limited, record, inner: this.#inner() }),
+    )
     const held: Held = {
       hop: wanted.hop,
       wanted,
@@ -450,7 +451,7 @@ export class RuleRun {
 
   async #release(lease: Lease, signal: AbortSignal): Promise<void> {
     try {
-      await lease.release({ signal: withLimit(signal, stepLimitMs) })
+      await within(signal, stepLimitMs, (limited) => lease.release({ signal: limited }))
     } catch (error) {
       // It stays in the journal and is undone at the next start.
       const { en, ko } = toNaruError(error).text
