@@ -443,8 +443,8 @@ export class Forwarder implements Naru, AsyncDisposable {
     const { atOnce = 64 } = this.#options
     const groups = [
       { rules: closing, most: atOnce },
-      { rules: later.filter(({ rule }) => !isPublished(rule)), most: relaysAtOnce },
-      { rules: later.filter(({ rule }) => isPublished(rule)), most: atOnce },
+      { rules: later.filter(({ rule }) => opensRelayAlone(rule)), most: relaysAtOnce },
+      { rules: later.filter(({ rule }) => !opensRelayAlone(rule)), most: atOnce },
     ]
     const failures: NaruError[] = []
     for (const { rules, most } of groups)
@@ -662,7 +662,7 @@ async function closeEngines({ engines }: Parts, abandon = false): Promise<void> 
   }
 }
 
-/** Does it open more than a relay? */
-function isPublished({ publish: { firewall, router, guest } }: Rule): boolean {
-  return firewall !== 'off' || router !== 'off' || guest !== 'direct'
+/** No firewall, no router, no guest's NAT. */
+function opensRelayAlone({ publish: { firewall, router, guest } }: Rule): boolean {
+  return firewall === 'off' && router === 'off' && guest === 'direct'
 }
