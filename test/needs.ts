@@ -3,7 +3,8 @@
  * skip is a failure, so that nothing goes quietly untested.
  */
 import { execFileSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
+import { release } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { describe, it } from 'vitest'
 
@@ -17,6 +18,8 @@ export interface Needs {
   readonly files?: readonly string[]
   /** Descriptors that one process may raise its limit to. */
   readonly descriptors?: number
+  /** io_uring as the splice engine uses it. */
+  readonly ioUring?: boolean
 }
 
 /** `describe` where the machine has it all; otherwise one skipped test that says what is missing. */
@@ -33,6 +36,7 @@ export function whatIsMissing({
   commands = [],
   files = [],
   descriptors = 0,
+  ioUring,
 }: Needs): string | null {
   if (platform && process.platform !== platform) return `runs on ${platform} only`
   if (root && process.getuid?.() !== 0) return 'needs root'
@@ -40,6 +44,7 @@ export function whatIsMissing({
   if (command) return `needs the command ${command}`
   const file = files.find((wanted) => !existsSync(wanted))
   if (file) return `needs ${file}`
+  if (ioUring && !mayUseIoUring()) return 'needs io_uring (Linux 6.1, not disabled, no seccomp filter)'
   return mostDescriptors() < descriptors ? `needs ${descriptors} descriptors a process` : null
 }
 
@@ -48,6 +53,14 @@ function mostDescriptors(): number {
   if (process.platform === 'win32') return Infinity
   const told = execFileSync('sh', ['-c', 'ulimit -Hn'], { encoding: 'utf8' }).trim()
   return told === 'unlimited' ? Infinity : Number(told)
+}
+
+function mayUseIoUring(): boolean {
+  const [major = 0, minor = 0] = release().split('.').map(Number)
+  if (process.platform !== 'linux' || major < 6 || (major === 6 && minor < 1)) return false
+  const disabled = '/proc/sys/kernel/io_uring_disabled'
+  const filtered = /^Seccomp:\s*[12]/m.test(readFileSync('/proc/self/status', 'latin1'))
+  return !filtered && !(existsSync(disabled) && readFileSync(disabled, 'latin1').trim() !== '0')
 }
 
 export function findCommand(name: string): string | null {

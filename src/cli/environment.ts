@@ -94,6 +94,14 @@ export const variables: readonly Variable[] = [
     ),
   },
   {
+    name: 'NARU_NO_IO_URING',
+    value: '1',
+    text: say(
+      'the splice engine does without io_uring, also where the kernel has it',
+      '커널이 지원해도 splice 엔진이 io_uring을 쓰지 않음',
+    ),
+  },
+  {
     name: 'NO_COLOR',
     value: '1',
     text: say(

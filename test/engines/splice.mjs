@@ -2,6 +2,7 @@
 // no pipes, the process's end. Prints its answer as JSON.
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { readdirSync, readlinkSync } from 'node:fs'
 import Module, { createRequire } from 'node:module'
 import { connect, createServer } from 'node:net'
 
@@ -88,6 +89,21 @@ const tasks = {
     return { exact, finished: lease.counters().closed.finished }
   },
 
+  // Messages one after another; where io_uring is denied they are moved all the same.
+  conversation: async () => {
+    const { port } = await echoBehindRule()
+    if (process.env.DENY) deny(process.env.DENY)
+    const client = connect({ port, host: '127.0.0.1' })
+    let answered = 0
+    for (let i = 0; i < 100; i++) {
+      client.write(`message ${i}`)
+      const [answer] = await once(client, 'data')
+      if (String(answer) === `message ${i}`) answered++
+    }
+    const files = readdirSync('/proc/self/fd').map((fd) => linkOf(`/proc/self/fd/${fd}`))
+    return { answered, ring: files.includes('anon_inode:[io_uring]') }
+  },
+
   // The process exits while its thread waits for events.
   exit: async () => {
     const { lease, port } = await echoBehindRule()
@@ -98,12 +114,21 @@ const tasks = {
   },
 }
 
+/** Null for a file that is closed by now. */
+function linkOf(path) {
+  try {
+    return readlinkSync(path)
+  } catch {
+    return null
+  }
+}
+
 /** For all threads that there are (SECCOMP_FILTER_FLAG_TSYNC) or will be. */
 function deny(name) {
   const koffi = createRequire(import.meta.url)('koffi')
   const numbers = {
-    x64: { splice: 275, epoll_create1: 291, pipe2: 293, seccomp: 317 },
-    arm64: { splice: 76, epoll_create1: 20, pipe2: 59, seccomp: 277 },
+    x64: { splice: 275, epoll_create1: 291, pipe2: 293, seccomp: 317, io_uring_setup: 425 },
+    arm64: { splice: 76, epoll_create1: 20, pipe2: 59, seccomp: 277, io_uring_setup: 425 },
   }[process.arch]
   const step = (code, yes, no, value) => {
     const bytes = Buffer.alloc(8)

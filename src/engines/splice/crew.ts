@@ -15,6 +15,7 @@ import { RecordReader, type RecordNames } from './shared.ts'
 export interface CrewOptions {
   readonly threads: number
   readonly descriptorLimit: number
+  readonly messagesBeforeRing: number
   readonly names: RecordNames
   readonly onMessage: (thread: number, message: FromThread) => void
   /** `member`'s records are still as it left them; a new thread takes its place once this returns. */
@@ -58,7 +59,7 @@ class Member {
 
   constructor(
     options: CrewOptions,
-    data: Omit<ThreadData, 'bell' | 'descriptorLimit'>,
+    data: Omit<ThreadData, 'bell' | 'descriptorLimit' | 'messagesBeforeRing'>,
     on: { message: (message: FromThread) => void; gone: (why: string) => void },
   ) {
     this.bell = openBell()
@@ -68,6 +69,7 @@ class Member {
       ...data,
       bell: Descriptor.number(this.bell),
       descriptorLimit: options.descriptorLimit,
+      messagesBeforeRing: options.messagesBeforeRing,
     }
     this.worker = startThread(workerData)
     let why = 'it ended'

@@ -28,11 +28,15 @@ import { Block, cell, cellsOf, editionIn, reasonCell, type RecordNames, type Rec
 export interface SpliceOptions {
   /** @default one a core, at most 8 */
   readonly threads?: number
+  /** After how many small messages of one direction io_uring moves them; `Infinity` is never. @default 16 */
+  readonly messagesBeforeRing?: number
 }
 
 export const makeSpliceEngine: MakeEngine = (tools) => new SpliceEngine(tools)
 
 const mostThreads = 8
+/** A short connection is over before; what goes on pays back the two calls that it takes. */
+const messagesBeforeRing = 16
 /** Largest ledger: one byte a descriptor. */
 const mostDescriptors = 1 << 20
 /** An answer to a thread that no longer waits is no use. */
@@ -42,6 +46,7 @@ export class SpliceEngine implements Engine {
   readonly id = 'splice'
   readonly #tools: EngineTools
   readonly #threads: number
+  readonly #messagesBeforeRing: number
   readonly #leases = new Map<number, SpliceLease>()
   readonly #editions = new Map<number, { lease: SpliceLease; rule: Rule }>()
   readonly #listeners = new Map<number, Listener>()
@@ -53,10 +58,11 @@ export class SpliceEngine implements Engine {
   #works = false
   #closed = false
 
-  constructor(tools: EngineTools, { threads }: SpliceOptions = {}) {
+  constructor(tools: EngineTools, options: SpliceOptions = {}) {
     this.#tools = tools
     this.#keeper = new SourceKeeper(tools.host.runner)
-    this.#threads = threads ?? Math.min(availableParallelism(), mostThreads)
+    this.#messagesBeforeRing = options.messagesBeforeRing ?? messagesBeforeRing
+    this.#threads = options.threads ?? Math.min(availableParallelism(), mostThreads)
   }
 
   supports(rule: Rule, facts: Facts): Support {
@@ -154,6 +160,7 @@ export class SpliceEngine implements Engine {
   #startCrew(): Promise<Crew> {
     this.#crew ??= Crew.start({
       threads: this.#threads,
+      messagesBeforeRing: this.#messagesBeforeRing,
       descriptorLimit: Math.min(descriptorLimit(), mostDescriptors),
       names: this.#names,
       onMessage: (thread, message) => this.#hear(thread, message),

@@ -1,7 +1,7 @@
 /** What may go wrong around the engine: threads that die, calls that are denied, pipes that are not to be had, crowds. */
 import { execFile, execFileSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { beforeAll, expect, it } from 'vitest'
@@ -22,8 +22,22 @@ import { SpliceEngine } from './engine.ts'
 const fixture = new URL('../../../test/engines/splice.mjs', import.meta.url).pathname
 
 /** A world whose engine has `threads` threads. */
-function worldOf(threads: number): World {
-  return new World((tools: EngineTools) => new SpliceEngine(tools, { threads }))
+function worldOf(threads: number, messagesBeforeRing?: number): World {
+  return new World((tools: EngineTools) => new SpliceEngine(tools, { threads, messagesBeforeRing }))
+}
+
+/** How a direction's messages are moved: by epoll, or by the ring from the first on. */
+const ways = [
+  { way: 'epoll', messagesBeforeRing: Number.POSITIVE_INFINITY },
+  { way: 'the ring', messagesBeforeRing: 1 },
+]
+
+/** Each message is answered before the next. */
+async function converse(client: Socket, messages: number): Promise<void> {
+  for (let i = 0; i < messages; i++) {
+    client.write(`${i};`)
+    expect(String(await readSome(client, `${i};`.length))).toBe(`${i};`)
+  }
 }
 
 async function echoing(world: World, change: RuleChange = {}) {
@@ -51,12 +65,11 @@ function alone(task: string, env: Record<string, string> = {}): unknown {
 describeWith({ platform: 'linux' }, 'faults', () => {
   beforeAll(built, 120_000)
 
-  it('a thread that dies takes its connections, not its rule', async () => {
-    await using world = worldOf(1)
+  it.each(ways)('a thread that dies takes its connections, not its rule ($way)', async (way) => {
+    await using world = worldOf(1, way.messagesBeforeRing)
     const { lease, port } = await echoing(world, { limits: { connections: 1 } })
     const client = await world.dial(port)
-    client.write('here')
-    await readSome(client, 4)
+    await converse(client, 5)
     const before = openFiles()
     await (world.engine as SpliceEngine).killThread(0)
     expect(await ending(client)).toBe('ECONNRESET')
@@ -131,10 +144,11 @@ describeWith({ platform: 'linux' }, 'faults', () => {
     expect(performance.now() - started).toBeLessThan(15_000)
   })
 
-  it('a peer that never reads holds nobody up', async () => {
-    await using world = worldOf(1)
+  it.each(ways)('a peer that never reads holds nobody up ($way)', async (way) => {
+    await using world = worldOf(1, way.messagesBeforeRing)
     const { port } = await echoing(world)
     const stuck = await world.dial(port)
+    await converse(stuck, 3)
     stuck.pause()
     stuck.write(Buffer.alloc(64 << 20))
     await sleep(200)
@@ -148,11 +162,12 @@ describeWith({ platform: 'linux' }, 'faults', () => {
     await world.closed(({ closeReason }) => closeReason === 'client-reset')
   })
 
-  it('urgent data loses nothing of the stream', async () => {
-    await using world = worldOf(1)
+  it.each(ways)('urgent data loses nothing of the stream ($way)', async (way) => {
+    await using world = worldOf(1, way.messagesBeforeRing)
     const { port } = await echoing(world)
     const script = `import socket
 s = socket.create_connection(('127.0.0.1', ${port}))
+for _ in range(3): s.sendall(b'x'); s.recv(1)
 s.sendall(b'before'); s.send(b'!', socket.MSG_OOB); s.sendall(b'after' * 1000); s.shutdown(socket.SHUT_WR)
 got = b''
 while True:
@@ -162,6 +177,19 @@ while True:
 print(len(got), got[:6].decode(), got[-5:].decode())`
     const { stdout } = await promisify(execFile)('python3', ['-c', script], { timeout: 20_000 })
     expect(stdout.trim()).toBe('5007 before after')
+  })
+
+  it('an idle conversation in the ring ends when its time is over, and is cut when it is told to', async () => {
+    await using world = worldOf(1, 1)
+    const { lease, port } = await echoing(world, { timeouts: { idleMs: 300 } })
+    const idle = await world.dial(port)
+    await converse(idle, 5)
+    expect(await ending(idle)).toBe('ECONNRESET')
+    expect((await world.closed()).closeReason).toBe('idle')
+    const cut = await world.dial(port)
+    await converse(cut, 5)
+    expect(lease.cut(lease.connections()[0]?.id ?? '', 'cut')).toBe(true)
+    expect(await ending(cut)).toBe('ECONNRESET')
   })
 
   it(
@@ -222,5 +250,15 @@ print(len(got), got[:6].decode(), got[-5:].decode())`
     await until(() => lease.counters().open === 0)
     expect(lease.counters().opened).toBe(200)
     await until(() => openFiles() <= before + 4)
+  })
+})
+
+describeWith({ platform: 'linux', ioUring: true }, 'where io_uring is denied', () => {
+  beforeAll(built, 120_000)
+
+  it('epoll moves the messages', () => {
+    expect(alone('conversation')).toEqual({ answered: 100, ring: true })
+    expect(alone('conversation', { DENY: 'io_uring_setup' })).toEqual({ answered: 100, ring: false })
+    expect(alone('conversation', { NARU_NO_IO_URING: '1' })).toEqual({ answered: 100, ring: false })
   })
 })

@@ -13,6 +13,7 @@ import {
   Datagrams,
   Descriptor,
   EAGAIN,
+  ECANCELED,
   Epoll,
   epollEdge,
   epollIn,
@@ -33,10 +34,12 @@ import {
   ringBell,
   send,
   sendDescriptors,
+  setOption,
   silenceBell,
   splice,
   whyFfiCannot,
 } from './ffi.ts'
+import { Ring, ringBufferBytes, ringKind } from './ring.ts'
 import { endpointOf, portOf, sockaddrOf, sockaddrOfPath } from './sockaddr.ts'
 
 const badDescriptor = -9
@@ -228,5 +231,136 @@ describeWith({ platform: 'linux' }, 'calls into the kernel', () => {
     Descriptor.release(client)
     Descriptor.release(server)
     keepLedger(new Uint8Array(ledger), 0)
+  })
+})
+
+/** What has completed within a second, each read out; `more` of them at least. */
+function completions(ring: Ring, atLeast: number) {
+  const all = []
+  for (let tries = 0; all.length < atLeast && tries < 10; tries++) {
+    const count = ring.enter(100)
+    for (let i = 0; i < count; i++) {
+      const at = ring.completion(i)
+      all.push({
+        kind: ring.kind(at),
+        slot: ring.slot(at),
+        generation: ring.generation(at),
+        result: ring.result(at),
+        buffer: ring.kind(at) === ringKind.sent ? ring.emptied(at) : ring.filled(at),
+        more: ring.more(at),
+      })
+    }
+    ring.seen(count)
+  }
+  return all
+}
+
+function say(socket: Descriptor, text: string): void {
+  const arena = Arena.allocate(4096)
+  arena.bytes.set(Buffer.from(text))
+  expect(send(socket, arena, 0, text.length)).toBe(text.length)
+}
+
+function heard(socket: Descriptor): string | number {
+  const arena = Arena.allocate(4096)
+  const count = receive(socket, arena, 0, 4096)
+  return count < 0 ? count : Buffer.from(arena.bytes.subarray(0, count)).toString()
+}
+
+describeWith({ platform: 'linux', ioUring: true }, 'a ring', () => {
+  beforeAll(loadFfi)
+
+  it('receives until the stream ends, and says each time for whom', () => {
+    const ring = new Ring()
+    const [client, server] = pair()
+    ring.receive(server, 0xf_fffe, 0x8000_0001)
+    say(client, 'first')
+    const [first] = completions(ring, 1)
+    expect(first).toMatchObject({
+      kind: ringKind.received,
+      slot: 0xf_fffe,
+      generation: 0x8000_0001,
+      result: 5,
+      more: true,
+    })
+    expect(Buffer.from(ring.bytes(first?.buffer ?? -1, 0, 5)).toString()).toBe('first')
+    close(client)
+    expect(completions(ring, 1)).toMatchObject([{ result: 0, more: false }])
+    close(server)
+    ring.close()
+  })
+
+  it('has its buffers again, however many messages there were', () => {
+    const ring = new Ring()
+    const [client, server] = pair()
+    ring.receive(server, 1, 1)
+    for (let message = 0; message < 1500; message++) {
+      say(client, 'x')
+      const [one] = completions(ring, 1)
+      expect(one).toMatchObject({ result: 1, more: true })
+      ring.giveBack(one?.buffer ?? -1)
+    }
+    for (const one of [client, server]) close(one)
+    ring.close()
+  })
+
+  it('stops when it is told to, and reads no more then', () => {
+    const ring = new Ring()
+    const [client, server] = pair()
+    ring.receive(server, 1, 1)
+    ring.cancel(1, 1)
+    const all = completions(ring, 2)
+    const last = all.find(({ kind }) => kind === ringKind.received)
+    expect(last).toMatchObject({ result: -ECANCELED, more: false })
+    say(client, 'unread')
+    expect(ring.enter(20)).toBe(0)
+    expect(heard(server)).toBe('unread')
+    for (const one of [client, server]) close(one)
+    ring.close()
+  })
+
+  it('sends to whom it was told, though the descriptor is closed before and its number is another’s', () => {
+    const ring = new Ring()
+    const [client, server] = pair()
+    ring.receive(server, 1, 1)
+    say(client, 'for the first')
+    const [got] = completions(ring, 1)
+    const [to, reads] = pair()
+    const number = Descriptor.number(to)
+    ring.send(to, got?.buffer ?? -1, 13, 1, 1)
+    close(to)
+    const heirs = Array.from({ length: 8 }, pair)
+    expect(heirs.flat().some((one) => Descriptor.number(one) === number)).toBe(true)
+    const [sent] = completions(ring, 1)
+    expect(sent).toMatchObject({ kind: ringKind.sent, result: 13, buffer: got?.buffer })
+    expect(heard(reads)).toBe('for the first')
+    expect(heirs.flat().map(heard)).toEqual(heirs.flat().map(() => -EAGAIN))
+    for (const one of [client, server, reads, ...heirs.flat()]) close(one)
+    ring.close()
+  })
+
+  it('is handed over in parts where more is written than it takes', () => {
+    const ring = new Ring()
+    const [client, server] = pair()
+    ring.receive(server, 1, 1)
+    say(client, 'x')
+    const [got] = completions(ring, 1)
+    setOption(server, 'noDelay', 1)
+    for (let i = 0; i < 3000; i++) ring.send(server, got?.buffer ?? -1, 1, 1, 1)
+    expect(completions(ring, 3000)).toHaveLength(3000)
+    let arrived = ''
+    for (let part = heard(client); typeof part === 'string'; part = heard(client)) arrived += part
+    expect(arrived).toBe('x'.repeat(3000))
+    for (const one of [client, server]) close(one)
+    ring.close()
+  })
+
+  it('never reaches beyond a buffer', () => {
+    const ring = new Ring()
+    const [client, server] = pair()
+    expect(() => ring.send(client, 0, ringBufferBytes * 1024, 1, 1)).toThrow(RangeError)
+    expect(() => ring.send(client, 4096, 1, 1, 1)).toThrow(RangeError)
+    for (const one of [client, server]) close(one)
+    ring.close()
   })
 })

@@ -18,6 +18,7 @@ export const {
   EINTR,
   ECONNREFUSED,
   ECONNRESET,
+  ECANCELED,
 } = errno
 export const { EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM, EPIPE, EIO, EINVAL, ETIMEDOUT, EMSGSIZE } = errno
 export const { EHOSTUNREACH, ENETUNREACH, ECONNABORTED, EPROTO, EAFNOSUPPORT, ENOENT, EDESTADDRREQ } = errno
@@ -78,6 +79,8 @@ const prototypes = {
   sendmmsg: 'int sendmmsg(int fd, int64_t messages, unsigned int count, int flags)',
   sendmsg: 'int64_t sendmsg(int fd, int64_t message, int flags)',
   recvmsg: 'int64_t recvmsg(int fd, int64_t message, int flags)',
+  syscall:
+    'int64_t syscall(int64_t number, int64_t first, int64_t second, int64_t third, int64_t fourth, int64_t fifth, int64_t sixth)',
 } as const
 
 type Calls = { readonly [Name in keyof typeof prototypes]: Native }
@@ -142,6 +145,14 @@ export class Arena {
     return new Arena(at, size)
   }
 
+  /** Memory that an open file shares with the kernel. @throws where it does not. */
+  static share(file: Descriptor, size: number, offset: number): Arena {
+    const [readWrite, sharedPopulated] = [3, 0x8001]
+    const at = c.mmap(0, size, readWrite, sharedPopulated, fdOf(file), offset)
+    if (at === -1) throw new Error(`cannot share ${size} bytes: errno ${koffi.errno()}`)
+    return new Arena(at, size)
+  }
+
   /** Gives the memory behind it back to the system; the arena stays and reads as zeros. */
   static forgetPages(arena: Arena): void {
     c.madvise(arena.#at, arena.size, 4)
@@ -169,12 +180,16 @@ export function keepLedger(shared: Uint8Array, as: number): void {
   owner = as
 }
 
-/** Closes, with RST where they are connections, all that `of` held. Only for a thread that is gone. @returns how many. */
+/**
+ * Closes, with RST where they are connections, all that `of` held. Only for a thread that is gone: its ring may still
+ * read from them, and what is read from is not closed by closing its number. @returns how many.
+ */
 export function closeAllOf(shared: Uint8Array, of: number): number {
   let count = 0
   for (let fd = shared.indexOf(of); fd !== -1; fd = shared.indexOf(of, fd + 1)) {
     shared[fd] = 0
     setLingerZero(fd)
+    disconnect(fd)
     c.close(fd)
     count++
   }
@@ -184,6 +199,8 @@ export function closeAllOf(shared: Uint8Array, of: number): number {
 /** One open file of this process. After `close` every call on it answers EBADF, whoever has the number by then. */
 export class Descriptor {
   #fd: number
+  /** The batch of calls that names it last. */
+  #batch = -1
 
   private constructor(fd: number, ours: boolean) {
     this.#fd = fd
@@ -209,9 +226,16 @@ export class Descriptor {
     return new Descriptor(fd, false)
   }
 
-  /** Gives the number away: from now on someone else closes it. */
+  /** The number, for a call that is handed to the kernel later: with the batch that is being written now. */
+  static numberInBatch(of: Descriptor): number {
+    of.#batch = batch
+    return of.#fd
+  }
+
+  /** Gives the number away: from now on someone else closes it. What was written for it is handed over before. */
   static release(of: Descriptor): number {
     const fd = of.#fd
+    if (of.#batch === batch) submitBatch(fd)
     if (ledger && fd >= 0 && fd < ledger.length) ledger[fd] = 0
     of.#fd = -1
     return fd
@@ -219,6 +243,19 @@ export class Descriptor {
 }
 
 const fdOf = (descriptor: Descriptor): number => Descriptor.number(descriptor)
+
+/** Which batch of calls is being written (see ring.ts). */
+let batch = 0
+let submitBatch: (closing: number) => void = () => {}
+
+/** Whoever writes batches says how one is handed over early, as a number that it names is about to close. */
+export function keepBatches(submit: (closing: number) => void): void {
+  submitBatch = submit
+}
+
+export function batchIsSubmitted(): void {
+  batch++
+}
 
 export function close(descriptor: Descriptor): void {
   const fd = Descriptor.release(descriptor)
@@ -236,6 +273,13 @@ function setLingerZero(fd: number): void {
   scratch.words[0] = 1
   scratch.words[1] = 0
   c.setsockopt(fd, 1, 13, Arena.at(scratch, 0, 8), 8)
+}
+
+/** Ends a connection whoever else still holds it: TCP by RST (connect(2), AF_UNSPEC), a Unix socket by its end. */
+function disconnect(fd: number): void {
+  scratch.words.fill(0, 0, 4)
+  c.connect(fd, Arena.at(scratch, 0, 16), 16)
+  c.shutdown(fd, 2)
 }
 
 function opened(fd: number): Descriptor | number {
@@ -302,9 +346,47 @@ export class Epoll {
     return this.#events.words[event * epollEvent.words + epollEvent.dataWord + 1] as number
   }
 
+  /** What a ring may wait for: readable where there are events. */
+  get readiness(): Descriptor {
+    return this.#set
+  }
+
   close(): void {
     close(this.#set)
   }
+}
+
+// ── io_uring ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Alike on all architectures, as every call since Linux 5.1. */
+const ringCalls = { setup: 425, enter: 426, register: 427 }
+
+/** A ring as io_uring_setup(2) makes it; `parameters` is read and filled. Or an errno below zero. */
+export function openRing(entries: number, parameters: Arena): Descriptor | number {
+  const at = Arena.at(parameters, 0, 120)
+  return opened(c.syscall(ringCalls.setup, entries, at, 0, 0, 0, 0))
+}
+
+/** io_uring_enter(2) with 24 bytes of `extra`. @returns how many were handed over, or an errno below zero. */
+export function enterRing(
+  ring: Descriptor,
+  submit: number,
+  atLeast: number,
+  flags: number,
+  extra: Arena,
+): number {
+  return orErrno(c.syscall(ringCalls.enter, fdOf(ring), submit, atLeast, flags, Arena.at(extra, 0, 24), 24))
+}
+
+/** io_uring_register(2) with one argument of `bytes` bytes. @returns 0 or an errno below zero. */
+export function registerWithRing(
+  ring: Descriptor,
+  operation: number,
+  argument: Arena,
+  bytes: number,
+): number {
+  const at = Arena.at(argument, 0, bytes)
+  return orErrno(c.syscall(ringCalls.register, fdOf(ring), operation, at, 1, 0, 0))
 }
 
 /** A bell that one thread rings to wake another out of its wait. */

@@ -1,14 +1,28 @@
 /**
  * One thread's loop: it waits for events, hands each to whoever watches that descriptor, and runs what is due. A
  * watcher is known to epoll by slot and generation, so an event that was meant for one that is gone reaches nobody.
+ * Streams of small messages may be received from by a ring; while there are any, that is what the loop waits in, and
+ * epoll is one of those that it waits for.
  */
 import { Deadlines } from './deadlines.ts'
 import { Epoll, type Descriptor } from './ffi.ts'
+import { Ring, ringKind } from './ring.ts'
 
 export abstract class Watcher {
   slot = -1
   generation = 0
   abstract onEvents(mask: number): void
+}
+
+/** Watches a stream that the ring may receive from, so that what comes in is there without asking. */
+export abstract class Receiver extends Watcher {
+  /**
+   * @param result bytes in `buffer`, which is the watcher's until it gives it back; 0 at the end of the stream; or an
+   *   errno below zero. @param more the ring receives on; otherwise epoll tells what it is asked to again.
+   */
+  abstract onReceived(result: number, buffer: number, more: boolean): void
+  /** @param result bytes of `buffer` that were sent, or an errno below zero. */
+  abstract onSent(result: number, buffer: number): void
 }
 
 /** Goes on with work that was put off so that others get their turn. */
@@ -32,6 +46,12 @@ export class Loop {
   /** The turn that `#wall` is of. */
   #wallAt = Number.NaN
   readonly #epoll = new Epoll(batch)
+  /** Null where the kernel has none; undefined until somebody wants it. */
+  #ring: Ring | null | undefined
+  /** Streams that the ring receives from, and what it sends: it completes each. */
+  #inRing = 0
+  /** The ring tells of epoll's events. */
+  #ringPollsEpoll = false
   readonly #watchers: (Watcher | null)[] = []
   readonly #free: number[] = []
   #generation = 0
@@ -82,6 +102,34 @@ export class Loop {
     this.forget(watcher)
   }
 
+  /** From now on the ring receives from the stream, and epoll tells of no more than `mask`. @returns false where it cannot. */
+  receive(receiver: Receiver, descriptor: Descriptor, mask: number): boolean {
+    this.#ring = this.#ring === undefined ? openRing() : this.#ring
+    if (!this.#ring?.serves(receiver.slot) || this.rewatch(receiver, descriptor, mask) < 0) return false
+    this.#ring.receive(descriptor, receiver.slot, receiver.generation)
+    this.#inRing++
+    return true
+  }
+
+  /** Ends `receive`; until its last `onReceived` there may be more. */
+  stopReceiving(receiver: Receiver): void {
+    this.#ring?.cancel(receiver.slot, receiver.generation)
+  }
+
+  /** Only for who receives: `onSent` tells how it went, within the next turn. */
+  send(receiver: Receiver, to: Descriptor, buffer: number, length: number): void {
+    this.#ring?.send(to, buffer, length, receiver.slot, receiver.generation)
+    this.#inRing++
+  }
+
+  received(buffer: number, from: number, length: number): Uint8Array {
+    return (this.#ring as Ring).bytes(buffer, from, length)
+  }
+
+  giveBack(buffer: number): void {
+    this.#ring?.giveBack(buffer)
+  }
+
   /** `work.resume()` is called in the next turn, which does not wait. */
   again(work: Resumable): void {
     this.#again.push(work)
@@ -98,13 +146,50 @@ export class Loop {
   turn(longest = longestWaitMs): void {
     const wait =
       this.#again.length > 0 ? 0 : this.deadlines.untilNext(this.now, Math.min(this.#wait, longest))
-    const count = this.#epoll.wait(wait)
-    this.now = performance.now() + monotonicOffset
+    const count = this.#inRing > 0 ? this.#waitInRing(this.#ring as Ring, wait) : this.#waitInEpoll(wait)
     for (let event = 0; event < count; event++) this.#serve(event)
     this.#resume()
     this.#expire()
     this.#wait = longestWaitMs
     for (const run of this.#afterTurn) this.#wait = Math.min(this.#wait, run())
+  }
+
+  #waitInEpoll(wait: number): number {
+    const count = this.#epoll.wait(wait)
+    this.now = performance.now() + monotonicOffset
+    return count
+  }
+
+  /** @returns how many events epoll has. */
+  #waitInRing(ring: Ring, wait: number): number {
+    if (!this.#ringPollsEpoll) ring.poll(this.#epoll.readiness)
+    this.#ringPollsEpoll = true
+    const count = ring.enter(wait)
+    this.now = performance.now() + monotonicOffset
+    for (let i = 0; i < count; i++) this.#complete(ring, ring.completion(i))
+    ring.seen(count)
+    return this.#ringPollsEpoll ? 0 : this.#epoll.wait(0)
+  }
+
+  #complete(ring: Ring, completion: number): void {
+    const kind = ring.kind(completion)
+    if (kind === ringKind.epoll) this.#ringPollsEpoll = false
+    if (kind !== ringKind.received && kind !== ringKind.sent) return
+    const result = ring.result(completion)
+    const more = ring.more(completion)
+    const buffer = kind === ringKind.sent ? ring.emptied(completion) : ring.filled(completion)
+    if (!more) this.#inRing--
+    const watcher = this.#watchers[ring.slot(completion)]
+    if (watcher?.generation !== ring.generation(completion)) {
+      if (kind === ringKind.sent || result > 0) ring.giveBack(buffer)
+      return
+    }
+    try {
+      if (kind === ringKind.sent) (watcher as Receiver).onSent(result, buffer)
+      else (watcher as Receiver).onReceived(result, buffer, more)
+    } catch (thrown) {
+      this.#onFault(watcher, thrown)
+    }
   }
 
   #serve(event: number): void {
@@ -140,6 +225,17 @@ export class Loop {
   }
 
   close(): void {
+    this.#ring?.close()
     this.#epoll.close()
+  }
+}
+
+/** Null where the kernel has none, or a sandbox denies it: epoll does all of it. */
+function openRing(): Ring | null {
+  if (process.env.NARU_NO_IO_URING) return null
+  try {
+    return new Ring()
+  } catch {
+    return null
   }
 }

@@ -14,6 +14,8 @@ export interface ThreadData {
   readonly firstSerial: number
   /** Most descriptors this process may have. */
   readonly descriptorLimit: number
+  /** After so many messages a direction is the ring's. */
+  readonly messagesBeforeRing: number
 }
 
 /** What a thread is born with that is begun before anyone wants it; its `ThreadData` is its first message, or null. */

@@ -1,14 +1,17 @@
 /**
  * One end of a TCP connection, and the direction that begins there: what is read here is sent to the other side.
- * Small messages go through one buffer (recv, send); once a read fills it, pages move through a pipe (splice). Each
- * direction decides for itself and ends for itself: FIN is passed on when all before it has been.
+ * Small messages go through one buffer (recv, send); once a read fills it, pages move through a pipe (splice); and where
+ * message follows message, the ring receives and sends them. Each direction decides for itself and ends for itself: FIN
+ * is passed on when all before it has been.
  */
 import type { Resumable } from './loop.ts'
-import { Watcher } from './loop.ts'
+import { Receiver } from './loop.ts'
 import { Deadline, type Timed } from './deadlines.ts'
 import {
   EAGAIN,
+  ECANCELED,
   EINVAL,
+  ENOBUFS,
   epollEdge,
   epollError,
   epollHangUp,
@@ -22,10 +25,11 @@ import {
   shutdownWrite,
   splice,
   takeError,
-  type Arena,
   type Descriptor,
 } from './ffi.ts'
+import { Held } from './held.ts'
 import type { Pipe } from './pipes.ts'
+import { ringBufferBytes } from './ring.ts'
 import type { TcpConnection } from './tcp.ts'
 import { copyBytes } from './thread.ts'
 
@@ -34,12 +38,16 @@ const bytesPerTurn = 4 << 20
 /** A spliced read below this is a small one; after so many in a row copying is cheaper again. */
 const smallSplice = 16_384
 const mostSmallSplices = 16
+/** Most messages after which a direction is tried in the ring again: twice as many each time that it did not fit. */
+const mostMessagesBeforeRing = 4096
+/** More messages than there will be; a small integer, so that a side takes no more memory for it. */
+const never = 2 ** 30
 
 export const readMask = epollIn | epollReadHangUp | epollPriority | epollEdge
 export const bothMask = readMask | epollOut
 
 /** The states of one direction that has read its FIN. */
-export class Side extends Watcher implements Resumable, Timed {
+export class Side extends Receiver implements Resumable, Timed {
   readonly connection: TcpConnection
   readonly isClient: boolean
   descriptor: Descriptor
@@ -62,11 +70,16 @@ export class Side extends Watcher implements Resumable, Timed {
   #maySplice = true
   #smallSplices = 0
   #pipe: Pipe | null = null
-  #held: Arena | null = null
-  #heldAt = 0
+  #held: Held | null = null
   /** Bytes that were read here and not sent yet: in the pipe or held. */
   #waiting = 0
   #again = false
+  /** Whether the ring receives here; then nobody else may read. */
+  #ring: 'out' | 'in' | 'leaving' = 'out'
+  /** Bytes that the ring sends now; none may overtake them. */
+  #sending = 0
+  #messages = 0
+  #messagesBeforeRing: number
   /** Turns of the loop until FIN is sent. */
   #turnsToEnd = 2
   #pause: Deadline | null = null
@@ -77,9 +90,11 @@ export class Side extends Watcher implements Resumable, Timed {
     this.isClient = isClient
     this.descriptor = descriptor
     this.watchesOut = watchesOut
+    this.#messagesBeforeRing = Math.min(connection.thread.messagesBeforeRing, never)
   }
 
   onEvents(mask: number): void {
+    if (this.#ring !== 'out') return this.#onEventsInRing(mask)
     if (mask & ~epollOut) this.readable = true
     if (mask & (epollReadHangUp | epollHangUp)) this.finSeen = true
     if (mask & epollError) this.#failed = true
@@ -106,6 +121,7 @@ export class Side extends Watcher implements Resumable, Timed {
 
   /** Moves what there is to the other side, until there is no more, or it takes no more, or others want their turn. */
   pump(): void {
+    if (this.#sending > 0) return
     let left = bytesPerTurn
     for (;;) {
       if (this.#waiting > 0 && !this.#flush()) return
@@ -153,10 +169,100 @@ export class Side extends Watcher implements Resumable, Timed {
     this.connection.carried(this, count)
     const sent = send(this.other.descriptor, buffer, 0, count)
     if (sent < 0 && sent !== -EAGAIN) return this.#otherBroke(-sent)
-    if (sent < count) this.#hold(buffer, Math.max(0, sent), count)
     this.#spend(count)
+    if (sent < count) {
+      this.#hold(buffer.bytes.subarray(Math.max(0, sent), count), 'last')
+      this.#otherIsFull()
+    } else if (count >= ringBufferBytes) this.#messages = 0
+    else if (++this.#messages >= this.#messagesBeforeRing && !this.readable) this.#enterRing()
     return count
   }
+
+  // ── in the ring ───────────────────────────────────────────────────────────────────────────────────────────────
+
+  #enterRing(): void {
+    this.#messages = 0
+    const { connection } = this
+    if (this.ended || this.finSeen || this.#urgent || this.#failed || this.#pipe || connection.edition.bucket)
+      return
+    const { loop } = connection.thread
+    this.watchesOut = this.full
+    if (!loop.receive(this, this.descriptor, this.#ringMask)) {
+      this.#messagesBeforeRing = never
+      return
+    }
+    // The ring is not told of urgent data; so it is to stay where it was said.
+    setOption(this.descriptor, 'urgentInline', 1)
+    this.#ring = 'in'
+  }
+
+  /** What has come in by then is received first; then epoll tells as before. */
+  #leaveRing(): void {
+    if (this.#ring !== 'in') return
+    this.#ring = 'leaving'
+    this.#messagesBeforeRing = Math.min(this.#messagesBeforeRing * 2, mostMessagesBeforeRing)
+    this.connection.thread.loop.stopReceiving(this)
+  }
+
+  #onEventsInRing(mask: number): void {
+    if (!(mask & epollOut) || !this.full) return
+    this.full = false
+    this.other.pump()
+  }
+
+  onReceived(result: number, buffer: number, more: boolean): void {
+    if (result > 0) this.#pass(buffer, result)
+    else if (result === 0) this.ended = true
+    else if (result !== -ECANCELED && result !== -ENOBUFS) return this.connection.broke(this, -result)
+    if (!more && !this.connection.ended) this.#receivedLast()
+  }
+
+  /** Sends what a buffer holds, in its turn. */
+  #pass(buffer: number, count: number): void {
+    const { connection } = this
+    const { loop } = connection.thread
+    connection.carried(this, count)
+    this.#spend(count)
+    if (this.#sending === 0 && this.#waiting === 0 && !this.other.full) {
+      this.#sending = count
+      loop.send(this, this.other.descriptor, buffer, count)
+    } else {
+      this.#hold(loop.received(buffer, 0, count), 'last')
+      loop.giveBack(buffer)
+      this.#leaveRing()
+    }
+    if (count === ringBufferBytes || this.#pause?.set) this.#leaveRing()
+  }
+
+  onSent(result: number, buffer: number): void {
+    const { loop } = this.connection.thread
+    const count = this.#sending
+    this.#sending = 0
+    if (result < count && (result >= 0 || result === -EAGAIN)) {
+      this.#hold(loop.received(buffer, Math.max(0, result), count), 'first')
+      this.#otherIsFull()
+      this.#leaveRing()
+    }
+    loop.giveBack(buffer)
+    if (result < 0 && result !== -EAGAIN) this.#otherBroke(-result)
+    else if (this.#ring !== 'in' || this.#waiting > 0 || this.ended) this.pump()
+  }
+
+  /** The stream has ended, the ring was left, or it had no buffer for a moment. */
+  #receivedLast(): void {
+    const { loop } = this.connection.thread
+    if (this.#ring === 'in' && !this.ended && loop.receive(this, this.descriptor, this.#ringMask)) return
+    this.#ring = 'out'
+    if (this.ended) this.finSeen = true
+    loop.rewatch(this, this.descriptor, this.watchesOut ? bothMask : readMask)
+    this.pump()
+  }
+
+  get #ringMask(): number {
+    return this.watchesOut ? epollOut | epollEdge : epollEdge
+  }
+
+  // ── what waits, and the end ───────────────────────────────────────────────────────────────────────────────────
 
   /** @returns bytes read, or −1 where the connection has ended. */
   #spliceOnce(): number {
@@ -199,12 +305,11 @@ export class Side extends Watcher implements Resumable, Timed {
     return -1
   }
 
-  #hold(from: Arena, start: number, end: number): void {
-    this.#held = this.connection.thread.takeBlock()
-    this.#held.bytes.set(from.bytes.subarray(start, end))
-    this.#heldAt = 0
-    this.#waiting = end - start
-    this.#otherIsFull()
+  #hold(bytes: Uint8Array, place: 'first' | 'last'): void {
+    this.#held ??= new Held(this.connection.thread)
+    if (place === 'first') this.#held.addFirst(bytes)
+    else this.#held.add(bytes)
+    this.#waiting += bytes.length
   }
 
   #otherIsFull(): void {
@@ -212,7 +317,8 @@ export class Side extends Watcher implements Resumable, Timed {
     other.full = true
     if (other.watchesOut) return
     other.watchesOut = true
-    this.connection.thread.loop.rewatch(other, other.descriptor, bothMask)
+    const mask = other.#ring === 'out' ? bothMask : other.#ringMask
+    this.connection.thread.loop.rewatch(other, other.descriptor, mask)
   }
 
   /** Sends what waits. @returns false where some still does, or the connection has ended. */
@@ -220,7 +326,7 @@ export class Side extends Watcher implements Resumable, Timed {
     while (this.#waiting > 0) {
       if (this.other.full) return false
       const sent = this.#held
-        ? send(this.other.descriptor, this.#held, this.#heldAt, this.#waiting)
+        ? this.#held.send(this.other.descriptor)
         : splice((this.#pipe as Pipe).ends.read, this.other.descriptor, this.#waiting)
       if (sent === -EAGAIN || sent === 0) {
         this.#otherIsFull()
@@ -228,15 +334,9 @@ export class Side extends Watcher implements Resumable, Timed {
       }
       if (sent < 0) return this.#otherBroke(-sent) > 0
       this.#waiting -= sent
-      this.#heldAt += sent
     }
-    this.#dropHeld()
-    return true
-  }
-
-  #dropHeld(): void {
-    if (this.#held) this.connection.thread.giveBlock(this.#held)
     this.#held = null
+    return true
   }
 
   #putPipeBack(): void {
@@ -269,10 +369,12 @@ export class Side extends Watcher implements Resumable, Timed {
   /** Gives everything back but the descriptor. */
   release(): void {
     const { loop, pipes } = this.connection.thread
+    if (this.#ring === 'in') loop.stopReceiving(this)
     loop.forget(this)
     if (this.#pause) loop.deadlines.drop(this.#pause)
     if (this.#pipe) pipes.giveBack(this.#pipe, this.#held ? 0 : this.#waiting)
     this.#pipe = null
-    this.#dropHeld()
+    this.#held?.drop()
+    this.#held = null
   }
 }

@@ -27,6 +27,8 @@ export class Thread {
   readonly descriptors: Descriptors
   /** Most UDP sessions of one listener. */
   readonly mostSessions: number
+  /** After so many messages a direction is the ring's. */
+  readonly messagesBeforeRing: number
   /** Whoever pauses a rule's accepting tells the main thread. */
   readonly report: (lease: number, state: EngineState) => void
   readonly #idleBlocks: Arena[] = []
@@ -39,6 +41,7 @@ export class Thread {
     records: Records
     happenings: Happenings
     descriptorLimit: number
+    messagesBeforeRing: number
     report: (lease: number, state: EngineState) => void
   }) {
     const { descriptorLimit: limit, loop } = options
@@ -47,6 +50,7 @@ export class Thread {
     this.records = options.records
     this.happenings = options.happenings
     this.report = options.report
+    this.messagesBeforeRing = options.messagesBeforeRing
     this.mostSessions = Math.min(8192, Math.max(16, Math.floor(limit / 4)))
     this.descriptors = new Descriptors({ limit, clock: loopClock(loop) })
   }

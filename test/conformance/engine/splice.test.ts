@@ -6,3 +6,8 @@ import { engineConformance } from './engine.ts'
 beforeAll(built, 120_000)
 
 engineConformance('splice', (tools) => new SpliceEngine(tools, { threads: 2 }))
+// As after many messages: each direction is the ring's from its first.
+engineConformance(
+  'splice, in the ring',
+  (tools) => new SpliceEngine(tools, { threads: 2, messagesBeforeRing: 1 }),
+)
