@@ -319,25 +319,29 @@ describeWith({ platform: 'linux', ioUring: true }, 'a ring', () => {
     ring.close()
   })
 
-  it('sends to whom it was told, though the descriptor is closed before and its number is another’s', () => {
-    const ring = new Ring()
-    const [client, server] = pair()
-    ring.receive(server, 1, 1)
-    say(client, 'for the first')
-    const [got] = completions(ring, 1)
-    const [to, reads] = pair()
-    const number = Descriptor.number(to)
-    ring.send(to, got?.buffer ?? -1, 13, 1, 1)
-    close(to)
-    const heirs = Array.from({ length: 8 }, pair)
-    expect(heirs.flat().some((one) => Descriptor.number(one) === number)).toBe(true)
-    const [sent] = completions(ring, 1)
-    expect(sent).toMatchObject({ kind: ringKind.sent, result: 13, buffer: got?.buffer })
-    expect(heard(reads)).toBe('for the first')
-    expect(heirs.flat().map(heard)).toEqual(heirs.flat().map(() => -EAGAIN))
-    for (const one of [client, server, reads, ...heirs.flat()]) close(one)
-    ring.close()
-  })
+  it.each([0, 1023, 1024])(
+    'sends to whom it was told, though that is closed by then (%i before)',
+    (before) => {
+      const ring = new Ring()
+      const [client, server] = pair()
+      ring.receive(server, 1, 1)
+      say(client, 'for the first')
+      const [got] = completions(ring, 1)
+      const [to, reads] = pair()
+      const number = Descriptor.number(to)
+      for (let i = 0; i < before; i++) ring.send(server, got?.buffer ?? -1, 1, 2, 2)
+      ring.send(to, got?.buffer ?? -1, 13, 1, 1)
+      close(to)
+      const heirs = Array.from({ length: 8 }, pair)
+      expect(heirs.flat().some((one) => Descriptor.number(one) === number)).toBe(true)
+      const sent = completions(ring, before + 1).find(({ slot }) => slot === 1)
+      expect(sent).toMatchObject({ kind: ringKind.sent, result: 13, buffer: got?.buffer })
+      expect(heard(reads)).toBe('for the first')
+      expect(heirs.flat().map(heard)).toEqual(heirs.flat().map(() => -EAGAIN))
+      for (const one of [client, server, reads, ...heirs.flat()]) close(one)
+      ring.close()
+    },
+  )
 
   it('is handed over in parts where more is written than it takes', () => {
     const ring = new Ring()

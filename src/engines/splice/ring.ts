@@ -19,9 +19,9 @@ import {
 const entries = 1024
 /** A message that fills one is no small one. */
 export const ringBufferBytes = 16_384
-/** All threads' together touch what their messages fill: a page each where they are small. */
+/** They take up what messages have filled: a page each where those are small. */
 const buffers = 512
-/** Slots beyond are not for the ring: what comes back with a completion has no more room. */
+/** Slots beyond are not for the ring: there is no room for more in what a completion brings back. */
 const mostSlots = 1 << 20
 
 /** struct io_uring_params: where its fields begin, in words. */
@@ -29,7 +29,6 @@ const parameter = {
   cqEntries: 1,
   flags: 2,
   features: 5,
-  sqHead: 10,
   sqTail: 11,
   sqMask: 12,
   sqArray: 16,
@@ -157,6 +156,7 @@ export class Ring {
 
   /** The kernel receives from now on, a buffer each time, until the stream ends, it fails, or `cancel`. */
   receive(socket: Descriptor, slot: number, generation: number): void {
+    this.#makeRoom()
     const what = operation.receive | (requestFlag.selectBuffer << 8) | (multishot << 16)
     this.#write(what, Descriptor.numberInBatch(socket), 0, 0, 0, 0)
     this.#name(ringKind.received, 0, slot, generation)
@@ -164,6 +164,7 @@ export class Ring {
 
   /** Sends `length` bytes of a buffer, or as many as the socket takes now. The buffer is ours until it is told. */
   send(socket: Descriptor, buffer: number, length: number, slot: number, generation: number): void {
+    this.#makeRoom()
     const address = Arena.at(this.#data, buffer * ringBufferBytes, length)
     const flags = msgFlags.dontWait | msgFlags.noSignal
     const high = address / 0x1_0000_0000
@@ -173,19 +174,27 @@ export class Ring {
 
   /** Ends `receive`; its last completion says so. */
   cancel(slot: number, generation: number): void {
+    this.#makeRoom()
     this.#write(operation.cancel, -1, generation, nameOf(ringKind.received, 0, slot), 0, 0)
     this.#name(ringKind.cancelled, 0, slot, generation)
   }
 
   /** Completes once `set` has events; at once where it has. */
   poll(set: Descriptor): void {
+    this.#makeRoom()
     this.#write(operation.poll, Descriptor.numberInBatch(set), 0, 0, 0, epollIn)
     this.#name(ringKind.epoll, 0, 0, 0)
   }
 
+  /** Before a descriptor is named: it is to be in the batch that is handed over next. @throws where the kernel takes none. */
+  #makeRoom(): void {
+    if (this.#written < entries) return
+    this.#enter(0, 0)
+    if (this.#written === entries) throw new Error('the kernel takes no more requests')
+  }
+
   /** The next struct io_uring_sqe; the words that none of ours uses stay zero. */
   #write(what: number, fd: number, low: number, high: number, length: number, flags: number): void {
-    if (this.#written === entries) this.#enter(0, 0)
     const at = ((this.#rings.words[this.#sq.tail] as number) & this.#sq.mask) * requestWords
     const words = this.#requests
     this.#last = at
