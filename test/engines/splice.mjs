@@ -95,13 +95,15 @@ const tasks = {
     if (process.env.DENY) deny(process.env.DENY)
     const client = connect({ port, host: '127.0.0.1' })
     let answered = 0
+    let before = 0
     for (let i = 0; i < 100; i++) {
       client.write(`message ${i}`)
       const [answer] = await once(client, 'data')
       if (String(answer) === `message ${i}`) answered++
+      // Node's own event loop may have rings as well (since Node 22).
+      if (i === 0) before = rings()
     }
-    const files = readdirSync('/proc/self/fd').map((fd) => linkOf(`/proc/self/fd/${fd}`))
-    return { answered, ring: files.includes('anon_inode:[io_uring]') }
+    return { answered, ring: rings() > before }
   },
 
   // The process exits while its thread waits for events.
@@ -112,6 +114,11 @@ const tasks = {
     await once(client, 'data')
     return { open: lease.counters().open }
   },
+}
+
+function rings() {
+  const files = readdirSync('/proc/self/fd').map((fd) => linkOf(`/proc/self/fd/${fd}`))
+  return files.filter((file) => file === 'anon_inode:[io_uring]').length
 }
 
 /** Null for a file that is closed by now. */
