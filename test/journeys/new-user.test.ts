@@ -121,7 +121,9 @@ it(
     await vi.waitFor(async () => expect(await text(edited)).toContain('The ferry runs'), { timeout: 10_000 })
 
     state.target = createServer((socket) =>
-      socket.end('HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello'),
+      socket
+        .on('error', () => {})
+        .end('HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello'),
     ).listen(0, '127.0.0.1')
     await once(state.target, 'listening')
     const { port } = state.target.address() as AddressInfo

@@ -159,6 +159,11 @@ describeWith({ platform: 'linux' }, 'PROXY headers and names', () => {
     await once(server, 'listening')
     world.defer(() => server.close())
     const { port } = await world.forward(`127.0.0.1:${(server.address() as AddressInfo).port}`)
-    expect(String(await readAll(connect({ port, host: '127.0.0.1' })))).toBe('served')
+    const client = connect({ port, host: '127.0.0.1' })
+    const closed = once(client, 'close')
+    expect(String(await readAll(client))).toBe('served')
+    // Neither minds being cut, so the world must not end before they have.
+    await closed
+    expect((await world.closed()).closeReason).toBe('finished')
   })
 })
