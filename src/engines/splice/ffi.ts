@@ -42,6 +42,7 @@ export const familyInet6 = 10
 const sockNonBlockCloseOnExec = 0x800 | 0x8_0000
 const msgNoSignal = 0x4000
 const msgDontWait = 0x40
+const msgMore = 0x8000
 
 type Native = (...args: (number | bigint | string | null)[]) => number
 interface Koffi {
@@ -522,8 +523,16 @@ export function peek(socket: Descriptor, into: Arena, offset: number, length: nu
   return orErrno(c.recv(fdOf(socket), Arena.at(into, offset, length), length, 2))
 }
 
-export function send(socket: Descriptor, from: Arena, offset: number, length: number): number {
-  return orErrno(c.send(fdOf(socket), Arena.at(from, offset, length), length, msgNoSignal))
+/** @param follows more (or FIN) does at once, and may share a segment with it. */
+export function send(
+  socket: Descriptor,
+  from: Arena,
+  offset: number,
+  length: number,
+  follows: 'more' | null = null,
+): number {
+  const flags = follows === 'more' ? msgNoSignal | msgMore : msgNoSignal
+  return orErrno(c.send(fdOf(socket), Arena.at(from, offset, length), length, flags))
 }
 
 // ── pipes ───────────────────────────────────────────────────────────────────────────────────────────────────────

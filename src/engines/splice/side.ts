@@ -80,7 +80,9 @@ export class Side extends Receiver implements Resumable, Timed {
   #sending = 0
   #messages = 0
   #messagesBeforeRing: number
-  /** Turns of the loop until FIN is sent. */
+  /** The last bytes wait in the socket for FIN to go in their segment. */
+  #finFollows = false
+  /** Turns of the loop until FIN is sent by itself. */
   #turnsToEnd = 2
   #pause: Deadline | null = null
 
@@ -167,7 +169,8 @@ export class Side extends Receiver implements Resumable, Timed {
     } else if (count === copyBytes && this.#maySplice) this.#bulk = true
     // Counted before it is sent, so that whoever has it sees it counted.
     this.connection.carried(this, count)
-    const sent = send(this.other.descriptor, buffer, 0, count)
+    const sent = send(this.other.descriptor, buffer, 0, count, this.ended ? 'more' : null)
+    this.#finFollows = this.ended && sent === count
     if (sent < 0 && sent !== -EAGAIN) return this.#otherBroke(-sent)
     this.#spend(count)
     if (sent < count) {
@@ -346,8 +349,8 @@ export class Side extends Receiver implements Resumable, Timed {
   }
 
   /**
-   * FIN is passed on once, after a look at what else has come in: the other side often ends as well, and closing then
-   * says it all in one call. The connection is over when both ways are.
+   * FIN is passed on once: with the last bytes, or else after a look at what has come in, as the other side often ends
+   * as well and closing then says it all in one call. The connection is over when both ways are.
    */
   #passEnd(): void {
     if (this.done) return
@@ -355,7 +358,8 @@ export class Side extends Receiver implements Resumable, Timed {
     this.#putPipeBack()
     if (this.other.done) return this.connection.end('finished')
     this.connection.thread.records.setState(this.connection.record, 'half-closed')
-    this.#later()
+    if (this.#finFollows) shutdownWrite(this.other.descriptor)
+    else this.#later()
   }
 
   #spend(bytes: number): void {
