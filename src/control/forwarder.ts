@@ -86,7 +86,7 @@ export class Forwarder implements Naru, AsyncDisposable {
   readonly #runs = new Map<string, RuleRun>()
   /** Rules that ended but whose connections still drain. */
   readonly #leaving = new Set<RuleRun>()
-  readonly #closed: Connection[] = []
+  readonly #closed: Extract<EngineEvent, { type: 'closed' }>[] = []
   readonly #life = new AbortController()
   readonly #startedAt: number
   #loaded: Loaded = { revision: '', rules: new Map() }
@@ -297,6 +297,7 @@ export class Forwarder implements Naru, AsyncDisposable {
     )
     const open = runs.flatMap((run) => run.connections())
     const closed = this.#closed
+      .map(({ connection }) => connection)
       .filter((connection) => rule === undefined || connection.rule === rule)
       .toReversed()
     return Promise.resolve([...open, ...closed].slice(0, limit))
@@ -488,7 +489,7 @@ export class Forwarder implements Naru, AsyncDisposable {
 
   readonly #onEngineEvent = (event: EngineEvent): void => {
     if (event.type === 'closed') {
-      this.#closed.push(event.connection)
+      this.#closed.push(event)
       if (this.#closed.length > closedKept) this.#closed.splice(0, this.#closed.length - closedKept)
     }
     if (event.type === 'state') this.#tellState(event.rule, event.state)

@@ -67,6 +67,7 @@ export type Resolve = (
   options: { signal: AbortSignal },
 ) => Promise<{ readonly addresses: readonly string[]; readonly ttlMs: number }>
 
+/** A `connection` is as it was then; it may be put together only once it is read. */
 export type EngineEvent =
   | { readonly type: 'opened'; readonly connection: Connection }
   | { readonly type: 'closed'; readonly connection: Connection }

@@ -6,6 +6,7 @@ import { unlink } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { messageOf, NaruError } from '../../base/errors.ts'
 import { say, verbatim, type Text } from '../../base/text.ts'
+import type { Connection } from '../../model/connection.ts'
 import type { Facts } from '../../model/facts.ts'
 import type { Effect, Json, OpenOptions } from '../../model/hop.ts'
 import { formatListen } from '../../model/listen.ts'
@@ -15,7 +16,7 @@ import { formatTarget, type Target } from '../../model/target.ts'
 import { descriptorLimit } from '../../relay/descriptors.ts'
 import { targetsItself } from '../../relay/loop.ts'
 import { SharedTally } from '../../relay/tally.ts'
-import type { Engine, EngineLease, EngineRequest, EngineTools, MakeEngine } from '../contract.ts'
+import type { Engine, EngineEvent, EngineLease, EngineRequest, EngineTools, MakeEngine } from '../contract.ts'
 import { Crew, whyNotBuilt } from './crew.ts'
 import { close, whyFfiCannot } from './ffi.ts'
 import { SourceKeeper, whyNotKeep } from './keep.ts'
@@ -23,7 +24,8 @@ import { SpliceLease, type Numbers } from './lease.ts'
 import { openListeners, type Listener } from './listeners.ts'
 import { happened, happenedRecordAt, happeningBytes, type Answer, type FromThread } from './messages.ts'
 import { Standing } from './standing.ts'
-import { Block, cell, cellsOf, editionIn, reasonCell, type RecordNames, type RecordReader } from './shared.ts'
+import { Block, cell, cellsOf, editionIn, reasonCell } from './shared.ts'
+import type { EditionNames, RecordNames, RecordReader } from './shared.ts'
 
 export interface SpliceOptions {
   /** @default one a core, at most 8 */
@@ -48,7 +50,7 @@ export class SpliceEngine implements Engine {
   readonly #threads: number
   readonly #messagesBeforeRing: number
   readonly #leases = new Map<number, SpliceLease>()
-  readonly #editions = new Map<number, { lease: SpliceLease; rule: Rule }>()
+  readonly #editions = new Map<number, { lease: SpliceLease; names: EditionNames }>()
   readonly #listeners = new Map<number, Listener>()
   readonly #keeper: SourceKeeper
   /** What ends with a lease that shows its targets the clients' addresses. */
@@ -179,7 +181,7 @@ export class SpliceEngine implements Engine {
   readonly #numbers: Numbers = {
     edition: (lease, rule) => {
       const number = ++this.#count
-      this.#editions.set(number, { lease, rule })
+      this.#editions.set(number, { lease, names: namesOf(rule) })
       return number
     },
     listener: (listener) => {
@@ -200,15 +202,7 @@ export class SpliceEngine implements Engine {
   }
 
   readonly #names: RecordNames = {
-    edition: (id) => {
-      const found = this.#editions.get(id)
-      if (!found) return null
-      const target = (index: number): string => {
-        const choice = found.rule.targets[index]
-        return choice ? formatTarget(choice.to) : ''
-      }
-      return { rule: found.rule.name, target }
-    },
+    edition: (id) => this.#editions.get(id)?.names ?? null,
     listener: (id) => {
       const found = this.#listeners.get(id)
       return found ? { protocol: found.protocol, text: found.label } : null
@@ -244,16 +238,10 @@ export class SpliceEngine implements Engine {
     for (let at = 0; at < count * happeningBytes; at += happeningBytes) {
       const kind = block.bytes[at] as number
       const lease = this.#editions.get(editionIn(block, at + happenedRecordAt))?.lease
-      const connection = reader?.decode(block, at + happenedRecordAt)
-      if (!lease || !connection) continue
+      const told = reader?.told(block, at + happenedRecordAt)
+      if (!lease || !told) continue
       touched.add(lease)
-      const { onEvent } = lease.request
-      if (kind === happened.opened) onEvent({ type: 'opened', connection })
-      else if (kind === happened.closed) onEvent({ type: 'closed', connection })
-      else {
-        const { rule, client, closeReason } = connection
-        onEvent({ type: 'refused', rule, client, reason: closeReason ?? 'denied' })
-      }
+      lease.request.onEvent(eventOf(kind, told))
     }
     for (const lease of touched) lease.moved()
   }
@@ -295,6 +283,30 @@ export class SpliceEngine implements Engine {
       lease.unlistened(thread)
       lease.moved()
     }
+  }
+}
+
+function namesOf({ name, targets }: Rule): EditionNames {
+  return {
+    rule: name,
+    target(index) {
+      const choice = targets[index]
+      return choice ? formatTarget(choice.to) : ''
+    },
+  }
+}
+
+/** Most connections are looked at by nobody, so what there is to say of one is said when it is read. */
+function eventOf(kind: number, told: () => Connection): EngineEvent {
+  if (kind === happened.refused) {
+    const { rule, client, closeReason } = told()
+    return { type: 'refused', rule, client, reason: closeReason ?? 'denied' }
+  }
+  return {
+    type: kind === happened.opened ? 'opened' : 'closed',
+    get connection() {
+      return told()
+    },
   }
 }
 

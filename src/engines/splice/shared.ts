@@ -188,8 +188,18 @@ export class Records {
 /** What numbers in a record stand for. */
 export interface RecordNames {
   /** Null where the edition is none of ours any more. */
-  edition(id: number): { readonly rule: string; target(index: number): string } | null
-  listener(id: number): { readonly protocol: Connection['protocol']; readonly text: string } | null
+  edition(id: number): EditionNames | null
+  listener(id: number): ListenerNames | null
+}
+
+export interface EditionNames {
+  readonly rule: string
+  target(index: number): string
+}
+
+export interface ListenerNames {
+  readonly protocol: Connection['protocol']
+  readonly text: string
 }
 
 /** The main thread's side: it only reads. */
@@ -245,11 +255,21 @@ export class RecordReader {
 
   /** A record that was copied out of the thread, at `at` bytes (a multiple of 8). */
   decode(block: Block, at: number): Connection | null {
+    return this.told(block, at)?.() ?? null
+  }
+
+  /** The same, put into words once somebody looks; whose it was is asked now. */
+  told(block: Block, at: number): (() => Connection) | null {
+    const edition = this.#names.edition(block.words[(at >> 2) + word.edition] as number)
+    const listener = this.#names.listener(block.words[(at >> 2) + word.listener] as number)
+    if (!edition || !listener) return null
+    let connection: Connection | null = null
+    return () => (connection ??= this.#decode(block, at, edition, listener))
+  }
+
+  #decode(block: Block, at: number, edition: EditionNames, listener: ListenerNames): Connection {
     const double = (of: number): number => block.doubles[(at >> 3) + of] as number
     const number = (of: number): number => block.words[(at >> 2) + of] as number
-    const edition = this.#names.edition(number(word.edition))
-    const listener = this.#names.listener(number(word.listener))
-    if (!edition || !listener) return null
     const reason = number(word.reason)
     return {
       id: `s${this.#thread}-${double(field.serial)}`,
