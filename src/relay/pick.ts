@@ -46,18 +46,16 @@ export interface PickTerms {
 
 export class Targets {
   readonly states: readonly TargetState[]
+  /** True where a connection's server name decides. */
+  readonly byName: boolean
   readonly #balance: Balance
 
   /** @param before whose states go on where the same target is still named. */
   constructor({ targets, balance }: PickTerms, before?: Targets) {
     const known = new Map(before?.states.map((state) => [keyOf(state.choice), state]))
     this.states = targets.map((choice) => adopt(known.get(keyOf(choice)), choice))
+    this.byName = targets.some(({ name }) => name !== null)
     this.#balance = balance
-  }
-
-  /** True where a connection's server name decides. */
-  get byName(): boolean {
-    return this.states.some(({ choice }) => choice.name !== null)
   }
 
   /**

@@ -23,9 +23,7 @@ import {
   epollHangUp,
   epollOut,
   ETIMEDOUT,
-  familyUnix,
   openSocket,
-  setOption,
   takeError,
   type Descriptor,
 } from './ffi.ts'
@@ -78,7 +76,7 @@ export class Dial {
     const state = this.#order[++this.#at]
     const { thread, edition, port } = this.#connection
     if (!state) return this.#connection.end(this.#failure)
-    this.#giveUpAt = thread.loop.now + edition.rule.timeouts.connectMs
+    this.#giveUpAt = thread.loop.now + edition.timeouts.connectMs
     this.#aim([])
     const { listen } = edition.rule
     const { names } = edition.carriage
@@ -123,7 +121,6 @@ export class Dial {
     }
     const socket = openSocket(address[0] as number, 'stream')
     if (typeof socket === 'number') return this.#cannotOpen(socket)
-    if (address[0] !== familyUnix) setOption(socket, 'noDelay', 1)
     const { edition, source } = this.#connection
     let result = (edition.keeps ? dialAs(socket, source) : 0) || connect(socket, address)
     // On this machine the handshake is over before connect returns, and asking again says how it went (connect(2)).

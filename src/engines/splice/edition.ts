@@ -107,6 +107,9 @@ export class Edition implements Terms {
   readonly proxies: PrefixTrie | null
   /** Targets see the client's own address. */
   readonly keeps: boolean
+  /** Most bytes to read at once: a slow rule takes small bites, so that its pace is even. */
+  readonly bite: number
+  readonly timeouts: Rule['timeouts']
   readonly #standing: Standing
   readonly #slots: readonly number[]
 
@@ -129,6 +132,10 @@ export class Edition implements Terms {
     this.proxies = rule.acceptProxy.length > 0 ? proxiesOf(rule) : null
     const { bytesPerSecond } = rule.limits
     this.bucket = bytesPerSecond === null ? null : new SharedBucket(bytesPerSecond, memory.bucket)
+    this.bite =
+      bytesPerSecond === null ? Number.POSITIVE_INFINITY : Math.max(1024, Math.floor(bytesPerSecond / 20))
+    // Made here and not where the message was read: the one shape that every event of every connection looks at.
+    this.timeouts = { ...rule.timeouts }
   }
 
   /** Every target that may serve, in the order to try. */
@@ -151,13 +158,5 @@ export class Edition implements Terms {
 
   #slotOf(state: TargetState): number {
     return this.#slots[this.targets.states.indexOf(state)] ?? -1
-  }
-
-  /** Most bytes to read at once: a slow rule takes small bites, so that its pace is even. */
-  get bite(): number {
-    const { bytesPerSecond } = this.rule.limits
-    return bytesPerSecond === null
-      ? Number.POSITIVE_INFINITY
-      : Math.max(1024, Math.floor(bytesPerSecond / 20))
   }
 }

@@ -63,7 +63,7 @@ export class Greeting {
   #wait(phase: 'proxy' | 'name'): void {
     this.#phase = phase
     const { thread, edition, deadline } = this.#connection
-    const limitMs = Math.min(edition.rule.timeouts.connectMs, mostHeaderMs)
+    const limitMs = Math.min(edition.timeouts.connectMs, mostHeaderMs)
     thread.loop.deadlines.arm(deadline, limitMs, thread.loop.now)
   }
 

@@ -27,6 +27,7 @@ import {
   localAddress,
   send,
   setKeepalive,
+  setOption,
   takeError,
 } from './ffi.ts'
 import { Watcher } from './loop.ts'
@@ -116,6 +117,8 @@ export class TcpConnection extends CarriedBase {
   source: string
   readonly #dial: Dial
   #server: Side | null = null
+  /** Counted up to two. */
+  #messagesToTarget = 0
   #greeting: Greeting | null = null
   /** Who called and whom, where a trusted proxy said so. */
   #told: { readonly source: Peer; readonly destination: Peer | null } | null = null
@@ -203,6 +206,7 @@ export class TcpConnection extends CarriedBase {
         : writeProxyV2(caller, called, { transport: 'stream' })
     this.thread.buffer.bytes.set(header)
     send(server.descriptor, this.thread.buffer, 0, header.length)
+    this.#sendsToTarget()
   }
 
   /** Null for a Unix client. */
@@ -227,34 +231,40 @@ export class TcpConnection extends CarriedBase {
     this.thread.records.setState(this.record, 'open')
     this.thread.loop.deadlines.drop(this.deadline)
     this.#keepAlive(server)
-    if (this.edition.rule.timeouts.idleMs > 0) this.touch()
+    if (this.edition.timeouts.idleMs > 0) this.touch()
     this.#sendPreface(server)
     if (client.readable && !this.greets) client.pump()
     if (!this.ended && server.readable) server.pump()
   }
 
-  /** Bytes were read from `side`. */
+  /** Bytes were read from `side`, and go to the other next. */
   carried(side: Side, bytes: number): void {
     const { cells } = this.edition.carriage
     if (side.isClient) {
+      if (this.#messagesToTarget < 2) this.#sendsToTarget()
       this.thread.records.addToTarget(this.record, bytes)
       cells[cell.toTarget]! += bytes
     } else {
       this.thread.records.addToClient(this.record, bytes)
       cells[cell.toClient]! += bytes
     }
-    if (this.edition.rule.timeouts.idleMs > 0) this.touch()
+    if (this.edition.timeouts.idleMs > 0) this.touch()
+  }
+
+  /** The client's socket has it from the listener's. Nothing holds a first message back, and many have no second. */
+  #sendsToTarget(): void {
+    if (++this.#messagesToTarget === 2 && this.#server) setOption(this.#server.descriptor, 'noDelay', 1)
   }
 
   /** Something moved: the idle limit begins anew. */
   touch(): void {
     const { deadlines, now } = this.thread.loop
-    deadlines.arm(this.deadline, this.edition.rule.timeouts.idleMs, now)
+    deadlines.arm(this.deadline, this.edition.timeouts.idleMs, now)
   }
 
   /** The client's socket has it from the listener's. For the target's, short connections never need it. */
   #keepAlive(server: Side): void {
-    const { idleMs, keepaliveMs } = this.edition.rule.timeouts
+    const { idleMs, keepaliveMs } = this.edition.timeouts
     if (keepaliveMs === 0) return
     const { deadlines, now } = this.thread.loop
     if (idleMs > 0 || keepaliveMs < 2 * keepaliveAfterMs) setKeepalive(server.descriptor, keepaliveMs)
@@ -264,8 +274,8 @@ export class TcpConnection extends CarriedBase {
   onDeadline(): void {
     if (this.#greeting?.waits) this.#greeting.onDeadline()
     else if (!this.established) this.#dial.onDeadline()
-    else if (this.edition.rule.timeouts.idleMs > 0) this.end('idle')
-    else if (this.#server) setKeepalive(this.#server.descriptor, this.edition.rule.timeouts.keepaliveMs)
+    else if (this.edition.timeouts.idleMs > 0) this.end('idle')
+    else if (this.#server) setKeepalive(this.#server.descriptor, this.edition.timeouts.keepaliveMs)
   }
 
   /** `side`'s connection is broken; the other side sees the same. */

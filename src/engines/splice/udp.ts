@@ -311,7 +311,7 @@ export class UdpSession extends CarriedBase implements Linked<UdpSession> {
 
   start(): void {
     const { loop } = this.thread
-    loop.deadlines.arm(this.deadline, this.edition.rule.timeouts.udpMs, loop.now)
+    loop.deadlines.arm(this.deadline, this.edition.timeouts.udpMs, loop.now)
     this.#order = this.edition.order(this.source, loop.now)
     this.#aimNext('no-such-name')
   }
@@ -411,7 +411,7 @@ export class UdpSession extends CarriedBase implements Linked<UdpSession> {
 
   touch(): void {
     const { loop } = this.thread
-    loop.deadlines.arm(this.deadline, this.edition.rule.timeouts.udpMs, loop.now)
+    loop.deadlines.arm(this.deadline, this.edition.timeouts.udpMs, loop.now)
     this.listener.touch(this)
   }
 
