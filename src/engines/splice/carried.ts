@@ -12,6 +12,7 @@ export abstract class CarriedBase implements Carried, Timed {
   readonly edition: Edition
   readonly record: number
   readonly deadline = new Deadline(this)
+  place = -1
   target: TargetState | null = null
   ended = false
   /** Null until a trusted proxy has said who calls. */
@@ -47,7 +48,7 @@ export abstract class CarriedBase implements Carried, Timed {
     records.free(this.record)
     this.edition.carriage.count(reason)
     this.edition.carriage.cells[cell.ended]!++
-    this.edition.carriage.carried.delete(this)
+    this.edition.carriage.carried.remove(this)
   }
 
   /** `target` carries it from now on, at `address`. */

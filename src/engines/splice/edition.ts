@@ -13,6 +13,7 @@ import type { CloseReason } from '../../model/connection.ts'
 import type { Rule } from '../../model/rule.ts'
 import type { RuleMemory } from './messages.ts'
 import { NameBook } from './names.ts'
+import { Roll, type OnRoll } from './roll.ts'
 import { Standing } from './standing.ts'
 import { cell, cellsOf, reasonCell, sumCell } from './shared.ts'
 
@@ -24,7 +25,7 @@ export class Carriage implements DescriptorUser {
   readonly id: number
   readonly thread: number
   readonly cells: Float64Array
-  readonly carried = new Set<Carried>()
+  readonly carried = new Roll<Carried>()
   readonly listeners = new Set<Listening>()
   readonly names: NameBook
   edition: Edition
@@ -80,7 +81,7 @@ export class Carriage implements DescriptorUser {
 }
 
 /** A connection or a session. */
-export interface Carried {
+export interface Carried extends OnRoll {
   readonly serial: number
   end(reason: CloseReason): void
 }

@@ -173,7 +173,7 @@ class Worker {
   }
 
   #cut({ lease, serial, reason }: Extract<ToThread, { type: 'cut' }>): void {
-    for (const carried of this.#thread.carriages.get(lease)?.carried ?? [])
+    for (const carried of this.#thread.carriages.get(lease)?.carried.all() ?? [])
       if (serial === null || carried.serial === serial) carried.end(reason)
     this.#happenings.flushNow()
   }
@@ -181,7 +181,7 @@ class Worker {
   #stop(): void {
     this.#running = false
     for (const carriage of this.#thread.carriages.values())
-      for (const carried of carriage.carried) carried.end('shutdown')
+      for (const carried of carriage.carried.all()) carried.end('shutdown')
     this.#happenings.flushNow()
   }
 
