@@ -302,11 +302,21 @@ function eventOf(kind: number, told: () => Connection): EngineEvent {
     const { rule, client, closeReason } = told()
     return { type: 'refused', rule, client, reason: closeReason ?? 'denied' }
   }
-  return {
-    type: kind === happened.opened ? 'opened' : 'closed',
-    get connection() {
-      return told()
-    },
+  return new Told(kind === happened.opened ? 'opened' : 'closed', told)
+}
+
+/** A class, as V8 defines a getter of an object literal each time that one is made. */
+class Told<T extends 'opened' | 'closed'> {
+  readonly type: T
+  readonly #told: () => Connection
+
+  constructor(type: T, told: () => Connection) {
+    this.type = type
+    this.#told = told
+  }
+
+  get connection(): Connection {
+    return this.#told()
   }
 }
 
