@@ -4,6 +4,8 @@
  * Streams of small messages may be received from by a ring; while there are any, that is what the loop waits in, and
  * epoll is one of those that it waits for.
  */
+// The global is a getter, which each turn would ask twice.
+import { performance } from 'node:perf_hooks'
 import { Deadlines } from './deadlines.ts'
 import { Epoll, type Descriptor } from './ffi.ts'
 import { Ring, ringKind } from './ring.ts'
