@@ -50,7 +50,8 @@ async function measureRow(row, { runs, seconds, only }) {
   const stage = await row.prepare({ seconds, runs })
   try {
     const peers = Object.keys(stage.peers).filter((name) => !only || only.includes(name))
-    if (row.warms) for (const name of peers) await stage.peers[name]().catch(() => {})
+    for (let round = 0; round < (row.warms ?? 0); round++)
+      for (const name of peers) await stage.peers[name]().catch(() => {})
     for (let index = 0; index < runs; index++) {
       // Another one begins each time: being first is no peer's privilege.
       for (let turn = 0; turn < peers.length; turn++) {

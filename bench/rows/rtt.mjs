@@ -6,7 +6,7 @@ const peerNames = ['splice', 'haproxy', 'nginx', 'socket-proxyd', 'sockets']
 
 export const title = 'round trip of 64 bytes over TCP, idle and beside 32 busy connections'
 /** Each peer is measured once before it counts. */
-export const warms = true
+export const warms = 1
 export const metrics = {
   idle50: { label: 'p50 µs, idle', better: 'less' },
   idle99: { label: 'p99 µs, idle', better: 'less' },

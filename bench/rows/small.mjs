@@ -5,7 +5,7 @@ import { peerNames } from './bulk.mjs'
 
 export const title = '100-byte HTTP answers over keep-alive, 32 and 512 connections'
 /** Each peer is measured once before it counts. */
-export const warms = true
+export const warms = 1
 export const metrics = {
   rate32: { label: 'requests/s, 32', better: 'more' },
   cpu32: { label: 'CPU µs/request, 32', better: 'less' },
