@@ -73,7 +73,7 @@ export interface UpOptions extends FileOptions {
   /** A successor has everything but `connections`; this process ends with the last of them. */
   readonly onPassedOn: (to: { readonly pid: number; readonly connections: number }) => void
   /** Rules are open, or what could not be is in `failures`. */
-  readonly onReady: (ready: Ready) => void
+  readonly onReady: (ready: Ready, place: { readonly inBackground: boolean }) => void
   readonly signal: AbortSignal
 }
 

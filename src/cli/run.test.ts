@@ -423,7 +423,7 @@ describe('up', () => {
     const deps = fakeDeps(null, {
       up: (options) => {
         asked.push([options.file, options.api])
-        options.onReady(ready)
+        options.onReady(ready, { inBackground: false })
         return Promise.resolve(0)
       },
     })

@@ -67,8 +67,21 @@ export async function up(options: UpOptions): Promise<ExitCode> {
     machine: await machineOf(parts, () => Promise.resolve(forwarder)),
   })
   scope.use(served)
+  const sayReady = async (): Promise<void> =>
+    options.onReady(
+      {
+        about: await forwarder.about(),
+        loginUrl: served.loginUrl,
+        readOnlyUrl: served.readOnlyUrl,
+        rules: await forwarder.rules.list(),
+        failures,
+      },
+      { inBackground: whoWaits !== null },
+    )
   const announce = async (): Promise<void> => {
     await forwarder.announce(served.url)
+    // Whoever waits hears it, and then goes.
+    if (whoWaits) await sayReady()
     await whoWaits?.served()
     await tellManager(log)
   }
@@ -91,13 +104,7 @@ export async function up(options: UpOptions): Promise<ExitCode> {
   })
   if (door) scope.use(door)
   listenToSignals(forwarder, scope)
-  options.onReady({
-    about: await forwarder.about(),
-    loginUrl: served.loginUrl,
-    readOnlyUrl: served.readOnlyUrl,
-    rules: await forwarder.rules.list(),
-    failures,
-  })
+  if (!whoWaits) await sayReady()
   await endOf(forwarder, signal)
   return 0
 }

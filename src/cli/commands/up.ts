@@ -62,7 +62,7 @@ export const verb: Verb = {
           api: context.option('api'),
           replace: context.switched('replace'),
           onPassedOn: (to) => sayPassedOn(to, context),
-          onReady: (ready) => sayReady(ready, context),
+          onReady: (ready, { inBackground }) => sayReady(ready, inBackground, context),
           signal: context.interrupt(),
         }),
 }
@@ -79,7 +79,7 @@ function sayPassedOn(
   )
 }
 
-function sayReady(ready: Ready, { print, json, io }: Context): void {
+function sayReady(ready: Ready, inBackground: boolean, { print, json, io }: Context): void {
   if (json) return print.json(ready, { line: true })
   const { about, rules, failures, loginUrl, readOnlyUrl } = ready
   const { bold, cyan } = print.paint
@@ -89,5 +89,9 @@ function sayReady(ready: Ready, { print, json, io }: Context): void {
   if (rules.length > 0) for (const line of ruleTable(rules, print, io.now())) print.data(line)
   for (const failure of failures) printProblem(failure, print)
   if (about.fileProblem) printProblem(about.fileProblem, print)
-  print.talk(say('Ctrl-C stops and undoes everything.', 'Ctrl-C를 누르면 모두 되돌리고 종료합니다.'))
+  print.talk(
+    inBackground
+      ? say('naru stop stops it and undoes everything.', 'naru stop을 실행하면 모두 되돌리고 종료합니다.')
+      : say('Ctrl-C stops and undoes everything.', 'Ctrl-C를 누르면 모두 되돌리고 종료합니다.'),
+  )
 }
