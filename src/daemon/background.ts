@@ -3,18 +3,25 @@
  * exit code where it comes to nothing. What it needs for that is a channel between both, and nothing of the system.
  */
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { fstatSync } from 'node:fs'
-import type { Readable } from 'node:stream'
+import type { Readable, Writable } from 'node:stream'
+import { setImmediate } from 'node:timers/promises'
 import { systemClock } from '../base/clock.ts'
 import type { ExitCode } from '../base/codes/entry.ts'
 
 /** Says to the new process who started it. */
 const starterVariable = 'NARU_STARTER'
 const switchName = '--background'
-const serving = 'serving'
 /** For the first process to end: a busy machine takes its time. */
 const gonePollMs = 5
 const goneWithinMs = 5000
+
+/** What the new process says when it serves: bytes that it has written by then. */
+interface Serving {
+  readonly stdout: number
+  readonly stderr: number
+}
 
 /**
  * Starts this very command line again, without `--background`. It goes on writing to a terminal, a file or the journal;
@@ -27,31 +34,54 @@ export function upInBackground(signal: AbortSignal): Promise<ExitCode> {
     stdio: ['ignore', isPipe(1) ? 'pipe' : 'inherit', isPipe(2) ? 'pipe' : 'inherit', 'ipc'],
     env: { ...process.env, [starterVariable]: String(process.pid) },
   })
-  child.stdout?.pipe(process.stdout)
-  child.stderr?.pipe(process.stderr)
+  const stdout = new Passage(child.stdout, process.stdout)
+  const stderr = new Passage(child.stderr, process.stderr)
   const end = (): void => void child.kill('SIGTERM')
   signal.addEventListener('abort', end)
   return new Promise((resolve, reject) => {
+    const go = (): void => {
+      child.disconnect()
+      child.unref()
+      stdout.end()
+      stderr.end()
+      resolve(0)
+    }
     child.once('error', reject)
     // Once all that it wrote has been passed on, too.
     child.once('close', (code) => resolve((code ?? 1) as ExitCode))
-    child.once('message', () => {
+    child.once('message', (serving: Serving) => {
       signal.removeEventListener('abort', end)
-      // What it wrote before is there by now, and is read in this same turn of the event loop.
-      setImmediate(() => {
-        child.disconnect()
-        child.unref()
-        letGo(child.stdout)
-        letGo(child.stderr)
-        resolve(0)
-      })
+      signal.addEventListener('abort', go)
+      void Promise.all([stdout.passed(serving.stdout), stderr.passed(serving.stderr)]).then(go, go)
     })
   })
 }
 
-function letGo(stream: Readable | null): void {
-  stream?.unpipe()
-  stream?.destroy()
+/** Passes on what the new process writes. */
+class Passage {
+  readonly #from: Readable | null
+  #bytes = 0
+
+  /** @param from null where the new process writes there itself. */
+  constructor(from: Readable | null, to: Writable) {
+    this.#from = from
+    from?.on('data', (chunk: Buffer) => {
+      this.#bytes += chunk.length
+      // Whoever read us may be gone; that is no reason not to serve.
+      if (to.writable) to.write(chunk)
+    })
+  }
+
+  async passed(bytes: number): Promise<void> {
+    const from = this.#from
+    if (from) while (this.#bytes < bytes && !from.closed) await once(from, 'data')
+    // What follows from here on would be another's: lines of its log that came with the last bytes.
+    await setImmediate()
+  }
+
+  end(): void {
+    this.#from?.destroy()
+  }
 }
 
 /** A pipe or a socket that is not the journal's (systemd.exec(5), JOURNAL_STREAM). */
@@ -78,7 +108,9 @@ export function starterOf(onGone: () => void): Starter | null {
   return {
     async served() {
       process.off('disconnect', onGone)
-      process.send?.(serving)
+      const { stdout, stderr } = process
+      const written = ({ bytesWritten = 0 }: { bytesWritten?: number }): number => bytesWritten
+      process.send?.({ stdout: written(stdout), stderr: written(stderr) } satisfies Serving)
       const until = systemClock.now() + goneWithinMs
       while (process.ppid === starter && systemClock.now() < until) await systemClock.sleep(gonePollMs)
       if (process.connected) process.disconnect()

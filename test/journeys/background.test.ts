@@ -4,15 +4,17 @@ import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import { built } from '../built.ts'
-import { freePorts } from '../free-port.ts'
+import { freePort, freePorts } from '../free-port.ts'
 import { describeWith } from '../needs.ts'
 
 const main = join(import.meta.dirname, '../../dist/main.js')
 
 describeWith({ platform: 'linux' }, 'naru up --background', () => {
   let folder: string
+  let readAfterMs = 0
 
   beforeAll(built, 120_000)
   beforeEach(async () => void (folder = await mkdtemp(join(tmpdir(), 'naru-background-'))))
@@ -30,6 +32,8 @@ describeWith({ platform: 'linux' }, 'naru up --background', () => {
     const argv = [main, command, '--config', join(folder, 'naru.yaml'), ...args]
     const child = spawn(process.execPath, argv, { env, stdio: ['ignore', 'pipe', 'pipe'], timeout: 20_000 })
     let [out, complaints] = ['', '']
+    await sleep(readAfterMs)
+    readAfterMs = 0
     child.stdout.on('data', (text: Buffer) => (out += text.toString()))
     child.stderr.on('data', (text: Buffer) => (complaints += text.toString()))
     const [code] = (await once(child, 'close')) as [number | null]
@@ -54,6 +58,21 @@ describeWith({ platform: 'linux' }, 'naru up --background', () => {
     const ls = await naru('ls', '--json')
     expect(ls).toMatchObject({ code: 0 })
     expect(ls.out).toContain('"web"')
+  })
+
+  it('has said all of it to a slow reader before it lets go', async () => {
+    const count = 4000
+    const first = await freePort('127.0.0.1', count)
+    const rule = (at: number): string =>
+      `  r${at}: { listen: 127.0.0.1:${first + at}, target: 9, engine: sockets }\n`
+    await writeFile(
+      join(folder, 'naru.yaml'),
+      `rules:\n${Array.from({ length: count }, (_, at) => rule(at)).join('')}`,
+    )
+    readAfterMs = 2000
+    const up = await naru('up', '--background')
+    expect(up).toMatchObject({ code: 0 })
+    expect(up.out).toContain(`r${count - 1} `)
   })
 
   it('goes on writing to a file', async () => {
