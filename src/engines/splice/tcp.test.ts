@@ -115,7 +115,6 @@ describeWith({ platform: 'linux' }, 'TCP as the peers of a relay see it', () => 
       }),
     )
     const [handshake, answerWithItsEnd] = [1, 1]
-    console.log(JSON.stringify(segments))
     expect(segments).toContain(handshake + answerWithItsEnd)
   })
 })
