@@ -30,7 +30,7 @@ import type { Snapshot } from '../stores/contract.ts'
 import { changed, existing, merged, mustBeNew, notesFor } from './changes.ts'
 import { Rates } from './counters.ts'
 import { createDoctor, type Doctor } from './doctor.ts'
-import { Events } from './events.ts'
+import { Events, type EventBody } from './events.ts'
 import { HandOver, mustListen, settle, textOf, type Predecessor } from './hand-over.ts'
 import { wantsOf } from './hops/index.ts'
 import type { Instance } from './instance.ts'
@@ -493,7 +493,7 @@ export class Forwarder implements Naru, AsyncDisposable {
       if (this.#closed.length > closedKept) this.#closed.splice(0, this.#closed.length - closedKept)
     }
     if (event.type === 'state') this.#tellState(event.rule, event.state)
-    else if (this.#events.listened) this.#events.emit(event)
+    else if (this.#events.listened) this.#events.emit(inWords(event))
   }
 
   #tellState(rule: string, state: Extract<EngineEvent, { type: 'state' }>['state']): void {
@@ -666,4 +666,9 @@ async function closeEngines({ engines }: Parts, abandon = false): Promise<void> 
 /** No firewall, no router, no guest's NAT. */
 function opensRelayAlone({ publish: { firewall, router, guest } }: Rule): boolean {
   return firewall === 'off' && router === 'off' && guest === 'direct'
+}
+
+/** An engine may put a connection together once it is read; whoever listens gets it whole. */
+function inWords(event: Exclude<EngineEvent, { type: 'state' }>): EventBody {
+  return event.type === 'refused' ? event : { type: event.type, connection: event.connection }
 }
