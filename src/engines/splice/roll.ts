@@ -10,10 +10,6 @@ export interface OnRoll {
 export class Roll<T extends OnRoll> {
   readonly #all: T[] = []
 
-  get size(): number {
-    return this.#all.length
-  }
-
   /** @param item on no roll yet. */
   add(item: T): void {
     item.place = this.#all.length
