@@ -40,7 +40,7 @@ export function upInBackground(signal: AbortSignal): Promise<ExitCode> {
   signal.addEventListener('abort', end)
   return new Promise((resolve, reject) => {
     const go = (): void => {
-      child.disconnect()
+      if (child.connected) child.disconnect()
       child.unref()
       stdout.end()
       stderr.end()
@@ -74,8 +74,9 @@ class Passage {
 
   async passed(bytes: number): Promise<void> {
     const from = this.#from
-    if (from) while (this.#bytes < bytes && !from.closed) await once(from, 'data')
-    // What follows from here on would be another's: lines of its log that came with the last bytes.
+    if (!from) return
+    while (this.#bytes < bytes && !from.closed) await once(from, 'data')
+    // Its log's lines are not among those bytes; what has come of them is read in this same turn of the event loop.
     await setImmediate()
   }
 

@@ -14,10 +14,14 @@ const main = join(import.meta.dirname, '../../dist/main.js')
 
 describeWith({ platform: 'linux' }, 'naru up --background', () => {
   let folder: string
+  let env: NodeJS.ProcessEnv
   let readAfterMs = 0
 
   beforeAll(built, 120_000)
-  beforeEach(async () => void (folder = await mkdtemp(join(tmpdir(), 'naru-background-'))))
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'naru-background-'))
+    env = { ...process.env, NARU_STATE: join(folder, 'state'), HOME: folder, LANG: 'C' }
+  })
   afterEach(async () => {
     await naru('stop')
     await rm(folder, { recursive: true, force: true })
@@ -28,7 +32,6 @@ describeWith({ platform: 'linux' }, 'naru up --background', () => {
     command: string,
     ...args: string[]
   ): Promise<{ code: number | null; out: string; complaints: string }> {
-    const env = { ...process.env, NARU_STATE: join(folder, 'state'), HOME: folder, LANG: 'C' }
     const argv = [main, command, '--config', join(folder, 'naru.yaml'), ...args]
     const child = spawn(process.execPath, argv, { env, stdio: ['ignore', 'pipe', 'pipe'], timeout: 20_000 })
     let [out, complaints] = ['', '']
@@ -79,7 +82,6 @@ describeWith({ platform: 'linux' }, 'naru up --background', () => {
     const [listen, target] = await freePorts(2)
     await writeRule(listen as number, target as number)
     const log = join(folder, 'log')
-    const env = { ...process.env, NARU_STATE: join(folder, 'state'), HOME: folder, LANG: 'C' }
     const line = `exec "$0" "$1" up --background --config "$2" > "$3" 2>&1`
     const argv = ['-c', line, process.execPath, main, join(folder, 'naru.yaml'), log]
     const [code] = await once(spawn('sh', argv, { env, stdio: 'ignore' }), 'exit')
