@@ -86,7 +86,7 @@ export class Forwarder implements Naru, AsyncDisposable {
   readonly #runs = new Map<string, RuleRun>()
   /** Rules that ended but whose connections still drain. */
   readonly #leaving = new Set<RuleRun>()
-  readonly #closed: Extract<EngineEvent, { type: 'closed' }>[] = []
+  readonly #closed: (() => Connection)[] = []
   readonly #life = new AbortController()
   readonly #startedAt: number
   #loaded: Loaded = { revision: '', rules: new Map() }
@@ -297,7 +297,7 @@ export class Forwarder implements Naru, AsyncDisposable {
     )
     const open = runs.flatMap((run) => run.connections())
     const closed = this.#closed
-      .map(({ connection }) => connection)
+      .map((connection) => connection())
       .filter((connection) => rule === undefined || connection.rule === rule)
       .toReversed()
     return Promise.resolve([...open, ...closed].slice(0, limit))
@@ -489,7 +489,7 @@ export class Forwarder implements Naru, AsyncDisposable {
 
   readonly #onEngineEvent = (event: EngineEvent): void => {
     if (event.type === 'closed') {
-      this.#closed.push(event)
+      this.#closed.push(event.connection)
       if (this.#closed.length > closedKept) this.#closed.splice(0, this.#closed.length - closedKept)
     }
     if (event.type === 'state') this.#tellState(event.rule, event.state)
@@ -668,7 +668,6 @@ function opensRelayAlone({ publish: { firewall, router, guest } }: Rule): boolea
   return firewall === 'off' && router === 'off' && guest === 'direct'
 }
 
-/** An engine may put a connection together once it is read; whoever listens gets it whole. */
 function inWords(event: Exclude<EngineEvent, { type: 'state' }>): EventBody {
-  return event.type === 'refused' ? event : { type: event.type, connection: event.connection }
+  return event.type === 'refused' ? event : { type: event.type, connection: event.connection() }
 }

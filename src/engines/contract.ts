@@ -67,10 +67,9 @@ export type Resolve = (
   options: { signal: AbortSignal },
 ) => Promise<{ readonly addresses: readonly string[]; readonly ttlMs: number }>
 
-/** A `connection` is as it was then; it may be put together only once it is read. */
+/** `connection()` is as it was then; most are looked at by nobody, so it may be put into words only once it is asked. */
 export type EngineEvent =
-  | { readonly type: 'opened'; readonly connection: Connection }
-  | { readonly type: 'closed'; readonly connection: Connection }
+  | { readonly type: 'opened' | 'closed'; readonly connection: () => Connection }
   /** Turned away before a connection existed. */
   | { readonly type: 'refused'; readonly rule: string; readonly client: string; readonly reason: CloseReason }
   /** Accepting stopped or went on (out of descriptors), or the engine can no longer carry the rule. */

@@ -150,7 +150,9 @@ class SocketsLease implements EngineLease {
       engine: 'sockets',
       now: () => this.#clock?.now() ?? Date.now(),
       onEvent: (event) => {
-        request.onEvent(event)
+        request.onEvent(
+          event.type === 'refused' ? event : { type: event.type, connection: () => event.connection },
+        )
         if (event.type === 'closed' && this.#meter.open === 0) this.#lastOneLeft()
       },
     })

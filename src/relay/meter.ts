@@ -7,7 +7,7 @@ import type { CloseReason, Connection, Counters } from '../model/connection.ts'
 /** A connection's own record. Bytes and state are written by who carries it. */
 export type Live = { -readonly [K in keyof Connection]: Connection[K] }
 
-/** A subset of the engines' events. */
+/** What an engine tells of connections. */
 export type MeterEvent =
   | { readonly type: 'opened' | 'closed'; readonly connection: Connection }
   | { readonly type: 'refused'; readonly rule: string; readonly client: string; readonly reason: CloseReason }

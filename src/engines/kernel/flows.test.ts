@@ -45,7 +45,7 @@ function watched(): { traffic: Traffic; said: string[] } {
   const said: string[] = []
   const onEvent = (event: EngineEvent): void => {
     if (event.type === 'opened' || event.type === 'closed')
-      said.push(`${event.type} ${event.connection.closeReason ?? ''}`.trim())
+      said.push(`${event.type} ${event.connection().closeReason ?? ''}`.trim())
   }
   return { traffic: new Traffic('web', () => '10.1.0.1:8888', onEvent), said }
 }

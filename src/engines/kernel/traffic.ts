@@ -100,7 +100,7 @@ export class Traffic {
       const connection = this.#describe(id, flow, at)
       this.#open.set(flow.key, { flow, connection })
       this.#opened++
-      this.#onEvent({ type: 'opened', connection })
+      this.#onEvent({ type: 'opened', connection: () => connection })
     }
     if (flow.protocol === 'tcp' && over.has(flow.state)) this.#end(flow.key, overReason(flow), at)
   }
@@ -141,7 +141,7 @@ export class Traffic {
       closedAt: at,
       closeReason: reason,
     }
-    this.#onEvent({ type: 'closed', connection })
+    this.#onEvent({ type: 'closed', connection: () => connection })
   }
 }
 

@@ -238,10 +238,10 @@ export class SpliceEngine implements Engine {
     for (let at = 0; at < count * happeningBytes; at += happeningBytes) {
       const kind = block.bytes[at] as number
       const lease = this.#editions.get(editionIn(block, at + happenedRecordAt))?.lease
-      const told = reader?.told(block, at + happenedRecordAt)
-      if (!lease || !told) continue
+      const connection = reader?.told(block, at + happenedRecordAt)
+      if (!lease || !connection) continue
       touched.add(lease)
-      lease.request.onEvent(eventOf(kind, told))
+      lease.request.onEvent(eventOf(kind, connection))
     }
     for (const lease of touched) lease.moved()
   }
@@ -276,8 +276,8 @@ export class SpliceEngine implements Engine {
         cells[cell.ended]!++
         cells[reasonCell('engine-error')]!++
         tally.release(sourceOf(connection.client))
-        const closed = { ...connection, state: 'closed', closedAt: Date.now() } as const
-        lease.request.onEvent({ type: 'closed', connection: { ...closed, closeReason: 'engine-error' } })
+        const ended = { state: 'closed', closedAt: Date.now(), closeReason: 'engine-error' } as const
+        lease.request.onEvent({ type: 'closed', connection: () => ({ ...connection, ...ended }) })
       }
       new Standing(lease.memory.standing, thread).forgetThread()
       lease.unlistened(thread)
@@ -296,28 +296,10 @@ function namesOf({ name, targets }: Rule): EditionNames {
   }
 }
 
-/** Most connections are looked at by nobody, so what there is to say of one is said when it is read. */
-function eventOf(kind: number, told: () => Connection): EngineEvent {
-  if (kind === happened.refused) {
-    const { rule, client, closeReason } = told()
-    return { type: 'refused', rule, client, reason: closeReason ?? 'denied' }
-  }
-  return new Told(kind === happened.opened ? 'opened' : 'closed', told)
-}
-
-/** A class, as V8 defines a getter of an object literal each time that one is made. */
-class Told<T extends 'opened' | 'closed'> {
-  readonly type: T
-  readonly #told: () => Connection
-
-  constructor(type: T, told: () => Connection) {
-    this.type = type
-    this.#told = told
-  }
-
-  get connection(): Connection {
-    return this.#told()
-  }
+function eventOf(kind: number, connection: () => Connection): EngineEvent {
+  if (kind !== happened.refused) return { type: kind === happened.opened ? 'opened' : 'closed', connection }
+  const { rule, client, closeReason } = connection()
+  return { type: 'refused', rule, client, reason: closeReason ?? 'denied' }
 }
 
 /** `[::1]:80` → `::1`. */

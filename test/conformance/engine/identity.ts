@@ -111,7 +111,7 @@ export function identityPromises(make: MakeEngine, options: ConformanceOptions):
         }
       }
       for (const event of world.events) {
-        if (event.type === 'closed') expect(event.connection.client).toBe('203.0.113.7:40000')
+        if (event.type === 'closed') expect(event.connection().client).toBe('203.0.113.7:40000')
       }
       expect(lease.counters()).toMatchObject({ bytesToTarget: 20, bytesToClient: 20 })
     },
@@ -160,7 +160,7 @@ export function identityPromises(make: MakeEngine, options: ConformanceOptions):
         expect([said, await ending(client)]).toEqual([said, 'ECONNRESET'])
       }
       const closed = () =>
-        world.events.flatMap((event) => (event.type === 'closed' ? [event.connection.closeReason] : []))
+        world.events.flatMap((event) => (event.type === 'closed' ? [event.connection().closeReason] : []))
       await world.event(() => closed().length === 4, 'four that are closed')
       expect(new Set(closed())).toEqual(new Set(['proxy-header']))
       expect(heard).toBe(0)

@@ -214,9 +214,9 @@ export class World implements AsyncDisposable {
   /** The record of the first connection that closes, or closed already and passes `test`. */
   async closed(test: (connection: Connection) => boolean = () => true): Promise<Connection> {
     const found = (): Connection | undefined =>
-      this.events.flatMap((event) =>
-        event.type === 'closed' && test(event.connection) ? [event.connection] : [],
-      )[0]
+      this.events
+        .flatMap((event) => (event.type === 'closed' ? [event.connection()] : []))
+        .find((connection) => test(connection))
     return await this.#seen(found, 'a connection that closes')
   }
 
