@@ -55,13 +55,14 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
   const ground = new Ground(settings, table)
   const passage = new Passage(host, nft, owner, (other) => other === owner || lives(other))
   const watch = new Watch(host.runner, clock)
-  const leases = new Set<KernelLease>()
+  /** By serial. */
+  const leases = new Map<number, KernelLease>()
   /** Dead owners whose things are out, with the switches that were theirs. */
   const swept = new Map<string, ReadonlySet<string>>()
   let serial = 0
 
-  async function onLeft(lease: KernelLease): Promise<void> {
-    leases.delete(lease)
+  async function onLeft(left: number): Promise<void> {
+    leases.delete(left)
     if (leases.size === 0) await ground.leave()
   }
   const machine = new Machine({ host, clock, nft, table, ground, passage, watch, onLeft })
@@ -81,8 +82,9 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
       await refuseTaken(listen, machine)
       const was = ground.oldValues(family)
       const effect = await record.intend({ owner, rule: rule.name, was } satisfies KernelEffect)
-      const lease = new KernelLease(machine, request, { owner, serial: serial++, rule: rule.name }, effect)
-      leases.add(lease)
+      const tag = { owner, serial: serial++, rule: rule.name }
+      const lease = new KernelLease(machine, request, tag, effect)
+      leases.set(tag.serial, lease)
       try {
         await ground.prepare(family, await machine.interfaces())
         await lease.start(signal)
@@ -108,11 +110,11 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
     },
     succeed: (pid) => void handedOver.add(thisOwner(pid)),
     async close() {
-      await Promise.all([...leases].map((lease) => lease.release()))
+      await Promise.all([...leases.values()].map((lease) => lease.release()))
       watch.stop()
     },
     abandon() {
-      for (const lease of leases) lease.abandon()
+      for (const lease of leases.values()) lease.abandon()
       leases.clear()
       watch.stop()
     },

@@ -314,7 +314,7 @@ export class KernelLease implements EngineLease, Lease {
 
   async #end(): Promise<void> {
     this.#stop()
-    await this.#machine.left(this)
+    await this.#machine.left(this.#tag.serial)
     await this.#effect.undone()
   }
 

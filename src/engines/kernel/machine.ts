@@ -6,7 +6,6 @@ import type { CloseReason } from '../../model/connection.ts'
 import type { SourceMode } from '../../model/rule.ts'
 import type { Compiled } from './compile.ts'
 import type { Ground } from './ground.ts'
-import type { KernelLease } from './lease.ts'
 import type { Nft } from './nft.ts'
 import type { Passage } from './passage.ts'
 import type { Held, Table } from './table.ts'
@@ -25,7 +24,8 @@ export interface MachineParts {
   readonly ground: Ground
   readonly passage: Passage
   readonly watch: Watch
-  readonly onLeft: (lease: KernelLease) => Promise<void>
+  /** Hears of each lease that is over, by its serial. */
+  readonly onLeft: (serial: number) => Promise<void>
 }
 
 export class Machine {
@@ -35,7 +35,7 @@ export class Machine {
   readonly ground: Ground
   readonly passage: Passage
   readonly watch: Watch
-  readonly left: (lease: KernelLease) => Promise<void>
+  readonly left: (serial: number) => Promise<void>
   /** The interfaces of this machine; asked once a second at most. */
   readonly interfaces: () => Promise<readonly Interface[]>
   /** Its listening sockets, likewise. */

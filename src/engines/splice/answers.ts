@@ -1,6 +1,6 @@
 /** Answers of UDP targets on their way to clients, and when datagrams of equal size may leave as one (UDP_SEGMENT). */
-import { EIO, type Datagrams } from './ffi.ts'
-import type { UdpListener, UdpSession } from './udp.ts'
+import { EIO, type Datagrams, type Descriptor } from './ffi.ts'
+import type { Sockaddr } from './sockaddr.ts'
 
 /** What one datagram can carry over IPv4: 65,535 less both headers. A run is not longer either. */
 export const mostBytes = 65_507
@@ -13,8 +13,27 @@ export const segmentation = {
   },
 }
 
+/** Through whose socket answers leave. */
+export interface Outlet {
+  readonly socket: Descriptor
+}
+
+/** Whose client is answered. */
+export interface Answered {
+  readonly client: Sockaddr
+  /** The address of ours that it is answered from; null where the socket has only one. */
+  readonly local: Uint8Array | null
+  readonly ended: boolean
+  mayPass(bytes: number): boolean
+  lost(datagrams: number): void
+  /** Counted before they are sent, so that whoever has them sees them counted. */
+  answered(bytes: number, datagrams: number): void
+  /** Takes that back. */
+  unanswered(bytes: number, datagrams: number): void
+}
+
 interface Answer {
-  readonly session: UdpSession
+  readonly session: Answered
   readonly bytes: number
   readonly datagrams: number
   readonly slot: number
@@ -26,7 +45,7 @@ interface Answer {
 /** Answers on their way to clients, gathered over all sessions of a listener and sent at once. */
 export class Answers {
   readonly #batch: Datagrams
-  #listener: UdpListener | null = null
+  #outlet: Outlet | null = null
   /** Slots that hold an answer. */
   used = 0
   /** Messages made of them. */
@@ -37,15 +56,15 @@ export class Answers {
     this.#batch = batch
   }
 
-  /** Free slots for `listener`; sends what is in the way. */
-  room(listener: UdpListener): number {
-    if (this.#listener !== listener || this.used === this.#batch.count) this.flush()
-    this.#listener = listener
+  /** Free slots for `outlet`; sends what is in the way. */
+  room(outlet: Outlet): number {
+    if (this.#outlet !== outlet || this.used === this.#batch.count) this.flush()
+    this.#outlet = outlet
     return this.#batch.count - this.used
   }
 
   /** The next `count` slots hold answers to `session`'s client. */
-  add(session: UdpSession, count: number): void {
+  add(session: Answered, count: number): void {
     const end = this.used + count
     for (let at = this.used; at < end;) {
       const run = segmentation.on ? runLength(this.#batch, at, end) : 1
@@ -55,7 +74,7 @@ export class Answers {
     this.used = end
   }
 
-  #compose(session: UdpSession, slot: number, slots: number): void {
+  #compose(session: Answered, slot: number, slots: number): void {
     const batch = this.#batch
     const bytes = lengthOf(batch, slot, slots)
     const together = batch.segmentBytes(slot)
@@ -70,18 +89,18 @@ export class Answers {
   }
 
   flush(): void {
-    const listener = this.#listener
+    const outlet = this.#outlet
     const messages = this.#messages
     this.#messages = 0
     this.used = 0
-    if (!listener) return
+    if (!outlet) return
     for (let i = 0; i < messages; i++) this.#account(i)
     for (let at = 0; at < messages;) {
-      const sent = this.#batch.send(listener.socket, at, messages - at)
+      const sent = this.#batch.send(outlet.socket, at, messages - at)
       at += Math.max(0, sent)
-      if (sent < 0) this.#failed(listener, at++, sent)
+      if (sent < 0) this.#failed(outlet, at++, sent)
     }
-    this.#listener = null
+    this.#outlet = null
   }
 
   #account(i: number): void {
@@ -90,7 +109,7 @@ export class Answers {
   }
 
   /** One message could not be sent: in pieces, if it was one of several datagrams. */
-  #failed(listener: UdpListener, i: number, error: number): void {
+  #failed(outlet: Outlet, i: number, error: number): void {
     const { session, bytes, datagrams, slot, slots, segment } = this.#of[i]!
     if (error === -EIO) segmentation.off()
     session.unanswered(bytes, datagrams)
@@ -103,7 +122,7 @@ export class Answers {
         batch.composePart(i, at, from, bytes, session.client)
         if (session.local) batch.from(i, session.local)
         session.answered(bytes, 1)
-        if (batch.send(listener.socket, i, 1) !== 1) session.unanswered(bytes, 1)
+        if (batch.send(outlet.socket, i, 1) !== 1) session.unanswered(bytes, 1)
       }
     }
   }

@@ -65,3 +65,6 @@ export abstract class CarriedBase implements Carried, Timed {
   /** Closes descriptors and gives buffers back. */
   protected abstract release(reason: CloseReason): void
 }
+
+/** What a connection's parts may know of it. */
+export type Whole = Pick<CarriedBase, 'thread' | 'edition' | 'record' | 'deadline' | 'ended' | 'end'>

@@ -28,9 +28,8 @@ import {
   type Descriptor,
 } from './ffi.ts'
 import type { Found } from './names.ts'
-import { bothMask, readMask, Side } from './side.ts'
+import { bothMask, readMask, Side, type Joining } from './side.ts'
 import { isLoopback, type Sockaddr } from './sockaddr.ts'
-import type { TcpConnection } from './tcp.ts'
 import { canDialAs, dialAs } from './transparent.ts'
 
 /** How often a dial that found no descriptor tries again. */
@@ -41,8 +40,19 @@ interface Attempt {
   readonly address: Sockaddr
 }
 
+/** What a dial asks of the connection that it is for. */
+export interface Dialling extends Joining {
+  readonly client: Side
+  /** Who calls. */
+  readonly source: string
+  /** By which of the rule's ports it came in. */
+  readonly port: number
+  /** The first attempt that got through. */
+  connected(server: Side, state: TargetState, address: Sockaddr): void
+}
+
 export class Dial {
-  readonly #connection: TcpConnection
+  readonly #connection: Dialling
   #order: readonly TargetState[] = []
   /** Index of the target under way. */
   #at = -1
@@ -54,7 +64,7 @@ export class Dial {
   #waitsForDescriptor = false
   #failure: CloseReason = 'no-such-name'
 
-  constructor(connection: TcpConnection) {
+  constructor(connection: Dialling) {
     this.#connection = connection
   }
 

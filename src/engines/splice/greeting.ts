@@ -8,7 +8,7 @@ import { readAskedName } from '../../relay/asked-name.ts'
 import { beginsLikeProxy, type Peer } from '../../relay/proxy/header.ts'
 import { readProxyHeader } from '../../relay/proxy/read.ts'
 import { EAGAIN, peek, receive, send, shutdownWrite } from './ffi.ts'
-import type { TcpConnection } from './tcp.ts'
+import type { Joining, Side } from './side.ts'
 import { copyBytes } from './thread.ts'
 
 /** Longest wait for a header or a name. */
@@ -18,12 +18,22 @@ const hangUpMs = 1000
 
 type Phase = 'proxy' | 'name' | 'watch' | 'refusing' | 'done'
 
+/** What is asked of the connection that is looked at. */
+export interface Greeted extends Joining {
+  readonly client: Side
+  calledBy(source: Peer, destination: Peer | null): void
+  /** @returns whether whom a trusted proxy named is let in; else the connection has ended. */
+  admitLate(): boolean
+  /** @returns false where nobody serves the name. */
+  dial(name: string | null): boolean
+}
+
 export class Greeting {
-  readonly #connection: TcpConnection
+  readonly #connection: Greeted
   readonly #duty: 'required' | 'refused' | 'ignored'
   #phase: Phase = 'done'
 
-  constructor(connection: TcpConnection, duty: 'required' | 'refused' | 'ignored') {
+  constructor(connection: Greeted, duty: 'required' | 'refused' | 'ignored') {
     this.#connection = connection
     this.#duty = duty
   }

@@ -27,10 +27,10 @@ import {
   takeError,
   type Descriptor,
 } from './ffi.ts'
+import type { Whole } from './carried.ts'
 import { Held } from './held.ts'
 import type { Pipe } from './pipes.ts'
 import { ringBufferBytes } from './ring.ts'
-import type { TcpConnection } from './tcp.ts'
 import { copyBytes } from './thread.ts'
 
 /** A stream that has more than this waits for its next turn, so that it does not starve others. */
@@ -46,9 +46,25 @@ const never = 2 ** 30
 export const readMask = epollIn | epollReadHangUp | epollPriority | epollEdge
 export const bothMask = readMask | epollOut
 
+/** What a side asks of the connection that it is an end of. */
+export interface Joining extends Whole {
+  /** Most bytes to read at once. */
+  readonly bite: number
+  /** The other side is there. */
+  readonly established: boolean
+  /** The client's bytes must not pass yet. */
+  readonly greets: boolean
+  onGreeting(): void
+  onEventsWhileDialling(side: Side, mask: number): void
+  /** Bytes were read from `side`, and go to the other next. */
+  carried(side: Side, bytes: number): void
+  /** @param error an errno */
+  broke(side: Side, error: number): void
+}
+
 /** The states of one direction that has read its FIN. */
 export class Side extends Receiver implements Resumable, Timed {
-  readonly connection: TcpConnection
+  readonly connection: Joining
   readonly isClient: boolean
   descriptor: Descriptor
   other!: Side
@@ -86,7 +102,7 @@ export class Side extends Receiver implements Resumable, Timed {
   #turnsToEnd = 2
   #pause: Deadline | null = null
 
-  constructor(connection: TcpConnection, isClient: boolean, descriptor: Descriptor, watchesOut: boolean) {
+  constructor(connection: Joining, isClient: boolean, descriptor: Descriptor, watchesOut: boolean) {
     super()
     this.connection = connection
     this.isClient = isClient

@@ -4,7 +4,7 @@
  */
 import type { Ticket } from '../../relay/admit.ts'
 import { peerIn, sockaddrOf, addressOf, type Sockaddr } from './sockaddr.ts'
-import { Greeting } from './greeting.ts'
+import { Greeting, type Greeted } from './greeting.ts'
 import type { Peer } from '../../relay/proxy/header.ts'
 import { writeProxyV1, writeProxyV2 } from '../../relay/proxy/write.ts'
 import { proxyDuty } from '../../relay/terms.ts'
@@ -12,7 +12,7 @@ import type { TargetState } from '../../relay/pick.ts'
 import type { CloseReason } from '../../model/connection.ts'
 import { CarriedBase } from './carried.ts'
 import { descriptorsEach, type Carriage, type Edition, type Listening } from './edition.ts'
-import { Dial, isShortage } from './dial.ts'
+import { Dial, isShortage, type Dialling } from './dial.ts'
 import {
   accept,
   close,
@@ -109,7 +109,7 @@ export class TcpListener extends Watcher implements Listening {
   }
 }
 
-export class TcpConnection extends CarriedBase {
+export class TcpConnection extends CarriedBase implements Dialling, Greeted {
   readonly client: Side
   established = false
   readonly #listener: ListenerData
@@ -139,12 +139,10 @@ export class TcpConnection extends CarriedBase {
     this.#dial = new Dial(this)
   }
 
-  /** Most bytes to read at once. */
   get bite(): number {
     return this.edition.bite
   }
 
-  /** By which of the rule's ports it came in. */
   get port(): number {
     return this.#listener.port
   }
@@ -157,7 +155,6 @@ export class TcpConnection extends CarriedBase {
     this.#greeting.begin()
   }
 
-  /** @returns false where nobody serves the name. */
   dial(name: string | null): boolean {
     const order = this.edition.order(this.source, this.thread.loop.now, name)
     if (order.length > 0) this.#dial.start(order)
@@ -170,7 +167,6 @@ export class TcpConnection extends CarriedBase {
     this.thread.records.setClient(this.record, sockaddrOf(source.address, source.port))
   }
 
-  /** Whom a trusted proxy named is let in, or the connection ends. */
   admitLate(): boolean {
     const admitted = this.edition.admission.admit(this.source, this.thread.loop.now)
     if (admitted.ok) this.ticket = admitted.ticket
@@ -178,7 +174,6 @@ export class TcpConnection extends CarriedBase {
     return admitted.ok
   }
 
-  /** The client's bytes must not pass yet. */
   get greets(): boolean {
     return this.#greeting !== null && this.#greeting.holds
   }
@@ -219,7 +214,6 @@ export class TcpConnection extends CarriedBase {
     return peerIn(lastAddress())
   }
 
-  /** The first attempt that got through. */
   connected(server: Side, state: TargetState, address: Sockaddr): void {
     const { client } = this
     this.#server = server
@@ -237,7 +231,6 @@ export class TcpConnection extends CarriedBase {
     if (!this.ended && server.readable) server.pump()
   }
 
-  /** Bytes were read from `side`, and go to the other next. */
   carried(side: Side, bytes: number): void {
     const { cells } = this.edition.carriage
     if (side.isClient) {

@@ -36,7 +36,7 @@ import { Watcher, type Resumable } from './loop.ts'
 import type { ListenerData } from './messages.ts'
 import { cell } from './shared.ts'
 import { addressOf, peerIn, type Sockaddr } from './sockaddr.ts'
-import { lengthOf, mostBytes, runLength, segmentation } from './answers.ts'
+import { lengthOf, mostBytes, runLength, segmentation, type Answered, type Outlet } from './answers.ts'
 import type { Thread } from './thread.ts'
 
 /** One client may have this share of the sessions where the rule sets no limit of its own. */
@@ -55,7 +55,7 @@ const socketBufferBytes = 1024 * 1024
 const refusedEveryMs = 1000
 const mostRefusedKnown = 1024
 
-export class UdpListener extends Watcher implements Listening, Resumable {
+export class UdpListener extends Watcher implements Listening, Outlet, Resumable {
   readonly thread: Thread
   readonly carriage: Carriage
   readonly data: ListenerData
@@ -259,7 +259,7 @@ export class UdpListener extends Watcher implements Listening, Resumable {
   }
 }
 
-export class UdpSession extends CarriedBase implements Linked<UdpSession> {
+export class UdpSession extends CarriedBase implements Answered, Linked<UdpSession> {
   readonly listener: UdpListener
   readonly key: number
   readonly client: Uint8Array
