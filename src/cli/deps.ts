@@ -82,6 +82,8 @@ export interface Ready {
   /** The web page with its token; null where `--api off`. */
   readonly loginUrl: string | null
   readonly readOnlyUrl: string | null
+  /** The sample page as a rule forwards it; null where none does. */
+  readonly sampleUrl: string | null
   readonly rules: readonly RuleStatus[]
   readonly failures: readonly NaruErrorJson[]
 }

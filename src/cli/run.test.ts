@@ -416,6 +416,7 @@ describe('up', () => {
       about: twoRules().aboutNow,
       loginUrl: 'http://127.0.0.1:6278/?token=T',
       readOnlyUrl: 'http://127.0.0.1:6278/?token=R',
+      sampleUrl: 'http://127.0.0.1:8888/',
       rules: await twoRules().rules.list(),
       failures: [new NaruError('LISTEN_IN_USE', { listen: '53/udp', owner: 'dnsmasq' }).toJSON()],
     }
@@ -429,8 +430,9 @@ describe('up', () => {
     })
     const { out, talk } = await naru('up -c ./n.yaml --api off', deps)
     expect(asked).toEqual([['./n.yaml', 'off']])
-    expect(out.slice(0, 3)).toEqual([
+    expect(out.slice(0, 4)).toEqual([
       'Naru 0.1.0  /home/kim/naru.yaml',
+      'forwarded page: http://127.0.0.1:8888/',
       'web page: http://127.0.0.1:6278/?token=T',
       'to look only: http://127.0.0.1:6278/?token=R',
     ])

@@ -1,5 +1,9 @@
 /** A small page to forward to, on loopback: the first rule of a new user works without a service of their own. */
 import { createServer, type IncomingMessage } from 'node:http'
+import { formatEndpoint } from '../base/address.ts'
+import type { RuleStatus } from '../model/face.ts'
+import { parseListen } from '../model/listen.ts'
+import { formatTarget } from '../model/target.ts'
 
 const page = (client: string): string => `<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Naru</title>
@@ -33,6 +37,19 @@ export async function serveSample(port: number): Promise<AsyncDisposable> {
         server.closeAllConnections()
       }),
   }
+}
+
+/** Where a browser on this machine sees the page through a rule that is open; null where no rule leads to it. */
+export function sampleUrl(rules: readonly RuleStatus[], port: number | null): string | null {
+  if (port === null) return null
+  const page = formatTarget({ kind: 'inet', host: '127.0.0.1', ports: { first: port, last: port } })
+  for (const { state, listen: text, targets } of rules) {
+    const listen = parseListen(text)
+    if (state !== 'open' || listen.kind !== 'inet' || !targets.includes(page)) continue
+    const any = listen.address === null || listen.address === '0.0.0.0' || listen.address === '::'
+    return `http://${formatEndpoint(any ? '127.0.0.1' : listen.address, listen.ports.first)}/`
+  }
+  return null
 }
 
 function clientOf({ socket }: IncomingMessage): string {

@@ -29,7 +29,7 @@ import type { GiveOptions } from './place/give.ts'
 import { tellManager } from './place/manager.ts'
 import type { TakenPlace } from './place/take.ts'
 import { gatherParts } from './rooms.ts'
-import { serveSample } from './sample.ts'
+import { sampleUrl, serveSample } from './sample.ts'
 
 export async function up(options: UpOptions): Promise<ExitCode> {
   const log = await createLog()
@@ -67,17 +67,20 @@ export async function up(options: UpOptions): Promise<ExitCode> {
     machine: await machineOf(parts, () => Promise.resolve(forwarder)),
   })
   scope.use(served)
-  const sayReady = async (): Promise<void> =>
+  const sayReady = async (): Promise<void> => {
+    const rules = await forwarder.rules.list()
     options.onReady(
       {
         about: await forwarder.about(),
         loginUrl: served.loginUrl,
         readOnlyUrl: served.readOnlyUrl,
-        rules: await forwarder.rules.list(),
+        sampleUrl: sampleUrl(rules, forwarder.samplePort),
+        rules,
         failures,
       },
       { inBackground: whoWaits !== null },
     )
+  }
   const announce = async (): Promise<void> => {
     await forwarder.announce(served.url)
     // Whoever waits hears it, and then goes.
@@ -88,8 +91,10 @@ export async function up(options: UpOptions): Promise<ExitCode> {
   if (place) {
     await place.begin(announce)
     await forwarder.settle()
-  } else await announce()
+  }
   const sample = scope.use(await followSample(forwarder, log))
+  // Whoever hears that it serves finds the sample page, too.
+  if (!place) await announce()
   const door = await givePlace({
     forwarder,
     apiSocket: instance.holder.socket,

@@ -90,10 +90,11 @@ it(
   'npm start on a fresh clone installs, builds, writes a first file, and its first rule works',
   { timeout: 240_000 },
   async () => {
-    await start('npm', ['start', '--silent'], 200_000)
-    const file = join(state.home, 'config/naru/naru.yaml')
-    const port = Number(/listen: 127\.0\.0\.1:(\d+)/.exec(await readFile(file, 'utf8'))?.[1])
-    expect(await text(port)).toContain('The ferry runs')
+    const said = await start('npm', ['start', '--silent'], 200_000)
+    const [, port] = /forwarded page: http:\/\/127\.0\.0\.1:(\d+)\//.exec(said) ?? []
+    expect(await text(Number(port))).toContain('The ferry runs')
+    const file = await readFile(join(state.home, 'config/naru/naru.yaml'), 'utf8')
+    expect(file).toContain(`listen: 127.0.0.1:${port}`)
     await stop('SIGTERM')
     // npm and its shell are gone at once; the daemon follows.
     await vi.waitFor(async () => expect((await naru('ls', '--json')).stdout).toContain('"running": false'), {

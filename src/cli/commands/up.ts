@@ -51,8 +51,8 @@ export const verb: Verb = {
     },
   ],
   json: say(
-    'One object once the rules are open: {about, loginUrl, readOnlyUrl, rules, failures}',
-    '규칙이 열린 뒤 객체 하나: {about, loginUrl, readOnlyUrl, rules, failures}',
+    'One object once the rules are open: {about, loginUrl, readOnlyUrl, sampleUrl, rules, failures}',
+    '규칙이 열린 뒤 객체 하나: {about, loginUrl, readOnlyUrl, sampleUrl, rules, failures}',
   ),
   run: (context) =>
     context.switched('background')
@@ -81,9 +81,11 @@ function sayPassedOn(
 
 function sayReady(ready: Ready, inBackground: boolean, { print, json, io }: Context): void {
   if (json) return print.json(ready, { line: true })
-  const { about, rules, failures, loginUrl, readOnlyUrl } = ready
+  const { about, rules, failures, loginUrl, readOnlyUrl, sampleUrl } = ready
   const { bold, cyan } = print.paint
   print.data(`Naru ${about.version}  ${about.file ?? ''}`)
+  if (sampleUrl !== null)
+    print.data(`${print.say(say('forwarded page', '포워딩된 페이지'))}: ${cyan(sampleUrl)}`)
   if (loginUrl !== null) print.data(`${print.say(say('web page', '웹 페이지'))}: ${bold(cyan(loginUrl))}`)
   if (readOnlyUrl !== null) print.data(`${print.say(say('to look only', '읽기 전용'))}: ${cyan(readOnlyUrl)}`)
   if (rules.length > 0) for (const line of ruleTable(rules, print, io.now())) print.data(line)

@@ -1,0 +1,25 @@
+import { describe, expect, it } from 'vitest'
+import type { RuleStatus } from '../model/face.ts'
+import { sampleUrl } from './sample.ts'
+
+const rule = (listen: string, target: string, state: RuleStatus['state'] = 'open'): RuleStatus =>
+  ({ listen, targets: [target], state }) as unknown as RuleStatus
+
+describe('the sample page through a rule', () => {
+  it.each([
+    ['127.0.0.1:8888', 'http://127.0.0.1:8888/'],
+    ['8888', 'http://127.0.0.1:8888/'],
+    ['[::1]:8888', 'http://[::1]:8888/'],
+    ['0.0.0.0:8888-8890', 'http://127.0.0.1:8888/'],
+  ])('is where %s is', (listen, url) => {
+    const rules = [rule('9999', '10.0.0.1:80'), rule(listen, '127.0.0.1:6279')]
+    expect(sampleUrl(rules, 6279)).toBe(url)
+  })
+
+  it('is nowhere without a rule that leads there and is open', () => {
+    expect(sampleUrl([rule('8888', '10.0.0.1:80')], 6279)).toBeNull()
+    expect(sampleUrl([rule('8888', '127.0.0.1:6279', 'failed')], 6279)).toBeNull()
+    expect(sampleUrl([rule('unix:/run/x', '127.0.0.1:6279')], 6279)).toBeNull()
+    expect(sampleUrl([rule('8888', '127.0.0.1:6279')], null)).toBeNull()
+  })
+})
