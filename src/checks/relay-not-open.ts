@@ -12,16 +12,14 @@ export const relayNotOpen = defineCheck({
     '데몬이 이 규칙의 릴레이를 열지 않았고, 소켓 표에도 그 포트를 연 프로그램이 없습니다.',
   ),
   remedy: say('start Naru, or enable the rule', 'Naru를 시작하거나 규칙을 켜세요'),
+  // A service that is away keeps no rule from opening: both are told.
   dependsOn: [
     'port-taken',
     'port-privileged',
     'reserved-range',
-    'service-down',
     'guest-away',
     'guest-firewall',
     'guest-forward-missing',
-    'loopback-only',
-    'wrong-protocol',
     'address-family',
     'nat-service-stopped',
   ],
