@@ -35,7 +35,12 @@ export async function openHere({
     const onRule = (status: RuleStatus): void => {
       if (opening) onProgress(status)
     }
-    const { forwarder } = await Forwarder.start(parts, instance, { strict: !keepPartial, onRule, signal })
+    const { forwarder } = await Forwarder.start(parts, instance, {
+      strict: !keepPartial,
+      onRule,
+      signal,
+      checks: async () => (await import('../checks/index.ts')).checks,
+    })
     opening = false
     void dismissEarly()
     return forwarder
