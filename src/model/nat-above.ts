@@ -92,8 +92,8 @@ function unknown(own: readonly string[], stun: string | null): NatAnswer {
           `NAT가 하나 이상 있습니다: 인터넷에서 보이는 주소는 ${stun}이고, 바깥 주소를 알려 준 공유기는 없습니다`,
         )
       : say(
-          'not known: the address here is private and no router told its outside address',
-          '알 수 없음: 이 컴퓨터는 사설 주소를 쓰고, 바깥 주소를 알려 준 공유기가 없습니다',
+          'not known: this machine has no public address, and no router told its outside address',
+          '알 수 없음: 이 컴퓨터에는 공인 주소가 없고, 바깥 주소를 알려 준 공유기도 없습니다',
         )
   return { nat: 'unknown', text }
 }
