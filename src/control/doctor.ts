@@ -26,6 +26,8 @@ export interface DoctorDeps extends LookDeps {
 export interface RuleToCheck {
   readonly rule: Rule
   readonly hops: readonly HopStatus[]
+  /** It is another process's, whose rule no command changes. */
+  readonly inForeground?: true
 }
 
 export interface DiagnoseOptions {
@@ -112,7 +114,7 @@ async function diagnose(given: DoctorDeps, options: DiagnoseOptions): Promise<Di
   )
   const results = await Promise.all(runs)
   signal.throwIfAborted()
-  const known = new Set(rules.map(({ rule }) => rule.name))
+  const known = new Set(rules.flatMap(({ rule, inForeground }) => (inForeground ? [] : [rule.name])))
   return judge({
     findings: results.flatMap(({ findings }) => findings.map((finding) => typeable(finding, known))),
     outcomes: results.map(({ outcome }) => outcome),
@@ -132,7 +134,7 @@ function routerMembersOf(rules: readonly RuleToCheck[]): ReadonlySet<string> {
   return new Set(held)
 }
 
-/** Of a port that no rule has, no rule can be edited. */
+/** Of a port that no rule has, or a rule in the foreground, no rule can be edited. */
 function typeable(finding: Finding, known: ReadonlySet<string>): Finding {
   const { rule, fixes } = finding
   if (rule === null || known.has(rule)) return finding

@@ -114,9 +114,13 @@ async function leavingIn(folder: string): Promise<readonly number[]> {
 }
 
 /** Every instance whose holder lives. */
-export async function running(root: string): Promise<readonly Holder[]> {
-  const holders = await Promise.all((await folders(root)).map((id) => readHolder(lockPath(join(root, id)))))
-  return holders.filter((holder): holder is Holder => holder !== null && isAlive(holder))
+export async function running(root: string): Promise<readonly (Holder & { readonly folder: string })[]> {
+  const held = (await folders(root)).map(async (id) => {
+    const folder = join(root, id)
+    const holder = await readHolder(lockPath(folder))
+    return holder && isAlive(holder) ? { ...holder, folder } : null
+  })
+  return (await Promise.all(held)).filter((one) => one !== null)
 }
 
 /** Who holds that instance, or null where nobody living does. */

@@ -11,6 +11,7 @@ import type { MachineFace } from '../model/machine-face.ts'
 import { readRule } from '../model/rule-file.ts'
 import type { Snapshot } from '../stores/contract.ts'
 import { createFileStore } from '../stores/file/index.ts'
+import { foregroundRules } from './foreground.ts'
 import { openRules } from './open-rules.ts'
 
 /** @param naru the daemon or its file; null where there is neither, then no rules are known. */
@@ -69,10 +70,10 @@ async function listOf(naru: Naru): Promise<readonly RuleStatus[]> {
 
 async function allRules(find: () => Promise<Naru | null>): Promise<readonly RuleToCheck[]> {
   const naru = await find()
-  if (!naru) return []
-  return (await listOf(naru)).flatMap(({ name, rule, hops, state }) => {
+  const listed = (naru ? await listOf(naru) : []).flatMap(({ name, rule, hops, state }) => {
     const read = readRule(name, rule).rule
     // Of a file that nobody runs, no hop was looked at.
     return read ? [{ rule: read, hops: state === 'stopped' ? [] : hops }] : []
   })
+  return [...listed, ...(await foregroundRules(stateRoot()))]
 }

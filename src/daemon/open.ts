@@ -11,6 +11,7 @@ import type { RuleStatus } from '../model/face.ts'
 import type { Rule } from '../model/rule.ts'
 import { parseRule } from '../model/rule-file.ts'
 import { createMemoryStore } from '../stores/memory.ts'
+import { telling } from './foreground.ts'
 import { undoLeftOvers } from './left-over.ts'
 import { gatherParts } from './rooms.ts'
 
@@ -32,16 +33,19 @@ export async function openHere({
     const parts = await gatherParts(createMemoryStore({ [name]: input }), { rooms: { publish, guests } })
     await mustResolve(rule, parts, signal)
     let opening = true
+    const others = telling(instance)
     const onRule = (status: RuleStatus): void => {
       if (opening) onProgress(status)
+      else others.tell(status)
     }
-    const { forwarder } = await Forwarder.start(parts, instance, {
+    const { forwarder } = await Forwarder.start(parts, others.instance, {
       strict: !keepPartial,
       onRule,
       signal,
       checks: async () => (await import('../checks/index.ts')).checks,
     })
     opening = false
+    others.tell(await forwarder.rules.get(name))
     void dismissEarly()
     return forwarder
   } catch (error) {

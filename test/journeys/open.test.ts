@@ -1,17 +1,29 @@
-/** `naru open` as a person leaves it in a terminal: what becomes of the service behind it is told. */
-import { mkdtempSync, rmSync } from 'node:fs'
+/** `naru open` as a person leaves it in a terminal: what becomes of it is told, here and in another terminal. */
+import { execFile } from 'node:child_process'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import { Scope } from '../../src/base/scope.ts'
+import type { Diagnosis } from '../../src/model/diagnosis.ts'
 import { built } from '../built.ts'
 import { freePort } from '../free-port.ts'
+import { Lab } from '../lab/namespaces.ts'
+import { homeNetwork, startWebServer } from '../lab/router.ts'
+import { describeWith } from '../needs.ts'
 import { NaruProcess } from './naru-process.ts'
 
+const main = join(import.meta.dirname, '../../dist/main.js')
 /** Looked at every 4 s, twice before it counts. */
 const toldWithinMs = 20_000
+
+function stateFolder(scope: Scope): string {
+  const state = mkdtempSync(join(tmpdir(), 'naru-open-'))
+  scope.defer(() => rmSync(state, { recursive: true, force: true }))
+  return state
+}
 
 it('says that the service does not run, and that it works again', { timeout: 4 * toldWithinMs }, async () => {
   await built()
@@ -37,3 +49,51 @@ it('says that the service does not run, and that it works again', { timeout: 4 *
   await naru.until('the service is back', () => naru.works, toldWithinMs)
   expect(await naru.interrupt()).toBe(0)
 })
+
+describeWith(
+  { root: true, platform: 'linux', commands: ['ip', 'nft', 'miniupnpd', 'curl'] },
+  'naru open whose router refuses',
+  () => {
+    it('is known to naru doctor PORT in another terminal, while it runs', { timeout: 120_000 }, async () => {
+      await built()
+      await using scope = new Scope()
+      const state = stateFolder(scope)
+      const lab = scope.use(new Lab())
+      const denied = ['deny 1-65535 0.0.0.0/0 1-65535']
+      // By PCP, miniupnpd looks through all ports for one that it may open, and answers nobody meanwhile.
+      const { host } = scope.use(await homeNetwork(lab, { pcp: false, permissions: denied }))
+      await startWebServer(host, 80)
+      const through = ['ip', 'netns', 'exec', host.namespace]
+      const wanted = ['8888', '127.0.0.1:80', '--name', 'web', '--router', 'auto', '--keep-partial']
+      const naru = new NaruProcess({ through, state }, ['open', ...wanted])
+      scope.defer(() => naru.end())
+      await naru.opened()
+      expect(naru.hop('router')?.state).toBe('broken')
+
+      const doctor = (): Promise<Diagnosis> => diagnosis([...through, process.execPath, main], state)
+      const found = await vi.waitFor(async () => {
+        const { causes } = await doctor()
+        expect(causes).toMatchObject([{ code: 'router-refuses', hop: 'router', rule: 'web' }])
+        return causes
+      }, 30_000)
+      // Nobody can edit or switch on what another terminal holds.
+      expect(JSON.stringify(found)).not.toMatch(/naru (?:edit|enable) web/)
+
+      expect(await naru.interrupt()).toBe(3)
+      expect(readdirSync(state).filter((name) => name.startsWith('open-'))).toEqual([])
+      expect((await doctor()).causes.map(({ code }) => code)).not.toContain('router-refuses')
+    })
+  },
+)
+
+function diagnosis([command = '', ...args]: readonly string[], state: string): Promise<Diagnosis> {
+  const env = { ...process.env, NARU_STATE: state, HOME: state, LANG: 'C' }
+  const asked = [...args, 'doctor', '8888', '--json']
+  return new Promise((resolve, reject) => {
+    execFile(command, asked, { env }, (error, stdout) => {
+      // Exit code 3 says that something blocks.
+      if (stdout === '') reject(error ?? new Error('doctor said nothing'))
+      else resolve(JSON.parse(stdout) as Diagnosis)
+    })
+  })
+}

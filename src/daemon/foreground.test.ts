@@ -1,0 +1,47 @@
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { claim } from '../control/instance.ts'
+import type { RuleStatus } from '../model/face.ts'
+import { foregroundRules, telling } from './foreground.ts'
+
+let root: string
+beforeEach(() => void (root = mkdtempSync(join(tmpdir(), 'naru-foreground-'))))
+afterEach(() => rmSync(root, { recursive: true, force: true }))
+
+const web = (state: 'ok' | 'broken'): RuleStatus =>
+  ({
+    name: 'web',
+    rule: { listen: '8888', target: '10.0.0.5:80' },
+    hops: [{ hop: 'router', state }],
+  }) as unknown as RuleStatus
+
+const known = async (): Promise<unknown> =>
+  (await foregroundRules(root)).map(({ rule, hops, inForeground }) => [
+    rule.name,
+    hops[0]?.state,
+    inForeground,
+  ])
+
+it('another process knows the rule and how its hops are, until it ends', async () => {
+  const others = telling(await claim(root, 'open-1', null))
+  expect(await known()).toEqual([])
+  others.tell(web('ok'))
+  others.tell(web('ok'))
+  others.tell(web('broken'))
+  await vi.waitFor(async () => expect(await known()).toEqual([['web', 'broken', true]]))
+  others.tell(web('ok'))
+  await others.instance.release({ forget: true })
+  expect(existsSync(others.instance.folder)).toBe(false)
+})
+
+it('reads nothing of a daemon, of one that told nothing, nor what is no rule', async () => {
+  telling(await claim(root, 'up', '/etc/naru.yaml')).tell(web('ok'))
+  await claim(root, 'open-2', null)
+  const { instance } = telling(await claim(root, 'open-3', null))
+  for (const word of ['{', '[]', '{"name":"web","rule":{"listen":"99999"},"hops":[]}']) {
+    writeFileSync(join(instance.folder, 'rule.json'), word)
+    expect(await known()).toEqual([])
+  }
+})

@@ -1,0 +1,68 @@
+/**
+ * What a foreground Naru leaves in its folder while it runs: its rule, and how each hop is, so that a doctor in another
+ * terminal knows what was asked for and what was refused. It goes with the folder; that of a dead one is not read.
+ */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { replaceFile } from '../base/replace-file.ts'
+import type { RuleToCheck } from '../control/doctor.ts'
+import { running, type Instance } from '../control/instance.ts'
+import type { RuleStatus } from '../model/face.ts'
+import { readRule } from '../model/rule-file.ts'
+
+const wordIn = (folder: string): string => join(folder, 'rule.json')
+
+/** The instance as it was, which lets go of its folder only once the last word is written. */
+export interface Telling {
+  readonly instance: Instance
+  /** Written soon; of several that come meanwhile, the last. What cannot be written is no reason to fail for. */
+  tell(rule: RuleStatus): void
+}
+
+export function telling(instance: Instance): Telling {
+  const path = wordIn(instance.folder)
+  let next: RuleStatus | null = null
+  let writing: Promise<void> | null = null
+  let over = false
+  const write = async (): Promise<void> => {
+    while (next) {
+      const rule = next
+      next = null
+      await replaceFile(path, JSON.stringify(rule), { mode: 0o600 }).catch(() => {})
+    }
+    writing = null
+  }
+  return {
+    instance: {
+      ...instance,
+      async release(options) {
+        over = true
+        next = null
+        await writing
+        await instance.release(options)
+      },
+    },
+    tell(rule) {
+      if (over) return
+      next = rule
+      writing ??= write()
+    },
+  }
+}
+
+/** The rules that run in the foreground somewhere on this machine, as this user may see them. */
+export async function foregroundRules(root: string): Promise<readonly RuleToCheck[]> {
+  const folders = (await running(root)).filter(({ file }) => file === null).map(({ folder }) => folder)
+  return (await Promise.all(folders.map(ruleIn))).filter((rule) => rule !== null)
+}
+
+/** Null where it is not open yet, or is of another version. */
+async function ruleIn(folder: string): Promise<RuleToCheck | null> {
+  try {
+    const { name, rule: input, hops } = JSON.parse(await readFile(wordIn(folder), 'utf8')) as RuleStatus
+    const { rule } = readRule(name, input)
+    return rule && { rule, hops, inForeground: true }
+  } catch {
+    return null
+  }
+}
