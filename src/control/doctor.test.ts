@@ -5,6 +5,10 @@ import { fakeParts, World } from '../../test/fakes/parts.ts'
 import { freePort } from '../../test/free-port.ts'
 import { checks } from '../checks/index.ts'
 import { createHost } from '../host/index.ts'
+import { verbatim } from '../base/text.ts'
+import type { Diagnosis } from '../model/diagnosis.ts'
+import type { HopStatus } from '../model/face.ts'
+import { parseRule } from '../model/rule-file.ts'
 import { createMemoryStore } from '../stores/memory.ts'
 import { chooseRules, createDoctor } from './doctor.ts'
 
@@ -43,5 +47,49 @@ describe('a port that no rule has', () => {
     const [chosen] = chooseRules([], '8888', '192.168.1.10')
     expect(chosen?.rule.targets[0]?.to).toMatchObject({ host: '192.168.1.10', ports: { first: 8888 } })
     expect(() => chooseRules([], 'nonsense')).toThrow(/nonsense/)
+  })
+})
+
+describe('a rule that a naru open in another terminal holds', () => {
+  const broken = (problem: string): HopStatus => ({
+    hop: 'router',
+    member: 'pcp',
+    state: 'broken',
+    text: verbatim('the router says no'),
+    notes: [],
+    data: null,
+    problem,
+    checkedAt: null,
+  })
+
+  function diagnose(problem: string, about?: string): Promise<Diagnosis> {
+    const rule = parseRule('game', { listen: 8888, target: '10.0.0.2:80', publish: { router: 'auto' } })
+    return createDoctor({
+      ...fakeParts(new World(), createMemoryStore({})),
+      checks: checks.filter(({ code }) => ['router-refuses', 'mapping-lost'].includes(code)),
+      askStun: () => Promise.reject(new Error('nobody is to be asked')),
+      rules: () => Promise.resolve([{ rule, hops: [broken(problem)], inForeground: true }]),
+    }).diagnose({ signal: AbortSignal.timeout(30_000), ...(about !== undefined && { about }) })
+  }
+
+  it.each(['8888', 'game', undefined])('is found by port, by name and among all (%s)', async (about) => {
+    const { causes } = await diagnose('ROUTER_REFUSED', about)
+    expect(causes).toMatchObject([{ code: 'router-refuses', severity: 'blocks', rule: 'game' }])
+  })
+
+  it('is changed where it was typed: no advice edits a rule that no file has', async () => {
+    const { causes } = await diagnose('ROUTER_REFUSED', '8888')
+    const fixes = causes.flatMap((cause) => cause.fixes)
+    expect(fixes.flatMap(({ command }) => command ?? [])).toEqual([])
+    expect(fixes.map(({ text }) => text.en).join('\n')).toMatch(
+      /Ctrl-C, and start it again with --external-port /,
+    )
+  })
+
+  it('has a next step also where all that is advised is for a daemon', async () => {
+    const { causes } = await diagnose('ROUTER_MAPPING_LOST', '8888')
+    expect(causes.flatMap(({ fixes }) => fixes.map(({ text }) => text.en))).toEqual([
+      expect.stringContaining('tries again by itself'),
+    ])
   })
 })

@@ -8,7 +8,7 @@ import { NaruError, isNaruError, toNaruError } from '../base/errors.ts'
 import type { Check, CheckSubject, OutsideTest } from '../checks/contract.ts'
 import type { CheckOutcome, Diagnosis, DoctorEvent } from '../model/diagnosis.ts'
 import type { HopStatus } from '../model/face.ts'
-import type { Finding } from '../model/finding.ts'
+import type { Finding, Fix } from '../model/finding.ts'
 import { parseListen } from '../model/listen.ts'
 import { parseRule } from '../model/rule-file.ts'
 import type { Rule } from '../model/rule.ts'
@@ -26,8 +26,8 @@ export interface DoctorDeps extends LookDeps {
 export interface RuleToCheck {
   readonly rule: Rule
   readonly hops: readonly HopStatus[]
-  /** It is another process's, whose rule no command changes. */
-  readonly inForeground?: true
+  /** A `naru open` holds it: no file has it, so no command changes it. @default false */
+  readonly inForeground?: boolean
 }
 
 export interface DiagnoseOptions {
@@ -107,16 +107,22 @@ async function diagnose(given: DoctorDeps, options: DiagnoseOptions): Promise<Di
   const machine = lookAtMachine(deps, { signal, mayAskInternet, awaited: routerMembersOf(rules) })
   const lan = await machine.lan().catch(() => null)
   const chosen = chooseRules(rules, options.about, lan?.address)
-  const all = options.about === undefined ? [...chosen, { rule: null, hops: [] }] : chosen
-  const subjects = all.map(({ rule, hops }) => subjectOf(deps, { rule, hops, machine }, options))
-  const runs = subjects.flatMap((subject) =>
-    deps.checks.map((check) => runCheck(check, subject, deps.clock, options)),
-  )
+  const whole = { rule: null, hops: [], inForeground: false }
+  const all = options.about === undefined ? [...chosen, whole] : chosen
+  const known = new Set(rules.flatMap(({ rule, inForeground }) => (inForeground ? [] : [rule.name])))
+  const runs = all.flatMap(({ rule, hops, inForeground }) => {
+    const subject = subjectOf(deps, { rule, hops, machine }, options)
+    const advise = (finding: Finding): Finding =>
+      inForeground ? openAnew(finding) : typeable(finding, known)
+    return deps.checks.map(async (check) => {
+      const { findings, outcome } = await runCheck(check, subject, deps.clock, options)
+      return { findings: findings.map(advise), outcome }
+    })
+  })
   const results = await Promise.all(runs)
   signal.throwIfAborted()
-  const known = new Set(rules.flatMap(({ rule, inForeground }) => (inForeground ? [] : [rule.name])))
   return judge({
-    findings: results.flatMap(({ findings }) => findings.map((finding) => typeable(finding, known))),
+    findings: results.flatMap(({ findings }) => findings),
     outcomes: results.map(({ outcome }) => outcome),
     order: deps.checks.map(({ code }) => code),
     tookMs: Math.round(deps.clock.monotonic() - began),
@@ -134,12 +140,45 @@ function routerMembersOf(rules: readonly RuleToCheck[]): ReadonlySet<string> {
   return new Set(held)
 }
 
-/** Of a port that no rule has, or a rule in the foreground, no rule can be edited. */
+/** Of a port that no rule has, no rule can be edited. */
 function typeable(finding: Finding, known: ReadonlySet<string>): Finding {
   const { rule, fixes } = finding
   if (rule === null || known.has(rule)) return finding
-  const isOfRule = (command = ''): boolean => command.startsWith('naru ') && command.split(' ').includes(rule)
-  const [first, ...more] = fixes.filter(({ command }) => !isOfRule(command))
+  const others = fixes.filter(({ command }) => !isOfRule(rule, command))
+  return withFixes(finding, others)
+}
+
+/** What a `naru open` holds is changed where that was typed, and there alone. */
+function openAnew(finding: Finding): Finding {
+  const { rule, fixes } = finding
+  if (rule === null) return finding
+  const doable = fixes.flatMap((fix) => (isOfRule(rule, fix.command) ? changedAnew(fix) : fix))
+  return withFixes(finding, doable.length > 0 ? doable : [triedAgain])
+}
+
+/** Nothing where the command is no edit, such as to enable it. */
+function changedAnew({ text, command = '' }: Fix): Fix | [] {
+  const words = /^naru edit \S+ (?:--listen |--target )?(.+)$/.exec(command)?.[1]
+  if (words === undefined) return []
+  return {
+    text: say(
+      `${text.en}: end that naru open with Ctrl-C, and start it again with ${words}`,
+      `${text.ko}: 실행 중인 naru open을 Ctrl-C로 끝내고 ${words} 값으로 다시 시작하세요`,
+    ),
+  }
+}
+
+const triedAgain: Fix = {
+  text: say(
+    'that naru open tries again by itself; to try at once, end it with Ctrl-C and start it again',
+    '실행 중인 naru open이 스스로 다시 시도합니다. 바로 시도하려면 Ctrl-C로 끝내고 다시 시작하세요',
+  ),
+}
+
+const isOfRule = (rule: string, command = ''): boolean =>
+  command.startsWith('naru ') && command.split(' ').includes(rule)
+
+function withFixes(finding: Finding, [first, ...more]: readonly Fix[]): Finding {
   return { ...finding, fixes: first ? [{ ...first, text: asFirst(first.text) }, ...more] : [] }
 }
 
@@ -173,8 +212,8 @@ export function chooseRules(
   ownAddress = '127.0.0.1',
 ): readonly RuleToCheck[] {
   if (about === undefined) return rules.filter(({ rule }) => rule.enabled)
-  const named = rules.find(({ rule }) => rule.name === about)
-  if (named) return [named]
+  const named = rules.filter(({ rule }) => rule.name === about)
+  if (named.length > 0) return named
   const listening = rules.filter(({ rule }) => listensOn(rule, about))
   if (listening.length > 0) return listening
   try {

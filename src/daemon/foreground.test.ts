@@ -2,6 +2,8 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { verbatim } from '../base/text.ts'
+import { noCounters } from '../control/counters.ts'
 import { claim } from '../control/instance.ts'
 import type { RuleStatus } from '../model/face.ts'
 import { foregroundRules, telling } from './foreground.ts'
@@ -10,12 +12,29 @@ let root: string
 beforeEach(() => void (root = mkdtempSync(join(tmpdir(), 'naru-foreground-'))))
 afterEach(() => rmSync(root, { recursive: true, force: true }))
 
-const web = (state: 'ok' | 'broken'): RuleStatus =>
-  ({
-    name: 'web',
-    rule: { listen: '8888', target: '10.0.0.5:80' },
-    hops: [{ hop: 'router', state }],
-  }) as unknown as RuleStatus
+const web = (state: 'ok' | 'broken'): RuleStatus => ({
+  name: 'web',
+  rule: { listen: '8888', target: '10.0.0.5:80' },
+  listen: '8888',
+  targets: ['10.0.0.5:80'],
+  state: state === 'ok' ? 'open' : 'degraded',
+  engine: null,
+  hops: [
+    {
+      hop: 'router',
+      member: 'pcp',
+      state,
+      text: verbatim(state),
+      notes: [],
+      data: null,
+      problem: null,
+      checkedAt: null,
+    },
+  ],
+  counters: noCounters,
+  rate: { toTarget: 0, toClient: 0 },
+  until: null,
+})
 
 const known = async (): Promise<unknown> =>
   (await foregroundRules(root)).map(({ rule, hops, inForeground }) => [
@@ -40,7 +59,9 @@ it('reads nothing of a daemon, of one that told nothing, nor what is no rule', a
   telling(await claim(root, 'up', '/etc/naru.yaml')).tell(web('ok'))
   await claim(root, 'open-2', null)
   const { instance } = telling(await claim(root, 'open-3', null))
-  for (const word of ['{', '[]', '{"name":"web","rule":{"listen":"99999"},"hops":[]}']) {
+  const noRule = JSON.stringify({ ...web('ok'), rule: { listen: '99999' } })
+  const noHops = JSON.stringify({ ...web('ok'), hops: 5 })
+  for (const word of ['{', '[]', noRule, noHops]) {
     writeFileSync(join(instance.folder, 'rule.json'), word)
     expect(await known()).toEqual([])
   }

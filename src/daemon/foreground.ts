@@ -53,15 +53,21 @@ export function telling(instance: Instance): Telling {
 /** The rules that run in the foreground somewhere on this machine, as this user may see them. */
 export async function foregroundRules(root: string): Promise<readonly RuleToCheck[]> {
   const folders = (await running(root)).filter(({ file }) => file === null).map(({ folder }) => folder)
-  return (await Promise.all(folders.map(ruleIn))).filter((rule) => rule !== null)
+  if (folders.length === 0) return []
+  // Loaded only where there is something to read.
+  const { RuleStatusSchema } = await import('../api/protocol/schemas.ts')
+  const words = await Promise.all(folders.map(wordOf))
+  return words.flatMap((word) => {
+    const status = RuleStatusSchema.safeParse(word).data
+    const rule = status && readRule(status.name, status.rule).rule
+    return rule ? [{ rule, hops: status.hops, inForeground: true }] : []
+  })
 }
 
-/** Null where it is not open yet, or is of another version. */
-async function ruleIn(folder: string): Promise<RuleToCheck | null> {
+/** Null where it is not open yet, and for what is no JSON. */
+async function wordOf(folder: string): Promise<unknown> {
   try {
-    const { name, rule: input, hops } = JSON.parse(await readFile(wordIn(folder), 'utf8')) as RuleStatus
-    const { rule } = readRule(name, input)
-    return rule && { rule, hops, inForeground: true }
+    return JSON.parse(await readFile(wordIn(folder), 'utf8'))
   } catch {
     return null
   }
