@@ -19,19 +19,32 @@ export class FakeRunner implements Runner {
   async run(argv: readonly [string, ...string[]], options: RunOptions): Promise<RunResult> {
     options.signal.throwIfAborted()
     this.ran.push(argv.join(' '))
-    const answer = await Promise.race([this.#answer(argv, options), ended(argv, options)])
+    const over = new AbortController()
+    const answer = await Promise.race([
+      this.#answer(argv, options),
+      ended(argv, options, over.signal),
+    ]).finally(() => over.abort())
     if (answer === undefined) throw new NaruError('COMMAND_MISSING', { command: argv[0] })
     return { exit: 0, stdout: '', stderr: '', ...(typeof answer === 'string' ? { stdout: answer } : answer) }
   }
 }
 
-/** A command that hangs is ended as the real runner ends it. */
-function ended(argv: readonly string[], { signal, limitMs = 10_000 }: RunOptions): Promise<never> {
+/** A command that hangs is ended as the real runner ends it; of one that is `over` nothing is left. */
+function ended(
+  argv: readonly string[],
+  { signal, limitMs = 10_000 }: RunOptions,
+  over: AbortSignal,
+): Promise<never> {
   const what = argv[0] as string
   return new Promise((_, reject) => {
     const timer = setTimeout(() => reject(new NaruError('TIMED_OUT', { what, ms: limitMs })), limitMs)
     timer.unref()
-    signal.addEventListener('abort', () => reject(new NaruError('ABORTED', { what })), { once: true })
+    const stop = (): void => reject(new NaruError('ABORTED', { what }))
+    signal.addEventListener('abort', stop, { once: true })
+    over.addEventListener('abort', () => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', stop)
+    })
   })
 }
 

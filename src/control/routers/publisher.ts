@@ -3,6 +3,7 @@
  * holds mappings on and puts everything back the moment one of them restarted; at the start it removes what an
  * earlier run left in a router's list.
  */
+import { setMaxListeners } from 'node:events'
 import { Gate } from '../../base/gate.ts'
 import { NaruError, isNaruError, toNaruError } from '../../base/errors.ts'
 import type { Cidr } from '../../base/address.ts'
@@ -276,12 +277,14 @@ class PublishedLease implements Lease {
 
   async verify({ signal }: { signal: AbortSignal }): Promise<Verdict> {
     this.#rounds.begin()
+    heardByEach(signal)
     const verdicts = await Promise.all(this.#ports.map((port) => port.verdict(signal)))
     const lost = verdicts.find(({ state }) => state === 'lost')
     return lost ?? { state: 'held', notes: [] }
   }
 
   async renew({ signal }: { signal: AbortSignal }): Promise<void> {
+    heardByEach(signal)
     const renewed = this.#ports.map((port) => port.renew(signal).then(() => null, toNaruError))
     const failures = await Promise.all(renewed)
     const failure = failures.find((each) => each !== null)
@@ -289,6 +292,7 @@ class PublishedLease implements Lease {
   }
 
   async release({ signal }: { signal: AbortSignal }): Promise<void> {
+    heardByEach(signal)
     const released = this.#ports.map((port) => port.release(signal).then(() => null, toNaruError))
     const failures = await Promise.all(released)
     this.#onReleased()
@@ -306,6 +310,7 @@ async function openAll(
   let failure: NaruError | null = null
   const given = new AbortController()
   const either = AbortSignal.any([signal, given.signal])
+  heardByEach(signal, either)
   const open = async (port: PublishedPort): Promise<void> => {
     try {
       await port.open(signal, either)
@@ -317,6 +322,14 @@ async function openAll(
   }
   await Promise.all(ports.map(open))
   return failure
+}
+
+/**
+ * Every port that waits for its turn, or for its router's answer, listens to the end and lets go when it is served;
+ * Node takes more than ten for a leak.
+ */
+function heardByEach(...signals: readonly AbortSignal[]): void {
+  setMaxListeners(0, ...signals)
 }
 
 function distinct(texts: readonly Text[]): readonly Text[] {
