@@ -1,12 +1,14 @@
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { silentLog } from '../base/log.ts'
 import { verbatim } from '../base/text.ts'
 import { noCounters } from '../control/counters.ts'
 import { claim } from '../control/instance.ts'
 import type { RuleStatus } from '../model/face.ts'
 import { foregroundRules, telling } from './foreground.ts'
+import { undoLeftOvers } from './left-over.ts'
 
 let root: string
 beforeEach(() => void (root = mkdtempSync(join(tmpdir(), 'naru-foreground-'))))
@@ -65,4 +67,18 @@ it('reads nothing of a daemon, of one that told nothing, nor what is no rule', a
     writeFileSync(join(instance.folder, 'rule.json'), word)
     expect(await known()).toEqual([])
   }
+})
+
+it('what a killed one left is not believed, also where it could not be undone yet', async () => {
+  const dead = { pid: process.pid, started: 'another boot', file: null, socket: '', web: null }
+  const effect = { id: 1, rule: 'web', hop: 'router', member: 'gone', effect: {}, at: 0 }
+  const folder = join(root, 'open-4')
+  mkdirSync(folder)
+  writeFileSync(join(folder, 'lock'), JSON.stringify(dead))
+  writeFileSync(join(folder, 'rule.json'), JSON.stringify(web('broken')))
+  writeFileSync(join(folder, 'journal'), `${JSON.stringify({ op: 'intend', ...effect })}\n`)
+  expect(await known()).toEqual([])
+  await undoLeftOvers(root, { except: null, log: silentLog, signal: AbortSignal.timeout(30_000) })
+  expect(existsSync(join(folder, 'lock'))).toBe(true)
+  expect(await known()).toEqual([])
 })

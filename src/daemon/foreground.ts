@@ -2,7 +2,7 @@
  * What a foreground Naru leaves in its folder while it runs: its rule, and how each hop is, so that a doctor in another
  * terminal knows what was asked for and what was refused. It goes with the folder; that of a dead one is not read.
  */
-import { readFile } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { replaceFile } from '../base/replace-file.ts'
 import type { RuleToCheck } from '../control/doctor.ts'
@@ -48,6 +48,11 @@ export function telling(instance: Instance): Telling {
       writing ??= write()
     },
   }
+}
+
+/** Whoever takes a dead one's folder holds it from then on, and not its rule. */
+export function forgetWord(folder: string): Promise<void> {
+  return rm(wordIn(folder), { force: true })
 }
 
 /** The rules that run in the foreground somewhere on this machine, as this user may see them. */

@@ -7,6 +7,7 @@ import { Journal } from '../control/journal.ts'
 import type { Parts } from '../control/parts.ts'
 import { undoJournal } from '../control/undo.ts'
 import { createMemoryStore } from '../stores/memory.ts'
+import { forgetWord } from './foreground.ts'
 import { gatherParts } from './rooms.ts'
 
 /** @param except the instance that the caller is about to take over itself. */
@@ -24,6 +25,7 @@ export async function undoLeftOvers(
 async function undoOne(root: string, id: string, parts: Parts, signal: AbortSignal): Promise<void> {
   try {
     const instance = await claim(root, id, null)
+    await forgetWord(instance.folder)
     const journal = await Journal.open(join(root, id, 'journal'))
     const failed = await undoJournal(journal, parts, { signal })
     await journal.close()
