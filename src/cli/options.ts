@@ -10,8 +10,8 @@ export const globalOptions: readonly Option[] = [
     value: 'FILE',
     completes: 'file',
     text: say(
-      'the rules file (NARU_CONFIG, then $XDG_CONFIG_HOME/naru/naru.yaml, then /etc/naru/naru.yaml)',
-      '규칙 파일 (NARU_CONFIG, $XDG_CONFIG_HOME/naru/naru.yaml, /etc/naru/naru.yaml 순)',
+      'the rules file (NARU_CONFIG, then naru/naru.yaml in $XDG_CONFIG_HOME, ~/.config or %APPDATA%, then /etc/naru/naru.yaml)',
+      '규칙 파일 (NARU_CONFIG, $XDG_CONFIG_HOME이나 ~/.config 또는 %APPDATA%의 naru/naru.yaml, /etc/naru/naru.yaml 순)',
     ),
   },
   { name: 'json', text: say('print JSON, stable for programs', '프로그램용 JSON으로 출력') },

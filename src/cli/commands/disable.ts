@@ -8,6 +8,9 @@ export const verb: Verb = {
   summary: say('close a rule and keep it in the file', '규칙을 닫되 파일에는 남깁니다'),
   arguments: [{ name: 'NAME', text: say('name of the rule', '규칙 이름'), completes: 'rule' }],
   options: [now, dryRun],
+  examples: [
+    { command: 'naru disable iis --now', text: say('close it and cut its connections', '닫고 연결 끊기') },
+  ],
   json: resultJson,
   run(context) {
     const name = context.arg('NAME')

@@ -8,6 +8,7 @@ export const verb: Verb = {
   summary: say('open a rule that is disabled', '꺼 둔 규칙을 엽니다'),
   arguments: [{ name: 'NAME', text: say('name of the rule', '규칙 이름'), completes: 'rule' }],
   options: [dryRun],
+  examples: [{ command: 'naru enable iis', text: say('open it again', '다시 열기') }],
   json: resultJson,
   run(context) {
     const name = context.arg('NAME')

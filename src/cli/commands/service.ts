@@ -15,8 +15,8 @@ const install: Verb = {
     '`naru up`의 systemd 유닛 출력, --write로 저장',
   ),
   about: say(
-    'The service keeps no more of root’s powers than CAP_NET_BIND_SERVICE and CAP_NET_ADMIN, and writes only to its state and beside its file.',
-    '서비스는 root 권한 중 CAP_NET_BIND_SERVICE와 CAP_NET_ADMIN만 가지며, 상태 폴더와 규칙 파일이 있는 폴더에만 씁니다.',
+    'The service keeps no more of root’s powers than CAP_NET_BIND_SERVICE and CAP_NET_ADMIN, and writes only to its state, beside its file and to /etc/ufw, /run and /tmp, which ufw and iptables need.',
+    '서비스는 root 권한 중 CAP_NET_BIND_SERVICE와 CAP_NET_ADMIN만 가지며, 상태 폴더와 규칙 파일이 있는 폴더, 그리고 ufw와 iptables에 필요한 /etc/ufw, /run, /tmp에만 씁니다.',
   ),
   options: [
     { name: 'write', text: say(`to ${unitPath}`, `${unitPath}에 저장`) },

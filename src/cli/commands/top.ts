@@ -24,6 +24,7 @@ export const verb: Verb = {
   arguments: [
     { name: 'NAME', text: say('of this rule only', '이 규칙만'), optional: true, completes: 'rule' },
   ],
+  examples: [{ command: 'naru top iis', text: say('one rule’s connections', '규칙 하나의 연결만') }],
   json: say(
     '{rules: RuleStatus[], connections: Connection[]}, once',
     '{rules: RuleStatus[], connections: Connection[]}, 한 번',
