@@ -224,6 +224,29 @@ describe('edits', () => {
     await forwarder.stop()
   })
 
+  it('close what is switched off before another rule moves to its listen', async () => {
+    const publish = { firewall: 'auto', router: 'off' } as const
+    const { forwarder, world, parts } = await start({
+      a: { listen: 1000, target: 2, engine: 'sockets', publish },
+      b: { listen: '1000/udp', target: 2, enabled: false },
+    })
+    world.log.length = 0
+    await parts.store.change(
+      [
+        { name: 'a', rule: { listen: 1000, target: 2, engine: 'sockets', publish, enabled: false } },
+        { name: 'b', rule: { listen: 1000, target: 2, engine: 'sockets' } },
+      ],
+      { signal },
+    )
+    await forwarder.reload()
+    expect(world.log).toEqual([
+      expect.stringMatching(/^- firewall 1000/),
+      '- sockets 1000 → 127.0.0.1:2',
+      '+ sockets 1000 → 127.0.0.1:2',
+    ])
+    await forwarder.stop()
+  })
+
   it('of an invalid file change nothing and are reported', async () => {
     const { forwarder, world, parts } = await start({ web })
     await parts.store.change([{ name: 'web', rule: { listen: 0 } }], { signal })

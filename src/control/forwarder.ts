@@ -439,24 +439,35 @@ export class Forwarder implements Naru, AsyncDisposable {
     const changed = [...wanted.rules.values()].filter(
       (loaded) => before.get(loaded.rule.name) !== loaded || !this.#runs.has(loaded.rule.name),
     )
-    const closing = changed.filter(({ rule }) => this.#makesRoom(rule))
-    const later = changed.filter((loaded) => !closing.includes(loaded))
-    const { atOnce = 64 } = this.#options
-    const groups = [
-      { rules: closing, most: atOnce },
-      { rules: later.filter(({ rule }) => opensRelayAlone(rule)), most: relaysAtOnce },
-      { rules: later.filter(({ rule }) => !opensRelayAlone(rule)), most: atOnce },
-    ]
+    const closing = changed.filter(({ rule }) => !rule.enabled)
+    const moving = changed.filter(({ rule }) => this.#moves(rule))
+    const later = changed.filter((loaded) => !closing.includes(loaded) && !moving.includes(loaded))
+    const { atOnce = 64, strict = false } = this.#options
     const failures: NaruError[] = []
-    for (const { rules, most } of groups)
+    const applyAll = async (rules: readonly LoadedRule[], most: number): Promise<void> => {
       failures.push(...(await this.#each(rules, most, (loaded) => this.#apply(loaded, signal, now))).flat())
+    }
+    await applyAll(closing, atOnce)
+    // All of them, before the first takes another's.
+    await this.#each(moving, atOnce, async ({ rule }) => {
+      await this.#runs.get(rule.name)?.makeRoom({ signal, strict })
+    })
+    await applyAll(moving, atOnce)
+    await applyAll(
+      later.filter(({ rule }) => opensRelayAlone(rule)),
+      relaysAtOnce,
+    )
+    await applyAll(
+      later.filter(({ rule }) => !opensRelayAlone(rule)),
+      atOnce,
+    )
     return failures.map((error) => error.toJSON())
   }
 
-  /** An edited rule frees its old listen before another takes it. */
-  #makesRoom(rule: Rule): boolean {
+  /** Is open, and is to be open on another listen. */
+  #moves(rule: Rule): boolean {
     const run = this.#runs.get(rule.name)
-    return run !== undefined && (!rule.enabled || formatListen(run.rule.listen) !== formatListen(rule.listen))
+    return run !== undefined && rule.enabled && formatListen(run.rule.listen) !== formatListen(rule.listen)
   }
 
   async #each<T, R>(items: readonly T[], most: number, run: (item: T) => Promise<R>): Promise<R[]> {

@@ -127,6 +127,14 @@ export class RuleRun {
     })
   }
 
+  /** Frees its listen ahead of `apply`, as another rule may take it. Connections go on. */
+  makeRoom(options: Pick<ApplyOptions, 'signal' | 'strict'>): Promise<void> {
+    return this.#inTurn(async () => {
+      const relay = this.#held.get('relay')
+      if (relay) await this.#retire(relay, options)
+    })
+  }
+
   /** Closes from the outside in. Connections drain in the background; `drained` tells when the last is gone. */
   end(options: Omit<ApplyOptions, 'strict'>): Promise<void> {
     return this.#inTurn(async () => {
