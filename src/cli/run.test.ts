@@ -58,8 +58,14 @@ describe('ls', () => {
       'iis   8888    192.168.79.128:80  open         3  1.2 MB/s  sockets  1h59m  router ✗ → relay ✓ → service ✓',
       'dns   53/udp  10.0.0.2:53        disabled     0     0 B/s  -        -      -',
     ])
-    expect(talk).toEqual([''])
+    expect(talk).toEqual(['iis → sockets: works everywhere'])
     expect(exit).toBe(0)
+  })
+
+  it('tells why rules have their engine, once for each reason', async () => {
+    const rules = ['a', 'b', 'c', 'd', 'e'].map((name) => ruleStatus(name))
+    const { talk } = await naru('ls', fakeDeps(new FakeNaru(...rules)))
+    expect(talk).toEqual(['a, b, c and 2 more → sockets: works everywhere'])
   })
 
   it('speaks Korean, in columns that stand', async () => {
@@ -81,7 +87,10 @@ describe('ls', () => {
     const offline = (): Promise<FakeNaru> => Promise.resolve(twoRules())
     const { out, talk, exit } = await naru('ls', fakeDeps(null, { offline }))
     expect([out.length, exit]).toEqual([3, 0])
-    expect(talk).toEqual(['No Naru runs; these are the rules of the file.'])
+    expect(talk).toEqual([
+      'No Naru runs; these are the rules of the file.',
+      'iis → sockets: works everywhere',
+    ])
   })
 
   it('says how to begin where there is nothing', async () => {

@@ -1,6 +1,6 @@
 /** `naru ls`: the rules with each hop's state. */
-import { say } from '../../base/text.ts'
-import { ruleTable } from '../print/rules.ts'
+import { say, verbatim } from '../../base/text.ts'
+import { engineReasons, ruleTable } from '../print/rules.ts'
 import { daemonOrFile } from '../reach.ts'
 import type { Verb } from '../verb.ts'
 
@@ -8,8 +8,8 @@ export const verb: Verb = {
   name: 'ls',
   summary: say('rules with each hop’s state', '규칙과 각 구간의 상태'),
   about: say(
-    'Where no daemon runs it shows the rules of the file.',
-    '실행 중인 데몬이 없으면 파일에 적힌 규칙을 보여 줍니다.',
+    'Where no daemon runs it shows the rules of the file. Why each rule has its engine is told below the table, on stderr.',
+    '실행 중인 데몬이 없으면 파일에 적힌 규칙을 보여 줍니다. 규칙마다 그 엔진을 고른 이유는 표 아래에, 표준 오류로 알려 줍니다.',
   ),
   examples: [
     {
@@ -41,6 +41,7 @@ export const verb: Verb = {
         ),
       )
     else for (const line of ruleTable(rules, print, io.now())) print.data(line)
+    for (const line of engineReasons(rules, print)) print.talk(verbatim(line))
     return 0
   },
 }

@@ -47,6 +47,26 @@ export function ruleTable(rules: readonly RuleStatus[], print: Printer, now: num
   return table(columns, rows)
 }
 
+/** Rules that are named with why they have their engine; of more, so many are told in a number. */
+const mostNamed = 3
+
+/** Why the rules have the engines they have: a line for each reason, however many rules it is of. */
+export function engineReasons(rules: readonly RuleStatus[], print: Printer): string[] {
+  const of = new Map<string, string[]>()
+  for (const { name, engine } of rules) {
+    if (!engine) continue
+    const reason = `${engine.id}: ${print.say(engine.why)}`
+    const names = of.get(reason)
+    if (names) names.push(name)
+    else of.set(reason, [name])
+  }
+  return [...of].map(([reason, names]) => {
+    const more = names.length - mostNamed
+    const rest = more > 0 ? ` ${print.say(say(`and ${more} more`, `외 ${more}개`))}` : ''
+    return print.paint.dim(`${names.slice(0, mostNamed).join(', ')}${rest} → ${reason}`)
+  })
+}
+
 export function ruleDetail(rule: RuleStatus, print: Printer, now: number): string[] {
   const { bold, dim } = print.paint
   const lines = [
