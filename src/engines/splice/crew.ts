@@ -9,13 +9,13 @@ import { systemClock } from '../../base/clock.ts'
 import { say, type Text } from '../../base/text.ts'
 import { closeAllOf, close, Descriptor, openBell, ringBell } from './ffi.ts'
 import { takeEarly, threadOptions, workerFile } from './early.ts'
-import type { FromThread, ThreadData, ToThread } from './messages.ts'
+import type { FromThread, ThreadData, Thresholds, ToThread } from './messages.ts'
 import { RecordReader, type RecordNames } from './shared.ts'
 
 export interface CrewOptions {
   readonly threads: number
   readonly descriptorLimit: number
-  readonly messagesBeforeRing: number
+  readonly thresholds: Thresholds
   readonly names: RecordNames
   readonly onMessage: (thread: number, message: FromThread) => void
   /** `member`'s records are still as it left them; a new thread takes its place once this returns. */
@@ -59,7 +59,7 @@ class Member {
 
   constructor(
     options: CrewOptions,
-    data: Omit<ThreadData, 'bell' | 'descriptorLimit' | 'messagesBeforeRing'>,
+    data: Omit<ThreadData, 'bell' | 'descriptorLimit' | 'thresholds'>,
     on: { message: (message: FromThread) => void; gone: (why: string) => void },
   ) {
     this.bell = openBell()
@@ -69,7 +69,7 @@ class Member {
       ...data,
       bell: Descriptor.number(this.bell),
       descriptorLimit: options.descriptorLimit,
-      messagesBeforeRing: options.messagesBeforeRing,
+      thresholds: options.thresholds,
     }
     this.worker = startThread(workerData)
     let why = 'it ended'

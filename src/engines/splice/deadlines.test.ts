@@ -22,11 +22,11 @@ describe('deadlines', () => {
   })
 
   it('never expire early, and at most a sixteenth late', () => {
-    for (const ms of [1, 7, 16, 17, 250, 999, 5000, 300_000]) {
+    for (const ms of [0.3, 1, 7, 16, 17, 250, 999, 5000, 300_000]) {
       const deadlines = new Deadlines()
       const { expired, deadline } = recorder()
       deadlines.arm(deadline('it'), ms, 100)
-      deadlines.expire(100 + ms - 0.5)
+      deadlines.expire(100 + ms - Math.min(ms, 0.5) / 2)
       expect(expired).toEqual([])
       deadlines.expire(100 + ms * (1 + 1 / 16) + 1)
       expect(expired).toEqual(['it'])
@@ -54,5 +54,8 @@ describe('deadlines', () => {
     expect(deadlines.untilNext(4, 1000)).toBe(12)
     expect(deadlines.untilNext(40, 1000)).toBe(0)
     expect(deadlines.untilNext(4, 5)).toBe(5)
+    expect(deadlines.untilNext(4.5, 1000)).toBe(12)
+    deadlines.arm(deadline('short'), 0.3, 4.5)
+    expect(deadlines.untilNext(4.5, 1000)).toBe(0.3125)
   })
 })

@@ -78,11 +78,11 @@ export class Deadlines {
     deadline.queue?.take(deadline)
   }
 
-  /** Milliseconds until the next one expires, at most `longest`. */
+  /** Milliseconds until the next one expires, at most `longest`; whole ones unless it is less than one. */
   untilNext(now: number, longest: number): number {
     let next = longest
     for (const { first } of this.#queues) if (first) next = Math.min(next, first.at - now)
-    return Math.max(0, Math.ceil(next))
+    return next < 1 ? Math.max(0, next) : Math.ceil(next)
   }
 
   /** Tells every owner whose time has come. */
@@ -111,8 +111,9 @@ export class Deadlines {
   }
 }
 
-/** Up to the next of 16 steps a power of two: 1000 → 1024, 1025 → 1088. */
+/** Up to the next of 16 steps a power of two: 1000 → 1024, 1025 → 1088; below 1 in sixteenths. */
 function rounded(ms: number): number {
+  if (ms < 1) return Math.ceil(ms * 16) / 16
   if (ms <= 16) return Math.max(1, Math.ceil(ms))
   const step = ms < 2 ** 31 ? 1 << (27 - Math.clz32(ms)) : 2 ** (Math.floor(Math.log2(ms)) - 4)
   return Math.ceil(ms / step) * step

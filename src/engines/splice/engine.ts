@@ -22,23 +22,26 @@ import { close, whyFfiCannot } from './ffi.ts'
 import { SourceKeeper, whyNotKeep } from './keep.ts'
 import { SpliceLease, type Numbers } from './lease.ts'
 import { openListeners, type Listener } from './listeners.ts'
-import { happened, happenedRecordAt, happeningBytes, type Answer, type FromThread } from './messages.ts'
+import { happened, happenedRecordAt, happeningBytes } from './messages.ts'
+import type { Answer, FromThread, Thresholds } from './messages.ts'
 import { Standing } from './standing.ts'
 import { Block, cell, cellsOf, editionIn, reasonCell } from './shared.ts'
 import type { EditionNames, RecordNames, RecordReader } from './shared.ts'
 
-export interface SpliceOptions {
+export interface SpliceOptions extends Partial<Thresholds> {
   /** @default one a core, at most 8 */
   readonly threads?: number
-  /** After how many small messages of one direction io_uring moves them; `Infinity` is never. @default 16 */
-  readonly messagesBeforeRing?: number
 }
 
 export const makeSpliceEngine: MakeEngine = (tools) => new SpliceEngine(tools)
 
 const mostThreads = 8
-/** A short connection is over before; what goes on pays back the two calls that it takes. */
-const messagesBeforeRing = 16
+const usual: Thresholds = {
+  // A short connection is over before; what goes on pays back the two calls that it takes.
+  messagesBeforeRing: 16,
+  // 8 Gbit/s: below, a wake-up brings too little work to be worth a wait.
+  gatherFrom: 1 << 20,
+}
 /** Largest ledger: one byte a descriptor. */
 const mostDescriptors = 1 << 20
 /** An answer to a thread that no longer waits is no use. */
@@ -48,7 +51,7 @@ export class SpliceEngine implements Engine {
   readonly id = 'splice'
   readonly #tools: EngineTools
   readonly #threads: number
-  readonly #messagesBeforeRing: number
+  readonly #thresholds: Thresholds
   readonly #leases = new Map<number, SpliceLease>()
   readonly #editions = new Map<number, { lease: SpliceLease; names: EditionNames }>()
   readonly #listeners = new Map<number, Listener>()
@@ -63,7 +66,10 @@ export class SpliceEngine implements Engine {
   constructor(tools: EngineTools, options: SpliceOptions = {}) {
     this.#tools = tools
     this.#keeper = new SourceKeeper(tools.host.runner)
-    this.#messagesBeforeRing = options.messagesBeforeRing ?? messagesBeforeRing
+    this.#thresholds = {
+      messagesBeforeRing: options.messagesBeforeRing ?? usual.messagesBeforeRing,
+      gatherFrom: options.gatherFrom ?? usual.gatherFrom,
+    }
     this.#threads = options.threads ?? Math.min(availableParallelism(), mostThreads)
   }
 
@@ -162,7 +168,7 @@ export class SpliceEngine implements Engine {
   #startCrew(): Promise<Crew> {
     this.#crew ??= Crew.start({
       threads: this.#threads,
-      messagesBeforeRing: this.#messagesBeforeRing,
+      thresholds: this.#thresholds,
       descriptorLimit: Math.min(descriptorLimit(), mostDescriptors),
       names: this.#names,
       onMessage: (thread, message) => this.#hear(thread, message),

@@ -296,11 +296,16 @@ function opened(fd: number): Descriptor | number {
 
 // ── epoll ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
+/** epoll_pwait2(2), the same number on all architectures; libc has it only since glibc 2.35. */
+const pwait2 = 441
+
 /** A set of descriptors to wait on; each carries a slot and a generation that come back with its events. */
 export class Epoll {
   readonly #set: Descriptor
   readonly #events: Arena
   readonly #most: number
+  /** Waits of less than a millisecond are kept to (epoll_pwait2(2), since Linux 5.11); otherwise they are a whole one. */
+  readonly waitsFinely: boolean
 
   constructor(most: number) {
     const set = opened(c.epollCreate(0x8_0000))
@@ -308,6 +313,7 @@ export class Epoll {
     this.#set = set
     this.#most = most
     this.#events = Arena.allocate(most * epollEvent.words * 4)
+    this.waitsFinely = this.#waitFinely(0) >= 0
   }
 
   /** @returns 0 or an errno below zero. */
@@ -339,9 +345,23 @@ export class Epoll {
 
   /** Waits at most `timeoutMs` ms. @returns how many events there are; 0 also after a signal. */
   wait(timeoutMs: number): number {
-    const events = Arena.at(this.#events, 0, this.#events.size)
-    const count = c.epollWait(fdOf(this.#set), events, this.#most, timeoutMs)
+    const count =
+      timeoutMs > 0 && timeoutMs < 1 && this.waitsFinely
+        ? this.#waitFinely(timeoutMs)
+        : c.epollWait(fdOf(this.#set), this.#eventsAt, this.#most, Math.ceil(timeoutMs))
     return count < 0 ? 0 : count
+  }
+
+  #waitFinely(timeoutMs: number): number {
+    const { words } = scratch
+    words.fill(0, 0, 4)
+    words[2] = Math.ceil(timeoutMs * 1_000_000)
+    const limit = Arena.at(scratch, 0, 16)
+    return c.syscall(pwait2, fdOf(this.#set), this.#eventsAt, this.#most, limit, 0, 0)
+  }
+
+  get #eventsAt(): number {
+    return Arena.at(this.#events, 0, this.#events.size)
   }
 
   mask(event: number): number {

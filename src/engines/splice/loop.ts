@@ -75,6 +75,11 @@ export class Loop {
     return this.#wall
   }
 
+  /** Deadlines below a millisecond are met. */
+  get waitsFinely(): boolean {
+    return this.#epoll.waitsFinely
+  }
+
   /** @returns 0 or an errno below zero (then nothing is watched). */
   watch(watcher: Watcher, descriptor: Descriptor, mask: number): number {
     const slot = this.#free.pop() ?? this.#watchers.length

@@ -5,6 +5,14 @@ import type { Target } from '../../model/target.ts'
 import type { EngineState } from '../contract.ts'
 
 /** What a thread is born with. */
+/** From when on a direction's bytes move otherwise than by recv, send and splice as epoll tells of them. */
+export interface Thresholds {
+  /** After so many small messages io_uring moves them; `Infinity` is never. */
+  readonly messagesBeforeRing: number
+  /** From this pace on, bytes a millisecond, what comes in gathers; 0 is always, `Infinity` never. */
+  readonly gatherFrom: number
+}
+
 export interface ThreadData {
   readonly thread: number
   /** eventfd that wakes it; the main thread closes it. */
@@ -14,8 +22,7 @@ export interface ThreadData {
   readonly firstSerial: number
   /** Most descriptors this process may have. */
   readonly descriptorLimit: number
-  /** After so many messages a direction is the ring's. */
-  readonly messagesBeforeRing: number
+  readonly thresholds: Thresholds
 }
 
 /** What a thread is born with that is begun before anyone wants it; its `ThreadData` is its first message, or null. */

@@ -125,11 +125,13 @@ describeWith({ platform: 'linux' }, 'a model of what may happen to a connection'
     { way: 'as it comes' },
     { way: 'in the ring wherever it may be', messagesBeforeRing: 1 },
     { way: 'without a ring', messagesBeforeRing: Number.POSITIVE_INFINITY },
+    { way: 'with any bulk gathering', gatherFrom: 0 },
   ]
   it.each(ways)(
     `holds for ${connections} connections $way (NARU_SEED=${seed})`,
-    async ({ messagesBeforeRing }) => {
-      await using world = new World((tools) => new SpliceEngine(tools, { threads: 2, messagesBeforeRing }))
+    async ({ messagesBeforeRing, gatherFrom }) => {
+      const options = { threads: 2, messagesBeforeRing, gatherFrom }
+      await using world = new World((tools) => new SpliceEngine(tools, options))
       const waiting = new Map<number, (socket: Socket) => void>()
       // The target's end is told apart by the client's port, which a PROXY header says.
       const target = await world.target((socket) => {

@@ -28,6 +28,7 @@ import {
   type Descriptor,
 } from './ffi.ts'
 import type { Whole } from './carried.ts'
+import { Coalescing } from './coalesce.ts'
 import { Held } from './held.ts'
 import type { Pipe } from './pipes.ts'
 import { ringBufferBytes } from './ring.ts'
@@ -101,6 +102,8 @@ export class Side extends Receiver implements Resumable, Timed {
   /** Turns of the loop until FIN is sent by itself. */
   #turnsToEnd = 2
   #pause: Deadline | null = null
+  /** While bytes come in in bulk. */
+  #coalescing: Coalescing | null = null
 
   constructor(connection: Joining, isClient: boolean, descriptor: Descriptor, watchesOut: boolean) {
     super()
@@ -108,7 +111,7 @@ export class Side extends Receiver implements Resumable, Timed {
     this.isClient = isClient
     this.descriptor = descriptor
     this.watchesOut = watchesOut
-    this.#messagesBeforeRing = Math.min(connection.thread.messagesBeforeRing, never)
+    this.#messagesBeforeRing = Math.min(connection.thread.thresholds.messagesBeforeRing, never)
   }
 
   onEvents(mask: number): void {
@@ -133,7 +136,7 @@ export class Side extends Receiver implements Resumable, Timed {
   #expectUrgent(): void {
     this.#urgent = true
     this.#maySplice = false
-    this.#bulk = false
+    this.#endBulk()
     setOption(this.descriptor, 'urgentInline', 1)
   }
 
@@ -206,13 +209,14 @@ export class Side extends Receiver implements Resumable, Timed {
       return
     const { loop } = connection.thread
     this.watchesOut = this.full
-    if (!loop.receive(this, this.descriptor, this.#ringMask)) {
+    this.#ring = 'in'
+    if (!loop.receive(this, this.descriptor, this.#mask)) {
+      this.#ring = 'out'
       this.#messagesBeforeRing = never
       return
     }
     // The ring is not told of urgent data; so it is to stay where it was said.
     setOption(this.descriptor, 'urgentInline', 1)
-    this.#ring = 'in'
   }
 
   /** What has come in by then is received first; then epoll tells as before. */
@@ -270,34 +274,72 @@ export class Side extends Receiver implements Resumable, Timed {
   /** The stream has ended, the ring was left, or it had no buffer for a moment. */
   #receivedLast(): void {
     const { loop } = this.connection.thread
-    if (this.#ring === 'in' && !this.ended && loop.receive(this, this.descriptor, this.#ringMask)) return
+    if (this.#ring === 'in' && !this.ended && loop.receive(this, this.descriptor, this.#mask)) return
     this.#ring = 'out'
     if (this.ended) this.finSeen = true
-    loop.rewatch(this, this.descriptor, this.watchesOut ? bothMask : readMask)
+    this.#rewatch()
     this.pump()
   }
 
-  get #ringMask(): number {
-    return this.watchesOut ? epollOut | epollEdge : epollEdge
+  // ── in bulk ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Nothing is left. Where more comes in fast it gathers; otherwise epoll tells of it at once. */
+  #gather(coalescing: Coalescing): void {
+    const { edition, thread } = this.connection
+    const before = coalescing.gathers
+    const pays = coalescing.pays(thread.loop.now)
+    if (pays && !edition.bucket) coalescing.gather()
+    else coalescing.stop()
+    if (coalescing.gathers !== before) this.#rewatch()
+  }
+
+  #onGathered(): void {
+    if (this.connection.ended) return
+    this.readable = true
+    this.pump()
+  }
+
+  #endBulk(): void {
+    this.#bulk = false
+    const coalescing = this.#coalescing
+    if (!coalescing) return
+    this.#coalescing = null
+    if (!coalescing.gathers) return
+    coalescing.stop()
+    this.#rewatch()
+  }
+
+  #rewatch(): void {
+    this.connection.thread.loop.rewatch(this, this.descriptor, this.#mask)
+  }
+
+  /** What epoll is to tell of. */
+  get #mask(): number {
+    const out = this.watchesOut ? epollOut : 0
+    if (this.#ring !== 'out') return out | epollEdge
+    return this.#coalescing?.gathers ? out | epollReadHangUp | epollEdge : out | readMask
   }
 
   // ── what waits, and the end ───────────────────────────────────────────────────────────────────────────────────
 
   /** @returns bytes read, or −1 where the connection has ended. */
   #spliceOnce(): number {
-    const pipe = (this.#pipe ??= this.connection.thread.pipes.take(this.connection.thread.loop.now))
+    const { gathering, loop, pipes } = this.connection.thread
+    const pipe = (this.#pipe ??= pipes.take(loop.now))
     if (!pipe) {
-      this.#bulk = false
+      this.#endBulk()
       return this.#copyOnce()
     }
     const count = splice(this.descriptor, pipe.ends.write, Math.min(pipe.bite, this.connection.bite))
     if (count <= 0) return this.#nothingRead(count)
     this.#waiting = count
     this.connection.carried(this, count)
+    this.#coalescing ??= new Coalescing(gathering, () => this.#onGathered(), loop.now)
+    this.#coalescing.add(count)
     this.#smallSplices = count < smallSplice ? this.#smallSplices + 1 : 0
     if (this.#smallSplices > mostSmallSplices) {
       this.#smallSplices = 0
-      this.#bulk = false
+      this.#endBulk()
     }
     this.#spend(count)
     return count
@@ -305,11 +347,13 @@ export class Side extends Receiver implements Resumable, Timed {
 
   /** @param result 0 at the end of the stream, or an errno below zero. */
   #nothingRead(result: number): number {
-    if (result === -EAGAIN) this.readable = false
-    else if (result === 0) this.ended = true
+    if (result === -EAGAIN) {
+      this.readable = false
+      if (this.#coalescing) this.#gather(this.#coalescing)
+    } else if (result === 0) this.ended = true
     else if (this.#bulk && result === -EINVAL) {
       // A socket that cannot be spliced can still be read.
-      this.#bulk = false
+      this.#endBulk()
       this.#maySplice = false
       this.#putPipeBack()
     } else {
@@ -336,8 +380,7 @@ export class Side extends Receiver implements Resumable, Timed {
     other.full = true
     if (other.watchesOut) return
     other.watchesOut = true
-    const mask = other.#ring === 'out' ? bothMask : other.#ringMask
-    this.connection.thread.loop.rewatch(other, other.descriptor, mask)
+    other.#rewatch()
   }
 
   /** Sends what waits. @returns false where some still does, or the connection has ended. */
@@ -383,7 +426,7 @@ export class Side extends Receiver implements Resumable, Timed {
     if (!bucket) return
     const { loop } = this.connection.thread
     const waitMs = bucket.spend(bytes, loop.now)
-    if (waitMs > 0) loop.deadlines.arm((this.#pause ??= new Deadline(this)), waitMs, loop.now)
+    if (waitMs > 0) loop.deadlines.arm((this.#pause ??= new Deadline(this)), Math.max(1, waitMs), loop.now)
   }
 
   /** Gives everything back but the descriptor. */

@@ -3,10 +3,12 @@ import type { EngineState } from '../contract.ts'
 import type { Clock } from '../../base/clock.ts'
 import { Descriptors } from '../../relay/descriptors.ts'
 import type { Carriage } from './edition.ts'
+import { Gathering } from './coalesce.ts'
 import { Deadline } from './deadlines.ts'
 import { Arena, Datagrams } from './ffi.ts'
 import type { Happenings } from './happenings.ts'
 import type { Loop } from './loop.ts'
+import type { Thresholds } from './messages.ts'
 import { Answers } from './answers.ts'
 import { Pipes } from './pipes.ts'
 import type { Records } from './shared.ts'
@@ -27,10 +29,10 @@ export class Thread {
   readonly descriptors: Descriptors
   /** Most UDP sessions of one listener. */
   readonly mostSessions: number
-  /** After so many messages a direction is the ring's. */
-  readonly messagesBeforeRing: number
+  readonly thresholds: Thresholds
   /** Whoever pauses a rule's accepting tells the main thread. */
   readonly report: (lease: number, state: EngineState) => void
+  readonly gathering: Gathering
   readonly #idleBlocks: Arena[] = []
   #batches: { incoming: Datagrams; outgoing: Datagrams } | null = null
   #answers: Answers | null = null
@@ -41,16 +43,17 @@ export class Thread {
     records: Records
     happenings: Happenings
     descriptorLimit: number
-    messagesBeforeRing: number
+    thresholds: Thresholds
     report: (lease: number, state: EngineState) => void
   }) {
     const { descriptorLimit: limit, loop } = options
     this.number = options.number
     this.loop = loop
+    this.gathering = new Gathering(loop, options.thresholds.gatherFrom)
     this.records = options.records
     this.happenings = options.happenings
     this.report = options.report
-    this.messagesBeforeRing = options.messagesBeforeRing
+    this.thresholds = options.thresholds
     this.mostSessions = Math.min(8192, Math.max(16, Math.floor(limit / 4)))
     this.descriptors = new Descriptors({ limit, clock: loopClock(loop) })
   }

@@ -63,7 +63,7 @@ class Worker {
       records,
       happenings: this.#happenings,
       descriptorLimit: data.descriptorLimit,
-      messagesBeforeRing: data.messagesBeforeRing,
+      thresholds: data.thresholds,
       report: (lease, state) => post({ type: 'state', lease, state }),
     })
     const bell = Descriptor.borrow(data.bell)
