@@ -87,6 +87,25 @@ it('a target falls after `fall` failures and rises after `rise` successes', asyn
   second.close()
 })
 
+it('nothing of a check is left behind', async () => {
+  const rule = ruleTo('127.0.0.1:9')
+  const pace = new Pace()
+  let heard = 0
+  const warnings: Error[] = []
+  const warned = (warning: Error): void => void warnings.push(warning)
+  process.on('warning', warned)
+  const checks = HealthChecks.of(rule, new Targets(rule), {
+    clock: pace.clock,
+    resolve: () => Promise.reject(new Error('no names')),
+    onHeard: () => void heard++,
+  })!
+  await expect.poll(() => heard).toBe(1)
+  for (let round = 1; round < 15; round++) await pace.turn(() => heard > round)
+  checks[Symbol.dispose]()
+  process.off('warning', warned)
+  expect(warnings).toEqual([])
+})
+
 it('without checks what an earlier edition took down is up again', () => {
   const rule = { ...ruleTo('127.0.0.1:1'), health: null }
   const targets = new Targets(rule)

@@ -26,6 +26,7 @@ export class HealthChecks implements Disposable {
   /** Answers of the same kind in a row: above 0 successes, below failures. */
   readonly #streaks = new Map<TargetState, number>()
   readonly #asking = new Set<TargetState>()
+  readonly #dials = new Set<Dial>()
 
   /** Null where the rule asks for none. The first round is at once. */
   static of(rule: Rule, targets: Targets, options: HealthOptions): HealthChecks | null {
@@ -46,6 +47,8 @@ export class HealthChecks implements Disposable {
   [Symbol.dispose](): void {
     this.#timer[Symbol.dispose]()
     this.#stop.abort()
+    for (const dial of this.#dials) dial.cancel()
+    this.#dials.clear()
   }
 
   #round(): void {
@@ -83,16 +86,20 @@ export class HealthChecks implements Disposable {
     const { clock } = this.#options
     const connectMs = Math.min(this.#rule.timeouts.connectMs, this.#rule.health?.everyMs ?? 0)
     return new Promise((resolve) => {
+      const over = (answers: boolean): void => {
+        this.#dials.delete(dial)
+        resolve(answers)
+      }
       const dial = new Dial(
         endpoints,
         { connectMs, keepaliveMs: 0, clock },
         (socket) => {
           reset(socket.on('error', () => {}))
-          resolve(true)
+          over(true)
         },
-        () => resolve(false),
+        () => over(false),
       )
-      this.#stop.signal.addEventListener('abort', () => dial.cancel(), { once: true })
+      this.#dials.add(dial)
     })
   }
 
