@@ -146,8 +146,8 @@ export const ruleOptions: readonly Option[] = [
 ]
 
 /**
- * In the file a map under `publish` opens what it does not name; on the command line `--firewall` means the firewall
- * alone. So what was not said is written out, as far as it is not there already.
+ * What was not said stays as it was: a map under `publish` closes the hops that it does not name, so that where all were
+ * open they are written out beside what was said.
  */
 export function publishedAsSaid(rule: RuleInput, before: Json | undefined): RuleInput {
   const said = rule['publish']

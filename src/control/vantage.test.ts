@@ -32,6 +32,14 @@ describe('a vantage', () => {
     expect(await askVantage({ ...ask, tryPort: web.port })).toMatchObject({ result: 'refused' })
   })
 
+  it('says whose port it cannot have', async () => {
+    await using first = await startVantage(local)
+    await expect(startVantage({ ...local, port: first.port })).rejects.toMatchObject({
+      code: 'LISTEN_IN_USE',
+      exitCode: 5,
+    })
+  })
+
   it('does nothing for who does not know the key', async () => {
     const asked: string[] = []
     await using vantage = await startVantage({ ...local, onAsked: ({ result }) => void asked.push(result) })

@@ -48,7 +48,7 @@ export function newVantageKey(): string {
     .replace(/(.{8})(?=.)/g, '$1-')
 }
 
-/** @throws NaruError VALUE_INVALID where the port cannot be listened on */
+/** @throws NaruError LISTEN_IN_USE, LISTEN_FAILED */
 export async function startVantage(options: VantageOptions): Promise<Vantage> {
   const key = options.key ?? newVantageKey()
   const asked = new Rate(options.clock)
@@ -265,13 +265,17 @@ class Rate {
 
 function listen(server: Server, port: number, address: string): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.once('error', (cause) => {
-      const why = say(cause.message, cause.message)
-      reject(new NaruError('VALUE_INVALID', { what: 'port', value: String(port), why }, { cause }))
-    })
+    server.once('error', (cause) => reject(cannotListen(formatEndpoint(address, port), cause)))
     server.listen(port, address, () => {
       const bound = server.address()
       resolve(typeof bound === 'object' && bound ? bound.port : port)
     })
   })
+}
+
+function cannotListen(listen: string, cause: Error): NaruError {
+  if (errnoOf(cause) !== 'EADDRINUSE')
+    return new NaruError('LISTEN_FAILED', { listen, why: messageOf(cause) }, { cause })
+  const owner = say('another program', '다른 프로그램')
+  return new NaruError('LISTEN_IN_USE', { listen, owner }, { cause })
 }

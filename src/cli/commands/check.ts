@@ -29,7 +29,12 @@ export const verb: Verb = {
       return 0
     }
     print.data(
-      print.say(say(`${file}: valid, ${rules.length} rules`, `${file}: 올바름, 규칙 ${rules.length}개`)),
+      print.say(
+        say(
+          `${file}: valid, ${rules.length} ${rules.length === 1 ? 'rule' : 'rules'}`,
+          `${file}: 올바름, 규칙 ${rules.length}개`,
+        ),
+      ),
     )
     for (const note of notes) print.talk(`${print.paintTalk.yellow('!')} ${print.say(note)}`)
     return 0
