@@ -1,7 +1,11 @@
+import { isJournal } from '../base/journal-stream.ts'
+
 /** The world as a verb sees it: two streams, a terminal or none, the environment, Ctrl-C. Tests hand in their own. */
 export interface Stream {
   write(text: string): unknown
   readonly isTTY: boolean
+  /** Others may read it, and it is kept. */
+  readonly isJournal: boolean
   /** Width of the terminal; 80 where there is none. */
   readonly columns: number
   readonly rows: number
@@ -62,7 +66,7 @@ export function processIo(): Io {
   }
 }
 
-function streamOf(stream: NodeJS.WriteStream): Stream {
+function streamOf(stream: NodeJS.WriteStream & { readonly fd: number }): Stream {
   // Whoever read us may be gone (`naru ls | head -1`): that is no error of ours.
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error
@@ -71,6 +75,9 @@ function streamOf(stream: NodeJS.WriteStream): Stream {
     write: (text) => stream.write(text),
     get isTTY() {
       return stream.isTTY
+    },
+    get isJournal() {
+      return isJournal(stream.fd, process.env)
     },
     get columns() {
       return stream.columns || 80

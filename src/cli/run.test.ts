@@ -447,6 +447,29 @@ describe('up', () => {
     ])
     expect(talk[0]).toBe('error: cannot listen on 53/udp: the address is in use by dnsmasq')
   })
+
+  it('keeps the links that log in out of the journal', async () => {
+    const about = { ...twoRules().aboutNow, web: 'http://127.0.0.1:6278/' }
+    const ready: Ready = {
+      about,
+      loginUrl: 'http://127.0.0.1:6278/?token=T',
+      readOnlyUrl: 'http://127.0.0.1:6278/?token=R',
+      sampleUrl: null,
+      rules: [],
+      failures: [],
+    }
+    const deps = fakeDeps(null, {
+      up: ({ onReady }) => {
+        onReady(ready, { inBackground: false })
+        return Promise.resolve(0)
+      },
+    })
+    const io = new FakeIo()
+    io.stdout.isJournal = true
+    const { out, talk } = await naru('up', deps, io)
+    expect(out).toEqual(['Naru 0.1.0  /home/kim/naru.yaml', 'web page: http://127.0.0.1:6278/'])
+    expect(talk[0]).toBe('`naru status` shows the link to log in with.')
+  })
 })
 
 describe('words that do not fit', () => {

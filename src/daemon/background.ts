@@ -9,6 +9,7 @@ import type { Readable, Writable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
 import { systemClock } from '../base/clock.ts'
 import type { ExitCode } from '../base/codes/entry.ts'
+import { isJournal } from '../base/journal-stream.ts'
 
 /** Says to the new process who started it. */
 const starterVariable = 'NARU_STARTER'
@@ -85,10 +86,10 @@ class Passage {
   }
 }
 
-/** A pipe or a socket that is not the journal's (systemd.exec(5), JOURNAL_STREAM). */
+/** A pipe or a socket that is not the journal's. */
 function isPipe(descriptor: number): boolean {
+  if (isJournal(descriptor, process.env)) return false
   const stat = fstatSync(descriptor)
-  if (`${stat.dev}:${stat.ino}` === process.env.JOURNAL_STREAM) return false
   return stat.isFIFO() || stat.isSocket()
 }
 

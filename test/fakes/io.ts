@@ -9,6 +9,7 @@ import { fakeNow, planFor, type FakeNaru } from './naru.ts'
 export class FakeStream implements Stream {
   text = ''
   isTTY = false
+  isJournal = false
   columns = 100
   rows = 20
   readonly #heard = new Set<() => void>()

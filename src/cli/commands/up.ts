@@ -79,15 +79,14 @@ function sayPassedOn(
   )
 }
 
-function sayReady(ready: Ready, inBackground: boolean, { print, json, io }: Context): void {
+function sayReady(ready: Ready, inBackground: boolean, context: Context): void {
+  const { print, json, io } = context
   if (json) return print.json(ready, { line: true })
-  const { about, rules, failures, loginUrl, readOnlyUrl, sampleUrl } = ready
-  const { bold, cyan } = print.paint
+  const { about, rules, failures, sampleUrl } = ready
   print.data(`Naru ${about.version}  ${about.file ?? ''}`)
   if (sampleUrl !== null)
-    print.data(`${print.say(say('forwarded page', '포워딩된 페이지'))}: ${cyan(sampleUrl)}`)
-  if (loginUrl !== null) print.data(`${print.say(say('web page', '웹 페이지'))}: ${bold(cyan(loginUrl))}`)
-  if (readOnlyUrl !== null) print.data(`${print.say(say('to look only', '읽기 전용'))}: ${cyan(readOnlyUrl)}`)
+    print.data(`${print.say(say('forwarded page', '포워딩된 페이지'))}: ${print.paint.cyan(sampleUrl)}`)
+  sayPage(ready, context)
   if (rules.length > 0) for (const line of ruleTable(rules, print, io.now())) print.data(line)
   for (const failure of failures) printProblem(failure, print)
   if (about.fileProblem) printProblem(about.fileProblem, print)
@@ -96,4 +95,19 @@ function sayReady(ready: Ready, inBackground: boolean, { print, json, io }: Cont
       ? say('naru stop stops it and undoes everything.', 'naru stop을 실행하면 모두 되돌리고 종료합니다.')
       : say('Ctrl-C stops and undoes everything.', 'Ctrl-C를 누르면 모두 되돌리고 종료합니다.'),
   )
+}
+
+/** The links log in, so the journal gets the address alone: others may read it. */
+function sayPage({ about, loginUrl, readOnlyUrl }: Ready, { print, io }: Context): void {
+  const { bold, cyan } = print.paint
+  const page = print.say(say('web page', '웹 페이지'))
+  if (loginUrl !== null && io.stdout.isJournal) {
+    print.data(`${page}: ${about.web ?? ''}`)
+    print.talk(
+      say('`naru status` shows the link to log in with.', '로그인 링크는 `naru status`로 확인하세요.'),
+    )
+    return
+  }
+  if (loginUrl !== null) print.data(`${page}: ${bold(cyan(loginUrl))}`)
+  if (readOnlyUrl !== null) print.data(`${print.say(say('to look only', '읽기 전용'))}: ${cyan(readOnlyUrl)}`)
 }
