@@ -138,6 +138,34 @@ describe('a rule’s life', () => {
     await forwarder.stop()
   })
 
+  it('lets nobody wait for another try of what failed: it is called off', async () => {
+    const clock = new HandClock()
+    const world = new World()
+    world.failing.add('firewall')
+    const { forwarder } = await start({ web: published }, { world, overrides: { clock } })
+    world.failing.clear()
+    world.silent.add('firewall')
+    const retried = async (): Promise<void> => {
+      await clock.advance(30_000)
+      await vi.waitFor(() => expect(world.asked).toBe(1))
+    }
+    await retried()
+    const began = performance.now()
+    const { failures } = await forwarder.rules.edit('web', { publish: { firewall: 'off', router: 'off' } })
+    expect(failures).toEqual([])
+    expect(await forwarder.rules.get('web')).toMatchObject({ state: 'open' })
+    world.silent.clear()
+    world.failing.add('firewall')
+    await forwarder.rules.edit('web', published)
+    world.failing.clear()
+    world.silent.add('firewall')
+    await retried()
+    await forwarder.rules.remove('web')
+    expect(performance.now() - began).toBeLessThan(10_000)
+    expect([...world.held]).toEqual([])
+    await forwarder.stop()
+  })
+
   it('opens again what somebody took away', async () => {
     const clock = new HandClock()
     const { forwarder, world } = await start({ web: published }, { overrides: { clock } })

@@ -83,6 +83,8 @@ export class RuleRun {
   #queue: Promise<unknown> = Promise.resolve()
   #busy = 0
   #retry: Disposable | null = null
+  /** Called off by whoever wants a change: a router that keeps silent takes ten seconds, a try at a time. */
+  #retrying: AbortController | null = null
   #retryMs = firstRetryMs
   #ended = false
   #shown = new Map<Hop, string>()
@@ -115,7 +117,7 @@ export class RuleRun {
 
   /** @returns what could not be done. @throws NaruError where `strict` and something could not; nothing new is left then */
   apply(loaded: LoadedRule, options: ApplyOptions): Promise<readonly NaruError[]> {
-    return this.#inTurn(async () => {
+    return this.#inPlaceOfRetry(async () => {
       if (this.#ended) return []
       const { engine } = this.#loaded.rule
       if (loaded.rule.engine !== engine) this.#failedEngines.clear()
@@ -129,7 +131,7 @@ export class RuleRun {
 
   /** Frees its listen ahead of `apply`, as another rule may take it. Connections go on. */
   makeRoom(options: Pick<ApplyOptions, 'signal' | 'strict'>): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#inPlaceOfRetry(async () => {
       const relay = this.#held.get('relay')
       if (relay) await this.#retire(relay, options)
     })
@@ -137,7 +139,7 @@ export class RuleRun {
 
   /** Closes from the outside in. Connections drain in the background; `drained` tells when the last is gone. */
   end(options: Omit<ApplyOptions, 'strict'>): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#inPlaceOfRetry(async () => {
       this.#ended = true
       this.#retry?.[Symbol.dispose]()
       for (const step of stepsBetween(this.#held, []))
@@ -235,7 +237,7 @@ export class RuleRun {
 
   /** By the user's word, without waiting for the heartbeat; nothing of the past is held against it. */
   reopen(signal: AbortSignal): Promise<readonly NaruError[]> {
-    return this.#inTurn(async () => {
+    return this.#inPlaceOfRetry(async () => {
       if (this.#ended) return []
       for (const held of this.#held.values()) await this.#repair(held, signal)
       this.#calm.clear()
@@ -339,7 +341,9 @@ export class RuleRun {
         if (step.action !== 'close') {
           const { wanted: failed } = step
           failing = failed.hop
-          this.#failures.set(failing, { wanted: failed, why: failure, at: this.#tools.clock.now() })
+          // A try that was called off says nothing new.
+          if (!options.signal.aborted || !this.#failures.has(failing))
+            this.#failures.set(failing, { wanted: failed, why: failure, at: this.#tools.clock.now() })
         }
         if (options.strict) await this.#undo(opened, options)
         // Nothing outside of a hop that does not work is opened.
@@ -567,11 +571,24 @@ export class RuleRun {
   }
 
   #retryNow(): void {
-    void this.#inTurn(() =>
-      this.#ended
-        ? Promise.resolve([])
-        : this.#converge({ strict: false, signal: AbortSignal.timeout(60_000) }),
-    ).catch(() => {})
+    if (this.#retrying) return
+    const retrying = new AbortController()
+    this.#retrying = retrying
+    void this.#inTurn(async () => {
+      if (!this.#ended && !retrying.signal.aborted)
+        await within(retrying.signal, 60_000, (signal) => this.#converge({ strict: false, signal }))
+    })
+      .catch(() => {})
+      .finally(() => {
+        if (this.#retrying === retrying) this.#retrying = null
+      })
+  }
+
+  /** In turn, and at once where a try of what failed before is under way. */
+  #inPlaceOfRetry<T>(run: () => Promise<T>): Promise<T> {
+    this.#retrying?.abort()
+    this.#retrying = null
+    return this.#inTurn(run)
   }
 
   #statusOf(hop: Hop): HopStatus | null {

@@ -6,6 +6,7 @@
 import { systemClock, type Clock } from '../../src/base/clock.ts'
 import { NaruError } from '../../src/base/errors.ts'
 import { silentLog } from '../../src/base/log.ts'
+import { stopped } from '../../src/base/shared.ts'
 import { say, verbatim } from '../../src/base/text.ts'
 import type { Parts } from '../../src/control/parts.ts'
 import { noCounters } from '../../src/control/counters.ts'
@@ -26,6 +27,18 @@ export class World {
   readonly log: string[] = []
   /** Words of which opening fails while they are here. */
   readonly failing = new Set<string>()
+  /** Words of which opening takes until it is called off while they are here. */
+  readonly silent = new Set<string>()
+  /** How many wait for such. */
+  asked = 0
+
+  async answer(word: string, signal: AbortSignal): Promise<void> {
+    if (![...this.silent].some((silent) => word.includes(silent))) return
+    this.asked++
+    await new Promise((_, reject) => {
+      signal.addEventListener('abort', () => reject(stopped(signal, word)), { once: true })
+    }).finally(() => this.asked--)
+  }
 
   add(word: string): void {
     if ([...this.failing].some((fail) => word.includes(fail)))
@@ -146,12 +159,11 @@ function fakeFirewall(world: World): FirewallMember {
     detect: () => Promise.resolve({ ok: true, why: verbatim('it decides here') }),
     status: () => Promise.resolve({ member: 'fake', active: true, defaultInput: 'block', open: [] }),
     explain: () => Promise.resolve({ verdict: 'unknown', by: '', why: verbatim('') }),
-    open: (request, { record }) =>
-      openWord(
-        world,
-        `firewall ${formatPortRange(request.ports)}${request.protocols.includes('udp') ? '/udp' : ''} ${request.rule}`,
-        record,
-      ),
+    async open(request, { record, signal }) {
+      const word = `firewall ${formatPortRange(request.ports)}${request.protocols.includes('udp') ? '/udp' : ''} ${request.rule}`
+      await world.answer(word, signal)
+      return openWord(world, word, record)
+    },
     undo: (effect: Json) => Promise.resolve(world.remove(effect as string)),
   }
 }
