@@ -36,6 +36,8 @@ export interface Resumable {
 const longestWaitMs = 1000
 /** Events taken at once. */
 const batch = 512
+/** More events than these in a turn mean that nobody sleeps for want of a single answer. */
+const crowd = 32
 
 /** `performance.now()` begins anew in each thread; this is what all threads share. */
 const monotonicOffset = Number(process.hrtime.bigint()) / 1e6 - performance.now()
@@ -147,6 +149,13 @@ export class Loop {
     this.#afterTurn.push(run)
   }
 
+  #events = 0
+
+  /** So much happened in this turn that work is better put together than done at once. */
+  get crowded(): boolean {
+    return this.#events > crowd
+  }
+
   #wait = longestWaitMs
 
   /** Waits for events, at most until something is due, and serves them. */
@@ -154,6 +163,7 @@ export class Loop {
     const wait =
       this.#again.length > 0 ? 0 : this.deadlines.untilNext(this.now, Math.min(this.#wait, longest))
     const count = this.#inRing > 0 ? this.#waitInRing(this.#ring as Ring, wait) : this.#waitInEpoll(wait)
+    this.#events = count
     for (let event = 0; event < count; event++) this.#serve(event)
     this.#resume()
     this.#expire()

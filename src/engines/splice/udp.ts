@@ -548,7 +548,10 @@ class Upstream extends Watcher {
     const session = this.#session
     session.touch()
     if (session.target) session.edition.succeeded(session.target)
-    session.thread.answers.add(session, count)
+    const { answers, loop } = session.thread
+    answers.add(session, count)
+    // Among few clients each waits for its own, and asks again while the others are answered.
+    if (!loop.crowded) answers.flush()
   }
 
   send(batch: Datagrams, first: number, count: number): void {
