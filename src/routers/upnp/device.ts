@@ -19,6 +19,9 @@ export interface DevicePlace {
   readonly ssdpPort?: number
 }
 
+/** However many leases want to know, a device that is gone is searched for no more often. */
+const searchEveryMs = 2000
+
 /** Which service of the device is meant; where it is may change. */
 export type ServiceKind = 'connection' | 'firewall'
 
@@ -31,6 +34,8 @@ export class Device {
   #description: Description
   #connection: Service | null
   #soughtAt = -Infinity
+  /** When the last search that found nothing began. */
+  #soughtInVainAt = -Infinity
   readonly #sought = new Shared('UPnP', (signal) => this.#rediscover(signal))
 
   private constructor(place: DevicePlace, clock: Clock, found: Found, description: Description) {
@@ -96,12 +101,14 @@ export class Device {
     { signal, through }: { signal: AbortSignal; through?: { address: string; source: string } },
   ): Promise<ReadonlyMap<string, string>> {
     const before = this.#location.href
+    const began = this.#clock.monotonic()
     try {
       return await this.#post(this.#service(kind), action, values, signal, through)
     } catch (failure) {
       if (!isElsewhere(failure) && !isGone(failure)) throw failure
-      // Another call may have found it again meanwhile.
-      if (this.#location.href === before && !(await this.#sought.get(signal))) throw failure
+      // Another call may have found it again meanwhile, or searched in vain: a second search would tell the same later.
+      const inVain = this.#soughtInVainAt > began - searchEveryMs
+      if (this.#location.href === before && (inVain || !(await this.#sought.get(signal)))) throw failure
       return this.#post(this.#service(kind), action, values, signal, through)
     }
   }
@@ -141,7 +148,7 @@ export class Device {
   /** Every two seconds at most, however many leases ask. True where the device answers, wherever it is now. */
   async #rediscover(signal: AbortSignal): Promise<boolean> {
     const now = this.#clock.monotonic()
-    if (now - this.#soughtAt < 2000) return false
+    if (now - this.#soughtAt < searchEveryMs) return false
     this.#soughtAt = now
     const found = await findAt(this.place, signal, 1500)
     for (const each of found) {
@@ -153,6 +160,7 @@ export class Device {
       this.#connection = same ?? description.connections[0]
       return true
     }
+    this.#soughtInVainAt = now
     return false
   }
 }
