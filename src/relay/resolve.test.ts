@@ -134,6 +134,16 @@ describe('a name', () => {
     expect(names.asked).toBe(asked)
   })
 
+  it('that is an address is asked of nobody', async () => {
+    const { names, resolver } = world()
+    for (const [written, address] of [
+      ['127.0.0.1', '127.0.0.1'],
+      ['FE80:0::1', 'fe80::1'],
+    ] as const)
+      expect((await resolver.resolve(written)).addresses).toEqual([address])
+    expect(names.asked).toBe(0)
+  })
+
   it('is no longer waited for by who left', async () => {
     const { names, resolver } = world()
     names.resolve4 = names.resolve6 = () => new Promise(() => {})

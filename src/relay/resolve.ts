@@ -3,6 +3,7 @@
  * (mDNS, search domains). An answer that was good is kept while DNS is broken; a name that is gone is gone.
  */
 import { lookup as systemLookup, Resolver } from 'node:dns/promises'
+import { canonicalAddress } from '../base/address.ts'
 import { systemClock, type Clock } from '../base/clock.ts'
 import { errnoOf, messageOf, NaruError } from '../base/errors.ts'
 import { HostsFile } from './hosts-file.ts'
@@ -68,9 +69,14 @@ export class NameResolver {
     this.#limitMs = limitMs
   }
 
-  /** Connections that ask at once share one query. @throws NaruError NAME_NOT_FOUND, or the signal's reason */
+  /**
+   * An address is its own answer: no DNS server hears of it. Connections that ask at once share one query.
+   * @throws NaruError NAME_NOT_FOUND, or the signal's reason
+   */
   async resolve(name: string, { signal }: { signal?: AbortSignal } = {}): Promise<Resolved> {
     signal?.throwIfAborted()
+    const address = canonicalAddress(name)
+    if (address !== null) return { addresses: [address], ttlMs: Number.POSITIVE_INFINITY }
     const kept = this.#kept.get(name)
     const now = this.#clock.monotonic()
     if (kept && kept.freshUntil > now) return { addresses: kept.addresses, ttlMs: kept.freshUntil - now }
