@@ -6,7 +6,7 @@ import type { ChangeOptions, ChangeResult, Naru, RuleStatus } from '../model/fac
 import { printProblem } from './print/errors.ts'
 import { planLines } from './print/plan.ts'
 import { ruleTable } from './print/rules.ts'
-import { daemonOrFile } from './reach.ts'
+import { daemonOrFile, tellFileAlone } from './reach.ts'
 import type { Context, Option } from './verb.ts'
 
 export const dryRun: Option = {
@@ -31,7 +31,7 @@ export async function change(
   act: (naru: Naru, options: ChangeOptions) => Promise<ChangeResult>,
 ): Promise<ExitCode> {
   const { print, json, io } = context
-  const { naru } = await daemonOrFile(context)
+  const { naru, running } = await daemonOrFile(context)
   const dry = context.switched('dry-run')
   const result = await act(naru, { dryRun: dry })
   if (json) {
@@ -42,6 +42,7 @@ export async function change(
     for (const line of planLines(result.plan, print)) print.data(line)
     return 0
   }
+  if (!running) tellFileAlone(context)
   for (const failure of result.failures) printProblem(failure, print)
   for (const note of result.plan.notes) print.talk(`${print.paintTalk.yellow('!')} ${print.say(note)}`)
   const rule = result.rules.find((one) => one.name === name)

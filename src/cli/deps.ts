@@ -15,6 +15,8 @@ export interface CliDeps {
   readonly version: string
   /** One rule in this process, without a file. @throws NaruError where it could not be opened; nothing is left then. */
   openHere(options: OpenHereOptions): Promise<Naru & AsyncDisposable>
+  /** What `naru open` holds in other terminals, as it was when a hop last changed: traffic of it is not told. */
+  openElsewhere(): Promise<readonly RuleStatus[]>
   /** What `openHere` would do. Nothing is opened. */
   planHere(options: { readonly name: string; readonly rule: RuleInput }): Promise<Plan>
   /** `naru up` until it ends or `signal` stops it. SIGHUP and SIGUSR1 are the daemon's own. */

@@ -8,7 +8,7 @@ import type { Finding } from '../model/finding.ts'
 import { changeFrom, verb as edit } from './commands/edit.ts'
 import { globalOptions } from './options.ts'
 import { parseWords } from './parse.ts'
-import { daemonOrFile } from './reach.ts'
+import { daemonOrFile, tellFileAlone } from './reach.ts'
 import { publishedAsSaid } from './rule-options.ts'
 import { on, type Context } from './verb.ts'
 
@@ -62,6 +62,7 @@ export async function doFixes(fixes: readonly OurFix[], context: Context): Promi
       await naru.rules.reopen(rule)
     }
   }
+  if (!running && !context.json && fixes.some(({ edit: words }) => words !== null)) tellFileAlone(context)
 }
 
 function asked(words: readonly string[], rule: string, { io }: Context): Parameters<typeof changeFrom>[0] {

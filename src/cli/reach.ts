@@ -4,11 +4,7 @@ import { say } from '../base/text.ts'
 import type { Naru } from '../model/face.ts'
 import type { Context } from './verb.ts'
 
-/** Says so where nothing runs, since then only the file changes. */
-export async function daemonOrFile(
-  { deps, file, print, json }: Context,
-  { quiet = false }: { quiet?: boolean } = {},
-): Promise<{ naru: Naru; running: boolean }> {
+export async function daemonOrFile({ deps, file }: Context): Promise<{ naru: Naru; running: boolean }> {
   try {
     const daemon = await deps.connect({ file })
     await daemon.about()
@@ -16,13 +12,15 @@ export async function daemonOrFile(
   } catch (error) {
     if (!isNaruError(error, 'NOT_RUNNING')) throw error
   }
-  const naru = await deps.offline({ file })
-  if (!quiet && !json)
-    print.talk(
-      say(
-        'No Naru runs: only the file is changed. `naru up` opens its rules.',
-        '실행 중인 Naru가 없어 파일만 바꿉니다. `naru up`으로 규칙을 엽니다.',
-      ),
-    )
-  return { naru, running: false }
+  return { naru: await deps.offline({ file }), running: false }
+}
+
+/** After a change where nothing runs: nothing was opened or closed. */
+export function tellFileAlone({ print }: Context): void {
+  print.talk(
+    say(
+      'No Naru runs: only the file is changed. `naru up` opens its rules.',
+      '실행 중인 Naru가 없어 파일만 바꿨습니다. `naru up`으로 규칙을 엽니다.',
+    ),
+  )
 }

@@ -11,6 +11,7 @@ import {
 } from '../../test/fakes/naru.ts'
 import { NaruError } from '../base/errors.ts'
 import { say, verbatim } from '../base/text.ts'
+import type { RuleStatus } from '../model/face.ts'
 import type { Ready } from './deps.ts'
 
 const twoRules = (): FakeNaru =>
@@ -80,7 +81,11 @@ describe('ls', () => {
   it('is JSON for programs', async () => {
     const fake = twoRules()
     const { out } = await naru('ls --json', fakeDeps(fake))
-    expect(JSON.parse(out.join('\n'))).toEqual({ running: true, rules: await fake.rules.list() })
+    expect(JSON.parse(out.join('\n'))).toEqual({
+      running: true,
+      rules: await fake.rules.list(),
+      elsewhere: [],
+    })
   })
 
   it('shows the file where nobody runs', async () => {
@@ -91,6 +96,19 @@ describe('ls', () => {
       'No Naru runs; these are the rules of the file.',
       'iis → sockets: works everywhere',
     ])
+  })
+
+  it('lists what is open in another terminal, whose traffic is not known here', async () => {
+    const openElsewhere = (): Promise<RuleStatus[]> =>
+      Promise.resolve([ruleStatus('open-9000', { listen: '9000', state: 'degraded' })])
+    const { out, talk } = await naru('ls', fakeDeps(new FakeNaru(), { openElsewhere }))
+    expect(out).toHaveLength(2)
+    expect(out[1]).toMatch(/^open-9000 +9000 +\S+ +degraded +- +- /)
+    expect(talk.at(-1)).toBe('open-9000: naru open in another terminal; Ctrl-C there closes it')
+    const offline = (): Promise<FakeNaru> => Promise.resolve(twoRules())
+    const both = await naru('ls', fakeDeps(null, { offline, openElsewhere }))
+    expect(both.out).toHaveLength(4)
+    expect(both.talk[0]).toBe('No daemon runs; what naru open does not hold is shown as it is in the file.')
   })
 
   it('says how to begin where there is nothing', async () => {
@@ -181,6 +199,15 @@ describe('changes', () => {
       'No Naru runs: only the file is changed. `naru up` opens its rules.',
       'removed iis',
     ])
+  })
+
+  it('do not say that the file is changed where it is not', async () => {
+    const fake = twoRules()
+    fake.rules.remove = () =>
+      Promise.reject(new NaruError('RULE_UNKNOWN', { name: 'nope', known: 'iis, ssh' }))
+    const deps = fakeDeps(null, { offline: () => Promise.resolve(fake) })
+    for (const line of ['rm nope', 'rm iis --dry-run'])
+      expect((await naru(line, deps)).talk.join()).not.toContain('only the file')
   })
 
   it('that some hops refused are exit code 3, that failed the code of the failure', async () => {

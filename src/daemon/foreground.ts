@@ -55,17 +55,20 @@ export function forgetWord(folder: string): Promise<void> {
   return rm(wordIn(folder), { force: true })
 }
 
-/** The rules that run in the foreground somewhere on this machine, as this user may see them. */
-export async function foregroundRules(root: string): Promise<readonly RuleToCheck[]> {
+/** What is open in the foreground somewhere on this machine, as this user may see it and as it was told last. */
+export async function foregroundStatuses(root: string): Promise<readonly RuleStatus[]> {
   const folders = (await running(root)).filter(({ file }) => file === null).map(({ folder }) => folder)
   if (folders.length === 0) return []
   // Loaded only where there is something to read.
   const { RuleStatusSchema } = await import('../api/protocol/schemas.ts')
   const words = await Promise.all(folders.map(wordOf))
-  return words.flatMap((word) => {
-    const status = RuleStatusSchema.safeParse(word).data
-    const rule = status && readRule(status.name, status.rule).rule
-    return rule ? [{ rule, hops: status.hops, inForeground: true }] : []
+  return words.flatMap((word) => RuleStatusSchema.safeParse(word).data ?? [])
+}
+
+export async function foregroundRules(root: string): Promise<readonly RuleToCheck[]> {
+  return (await foregroundStatuses(root)).flatMap(({ name, rule: written, hops }) => {
+    const { rule } = readRule(name, written)
+    return rule ? [{ rule, hops, inForeground: true }] : []
   })
 }
 

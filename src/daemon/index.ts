@@ -39,6 +39,10 @@ export const cliDeps: CliDeps = {
     ])
     return offlineNaru(await gatherParts(createFileStore(ruleFile(file))))
   },
+  async openElsewhere() {
+    const { foregroundStatuses } = await import('./foreground.ts')
+    return foregroundStatuses(stateRoot())
+  },
   async ports({ file }) {
     const { portsOf } = await import('./ports.ts')
     return portsOf(() => connect(file).catch(() => null))

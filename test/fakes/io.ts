@@ -93,6 +93,7 @@ export function fakeDeps(
   return {
     version: '0.1.0',
     openHere: notRunning,
+    openElsewhere: () => Promise.resolve([]),
     planHere: ({ name }) => Promise.resolve(planFor(name)),
     up: notRunning,
     upInBackground: notRunning,

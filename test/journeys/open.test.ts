@@ -42,12 +42,17 @@ it('says that the service does not run, and that it works again', { timeout: 4 *
     problem: 'service-down',
     text: { en: `the service does not run: 127.0.0.1:${port} refuses connections` },
   })
+  const listed = async (): Promise<unknown> => JSON.parse(await said(['ls', '--json'], state))
+  const held = { listen, state: 'degraded', targets: [`127.0.0.1:${port}`] }
+  await vi.waitFor(async () => expect(await listed()).toMatchObject({ running: false, elsewhere: [held] }))
 
   const service = createServer((socket) => socket.on('error', () => {})).listen(port, '127.0.0.1')
   await once(service, 'listening')
   scope.defer(() => service.close())
   await naru.until('the service is back', () => naru.works, toldWithinMs)
   expect(await naru.interrupt()).toBe(0)
+  // Nothing of it is left, and there is no file.
+  await expect(listed()).rejects.toThrow('FILE_MISSING')
 })
 
 describeWith(
@@ -86,14 +91,21 @@ describeWith(
   },
 )
 
-function diagnosis([command = '', ...args]: readonly string[], state: string): Promise<Diagnosis> {
+async function diagnosis(naru: readonly string[], state: string): Promise<Diagnosis> {
+  return JSON.parse(await said(['doctor', '8888', '--json'], state, naru)) as Diagnosis
+}
+
+/** What that command line prints, whatever its exit code: 3 says that something is broken. */
+function said(
+  line: readonly string[],
+  state: string,
+  [command, ...before]: readonly string[] = [process.execPath, main],
+): Promise<string> {
   const env = { ...process.env, NARU_STATE: state, HOME: state, LANG: 'C' }
-  const asked = [...args, 'doctor', '8888', '--json']
   return new Promise((resolve, reject) => {
-    execFile(command, asked, { env }, (error, stdout) => {
-      // Exit code 3 says that something blocks.
-      if (stdout === '') reject(error ?? new Error('doctor said nothing'))
-      else resolve(JSON.parse(stdout) as Diagnosis)
+    execFile(command as string, [...before, ...line], { env }, (error, stdout) => {
+      if (stdout === '') reject(error ?? new Error(`${line.join(' ')} said nothing`))
+      else resolve(stdout)
     })
   })
 }

@@ -69,7 +69,7 @@ export const verb: Verb = {
 
 /** @throws NaruError RULE_UNKNOWN */
 async function wanted(context: Context): Promise<readonly RuleStatus[]> {
-  const { naru } = await daemonOrFile(context, { quiet: true })
+  const { naru } = await daemonOrFile(context)
   const rules = await naru.rules.list()
   const names = context.args('NAME')
   const missing = names.find((name) => !rules.some((rule) => rule.name === name))

@@ -11,7 +11,7 @@ import { formatTarget } from '../../model/target.ts'
 import { printProblem } from '../print/errors.ts'
 import { printLosses } from '../print/losses.ts'
 import { table } from '../print/table.ts'
-import { daemonOrFile } from '../reach.ts'
+import { daemonOrFile, tellFileAlone } from '../reach.ts'
 import type { Context, Verb } from '../verb.ts'
 
 export const verb: Verb = {
@@ -78,7 +78,7 @@ async function run(context: Context): Promise<ExitCode> {
   const dry = context.switched('dry-run')
   const imported = await deps.importFile(file, context.option('from') as ImportFormat | null)
   const shown = file === '-' ? 'stdin' : file
-  const { naru } = await daemonOrFile(context)
+  const { naru, running } = await daemonOrFile(context)
   const existing = await rulesThere(naru)
   const outcomes = named(imported, existing, context.switched('disabled'))
   if (!json) printFound(imported, outcomes, shown, context)
@@ -92,6 +92,7 @@ async function run(context: Context): Promise<ExitCode> {
       losses: imported.losses,
     })
   else printOutcomes(outcomes, imported, dry, context)
+  if (!running && !json && outcomes.some(({ result }) => result === 'added')) tellFileAlone(context)
   return exitOf(outcomes)
 }
 

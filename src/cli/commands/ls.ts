@@ -1,4 +1,5 @@
 /** `naru ls`: the rules with each hop's state. */
+import { isNaruError } from '../../base/errors.ts'
 import { say, verbatim } from '../../base/text.ts'
 import { engineReasons, ruleTable } from '../print/rules.ts'
 import { daemonOrFile } from '../reach.ts'
@@ -8,8 +9,8 @@ export const verb: Verb = {
   name: 'ls',
   summary: say('rules with each hop’s state', '규칙과 각 구간의 상태'),
   about: say(
-    'Where no daemon runs it shows the rules of the file. Why each rule has its engine is told below the table, on stderr.',
-    '실행 중인 데몬이 없으면 파일에 적힌 규칙을 보여 줍니다. 규칙마다 그 엔진을 고른 이유는 표 아래에, 표준 오류로 알려 줍니다.',
+    'Where no daemon runs it shows the rules of the file; what naru open holds in another terminal is listed too. Why each rule has its engine is told below the table, on stderr.',
+    '실행 중인 데몬이 없으면 파일에 적힌 규칙을 보여 줍니다. 다른 터미널에서 naru open으로 연 것도 함께 나옵니다. 규칙마다 그 엔진을 고른 이유는 표 아래에, 표준 오류로 알려 줍니다.',
   ),
   examples: [
     {
@@ -17,31 +18,48 @@ export const verb: Verb = {
       text: say('names, for a script', '스크립트용 이름 목록'),
     },
   ],
-  json: say('{running, rules: RuleStatus[]}', '{running, rules: RuleStatus[]}'),
+  json: say(
+    '{running, rules: RuleStatus[], elsewhere: RuleStatus[]}; elsewhere is what naru open holds in other terminals, as it was when a hop last changed.',
+    '{running, rules: RuleStatus[], elsewhere: RuleStatus[]}. elsewhere는 다른 터미널의 naru open이 열어 둔 규칙으로, 구간 상태가 마지막으로 바뀐 때의 모습입니다.',
+  ),
   async run(context) {
-    const { print, json, io } = context
-    const { naru, running } = await daemonOrFile(context, { quiet: true })
-    const rules = await naru.rules.list()
+    const { print, json, io, deps } = context
+    const [{ naru, running }, elsewhere] = await Promise.all([daemonOrFile(context), deps.openElsewhere()])
+    const rules = await naru.rules.list().catch((error: unknown) => {
+      // Who only ever opens in the foreground has none.
+      if (elsewhere.length > 0 && isNaruError(error, 'FILE_MISSING')) return []
+      throw error
+    })
     if (json) {
-      print.json({ running, rules })
+      print.json({ running, rules, elsewhere })
       return 0
     }
-    if (!running)
+    const isEmpty = rules.length === 0 && elsewhere.length === 0
+    if (!running && (rules.length > 0 || isEmpty)) print.talk(elsewhere.length > 0 ? othersOfFile : ofFile)
+    if (isEmpty) print.talk(howToBegin)
+    else for (const line of ruleTable(rules, print, io.now(), elsewhere)) print.data(line)
+    for (const line of engineReasons([...rules, ...elsewhere], print)) print.talk(verbatim(line))
+    const names = elsewhere.map(({ name }) => name).join(', ')
+    if (names !== '')
       print.talk(
         say(
-          'No Naru runs; these are the rules of the file.',
-          '실행 중인 Naru가 없습니다. 파일에 적힌 규칙입니다.',
+          `${names}: naru open in another terminal; Ctrl-C there closes it`,
+          `${names}: 다른 터미널의 naru open. 그곳에서 Ctrl-C를 누르면 닫힙니다`,
         ),
       )
-    if (rules.length === 0)
-      print.talk(
-        say(
-          'There are no rules yet: naru add NAME LISTEN TARGET',
-          '아직 규칙이 없습니다: naru add 이름 수신 대상',
-        ),
-      )
-    else for (const line of ruleTable(rules, print, io.now())) print.data(line)
-    for (const line of engineReasons(rules, print)) print.talk(verbatim(line))
     return 0
   },
 }
+
+const ofFile = say(
+  'No Naru runs; these are the rules of the file.',
+  '실행 중인 Naru가 없습니다. 파일에 적힌 규칙입니다.',
+)
+const othersOfFile = say(
+  'No daemon runs; what naru open does not hold is shown as it is in the file.',
+  '실행 중인 데몬이 없습니다. naru open이 연 것을 뺀 나머지는 파일에 적힌 규칙입니다.',
+)
+const howToBegin = say(
+  'There are no rules yet: naru add NAME LISTEN TARGET',
+  '아직 규칙이 없습니다: naru add 이름 수신 대상',
+)

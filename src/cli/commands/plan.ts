@@ -17,7 +17,7 @@ export const verb: Verb = {
   examples: [{ command: 'naru plan', text: say('the steps, inside out', '안쪽부터 바깥쪽까지의 단계') }],
   json: say('Plan: {steps, notes}', 'Plan: {steps, notes}'),
   async run(context) {
-    const { naru } = await daemonOrFile(context, { quiet: true })
+    const { naru } = await daemonOrFile(context)
     printPlan(await naru.plan(), context)
     return 0
   },

@@ -227,7 +227,7 @@ function portOf(text: string, command: string): InetListen {
 async function checkRule(context: Context): Promise<ExitCode> {
   const { print, json } = context
   const name = context.arg('NAME')
-  const { naru } = await daemonOrFile(context, { quiet: true })
+  const { naru } = await daemonOrFile(context)
   const { listen, publish, allow } = parseRule(name, (await naru.rules.get(name)).rule)
   if (listen.kind === 'unix')
     throw usage(

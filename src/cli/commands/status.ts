@@ -32,7 +32,7 @@ export const verb: Verb = {
 
 async function rule(context: Context): Promise<ExitCode> {
   const { print, json, io } = context
-  const { naru } = await daemonOrFile(context, { quiet: true })
+  const { naru } = await daemonOrFile(context)
   const status = await naru.rules.get(context.arg('NAME'))
   if (json) print.json(status)
   else for (const line of ruleDetail(status, print, io.now())) print.data(line)

@@ -19,9 +19,16 @@ const titles = {
   left: say('LEFT', '남은 시간'),
 }
 
-export function ruleTable(rules: readonly RuleStatus[], print: Printer, now: number): string[] {
+/** @param elsewhere rules whose traffic is not known here. */
+export function ruleTable(
+  rules: readonly RuleStatus[],
+  print: Printer,
+  now: number,
+  elsewhere: readonly RuleStatus[] = [],
+): string[] {
   const t = (key: keyof typeof titles): string => print.say(titles[key])
-  const timed = rules.some(({ until }) => until !== null)
+  const all = [...rules, ...elsewhere]
+  const timed = all.some(({ until }) => until !== null)
   const columns = [
     { title: t('name') },
     { title: t('listen') },
@@ -33,13 +40,13 @@ export function ruleTable(rules: readonly RuleStatus[], print: Printer, now: num
     ...(timed ? [{ title: t('left') }] : []),
     { title: t('path') },
   ]
-  const rows = rules.map((rule) => [
+  const rows = all.map((rule, index) => [
     print.paint.bold(rule.name),
     rule.listen,
     rule.targets.join(', '),
     stateWord(rule.state, print, print.paint),
-    String(rule.counters.open),
-    rate(rule.rate.toTarget + rule.rate.toClient),
+    index < rules.length ? String(rule.counters.open) : '-',
+    index < rules.length ? rate(rule.rate.toTarget + rule.rate.toClient) : '-',
     rule.engine?.id ?? '-',
     ...(timed ? [rule.until === null ? '-' : span(rule.until - now)] : []),
     hopStrip(rule, print, print.paint) || '-',
