@@ -7,7 +7,7 @@ import type { Clock } from '../../base/clock.ts'
 import { Shared } from '../../base/shared.ts'
 import { parseDescription, type Description, type Service } from './description.ts'
 import { UpnpFault } from './fault.ts'
-import { exchange, isElsewhere, type HttpPlace } from './http.ts'
+import { exchange, isElsewhere, reachedNobody, type HttpPlace } from './http.ts'
 import { search, type Found } from './search.ts'
 import { parseSoapAnswer, soapRequest, type Arguments } from './soap.ts'
 
@@ -109,7 +109,10 @@ export class Device {
       // Another call may have found it again meanwhile, or searched in vain: a second search would tell the same later.
       const inVain = this.#soughtInVainAt > began - searchEveryMs
       if (this.#location.href === before && (inVain || !(await this.#sought.get(signal)))) throw failure
-      return this.#post(this.#service(kind), action, values, signal, through)
+      return this.#post(this.#service(kind), action, values, signal, through).catch((again: unknown) => {
+        // Who was reached the first time may have done it.
+        throw reachedNobody(again) ? failure : again
+      })
     }
   }
 

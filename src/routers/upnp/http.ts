@@ -105,6 +105,20 @@ export function isElsewhere(failure: unknown): boolean {
   return failure instanceof NaruError && failure.code === 'ROUTER_SILENT'
 }
 
+/** What the system says where no connection came about; in the middle of one ours ends long before its ETIMEDOUT. */
+const noConnection: ReadonlySet<string> = new Set([
+  'ECONNREFUSED',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EADDRNOTAVAIL',
+  'ETIMEDOUT',
+])
+
+/** True where no connection came about, so that nothing was asked. */
+export function reachedNobody(failure: unknown): boolean {
+  return isElsewhere(failure) && noConnection.has(errnoOf((failure as NaruError).cause) ?? '')
+}
+
 function explain(failure: unknown, { address }: HttpPlace, signal: AbortSignal): NaruError {
   if (signal.aborted) return new NaruError('ABORTED', { what: `HTTP ${address}` }, { cause: failure })
   const errno = errnoOf(failure) ?? ''

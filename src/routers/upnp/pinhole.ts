@@ -9,6 +9,7 @@ import type { Effect, LeaseDescription, OpenOptions, Verdict } from '../../model
 import type { MappingLease, MappingRequest } from '../contract.ts'
 import type { Device } from './device.ts'
 import { explainFault, faultCode } from './fault.ts'
+import { reachedNobody } from './http.ts'
 import type { Clock } from '../../base/clock.ts'
 
 export interface PinholeTarget {
@@ -108,7 +109,8 @@ class PinholeLease implements MappingLease {
       await this.#add(signal)
     } catch (failure) {
       const code = faultCode(failure)
-      if (code !== null) await this.#effect.undone()
+      // Silence may mean that only the answer was lost: what was asked and not answered stays in the journal.
+      if (code !== null || reachedNobody(failure)) await this.#effect.undone()
       if (code === firewallOff) this.#firewallIsOff = true
       else throw this.#explain(failure)
     }
