@@ -129,8 +129,10 @@ export async function settle(
   await undoJournal(journal, parts, { signal, keep: ({ id }) => !ids.has(id) })
 }
 
-/** When it lapses by itself is not what it is. */
+/** When it lapses by itself, and on which word it rests, is not what it is. */
+const passing: ReadonlySet<string> = new Set(['until', 'granted'])
+
 function effectKey({ rule, hop, member, effect }: Entry): string {
-  const lasting = (key: string, value: Json): Json | undefined => (key === 'until' ? undefined : value)
+  const lasting = (key: string, value: Json): Json | undefined => (passing.has(key) ? undefined : value)
   return JSON.stringify([rule, hop, member, effect], lasting)
 }

@@ -123,7 +123,7 @@ describeWith(
         const before = systemd.property('naru', 'MainPID')
         const through = ['ip', 'netns', 'exec', home.internet.namespace]
         const to = { address: homeAddresses.wan, port: 80, request: 'GET / HTTP/1.0\\r\\n\\r\\n' }
-        await using load = await OfferedLoad.begin(to, { perSecond: 60, seconds: 60, through })
+        await using load = await OfferedLoad.begin(to, { perSecond: 400, seconds: 60, through })
         write('127.0.0.1:8082')
         systemd.run(['systemctl', 'reload', 'naru'])
         await vi.waitFor(() => expect(systemd.property('naru', 'MainPID')).not.toBe(before), limit)

@@ -3,6 +3,7 @@ import { expect, it } from 'vitest'
 import { silentLog } from '../../src/base/log.ts'
 import { systemClock } from '../../src/base/clock.ts'
 import { createHost } from '../../src/host/index.ts'
+import type { Json } from '../../src/model/hop.ts'
 import type { MappingRequest, Router, RouterMember, RouterTools } from '../../src/routers/contract.ts'
 import { natPmp } from '../../src/routers/nat-pmp/index.ts'
 import { pcp } from '../../src/routers/pcp/index.ts'
@@ -97,6 +98,64 @@ describeWith(needs, 'a real router', () => {
     })
   }
 
+  for (const [id, family] of [
+    ['pcp', 4],
+    ['pcp', 6],
+    ['nat-pmp', 4],
+  ] as const)
+    it(`by ${id} over IPv${family}, goes on with what another process was granted, unless that may be gone`, async () => {
+      await using lab = new Lab()
+      await using home = await homeNetwork(lab)
+      using _inside = enter(home.host)
+      const ports = { externalPort: 8080, internalPort: 8080 }
+      const open = async (
+        before: readonly Json[],
+        wish: Partial<MappingRequest> = {},
+      ): Promise<readonly Json[]> => {
+        const journal = memoryJournal()
+        const router = await theRouter(members[id](), family)
+        const record = { ...journal, before }
+        const lease = await router.open({ ...request, ...ports, ...wish }, { signal: signal(), record })
+        expect(lease).toMatchObject({
+          externalPort: 8080,
+          externalAddress: family === 4 ? '11.0.0.2' : homeAddresses.host6,
+        })
+        expect((await lease.verify({ signal: signal() })).state).toBe('held')
+        return journal.left()
+      }
+      // With a number for each rule: one that is deleted and added again has another.
+      const rules = (): string =>
+        home.router.host
+          .run(['nft', '-a', 'list', 'ruleset'])
+          .replaceAll(/counter packets \d+ bytes \d+/g, '')
+      // A router that has just begun looks the same when it begins anew.
+      await new Promise((resolve) => setTimeout(resolve, 4000))
+      const first = await open([])
+      const opened = rules()
+      const second = await open(first)
+      expect(rules()).toBe(opened)
+      expect(second).toEqual(first)
+      const third = await open(second, { leaseSeconds: 1800 })
+      expect(rules()).not.toBe(opened)
+      await home.router.restart({ killed: true })
+      await open(third, { leaseSeconds: 1800 })
+      expect(family === 4 ? home.router.mappings() : home.router.pinholes()).toHaveLength(1)
+    })
+
+  it('keeps nothing of a pinhole that could not even be asked for', async () => {
+    await using lab = new Lab()
+    await using home = await homeNetwork(lab)
+    using _inside = enter(home.host)
+    const router = await theRouter(upnp(), 6)
+    const journal = memoryJournal()
+    for (const verdict of ['reject with tcp reset', 'drop']) {
+      home.router.host.run(['nft', '-f', '-'], { input: takingNoConnection(verdict) })
+      const opened = router.open(request, { signal: signal(), record: journal })
+      await expect(opened).rejects.toMatchObject({ code: 'ROUTER_SILENT' })
+      expect(journal.left()).toEqual([])
+    }
+  })
+
   it('finds a router that answers searches over IPv6 alone, and opens a pinhole there', async () => {
     for (const hears of ['unicast', 'multicast'] as const) {
       await using lab = new Lab()
@@ -120,6 +179,19 @@ describeWith(needs, 'a real router', () => {
     }
   })
 })
+
+/** Is found as ever, and cannot be talked to by IPv6. */
+function takingNoConnection(verdict: string): string {
+  return `table inet busy
+delete table inet busy
+table inet busy {
+  chain input {
+    type filter hook input priority 0
+    meta nfproto ipv6 tcp dport 5000 ${verdict}
+  }
+}
+`
+}
 
 /** Neither hears a search by IPv4 nor answers there; by IPv6 it hears one of the two ways. */
 function hearingOnly(way: 'unicast' | 'multicast'): string {

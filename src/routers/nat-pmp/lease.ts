@@ -3,14 +3,15 @@ import { withLimit, type Clock } from '../../base/clock.ts'
 import { isNaruError, NaruError } from '../../base/errors.ts'
 import { say } from '../../base/text.ts'
 import { describeMapping } from '../../model/mapping.ts'
-import type { Effect, LeaseDescription, OpenOptions, Verdict } from '../../model/hop.ts'
+import type { Effect, Json, LeaseDescription, OpenOptions, Verdict } from '../../model/hop.ts'
 import type { MappingLease, MappingRequest } from '../contract.ts'
+import { Epoch } from './epoch.ts'
 import { refusal, type Gateway } from './gateway.ts'
 import type { MapAnswer } from './codec.ts'
 
 /** What the journal keeps: enough to delete the mapping without finding the gateway again. */
 export interface NatPmpEffect {
-  readonly [key: string]: string | number | null
+  readonly [key: string]: Json
   readonly gateway: string
   readonly port: number
   readonly source: string | null
@@ -18,8 +19,24 @@ export interface NatPmpEffect {
   readonly internalPort: number
   /** Milliseconds since the Unix epoch; after it nothing is left to delete. */
   readonly until: number
+  /** The gateway's last word, by which a process that takes this one's place goes on; null before the first. */
+  readonly granted: Granted | null
 }
 
+type Granted = {
+  /** What was asked for: the word is one to that alone. */
+  readonly asked: string
+  readonly externalPort: number
+  readonly leaseSeconds: number
+  /** Milliseconds since the Unix epoch, and the gateway's own seconds at that moment. */
+  readonly atMs: number
+  readonly epochSeconds: number
+}
+
+/**
+ * Where `record.before` tells of the same mapping of the process whose place this one takes, and the gateway has not
+ * restarted since, nothing is asked anew: a gateway that renews may have no mapping for a moment (miniupnpd, seen).
+ */
 export async function openMapping(
   gateway: Gateway,
   clientAddress: string,
@@ -29,8 +46,28 @@ export async function openMapping(
 ): Promise<MappingLease> {
   const effect = await record.intend(effectOf(gateway, request, clock.now() + request.leaseSeconds * 1000))
   const lease = new NatPmpLease(gateway, clientAddress, request, clock, effect)
-  await lease.begin(signal)
+  const granted = grantedBefore(record.before, gateway, request)
+  if (!granted || !(await lease.goOn(granted, signal))) await lease.begin(signal)
   return lease
+}
+
+/** What the process whose place this one takes was granted for that port. */
+function grantedBefore(
+  before: readonly Json[] | undefined,
+  gateway: Gateway,
+  { protocol, internalPort }: MappingRequest,
+): Granted | null {
+  const same = before
+    ?.map((effect) => effect as Partial<NatPmpEffect> | null)
+    .find(
+      (was) =>
+        was?.gateway === gateway.address &&
+        was.port === gateway.port &&
+        was.source === gateway.source &&
+        was.protocol === protocol &&
+        was.internalPort === internalPort,
+    )
+  return same?.granted ?? null
 }
 
 class NatPmpLease implements MappingLease {
@@ -77,6 +114,20 @@ class NatPmpLease implements MappingLease {
       throw failure
     }
     if (this.#gateway.externalAddress === null) await this.#gateway.askAddress(signal)
+  }
+
+  /** @returns false where `granted` is not what is wanted, is half over, or the gateway may have lost it. */
+  async goOn(granted: Granted, signal: AbortSignal): Promise<boolean> {
+    const { asked, leaseSeconds, atMs, epochSeconds } = granted
+    const now = this.#clock.now()
+    if (asked !== askedOf(this.#request) || now < atMs || now >= atMs + leaseSeconds * 500) return false
+    const answer = await this.#gateway.isThere(signal)
+    if (!answer) return false
+    const epoch = new Epoch()
+    epoch.restarted(epochSeconds, atMs)
+    if (epoch.restarted(answer.epoch, this.#clock.now())) return false
+    await this.#hold(granted)
+    return true
   }
 
   describe(): LeaseDescription {
@@ -149,14 +200,17 @@ class NatPmpLease implements MappingLease {
         granted: answer.externalPort,
       })
     }
-    this.#restarts = this.#gateway.restarts
     const leaseSeconds = Math.max(answer.lifetimeSeconds, 1)
-    this.#granted = {
-      externalPort: answer.externalPort,
-      leaseSeconds,
-      until: this.#clock.now() + leaseSeconds * 1000,
-    }
-    await this.#effect.amend(effectOf(this.#gateway, this.#request, this.goodUntil))
+    const { externalPort, epoch: epochSeconds } = answer
+    await this.#hold({ externalPort, leaseSeconds, atMs: this.#clock.now(), epochSeconds })
+  }
+
+  async #hold(granted: Omit<Granted, 'asked'>): Promise<void> {
+    const { externalPort, leaseSeconds, atMs } = granted
+    this.#restarts = this.#gateway.restarts
+    this.#granted = { externalPort, leaseSeconds, until: atMs + leaseSeconds * 1000 }
+    const word = { ...granted, asked: askedOf(this.#request) }
+    await this.#effect.amend(effectOf(this.#gateway, this.#request, this.goodUntil, word))
   }
 }
 
@@ -170,7 +224,16 @@ export async function deleteMapping(
   if (answer.result !== 0) throw refusal(answer.result, gateway.address, internalPort)
 }
 
-function effectOf(gateway: Gateway, request: MappingRequest, until: number): NatPmpEffect {
+function askedOf({ externalPort, anyPort, leaseSeconds }: MappingRequest): string {
+  return JSON.stringify([externalPort, anyPort, leaseSeconds])
+}
+
+function effectOf(
+  gateway: Gateway,
+  request: MappingRequest,
+  until: number,
+  granted: Granted | null = null,
+): NatPmpEffect {
   return {
     gateway: gateway.address,
     port: gateway.port,
@@ -178,5 +241,6 @@ function effectOf(gateway: Gateway, request: MappingRequest, until: number): Nat
     protocol: request.protocol,
     internalPort: request.internalPort,
     until,
+    granted,
   }
 }

@@ -11,11 +11,12 @@ import type { Effect, Json, LeaseDescription, OpenOptions, Verdict } from '../..
 import { describeMapping } from '../../model/mapping.ts'
 import type { MappingLease, MappingRequest } from '../contract.ts'
 import { nonceBytes, type MapAnswer, type MapWish, type Result } from './codec.ts'
+import { Epoch } from './epoch.ts'
 import { refusal, type Server } from './server.ts'
 
 /** What the journal keeps: enough to delete the mapping without finding the server again. */
 export interface PcpEffect {
-  readonly [key: string]: string | number | null
+  readonly [key: string]: Json
   readonly server: string
   readonly port: number | null
   readonly source: string | null
@@ -27,30 +28,50 @@ export interface PcpEffect {
   readonly thirdParty: string | null
   /** Milliseconds since the Unix epoch; after it nothing is left to delete. */
   readonly until: number
+  /** The server's last word, by which a process that takes this one's place goes on; null before the first. */
+  readonly granted: Granted | null
 }
 
+type Granted = {
+  /** What was asked for: the word is one to that alone. */
+  readonly asked: string
+  readonly externalPort: number
+  readonly externalAddress: string | null
+  readonly leaseSeconds: number
+  readonly filtered: 'unverified' | 'none'
+  /** Milliseconds since the Unix epoch, and the server's own seconds at that moment. */
+  readonly atMs: number
+  readonly epochSeconds: number
+}
+
+/**
+ * Where `record.before` tells of the same mapping of the process whose place this one takes, and the server has not
+ * restarted since, nothing is asked anew: a server that renews may have no mapping for a moment (miniupnpd, seen: it
+ * deletes and adds, and refuses a connection that comes between).
+ */
 export async function openMapping(
   server: Server,
   request: MappingRequest,
   clock: Clock,
   { record, signal }: OpenOptions,
 ): Promise<MappingLease> {
+  const before = sameOf(record.before, server, request)
   // Asking with the nonce of before renews what is there; another one would be refused (RFC 6887 §15).
-  const nonce = nonceOf(record.before, server, request) ?? randomBytes(nonceBytes)
+  const nonce = before?.nonce ?? randomBytes(nonceBytes)
   const effect = await record.intend(
     effectOf(server, nonce, request, clock.now() + request.leaseSeconds * 1000),
   )
   const lease = new PcpLease(server, nonce, request, clock, effect)
-  await lease.begin(signal)
+  if (!before?.granted || !(await lease.goOn(before.granted, signal))) await lease.begin(signal)
   return lease
 }
 
-/** The nonce that the process whose place this one takes mapped that port with. */
-function nonceOf(
+/** How the process whose place this one takes mapped that port. */
+function sameOf(
   before: readonly Json[] | undefined,
   server: Server,
   request: MappingRequest,
-): Uint8Array | null {
+): { readonly nonce: Uint8Array; readonly granted: Granted | null } | null {
   const { thirdParty } = wishOf(server, request, new Uint8Array(nonceBytes))
   for (const effect of before ?? []) {
     const was = effect as Partial<PcpEffect> | null
@@ -61,7 +82,7 @@ function nonceOf(
       was.internalPort === request.internalPort &&
       was.thirdParty === thirdParty
     const nonce = same ? Buffer.from(String(was.nonce), 'hex') : null
-    if (nonce?.length === nonceBytes) return nonce
+    if (nonce?.length === nonceBytes) return { nonce, granted: was?.granted ?? null }
   }
   return null
 }
@@ -113,6 +134,20 @@ class PcpLease implements MappingLease {
         await this.#effect.undone()
       throw failure
     }
+  }
+
+  /** @returns false where `granted` is not what is wanted, is half over, or the server may have lost it. */
+  async goOn(granted: Granted, signal: AbortSignal): Promise<boolean> {
+    const { asked, externalPort, externalAddress, leaseSeconds, filtered, atMs, epochSeconds } = granted
+    const now = this.#clock.now()
+    if (asked !== askedOf(this.#request) || now < atMs || now >= atMs + leaseSeconds * 500) return false
+    if ((await this.#server.isThere(signal)) === null || this.#server.epochSeconds === null) return false
+    const epoch = new Epoch()
+    epoch.restarted(epochSeconds, atMs / 1000)
+    if (epoch.restarted(this.#server.epochSeconds, this.#clock.now() / 1000)) return false
+    this.#filtered = filtered
+    await this.#hold({ externalPort, externalAddress, leaseSeconds, atMs, epochSeconds })
+    return true
   }
 
   describe(): LeaseDescription {
@@ -193,18 +228,27 @@ class PcpLease implements MappingLease {
       const router = this.#server.place.address
       throw new NaruError('ROUTER_OTHER_PORT', { router, port: wanted, granted: answer.externalPort })
     }
-    const leaseMs = Math.max(answer.lifetimeSeconds, 1) * 1000
-    const now = this.#clock.now()
+    const { externalPort, externalAddress, epoch } = answer
+    const leaseSeconds = Math.max(answer.lifetimeSeconds, 1)
+    await this.#hold({
+      externalPort,
+      externalAddress,
+      leaseSeconds,
+      atMs: this.#clock.now(),
+      epochSeconds: epoch,
+    })
+  }
+
+  async #hold(granted: Omit<Granted, 'asked' | 'filtered'>): Promise<void> {
+    const { externalPort, externalAddress, leaseSeconds, atMs } = granted
+    const leaseMs = leaseSeconds * 1000
     this.#restarts = this.#server.restarts
-    this.#externalAddress = answer.externalAddress
-    this.#server.externalAddress = answer.externalAddress
-    this.#granted = {
-      externalPort: answer.externalPort,
-      leaseSeconds: leaseMs / 1000,
-      until: now + leaseMs,
-      renewAfter: now + leaseMs * (0.5 + Math.random() / 8),
-    }
-    await this.#effect.amend(effectOf(this.#server, this.#nonce, this.#request, now + leaseMs))
+    this.#externalAddress = externalAddress
+    this.#server.externalAddress = externalAddress
+    const renewAfter = atMs + leaseMs * (0.5 + Math.random() / 8)
+    this.#granted = { externalPort, leaseSeconds, until: atMs + leaseMs, renewAfter }
+    const word = { ...granted, asked: askedOf(this.#request), filtered: this.#filtered }
+    await this.#effect.amend(effectOf(this.#server, this.#nonce, this.#request, atMs + leaseMs, word))
   }
 
   #lost(why: Text): Verdict {
@@ -249,7 +293,17 @@ function wishOf(server: Server, request: MappingRequest, nonce: Uint8Array): Map
   }
 }
 
-function effectOf(server: Server, nonce: Uint8Array, request: MappingRequest, until: number): PcpEffect {
+function askedOf({ externalPort, anyPort, leaseSeconds, allow }: MappingRequest): string {
+  return JSON.stringify([externalPort, anyPort, leaseSeconds, allow])
+}
+
+function effectOf(
+  server: Server,
+  nonce: Uint8Array,
+  request: MappingRequest,
+  until: number,
+  granted: Granted | null = null,
+): PcpEffect {
   const { address, source, client, port = null } = server.place
   return {
     server: address,
@@ -261,5 +315,6 @@ function effectOf(server: Server, nonce: Uint8Array, request: MappingRequest, un
     internalPort: request.internalPort,
     thirdParty: wishOf(server, request, nonce).thirdParty,
     until,
+    granted,
   }
 }
