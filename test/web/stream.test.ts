@@ -69,7 +69,11 @@ describeWith({ files: [chromiumPath] }, 'a page whose connection is cut', () => 
     const { page } = visitor
     await page.addInitScript(noteKeys)
     await page.reload()
+    const heard = async (): Promise<number[]> =>
+      (await page.evaluate<string[]>('keys')).map((key) => Number(key.split('.').at(-1)))
     await badge(page, 'web', 'open')
+    // Who has heard nothing yet reads everything anew, and goes on from there.
+    await expect.poll(heard, { timeout: patience }).not.toEqual([])
     for (let time = 0; time < 6; time++) {
       await daemon.ask('POST', `/api/rules/web/${time % 2 === 0 ? 'disable' : 'enable'}`)
       way.cut()
@@ -77,9 +81,9 @@ describeWith({ files: [chromiumPath] }, 'a page whose connection is cut', () => 
       await badge(page, 'web', time % 2 === 0 ? 'disabled' : 'open')
       await lost(page).waitFor({ state: 'detached' })
     }
-    const keys = await page.evaluate<string[]>('keys')
-    const ids = keys.map((key) => Number(key.split('.').at(-1)))
-    expect(ids.length).toBeGreaterThan(12)
+    // The page is told that it is connected before it has heard what it missed.
+    await expect.poll(async () => (await heard()).length, { timeout: patience }).toBeGreaterThan(12)
+    const ids = await heard()
     // Each after the one before it, and none left out.
     expect(ids).toEqual(ids.map((_, at) => (ids[0] ?? 0) + at))
   })
