@@ -16,7 +16,7 @@ const { parseTarget } = await from('model/target.js')
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} }
 const host = { sockets: { owner: () => Promise.resolve(null) } }
-const engine = new SpliceEngine({ host, clock: null, log: silent }, { threads: 1 })
+const engine = new SpliceEngine({ host, clock: null, log: silent }, { threads: 1, eventsBeforeRing: 0 })
 
 const rule = (listen, target) => ({
   name: 'alone',

@@ -23,7 +23,9 @@ const fixture = new URL('../../../test/engines/splice.mjs', import.meta.url).pat
 
 /** A world whose engine has `threads` threads. */
 function worldOf(threads: number, messagesBeforeRing?: number): World {
-  return new World((tools: EngineTools) => new SpliceEngine(tools, { threads, messagesBeforeRing }))
+  return new World(
+    (tools: EngineTools) => new SpliceEngine(tools, { threads, messagesBeforeRing, eventsBeforeRing: 0 }),
+  )
 }
 
 /** How a direction's messages are moved: by epoll, or by the ring from the first on. */

@@ -149,11 +149,12 @@ export class Loop {
     this.#afterTurn.push(run)
   }
 
-  #events = 0
+  /** Events and completions of this turn. */
+  happened = 0
 
   /** So much happened in this turn that work is better put together than done at once. */
   get crowded(): boolean {
-    return this.#events > crowd
+    return this.happened > crowd
   }
 
   #wait = longestWaitMs
@@ -163,7 +164,6 @@ export class Loop {
     const wait =
       this.#again.length > 0 ? 0 : this.deadlines.untilNext(this.now, Math.min(this.#wait, longest))
     const count = this.#inRing > 0 ? this.#waitInRing(this.#ring as Ring, wait) : this.#waitInEpoll(wait)
-    this.#events = count
     for (let event = 0; event < count; event++) this.#serve(event)
     this.#resume()
     this.#expire()
@@ -174,6 +174,7 @@ export class Loop {
   #waitInEpoll(wait: number): number {
     const count = this.#epoll.wait(wait)
     this.now = performance.now() + monotonicOffset
+    this.happened = count
     return count
   }
 
@@ -183,9 +184,14 @@ export class Loop {
     this.#ringPollsEpoll = true
     const count = ring.enter(wait)
     this.now = performance.now() + monotonicOffset
+    this.happened = count
     for (let i = 0; i < count; i++) this.#complete(ring, ring.completion(i))
     ring.seen(count)
-    return this.#ringPollsEpoll ? 0 : this.#epoll.wait(0)
+    if (this.#ringPollsEpoll) return 0
+    const events = this.#epoll.wait(0)
+    // One of the completions told of them.
+    this.happened += events - 1
+    return events
   }
 
   #complete(ring: Ring, completion: number): void {

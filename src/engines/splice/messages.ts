@@ -4,15 +4,17 @@ import type { Rule } from '../../model/rule.ts'
 import type { Target } from '../../model/target.ts'
 import type { EngineState } from '../contract.ts'
 
-/** What a thread is born with. */
 /** From when on a direction's bytes move otherwise than by recv, send and splice as epoll tells of them. */
 export interface Thresholds {
   /** After so many small messages io_uring moves them; `Infinity` is never. */
   readonly messagesBeforeRing: number
+  /** They count in turns of the loop that bring so many events: io_uring saves calls where many are served together. */
+  readonly eventsBeforeRing: number
   /** From this pace on, bytes a millisecond, what comes in gathers; 0 is always, `Infinity` never. */
   readonly gatherFrom: number
 }
 
+/** What a thread is born with. */
 export interface ThreadData {
   readonly thread: number
   /** eventfd that wakes it; the main thread closes it. */

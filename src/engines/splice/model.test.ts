@@ -123,14 +123,14 @@ describeWith({ platform: 'linux' }, 'a model of what may happen to a connection'
 
   const ways = [
     { way: 'as it comes' },
-    { way: 'in the ring wherever it may be', messagesBeforeRing: 1 },
+    { way: 'in the ring wherever it may be', messagesBeforeRing: 1, eventsBeforeRing: 0 },
     { way: 'without a ring', messagesBeforeRing: Number.POSITIVE_INFINITY },
     { way: 'with any bulk gathering', gatherFrom: 0 },
   ]
   it.each(ways)(
     `holds for ${connections} connections $way (NARU_SEED=${seed})`,
-    async ({ messagesBeforeRing, gatherFrom }) => {
-      const options = { threads: 2, messagesBeforeRing, gatherFrom }
+    async ({ way: _, ...thresholds }) => {
+      const options = { threads: 2, ...thresholds }
       await using world = new World((tools) => new SpliceEngine(tools, options))
       const waiting = new Map<number, (socket: Socket) => void>()
       // The target's end is told apart by the client's port, which a PROXY header says.

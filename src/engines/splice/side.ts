@@ -196,11 +196,17 @@ export class Side extends Receiver implements Resumable, Timed {
       this.#hold(buffer.bytes.subarray(Math.max(0, sent), count), 'last')
       this.#otherIsFull()
     } else if (count >= ringBufferBytes) this.#messages = 0
-    else if (++this.#messages >= this.#messagesBeforeRing && !this.readable) this.#enterRing()
+    else this.#countMessage()
     return count
   }
 
   // ── in the ring ───────────────────────────────────────────────────────────────────────────────────────────────
+
+  #countMessage(): void {
+    const { loop, thresholds } = this.connection.thread
+    if (loop.happened < thresholds.eventsBeforeRing) return
+    if (++this.#messages >= this.#messagesBeforeRing && !this.readable) this.#enterRing()
+  }
 
   #enterRing(): void {
     this.#messages = 0

@@ -11,5 +11,5 @@ engineConformance('splice, gathering', (tools) => new SpliceEngine(tools, { thre
 // As after many messages: each direction is the ring's from its first.
 engineConformance(
   'splice, in the ring',
-  (tools) => new SpliceEngine(tools, { threads: 2, messagesBeforeRing: 1 }),
+  (tools) => new SpliceEngine(tools, { threads: 2, messagesBeforeRing: 1, eventsBeforeRing: 0 }),
 )
