@@ -5,6 +5,7 @@
 import type { CloseReason } from '../../model/connection.ts'
 import { attemptDelayMs } from '../../relay/eyeballs.ts'
 import type { TargetState } from '../../relay/pick.ts'
+import { epollError, epollHangUp, epollOut } from './epoll.ts'
 import {
   close,
   connect,
@@ -19,9 +20,6 @@ import {
   ENOBUFS,
   ENOENT,
   ENOMEM,
-  epollError,
-  epollHangUp,
-  epollOut,
   ETIMEDOUT,
   openSocket,
   takeError,

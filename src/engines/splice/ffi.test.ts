@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeAll, expect, it } from 'vitest'
 import { describeWith } from '../../../test/needs.ts'
+import { Datagrams } from './datagrams.ts'
+import { Epoll, epollEdge, epollIn, epollOut } from './epoll.ts'
 import {
   accept,
   Arena,
@@ -10,14 +12,9 @@ import {
   close,
   closeAllOf,
   connect,
-  Datagrams,
   Descriptor,
   EAGAIN,
   ECANCELED,
-  Epoll,
-  epollEdge,
-  epollIn,
-  epollOut,
   familyInet,
   familyUnix,
   keepLedger,
@@ -29,16 +26,15 @@ import {
   openPipe,
   openSocket,
   receive,
-  receiveDescriptors,
   resizePipe,
   ringBell,
   send,
-  sendDescriptors,
   setOption,
   silenceBell,
   splice,
-  whyFfiCannot,
 } from './ffi.ts'
+import { whyFfiCannot } from './probe.ts'
+import { receiveDescriptors, sendDescriptors } from './rights-message.ts'
 import { Ring, ringBufferBytes, ringKind } from './ring.ts'
 import { endpointOf, portOf, sockaddrOf, sockaddrOfPath } from './sockaddr.ts'
 

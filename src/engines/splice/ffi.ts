@@ -1,11 +1,11 @@
 /**
  * Every call into the kernel, and nothing else: koffi's untyped pointers and raw descriptor numbers stay in this
  * file. Above it a descriptor is a `Descriptor` (closed for good once closed) and memory is an `Arena` (bounds
- * checked), so that neither a wrong size nor a reused number can be reached.
+ * checked), so that neither a wrong size nor a reused number can be reached. What an arena holds for a call is laid
+ * out beside it: events (epoll.ts), messages (datagrams.ts, rights-message.ts), a ring (ring.ts).
  */
 import { createRequire } from 'node:module'
 import { constants } from 'node:os'
-import { say, type Text } from '../../base/text.ts'
 
 const { errno } = constants
 export const {
@@ -22,19 +22,6 @@ export const {
 } = errno
 export const { EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM, EPIPE, EIO, EINVAL, ETIMEDOUT, EMSGSIZE } = errno
 export const { EHOSTUNREACH, ENETUNREACH, ECONNABORTED, EPROTO, EAFNOSUPPORT, ENOENT, EDESTADDRREQ } = errno
-/** Not in Node's table. */
-
-export const epollIn = 0x1
-/** Urgent data. */
-export const epollPriority = 0x2
-export const epollOut = 0x4
-export const epollError = 0x8
-export const epollHangUp = 0x10
-export const epollReadHangUp = 0x2000
-/** One waiter is woken, not all of them (since Linux 4.5). */
-export const epollExclusive = 1 << 28
-export const epollEdge = 1 << 31
-
 export const familyUnix = 1
 export const familyInet = 2
 export const familyInet6 = 10
@@ -106,7 +93,8 @@ const epollEventByArch: Readonly<Record<string, { words: number; dataWord: numbe
   x64: { words: 3, dataWord: 1 },
   arm64: { words: 4, dataWord: 2 },
 }
-const epollEvent = epollEventByArch[process.arch] ?? { words: 4, dataWord: 2 }
+/** struct epoll_event here: its size, and where the slot and the generation lie. */
+export const epollEvent = epollEventByArch[process.arch] ?? { words: 4, dataWord: 2 }
 
 /** Opens the C library. Once a thread. @throws where koffi or a symbol is missing. */
 export function loadFfi(): void {
@@ -164,6 +152,13 @@ export class Arena {
   /** Gives the memory behind it back to the system; the arena stays and reads as zeros. */
   static forgetPages(arena: Arena): void {
     c.madvise(arena.#at, arena.size, 4)
+  }
+
+  /** Writes the address of `length` bytes of `to` into the eight bytes at `offset`, for the kernel to follow. */
+  static point(arena: Arena, offset: number, to: Arena, toOffset: number, length: number): void {
+    const at = Arena.at(to, toOffset, length)
+    arena.words[offset >> 2] = at
+    arena.words[(offset >> 2) + 1] = at / 0x1_0000_0000
   }
 
   /** The address of `length` bytes from `offset` on, all inside. */
@@ -298,90 +293,45 @@ function opened(fd: number): Descriptor | number {
 
 /** epoll_pwait2(2), the same number on all architectures; libc has it only since glibc 2.35. */
 const pwait2 = 441
+const epollOperation = { add: 1, remove: 2, modify: 3 } as const
 
-/** A set of descriptors to wait on; each carries a slot and a generation that come back with its events. */
-export class Epoll {
-  readonly #set: Descriptor
-  readonly #events: Arena
-  readonly #most: number
-  /** Waits of less than a millisecond are kept to (epoll_pwait2(2), since Linux 5.11); otherwise they are a whole one. */
-  readonly waitsFinely: boolean
+export function createEpoll(): Descriptor | number {
+  return opened(c.epollCreate(0x8_0000))
+}
 
-  constructor(most: number) {
-    const set = opened(c.epollCreate(0x8_0000))
-    if (typeof set === 'number') throw new Error(`epoll_create1: errno ${-set}`)
-    this.#set = set
-    this.#most = most
-    this.#events = Arena.allocate(most * epollEvent.words * 4)
-    this.waitsFinely = this.#waitFinely(0) >= 0
-  }
+/** @returns 0 or an errno below zero. */
+export function controlEpoll(
+  set: Descriptor,
+  operation: keyof typeof epollOperation,
+  descriptor: Descriptor,
+  mask: number,
+  slot: number,
+  generation: number,
+): number {
+  const { words } = scratch
+  words[0] = mask >>> 0
+  words[epollEvent.dataWord] = slot
+  words[epollEvent.dataWord + 1] = generation
+  const event = Arena.at(scratch, 0, 16)
+  return orErrno(c.epollControl(fdOf(set), epollOperation[operation], fdOf(descriptor), event))
+}
 
-  /** @returns 0 or an errno below zero. */
-  add(descriptor: Descriptor, mask: number, slot: number, generation: number): number {
-    return this.#control(1, descriptor, mask, slot, generation)
-  }
+/** Waits at most `ms` ms, rounded up to a whole one. @returns how many events were written; below zero where it failed. */
+export function waitForEvents(set: Descriptor, events: Arena, ms: number): number {
+  return c.epollWait(fdOf(set), Arena.at(events, 0, events.size), mostEventsIn(events), Math.ceil(ms))
+}
 
-  modify(descriptor: Descriptor, mask: number, slot: number, generation: number): number {
-    return this.#control(3, descriptor, mask, slot, generation)
-  }
+/** As `waitForEvents`, to the nanosecond (epoll_pwait2(2), since Linux 5.11). */
+export function waitForEventsFinely(set: Descriptor, events: Arena, ms: number): number {
+  const { words } = scratch
+  words.fill(0, 0, 4)
+  words[2] = Math.ceil(ms * 1_000_000)
+  const [at, limit] = [Arena.at(events, 0, events.size), Arena.at(scratch, 0, 16)]
+  return c.syscall(pwait2, fdOf(set), at, mostEventsIn(events), limit, 0, 0)
+}
 
-  remove(descriptor: Descriptor): number {
-    return this.#control(2, descriptor, 0, 0, 0)
-  }
-
-  #control(
-    operation: number,
-    descriptor: Descriptor,
-    mask: number,
-    slot: number,
-    generation: number,
-  ): number {
-    const { words } = scratch
-    words[0] = mask >>> 0
-    words[epollEvent.dataWord] = slot
-    words[epollEvent.dataWord + 1] = generation
-    return orErrno(c.epollControl(fdOf(this.#set), operation, fdOf(descriptor), Arena.at(scratch, 0, 16)))
-  }
-
-  /** Waits at most `timeoutMs` ms. @returns how many events there are; 0 also after a signal. */
-  wait(timeoutMs: number): number {
-    const count =
-      timeoutMs > 0 && timeoutMs < 1 && this.waitsFinely
-        ? this.#waitFinely(timeoutMs)
-        : c.epollWait(fdOf(this.#set), this.#eventsAt, this.#most, Math.ceil(timeoutMs))
-    return count < 0 ? 0 : count
-  }
-
-  #waitFinely(timeoutMs: number): number {
-    const { words } = scratch
-    words.fill(0, 0, 4)
-    words[2] = Math.ceil(timeoutMs * 1_000_000)
-    const limit = Arena.at(scratch, 0, 16)
-    return c.syscall(pwait2, fdOf(this.#set), this.#eventsAt, this.#most, limit, 0, 0)
-  }
-
-  get #eventsAt(): number {
-    return Arena.at(this.#events, 0, this.#events.size)
-  }
-
-  mask(event: number): number {
-    return this.#events.words[event * epollEvent.words] as number
-  }
-  slot(event: number): number {
-    return this.#events.words[event * epollEvent.words + epollEvent.dataWord] as number
-  }
-  generation(event: number): number {
-    return this.#events.words[event * epollEvent.words + epollEvent.dataWord + 1] as number
-  }
-
-  /** What a ring may wait for: readable where there are events. */
-  get readiness(): Descriptor {
-    return this.#set
-  }
-
-  close(): void {
-    close(this.#set)
-  }
+function mostEventsIn(events: Arena): number {
+  return Math.floor(events.size / (epollEvent.words * 4))
 }
 
 // ── io_uring ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -582,304 +532,40 @@ export function resizePipe(pipe: PipeEnds, bytes: number): number {
   return orErrno(c.fcntl(fdOf(pipe.write), 1031, bytes))
 }
 
+/** @returns bytes, or an errno below zero. */
+export function write(to: Descriptor, from: Arena, offset: number, length: number): number {
+  return orErrno(c.write(fdOf(to), Arena.at(from, offset, length), length))
+}
+
 /** Moves pages without copying. One of both is a pipe. @returns bytes, 0 at the end, or an errno below zero. */
 export function splice(from: Descriptor, to: Descriptor, length: number): number {
   const [move, nonBlock] = [1, 2]
   return orErrno(c.splice(fdOf(from), 0, fdOf(to), 0, length, move | nonBlock))
 }
 
-// ── datagrams ───────────────────────────────────────────────────────────────────────────────────────────────────
+// ── messages ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** struct msghdr 56 bytes, mmsghdr 64, iovec 16, cmsghdr 16: alike on x86-64 and arm64 (LP64). */
-const header = {
-  bytes: 64,
-  nameLength: 2,
-  vector: 4,
-  vectorCount: 6,
-  control: 8,
-  controlLength: 10,
-  length: 14,
-}
-const nameBytes = 32
-const controlBytes = 128
+/** Bytes of struct mmsghdr, of struct msghdr within it, alike on x86-64 and arm64 (LP64). */
+const [manyBytes, oneBytes] = [64, 56]
 
-/**
- * Up to `count` datagrams with their peers and control messages, laid out for recvmmsg and sendmmsg. The largest
- * datagram is 65,535 bytes; a slot is a bit more, so that slots do not fall on the same cache lines.
- */
-export class Datagrams {
-  readonly count: number
-  readonly arena: Arena
-  readonly #names: number
-  readonly #controls: number
-  readonly #data: number
-  /** Some slot's vector was pointed into its middle; such a batch is rare, so all are set right from then on. */
-  #moved = false
-  /** Some message was made of another slot than its own. */
-  #composed = false
-
-  /** Most bytes in a slot. */
-  static readonly slotBytes = 65_536
-  static readonly #stride = 65_536 + 320
-
-  constructor(count: number) {
-    this.count = count
-    const vectors = count * header.bytes
-    this.#names = vectors + count * 16
-    this.#controls = this.#names + count * nameBytes
-    this.#data = this.#controls + count * controlBytes
-    this.arena = Arena.allocate(this.#data + count * Datagrams.#stride)
-    for (let i = 0; i < count; i++) {
-      this.#pointer(i * header.bytes, this.#names + i * nameBytes)
-      this.#pointer(i * header.bytes + header.vector * 4, vectors + i * 16)
-      this.arena.words[i * 16 + header.vectorCount] = 1
-      this.#pointer(i * header.bytes + header.control * 4, this.#controls + i * controlBytes)
-      this.#pointer(vectors + i * 16, this.dataAt(i))
-    }
-  }
-
-  #pointer(offset: number, to: number): void {
-    this.arena.view.setBigUint64(offset, BigInt(Arena.at(this.arena, to, 1)), true)
-  }
-
-  dataAt(i: number): number {
-    return this.#data + i * Datagrams.#stride
-  }
-  /** Offset of the i-th sockaddr in the arena. */
-  nameAt(i: number): number {
-    return this.#names + i * nameBytes
-  }
-  /** Bytes that came in (after `receive`). */
-  length(i: number): number {
-    return this.arena.words[i * 16 + header.length] as number
-  }
-
-  /** Fills slots from `first` on. @returns how many, or an errno below zero. */
-  receive(socket: Descriptor, first: number, most: number, withPeer: boolean): number {
-    const { words } = this.arena
-    for (let i = first; i < first + most; i++) {
-      if (this.#composed) this.#vector(i, i, 1)
-      if (this.#moved) this.#pointer(this.count * header.bytes + i * 16, this.dataAt(i))
-      words[i * 16 + header.nameLength] = withPeer ? nameBytes - 4 : 0
-      words[i * 16 + header.controlLength] = controlBytes
-      this.#setBytes(i, Datagrams.slotBytes)
-    }
-    const at = Arena.at(this.arena, first * header.bytes, most * header.bytes)
-    return orErrno(c.recvmmsg(fdOf(socket), at, most, msgDontWait, 0))
-  }
-
-  #setBytes(slot: number, bytes: number): void {
-    this.arena.words[(this.count * header.bytes + slot * 16 + 8) >> 2] = bytes
-  }
-
-  /** The i-th message is made of `slots` slots from `slot` on. */
-  #vector(i: number, slot: number, slots: number): void {
-    const { words } = this.arena
-    const at = Arena.at(this.arena, this.count * header.bytes + slot * 16, slots * 16)
-    words[i * 16 + header.vector] = at
-    words[i * 16 + header.vector + 1] = at / 0x1_0000_0000
-    words[i * 16 + header.vectorCount] = slots
-  }
-
-  /**
-   * The i-th message holds `slots` slots from `slot` on as they came in; `sockaddr` (16 or 28 bytes) is where it
-   * goes, null the connected peer. More than one slot needs `segment`. A message at or before its slot is safe.
-   */
-  compose(i: number, slot: number, slots: number, sockaddr: Uint8Array | null): void {
-    const { words } = this.arena
-    for (let at = slot; at < slot + slots; at++) this.#setBytes(at, this.length(at))
-    if (this.#composed || i !== slot || slots !== 1) {
-      this.#composed = true
-      this.#vector(i, slot, slots)
-    }
-    if (sockaddr) this.arena.bytes.set(sockaddr, this.nameAt(i))
-    words[i * 16 + header.nameLength] = sockaddr ? sockaddr.length : 0
-    words[i * 16 + header.controlLength] = 0
-  }
-
-  /** The i-th message is a part of one slot. */
-  composePart(i: number, slot: number, from: number, bytes: number, sockaddr: Uint8Array): void {
-    this.compose(i, slot, 1, sockaddr)
-    this.#pointer(this.count * header.bytes + slot * 16, this.dataAt(slot) + from)
-    this.#setBytes(slot, bytes)
-    this.#moved = true
-  }
-
-  /** Adds a control message to the i-th datagram; its data is written at the offset this returns. */
-  #addControl(i: number, level: number, type: number, bytes: number): number {
-    const { words } = this.arena
-    const used = words[i * 16 + header.controlLength] as number
-    const at = this.#controls + i * controlBytes + used
-    words[at >> 2] = 16 + bytes
-    words[(at >> 2) + 1] = 0
-    words[(at >> 2) + 2] = level
-    words[(at >> 2) + 3] = type
-    words[i * 16 + header.controlLength] = used + 16 + ((bytes + 7) & ~7)
-    return at + 16
-  }
-
-  /** The i-th datagram leaves from `address`: 4 or 16 network-order bytes, 16 for a dual-stack socket. */
-  from(i: number, address: Uint8Array): void {
-    if (address.length === 4) {
-      const at = this.#addControl(i, 0, 8, 12)
-      this.arena.words[at >> 2] = 0
-      this.arena.bytes.set(address, at + 4)
-      this.arena.words[(at >> 2) + 2] = 0
-    } else {
-      const at = this.#addControl(i, 41, 50, 20)
-      this.arena.bytes.set(address, at)
-      this.arena.words[(at >> 2) + 4] = 0
-    }
-  }
-
-  /** The kernel cuts the i-th slot into datagrams of `bytes` (UDP_SEGMENT, since Linux 4.18). */
-  segment(i: number, bytes: number): void {
-    const at = this.#addControl(i, 17, 103, 2)
-    this.arena.view.setUint16(at, bytes, true)
-  }
-
-  /** Sends slots from `first` on. @returns how many went, or an errno below zero where the first did not. */
-  send(socket: Descriptor, first: number, count: number): number {
-    const at = Arena.at(this.arena, first * header.bytes, count * header.bytes)
-    return orErrno(c.sendmmsg(fdOf(socket), at, count, msgNoSignal | msgDontWait))
-  }
-
-  /** Sends the i-th slot, or a part of it, to the connected peer. Cheaper than sendmmsg for one. */
-  sendOne(socket: Descriptor, i: number, from: number, bytes: number): number {
-    const at = Arena.at(this.arena, this.dataAt(i) + from, bytes)
-    return orErrno(c.send(fdOf(socket), at, bytes, msgNoSignal | msgDontWait))
-  }
-
-  /** Where in the arena the local address lies that the i-th datagram came to; 0 where it is not told. */
-  destinationAt(i: number): number {
-    const at = this.#findControl(i, 0, 8)
-    if (at > 0) return at + 4
-    return this.#findControl(i, 41, 50)
-  }
-
-  /** Size of the datagrams that came in together in the i-th slot; 0 where it is one (UDP_GRO). */
-  segmentBytes(i: number): number {
-    const at = this.#findControl(i, 17, 104)
-    return at > 0 ? this.arena.view.getUint16(at, true) : 0
-  }
-
-  /** Offset of a control message's data, or 0. */
-  #findControl(i: number, level: number, type: number): number {
-    const { words } = this.arena
-    const start = this.#controls + i * controlBytes
-    const end = start + Math.min(words[i * 16 + header.controlLength] as number, controlBytes)
-    for (let at = start; at + 16 <= end;) {
-      const bytes = words[at >> 2] as number
-      if (bytes < 16) return 0
-      if (words[(at >> 2) + 2] === level && words[(at >> 2) + 3] === type) return at + 16
-      at += (bytes + 7) & ~7
-    }
-    return 0
-  }
+/** recvmmsg(2) into `count` headers from `offset` on. @returns how many came, or an errno below zero. */
+export function receiveMany(socket: Descriptor, headers: Arena, offset: number, count: number): number {
+  const at = Arena.at(headers, offset, count * manyBytes)
+  return orErrno(c.recvmmsg(fdOf(socket), at, count, msgDontWait, 0))
 }
 
-// ── descriptors that pass from one process to another ────────────────────────────────────────────────────────────
-
-/** Most descriptors in one message; the kernel takes 253 (SCM_MAX_FD). */
-export const mostRights = 200
-const noneLeft = 0
-const rights = { vector: 64, data: 80, control: 128, controlBytes: 16 + mostRights * 4 }
-const [levelSocket, scmRights] = [1, 1]
-const controlCut = 0x8
-let rightsArena: Arena | null = null
-
-/** One byte of data, as Linux sends no rights without any (unix(7)), and room for the control message. */
-function rightsMessage(controlLength: number): Arena {
-  rightsArena ??= Arena.allocate(4096)
-  const arena = rightsArena
-  arena.bytes.fill(0, 0, rights.control)
-  const pointer = (offset: number, to: number, length: number): void =>
-    arena.view.setBigUint64(offset, BigInt(Arena.at(arena, to, length)), true)
-  pointer(header.vector * 4, rights.vector, 16)
-  arena.words[header.vectorCount] = 1
-  pointer(rights.vector, rights.data, 1)
-  arena.words[(rights.vector >> 2) + 2] = 1
-  pointer(header.control * 4, rights.control, rights.controlBytes)
-  arena.words[header.controlLength] = controlLength
-  return arena
+/** sendmmsg(2). @returns how many went, or an errno below zero where the first did not. */
+export function sendMany(socket: Descriptor, headers: Arena, offset: number, count: number): number {
+  const at = Arena.at(headers, offset, count * manyBytes)
+  return orErrno(c.sendmmsg(fdOf(socket), at, count, msgNoSignal | msgDontWait))
 }
 
-/**
- * Gives the other end of a Unix socket copies of these descriptors (SCM_RIGHTS); ours stay ours. A closed one is
- * refused here, so that whoever has its number by now is never given away.
- * @returns 0 or an errno below zero
- */
-export function sendDescriptors(socket: Descriptor, descriptors: readonly Descriptor[]): number {
-  if (descriptors.length === 0 || descriptors.length > mostRights || descriptors.some(({ closed }) => closed))
-    return -EINVAL
-  const length = 16 + descriptors.length * 4
-  const { words } = rightsMessage(length)
-  const at = rights.control >> 2
-  words.set([length, 0, levelSocket, scmRights, ...descriptors.map(fdOf)], at)
-  const sent = c.sendmsg(fdOf(socket), Arena.at(rightsArena as Arena, 0, 56), msgNoSignal | msgDontWait)
-  return sent < 0 ? -koffi.errno() : 0
-}
-
-/** Descriptors of one message, ours from now on; none at the end of the stream; or an errno below zero. */
-export function receiveDescriptors(socket: Descriptor): readonly Descriptor[] | number {
-  const arena = rightsMessage(rights.controlBytes)
+/** Descriptors that come with it are closed by exec. @returns bytes, or an errno below zero. */
+export function receiveMessage(socket: Descriptor, header: Arena): number {
   const closeOnExec = 0x4000_0000
-  const received = c.recvmsg(fdOf(socket), Arena.at(arena, 0, 56), msgDontWait | closeOnExec)
-  if (received < 0) return -koffi.errno()
-  if (received === noneLeft) return []
-  const at = rights.control >> 2
-  const [bytes = 0, , level, type] = arena.words.subarray(at, at + 4)
-  const there = (arena.words[header.controlLength] as number) >= 16
-  const ours = there && level === levelSocket && type === scmRights && bytes <= rights.controlBytes
-  const numbers = ours ? [...arena.words.subarray(at + 4, at + (bytes >> 2))] : []
-  const got = numbers.map((fd) => Descriptor.adopt(fd))
-  if (got.length > 0 && !((arena.words[12] as number) & controlCut)) return got
-  for (const descriptor of got) close(descriptor)
-  return -EPROTO
+  return orErrno(c.recvmsg(fdOf(socket), Arena.at(header, 0, oneBytes), msgDontWait | closeOnExec))
 }
 
-// ── may we? ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-/** Tries, for real, what the engine lives on. @returns null, or why it does not work here. */
-export function whyFfiCannot(): Text | null {
-  try {
-    loadFfi()
-  } catch (thrown) {
-    const why = thrown instanceof Error ? (thrown.message.split('\n')[0] as string) : String(thrown)
-    return say(`koffi cannot be used: ${why}`, `koffi를 쓸 수 없습니다: ${why}`)
-  }
-  const failed = failedProbe()
-  if (failed === null) return null
-  return say(`the kernel denies ${failed}`, `커널이 ${failed} 호출을 막고 있습니다`)
-}
-
-/** Moves one byte through an eventfd, epoll, a pipe and splice. @returns the call that failed, or null. */
-function failedProbe(): string | null {
-  let bell: Descriptor | null = null
-  let epoll: Epoll | null = null
-  const pipes: PipeEnds[] = []
-  try {
-    bell = openBell()
-    epoll = new Epoll(1)
-    ringBell(bell)
-    if (epoll.add(bell, epollIn, 7, 9) !== 0) return 'epoll_ctl'
-    if (epoll.wait(0) !== 1 || epoll.slot(0) !== 7 || epoll.generation(0) !== 9) return 'epoll_wait'
-    for (let i = 0; i < 2; i++) {
-      const pipe = openPipe()
-      if (typeof pipe === 'number') return 'pipe2'
-      pipes.push(pipe)
-    }
-    const [from, to] = pipes as [PipeEnds, PipeEnds]
-    if (c.write(fdOf(from.write), Arena.at(scratch, 0, 1), 1) !== 1) return 'write'
-    return splice(from.read, to.write, 1) === 1 ? null : 'splice'
-  } catch (thrown) {
-    return thrown instanceof Error ? thrown.message : 'epoll'
-  } finally {
-    for (const pipe of pipes) {
-      close(pipe.read)
-      close(pipe.write)
-    }
-    epoll?.close()
-    if (bell) close(bell)
-  }
+export function sendMessage(socket: Descriptor, header: Arena): number {
+  return orErrno(c.sendmsg(fdOf(socket), Arena.at(header, 0, oneBytes), msgNoSignal | msgDontWait))
 }

@@ -7,7 +7,8 @@
 // The global is a getter, which each turn would ask twice.
 import { performance } from 'node:perf_hooks'
 import { Deadlines } from './deadlines.ts'
-import { Epoll, type Descriptor } from './ffi.ts'
+import { Epoll } from './epoll.ts'
+import { type Descriptor } from './ffi.ts'
 import { Ring, ringKind } from './ring.ts'
 
 export abstract class Watcher {

@@ -129,8 +129,8 @@ describeWith({ platform: 'linux' }, 'a model of what may happen to a connection'
   ]
   it.each(ways)(
     `holds for ${connections} connections $way (NARU_SEED=${seed})`,
-    async ({ way: _, ...thresholds }) => {
-      const options = { threads: 2, ...thresholds }
+    async ({ messagesBeforeRing, eventsBeforeRing, gatherFrom }) => {
+      const options = { threads: 2, messagesBeforeRing, eventsBeforeRing, gatherFrom }
       await using world = new World((tools) => new SpliceEngine(tools, options))
       const waiting = new Map<number, (socket: Socket) => void>()
       // The target's end is told apart by the client's port, which a PROXY header says.

@@ -22,13 +22,11 @@ import {
   listen,
   loadFfi,
   localAddress,
-  mostRights,
   openSocket,
-  receiveDescriptors,
   send,
-  sendDescriptors,
   setOption,
 } from './ffi.ts'
+import { mostRights, receiveDescriptors, sendDescriptors } from './rights-message.ts'
 import { sockaddrOf, sockaddrOfPath } from './sockaddr.ts'
 
 /** How soon a socket that had nothing, or no room, is asked again. */

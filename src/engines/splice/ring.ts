@@ -3,13 +3,13 @@
  * and takes what is to be sent many at a time, so that a turn of the loop costs one call whatever it moves
  * (io_uring(7), io_uring_enter(2), io_uring_multishot(7)). Like ffi.ts it keeps numbers and addresses to itself.
  */
+import { epollIn } from './epoll.ts'
 import {
   Arena,
   batchIsSubmitted,
   close,
   Descriptor,
   enterRing,
-  epollIn,
   keepBatches,
   openRing,
   registerWithRing,
@@ -114,7 +114,7 @@ export class Ring {
       close(ring)
       throw thrown
     }
-    this.#limit.view.setBigUint64(16, BigInt(Arena.at(this.#limit, 32, 16)), true)
+    Arena.point(this.#limit, 16, this.#limit, 32, 16)
     keepBatches((closing) => this.#submitBefore(closing))
   }
 
@@ -122,7 +122,7 @@ export class Ring {
   #offerBuffers(argument: Arena): void {
     argument.bytes.fill(0, 0, 40)
     const length = buffers * 16
-    argument.view.setBigUint64(0, BigInt(Arena.at(this.#offered, 0, length)), true)
+    Arena.point(argument, 0, this.#offered, 0, length)
     argument.words[2] = buffers
     const error = registerWithRing(this.#ring, registerBuffers, argument, 40)
     if (error < 0) throw new Error(`io_uring_register: errno ${-error}`)
@@ -133,9 +133,7 @@ export class Ring {
   giveBack(buffer: number): void {
     const at = this.#offeredTail & (buffers - 1)
     const { words } = this.#offered
-    const address = Arena.at(this.#data, buffer * ringBufferBytes, ringBufferBytes)
-    words[at * 4] = address
-    words[at * 4 + 1] = address / 0x1_0000_0000
+    Arena.point(this.#offered, at * 16, this.#data, buffer * ringBufferBytes, ringBufferBytes)
     words[at * 4 + 2] = ringBufferBytes
     this.#offeredHalves[at * 8 + 6] = buffer
     this.#offeredTail = (this.#offeredTail + 1) & 0xffff

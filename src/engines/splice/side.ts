@@ -8,10 +8,6 @@ import type { Resumable } from './loop.ts'
 import { Receiver } from './loop.ts'
 import { Deadline, type Timed } from './deadlines.ts'
 import {
-  EAGAIN,
-  ECANCELED,
-  EINVAL,
-  ENOBUFS,
   epollEdge,
   epollError,
   epollHangUp,
@@ -19,6 +15,12 @@ import {
   epollOut,
   epollPriority,
   epollReadHangUp,
+} from './epoll.ts'
+import {
+  EAGAIN,
+  ECANCELED,
+  EINVAL,
+  ENOBUFS,
   receive,
   send,
   setOption,

@@ -13,15 +13,13 @@ import type { CloseReason } from '../../model/connection.ts'
 import { CarriedBase } from './carried.ts'
 import { descriptorsEach, type Carriage, type Edition, type Listening } from './edition.ts'
 import { Dial, isShortage, type Dialling } from './dial.ts'
+import { epollError, epollExclusive, epollIn } from './epoll.ts'
 import {
   accept,
   close,
   closeWithReset,
   Descriptor,
   EAGAIN,
-  epollError,
-  epollExclusive,
-  epollIn,
   ETIMEDOUT,
   lastAddress,
   localAddress,

@@ -11,15 +11,14 @@ import { Recency, type Linked } from '../../relay/recency.ts'
 import type { CloseReason } from '../../model/connection.ts'
 import { CarriedBase } from './carried.ts'
 import type { Carriage, Edition, Listening } from './edition.ts'
+import { Datagrams } from './datagrams.ts'
+import { epollEdge, epollIn } from './epoll.ts'
 import {
   close,
   connect,
-  Datagrams,
   Descriptor,
   ECONNREFUSED,
   EIO,
-  epollEdge,
-  epollIn,
   familyInet,
   localAddress,
   lastAddress,

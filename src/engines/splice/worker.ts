@@ -5,7 +5,8 @@
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import type { Target } from '../../model/target.ts'
 import { Carriage } from './edition.ts'
-import { Descriptor, epollIn, keepLedger, loadFfi, silenceBell } from './ffi.ts'
+import { epollIn } from './epoll.ts'
+import { Descriptor, keepLedger, loadFfi, silenceBell } from './ffi.ts'
 import { Happenings } from './happenings.ts'
 import { Loop, Watcher } from './loop.ts'
 import {
