@@ -137,6 +137,20 @@ describe('status', () => {
     expect(exit).toBe(3)
   })
 
+  it('tells what naru open holds in another terminal, but for its traffic, unless the daemon has that name', async () => {
+    const openElsewhere = (): Promise<RuleStatus[]> =>
+      Promise.resolve([ruleStatus('open-9000', { listen: '9000' }), ruleStatus('iis', { listen: '9001' })])
+    const { out, talk } = await naru('status open-9000', fakeDeps(twoRules(), { openElsewhere }))
+    expect(out[0]).toMatch(/^open-9000 {2}open {2}9000 → /)
+    expect(out.join('\n')).not.toContain('↑')
+    expect(talk).toEqual(['open-9000: naru open in another terminal; Ctrl-C there closes it'])
+    const daemons = await naru('status iis', fakeDeps(twoRules(), { openElsewhere }))
+    expect(daemons.out[0]).toContain('8888')
+    const offline = (): Promise<FakeNaru> => Promise.resolve(twoRules())
+    const files = await naru('status iis', fakeDeps(null, { offline, openElsewhere }))
+    expect(files.out[0]).toContain('9001')
+  })
+
   it('without a name tells about the daemon, with the link', async () => {
     const { out } = await naru('status', fakeDeps(twoRules()))
     expect(out).toContain('web page: http://127.0.0.1:6278/?token=T')

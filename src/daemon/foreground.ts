@@ -56,17 +56,22 @@ export function forgetWord(folder: string): Promise<void> {
 }
 
 /** What is open in the foreground somewhere on this machine, as this user may see it and as it was told last. */
-export async function foregroundStatuses(root: string): Promise<readonly RuleStatus[]> {
-  const folders = (await running(root)).filter(({ file }) => file === null).map(({ folder }) => folder)
-  if (folders.length === 0) return []
+export async function foregroundStatuses(
+  root: string,
+): Promise<readonly { readonly status: RuleStatus; readonly pid: number }[]> {
+  const holders = (await running(root)).filter(({ file }) => file === null)
+  if (holders.length === 0) return []
   // Loaded only where there is something to read.
   const { RuleStatusSchema } = await import('../api/protocol/schemas.ts')
-  const words = await Promise.all(folders.map(wordOf))
-  return words.flatMap((word) => RuleStatusSchema.safeParse(word).data ?? [])
+  const read = async ({ folder, pid }: (typeof holders)[number]) => {
+    const status = RuleStatusSchema.safeParse(await wordOf(folder)).data
+    return status ? [{ status, pid }] : []
+  }
+  return (await Promise.all(holders.map(read))).flat()
 }
 
 export async function foregroundRules(root: string): Promise<readonly RuleToCheck[]> {
-  return (await foregroundStatuses(root)).flatMap(({ name, rule: written, hops }) => {
+  return (await foregroundStatuses(root)).flatMap(({ status: { name, rule: written, hops } }) => {
     const { rule } = readRule(name, written)
     return rule ? [{ rule, hops, inForeground: true }] : []
   })

@@ -41,7 +41,7 @@ export const cliDeps: CliDeps = {
   },
   async openElsewhere() {
     const { foregroundStatuses } = await import('./foreground.ts')
-    return foregroundStatuses(stateRoot())
+    return (await foregroundStatuses(stateRoot())).map(({ status }) => status)
   },
   async ports({ file }) {
     const { portsOf } = await import('./ports.ts')

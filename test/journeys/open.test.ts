@@ -31,7 +31,8 @@ it('says that the service does not run, and that it works again', { timeout: 4 *
   const state = mkdtempSync(join(tmpdir(), 'naru-open-'))
   scope.defer(() => rmSync(state, { recursive: true, force: true }))
   const port = await freePort()
-  const listen = `127.0.0.1:${await freePort()}`
+  const door = String(await freePort())
+  const listen = `127.0.0.1:${door}`
   const naru = new NaruProcess({ through: ['env'], state }, ['open', listen, `127.0.0.1:${port}`])
   scope.defer(() => naru.end())
   await naru.opened()
@@ -46,10 +47,17 @@ it('says that the service does not run, and that it works again', { timeout: 4 *
   const held = { listen, state: 'degraded', targets: [`127.0.0.1:${port}`] }
   await vi.waitFor(async () => expect(await listed()).toMatchObject({ running: false, elsewhere: [held] }))
 
+  const name = `open-127.0.0.1-${door}`
+  expect(JSON.parse(await said(['ports', door, '--json'], state))).toMatchObject({
+    rows: [{ address: '127.0.0.1', belongsTo: { kind: 'rule', name } }],
+  })
+
   const service = createServer((socket) => socket.on('error', () => {})).listen(port, '127.0.0.1')
   await once(service, 'listening')
   scope.defer(() => service.close())
   await naru.until('the service is back', () => naru.works, toldWithinMs)
+  const status = async (): Promise<unknown> => JSON.parse(await said(['status', name, '--json'], state))
+  await vi.waitFor(async () => expect(await status()).toMatchObject({ name, state: 'open' }))
   expect(await naru.interrupt()).toBe(0)
   // Nothing of it is left, and there is no file.
   await expect(listed()).rejects.toThrow('FILE_MISSING')

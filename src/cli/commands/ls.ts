@@ -1,7 +1,7 @@
 /** `naru ls`: the rules with each hop's state. */
 import { isNaruError } from '../../base/errors.ts'
 import { say, verbatim } from '../../base/text.ts'
-import { engineReasons, ruleTable } from '../print/rules.ts'
+import { engineReasons, openElsewhere, ruleTable } from '../print/rules.ts'
 import { daemonOrFile } from '../reach.ts'
 import type { Verb } from '../verb.ts'
 
@@ -39,14 +39,7 @@ export const verb: Verb = {
     if (isEmpty) print.talk(howToBegin)
     else for (const line of ruleTable(rules, print, io.now(), elsewhere)) print.data(line)
     for (const line of engineReasons([...rules, ...elsewhere], print)) print.talk(verbatim(line))
-    const names = elsewhere.map(({ name }) => name).join(', ')
-    if (names !== '')
-      print.talk(
-        say(
-          `${names}: naru open in another terminal; Ctrl-C there closes it`,
-          `${names}: 다른 터미널의 naru open. 그곳에서 Ctrl-C를 누르면 닫힙니다`,
-        ),
-      )
+    if (elsewhere.length > 0) print.talk(openElsewhere(elsewhere.map(({ name }) => name)))
     return 0
   },
 }

@@ -1,5 +1,5 @@
 /** Rules for people: a line each for `ls`, all that is known for `status NAME`. */
-import { say } from '../../base/text.ts'
+import { say, type Text } from '../../base/text.ts'
 import { closeReasons, type CloseReason } from '../../model/connection.ts'
 import type { RuleStatus } from '../../model/face.ts'
 import type { Printer } from './printer.ts'
@@ -74,7 +74,21 @@ export function engineReasons(rules: readonly RuleStatus[], print: Printer): str
   })
 }
 
-export function ruleDetail(rule: RuleStatus, print: Printer, now: number): string[] {
+/** Who holds these, as it is not the daemon. */
+export function openElsewhere(rules: readonly string[]): Text {
+  const names = rules.join(', ')
+  return say(
+    `${names}: naru open in another terminal; Ctrl-C there closes it`,
+    `${names}: 다른 터미널의 naru open. 그곳에서 Ctrl-C를 누르면 닫힙니다`,
+  )
+}
+
+export function ruleDetail(
+  rule: RuleStatus,
+  print: Printer,
+  now: number,
+  traffic: 'known' | 'unknown' = 'known',
+): string[] {
   const { bold, dim } = print.paint
   const lines = [
     `${bold(rule.name)}  ${stateWord(rule.state, print, print.paint)}  ${rule.listen} → ${rule.targets.join(', ')}`,
@@ -92,7 +106,7 @@ export function ruleDetail(rule: RuleStatus, print: Printer, now: number): strin
     )
     for (const note of hop.notes) lines.push(`      ${print.say(note)}`)
   }
-  lines.push(...trafficLines(rule, print))
+  if (traffic === 'known') lines.push(...trafficLines(rule, print))
   return lines
 }
 
