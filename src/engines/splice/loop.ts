@@ -6,6 +6,7 @@
  */
 // The global is a getter, which each turn would ask twice.
 import { performance } from 'node:perf_hooks'
+import { BusyPoll } from './busy-poll.ts'
 import { Deadlines } from './deadlines.ts'
 import { Epoll } from './epoll.ts'
 import { type Descriptor } from './ffi.ts'
@@ -63,10 +64,15 @@ export class Loop {
   #again: Resumable[] = []
   readonly #afterTurn: (() => number)[] = []
   readonly #onFault: (watcher: object, thrown: unknown) => void
+  readonly #busyPoll: BusyPoll
 
-  /** @param onFault hears of a watcher that threw; the loop goes on. */
-  constructor(onFault: (watcher: object, thrown: unknown) => void) {
+  /**
+   * @param onFault hears of a watcher that threw; the loop goes on.
+   * @param busyPollMs how long it looks for events instead of sleeping, where that pays, ms
+   */
+  constructor(onFault: (watcher: object, thrown: unknown) => void, busyPollMs: number) {
     this.#onFault = onFault
+    this.#busyPoll = new BusyPoll(busyPollMs)
   }
 
   /** Wall clock, milliseconds since 1970, as of this turn; asked of the system only where somebody wants it. */
@@ -173,7 +179,7 @@ export class Loop {
   }
 
   #waitInEpoll(wait: number): number {
-    const count = this.#epoll.wait(wait)
+    const count = this.#busyPoll.wait(this.#epoll, wait)
     this.now = performance.now() + monotonicOffset
     this.happened = count
     return count

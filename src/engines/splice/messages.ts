@@ -12,6 +12,8 @@ export interface Thresholds {
   readonly eventsBeforeRing: number
   /** From this pace on, bytes a millisecond, what comes in gathers; 0 is always, `Infinity` never. */
   readonly gatherFrom: number
+  /** So long, ms, events are looked for instead of sleeping, where that pays; 0 is never. */
+  readonly busyPollMs: number
 }
 
 /** What a thread is born with. */

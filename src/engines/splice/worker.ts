@@ -53,7 +53,7 @@ class Worker {
 
   constructor(data: ThreadData) {
     keepLedger(new Uint8Array(data.ledger), data.thread + 1)
-    this.#loop = new Loop((watcher, thrown) => this.#fault(watcher, thrown))
+    this.#loop = new Loop((watcher, thrown) => this.#fault(watcher, thrown), data.thresholds.busyPollMs)
     const records = new Records(data.firstSerial, (memory) => post({ type: 'block', memory }))
     this.#happenings = new Happenings(records, (batch, count) =>
       post({ type: 'happened', batch, count }, [batch]),
