@@ -12,7 +12,7 @@ import {
   openSocket,
   setOption,
   type Descriptor,
-} from './ffi.ts'
+} from '../../host/linux/ffi.ts'
 import { sockaddrLength, type Sockaddr } from './sockaddr.ts'
 
 /**

@@ -24,7 +24,7 @@ import {
   openSocket,
   takeError,
   type Descriptor,
-} from './ffi.ts'
+} from '../../host/linux/ffi.ts'
 import type { Found } from './names.ts'
 import { bothMask, readMask, Side, type Joining } from './side.ts'
 import { isLoopback, type Sockaddr } from './sockaddr.ts'

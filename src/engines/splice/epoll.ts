@@ -11,7 +11,7 @@ import {
   waitForEvents,
   waitForEventsFinely,
   type Descriptor,
-} from './ffi.ts'
+} from '../../host/linux/ffi.ts'
 
 export const epollIn = 0x1
 /** Urgent data. */

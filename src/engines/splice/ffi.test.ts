@@ -32,7 +32,7 @@ import {
   setOption,
   silenceBell,
   splice,
-} from './ffi.ts'
+} from '../../host/linux/ffi.ts'
 import { whyFfiCannot } from './probe.ts'
 import { receiveDescriptors, sendDescriptors } from './rights-message.ts'
 import { Ring, ringBufferBytes, ringKind } from './ring.ts'

@@ -22,7 +22,7 @@ import {
   openSocket,
   setKeepalive,
   setOption,
-} from './ffi.ts'
+} from '../../host/linux/ffi.ts'
 import { portOf, sockaddrOf, sockaddrOfPath, socketFamily, type Sockaddr } from './sockaddr.ts'
 
 export interface Listener {

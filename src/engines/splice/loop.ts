@@ -9,7 +9,7 @@ import { performance } from 'node:perf_hooks'
 import { BusyPoll } from './busy-poll.ts'
 import { Deadlines } from './deadlines.ts'
 import { Epoll } from './epoll.ts'
-import { type Descriptor } from './ffi.ts'
+import { type Descriptor } from '../../host/linux/ffi.ts'
 import { Ring, ringKind } from './ring.ts'
 
 export abstract class Watcher {

@@ -12,7 +12,7 @@ import {
   write,
   type Descriptor,
   type PipeEnds,
-} from './ffi.ts'
+} from '../../host/linux/ffi.ts'
 
 /** Tries, for real, what the engine lives on. @returns null, or why it does not work here. */
 export function whyFfiCannot(): Text | null {

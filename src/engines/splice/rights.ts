@@ -25,7 +25,7 @@ import {
   openSocket,
   send,
   setOption,
-} from './ffi.ts'
+} from '../../host/linux/ffi.ts'
 import { mostRights, receiveDescriptors, sendDescriptors } from './rights-message.ts'
 import { sockaddrOf, sockaddrOfPath } from './sockaddr.ts'
 

@@ -28,7 +28,7 @@ import {
   splice,
   takeError,
   type Descriptor,
-} from './ffi.ts'
+} from '../../host/linux/ffi.ts'
 import type { Whole } from './carried.ts'
 import { Coalescing } from './coalesce.ts'
 import { Held } from './held.ts'

@@ -4,7 +4,7 @@
  */
 import { networkInterfaces } from 'node:os'
 import { addressBytes, addressFromBytes, familyOf, formatEndpoint } from '../../base/address.ts'
-import { familyInet, familyInet6, familyUnix } from './ffi.ts'
+import { familyInet, familyInet6, familyUnix } from '../../host/linux/ffi.ts'
 
 export type Sockaddr = Uint8Array
 

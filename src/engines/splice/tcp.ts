@@ -27,7 +27,7 @@ import {
   setKeepalive,
   setOption,
   takeError,
-} from './ffi.ts'
+} from '../../host/linux/ffi.ts'
 import { Watcher } from './loop.ts'
 import { readMask, Side } from './side.ts'
 import { cell } from './shared.ts'

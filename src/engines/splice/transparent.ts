@@ -2,7 +2,7 @@
  * A socket that dials its target as the client: bound to the client's own address, which this machine need not have
  * (IP_TRANSPARENT, ip(7)). The way back is keep.ts's business.
  */
-import { bind, familyInet, setOption, type Descriptor } from './ffi.ts'
+import { bind, familyInet, setOption, type Descriptor } from '../../host/linux/ffi.ts'
 import { sockaddrOf, type Sockaddr } from './sockaddr.ts'
 
 /** Can the target see this client at all? An address of the other family has no way to tell. */

@@ -26,7 +26,7 @@ import {
   send,
   setOption,
   type Arena,
-} from './ffi.ts'
+} from '../../host/linux/ffi.ts'
 import { isShortage } from './dial.ts'
 import { canDialAs, dialAs } from './transparent.ts'
 import { openBeside } from './beside.ts'

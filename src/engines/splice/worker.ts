@@ -6,7 +6,7 @@ import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_thread
 import type { Target } from '../../model/target.ts'
 import { Carriage } from './edition.ts'
 import { epollIn } from './epoll.ts'
-import { Descriptor, keepLedger, loadFfi, silenceBell } from './ffi.ts'
+import { Descriptor, keepLedger, loadFfi, silenceBell } from '../../host/linux/ffi.ts'
 import { Happenings } from './happenings.ts'
 import { Loop, Watcher } from './loop.ts'
 import {
