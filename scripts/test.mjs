@@ -22,6 +22,7 @@ const packages = {
   natpmpc: '/usr/bin/natpmpc',
   coturn: '/usr/bin/turnserver',
   conntrack: '/usr/sbin/conntrack',
+  ethtool: '/usr/sbin/ethtool',
   'qemu-system-x86': '/usr/bin/qemu-system-x86_64',
   'busybox-static': '/bin/busybox',
   haproxy: '/usr/sbin/haproxy',

@@ -7,6 +7,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { release } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { describe, it } from 'vitest'
+import { Offload } from '../src/host/linux/offload/offload.ts'
 
 export interface Needs {
   /** Root on Linux, for namespaces and packet filters. */
@@ -20,6 +21,8 @@ export interface Needs {
   readonly descriptors?: number
   /** io_uring as the splice engine uses it. */
   readonly ioUring?: boolean
+  /** Programs in the kernel that carry flows (Linux 6.6, CAP_BPF). */
+  readonly offload?: boolean
 }
 
 /** `describe` where the machine has it all; otherwise one skipped test that says what is missing. */
@@ -37,6 +40,7 @@ export function whatIsMissing({
   files = [],
   descriptors = 0,
   ioUring,
+  offload,
 }: Needs): string | null {
   if (platform && process.platform !== platform) return `runs on ${platform} only`
   if (root && process.getuid?.() !== 0) return 'needs root'
@@ -45,6 +49,8 @@ export function whatIsMissing({
   const file = files.find((wanted) => !existsSync(wanted))
   if (file) return `needs ${file}`
   if (ioUring && !mayUseIoUring()) return 'needs io_uring (Linux 6.1, not disabled, no seccomp filter)'
+  const noOffload = offload ? whyNoOffload() : null
+  if (noOffload) return noOffload
   return mostDescriptors() < descriptors ? `needs ${descriptors} descriptors a process` : null
 }
 
@@ -61,6 +67,13 @@ function mayUseIoUring(): boolean {
   const disabled = '/proc/sys/kernel/io_uring_disabled'
   const filtered = /^Seccomp:\s*[12]/m.test(readFileSync('/proc/self/status', 'latin1'))
   return !filtered && !(existsSync(disabled) && readFileSync(disabled, 'latin1').trim() !== '0')
+}
+
+function whyNoOffload(): string | null {
+  const offload = Offload.open()
+  if (!(offload instanceof Offload)) return offload.en
+  offload.close()
+  return null
 }
 
 export function findCommand(name: string): string | null {

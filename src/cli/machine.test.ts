@@ -363,7 +363,7 @@ describe('service install', () => {
     expect(out).toContain(
       'ExecReload=/usr/bin/node /opt/naru/dist/main.js up --replace --background --config /srv/naru/naru.yaml --api off',
     )
-    expect(out).toContain('CapabilityBoundingSet=CAP_NET_BIND_SERVICE CAP_NET_ADMIN')
+    expect(out).toContain('CapabilityBoundingSet=CAP_NET_BIND_SERVICE CAP_NET_ADMIN CAP_BPF')
     expect(out).toContain('ReadWritePaths=-/srv/naru -/etc/ufw -/run -/tmp')
   })
 

@@ -1,5 +1,5 @@
 /**
- * The systemd unit of `naru service install`: root's files, but of root's powers only the two that forwarding needs
+ * The systemd unit of `naru service install`: root's files, but of root's powers only the three that forwarding uses
  * (systemd.exec(5), CapabilityBoundingSet), and no place to write but its own two folders and what ufw writes.
  */
 export interface UnitOptions {
@@ -38,8 +38,9 @@ Environment=NARU_STATE=/var/lib/naru
 EnvironmentFile=-/etc/default/naru
 StateDirectory=naru
 StateDirectoryMode=0700
-CapabilityBoundingSet=CAP_NET_BIND_SERVICE CAP_NET_ADMIN
-AmbientCapabilities=CAP_NET_BIND_SERVICE CAP_NET_ADMIN
+# CAP_BPF is for busy flows that the kernel carries by itself; Naru forwards without it too.
+CapabilityBoundingSet=CAP_NET_BIND_SERVICE CAP_NET_ADMIN CAP_BPF
+AmbientCapabilities=CAP_NET_BIND_SERVICE CAP_NET_ADMIN CAP_BPF
 NoNewPrivileges=yes
 ProtectSystem=strict
 # ufw keeps its rules in /etc/ufw; it and iptables keep locks in /run and make their files in /tmp.

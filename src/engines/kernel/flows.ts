@@ -16,8 +16,13 @@ export interface Flow {
   readonly listenPort: number
   readonly target: string
   readonly targetPort: number
+  /** Whom the target answers: the client itself, or this machine where that hides it. */
+  readonly upstream: string
+  readonly upstreamPort: number
   /** TCP's state as conntrack names it; empty for UDP. */
   readonly state: string
+  /** Without another packet conntrack forgets it after so long. */
+  readonly expiresSeconds: number
   /** Nothing has come back yet. */
   readonly unreplied: boolean
   readonly packetsToTarget: number
@@ -27,15 +32,16 @@ export interface Flow {
 }
 
 const line =
-  /^(tcp|udp) +\d+ \d+ (?:([A-Z_0-9]+) )?src=(\S+) dst=(\S+) sport=(\d+) dport=(\d+) (?:packets=(\d+) bytes=(\d+) )?(\[UNREPLIED\] )?src=(\S+) dst=\S+ sport=(\d+) dport=\d+ (?:packets=(\d+) bytes=(\d+) )?.*?(?:id=(\d+))?\s*$/
+  /^(tcp|udp) +\d+ (\d+) (?:([A-Z_0-9]+) )?src=(\S+) dst=(\S+) sport=(\d+) dport=(\d+) (?:packets=(\d+) bytes=(\d+) )?(\[UNREPLIED\] )?src=(\S+) dst=(\S+) sport=(\d+) dport=(\d+) (?:packets=(\d+) bytes=(\d+) )?.*?(?:id=(\d+))?\s*$/
 
 /** Null for a line of another protocol. */
 export function parseFlow(text: string): Flow | null {
   const match = line.exec(text)
   if (!match) return null
-  const [, protocol = '', state = '', client = '', listen = '', clientPort, listenPort] = match
-  const [packetsOut, bytesOut, unreplied, target = '', targetPort, packetsIn, bytesIn, id = ''] =
-    match.slice(7)
+  const [, protocol = '', expires, state = '', client = '', listen = '', clientPort, listenPort] = match
+  const [packetsOut, bytesOut, unreplied, target = '', upstream = '', targetPort, upstreamPort, ...rest] =
+    match.slice(8)
+  const [packetsIn, bytesIn, id = ''] = rest
   return {
     key: `${protocol} ${formatEndpoint(client, clientPort ?? '')} ${formatEndpoint(listen, listenPort ?? '')} ${id}`,
     protocol: protocol as Protocol,
@@ -45,7 +51,10 @@ export function parseFlow(text: string): Flow | null {
     listenPort: Number(listenPort),
     target,
     targetPort: Number(targetPort),
+    upstream,
+    upstreamPort: Number(upstreamPort),
     state,
+    expiresSeconds: Number(expires),
     unreplied: unreplied !== undefined,
     packetsToTarget: Number(packetsOut ?? 0),
     packetsToClient: Number(packetsIn ?? 0),

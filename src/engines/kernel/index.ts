@@ -20,6 +20,7 @@ import { Ground, type OldValues } from './ground.ts'
 import { KernelLease } from './lease.ts'
 import { Machine } from './machine.ts'
 import { createNft } from './nft.ts'
+import { Offloading } from './offloading.ts'
 import { Passage } from './passage.ts'
 import { createSettings, type Settings } from './settings.ts'
 import { bothFamilies, supports } from './supports.ts'
@@ -54,7 +55,8 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
   const table = new Table(nft, owner, (other) => other === owner || lives(other))
   const ground = new Ground(settings, table)
   const passage = new Passage(host, nft, owner, (other) => other === owner || lives(other))
-  const watch = new Watch(host.runner, clock)
+  const offloading = new Offloading(clock, () => passage.othersFilter(AbortSignal.timeout(10_000)))
+  const watch = new Watch(host.runner, clock, offloading)
   /** By serial. */
   const leases = new Map<number, KernelLease>()
   /** Dead owners whose things are out, with the switches that were theirs. */
@@ -65,7 +67,7 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
     leases.delete(left)
     if (leases.size === 0) await ground.leave()
   }
-  const machine = new Machine({ host, clock, nft, table, ground, passage, watch, onLeft })
+  const machine = new Machine({ host, clock, nft, table, ground, passage, watch, offloading, onLeft })
 
   return {
     id: 'kernel',

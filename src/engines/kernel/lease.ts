@@ -20,7 +20,7 @@ import {
   type Aim,
   type Compiled,
 } from './compile.ts'
-import { cutFlows, type Flow } from './flows.ts'
+import type { Flow } from './flows.ts'
 import type { Machine } from './machine.ts'
 import type { Tag } from './owner.ts'
 import { Traffic } from './traffic.ts'
@@ -29,6 +29,8 @@ import type { Arrival, Watched } from './watch.ts'
 /** Names are asked again no more often than this, whatever their TTL says. */
 const shortestTtlMs = 1000
 const lookWhileDrainingMs = 250
+/** Of an offloaded connection conntrack sees a packet a second; one that it forgets sooner than this is not. */
+const leastPatienceMs = 5000
 
 export class KernelLease implements EngineLease, Lease {
   readonly goodUntil = null
@@ -63,6 +65,7 @@ export class KernelLease implements EngineLease, Lease {
     this.#watched = {
       traffic: this.#traffic,
       family: listenFamily(this.#listen),
+      offloads: () => this.#rule.timeouts.udpMs >= leastPatienceMs,
       arrivals: () => (this.#closed || !this.#aimed ? [] : arrivalsOf(this.#listen)),
       looked: () => this.#afterLook(),
     }
@@ -302,7 +305,7 @@ export class KernelLease implements EngineLease, Lease {
   }
 
   async #forget(flows: readonly Flow[]): Promise<void> {
-    await cutFlows(this.#machine.runner, flows, { signal: this.#stopped.signal })
+    await this.#machine.cut(flows, this.#stopped.signal)
   }
 
   #afterLook(): void {

@@ -5,8 +5,10 @@ import type { Host, Interface, Runner, SocketEntry } from '../../host/contract.t
 import type { CloseReason } from '../../model/connection.ts'
 import type { SourceMode } from '../../model/rule.ts'
 import type { Compiled } from './compile.ts'
+import { cutFlows, type Flow } from './flows.ts'
 import type { Ground } from './ground.ts'
 import type { Nft } from './nft.ts'
+import type { Offloading } from './offloading.ts'
 import type { Passage } from './passage.ts'
 import type { Held, Table } from './table.ts'
 import { chooseWayBack, type Way } from './way-back.ts'
@@ -24,6 +26,7 @@ export interface MachineParts {
   readonly ground: Ground
   readonly passage: Passage
   readonly watch: Watch
+  readonly offloading: Offloading
   /** Hears of each lease that is over, by its serial. */
   readonly onLeft: (serial: number) => Promise<void>
 }
@@ -35,6 +38,7 @@ export class Machine {
   readonly ground: Ground
   readonly passage: Passage
   readonly watch: Watch
+  readonly #offloading: Offloading
   readonly left: (serial: number) => Promise<void>
   /** The interfaces of this machine; asked once a second at most. */
   readonly interfaces: () => Promise<readonly Interface[]>
@@ -45,19 +49,26 @@ export class Machine {
   #ways: { interfaces: readonly Interface[]; known: Map<string, Way> } = { interfaces: [], known: new Map() }
   readonly #counters: () => Promise<ReadonlyMap<string, number>>
 
-  constructor({ host, clock, nft, table, ground, passage, watch, onLeft }: MachineParts) {
+  constructor({ host, clock, nft, table, ground, passage, watch, offloading, onLeft }: MachineParts) {
     this.runner = host.runner
     this.clock = clock
     this.table = table
     this.ground = ground
     this.passage = passage
     this.watch = watch
+    this.#offloading = offloading
     this.left = onLeft
     const signal = (): AbortSignal => withLimit(undefined, 30_000)
     this.interfaces = fresh(clock, () => host.network.interfaces({ signal: signal() }))
     this.sockets = fresh(clock, () => host.sockets.list({ signal: signal() }).catch(() => []))
     this.reading = fresh(clock, () => table.read())
     this.#counters = fresh(clock, () => readCounters(nft, signal()))
+  }
+
+  /** Ends connections: nothing carries them any more. */
+  async cut(flows: readonly Flow[], signal: AbortSignal): Promise<void> {
+    this.#offloading.takeBack(flows)
+    await cutFlows(this.runner, flows, { signal })
   }
 
   /** Thousands of rules have few targets: an answer holds as long as the interfaces it was told from. */

@@ -107,6 +107,14 @@ export class Passage {
     this.#placed = wanted
   }
 
+  /** Whether a table that is not ours sees each forwarded packet; chains of type nat see a connection's first alone. */
+  async othersFilter(signal: AbortSignal): Promise<boolean> {
+    const objects = (await this.#nft.list(['list', 'chains'], { signal })) ?? []
+    if (objects.some(({ chain }) => chain && chain.table !== 'naru' && seesForwarded(chain))) return true
+    const { stdout } = await this.#host.runner.run(['cat', '/proc/net/ip_tables_names'], { signal })
+    return /^(filter|mangle|raw|security)$/m.test(stdout)
+  }
+
   /** Most machines have no forward chain but ours: that is asked first, and cheap. */
   async #othersForward(signal: AbortSignal): Promise<boolean> {
     const objects = (await this.#nft.list(['list', 'chains'], { signal })) ?? []
@@ -183,6 +191,10 @@ export class Passage {
     throw new NaruError('COMMAND_FAILED', { command: argv.join(' '), exit, stderr: stderr.trim() })
   }
 }
+
+const hooksForwarded = new Set(['ingress', 'prerouting', 'forward', 'postrouting', 'egress'])
+const seesForwarded = ({ hook, type }: { hook?: unknown; type?: unknown }): boolean =>
+  hooksForwarded.has(String(hook)) && type !== 'nat'
 
 interface Tagged {
   readonly chain: Chain

@@ -7,6 +7,7 @@ import { familyOf, type Family } from '../../base/address.ts'
 import type { Protocol } from '../../base/port.ts'
 import type { Runner } from '../../host/contract.ts'
 import { listFlows, type Flow } from './flows.ts'
+import type { Offloading } from './offloading.ts'
 import type { Traffic } from './traffic.ts'
 
 const busyMs = 1000
@@ -19,6 +20,8 @@ const interestMs = 10_000
 export interface Watched {
   readonly traffic: Traffic
   readonly family: Family
+  /** Whether busy connections may go past conntrack. */
+  readonly offloads: () => boolean
   /** Where new connections of this lease arrive; empty once it listens no more. */
   readonly arrivals: () => readonly Arrival[]
   /** Called after each look. */
@@ -36,19 +39,23 @@ export interface Arrival {
 export class Watch {
   readonly #runner: Runner
   readonly #clock: Clock
+  readonly #offloading: Offloading
   readonly #watched = new Set<Watched>()
   #index: Index | null = null
   /** Whose each connection is, as of the last look. */
   #owners = new Map<string, Watched>()
+  /** As of the look before: what conntrack has forgotten since is told of once more. */
+  #before = new Map<string, Watched>()
   #timer: Disposable | null = null
   #looking: Promise<void> | null = null
   #lastMs = 0
   #interestUntil = 0
   #stopped = new AbortController()
 
-  constructor(runner: Runner, clock: Clock) {
+  constructor(runner: Runner, clock: Clock, offloading: Offloading) {
     this.#runner = runner
     this.#clock = clock
+    this.#offloading = offloading
   }
 
   add(watched: Watched): void {
@@ -86,6 +93,7 @@ export class Watch {
   stop(): void {
     this.#disarm()
     this.#stopped.abort()
+    this.#offloading.close()
   }
 
   #arm(): void {
@@ -108,24 +116,34 @@ export class Watch {
     try {
       const signal = this.#stopped.signal
       const flows = await listFlows(this.#runner, familiesOf(this.#watched), { signal })
-      this.#share(flows)
+      this.#own(flows)
+      this.#share(
+        await this.#offloading.seen(flows, (flow) => this.#owners.get(flow.key)?.offloads() ?? false),
+      )
     } catch {
       // Ended, or conntrack could not be asked this time; the next look tells the same and more.
     }
     this.#lastMs = this.#clock.monotonic() - began
   }
 
-  #share(flows: readonly Flow[]): void {
-    const shares = new Map<Watched, Flow[]>([...this.#watched].map((watched) => [watched, []]))
+  /** Notes whose each is. */
+  #own(flows: readonly Flow[]): void {
     const index = (this.#index ??= indexOf(this.#watched))
     const owners = new Map<string, Watched>()
     for (const flow of flows) {
       const watched = this.#ownerOf(flow, index)
-      if (!watched) continue
-      owners.set(flow.key, watched)
-      shares.get(watched)?.push(flow)
+      if (watched) owners.set(flow.key, watched)
     }
+    this.#before = this.#owners
     this.#owners = owners
+  }
+
+  #share(flows: readonly Flow[]): void {
+    const shares = new Map<Watched, Flow[]>([...this.#watched].map((watched) => [watched, []]))
+    for (const flow of flows) {
+      const watched = this.#owners.get(flow.key) ?? this.#before.get(flow.key)
+      if (watched) shares.get(watched)?.push(flow)
+    }
     const at = this.#clock.now()
     for (const [watched, own] of shares) {
       watched.traffic.seen(own, at)

@@ -29,8 +29,8 @@ export interface Answered {
   lost(datagrams: number): void
   /** Counted before they are sent, so that whoever has them sees them counted. */
   answered(bytes: number, datagrams: number): void
-  /** Takes that back. */
-  unanswered(bytes: number, datagrams: number): void
+  /** Takes that back. @param error an errno below zero */
+  unanswered(bytes: number, datagrams: number, error: number): void
 }
 
 interface Answer {
@@ -113,7 +113,7 @@ export class Answers {
   #failed(outlet: Outlet, i: number, error: number): void {
     const { session, bytes, datagrams, slot, slots, segment } = this.#of[i]!
     if (error === -EIO) segmentation.off()
-    session.unanswered(bytes, datagrams)
+    session.unanswered(bytes, datagrams, error)
     if (segment === 0 || session.ended) return
     session.lost(-datagrams)
     const batch = this.#batch
@@ -123,7 +123,8 @@ export class Answers {
         batch.composePart(i, at, from, bytes, session.client)
         if (session.local) batch.from(i, session.local)
         session.answered(bytes, 1)
-        if (batch.send(outlet.socket, i, 1) !== 1) session.unanswered(bytes, 1)
+        const sent = batch.send(outlet.socket, i, 1)
+        if (sent !== 1) session.unanswered(bytes, 1, sent)
       }
     }
   }

@@ -17,8 +17,10 @@ import { descriptorLimit } from '../../relay/descriptors.ts'
 import { targetsItself } from '../../relay/loop.ts'
 import { SharedTally } from '../../relay/tally.ts'
 import type { Engine, EngineEvent, EngineLease, EngineRequest, EngineTools, MakeEngine } from '../contract.ts'
-import { Crew, whyNotBuilt } from './crew.ts'
 import { close } from '../../host/linux/ffi.ts'
+import type { Share } from '../../host/linux/offload/flows.ts'
+import { Offload } from '../../host/linux/offload/offload.ts'
+import { Crew, whyNotBuilt } from './crew.ts'
 import { whyFfiCannot } from './probe.ts'
 import { SourceKeeper, whyNotKeep } from './keep.ts'
 import { SpliceLease, type Numbers } from './lease.ts'
@@ -46,6 +48,8 @@ const usual: Thresholds = {
   gatherFrom: 1 << 20,
   // A hop of a lone round trip is 18 µs longer for the sleep in it; a single core is better left to whom it waits for.
   busyPollMs: availableParallelism() > 1 ? 0.03 : 0,
+  // What is rarer costs little either way.
+  datagramsBeforeOffload: 64,
 }
 /** Largest ledger: one byte a descriptor. */
 const mostDescriptors = 1 << 20
@@ -64,6 +68,8 @@ export class SpliceEngine implements Engine {
   /** What ends with a lease that shows its targets the clients' addresses. */
   readonly #keeping = new Map<number, () => Promise<void>>()
   #crew: Promise<Crew> | null = null
+  /** Null where this machine cannot; undefined until a thread asks. */
+  #offload: Offload | null | undefined
   #count = 0
   #works = false
   #closed = false
@@ -76,6 +82,7 @@ export class SpliceEngine implements Engine {
       eventsBeforeRing: options.eventsBeforeRing ?? usual.eventsBeforeRing,
       gatherFrom: options.gatherFrom ?? usual.gatherFrom,
       busyPollMs: options.busyPollMs ?? usual.busyPollMs,
+      datagramsBeforeOffload: options.datagramsBeforeOffload ?? usual.datagramsBeforeOffload,
     }
     this.#threads = options.threads ?? Math.min(availableParallelism(), mostThreads)
   }
@@ -163,6 +170,7 @@ export class SpliceEngine implements Engine {
     const crew = await this.#crew?.catch(() => null)
     await Promise.all([...this.#leases.values()].map((lease) => lease.release()))
     await crew?.close()
+    this.#offload?.close()
     await this.#keeper.settled()
     this.#crew = null
   }
@@ -234,6 +242,10 @@ export class SpliceEngine implements Engine {
         return this.#leases.get(message.lease)?.yielded(thread)
       case 'resolve':
         return void this.#resolve(thread, message)
+      case 'offload':
+        return void this.#share(thread)
+      case 'hold':
+        return this.#offload?.hold(message.device)
       case 'fault':
         return this.#tools.log.error(
           { thread, where: message.where, why: message.message },
@@ -257,6 +269,23 @@ export class SpliceEngine implements Engine {
       lease.request.onEvent(eventOf(kind, connection))
     }
     for (const lease of touched) lease.moved()
+  }
+
+  async #share(thread: number): Promise<void> {
+    const share = this.#joinOffload()
+    const crew = await this.#crew
+    crew?.post(thread, { type: 'offload', share })
+  }
+
+  #joinOffload(): Share | null {
+    if (this.#offload === undefined) {
+      const opened = Offload.open()
+      this.#offload = opened instanceof Offload ? opened : null
+      const { log } = this.#tools
+      if (opened instanceof Offload) log.info({}, 'splice: the kernel carries busy UDP sessions by itself')
+      else log.debug({ why: opened.en }, 'splice: the kernel carries no UDP sessions by itself')
+    }
+    return this.#offload?.join() ?? null
   }
 
   async #resolve(thread: number, ask: Extract<FromThread, { type: 'resolve' }>): Promise<void> {

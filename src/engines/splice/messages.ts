@@ -2,6 +2,7 @@
 import type { CloseReason } from '../../model/connection.ts'
 import type { Rule } from '../../model/rule.ts'
 import type { Target } from '../../model/target.ts'
+import type { Share } from '../../host/linux/offload/flows.ts'
 import type { EngineState } from '../contract.ts'
 
 /** From when on a direction's bytes move otherwise than by recv, send and splice as epoll tells of them. */
@@ -14,6 +15,8 @@ export interface Thresholds {
   readonly gatherFrom: number
   /** So long, ms, events are looked for instead of sleeping, where that pays; 0 is never. */
   readonly busyPollMs: number
+  /** A UDP session of so many datagrams within a second is offered to the kernel; `Infinity` is never. */
+  readonly datagramsBeforeOffload: number
 }
 
 /** What a thread is born with. */
@@ -90,6 +93,8 @@ export type ToThread =
     }
   | { readonly type: 'forget'; readonly lease: number }
   | { readonly type: 'resolved'; readonly asked: number; readonly answer: Answer }
+  /** Answers `offload`: null where this machine cannot. */
+  | { readonly type: 'offload'; readonly share: Share | null }
   | { readonly type: 'stop' }
 
 export type Answer =
@@ -104,6 +109,10 @@ export type FromThread =
   | { readonly type: 'unlistened'; readonly lease: number }
   | { readonly type: 'yielded'; readonly lease: number }
   | { readonly type: 'resolve'; readonly asked: number; readonly lease: number; readonly target: Target }
+  /** Some session is busy enough for the kernel to carry it; answered by `offload`. */
+  | { readonly type: 'offload' }
+  /** Flows of this thread arrive at the device. */
+  | { readonly type: 'hold'; readonly device: number }
   | { readonly type: 'fault'; readonly where: string; readonly message: string }
   | { readonly type: 'stopped' }
 

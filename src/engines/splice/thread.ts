@@ -9,6 +9,7 @@ import { Datagrams } from './datagrams.ts'
 import { Arena } from '../../host/linux/ffi.ts'
 import type { Happenings } from './happenings.ts'
 import type { Loop } from './loop.ts'
+import { Offloading } from './offloading.ts'
 import type { Thresholds } from './messages.ts'
 import { Answers } from './answers.ts'
 import { Pipes } from './pipes.ts'
@@ -34,6 +35,7 @@ export class Thread {
   /** Whoever pauses a rule's accepting tells the main thread. */
   readonly report: (lease: number, state: EngineState) => void
   readonly gathering: Gathering
+  readonly offloading: Offloading
   readonly #idleBlocks: Arena[] = []
   #batches: { incoming: Datagrams; outgoing: Datagrams } | null = null
   #answers: Answers | null = null
@@ -46,11 +48,14 @@ export class Thread {
     descriptorLimit: number
     thresholds: Thresholds
     report: (lease: number, state: EngineState) => void
+    askOffload: () => void
+    holdOffload: (device: number) => void
   }) {
     const { descriptorLimit: limit, loop } = options
     this.number = options.number
     this.loop = loop
     this.gathering = new Gathering(loop, options.thresholds.gatherFrom)
+    this.offloading = new Offloading(loop, options.askOffload, options.holdOffload)
     this.records = options.records
     this.happenings = options.happenings
     this.report = options.report

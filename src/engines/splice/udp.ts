@@ -4,7 +4,7 @@
  */
 import type { Admitted, Ticket } from '../../relay/admit.ts'
 import type { TargetState } from '../../relay/pick.ts'
-import { addressFromBytes, unmapped } from '../../base/address.ts'
+import { addressBytes, addressFromBytes, unmapped } from '../../base/address.ts'
 import type { Peer } from '../../relay/proxy/header.ts'
 import { writeProxyV2 } from '../../relay/proxy/write.ts'
 import { Recency, type Linked } from '../../relay/recency.ts'
@@ -19,6 +19,7 @@ import {
   Descriptor,
   ECONNREFUSED,
   EIO,
+  EPERM,
   familyInet,
   localAddress,
   lastAddress,
@@ -33,8 +34,10 @@ import { openBeside } from './beside.ts'
 import type { Found } from './names.ts'
 import { Watcher, type Resumable } from './loop.ts'
 import type { ListenerData } from './messages.ts'
+import type { Offloadable } from './offloading.ts'
 import { cell } from './shared.ts'
 import { addressOf, peerIn, type Sockaddr } from './sockaddr.ts'
+import type { Carried as CarriedByKernel, Endpoint, Pair } from '../../host/linux/offload/flows.ts'
 import { lengthOf, mostBytes, runLength, segmentation, type Answered, type Outlet } from './answers.ts'
 import type { Thread } from './thread.ts'
 
@@ -50,6 +53,10 @@ const mostQueued = 64
 const retryNameMs = 5000
 /** A burst of the largest datagrams must survive one turn; the system caps it (`net.core.rmem_max`). */
 const socketBufferBytes = 1024 * 1024
+/** Within this time a session must come to `datagramsBeforeOffload` to be offered, ms. */
+const busyMs = 1000
+/** A session that ends sooner than this in silence stays with us: the kernel is asked what it carries twice a second. */
+const leastPatienceMs = 2000
 /** A refused client is told of once in this time. */
 const refusedEveryMs = 1000
 const mostRefusedKnown = 1024
@@ -258,7 +265,7 @@ export class UdpListener extends Watcher implements Listening, Outlet, Resumable
   }
 }
 
-export class UdpSession extends CarriedBase implements Answered, Linked<UdpSession> {
+export class UdpSession extends CarriedBase implements Answered, Offloadable, Linked<UdpSession> {
   readonly listener: UdpListener
   readonly key: number
   readonly client: Uint8Array
@@ -268,6 +275,10 @@ export class UdpSession extends CarriedBase implements Answered, Linked<UdpSessi
   older: UdpSession | null = null
   newer: UdpSession | null = null
   readonly source: string
+  readonly came = { there: 0, back: 0 }
+  /** When it came to how many was looked at last, and at how many it will be next. */
+  #noticedAt = Number.NEGATIVE_INFINITY
+  #noticeAt = 0
   /** Its own way in, once the shared one is a successor's. */
   door: OwnDoor | null = null
   #upstream: Upstream | null = null
@@ -374,7 +385,10 @@ export class UdpSession extends CarriedBase implements Answered, Linked<UdpSessi
     const next = here ? this.#address : found.find(([family]) => family === this.#address[0])
     // A socket has one family; the session starts anew where the name changed it.
     if (!next) return this.end('target-lost')
-    if (!here) this.#upstream?.moveTo(next)
+    if (!here) {
+      this.thread.offloading.takeBack(this)
+      this.#upstream?.moveTo(next)
+    }
     this.#settle(state, next)
   }
 
@@ -398,8 +412,43 @@ export class UdpSession extends CarriedBase implements Answered, Linked<UdpSessi
     return true
   }
 
-  toTarget(batch: Datagrams, first: number, count: number): void {
+  /** Datagrams came from the client, or from the target. */
+  hear(way: 'there' | 'back', count: number): void {
+    this.came[way] += count
     this.touch()
+    if (this.came.there + this.came.back >= this.#noticeAt) this.#notice()
+  }
+
+  #notice(): void {
+    const { loop, offloading, thresholds } = this.thread
+    const { there, back } = this.came
+    if (loop.now - this.#noticedAt <= busyMs) offloading.offer(this)
+    this.#noticedAt = loop.now
+    this.#noticeAt = there + back + thresholds.datagramsBeforeOffload
+  }
+
+  /** What the kernel can be told is addresses of IPv4; it knows no policy on each datagram. */
+  pair(): Pair | null {
+    const { bucket, keeps, timeouts } = this.edition
+    const upstream = this.#upstream?.own()
+    if (bucket || keeps || this.tellsTarget || timeouts.udpMs < leastPatienceMs || !upstream) return null
+    const [client, listen] = [endpointOf4(peerIn(this.client)), endpointOf4(this.listener.askedBy(this))]
+    const [own, target] = [endpointOf4(upstream), endpointOf4(peerIn(this.#address))]
+    return client && listen && own && target && { protocol: 'udp', client, listen, upstream: own, target }
+  }
+
+  carried(there: CarriedByKernel, back: CarriedByKernel): void {
+    if (there.packets + back.packets === 0) return
+    this.sent(there.bytes, there.packets)
+    this.answered(back.bytes, back.packets)
+    if (this.ended) return
+    this.touch()
+    if (back.packets > 0 && this.target) this.edition.succeeded(this.target)
+    if (this.thread.loop.now > this.#freshUntil) this.#freshen()
+  }
+
+  toTarget(batch: Datagrams, first: number, count: number): void {
+    this.hear('there', count)
     if (this.thread.loop.now > this.#freshUntil) this.#freshen()
     if (this.#upstream) return this.#upstream.send(batch, first, count)
     for (let i = first; i < first + count; i++) {
@@ -429,12 +478,14 @@ export class UdpSession extends CarriedBase implements Answered, Linked<UdpSessi
     cells[cell.datagramsToClient]! += datagrams
   }
 
-  unsent(bytes: number, datagrams: number): void {
+  unsent(bytes: number, datagrams: number, error: number): void {
+    if (error === -EPERM) this.thread.offloading.refused(this)
     this.sent(-bytes, -datagrams)
     this.lost(datagrams)
   }
 
-  unanswered(bytes: number, datagrams: number): void {
+  unanswered(bytes: number, datagrams: number, error: number): void {
+    if (error === -EPERM) this.thread.offloading.refused(this)
     if (!this.ended) this.answered(-bytes, -datagrams)
     this.lost(datagrams)
   }
@@ -476,6 +527,7 @@ export class UdpSession extends CarriedBase implements Answered, Linked<UdpSessi
   }
 
   protected release(): void {
+    this.thread.offloading.takeBack(this)
     this.#upstream?.close()
     this.door?.close()
     this.listener.removed(this)
@@ -545,7 +597,7 @@ class Upstream extends Watcher {
 
   #answer(count: number): void {
     const session = this.#session
-    session.touch()
+    session.hear('back', count)
     if (session.target) session.edition.succeeded(session.target)
     const { answers, loop } = session.thread
     answers.add(session, count)
@@ -580,7 +632,7 @@ class Upstream extends Watcher {
       this.#session.targetRefused()
       sent = send(this.#socket, buffer, 0, whole)
     }
-    if (sent < 0) this.#session.unsent(bytes, 1)
+    if (sent < 0) this.#session.unsent(bytes, 1, sent)
   }
 
   #sendPart(batch: Datagrams, i: number, from: number, bytes: number): void {
@@ -593,7 +645,7 @@ class Upstream extends Watcher {
       this.#session.targetRefused()
       sent = batch.sendOne(this.#socket, i, from, bytes)
     }
-    if (sent < 0) this.#session.unsent(bytes, 1)
+    if (sent < 0) this.#session.unsent(bytes, 1, sent)
   }
 
   /** As one where the kernel can, else one by one. */
@@ -625,6 +677,11 @@ class Upstream extends Watcher {
     }
   }
 
+  own(): Peer | null {
+    localAddress(this.#socket)
+    return peerIn(lastAddress())
+  }
+
   /** Another address of the same family. */
   moveTo(address: Sockaddr): void {
     connect(this.#socket, address)
@@ -642,6 +699,12 @@ class Upstream extends Watcher {
     this.#session.thread.loop.forget(this)
     close(this.#socket)
   }
+}
+
+/** Null where it is no IPv4 address. */
+function endpointOf4(peer: Peer | null): Endpoint | null {
+  const bytes = peer && addressBytes(peer.address)
+  return bytes?.length === 4 ? Uint8Array.of(...bytes, peer!.port >> 8, peer!.port & 0xff) : null
 }
 
 function samePeer(batch: Datagrams, a: number, b: number): boolean {

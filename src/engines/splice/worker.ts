@@ -66,6 +66,8 @@ class Worker {
       descriptorLimit: data.descriptorLimit,
       thresholds: data.thresholds,
       report: (lease, state) => post({ type: 'state', lease, state }),
+      askOffload: () => post({ type: 'offload' }),
+      holdOffload: (device) => post({ type: 'hold', device }),
     })
     const bell = Descriptor.borrow(data.bell)
     this.#loop.watch(new Bell(bell, () => this.#takeMessages()), bell, epollIn)
@@ -116,6 +118,8 @@ class Worker {
         this.#asked.get(message.asked)?.(message.answer, this.#loop.now)
         this.#asked.delete(message.asked)
         return
+      case 'offload':
+        return this.#thread.offloading.told(message.share)
       case 'stop':
         return this.#stop()
     }

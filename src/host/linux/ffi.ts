@@ -409,8 +409,8 @@ function putAddress(sockaddr: Uint8Array): number {
 const socketKind = { stream: 1, datagram: 2, packets: 5 } as const
 
 /** A non-blocking socket, or an errno below zero. `packets` is a stream that keeps messages apart (Unix sockets). */
-export function openSocket(family: number, kind: keyof typeof socketKind): Descriptor | number {
-  return opened(c.socket(family, socketKind[kind] | sockNonBlockCloseOnExec, 0))
+export function openSocket(family: number, kind: keyof typeof socketKind, protocol = 0): Descriptor | number {
+  return opened(c.socket(family, socketKind[kind] | sockNonBlockCloseOnExec, protocol))
 }
 
 export function bind(socket: Descriptor, sockaddr: Uint8Array): number {
@@ -568,4 +568,20 @@ export function receiveMessage(socket: Descriptor, header: Arena): number {
 
 export function sendMessage(socket: Descriptor, header: Arena): number {
   return orErrno(c.sendmsg(fdOf(socket), Arena.at(header, 0, oneBytes), msgNoSignal | msgDontWait))
+}
+
+// ── eBPF ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const bpfCallByArch: Readonly<Record<string, number>> = { x64: 321, arm64: 280 }
+
+/** bpf(2) with `bytes` of `attributes`. @returns what it answers, or an errno below zero. */
+export function bpf(command: number, attributes: Arena, bytes: number): number {
+  const call = bpfCallByArch[process.arch] as number
+  return orErrno(c.syscall(call, command, Arena.at(attributes, 0, bytes), bytes, 0, 0, 0))
+}
+
+/** As `bpf`, where the answer is a new descriptor. */
+export function openBpf(command: number, attributes: Arena, bytes: number): Descriptor | number {
+  const fd = bpf(command, attributes, bytes)
+  return fd < 0 ? fd : Descriptor.adopt(fd)
 }

@@ -13,3 +13,8 @@ engineConformance(
   'splice, in the ring',
   (tools) => new SpliceEngine(tools, { threads: 2, messagesBeforeRing: 1, eventsBeforeRing: 0 }),
 )
+// As among busy UDP sessions: the kernel carries each from its first answer on.
+engineConformance(
+  'splice, offloaded',
+  (tools) => new SpliceEngine(tools, { threads: 2, datagramsBeforeOffload: 1 }),
+)

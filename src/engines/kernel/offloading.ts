@@ -1,0 +1,199 @@
+/**
+ * Connections that are busy enough to go past conntrack (host/linux/offload): what costs routing a tenth and more of
+ * its packets (docs/performance.md) is asked of one packet a second alone. Looks at what each look at conntrack
+ * shows, and adds what the kernel carried meanwhile. Only where no other table filters what is forwarded: whoever does
+ * sees every packet.
+ */
+import { addressBytes } from '../../base/address.ts'
+import type { Clock } from '../../base/clock.ts'
+import {
+  Flows,
+  type Carried,
+  type CarriedPair,
+  type Ends,
+  type Pair,
+} from '../../host/linux/offload/flows.ts'
+import { Offload } from '../../host/linux/offload/offload.ts'
+import { Conntrack } from '../../host/linux/offload/liberal.ts'
+import type { Flow } from './flows.ts'
+
+/** From so many packets a second on, both ways together. */
+const busyPackets = 1000
+/** How often it is asked whether somebody else filters, ms. */
+const askEveryMs = 5000
+const beatEveryMs = 1000
+/** IP and UDP headers, which conntrack counts and an offloaded datagram does not. */
+const headerBytes = { udp: 28, tcp: 0 }
+
+/** A connection that is offloaded now, or was. */
+interface Offloaded {
+  /** Null where somebody filters by now. */
+  pair: CarriedPair | null
+  /** What was carried so far. */
+  total: Ends<Carried>
+  last: Flow
+}
+
+export class Offloading {
+  readonly #clock: Clock
+  /** Whether a table that is not ours filters what is forwarded. */
+  readonly #othersFilter: () => Promise<boolean>
+  readonly #offloaded = new Map<string, Offloaded>()
+  /** Packets of each connection as of the last look, and when that was. */
+  #before = new Map<string, number>()
+  #beforeAt = 0
+  /** Null where this machine cannot; undefined until a connection is busy. */
+  #offload: Offload | null | undefined
+  #flows: Flows | null = null
+  #conntrack: Conntrack | null = null
+  /** Looks may be far between; that we live is said all the same. */
+  #beating: Disposable | null = null
+  #othersDo = true
+  #askedAt = Number.NEGATIVE_INFINITY
+
+  constructor(clock: Clock, othersFilter: () => Promise<boolean>) {
+    this.#clock = clock
+    this.#othersFilter = othersFilter
+  }
+
+  /**
+   * @param flows as conntrack shows them. @param may which of them may be offloaded.
+   * @returns them with what was carried past conntrack, and once more those that it has forgotten meanwhile.
+   */
+  async seen(flows: readonly Flow[], may: (flow: Flow) => boolean): Promise<readonly Flow[]> {
+    const busy = this.#busy(flows.filter(canBe)).filter(may)
+    if (busy.length === 0 && this.#offloaded.size === 0) return flows
+    await this.#askWhoFilters()
+    const shown = this.#withCarried(flows)
+    for (const flow of this.#othersDo ? [] : busy) this.#carry(flow)
+    return shown
+  }
+
+  /** They end: nothing more is carried for them. */
+  takeBack(flows: readonly Flow[]): void {
+    for (const { key } of flows) {
+      this.#offloaded.get(key)?.pair?.close()
+      this.#offloaded.delete(key)
+    }
+  }
+
+  close(): void {
+    this.#beating?.[Symbol.dispose]()
+    this.#beating = null
+    for (const { pair } of this.#offloaded.values()) pair?.close()
+    this.#offloaded.clear()
+    this.#offload?.close()
+    this.#conntrack?.close()
+    this.#flows?.close()
+    this.#offload = null
+    this.#flows = null
+    this.#conntrack = null
+  }
+
+  /** Those that are not offloaded and have grown fast since the last look. */
+  #busy(flows: readonly Flow[]): Flow[] {
+    const at = this.#clock.monotonic()
+    const least = (busyPackets * (at - this.#beforeAt)) / 1000
+    const now = new Map(flows.map((flow) => [flow.key, flow.packetsToTarget + flow.packetsToClient]))
+    const busy = flows.filter(({ key }) => {
+      const before = this.#before.get(key)
+      return before !== undefined && (now.get(key) ?? 0) - before >= least && !this.#offloaded.get(key)?.pair
+    })
+    this.#before = now
+    this.#beforeAt = at
+    return busy
+  }
+
+  async #askWhoFilters(): Promise<void> {
+    if (this.#clock.monotonic() - this.#askedAt < askEveryMs) return
+    this.#askedAt = this.#clock.monotonic()
+    this.#othersDo = await this.#othersFilter().catch(() => true)
+  }
+
+  #withCarried(flows: readonly Flow[]): Flow[] {
+    const present = new Set(flows.map(({ key }) => key))
+    const forgotten: Flow[] = []
+    for (const [key, { last }] of this.#offloaded) if (!present.has(key)) forgotten.push(last)
+    return [...flows, ...forgotten].map((flow) => {
+      const offloaded = this.#offloaded.get(flow.key)
+      if (!offloaded) return flow
+      this.#look(flow, offloaded, present.has(flow.key))
+      return withCarried(wasReset(flow) ? { ...flow, state: 'CLOSE' } : flow, offloaded.total)
+    })
+  }
+
+  #look(flow: Flow, offloaded: Offloaded, lives: boolean): void {
+    const { pair, total } = offloaded
+    const ends = this.#othersDo || !lives || !canBe(flow)
+    if (pair) offloaded.total = sum(total, ends ? pair.close() : pair.look())
+    if (ends) offloaded.pair = null
+    if (!lives) this.#offloaded.delete(flow.key)
+    offloaded.last = flow
+  }
+
+  #carry(flow: Flow): void {
+    const flows = this.#joined()
+    const pair = pairOf(flow)
+    const ways = flows?.ways(pair, 'router', this.#clock.monotonic())
+    if (!ways || (flow.protocol === 'tcp' && !this.#conntrack?.beLiberal(pair.client, pair.listen))) return
+    const carried = flows?.carry(pair, ways, 'router')
+    if (!carried) return
+    const total = this.#offloaded.get(flow.key)?.total ?? { there: nothing, back: nothing }
+    this.#offloaded.set(flow.key, { pair: carried, total, last: flow })
+    flows?.beat()
+    this.#beating ??= this.#clock.every(beatEveryMs, () => flows?.beat())
+  }
+
+  #joined(): Flows | null {
+    if (this.#offload !== undefined) return this.#flows
+    const opened = Offload.open()
+    this.#offload = opened instanceof Offload ? opened : null
+    const share = this.#offload?.join()
+    this.#flows = share ? new Flows(share, (device) => this.#offload?.hold(device)) : null
+    this.#conntrack = share ? new Conntrack() : null
+    return this.#flows
+  }
+}
+
+const nothing: Carried = { packets: 0, bytes: 0 }
+
+/** TCP while nobody has finished: what begins and ends a connection is conntrack's. */
+const canBe = ({ protocol, client, state }: Flow): boolean =>
+  !client.includes(':') && (protocol === 'udp' || state === 'ESTABLISHED')
+
+/**
+ * A reset whose number is not the one that conntrack waits for, as it did not see all that came before, leaves the
+ * state and is waited after for 10 s in place of days (nf_conntrack_tcp_timeout_close). An answer would end that wait.
+ */
+const wasReset = ({ state, expiresSeconds }: Flow): boolean => state === 'ESTABLISHED' && expiresSeconds < 10
+
+function pairOf(flow: Flow): Pair {
+  return {
+    protocol: flow.protocol,
+    client: endpoint(flow.client, flow.clientPort),
+    listen: endpoint(flow.listen, flow.listenPort),
+    upstream: endpoint(flow.upstream, flow.upstreamPort),
+    target: endpoint(flow.target, flow.targetPort),
+  }
+}
+
+const endpoint = (address: string, port: number): Uint8Array =>
+  Uint8Array.of(...addressBytes(address), port >> 8, port & 0xff)
+
+function sum(one: Ends<Carried>, other: Ends<Carried>): Ends<Carried> {
+  const add = (a: Carried, b: Carried): Carried => {
+    return { packets: a.packets + b.packets, bytes: a.bytes + b.bytes }
+  }
+  return { there: add(one.there, other.there), back: add(one.back, other.back) }
+}
+
+function withCarried(flow: Flow, { there, back }: Ends<Carried>): Flow {
+  const header = headerBytes[flow.protocol]
+  return {
+    ...flow,
+    packetsToTarget: flow.packetsToTarget + there.packets,
+    bytesToTarget: flow.bytesToTarget + there.bytes + there.packets * header,
+    packetsToClient: flow.packetsToClient + back.packets,
+    bytesToClient: flow.bytesToClient + back.bytes + back.packets * header,
+  }
+}

@@ -1,0 +1,195 @@
+/** The flows of one owner, on its own thread: what arrives how, how it leaves, and how much was carried. */
+import { Descriptor } from '../ffi.ts'
+import { Calls } from './calls.ts'
+import { beatSizes, flow, flowSizes, key, protocols } from './program.ts'
+import { loopbackDevice, Ways, type Way } from './ways.ts'
+
+/** An owner that says nothing for so long carries nothing more, ms. */
+const aliveMs = 3000
+
+/** Four bytes of address and two of port, as on the wire. */
+export type Endpoint = Uint8Array
+
+type Protocol = keyof typeof protocols
+type FromTo = readonly [from: Endpoint, to: Endpoint]
+
+/** What arrives as client → listen leaves as upstream → target, and the other way round. */
+export interface Pair {
+  readonly protocol: Protocol
+  readonly client: Endpoint
+  readonly listen: Endpoint
+  readonly upstream: Endpoint
+  readonly target: Endpoint
+}
+
+/** Numbers by which another thread joins. */
+export interface Share {
+  readonly flows: number
+  readonly beats: number
+  readonly owner: number
+}
+
+/** Which part the flow's owner plays. */
+export type Role = 'relay' | 'router'
+
+/** What there is of each direction: from the client, and from the target. */
+export interface Ends<T> {
+  readonly there: T
+  readonly back: T
+}
+
+export interface Carried {
+  readonly packets: number
+  /** Of a datagram's payload; of a segment with its headers. */
+  readonly bytes: number
+}
+
+/** One owner's flows, on its own thread. */
+export class Flows {
+  readonly #calls = new Calls(flow.bytes)
+  readonly #ways = new Ways()
+  readonly #flows: Descriptor
+  readonly #beats: Descriptor
+  readonly #owner: number
+  readonly #hold: (device: number) => void
+  /** Devices that were asked for. */
+  readonly #held = new Set<number>()
+
+  /** @param hold asks for the program to be held on a device: `Offload.hold` */
+  constructor({ flows, beats, owner }: Share, hold: (device: number) => void) {
+    this.#hold = hold
+    this.#flows = Descriptor.borrow(flows)
+    this.#beats = Descriptor.borrow(beats)
+    this.#owner = owner
+  }
+
+  /** Says that this owner lives: at least once a second. */
+  beat(): void {
+    const { key: at, value } = this.#calls
+    new DataView(at.buffer, at.byteOffset).setUint32(0, this.#owner, true)
+    value.setBigUint64(0, process.hrtime.bigint() + BigInt(aliveMs) * 1_000_000n, true)
+    this.#calls.update(this.#beats, beatSizes)
+  }
+
+  /**
+   * Both ways as they were within the last second. @param as a relay sends from addresses of ours. @returns null where
+   * one is not known, or one alone is loopback, which has no way out or in.
+   */
+  ways({ client, listen, upstream, target }: Pair, as: Role, nowMs: number): Ends<Way> | null {
+    const way = (from: Endpoint, to: Endpoint): Way | null =>
+      this.#ways.find(as === 'relay' ? addressIn(from) : null, addressIn(to), nowMs)
+    const there = way(upstream, target)
+    const back = way(listen, client)
+    if (!there || !back || (there.device === loopbackDevice) !== (back.device === loopbackDevice)) return null
+    return { there, back }
+  }
+
+  /** @param as a relay leaves by these ways; a router by the routes that the kernel finds. @returns null where there is no room. */
+  carry(pair: Pair, ways: Ends<Way>, as: Role): CarriedPair | null {
+    const { protocol, client, listen, upstream, target } = pair
+    const leaving = as === 'relay' ? ways : { there: null, back: null }
+    const there = this.#add(protocol, [client, listen], [upstream, target], leaving.there)
+    const back = there && this.#add(protocol, [target, upstream], [listen, client], leaving.back)
+    if (!back) {
+      if (there) this.#read('take', there)
+      return null
+    }
+    // Packets come in where those of the other direction leave.
+    for (const { device } of [ways.there, ways.back]) {
+      if (!this.#held.has(device)) this.#hold(device)
+      this.#held.add(device)
+    }
+    return new CarriedPair((how, which) => this.#read(how, which === 'there' ? there : back))
+  }
+
+  /** @returns its key, or null where there is no room. */
+  #add(protocol: Protocol, was: FromTo, becomes: FromTo, way: Way | null): Uint8Array | null {
+    const { value } = this.#calls
+    const at = keyOf(protocol, ...was)
+    const bytes = new Uint8Array(value.buffer, value.byteOffset, flow.bytes).fill(0)
+    bytes.set(keyOf(protocol, ...becomes).subarray(0, key.protocol))
+    const { checksumAt, checksumFlags, headerBytes } = protocols[protocol]
+    value.setUint32(flow.checksumAt, checksumAt, true)
+    value.setUint32(flow.checksumFlags, checksumFlags, true)
+    value.setUint32(flow.headerBytes, headerBytes, true)
+    value.setUint32(flow.addressChange, change(was, becomes, [0, 2]), true)
+    value.setUint32(flow.portChange, change(was, becomes, [4]), true)
+    value.setUint32(flow.owner, this.#owner, true)
+    value.setUint32(flow.routed, way ? 0 : 1, true)
+    if (way) {
+      value.setUint32(flow.device, way.device, true)
+      bytes.set(way.neighbour, flow.neighbour)
+      bytes.set(way.own, flow.own)
+    }
+    this.#calls.key.set(at)
+    return this.#calls.update(this.#flows, flowSizes) < 0 ? null : at
+  }
+
+  close(): void {
+    this.#ways.close()
+  }
+
+  #read(how: 'find' | 'take', at: Uint8Array): Carried {
+    this.#calls.key.set(at)
+    const { value } = this.#calls
+    if (this.#calls[how](this.#flows, flowSizes) < 0) return nothing
+    return {
+      packets: Number(value.getBigUint64(flow.packets, true)),
+      bytes: Number(value.getBigUint64(flow.carried, true)),
+    }
+  }
+}
+
+const nothing: Carried = { packets: 0, bytes: 0 }
+
+/** Both directions of one pair. What is told is what was carried since it was told last. */
+export class CarriedPair {
+  readonly #read: (how: 'find' | 'take', which: 'there' | 'back') => Carried
+  readonly #told = { there: nothing, back: nothing }
+
+  constructor(read: (how: 'find' | 'take', which: 'there' | 'back') => Carried) {
+    this.#read = read
+  }
+
+  look(): Ends<Carried> {
+    return { there: this.#since('find', 'there'), back: this.#since('find', 'back') }
+  }
+
+  /** From now on its packets go the ordinary way. Once. */
+  close(): Ends<Carried> {
+    return { there: this.#since('take', 'there'), back: this.#since('take', 'back') }
+  }
+
+  #since(how: 'find' | 'take', which: 'there' | 'back'): Carried {
+    const before = this.#told[which]
+    const now = this.#read(how, which)
+    // It is gone: nothing more is to be told.
+    if (now.packets < before.packets) return nothing
+    this.#told[which] = now
+    return { packets: now.packets - before.packets, bytes: now.bytes - before.bytes }
+  }
+}
+
+const addressIn = (endpoint: Endpoint): Uint8Array => endpoint.subarray(0, 4)
+
+function keyOf(protocol: Protocol, from: Endpoint, to: Endpoint): Uint8Array {
+  const out = new Uint8Array(key.bytes)
+  out[key.protocol] = protocols[protocol].number
+  out.set(from.subarray(0, 4), key.source)
+  out.set(to.subarray(0, 4), key.destination)
+  out.set(from.subarray(4, 6), key.ports)
+  out.set(to.subarray(4, 6), key.ports + 2)
+  return out
+}
+
+/** RFC 1624: what the words at `at` of both endpoints add to a checksum as they change, in the wire's own order. */
+function change(was: FromTo, becomes: FromTo, at: readonly number[]): number {
+  const word = (of: Endpoint, offset: number): number =>
+    (of[offset] as number) | ((of[offset + 1] as number) << 8)
+  let sum = 0
+  for (const offset of at) {
+    for (const endpoint of becomes) sum += word(endpoint, offset)
+    for (const endpoint of was) sum += 0xffff - word(endpoint, offset)
+  }
+  return sum
+}

@@ -1,0 +1,110 @@
+/** Where the kernel would send a packet: by which device, to which neighbour, from which address of ours (rtnetlink(7)). */
+import { Netlink } from './netlink.ts'
+
+/** Ethernet addresses; both are zeros on loopback. */
+export interface Way {
+  readonly device: number
+  readonly neighbour: Uint8Array
+  readonly own: Uint8Array
+}
+
+export function sameWay(one: Way, other: Way): boolean {
+  const equal = (a: Uint8Array, b: Uint8Array): boolean => a.every((byte, at) => byte === b[at])
+  return one.device === other.device && equal(one.neighbour, other.neighbour) && equal(one.own, other.own)
+}
+
+const ask = { link: 18, route: 26, neighbour: 30 } as const
+const answer = { link: 16, route: 24, neighbour: 28 } as const
+const attribute = {
+  linkAddress: 1,
+  destination: 1,
+  source: 2,
+  device: 4,
+  gateway: 5,
+  neighbourAddress: 2,
+} as const
+const routeType = { unicast: 1, local: 2 } as const
+/** AF_INET. */
+const inet = 2
+/** ARPHRD_ETHER. */
+const ethernet = 1
+/** NUD_REACHABLE, STALE, DELAY, PROBE, NOARP and PERMANENT: its address is known. */
+const reachable = 0xde
+/** The loopback device has this number in each network namespace. */
+export const loopbackDevice = 1
+const loopback: Way = { device: loopbackDevice, neighbour: new Uint8Array(6), own: new Uint8Array(6) }
+
+const freshMs = 1000
+const mostKept = 4096
+
+export class Ways {
+  readonly #netlink = new Netlink('route')
+  readonly #kept = new Map<string, { way: Way | null; at: number }>()
+
+  /**
+   * The way to an address, from one of ours or from wherever, four bytes each; as it was up to a second ago.
+   * @returns null where there is none over Ethernet or loopback, or its neighbour is not known.
+   */
+  find(from: Uint8Array | null, to: Uint8Array, nowMs: number): Way | null {
+    const key = `${from?.join('.')} ${to.join('.')}`
+    const kept = this.#kept.get(key)
+    if (kept && nowMs - kept.at < freshMs) return kept.way
+    if (this.#kept.size >= mostKept) this.#kept.clear()
+    const way = this.#find(from, to)
+    this.#kept.set(key, { way, at: nowMs })
+    return way
+  }
+
+  close(): void {
+    this.#netlink.close()
+  }
+
+  #find(from: Uint8Array | null, to: Uint8Array): Way | null {
+    const route = this.#route(from, to)
+    if (!route || route.device === loopbackDevice) return route && loopback
+    const own = this.#ownAddress(route.device)
+    const neighbour = own && this.#neighbour(route.device, route.next)
+    return own && neighbour && { device: route.device, neighbour, own }
+  }
+
+  /** struct rtmsg: family, lengths of destination and source, …, and its type in byte 7. */
+  #route(from: Uint8Array | null, to: Uint8Array): { device: number; next: Uint8Array } | null {
+    const body = Uint8Array.of(inet, 32, from ? 32 : 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+    const told = this.#netlink.ask(ask.route, body, [
+      [attribute.destination, to],
+      ...(from ? [[attribute.source, from] as const] : []),
+    ])
+    if (told?.type !== answer.route) return null
+    if (told.body[7] === routeType.local) return { device: loopbackDevice, next: to }
+    const device = told.attributes.get(attribute.device)
+    if (told.body[7] !== routeType.unicast || device?.length !== 4) return null
+    const [number] = new Uint32Array(device.buffer, 0, 1)
+    return { device: number as number, next: told.attributes.get(attribute.gateway) ?? to }
+  }
+
+  /** struct ifinfomsg: family, the device's kind in bytes 2 and 3, its number in 4 to 7. */
+  #ownAddress(device: number): Uint8Array | null {
+    const told = this.#netlink.ask(ask.link, withDevice(16, device), [])
+    const kind = told ? (told.body[2] as number) | ((told.body[3] as number) << 8) : -1
+    if (told?.type !== answer.link || kind !== ethernet) return null
+    return six(told.attributes.get(attribute.linkAddress))
+  }
+
+  /** struct ndmsg: family, the device's number in bytes 4 to 7, its state in 8 and 9. */
+  #neighbour(device: number, next: Uint8Array): Uint8Array | null {
+    if (next.length !== 4) return null
+    const body = withDevice(12, device)
+    body[0] = inet
+    const told = this.#netlink.ask(ask.neighbour, body, [[attribute.destination, next]])
+    if (told?.type !== answer.neighbour || ((told.body[8] as number) & reachable) === 0) return null
+    return six(told.attributes.get(attribute.neighbourAddress))
+  }
+}
+
+function withDevice(bytes: number, device: number): Uint8Array {
+  const body = new Uint8Array(bytes)
+  new DataView(body.buffer).setInt32(4, device, true)
+  return body
+}
+
+const six = (bytes: Uint8Array | undefined): Uint8Array | null => (bytes?.length === 6 ? bytes : null)

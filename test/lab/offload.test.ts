@@ -1,0 +1,344 @@
+/**
+ * Busy flows that the kernel carries by itself, between hosts that know nothing of each other: what arrives is what
+ * was sent, what is counted is what arrived, a firewall's word counts, and nothing outlives its owner.
+ */
+import type { ChildProcess } from 'node:child_process'
+import { createHash, randomBytes } from 'node:crypto'
+import { createSocket, type Socket } from 'node:dgram'
+import { once } from 'node:events'
+import { createInterface, type Interface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { beforeAll, expect, it } from 'vitest'
+import type { Counters } from '../../src/model/connection.ts'
+import { built } from '../built.ts'
+import { describeWith } from '../needs.ts'
+import { enter } from './enter.ts'
+import { hostAddress, KernelLab, targetAddress } from './kernel-lab.ts'
+import type { LabHost } from './namespaces.ts'
+
+const commands = ['ip', 'nft', 'conntrack', 'ethtool']
+const needs = { root: true, platform: 'linux', offload: true, commands } as const
+const script = fileURLToPath(new URL('offload-process.mjs', import.meta.url))
+/** An owner that says nothing for 3 s carries nothing more. */
+const missedAfterMs = 3500
+
+class Relay {
+  readonly #child: ChildProcess
+  readonly #lines: Interface
+
+  private constructor(child: ChildProcess) {
+    this.#child = child
+    this.#lines = createInterface({ input: child.stdout! })
+  }
+
+  static async start(host: LabHost, engine: 'splice' | 'kernel', rule: object): Promise<Relay> {
+    const child = host.start([process.execPath, script, engine, JSON.stringify(rule)], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    })
+    const relay = new Relay(child)
+    expect(await relay.#line()).toBe('ready')
+    return relay
+  }
+
+  async ask(what: 'counters' | 'release'): Promise<Counters> {
+    this.#child.stdin?.write(`${what}\n`)
+    return JSON.parse(await this.#line()) as Counters
+  }
+
+  async #line(): Promise<string> {
+    const [line] = (await once(this.#lines, 'line', { signal: AbortSignal.timeout(20_000) })) as [string]
+    return line
+  }
+
+  signal(name: 'SIGSTOP' | 'SIGCONT' | 'SIGKILL'): void {
+    this.#child.kill(name)
+  }
+}
+
+/** One client that talks with an echo: each message has a number, and others of its length. */
+class Talk implements Disposable {
+  readonly #socket: Socket
+  readonly #port: number
+  sent = 0
+  sentBytes = 0
+  answered = 0
+  answeredBytes = 0
+  wrong = 0
+
+  private constructor(socket: Socket, port: number) {
+    this.#socket = socket
+    this.#port = port
+  }
+
+  static async begin(host: LabHost, port: number): Promise<Talk> {
+    const socket = createSocket('udp4')
+    {
+      using _inside = enter(host)
+      socket.bind(0)
+      await once(socket, 'listening')
+    }
+    socket.on('error', () => {})
+    return new Talk(socket, port)
+  }
+
+  /** Says `count` messages, each once the one before was answered or `patienceMs` went by. @returns how many were. */
+  async say(
+    count: number,
+    patienceMs = 200,
+    bytes = (i: number): number => (i * 37) % 1400,
+  ): Promise<number> {
+    let answered = 0
+    for (let i = 0; i < count; i++) {
+      const message = randomBytes(bytes(i))
+      this.sent++
+      this.sentBytes += message.length
+      this.#socket.send(message, this.#port, hostAddress)
+      const answer = await once(this.#socket, 'message', { signal: AbortSignal.timeout(patienceMs) }).catch(
+        () => null,
+      )
+      if (!answer) continue
+      answered++
+      this.answered++
+      this.answeredBytes += (answer[0] as Buffer).length
+      if (!message.equals(answer[0] as Buffer)) this.wrong++
+    }
+    return answered
+  }
+
+  [Symbol.dispose](): void {
+    this.#socket.close()
+  }
+}
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+
+/** Asks again until it is so. */
+async function until(limitMs: number, holds: () => Promise<boolean>): Promise<number> {
+  const began = performance.now()
+  while (!(await holds())) {
+    if (performance.now() - began > limitMs) throw new Error(`not so after ${limitMs} ms`)
+  }
+  return performance.now() - began
+}
+
+describeWith(needs, 'offloaded UDP sessions of the splice engine', () => {
+  beforeAll(built, 120_000)
+
+  const rule = { listen: '8888/udp', target: `${targetAddress}:53` }
+
+  async function busy(lab: KernelLab): Promise<{ relay: Relay; talk: Talk }> {
+    await lab.serveUdp(lab.target, 53)
+    const relay = await Relay.start(lab.host, 'splice', rule)
+    const talk = await Talk.begin(lab.client, 8888)
+    expect(await talk.say(500)).toBe(500)
+    return { relay, talk }
+  }
+
+  it('go on while their owner is stopped for a moment, and no longer than that', async () => {
+    await using lab = new KernelLab()
+    const { relay, talk } = await busy(lab)
+    using _talk = talk
+    relay.signal('SIGSTOP')
+    // The one datagram a second that comes to the owner waits for it.
+    expect(await talk.say(300)).toBeGreaterThan(290)
+    await pause(missedAfterMs)
+    expect(await talk.say(5, 50)).toBe(0)
+    relay.signal('SIGCONT')
+    await until(5000, async () => (await talk.say(1)) === 1)
+  })
+
+  it('reach the target and the client whole, and are counted to the byte', async () => {
+    await using lab = new KernelLab()
+    const { relay, talk } = await busy(lab)
+    using _talk = talk
+    expect(await talk.say(2000)).toBe(2000)
+    expect(talk.wrong).toBe(0)
+    const counters = await relay.ask('release')
+    expect(counters).toMatchObject({
+      opened: 1,
+      datagramsToTarget: talk.sent,
+      datagramsToClient: talk.answered,
+      bytesToTarget: talk.sentBytes,
+      bytesToClient: talk.answeredBytes,
+      datagramsLost: 0,
+    })
+    expect(await talk.say(5, 50)).toBe(0)
+  })
+
+  it('carry right checksums where no card computes them', async () => {
+    await using lab = new KernelLab()
+    for (const host of [lab.client, lab.target]) host.run(['ethtool', '-K', 'eth0', 'tx', 'off', 'rx', 'off'])
+    for (const link of ['eth0', 'eth1']) lab.host.run(['ethtool', '-K', link, 'tx', 'off', 'rx', 'off'])
+    const { talk } = await busy(lab)
+    using _talk = talk
+    expect(await talk.say(500)).toBe(500)
+    expect(talk.wrong).toBe(0)
+  })
+
+  it('larger than a packet go the ordinary way between those that are not', async () => {
+    await using lab = new KernelLab()
+    const { talk } = await busy(lab)
+    using _talk = talk
+    expect(await talk.say(400, 200, (i) => (i % 4 === 0 ? 9000 + i : i))).toBe(400)
+    expect(talk.wrong).toBe(0)
+  })
+
+  it.each([
+    ['takes what comes in', 'input', 'udp dport 8888 drop'],
+    ['takes what goes out', 'output', 'udp dport 53 drop'],
+  ])('end where a firewall %s, within 5 s, and come back with it', async (_what, hook, drop) => {
+    await using lab = new KernelLab()
+    const { talk } = await busy(lab)
+    using _talk = talk
+    lab.host.run([
+      'nft',
+      `add table inet wall; add chain inet wall ${hook} { type filter hook ${hook} priority 0; }`,
+    ])
+    lab.host.run(['nft', `add rule inet wall ${hook} ${drop}`])
+    await until(6000, async () => (await talk.say(20, 20)) === 0)
+    lab.host.run(['nft', 'delete table inet wall'])
+    expect(await talk.say(100)).toBe(100)
+  })
+
+  it('follow a target whose card was exchanged', async () => {
+    await using lab = new KernelLab()
+    const { talk } = await busy(lab)
+    using _talk = talk
+    lab.target.ip('link', 'set', 'eth0', 'address', '02:00:00:00:00:77')
+    // As a machine does that comes up: it says who it is.
+    lab.target.run(['ping', '-c', '1', '-w', '5', '10.2.0.1'])
+    await until(8000, async () => (await talk.say(50)) === 50)
+  })
+
+  it('leave nothing behind where their owner is killed', async () => {
+    await using lab = new KernelLab()
+    const { relay, talk } = await busy(lab)
+    using _talk = talk
+    relay.signal('SIGKILL')
+    await until(1000, async () => (await talk.say(3, 50)) === 0)
+    // A next one starts from nothing.
+    await Relay.start(lab.host, 'splice', rule)
+    expect(await talk.say(200)).toBe(200)
+  })
+})
+
+describeWith(needs, 'offloaded connections of the kernel engine', () => {
+  beforeAll(built, 120_000)
+
+  const listen = `0.0.0.0:8888`
+
+  /** Packets that conntrack has seen of the connection to port 8888. */
+  function tracked(lab: KernelLab, protocol: 'udp' | 'tcp'): number {
+    const lines = lab.host.run(['conntrack', '-L', '-p', protocol, '--orig-port-dst', '8888'])
+    return [...lines.matchAll(/packets=(\d+)/g)].reduce((sum, [, packets]) => sum + Number(packets), 0)
+  }
+
+  it.each([
+    ['hidden', 'relay', '10.2.0.1'],
+    ['shown', 'keep', '10.1.0.2'],
+  ])(
+    'pass by conntrack but for one packet a second, and are counted: clients %s',
+    async (_how, source, peer) => {
+      await using lab = new KernelLab()
+      lab.target.ip('route', 'add', '10.1.0.0/24', 'via', '10.2.0.1')
+      const { peers } = await lab.serveUdp(lab.target, 53)
+      const rule = { listen: `${listen}/udp`, target: `${targetAddress}:53`, source }
+      const relay = await Relay.start(lab.host, 'kernel', rule)
+      using talk = await Talk.begin(lab.client, 8888)
+      await until(15_000, async () => {
+        const before = tracked(lab, 'udp')
+        return (await talk.say(2000)) === 2000 && tracked(lab, 'udp') - before < 400
+      })
+      expect(talk.wrong).toBe(0)
+      expect(new Set(peers)).toEqual(new Set([`::ffff:${peer}`]))
+      const all = talk.sent + talk.answered
+      const counted = ({ datagramsToTarget, datagramsToClient }: Counters): number =>
+        datagramsToTarget + datagramsToClient
+      await until(10_000, async () => counted(await relay.ask('counters')) === all)
+      const { bytesToTarget } = await relay.ask('counters')
+      expect(bytesToTarget).toBe(talk.sentBytes + talk.sent * 28)
+      await relay.ask('release')
+      expect(await talk.say(5, 50)).toBe(0)
+    },
+  )
+
+  it('do not where another table filters what is forwarded', async () => {
+    await using lab = new KernelLab()
+    await lab.serveUdp(lab.target, 53)
+    const rule = { listen: `${listen}/udp`, target: `${targetAddress}:53` }
+    await Relay.start(lab.host, 'kernel', rule)
+    using talk = await Talk.begin(lab.client, 8888)
+    await until(15_000, async () => {
+      const before = tracked(lab, 'udp')
+      return (await talk.say(2000)) === 2000 && tracked(lab, 'udp') - before < 400
+    })
+    lab.host.run([
+      'nft',
+      'add table inet wall; add chain inet wall forward { type filter hook forward priority 0; }',
+    ])
+    await until(15_000, async () => {
+      const before = tracked(lab, 'udp')
+      return (await talk.say(500)) === 500 && tracked(lab, 'udp') - before === 1000
+    })
+  })
+
+  it('of TCP carry every byte, end as they end, and tell why', async () => {
+    await using lab = new KernelLab()
+    const hashes: string[] = []
+    const server = lab.serve(lab.target, 80)
+    server.server.removeAllListeners('connection')
+    server.server.on('connection', (socket) => {
+      const hash = createHash('sha256')
+      socket.on('data', (chunk) => hash.update(chunk))
+      socket.on('end', () => {
+        hashes.push(hash.digest('hex'))
+        socket.end('bye')
+      })
+      socket.on('error', () => {})
+    })
+    const relay = await Relay.start(lab.host, 'kernel', { listen, target: `${targetAddress}:80` })
+    const client = await lab.dial(lab.client, hostAddress, 8888)
+    const sent = createHash('sha256')
+    let bytes = 0
+    const chunk = randomBytes(1 << 20)
+    const push = async (): Promise<void> => {
+      sent.update(chunk)
+      bytes += chunk.length
+      if (!client.write(chunk)) await once(client, 'drain', { signal: AbortSignal.timeout(10_000) })
+    }
+    let before = { tracked: 0, bytes: 0 }
+    // Segments travel together, some forty thousand bytes a packet: conntrack saw few of them.
+    await until(20_000, async () => {
+      before = { tracked: tracked(lab, 'tcp'), bytes }
+      for (let i = 0; i < 256; i++) await push()
+      return tracked(lab, 'tcp') - before.tracked < (bytes - before.bytes) / 65_536 / 4
+    })
+    client.end()
+    const [answer] = (await once(client, 'data', { signal: AbortSignal.timeout(10_000) })) as [Buffer]
+    expect(answer.toString()).toBe('bye')
+    expect(hashes).toEqual([sent.digest('hex')])
+    await until(10_000, async () => (await relay.ask('counters')).closed.finished === 1)
+    const { bytesToTarget } = await relay.ask('counters')
+    expect(bytesToTarget).toBeGreaterThan(bytes)
+    expect(bytesToTarget).toBeLessThan(bytes * 1.05)
+  })
+
+  it('of TCP that are reset are told so', async () => {
+    await using lab = new KernelLab()
+    const { sockets } = lab.serve(lab.target, 80)
+    const relay = await Relay.start(lab.host, 'kernel', { listen, target: `${targetAddress}:80` })
+    const client = await lab.dial(lab.client, hostAddress, 8888)
+    client.resume()
+    const chunk = randomBytes(1 << 20)
+    await until(20_000, async () => {
+      const before = tracked(lab, 'tcp')
+      for (let i = 0; i < 128; i++)
+        if (!client.write(chunk)) await once(client, 'drain', { signal: AbortSignal.timeout(10_000) })
+      return tracked(lab, 'tcp') - before < 512
+    })
+    const closed = once(client, 'close', { signal: AbortSignal.timeout(5000) })
+    sockets[0]?.resetAndDestroy()
+    await closed
+    await until(10_000, async () => (await relay.ask('counters')).closed.reset === 1)
+  })
+})
