@@ -6,21 +6,26 @@ import { join } from 'node:path'
 import { freePort, listening, mostConnections, root, run, sleep, start, stop } from './processes.mjs'
 
 const node = process.execPath
-const naru = (engine) => ({
+const naru = (engine, env = {}) => ({
   ours: true,
   udp: true,
   begin: (port, target, protocol) =>
-    start([
-      node,
-      join(root, 'bench/peers/naru.mjs'),
-      engine,
-      `127.0.0.1:${port}/${protocol}`,
-      `127.0.0.1:${target}`,
-    ]),
+    start(
+      [
+        node,
+        join(root, 'bench/peers/naru.mjs'),
+        engine,
+        `127.0.0.1:${port}/${protocol}`,
+        `127.0.0.1:${target}`,
+      ],
+      { env: { ...process.env, ...env } },
+    ),
 })
 
 const peers = {
   splice: naru('splice'),
+  // As without CAP_BPF and CAP_NET_ADMIN: every datagram passes through our sockets.
+  'splice-unprivileged': naru('splice', { NARU_NO_OFFLOAD: '1' }),
   sockets: naru('sockets'),
   haproxy: {
     command: '/usr/sbin/haproxy',

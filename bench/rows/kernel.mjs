@@ -85,7 +85,7 @@ async function changes(engine) {
   throw new Error('the change was not done')
 }
 
-async function measure({ client }, address, port, seconds) {
+async function measure({ client, target }, address, port, seconds) {
   const iperf = async (...more) => {
     const argv = ['iperf3', '-c', address, '-p', String(port), '-J', ...more]
     // Once a flow is known to be busy; the seconds before are left out alike for all.
@@ -93,13 +93,34 @@ async function measure({ client }, address, port, seconds) {
     return JSON.parse(await run(inside(client, argv))).end
   }
   const tcp = await iperf()
-  // Datagrams as fast as the sender can: what arrives in a second is what the path carries.
-  const udp = await iperf('-u', '-b', '0', '-l', '1200')
+  // Datagrams as fast as the sender can: what arrives in a second is what the path carries, whether or not iperf3, whose
+  // one thread takes less, had room for it.
+  const [udp, arrived] = await Promise.all([iperf('-u', '-b', '0', '-l', '1200'), arrivals(target, seconds)])
   return {
     tcp: tcp.sum_received.bits_per_second / 1e9,
-    udp: (udp.sum.packets - udp.sum.lost_packets) / udp.sum.seconds,
-    udpLost: udp.sum.lost_percent,
+    udp: arrived,
+    udpTaken: (udp.sum.packets - udp.sum.lost_packets) / udp.sum.seconds,
   }
+}
+
+/** Datagrams a second that come to the target's UDP (snmp: taken by a socket, or one that was full) once all has settled. */
+async function arrivals(target, seconds) {
+  // What begins the stream takes a moment too.
+  await sleep((settleSeconds + 0.3) * 1000)
+  const before = await countArrived(target)
+  await sleep((seconds - 0.5) * 1000)
+  const after = await countArrived(target)
+  return ((after.datagrams - before.datagrams) * 1000) / (after.at - before.at)
+}
+
+async function countArrived(target) {
+  const text = await run(inside(target, ['cat', '/proc/net/snmp']))
+  const [names, values] = text
+    .split('\n')
+    .filter((line) => line.startsWith('Udp: '))
+    .map((line) => line.split(' '))
+  const of = (name) => Number(values[names.indexOf(name)])
+  return { at: performance.now(), datagrams: of('InDatagrams') + of('RcvbufErrors') }
 }
 
 /** A chain that asks for the state of one connection makes the kernel track them all. */

@@ -20,7 +20,7 @@ export const targets = [
 export async function prepare({ seconds }) {
   const echo = await startLoad('udp-echo.mjs')
   const peers = {}
-  for (const name of ['splice', 'nginx', 'sockets']) {
+  for (const name of ['splice', 'splice-unprivileged', 'nginx', 'sockets']) {
     const sinkPort = await freePort()
     const peer = await startPeer(name, echo.port, 'udp')
     const away = await startPeer(name, sinkPort, 'udp')

@@ -102,6 +102,14 @@ export const variables: readonly Variable[] = [
     ),
   },
   {
+    name: 'NARU_NO_OFFLOAD',
+    value: '1',
+    text: say(
+      'no flow is carried by the kernel alone: the kernel and splice engines put no program on a device',
+      '바쁜 흐름도 커널에 맡기지 않음. kernel, splice 엔진이 네트워크 장치에 프로그램을 붙이지 않음',
+    ),
+  },
+  {
     name: 'NO_COLOR',
     value: '1',
     text: say(

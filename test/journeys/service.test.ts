@@ -111,11 +111,11 @@ describeWith(
         expect(page()).toBe('served')
       }, 60_000)
 
-      it('has two capabilities, and cannot get another', () => {
+      it('has three capabilities, and cannot get another', () => {
         const status = systemd.run(['cat', `/proc/${systemd.property('naru', 'MainPID')}/status`])
         const of = (key: string): string => new RegExp(`^${key}:\\s*(\\S+)`, 'm').exec(status)?.[1] ?? ''
-        // CAP_NET_BIND_SERVICE is bit 10, CAP_NET_ADMIN bit 12: linux/capability.h.
-        for (const set of ['CapEff', 'CapPrm', 'CapBnd', 'CapAmb']) expect(of(set)).toBe('0000000000001400')
+        // CAP_NET_BIND_SERVICE is bit 10, CAP_NET_ADMIN bit 12, CAP_BPF bit 39: linux/capability.h.
+        for (const set of ['CapEff', 'CapPrm', 'CapBnd', 'CapAmb']) expect(of(set)).toBe('0000008000001400')
         expect(of('NoNewPrivs')).toBe('1')
       })
 

@@ -31,6 +31,8 @@ export class KernelLab implements AsyncDisposable {
   readonly target: LabHost
   readonly events: EngineEvent[] = []
   readonly record = new MemoryRecorder()
+  /** How many the UDP servers got. */
+  datagrams = 0
   readonly machine: Host
   readonly #engines: KernelEngine[] = []
   readonly #closers: (() => unknown)[] = []
@@ -129,6 +131,7 @@ export class KernelLab implements AsyncDisposable {
     await once(socket, 'listening')
     socket.on('message', (message, peer) => {
       peers.push(peer.address)
+      this.datagrams++
       socket.send(message, peer.port, peer.address)
     })
     this.#closers.push(() => socket.close())

@@ -4,7 +4,7 @@
  */
 import type { ChildProcess } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
-import { createSocket, type Socket } from 'node:dgram'
+import { createSocket, type BindOptions, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { createInterface, type Interface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
@@ -70,11 +70,15 @@ class Talk implements Disposable {
     this.#port = port
   }
 
-  static async begin(host: LabHost, port: number): Promise<Talk> {
+  get port(): number {
+    return this.#socket.address().port
+  }
+
+  static async begin(host: LabHost, port: number, from: BindOptions = {}): Promise<Talk> {
     const socket = createSocket('udp4')
     {
       using _inside = enter(host)
-      socket.bind(0)
+      socket.bind(from)
       await once(socket, 'listening')
     }
     socket.on('error', () => {})
@@ -208,6 +212,30 @@ describeWith(needs, 'offloaded UDP sessions of the splice engine', () => {
     // As a machine does that comes up: it says who it is.
     lab.target.run(['ping', '-c', '1', '-w', '5', '10.2.0.1'])
     await until(8000, async () => (await talk.say(50)) === 50)
+  })
+
+  it('are not joined by who says to be the client on another cable', async () => {
+    await using lab = new KernelLab()
+    const stranger = lab.lab.host('stranger')
+    lab.lab.cable(
+      { host: stranger, interface: 'eth0', addresses: ['10.9.0.2/24', '10.1.0.2/32'] },
+      { host: lab.host, interface: 'eth2', addresses: ['10.9.0.1/24'] },
+    )
+    stranger.ip('route', 'add', `${hostAddress}/32`, 'via', '10.9.0.1')
+    await lab.serveUdp(lab.target, 53)
+    const relay = await Relay.start(lab.host, 'splice', rule)
+    // As itself it is welcome, so that the program sees its cable too.
+    using own = await Talk.begin(stranger, 8888, { address: '10.9.0.2' })
+    expect(await own.say(500)).toBe(500)
+    using talk = await Talk.begin(lab.client, 8888)
+    expect(await talk.say(500)).toBe(500)
+    relay.signal('SIGSTOP')
+    expect(await talk.say(100)).toBeGreaterThan(95)
+    const heard = lab.datagrams
+    using spoof = await Talk.begin(stranger, 8888, { address: '10.1.0.2', port: talk.port })
+    await spoof.say(50, 10)
+    expect(lab.datagrams).toBe(heard)
+    relay.signal('SIGCONT')
   })
 
   it('leave nothing behind where their owner is killed', async () => {

@@ -113,7 +113,8 @@ export class TcpConnection extends CarriedBase implements Dialling, Greeted {
   readonly #listener: ListenerData
   /** Who calls; behind a trusted proxy whom it names. */
   source: string
-  readonly #dial: Dial
+  /** Until the target is there: whoever only waits need not keep it. */
+  #dial: Dial | null
   #server: Side | null = null
   /** Counted up to two. */
   #messagesToTarget = 0
@@ -155,7 +156,7 @@ export class TcpConnection extends CarriedBase implements Dialling, Greeted {
 
   dial(name: string | null): boolean {
     const order = this.edition.order(this.source, this.thread.loop.now, name)
-    if (order.length > 0) this.#dial.start(order)
+    if (order.length > 0) this.#dial?.start(order)
     return order.length > 0
   }
 
@@ -181,7 +182,7 @@ export class TcpConnection extends CarriedBase implements Dialling, Greeted {
   }
 
   onEventsWhileDialling(side: Side, mask: number): void {
-    if (!side.isClient) this.#dial.onEvents(side, mask)
+    if (!side.isClient) this.#dial?.onEvents(side, mask)
     // A client that only half-closed still waits for its answer.
     else if (mask & epollError) this.broke(side, takeError(side.descriptor))
     else if (this.greets) this.onGreeting()
@@ -215,6 +216,7 @@ export class TcpConnection extends CarriedBase implements Dialling, Greeted {
   connected(server: Side, state: TargetState, address: Sockaddr): void {
     const { client } = this
     this.#server = server
+    this.#dial = null
     this.established = true
     client.other = server
     server.other = client
@@ -264,7 +266,7 @@ export class TcpConnection extends CarriedBase implements Dialling, Greeted {
 
   onDeadline(): void {
     if (this.#greeting?.waits) this.#greeting.onDeadline()
-    else if (!this.established) this.#dial.onDeadline()
+    else if (!this.established) this.#dial?.onDeadline()
     else if (this.edition.timeouts.idleMs > 0) this.end('idle')
     else if (this.#server) setKeepalive(this.#server.descriptor, this.edition.timeouts.keepaliveMs)
   }
@@ -283,7 +285,7 @@ export class TcpConnection extends CarriedBase implements Dialling, Greeted {
   }
 
   protected release(reason: CloseReason): void {
-    this.#dial.cancel()
+    this.#dial?.cancel()
     this.client.release()
     this.#server?.release()
     const hangUp = this.#endsCleanly(reason) ? close : closeWithReset

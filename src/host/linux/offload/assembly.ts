@@ -16,6 +16,7 @@ const arithmetic = {
   subtract: 0x17,
   and: 0x57,
   shiftRight: 0x77,
+  xor: 0xa7,
   move: 0xb7,
 } as const
 

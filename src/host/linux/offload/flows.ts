@@ -1,7 +1,7 @@
 /** The flows of one owner, on its own thread: what arrives how, how it leaves, and how much was carried. */
 import { Descriptor } from '../ffi.ts'
 import { Calls } from './calls.ts'
-import { beatSizes, flow, flowSizes, key, protocols } from './program.ts'
+import { beatSizes, flow, flowSizes, hopChange, key, protocols } from './program.ts'
 import { loopbackDevice, Ways, type Way } from './ways.ts'
 
 /** An owner that says nothing for so long carries nothing more, ms. */
@@ -87,15 +87,17 @@ export class Flows {
   /** @param as a relay leaves by these ways; a router by the routes that the kernel finds. @returns null where there is no room. */
   carry(pair: Pair, ways: Ends<Way>, as: Role): CarriedPair | null {
     const { protocol, client, listen, upstream, target } = pair
+    // Packets come in where those of the other direction leave.
+    const arriving = { there: ways.back.device, back: ways.there.device }
     const leaving = as === 'relay' ? ways : { there: null, back: null }
-    const there = this.#add(protocol, [client, listen], [upstream, target], leaving.there)
-    const back = there && this.#add(protocol, [target, upstream], [listen, client], leaving.back)
+    const there = this.#add(protocol, [client, listen], [upstream, target], arriving.there, leaving.there)
+    const back =
+      there && this.#add(protocol, [target, upstream], [listen, client], arriving.back, leaving.back)
     if (!back) {
       if (there) this.#read('take', there)
       return null
     }
-    // Packets come in where those of the other direction leave.
-    for (const { device } of [ways.there, ways.back]) {
+    for (const device of [arriving.there, arriving.back]) {
       if (!this.#held.has(device)) this.#hold(device)
       this.#held.add(device)
     }
@@ -103,7 +105,13 @@ export class Flows {
   }
 
   /** @returns its key, or null where there is no room. */
-  #add(protocol: Protocol, was: FromTo, becomes: FromTo, way: Way | null): Uint8Array | null {
+  #add(
+    protocol: Protocol,
+    was: FromTo,
+    becomes: FromTo,
+    arrives: number,
+    way: Way | null,
+  ): Uint8Array | null {
     const { value } = this.#calls
     const at = keyOf(protocol, ...was)
     const bytes = new Uint8Array(value.buffer, value.byteOffset, flow.bytes).fill(0)
@@ -112,14 +120,18 @@ export class Flows {
     value.setUint32(flow.checksumAt, checksumAt, true)
     value.setUint32(flow.checksumFlags, checksumFlags, true)
     value.setUint32(flow.headerBytes, headerBytes, true)
-    value.setUint32(flow.addressChange, change(was, becomes, [0, 2]), true)
+    const addressChange = change(was, becomes, [0, 2])
+    value.setUint32(flow.addressChange, addressChange, true)
+    value.setUint32(flow.headerChange, addressChange + (way ? 0 : hopChange), true)
     value.setUint32(flow.portChange, change(was, becomes, [4]), true)
     value.setUint32(flow.owner, this.#owner, true)
+    value.setUint32(flow.arrives, arrives, true)
     value.setUint32(flow.routed, way ? 0 : 1, true)
     if (way) {
       value.setUint32(flow.device, way.device, true)
       bytes.set(way.neighbour, flow.neighbour)
       bytes.set(way.own, flow.own)
+      value.setUint32(flow.mtu, way.mtu, true)
     }
     this.#calls.key.set(at)
     return this.#calls.update(this.#flows, flowSizes) < 0 ? null : at

@@ -36,7 +36,7 @@ export const flow = {
   device: 12,
   /** When one went the ordinary way last, ns. */
   ordinaryAt: 16,
-  /** What that changes in checksums: by the addresses, by the ports (RFC 1624). */
+  /** What that changes in checksums (RFC 1624): by the addresses, by the ports, and in the IP header. */
   addressChange: 24,
   portChange: 28,
   /** The Ethernet header: to whom, from whom. */
@@ -54,7 +54,12 @@ export const flow = {
   checksumFlags: 76,
   /** Set once either end has said that it is over: all else goes the ordinary way. */
   over: 80,
-  bytes: 88,
+  /** The device that its packets come in by: what comes by another is not believed to be the flow's (RFC 3704). */
+  arrives: 84,
+  headerChange: 88,
+  /** Most bytes of a packet that fit where they leave; 0 where that has to be asked. */
+  mtu: 92,
+  bytes: 96,
 } as const
 
 export const flowSizes = { key: key.bytes, value: flow.bytes } as const
@@ -65,7 +70,7 @@ export const beatSizes = { key: 4, value: 8 } as const
 const ordinaryEveryNs = 1_000_000_000
 
 /** struct __sk_buff (linux/bpf.h), which only grows at its end. */
-const packet = { kind: 4, vlan: 20, device: 40, data: 76, end: 80, segments: 164 } as const
+const packet = { bytes: 0, kind: 4, vlan: 20, device: 40, data: 76, end: 80, segments: 164 } as const
 /** Offsets from the Ethernet header on: RFC 894, RFC 791 §3.1, RFC 768. */
 const wire = {
   etherType: 12,
@@ -82,6 +87,7 @@ const wire = {
   tcpFlags: 47,
   tcpEnd: 54,
 } as const
+const etherBytes = wire.versionAndLength
 /** Of TCP's flags (RFC 9293 §3.1). */
 const [syn, finOrRst] = [0x02, 0x05]
 /** struct bpf_fib_lookup: 64 bytes. */
@@ -89,6 +95,8 @@ const routeBytes = 64
 const route = {
   family: 0,
   protocol: 1,
+  /** The packet's length in, where 0 asks for no MTU; the route's MTU out. */
+  length: 6,
   device: 8,
   source: 16,
   destination: 32,
@@ -98,7 +106,6 @@ const route = {
 /** Helpers, bpf-helpers(7). */
 const helper = {
   find: 1,
-  changeHeaderChecksum: 10,
   changeChecksum: 11,
   redirect: 23,
   findRoute: 69,
@@ -108,7 +115,9 @@ const helper = {
 /** Of `changeChecksum`: addresses are in the pseudo header. */
 const pseudoHeader = 0x10
 /** As network order reads on a little-endian machine; what Node runs on with koffi is one. */
-const [ipv4, fragmentBits, one] = [0x0008, 0xff3f, 0x0001]
+const [ipv4, fragmentBits] = [0x0008, 0xff3f]
+/** What a hop less in its time to live adds to a header's checksum, in the wire's own order. */
+export const hopChange = 0xfffe
 /** The packet goes on as if we were not there (TCX_NEXT). */
 const ordinaryWay = -1
 
@@ -211,14 +220,22 @@ function askOwner(program: Assembly, beats: number): void {
   find(program, beats, stack.owner).load(8, 3, 0, 0).jumpIfBy('above', now, 3, 'pass')
 }
 
-/** Loopback has no way to another device, nor back; elsewhere the packet must fit. */
+/** Elsewhere than on loopback, which it never leaves, the packet must fit: several that travel as one, each of them. */
 function askDevice(program: Assembly): void {
   program
+    .load(4, 3, context, packet.device)
+    .load(4, 4, known, flow.arrives)
+    .jumpIfBy('notEqual', 3, 4, 'pass')
     .load(4, device, known, flow.device)
     .jumpIf('equal', device, 0, 'pass')
-    .load(4, 3, context, packet.device)
-    .jumpIf('equal', device, loopback, 'to loopback')
-    .jumpIf('equal', 3, loopback, 'pass')
+    .jumpIf('equal', device, loopback, 'carry')
+    .load(4, 3, context, packet.segments)
+    .jumpIf('above', 3, 1, 'ask')
+    .load(4, 3, context, packet.bytes)
+    .load(4, 4, known, flow.mtu)
+    .calculate('add', 4, etherBytes)
+    .jumpIfBy('below', 3, 4, 'carry')
+    .label('ask')
     .storeNumber(4, frame, stack.mtu, 0)
     .calculateBy('move', 1, context)
     .calculateBy('move', 2, device)
@@ -228,9 +245,6 @@ function askDevice(program: Assembly): void {
     .calculate('move', 5, 1)
     .call(helper.checkMtu)
     .jumpIf('notEqual', 0, 0, 'pass')
-    .jump('carry')
-    .label('to loopback')
-    .jumpIf('notEqual', 3, loopback, 'pass')
     .label('carry')
 }
 
@@ -252,14 +266,21 @@ function count(program: Assembly): void {
 function readdress(program: Assembly): void {
   changeChecksum(program, flow.addressChange, pseudoHeader)
   changeChecksum(program, flow.portChange, 0)
-  program
-    .calculateBy('move', 1, context)
-    .calculate('move', 2, wire.headerChecksum)
-    .calculate('move', 3, 0)
-    .load(4, 4, known, flow.addressChange)
-    .calculate('move', 5, 0)
-    .call(helper.changeHeaderChecksum)
+  // HC' = ~(~HC + ~m + m'), RFC 1624 §3.
   readPacket(program)
+    .load(2, 3, 1, wire.headerChecksum)
+    .calculate('xor', 3, 0xffff)
+    .load(4, 4, known, flow.headerChange)
+    .calculateBy('add', 3, 4)
+  for (let fold = 0; fold < 2; fold++)
+    program
+      .calculateBy('move', 4, 3)
+      .calculate('shiftRight', 4, 16)
+      .calculate('and', 3, 0xffff)
+      .calculateBy('add', 3, 4)
+  program
+    .calculate('xor', 3, 0xffff)
+    .store(2, 1, wire.headerChecksum, 3)
     .load(4, 3, known, flow.source)
     .store(4, 1, wire.source, 3)
     .load(4, 3, known, flow.destination)
@@ -289,12 +310,6 @@ function leave(program: Assembly): void {
     .load(1, 3, 1, wire.timeToLive)
     .calculate('subtract', 3, 1)
     .store(1, 1, wire.timeToLive, 3)
-    .load(2, 3, 1, wire.headerChecksum)
-    .calculate('add', 3, one)
-    .jumpIf('below', 3, 0xffff, 'no carry')
-    .calculate('add', 3, 1)
-    .label('no carry')
-    .store(2, 1, wire.headerChecksum, 3)
     .label('send')
     .calculateBy('move', 1, device)
     .calculate('move', 2, 0)
@@ -313,6 +328,7 @@ function goOrdinarily(program: Assembly): void {
   for (let byte = 0; byte < routeBytes; byte += 8) program.storeNumber(8, frame, at + byte, 0)
   program
     .storeNumber(1, frame, at + route.family, 2)
+    .storeNumber(2, frame, at + route.length, 1)
     .load(1, 3, frame, stack.key + key.protocol)
     .store(1, frame, at + route.protocol, 3)
     .load(4, 3, context, packet.device)
@@ -331,7 +347,11 @@ function goOrdinarily(program: Assembly): void {
     .jumpIf('notEqual', 0, 0, 'pass')
   copy(program, 6, { from: frame, at: at + route.neighbour }, { to: known, at: flow.neighbour })
   copy(program, 6, { from: frame, at: at + route.own }, { to: known, at: flow.own })
-  program.load(4, 3, frame, at + route.device).store(4, known, flow.device, 3)
+  program
+    .load(2, 3, frame, at + route.length)
+    .store(4, known, flow.mtu, 3)
+    .load(4, 3, frame, at + route.device)
+    .store(4, known, flow.device, 3)
 }
 
 /** Neither direction is carried any more: conntrack has to see how it ends. */

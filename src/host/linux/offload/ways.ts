@@ -6,17 +6,21 @@ export interface Way {
   readonly device: number
   readonly neighbour: Uint8Array
   readonly own: Uint8Array
+  /** Most bytes of a packet; 0 where it is not told. */
+  readonly mtu: number
 }
 
 export function sameWay(one: Way, other: Way): boolean {
   const equal = (a: Uint8Array, b: Uint8Array): boolean => a.every((byte, at) => byte === b[at])
-  return one.device === other.device && equal(one.neighbour, other.neighbour) && equal(one.own, other.own)
+  const alike = one.device === other.device && one.mtu === other.mtu
+  return alike && equal(one.neighbour, other.neighbour) && equal(one.own, other.own)
 }
 
 const ask = { link: 18, route: 26, neighbour: 30 } as const
 const answer = { link: 16, route: 24, neighbour: 28 } as const
 const attribute = {
   linkAddress: 1,
+  linkMtu: 4,
   destination: 1,
   source: 2,
   device: 4,
@@ -32,7 +36,7 @@ const ethernet = 1
 const reachable = 0xde
 /** The loopback device has this number in each network namespace. */
 export const loopbackDevice = 1
-const loopback: Way = { device: loopbackDevice, neighbour: new Uint8Array(6), own: new Uint8Array(6) }
+const loopback: Way = { device: loopbackDevice, neighbour: new Uint8Array(6), own: new Uint8Array(6), mtu: 0 }
 
 const freshMs = 1000
 const mostKept = 4096
@@ -62,9 +66,10 @@ export class Ways {
   #find(from: Uint8Array | null, to: Uint8Array): Way | null {
     const route = this.#route(from, to)
     if (!route || route.device === loopbackDevice) return route && loopback
-    const own = this.#ownAddress(route.device)
-    const neighbour = own && this.#neighbour(route.device, route.next)
-    return own && neighbour && { device: route.device, neighbour, own }
+    const { device, next } = route
+    const link = this.#link(device)
+    const neighbour = link && this.#neighbour(device, next)
+    return link && neighbour && { device, neighbour, ...link }
   }
 
   /** struct rtmsg: family, lengths of destination and source, …, and its type in byte 7. */
@@ -76,18 +81,18 @@ export class Ways {
     ])
     if (told?.type !== answer.route) return null
     if (told.body[7] === routeType.local) return { device: loopbackDevice, next: to }
-    const device = told.attributes.get(attribute.device)
-    if (told.body[7] !== routeType.unicast || device?.length !== 4) return null
-    const [number] = new Uint32Array(device.buffer, 0, 1)
-    return { device: number as number, next: told.attributes.get(attribute.gateway) ?? to }
+    const device = wordIn(told.attributes.get(attribute.device))
+    if (told.body[7] !== routeType.unicast || device === 0) return null
+    return { device, next: told.attributes.get(attribute.gateway) ?? to }
   }
 
   /** struct ifinfomsg: family, the device's kind in bytes 2 and 3, its number in 4 to 7. */
-  #ownAddress(device: number): Uint8Array | null {
+  #link(device: number): Pick<Way, 'own' | 'mtu'> | null {
     const told = this.#netlink.ask(ask.link, withDevice(16, device), [])
     const kind = told ? (told.body[2] as number) | ((told.body[3] as number) << 8) : -1
     if (told?.type !== answer.link || kind !== ethernet) return null
-    return six(told.attributes.get(attribute.linkAddress))
+    const own = six(told.attributes.get(attribute.linkAddress))
+    return own && { own, mtu: wordIn(told.attributes.get(attribute.linkMtu)) }
   }
 
   /** struct ndmsg: family, the device's number in bytes 4 to 7, its state in 8 and 9. */
@@ -108,3 +113,5 @@ function withDevice(bytes: number, device: number): Uint8Array {
 }
 
 const six = (bytes: Uint8Array | undefined): Uint8Array | null => (bytes?.length === 6 ? bytes : null)
+const wordIn = (bytes: Uint8Array | undefined): number =>
+  bytes?.length === 4 ? new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0, true) : 0
