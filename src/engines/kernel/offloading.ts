@@ -20,7 +20,7 @@ import type { Flow } from './flows.ts'
 /** From so many packets a second on, both ways together. */
 const busyPackets = 1000
 /** How often it is asked whether somebody else filters, ms. */
-const askEveryMs = 5000
+const askEveryMs = 3000
 const beatEveryMs = 1000
 /** IP and UDP headers, which conntrack counts and an offloaded datagram does not. */
 const headerBytes = { udp: 28, tcp: 0 }

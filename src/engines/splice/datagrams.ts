@@ -11,6 +11,8 @@ const header = {
   controlLength: 10,
   length: 14,
 }
+/** Batches that one socket may read in a turn of the loop. */
+export const batchesPerTurn = 8
 const nameBytes = 32
 const controlBytes = 128
 

@@ -11,20 +11,17 @@ import { Recency, type Linked } from '../../relay/recency.ts'
 import type { CloseReason } from '../../model/connection.ts'
 import { CarriedBase } from './carried.ts'
 import type { Carriage, Edition, Listening } from './edition.ts'
-import { Datagrams } from './datagrams.ts'
+import { batchesPerTurn, type Datagrams } from './datagrams.ts'
 import { epollEdge, epollIn } from './epoll.ts'
 import {
   close,
   connect,
   Descriptor,
-  ECONNREFUSED,
-  EIO,
   EPERM,
   familyInet,
   localAddress,
   lastAddress,
   openSocket,
-  send,
   setOption,
   type Arena,
 } from '../../host/linux/ffi.ts'
@@ -38,12 +35,12 @@ import type { Offloadable } from './offloading.ts'
 import { cell } from './shared.ts'
 import { addressOf, peerIn, type Sockaddr } from './sockaddr.ts'
 import type { Carried as CarriedByKernel, Endpoint, Pair } from '../../host/linux/offload/flows.ts'
-import { lengthOf, mostBytes, runLength, segmentation, type Answered, type Outlet } from './answers.ts'
+import { segmentation, type Outlet } from './answers.ts'
 import type { Thread } from './thread.ts'
+import { Upstream, type Served } from './upstream.ts'
 
 /** One client may have this share of the sessions where the rule sets no limit of its own. */
 const shareOfOneSource = 1 / 4
-const batchesPerTurn = 8
 /** Batches that are still read when a successor takes over; under a flood the rest is its. */
 const drainedWhenYielded = 64
 const leastExpected = 4
@@ -265,7 +262,7 @@ export class UdpListener extends Watcher implements Listening, Outlet, Resumable
   }
 }
 
-export class UdpSession extends CarriedBase implements Answered, Offloadable, Linked<UdpSession> {
+export class UdpSession extends CarriedBase implements Served, Offloadable, Linked<UdpSession> {
   readonly listener: UdpListener
   readonly key: number
   readonly client: Uint8Array
@@ -560,143 +557,6 @@ class OwnDoor extends Watcher implements Resumable {
   close(): void {
     this.#listener.thread.descriptors.gave(1)
     this.#listener.thread.loop.forget(this)
-    close(this.#socket)
-  }
-}
-
-/** The socket that the target knows the client by. */
-class Upstream extends Watcher {
-  readonly #session: UdpSession
-  readonly #socket: Descriptor
-  /** How many came at once lately: that many headers are made ready for the next time. */
-  #expected = 2
-
-  constructor(session: UdpSession, socket: Descriptor) {
-    super()
-    this.#session = session
-    this.#socket = socket
-    if (session.thread.loop.watch(this, socket, epollIn | epollEdge) < 0) session.end('engine-error')
-  }
-
-  onEvents(): void {
-    const { thread } = this.#session
-    for (let i = 0; i < batchesPerTurn; i++) {
-      const room = thread.answers.room(this.#session.listener)
-      const wanted = Math.min(room, this.#expected)
-      const count = thread.datagrams.outgoing.receive(this.#socket, thread.answers.used, wanted, false)
-      if (count > 0) this.#answer(count)
-      if (count === -ECONNREFUSED) {
-        this.#session.targetRefused()
-        continue
-      }
-      if (count < wanted) return
-      this.#expected = Math.min(this.#expected * 2, 32)
-    }
-    thread.loop.again({ resume: () => this.#socket.closed || this.onEvents() })
-  }
-
-  #answer(count: number): void {
-    const session = this.#session
-    session.hear('back', count)
-    if (session.target) session.edition.succeeded(session.target)
-    const { answers, loop } = session.thread
-    answers.add(session, count)
-    // Among few clients each waits for its own, and asks again while the others are answered.
-    if (!loop.crowded) answers.flush()
-  }
-
-  send(batch: Datagrams, first: number, count: number): void {
-    for (let at = first; at < first + count;) {
-      const run = runLength(batch, at, first + count)
-      if (!this.#session.mayPass(lengthOf(batch, at, run))) this.#session.lost(run)
-      else if (run > 1 || batch.segmentBytes(at) > 0) this.#sendRun(batch, at, run)
-      else this.#sendOne(batch, at)
-      at += run
-    }
-  }
-
-  #sendOne(batch: Datagrams, i: number): void {
-    this.#sendPart(batch, i, 0, batch.length(i))
-  }
-
-  /** The header in front of the payload, in one datagram. */
-  #sendHeaded(header: Buffer, arena: Arena, at: number, bytes: number): void {
-    const { buffer } = this.#session.thread
-    const whole = header.length + bytes
-    if (whole > mostBytes) return this.#session.lost(1)
-    buffer.bytes.set(header)
-    buffer.bytes.set(arena.bytes.subarray(at, at + bytes), header.length)
-    this.#session.sent(bytes, 1)
-    let sent = send(this.#socket, buffer, 0, whole)
-    if (sent === -ECONNREFUSED) {
-      this.#session.targetRefused()
-      sent = send(this.#socket, buffer, 0, whole)
-    }
-    if (sent < 0) this.#session.unsent(bytes, 1, sent)
-  }
-
-  #sendPart(batch: Datagrams, i: number, from: number, bytes: number): void {
-    const header = this.#session.nextHeader()
-    if (header) return this.#sendHeaded(header, batch.arena, batch.dataAt(i) + from, bytes)
-    this.#session.sent(bytes, 1)
-    let sent = batch.sendOne(this.#socket, i, from, bytes)
-    if (sent === -ECONNREFUSED) {
-      // What is reported is an earlier datagram's end; this one has not been sent yet.
-      this.#session.targetRefused()
-      sent = batch.sendOne(this.#socket, i, from, bytes)
-    }
-    if (sent < 0) this.#session.unsent(bytes, 1, sent)
-  }
-
-  /** As one where the kernel can, else one by one. */
-  #sendRun(batch: Datagrams, first: number, run: number): void {
-    const segment = batch.segmentBytes(first) || batch.length(first)
-    if (segmentation.on && !this.#session.tellsTarget) {
-      const bytes = lengthOf(batch, first, run)
-      const datagrams = run === 1 ? Math.ceil(bytes / segment) : run
-      this.#session.sent(bytes, datagrams)
-      batch.compose(first, first, run, null)
-      batch.segment(first, segment)
-      let sent = batch.send(this.#socket, first, 1)
-      if (sent === -ECONNREFUSED) {
-        this.#session.targetRefused()
-        sent = batch.send(this.#socket, first, 1)
-      }
-      if (sent === 1) return
-      this.#session.sent(-bytes, -datagrams)
-      if (sent === -EIO) segmentation.off()
-    }
-    for (let i = first; i < first + run; i++) this.#sendSegments(batch, i, segment)
-  }
-
-  /** What came in together goes out apart. */
-  #sendSegments(batch: Datagrams, i: number, segment: number): void {
-    for (let from = 0; from < batch.length(i); from += segment) {
-      const bytes = Math.min(segment, batch.length(i) - from)
-      this.#sendPart(batch, i, from, bytes)
-    }
-  }
-
-  own(): Peer | null {
-    localAddress(this.#socket)
-    return peerIn(lastAddress())
-  }
-
-  /** Another address of the same family. */
-  moveTo(address: Sockaddr): void {
-    connect(this.#socket, address)
-  }
-
-  /** A datagram that had waited for a name. */
-  sendCopy(datagram: Uint8Array): void {
-    const { outgoing } = this.#session.thread.datagrams
-    this.#session.thread.answers.flush()
-    outgoing.arena.bytes.set(datagram, outgoing.dataAt(0))
-    this.#sendPart(outgoing, 0, 0, datagram.length)
-  }
-
-  close(): void {
-    this.#session.thread.loop.forget(this)
     close(this.#socket)
   }
 }
