@@ -31,8 +31,8 @@ export class KernelLab implements AsyncDisposable {
   readonly target: LabHost
   readonly events: EngineEvent[] = []
   readonly record = new MemoryRecorder()
-  /** How many the UDP servers got. */
-  datagrams = 0
+  /** Bytes of the largest that the UDP servers got. */
+  largestDatagram = 0
   readonly machine: Host
   readonly #engines: KernelEngine[] = []
   readonly #closers: (() => unknown)[] = []
@@ -131,7 +131,7 @@ export class KernelLab implements AsyncDisposable {
     await once(socket, 'listening')
     socket.on('message', (message, peer) => {
       peers.push(peer.address)
-      this.datagrams++
+      this.largestDatagram = Math.max(this.largestDatagram, message.length)
       socket.send(message, peer.port, peer.address)
     })
     this.#closers.push(() => socket.close())

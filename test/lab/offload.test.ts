@@ -231,10 +231,9 @@ describeWith(needs, 'offloaded UDP sessions of the splice engine', () => {
     expect(await talk.say(500)).toBe(500)
     relay.signal('SIGSTOP')
     expect(await talk.say(100)).toBeGreaterThan(95)
-    const heard = lab.datagrams
     using spoof = await Talk.begin(stranger, 8888, { address: '10.1.0.2', port: talk.port })
-    await spoof.say(50, 10)
-    expect(lab.datagrams).toBe(heard)
+    await spoof.say(50, 10, () => 1450)
+    expect(lab.largestDatagram).toBeLessThan(1400)
     relay.signal('SIGCONT')
   })
 
@@ -364,9 +363,10 @@ describeWith(needs, 'offloaded connections of the kernel engine', () => {
         if (!client.write(chunk)) await once(client, 'drain', { signal: AbortSignal.timeout(10_000) })
       return tracked(lab, 'tcp') - before < 512
     })
-    const closed = once(client, 'close', { signal: AbortSignal.timeout(5000) })
+    // Node tells it by an error, or where it was writing just then by the end alone.
+    const gone = new Promise((resolve) => client.once('error', resolve).once('close', resolve))
     sockets[0]?.resetAndDestroy()
-    await closed
+    await gone
     await until(10_000, async () => (await relay.ask('counters')).closed.reset === 1)
   })
 })
