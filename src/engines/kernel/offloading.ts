@@ -39,6 +39,8 @@ export class Offloading {
   /** Whether a table that is not ours filters what is forwarded. */
   readonly #othersFilter: () => Promise<boolean>
   readonly #offloaded = new Map<string, Offloaded>()
+  /** Cut, but still among what an earlier question to conntrack showed: not to be carried anew. */
+  #ended = new Set<string>()
   /** Packets of each connection as of the last look, and when that was. */
   #before = new Map<string, number>()
   #beforeAt = 0
@@ -61,17 +63,20 @@ export class Offloading {
    * @returns them with what was carried past conntrack, and once more those that it has forgotten meanwhile.
    */
   async seen(flows: readonly Flow[], may: (flow: Flow) => boolean): Promise<readonly Flow[]> {
+    if (this.#ended.size > 0)
+      this.#ended = new Set(flows.map(({ key }) => key).filter((key) => this.#ended.has(key)))
     const busy = this.#busy(flows.filter(canBe)).filter(may)
     if (busy.length === 0 && this.#offloaded.size === 0) return flows
     await this.#askWhoFilters()
     const shown = this.#withCarried(flows)
-    for (const flow of this.#othersDo ? [] : busy) this.#carry(flow)
+    for (const flow of this.#othersDo ? [] : busy) if (!this.#ended.has(flow.key)) this.#carry(flow)
     return shown
   }
 
   /** They end: nothing more is carried for them. */
   takeBack(flows: readonly Flow[]): void {
     for (const { key } of flows) {
+      this.#ended.add(key)
       this.#offloaded.get(key)?.pair?.close()
       this.#offloaded.delete(key)
     }

@@ -11,7 +11,7 @@ import { isOurs, openingsFor, readFilter, toolOf } from '../../host/filter/index
 import type { Chain, FilterRule, Opening, Packet, PacketFilter } from '../../host/filter/index.ts'
 import { ruleWords } from '../../host/filter/iptables.ts'
 import type { Json } from '../../model/hop.ts'
-import type { Nft } from './nft.ts'
+import type { Nft, NftObject } from './nft.ts'
 import { formatTag, parseTag } from './owner.ts'
 
 /** What must get through for one lease. */
@@ -109,18 +109,24 @@ export class Passage {
 
   /** Whether a table that is not ours sees each forwarded packet; chains of type nat see a connection's first alone. */
   async othersFilter(signal: AbortSignal): Promise<boolean> {
-    const objects = (await this.#nft.list(['list', 'chains'], { signal })) ?? []
-    if (objects.some(({ chain }) => chain && chain.table !== 'naru' && seesForwarded(chain))) return true
-    const { stdout } = await this.#host.runner.run(['cat', '/proc/net/ip_tables_names'], { signal })
-    return /^(filter|mangle|raw|security)$/m.test(stdout)
+    return await this.#othersHave(seesForwarded, /^(filter|mangle|raw|security)$/m, signal)
   }
 
   /** Most machines have no forward chain but ours: that is asked first, and cheap. */
   async #othersForward(signal: AbortSignal): Promise<boolean> {
+    return await this.#othersHave(({ hook }) => hook === 'forward', /filter/, signal)
+  }
+
+  /** Such a chain in a table that is not ours, or such a table of iptables-legacy. */
+  async #othersHave(
+    such: (chain: NftObject[string]) => boolean,
+    legacy: RegExp,
+    signal: AbortSignal,
+  ): Promise<boolean> {
     const objects = (await this.#nft.list(['list', 'chains'], { signal })) ?? []
-    if (objects.some(({ chain }) => chain?.hook === 'forward' && chain.table !== 'naru')) return true
+    if (objects.some(({ chain }) => chain && chain.table !== 'naru' && such(chain))) return true
     const { stdout } = await this.#host.runner.run(['cat', '/proc/net/ip_tables_names'], { signal })
-    return stdout.includes('filter')
+    return legacy.test(stdout)
   }
 
   #accepts(filter: PacketFilter): Accept[] {
