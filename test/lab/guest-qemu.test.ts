@@ -166,6 +166,22 @@ describeWith(guestNeeds, 'a real QEMU guest', () => {
     }
   })
 
+  it('that ends while it is asked is named so', async () => {
+    await using ending = await startGuest(machine, { name: 'ending' })
+    // Who waits behind another client is let go of without a word when QEMU ends.
+    const busy = createConnection(ending.qmp)
+    busy.on('error', () => {})
+    await once(busy, 'data')
+    const asked = expect(member.resolve('ending', { host, signal })).rejects.toMatchObject({
+      code: 'GUEST_NOT_HERE',
+      message: expect.stringContaining(`ending, ${ending.qmp}`) as string,
+    })
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    await ending.stop()
+    await asked
+    busy.destroy()
+  }, 40_000)
+
   it('takes its forwards along when it ends, and nothing is left to undo', async () => {
     const record = new MemoryRecorder()
     const lease = await member.open(request, { host, signal, record })

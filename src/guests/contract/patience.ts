@@ -1,6 +1,7 @@
-/** How long a hypervisor may think. One that is silent is named, and never holds up the rest. */
+/** How long a hypervisor may think. One that is silent, or ends while it is asked, is named and never holds up the rest. */
 import { withLimit } from '../../base/clock.ts'
-import { isNaruError, NaruError } from '../../base/errors.ts'
+import { errnoOf, isNaruError, NaruError } from '../../base/errors.ts'
+import { say } from '../../base/text.ts'
 import type { GuestKind } from '../../model/target.ts'
 
 /** For questions. */
@@ -10,7 +11,7 @@ export const changeMs = 15_000
 
 /**
  * Runs `ask` within `ms` ms. `where` names what was asked: a socket, an address, a command.
- * @throws NaruError GUEST_SILENT; what `ask` throws; the signal's reason where that came first
+ * @throws NaruError GUEST_SILENT; GUEST_NOT_HERE where it hung up; what `ask` throws; the signal's reason where that came first
  */
 export async function answered<T>(
   ask: (signal: AbortSignal) => Promise<T>,
@@ -29,6 +30,13 @@ export async function answered<T>(
     if (signal.aborted) throw error
     if (limit.aborted || isNaruError(error, 'TIMED_OUT'))
       throw new NaruError('GUEST_SILENT', { kind, where, ms }, { cause: error })
-    throw error
+    const errno = errnoOf(error)
+    throw errno === 'ECONNRESET' || errno === 'EPIPE' ? hungUp(kind, where, error) : error
   }
+}
+
+/** A hypervisor that ends or restarts lets go of whoever asks it, wherever it was in its answer. */
+export function hungUp(kind: GuestKind, where: string, cause?: unknown): NaruError {
+  const why = say(`it hung up before it answered (${where})`, `응답하기 전에 연결을 끊었습니다(${where})`)
+  return new NaruError('GUEST_NOT_HERE', { kind, why }, { cause })
 }

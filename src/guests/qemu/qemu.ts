@@ -115,7 +115,7 @@ function forwardsOf(name: string, find: Find, { sockets }: GuestOptions['host'])
   const change = async (qmp: string, line: string, signal: AbortSignal): Promise<string> =>
     answered((limit) => withQmp(qmp, limit, (monitor) => monitor.monitor(line)), {
       kind,
-      where: qmp,
+      where: whereOf(name, qmp),
       signal,
       ms: changeMs,
     })
@@ -199,7 +199,7 @@ async function nameOf(qmp: Qmp): Promise<string | null> {
 
 /** @throws NaruError GUEST_SILENT, GUEST_NOT_HERE, GUEST_UNREADABLE, NOT_PERMITTED */
 async function look(process: QemuProcess, signal: AbortSignal): Promise<Seen> {
-  const where = process.qmp as string
+  const path = process.qmp as string
   const ask = async (qmp: Qmp): Promise<Seen> => {
     const status = (await qmp.command('query-status')) as { running?: unknown }
     const nics = parseNetwork(await qmp.monitor('info network'))
@@ -212,7 +212,11 @@ async function look(process: QemuProcess, signal: AbortSignal): Promise<Seen> {
       forwards,
     }
   }
-  return answered((limit) => withQmp(where, limit, ask), { kind, where, signal })
+  return answered((limit) => withQmp(path, limit, ask), { kind, where: whereOf(process.name, path), signal })
+}
+
+function whereOf(name: string | null, qmp: string): string {
+  return name === null ? qmp : `${name}, ${qmp}`
 }
 
 /** For a list, a guest that does not answer is one whose state is unknown. */

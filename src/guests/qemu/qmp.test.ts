@@ -4,6 +4,7 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
+import { answered } from '../contract/patience.ts'
 import { withQmp } from './qmp.ts'
 
 const greeting = '{"QMP": {"version": {"qemu": {"major": 7}}, "capabilities": ["oob"]}}\r\n'
@@ -71,13 +72,29 @@ it.each([
   })
 })
 
-it('one that hangs up, and one that never stops, are named', async () => {
-  const path = await serve((socket) => socket.end())
-  await expect(withQmp(path, signal, (qmp) => qmp.command('x'))).rejects.toMatchObject({
-    code: 'GUEST_UNREADABLE',
-  })
+it('one that ends while it is asked is named, however it lets go', async () => {
+  const path = join(folder, 'qmp')
+  const ask = (): Promise<unknown> =>
+    answered((limit) => withQmp(path, limit, (qmp) => qmp.command('x')), {
+      kind: 'qemu',
+      where: path,
+      signal,
+    })
+  const gone = { code: 'GUEST_NOT_HERE', message: expect.stringContaining(path) as string }
+  await serve((socket) => socket.end())
+  await expect(ask()).rejects.toMatchObject(gone)
   server?.close()
   rmSync(path, { force: true })
+  // What the kernel does for a process that ends with a question unread: a reset.
+  server = createServer({ pauseOnConnect: true }, (socket) => {
+    socket.on('error', () => {})
+    socket.write(greeting, () => setTimeout(() => socket.destroy(), 100))
+  }).listen(path)
+  await once(server, 'listening')
+  await expect(ask()).rejects.toMatchObject(gone)
+})
+
+it('one that never stops is named', async () => {
   const endless = await serve((socket) => {
     const piece = 'x'.repeat(262_144)
     const pour = (): void => {

@@ -7,6 +7,7 @@ import { createConnection, type Socket } from 'node:net'
 import { z } from 'zod'
 import { NaruError } from '../../base/errors.ts'
 import { say, verbatim } from '../../base/text.ts'
+import { hungUp } from '../contract/patience.ts'
 
 /** `query-rx-filter` lists 4096 VLANs in 25 KB; nothing we ask is longer than a forward table. */
 const longestAnswer = 4 * 1024 * 1024
@@ -27,7 +28,8 @@ export interface Qmp {
 
 /**
  * Connects to the socket at `path`, hands out the commands, and hangs up.
- * @throws NaruError GUEST_NOT_HERE, GUEST_UNREADABLE, GUEST_REFUSED; the signal's reason
+ * @throws NaruError GUEST_NOT_HERE, GUEST_UNREADABLE, GUEST_REFUSED; Error ECONNRESET or EPIPE where QEMU ended
+ * meanwhile; the signal's reason
  */
 export async function withQmp<T>(
   path: string,
@@ -40,7 +42,8 @@ export async function withQmp<T>(
   signal.addEventListener('abort', stop, { once: true })
   try {
     const messages = readMessages(socket, path)
-    if (!('QMP' in (await next(messages, path)))) throw unreadable(path, 'it did not greet')
+    const { value: greeting, done: mute } = await messages.next()
+    if (mute || !('QMP' in greeting)) throw unreadable(path, 'it did not greet')
     let id = 0
     const command = async (execute: string, args: object = {}): Promise<unknown> => {
       socket.write(`${JSON.stringify({ execute, arguments: args, id: ++id })}\n`)
@@ -80,7 +83,7 @@ async function answerTo(
 
 async function next(messages: AsyncIterator<Message>, path: string): Promise<Message> {
   const { value, done } = await messages.next()
-  if (done) throw unreadable(path, 'it hung up before it answered')
+  if (done) throw hungUp('qemu', path)
   return value
 }
 
