@@ -3,6 +3,7 @@ import type { CloseReason, Counters } from '../model/connection.ts'
 
 export const noCounters: Counters = {
   open: 0,
+  offloaded: 0,
   opened: 0,
   closed: {},
   bytesToTarget: 0,
@@ -18,6 +19,7 @@ export function addCounters(a: Counters, b: Counters): Counters {
     closed[reason] = (closed[reason] ?? 0) + count
   return {
     open: a.open + b.open,
+    offloaded: a.offloaded + b.offloaded,
     opened: a.opened + b.opened,
     closed,
     bytesToTarget: a.bytesToTarget + b.bytesToTarget,

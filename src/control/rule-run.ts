@@ -473,7 +473,7 @@ export class RuleRun {
 
   async #gone(lease: EngineLease): Promise<void> {
     await this.#release(lease, neverAborted)
-    this.#past = addCounters(this.#past, { ...lease.counters(), open: 0 })
+    this.#past = addCounters(this.#past, { ...lease.counters(), open: 0, offloaded: 0 })
     this.#retired.delete(lease)
     this.#draining.delete(lease)
     this.#report()

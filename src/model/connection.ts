@@ -53,9 +53,11 @@ export interface Connection {
   readonly closeReason: CloseReason | null
 }
 
-/** Sums over a rule since it was opened; they only grow, but for `open`. */
+/** Sums over a rule since it was opened; they only grow, but for `open` and `offloaded`. */
 export interface Counters {
   readonly open: number
+  /** How many of the open ones the kernel carries by itself now (offload), past sockets and conntrack. */
+  readonly offloaded: number
   readonly opened: number
   /** How many ended for each reason. */
   readonly closed: Readonly<Partial<Record<CloseReason, number>>>

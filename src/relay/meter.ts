@@ -104,6 +104,7 @@ export class Meter {
     }
     return {
       open: this.#live.size,
+      offloaded: 0,
       opened: this.#opened,
       closed: { ...this.#closed },
       bytesToTarget,

@@ -21,6 +21,7 @@ type Unnumbered = NaruEvent extends infer E ? (E extends NaruEvent ? Omit<E, 'id
 
 export const noCounters: Counters = {
   open: 0,
+  offloaded: 0,
   opened: 0,
   closed: {},
   bytesToTarget: 0,

@@ -157,8 +157,10 @@ describeWith(needs, 'offloaded UDP sessions of the splice engine', () => {
     using _talk = talk
     expect(await talk.say(2000)).toBe(2000)
     expect(talk.wrong).toBe(0)
+    expect(await relay.ask('counters')).toMatchObject({ open: 1, offloaded: 1 })
     const counters = await relay.ask('release')
     expect(counters).toMatchObject({
+      offloaded: 0,
       opened: 1,
       datagramsToTarget: talk.sent,
       datagramsToClient: talk.answered,
@@ -282,8 +284,9 @@ describeWith(needs, 'offloaded connections of the kernel engine', () => {
       const counted = ({ datagramsToTarget, datagramsToClient }: Counters): number =>
         datagramsToTarget + datagramsToClient
       await until(10_000, async () => counted(await relay.ask('counters')) === all)
-      const { bytesToTarget } = await relay.ask('counters')
+      const { bytesToTarget, offloaded } = await relay.ask('counters')
       expect(bytesToTarget).toBe(talk.sentBytes + talk.sent * 28)
+      expect(offloaded).toBe(1)
       await relay.ask('release')
       expect(await talk.say(5, 50)).toBe(0)
     },

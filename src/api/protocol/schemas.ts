@@ -75,6 +75,7 @@ const CloseReasonSchema = z.enum(Object.keys(closeReasons) as [CloseReason, ...C
 const CountersSchema: z.ZodType<Counters> = z
   .object({
     open: count,
+    offloaded: count,
     opened: count,
     closed: z.partialRecord(CloseReasonSchema, count),
     bytesToTarget: count,

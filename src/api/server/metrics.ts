@@ -29,6 +29,12 @@ function count(registry: Registry, rules: readonly RuleStatus[]): void {
     labelNames: ['rule'],
     registers: [registry],
   })
+  const offloaded = new Gauge({
+    name: 'naru_connections_offloaded',
+    help: 'how many of them the kernel carries by itself now',
+    labelNames: ['rule'],
+    registers: [registry],
+  })
   const opened = counter('naru_connections_total', 'connections and UDP sessions since the rule was opened', [
     'rule',
   ])
@@ -38,6 +44,7 @@ function count(registry: Registry, rules: readonly RuleStatus[]): void {
   const lost = counter('naru_datagrams_lost_total', 'UDP datagrams that could not be delivered', ['rule'])
   for (const { name: rule, counters } of rules) {
     open.set({ rule }, counters.open)
+    offloaded.set({ rule }, counters.offloaded)
     opened.inc({ rule }, counters.opened)
     for (const [reason, times] of Object.entries(counters.closed)) closed.inc({ rule, reason }, times)
     bytes.inc({ rule, direction: 'to_target' }, counters.bytesToTarget)

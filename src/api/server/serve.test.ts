@@ -537,6 +537,7 @@ describe('for other programs', () => {
         counters: {
           ...noCounters,
           open: 2,
+          offloaded: 1,
           opened: 5,
           closed: { finished: 3 },
           bytesToTarget: 10,
@@ -547,6 +548,7 @@ describe('for other programs', () => {
     const { body, headers } = await raw('/metrics', { headers: bearer })
     expect(headers['content-type']).toContain('text/plain; version=0.0.4')
     expect(body).toContain('naru_connections_open{rule="iis"} 2')
+    expect(body).toContain('naru_connections_offloaded{rule="iis"} 1')
     expect(body).toContain('naru_connections_total{rule="iis"} 5')
     expect(body).toContain('naru_connections_closed_total{rule="iis",reason="finished"} 3')
     expect(body).toContain('naru_bytes_total{rule="iis",direction="to_client"} 20')

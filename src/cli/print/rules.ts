@@ -110,6 +110,16 @@ export function ruleDetail(
   return lines
 }
 
+/** Nothing where none is: most machines cannot. */
+function offloadedLine({ offloaded }: RuleStatus['counters'], print: Printer): string[] {
+  if (offloaded === 0) return []
+  const text = say(
+    `${offloaded} of them offloaded: busy, and carried by the kernel alone`,
+    `그중 ${offloaded}개는 오프로드됨: 트래픽이 많아 커널이 직접 전달합니다`,
+  )
+  return [`  ${print.say(text)}`]
+}
+
 function trafficLines({ counters, rate: speed }: RuleStatus, print: Printer): string[] {
   const lines = [
     print.say(
@@ -118,6 +128,7 @@ function trafficLines({ counters, rate: speed }: RuleStatus, print: Printer): st
         `현재 연결 ${counters.open}개, 누적 ${counters.opened}개`,
       ),
     ),
+    ...offloadedLine(counters, print),
     `↑ ${bytes(counters.bytesToTarget)} (${rate(speed.toTarget)})  ↓ ${bytes(counters.bytesToClient)} (${rate(speed.toClient)})`,
   ]
   if (counters.datagramsToTarget + counters.datagramsToClient + counters.datagramsLost > 0)

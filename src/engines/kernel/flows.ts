@@ -29,6 +29,8 @@ export interface Flow {
   readonly packetsToClient: number
   readonly bytesToTarget: number
   readonly bytesToClient: number
+  /** conntrack sees a packet a second of it; the kernel carries the rest by itself. conntrack does not tell this. */
+  readonly offloaded: boolean
 }
 
 const line =
@@ -60,6 +62,7 @@ export function parseFlow(text: string): Flow | null {
     packetsToClient: Number(packetsIn ?? 0),
     bytesToTarget: Number(bytesOut ?? 0),
     bytesToClient: Number(bytesIn ?? 0),
+    offloaded: false,
   }
 }
 

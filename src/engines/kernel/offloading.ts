@@ -123,7 +123,7 @@ export class Offloading {
       const offloaded = this.#offloaded.get(flow.key)
       if (!offloaded) return flow
       this.#look(flow, offloaded, present.has(flow.key))
-      return withCarried(wasReset(flow) ? { ...flow, state: 'CLOSE' } : flow, offloaded.total)
+      return withCarried(wasReset(flow) ? { ...flow, state: 'CLOSE' } : flow, offloaded)
     })
   }
 
@@ -192,7 +192,7 @@ function sum(one: Ends<Carried>, other: Ends<Carried>): Ends<Carried> {
   return { there: add(one.there, other.there), back: add(one.back, other.back) }
 }
 
-function withCarried(flow: Flow, { there, back }: Ends<Carried>): Flow {
+function withCarried(flow: Flow, { pair, total: { there, back } }: Offloaded): Flow {
   const header = headerBytes[flow.protocol]
   return {
     ...flow,
@@ -200,5 +200,6 @@ function withCarried(flow: Flow, { there, back }: Ends<Carried>): Flow {
     bytesToTarget: flow.bytesToTarget + there.bytes + there.packets * header,
     packetsToClient: flow.packetsToClient + back.packets,
     bytesToClient: flow.bytesToClient + back.bytes + back.packets * header,
+    offloaded: pair !== null,
   }
 }

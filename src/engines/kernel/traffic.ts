@@ -79,6 +79,7 @@ export class Traffic {
   counters(): Counters {
     return {
       open: this.#open.size,
+      offloaded: this.flows().filter(({ offloaded }) => offloaded).length,
       opened: this.#opened,
       closed: { ...this.#closed },
       bytesToTarget: this.#bytesToTarget,

@@ -314,6 +314,7 @@ export class SpliceEngine implements Engine {
     for (const lease of this.#leases.values()) {
       const tally = new SharedTally(lease.memory.tally)
       const cells = cellsOf(lease.memory.cells, thread)
+      cells[cell.offloaded] = 0
       for (const connection of reader.list((edition) => lease.editions.has(edition))) {
         cells[cell.ended]!++
         cells[reasonCell('engine-error')]!++

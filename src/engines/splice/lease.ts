@@ -269,6 +269,7 @@ export class SpliceLease implements EngineLease {
     }
     return {
       open: this.open,
+      offloaded: sumCell(cells, cell.offloaded),
       opened: sumCell(cells, cell.opened),
       closed,
       bytesToTarget: sumCell(cells, cell.toTarget),

@@ -27,6 +27,8 @@ export interface Offloadable {
   readonly came: Ways
   /** Null where it cannot be told in addresses alone. */
   pair(): Pair | null
+  /** One more is, or one less. */
+  offloaded(by: 1 | -1): void
   /** So much was carried since it was told last. */
   carried(there: Carried, back: Carried): void
 }
@@ -83,6 +85,7 @@ export class Offloading implements Timed {
     const pair = ways && this.#flows.carry(told, ways, 'relay')
     if (!told || !pair) return this.#rest(session)
     const came = { ...session.came }
+    session.offloaded(1)
     this.#sessions.set(session, { pair, told, ways, came, silentMs: { there: 0, back: 0 } })
   }
 
@@ -91,6 +94,7 @@ export class Offloading implements Timed {
     const offloaded = this.#sessions.get(session)
     if (!offloaded) return
     this.#sessions.delete(session)
+    session.offloaded(-1)
     const { there, back } = offloaded.pair.close()
     session.carried(there, back)
   }

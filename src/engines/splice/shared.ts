@@ -17,8 +17,9 @@ export const cell = {
   datagramsToClient: 4,
   lost: 5,
   ended: 6,
+  offloaded: 7,
 } as const
-const firstReasonCell = 7
+const firstReasonCell = 8
 /** Two threads never write to one cache line. */
 export const cellsPerThread = 32
 

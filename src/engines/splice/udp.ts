@@ -434,6 +434,10 @@ export class UdpSession extends CarriedBase implements Served, Offloadable, Link
     return client && listen && own && target && { protocol: 'udp', client, listen, upstream: own, target }
   }
 
+  offloaded(by: 1 | -1): void {
+    this.edition.carriage.cells[cell.offloaded]! += by
+  }
+
   carried(there: CarriedByKernel, back: CarriedByKernel): void {
     if (there.packets + back.packets === 0) return
     this.sent(there.bytes, there.packets)

@@ -146,6 +146,12 @@ function Closes({ rule: { counters } }: { readonly rule: RuleStatus }) {
           <dt>{words.traffic.open}</dt>
           <dd>{counters.open}</dd>
         </div>
+        {counters.offloaded > 0 && (
+          <div>
+            <dt>{words.traffic.offloaded}</dt>
+            <dd>{counters.offloaded}</dd>
+          </div>
+        )}
       </dl>
       {reasons.length > 0 && (
         <>

@@ -262,6 +262,7 @@ export const en = {
     lead: 'The last 15 minutes',
     rates: 'Bytes a second',
     open: 'Open connections',
+    offloaded: 'Carried by the kernel alone',
     which: 'Show',
     allRules: 'All rules together',
     toTarget: 'To the service',

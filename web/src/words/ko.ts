@@ -263,6 +263,7 @@ export const ko: Words = {
     lead: '최근 15분',
     rates: '초당 바이트',
     open: '열린 연결',
+    offloaded: '커널이 직접 전달',
     which: '표시',
     allRules: '모든 규칙 합계',
     toTarget: '서비스로',
