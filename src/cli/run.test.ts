@@ -131,7 +131,7 @@ describe('status', () => {
       '  · guest [sockets]: as it should be',
       '  ✓ service [sockets]: 192.168.79.128:80',
       '3 connections open, 12 in all',
-      '  2 of them offloaded: busy, and carried by the kernel alone',
+      '  2 of them offloaded: carried by the kernel alone',
       '↑ 1.2 kB (300 B/s)  ↓ 45 MB (1.2 MB/s)',
       '  8 × both sides finished',
       '  1 × the target refused it',

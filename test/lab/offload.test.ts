@@ -19,6 +19,13 @@ import type { LabHost } from './namespaces.ts'
 const commands = ['ip', 'nft', 'conntrack', 'ethtool']
 const needs = { root: true, platform: 'linux', offload: true, commands } as const
 const script = fileURLToPath(new URL('offload-process.mjs', import.meta.url))
+const families = [4, 6] as const
+type Family = (typeof families)[number]
+/** As rules and sockets name them. */
+const places = {
+  4: { listen: '0.0.0.0', target: targetAddress, host: hostAddress, ipAndUdp: 28 },
+  6: { listen: '[::]', target: '[fd02::2]', host: 'fd01::1', ipAndUdp: 48 },
+} as const
 /** An owner that says nothing for 3 s carries nothing more. */
 const missedAfterMs = 3500
 
@@ -59,30 +66,39 @@ class Relay {
 class Talk implements Disposable {
   readonly #socket: Socket
   readonly #port: number
+  readonly #address: string
+  /** What was said and is not answered yet, and who waits for that. */
+  readonly #open: { message: Buffer; heard: () => void }[] = []
   sent = 0
   sentBytes = 0
   answered = 0
   answeredBytes = 0
   wrong = 0
 
-  private constructor(socket: Socket, port: number) {
+  private constructor(socket: Socket, port: number, address: string) {
     this.#socket = socket
     this.#port = port
+    this.#address = address
+    socket.on('message', (answer) => this.#hear(answer))
   }
 
   get port(): number {
     return this.#socket.address().port
   }
 
-  static async begin(host: LabHost, port: number, from: BindOptions = {}): Promise<Talk> {
-    const socket = createSocket('udp4')
+  static async begin(
+    host: LabHost,
+    port: number,
+    { family = 4, ...from }: BindOptions & { family?: Family } = {},
+  ): Promise<Talk> {
+    const socket = createSocket(`udp${family}`)
     {
       using _inside = enter(host)
       socket.bind(from)
       await once(socket, 'listening')
     }
     socket.on('error', () => {})
-    return new Talk(socket, port)
+    return new Talk(socket, port, places[family].host)
   }
 
   /** Says `count` messages, each once the one before was answered or `patienceMs` went by. @returns how many were. */
@@ -96,17 +112,27 @@ class Talk implements Disposable {
       const message = randomBytes(bytes(i))
       this.sent++
       this.sentBytes += message.length
-      this.#socket.send(message, this.#port, hostAddress)
-      const answer = await once(this.#socket, 'message', { signal: AbortSignal.timeout(patienceMs) }).catch(
-        () => null,
-      )
-      if (!answer) continue
-      answered++
-      this.answered++
-      this.answeredBytes += (answer[0] as Buffer).length
-      if (!message.equals(answer[0] as Buffer)) this.wrong++
+      this.#socket.send(message, this.#port, this.#address)
+      const inTime = await new Promise<boolean>((resolve) => {
+        const limit = setTimeout(() => resolve(false), patienceMs)
+        const heard = (): void => {
+          clearTimeout(limit)
+          resolve(true)
+        }
+        this.#open.push({ message, heard })
+      })
+      if (inTime) answered++
     }
     return answered
+  }
+
+  /** An answer that comes late is right all the same. */
+  #hear(answer: Buffer): void {
+    this.answered++
+    this.answeredBytes += answer.length
+    const at = this.#open.findLastIndex(({ message }) => message.equals(answer))
+    if (at === -1) this.wrong++
+    else for (const { heard } of this.#open.splice(at, 1)) heard()
   }
 
   [Symbol.dispose](): void {
@@ -128,12 +154,15 @@ async function until(limitMs: number, holds: () => Promise<boolean>): Promise<nu
 describeWith(needs, 'offloaded UDP sessions of the splice engine', () => {
   beforeAll(built, 120_000)
 
-  const rule = { listen: '8888/udp', target: `${targetAddress}:53` }
+  const ruleOver = (family: Family): object => {
+    return { listen: '8888/udp', target: `${places[family].target}:53` }
+  }
+  const rule = ruleOver(4)
 
-  async function busy(lab: KernelLab): Promise<{ relay: Relay; talk: Talk }> {
+  async function busy(lab: KernelLab, family: Family = 4): Promise<{ relay: Relay; talk: Talk }> {
     await lab.serveUdp(lab.target, 53)
-    const relay = await Relay.start(lab.host, 'splice', rule)
-    const talk = await Talk.begin(lab.client, 8888)
+    const relay = await Relay.start(lab.host, 'splice', ruleOver(family))
+    const talk = await Talk.begin(lab.client, 8888, { family })
     expect(await talk.say(500)).toBe(500)
     return { relay, talk }
   }
@@ -151,9 +180,9 @@ describeWith(needs, 'offloaded UDP sessions of the splice engine', () => {
     await until(5000, async () => (await talk.say(1)) === 1)
   })
 
-  it('reach the target and the client whole, and are counted to the byte', async () => {
+  it.each(families)('over IPv%i reach both ends whole, and are counted to the byte', async (family) => {
     await using lab = new KernelLab()
-    const { relay, talk } = await busy(lab)
+    const { relay, talk } = await busy(lab, family)
     using _talk = talk
     expect(await talk.say(2000)).toBe(2000)
     expect(talk.wrong).toBe(0)
@@ -171,19 +200,19 @@ describeWith(needs, 'offloaded UDP sessions of the splice engine', () => {
     expect(await talk.say(5, 50)).toBe(0)
   })
 
-  it('carry right checksums where no card computes them', async () => {
+  it.each(families)('over IPv%i carry right checksums where no card computes them', async (family) => {
     await using lab = new KernelLab()
     for (const host of [lab.client, lab.target]) host.run(['ethtool', '-K', 'eth0', 'tx', 'off', 'rx', 'off'])
     for (const link of ['eth0', 'eth1']) lab.host.run(['ethtool', '-K', link, 'tx', 'off', 'rx', 'off'])
-    const { talk } = await busy(lab)
+    const { talk } = await busy(lab, family)
     using _talk = talk
     expect(await talk.say(500)).toBe(500)
     expect(talk.wrong).toBe(0)
   })
 
-  it('larger than a packet go the ordinary way between those that are not', async () => {
+  it.each(families)('over IPv%i larger than a packet go the ordinary way', async (family) => {
     await using lab = new KernelLab()
-    const { talk } = await busy(lab)
+    const { talk } = await busy(lab, family)
     using _talk = talk
     expect(await talk.say(400, 200, (i) => (i % 4 === 0 ? 9000 + i : i))).toBe(400)
     expect(talk.wrong).toBe(0)
@@ -206,13 +235,14 @@ describeWith(needs, 'offloaded UDP sessions of the splice engine', () => {
     expect(await talk.say(100)).toBe(100)
   })
 
-  it('follow a target whose card was exchanged', async () => {
+  it.each(families)('over IPv%i follow a target whose card was exchanged', async (family) => {
     await using lab = new KernelLab()
-    const { talk } = await busy(lab)
+    const { talk } = await busy(lab, family)
     using _talk = talk
     lab.target.ip('link', 'set', 'eth0', 'address', '02:00:00:00:00:77')
-    // As a machine does that comes up: it says who it is.
-    lab.target.run(['ping', '-c', '1', '-w', '5', '10.2.0.1'])
+    // As a machine does that comes up: it asks whom it talks to, and says thereby who it is.
+    lab.target.ip('neigh', 'flush', 'dev', 'eth0')
+    lab.target.run(['ping', '-c', '1', '-w', '5', family === 4 ? '10.2.0.1' : 'fd02::1'])
     await until(8000, async () => (await talk.say(50)) === 50)
   })
 
@@ -257,35 +287,48 @@ describeWith(needs, 'offloaded connections of the kernel engine', () => {
   const listen = `0.0.0.0:8888`
 
   /** Packets that conntrack has seen of the connection to port 8888. */
-  function tracked(lab: KernelLab, protocol: 'udp' | 'tcp'): number {
-    const lines = lab.host.run(['conntrack', '-L', '-p', protocol, '--orig-port-dst', '8888'])
+  function tracked(lab: KernelLab, protocol: 'udp' | 'tcp', family: Family = 4): number {
+    const lines = lab.host.run([
+      'conntrack',
+      '-L',
+      '-f',
+      `ipv${family}`,
+      '-p',
+      protocol,
+      '--orig-port-dst',
+      '8888',
+    ])
     return [...lines.matchAll(/packets=(\d+)/g)].reduce((sum, [, packets]) => sum + Number(packets), 0)
   }
 
   it.each([
-    ['hidden', 'relay', '10.2.0.1'],
-    ['shown', 'keep', '10.1.0.2'],
-  ])(
-    'pass by conntrack but for one packet a second, and are counted: clients %s',
-    async (_how, source, peer) => {
+    ['hidden', 'relay', 4, '::ffff:10.2.0.1'],
+    ['shown', 'keep', 4, '::ffff:10.1.0.2'],
+    ['hidden', 'relay', 6, 'fd02::1'],
+    ['shown', 'keep', 6, 'fd01::2'],
+  ] as const)(
+    'pass by conntrack but for one packet a second, and are counted: clients %s, %s over IPv%i',
+    async (_how, source, family, peer) => {
       await using lab = new KernelLab()
       lab.target.ip('route', 'add', '10.1.0.0/24', 'via', '10.2.0.1')
+      lab.target.ip('-6', 'route', 'add', 'fd01::/64', 'via', 'fd02::1')
       const { peers } = await lab.serveUdp(lab.target, 53)
-      const rule = { listen: `${listen}/udp`, target: `${targetAddress}:53`, source }
+      const { listen, target, ipAndUdp } = places[family]
+      const rule = { listen: `${listen}:8888/udp`, target: `${target}:53`, source }
       const relay = await Relay.start(lab.host, 'kernel', rule)
-      using talk = await Talk.begin(lab.client, 8888)
+      using talk = await Talk.begin(lab.client, 8888, { family })
       await until(15_000, async () => {
-        const before = tracked(lab, 'udp')
-        return (await talk.say(2000)) === 2000 && tracked(lab, 'udp') - before < 400
+        const before = tracked(lab, 'udp', family)
+        return (await talk.say(2000)) === 2000 && tracked(lab, 'udp', family) - before < 400
       })
       expect(talk.wrong).toBe(0)
-      expect(new Set(peers)).toEqual(new Set([`::ffff:${peer}`]))
+      expect(new Set(peers)).toEqual(new Set([peer]))
       const all = talk.sent + talk.answered
       const counted = ({ datagramsToTarget, datagramsToClient }: Counters): number =>
         datagramsToTarget + datagramsToClient
       await until(10_000, async () => counted(await relay.ask('counters')) === all)
       const { bytesToTarget, offloaded } = await relay.ask('counters')
-      expect(bytesToTarget).toBe(talk.sentBytes + talk.sent * 28)
+      expect(bytesToTarget).toBe(talk.sentBytes + talk.sent * ipAndUdp)
       expect(offloaded).toBe(1)
       await relay.ask('release')
       expect(await talk.say(5, 50)).toBe(0)
@@ -312,7 +355,8 @@ describeWith(needs, 'offloaded connections of the kernel engine', () => {
     })
   })
 
-  it('of TCP carry every byte, end as they end, and tell why', async () => {
+  it.each(families)('of TCP over IPv%i carry every byte, end as they end, and tell why', async (family) => {
+    const { listen, target, host } = places[family]
     await using lab = new KernelLab()
     const hashes: string[] = []
     const server = lab.serve(lab.target, 80)
@@ -326,8 +370,8 @@ describeWith(needs, 'offloaded connections of the kernel engine', () => {
       })
       socket.on('error', () => {})
     })
-    const relay = await Relay.start(lab.host, 'kernel', { listen, target: `${targetAddress}:80` })
-    const client = await lab.dial(lab.client, hostAddress, 8888)
+    const relay = await Relay.start(lab.host, 'kernel', { listen: `${listen}:8888`, target: `${target}:80` })
+    const client = await lab.dial(lab.client, host, 8888)
     const sent = createHash('sha256')
     let bytes = 0
     const chunk = randomBytes(1 << 20)
@@ -339,9 +383,9 @@ describeWith(needs, 'offloaded connections of the kernel engine', () => {
     let before = { tracked: 0, bytes: 0 }
     // Segments travel together, some forty thousand bytes a packet: conntrack saw few of them.
     await until(20_000, async () => {
-      before = { tracked: tracked(lab, 'tcp'), bytes }
+      before = { tracked: tracked(lab, 'tcp', family), bytes }
       for (let i = 0; i < 256; i++) await push()
-      return tracked(lab, 'tcp') - before.tracked < (bytes - before.bytes) / 65_536 / 4
+      return tracked(lab, 'tcp', family) - before.tracked < (bytes - before.bytes) / 65_536 / 4
     })
     client.end()
     const [answer] = (await once(client, 'data', { signal: AbortSignal.timeout(10_000) })) as [Buffer]
@@ -353,18 +397,19 @@ describeWith(needs, 'offloaded connections of the kernel engine', () => {
     expect(bytesToTarget).toBeLessThan(bytes * 1.05)
   })
 
-  it('of TCP that are reset are told so', async () => {
+  it.each(families)('of TCP over IPv%i that are reset are told so', async (family) => {
+    const { listen, target, host } = places[family]
     await using lab = new KernelLab()
     const { sockets } = lab.serve(lab.target, 80)
-    const relay = await Relay.start(lab.host, 'kernel', { listen, target: `${targetAddress}:80` })
-    const client = await lab.dial(lab.client, hostAddress, 8888)
+    const relay = await Relay.start(lab.host, 'kernel', { listen: `${listen}:8888`, target: `${target}:80` })
+    const client = await lab.dial(lab.client, host, 8888)
     client.resume()
     const chunk = randomBytes(1 << 20)
     await until(20_000, async () => {
-      const before = tracked(lab, 'tcp')
+      const before = tracked(lab, 'tcp', family)
       for (let i = 0; i < 128; i++)
         if (!client.write(chunk)) await once(client, 'drain', { signal: AbortSignal.timeout(10_000) })
-      return tracked(lab, 'tcp') - before < 512
+      return tracked(lab, 'tcp', family) - before < 512
     })
     // Node tells it by an error, or where it was writing just then by the end alone.
     const gone = new Promise((resolve) => client.once('error', resolve).once('close', resolve))

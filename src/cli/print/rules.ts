@@ -4,7 +4,7 @@ import { closeReasons, type CloseReason } from '../../model/connection.ts'
 import type { RuleStatus } from '../../model/face.ts'
 import type { Printer } from './printer.ts'
 import { table } from './table.ts'
-import { bytes, rate, span, time } from './units.ts'
+import { bytes, connections, rate, span, time } from './units.ts'
 import { hopStrip, hopWords, inPathOrder, mark, stateWord } from './words.ts'
 
 const titles = {
@@ -114,8 +114,8 @@ export function ruleDetail(
 function offloadedLine({ offloaded }: RuleStatus['counters'], print: Printer): string[] {
   if (offloaded === 0) return []
   const text = say(
-    `${offloaded} of them offloaded: busy, and carried by the kernel alone`,
-    `그중 ${offloaded}개는 오프로드됨: 트래픽이 많아 커널이 직접 전달합니다`,
+    `${offloaded} of them offloaded: carried by the kernel alone`,
+    `그중 ${offloaded}개는 오프로드됨: 커널이 직접 전달합니다`,
   )
   return [`  ${print.say(text)}`]
 }
@@ -124,7 +124,7 @@ function trafficLines({ counters, rate: speed }: RuleStatus, print: Printer): st
   const lines = [
     print.say(
       say(
-        `${counters.open} connections open, ${counters.opened} in all`,
+        `${connections(counters.open, 'en')} open, ${counters.opened} in all`,
         `현재 연결 ${counters.open}개, 누적 ${counters.opened}개`,
       ),
     ),

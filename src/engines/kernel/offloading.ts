@@ -4,7 +4,7 @@
  * shows, and adds what the kernel carried meanwhile. Only where no other table filters what is forwarded: whoever does
  * sees every packet.
  */
-import { addressBytes } from '../../base/address.ts'
+import { addressBytes, familyOf } from '../../base/address.ts'
 import type { Clock } from '../../base/clock.ts'
 import {
   Flows,
@@ -23,7 +23,7 @@ const busyPackets = 1000
 const askEveryMs = 3000
 const beatEveryMs = 1000
 /** IP and UDP headers, which conntrack counts and an offloaded datagram does not. */
-const headerBytes = { udp: 28, tcp: 0 }
+const headerBytes = { 4: { udp: 28, tcp: 0 }, 6: { udp: 48, tcp: 0 } }
 
 /** A connection that is offloaded now, or was. */
 interface Offloaded {
@@ -163,8 +163,7 @@ export class Offloading {
 const nothing: Carried = { packets: 0, bytes: 0 }
 
 /** TCP while nobody has finished: what begins and ends a connection is conntrack's. */
-const canBe = ({ protocol, client, state }: Flow): boolean =>
-  !client.includes(':') && (protocol === 'udp' || state === 'ESTABLISHED')
+const canBe = ({ protocol, state }: Flow): boolean => protocol === 'udp' || state === 'ESTABLISHED'
 
 /**
  * A reset whose number is not the one that conntrack waits for, as it did not see all that came before, leaves the
@@ -193,7 +192,7 @@ function sum(one: Ends<Carried>, other: Ends<Carried>): Ends<Carried> {
 }
 
 function withCarried(flow: Flow, { pair, total: { there, back } }: Offloaded): Flow {
-  const header = headerBytes[flow.protocol]
+  const header = headerBytes[familyOf(flow.client)][flow.protocol]
   return {
     ...flow,
     packetsToTarget: flow.packetsToTarget + there.packets,

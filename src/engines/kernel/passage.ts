@@ -125,7 +125,9 @@ export class Passage {
   ): Promise<boolean> {
     const objects = (await this.#nft.list(['list', 'chains'], { signal })) ?? []
     if (objects.some(({ chain }) => chain && chain.table !== 'naru' && such(chain))) return true
-    const { stdout } = await this.#host.runner.run(['cat', '/proc/net/ip_tables_names'], { signal })
+    // One that is not there is told on the other output.
+    const files = ['/proc/net/ip_tables_names', '/proc/net/ip6_tables_names'] as const
+    const { stdout } = await this.#host.runner.run(['cat', ...files], { signal })
     return legacy.test(stdout)
   }
 

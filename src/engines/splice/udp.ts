@@ -424,13 +424,13 @@ export class UdpSession extends CarriedBase implements Served, Offloadable, Link
     this.#noticeAt = there + back + thresholds.datagramsBeforeOffload
   }
 
-  /** What the kernel can be told is addresses of IPv4; it knows no policy on each datagram. */
+  /** What the kernel can be told is addresses; it knows no policy on each datagram. */
   pair(): Pair | null {
     const { bucket, keeps, timeouts } = this.edition
     const upstream = this.#upstream?.own()
     if (bucket || keeps || this.tellsTarget || timeouts.udpMs < leastPatienceMs || !upstream) return null
-    const [client, listen] = [endpointOf4(peerIn(this.client)), endpointOf4(this.listener.askedBy(this))]
-    const [own, target] = [endpointOf4(upstream), endpointOf4(peerIn(this.#address))]
+    const [client, listen] = [onWire(peerIn(this.client)), onWire(this.listener.askedBy(this))]
+    const [own, target] = [onWire(upstream), onWire(peerIn(this.#address))]
     return client && listen && own && target && { protocol: 'udp', client, listen, upstream: own, target }
   }
 
@@ -565,10 +565,8 @@ class OwnDoor extends Watcher implements Resumable {
   }
 }
 
-/** Null where it is no IPv4 address. */
-function endpointOf4(peer: Peer | null): Endpoint | null {
-  const bytes = peer && addressBytes(peer.address)
-  return bytes?.length === 4 ? Uint8Array.of(...bytes, peer!.port >> 8, peer!.port & 0xff) : null
+function onWire(peer: Peer | null): Endpoint | null {
+  return peer && Uint8Array.of(...addressBytes(peer.address), peer.port >> 8, peer.port & 0xff)
 }
 
 function samePeer(batch: Datagrams, a: number, b: number): boolean {

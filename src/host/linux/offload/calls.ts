@@ -10,14 +10,8 @@ const [classifier, arriving] = [3, 46]
 /** What one thread hands over with its calls. */
 export class Calls {
   readonly #attributes = Arena.allocate(4096)
-  readonly #key: Arena
-  readonly #value: Arena
-
-  /** @param mostBytes of a key or a value */
-  constructor(mostBytes: number) {
-    this.#key = Arena.allocate(Math.max(4096, mostBytes))
-    this.#value = Arena.allocate(Math.max(4096, mostBytes))
-  }
+  readonly #key = Arena.allocate(4096)
+  readonly #value = Arena.allocate(4096)
 
   get key(): Uint8Array {
     return this.#key.bytes

@@ -1,21 +1,22 @@
 /** The flows of one owner, on its own thread: what arrives how, how it leaves, and how much was carried. */
+import type { Family } from '../../../base/address.ts'
 import { Descriptor } from '../ffi.ts'
 import { Calls } from './calls.ts'
-import { beatSizes, flow, flowSizes, hopChange, key, protocols } from './program.ts'
+import { beatSizes, layouts, transports, type Layout, type Transport } from './layout.ts'
+import { hopChange } from './program.ts'
 import { loopbackDevice, Ways, type Way } from './ways.ts'
 
 /** An owner that says nothing for so long carries nothing more, ms. */
 const aliveMs = 3000
 
-/** Four bytes of address and two of port, as on the wire. */
+/** Four or sixteen bytes of address and two of port, as on the wire. */
 export type Endpoint = Uint8Array
 
-type Protocol = keyof typeof protocols
 type FromTo = readonly [from: Endpoint, to: Endpoint]
 
-/** What arrives as client → listen leaves as upstream → target, and the other way round. */
+/** What arrives as client → listen leaves as upstream → target, and the other way round; all of one version of IP. */
 export interface Pair {
-  readonly protocol: Protocol
+  readonly protocol: Transport
   readonly client: Endpoint
   readonly listen: Endpoint
   readonly upstream: Endpoint
@@ -24,7 +25,7 @@ export interface Pair {
 
 /** Numbers by which another thread joins. */
 export interface Share {
-  readonly flows: number
+  readonly flows: Readonly<Record<Family, number>>
   readonly beats: number
   readonly owner: number
 }
@@ -46,9 +47,9 @@ export interface Carried {
 
 /** One owner's flows, on its own thread. */
 export class Flows {
-  readonly #calls = new Calls(flow.bytes)
+  readonly #calls = new Calls()
   readonly #ways = new Ways()
-  readonly #flows: Descriptor
+  readonly #flows: Readonly<Record<Family, Descriptor>>
   readonly #beats: Descriptor
   readonly #owner: number
   readonly #hold: (device: number) => void
@@ -58,7 +59,7 @@ export class Flows {
   /** @param hold asks for the program to be held on a device: `Offload.hold` */
   constructor({ flows, beats, owner }: Share, hold: (device: number) => void) {
     this.#hold = hold
-    this.#flows = Descriptor.borrow(flows)
+    this.#flows = { 4: Descriptor.borrow(flows[4]), 6: Descriptor.borrow(flows[6]) }
     this.#beats = Descriptor.borrow(beats)
     this.#owner = owner
   }
@@ -73,9 +74,10 @@ export class Flows {
 
   /**
    * Both ways as they were within the last second. @param as a relay sends from addresses of ours. @returns null where
-   * one is not known, or one alone is loopback, which has no way out or in.
+   * one is not known, or one alone is loopback, which has no way out or in, or they are not of one version of IP.
    */
   ways({ client, listen, upstream, target }: Pair, as: Role, nowMs: number): Ends<Way> | null {
+    if ([listen, upstream, target].some(({ length }) => length !== client.length)) return null
     const way = (from: Endpoint, to: Endpoint): Way | null =>
       this.#ways.find(as === 'relay' ? addressIn(from) : null, addressIn(to), nowMs)
     const there = way(upstream, target)
@@ -87,43 +89,54 @@ export class Flows {
   /** @param as a relay leaves by these ways; a router by the routes that the kernel finds. @returns null where there is no room. */
   carry(pair: Pair, ways: Ends<Way>, as: Role): CarriedPair | null {
     const { protocol, client, listen, upstream, target } = pair
+    const layout = layoutFor(client)
     // Packets come in where those of the other direction leave.
     const arriving = { there: ways.back.device, back: ways.there.device }
     const leaving = as === 'relay' ? ways : { there: null, back: null }
-    const there = this.#add(protocol, [client, listen], [upstream, target], arriving.there, leaving.there)
+    const there = this.#add(
+      layout,
+      protocol,
+      [client, listen],
+      [upstream, target],
+      arriving.there,
+      leaving.there,
+    )
     const back =
-      there && this.#add(protocol, [target, upstream], [listen, client], arriving.back, leaving.back)
+      there && this.#add(layout, protocol, [target, upstream], [listen, client], arriving.back, leaving.back)
     if (!back) {
-      if (there) this.#read('take', there)
+      if (there) this.#read(layout, 'take', there)
       return null
     }
     for (const device of [arriving.there, arriving.back]) {
       if (!this.#held.has(device)) this.#hold(device)
       this.#held.add(device)
     }
-    return new CarriedPair((how, which) => this.#read(how, which === 'there' ? there : back))
+    return new CarriedPair((how, which) => this.#read(layout, how, which === 'there' ? there : back))
   }
 
   /** @returns its key, or null where there is no room. */
   #add(
-    protocol: Protocol,
+    layout: Layout,
+    protocol: Transport,
     was: FromTo,
     becomes: FromTo,
     arrives: number,
     way: Way | null,
   ): Uint8Array | null {
+    const { family, wire, key, flow } = layout
     const { value } = this.#calls
-    const at = keyOf(protocol, ...was)
+    const at = keyOf(layout, protocol, ...was)
     const bytes = new Uint8Array(value.buffer, value.byteOffset, flow.bytes).fill(0)
-    bytes.set(keyOf(protocol, ...becomes).subarray(0, key.protocol))
-    const { checksumAt, checksumFlags, headerBytes } = protocols[protocol]
-    value.setUint32(flow.checksumAt, checksumAt, true)
+    bytes.set(keyOf(layout, protocol, ...becomes).subarray(0, key.protocol))
+    const { checksumAt, checksumFlags, headerBytes } = transports[protocol]
+    value.setUint32(flow.checksumAt, wire.ports + checksumAt, true)
     value.setUint32(flow.checksumFlags, checksumFlags, true)
-    value.setUint32(flow.headerBytes, headerBytes, true)
-    const addressChange = change(was, becomes, [0, 2])
+    // TCP's headers count, as conntrack counts them.
+    value.setUint32(flow.headerBytes, protocol === 'udp' ? wire.headerBytes + headerBytes : 0, true)
+    const addressChange = change(was, becomes, 0, wire.addressBytes)
     value.setUint32(flow.addressChange, addressChange, true)
     value.setUint32(flow.headerChange, addressChange + (way ? 0 : hopChange), true)
-    value.setUint32(flow.portChange, change(was, becomes, [4]), true)
+    value.setUint32(flow.portChange, change(was, becomes, wire.addressBytes, 2), true)
     value.setUint32(flow.owner, this.#owner, true)
     value.setUint32(flow.arrives, arrives, true)
     value.setUint32(flow.routed, way ? 0 : 1, true)
@@ -134,17 +147,18 @@ export class Flows {
       value.setUint32(flow.mtu, way.mtu, true)
     }
     this.#calls.key.set(at)
-    return this.#calls.update(this.#flows, flowSizes) < 0 ? null : at
+    return this.#calls.update(this.#flows[family], sizesOf(layout)) < 0 ? null : at
   }
 
   close(): void {
     this.#ways.close()
   }
 
-  #read(how: 'find' | 'take', at: Uint8Array): Carried {
+  #read(layout: Layout, how: 'find' | 'take', at: Uint8Array): Carried {
+    const { family, flow } = layout
     this.#calls.key.set(at)
     const { value } = this.#calls
-    if (this.#calls[how](this.#flows, flowSizes) < 0) return nothing
+    if (this.#calls[how](this.#flows[family], sizesOf(layout)) < 0) return nothing
     return {
       packets: Number(value.getBigUint64(flow.packets, true)),
       bytes: Number(value.getBigUint64(flow.carried, true)),
@@ -182,24 +196,31 @@ export class CarriedPair {
   }
 }
 
-const addressIn = (endpoint: Endpoint): Uint8Array => endpoint.subarray(0, 4)
+const addressIn = (endpoint: Endpoint): Uint8Array => endpoint.subarray(0, -2)
 
-function keyOf(protocol: Protocol, from: Endpoint, to: Endpoint): Uint8Array {
+const layoutFor = (endpoint: Endpoint): Layout => layouts[endpoint.length === 6 ? 4 : 6]
+
+/** Of the map of flows. */
+export function sizesOf({ key, flow }: Layout): { key: number; value: number } {
+  return { key: key.bytes, value: flow.bytes }
+}
+
+function keyOf({ key }: Layout, protocol: Transport, from: Endpoint, to: Endpoint): Uint8Array {
   const out = new Uint8Array(key.bytes)
-  out[key.protocol] = protocols[protocol].number
-  out.set(from.subarray(0, 4), key.source)
-  out.set(to.subarray(0, 4), key.destination)
-  out.set(from.subarray(4, 6), key.ports)
-  out.set(to.subarray(4, 6), key.ports + 2)
+  out[key.protocol] = transports[protocol].number
+  out.set(addressIn(from), key.source)
+  out.set(addressIn(to), key.destination)
+  out.set(from.subarray(-2), key.ports)
+  out.set(to.subarray(-2), key.ports + 2)
   return out
 }
 
-/** RFC 1624: what the words at `at` of both endpoints add to a checksum as they change, in the wire's own order. */
-function change(was: FromTo, becomes: FromTo, at: readonly number[]): number {
+/** RFC 1624: what `bytes` bytes at `at` of both endpoints add to a checksum as they change, in the wire's own order. */
+function change(was: FromTo, becomes: FromTo, at: number, bytes: number): number {
   const word = (of: Endpoint, offset: number): number =>
     (of[offset] as number) | ((of[offset + 1] as number) << 8)
   let sum = 0
-  for (const offset of at) {
+  for (let offset = at; offset < at + bytes; offset += 2) {
     for (const endpoint of becomes) sum += word(endpoint, offset)
     for (const endpoint of was) sum += 0xffff - word(endpoint, offset)
   }

@@ -11,8 +11,7 @@ const tuple = {
   original: 1,
   ip: 1,
   protocol: 2,
-  source: 1,
-  destination: 2,
+  addresses: { 4: { source: 1, destination: 2 }, 16: { source: 3, destination: 4 } },
   number: 1,
   from: 2,
   to: 3,
@@ -20,27 +19,34 @@ const tuple = {
 const info = { protocol: 4, tcp: 1, flagsOriginal: 4, flagsReply: 5 } as const
 /** IP_CT_TCP_FLAG_BE_LIBERAL, as value and as mask. */
 const liberal = Uint8Array.of(8, 8)
-const [inet, tcp] = [2, 6]
+const tcp = 6
+/** AF_INET and AF_INET6, by the bytes of an address. */
+const inet = { 4: 2, 16: 10 } as const
 
 export class Conntrack {
   readonly #netlink = new Netlink('netfilter')
 
-  /** @param client four bytes of address and two of port, as on the wire. @param listen likewise. @returns whether it is done. */
+  /**
+   * @param client four or sixteen bytes of address and two of port, as on the wire. @param listen likewise.
+   * @returns whether it is done.
+   */
   beLiberal(client: Uint8Array, listen: Uint8Array): boolean {
+    const addressBytes = client.length === 6 ? 4 : 16
+    const { source, destination } = tuple.addresses[addressBytes]
     const addresses: Attribute[] = [
-      [tuple.source, client.subarray(0, 4)],
-      [tuple.destination, listen.subarray(0, 4)],
+      [source, client.subarray(0, -2)],
+      [destination, listen.subarray(0, -2)],
     ]
     const ports: Attribute[] = [
       [tuple.number, Uint8Array.of(tcp)],
-      [tuple.from, client.subarray(4, 6)],
-      [tuple.to, listen.subarray(4, 6)],
+      [tuple.from, client.subarray(-2)],
+      [tuple.to, listen.subarray(-2)],
     ]
     const flags: Attribute[] = [
       [info.flagsOriginal, liberal],
       [info.flagsReply, liberal],
     ]
-    return this.#netlink.tell(change, Uint8Array.of(inet, 0, 0, 0), [
+    return this.#netlink.tell(change, Uint8Array.of(inet[addressBytes], 0, 0, 0), [
       [tuple.original, [[tuple.ip, addresses] as const, [tuple.protocol, ports] as const]],
       [info.protocol, [[info.tcp, flags] as const]],
     ])

@@ -2,7 +2,8 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Assembly } from './assembly.ts'
 import { parse } from './netlink.ts'
-import { carryFlows, flow, key } from './program.ts'
+import { layouts } from './layout.ts'
+import { carryFlows } from './program.ts'
 
 describe('Assembly', () => {
   it('writes instructions as the kernel reads them (RFC 9669)', () => {
@@ -35,19 +36,21 @@ describe('Assembly', () => {
   })
 })
 
-describe('the program', () => {
+describe.each([4, 6] as const)('the program for IPv%i', (family) => {
   it('is whole instructions, and small', () => {
-    const code = carryFlows(3, 4)
+    const code = carryFlows(family, 3, 4)
     expect(code.length % 8).toBe(0)
     expect(code.length / 8).toBeLessThan(300)
   })
 
   it('keeps each thing in a place of its own, aligned as it is read', () => {
+    const { flow, key } = layouts[family]
     const { bytes, neighbour, own, ...words } = flow
     for (const at of Object.values(words)) expect(at % 4).toBe(0)
     for (const at of [flow.ordinaryAt, flow.packets, flow.carried, bytes, key.bytes]) expect(at % 8).toBe(0)
     expect(own - neighbour).toBe(6)
     expect(new Set(Object.values(flow)).size).toBe(Object.keys(flow).length)
+    expect(flow.device - flow.ports).toBe(4)
   })
 })
 

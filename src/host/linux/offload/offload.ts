@@ -1,15 +1,23 @@
 /**
- * Flows that the kernel carries by itself: one program (program.ts) and one map of flows (flows.ts) a process, held on
- * the devices that they arrive at. Everything hangs on descriptors, so that nothing is left behind however the process
+ * Flows that the kernel carries by itself: a program (program.ts) and a map of flows (flows.ts) for each version of IP,
+ * one a process, held on the devices that they arrive at. Everything hangs on descriptors, so that nothing is left behind however the process
  * ends. Wants Linux 6.6, CAP_BPF and CAP_NET_ADMIN, and koffi.
  */
+import type { Family } from '../../../base/address.ts'
 import { messageOf } from '../../../base/errors.ts'
 import { say, type Text } from '../../../base/text.ts'
 import { close, Descriptor, EPERM, loadFfi } from '../ffi.ts'
 import { Calls } from './calls.ts'
-import type { Share } from './flows.ts'
-import { beatSizes, carryFlows, flow, flowSizes, license } from './program.ts'
+import { sizesOf, type Share } from './flows.ts'
+import { beatSizes, layouts } from './layout.ts'
+import { carryFlows, license } from './program.ts'
 import { loopbackDevice } from './ways.ts'
+
+/** What there is for each version of IP. */
+interface Carrier {
+  readonly flows: Descriptor
+  readonly program: Descriptor
+}
 
 /** A flow has two entries. Beyond, flows go the ordinary way. */
 const mostEntries = 32_768
@@ -27,22 +35,20 @@ class Refused extends Error {
   }
 }
 
-/** The program and its maps, one of each a process, and what holds it on devices. The main thread's. */
+/** The programs and their maps, one of each a process, and what holds them on devices. The main thread's. */
 export class Offload {
   static #shared: Offload | null = null
   readonly #calls: Calls
-  readonly #flows: Descriptor
+  readonly #carriers: Readonly<Record<Family, Carrier>>
   readonly #beats: Descriptor
-  readonly #program: Descriptor
-  readonly #links = new Map<number, Descriptor>()
+  readonly #links = new Map<number, readonly Descriptor[]>()
   #users = 0
   #owners = 0
 
-  private constructor(calls: Calls, flows: Descriptor, beats: Descriptor, program: Descriptor) {
+  private constructor(calls: Calls, carriers: Readonly<Record<Family, Carrier>>, beats: Descriptor) {
     this.#calls = calls
-    this.#flows = flows
+    this.#carriers = carriers
     this.#beats = beats
-    this.#program = program
   }
 
   /** For each `open` one `close`. @returns why it cannot, where it cannot. */
@@ -60,7 +66,7 @@ export class Offload {
 
   static #make(): Offload {
     loadFfi()
-    const calls = new Calls(flow.bytes)
+    const calls = new Calls()
     const opened: Descriptor[] = []
     const keep = (made: Descriptor | number): Descriptor => {
       if (typeof made === 'number') throw new Refused(-made)
@@ -68,13 +74,16 @@ export class Offload {
       return made
     }
     try {
-      const flows = keep(calls.createMap('hash', { ...flowSizes, entries: mostEntries }))
       const beats = keep(calls.createMap('array', { ...beatSizes, entries: mostOwners }))
-      const code = carryFlows(Descriptor.number(flows), Descriptor.number(beats))
-      const program = keep(calls.loadProgram(code, license))
+      const carrier = (family: Family): Carrier => {
+        const flows = keep(calls.createMap('hash', { ...sizesOf(layouts[family]), entries: mostEntries }))
+        const code = carryFlows(family, Descriptor.number(flows), Descriptor.number(beats))
+        return { flows, program: keep(calls.loadProgram(code, license)) }
+      }
+      const carriers = { 4: carrier(4), 6: carrier(6) }
       // Before Linux 6.6 nothing holds it without leaving a trace.
-      close(keep(calls.link(program, loopbackDevice)))
-      return new Offload(calls, flows, beats, program)
+      close(keep(calls.link(carriers[4].program, loopbackDevice)))
+      return new Offload(calls, carriers, beats)
     } catch (error) {
       for (const descriptor of opened) close(descriptor)
       throw error
@@ -84,21 +93,25 @@ export class Offload {
   /** @returns null where there have been too many owners. */
   join(): Share | null {
     if (this.#owners >= mostOwners) return null
-    const [flows, beats] = [Descriptor.number(this.#flows), Descriptor.number(this.#beats)]
-    return { flows, beats, owner: this.#owners++ }
+    const { 4: four, 6: six } = this.#carriers
+    const flows = { 4: Descriptor.number(four.flows), 6: Descriptor.number(six.flows) }
+    return { flows, beats: Descriptor.number(this.#beats), owner: this.#owners++ }
   }
 
-  /** From now on the program sees what arrives at the device. Where it cannot, that goes the ordinary way. */
+  /** From now on the programs see what arrives at the device. Where one cannot, that goes the ordinary way. */
   hold(device: number): void {
     if (this.#links.has(device)) return
-    const link = this.#calls.link(this.#program, device)
-    if (typeof link !== 'number') this.#links.set(device, link)
+    const links = Object.values(this.#carriers).map(({ program }) => this.#calls.link(program, device))
+    const held = links.filter((link) => typeof link !== 'number')
+    if (held.length > 0) this.#links.set(device, held)
   }
 
   close(): void {
     if (--this.#users > 0) return
     Offload.#shared = null
-    for (const link of this.#links.values()) close(link)
-    for (const descriptor of [this.#program, this.#flows, this.#beats]) close(descriptor)
+    for (const link of [...this.#links.values()].flat()) close(link)
+    const { 4: four, 6: six } = this.#carriers
+    for (const descriptor of [four.program, four.flows, six.program, six.flows, this.#beats])
+      close(descriptor)
   }
 }

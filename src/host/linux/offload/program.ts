@@ -1,8 +1,8 @@
 /**
  * The program that carries flows inside the kernel: Linux runs it on each packet that arrives on a device, before the
- * packet filter. It knows UDP and TCP over IPv4; how a TCP connection begins and ends it leaves to conntrack. What
- * belongs to no known flow goes its ordinary way untouched. A known one gets its new addresses and leaves at once by
- * the device, and to the neighbour, that the flow's other end is behind.
+ * packet filter; there is one for each version of IP. It knows UDP and TCP; how a TCP connection begins and ends it leaves
+ * to conntrack. What belongs to no known flow goes its ordinary way untouched. A known one gets its new addresses and
+ * leaves at once by the device, and to the neighbour, that the flow's other end is behind.
  *
  * Once a second a packet of each flow goes the ordinary way all the same: so the filter's word still counts, and
  * neither conntrack nor the neighbour is forgotten. A flow is carried only while its owner says that it lives; whoever
@@ -10,86 +10,33 @@
  *
  * Of this file alone one may also choose the terms of MIT or GPL-2.0: looking up a route is for such programs alone.
  */
+import type { Family } from '../../../base/address.ts'
 import { Assembly, type Register } from './assembly.ts'
+import { etherBytes, layouts, transports, type Layout, type Transport } from './layout.ts'
 import { loopbackDevice as loopback } from './ways.ts'
 
 /** What the kernel is told of the licence (`license` in bpf(2)). */
 export const license = 'Dual MIT/GPL'
-
-/** A flow's key: source and destination address, source and destination port, all as they are on the wire, and the protocol. */
-export const key = { source: 0, destination: 4, ports: 8, protocol: 12, bytes: 16 } as const
-
-/** What the program is told of a protocol, flow by flow. */
-export const protocols = {
-  udp: { number: 17, checksumAt: 40, checksumFlags: 0x20, headerBytes: 28 },
-  // Its headers count, as conntrack counts them.
-  tcp: { number: 6, checksumAt: 50, checksumFlags: 0, headerBytes: 0 },
-} as const
-
-/** What is kept of a flow. */
-export const flow = {
-  /** Addresses and ports that its packets get, as on the wire. */
-  source: 0,
-  destination: 4,
-  ports: 8,
-  /** Where they leave; 0 while it is not known. */
-  device: 12,
-  /** When one went the ordinary way last, ns. */
-  ordinaryAt: 16,
-  /** What that changes in checksums (RFC 1624): by the addresses, by the ports, and in the IP header. */
-  addressChange: 24,
-  portChange: 28,
-  /** The Ethernet header: to whom, from whom. */
-  neighbour: 32,
-  own: 38,
-  /** 0: as a relay sends anew, the way that it was told; 1: as a router hands on, by the route that it looks up. */
-  routed: 44,
-  /** What was carried: packets, and bytes but for so many of headers a packet. */
-  packets: 48,
-  carried: 56,
-  headerBytes: 64,
-  owner: 68,
-  /** Of the protocol's checksum: where it is, and whether zero means that there is none (RFC 768). */
-  checksumAt: 72,
-  checksumFlags: 76,
-  /** Set once either end has said that it is over: all else goes the ordinary way. */
-  over: 80,
-  /** The device that its packets come in by: what comes by another is not believed to be the flow's (RFC 3704). */
-  arrives: 84,
-  headerChange: 88,
-  /** Most bytes of a packet that fit where they leave; 0 where that has to be asked. */
-  mtu: 92,
-  bytes: 96,
-} as const
-
-export const flowSizes = { key: key.bytes, value: flow.bytes } as const
-/** By the owner's number, until when it lives, ns of the monotonic clock. */
-export const beatSizes = { key: 4, value: 8 } as const
 
 /** How long a flow is carried before a packet goes the ordinary way, ns. */
 const ordinaryEveryNs = 1_000_000_000
 
 /** struct __sk_buff (linux/bpf.h), which only grows at its end. */
 const packet = { bytes: 0, kind: 4, vlan: 20, device: 40, data: 76, end: 80, segments: 164 } as const
-/** Offsets from the Ethernet header on: RFC 894, RFC 791 §3.1, RFC 768. */
-const wire = {
-  etherType: 12,
-  versionAndLength: 14,
-  length: 16,
-  fragment: 20,
-  timeToLive: 22,
-  protocol: 23,
-  headerChecksum: 24,
-  source: 26,
-  destination: 30,
-  ports: 34,
-  udpEnd: 42,
-  tcpFlags: 47,
-  tcpEnd: 54,
-} as const
-const etherBytes = wire.versionAndLength
+/** Offsets from the Ethernet header on: RFC 894. */
+const etherType = 12
+/** Likewise, which IPv4 alone has (RFC 791 §3.1). */
+const ipv4 = { versionAndLength: 14, fragment: 20, headerChecksum: 24 } as const
+/** Of the two fragment fields, all but "don't fragment", as network order reads. */
+const fragmentBits = 0xff3f
+/** RFC 8200 §3: in the first half of the first byte. */
+const ipv6Version = 0x60
+/** From the ports on (RFC 9293 §3.1). */
+const tcpFlags = 13
 /** Of TCP's flags (RFC 9293 §3.1). */
 const [syn, finOrRst] = [0x02, 0x05]
+/** AF_INET and AF_INET6. */
+const inet = { 4: 2, 6: 10 } as const
 /** struct bpf_fib_lookup: 64 bytes. */
 const routeBytes = 64
 const route = {
@@ -107,6 +54,7 @@ const route = {
 const helper = {
   find: 1,
   changeChecksum: 11,
+  addToSum: 40,
   redirect: 23,
   findRoute: 69,
   coarseNow: 160,
@@ -114,8 +62,6 @@ const helper = {
 } as const
 /** Of `changeChecksum`: addresses are in the pseudo header. */
 const pseudoHeader = 0x10
-/** As network order reads on a little-endian machine; what Node runs on with koffi is one. */
-const [ipv4, fragmentBits] = [0x0008, 0xff3f]
 /** What a hop less in its time to live adds to a header's checksum, in the wire's own order. */
 export const hopChange = 0xfffe
 /** The packet goes on as if we were not there (TCX_NEXT). */
@@ -127,66 +73,73 @@ const known: Register = 7
 const now: Register = 8
 const device: Register = 9
 const frame: Register = 10
-const stack = { key: -16, owner: -20, mtu: -24, over: -28, route: -96 } as const
+
+/** What a part of the program is written with. */
+interface Terms {
+  readonly program: Assembly
+  readonly layout: Layout
+  readonly stack: Readonly<Record<'key' | 'owner' | 'mtu' | 'over' | 'route', number>>
+}
 
 /** @param flows descriptor of the map of flows. @param beats of the map that says until when each owner lives, ns. */
-export function carryFlows(flows: number, beats: number): Uint8Array {
+export function carryFlows(family: Family, flows: number, beats: number): Uint8Array {
   const program = new Assembly().calculateBy('move', context, 1)
-  findFlow(program, flows)
-  askOwner(program, beats)
+  const layout = layouts[family]
+  const { key, flow } = layout
+  const at = -key.bytes
+  const stack = { key: at, owner: at - 4, mtu: at - 8, over: at - 12, route: at - 16 - routeBytes }
+  const terms: Terms = { program, layout, stack }
+  findFlow(terms, flows)
+  askOwner(terms, beats)
   program
     .calculateBy('move', 3, now)
     .load(8, 4, known, flow.ordinaryAt)
     .calculateBy('subtract', 3, 4)
     .jumpIf('above', 3, ordinaryEveryNs, 'ordinary')
-  askDevice(program)
-  count(program)
-  readdress(program)
-  leave(program)
-  goOrdinarily(program)
-  end(program, flows)
+  askDevice(terms)
+  count(terms)
+  readdress(terms)
+  leave(terms)
+  goOrdinarily(terms)
+  end(terms, flows)
   return program.label('pass').calculate('move', 0, ordinaryWay).exit().bytes()
 }
 
-/** r1 is where the packet's headers begin; who is too short passes. */
-function readPacket(program: Assembly, end: number = wire.udpEnd): Assembly {
+/** r1 is where the packet's headers begin; who has not those of the transport passes. */
+function readPacket({ program, layout }: Terms, transport: Transport = 'udp'): Assembly {
   return program
     .load(4, 1, context, packet.data)
     .load(4, 2, context, packet.end)
     .calculateBy('move', 3, 1)
-    .calculate('add', 3, end)
+    .calculate('add', 3, layout.wire.ports + transports[transport].headerBytes)
     .jumpIfBy('above', 3, 2, 'pass')
 }
 
-/** A whole IPv4 packet for this machine, without options, that may still travel; `known` is its flow. */
-function findFlow(program: Assembly, flows: number): void {
-  readPacket(program)
-    .load(2, 3, 1, wire.etherType)
-    .jumpIf('notEqual', 3, ipv4, 'pass')
-    .load(1, 3, 1, wire.versionAndLength)
-    .jumpIf('notEqual', 3, 0x45, 'pass')
-    .load(2, 3, 1, wire.fragment)
-    .calculate('and', 3, fragmentBits)
-    .jumpIf('notEqual', 3, 0, 'pass')
+/** A whole packet for this machine, without options, that may still travel; `known` is its flow. */
+function findFlow(terms: Terms, flows: number): void {
+  const { program, layout, stack } = terms
+  const { family, wire, key, flow } = layout
+  readPacket(terms).load(2, 3, 1, etherType).jumpIf('notEqual', 3, wire.etherType, 'pass')
+  if (family === 4) isWholeIpv4(program)
+  else isIpv6(program)
+  program
     .load(1, 3, 1, wire.timeToLive)
     .jumpIf('below', 3, 2, 'pass')
     .load(4, 3, context, packet.kind)
     .jumpIf('notEqual', 3, 0, 'pass')
     .load(4, 3, context, packet.vlan)
     .jumpIf('notEqual', 3, 0, 'pass')
-    .load(4, 3, 1, wire.source)
-    .store(4, frame, stack.key + key.source, 3)
-    .load(4, 3, 1, wire.destination)
-    .store(4, frame, stack.key + key.destination, 3)
+  copyAddresses(terms, { in: 1, ...wire }, { in: frame, ...keyOnStack(terms) })
+  program
     .load(4, 3, 1, wire.ports)
     .store(4, frame, stack.key + key.ports, 3)
     .storeNumber(4, frame, stack.over, 0)
     .load(1, 4, 1, wire.protocol)
     .store(4, frame, stack.key + key.protocol, 4)
-    .jumpIf('equal', 4, protocols.udp.number, 'find')
-    .jumpIf('notEqual', 4, protocols.tcp.number, 'pass')
-  readPacket(program, wire.tcpEnd)
-    .load(1, 3, 1, wire.tcpFlags)
+    .jumpIf('equal', 4, transports.udp.number, 'find')
+    .jumpIf('notEqual', 4, transports.tcp.number, 'pass')
+  readPacket(terms, 'tcp')
+    .load(1, 3, 1, wire.ports + tcpFlags)
     .calculateBy('move', 4, 3)
     .calculate('and', 4, syn)
     .jumpIf('notEqual', 4, 0, 'pass')
@@ -201,6 +154,20 @@ function findFlow(program: Assembly, flows: number): void {
     .jumpIf('notEqual', 3, 0, 'over')
 }
 
+function isWholeIpv4(program: Assembly): void {
+  program
+    .load(1, 3, 1, ipv4.versionAndLength)
+    .jumpIf('notEqual', 3, 0x45, 'pass')
+    .load(2, 3, 1, ipv4.fragment)
+    .calculate('and', 3, fragmentBits)
+    .jumpIf('notEqual', 3, 0, 'pass')
+}
+
+/** A fragment, or who has other options, has another protocol (RFC 8200 §4). */
+function isIpv6(program: Assembly): void {
+  program.load(1, 3, 1, etherBytes).calculate('and', 3, 0xf0).jumpIf('notEqual', 3, ipv6Version, 'pass')
+}
+
 /** r0 is what the map holds at the key on the stack; what is not there passes. */
 function find(program: Assembly, map: number, at: number): Assembly {
   return program
@@ -211,7 +178,7 @@ function find(program: Assembly, map: number, at: number): Assembly {
     .jumpIf('equal', 0, 0, 'pass')
 }
 
-function askOwner(program: Assembly, beats: number): void {
+function askOwner({ program, layout: { flow }, stack }: Terms, beats: number): void {
   program
     .call(helper.coarseNow)
     .calculateBy('move', now, 0)
@@ -221,7 +188,7 @@ function askOwner(program: Assembly, beats: number): void {
 }
 
 /** Elsewhere than on loopback, which it never leaves, the packet must fit: several that travel as one, each of them. */
-function askDevice(program: Assembly): void {
+function askDevice({ program, layout: { flow }, stack }: Terms): void {
   program
     .load(4, 3, context, packet.device)
     .load(4, 4, known, flow.arrives)
@@ -249,10 +216,11 @@ function askDevice(program: Assembly): void {
 }
 
 /** Several datagrams or segments that travel as one are counted as what they are. */
-function count(program: Assembly): void {
-  readPacket(program)
-    .load(2, 3, 1, wire.length)
-    .swap16(3)
+function count(terms: Terms): void {
+  const { wire, flow } = terms.layout
+  const program = readPacket(terms).load(2, 3, 1, wire.length).swap16(3)
+  if (wire.uncounted > 0) program.calculate('add', 3, wire.uncounted)
+  program
     .load(4, 4, known, flow.headerBytes)
     .calculateBy('subtract', 3, 4)
     .atomicAdd(known, flow.carried, 3)
@@ -263,12 +231,22 @@ function count(program: Assembly): void {
     .atomicAdd(known, flow.packets, 3)
 }
 
-function readdress(program: Assembly): void {
-  changeChecksum(program, flow.addressChange, pseudoHeader)
-  changeChecksum(program, flow.portChange, 0)
-  // HC' = ~(~HC + ~m + m'), RFC 1624 §3.
-  readPacket(program)
-    .load(2, 3, 1, wire.headerChecksum)
+function readdress(terms: Terms): void {
+  const { program, layout } = terms
+  const { family, wire, flow } = layout
+  changeChecksum(terms, flow.addressChange, pseudoHeader)
+  if (family === 6) keepSum(terms)
+  changeChecksum(terms, flow.portChange, 0)
+  readPacket(terms)
+  if (family === 4) changeHeaderChecksum(terms)
+  copyAddresses(terms, { in: known, ...flow }, { in: 1, ...wire })
+  program.load(4, 3, known, flow.ports).store(4, 1, wire.ports, 3)
+}
+
+/** HC' = ~(~HC + ~m + m'), RFC 1624 §3. */
+function changeHeaderChecksum({ program, layout: { flow } }: Terms): void {
+  program
+    .load(2, 3, 1, ipv4.headerChecksum)
     .calculate('xor', 3, 0xffff)
     .load(4, 4, known, flow.headerChange)
     .calculateBy('add', 3, 4)
@@ -278,18 +256,18 @@ function readdress(program: Assembly): void {
       .calculate('shiftRight', 4, 16)
       .calculate('and', 3, 0xffff)
       .calculateBy('add', 3, 4)
-  program
-    .calculate('xor', 3, 0xffff)
-    .store(2, 1, wire.headerChecksum, 3)
-    .load(4, 3, known, flow.source)
-    .store(4, 1, wire.source, 3)
-    .load(4, 3, known, flow.destination)
-    .store(4, 1, wire.destination, 3)
-    .load(4, 3, known, flow.ports)
-    .store(4, 1, wire.ports, 3)
+  program.calculate('xor', 3, 0xffff).store(2, 1, ipv4.headerChecksum, 3)
 }
 
-function changeChecksum(program: Assembly, change: number, flags: number): void {
+/**
+ * A card may have told the sum of the whole packet (CHECKSUM_COMPLETE), which new addresses and their checksum leave as
+ * it was. The kernel thinks of IPv4, whose header has a checksum too, and takes the change out once more: it comes back.
+ */
+function keepSum({ program, layout: { flow } }: Terms): void {
+  program.calculateBy('move', 1, context).load(4, 2, known, flow.addressChange).call(helper.addToSum)
+}
+
+function changeChecksum({ program, layout: { flow } }: Terms, change: number, flags: number): void {
   program
     .calculateBy('move', 1, context)
     .load(4, 2, known, flow.checksumAt)
@@ -301,9 +279,9 @@ function changeChecksum(program: Assembly, change: number, flags: number): void 
 }
 
 /** Within loopback the packet is where it has to be. Who hands on as a router takes one from the time to live. */
-function leave(program: Assembly): void {
+function leave({ program, layout: { wire, flow } }: Terms): void {
   program.jumpIf('equal', device, loopback, 'pass')
-  copy(program, 12, { from: known, at: flow.neighbour }, { to: 1, at: 0 })
+  copy(program, 2, 12, { from: known, at: flow.neighbour }, { to: 1, at: 0 })
   program
     .load(4, 3, known, flow.routed)
     .jumpIf('equal', 3, 0, 'send')
@@ -318,7 +296,9 @@ function leave(program: Assembly): void {
 }
 
 /** This packet goes the ordinary way. A router looks up its route meanwhile, which may have changed. */
-function goOrdinarily(program: Assembly): void {
+function goOrdinarily(terms: Terms): void {
+  const { program, layout, stack } = terms
+  const { family, key, flow } = layout
   program
     .label('ordinary')
     .store(8, known, flow.ordinaryAt, now)
@@ -327,16 +307,18 @@ function goOrdinarily(program: Assembly): void {
   const { route: at } = stack
   for (let byte = 0; byte < routeBytes; byte += 8) program.storeNumber(8, frame, at + byte, 0)
   program
-    .storeNumber(1, frame, at + route.family, 2)
+    .storeNumber(1, frame, at + route.family, inet[family])
     .storeNumber(2, frame, at + route.length, 1)
     .load(1, 3, frame, stack.key + key.protocol)
     .store(1, frame, at + route.protocol, 3)
     .load(4, 3, context, packet.device)
     .store(4, frame, at + route.device, 3)
-    .load(4, 3, known, flow.source)
-    .store(4, frame, at + route.source, 3)
-    .load(4, 3, known, flow.destination)
-    .store(4, frame, at + route.destination, 3)
+  copyAddresses(
+    terms,
+    { in: known, ...flow },
+    { in: frame, source: at + route.source, destination: at + route.destination },
+  )
+  program
     .storeNumber(4, known, flow.device, 0)
     .calculateBy('move', 1, context)
     .calculateBy('move', 2, frame)
@@ -345,8 +327,8 @@ function goOrdinarily(program: Assembly): void {
     .calculate('move', 4, 0)
     .call(helper.findRoute)
     .jumpIf('notEqual', 0, 0, 'pass')
-  copy(program, 6, { from: frame, at: at + route.neighbour }, { to: known, at: flow.neighbour })
-  copy(program, 6, { from: frame, at: at + route.own }, { to: known, at: flow.own })
+  copy(program, 2, 6, { from: frame, at: at + route.neighbour }, { to: known, at: flow.neighbour })
+  copy(program, 2, 6, { from: frame, at: at + route.own }, { to: known, at: flow.own })
   program
     .load(2, 3, frame, at + route.length)
     .store(4, known, flow.mtu, 3)
@@ -355,15 +337,13 @@ function goOrdinarily(program: Assembly): void {
 }
 
 /** Neither direction is carried any more: conntrack has to see how it ends. */
-function end(program: Assembly, flows: number): void {
+function end(terms: Terms, flows: number): void {
+  const { program, layout, stack } = terms
+  const { key, flow } = layout
+  program.jump('pass').label('over').storeNumber(4, known, flow.over, 1)
+  const { source, destination } = keyOnStack(terms)
+  copyAddresses(terms, { in: known, ...flow }, { in: frame, source: destination, destination: source })
   program
-    .jump('pass')
-    .label('over')
-    .storeNumber(4, known, flow.over, 1)
-    .load(4, 3, known, flow.destination)
-    .store(4, frame, stack.key + key.source, 3)
-    .load(4, 3, known, flow.source)
-    .store(4, frame, stack.key + key.destination, 3)
     .load(2, 3, known, flow.ports + 2)
     .store(2, frame, stack.key + key.ports, 3)
     .load(2, 3, known, flow.ports)
@@ -371,13 +351,36 @@ function end(program: Assembly, flows: number): void {
   find(program, flows, stack.key).storeNumber(4, 0, flow.over, 1)
 }
 
-/** Two bytes at a time, which lie even wherever they lie. */
+/** Where both addresses lie. */
+interface Addresses {
+  readonly in: Register
+  readonly source: number
+  readonly destination: number
+}
+
+function copyAddresses({ program, layout }: Terms, from: Addresses, to: Addresses): void {
+  for (const which of ['source', 'destination'] as const)
+    copy(
+      program,
+      4,
+      layout.wire.addressBytes,
+      { from: from.in, at: from[which] },
+      { to: to.in, at: to[which] },
+    )
+}
+
+function keyOnStack({ layout: { key }, stack }: Terms): Omit<Addresses, 'in'> {
+  return { source: stack.key + key.source, destination: stack.key + key.destination }
+}
+
+/** `piece` bytes at a time, as they lie even at both places. */
 function copy(
   program: Assembly,
+  piece: 2 | 4,
   bytes: number,
   from: { from: Register; at: number },
   to: { to: Register; at: number },
 ): void {
-  for (let byte = 0; byte < bytes; byte += 2)
-    program.load(2, 3, from.from, from.at + byte).store(2, to.to, to.at + byte, 3)
+  for (let byte = 0; byte < bytes; byte += piece)
+    program.load(piece, 3, from.from, from.at + byte).store(piece, to.to, to.at + byte, 3)
 }

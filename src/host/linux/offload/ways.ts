@@ -28,8 +28,8 @@ const attribute = {
   neighbourAddress: 2,
 } as const
 const routeType = { unicast: 1, local: 2 } as const
-/** AF_INET. */
-const inet = 2
+/** AF_INET and AF_INET6, by the bytes of an address. */
+const inet: Readonly<Record<number, number>> = { 4: 2, 16: 10 }
 /** ARPHRD_ETHER. */
 const ethernet = 1
 /** NUD_REACHABLE, STALE, DELAY, PROBE, NOARP and PERMANENT: its address is known. */
@@ -46,8 +46,9 @@ export class Ways {
   readonly #kept = new Map<string, { way: Way | null; at: number }>()
 
   /**
-   * The way to an address, from one of ours or from wherever, four bytes each; as it was up to a second ago.
-   * @returns null where there is none over Ethernet or loopback, or its neighbour is not known.
+   * The way to an address, from one of ours or from wherever, four or sixteen bytes each; as it was up to a second ago.
+   * @returns null where there is none over Ethernet or loopback, or its neighbour is not known, or the address is of a
+   * link that it does not name.
    */
   find(from: Uint8Array | null, to: Uint8Array, nowMs: number): Way | null {
     const key = `${from?.join('.')} ${to.join('.')}`
@@ -64,7 +65,7 @@ export class Ways {
   }
 
   #find(from: Uint8Array | null, to: Uint8Array): Way | null {
-    const route = this.#route(from, to)
+    const route = isLinkLocal(to) ? null : this.#route(from, to)
     if (!route || route.device === loopbackDevice) return route && loopback
     const { device, next } = route
     const link = this.#link(device)
@@ -74,7 +75,8 @@ export class Ways {
 
   /** struct rtmsg: family, lengths of destination and source, …, and its type in byte 7. */
   #route(from: Uint8Array | null, to: Uint8Array): { device: number; next: Uint8Array } | null {
-    const body = Uint8Array.of(inet, 32, from ? 32 : 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+    const bits = 8 * to.length
+    const body = Uint8Array.of(inet[to.length] ?? 0, bits, from ? bits : 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
     const told = this.#netlink.ask(ask.route, body, [
       [attribute.destination, to],
       ...(from ? [[attribute.source, from] as const] : []),
@@ -97,9 +99,8 @@ export class Ways {
 
   /** struct ndmsg: family, the device's number in bytes 4 to 7, its state in 8 and 9. */
   #neighbour(device: number, next: Uint8Array): Uint8Array | null {
-    if (next.length !== 4) return null
     const body = withDevice(12, device)
-    body[0] = inet
+    body[0] = inet[next.length] ?? 0
     const told = this.#netlink.ask(ask.neighbour, body, [[attribute.destination, next]])
     if (told?.type !== answer.neighbour || ((told.body[8] as number) & reachable) === 0) return null
     return six(told.attributes.get(attribute.neighbourAddress))
@@ -111,6 +112,10 @@ function withDevice(bytes: number, device: number): Uint8Array {
   new DataView(body.buffer).setInt32(4, device, true)
   return body
 }
+
+/** RFC 4291 §2.5.6. */
+const isLinkLocal = (address: Uint8Array): boolean =>
+  address.length === 16 && address[0] === 0xfe && ((address[1] as number) & 0xc0) === 0x80
 
 const six = (bytes: Uint8Array | undefined): Uint8Array | null => (bytes?.length === 6 ? bytes : null)
 const wordIn = (bytes: Uint8Array | undefined): number =>
