@@ -1,4 +1,6 @@
-/** How long a hypervisor may think. One that is silent, or ends while it is asked, is named and never holds up the rest. */
+/**
+ * How long a hypervisor may think. One that is silent, or ends while it is asked, is named, and never holds up the rest.
+ */
 import { withLimit } from '../../base/clock.ts'
 import { errnoOf, isNaruError, NaruError } from '../../base/errors.ts'
 import { say } from '../../base/text.ts'
@@ -11,7 +13,8 @@ export const changeMs = 15_000
 
 /**
  * Runs `ask` within `ms` ms. `where` names what was asked: a socket, an address, a command.
- * @throws NaruError GUEST_SILENT; GUEST_NOT_HERE where it hung up; what `ask` throws; the signal's reason where that came first
+ * @throws NaruError GUEST_SILENT; GUEST_NOT_HERE where it hung up; what `ask` throws; the signal's reason where that
+ * came first
  */
 export async function answered<T>(
   ask: (signal: AbortSignal) => Promise<T>,
@@ -30,13 +33,17 @@ export async function answered<T>(
     if (signal.aborted) throw error
     if (limit.aborted || isNaruError(error, 'TIMED_OUT'))
       throw new NaruError('GUEST_SILENT', { kind, where, ms }, { cause: error })
-    const errno = errnoOf(error)
-    throw errno === 'ECONNRESET' || errno === 'EPIPE' ? hungUp(kind, where, error) : error
+    if (!isHangUp(error)) throw error
+    const why = say(`it hung up before it answered (${where})`, `응답하기 전에 연결을 끊었습니다(${where})`)
+    throw new NaruError('GUEST_NOT_HERE', { kind, why }, { cause: error })
   }
 }
 
+/** What was asked ended the connection in order, without an answer. */
+export class HungUp extends Error {}
+
 /** A hypervisor that ends or restarts lets go of whoever asks it, wherever it was in its answer. */
-export function hungUp(kind: GuestKind, where: string, cause?: unknown): NaruError {
-  const why = say(`it hung up before it answered (${where})`, `응답하기 전에 연결을 끊었습니다(${where})`)
-  return new NaruError('GUEST_NOT_HERE', { kind, why }, { cause })
+function isHangUp(error: unknown): boolean {
+  const errno = errnoOf(error)
+  return error instanceof HungUp || errno === 'ECONNRESET' || errno === 'EPIPE'
 }

@@ -77,10 +77,10 @@ it('one that ends while it is asked is named, however it lets go', async () => {
   const ask = (): Promise<unknown> =>
     answered((limit) => withQmp(path, limit, (qmp) => qmp.command('x')), {
       kind: 'qemu',
-      where: path,
+      where: `web, ${path}`,
       signal,
     })
-  const gone = { code: 'GUEST_NOT_HERE', message: expect.stringContaining(path) as string }
+  const gone = { code: 'GUEST_NOT_HERE', message: expect.stringContaining(`web, ${path}`) as string }
   await serve((socket) => socket.end())
   await expect(ask()).rejects.toMatchObject(gone)
   server?.close()

@@ -7,7 +7,7 @@ import { createConnection, type Socket } from 'node:net'
 import { z } from 'zod'
 import { NaruError } from '../../base/errors.ts'
 import { say, verbatim } from '../../base/text.ts'
-import { hungUp } from '../contract/patience.ts'
+import { HungUp } from '../contract/patience.ts'
 
 /** `query-rx-filter` lists 4096 VLANs in 25 KB; nothing we ask is longer than a forward table. */
 const longestAnswer = 4 * 1024 * 1024
@@ -28,8 +28,8 @@ export interface Qmp {
 
 /**
  * Connects to the socket at `path`, hands out the commands, and hangs up.
- * @throws NaruError GUEST_NOT_HERE, GUEST_UNREADABLE, GUEST_REFUSED; Error ECONNRESET or EPIPE where QEMU ended
- * meanwhile; the signal's reason
+ * @throws NaruError GUEST_NOT_HERE, GUEST_UNREADABLE, GUEST_REFUSED; HungUp, or Error ECONNRESET or EPIPE, where QEMU
+ * ended meanwhile; the signal's reason
  */
 export async function withQmp<T>(
   path: string,
@@ -42,12 +42,11 @@ export async function withQmp<T>(
   signal.addEventListener('abort', stop, { once: true })
   try {
     const messages = readMessages(socket, path)
-    const { value: greeting, done: mute } = await messages.next()
-    if (mute || !('QMP' in greeting)) throw unreadable(path, 'it did not greet')
+    if (!('QMP' in (await next(messages)))) throw unreadable(path, 'it did not greet')
     let id = 0
     const command = async (execute: string, args: object = {}): Promise<unknown> => {
       socket.write(`${JSON.stringify({ execute, arguments: args, id: ++id })}\n`)
-      return answerTo(id, execute, messages, path)
+      return answerTo(id, execute, messages)
     }
     await command('qmp_capabilities')
     return await use({
@@ -63,14 +62,9 @@ export async function withQmp<T>(
   }
 }
 
-async function answerTo(
-  id: number,
-  execute: string,
-  messages: AsyncIterator<Message>,
-  path: string,
-): Promise<unknown> {
+async function answerTo(id: number, execute: string, messages: AsyncIterator<Message>): Promise<unknown> {
   for (;;) {
-    const message = await next(messages, path)
+    const message = await next(messages)
     if ('return' in message && message.id === id) return message.return
     if ('error' in message)
       throw new NaruError('GUEST_REFUSED', {
@@ -81,9 +75,9 @@ async function answerTo(
   }
 }
 
-async function next(messages: AsyncIterator<Message>, path: string): Promise<Message> {
+async function next(messages: AsyncIterator<Message>): Promise<Message> {
   const { value, done } = await messages.next()
-  if (done) throw hungUp('qemu', path)
+  if (done) throw new HungUp()
   return value
 }
 
