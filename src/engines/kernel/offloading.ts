@@ -4,15 +4,17 @@
  * shows, and adds what the kernel carried meanwhile. Only where no other table filters what is forwarded: whoever does
  * sees every packet.
  */
-import { addressBytes, familyOf } from '../../base/address.ts'
+import { familyOf } from '../../base/address.ts'
 import type { Clock } from '../../base/clock.ts'
 import {
+  endpointOnWire as endpoint,
   Flows,
   type Carried,
   type CarriedPair,
   type Ends,
   type Pair,
 } from '../../host/linux/offload/flows.ts'
+import { leftOutBytes } from '../../host/linux/offload/layout.ts'
 import { Offload } from '../../host/linux/offload/offload.ts'
 import { Conntrack } from '../../host/linux/offload/liberal.ts'
 import type { Flow } from './flows.ts'
@@ -22,8 +24,6 @@ const busyPackets = 1000
 /** How often it is asked whether somebody else filters, ms. */
 const askEveryMs = 3000
 const beatEveryMs = 1000
-/** IP and UDP headers, which conntrack counts and an offloaded datagram does not. */
-const headerBytes = { 4: { udp: 28, tcp: 0 }, 6: { udp: 48, tcp: 0 } }
 
 /** A connection that is offloaded now, or was. */
 interface Offloaded {
@@ -181,9 +181,6 @@ function pairOf(flow: Flow): Pair {
   }
 }
 
-const endpoint = (address: string, port: number): Uint8Array =>
-  Uint8Array.of(...addressBytes(address), port >> 8, port & 0xff)
-
 function sum(one: Ends<Carried>, other: Ends<Carried>): Ends<Carried> {
   const add = (a: Carried, b: Carried): Carried => {
     return { packets: a.packets + b.packets, bytes: a.bytes + b.bytes }
@@ -192,7 +189,8 @@ function sum(one: Ends<Carried>, other: Ends<Carried>): Ends<Carried> {
 }
 
 function withCarried(flow: Flow, { pair, total: { there, back } }: Offloaded): Flow {
-  const header = headerBytes[familyOf(flow.client)][flow.protocol]
+  // conntrack counts them.
+  const header = leftOutBytes(familyOf(flow.client), flow.protocol)
   return {
     ...flow,
     packetsToTarget: flow.packetsToTarget + there.packets,

@@ -4,7 +4,7 @@
  */
 import type { Admitted, Ticket } from '../../relay/admit.ts'
 import type { TargetState } from '../../relay/pick.ts'
-import { addressBytes, addressFromBytes, unmapped } from '../../base/address.ts'
+import { addressFromBytes, unmapped } from '../../base/address.ts'
 import type { Peer } from '../../relay/proxy/header.ts'
 import { writeProxyV2 } from '../../relay/proxy/write.ts'
 import { Recency, type Linked } from '../../relay/recency.ts'
@@ -34,7 +34,12 @@ import type { ListenerData } from './messages.ts'
 import type { Offloadable } from './offloading.ts'
 import { cell } from './shared.ts'
 import { addressOf, peerIn, type Sockaddr } from './sockaddr.ts'
-import type { Carried as CarriedByKernel, Endpoint, Pair } from '../../host/linux/offload/flows.ts'
+import {
+  endpointOnWire,
+  type Carried as CarriedByKernel,
+  type Endpoint,
+  type Pair,
+} from '../../host/linux/offload/flows.ts'
 import { segmentation, type Outlet } from './answers.ts'
 import type { Thread } from './thread.ts'
 import { Upstream, type Served } from './upstream.ts'
@@ -566,7 +571,7 @@ class OwnDoor extends Watcher implements Resumable {
 }
 
 function onWire(peer: Peer | null): Endpoint | null {
-  return peer && Uint8Array.of(...addressBytes(peer.address), peer.port >> 8, peer.port & 0xff)
+  return peer && endpointOnWire(peer.address, peer.port)
 }
 
 function samePeer(batch: Datagrams, a: number, b: number): boolean {

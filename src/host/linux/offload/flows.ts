@@ -1,8 +1,8 @@
 /** The flows of one owner, on its own thread: what arrives how, how it leaves, and how much was carried. */
-import type { Family } from '../../../base/address.ts'
+import { addressBytes, type Family } from '../../../base/address.ts'
 import { Descriptor } from '../ffi.ts'
 import { Calls } from './calls.ts'
-import { beatSizes, layouts, transports, type Layout, type Transport } from './layout.ts'
+import { beatSizes, layouts, leftOutBytes, transports, type Layout, type Transport } from './layout.ts'
 import { hopChange } from './program.ts'
 import { loopbackDevice, Ways, type Way } from './ways.ts'
 
@@ -11,6 +11,10 @@ const aliveMs = 3000
 
 /** Four or sixteen bytes of address and two of port, as on the wire. */
 export type Endpoint = Uint8Array
+
+export function endpointOnWire(address: string, port: number): Endpoint {
+  return Uint8Array.of(...addressBytes(address), port >> 8, port & 0xff)
+}
 
 type FromTo = readonly [from: Endpoint, to: Endpoint]
 
@@ -128,11 +132,10 @@ export class Flows {
     const at = keyOf(layout, protocol, ...was)
     const bytes = new Uint8Array(value.buffer, value.byteOffset, flow.bytes).fill(0)
     bytes.set(keyOf(layout, protocol, ...becomes).subarray(0, key.protocol))
-    const { checksumAt, checksumFlags, headerBytes } = transports[protocol]
+    const { checksumAt, checksumFlags } = transports[protocol]
     value.setUint32(flow.checksumAt, wire.ports + checksumAt, true)
     value.setUint32(flow.checksumFlags, checksumFlags, true)
-    // TCP's headers count, as conntrack counts them.
-    value.setUint32(flow.headerBytes, protocol === 'udp' ? wire.headerBytes + headerBytes : 0, true)
+    value.setUint32(flow.headerBytes, leftOutBytes(family, protocol), true)
     const addressChange = change(was, becomes, 0, wire.addressBytes)
     value.setUint32(flow.addressChange, addressChange, true)
     value.setUint32(flow.headerChange, addressChange + (way ? 0 : hopChange), true)

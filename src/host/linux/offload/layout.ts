@@ -39,6 +39,11 @@ export const transports = {
 } as const
 export type Transport = keyof typeof transports
 
+/** Bytes of each packet that are not counted: of TCP the headers count too, as conntrack counts them. */
+export function leftOutBytes(family: Family, transport: Transport): number {
+  return transport === 'udp' ? headers[family].headerBytes + transports.udp.headerBytes : 0
+}
+
 export type Layout = ReturnType<typeof layoutOf>
 
 function layoutOf(family: Family) {

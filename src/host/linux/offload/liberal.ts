@@ -2,7 +2,7 @@
  * Tells conntrack not to mind the sequence numbers of one TCP connection: of what is offloaded it sees a packet a
  * second, and would take the next for another's. nft's own flow offload does the same (nft_flow_offload.c).
  */
-import { Netlink, type Attribute } from './netlink.ts'
+import { familyIn, Netlink, type Attribute } from './netlink.ts'
 
 /** IPCTNL_MSG_CT_NEW of NFNL_SUBSYS_CTNETLINK, without NLM_F_CREATE: what is there is changed. */
 const change = 0x100
@@ -20,8 +20,6 @@ const info = { protocol: 4, tcp: 1, flagsOriginal: 4, flagsReply: 5 } as const
 /** IP_CT_TCP_FLAG_BE_LIBERAL, as value and as mask. */
 const liberal = Uint8Array.of(8, 8)
 const tcp = 6
-/** AF_INET and AF_INET6, by the bytes of an address. */
-const inet = { 4: 2, 16: 10 } as const
 
 export class Conntrack {
   readonly #netlink = new Netlink('netfilter')
@@ -31,10 +29,10 @@ export class Conntrack {
    * @returns whether it is done.
    */
   beLiberal(client: Uint8Array, listen: Uint8Array): boolean {
-    const addressBytes = client.length === 6 ? 4 : 16
-    const { source, destination } = tuple.addresses[addressBytes]
+    const from = client.subarray(0, -2)
+    const { source, destination } = tuple.addresses[from.length === 4 ? 4 : 16]
     const addresses: Attribute[] = [
-      [source, client.subarray(0, -2)],
+      [source, from],
       [destination, listen.subarray(0, -2)],
     ]
     const ports: Attribute[] = [
@@ -46,7 +44,7 @@ export class Conntrack {
       [info.flagsOriginal, liberal],
       [info.flagsReply, liberal],
     ]
-    return this.#netlink.tell(change, Uint8Array.of(inet[addressBytes], 0, 0, 0), [
+    return this.#netlink.tell(change, Uint8Array.of(familyIn(from), 0, 0, 0), [
       [tuple.original, [[tuple.ip, addresses] as const, [tuple.protocol, ports] as const]],
       [info.protocol, [[info.tcp, flags] as const]],
     ])

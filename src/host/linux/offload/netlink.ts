@@ -1,7 +1,12 @@
 /** netlink(7): one question, and its answer, which is there as soon as the question was sent. Some three microseconds. */
-import { Arena, close, openSocket, receive, send, type Descriptor } from '../ffi.ts'
+import { Arena, close, familyInet, familyInet6, openSocket, receive, send, type Descriptor } from '../ffi.ts'
 
 export const netlinkProtocol = { route: 0, netfilter: 12 } as const
+
+/** How netlink names the version of IP of an address. */
+export function familyIn(address: Uint8Array): number {
+  return address.length === 4 ? familyInet : familyInet6
+}
 
 /** An attribute: its number, and its value or what it holds. */
 export type Attribute = readonly [kind: number, value: Uint8Array | readonly Attribute[]]

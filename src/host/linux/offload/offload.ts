@@ -1,7 +1,7 @@
 /**
  * Flows that the kernel carries by itself: a program (program.ts) and a map of flows (flows.ts) for each version of IP,
- * one a process, held on the devices that they arrive at. Everything hangs on descriptors, so that nothing is left behind however the process
- * ends. Wants Linux 6.6, CAP_BPF and CAP_NET_ADMIN, and koffi.
+ * one a process, held on the devices that they arrive at. Everything hangs on descriptors, so that nothing is left
+ * behind however the process ends. Wants Linux 6.6, CAP_BPF and CAP_NET_ADMIN, and koffi.
  */
 import type { Family } from '../../../base/address.ts'
 import { messageOf } from '../../../base/errors.ts'
@@ -110,8 +110,10 @@ export class Offload {
     if (--this.#users > 0) return
     Offload.#shared = null
     for (const link of [...this.#links.values()].flat()) close(link)
-    const { 4: four, 6: six } = this.#carriers
-    for (const descriptor of [four.program, four.flows, six.program, six.flows, this.#beats])
-      close(descriptor)
+    for (const { flows, program } of Object.values(this.#carriers)) {
+      close(program)
+      close(flows)
+    }
+    close(this.#beats)
   }
 }

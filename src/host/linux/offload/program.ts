@@ -11,6 +11,7 @@
  * Of this file alone one may also choose the terms of MIT or GPL-2.0: looking up a route is for such programs alone.
  */
 import type { Family } from '../../../base/address.ts'
+import { familyInet, familyInet6 } from '../ffi.ts'
 import { Assembly, type Register } from './assembly.ts'
 import { etherBytes, layouts, transports, type Layout, type Transport } from './layout.ts'
 import { loopbackDevice as loopback } from './ways.ts'
@@ -35,8 +36,6 @@ const ipv6Version = 0x60
 const tcpFlags = 13
 /** Of TCP's flags (RFC 9293 §3.1). */
 const [syn, finOrRst] = [0x02, 0x05]
-/** AF_INET and AF_INET6. */
-const inet = { 4: 2, 6: 10 } as const
 /** struct bpf_fib_lookup: 64 bytes. */
 const routeBytes = 64
 const route = {
@@ -307,7 +306,7 @@ function goOrdinarily(terms: Terms): void {
   const { route: at } = stack
   for (let byte = 0; byte < routeBytes; byte += 8) program.storeNumber(8, frame, at + byte, 0)
   program
-    .storeNumber(1, frame, at + route.family, inet[family])
+    .storeNumber(1, frame, at + route.family, family === 4 ? familyInet : familyInet6)
     .storeNumber(2, frame, at + route.length, 1)
     .load(1, 3, frame, stack.key + key.protocol)
     .store(1, frame, at + route.protocol, 3)

@@ -1,5 +1,5 @@
 /** Where the kernel would send a packet: by which device, to which neighbour, from which address of ours (rtnetlink(7)). */
-import { Netlink } from './netlink.ts'
+import { familyIn, Netlink } from './netlink.ts'
 
 /** Ethernet addresses; both are zeros on loopback. */
 export interface Way {
@@ -28,8 +28,6 @@ const attribute = {
   neighbourAddress: 2,
 } as const
 const routeType = { unicast: 1, local: 2 } as const
-/** AF_INET and AF_INET6, by the bytes of an address. */
-const inet: Readonly<Record<number, number>> = { 4: 2, 16: 10 }
 /** ARPHRD_ETHER. */
 const ethernet = 1
 /** NUD_REACHABLE, STALE, DELAY, PROBE, NOARP and PERMANENT: its address is known. */
@@ -76,7 +74,7 @@ export class Ways {
   /** struct rtmsg: family, lengths of destination and source, …, and its type in byte 7. */
   #route(from: Uint8Array | null, to: Uint8Array): { device: number; next: Uint8Array } | null {
     const bits = 8 * to.length
-    const body = Uint8Array.of(inet[to.length] ?? 0, bits, from ? bits : 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+    const body = Uint8Array.of(familyIn(to), bits, from ? bits : 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
     const told = this.#netlink.ask(ask.route, body, [
       [attribute.destination, to],
       ...(from ? [[attribute.source, from] as const] : []),
@@ -100,7 +98,7 @@ export class Ways {
   /** struct ndmsg: family, the device's number in bytes 4 to 7, its state in 8 and 9. */
   #neighbour(device: number, next: Uint8Array): Uint8Array | null {
     const body = withDevice(12, device)
-    body[0] = inet[next.length] ?? 0
+    body[0] = familyIn(next)
     const told = this.#netlink.ask(ask.neighbour, body, [[attribute.destination, next]])
     if (told?.type !== answer.neighbour || ((told.body[8] as number) & reachable) === 0) return null
     return six(told.attributes.get(attribute.neighbourAddress))
