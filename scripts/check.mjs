@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process'
 import { argv } from 'node:process'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { lockfileIsWhole } from './install.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const code = ['src', 'web/src', 'test', 'scripts', 'bench', 'examples']
@@ -21,6 +22,7 @@ export function build() {
 /** What the house asks of its code; needs a build. @returns {boolean[]} whether each check passed. */
 export function house() {
   return [
+    told('lockfile is whole', lockfileIsWhole()),
     check('types', 'node_modules/typescript/bin/tsc', ['-p', 'tsconfig.json']),
     check('types of the web page', 'node_modules/typescript/bin/tsc', ['-p', 'web/tsconfig.json']),
     check('arrows between the rooms', 'scripts/arrows.mjs'),
@@ -33,6 +35,10 @@ export function house() {
 
 function check(name, script, args = []) {
   const { status } = spawnSync(process.execPath, [join(root, script), ...args], { stdio: 'inherit' })
-  console.log(`${status === 0 ? 'ok    ' : 'FAILED'} ${name}`)
-  return status === 0
+  return told(name, status === 0)
+}
+
+function told(name, passes) {
+  console.log(`${passes ? 'ok    ' : 'FAILED'} ${name}`)
+  return passes
 }

@@ -19,17 +19,26 @@ export function installDependencies() {
   )
     return
   console.error('installing the pinned dependencies …')
-  // `npm install` and not `npm ci`: a registry that lacks binaries of other platforms is no reason to stop.
-  run(['install', '--no-audit', '--no-fund', '--no-save', '--loglevel=error'])
+  run(['ci', '--no-audit', '--no-fund', '--loglevel=error'])
+}
+
+/** Does the lockfile name all that package.json wants, for each platform? What `npm ci` would say, without network. */
+export function lockfileIsWhole() {
+  return npm(['ci', '--dry-run', '--offline', '--loglevel=error'], 'ignore') === 0
 }
 
 function run(args) {
-  const npm = process.env.npm_execpath
-  const [command, first] = npm ? [process.execPath, [npm]] : ['npm', []]
+  const status = npm(args)
+  if (status !== 0) process.exit(status ?? 1)
+}
+
+function npm(args, output = 2) {
+  const path = process.env.npm_execpath
+  const [command, first] = path ? [process.execPath, [path]] : ['npm', []]
   const { status } = spawnSync(command, [...first, ...args], {
     cwd: at('.'),
-    stdio: ['ignore', 2, 2],
-    shell: !npm && process.platform === 'win32',
+    stdio: ['ignore', output, 2],
+    shell: !path && process.platform === 'win32',
   })
-  if (status !== 0) process.exit(status ?? 1)
+  return status
 }
