@@ -33,6 +33,21 @@ export function unmapped(address: string): string {
   return tail.includes('.') ? tail : ipaddr.process(address).toString()
 }
 
+/**
+ * Whom limits by source count as one. In IPv6 a host has a /64 to pick addresses from (RFC 6177, RFC 8981), so the
+ * prefix is the source; on a link, `fe80::/64` holds all neighbours, and each is told apart.
+ * @param source as a socket names its peer; empty (a Unix client) is a source of its own.
+ */
+export function sourceKey(source: string): string {
+  const address = unmapped(source)
+  if (!address.includes(':') || address.startsWith('fe80:')) return address
+  const { parts } = ipaddr.IPv6.parse(address)
+  return `${parts
+    .slice(0, 4)
+    .map((part) => part.toString(16))
+    .join(':')}::/64`
+}
+
 /** Network-order bytes, 4 or 16 of them. */
 export function addressBytes(address: string): Uint8Array {
   return Uint8Array.from(ipaddr.parse(address.split('%')[0] as string).toByteArray())

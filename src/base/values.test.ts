@@ -7,6 +7,7 @@ import {
   formatCidr,
   isPublic,
   parseCidr,
+  sourceKey,
   unmapped,
 } from './address.ts'
 import { formatDuration, parseDuration } from './duration.ts'
@@ -44,6 +45,15 @@ describe('an address', () => {
     expect(unmapped('::ffff:10.0.0.1')).toBe('10.0.0.1')
     expect(unmapped('::ffff:a00:1')).toBe('10.0.0.1')
     expect(unmapped('2001:db8::1')).toBe('2001:db8::1')
+  })
+
+  it('counts as one source with all that its host may call itself', () => {
+    expect(sourceKey('192.0.2.7')).toBe('192.0.2.7')
+    expect(sourceKey('::ffff:192.0.2.7')).toBe('192.0.2.7')
+    expect(sourceKey('2001:db8:0:5::1')).toBe(sourceKey('2001:db8:0:5:ffff:1:2:3'))
+    expect(sourceKey('2001:db8:0:5::1')).not.toBe(sourceKey('2001:db8:0:6::1'))
+    expect(sourceKey('fe80::1%eth0')).not.toBe(sourceKey('fe80::2%eth0'))
+    expect(sourceKey('')).toBe('')
   })
 
   it('is public or not', () => {

@@ -108,7 +108,10 @@ const limits: Shape<Limits> = mapped(
     },
     perSource: {
       shape: count,
-      doc: say('of them, from one address', '한 주소당 동시 연결 수'),
+      doc: say(
+        'of them, from one address; in IPv6 from one /64',
+        '한 주소당 동시 연결 수. IPv6는 /64 하나당',
+      ),
       fallback: null as number | null,
     },
     newPerSecond: {

@@ -89,6 +89,15 @@ describe.each([
     expect(door.admit('1.1.1.2', 0).ok).toBe(true)
   })
 
+  it('take the addresses of one IPv6 host for one source, and give its place back', () => {
+    const door = admission([], [], { perSource: 1 }, tally())
+    const first = door.admit('2001:db8:0:5::1', 0)
+    expect(door.admit('2001:db8:0:5::2', 0)).toEqual({ ok: false, reason: 'limit-source' })
+    expect(door.admit('2001:db8:0:6::1', 0).ok).toBe(true)
+    if (first.ok) first.ticket.release()
+    expect(door.admit('2001:db8:0:5::2', 0).ok).toBe(true)
+  })
+
   it('let a second’s worth in at once and then keep the pace', () => {
     const door = admission([], [], { newPerSecond: 4 }, tally())
     const admitted = (at: number) => door.admit('1.1.1.1', at).ok

@@ -2,7 +2,7 @@
  * Who may come in: a client's address meets `allow` and `deny`, then the limits. Out comes a ticket that gives the
  * place back, or the reason why not. Pure: any engine asks the same question and gets the same answer.
  */
-import { addressBytes, unmapped, type Cidr } from '../base/address.ts'
+import { addressBytes, sourceKey, unmapped, type Cidr } from '../base/address.ts'
 import type { CloseReason } from '../model/connection.ts'
 import { PrefixTrie } from './prefix-trie.ts'
 import type { CountLimits, LimitReason, Tally } from './tally.ts'
@@ -66,8 +66,9 @@ export class Admission {
   admit(source: string, nowMs: number): Admitted {
     const address = unmapped(source)
     if (!this.allows(address)) return { ok: false, reason: 'denied' }
-    const reason = this.#tally.take(address, this.#limits, nowMs)
-    return reason === null ? { ok: true, ticket: new Ticket(this.#tally, address) } : { ok: false, reason }
+    const counted = sourceKey(address)
+    const reason = this.#tally.take(counted, this.#limits, nowMs)
+    return reason === null ? { ok: true, ticket: new Ticket(this.#tally, counted) } : { ok: false, reason }
   }
 
   /** What `allow` and `deny` say: the longest prefix decides, equal: deny; in neither: only where there is no `allow`. */

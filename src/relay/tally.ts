@@ -10,7 +10,7 @@ export type LimitReason = Extract<CloseReason, 'limit-connections' | 'limit-sour
 
 export interface Tally {
   /**
-   * Counts one more for `source`, or says which limit stands in the way and counts nothing.
+   * Counts one more for `source` (a `sourceKey`), or says which limit stands in the way and counts nothing.
    * @param nowMs milliseconds that only go forward, the same clock in every thread (`process.hrtime`).
    */
   take(source: string, limits: CountLimits, nowMs: number): LimitReason | null

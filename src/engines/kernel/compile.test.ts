@@ -81,6 +81,13 @@ it('turns away the ranges that nobody is let in from', () => {
   ])
 })
 
+it('counts the addresses of one IPv6 host as one source', () => {
+  const text = compiled({ listen: '[::]:8888', target: '[fd00::2]:80', limits: { perSource: 5 } }, 'fd00::2')
+  expect(text).toContain(
+    '"elem":{"&":[{"payload":{"protocol":"ip6","field":"saddr"}},"ffff:ffff:ffff:ffff::"]}',
+  )
+})
+
 it('gives a rule with limits a chain of its own, which one element leads to', () => {
   const input = {
     listen: '0.0.0.0:8888',

@@ -133,6 +133,8 @@ function compileTerms(rule: Rule, listen: InetListen): Terms | null {
   const chain = `limits-${fingerprint([rule.name, listen, limits, udpSeconds] as unknown as Json)}`
   const sources = perSource === null ? null : `sources-${chain.slice(7)}`
   const saddr: Json = { payload: { protocol: family === 4 ? 'ip' : 'ip6', field: 'saddr' } }
+  // As `sourceKey` has it. Neighbours by their link-local addresses are never forwarded (RFC 4291 §2.5.6).
+  const counted: Json = family === 4 ? saddr : { '&': [saddr, 'ffff:ffff:ffff:ffff::'] }
   const turnAway = (reason: LimitReason): Json[] => [
     { counter: `${chain}-${reason}` },
     { goto: { target: 'refused' } },
@@ -143,7 +145,7 @@ function compileTerms(rule: Rule, listen: InetListen): Terms | null {
     rules.push([{ 'ct count': { val: connections, inv: true } }, ...turnAway('connections')])
   if (perSource !== null) {
     const stmt = [{ 'ct count': { val: perSource, inv: true } }]
-    rules.push([{ set: { op: 'add', elem: saddr, set: `@${sources}`, stmt } }, ...turnAway('source')])
+    rules.push([{ set: { op: 'add', elem: counted, set: `@${sources}`, stmt } }, ...turnAway('source')])
   }
   if (newPerSecond !== null) {
     const over = { rate: newPerSecond, burst: newPerSecond, per: 'second', inv: true }

@@ -4,6 +4,7 @@
  */
 import { unlink } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
+import { sourceKey } from '../../base/address.ts'
 import { messageOf, NaruError } from '../../base/errors.ts'
 import { say, verbatim, type Text } from '../../base/text.ts'
 import type { Connection } from '../../model/connection.ts'
@@ -318,7 +319,7 @@ export class SpliceEngine implements Engine {
       for (const connection of reader.list((edition) => lease.editions.has(edition))) {
         cells[cell.ended]!++
         cells[reasonCell('engine-error')]!++
-        tally.release(sourceOf(connection.client))
+        tally.release(sourceKey(sourceOf(connection.client)))
         const ended = { state: 'closed', closedAt: Date.now(), closeReason: 'engine-error' } as const
         lease.request.onEvent({ type: 'closed', connection: () => ({ ...connection, ...ended }) })
       }

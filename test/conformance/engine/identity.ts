@@ -134,6 +134,24 @@ export function identityPromises(make: MakeEngine, options: ConformanceOptions):
     expect((await world.closed(({ closeReason }) => closeReason !== 'finished')).closeReason).toBe('denied')
   })
 
+  promise('proxy-source', 'the addresses of one IPv6 host are one source', async () => {
+    await using world = new World(make, options)
+    const target = await world.target(echo)
+    const { port } = await world.forward(target.at, { acceptProxy: loopback, limits: { perSource: 1 } })
+    const answerTo = async (address: string): Promise<string> => {
+      const client = connect({ port, host: world.host })
+      client.on('error', () => {})
+      world.defer(() => client.destroy())
+      const answer = readSome(client, 2).then(String, () => 'refused')
+      client.write(writeProxyV1({ address, port: 1 }, { address: '2001:db8::80', port: 443 }))
+      client.write('in')
+      return await answer
+    }
+    expect(await answerTo('2001:db8:0:5::1')).toBe('in')
+    expect(await answerTo('2001:db8:0:5:6:7:8:9')).toBe('refused')
+    expect(await answerTo('2001:db8:0:6::1')).toBe('in')
+  })
+
   promise('proxy-local', 'a trusted proxy that speaks for itself is the client', async () => {
     await using world = new World(make, options)
     const target = await world.target(echo)
