@@ -57,7 +57,10 @@ export function addressFromBytes(bytes: Uint8Array): string {
   return ipaddr.fromByteArray([...bytes]).toString()
 }
 
-/** `10.0.0.0/8`, `2001:db8::/32` or a single address. @throws NaruError VALUE_INVALID */
+/**
+ * `10.0.0.0/8`, `2001:db8::/32` or a single address. `::ffff:10.0.0.0/104` is `10.0.0.0/8` (RFC 4291 §2.5.5.2): that is
+ * what such a client counts as. @throws NaruError VALUE_INVALID
+ */
 export function parseCidr(text: string): Cidr {
   const [written = '', bitsText, ...rest] = text.trim().split('/')
   const address = canonicalAddress(written)
@@ -69,17 +72,52 @@ export function parseCidr(text: string): Cidr {
         '주소나 192.168.0.0/16 같은 대역으로 쓰세요',
       ),
     )
-  const family = familyOf(address)
-  const widest = family === 4 ? 32 : 128
+  if (address.includes('%'))
+    throw badCidr(
+      text,
+      say(
+        'lists hold addresses without a zone: write what stands before the %',
+        '목록에는 영역(zone) 없이 주소만 쓸 수 있습니다. % 앞부분만 쓰세요',
+      ),
+    )
+  const widest = familyOf(address) === 4 ? 32 : 128
   const bits = bitsText === undefined ? widest : /^\d{1,3}$/.test(bitsText) ? Number(bitsText) : Number.NaN
   if (!(bits >= 0 && bits <= widest))
     throw badCidr(
       text,
       say(`the prefix length is a number from 0 to ${widest}`, `접두사 길이는 0부터 ${widest}까지입니다`),
     )
-  const masked = addressBytes(address)
-  for (let bit = bits; bit < widest; bit++) masked[bit >> 3]! &= ~(0x80 >> (bit & 7))
-  return { family, address: addressFromBytes(masked), bits }
+  const plain = unmapped(address)
+  return plain === address ? masked(address, bits) : mappedCidr(text, plain, bits)
+}
+
+/** The same, null where it is none. */
+export function cidrOrNull(text: string): Cidr | null {
+  try {
+    return parseCidr(text)
+  } catch {
+    return null
+  }
+}
+
+/** Below 96 bits a mapped prefix holds IPv4 and IPv6 clients alike, and would be both or neither in our lists. */
+function mappedCidr(text: string, plain: string, bits: number): Cidr {
+  if (bits < 96)
+    throw badCidr(
+      text,
+      say(
+        'below ::ffff:0:0/96 it holds more than IPv4: write the IPv4 and the IPv6 prefix, each by itself',
+        '::ffff:0:0/96보다 넓어 IPv4 밖의 주소도 들어갑니다. IPv4 대역과 IPv6 대역을 따로 쓰세요',
+      ),
+    )
+  return masked(plain, bits - 96)
+}
+
+/** The prefix of `bits` that holds an address; a zone does not count. */
+export function masked(address: string, bits: number): Cidr {
+  const bytes = addressBytes(address)
+  for (let bit = bits; bit < bytes.length * 8; bit++) bytes[bit >> 3]! &= ~(0x80 >> (bit & 7))
+  return { family: familyOf(address), address: addressFromBytes(bytes), bits }
 }
 
 export function formatCidr({ family, address, bits }: Cidr): string {

@@ -77,6 +77,13 @@ describe('a prefix', () => {
     expect(formatCidr(parseCidr('10.0.0.1'))).toBe('10.0.0.1')
   })
 
+  it('in IPv4-mapped form is the IPv4 one, as such a client counts', () => {
+    expect(parseCidr('::ffff:127.0.0.1')).toEqual(parseCidr('127.0.0.1'))
+    expect(parseCidr('::ffff:127.0.0.0/104')).toEqual(parseCidr('127.0.0.0/8'))
+    expect(parseCidr('::ffff:0:0/96')).toEqual(parseCidr('0.0.0.0/0'))
+    expect(parseCidr('::/0')).toEqual({ family: 6, address: '::', bits: 0 })
+  })
+
   it.each([
     '',
     '/8',
@@ -89,6 +96,10 @@ describe('a prefix', () => {
     '10.0.0.0/ff',
     'any',
     '10.0.0.0/1e1',
+    '::ffff:10.0.0.0/95',
+    '::ffff:0:0/0',
+    'fe80::5%eth0',
+    'fe80::%1/64',
   ])('%j is refused with a reason', (text) => expect(() => parseCidr(text)).toThrow(invalid))
 })
 

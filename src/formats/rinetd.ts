@@ -2,7 +2,7 @@
  * rinetd.conf: a forward a line, and lines of who may come in, for all forwards before the first one and for one
  * after it. Any deny that matches turns a client away, whatever allows it. rinetd(8), version 0.73.
  */
-import { canonicalAddress, formatEndpoint, parseCidr, type Cidr } from '../base/address.ts'
+import { canonicalAddress, cidrOrNull, formatEndpoint, parseCidr, type Cidr } from '../base/address.ts'
 import type { Protocol } from '../base/port.ts'
 import { say } from '../base/text.ts'
 import type { RuleInput } from '../model/face.ts'
@@ -168,10 +168,14 @@ function texts(cidrs: readonly Cidr[]): string[] {
 /** `206.125.69.*`, `192.168.2.1?`, `fe80:*`, one address; null where no list of prefixes says it. */
 export function prefixesOf(pattern: string): Cidr[] | null {
   if (pattern === '*') return [...everybody]
-  if (!/[*?]/.test(pattern)) return canonicalAddress(pattern) === null ? null : [parseCidr(pattern)]
+  if (!/[*?]/.test(pattern)) return only(cidrOrNull(pattern))
   const groups = /^((?:[\da-f]{1,4}:){1,7})\*$/i.exec(pattern)?.[1]
-  if (groups) return [parseCidr(`${groups}:/${(groups.split(':').length - 1) * 16}`)]
+  if (groups) return only(cidrOrNull(`${groups}:/${(groups.split(':').length - 1) * 16}`))
   return octetPrefixes(pattern)
+}
+
+function only(cidr: Cidr | null): Cidr[] | null {
+  return cidr && [cidr]
 }
 
 /** Octets, one with `*` or `?` in it, and then no more or only `*`. */
@@ -183,8 +187,8 @@ function octetPrefixes(pattern: string): Cidr[] | null {
   const open = octets.length === 4 || (octets[at] ?? '').endsWith('*')
   if (octets.length > 4 || !whole || !open) return null
   if (!octets.slice(0, at).every((octet) => /^\d{1,3}$/.test(octet) && Number(octet) <= 255)) return null
-  const glob = new RegExp(`^${(octets[at] ?? '').replaceAll(/\*+/g, '\\d*').replaceAll('?', '\\d')}$`)
   if (!/^[\d*?]{1,6}$/.test(octets[at] ?? '')) return null
+  const glob = new RegExp(`^${(octets[at] ?? '').replaceAll(/\*+/g, '\\d*').replaceAll('?', '\\d')}$`)
   const head = octets.slice(0, at)
   const bits = (at + 1) * 8
   const zeros = Array<string>(3 - at).fill('0')

@@ -55,7 +55,7 @@ const mostRounds = 4
 
 export async function explain(question: FirewallQuestion, options: FirewallOptions): Promise<FirewallAnswer> {
   const ports = { first: question.port, last: question.port }
-  const sources = question.from === null ? [] : [parseCidr(question.from)]
+  const sources = question.from === null ? [] : [parseCidr(question.from.split('%')[0] as string)]
   const asked: Asked = { protocols: [question.protocol], ports, address: null, sources }
   const [filter, packets] = await look(asked, options)
   return answerFor(filter, packets)

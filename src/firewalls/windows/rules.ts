@@ -1,5 +1,12 @@
 /** Windows' profiles and inbound rules as data, and what they say about a packet: a block beats every allow. */
-import { addressBytes, canonicalAddress, parseCidr, type Cidr } from '../../base/address.ts'
+import {
+  addressBytes,
+  canonicalAddress,
+  cidrOrNull,
+  familyOf,
+  masked,
+  type Cidr,
+} from '../../base/address.ts'
 import { parsePortRange, type PortRange, type Protocol } from '../../base/port.ts'
 import type { FirewallOptions } from '../contract.ts'
 import { asList, powershell, text } from './powershell.ts'
@@ -137,16 +144,15 @@ function sourceHolds(written: string, { from, fromLocalSubnet }: WindowsPacket):
 /** `10.0.0.0/8`; Windows answers with masks: `10.0.0.0/255.0.0.0`. */
 function prefixOf(written: string): Cidr | null {
   const [address = '', mask] = written.split('/')
-  if (!canonicalAddress(address)) return null
-  if (!mask?.includes('.')) return /^\d{1,3}$/.test(mask ?? '0') ? parseCidr(written) : null
+  if (!mask?.includes('.')) return cidrOrNull(written)
   const bits = mask
     .split('.')
     .reduce((sum, part) => sum + (Number(part).toString(2).match(/1/g)?.length ?? 0), 0)
-  return parseCidr(`${address}/${bits}`)
+  return cidrOrNull(`${address}/${bits}`)
 }
 
 const within = (address: string, { family, address: network, bits }: Cidr): boolean =>
-  parseCidr(address).family === family && parseCidr(`${address}/${bits}`).address === network
+  familyOf(address) === family && masked(address, bits).address === network
 
 function between(address: string, first: string, last: string): Holds {
   const [low, at, high] = [first, address, last].map((one) => Buffer.from(addressBytes(one)))

@@ -1,5 +1,5 @@
 /** Conditions behind `if` and `unless`, as far as they ask for the client's address, the server name or a count. */
-import { canonicalAddress, parseCidr, type Cidr } from '../../base/address.ts'
+import { cidrOrNull, type Cidr } from '../../base/address.ts'
 import type { Word } from '../contract/words.ts'
 
 export type Condition =
@@ -58,10 +58,9 @@ function one(words: readonly string[]): Condition {
 function sources(words: readonly string[]): Condition {
   const cidrs: Cidr[] = []
   for (const word of words) {
-    const [address = '', bits] = word.split('/')
-    if (canonicalAddress(address) === null || (bits !== undefined && !/^\d{1,3}$/.test(bits))) return unknown
-    if (bits !== undefined && Number(bits) > (address.includes(':') ? 128 : 32)) return unknown
-    cidrs.push(parseCidr(word))
+    const cidr = cidrOrNull(word)
+    if (cidr === null) return unknown
+    cidrs.push(cidr)
   }
   return cidrs.length > 0 ? { ask: 'source', cidrs, negated: false } : unknown
 }

@@ -1,5 +1,5 @@
 /** One `-A CHAIN …` line of iptables-save as what it matches and where it sends. */
-import { canonicalAddress, parseCidr, type Cidr } from '../../base/address.ts'
+import { canonicalAddress, cidrOrNull, type Cidr } from '../../base/address.ts'
 import type { Protocol } from '../../base/port.ts'
 import type { Place } from '../../model/exchange.ts'
 import type { Word } from '../contract/words.ts'
@@ -176,11 +176,8 @@ class Scan {
 
 function cidrOf(text: string): Cidr | null {
   const [address = '', bits] = text.split('/')
-  if (canonicalAddress(address) === null) return null
   const mask = bits?.includes('.') ? maskBits(bits) : bits
-  if (mask === null || (mask !== undefined && !/^\d{1,3}$/.test(mask))) return null
-  if (mask !== undefined && Number(mask) > (address.includes(':') ? 128 : 32)) return null
-  return parseCidr(mask === undefined ? address : `${address}/${mask}`)
+  return mask === null ? null : cidrOrNull(mask === undefined ? address : `${address}/${mask}`)
 }
 
 /** `255.255.0.0` as old versions print it. */

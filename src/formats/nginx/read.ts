@@ -1,5 +1,5 @@
 /** Each `server` of nginx's `stream` becomes a rule a `listen`; its targets are those of `proxy_pass`. */
-import { canonicalAddress, parseCidr, type Cidr } from '../../base/address.ts'
+import { canonicalAddress, cidrOrNull } from '../../base/address.ts'
 import type { Protocol } from '../../base/port.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { RuleInput } from '../../model/face.ts'
@@ -176,7 +176,7 @@ class Server {
         otherwise = action
         break
       }
-      const cidr = cidrOf(args[0] ?? '')
+      const cidr = cidrOrNull(args[0] ?? '')
       if (cidr === null) return null
       entries.push({ action, cidr })
     }
@@ -196,14 +196,6 @@ class Server {
 
 function isAccess({ name }: Statement): boolean {
   return name === 'allow' || name === 'deny'
-}
-
-function cidrOf(text: string): Cidr | null {
-  try {
-    return parseCidr(text)
-  } catch {
-    return null
-  }
 }
 
 interface Where {

@@ -2,7 +2,7 @@
  * `iptables-save` becomes chains of the program. The same reader serves iptables-nft and iptables-legacy, IPv4 and
  * IPv6; an option that is not understood makes its rule a `maybe`.
  */
-import { canonicalAddress, parseCidr } from '../../base/address.ts'
+import { canonicalAddress, cidrOrNull, type Cidr } from '../../base/address.ts'
 import {
   any,
   chainKey,
@@ -232,19 +232,20 @@ function compilePlain({ name, values }: Option, { sets }: Known): Match {
 function prefixMatch(text: string, inside: typeof sourceIn): Match {
   const prefixes = text
     .split(',')
-    .flatMap((one) => (canonicalAddress(one.split('/')[0] ?? '') ? [readPrefix(one)] : []))
+    .map(readPrefix)
+    .filter((prefix) => prefix !== null)
   if (prefixes.length === 0) return () => 'maybe'
   return (packet) => any(prefixes.map((prefix) => inside(packet, prefix)))
 }
 
 /** `10.0.0.0/8`; old rules may also say `10.0.0.0/255.0.0.0`. */
-function readPrefix(text: string): ReturnType<typeof parseCidr> {
+function readPrefix(text: string): Cidr | null {
   const [address = '', mask] = text.split('/')
-  if (!mask?.includes('.')) return parseCidr(text)
+  if (!mask?.includes('.')) return cidrOrNull(text)
   const bits = mask
     .split('.')
     .reduce((sum, part) => sum + (Number(part).toString(2).match(/1/g)?.length ?? 0), 0)
-  return parseCidr(`${address}/${bits}`)
+  return cidrOrNull(`${address}/${bits}`)
 }
 
 function rangeMatch(text: string, match: (prefixes: string) => Match): Match {

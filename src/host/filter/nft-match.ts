@@ -2,7 +2,7 @@
  * What nft's JSON says a rule matches (libnftables-json(5)), as functions of a packet. What is not understood
  * answers `maybe`, so that the verdict says "unknown" instead of guessing.
  */
-import { canonicalAddress, parseCidr, type Cidr } from '../../base/address.ts'
+import { canonicalAddress, cidrOrNull, parseCidr, type Cidr } from '../../base/address.ts'
 import {
   any,
   destinationIn,
@@ -179,17 +179,21 @@ function addressField(inside: (packet: Packet, prefix: Cidr) => Truth): Field {
 
 /** `10.0.0.1`, `{ prefix }`, or `{ range }` (covered by its widest prefixes). */
 function prefixesOf(value: unknown): readonly Cidr[] | null {
-  if (typeof value === 'string') return canonicalAddress(value) ? [parseCidr(value)] : null
+  if (typeof value === 'string') return only(cidrOrNull(value))
   const { prefix, range } = asObject(value)
   if (Array.isArray(range)) return rangePrefixes(String(range[0]), String(range[1]))
   const { addr, len } = asObject(prefix)
-  return typeof addr === 'string' && typeof len === 'number' ? [parseCidr(`${addr}/${len}`)] : null
+  return typeof addr === 'string' && typeof len === 'number' ? only(cidrOrNull(`${addr}/${len}`)) : null
+}
+
+function only(cidr: Cidr | null): readonly Cidr[] | null {
+  return cidr && [cidr]
 }
 
 /** The prefixes that together are an IPv4 range; an IPv6 range only where it is a single address. */
 export function rangePrefixes(first: string, last: string): readonly Cidr[] | null {
   if (!canonicalAddress(first) || !canonicalAddress(last)) return null
-  if (first === last) return [parseCidr(first)]
+  if (first === last) return only(cidrOrNull(first))
   if (first.includes(':')) return null
   const number = (text: string): number => text.split('.').reduce((sum, part) => sum * 256 + Number(part), 0)
   const prefixes: Cidr[] = []

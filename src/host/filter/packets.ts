@@ -1,12 +1,5 @@
 /** The packets a question is about: each family, each interface that faces others, each source. */
-import {
-  addressBytes,
-  addressRange,
-  familyOf,
-  parseCidr,
-  type Cidr,
-  type Family,
-} from '../../base/address.ts'
+import { addressRange, familyOf, masked, type Cidr, type Family } from '../../base/address.ts'
 import type { PortRange, Protocol } from '../../base/port.ts'
 import type { Host, Interface, Network } from '../contract.ts'
 import type { Packet } from './program.ts'
@@ -151,6 +144,5 @@ function wayOutOf(interfaces: readonly Interface[]): WayOut {
 }
 
 function sameLink(own: string, address: string, bits: number): boolean {
-  const [a, b] = [parseCidr(`${own.split('%')[0]}/${bits}`), parseCidr(`${address.split('%')[0]}/${bits}`)]
-  return a.address === b.address && addressBytes(a.address).length === addressBytes(b.address).length
+  return masked(own, bits).address === masked(address, bits).address
 }
