@@ -38,9 +38,11 @@ describeWith({ files: [chromiumPath] }, 'the door of the web page', () => {
     expect(page.url()).not.toContain('token')
     await page.goto(daemon.url)
     await page.getByRole('link', { name: 'Add rule' }).waitFor()
-    const cookies = await page.context().cookies(`${daemon.url}/api`)
-    expect(cookies).toMatchObject([{ httpOnly: true, sameSite: 'Strict', path: '/api' }])
-    expect(cookies[0]?.value).not.toBe(new URL(daemon.loginUrl).searchParams.get('token'))
+    // A cookie would go to every port of this address.
+    expect(await page.context().cookies()).toEqual([])
+    const kept = await page.evaluate<string | null>(`localStorage.getItem('naru.session')`)
+    expect(kept).toMatch(/^[\w-]{43}$/)
+    expect(kept).not.toBe(new URL(daemon.loginUrl).searchParams.get('token'))
   })
 
   it('shows nothing without a token, refuses a wrong one, takes the right one, and logs out', async () => {
@@ -90,7 +92,7 @@ describeWith({ files: [chromiumPath] }, 'the door of the web page', () => {
     expect(await daemon.file()).toBe(before)
   })
 
-  it('is closed to the page of another site, cookie or not', async () => {
+  it('is closed to the page of another site, logged in or not', async () => {
     await using elsewhere = await Service.start('<!doctype html><title>evil</title><p>evil</p>')
     await using visitor = await Visitor.open(browser, daemon.loginUrl, {
       expected: [/^foreign: /, /^console: .*CORS/, /: 403$/, /favicon/, /^failed: /],
@@ -98,7 +100,7 @@ describeWith({ files: [chromiumPath] }, 'the door of the web page', () => {
     const { page } = visitor
     await page.getByRole('link', { name: 'Add rule' }).waitFor()
     const before = await daemon.file()
-    // Another port of the same host is the same site: the cookie alone would let it in.
+    // Another port of the same host is the same site, and another origin.
     for (const host of ['127.0.0.1', 'localhost']) {
       await page.goto(`http://${host}:${elsewhere.port}/`)
       expect(await statusInPage(page, 'GET', `${daemon.url}/api/rules`)).toBe('refused')
@@ -157,15 +159,21 @@ describeWith({ files: [chromiumPath] }, 'the door of the web page', () => {
   })
 })
 
-/** Asked by the page's own script, with its cookie. */
+/** Asked by the page's own script, with what its origin keeps. */
 function statusInPage(page: Page, method: string, url: string, body?: object): Promise<number | 'refused'> {
   const options = {
     method,
     credentials: 'include',
-    ...(body && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+    ...(body && { body: JSON.stringify(body) }),
   }
   return page.evaluate<number | 'refused'>(
-    `fetch(${JSON.stringify(url)}, ${JSON.stringify(options)}).then(({ status }) => status, () => 'refused')`,
+    `fetch(${JSON.stringify(url)}, {
+      ...${JSON.stringify(options)},
+      headers: {
+        'content-type': 'application/json',
+        authorization: 'Bearer ' + localStorage.getItem('naru.session'),
+      },
+    }).then(({ status }) => status, () => 'refused')`,
   )
 }
 

@@ -1,4 +1,4 @@
-/** The transport of the web page and of other programs: `fetch`, with a bearer token or the page's own cookie. */
+/** The transport of the web page and of other programs: `fetch`, with a bearer token or the page's session. */
 import { NaruError, messageOf } from '../../base/errors.ts'
 import { say, verbatim } from '../../base/text.ts'
 import { errorFrom, type Transport, type TransportRequest } from './client.ts'
@@ -6,23 +6,24 @@ import { errorFrom, type Transport, type TransportRequest } from './client.ts'
 export interface FetchOptions {
   /** `http://127.0.0.1:6278`; empty in the page, whose requests go to where it came from. @default '' */
   readonly base?: string
-  /** @default the page's cookie */
-  readonly token?: string
+  /** The token or a session, asked anew for each request. @default none */
+  readonly token?: string | (() => string | null)
 }
 
 export function fetchTransport({ base = '', token }: FetchOptions = {}): Transport {
   const where = base === '' ? 'Naru' : base
   const send = async (request: TransportRequest): Promise<Response> => {
     const { method, path, headers = {}, body, signal } = request
+    const bearer = typeof token === 'function' ? token() : (token ?? null)
     try {
       return await fetch(base + path, {
         method,
         headers: {
           ...headers,
-          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+          ...(bearer === null ? {} : { authorization: `Bearer ${bearer}` }),
           ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         },
-        credentials: 'same-origin',
+        credentials: 'omit',
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
         ...(signal ? { signal } : {}),
       })

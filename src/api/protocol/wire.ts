@@ -41,3 +41,10 @@ export interface Session {
   readonly loginUrl: string | null
   readonly readOnlyUrl: string | null
 }
+
+/** What the page gets for a token. */
+export interface Login {
+  readonly access: Access
+  /** Sent as `Authorization: Bearer …` from then on; it does not tell the token. */
+  readonly session: string
+}

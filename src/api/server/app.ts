@@ -11,16 +11,15 @@ import type { Naru } from '../../model/face.ts'
 import type { Json } from '../../model/hop.ts'
 import type { MachineFace } from '../../model/machine-face.ts'
 import { ErrorSchema, NaruEventSchema, SessionSchema, z } from '../protocol/schemas.ts'
-import { bodyLimitBytes, type Session } from '../protocol/wire.ts'
+import { bodyLimitBytes, type Login, type Session } from '../protocol/wire.ts'
 import { errorAnswer } from './answer.ts'
 import {
   accessOfToken,
   checkHost,
   checkOrigin,
   checkToken,
-  cookieFor,
-  cookieGone,
   isApi,
+  sessionOf,
   type Asked,
   type Tokens,
 } from './guard.ts'
@@ -32,7 +31,7 @@ export interface AppOptions {
   readonly closing: AbortSignal
   readonly log: Log
   /** Null on the local socket, where the file's mode has asked already. */
-  readonly guard: { readonly tokens: Tokens; readonly cookieName: () => string } | null
+  readonly guard: { readonly tokens: Tokens } | null
   readonly webRoot: string | null
   readonly session: () => Session
   readonly web: () => string | null
@@ -73,12 +72,12 @@ const bounded: MiddlewareHandler = async (c, next) => {
   await next()
 }
 
-function addGuard(app: OpenAPIHono, { tokens, cookieName }: Guarded): void {
+function addGuard(app: OpenAPIHono, { tokens }: Guarded): void {
   const guard: MiddlewareHandler = async (c, next) => {
     const asked: Asked = { method: c.req.method, path: c.req.path, header: (name) => c.req.header(name) }
     checkHost(asked)
     checkOrigin(asked)
-    if (isApi(asked.path) && !isLogin(asked)) checkToken(asked, tokens, cookieName())
+    if (isApi(asked.path) && !isLogin(asked)) checkToken(asked, tokens)
     await next()
   }
   // Set whatever happens after it, errors included.
@@ -98,11 +97,11 @@ function addSession(app: OpenAPIHono, { guard, session, webRoot }: AppOptions): 
     app.get('/api/session', (c) => c.json(session()))
     return
   }
-  const { tokens, cookieName } = guard
+  const { tokens } = guard
   app.get('/api/session', (c) => {
     const asked: Asked = { method: 'GET', path: c.req.path, header: (name) => c.req.header(name) }
     return c.json<Session>({
-      access: checkToken(asked, tokens, cookieName()),
+      access: checkToken(asked, tokens),
       loginUrl: null,
       readOnlyUrl: null,
     })
@@ -111,20 +110,13 @@ function addSession(app: OpenAPIHono, { guard, session, webRoot }: AppOptions): 
     const { token } = z.object({ token: z.string().max(200) }).parse(await c.req.json().catch(() => ({})))
     const access = accessOfToken(token, tokens)
     if (access === null) throw new NaruError('API_NO_TOKEN', {})
-    c.header('set-cookie', cookieFor(cookieName(), token))
-    return c.json<Session>({ access, loginUrl: null, readOnlyUrl: null })
+    return c.json<Login>({ access, session: sessionOf(token) })
   })
-  app.delete('/api/session', (c) => {
-    c.header('set-cookie', cookieGone(cookieName()))
-    return c.json({ access: null })
-  })
-  // The link that `naru up` prints: the token becomes a cookie and leaves the address bar.
-  app.get('/', async (c, next) => {
+  // The link that `naru up` prints: the page takes the token out of the address bar and asks for its session.
+  app.get('/', (c, next) => {
     const token = c.req.query('token')
-    if (token === undefined) return next()
-    if (accessOfToken(token, tokens) === null) return strangersPage(webRoot, c.req.header('accept'))
-    c.header('set-cookie', cookieFor(cookieName(), token))
-    return c.redirect('/', 303)
+    if (token === undefined || accessOfToken(token, tokens) !== null) return next()
+    return strangersPage(webRoot, c.req.header('accept'))
   })
 }
 

@@ -43,8 +43,8 @@ function isLocalName(host: string): boolean {
 }
 
 /**
- * A page served from another origin - another port of this machine, too - may not use our cookie: its requests
- * carry an Origin that is not ours, or say `Sec-Fetch-Site`. A link from elsewhere may open the page itself.
+ * A page served from another origin - another port of this machine, too - may not ask: its requests carry an Origin
+ * that is not ours, or say `Sec-Fetch-Site`. A link from elsewhere may open the page itself.
  * @throws NaruError API_FOREIGN
  */
 export function checkOrigin(asked: Asked): void {
@@ -62,8 +62,8 @@ export function isApi(path: string): boolean {
 }
 
 /** @returns what the request may do. @throws NaruError API_NO_TOKEN, API_READ_ONLY */
-export function checkToken(asked: Asked, tokens: Tokens, cookieName: string): Access {
-  const access = accessOf(asked, tokens, cookieName)
+export function checkToken(asked: Asked, tokens: Tokens): Access {
+  const access = accessOf(asked, tokens)
   if (access === null) throw new NaruError('API_NO_TOKEN', {})
   if (access === 'read' && !isLook(asked)) throw new NaruError('API_READ_ONLY', {})
   return access
@@ -76,13 +76,14 @@ function isLook({ method, path }: Asked): boolean {
   return method === 'GET' || method === 'HEAD' || looks.has(path)
 }
 
-function accessOf(asked: Asked, tokens: Tokens, cookieName: string): Access | null {
+/**
+ * By the token or by a session made from it, in the Authorization header alone. A cookie would be sent to every port
+ * of this address (RFC 6265 §8.5), and so to any service behind one of our own forwards.
+ */
+function accessOf(asked: Asked, tokens: Tokens): Access | null {
   const bearer = /^Bearer +(\S{1,200})$/i.exec(asked.header('authorization') ?? '')?.[1]
-  if (bearer !== undefined) return accessOfToken(bearer, tokens)
-  const cookie = cookieIn(asked.header('cookie') ?? '', cookieName)
-  if (cookie === null) return null
-  if (same(cookie, sessionOf(tokens.token))) return 'full'
-  return same(cookie, sessionOf(tokens.readToken)) ? 'read' : null
+  if (bearer === undefined) return null
+  return accessOfToken(bearer, tokens) ?? accessOfSession(bearer, tokens)
 }
 
 export function accessOfToken(token: string, tokens: Tokens): Access | null {
@@ -90,33 +91,14 @@ export function accessOfToken(token: string, tokens: Tokens): Access | null {
   return same(token, tokens.readToken) ? 'read' : null
 }
 
-/**
- * The cookie's value. Browsers send cookies to every port of a host, so a service behind one of our own forwards may
- * see it: it is not the token, and lives under /api only.
- */
+function accessOfSession(session: string, tokens: Tokens): Access | null {
+  if (same(session, sessionOf(tokens.token))) return 'full'
+  return same(session, sessionOf(tokens.readToken)) ? 'read' : null
+}
+
+/** What the page keeps instead of the token, in the storage of its own origin, which has a port. */
 export function sessionOf(token: string): string {
   return createHmac('sha256', token).update('naru session').digest('base64url')
-}
-
-/** Cookies do not know ports (RFC 6265 §8.5): several daemons on one address need several names. */
-export function cookieNameFor(port: number): string {
-  return `naru_${port}`
-}
-
-export function cookieFor(name: string, token: string): string {
-  return `${name}=${sessionOf(token)}; Path=/api; Max-Age=2592000; HttpOnly; SameSite=Strict`
-}
-
-export function cookieGone(name: string): string {
-  return `${name}=; Path=/api; Max-Age=0; HttpOnly; SameSite=Strict`
-}
-
-function cookieIn(header: string, name: string): string | null {
-  for (const pair of header.slice(0, 8192).split(';')) {
-    const [key, value = ''] = pair.trim().split('=', 2)
-    if (key === name) return value
-  }
-  return null
 }
 
 /** In constant time, whatever the lengths. */

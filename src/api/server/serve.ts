@@ -13,7 +13,6 @@ import { Scope } from '../../base/scope.ts'
 import type { Naru } from '../../model/face.ts'
 import { defaultAddress, defaultPort } from '../protocol/wire.ts'
 import { createApp, type AppOptions } from './app.ts'
-import { cookieNameFor } from './guard.ts'
 import type { ServeOptions, Served, TcpOptions } from './options.ts'
 
 export { newToken } from './guard.ts'
@@ -49,8 +48,7 @@ export async function serve(naru: Naru, options: ServeOptions): Promise<Served> 
     session: () => ({ access: 'full', loginUrl: link(tcp?.token), readOnlyUrl: link(tcp?.readToken) }),
   }
   if (tcp) {
-    const guard = { tokens: tcp, cookieName: () => cookieNameFor(port) }
-    const server = serverOf(createApp(naru, { ...common, guard }))
+    const server = serverOf(createApp(naru, { ...common, guard: { tokens: tcp } }))
     port = await listenOnTcp(server, tcp)
     fd = descriptorOf(server)
     scope.defer(() => closeServer(server))

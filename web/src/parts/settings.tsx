@@ -69,7 +69,7 @@ function Panel() {
       />
       {about && (
         <>
-          <button type="button" className="button" onClick={() => void naru.logOut().catch(toastError)}>
+          <button type="button" className="button" onClick={() => naru.logOut()}>
             <Icon name="out" /> {words.menu.logOut}
           </button>
           <p className="quiet small-text">{words.menu.about(about.version, about.file)}</p>

@@ -7,7 +7,7 @@ import { createClient } from '../../../src/api/client/client.ts'
 import { fetchTransport } from '../../../src/api/client/fetch.ts'
 import { createMachineClient } from '../../../src/api/client/machine.ts'
 import { steadyEvents } from '../../../src/api/client/steady.ts'
-import type { Access } from '../../../src/api/protocol/wire.ts'
+import type { Access, Login } from '../../../src/api/protocol/wire.ts'
 import type { About, ChangeResult, NaruEvent, RuleStatus } from '../../../src/model/face.ts'
 import { pageClock } from './clock.ts'
 import { Happenings } from './happenings.ts'
@@ -20,7 +20,14 @@ export type Link =
   | { readonly state: 'lost'; readonly why: NaruError }
   | { readonly state: 'login'; readonly wrong: boolean }
 
-const transport = fetchTransport()
+/** In the storage of this origin: a cookie would go to every other port of this address as well. */
+const session = {
+  read: (): string | null => localStorage.getItem('naru.session'),
+  keep: (value: string): void => localStorage.setItem('naru.session', value),
+  forget: (): void => localStorage.removeItem('naru.session'),
+}
+
+const transport = fetchTransport({ token: session.read })
 export const client = createClient(transport)
 export const machine = createMachineClient(transport)
 
@@ -40,25 +47,24 @@ class PageState {
   /** A set for each change on its way: the rules of which an event came since it was asked for. */
   readonly #told = new Set<Set<string>>()
 
-  /** Logs in by the cookie, then follows; without one the page asks for the token. */
+  /** Takes the token of a log-in link out of the address bar, then follows; without a session the page asks for it. */
   start(): void {
-    const wrong = new URLSearchParams(location.search).has('token')
+    const token = new URLSearchParams(location.search).get('token')
     if (location.search !== '') history.replaceState(null, '', `/${location.hash}`)
     this.#stop.abort()
     this.#stop = new AbortController()
-    void this.#follow(this.#stop.signal, wrong)
+    void this.#follow(this.#stop.signal, token)
   }
 
-  /** @throws NaruError API_NO_TOKEN */
+  /** A token typed into the page. @throws NaruError API_SILENT */
   async logIn(token: string): Promise<void> {
-    const { status } = await transport.ask({ method: 'POST', path: '/api/session', body: { token } })
-    if (status !== 200) return this.link.set({ state: 'login', wrong: true })
+    if (!(await this.#takeSession(token))) return this.link.set({ state: 'login', wrong: true })
     this.link.set({ state: 'starting' })
     this.start()
   }
 
-  async logOut(): Promise<void> {
-    await transport.ask({ method: 'DELETE', path: '/api/session' })
+  logOut(): void {
+    session.forget()
     this.#stop.abort()
     this.rules.set(null)
     this.about.set(null)
@@ -92,9 +98,17 @@ class PageState {
     this.rules.set((this.rules.value ?? []).toSorted((a, b) => placeOf(a) - placeOf(b)))
   }
 
-  async #follow(signal: AbortSignal, wrong: boolean): Promise<void> {
+  /** @returns whether the token is right. */
+  async #takeSession(token: string): Promise<boolean> {
+    const { status, body } = await transport.ask({ method: 'POST', path: '/api/session', body: { token } })
+    if (status !== 200) return false
+    session.keep((body as Login).session)
+    return true
+  }
+
+  async #follow(signal: AbortSignal, token: string | null): Promise<void> {
     try {
-      await this.#session(signal)
+      await this.#session(signal, token)
       const onState = (state: { state: 'live' } | { state: 'lost'; why: NaruError }): void => {
         if (signal.aborted) return
         if (state.state === 'lost') this.link.set(state)
@@ -103,15 +117,16 @@ class PageState {
       for await (const event of steadyEvents(client, { signal, clock: pageClock, onState })) this.#take(event)
     } catch (error) {
       if (signal.aborted) return
-      if (isNaruError(error, 'API_NO_TOKEN')) this.link.set({ state: 'login', wrong })
+      if (isNaruError(error, 'API_NO_TOKEN')) this.link.set({ state: 'login', wrong: token !== null })
       else this.link.set({ state: 'lost', why: toNaruError(error) })
     }
   }
 
   /** The daemon may be away when the page is opened from a tab that was kept. */
-  async #session(signal: AbortSignal): Promise<void> {
+  async #session(signal: AbortSignal, token: string | null): Promise<void> {
     for (;;) {
       try {
+        if (token !== null) await this.#takeSession(token)
         this.access.set((await client.session()).access)
         return
       } catch (error) {
