@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { formatRule, parseRule, readRule } from './rule-file.ts'
+import { mostProblems } from './shape.ts'
 
 const wrong = (input: unknown): string[] =>
   readRule('web', input).problems.map(({ path, text }) => `${path.join('.')}: ${text.en}`)
@@ -80,5 +81,25 @@ describe('a rule as it is written', () => {
     for (const value of [null, [], {}, true, '', 'a'.repeat(100_000)])
       expect(wrong({ listen: value, target: 80 })).not.toEqual([])
     for (const value of [null, [], 'x', 3]) expect(readRule('r', value).rule).toBeNull()
+  })
+})
+
+describe('rubbish', () => {
+  const many = (count: number, of: (at: number) => unknown): unknown[] =>
+    Array.from({ length: count }, (_, at) => of(at))
+
+  it.each([
+    ['keys', Object.fromEntries(many(60_000, (at) => [`key${at}`, 1]) as [string, number][])],
+    ['prefixes', { listen: 1, target: 2, allow: many(10_000, () => 'x'.repeat(50)) }],
+    [
+      'targets',
+      { listen: 1, targets: many(200, () => ({ to: 'no:where:at:all', wieght: 'x'.repeat(10_000) })) },
+    ],
+    ['depth', { listen: JSON.parse('['.repeat(300_000) + ']'.repeat(300_000)) as unknown }],
+  ])('of many %s gets a short answer', (_, input) => {
+    const { problems } = readRule('web', input)
+    expect(problems.length).toBeGreaterThan(0)
+    expect(problems.length).toBeLessThanOrEqual(mostProblems + 3)
+    expect(JSON.stringify(problems).length).toBeLessThan(20_000)
   })
 })

@@ -34,6 +34,7 @@ import {
   yesNo,
   type Problem,
   type Shape,
+  mostProblems,
 } from './shape.ts'
 import { formatTarget, parseTarget, type Target } from './target.ts'
 
@@ -317,7 +318,11 @@ export function readRule(
   const bad = nameProblem(name)
   if (bad) problems.push({ path: [], text: bad })
   const read = ruleShape.read(input, [], problems)
-  if (read === undefined) return { rule: null, problems }
+  if (read === undefined) {
+    if (problems.length >= mostProblems)
+      problems.push({ path: [], text: say('there may be more', '더 있을 수 있습니다') })
+    return { rule: null, problems }
+  }
   const { target, targets, ...rest } = read
   if ((target === null) === (targets === null)) {
     problems.push({

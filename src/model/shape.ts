@@ -14,6 +14,9 @@ export interface Problem {
   readonly text: Text
 }
 
+/** No more than these are told at once: whoever sends rubbish gets a short answer. */
+export const mostProblems = 20
+
 export type JsonSchema = { readonly [key: string]: unknown }
 
 export interface Shape<T> {
@@ -102,9 +105,11 @@ export function listOf<T>(item: Shape<T>, limits: { least?: number; most: number
         )
       }
       const before = problems.length
-      const read = values.map((one, index) =>
-        item.read(one, Array.isArray(value) ? [...path, index] : path, problems),
-      )
+      const read: unknown[] = []
+      for (const [index, one] of values.entries()) {
+        if (problems.length >= mostProblems) break
+        read.push(item.read(one, Array.isArray(value) ? [...path, index] : path, problems))
+      }
       return problems.length === before ? (read as T[]) : undefined
     },
   }
@@ -159,8 +164,9 @@ export function record<F extends Record<string, Field<unknown>>>(
         )
       const before = problems.length
       for (const key of Object.keys(value)) {
+        if (problems.length >= mostProblems) break
         if (!Object.hasOwn(fields, key))
-          problems.push({ path: [...path, key], text: unknownKey(key, Object.keys(fields)) })
+          problems.push({ path: [...path, key.slice(0, longestShown)], text: unknownKey(key, fields) })
       }
       const read: Record<string, unknown> = {}
       for (const [key, field] of Object.entries(fields)) {
@@ -203,7 +209,9 @@ function editDistance(a: string, b: string): number {
   return row[b.length] as number
 }
 
-function unknownKey(key: string, known: readonly string[]): Text {
+function unknownKey(written: string, fields: Record<string, unknown>): Text {
+  const known = Object.keys(fields)
+  const key = written.slice(0, longestShown)
   const guess = nearest(key, known)
   return guess
     ? say(`unknown key ${key}; did you mean ${guess}?`, `알 수 없는 키 ${key}입니다. ${guess}인가요?`)
@@ -222,8 +230,25 @@ function notA(value: unknown, { examples }: { readonly examples?: readonly (stri
 }
 
 function quoted(value: unknown, why: Text): Text {
-  const shown = (JSON.stringify(value) ?? String(value)).slice(0, 80)
+  const shown = brief(value, longestShown)
   return { en: `${shown}: ${why.en}`, ko: `${shown}: ${why.ko}` }
+}
+
+/** Characters of a wrong value that are shown. */
+const longestShown = 80
+
+/** The beginning of a value as JSON: the work is bounded by `room`, however large or deep the value is. */
+function brief(value: unknown, room: number): string {
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, room)).slice(0, room)
+  if (typeof value !== 'object' || value === null) return String(value).slice(0, room)
+  let text = Array.isArray(value) ? '[' : '{'
+  for (const key in value) {
+    if (text.length >= room) return text.slice(0, room)
+    if (text.length > 1) text += ','
+    if (!Array.isArray(value)) text += `${JSON.stringify(key.slice(0, room))}:`
+    text += brief((value as Record<string, unknown>)[key], Math.max(0, room - text.length))
+  }
+  return (text + (Array.isArray(value) ? ']' : '}')).slice(0, room)
 }
 
 function wrong(problems: Problem[], path: Path, text: Text): undefined {

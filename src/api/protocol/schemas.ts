@@ -31,11 +31,20 @@ export const RuleNameSchema = z
   .max(128)
   .openapi({ description: 'name of a rule', example: 'iis' })
 
-/** The file's schema decides which keys; here it is an object of bounded size. */
-export const RuleInputSchema = z.record(z.string().max(64), json).openapi('RuleInput', {
-  description: 'a rule with the keys of the file',
-  example: { listen: 8888, target: '192.168.79.128:80' },
-})
+/** The file's schema decides which keys; here it is an object of bounded width and depth. */
+export const RuleInputSchema = z
+  .record(z.string().max(64), json)
+  .refine((rule) => Object.keys(rule).length <= 64, { error: 'at most 64 keys' })
+  .refine((rule) => isShallow(rule, 8), { error: 'at most 8 levels deep' })
+  .openapi('RuleInput', {
+    description: 'a rule with the keys of the file',
+    example: { listen: 8888, target: '192.168.79.128:80' },
+  })
+
+function isShallow(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return true
+  return levels > 0 && Object.values(value).every((one) => isShallow(one, levels - 1))
+}
 
 export const ErrorSchema: z.ZodType<NaruErrorJson> = z
   .object({

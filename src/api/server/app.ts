@@ -3,7 +3,7 @@
  * What goes wrong on the way is an answer with the error's code.
  */
 import { OpenAPIHono } from '@hono/zod-openapi'
-import type { MiddlewareHandler } from 'hono'
+import type { HonoRequest, MiddlewareHandler } from 'hono'
 import { NaruError, isNaruError } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import { say } from '../../base/text.ts'
@@ -74,7 +74,7 @@ const bounded: MiddlewareHandler = async (c, next) => {
 
 function addGuard(app: OpenAPIHono, { tokens }: Guarded): void {
   const guard: MiddlewareHandler = async (c, next) => {
-    const asked: Asked = { method: c.req.method, path: c.req.path, header: (name) => c.req.header(name) }
+    const asked = askedBy(c.req)
     checkHost(asked)
     checkOrigin(asked)
     if (isApi(asked.path) && !isLogin(asked)) checkToken(asked, tokens)
@@ -90,6 +90,13 @@ function addGuard(app: OpenAPIHono, { tokens }: Guarded): void {
   app.use(guard)
 }
 
+const askedBy = (request: HonoRequest): Asked => ({
+  method: request.method,
+  path: request.path,
+  header: (name) => request.header(name),
+  query: (name) => request.query(name),
+})
+
 const isLogin = ({ method, path }: Asked): boolean => path === '/api/session' && method === 'POST'
 
 function addSession(app: OpenAPIHono, { guard, session, webRoot }: AppOptions): void {
@@ -99,9 +106,8 @@ function addSession(app: OpenAPIHono, { guard, session, webRoot }: AppOptions): 
   }
   const { tokens } = guard
   app.get('/api/session', (c) => {
-    const asked: Asked = { method: 'GET', path: c.req.path, header: (name) => c.req.header(name) }
     return c.json<Session>({
-      access: checkToken(asked, tokens),
+      access: checkToken(askedBy(c.req), tokens),
       loginUrl: null,
       readOnlyUrl: null,
     })

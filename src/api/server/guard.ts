@@ -16,6 +16,8 @@ export interface Asked {
   readonly method: string
   readonly path: string
   header(name: string): string | undefined
+  /** Of the address. */
+  query(name: string): string | undefined
 }
 
 /** 256 bits of chance, safe in a URL. */
@@ -70,10 +72,16 @@ export function checkToken(asked: Asked, tokens: Tokens): Access {
 }
 
 /** Asked by POST, and yet they change nothing. */
-const looks: ReadonlySet<string> = new Set(['/api/plan', '/api/session', '/api/machine/routers/check'])
+const looks: ReadonlySet<string> = new Set(['/api/session', '/api/machine/routers/check'])
 
-function isLook({ method, path }: Asked): boolean {
-  return method === 'GET' || method === 'HEAD' || looks.has(path)
+/**
+ * Looks change nothing, and make this machine ask nobody whom the rules do not name: a plan of a rule that is not in
+ * the file asks for its names, and so do the doctor's names; its `about` with an address would dial there.
+ */
+function isLook(asked: Asked): boolean {
+  if (asked.method !== 'GET' && asked.method !== 'HEAD') return looks.has(asked.path)
+  if (asked.path !== '/api/doctor') return true
+  return asked.query('names') === undefined && !asked.query('about')?.includes(':')
 }
 
 /**

@@ -6,7 +6,6 @@ import { useWatched } from '../state/watched.ts'
 import { useWords } from '../words/index.ts'
 import { Choice } from './choice.tsx'
 import { Icon } from './icon.tsx'
-import { toastError } from './toasts.tsx'
 
 export function Settings() {
   const { words } = useWords()
