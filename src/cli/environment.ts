@@ -18,8 +18,16 @@ export const variables: readonly Variable[] = [
     name: 'NARU_STATE',
     value: 'FOLDER',
     text: say(
-      'journals and sockets of running Narus (default: /var/lib/naru as root, else $XDG_STATE_HOME/naru or ~/.local/state/naru; on Windows %LOCALAPPDATA%\\naru)',
-      '실행 중인 Naru의 저널과 소켓 (기본: root는 /var/lib/naru, 그 외 $XDG_STATE_HOME/naru 또는 ~/.local/state/naru, Windows는 %LOCALAPPDATA%\\naru)',
+      'journals and sockets of running Narus (default: $XDG_STATE_HOME/naru, else /var/lib/naru as root and ~/.local/state/naru for others; on Windows %LOCALAPPDATA%\\naru); refused where others may write there',
+      '실행 중인 Naru의 저널과 소켓 (기본: $XDG_STATE_HOME/naru, 없으면 root는 /var/lib/naru, 그 외 ~/.local/state/naru, Windows는 %LOCALAPPDATA%\\naru). 다른 사용자가 쓸 수 있으면 거부',
+    ),
+  },
+  {
+    name: 'NARU_TRUST_FILE',
+    value: '1',
+    text: say(
+      'as root, read the rules file also where another user may write it or a folder above it; that user may then do what root may',
+      'root로 실행할 때 다른 사용자가 규칙 파일이나 상위 폴더에 쓸 수 있어도 읽음. 그 사용자는 root의 권한을 갖게 됨',
     ),
   },
   {

@@ -1,10 +1,11 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { abandoned, claim, instanceIdOf, running } from './instance.ts'
+import { describeWith } from '../../test/needs.ts'
+import { abandoned, claim, holderOf, instanceIdOf, running, stateRoot } from './instance.ts'
 
 let root: string
 beforeEach(async () => (root = await mkdtemp(join(tmpdir(), 'naru-instance-'))))
@@ -50,5 +51,55 @@ describe('one Naru a file', () => {
   it('the same file by two paths is one', async () => {
     await writeFile(join(root, 'f'), '')
     expect(await instanceIdOf(join(root, 'f'))).toBe(await instanceIdOf(join(root, '.', 'x', '..', 'f')))
+  })
+})
+
+describe.skipIf(process.platform === 'win32')('where a state folder lies deep', () => {
+  it('its sockets lie in a new folder that only its user enters, named by the lock and gone with it', async () => {
+    const deep = join(root, 'd'.repeat(90))
+    const instance = await claim(deep, 'a', null)
+    const { socket } = (await holderOf(deep, 'a')) ?? { socket: '' }
+    expect(socket.length).toBeLessThan(100)
+    expect((await stat(dirname(socket))).mode & 0o777).toBe(0o700)
+    await instance.release()
+    await expect(stat(dirname(socket))).rejects.toMatchObject({ code: 'ENOENT' })
+  })
+})
+
+describeWith({ root: true, platform: 'linux' }, 'as root, a state folder', () => {
+  const someone = 65_533
+  const untrusted = { code: 'UNTRUSTED_PATH', exitCode: 4 }
+
+  it('that another user owns is refused, and so is one inside of his', async () => {
+    await chown(root, someone, someone)
+    expect(() => stateRoot({ NARU_STATE: root })).toThrow(expect.objectContaining(untrusted))
+    await expect(claim(join(root, 'deeper'), 'a', null)).rejects.toMatchObject(untrusted)
+    expect(await readdir(root)).toEqual([])
+  })
+
+  it('that holds another user’s journal or tokens is refused, with the command that mends it', async () => {
+    for (const name of ['journal', 'tokens', 'lock', 'api']) {
+      await mkdir(join(root, name))
+      await writeFile(join(root, name, name), '')
+      await chown(join(root, name, name), someone, someone)
+      const fix = expect.stringContaining(`chown -h root:root ${join(root, name, name)}`) as string
+      await expect(claim(root, name, null)).rejects.toMatchObject({ ...untrusted, fix: { en: fix } })
+    }
+  })
+
+  it('in a folder where everybody may make one counts only where it is root’s', async () => {
+    await chmod(root, 0o1777)
+    await mkdir(join(root, 'a'))
+    const living = { pid: process.pid, started: null, file: '/f', socket: '/x', web: null }
+    await writeFile(join(root, 'a', 'lock'), JSON.stringify(living))
+    expect(await running(root)).toHaveLength(1)
+    await chown(join(root, 'a'), someone, someone)
+    expect(await running(root)).toEqual([])
+    expect(await holderOf(root, 'a')).toBeNull()
+  })
+
+  it('is never the one that another user’s environment names', async () => {
+    await chown(root, someone, someone)
+    expect(stateRoot({ XDG_STATE_HOME: root })).toBe('/var/lib/naru')
   })
 })

@@ -4,11 +4,24 @@
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { link, mkdir, readdir, readFile, realpath, rm, unlink, writeFile } from 'node:fs/promises'
+import {
+  link,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  realpath,
+  rm,
+  rmdir,
+  unlink,
+  writeFile,
+} from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { errnoOf, messageOf, NaruError } from '../base/errors.ts'
 import { replaceFile } from '../base/replace-file.ts'
+import { say } from '../base/text.ts'
+import { isOwn, mustBeTrusted, whyUntrusted } from '../base/trust.ts'
 
 /** Who holds a folder. */
 export interface Holder {
@@ -36,12 +49,24 @@ export interface Instance {
   release(options?: { forget?: boolean }): Promise<void>
 }
 
-/** `$NARU_STATE`, or the system's place for state. */
+/** `$NARU_STATE`, or the system's place for state. @throws NaruError UNTRUSTED_PATH where others may write there */
 export function stateRoot(env: NodeJS.ProcessEnv = process.env): string {
+  const root = placeOfState(env)
+  mustBeTrusted(root, elsewhere)
+  return root
+}
+
+const elsewhere = say(
+  'name a folder of your own with NARU_STATE',
+  'NARU_STATE로 다른 사용자가 쓸 수 없는 폴더를 지정하세요',
+)
+
+function placeOfState(env: NodeJS.ProcessEnv): string {
   if (env.NARU_STATE) return resolve(env.NARU_STATE)
   if (process.platform === 'win32')
     return join(env.LOCALAPPDATA ?? join(homedir(), 'AppData', 'Local'), 'naru')
-  if (env.XDG_STATE_HOME) return join(env.XDG_STATE_HOME, 'naru')
+  // After `su` or `sudo -E` it is still the user's.
+  if (env.XDG_STATE_HOME && isOwn(env.XDG_STATE_HOME)) return join(env.XDG_STATE_HOME, 'naru')
   return process.getuid?.() === 0 ? '/var/lib/naru' : join(homedir(), '.local', 'state', 'naru')
 }
 
@@ -51,19 +76,28 @@ export async function instanceIdOf(file: string): Promise<string> {
   return createHash('sha256').update(path).digest('hex').slice(0, 12)
 }
 
-/** @throws NaruError ALREADY_RUNNING where its holder lives, STATE_FOLDER */
+/** @throws NaruError ALREADY_RUNNING where its holder lives, UNTRUSTED_PATH, STATE_FOLDER */
 export async function claim(root: string, id: string, file: string | null): Promise<Instance> {
   const folder = join(root, id)
-  const socket = await socketPath(folder, id)
-  const holder: Holder = { pid: process.pid, started: startOf(process.pid), file, socket, web: null }
+  let holder: Holder | null = null
   try {
-    await mkdir(folder, { recursive: true, mode: 0o700 })
+    await ownFolder(folder)
+    const socket = await socketPath(folder, id)
+    holder = { pid: process.pid, started: startOf(process.pid), file, socket, web: null }
     await takeLock(folder, holder)
   } catch (error) {
+    if (holder) await forgetSockets(folder, holder)
     if (error instanceof NaruError) throw error
     throw new NaruError('STATE_FOLDER', { folder, why: messageOf(error) }, { cause: error })
   }
   return instanceIn(folder, holder, 'held')
+}
+
+/** The folder is there, and nobody else can have put anything into it. @throws NaruError UNTRUSTED_PATH */
+async function ownFolder(folder: string): Promise<void> {
+  mustBeTrusted(folder, elsewhere)
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  for (const name of ['', ...(await readdir(folder))]) mustBeTrusted(join(folder, name), elsewhere)
 }
 
 /** Its holder hands over to this process: the lock is ours once we `announce`. */
@@ -95,6 +129,7 @@ function instanceIn(folder: string, holder: Holder, state: 'held' | 'promised' |
       if (state === 'passed-on') await unlink(leavingPath).catch(() => {})
       if (state !== 'held') return
       await unlink(lockPath(folder)).catch(() => {})
+      await forgetSockets(folder, holder)
       if (forget) await rm(folder, { recursive: true, force: true }).catch(() => {})
     },
   }
@@ -182,7 +217,10 @@ async function removeDeadLock(lock: string, mine: string): Promise<boolean> {
     return false
   }
   const holder = await readHolder(lock)
-  if (!holder || !isAlive(holder)) await unlink(lock).catch(() => {})
+  if (!holder || !isAlive(holder)) {
+    await unlink(lock).catch(() => {})
+    if (holder) await forgetSockets(dirname(lock), holder)
+  }
   await unlink(takeover).catch(() => {})
   return true
 }
@@ -191,7 +229,9 @@ function lockPath(folder: string): string {
   return join(folder, 'lock')
 }
 
+/** Null also where somebody else could have written it. */
 async function readHolder(path: string): Promise<Holder | null> {
+  if (whyUntrusted(path)) return null
   try {
     const holder = JSON.parse(await readFile(path, 'utf8')) as Holder
     return typeof holder.pid === 'number' ? holder : null
@@ -220,12 +260,35 @@ function startOf(pid: number): string | null {
   }
 }
 
-/** A Unix socket's path takes 103 bytes everywhere; a deep state folder takes a short way round. */
+/**
+ * A Unix socket's path takes 103 bytes everywhere; one in a deep state folder lies in a new folder of its own instead,
+ * which nobody else can have made, and which the lock names.
+ */
 async function socketPath(folder: string, id: string): Promise<string> {
   if (process.platform === 'win32') return `\\\\.\\pipe\\naru-${id}`
   const path = join(folder, 'api')
-  if (Buffer.byteLength(path) <= 100) return path
-  const short = join(tmpdir(), `naru-${process.getuid?.() ?? 0}`)
-  await mkdir(short, { recursive: true, mode: 0o700 })
-  return join(short, id)
+  if (Buffer.byteLength(path) <= longestSocketPath) return path
+  for (const place of shortPlaces()) {
+    if (Buffer.byteLength(place) > longestShortPlace || whyUntrusted(place)) continue
+    const made = await mkdtemp(join(place, ownSockets)).catch(() => null)
+    if (made !== null) return join(made, 'api')
+  }
+  throw new Error(`its path is too long for a socket, and there is no other place for one`)
+}
+
+const longestSocketPath = 100
+/** What is made there adds `/naru-XXXXXX/api`. */
+const longestShortPlace = longestSocketPath - 16
+const ownSockets = 'naru-'
+
+function shortPlaces(): readonly string[] {
+  return [process.env.XDG_RUNTIME_DIR ?? '', '/run', tmpdir(), '/tmp'].filter(Boolean)
+}
+
+/** Takes away the folder that `socketPath` made, where it made one and its sockets are all that is in it. */
+async function forgetSockets(folder: string, { socket }: Holder): Promise<void> {
+  const made = dirname(socket)
+  if (made === folder || !basename(made).startsWith(ownSockets) || whyUntrusted(socket)) return
+  for (const path of [socket, `${socket}.place`, `${socket}.fds`]) await unlink(path).catch(() => {})
+  await rmdir(made).catch(() => {})
 }

@@ -1,7 +1,8 @@
 /** Where the file is when nobody says, and what stands in it when there is none. */
 import { existsSync } from 'node:fs'
-import { homedir } from 'node:os'
+import { homedir, userInfo } from 'node:os'
 import { join, resolve } from 'node:path'
+import { isOwn } from '../base/trust.ts'
 
 /** Flag > NARU_CONFIG > the user's file > the system's. One that does not exist yet is the user's. */
 export function ruleFile(flag: string | null, env: NodeJS.ProcessEnv = process.env): string {
@@ -13,9 +14,10 @@ export function ruleFile(flag: string | null, env: NodeJS.ProcessEnv = process.e
 }
 
 function configFolder(env: NodeJS.ProcessEnv): string {
-  if (env.XDG_CONFIG_HOME) return env.XDG_CONFIG_HOME
+  // After `su` or `sudo -E` these are still the user's.
+  if (env.XDG_CONFIG_HOME && isOwn(env.XDG_CONFIG_HOME)) return env.XDG_CONFIG_HOME
   if (process.platform === 'win32') return env.APPDATA ?? join(homedir(), 'AppData', 'Roaming')
-  return join(homedir(), '.config')
+  return join(isOwn(homedir()) ? homedir() : userInfo().homedir, '.config')
 }
 
 /** The first file: one rule that works at once, and what to try next. */

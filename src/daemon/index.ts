@@ -1,6 +1,8 @@
 /** What `main` hands the CLI. Each way is imported when it is taken, so that a verb pays only for what it uses. */
 import { systemClock } from '../base/clock.ts'
 import { NaruError } from '../base/errors.ts'
+import { say } from '../base/text.ts'
+import { mustBeTrusted } from '../base/trust.ts'
 import type { NaruClient } from '../api/client/client.ts'
 import type { CliDeps } from '../cli/deps.ts'
 import { holderOf, instanceIdOf, running, stateRoot } from '../control/instance.ts'
@@ -80,6 +82,7 @@ async function connect(flag: string | null): Promise<NaruClient> {
   const holder =
     named ?? (flag === null && !process.env.NARU_CONFIG && daemons.length === 1 ? daemons[0] : undefined)
   if (!holder) throw new NaruError('NOT_RUNNING', { file })
+  mustBeTrusted(holder.socket, say('start that Naru anew', '해당 Naru를 다시 시작하세요'))
   const { doorOpens } = await import('./door.ts')
   await doorOpens(holder, async () => (await running(root)).some(({ pid }) => pid === holder.pid))
   const { createClient } = await import('../api/client/client.ts')

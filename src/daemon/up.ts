@@ -1,7 +1,7 @@
 /** `naru up`: the daemon on one file: rules, API and web page, until a signal. */
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, readFile } from 'node:fs/promises'
+import { mkdir, readFile, stat } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -212,11 +212,13 @@ function parseApi(wish: string | null): 'off' | Pick<TcpOptions, 'address' | 'po
 async function tokensIn(folder: string): Promise<{ token: string; readToken: string }> {
   const path = join(folder, 'tokens')
   try {
+    const { mode } = await stat(path)
+    if (process.platform !== 'win32' && (mode & 0o077) !== 0) throw new Error('others may read them')
     const kept = JSON.parse(await readFile(path, 'utf8')) as { token?: unknown; readToken?: unknown }
     if (typeof kept.token === 'string' && typeof kept.readToken === 'string' && kept.token.length >= 32)
       return { token: kept.token, readToken: kept.readToken }
   } catch {
-    // There are none yet, or nobody can read them: new ones.
+    // There are none yet, nobody can read them, or others can: new ones.
   }
   const made = {
     token: randomBytes(32).toString('base64url'),

@@ -32,6 +32,12 @@ export const machineCodes = {
     ko: '권한이 없습니다: {what}',
     fix: { en: 'run: {command}', ko: '다음을 실행하세요: {command}' },
   },
+  UNTRUSTED_PATH: {
+    exit: 4,
+    en: '{path} is not used, as another user could change what is there: {why}',
+    ko: '다른 사용자가 내용을 바꿀 수 있어 {path}을(를) 쓰지 않습니다: {why}',
+    fix: { en: '{mend}', ko: '{mend}' },
+  },
   FIREWALL_UNFIT: {
     exit: 1,
     en: 'no firewall can be opened (asked for {firewall}): {why}',

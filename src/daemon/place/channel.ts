@@ -55,6 +55,11 @@ export class Channel {
     return new Channel(socket)
   }
 
+  /** Its descriptor, while it is open. */
+  get fd(): number {
+    return (this.#socket as unknown as { _handle?: { fd?: number } | null })._handle?.fd ?? -1
+  }
+
   say(message: Message): void {
     this.#socket.write(`${JSON.stringify(message)}\n`)
   }

@@ -3,7 +3,7 @@ import { messageOf } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import type { Forwarder } from '../../control/forwarder.ts'
 import type { HandOver } from '../../control/hand-over.ts'
-import { sendTo, socketMaker } from '../../engines/splice/rights.ts'
+import { mustBeOurUser, sendTo, socketMaker } from '../../engines/splice/rights.ts'
 import { intakeOf, openDoor, speaks, doorOf, type Channel, type Page } from './channel.ts'
 
 export interface GiveOptions {
@@ -39,6 +39,7 @@ function refuse(channel: Channel, why: string): void {
 
 async function give(channel: Channel, options: GiveOptions): Promise<void> {
   const { forwarder, log, onPassedOn } = options
+  mustBeOurUser(channel.fd)
   const { pid, speaks: theirs } = await channel.next('hello', { limitMs: answerWithinMs })
   if (theirs !== speaks) return refuse(channel, 'it is of a version that passes its place on otherwise')
   const handOver = await forwarder.handOver().catch((error: unknown) => {

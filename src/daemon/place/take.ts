@@ -1,11 +1,12 @@
 /** The place of the Naru that runs on a file, taken by this process. */
 import { closeSync } from 'node:fs'
 import { messageOf, NaruError } from '../../base/errors.ts'
-import { verbatim } from '../../base/text.ts'
+import { say, verbatim } from '../../base/text.ts'
+import { mustBeTrusted } from '../../base/trust.ts'
 import type { Predecessor } from '../../control/hand-over.ts'
 import { succeed, type Holder, type Instance } from '../../control/instance.ts'
 import { whyFfiCannot } from '../../engines/splice/probe.ts'
-import { Intake, socketMaker } from '../../engines/splice/rights.ts'
+import { Intake, mustBeOurUser, socketMaker } from '../../engines/splice/rights.ts'
 import type { LentSocket } from '../../model/passing.ts'
 import { Channel, doorOf, intakeOf, speaks, type Page } from './channel.ts'
 
@@ -22,6 +23,11 @@ export interface TakenPlace extends AsyncDisposable {
   /** Everything is open: accept from now on. `announce` makes this one the Naru that is found. @throws NaruError HANDOVER_FAILED */
   begin(announce: () => Promise<void>): Promise<void>
 }
+
+const startAnew = say(
+  'stop the one that runs, then start it anew',
+  '실행 중인 Naru를 멈춘 뒤 새로 시작하세요',
+)
 
 /** @throws NaruError HANDOVER_FAILED; the one that runs then goes on as before */
 export async function takePlace(
@@ -44,9 +50,11 @@ function failed({ pid }: Holder, error: unknown): NaruError {
 }
 
 async function take(root: string, id: string, holder: Holder, signal: AbortSignal): Promise<TakenPlace> {
+  mustBeTrusted(holder.socket, startAnew)
   await using intake = await Intake.open(intakeOf(holder.socket))
   const channel = await Channel.to(doorOf(holder.socket))
   try {
+    mustBeOurUser(channel.fd)
     channel.say({ type: 'hello', pid: process.pid, speaks })
     const { offer, page } = await channel.next('offer', { limitMs: offerWithinMs, signal })
     const count = offer.sockets.length + (page ? 1 : 0)

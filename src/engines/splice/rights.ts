@@ -25,6 +25,7 @@ import {
   openSocket,
   send,
   setOption,
+  userAtPeer,
 } from '../../host/linux/ffi.ts'
 import { mostRights, receiveDescriptors, sendDescriptors } from './rights-message.ts'
 import { sockaddrOf, sockaddrOfPath } from './sockaddr.ts'
@@ -46,6 +47,7 @@ export async function sendTo(
   const socket = opened(openSocket(familyUnix, 'packets'))
   try {
     await patiently('connect', limited, () => connect(socket, sockaddrOfPath(path)))
+    mustBeOurs(socket)
     for (let at = 0; at < fds.length; at += mostRights) {
       const some = fds.slice(at, at + mostRights).map((fd) => Descriptor.borrow(fd))
       await patiently('sendmsg', limited, () => sendDescriptors(socket, some))
@@ -98,6 +100,7 @@ export class Intake implements AsyncDisposable {
     const taken: Descriptor[] = []
     const from = opened(await patiently('accept', limited, () => accept(this.#door)))
     try {
+      mustBeOurs(from)
       while (taken.length < count) {
         const some = await patiently('recvmsg', limited, () => receiveDescriptors(from))
         if (typeof some === 'number' || some.length === 0) throw new Error(`${count} sockets were announced`)
@@ -132,6 +135,18 @@ export const socketMaker: SocketMaker = {
   unshare(fd) {
     setOption(Descriptor.borrow(fd), 'reuseAddress', 0)
   },
+}
+
+/** @param fd of a connected Unix socket. @throws Error where neither this user nor root is at its other end */
+export function mustBeOurUser(fd: number): void {
+  loadFfi()
+  mustBeOurs(Descriptor.borrow(fd))
+}
+
+function mustBeOurs(socket: Descriptor): void {
+  const user = done('getsockopt', userAtPeer(socket))
+  if (user !== 0 && user !== process.getuid?.())
+    throw new Error(`the process at the other end is of another user (uid ${user})`)
 }
 
 /** Asks again while the other side is not ready. */

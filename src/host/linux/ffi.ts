@@ -491,6 +491,16 @@ export function takeError(socket: Descriptor): number {
   return scratch.words[0]
 }
 
+/** Whose process is at the other end of a Unix socket (unix(7), SO_PEERCRED): a user id, or an errno below zero. */
+export function userAtPeer(socket: Descriptor): number {
+  // struct ucred: pid, uid, gid.
+  scratch.words[4] = 12
+  const result = orErrno(
+    c.getsockopt(fdOf(socket), 1, 17, Arena.at(scratch, 0, 12), Arena.at(scratch, 16, 4)),
+  )
+  return result < 0 ? result : (scratch.words[1] as number)
+}
+
 /** @returns bytes, 0 at the end of the stream, or an errno below zero. */
 export function receive(socket: Descriptor, into: Arena, offset: number, length: number): number {
   return orErrno(c.recv(fdOf(socket), Arena.at(into, offset, length), length, 0))

@@ -1,11 +1,12 @@
 import { execFile, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parseDocument } from 'yaml'
+import { describeWith } from '../../../test/needs.ts'
 import { createFile, createFileStore } from './index.ts'
 
 let folder: string
@@ -122,5 +123,48 @@ describe('the file as a store', () => {
     }
     await createFile(path, '')
     expect((await readdir(folder)).filter((name) => name.startsWith('.killed.yaml'))).toEqual([])
+  })
+})
+
+describeWith({ root: true, platform: 'linux' }, 'as root, a file', () => {
+  const someone = 65_533
+  const text = 'rules:\n  a: { listen: 1, target: 2 }\n'
+  const theirs = async (name: string): Promise<string> => {
+    await mkdir(join(folder, name))
+    const path = await at(join(name, 'naru.yaml'), text)
+    await chown(join(folder, name), someone, someone)
+    return path
+  }
+
+  it('that another user may write is neither read nor changed, and what mends it is told', async () => {
+    const path = await at('group.yaml', text)
+    const store = createFileStore(path)
+    await store.read({ signal })
+    await chmod(path, 0o664)
+    const refused = {
+      code: 'UNTRUSTED_PATH',
+      fix: { en: expect.stringContaining(`chmod go-w ${path}`) as string },
+    }
+    await expect(store.read({ signal })).rejects.toMatchObject(refused)
+    await expect(store.change([{ name: 'a', rule: null }], { signal })).rejects.toMatchObject(refused)
+    expect(await readFile(path, 'utf8')).toBe(text)
+  })
+
+  it('in another user’s folder is not used, nor made there', async () => {
+    const path = await theirs('home')
+    const fix = { en: expect.stringContaining(`install -D -m 644 ${path} /etc/naru/naru.yaml`) as string }
+    await expect(createFileStore(path).read({ signal })).rejects.toMatchObject({ fix })
+    await expect(createFile(join(folder, 'home', 'new.yaml'), text)).rejects.toMatchObject({ fix: {} })
+    expect(await readdir(join(folder, 'home'))).toEqual(['naru.yaml'])
+  })
+
+  it('is used all the same where NARU_TRUST_FILE says so', async () => {
+    const path = await theirs('trusted')
+    process.env.NARU_TRUST_FILE = '1'
+    try {
+      expect([...(await createFileStore(path).read({ signal })).rules.keys()]).toEqual(['a'])
+    } finally {
+      delete process.env.NARU_TRUST_FILE
+    }
   })
 })

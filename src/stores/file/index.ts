@@ -5,6 +5,7 @@ import { mkdir, open, unlink, readdir } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { errnoOf, isNaruError, messageOf, NaruError } from '../../base/errors.ts'
 import { say, type Text } from '../../base/text.ts'
+import { whyUntrusted } from '../../base/trust.ts'
 import type { RuleInput } from '../../model/face.ts'
 import type { Problem } from '../../model/shape.ts'
 import type { Change, Snapshot, Store } from '../contract.ts'
@@ -102,6 +103,7 @@ class FileStore implements Store {
   }
 
   async #load(): Promise<Read> {
+    mustBeOurWord(this.name)
     const text = await readText(this.name)
     const revision = revisionOf(text)
     if (this.#last?.revision !== revision) this.#last = { revision, document: this.#parsed(text) }
@@ -149,8 +151,28 @@ function orEmpty(error: unknown): Read {
   return { revision: revisionOf(''), document: read.document }
 }
 
-/** Makes the file with `text` unless there is one. @returns whether it did. */
+/**
+ * What a rule file says root does: so as root nobody else may write it, nor the folders above it, unless
+ * NARU_TRUST_FILE says that whoever may is to have that power. @throws NaruError UNTRUSTED_PATH
+ */
+function mustBeOurWord(file: string): void {
+  if (process.getuid?.() !== 0 || process.env.NARU_TRUST_FILE) return
+  const distrust = whyUntrusted(file)
+  if (!distrust) return
+  const mend = distrust.command ?? `install -D -m 644 ${file} /etc/naru/naru.yaml`
+  throw new NaruError('UNTRUSTED_PATH', {
+    path: file,
+    why: distrust.why,
+    mend: say(
+      `run: ${mend}; or set NARU_TRUST_FILE=1, where whoever may write it may do what root may`,
+      `다음을 실행하세요: ${mend}. 파일을 쓸 수 있는 사용자에게 root의 권한을 주어도 된다면 NARU_TRUST_FILE=1을 지정하세요`,
+    ),
+  })
+}
+
+/** Makes the file with `text` unless there is one. @returns whether it did. @throws NaruError UNTRUSTED_PATH, FILE_UNWRITABLE */
 export async function createFile(path: string, text: string): Promise<boolean> {
+  mustBeOurWord(path)
   await mkdir(dirname(path), { recursive: true })
   await sweepTemporaries(path)
   try {
