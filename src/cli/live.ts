@@ -1,9 +1,11 @@
 /** The one line that `naru open` keeps: rewritten in place on a terminal, printed when it says something new off one. */
 import type { RuleStatus } from '../model/face.ts'
 import { say } from '../base/text.ts'
+import { visible } from '../base/visible.ts'
 import type { Stream } from './io.ts'
 import type { Printer } from './print/printer.ts'
 import { bytes, connections, rate, span } from './print/units.ts'
+import { written } from './print/marks.ts'
 import { clipped } from './print/width.ts'
 import { hopStrip, stateWord } from './print/words.ts'
 
@@ -26,14 +28,14 @@ export class LiveLine {
   show(rule: RuleStatus): void {
     const text = lineOf(rule, this.#print, this.#now())
     if (this.#stream.isTTY) {
-      this.#stream.write(`\r\u001B[2K${clipped(text, this.#stream.columns - 1)}`)
+      this.#stream.write(`\r\u001B[2K${written(clipped(text, this.#stream.columns - 1))}`)
       this.#shown = true
       return
     }
     const state = `${rule.state} ${hopStrip(rule, this.#print, this.#print.paintTalk)}`
     const due = state !== this.#last.state || this.#now() - this.#last.at >= quietMs
     if (!due || text === this.#last.text) return
-    this.#stream.write(`${text}\n`)
+    this.#stream.write(`${written(visible(text))}\n`)
     this.#last = { at: this.#now(), state, text }
   }
 

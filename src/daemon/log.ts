@@ -1,5 +1,6 @@
 /** The daemon's log: JSON lines on standard error for journald and files, plain ones for a person at a terminal. */
 import type { Log } from '../base/log.ts'
+import { visible } from '../base/visible.ts'
 
 /** NARU_LOG sets the level: debug, info, warn, error or silent. @default info */
 export async function createLog(): Promise<Log> {
@@ -33,8 +34,13 @@ function plainLog(least: string): Log {
       if (levels.indexOf(level) < from) return
       const { rule } = fields as { rule?: string | null }
       process.stderr.write(
-        `${new Date().toISOString().slice(11, 19)} ${level === 'info' ? '' : `${level}: `}${rule ? `${rule}: ` : ''}${message}\n`,
+        `${new Date().toISOString().slice(11, 19)} ${level === 'info' ? '' : `${level}: `}${rule ? `${visible(rule)}: ` : ''}${indented(message)}\n`,
       )
     }
   return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') }
+}
+
+/** Lines of one message stand below its time: none can pass for another entry. */
+function indented(message: string): string {
+  return message.split('\n').map(visible).join('\n         ')
 }

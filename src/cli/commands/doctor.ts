@@ -6,6 +6,7 @@ import type { Finding } from '../../model/finding.ts'
 import { splitHostPorts } from '../../model/listen.ts'
 import type { DiagnoseRequest } from '../../model/machine-face.ts'
 import { internet, look } from '../look.ts'
+import { written } from '../print/marks.ts'
 import type { Printer } from '../print/printer.ts'
 import { usage } from '../parse.ts'
 import { clipped } from '../print/width.ts'
@@ -149,7 +150,8 @@ function progressLine({ io, print, json }: Context): { show(event: DoctorEvent):
   const running = new Map<string, Text>()
   let done = 0
   const line = (text: string): void => {
-    if (!json && io.stderr.isTTY) io.stderr.write(`\r\u001B[2K${clipped(text, io.stderr.columns - 1)}`)
+    if (!json && io.stderr.isTTY)
+      io.stderr.write(`\r\u001B[2K${written(clipped(text, io.stderr.columns - 1))}`)
   }
   return {
     show(event) {

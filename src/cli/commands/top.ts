@@ -5,6 +5,7 @@ import { isNaruError } from '../../base/errors.ts'
 import { say } from '../../base/text.ts'
 import type { Connection } from '../../model/connection.ts'
 import type { Naru, RuleStatus } from '../../model/face.ts'
+import { written } from '../print/marks.ts'
 import { Screen, type Row } from '../top/screen.ts'
 import { speeds } from '../top/speeds.ts'
 import type { Context, Verb } from '../verb.ts'
@@ -70,7 +71,7 @@ async function live(naru: Naru, rule: string | undefined, context: Context): Pro
   const draw = (): void => {
     const { columns, rows } = io.stdout
     const lines = screen.lines(seen.rules, seen.rows, { columns, rows })
-    io.stdout.write(`\u001B[H${lines.map((line) => `${line}\u001B[K`).join('\r\n')}\u001B[J`)
+    io.stdout.write(`\u001B[H${lines.map((line) => `${written(line)}\u001B[K`).join('\r\n')}\u001B[J`)
   }
   const press = (key: string): void => {
     if (key === 'q' || key === '\u0003' || key === '\u001B') stop.abort()

@@ -4,8 +4,10 @@
  */
 import { systemClock } from '../../base/clock.ts'
 import { say } from '../../base/text.ts'
+import { visible } from '../../base/visible.ts'
 import type { MachinePorts, PortsOptions } from '../../model/machine.ts'
 import type { Context } from '../verb.ts'
+import { written } from '../print/marks.ts'
 import { portChanges } from './changes.ts'
 import { PortsScreen } from './screen.ts'
 import { portCells, portTable } from './table.ts'
@@ -39,7 +41,7 @@ async function onScreen(context: Context, asked: PortsOptions, look: LookAtPorts
   let another = false
   const draw = (): void => {
     const lines = screen.lines({ columns: io.stdout.columns, rows: io.stdout.rows })
-    io.stdout.write(`\u001B[H${lines.map((line) => `${line}\u001B[K`).join('\r\n')}\u001B[J`)
+    io.stdout.write(`\u001B[H${lines.map((line) => `${written(line)}\u001B[K`).join('\r\n')}\u001B[J`)
   }
   const press = (key: string): void => {
     if (key === 'q' || key === '\u0003' || key === '\u001B') return stop.abort()
@@ -80,8 +82,10 @@ async function asLines(context: Context, asked: PortsOptions, look: LookAtPorts)
       if (!before || came.length + went.length > 0) print.json(seen, { line: true })
     } else if (before) {
       const time = new Date(context.io.now()).toTimeString().slice(0, 8)
-      for (const row of went) print.data(`${time} - ${portCells(row, print, all).join('  ').trimEnd()}`)
-      for (const row of came) print.data(`${time} + ${portCells(row, print, all).join('  ').trimEnd()}`)
+      for (const row of went)
+        print.data(`${time} - ${portCells(row, print, all).map(visible).join('  ').trimEnd()}`)
+      for (const row of came)
+        print.data(`${time} + ${portCells(row, print, all).map(visible).join('  ').trimEnd()}`)
     } else {
       print.data(portTable(seen.rows, print, all).join('\n'))
       if (seen.unseen) print.talk(`${print.paintTalk.yellow('!')} ${print.say(seen.unseen)}`)

@@ -1,6 +1,7 @@
 import stringWidth from 'string-width'
 import { describe, expect, it } from 'vitest'
 import { keysIn } from '../io.ts'
+import { mark, written } from './marks.ts'
 import { bytes, rate, span } from './units.ts'
 import { clipped, padded, widthOf } from './width.ts'
 
@@ -16,7 +17,6 @@ describe('width on a terminal', () => {
     'é',
     '↑ ↓',
     '🚢',
-    '\u001B[31m빨강\u001B[39m',
     '',
     '·×●▼▲',
   ]
@@ -28,7 +28,8 @@ describe('width on a terminal', () => {
     expect(clipped('나루터', 5)).toBe('나루…')
     expect(clipped('나루터', 4)).toBe('나…')
     expect(clipped('abc', 3)).toBe('abc')
-    expect(clipped('\u001B[31mabcdef\u001B[39m', 4)).toBe('\u001B[31mabc…\u001B[0m')
+    expect(clipped(`${mark(31)}abcdef${mark(39)}`, 4)).toBe(`${mark(31)}abc…${mark(0)}`)
+    expect(written(mark(31))).toBe('\u001B[31m')
     expect(padded('나루', 6)).toBe('나루  ')
     expect(padded('나루', 6, 'right')).toBe('  나루')
   })

@@ -1,6 +1,10 @@
-/** Data to stdout, talk to stderr, in the person's language, coloured where a terminal wants it. */
+/**
+ * Data to stdout, talk to stderr, in the person's language, coloured where a terminal wants it. Nothing that others
+ * named reaches either as a control sign.
+ */
 import type { Language, Text } from '../../base/text.ts'
 import type { Io, Stream } from '../io.ts'
+import { mark, written } from './marks.ts'
 
 export type Paint = (text: string) => string
 
@@ -34,10 +38,10 @@ export function createPrinter(io: Io, language: Language, options: { colour: boo
   return {
     language,
     say,
-    data: (line) => void io.stdout.write(`${line}\n`),
+    data: (line) => void io.stdout.write(`${written(line)}\n`),
     json: (value, { line = false } = {}) =>
-      void io.stdout.write(`${JSON.stringify(value, null, line ? undefined : 2)}\n`),
-    talk: (line) => void io.stderr.write(`${typeof line === 'string' ? line : say(line)}\n`),
+      void io.stdout.write(`${written(JSON.stringify(value, null, line ? undefined : 2))}\n`),
+    talk: (line) => void io.stderr.write(`${written(typeof line === 'string' ? line : say(line))}\n`),
     paint: paintsFor(io.stdout, io, options),
     paintTalk: paintsFor(io.stderr, io, options),
   }
@@ -47,7 +51,7 @@ export function createPrinter(io: Io, language: Language, options: { colour: boo
 function paintsFor(stream: Stream, { env }: Io, { colour }: { colour: boolean }): Paints {
   const wanted = env['FORCE_COLOR'] ? env['FORCE_COLOR'] !== '0' : stream.isTTY && env['TERM'] !== 'dumb'
   const paint = (code: number, end: number): Paint =>
-    colour && wanted && !env['NO_COLOR'] ? (text) => `\u001B[${code}m${text}\u001B[${end}m` : (text) => text
+    colour && wanted && !env['NO_COLOR'] ? (text) => mark(code) + text + mark(end) : (text) => text
   return {
     bold: paint(1, 22),
     dim: paint(2, 22),

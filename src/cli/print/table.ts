@@ -1,4 +1,5 @@
 /** A table of texts, each column as wide as its widest cell on a terminal. The last column is never padded. */
+import { visible } from '../../base/visible.ts'
 import { widthOf } from './width.ts'
 
 export interface Column {
@@ -10,7 +11,7 @@ export interface Column {
 const gap = '  '
 
 export function table(columns: readonly Column[], rows: readonly (readonly string[])[]): string[] {
-  const lines = [columns.map(({ title }) => title), ...rows]
+  const lines = [columns.map(({ title }) => title), ...rows.map((cells) => cells.map(visible))]
   // Each cell is measured once: of 5,000 sockets that is half of what printing them takes.
   const widths = lines.map((cells) => cells.map(widthOf))
   const widest = columns.map((_, at) =>

@@ -4,6 +4,7 @@ import type { Connection } from '../../model/connection.ts'
 import type { RuleStatus } from '../../model/face.ts'
 import { moveOf } from '../move-keys.ts'
 import type { Printer } from '../print/printer.ts'
+import { mark } from '../print/marks.ts'
 import { ruleTable } from '../print/rules.ts'
 import { table } from '../print/table.ts'
 import { bytes, connections as countOf, rate, span } from '../print/units.ts'
@@ -163,5 +164,5 @@ function compared(a: number | string, b: number | string): number {
 }
 
 function highlighted(line: string, width: number): string {
-  return `\u001B[7m${padded(clipped(plainOf(line), width), width)}\u001B[27m`
+  return mark(7) + padded(clipped(plainOf(line), width), width) + mark(27)
 }

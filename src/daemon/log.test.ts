@@ -1,0 +1,22 @@
+import { afterEach, expect, it, vi } from 'vitest'
+import { createLog } from './log.ts'
+
+const { isTTY } = process.stderr
+afterEach(() => {
+  process.stderr.isTTY = isTTY
+  vi.restoreAllMocks()
+})
+
+it('on a terminal, what others named is shown sign by sign, and cannot pass for an entry of its own', async () => {
+  process.stderr.isTTY = true
+  let text = ''
+  vi.spyOn(process.stderr, 'write').mockImplementation((piece) => {
+    text += String(piece)
+    return true
+  })
+  const log = await createLog()
+  log.warn({ rule: 'web' }, 'taken by \u001B]0;x\u0007nginx\n00:00:00 web: open')
+  expect(text).toMatch(
+    /^\d\d:\d\d:\d\d warn: web: taken by \\u001b\]0;x\\u0007nginx\n {9}00:00:00 web: open\n$/,
+  )
+})
