@@ -12,6 +12,7 @@ const statuses: Partial<Record<Code, number>> = {
   LISTEN_IN_USE: 409,
   API_NO_TOKEN: 401,
   API_TOO_LARGE: 413,
+  API_BUSY: 429,
   RULE_INVALID: 422,
   VALUE_INVALID: 422,
   FILE_INVALID: 422,

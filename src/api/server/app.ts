@@ -2,6 +2,7 @@
  * A request's way in: size, then (on the TCP side) host, origin and token, then its route, then the page's files.
  * What goes wrong on the way is an answer with the error's code.
  */
+import type { Socket } from 'node:net'
 import { OpenAPIHono } from '@hono/zod-openapi'
 import type { HonoRequest, MiddlewareHandler } from 'hono'
 import { NaruError, isNaruError } from '../../base/errors.ts'
@@ -13,6 +14,7 @@ import type { MachineFace } from '../../model/machine-face.ts'
 import { ErrorSchema, NaruEventSchema, SessionSchema, z } from '../protocol/schemas.ts'
 import { bodyLimitBytes, type Login, type Session } from '../protocol/wire.ts'
 import { errorAnswer } from './answer.ts'
+import type { App, Env } from './env.ts'
 import {
   accessOfToken,
   checkHost,
@@ -31,7 +33,11 @@ export interface AppOptions {
   readonly closing: AbortSignal
   readonly log: Log
   /** Null on the local socket, where the file's mode has asked already. */
-  readonly guard: { readonly tokens: Tokens } | null
+  readonly guard: {
+    readonly tokens: Tokens
+    /** Told of each connection that has shown a token. */
+    readonly onProven: (socket: Socket) => void
+  } | null
   readonly webRoot: string | null
   readonly session: () => Session
   readonly web: () => string | null
@@ -42,8 +48,8 @@ export interface AppOptions {
 
 type Guarded = NonNullable<AppOptions['guard']>
 
-export function createApp(naru: Naru, options: AppOptions): OpenAPIHono {
-  const app = new OpenAPIHono({
+export function createApp(naru: Naru, options: AppOptions): App {
+  const app: App = new OpenAPIHono<Env>({
     defaultHook(result) {
       if (!result.success) throw badRequest(result.error)
     },
@@ -54,6 +60,7 @@ export function createApp(naru: Naru, options: AppOptions): OpenAPIHono {
   })
   app.notFound((c) => errorAnswer(new NaruError('API_NOT_FOUND', { path: c.req.path.slice(0, 200) })))
   if (options.guard) addGuard(app, options.guard)
+  else app.use(wholeAccess)
   app.use(bounded)
   addSession(app, options)
   addRoutes(app, naru, options)
@@ -64,7 +71,7 @@ export function createApp(naru: Naru, options: AppOptions): OpenAPIHono {
 }
 
 /** Node holds a body to the length it announced; one that announces none is not read at all. */
-const bounded: MiddlewareHandler = async (c, next) => {
+const bounded: MiddlewareHandler<Env> = async (c, next) => {
   if (c.req.header('transfer-encoding') !== undefined)
     throw new NaruError('API_BAD_REQUEST', { why: say('say Content-Length', 'Content-Length가 필요합니다') })
   if (Number(c.req.header('content-length') ?? 0) > bodyLimitBytes)
@@ -72,12 +79,20 @@ const bounded: MiddlewareHandler = async (c, next) => {
   await next()
 }
 
-function addGuard(app: OpenAPIHono, { tokens }: Guarded): void {
-  const guard: MiddlewareHandler = async (c, next) => {
+const wholeAccess: MiddlewareHandler<Env> = async (c, next) => {
+  c.set('access', 'full')
+  await next()
+}
+
+function addGuard(app: App, { tokens, onProven }: Guarded): void {
+  const guard: MiddlewareHandler<Env> = async (c, next) => {
     const asked = askedBy(c.req)
     checkHost(asked)
     checkOrigin(asked)
-    if (isApi(asked.path) && !isLogin(asked)) checkToken(asked, tokens)
+    if (isApi(asked.path) && !isLogin(asked)) {
+      c.set('access', checkToken(asked, tokens))
+      onProven(c.env.incoming.socket)
+    }
     await next()
   }
   // Set whatever happens after it, errors included.
@@ -99,7 +114,7 @@ const askedBy = (request: HonoRequest): Asked => ({
 
 const isLogin = ({ method, path }: Asked): boolean => path === '/api/session' && method === 'POST'
 
-function addSession(app: OpenAPIHono, { guard, session, webRoot }: AppOptions): void {
+function addSession(app: App, { guard, session, webRoot }: AppOptions): void {
   if (guard === null) {
     app.get('/api/session', (c) => c.json(session()))
     return
@@ -133,7 +148,7 @@ async function strangersPage(webRoot: string | null, accept = ''): Promise<Respo
   return new Response(page.body, { status: 401, headers: page.headers })
 }
 
-function addDocument(app: OpenAPIHono, { version, ruleSchema }: AppOptions): void {
+function addDocument(app: App, { version, ruleSchema }: AppOptions): void {
   app.openAPIRegistry.register('Event', NaruEventSchema)
   app.openAPIRegistry.register('Session', SessionSchema)
   app.openAPIRegistry.register('Error', ErrorSchema)
@@ -141,7 +156,7 @@ function addDocument(app: OpenAPIHono, { version, ruleSchema }: AppOptions): voi
   app.get('/api/openapi.json', (c) => c.json(openApiOf(app, version, ruleSchema)))
 }
 
-function openApiOf(app: OpenAPIHono, version: string, ruleSchema: Json | null): Json {
+function openApiOf(app: App, version: string, ruleSchema: Json | null): Json {
   const document = app.getOpenAPI31Document({
     openapi: '3.1.0',
     info: { title: 'Naru', version, license: { name: 'Apache-2.0' } },
@@ -152,7 +167,7 @@ function openApiOf(app: OpenAPIHono, version: string, ruleSchema: Json | null): 
   return document as unknown as Json
 }
 
-function addPage(app: OpenAPIHono, root: string): void {
+function addPage(app: App, root: string): void {
   app.get('*', async (c, next) => {
     if (isApi(c.req.path)) return next()
     const file = await staticFile(root, c.req.path, c.req.header('if-none-match'))

@@ -2,7 +2,7 @@
  * This machine for the web page: what `naru ip`, `ports`, `router`, `firewall`, `guests` and `doctor` say. Answers are
  * the plain data of `model`, described loosely in the OpenAPI document: docs/cli.md tells their keys.
  */
-import { createRoute, type OpenAPIHono } from '@hono/zod-openapi'
+import { createRoute } from '@hono/zod-openapi'
 import { toNaruError } from '../../base/errors.ts'
 import { withLimit } from '../../base/clock.ts'
 import type { DoctorEvent } from '../../model/diagnosis.ts'
@@ -10,6 +10,7 @@ import type { MachineFace } from '../../model/machine-face.ts'
 import { portSorts } from '../../model/machine.ts'
 import { ErrorSchema, z } from '../protocol/schemas.ts'
 import { heartbeatMs } from '../protocol/wire.ts'
+import type { App } from './env.ts'
 
 /** The slowest router, then some. */
 const limitMs = 30_000
@@ -32,7 +33,7 @@ const described = {
   },
 }
 
-export function addMachineRoutes(app: OpenAPIHono, machine: MachineFace, closing: AbortSignal): void {
+export function addMachineRoutes(app: App, machine: MachineFace, closing: AbortSignal): void {
   const asking = (request: Request): { signal: AbortSignal } => ({
     signal: withLimit(AbortSignal.any([closing, request.signal]), limitMs),
   })
@@ -43,7 +44,7 @@ export function addMachineRoutes(app: OpenAPIHono, machine: MachineFace, closing
 
 type AskingOf = (request: Request) => { signal: AbortSignal }
 
-function addLooks(app: OpenAPIHono, machine: MachineFace, asking: AskingOf): void {
+function addLooks(app: App, machine: MachineFace, asking: AskingOf): void {
   app.openapi(
     createRoute({
       method: 'get',
@@ -149,7 +150,7 @@ const RouterCheckSchema = z.object({
   externalPort: externalPort.nullable(),
 })
 
-function addRouter(app: OpenAPIHono, { router }: MachineFace, asking: AskingOf): void {
+function addRouter(app: App, { router }: MachineFace, asking: AskingOf): void {
   app.openapi(
     createRoute({
       method: 'get',
@@ -205,7 +206,7 @@ function addRouter(app: OpenAPIHono, { router }: MachineFace, asking: AskingOf):
   )
 }
 
-function addDoctor(app: OpenAPIHono, machine: MachineFace, closing: AbortSignal): void {
+function addDoctor(app: App, machine: MachineFace, closing: AbortSignal): void {
   const query = z.object({
     about: z.string().min(1).max(128).optional(),
     internet: flag,

@@ -15,6 +15,8 @@ export class EventQueue {
   }
 
   push(event: NaruEvent): void {
+    // Samples of traffic are of the moment: a slow listener gets the newest alone.
+    if (event.type === 'traffic') this.#waiting = this.#waiting.filter(({ type }) => type !== 'traffic')
     if (this.#waiting.length >= this.#most) this.#waiting = [{ id: event.id, at: event.at, type: 'gap' }]
     else this.#waiting.push(event)
     this.#stir()

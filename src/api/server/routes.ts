@@ -1,5 +1,5 @@
 /** Every route of the API: its schema beside what it does. The OpenAPI document is made from these. */
-import { createRoute, type OpenAPIHono } from '@hono/zod-openapi'
+import { createRoute } from '@hono/zod-openapi'
 import { NaruError } from '../../base/errors.ts'
 import type { ChangeOptions, Naru } from '../../model/face.ts'
 import {
@@ -14,8 +14,10 @@ import {
   TrafficMomentSchema,
   z,
 } from '../protocol/schemas.ts'
+import type { App } from './env.ts'
+import { Latest } from './latest.ts'
 import { metricsOf, metricsType } from './metrics.ts'
-import { eventStream } from './sse.ts'
+import { EventStreams } from './sse.ts'
 
 export interface RouteOptions {
   /** Fires when the server closes: event streams end. */
@@ -56,13 +58,13 @@ function body<T extends z.ZodType>(schema: T) {
 
 const changed = answers(ChangeResultSchema, 'what was done, and the rules after it')
 
-export function addRoutes(app: OpenAPIHono, naru: Naru, options: RouteOptions): void {
+export function addRoutes(app: App, naru: Naru, options: RouteOptions): void {
   addState(app, naru, options)
   addRules(app, naru)
   addTraffic(app, naru, options)
 }
 
-function addState(app: OpenAPIHono, naru: Naru, { web }: RouteOptions): void {
+function addState(app: App, naru: Naru, { web }: RouteOptions): void {
   app.openapi(
     createRoute({
       method: 'get',
@@ -125,7 +127,8 @@ function addState(app: OpenAPIHono, naru: Naru, { web }: RouteOptions): void {
   )
 }
 
-function addRules(app: OpenAPIHono, naru: Naru): void {
+function addRules(app: App, naru: Naru): void {
+  const list = new Latest(async () => jsonBytes({ rules: await naru.rules.list() }))
   app.openapi(
     createRoute({
       method: 'get',
@@ -133,7 +136,7 @@ function addRules(app: OpenAPIHono, naru: Naru): void {
       summary: 'All rules with the state of each hop',
       responses: answers(z.object({ rules: z.array(RuleStatusSchema) }), 'rules in the order of the file'),
     }),
-    async (c) => c.json({ rules: [...(await naru.rules.list())] }, 200),
+    async () => new Response(await list.get(), { headers: { 'content-type': 'application/json' } }) as never,
   )
   app.openapi(
     createRoute({
@@ -193,7 +196,7 @@ function addRules(app: OpenAPIHono, naru: Naru): void {
   addSwitches(app, naru)
 }
 
-function addSwitches(app: OpenAPIHono, naru: Naru): void {
+function addSwitches(app: App, naru: Naru): void {
   app.openapi(
     createRoute({
       method: 'post',
@@ -233,6 +236,11 @@ function addSwitches(app: OpenAPIHono, naru: Naru): void {
   )
 }
 
+const encoder = new TextEncoder()
+
+/** Bytes are shared by all answers that are on their way. */
+const jsonBytes = (value: unknown): Uint8Array<ArrayBuffer> => encoder.encode(JSON.stringify(value))
+
 function changeOptions(
   { dryRun }: { dryRun: boolean },
   { 'if-match': match }: { 'if-match'?: string | undefined },
@@ -241,7 +249,9 @@ function changeOptions(
   return { dryRun, ...(revision === undefined || revision === '*' ? {} : { revision }) }
 }
 
-function addTraffic(app: OpenAPIHono, naru: Naru, { closing }: RouteOptions): void {
+function addTraffic(app: App, naru: Naru, { closing }: RouteOptions): void {
+  const streams = new EventStreams(naru)
+  const metrics = new Latest(async () => encoder.encode(await metricsOf(naru)))
   app.openapi(
     createRoute({
       method: 'get',
@@ -299,7 +309,7 @@ function addTraffic(app: OpenAPIHono, naru: Naru, { closing }: RouteOptions): vo
       },
     }),
     async (c) => {
-      const stream = await eventStream(naru, {
+      const stream = await streams.open(c.get('access'), {
         lastKey: c.req.valid('header')['last-event-id'] ?? null,
         since: c.req.valid('query').since ?? null,
         signal: AbortSignal.any([closing, c.req.raw.signal]),
@@ -324,7 +334,7 @@ function addTraffic(app: OpenAPIHono, naru: Naru, { closing }: RouteOptions): vo
       },
     }),
     async () =>
-      new Response(await metricsOf(naru), {
+      new Response(await metrics.get(), {
         headers: { 'content-type': metricsType, 'cache-control': 'no-store' },
       }) as never,
   )

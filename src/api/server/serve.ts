@@ -4,15 +4,16 @@
  */
 import { chmod, unlink } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
-import { connect, isIPv6 } from 'node:net'
+import { connect, isIPv6, type Socket } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
-import type { OpenAPIHono } from '@hono/zod-openapi'
 import { formatEndpoint } from '../../base/address.ts'
 import { NaruError, errnoOf, messageOf } from '../../base/errors.ts'
 import { Scope } from '../../base/scope.ts'
 import type { Naru } from '../../model/face.ts'
 import { defaultAddress, defaultPort } from '../protocol/wire.ts'
 import { createApp, type AppOptions } from './app.ts'
+import { Connections } from './connections.ts'
+import type { App } from './env.ts'
 import type { ServeOptions, Served, TcpOptions } from './options.ts'
 
 export { newToken } from './guard.ts'
@@ -48,13 +49,17 @@ export async function serve(naru: Naru, options: ServeOptions): Promise<Served> 
     session: () => ({ access: 'full', loginUrl: link(tcp?.token), readOnlyUrl: link(tcp?.readToken) }),
   }
   if (tcp) {
-    const server = serverOf(createApp(naru, { ...common, guard: { tokens: tcp } }))
+    const connections = new Connections()
+    const guard = { tokens: tcp, onProven: (socket: Socket) => connections.prove(socket) }
+    const server = serverOf(createApp(naru, { ...common, guard }), connections)
+    connections.watch(server)
     port = await listenOnTcp(server, tcp)
     fd = descriptorOf(server)
     scope.defer(() => closeServer(server))
   }
   if (socketPath !== null) {
-    const server = serverOf(createApp(naru, { ...common, guard: null }))
+    const server = serverOf(createApp(naru, { ...common, guard: null }), new Connections())
+    server.maxConnections = 512
     await listenOnPath(server, socketPath)
     scope.defer(() => closeServer(server))
   }
@@ -76,7 +81,7 @@ function descriptorOf(server: Server): number | null {
   return typeof fd === 'number' && fd >= 0 ? fd : null
 }
 
-function serverOf(app: OpenAPIHono): Server {
+function serverOf(app: App, connections: Connections): Server {
   const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false })
   const server = createServer(
     {
@@ -85,9 +90,9 @@ function serverOf(app: OpenAPIHono): Server {
       requestTimeout: 30_000,
       connectionsCheckingInterval: 2000,
     },
-    (request, response) => void listener(request, response),
+    (request, response) =>
+      void connections.answer(request, response, async () => await listener(request, response)),
   )
-  server.maxConnections = 512
   // A client that neither reads nor writes for this long is let go; a heartbeat counts as life.
   server.timeout = 120_000
   return server

@@ -2,8 +2,9 @@
  * Events as Server-Sent Events (WHATWG HTML §9.2): `id` names the event over restarts, `data` is its JSON. A client
  * that was away says the last id it saw; what is no longer kept, or was another daemon's, is a `gap`.
  */
+import { NaruError } from '../../base/errors.ts'
 import type { Naru, NaruEvent } from '../../model/face.ts'
-import { eventKey, heartbeatMs, parseEventKey } from '../protocol/wire.ts'
+import { eventKey, heartbeatMs, parseEventKey, type Access } from '../protocol/wire.ts'
 import { EventQueue } from './queue.ts'
 
 export interface SseOptions {
@@ -18,16 +19,60 @@ export interface SseOptions {
   readonly heartbeatMs?: number
 }
 
-export async function eventStream(naru: Naru, options: SseOptions): Promise<ReadableStream<Uint8Array>> {
+/** Streams at once for holders of one token: many tabs, and then some. */
+const mostStreams = 64
+
+/** All event streams of a server. Where a token has its share of them, the one that takes least gives way. */
+export class EventStreams {
+  readonly #naru: Naru
+  readonly #open = new Map<Access, Set<Listener>>()
+
+  constructor(naru: Naru) {
+    this.#naru = naru
+  }
+
+  /** @throws NaruError API_BUSY where as many others listen, and take what they are sent */
+  async open(access: Access, options: SseOptions): Promise<ReadableStream<Uint8Array>> {
+    const open = this.#open.get(access) ?? new Set()
+    this.#open.set(access, open)
+    if (open.size >= mostStreams) makeRoom(open)
+    const gone = new AbortController()
+    const queue = new EventQueue(options.most ?? 1024)
+    const listener = { queue, end: () => gone.abort() }
+    open.add(listener)
+    const left = (): void => void open.delete(listener)
+    if (options.signal.aborted) left()
+    options.signal.addEventListener('abort', left, { once: true })
+    gone.signal.addEventListener('abort', left, { once: true })
+    return await eventStream(this.#naru, options, queue, gone)
+  }
+}
+
+interface Listener {
+  readonly queue: EventQueue
+  end(): void
+}
+
+/** @throws NaruError API_BUSY */
+function makeRoom(open: ReadonlySet<Listener>): void {
+  const slowest = [...open].toSorted((a, b) => b.queue.length - a.queue.length)[0]
+  if (!slowest || slowest.queue.length === 0) throw new NaruError('API_BUSY', { most: mostStreams })
+  slowest.end()
+}
+
+async function eventStream(
+  naru: Naru,
+  options: SseOptions,
+  queue: EventQueue,
+  gone: AbortController,
+): Promise<ReadableStream<Uint8Array>> {
   const { startedAt } = await naru.about()
   const start = whereToStart(options, startedAt)
-  const queue = new EventQueue(options.most ?? 1024)
-  const gone = new AbortController()
   const signal = AbortSignal.any([options.signal, gone.signal])
   if (start.gap) queue.push({ id: 0, at: Date.now(), type: 'gap' })
   void fill(queue, naru.events({ signal, ...(start.since === null ? {} : { since: start.since }) }))
 
-  const encoder = new TextEncoder()
+  gone.signal.addEventListener('abort', () => queue.end(), { once: true })
   return new ReadableStream<Uint8Array>({
     start(controller) {
       controller.enqueue(encoder.encode('retry: 1000\n\n'))
@@ -36,14 +81,10 @@ export async function eventStream(naru: Naru, options: SseOptions): Promise<Read
     async pull(controller) {
       const { events, ended } = await queue.take(options.heartbeatMs ?? heartbeatMs)
       if (ended) return controller.close()
-      const text =
-        events.length === 0 ? ': still here\n\n' : events.map((event) => frame(startedAt, event)).join('')
-      controller.enqueue(encoder.encode(text))
+      const frames = events.map((event) => frame(startedAt, event))
+      controller.enqueue(frames.length === 0 ? stillHere : joined(frames))
     },
-    cancel() {
-      gone.abort()
-      queue.end()
-    },
+    cancel: () => gone.abort(),
   })
 }
 
@@ -66,6 +107,19 @@ function whereToStart(
   return key?.startedAt === startedAt ? { since: key.id, gap: false } : { since: null, gap: true }
 }
 
-function frame(startedAt: number, event: NaruEvent): string {
-  return `id: ${eventKey(startedAt, event.id)}\ndata: ${JSON.stringify(event)}\n\n`
+const encoder = new TextEncoder()
+const stillHere = encoder.encode(': still here\n\n')
+/** An event is put into bytes once, for however many listeners. */
+const encoded = new WeakMap<NaruEvent, Uint8Array>()
+
+function frame(startedAt: number, event: NaruEvent): Uint8Array {
+  const known = encoded.get(event)
+  if (known) return known
+  const bytes = encoder.encode(`id: ${eventKey(startedAt, event.id)}\ndata: ${JSON.stringify(event)}\n\n`)
+  encoded.set(event, bytes)
+  return bytes
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  return parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts)
 }

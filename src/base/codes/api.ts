@@ -54,6 +54,12 @@ export const apiCodes = {
     en: 'the request is larger than {bytes} bytes',
     ko: '요청이 {bytes}바이트보다 큽니다',
   },
+  API_BUSY: {
+    exit: 1,
+    en: 'already {most} programs listen to events with this token',
+    ko: '이 토큰으로 이미 {most}개 프로그램이 이벤트를 듣고 있습니다',
+    fix: { en: 'close some, such as old tabs of the page', ko: '오래된 탭 등을 닫은 뒤 다시 시도하세요' },
+  },
   API_BAD_REQUEST: {
     exit: 2,
     en: 'the request is not valid: {why}',
