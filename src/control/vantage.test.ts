@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { connect, createServer, type AddressInfo } from 'node:net'
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { systemClock } from '../base/clock.ts'
 import { askVantage, newVantageKey, startVantage } from './vantage.ts'
@@ -90,6 +90,38 @@ describe('a vantage', () => {
     now = 60_001
     expect((await askVantage(ask)).result).toBe('answered')
     web.close()
+  })
+
+  it('wants a key that nobody guesses, on either side', async () => {
+    for (const key of ['', '---', 'hunter2', '0123-4567-89ab-cd'.slice(0, -1)]) {
+      await expect(startVantage({ ...local, key })).rejects.toMatchObject({ code: 'VALUE_INVALID' })
+      const asking = askVantage({ address: '127.0.0.1', port: 1, key, tryPort: 1, signal })
+      await expect(asking).rejects.toMatchObject({ code: 'VALUE_INVALID' })
+    }
+  })
+
+  it('answers who knows the key while silent strangers hold on to it', async () => {
+    await using vantage = await startVantage({ ...local, address: '0.0.0.0' })
+    const strangers: Socket[] = []
+    for (let at = 0; at < 100; at++) {
+      const stranger = connect({ port: vantage.port, host: '127.0.0.1', localAddress: `127.0.1.${at + 1}` })
+      stranger.on('error', () => {})
+      strangers.push(stranger)
+      await once(stranger, 'connect')
+    }
+    const web = await service()
+    const ask = { address: '127.0.0.1', port: vantage.port, key: vantage.key, tryPort: web.port, signal }
+    expect((await askVantage(ask)).result).toBe('answered')
+    for (const stranger of strangers) stranger.destroy()
+    web.close()
+  })
+
+  it('gives one source two places', async () => {
+    await using vantage = await startVantage(local)
+    const sockets = [0, 1, 2].map(() => connect(vantage.port, '127.0.0.1'))
+    for (const socket of sockets) socket.on('error', () => {})
+    await once(sockets[2] as Socket, 'close')
+    for (const socket of sockets) socket.destroy()
   })
 
   it('survives what is no question', async () => {

@@ -10,7 +10,7 @@
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { connect, createServer, type Server, type Socket } from 'node:net'
-import { formatEndpoint, unmapped } from '../base/address.ts'
+import { formatEndpoint, sourceKey, unmapped } from '../base/address.ts'
 import { type Clock, withLimit } from '../base/clock.ts'
 import { NaruError, errnoOf, messageOf } from '../base/errors.ts'
 import { say, verbatim, type Text } from '../base/text.ts'
@@ -21,7 +21,7 @@ export interface VantageOptions {
   readonly address?: string
   /** @default 6279 */
   readonly port?: number
-  /** @default a new one */
+  /** At least 16 characters besides dashes. @default a new one */
   readonly key?: string
   readonly clock: Clock
   /** Told of each question: who, which port, what came of it. */
@@ -40,7 +40,13 @@ const handshakeMs = 5000
 const dialMs = 5000
 /** Questions a source may ask in a minute; wrong proofs count as well. */
 const mostAMinute = 12
-const mostAtOnce = 8
+/** Connections that have not shown the key; the oldest gives way. */
+const mostStrangers = 32
+/** Of one source, with the key or without. */
+const mostOfSource = 2
+/** How long a caller may take to fetch its answer. */
+const answerMs = 2000
+const shortestKey = 16
 
 export function newVantageKey(): string {
   return randomBytes(16)
@@ -48,18 +54,43 @@ export function newVantageKey(): string {
     .replace(/(.{8})(?=.)/g, '$1-')
 }
 
-/** @throws NaruError LISTEN_IN_USE, LISTEN_FAILED */
+/**
+ * A key that nobody guesses; it is not repeated in the error.
+ * @throws NaruError VALUE_INVALID
+ */
+function checkKey(key: string): string {
+  if (plainKey(key).length >= shortestKey) return key
+  throw new NaruError('VALUE_INVALID', {
+    what: 'key',
+    value: '…',
+    why: say(
+      `a key has at least ${shortestKey} characters; without --key a new one is made`,
+      `키는 ${shortestKey}자 이상이어야 합니다. --key를 빼면 새로 만듭니다`,
+    ),
+  })
+}
+
+/** @throws NaruError LISTEN_IN_USE, LISTEN_FAILED, VALUE_INVALID where the key is short */
 export async function startVantage(options: VantageOptions): Promise<Vantage> {
-  const key = options.key ?? newVantageKey()
+  const key = checkKey(options.key ?? newVantageKey())
   const asked = new Rate(options.clock)
-  const open = new Set<Socket>()
+  const open = new Map<Socket, string>()
+  const strangers = new Set<Socket>()
   const server = createServer((socket) => {
     const from = unmapped(socket.remoteAddress ?? '')
+    const source = sourceKey(from)
+    const others = [...open.values()].filter((one) => one === source).length
     socket.on('error', () => {})
-    if (open.size >= mostAtOnce || !asked.admits(from)) return void socket.destroy()
-    open.add(socket)
-    socket.once('close', () => open.delete(socket))
-    serve(socket, from, key).then(
+    if (others >= mostOfSource || !asked.admits(source)) return void socket.destroy()
+    open.set(socket, source)
+    strangers.add(socket)
+    socket.once('close', () => {
+      open.delete(socket)
+      strangers.delete(socket)
+    })
+    const [oldest] = strangers
+    if (strangers.size > mostStrangers) oldest?.destroy()
+    serve(socket, from, key, () => strangers.delete(socket)).then(
       ({ port, result }) => options.onAsked?.({ from, port, result }),
       () => {
         options.onAsked?.({ from, port: null, result: 'refused: no proof' })
@@ -74,12 +105,17 @@ export async function startVantage(options: VantageOptions): Promise<Vantage> {
     [Symbol.asyncDispose]: () =>
       new Promise((resolve) => {
         server.close(() => resolve())
-        for (const socket of open) socket.destroy()
+        for (const socket of open.keys()) socket.destroy()
       }),
   }
 }
 
-async function serve(socket: Socket, from: string, key: string): Promise<{ port: number; result: string }> {
+async function serve(
+  socket: Socket,
+  from: string,
+  key: string,
+  onProven: () => void,
+): Promise<{ port: number; result: string }> {
   const nonce = randomBytes(16).toString('hex')
   const lines = new Lines(socket, AbortSignal.timeout(handshakeMs))
   socket.write(`${JSON.stringify({ naru: 1, nonce })}\n`)
@@ -89,9 +125,11 @@ async function serve(socket: Socket, from: string, key: string): Promise<{ port:
   if (typeof port !== 'number' || !Number.isInteger(port) || port < 1 || port > 65_535)
     throw new Error('no port')
   if (!isProof(proof, key, `caller ${nonce} ${theirs} ${port}`)) throw new Error('wrong proof')
+  onProven()
   const { result, ms } = await dialBack(from, port)
   const answer = { proof: proofOf(key, `vantage ${theirs} ${nonce} ${port}`), seenAs: from, result, ms }
   socket.end(`${JSON.stringify(answer)}\n`)
+  socket.setTimeout(answerMs, () => socket.destroy())
   return { port, result }
 }
 
@@ -104,7 +142,8 @@ export interface VantageAnswer {
 
 /**
  * Asks the vantage at `address:port` to dial our `tryPort`.
- * @throws NaruError VANTAGE_SILENT where it cannot be reached, VANTAGE_KEY where it does not prove the key
+ * @throws NaruError VANTAGE_SILENT where it cannot be reached, VANTAGE_KEY where it does not prove the key,
+ * VALUE_INVALID where the key is short
  */
 export async function askVantage(options: {
   readonly address: string
@@ -114,6 +153,7 @@ export async function askVantage(options: {
   readonly signal: AbortSignal
 }): Promise<VantageAnswer> {
   const { address, port = vantagePort, key, tryPort } = options
+  checkKey(key)
   const place = formatEndpoint(address, port)
   const socket = connect({ host: address, port })
   socket.on('error', () => {})
@@ -187,8 +227,11 @@ function dialBack(address: string, port: number): Promise<{ result: OutsideTest[
 }
 
 function proofOf(key: string, words: string): string {
-  return createHmac('sha256', key.replaceAll('-', '').toLowerCase()).update(words).digest('hex')
+  return createHmac('sha256', plainKey(key)).update(words).digest('hex')
 }
+
+/** As typed, in whatever groups and case. */
+const plainKey = (key: string): string => key.replaceAll('-', '').trim().toLowerCase()
 
 function isProof(given: unknown, key: string, words: string): boolean {
   if (typeof given !== 'string' || !/^[0-9a-f]{64}$/.test(given)) return false
@@ -243,6 +286,9 @@ class Lines {
   }
 }
 
+/** Sources that are remembered. */
+const mostSources = 10_000
+
 /** Questions a source, over the last minute. */
 class Rate {
   readonly #clock: Clock
@@ -256,9 +302,11 @@ class Rate {
     const now = this.#clock.monotonic()
     const recent = (this.#times.get(from) ?? []).filter((at) => now - at < 60_000)
     if (recent.length >= mostAMinute) return false
-    // Sources are forgotten with their minute, so that a flood of addresses fills nothing.
-    if (this.#times.size > 1000) this.#times.clear()
+    // The one that asked last is the last: a flood of sources pushes out those that have been quiet for longest.
+    this.#times.delete(from)
     this.#times.set(from, [...recent, now])
+    const [quietest] = this.#times.keys()
+    if (this.#times.size > mostSources && quietest !== undefined) this.#times.delete(quietest)
     return true
   }
 }

@@ -39,7 +39,7 @@ export async function up(options: UpOptions): Promise<ExitCode> {
   const tcpWish = parseApi(options.api)
   const file = ruleFile(options.file)
   await using scope = new Scope()
-  if (!existsSync(file)) await createFile(file, starter(await freePort(8888), await freePort(6279)))
+  if (!existsSync(file)) await createFile(file, starter(await freePort(8888), await freePort(6280)))
   const root = stateRoot()
   const id = await instanceIdOf(file)
   await undoLeftOvers(root, { except: id, log, signal })
