@@ -5,6 +5,7 @@
  * the folders above it decide. On Windows a profile's folders are its user's by their ACLs, and all is trusted.
  */
 import { lstatSync, readlinkSync, type Stats } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { NaruError } from './errors.ts'
 import { say, type Text } from './text.ts'
@@ -61,6 +62,11 @@ export function isOwn(folder: string): boolean {
   return process.getuid?.() !== 0 || whyUntrusted(folder) === null
 }
 
+/** Where files may be made that nobody else can swap: `$TMPDIR`, unless it is another user's. */
+export function temporaryPlace(): string {
+  return whyUntrusted(tmpdir()) ? '/tmp' : tmpdir()
+}
+
 function wordsOf(path: string): string[] {
   return path.split('/').filter((word) => word !== '' && word !== '.')
 }
@@ -95,7 +101,8 @@ function trustedOwners(uid: number): readonly number[] {
 }
 
 function othersMayWrite(seen: Stats, uid: number): boolean {
-  if (seen.isDirectory() && (seen.mode & sticky) !== 0) return false
+  // Whoever may write to a socket may speak to it, and not put another in its place.
+  if (seen.isSocket() || (seen.isDirectory() && (seen.mode & sticky) !== 0)) return false
   if ((seen.mode & othersWrite) !== 0) return true
   if ((seen.mode & groupWrites) === 0) return false
   // A user's own group, which many systems give each user and a umask of 002 with it.

@@ -60,8 +60,8 @@ export const variables: readonly Variable[] = [
     name: 'NARU_QEMU_QMP',
     value: '/run/vms/web.qmp:/srv/vms/*.qmp',
     text: say(
-      'QMP sockets of QEMU guests that are not found by their process, `:` between them; the last part of a path may hold `*`',
-      '프로세스로 찾지 못하는 QEMU 게스트의 QMP 소켓. `:`로 구분하며 경로의 마지막 부분에 `*` 사용 가능',
+      'QMP sockets of QEMU guests that are not found by their process, or are another user’s, `:` between them; the last part of a path may hold `*`',
+      '프로세스로 찾지 못하거나 다른 사용자가 실행한 QEMU 게스트의 QMP 소켓. `:`로 구분하며 경로의 마지막 부분에 `*` 사용 가능',
     ),
   },
   {

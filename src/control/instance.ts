@@ -16,12 +16,12 @@ import {
   unlink,
   writeFile,
 } from 'node:fs/promises'
-import { homedir, tmpdir } from 'node:os'
+import { homedir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { errnoOf, messageOf, NaruError } from '../base/errors.ts'
 import { replaceFile } from '../base/replace-file.ts'
 import { say } from '../base/text.ts'
-import { isOwn, mustBeTrusted, whyUntrusted } from '../base/trust.ts'
+import { isOwn, mustBeTrusted, temporaryPlace, whyUntrusted } from '../base/trust.ts'
 
 /** Who holds a folder. */
 export interface Holder {
@@ -282,7 +282,7 @@ const longestShortPlace = longestSocketPath - 16
 const ownSockets = 'naru-'
 
 function shortPlaces(): readonly string[] {
-  return [process.env.XDG_RUNTIME_DIR ?? '', '/run', tmpdir(), '/tmp'].filter(Boolean)
+  return [process.env.XDG_RUNTIME_DIR ?? '', '/run', temporaryPlace(), '/tmp'].filter(Boolean)
 }
 
 /** Takes away the folder that `socketPath` made, where it made one and its sockets are all that is in it. */

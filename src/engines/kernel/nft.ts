@@ -3,8 +3,8 @@
  * a file of ours, since nft opens /dev/stdin, and a child's standard input is a socket here, which cannot be opened.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { temporaryPlace } from '../../base/trust.ts'
 import { NaruError } from '../../base/errors.ts'
 import type { Runner } from '../../host/contract.ts'
 import type { Json } from '../../model/hop.ts'
@@ -28,7 +28,7 @@ export function createNft(runner: Runner): Nft {
   return {
     async apply(commands, { signal }) {
       const json = typeof commands !== 'string'
-      const folder = await mkdtemp(join(tmpdir(), 'naru-nft-'))
+      const folder = await mkdtemp(join(temporaryPlace(), 'naru-nft-'))
       try {
         const file = join(folder, json ? 'transaction.json' : 'table.nft')
         await writeFile(file, json ? JSON.stringify({ nftables: commands }) : commands, { mode: 0o600 })

@@ -6,9 +6,9 @@
  */
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { withLimit } from '../../base/clock.ts'
+import { temporaryPlace } from '../../base/trust.ts'
 import { NaruError } from '../../base/errors.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { Runner } from '../../host/contract.ts'
@@ -142,7 +142,7 @@ export class SourceKeeper {
 
   /** nft opens its input by name, and a child's standard input is a socket, which cannot be opened so. */
   async #nft(text: string, signal: AbortSignal): Promise<void> {
-    const folder = await mkdtemp(join(tmpdir(), 'naru-keep-'))
+    const folder = await mkdtemp(join(temporaryPlace(), 'naru-keep-'))
     try {
       const file = join(folder, 'table.nft')
       await writeFile(file, text, { mode: 0o600 })

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { errnoOf, NaruError } from '../../base/errors.ts'
 import { say, verbatim } from '../../base/text.ts'
+import { whyUntrusted } from '../../base/trust.ts'
 import type { Json } from '../../model/hop.ts'
 import { askHttp, type HttpPlace } from '../contract/http.ts'
 import { answered } from '../contract/patience.ts'
@@ -34,8 +35,13 @@ export function engineAt(url: string): Engine | null {
 export function findEngine(kind: EngineKind, env: NodeJS.ProcessEnv): Engine | null {
   const named = kind === 'docker' ? env.DOCKER_HOST : env.CONTAINER_HOST
   if (named) return engineAt(named)
-  const path = usualSockets(kind, env).find((candidate) => existsSync(candidate))
+  const path = usualSockets(kind, env).find(isThereForUs)
   return path === undefined ? null : engineAt(`${path.startsWith('//./') ? 'npipe' : 'unix'}://${path}`)
+}
+
+/** Whoever answers there sees what we ask and says where our clients are sent. */
+function isThereForUs(socket: string): boolean {
+  return existsSync(socket) && whyUntrusted(socket) === null
 }
 
 function usualSockets(kind: EngineKind, { XDG_RUNTIME_DIR }: NodeJS.ProcessEnv): readonly string[] {

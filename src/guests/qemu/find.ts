@@ -1,9 +1,12 @@
 /**
  * Which QEMU guests run here, and where each can be talked to. Linux tells every process's arguments: the name and the
- * QMP socket stand there. `NARU_QEMU_QMP` adds sockets that are not seen so, also on other systems.
+ * QMP socket stand there. Anybody may call a process what he likes: a guest is only what root or this user runs, from
+ * a QEMU, with a socket that nobody else can have put there. `NARU_QEMU_QMP` adds sockets that are not seen so, also on
+ * other systems.
  */
 import { readFile, readdir, readlink, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
+import { whyUntrusted } from '../../base/trust.ts'
 
 export interface QemuProcess {
   /** Null where only its socket is known: QEMU has to be asked. */
@@ -23,22 +26,27 @@ export interface FindOptions {
   readonly sockets?: string | undefined
 }
 
+export interface FoundQemu {
+  readonly guests: readonly QemuProcess[]
+  /** How many more say that they are one, and are another user's or no QEMU. */
+  readonly others: number
+}
+
 /** A command line longer than this is no QEMU that a person started. */
 const longestCommandLine = 256 * 1024
 
-export async function findQemu(options: FindOptions): Promise<readonly QemuProcess[]> {
+export async function findQemu(options: FindOptions): Promise<FoundQemu> {
   const proc = options.proc ?? '/proc'
   const namespace = options.namespace ?? (await linkOf(join(proc, 'self/ns/net')))
   const pids = (await readdir(proc).catch(() => [])).filter((entry) => /^\d+$/.test(entry))
-  const found = (await Promise.all(pids.map((pid) => qemuOf(proc, pid, namespace)))).filter(
+  const seen = (await Promise.all(pids.map((pid) => qemuOf(proc, pid, namespace)))).filter(
     (one) => one !== null,
   )
+  const found = seen.filter((one) => one !== 'not ours')
   const known = new Set(found.map(({ qmp }) => qmp))
   const more = await expand(options.sockets ?? process.env.NARU_QEMU_QMP ?? '')
-  return [
-    ...found,
-    ...more.filter((path) => !known.has(path)).map((path) => ({ name: null, id: path, qmp: path })),
-  ]
+  const named = more.filter((path) => !known.has(path)).map((path) => ({ name: null, id: path, qmp: path }))
+  return { guests: [...found, ...named], others: seen.length - found.length }
 }
 
 /** What a QEMU that is started again under the same name does not share: its socket is bound anew. */
@@ -47,22 +55,51 @@ export async function instanceOf(qmp: string): Promise<string> {
   return `${ino}@${birthtimeMs}`
 }
 
-async function qemuOf(proc: string, pid: string, namespace: string | null): Promise<QemuProcess | null> {
+async function qemuOf(
+  proc: string,
+  pid: string,
+  namespace: string | null,
+): Promise<QemuProcess | 'not ours' | null> {
   const argv = await argumentsOf(join(proc, pid, 'cmdline'))
   if (!/^(qemu-system-\w+|qemu-kvm|kvm)$/.test(basename(argv[0] ?? ''))) return null
   const theirs = await linkOf(join(proc, pid, 'ns/net'))
   // Another user's namespace cannot be read; it is most likely ours.
   if (namespace !== null && theirs !== null && theirs !== namespace) return null
-  const { name, qmp } = parseArguments(argv)
+  const { name, qmp, libvirts } = parseArguments(argv)
+  // libvirt lists it, and holds its socket.
+  if (libvirts) return null
+  if (!(await isOurQemu(join(proc, pid)))) return 'not ours'
   const folder = (await linkOf(join(proc, pid, 'cwd'))) ?? '/'
-  return { name: name ?? `pid-${pid}`, id: pid, qmp: qmp === null ? null : resolve(folder, qmp) }
+  return { name: name ?? `pid-${pid}`, id: pid, qmp: qmp === null ? null : ours(resolve(folder, qmp)) }
+}
+
+/**
+ * Run by root or this user, from a file that is called so. The file is not told of another user's; root's word is
+ * taken for his. `/proc/PID` itself belongs to root where a process hides (PR_SET_DUMPABLE), so its status is asked.
+ */
+async function isOurQemu(folder: string): Promise<boolean> {
+  const status = await readFile(join(folder, 'status'), 'utf8').catch(() => '')
+  const users = /^Uid:\s+(.+)$/m.exec(status)?.[1]?.split(/\s+/).map(Number) ?? []
+  const trusted = [0, process.getuid?.()]
+  if (users.length === 0 || !users.every((user) => trusted.includes(user))) return false
+  const file = await linkOf(join(folder, 'exe'))
+  return file === null || /qemu|kvm/.test(basename(file))
+}
+
+function ours(socket: string): string | null {
+  return whyUntrusted(socket) ? null : socket
 }
 
 /**
  * `-name web` or `-name guest=web,…`; `-qmp unix:PATH,…`; `-chardev socket,id=ID,path=PATH,… -mon chardev=ID,mode=control`.
- * A socket that was handed in as a descriptor (libvirt's) has no path and is left to its owner.
+ * libvirt hands a socket in as a descriptor, or by a path of its own, and has always called it `charmonitor`.
  */
-export function parseArguments(argv: readonly string[]): { name: string | null; qmp: string | null } {
+export function parseArguments(argv: readonly string[]): {
+  readonly name: string | null
+  readonly qmp: string | null
+  readonly libvirts: boolean
+} {
+  let libvirts = false
   let name: string | null = null
   let qmp: string | null = null
   const chardevs = new Map<string, string>()
@@ -74,13 +111,16 @@ export function parseArguments(argv: readonly string[]): { name: string | null; 
     if (option === '-qmp' || option === '-qmp-pretty') qmp ??= unixPath(value)
     const properties = propertiesOf(value, option === '-mon' ? 'chardev' : 'backend')
     const path = properties.get('path')
-    if (option === '-chardev' && properties.get('backend') === 'socket' && path)
+    if (option === '-chardev' && properties.get('id') === libvirtsMonitor) libvirts = true
+    else if (option === '-chardev' && properties.get('backend') === 'socket' && path)
       chardevs.set(properties.get('id') ?? '', path)
     if (option === '-mon' && properties.get('mode') === 'control')
       qmp ??= chardevs.get(properties.get('chardev') ?? '') ?? null
   }
-  return { name, qmp }
+  return { name, qmp, libvirts: libvirts && qmp === null }
 }
+
+const libvirtsMonitor = 'charmonitor'
 
 /** QEMU's `a,key=value` with `,,` for a comma; the first word without a key goes by the name `implied`. */
 function propertiesOf(text: string, implied: string): ReadonlyMap<string, string> {

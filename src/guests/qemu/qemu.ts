@@ -41,7 +41,7 @@ export function qemu(options: QemuOptions = {}): GuestMember {
   const heard: Heard = new Map()
 
   async function meant(name: string, signal: AbortSignal): Promise<Seen & { qmp: string }> {
-    const named = await nameAll(await findQemu(options), signal)
+    const named = await nameAll((await findQemu(options)).guests, signal)
     const process = pickGuest(kind, named.map(unseen), name)
     const found = named.find(({ id }) => id === process.id) as QemuProcess
     if (found.qmp === null) throw withoutQmp(process)
@@ -57,18 +57,34 @@ export function qemu(options: QemuOptions = {}): GuestMember {
   return {
     kind,
     async detect() {
-      const found = await findQemu(options)
-      const spoken = found.filter(({ qmp }) => qmp !== null).length
+      const { guests, others } = await findQemu(options)
+      const spoken = guests.filter(({ qmp }) => qmp !== null).length
       if (spoken > 0)
         return { ok: true, why: say(`${spoken} with a QMP socket`, `QMP 소켓이 있는 게스트 ${spoken}개`) }
-      return found.length > 0
-        ? { ok: false, why: say('QEMU runs without a QMP socket', 'QMP 소켓 없이 실행 중입니다') }
+      if (guests.length > 0)
+        return {
+          ok: false,
+          why: say(
+            'QEMU runs without a QMP socket, or with one that others could replace',
+            'QMP 소켓이 없거나, 다른 사용자가 바꿀 수 있는 소켓으로 실행 중입니다',
+          ),
+        }
+      return others > 0
+        ? {
+            ok: false,
+            why: say(
+              `${others} of other users: name their sockets in NARU_QEMU_QMP to use them`,
+              `다른 사용자의 게스트 ${others}개: 쓰려면 NARU_QEMU_QMP에 소켓을 지정하세요`,
+            ),
+          }
         : { ok: false, why: say('no QEMU runs here', '실행 중인 QEMU가 없습니다') }
     },
 
     async list({ signal, host }) {
       const seen = await Promise.all(
-        (await nameAll(await findQemu(options), signal)).map((process) => lookOrName(process, signal)),
+        (await nameAll((await findQemu(options)).guests, signal)).map((process) =>
+          lookOrName(process, signal),
+        ),
       )
       return Promise.all(
         seen.map(async ({ guest, nics }) => ({
