@@ -84,6 +84,8 @@ export interface Ready {
   /** The web page with its token; null where `--api off`. */
   readonly loginUrl: string | null
   readonly readOnlyUrl: string | null
+  /** The page is not on loopback alone: others may reach it, and read what it sends. */
+  readonly pageOnNetwork: boolean
   /** The sample page as a rule forwards it; null where none does. */
   readonly sampleUrl: string | null
   readonly rules: readonly RuleStatus[]

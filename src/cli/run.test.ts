@@ -468,6 +468,7 @@ describe('up', () => {
       about: twoRules().aboutNow,
       loginUrl: 'http://127.0.0.1:6278/?token=T',
       readOnlyUrl: 'http://127.0.0.1:6278/?token=R',
+      pageOnNetwork: false,
       sampleUrl: 'http://127.0.0.1:8888/',
       rules: await twoRules().rules.list(),
       failures: [new NaruError('LISTEN_IN_USE', { listen: '53/udp', owner: 'dnsmasq' }).toJSON()],
@@ -497,6 +498,7 @@ describe('up', () => {
       about,
       loginUrl: 'http://127.0.0.1:6278/?token=T',
       readOnlyUrl: 'http://127.0.0.1:6278/?token=R',
+      pageOnNetwork: false,
       sampleUrl: null,
       rules: [],
       failures: [],
@@ -512,6 +514,9 @@ describe('up', () => {
     const { out, talk } = await naru('up', deps, io)
     expect(out).toEqual(['Naru 0.1.0  /home/kim/naru.yaml', 'web page: http://127.0.0.1:6278/'])
     expect(talk[0]).toBe('`naru status` shows the link to log in with.')
+    const json = new FakeIo()
+    json.stdout.isJournal = true
+    expect((await naru('up --json', deps, json)).out.join('')).not.toContain('token=')
   })
 })
 

@@ -12,6 +12,7 @@ import { replaceFile } from '../base/replace-file.ts'
 import { Scope } from '../base/scope.ts'
 import { say } from '../base/text.ts'
 import { defaultAddress } from '../api/protocol/wire.ts'
+import { addressRange } from '../base/address.ts'
 import type { Served, TcpOptions } from '../api/server/options.ts'
 import type { UpOptions } from '../cli/deps.ts'
 import { Forwarder } from '../control/forwarder.ts'
@@ -74,6 +75,7 @@ export async function up(options: UpOptions): Promise<ExitCode> {
         about: await forwarder.about(),
         loginUrl: served.loginUrl,
         readOnlyUrl: served.readOnlyUrl,
+        pageOnNetwork: tcp !== null && addressRange(tcp.address ?? defaultAddress) !== 'loopback',
         sampleUrl: sampleUrl(rules, forwarder.samplePort),
         rules,
         failures,

@@ -51,8 +51,8 @@ export const verb: Verb = {
     },
   ],
   json: say(
-    'One object once the rules are open: {about, loginUrl, readOnlyUrl, sampleUrl, rules, failures}',
-    '규칙이 열린 뒤 객체 하나: {about, loginUrl, readOnlyUrl, sampleUrl, rules, failures}',
+    'One object once the rules are open: {about, loginUrl, readOnlyUrl, pageOnNetwork, sampleUrl, rules, failures}',
+    '규칙이 열린 뒤 객체 하나: {about, loginUrl, readOnlyUrl, pageOnNetwork, sampleUrl, rules, failures}',
   ),
   run: (context) =>
     context.switched('background')
@@ -81,12 +81,16 @@ function sayPassedOn(
 
 function sayReady(ready: Ready, inBackground: boolean, context: Context): void {
   const { print, json, io } = context
-  if (json) return print.json(ready, { line: true })
+  if (json) {
+    const forAll = io.stdout.isJournal ? { loginUrl: null, readOnlyUrl: null } : {}
+    return print.json({ ...ready, ...forAll }, { line: true })
+  }
   const { about, rules, failures, sampleUrl } = ready
   print.data(`Naru ${about.version}  ${about.file ?? ''}`)
   if (sampleUrl !== null)
     print.data(`${print.say(say('forwarded page', '포워딩된 페이지'))}: ${print.paint.cyan(sampleUrl)}`)
   sayPage(ready, context)
+  if (ready.pageOnNetwork) print.talk(unencrypted)
   if (rules.length > 0) for (const line of ruleTable(rules, print, io.now())) print.data(line)
   for (const failure of failures) printProblem(failure, print)
   if (about.fileProblem) printProblem(about.fileProblem, print)
@@ -96,6 +100,11 @@ function sayReady(ready: Ready, inBackground: boolean, context: Context): void {
       : say('Ctrl-C stops and undoes everything.', 'Ctrl-C를 누르면 모두 되돌리고 종료합니다.'),
   )
 }
+
+const unencrypted = say(
+  'Note: others on this network can read the page’s traffic, its token too (HTTP without TLS). `ssh -L 6278:127.0.0.1:6278 THIS_MACHINE` reaches a page on loopback safely.',
+  '참고: 이 페이지는 TLS 없는 HTTP라서 같은 네트워크의 다른 사람이 토큰까지 엿볼 수 있습니다. 루프백에만 두고 `ssh -L 6278:127.0.0.1:6278 이_컴퓨터`로 접속하면 안전합니다.',
+)
 
 /** The links log in, so the journal gets the address alone: others may read it. */
 function sayPage({ about, loginUrl, readOnlyUrl }: Ready, { print, io }: Context): void {
