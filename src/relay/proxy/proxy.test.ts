@@ -35,6 +35,16 @@ describe('PROXY version 1', () => {
     )
   })
 
+  it('has no zone, which is this machine’s alone', () => {
+    const [from, to] = ['fe80::2%eth0', 'fe80::1%eth0'].map((address) => ({ address, port: 1 })) as [
+      Peer,
+      Peer,
+    ]
+    expect(String(writeProxyV1(from, to))).toBe('PROXY TCP6 fe80::2 fe80::1 1 1\r\n')
+    expect(readProxyHeader(writeProxyV1(from, to)).state).toBe('done')
+    expect(readProxyHeader(Buffer.from('PROXY TCP6 fe80::2%eth0 fe80::1 1 1\r\n')).state).toBe('bad')
+  })
+
   it('is read as the specification shows it', () => {
     const read = readProxyHeader(
       Buffer.from('PROXY TCP4 255.255.255.255 255.255.255.255 65535 65535\r\nGET /'),

@@ -9,7 +9,12 @@ export function writeProxyV1(source: Peer | null, destination: Peer | null): Buf
   if (!source || !destination || family === null) return Buffer.from('PROXY UNKNOWN\r\n', 'latin1')
   const { address: from, port: fromPort } = source
   const { address: to, port: toPort } = destination
-  return Buffer.from(`PROXY TCP${family} ${from} ${to} ${fromPort} ${toPort}\r\n`, 'latin1')
+  return Buffer.from(`PROXY TCP${family} ${onWire(from)} ${onWire(to)} ${fromPort} ${toPort}\r\n`, 'latin1')
+}
+
+/** A zone (`fe80::2%eth0`) says something to this machine alone; haproxy and nginx end a connection that has one. */
+function onWire(address: string): string {
+  return address.split('%')[0] as string
 }
 
 export interface ProxyV2Options {
