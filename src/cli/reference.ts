@@ -137,8 +137,20 @@ export function ruleReference(): string {
     '| key | value | meaning |',
     '|---|---|---|',
     ...besideRules(),
+    '',
+    ...howItIsRead,
   ].join('\n')}\n`
 }
+
+const howItIsRead = [
+  '# Who may come in',
+  '',
+  'The longest prefix among `allow` and `deny` that holds the client decides; of one prefix in both, `deny` stays. A client in neither comes in only where there is no `allow`. `::ffff:10.0.0.0/104` is `10.0.0.0/8`; other IPv6 prefixes are of IPv6 clients alone, so everybody is `0.0.0.0/0` and `::/0`. Addresses in lists have no zone. `limits.perSource` takes an IPv6 /64 for one source, and neighbours with link-local addresses each for one.',
+  '',
+  '# Targets by name',
+  '',
+  'The first TLS hello or HTTP request of a connection decides for all of it: later requests of the same connection go where the first went. What names nobody, is neither TLS nor HTTP, or says nothing within `timeouts.hello` goes to the targets without a name; servers that speak first are met so. Of an absolute URL its host counts, before `Host`. Of a head over 32 KiB the `Host` in that much of it decides; without one the answer is 431. Who asks for a name that nobody serves is told so: 421, or the TLS alert `unrecognized_name`.',
+]
 
 function besideRules(): string[] {
   const { rules: _rules, ...properties } = fileSchema()['properties'] as Record<string, JsonSchema>

@@ -39,6 +39,7 @@ const samples: Record<Aspect, RuleInput> = {
   'timeouts.idle': { ...plain, timeouts: { idle: '2m' } },
   'timeouts.udp': { listen: '0.0.0.0:53/udp', target: '10.0.0.2:53', timeouts: { udp: '72s' } },
   'timeouts.drain': { ...plain, timeouts: { drain: '2s' } },
+  'timeouts.hello': { ...plain, timeouts: { hello: '2s' } },
   'timeouts.keepalive': { ...plain, timeouts: { keepalive: '90s' } },
   keep: { ...plain, source: 'keep' },
   proxyV1: { ...plain, source: 'proxy-v1' },

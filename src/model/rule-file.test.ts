@@ -24,6 +24,7 @@ describe('a rule as it is written', () => {
       idleMs: 0,
       udpMs: 300_000,
       drainMs: 30_000,
+      helloMs: 5000,
       keepaliveMs: 60_000,
     })
   })

@@ -136,6 +136,7 @@ const defaultTimeouts: Timeouts = {
   idleMs: 0,
   udpMs: 300_000,
   drainMs: 30_000,
+  helloMs: 5000,
   keepaliveMs: 60_000,
 }
 
@@ -161,6 +162,14 @@ const timeouts: Shape<Timeouts> = mapped(
       doc: say('for connections to finish after the rule ends', '규칙이 끝난 뒤 연결을 마무리할 시간'),
       fallback: defaultTimeouts.drainMs,
     },
+    hello: {
+      shape: duration,
+      doc: say(
+        'for a TLS hello, an HTTP head or a PROXY header that the rule needs; then a target without a name serves',
+        '규칙에 필요한 TLS hello, HTTP 헤더, PROXY 헤더를 기다릴 시간. 지나면 이름 없는 대상으로 연결',
+      ),
+      fallback: defaultTimeouts.helloMs,
+    },
     keepalive: {
       shape: duration,
       doc: say(
@@ -170,11 +179,12 @@ const timeouts: Shape<Timeouts> = mapped(
       fallback: defaultTimeouts.keepaliveMs,
     },
   }),
-  ({ connect, idle, udp, drain, keepalive }) => ({
+  ({ connect, idle, udp, drain, hello, keepalive }) => ({
     connectMs: connect,
     idleMs: idle,
     udpMs: udp,
     drainMs: drain,
+    helloMs: hello,
     keepaliveMs: keepalive,
   }),
 )

@@ -76,6 +76,8 @@ export interface Timeouts {
   readonly udpMs: number
   /** How long connections may finish after `rm`, `disable` or expiry. */
   readonly drainMs: number
+  /** For a client's TLS hello, HTTP head or PROXY header, where a rule has to know it before it dials. */
+  readonly helloMs: number
   /** TCP keepalive probes start after this much silence; 0 is never. */
   readonly keepaliveMs: number
 }

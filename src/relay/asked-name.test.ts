@@ -1,11 +1,15 @@
+import { stepsOf } from '../../test/steps.ts'
 import fc from 'fast-check'
 import { connect } from 'node:tls'
 import { createServer, type AddressInfo } from 'node:net'
 import { once } from 'node:events'
 import { describe, expect, it } from 'vitest'
-import { readAskedName } from './asked-name.ts'
-import { readServerName } from './client-hello.ts'
-import { readHost } from './host-header.ts'
+import { AskedName } from './asked-name.ts'
+import { HelloReader, type NameRead } from './client-hello.ts'
+import { HostReader, type HostRead } from './host-header.ts'
+
+const readServerName = (bytes: Uint8Array): NameRead => new HelloReader().read(bytes)
+const readHost = (bytes: Uint8Array): HostRead => new HostReader().read(bytes)
 
 /** What Node's own TLS says first. */
 async function realHello(servername: string): Promise<Buffer> {
@@ -137,7 +141,15 @@ describe('the host of an HTTP request', () => {
     'GET / HTTP/1.1\r\nHost : a\r\n\r\n',
     'GET / HTTP/1.1\r\n folded\r\n\r\n',
     'GET / HTTP/2.0\r\n\r\n',
-    'get / HTTP/1.1\r\n\r\n',
+    'GET  / HTTP/1.1\r\n\r\n',
+    'GET / HTTP/1.1 \r\n\r\n',
+    'GET / HTTP/1.1\rHost: a\r\n\r\n',
+    'GET / HTTP/1.1\r\nHost: a\rb\r\n\r\n',
+    'GET / HTTP/1.1\r\nX: \0\r\n\r\n',
+    'GET / HTTP/1.1\r\n: a\r\n\r\n',
+    'GET http://a@b/ HTTP/1.1\r\nHost: b\r\n\r\n',
+    'GET http:/// HTTP/1.1\r\nHost: b\r\n\r\n',
+    'two words\r\n',
     'GET / HTTP/1.1\r\nHost: a b\r\n\r\n',
     'SSH-2.0-OpenSSH_9.2\r\n',
     '\0\0\0',
@@ -146,13 +158,85 @@ describe('the host of an HTTP request', () => {
   })
 })
 
-it('a request head is not read without bound', () => {
-  expect(readHost(Buffer.from(`GET / HTTP/1.1\r\nX: ${'x'.repeat(17_000)}`)).state).toBe('bad')
+describe('a request as the specifications have it', () => {
+  it.each([
+    ['a method is any token', 'RDG_OUT_DATA /remote HTTP/1.1\r\nHost: a\r\n\r\n'],
+    ['also in lower case', 'm-search * HTTP/1.1\r\nHost: a\r\n\r\n'],
+    ['an empty line first is passed over', '\r\n\nGET / HTTP/1.1\r\nHost: a\r\n\r\n'],
+    ['the host of an absolute form counts', 'GET http://a/x HTTP/1.1\r\nHost: b\r\n\r\n'],
+    ['with its port, without its path', 'GET HTTPS://A:8080?q=b HTTP/1.1\r\nHost: b\r\n\r\n'],
+    ['a path that looks like one is none', 'GET /http://b/ HTTP/1.1\r\nHost: a\r\n\r\n'],
+    ['what CONNECT is for is in Host, too', 'CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n'],
+    ['lines may end in a bare LF', 'GET / HTTP/1.1\nHost: a\n\n'],
+  ])('%s: %j', (_why, text) => {
+    expect(readHost(Buffer.from(text))).toEqual({ state: 'done', name: 'a' })
+  })
+
+  it('larger than we read goes by the Host that was read', () => {
+    const cookie = `Cookie: ${'x'.repeat(40_000)}`
+    const read = (head: string) => readHost(Buffer.from(head))
+    expect(read(`GET / HTTP/1.1\r\nHost: a\r\n${cookie}`)).toEqual({ state: 'done', name: 'a' })
+    expect(read(`GET http://a/ HTTP/1.1\r\n${cookie}`)).toEqual({ state: 'done', name: 'a' })
+    expect(read(`GET / HTTP/1.1\r\n${cookie}`)).toEqual({ state: 'too-large' })
+  })
+
+  it('is told from another protocol by its first bytes', () => {
+    for (const text of ['\0', '\x7f', 'G\0', 'GET\r', 'M'.repeat(33), '(', '\r\n\r\n\0'])
+      expect([text, readHost(Buffer.from(text)).state]).toEqual([text, 'bad'])
+    for (const text of ['\r', '\r\n', 'SSH-2.0', 'GET ', 'M'.repeat(32)])
+      expect([text, readHost(Buffer.from(text)).state]).toEqual([text, 'more'])
+  })
+})
+
+describe('what comes in pieces', () => {
+  const whole: Buffer[] = [
+    'GET /path HTTP/1.1\r\nAccept: */*\r\nHost: Shop.Example.org:8080 \r\n\r\nbody',
+    '\r\nRDG_IN_DATA http://a:1/ HTTP/1.0\r\nHost: b\r\nHost: c\r\n\r\n',
+    'GET / HTTP/1.1\r\na\r\n\r\n',
+  ].map((text) => Buffer.from(text))
+  whole.push(records(hello('c.example.org', 700), 300), records(hello('d.example.org', 20), 1))
+
+  it('is read as if it came at once, wherever it is cut', () => {
+    const cuts = fc.array(fc.nat(1200), { maxLength: 8 })
+    fc.assert(
+      fc.property(fc.constantFrom(...whole), cuts, (bytes, at) => {
+        const asked = new AskedName()
+        const ends = [...at.filter((cut) => cut < bytes.length).sort((a, b) => a - b), bytes.length]
+        const first = ends
+          .map((end) => asked.look(bytes.subarray(0, end)))
+          .find(({ state }) => state !== 'more')
+        expect(first).toEqual(new AskedName().look(bytes))
+      }),
+    )
+  })
+
+  it.each([
+    ['a line that does not end', Buffer.from(`GET / HTTP/1.1\r\na:${' '.repeat(33_000)}`)],
+    ['lines of one byte', Buffer.from(`GET / HTTP/1.1\r\n${'a:\n'.repeat(11_000)}`)],
+    ['blanks with a CR behind', Buffer.from(`GET / HTTP/1.1\r\n${`a:${' '.repeat(120)}\r\n`.repeat(270)}`)],
+    ['empty lines', Buffer.alloc(33_000, '\r\n')],
+    ['records of one byte', records(hello('a', 2900), 1)],
+    ['one record', records(hello('a', 16_000), 20_000)],
+  ])('costs twenty steps a byte at most, also byte by byte: %s', async (_what, bytes) => {
+    let looks = 0
+    const steps = await stepsOf(() => {
+      const asked = new AskedName()
+      while (++looks < bytes.length && asked.look(bytes.subarray(0, looks)).state === 'more');
+    })
+    expect(looks).toBeGreaterThan(16_000)
+    expect(steps / looks).toBeLessThan(20)
+    expect(steps / looks).toBeGreaterThan(1)
+  })
 })
 
 it('the first byte tells TLS from HTTP, and what a refusal looks like', () => {
-  expect(readAskedName(Buffer.alloc(0)).read.state).toBe('more')
-  expect(readAskedName(Buffer.from([22])).refusal.toString('hex')).toBe('15030300020270')
-  expect(String(readAskedName(Buffer.from('GET / ')).refusal)).toContain('421 Misdirected Request')
-  expect(readAskedName(Buffer.from([0])).refusal.length).toBe(0)
+  const look = (bytes: Buffer) => new AskedName().look(bytes)
+  const refusal = (bytes: Buffer) => {
+    const asked = look(bytes)
+    return asked.state === 'more' ? null : asked.refusal.toString('latin1')
+  }
+  expect(look(Buffer.alloc(0)).state).toBe('more')
+  expect(refusal(records(hello('a'), 99))).toBe('\x15\x03\x03\0\x02\x02\x70')
+  expect(refusal(Buffer.from('GET / HTTP/1.1\r\nHost: a\r\n\r\n'))).toContain('421 Misdirected Request')
+  expect(refusal(Buffer.from([0]))).toBe('')
 })

@@ -1,19 +1,41 @@
 /** Which name a client asks for: TLS says it in its hello, HTTP in its Host header; the first byte tells which. */
-import { readServerName, unrecognizedName, type NameRead } from './client-hello.ts'
-import { misdirected, readHost } from './host-header.ts'
+import { HelloReader, unrecognizedName } from './client-hello.ts'
+import { headTooLarge, HostReader, misdirected } from './host-header.ts'
 
-export interface AskedName {
-  readonly read: NameRead
-  /** What to answer where nobody serves the name; empty for what is neither protocol. */
-  readonly refusal: Buffer
-}
+export type Asked =
+  /** Look again once there are more bytes. */
+  | { readonly state: 'more' }
+  /**
+   * Null where the client names nobody, or speaks neither protocol. `refusal` is what to answer where nobody serves
+   * the name; empty where the client would not understand it.
+   */
+  | { readonly state: 'asked'; readonly name: string | null; readonly refusal: Buffer }
+  /** Nobody is to be dialled. */
+  | { readonly state: 'refused'; readonly refusal: Buffer }
 
 /** 22 begins a TLS handshake record; no HTTP method does. */
 const tlsHandshake = 22
+const nothing = Buffer.alloc(0)
 
-export function readAskedName(bytes: Uint8Array): AskedName {
-  if (bytes.length === 0) return { read: { state: 'more' }, refusal: Buffer.alloc(0) }
-  if (bytes[0] === tlsHandshake) return { read: readServerName(bytes), refusal: unrecognizedName }
-  const read = readHost(bytes)
-  return { read, refusal: read.state === 'bad' ? Buffer.alloc(0) : misdirected }
+/** What one client asks for. What has been looked at is not looked at again, so the work grows with the bytes. */
+export class AskedName {
+  #reader: HelloReader | HostReader | null = null
+
+  /** @param bytes all that the client has said so far, each time with the former in front. */
+  look(bytes: Uint8Array): Asked {
+    if (bytes.length === 0) return { state: 'more' }
+    const tls = bytes[0] === tlsHandshake
+    this.#reader ??= tls ? new HelloReader() : new HostReader()
+    const read = this.#reader.read(bytes)
+    switch (read.state) {
+      case 'more':
+        return read
+      case 'too-large':
+        return { state: 'refused', refusal: headTooLarge }
+      case 'bad':
+        return { state: 'asked', name: null, refusal: tls ? unrecognizedName : nothing }
+      case 'done':
+        return { state: 'asked', name: read.name, refusal: tls ? unrecognizedName : misdirected }
+    }
+  }
 }

@@ -3,7 +3,7 @@
  * and in several records, and without decrypting anything. Post-quantum key shares make hellos of 2 KiB usual.
  */
 export type NameRead =
-  /** All bytes so far fit; call again with these and more. */
+  /** All bytes so far fit; read again once there are more. */
   | { readonly state: 'more' }
   /** Null where the client named nobody. */
   | { readonly state: 'done'; readonly name: string | null }
@@ -11,53 +11,77 @@ export type NameRead =
   | { readonly state: 'bad' }
 
 const mostHelloBytes = 16 * 1024
+/** With the heads of its records. */
+const mostStreamBytes = mostHelloBytes + 1024
+const recordHead = 5
+const handshakeHead = 4
 const handshakeRecord = 22
+const tlsMajor = 3
 const clientHello = 1
 const serverNameExtension = 0
 
 const more: NameRead = { state: 'more' }
 const bad: NameRead = { state: 'bad' }
 
-export function readServerName(bytes: Uint8Array): NameRead {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
-  const message = readHandshake(buffer)
-  if (message === 'more') return buffer.length >= mostHelloBytes + 1024 ? bad : more
-  if (message === 'bad') return bad
-  const name = nameIn(message)
-  return name === undefined ? bad : { state: 'done', name }
-}
-
 /** A fatal alert `unrecognized_name` (RFC 6066 §3): what a client is told that asked for a name nobody serves. */
 export const unrecognizedName = Buffer.from([21, 3, 3, 0, 2, 2, 112])
 
-/** The ClientHello's body, put together from its records. */
-function readHandshake(bytes: Buffer): Buffer | 'more' | 'bad' {
-  const parts: Buffer[] = []
-  let have = 0
-  for (let at = 0; ;) {
-    if (bytes.length > at && bytes[at] !== handshakeRecord) return 'bad'
-    if (bytes.length > at + 1 && bytes[at + 1] !== 3) return 'bad'
-    if (bytes.length < at + 5) return 'more'
-    const length = bytes.readUInt16BE(at + 3)
-    if (length === 0 || length > 16_384) return 'bad'
-    const part = bytes.subarray(at + 5, at + 5 + length)
-    parts.push(part)
-    have += part.length
-    const whole = handshakeBody(parts, have)
-    if (whole !== 'more') return whole
-    if (part.length < length) return 'more'
-    at += 5 + length
-  }
-}
+/** Reads one client's hello. Each byte is looked at once, however many segments and records it comes in. */
+export class HelloReader {
+  /** How far into the stream all has been read. */
+  #at = 0
+  #leftOfRecord = 0
+  /** At first its head, which tells how long it is. */
+  #message = Buffer.alloc(handshakeHead)
+  #sized = false
+  #have = 0
 
-function handshakeBody(parts: readonly Buffer[], have: number): Buffer | 'more' | 'bad' {
-  if (have === 0) return 'more'
-  const all = parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts)
-  if (all[0] !== clientHello) return 'bad'
-  if (have < 4) return 'more'
-  const length = all.readUIntBE(1, 3)
-  if (length > mostHelloBytes) return 'bad'
-  return have < 4 + length ? 'more' : all.subarray(4, 4 + length)
+  /** @param bytes all that the client has said so far, each time with the former in front. */
+  read(bytes: Uint8Array): NameRead {
+    const stream = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+    while (this.#at < stream.length) {
+      const begun = this.#leftOfRecord > 0 ? 'yes' : this.#beginRecord(stream)
+      if (begun === 'bad') return bad
+      if (begun === 'more') break
+      const part = stream.subarray(this.#at, this.#at + this.#leftOfRecord)
+      this.#at += part.length
+      this.#leftOfRecord -= part.length
+      const read = this.#gather(part)
+      if (read !== more) return read
+    }
+    return stream.length >= mostStreamBytes ? bad : more
+  }
+
+  #beginRecord(stream: Buffer): 'yes' | 'more' | 'bad' {
+    if (stream[this.#at] !== handshakeRecord) return 'bad'
+    if (stream.length > this.#at + 1 && stream[this.#at + 1] !== tlsMajor) return 'bad'
+    if (stream.length < this.#at + recordHead) return 'more'
+    this.#leftOfRecord = stream.readUInt16BE(this.#at + 3)
+    this.#at += recordHead
+    return this.#leftOfRecord === 0 || this.#leftOfRecord > mostHelloBytes ? 'bad' : 'yes'
+  }
+
+  #gather(part: Buffer): NameRead {
+    const used = this.#fill(part)
+    if (this.#have > 0 && this.#message[0] !== clientHello) return bad
+    if (this.#have < handshakeHead) return more
+    if (!this.#sized) {
+      const length = this.#message.readUIntBE(1, 3)
+      if (length > mostHelloBytes) return bad
+      this.#sized = true
+      this.#message = Buffer.concat([this.#message], handshakeHead + length)
+      this.#fill(part.subarray(used))
+    }
+    if (this.#have < this.#message.length) return more
+    const name = nameIn(this.#message.subarray(handshakeHead))
+    return name === undefined ? bad : { state: 'done', name }
+  }
+
+  #fill(part: Buffer): number {
+    const copied = part.copy(this.#message, this.#have)
+    this.#have += copied
+    return copied
+  }
 }
 
 /** Undefined where it is malformed. */
@@ -100,6 +124,6 @@ function hostNameIn(list: Buffer): string | null | undefined {
 
 /** Lower case, without a final dot; undefined for what no name can be. */
 export function cleanName(text: string): string | undefined {
-  const name = text.toLowerCase().replace(/\.$/, '')
-  return /^[a-z0-9_.-]{1,253}$/.test(name) ? name : undefined
+  const name = text.endsWith('.') ? text.slice(0, -1) : text
+  return /^[a-z0-9_.-]{1,253}$/i.test(name) ? name.toLowerCase() : undefined
 }

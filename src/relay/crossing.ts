@@ -10,7 +10,7 @@ import { errnoOf } from '../base/errors.ts'
 import type { CloseReason } from '../model/connection.ts'
 import type { Target } from '../model/target.ts'
 import type { Ticket } from './admit.ts'
-import { readAskedName } from './asked-name.ts'
+import { AskedName } from './asked-name.ts'
 import { Dial, dialReason, type DialReason, type Endpoint } from './dial.ts'
 import type { Intake } from './intake.ts'
 import type { Live } from './meter.ts'
@@ -39,8 +39,7 @@ export interface CrossingOptions {
   readonly onClosed: (reason: CloseReason) => void
 }
 
-/** A header or a hello that does not come is waited for no longer than this. */
-const mostHeaderMs = 5000
+const nothing = Buffer.alloc(0)
 
 export class Crossing {
   readonly #pipe: Pipe
@@ -91,7 +90,7 @@ export class Crossing {
 
   /** A trusted proxy must say who calls before anything else; whom it names is who is admitted. */
   #readProxyHeader(): void {
-    this.#limitWait('proxy-header')
+    this.#limitWait(() => this.#pipe.abort('proxy-header'))
     this.#pipe.watchEarly((early, ended) => {
       const read = readProxyHeader(early)
       if (read.state === 'bad' || (read.state === 'more' && ended)) return this.#pipe.abort('proxy-header')
@@ -138,29 +137,39 @@ export class Crossing {
     this.#tryNext('no-such-name')
   }
 
-  /** The name decides among the targets; what is no TLS and no HTTP, or names nobody, gets those without a name. */
+  /**
+   * The name decides among the targets. What is no TLS and no HTTP, names nobody or says nothing in time, as where the
+   * server speaks first, gets those without a name.
+   */
   #readName(): void {
-    const { terms, clock, source } = this.#options
-    this.#limitWait('no-such-name')
+    const { terms, source } = this.#options
     const mayProxy = proxyDuty(terms, source?.address ?? '') !== 'refused'
+    const asked = new AskedName()
+    this.#limitWait(() => this.#chooseBy(null, nothing))
     this.#pipe.watchEarly((early, ended) => {
-      if (!mayProxy && beginsLikeProxy(early) === 'yes') return this.#pipe.abort('proxy-header')
-      const { read, refusal } = readAskedName(early)
-      if (read.state === 'more' && !ended) return
-      this.#endWait()
-      this.#pipe.unwatch()
-      const name = read.state === 'done' ? read.name : null
-      this.#waiting = [...terms.targets.order(this.#source?.address ?? '', clock.monotonic(), name)]
-      if (this.#waiting.length === 0) this.#pipe.refuse('no-such-name', refusal)
-      else this.#tryNext('no-such-name')
+      const like = mayProxy ? 'no' : beginsLikeProxy(early)
+      if (like === 'yes') return this.#pipe.abort('proxy-header')
+      if (like === 'maybe' && !ended) return
+      const answer = asked.look(early)
+      if (answer.state === 'refused') this.#pipe.refuse('no-such-name', answer.refusal)
+      else if (answer.state === 'asked') this.#chooseBy(answer.name, answer.refusal)
+      else if (ended) this.#chooseBy(null, nothing)
     })
   }
 
-  #limitWait(reason: CloseReason): void {
+  /** @param refusal what a client understands whose name nobody serves. */
+  #chooseBy(name: string | null, refusal: Buffer): void {
+    const { terms, clock } = this.#options
+    this.#endWait()
+    this.#waiting = [...terms.targets.order(this.#source?.address ?? '', clock.monotonic(), name)]
+    if (this.#waiting.length === 0) return this.#pipe.refuse('no-such-name', refusal)
+    this.#pipe.unwatch()
+    this.#tryNext('no-such-name')
+  }
+
+  #limitWait(onLate: () => void): void {
     const { clock, terms } = this.#options
-    const timer = clock.after(Math.min(terms.rule.timeouts.connectMs, mostHeaderMs), () =>
-      this.#pipe.abort(reason),
-    )
+    const timer = clock.after(terms.rule.timeouts.helloMs, onLate)
     this.#cancel = () => timer[Symbol.dispose]()
   }
 

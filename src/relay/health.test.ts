@@ -38,7 +38,7 @@ function ruleTo(target: string): Rule {
     targets: [{ to: parseTarget(target), weight: 1, backup: false, name: null }],
     balance: 'round-robin',
     health: { everyMs: 500, rise: 2, fall: 3 },
-    timeouts: { connectMs: 500, idleMs: 0, udpMs: 0, drainMs: 0, keepaliveMs: 0 },
+    timeouts: { connectMs: 500, idleMs: 0, udpMs: 0, drainMs: 0, helloMs: 0, keepaliveMs: 0 },
   } as unknown as Rule
 }
 

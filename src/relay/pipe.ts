@@ -8,6 +8,7 @@ import type { Clock } from '../base/clock.ts'
 import { errnoOf } from '../base/errors.ts'
 import type { CloseReason } from '../model/connection.ts'
 import type { Bucket } from './bucket.ts'
+import { Early } from './early.ts'
 import { readInto } from './handle.ts'
 import { Intake } from './intake.ts'
 import type { Live } from './meter.ts'
@@ -29,8 +30,7 @@ export class Pipe {
   readonly client: Socket
   target: Socket | null = null
   readonly #options: PipeOptions
-  #early: Buffer[] = []
-  #earlyBytes = 0
+  readonly #early = new Early()
   #clientEnded = false
   #reason: CloseReason | null = null
   #ended = false
@@ -68,17 +68,13 @@ export class Pipe {
    */
   watchEarly(look: (early: Buffer, ended: boolean) => void): void {
     this.#onEarly = look
-    if (this.#earlyBytes > 0 || this.#clientEnded) this.#showEarly()
+    if (this.#early.length > 0 || this.#clientEnded) this.#showEarly()
   }
 
   /** @param skip bytes at the front that are not the target's: a header that was read. */
   unwatch(skip = 0): void {
     this.#onEarly = null
-    if (skip > 0) {
-      const rest = Buffer.concat(this.#early).subarray(skip)
-      this.#early = rest.length > 0 ? [rest] : []
-      this.#earlyBytes = rest.length
-    }
+    this.#early.skip(skip)
     if (this.target) this.#release(this.target)
     else this.client.resume()
   }
@@ -100,10 +96,7 @@ export class Pipe {
 
   /** What was kept goes on, and then everything as it comes. */
   #release(target: Socket): void {
-    const early = this.#early
-    this.#early = []
-    this.#earlyBytes = 0
-    for (const chunk of early) this.#toTarget(target, chunk)
+    if (this.#early.length > 0) this.#toTarget(target, this.#early.take())
     if (this.#clientHeld()) this.client.pause()
     else this.client.resume()
     if (this.#clientEnded) target.end()
@@ -132,9 +125,7 @@ export class Pipe {
   /** @returns false where no more is to be read for now; a resume follows */
   #hear(chunk: Buffer): boolean {
     if (this.target && this.#onEarly === null) return this.#toTarget(this.target, chunk)
-    // Kept beyond this call, so it is copied out of whatever it was read into.
-    this.#early.push(Buffer.from(chunk))
-    this.#earlyBytes += chunk.length
+    this.#early.add(chunk)
     // Who looks may let it all go on.
     if (this.#onEarly) this.#showEarly()
     return !this.#clientHeld()
@@ -172,7 +163,7 @@ export class Pipe {
   }
 
   #clientHeld(): boolean {
-    if (this.#earlyBytes >= mostEarlyBytes || this.#clientPaced) return true
+    if (this.#early.length >= mostEarlyBytes || this.#clientPaced) return true
     return this.target !== null && isFull(this.target)
   }
 
@@ -202,10 +193,7 @@ export class Pipe {
   }
 
   #showEarly(): void {
-    const [first] = this.#early
-    const all = this.#early.length === 1 && first ? first : Buffer.concat(this.#early)
-    if (this.#early.length > 1) this.#early = [all]
-    this.#onEarly?.(all, this.#clientEnded)
+    this.#onEarly?.(this.#early.bytes, this.#clientEnded)
   }
 
   #broken(side: 'client' | 'target', error: Error): void {

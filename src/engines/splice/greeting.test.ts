@@ -101,7 +101,7 @@ describeWith({ platform: 'linux' }, 'PROXY headers and names', () => {
 
   it('a trusted proxy that says nothing is cut when its time is over', async () => {
     await using world = new World(make)
-    const { port } = await forwarded(world, { acceptProxy: anyone, timeouts: { connectMs: 150 } })
+    const { port } = await forwarded(world, { acceptProxy: anyone, timeouts: { helloMs: 150 } })
     const client = await world.dial(port)
     expect(await ending(client)).toBe('ECONNRESET')
     expect((await world.closed()).closeReason).toBe('proxy-header')

@@ -4,17 +4,19 @@
  * target's goes there untouched.
  */
 import { unmapped } from '../../base/address.ts'
-import { readAskedName } from '../../relay/asked-name.ts'
+import { AskedName } from '../../relay/asked-name.ts'
 import { beginsLikeProxy, type Peer } from '../../relay/proxy/header.ts'
 import { readProxyHeader } from '../../relay/proxy/read.ts'
 import { EAGAIN, peek, receive, send, shutdownWrite } from '../../host/linux/ffi.ts'
 import type { Joining, Side } from './side.ts'
 import { copyBytes } from './thread.ts'
 
-/** Longest wait for a header or a name. */
-const mostHeaderMs = 5000
 /** A refused client that does not hang up is hung up on. */
 const hangUpMs = 1000
+
+/** Of 64 KiB each. */
+const mostThrownReads = 16
+const nothing = Buffer.alloc(0)
 
 type Phase = 'proxy' | 'name' | 'watch' | 'refusing' | 'done'
 
@@ -32,6 +34,7 @@ export class Greeting {
   readonly #connection: Greeted
   readonly #duty: 'required' | 'refused' | 'ignored'
   #phase: Phase = 'done'
+  #asked: AskedName | null = null
 
   constructor(connection: Greeted, duty: 'required' | 'refused' | 'ignored') {
     this.#connection = connection
@@ -63,7 +66,8 @@ export class Greeting {
   }
 
   onDeadline(): void {
-    this.#connection.end(this.#phase === 'proxy' ? 'proxy-header' : 'no-such-name')
+    if (this.#phase === 'name') this.#chooseBy(null, nothing)
+    else this.#connection.end(this.#phase === 'proxy' ? 'proxy-header' : 'no-such-name')
   }
 
   get waits(): boolean {
@@ -73,8 +77,7 @@ export class Greeting {
   #wait(phase: 'proxy' | 'name'): void {
     this.#phase = phase
     const { thread, edition, deadline } = this.#connection
-    const limitMs = Math.min(edition.timeouts.connectMs, mostHeaderMs)
-    thread.loop.deadlines.arm(deadline, limitMs, thread.loop.now)
+    thread.loop.deadlines.arm(deadline, edition.timeouts.helloMs, thread.loop.now)
   }
 
   /** A trusted proxy must say who calls before anything else; whom it names is who is admitted. */
@@ -100,14 +103,25 @@ export class Greeting {
     if (!this.#connection.ended && this.#phase === 'watch') this.look()
   }
 
-  /** The name decides among the targets; what is no TLS and no HTTP, or names nobody, gets those without a name. */
+  /**
+   * The name decides among the targets. What is no TLS and no HTTP, names nobody or says nothing in time, as where the
+   * server speaks first, gets those without a name.
+   */
   #readName(bytes: Uint8Array, ended: boolean): void {
-    if (this.#duty === 'refused' && beginsLikeProxy(bytes) === 'yes')
-      return this.#connection.end('proxy-header')
-    const { read, refusal } = readAskedName(bytes)
-    if (read.state === 'more' && !ended) return
+    const like = this.#duty === 'refused' ? beginsLikeProxy(bytes) : 'no'
+    if (like === 'yes') return this.#connection.end('proxy-header')
+    if (like === 'maybe' && !ended) return
+    this.#asked ??= new AskedName()
+    const answer = this.#asked.look(bytes)
+    if (answer.state === 'refused') this.#refuse(answer.refusal)
+    else if (answer.state === 'asked') this.#chooseBy(answer.name, answer.refusal)
+    else if (ended) this.#chooseBy(null, nothing)
+  }
+
+  /** @param refusal what a client understands whose name nobody serves. */
+  #chooseBy(name: string | null, refusal: Buffer): void {
     this.#phase = 'done'
-    if (!this.#connection.dial(read.state === 'done' ? read.name : null)) this.#refuse(refusal)
+    if (!this.#connection.dial(name)) this.#refuse(refusal)
   }
 
   /** A last word (a TLS alert, an HTTP answer) and a clean end. */
@@ -116,8 +130,9 @@ export class Greeting {
     const { thread, client, deadline } = this.#connection
     this.#throwAway(false)
     if (this.#connection.ended) return
+    if (lastWord.length === 0) return this.#connection.end('no-such-name')
     thread.buffer.bytes.set(lastWord)
-    if (lastWord.length > 0) send(client.descriptor, thread.buffer, 0, lastWord.length)
+    send(client.descriptor, thread.buffer, 0, lastWord.length)
     shutdownWrite(client.descriptor)
     thread.loop.deadlines.arm(deadline, hangUpMs, thread.loop.now)
     if (client.finSeen) this.#connection.end('no-such-name')
@@ -127,8 +142,10 @@ export class Greeting {
   #throwAway(ended: boolean): void {
     const { thread, client } = this.#connection
     let count = 1
-    while (count > 0) count = receive(client.descriptor, thread.buffer, 0, copyBytes)
-    if (ended || (count < 0 && count !== -EAGAIN)) this.#connection.end('no-such-name')
+    for (let reads = 0; count > 0 && reads < mostThrownReads; reads++)
+      count = receive(client.descriptor, thread.buffer, 0, copyBytes)
+    // Whoever goes on and on does not read either.
+    if (ended || (count !== 0 && count !== -EAGAIN)) this.#connection.end('no-such-name')
   }
 
   /** Only what the client says is held until its first bytes show that they are no header: the target may speak first. */

@@ -10,7 +10,14 @@ interface AspectEntry {
   readonly text: Text
 }
 
-const usual = { connectMs: 5000, idleMs: 0, udpMs: 300_000, drainMs: 30_000, keepaliveMs: 60_000 }
+const usual = {
+  connectMs: 5000,
+  idleMs: 0,
+  udpMs: 300_000,
+  drainMs: 30_000,
+  helloMs: 5000,
+  keepaliveMs: 60_000,
+}
 
 const protocols = ({ listen }: Rule): readonly string[] => (listen.kind === 'inet' ? listen.protocols : [])
 const ranged = ({ listen }: Rule): boolean =>
@@ -116,6 +123,10 @@ export const aspects = {
   'timeouts.drain': {
     in: ({ timeouts }) => timeouts.drainMs !== usual.drainMs,
     text: say('timeout: drain', '시간 제한: 마무리'),
+  },
+  'timeouts.hello': {
+    in: ({ timeouts }) => timeouts.helloMs !== usual.helloMs,
+    text: say('timeout: hello', '시간 제한: hello'),
   },
   'timeouts.keepalive': {
     in: ({ timeouts }) => timeouts.keepaliveMs !== usual.keepaliveMs,

@@ -177,7 +177,7 @@ function mergedProtocols(drafts: readonly Draft[]): Draft[] {
   )
 }
 
-const noTimeouts = { connectMs: 0, idleMs: 0, udpMs: 0, drainMs: 0, keepaliveMs: 0 }
+const noTimeouts = { connectMs: 0, idleMs: 0, udpMs: 0, drainMs: 0, helloMs: 0, keepaliveMs: 0 }
 
 function timeoutsOfBoth(one: Rule, other: Rule): Rule['timeouts'] {
   const says = ({ listen }: Rule, protocol: Protocol): boolean =>

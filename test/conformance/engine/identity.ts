@@ -170,7 +170,7 @@ export function identityPromises(make: MakeEngine, options: ConformanceOptions):
       await using world = new World(make, options)
       let heard = 0
       const target = await world.target(() => heard++)
-      const { port } = await world.forward(target.at, { acceptProxy: loopback, timeouts: { connectMs: 300 } })
+      const { port } = await world.forward(target.at, { acceptProxy: loopback, timeouts: { helloMs: 300 } })
       for (const said of ['GET / HTTP/1.1\r\n\r\n', 'PROXY TCP4 nonsense\r\n', 'PROXY TC', '']) {
         const client = connect({ port, host: world.host })
         client.on('error', () => {})
@@ -328,12 +328,64 @@ export function identityPromises(make: MakeEngine, options: ConformanceOptions):
     }
   })
 
-  promise('names-silent', 'a client that never asks for a name is not waited for', async () => {
+  promise('names-silent', 'a client that never asks for a name is not waited for without end', async () => {
     await using world = new World(make, options)
-    const { port } = await byName(world, { connectMs: 300 })
+    const { port } = await byName(world, { helloMs: 300 })
     const client = await world.dial(port)
     expect(await ending(client)).toBe('ECONNRESET')
     expect((await world.closed()).closeReason).toBe('no-such-name')
+  })
+
+  promise('names-server-first', 'a server that speaks first is met after the wait', async () => {
+    await using world = new World(make, options)
+    const named = await world.target((socket) => socket.end('named'))
+    const rest = await world.target((socket) => {
+      socket.write('220 ready ')
+      echo(socket)
+    })
+    const targets = [choice(named.at, 'a.example.org'), choice(rest.at, null)]
+    const { port } = await world.forward(targets, { timeouts: { helloMs: 200 } })
+    const silent = await world.dial(port)
+    expect(String(await readSome(silent, 10))).toBe('220 ready ')
+    silent.end('QUIT')
+    expect(String(await readAll(silent))).toBe('QUIT')
+    // What was said of a request by then is the server's, too.
+    const slow = await world.dial(port)
+    slow.write('GET / HT')
+    expect(String(await readSome(slow, 18))).toBe('220 ready GET / HT')
+  })
+
+  promise(
+    'names-large',
+    'a head without end goes by the Host that was read, or is told what it lacks',
+    async () => {
+      await using world = new World(make, options)
+      const { port } = await byName(world)
+      const ask = async (fields: string): Promise<string> => {
+        const client = await world.dial(port)
+        client.write(`GET / HTTP/1.1\r\n${fields}`)
+        return String(await readAll(client))
+      }
+      const cookie = `Cookie: ${'x'.repeat(40_000)}\r\n\r\n`
+      expect(await ask(`Host: a.example.org\r\n${cookie}`)).toBe('one')
+      expect(await ask(cookie)).toContain('431 Request Header Fields Too Large')
+    },
+  )
+
+  promise('names-proxy-untrusted', 'a header of anyone else is refused before a name, too', async () => {
+    await using world = new World(make, options)
+    const rest = await world.target(echo)
+    const targets = [choice(rest.at, null), choice(rest.at, 'a.example.org')]
+    const { port } = await world.forward(targets, { acceptProxy: [parseCidr('10.0.0.0/8')] })
+    for (const header of [writeProxyV1(far, near), writeProxyV2(far, near, { transport: 'stream' })]) {
+      const client = connect({ port, host: world.host })
+      client.on('error', () => {})
+      for (const byte of header) {
+        client.write(Buffer.from([byte]))
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+      expect(await ending(client)).toBe('ECONNRESET')
+    }
   })
 
   promise('names-proxy', 'a name is found behind a trusted proxy’s header', async () => {
@@ -373,7 +425,7 @@ function choice(at: string, name: string | null): TargetChoice {
 
 async function byName(
   world: World,
-  timeouts: { connectMs?: number } = {},
+  timeouts: { helloMs?: number } = {},
 ): Promise<{ port: number; met: string[] }> {
   const met: string[] = []
   const named = (name: string) =>

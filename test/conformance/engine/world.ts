@@ -79,6 +79,7 @@ export function ruleOf(
       idleMs: 0,
       udpMs: 300_000,
       drainMs: 30_000,
+      helloMs: 5000,
       keepaliveMs: 60_000,
       ...timeouts,
     },
