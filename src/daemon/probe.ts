@@ -5,6 +5,7 @@
 import { connect } from 'node:net'
 import { NaruError, messageOf } from '../base/errors.ts'
 import type { Parts } from '../control/parts.ts'
+import { metItself } from '../relay/dial.ts'
 
 export const probe: Parts['probe'] = ({ host, port }, { signal, stayMs = 0 }) =>
   new Promise((resolve, reject) => {
@@ -19,6 +20,7 @@ export const probe: Parts['probe'] = ({ host, port }, { signal, stayMs = 0 }) =>
     }
     signal.addEventListener('abort', stop)
     socket.once('connect', () => {
+      if (metItself(socket)) return void socket.destroy(new Error('connect ECONNREFUSED'))
       if (stayMs === 0) return found()
       socket.resume()
       stay = setTimeout(found, stayMs)

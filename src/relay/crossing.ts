@@ -15,7 +15,7 @@ import { Dial, dialReason, type DialReason, type Endpoint } from './dial.ts'
 import type { Intake } from './intake.ts'
 import type { Live } from './meter.ts'
 import type { TargetState } from './pick.ts'
-import { Pipe } from './pipe.ts'
+import { Pipe, reset } from './pipe.ts'
 import { beginsLikeProxy, type Peer } from './proxy/header.ts'
 import { readProxyHeader } from './proxy/read.ts'
 import { writeProxyV1, writeProxyV2 } from './proxy/write.ts'
@@ -236,6 +236,8 @@ export class Crossing {
   #connected(state: TargetState, socket: Socket, intake: Intake): void {
     this.#cancel = null
     state.succeeded()
+    // The client may have gone in this very turn of the loop, and its end is told only after it (`close`).
+    if (this.#pipe.closed) return reset(socket.on('error', () => {}))
     state.open++
     this.#carrier = state
     const { to } = state.choice

@@ -9,6 +9,7 @@ import { errnoOf, isNaruError } from '../base/errors.ts'
 import type { CloseReason } from '../model/connection.ts'
 import { Intake } from './intake.ts'
 import { attemptDelayMs } from './eyeballs.ts'
+import { reset } from './pipe.ts'
 
 export interface DialOptions {
   readonly connectMs: number
@@ -80,7 +81,10 @@ export class Dial {
     const intake = new Intake()
     const socket = connect(socketOptions(endpoint, intake, this.#options.keepaliveMs))
     this.#attempts.add(socket)
-    socket.once('connect', () => this.#won(socket, intake))
+    socket.once('connect', () => {
+      if (metItself(socket)) this.#leaveItself(socket)
+      else this.#won(socket, intake)
+    })
     socket.once('error', (error) => this.#lost(socket, error))
     if (this.#rest.length > 0) this.#next = this.#options.clock.after(attemptDelayMs, () => this.#attempt())
   }
@@ -90,6 +94,11 @@ export class Dial {
     this.cancel()
     socket.removeAllListeners('error')
     this.#onSocket(socket, intake)
+  }
+
+  #leaveItself(socket: Socket): void {
+    reset(socket.removeAllListeners().on('error', ignore))
+    this.#lost(socket, Object.assign(new Error('nobody listens there'), { code: 'ECONNREFUSED' }))
   }
 
   #lost(socket: Socket, error: Error): void {
@@ -102,6 +111,14 @@ export class Dial {
     this.cancel()
     this.#onFailure(reason, error)
   }
+}
+
+/**
+ * Where nobody listens on a port of this machine that the system gives out by itself, a dial may be given that very port
+ * and then meets itself (RFC 9293 §3.5, simultaneous open).
+ */
+export function metItself({ localPort, remotePort, localAddress, remoteAddress }: Socket): boolean {
+  return localPort !== undefined && localPort === remotePort && localAddress === remoteAddress
 }
 
 function socketOptions(endpoint: Endpoint, { onread }: Intake, keepaliveMs: number): NetConnectOpts {

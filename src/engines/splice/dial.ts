@@ -8,6 +8,7 @@ import type { TargetState } from '../../relay/pick.ts'
 import { epollError, epollHangUp, epollOut } from './epoll.ts'
 import {
   close,
+  closeWithReset,
   connect,
   EAGAIN,
   EALREADY,
@@ -21,13 +22,16 @@ import {
   ENOENT,
   ENOMEM,
   ETIMEDOUT,
+  familyUnix,
+  lastAddress,
+  localAddress,
   openSocket,
   takeError,
   type Descriptor,
 } from '../../host/linux/ffi.ts'
 import type { Found } from './names.ts'
 import { bothMask, readMask, Side, type Joining } from './side.ts'
-import { isLoopback, type Sockaddr } from './sockaddr.ts'
+import { addressOf, isLoopback, portOf, type Sockaddr } from './sockaddr.ts'
 import { canDialAs, dialAs } from './transparent.ts'
 
 /** How often a dial that found no descriptor tries again. */
@@ -133,6 +137,11 @@ export class Dial {
     let result = (edition.keeps ? dialAs(socket, source) : 0) || connect(socket, address)
     // On this machine the handshake is over before connect returns, and asking again says how it went (connect(2)).
     if (result === -EINPROGRESS && isLoopback(address)) result = connect(socket, address)
+    if (result === 0 && isItself(socket, address)) {
+      closeWithReset(socket)
+      this.#failure = 'target-refused'
+      return this.#attempt()
+    }
     if (result === 0) return this.#connected(socket, address)
     if (result === -EINPROGRESS || result === -EALREADY) return this.#watch(socket, address)
     close(socket)
@@ -191,6 +200,7 @@ export class Dial {
   onEvents(side: Side, mask: number): void {
     if (mask & epollError) return this.#attemptFailed(side, takeError(side.descriptor) || ECONNREFUSED)
     if (!(mask & epollOut)) return mask & epollHangUp ? this.#attemptFailed(side, ECONNREFUSED) : undefined
+    if (isItself(side.descriptor, this.#addressOf(side))) return this.#attemptFailed(side, ECONNREFUSED)
     const state = this.#order[this.#at] as TargetState
     const won = this.#attempts.findIndex((attempt) => attempt.side === side)
     const [attempt] = this.#attempts.splice(won, 1)
@@ -198,14 +208,32 @@ export class Dial {
     this.#connection.connected(side, state, (attempt as Attempt).address)
   }
 
+  #addressOf(side: Side): Sockaddr {
+    return (this.#attempts.find((attempt) => attempt.side === side) as Attempt).address
+  }
+
   #attemptFailed(side: Side, error: number): void {
     this.#failure = dialFailure(error)
     const lost = this.#attempts.findIndex((attempt) => attempt.side === side)
     this.#attempts.splice(lost, 1)
     side.release()
-    close(side.descriptor)
+    closeWithReset(side.descriptor)
     this.#attempt()
   }
+}
+
+/**
+ * Where nobody listens on a port of this machine that the system gives out by itself, a dial may be given that very port
+ * and then meets itself (RFC 9293 §3.5, simultaneous open).
+ */
+function isItself(socket: Descriptor, dialled: Sockaddr): boolean {
+  if (dialled[0] === familyUnix) return false
+  localAddress(socket)
+  const own = lastAddress()
+  if (portOf(own) !== portOf(dialled)) return false
+  const to = addressOf(dialled)
+  // Who dials the unspecified address meets this machine.
+  return to === addressOf(own) || to === '0.0.0.0' || to === '::'
 }
 
 /** @param error below zero */

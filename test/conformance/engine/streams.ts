@@ -170,6 +170,34 @@ export function streamPromises(make: MakeEngine, options: ConformanceOptions): v
   )
 
   userSpace(
+    'gone-as-connected',
+    'a client that resets in the moment in which its target is connected leaves nothing behind',
+    async () => {
+      await using world = new World(make, options)
+      const target = await world.target((socket) => socket.resume())
+      let coming = deferred<Socket | null>()
+      const resolve = async () => {
+        // The reset is there first, the target's answer in the same turn of the loop.
+        ;(await coming.promise)?.resetAndDestroy()
+        return { addresses: [world.targetHost], ttlMs: 0 }
+      }
+      const rule = { limits: { connections: 1 } }
+      const { lease, port } = await world.forward(`reset.test:${target.port}`, rule, resolve)
+      for (let at = 1; at <= 20; at++) {
+        coming = deferred()
+        coming.resolve(await world.dial(port))
+        await expect.poll(() => lease.counters(), { interval: 1 }).toMatchObject({ open: 0, opened: at })
+      }
+      await expect.poll(() => target.sockets.size).toBe(0)
+      coming = deferred()
+      coming.resolve(null)
+      const next = await world.dial(port)
+      await expect.poll(() => target.sockets.size).toBe(1)
+      next.destroy()
+    },
+  )
+
+  userSpace(
     'connect-timeout',
     'a target that never answers costs the connect timeout, then a reset',
     async () => {
