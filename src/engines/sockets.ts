@@ -7,6 +7,7 @@ import type { Clock } from '../base/clock.ts'
 import { messageOf, NaruError, toNaruError } from '../base/errors.ts'
 import { say, type Text } from '../base/text.ts'
 import type { Host } from '../host/contract.ts'
+import { outstandingOf } from '../host/linux/tcp-info.ts'
 import type { CloseReason, Connection, Counters } from '../model/connection.ts'
 import type { Effect, Json, LeaseDescription, OpenOptions, Verdict } from '../model/hop.ts'
 import { formatListen } from '../model/listen.ts'
@@ -168,6 +169,7 @@ class SocketsLease implements EngineLease {
       resolve: this.#request.resolve,
       inherit: this.#request.inherit,
       descriptors,
+      outstanding: outstandingOf,
       onTrouble: (error: Error) =>
         log.warn({ rule: this.#request.rule.name, why: messageOf(error) }, 'listening'),
     }

@@ -149,7 +149,10 @@ const timeouts: Shape<Timeouts> = mapped(
     },
     idle: {
       shape: duration,
-      doc: say('without a byte either way; 0 is never', '양방향 무통신 시간. 0은 제한 없음'),
+      doc: say(
+        'without a byte either way, read or taken; 0 is never',
+        '양쪽 모두 읽거나 받아 간 바이트가 없는 시간. 0은 제한 없음',
+      ),
       fallback: defaultTimeouts.idleMs,
     },
     udp: {

@@ -10,6 +10,16 @@ export interface Bucket {
   spend(bytes: number, nowMs: number): number
 }
 
+/** A slow rule takes small bites, so that its pace is even and no connection waits long for its turn. */
+const biteMs = 50
+const leastBite = 1024
+
+/** @returns most bytes to read at once. */
+export function biteOf(bytesPerSecond: number | null): number {
+  if (bytesPerSecond === null) return Number.POSITIVE_INFINITY
+  return Math.max(leastBite, Math.floor((bytesPerSecond * biteMs) / 1000))
+}
+
 /** Reads up to 100 ms ahead of the pace cost no wait, so that timers of 1 ms grain can keep the rate. */
 const burstMs = 100
 

@@ -15,7 +15,8 @@ import { Dial, dialReason, type DialReason, type Endpoint } from './dial.ts'
 import type { Intake } from './intake.ts'
 import type { Live } from './meter.ts'
 import type { TargetState } from './pick.ts'
-import { Pipe, reset } from './pipe.ts'
+import { isGone } from './gone.ts'
+import { Pipe, reset, type AskOutstanding } from './pipe.ts'
 import { beginsLikeProxy, type Peer } from './proxy/header.ts'
 import { readProxyHeader } from './proxy/read.ts'
 import { writeProxyV1, writeProxyV2 } from './proxy/write.ts'
@@ -34,8 +35,11 @@ export interface CrossingOptions {
   /** The client's place within the limits; null where its address is still to be told by a PROXY header. */
   readonly ticket: Ticket | null
   readonly resolve: Resolve
+  readonly outstanding: AskOutstanding
   /** The system had no descriptor left. */
   readonly onExhausted: () => void
+  /** One side has finished speaking; from now on `lookAtHalfClosed` is to be called now and then. */
+  readonly onHalfClosed: () => void
   readonly onClosed: (reason: CloseReason) => void
 }
 
@@ -51,7 +55,9 @@ export class Crossing {
   #carrier: TargetState | null = null
   /** Stops what is under way before the pipe stands. */
   #cancel: (() => void) | null = null
-  #bytesSeen = -1
+  #movedSeen = -1
+  /** What both peers had acknowledged when some of it still waited. */
+  #ackedSeen = 0
   #movedAtMs = 0
 
   constructor(client: Socket, options: CrossingOptions) {
@@ -61,7 +67,8 @@ export class Crossing {
     this.#destination = options.destination
     this.#ticket = options.ticket
     const onClosed = (reason: CloseReason): void => this.#closed(reason)
-    this.#pipe = new Pipe(client, { live, clock, bucket: terms.bucket, onClosed })
+    const { bucket, bite } = terms
+    this.#pipe = new Pipe(client, { live, clock, bucket, bite, onHalfClosed: options.onHalfClosed, onClosed })
   }
 
   start(): void {
@@ -77,15 +84,29 @@ export class Crossing {
     this.#pipe.abort(reason)
   }
 
-  /** Asked at least four times within the limit; costs the bytes' own path nothing. */
-  isIdle(nowMs: number): boolean {
-    const { idleMs } = this.#options.terms.rule.timeouts
-    const { bytesToTarget, bytesToClient } = this.#options.live
-    if (bytesToTarget + bytesToClient !== this.#bytesSeen) {
-      this.#bytesSeen = bytesToTarget + bytesToClient
+  lookAtHalfClosed(): void {
+    this.#pipe.lookAtHalfClosed()
+  }
+
+  /**
+   * Why it is to end, if it is: asked at least four times within the idle limit, and within keepalive's. Costs the
+   * bytes' own path nothing; the system is asked only where nothing has moved here.
+   */
+  verdict(nowMs: number): Extract<CloseReason, 'idle' | 'client-lost' | 'target-lost'> | null {
+    const { idleMs, keepaliveMs } = this.#options.terms.rule.timeouts
+    const { moved, paced } = this.#pipe
+    if (paced || moved !== this.#movedSeen) {
+      this.#movedSeen = moved
       this.#movedAtMs = nowMs
+      return null
     }
-    return idleMs > 0 && nowMs - this.#movedAtMs >= idleMs
+    const [client, target] = this.#pipe.outstanding(this.#options.outstanding)
+    if (isGone(client, keepaliveMs)) return 'client-lost'
+    if (isGone(target, keepaliveMs)) return 'target-lost'
+    const acked = (client?.ackedBytes ?? 0) + (target?.ackedBytes ?? 0)
+    if ((client || target) && acked !== this.#ackedSeen) this.#movedAtMs = nowMs
+    this.#ackedSeen = acked
+    return idleMs > 0 && nowMs - this.#movedAtMs >= idleMs ? 'idle' : null
   }
 
   /** A trusted proxy must say who calls before anything else; whom it names is who is admitted. */
@@ -226,7 +247,7 @@ export class Crossing {
     const { clock, terms } = this.#options
     const dial = new Dial(
       endpoints,
-      { connectMs, keepaliveMs: terms.rule.timeouts.keepaliveMs, clock },
+      { connectMs, keepaliveMs: terms.rule.timeouts.keepaliveMs, bite: terms.bite, clock },
       (socket, intake) => this.#connected(state, socket, intake),
       (reason, error) => this.#failed(state, reason, error),
     )

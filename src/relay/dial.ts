@@ -14,6 +14,8 @@ import { reset } from './pipe.ts'
 export interface DialOptions {
   readonly connectMs: number
   readonly keepaliveMs: number
+  /** Most bytes to read at once. @default as many as there are */
+  readonly bite?: number
   readonly clock: Clock
 }
 
@@ -78,7 +80,7 @@ export class Dial {
       if (this.#attempts.size === 0) this.#fail(dialReason(this.#lastError), this.#lastError)
       return
     }
-    const intake = new Intake()
+    const intake = new Intake(this.#options.bite)
     const socket = connect(socketOptions(endpoint, intake, this.#options.keepaliveMs))
     this.#attempts.add(socket)
     socket.once('connect', () => {

@@ -12,8 +12,8 @@ export interface DatagramHandle {
 }
 
 /** Null where there is none, as on Windows. */
-export function descriptorOf(server: Server): number | null {
-  const fd = (server as unknown as { _handle?: { fd?: unknown } | null })._handle?.fd
+export function descriptorOf(socket: Server | Socket): number | null {
+  const fd = (socket as unknown as { _handle?: { fd?: unknown } | null })._handle?.fd
   return typeof fd === 'number' && fd >= 0 ? fd : null
 }
 
@@ -23,6 +23,13 @@ export function handleOf(socket: DatagramSocket): DatagramHandle | null {
   const { handle } = state || {}
   if (!handle || typeof handle.fd !== 'number' || handle.fd < 0) return null
   return handle.recvStop && handle.recvStart ? (handle as DatagramHandle) : null
+}
+
+/** Bytes that the system has not taken yet; those of a large `write` count down as it takes them. */
+export function unsentOf(socket: Socket): number {
+  const { _handle: handle } = socket as unknown as { _handle?: { writeQueueSize?: unknown } | null }
+  const size = handle?.writeQueueSize
+  return typeof size === 'number' ? size : socket.writableLength
 }
 
 type Keyed = Record<symbol, unknown>

@@ -24,11 +24,18 @@ export type Sink = (chunk: Buffer) => boolean
 export class Intake {
   sink: Sink | null = null
   #own: Buffer | null = null
+  /** What small reads land in. */
+  readonly #first: Buffer
+  readonly #mayOwn: boolean
   /** The buffer for the next read; undefined leaves it as it is. */
-  #next: Buffer | undefined = shared
+  #next: Buffer | undefined
   readonly onread: OnReadOpts
 
-  constructor() {
+  /** @param bite most bytes to read at once. @default as many as there are */
+  constructor(bite = Number.POSITIVE_INFINITY) {
+    this.#first = bite < sharedBytes ? shared.subarray(0, bite) : shared
+    this.#mayOwn = bite >= ownBytes
+    this.#next = this.#first
     this.onread = {
       // Node asks again after each read; its types do not know that "none" leaves the buffer as it is.
       buffer: (() => this.#turn()) as () => Buffer,
@@ -54,7 +61,7 @@ export class Intake {
 
   /** A full read is the beginning of a flow, a small one its end. */
   #resize(bytes: number): void {
-    if (this.#own === null && bytes === sharedBytes && inUse < mostOwn) {
+    if (this.#own === null && this.#mayOwn && bytes === sharedBytes && inUse < mostOwn) {
       inUse++
       this.#next = this.#own = spare.pop() ?? Buffer.allocUnsafeSlow(ownBytes)
     } else if (bytes < sharedBytes) this.release()
@@ -73,6 +80,6 @@ export class Intake {
     inUse--
     spare.push(this.#own)
     this.#own = null
-    this.#next = shared
+    this.#next = this.#first
   }
 }

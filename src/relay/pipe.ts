@@ -7,20 +7,29 @@ import type { Socket } from 'node:net'
 import type { Clock } from '../base/clock.ts'
 import { errnoOf } from '../base/errors.ts'
 import type { CloseReason } from '../model/connection.ts'
+import type { Outstanding } from '../model/outstanding.ts'
 import type { Bucket } from './bucket.ts'
 import { Early } from './early.ts'
-import { readInto } from './handle.ts'
+import { descriptorOf, readInto, unsentOf } from './handle.ts'
 import { Intake } from './intake.ts'
 import type { Live } from './meter.ts'
 
 /** Most that is kept of what a client says before its target is connected. */
 const mostEarlyBytes = 64 * 1024
+const nothing = Buffer.alloc(0)
+
+/** Null where nothing waits for that socket's peer, or nobody knows. */
+export type AskOutstanding = (fd: number) => Outstanding | null
 
 export interface PipeOptions {
   readonly live: Live
   readonly clock: Clock
   /** Null is no limit. */
   readonly bucket: Bucket | null
+  /** Most bytes to read at once. @default as many as there are */
+  readonly bite?: number
+  /** One side has finished speaking, and later maybe the other. */
+  readonly onHalfClosed?: () => void
   /** Once, when both sockets are closed. */
   readonly onClosed: (reason: CloseReason) => void
 }
@@ -32,9 +41,10 @@ export class Pipe {
   readonly #options: PipeOptions
   readonly #early = new Early()
   #clientEnded = false
+  #targetEnded = false
   #reason: CloseReason | null = null
   #ended = false
-  readonly #fromClient = new Intake()
+  readonly #fromClient: Intake
   #fromTarget: Intake | null = null
   /** Waiting for the bandwidth limit, whatever a drain says. */
   #clientPaced = false
@@ -46,6 +56,7 @@ export class Pipe {
   constructor(client: Socket, options: PipeOptions) {
     this.client = client
     this.#options = options
+    this.#fromClient = new Intake(options.bite)
     this.#fromClient.sink = (chunk) => this.#hear(chunk)
     readInto(client, this.#fromClient.onread)
     client.on('data', (chunk: Buffer) => {
@@ -60,6 +71,32 @@ export class Pipe {
 
   get closed(): boolean {
     return this.client.destroyed && (this.target === null || this.target.destroyed)
+  }
+
+  /** The rule's own limit holds a direction back now. */
+  get paced(): boolean {
+    return this.#clientPaced || this.#targetPaced
+  }
+
+  /** Grows with each byte that is read, and with each that a peer takes. */
+  get moved(): number {
+    const { bytesToTarget, bytesToClient } = this.#options.live
+    const unsent = unsentOf(this.client) + (this.target ? unsentOf(this.target) : 0)
+    return 2 * (bytesToTarget + bytesToClient) - unsent
+  }
+
+  /** What waits in the system for the client, and for the target. */
+  outstanding(ask: AskOutstanding): readonly [client: Outstanding | null, target: Outstanding | null] {
+    return [waitsFor(this.client, ask), this.target && waitsFor(this.target, ask)]
+  }
+
+  /**
+   * Once a side has finished speaking libuv polls it no more, and nobody hears of its reset or that it is gone. A write of
+   * nothing sends nothing, and says so (measured on Linux 6; a read would go on saying "the end").
+   */
+  lookAtHalfClosed(): void {
+    if (this.#clientEnded) ask(this.client)
+    if (this.#targetEnded && this.target) ask(this.target)
   }
 
   /**
@@ -184,9 +221,12 @@ export class Pipe {
     if (this.target) this.#options.live.state = 'half-closed'
     if (this.#onEarly) this.#showEarly()
     else this.target?.end()
+    this.#options.onHalfClosed?.()
   }
 
   #targetEnd(): void {
+    this.#targetEnded = true
+    this.#options.onHalfClosed?.()
     this.#options.live.state = 'half-closed'
     this.#fromTarget?.drop()
     this.client.end()
@@ -215,6 +255,15 @@ export class Pipe {
  */
 function isFull(socket: Socket): boolean {
   return socket.writableLength > 0 && socket.writableNeedDrain
+}
+
+function waitsFor(socket: Socket, ask: AskOutstanding): Outstanding | null {
+  const fd = descriptorOf(socket)
+  return fd === null ? null : ask(fd)
+}
+
+function ask(socket: Socket): void {
+  if (!socket.destroyed && !socket.writableEnded && socket.writableLength === 0) socket.write(nothing)
 }
 
 /** RST on TCP (SO_LINGER 0); a Unix socket has no such thing and is just closed. */

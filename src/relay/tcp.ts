@@ -11,7 +11,7 @@ import type { Descriptors } from './descriptors.ts'
 import type { Live, Meter } from './meter.ts'
 import type { Resolve } from './route.ts'
 import { Crossing } from './crossing.ts'
-import { reset } from './pipe.ts'
+import { reset, type AskOutstanding } from './pipe.ts'
 import { openDoors, type Door } from './tcp-listen.ts'
 import { proxyDuty, type Terms } from './terms.ts'
 
@@ -20,6 +20,7 @@ export interface StreamOptions {
   readonly clock: Clock
   readonly resolve: Resolve
   readonly descriptors: Descriptors
+  readonly outstanding: AskOutstanding
   readonly owner: (port: number) => Promise<string | null>
   /** Accepting stopped for want of descriptors, or goes on. */
   readonly onPaused: (paused: boolean) => void
@@ -31,6 +32,8 @@ export interface StreamOptions {
 
 /** A client's socket and a target's. */
 const descriptorsEach = 2
+/** How long a reset of who has finished speaking may go unheard: a system call for each half-closed connection. */
+const lookAtHalfClosedMs = 1000
 
 export class StreamRelay {
   #terms: Terms
@@ -39,13 +42,16 @@ export class StreamRelay {
   #doors: readonly Door[] = []
   #closed = false
   readonly #registered: Disposable
-  #idleTimer: { everyMs: number; timer: Disposable } | null = null
+  /** Those of which a side has finished speaking, and who looks after them. */
+  readonly #halfClosed = new Set<Crossing>()
+  #halfClosedTimer: Disposable | null = null
+  #quietTimer: { everyMs: number; timer: Disposable } | null = null
 
   private constructor(terms: Terms, options: StreamOptions) {
     this.#terms = terms
     this.#options = options
     this.#registered = options.descriptors.register(this)
-    this.#watchIdle()
+    this.#watchQuiet()
   }
 
   /** @throws NaruError LISTEN_… with no port left open */
@@ -77,7 +83,7 @@ export class StreamRelay {
   /** For new connections; those there are keep theirs. */
   set terms(terms: Terms) {
     this.#terms = terms
-    this.#watchIdle()
+    this.#watchQuiet()
   }
 
   lend(): readonly LentSocket[] {
@@ -153,8 +159,13 @@ export class StreamRelay {
       port: door.port,
       ticket: admitted?.ticket ?? null,
       resolve: this.#options.resolve,
+      outstanding: this.#options.outstanding,
       onExhausted: () => descriptors.exhausted(),
-      onClosed: (reason) => this.#ended(live, reason),
+      onHalfClosed: () => this.#watchHalfClosed(crossing),
+      onClosed: (reason) => {
+        this.#halfClosed.delete(crossing)
+        this.#ended(live, reason)
+      },
     })
     this.#crossings.set(live.id, crossing)
     crossing.start()
@@ -167,26 +178,45 @@ export class StreamRelay {
     if (this.#closed && this.#crossings.size === 0) this.#stop()
   }
 
-  /** The shortest idle limit of any terms in use sets the pace; a connection without one is not asked. */
-  #watchIdle(): void {
-    const { idleMs } = this.#terms.rule.timeouts
-    if (idleMs === 0 || (this.#idleTimer && this.#idleTimer.everyMs <= idleMs / 4)) return
-    this.#idleTimer?.timer[Symbol.dispose]()
-    const everyMs = Math.max(idleMs / 4, 10)
-    this.#idleTimer = { everyMs, timer: this.#options.clock.every(everyMs, () => this.#cutIdle()) }
+  /** The shortest limit of any terms in use sets the pace; a connection without one is let be. */
+  #watchQuiet(): void {
+    const { idleMs, keepaliveMs } = this.#terms.rule.timeouts
+    const paces = [idleMs / 4, keepaliveMs / 2].filter((ms) => ms > 0)
+    if (paces.length === 0) return
+    const everyMs = Math.max(Math.min(...paces), 10)
+    if (this.#quietTimer && this.#quietTimer.everyMs <= everyMs) return
+    this.#quietTimer?.timer[Symbol.dispose]()
+    this.#quietTimer = { everyMs, timer: this.#options.clock.every(everyMs, () => this.#endQuiet()) }
   }
 
-  #cutIdle(): void {
+  #endQuiet(): void {
     const nowMs = this.#options.clock.monotonic()
     for (const crossing of this.#crossings.values()) {
-      if (crossing.isIdle(nowMs)) crossing.abort('idle')
+      const reason = crossing.verdict(nowMs)
+      if (reason !== null) crossing.abort(reason)
     }
   }
 
+  #watchHalfClosed(crossing: Crossing): void {
+    this.#halfClosed.add(crossing)
+    this.#halfClosedTimer ??= this.#options.clock.every(lookAtHalfClosedMs, () => this.#lookAtHalfClosed())
+  }
+
+  #lookAtHalfClosed(): void {
+    for (const crossing of this.#halfClosed) crossing.lookAtHalfClosed()
+    if (this.#halfClosed.size === 0) this.#endHalfClosedTimer()
+  }
+
+  #endHalfClosedTimer(): void {
+    this.#halfClosedTimer?.[Symbol.dispose]()
+    this.#halfClosedTimer = null
+  }
+
   #stop(): void {
+    this.#endHalfClosedTimer()
     this.#registered[Symbol.dispose]()
-    this.#idleTimer?.timer[Symbol.dispose]()
-    this.#idleTimer = null
+    this.#quietTimer?.timer[Symbol.dispose]()
+    this.#quietTimer = null
   }
 }
 

@@ -5,7 +5,7 @@
 import { addressBytes } from '../base/address.ts'
 import type { Rule } from '../model/rule.ts'
 import { Admission } from './admit.ts'
-import { TokenBucket, type Bucket } from './bucket.ts'
+import { biteOf, TokenBucket, type Bucket } from './bucket.ts'
 import { Targets } from './pick.ts'
 import { PrefixTrie } from './prefix-trie.ts'
 import type { Tally } from './tally.ts'
@@ -15,6 +15,8 @@ export interface Terms {
   readonly admission: Admission
   readonly targets: Targets
   readonly bucket: Bucket | null
+  /** Most bytes to read at once. */
+  readonly bite: number
   /** Peers whose PROXY header is believed; null where the rule expects none at all. */
   readonly proxies: PrefixTrie | null
 }
@@ -27,6 +29,7 @@ export function termsOf(rule: Rule, tally: Tally, before?: Terms): Terms {
     admission: new Admission(rule, tally),
     targets: new Targets(rule, before?.targets),
     bucket: rate === null ? null : sameRate ? before.bucket : new TokenBucket(rate),
+    bite: biteOf(rate),
     proxies: rule.acceptProxy.length > 0 ? proxiesOf(rule) : null,
   }
 }

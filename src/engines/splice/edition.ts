@@ -3,7 +3,7 @@
  * counts and the targets' health go on.
  */
 import { Admission } from '../../relay/admit.ts'
-import { SharedBucket, type Bucket } from '../../relay/bucket.ts'
+import { biteOf, SharedBucket, type Bucket } from '../../relay/bucket.ts'
 import type { DescriptorUser } from '../../relay/descriptors.ts'
 import { Targets, type TargetState } from '../../relay/pick.ts'
 import type { PrefixTrie } from '../../relay/prefix-trie.ts'
@@ -108,7 +108,7 @@ export class Edition implements Terms {
   readonly proxies: PrefixTrie | null
   /** Targets see the client's own address. */
   readonly keeps: boolean
-  /** Most bytes to read at once: a slow rule takes small bites, so that its pace is even. */
+  /** Most bytes to read at once. */
   readonly bite: number
   readonly timeouts: Rule['timeouts']
   readonly #standing: Standing
@@ -133,8 +133,7 @@ export class Edition implements Terms {
     this.proxies = rule.acceptProxy.length > 0 ? proxiesOf(rule) : null
     const { bytesPerSecond } = rule.limits
     this.bucket = bytesPerSecond === null ? null : new SharedBucket(bytesPerSecond, memory.bucket)
-    this.bite =
-      bytesPerSecond === null ? Number.POSITIVE_INFINITY : Math.max(1024, Math.floor(bytesPerSecond / 20))
+    this.bite = biteOf(bytesPerSecond)
     // Made here and not where the message was read: the one shape that every event of every connection looks at.
     this.timeouts = { ...rule.timeouts }
   }

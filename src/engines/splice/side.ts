@@ -61,6 +61,8 @@ export interface Joining extends Whole {
   onEventsWhileDialling(side: Side, mask: number): void
   /** Bytes were read from `side`, and go to the other next. */
   carried(side: Side, bytes: number): void
+  /** The other side took some of what had waited for it. */
+  taken(): void
   /** @param error an errno */
   broke(side: Side, error: number): void
 }
@@ -163,6 +165,11 @@ export class Side extends Receiver implements Resumable, Timed {
     if (!this.done) this.pump()
     else if (--this.#turnsToEnd > 0) this.#later()
     else shutdownWrite(this.other.descriptor)
+  }
+
+  /** The rule's own limit holds what is said here back now. */
+  get paced(): boolean {
+    return this.#pause !== null && this.#pause.set
   }
 
   /** The pause that the rule's bandwidth asked for is over. */
@@ -404,6 +411,7 @@ export class Side extends Receiver implements Resumable, Timed {
       }
       if (sent < 0) return this.#otherBroke(-sent) > 0
       this.#waiting -= sent
+      this.connection.taken()
     }
     this.#held = null
     return true

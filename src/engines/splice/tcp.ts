@@ -7,6 +7,7 @@ import { peerIn, sockaddrOf, addressOf, type Sockaddr } from './sockaddr.ts'
 import { Greeting, type Greeted } from './greeting.ts'
 import type { Peer } from '../../relay/proxy/header.ts'
 import { writeProxyV1, writeProxyV2 } from '../../relay/proxy/write.ts'
+import { isGone } from '../../relay/gone.ts'
 import { proxyDuty } from '../../relay/terms.ts'
 import type { TargetState } from '../../relay/pick.ts'
 import type { CloseReason } from '../../model/connection.ts'
@@ -23,6 +24,7 @@ import {
   ETIMEDOUT,
   lastAddress,
   localAddress,
+  outstanding,
   send,
   setKeepalive,
   setOption,
@@ -38,6 +40,8 @@ import type { Thread } from './thread.ts'
 const acceptsPerTurn = 64
 /** Keepalive is set on a target's socket once its connection has lived so long: four calls that most are spared. */
 const keepaliveAfterMs = 5000
+/** How often within the idle limit one looks whether something moved in the kernel's own buffers. */
+const looksWithinIdle = 4
 
 export class TcpListener extends Watcher implements Listening {
   readonly #thread: Thread
@@ -116,6 +120,12 @@ export class TcpConnection extends CarriedBase implements Dialling, Greeted {
   /** Until the target is there: whoever only waits need not keep it. */
   #dial: Dial | null
   #server: Side | null = null
+  /** It is still to be set on the target's socket. */
+  #keepaliveDue = false
+  /** How often in a row nothing had moved. */
+  #quietLooks = 0
+  /** What both peers had acknowledged when some of it still waited. */
+  #acked = 0
   /** Counted up to two. */
   #messagesToTarget = 0
   #greeting: Greeting | null = null
@@ -225,7 +235,6 @@ export class TcpConnection extends CarriedBase implements Dialling, Greeted {
     this.thread.records.setState(this.record, 'open')
     this.thread.loop.deadlines.drop(this.deadline)
     this.#keepAlive(server)
-    if (this.edition.timeouts.idleMs > 0) this.touch()
     this.#sendPreface(server)
     if (client.readable && !this.greets) client.pump()
     if (!this.ended && server.readable) server.pump()
@@ -241,6 +250,10 @@ export class TcpConnection extends CarriedBase implements Dialling, Greeted {
       this.thread.records.addToClient(this.record, bytes)
       cells[cell.toClient]! += bytes
     }
+    this.taken()
+  }
+
+  taken(): void {
     if (this.edition.timeouts.idleMs > 0) this.touch()
   }
 
@@ -251,24 +264,48 @@ export class TcpConnection extends CarriedBase implements Dialling, Greeted {
 
   /** Something moved: the idle limit begins anew. */
   touch(): void {
+    this.#quietLooks = 0
+    this.#lookIn(this.edition.timeouts.idleMs / looksWithinIdle)
+  }
+
+  #lookIn(ms: number): void {
     const { deadlines, now } = this.thread.loop
-    deadlines.arm(this.deadline, this.edition.timeouts.idleMs, now)
+    deadlines.arm(this.deadline, ms, now)
   }
 
   /** The client's socket has it from the listener's. For the target's, short connections never need it. */
   #keepAlive(server: Side): void {
     const { idleMs, keepaliveMs } = this.edition.timeouts
-    if (keepaliveMs === 0) return
-    const { deadlines, now } = this.thread.loop
-    if (idleMs > 0 || keepaliveMs < 2 * keepaliveAfterMs) setKeepalive(server.descriptor, keepaliveMs)
-    else deadlines.arm(this.deadline, keepaliveAfterMs, now)
+    const later = idleMs === 0 && keepaliveMs >= 2 * keepaliveAfterMs
+    if (keepaliveMs > 0 && !later) setKeepalive(server.descriptor, keepaliveMs)
+    if (idleMs > 0) this.touch()
+    else if (keepaliveMs > 0) this.#lookIn(later ? keepaliveAfterMs : keepaliveMs / 2)
+    this.#keepaliveDue = later
   }
 
   onDeadline(): void {
     if (this.#greeting?.waits) this.#greeting.onDeadline()
     else if (!this.established) this.#dial?.onDeadline()
-    else if (this.edition.timeouts.idleMs > 0) this.end('idle')
-    else if (this.#server) setKeepalive(this.#server.descriptor, this.edition.timeouts.keepaliveMs)
+    else this.#look()
+  }
+
+  /** Nothing has moved here for a while: is somebody gone, or has it been too long? */
+  #look(): void {
+    const { idleMs, keepaliveMs } = this.edition.timeouts
+    if (this.#keepaliveDue && this.#server) setKeepalive(this.#server.descriptor, keepaliveMs)
+    this.#keepaliveDue = false
+    const client = outstanding(this.client.descriptor)
+    const server = this.#server && outstanding(this.#server.descriptor)
+    if (isGone(client, keepaliveMs)) return this.end('client-lost')
+    if (isGone(server, keepaliveMs)) return this.end('target-lost')
+    if (idleMs === 0) return this.#lookIn(keepaliveMs / 2)
+    if (this.client.paced || this.#server?.paced) return this.touch()
+    const acked = (client?.ackedBytes ?? 0) + (server?.ackedBytes ?? 0)
+    const moved = (client !== null || server !== null) && acked !== this.#acked
+    this.#acked = acked
+    if (moved) return this.touch()
+    if (++this.#quietLooks >= looksWithinIdle) return this.end('idle')
+    this.#lookIn(idleMs / looksWithinIdle)
   }
 
   /** `side`'s connection is broken; the other side sees the same. */

@@ -6,6 +6,8 @@
  */
 import { createRequire } from 'node:module'
 import { constants } from 'node:os'
+import type { Outstanding } from '../../model/outstanding.ts'
+import { readTcpInfo, tcpInfoBytes } from './tcp-info.ts'
 
 const { errno } = constants
 export const {
@@ -391,6 +393,8 @@ export const sockaddrBytes = 112
 /** Where a peer's address lies in the scratch arena after `accept` and `localAddress`. */
 const addressAt = 64
 const lengthAt = 56
+/** Where struct tcp_info lies in the scratch arena. */
+const tcpInfoAt = 256
 
 /** The sockaddr that the last `accept` or `localAddress` of this thread gave. Copy what you keep. */
 export function lastAddress(): Uint8Array {
@@ -481,6 +485,15 @@ export function setKeepalive(socket: Descriptor, ms: number): void {
   setOption(socket, 'keepaliveIdleSeconds', Math.max(1, Math.round(ms / 1000)))
   setOption(socket, 'keepaliveIntervalSeconds', 1)
   setOption(socket, 'keepaliveCount', 10)
+}
+
+/** Null where none wait for the peer, and of a socket that is no TCP. */
+export function outstanding(socket: Descriptor): Outstanding | null {
+  scratch.words[0] = tcpInfoBytes
+  const info = Arena.at(scratch, tcpInfoAt, tcpInfoBytes)
+  scratch.bytes.fill(0, tcpInfoAt, tcpInfoAt + tcpInfoBytes)
+  if (c.getsockopt(fdOf(socket), 6, 11, info, Arena.at(scratch, 0, 4)) < 0) return null
+  return readTcpInfo(scratch.bytes, tcpInfoAt)
 }
 
 /** Takes the error that waits on the socket (SO_ERROR): an errno above zero, or 0. */

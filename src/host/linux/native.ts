@@ -1,5 +1,5 @@
 /**
- * The few system calls that Node has no door to, by koffi, which is optional: a netlink socket's, and `readlinkat`,
+ * The few system calls that Node has no door to, by koffi, which is optional: a netlink socket's, `getsockopt`, and `readlinkat`,
  * which reads a link of an open folder in two thirds of `readlinkSync`'s time. Failed calls are below zero.
  */
 import { createRequire } from 'node:module'
@@ -11,6 +11,7 @@ export interface Native {
   send: Call<[fd: number, from: Uint8Array, length: number, flags: number]>
   recv: Call<[fd: number, into: Uint8Array, length: number, flags: number]>
   readlinkat: Call<[folder: number, name: string, into: Uint8Array, length: number]>
+  getsockopt: Call<[fd: number, level: number, option: number, into: Uint8Array, length: Uint8Array]>
   close: Call<[fd: number]>
 }
 
@@ -19,6 +20,7 @@ const prototypes: { readonly [Name in keyof Native]: string } = {
   send: 'int64_t send(int fd, const void *from, int64_t length, int flags)',
   recv: 'int64_t recv(int fd, void *into, int64_t length, int flags)',
   readlinkat: 'int64_t readlinkat(int folder, const char *name, void *into, int64_t length)',
+  getsockopt: 'int getsockopt(int fd, int level, int option, void *into, void *length)',
   close: 'int close(int fd)',
 }
 

@@ -7,15 +7,21 @@ import { Lab, type LabHost } from '../../lab/namespaces.ts'
 import { describeWith } from '../../needs.ts'
 import { ownNetworkPromises } from './own-network.ts'
 
-describeWith({ root: true, platform: 'linux', commands: ['ip', 'nft'] }, 'in a network of its own', () => {
+describeWith({ root: true, platform: 'linux', commands: ['ip', 'socat'] }, 'in a network of its own', () => {
   let lab: Lab
   let here: LabHost
+  let there: LabHost
   let inside: Disposable
 
   beforeAll(async () => {
     await built()
     lab = new Lab()
     here = lab.host('here')
+    there = lab.host('there')
+    lab.cable(
+      { host: here, interface: 'eth0', addresses: ['10.3.0.1/24'] },
+      { host: there, interface: 'eth0', addresses: ['10.3.0.2/24'] },
+    )
     inside = enter(here)
   }, 120_000)
 
@@ -24,7 +30,8 @@ describeWith({ root: true, platform: 'linux', commands: ['ip', 'nft'] }, 'in a n
     await lab[Symbol.asyncDispose]()
   })
 
-  describe('the engine sockets', () => ownNetworkPromises(makeSocketsEngine, { here: () => here }))
+  const network = { here: () => here, there: () => there }
+  describe('the engine sockets', () => ownNetworkPromises(makeSocketsEngine, network))
   describe('the engine splice', () =>
-    ownNetworkPromises((tools) => new SpliceEngine(tools, { threads: 2 }), { here: () => here }))
+    ownNetworkPromises((tools) => new SpliceEngine(tools, { threads: 2 }), network))
 })

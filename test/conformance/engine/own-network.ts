@@ -8,39 +8,78 @@ import type { MakeEngine } from '../../../src/engines/contract.ts'
 import type { LabHost } from '../../lab/namespaces.ts'
 import { echo, ending, promisesFor, World, type ConformanceOptions } from './world.ts'
 
-/** @param here where the test is. */
+/** @param here where the test is, at 10.3.0.1; `there` is 10.3.0.2, on its `eth0`. */
 export function ownNetworkPromises(
   make: MakeEngine,
-  options: ConformanceOptions & { readonly here: () => LabHost },
+  options: ConformanceOptions & { readonly here: () => LabHost; readonly there: () => LabHost },
 ): void {
   const promise = promisesFor(options)
   const userSpace = options.inKernel ? () => {} : promise
 
-  userSpace('meets-itself', 'a dial that is given the very port it dials is refused, and is no target', async () => {
-    await using world = new World(make, options)
-    const dead = 40_000
-    const spare = join(tmpdir(), `naru-${process.pid}-spare.sock`)
-    await world.unixTarget(spare)
-    const one = await world.forward(`127.0.0.1:${dead}`)
-    const health = { everyMs: 1000, rise: 1, fall: 1 }
-    const checked = await world.forward(`127.0.0.1:${dead} unix:${spare}`, { health })
-    // Of two ports that there are to be given one is taken; the other is the target's.
-    await world.target(echo, '127.0.0.1', dead + 1)
-    options.here().sysctl('net/ipv4/ip_local_port_range', `${dead} ${dead + 1}`)
-    const knock = async (port: number, localPort: number): Promise<string> => {
-      const socket = connect({ port, host: '127.0.0.1', localPort, allowHalfOpen: true })
-      socket.end('hello')
-      return await Promise.race([once(socket, 'data').then(String), ending(socket)])
-    }
-    try {
-      expect(await knock(one.port, 30_001)).toBe('ECONNRESET')
-      expect((await world.closed()).closeReason).toBe('target-refused')
-      for (let at = 0; at < 4; at++) expect(await knock(checked.port, 30_002 + at)).toBe('hello')
-      // The service can begin: nobody has its port.
-      const late = await world.target((socket) => socket.end('here'), '127.0.0.1', dead)
-      late.close()
-    } finally {
-      options.here().sysctl('net/ipv4/ip_local_port_range', '32768 60999')
-    }
+  userSpace(
+    'meets-itself',
+    'a dial that is given the very port it dials is refused, and is no target',
+    async () => {
+      await using world = new World(make, options)
+      const dead = 40_000
+      const spare = join(tmpdir(), `naru-${process.pid}-spare.sock`)
+      await world.unixTarget(spare)
+      const one = await world.forward(`127.0.0.1:${dead}`)
+      const health = { everyMs: 1000, rise: 1, fall: 1 }
+      const checked = await world.forward(`127.0.0.1:${dead} unix:${spare}`, { health })
+      // Of two ports that there are to be given one is taken; the other is the target's.
+      await world.target(echo, '127.0.0.1', dead + 1)
+      options.here().sysctl('net/ipv4/ip_local_port_range', `${dead} ${dead + 1}`)
+      const knock = async (port: number, localPort: number): Promise<string> => {
+        const socket = connect({ port, host: '127.0.0.1', localPort, allowHalfOpen: true })
+        socket.end('hello')
+        return await Promise.race([once(socket, 'data').then(String), ending(socket)])
+      }
+      try {
+        expect(await knock(one.port, 30_001)).toBe('ECONNRESET')
+        expect((await world.closed()).closeReason).toBe('target-refused')
+        for (let at = 0; at < 4; at++) expect(await knock(checked.port, 30_002 + at)).toBe('hello')
+        // The service can begin: nobody has its port.
+        const late = await world.target((socket) => socket.end('here'), '127.0.0.1', dead)
+        late.close()
+      } finally {
+        options.here().sysctl('net/ipv4/ip_local_port_range', '32768 60999')
+      }
+    },
+  )
+
+  userSpace(
+    'vanished',
+    'a target that is gone with bytes under way is told of about when keepalive would, and who merely reads nothing is let be',
+    async () => {
+      await using world = new World(make, options)
+      const there = options.there()
+      there.start(['socat', '-u', 'TCP-LISTEN:80,fork,reuseaddr', 'OPEN:/dev/null'])
+      const stuck = await world.target((socket) => void socket.pause())
+      await expect.poll(() => opens('10.3.0.2', 80)).toBe(true)
+      const { port } = await world.forward('10.3.0.2:80', { timeouts: { keepaliveMs: 1000 } })
+      const patient = await world.forward(stuck.at, { timeouts: { keepaliveMs: 1000 } })
+      const [client, waiting] = [await world.dial(port), await world.dial(patient.port)]
+      client.write('hello')
+      waiting.write(Buffer.alloc(16 << 20))
+      await expect.poll(() => patient.lease.counters().bytesToTarget, { interval: 100 }).toBeGreaterThan(0)
+      there.ip('link', 'set', 'eth0', 'down')
+      client.write('is anybody there?')
+      expect(await ending(client)).toBe('ECONNRESET')
+      expect((await world.closed()).closeReason).toBe('target-lost')
+      expect(patient.lease.counters().open).toBe(1)
+      there.ip('link', 'set', 'eth0', 'up')
+    },
+    40_000,
+  )
+}
+
+function opens(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port }, () => {
+      resolve(true)
+      socket.destroy()
+    })
+    socket.once('error', () => resolve(false))
   })
 }

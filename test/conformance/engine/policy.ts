@@ -117,6 +117,55 @@ export function policyPromises(make: MakeEngine, options: ConformanceOptions): v
     expect(seconds).toBeLessThan(3)
   })
 
+  userSpace(
+    'even-pace',
+    'a slow rule gives to all at an even pace, and its own limit makes nobody idle',
+    async () => {
+      await using world = new World(make, options)
+      const target = await world.target((socket) => void socket.write(Buffer.alloc(1 << 20)))
+      const { lease, port } = await world.forward(target.at, {
+        limits: { bytesPerSecond: 64_000 },
+        timeouts: { idleMs: 400 },
+      })
+      // A turn of each takes 50 ms, so each waits half a second for its own.
+      const clients = await Promise.all(Array.from({ length: 10 }, () => world.dial(port)))
+      const got = new Map(clients.map((client) => [client, 0]))
+      for (const client of clients)
+        client.on('data', (chunk: Buffer) => got.set(client, (got.get(client) ?? 0) + chunk.length))
+      await sleep(2500)
+      expect(lease.counters()).toMatchObject({ open: 10, closed: {} })
+      for (const bytes of got.values()) expect(bytes).toBeGreaterThan(3000)
+    },
+  )
+
+  userSpace(
+    'idle-slow-reader',
+    'a peer that takes what waits for it is not idle, and one that takes nothing is',
+    async () => {
+      await using world = new World(make, options)
+      const target = await world.target((socket) => void socket.write(Buffer.alloc(32 << 20)))
+      const { port } = await world.forward(target.at, { timeouts: { idleMs: 400 } })
+      const [slow, stuck] = [await world.dial(port), await world.dial(port)]
+      const name = `${world.host}:${stuck.localPort}`
+      let bytes = 0
+      slow.on('data', (chunk: Buffer) => {
+        bytes += chunk.length
+        slow.pause()
+      })
+      const cut = world.closed(({ client }) => client === name)
+      // Buffers fill in no time; what is read of them then is less than makes room for a single write of the relay's.
+      for (let at = 0; at < 50; at++) {
+        slow.resume()
+        await sleep(40)
+      }
+      expect((await cut).closeReason).toBe('idle')
+      expect(slow.destroyed).toBe(false)
+      const before = bytes
+      slow.resume()
+      await expect.poll(() => bytes).toBeGreaterThan(before)
+    },
+  )
+
   userSpace('idle', 'a connection without a byte for its limit is cut, and a busy one is not', async () => {
     await using world = new World(make, options)
     const target = await world.target(echo)

@@ -131,6 +131,38 @@ export function streamPromises(make: MakeEngine, options: ConformanceOptions): v
     expect(await ending(client)).toBe('ECONNRESET')
   })
 
+  for (const who of ['client', 'target'] as const) {
+    const other = who === 'client' ? 'target' : 'client'
+    promise(
+      `reset-after-fin-${who}`,
+      `a ${who} that finished speaking and then resets is told of`,
+      async () => {
+        await using world = new World(make, options)
+        const arrived = deferred<Socket>()
+        const target = await world.target((socket) => arrived.resolve(socket))
+        const { port } = await world.forward(target.at)
+        const client = await world.dial(port)
+        client.write('hello')
+        const server = await arrived.promise
+        await readSome(server, 5)
+        const ends = { client, target: server }
+        ends[who].end()
+        await once(ends[other].resume(), 'end')
+        ends[who].resetAndDestroy()
+        // After an end Node polls no more; a write of nothing meets a reset.
+        const told = deferred<string>()
+        ends[other].once('error', (error: NodeJS.ErrnoException) => told.resolve(error.code ?? ''))
+        for (let tries = 0; !ends[other].destroyed && tries < 250; tries++) {
+          ends[other].write('')
+          await sleep(20)
+        }
+        told.resolve('nothing within 5 s')
+        expect(await told.promise).toMatch(/^(ECONNRESET|EPIPE)$/)
+        if (!options.inKernel) expect((await world.closed()).closeReason).toBe(`${who}-reset`)
+      },
+    )
+  }
+
   promise('refused', 'a refused connection is a reset, never a clean end', async () => {
     await using world = new World(make, options)
     const closedPort = await freePort(world.targetHost)
