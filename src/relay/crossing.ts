@@ -281,8 +281,11 @@ export class Crossing {
     // A client that left while we dialled says nothing about the target.
     if (this.#pipe.closed) return
     // What this machine lacks is not the target's fault.
-    if (reason !== 'engine-error') state.failed(this.#options.clock.monotonic())
+    const { clock, terms } = this.#options
+    const nowMs = clock.monotonic()
+    if (reason !== 'engine-error') state.failed(nowMs)
     else if (errnoOf(error) === 'EMFILE' || errnoOf(error) === 'ENFILE') this.#options.onExhausted()
+    terms.targets.again(this.#waiting, 0, this.#source?.address ?? '', nowMs)
     this.#tryNext(reason)
   }
 

@@ -33,6 +33,38 @@ describe('balance', () => {
     expect(order).toEqual([a, a, b, a, a, a, b, a])
   })
 
+  it('shares among all others what a dead one would have had, and gives that no more than its turn when it is back', () => {
+    const targets = new Targets({ targets: [choice(a), choice(b), choice(c)], balance: 'round-robin' })
+    const [dead] = targets.states
+    const carried: Record<string, number> = {}
+    // Thirty come at once, so that all of them still try it.
+    const orders = Array.from({ length: 30 }, () => [...targets.order('', 0)])
+    for (const order of orders) {
+      if (order[0] === dead) {
+        dead?.failed(0)
+        targets.again(order, 1, '', 0)
+        order.shift()
+      }
+      const [name] = names(order)
+      carried[name!] = (carried[name!] ?? 0) + 1
+    }
+    expect(carried).toEqual({ [b]: 15, [c]: 15 })
+    dead?.succeeded()
+    expect(firsts(targets, 30)).toEqual({ [a]: 10, [b]: 10, [c]: 10 })
+  })
+
+  it('tries another turn among those that are as good, and neither a backup nor one that failed before', () => {
+    const all = [choice(a), choice(b), choice(c), choice('10.0.0.4:80', { backup: true })]
+    const targets = new Targets({ targets: all, balance: 'round-robin' })
+    targets.states[2]!.failed(0)
+    const order = [...targets.order('', 0)]
+    targets.again(order, 1, '', 0)
+    expect(names(order)).toEqual([a, b, '10.0.0.4:80', c])
+    targets.again(order, 2, '', 0)
+    targets.again(order, 4, '', 0)
+    expect(names(order)).toEqual([a, b, '10.0.0.4:80', c])
+  })
+
   it('prefers who has the fewest connections for its weight', () => {
     const targets = new Targets({
       targets: [choice(a, { weight: 2 }), choice(b)],

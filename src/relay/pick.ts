@@ -18,6 +18,8 @@ export class TargetState {
   ejectedUntil = 0
   /** Smooth weighted round robin's running weight. */
   turn = 0
+  /** Of its addresses the one that answered a datagram last (`hashOf`), as others may have nobody; 0 where none did. */
+  good = 0
 
   constructor(choice: TargetChoice) {
     this.choice = choice
@@ -72,6 +74,20 @@ export class Targets {
     return [...this.#balanced(primaries, source), ...this.#balanced(backups, source), ...down]
   }
 
+  /**
+   * Before the next of `order`, from `from` on, is tried in place of one that failed: those that are as good as it take
+   * another turn, so that what the failed one would have had is shared by all of them and not the second one's alone.
+   */
+  again(order: readonly TargetState[], from: number, source: string, nowMs: number): void {
+    const next = order[from]
+    if (next === undefined || !next.answers(nowMs)) return
+    const alike = (state: TargetState): boolean =>
+      state.choice.backup === next.choice.backup && state.answers(nowMs)
+    const turns = this.#balanced(order.slice(from).filter(alike), source)
+    const rest = order.slice(from).filter((state) => !alike(state))
+    ;(order as TargetState[]).splice(from, Number.POSITIVE_INFINITY, ...turns, ...rest)
+  }
+
   /** The exact name before wildcards, the longest wildcard before shorter ones, then those without a name. */
   #serving(name: string | null): TargetState[] {
     if (!this.byName) return [...this.states]
@@ -121,6 +137,18 @@ function takeTurn(states: TargetState[]): TargetState[] {
 function affinity(source: string, { choice }: TargetState): number {
   const unit = (hash32(`${source}>${keyOf(choice)}`) + 1) / 2 ** 32
   return unit >= 1 ? Number.MAX_VALUE : choice.weight / -Math.log(unit)
+}
+
+/** A target's addresses in the order in which a UDP session tries them. @param good as `TargetState` has it. */
+export function bestFirst<T>(addresses: readonly T[], good: number, text: (address: T) => string): T[] {
+  const at =
+    good === 0 || addresses.length < 2 ? -1 : addresses.findIndex((one) => hashOf(text(one)) === good)
+  return at < 1 ? [...addresses] : [addresses[at] as T, ...addresses.filter((_, other) => other !== at)]
+}
+
+/** Never 0. */
+export function hashOf(address: string): number {
+  return hash32(address) || 1
 }
 
 /** FNV-1a with a final mix, so that near addresses spread. */

@@ -121,6 +121,7 @@ export class Dial {
     const state = this.#order[this.#at] as TargetState
     const { edition, thread } = this.#connection
     if (reason !== 'engine-error') edition.failed(state, thread.loop.now)
+    edition.again(this.#order, this.#at + 1, this.#connection.source, thread.loop.now)
     this.#nextTarget()
   }
 

@@ -144,12 +144,26 @@ export class Edition implements Terms {
     return this.#standing.order(this.targets, this.#slots, source, nowMs, name)
   }
 
+  /** As `Targets.again`: what is left of `order` takes another turn. */
+  again(order: readonly TargetState[], from: number, source: string, nowMs: number): void {
+    if (order.length - from > 1) this.#standing.again(this.targets, this.#slots, order, from, source, nowMs)
+  }
+
   failed(state: TargetState, nowMs: number): void {
     this.#standing.failed(state, this.#slotOf(state), nowMs)
   }
 
   succeeded(state: TargetState): void {
     this.#standing.succeeded(state, this.#slotOf(state))
+  }
+
+  /** As `TargetState.good`. */
+  goodOf(state: TargetState): number {
+    return this.#standing.good(state, this.#slotOf(state))
+  }
+
+  found(state: TargetState, good: number): void {
+    this.#standing.found(state, this.#slotOf(state), good)
   }
 
   carries(state: TargetState, change: 1 | -1): void {

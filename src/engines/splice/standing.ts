@@ -7,8 +7,8 @@ import type { TargetState, Targets } from '../../relay/pick.ts'
 /** Targets of a lease that are told apart over all its editions; those beyond are known to each thread alone. */
 export const mostTargets = 64
 
-const slotDoubles = 4
-const at = { turn: 0, ejectedUntil: 1, failures: 2, down: 3 } as const
+const slotDoubles = 5
+const at = { turn: 0, ejectedUntil: 1, failures: 2, down: 3, good: 4 } as const
 /** The first double is the lock. */
 const head = 1
 
@@ -37,12 +37,28 @@ export class Standing {
     nowMs: number,
     name: string | null,
   ): readonly TargetState[] {
+    return this.#turn(targets, slots, () => targets.order(source, nowMs, name))
+  }
+
+  /** As `Targets.again`. */
+  again(
+    targets: Targets,
+    slots: readonly number[],
+    order: readonly TargetState[],
+    from: number,
+    source: string,
+    nowMs: number,
+  ): void {
+    this.#turn(targets, slots, () => targets.again(order, from, source, nowMs))
+  }
+
+  #turn<T>(targets: Targets, slots: readonly number[], take: () => T): T {
     this.#take()
     try {
       targets.states.forEach((state, index) => this.#bringIn(state, slots[index] ?? -1))
-      const order = targets.order(source, nowMs, name)
+      const taken = take()
       targets.states.forEach(({ turn }, index) => this.#set(slots[index] ?? -1, at.turn, turn))
-      return order
+      return taken
     } finally {
       this.#give()
     }
@@ -73,6 +89,16 @@ export class Standing {
     state.succeeded()
     this.#set(slot, at.ejectedUntil, 0)
     this.#set(slot, at.failures, 0)
+  }
+
+  /** `TargetState.good`, as any thread has found it. */
+  good(state: TargetState, slot: number): number {
+    return slot === -1 ? state.good : (this.#doubles[this.#of(slot) + at.good] as number)
+  }
+
+  found(state: TargetState, slot: number, good: number): void {
+    state.good = good
+    this.#set(slot, at.good, good)
   }
 
   /** One more (or less) is carried there by this thread. */
