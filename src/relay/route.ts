@@ -4,6 +4,7 @@ import type { Listen } from '../model/listen.ts'
 import type { Target } from '../model/target.ts'
 import { isLocalAddress, reachesListen } from './loop.ts'
 import { targetPort } from './port-map.ts'
+import { withZoneName } from './zone.ts'
 
 /** The engines' contract has the same. @throws NaruError NAME_NOT_FOUND, GUEST_… */
 export type Resolve = (
@@ -22,7 +23,9 @@ export interface Route {
 export function plainRoute(target: Exclude<Target, { kind: 'unix' }>, port: number): Route | null {
   if (target.kind === 'guest') return null
   const address = canonicalAddress(target.host)
-  return address === null ? null : { addresses: [address], port, ttlMs: Number.POSITIVE_INFINITY }
+  return address === null
+    ? null
+    : { addresses: [withZoneName(address)], port, ttlMs: Number.POSITIVE_INFINITY }
 }
 
 /** @returns null where every address leads back to the rule itself. */
