@@ -3,6 +3,7 @@ import { addressRange, familyOf, canonicalAddress } from '../../base/address.ts'
 import { say, type Text } from '../../base/text.ts'
 import { mayAdministerNetwork, type Facts } from '../../model/facts.ts'
 import type { Rule } from '../../model/rule.ts'
+import { isForMany } from './broadcast.ts'
 import { targetsItself } from '../../relay/loop.ts'
 import type { Support } from '../../model/support.ts'
 
@@ -57,6 +58,11 @@ function noOfPath({ listen, targets }: Rule): Text | null {
     )
   const address = target.to.kind === 'inet' ? canonicalAddress(target.to.host) : null
   if (address === null) return null
+  if (isForMany(address))
+    return say(
+      'the kernel forwards nothing to a broadcast or multicast address',
+      '커널은 브로드캐스트나 멀티캐스트 주소로 전달하지 않습니다',
+    )
   if (addressRange(address) === 'loopback')
     return say(
       'a target on loopback would need route_localnet for everyone',
