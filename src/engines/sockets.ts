@@ -8,6 +8,7 @@ import { messageOf, NaruError, toNaruError } from '../base/errors.ts'
 import { say, type Text } from '../base/text.ts'
 import type { Host } from '../host/contract.ts'
 import { outstandingOf } from '../host/linux/tcp-info.ts'
+import { udpDoors } from '../host/linux/udp-door.ts'
 import type { CloseReason, Connection, Counters } from '../model/connection.ts'
 import type { Effect, Json, LeaseDescription, OpenOptions, Verdict } from '../model/hop.ts'
 import { formatListen } from '../model/listen.ts'
@@ -172,6 +173,11 @@ class SocketsLease implements EngineLease {
       outstanding: outstandingOf,
       onTrouble: (error: Error) =>
         log.warn({ rule: this.#request.rule.name, why: messageOf(error) }, 'listening'),
+      onFault: (error: Error) =>
+        log.error(
+          { rule: this.#request.rule.name, why: error.stack ?? messageOf(error) },
+          'sockets: a fault',
+        ),
     }
     const ownerOf = (protocol: 'tcp' | 'udp') => (port: number) => owner(host, protocol, port)
     try {
@@ -182,7 +188,11 @@ class SocketsLease implements EngineLease {
       }
       if (listen.kind === 'inet' && listen.protocols.includes('udp')) {
         const { DatagramRelay } = await import('../relay/udp.ts')
-        this.#datagrams = await DatagramRelay.open(listen, this.#terms, { ...options, owner: ownerOf('udp') })
+        this.#datagrams = await DatagramRelay.open(listen, this.#terms, {
+          ...options,
+          besides: udpDoors(),
+          owner: ownerOf('udp'),
+        })
       }
     } catch (error) {
       await this.#streams?.close()

@@ -110,8 +110,8 @@ const limits: Shape<Limits> = mapped(
     perSource: {
       shape: count,
       doc: say(
-        'of them, from one address; in IPv6 from one /64',
-        '한 주소당 동시 연결 수. IPv6는 /64 하나당',
+        'of them, from one address; in IPv6 from one /64. docs/udp.md tells which UDP session makes room',
+        '한 주소당 동시 연결 수. IPv6는 /64 하나당. 어떤 UDP 세션이 자리를 비우는지는 docs/udp.md 참고',
       ),
       fallback: null as number | null,
     },

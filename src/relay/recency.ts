@@ -32,6 +32,13 @@ export class Recency<T extends Linked<T>> {
     return null
   }
 
+  /** From the oldest on. */
+  all(): T[] {
+    const items: T[] = []
+    for (let item = this.oldest; item; item = item.newer) items.push(item)
+    return items
+  }
+
   #pushNewest(item: T): void {
     item.older = this.newest
     item.newer = null

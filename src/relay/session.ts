@@ -1,6 +1,7 @@
 /**
  * One client's datagrams to one target and back. The socket towards the target is connected, so that only its
- * answers come in and "connection refused" is heard; hearing it ends nothing, as the target may just be starting.
+ * answers come in and "connection refused" is heard. With one target at one address that ends nothing, as it may just
+ * be starting; else the next datagram goes to the next address of its name, then to the next target.
  */
 import { createSocket, type Socket } from 'node:dgram'
 import { familyOf, formatEndpoint, unmapped } from '../base/address.ts'
@@ -9,13 +10,13 @@ import { errnoOf } from '../base/errors.ts'
 import type { CloseReason } from '../model/connection.ts'
 import { dialReason, type DialReason } from './dial.ts'
 import type { Live, Meter } from './meter.ts'
-import type { TargetState } from './pick.ts'
-import type { Linked } from './recency.ts'
+import { bestFirst, hashOf, type TargetState } from './pick.ts'
 import type { Peer } from './proxy/header.ts'
 import { writeProxyV2 } from './proxy/write.ts'
 import { plainRoute, portOf, withoutLoops, type Resolve, type Route } from './route.ts'
 import type { Terms } from './terms.ts'
-import { datagramOptions, type DatagramDoor } from './udp-listen.ts'
+import { closeQuietly, datagramOptions, type DatagramDoor } from './udp-listen.ts'
+import { largestDatagram, targetsFault } from './undelivered.ts'
 
 export interface SessionOptions {
   readonly terms: Terms
@@ -28,32 +29,59 @@ export interface SessionOptions {
   readonly source: Peer
   /** Where answers go, as the socket named it. */
   readonly from: { readonly address: string; readonly port: number }
+  /** The rule as it is now: the session keeps the terms it began with. */
+  readonly current: () => Terms
   readonly onExhausted: () => void
+  /** What nobody foresaw; the session has ended. */
+  readonly onFault: (error: Error) => void
+  /** A datagram of the client or the target. */
+  readonly onHeard: (from: 'client' | 'target', nowMs: number) => void
   readonly onEnded: (reason: CloseReason) => void
 }
 
 /** What waits for the target's address; later datagrams are lost, as on a full line. */
 const mostWaiting = 64
-/** RFC 768 over IPv4: 65,535 less both headers. */
-const largestDatagram = 65_507
 /** What may wait in a socket that the system will not take from; beyond it datagrams are lost. */
 const mostQueuedBytes = 4 * 1024 * 1024
+/** How soon a name that could not be asked for is tried again. */
+const retryNameMs = 5000
 
-export class Session implements Linked<Session> {
-  newer: Session | null = null
-  older: Session | null = null
+/** The socket towards one address of a target. */
+interface Upstream {
+  readonly socket: Socket
+  readonly target: TargetState
+  address: string
+  port: number
+  /** False until the socket is connected, and again while it moves. */
+  ready: boolean
+  /** It has been told that it may send to a broadcast address. */
+  broadcasts: boolean
+  /** It answers, and its target knows. */
+  good: boolean
+}
+
+export class Session {
   /** A socket that hears this client alone, once the door is a successor's. */
   apart: Socket | null = null
   readonly #options: SessionOptions
-  #upstream: Socket | null = null
-  /** False until the socket is connected, and again while it moves. */
-  #ready = false
-  #state: TargetState | null = null
+  #upstream: Upstream | null = null
+  /** Targets that were not tried yet. */
+  #targets: TargetState[] = []
+  /** Addresses of the target that were not tried yet. */
+  #addresses: string[] = []
+  /** How many there are in all: with one, there is nowhere else to go. */
+  #ways = 0
+  /** The first of them had its turn. */
+  #turned = false
+  /** Some of them could be sent to, so it is worth beginning with the first again. */
+  #reached = false
+  #port = 0
+  /** The address does not take datagrams: the next one goes elsewhere. */
+  #refused = false
   #waiting: Buffer[] = []
   #usedAtMs: number
   /** When the target's name is to be asked for again. */
   #freshUntilMs = Number.POSITIVE_INFINITY
-  #address = ''
   #written: Buffer | null = null
   /** The target knows who calls. */
   #told = false
@@ -69,10 +97,6 @@ export class Session implements Linked<Session> {
     return this.#options.live.id
   }
 
-  get source(): string {
-    return this.#options.source.address
-  }
-
   get peer(): Peer {
     return this.#options.from
   }
@@ -85,37 +109,61 @@ export class Session implements Linked<Session> {
     return nowMs - this.#usedAtMs >= this.#options.terms.rule.timeouts.udpMs
   }
 
-  /** Finds the first target that has an address; which of them answers, no datagram tells beforehand. */
-  start(): void {
-    const { terms, source, clock } = this.#options
-    const waiting = [...terms.targets.order(source.address, clock.monotonic())]
-    this.#tryNext(waiting, 'no-such-name')
+  /** Its target refuses, and an edit took that out of the rule: nothing holds the session to it. */
+  get isLeft(): boolean {
+    if (!this.#refused || this.#upstream === null) return false
+    return !this.#options.current().targets.states.includes(this.#upstream.target)
   }
 
+  /** Finds the first target that has an address; which of them answers, no datagram tells beforehand. */
+  start(): void {
+    this.#takeTurn()
+    this.#tryNext('no-such-name')
+  }
+
+  /** Ends the session where this throws: one session's fault is not the process's. */
   toTarget(datagram: Buffer): void {
-    const { live, meter, clock } = this.#options
+    try {
+      this.#toTarget(datagram)
+    } catch (error) {
+      this.#fault(error)
+    }
+  }
+
+  #toTarget(datagram: Buffer): void {
+    const { meter, clock, onHeard } = this.#options
     this.#usedAtMs = clock.monotonic()
+    if (this.#ended) return
+    onHeard('client', this.#usedAtMs)
+    if (this.#refused) this.#goElsewhere()
+    if (this.#ended) return
     const upstream = this.#upstream
-    if (upstream === null || !this.#ready) {
+    if (upstream === null || !upstream.ready) {
       if (this.#waiting.length < mostWaiting) this.#waiting.push(datagram)
       else meter.datagramsLost++
       return
     }
+    if (this.#usedAtMs > this.#freshUntilMs) void this.#freshen(upstream)
+    this.#send(upstream, datagram)
+  }
+
+  #send(upstream: Upstream, datagram: Buffer): void {
+    const { live, meter } = this.#options
     if (!this.#mayPass(datagram.length)) return
-    if (this.#usedAtMs > this.#freshUntilMs) void this.#freshen()
-    if (upstream.getSendQueueSize() > mostQueuedBytes) {
-      meter.datagramsLost++
-      return
-    }
     const header = this.#header()
-    if (header && header.length + datagram.length > largestDatagram) {
+    const bytes = (header?.length ?? 0) + datagram.length
+    if (bytes > largestDatagram(familyOf(upstream.address)) || isFull(upstream.socket)) {
       meter.datagramsLost++
       return
     }
+    if (header) this.#told = true
     live.bytesToTarget += datagram.length
     meter.datagramsToTarget++
-    if (header) upstream.send([header, datagram], this.#sent)
-    else upstream.send(datagram, this.#sent)
+    const sent = (error: Error | null): void => {
+      if (error) this.#unsent(upstream, datagram.length, error)
+    }
+    if (header) upstream.socket.send([header, datagram], sent)
+    else upstream.socket.send(datagram, sent)
   }
 
   /** The PROXY header of the next datagram: of every one (specification of April 2026), or of the first. */
@@ -123,7 +171,6 @@ export class Session implements Linked<Session> {
     const { terms, source, door } = this.#options
     const { source: mode, proxyUdp } = terms.rule
     if (mode !== 'proxy-v2' || (this.#told && proxyUdp === 'first')) return null
-    this.#told = true
     const destination = { address: unmapped(door.address.split('%')[0] as string), port: door.port }
     this.#written ??= writeProxyV2(source, destination, { transport: 'datagram' })
     return this.#written
@@ -134,24 +181,40 @@ export class Session implements Linked<Session> {
     if (this.#ended) return
     this.#ended = true
     this.#stop.abort()
-    this.#upstream?.close()
-    this.apart?.close()
-    if (this.#state) this.#state.open--
+    this.#leave()
+    if (this.apart) closeQuietly(this.apart)
     this.#options.onEnded(reason)
   }
 
-  #toClient(datagram: Buffer): void {
-    const { live, meter, door, from, clock } = this.#options
+  #fault(error: unknown): void {
+    if (this.#ended) return
+    this.end('engine-error')
+    this.#options.onFault(error as Error)
+  }
+
+  #toClient(upstream: Upstream, datagram: Buffer): void {
+    if (this.#ended || upstream !== this.#upstream) return
+    const { live, meter, door, from, clock, onHeard } = this.#options
     this.#usedAtMs = clock.monotonic()
-    if (this.#state?.failures) this.#state.succeeded()
+    this.#refused = false
+    if (upstream.target.failures > 0) upstream.target.succeeded()
+    if (!upstream.good) this.#isGood(upstream)
+    onHeard('target', this.#usedAtMs)
     if (!this.#mayPass(datagram.length)) return
-    if (door.socket.getSendQueueSize() > mostQueuedBytes) {
+    if (isFull(door.socket)) {
       meter.datagramsLost++
       return
     }
     live.bytesToClient += datagram.length
     meter.datagramsToClient++
-    door.socket.send(datagram, from.port, from.address, this.#answered)
+    door.socket.send(datagram, from.port, from.address, (error) => {
+      if (error) this.#unanswered(datagram.length)
+    })
+  }
+
+  #isGood(upstream: Upstream): void {
+    upstream.good = true
+    upstream.target.good = hashOf(upstream.address)
   }
 
   /** Datagrams over the rate are lost, as a slow line would lose them: delay helps no real-time stream. */
@@ -167,18 +230,52 @@ export class Session implements Linked<Session> {
     return true
   }
 
-  #tryNext(waiting: TargetState[], reason: DialReason): void {
-    const state = waiting.shift()
+  /** All targets, in the order of this moment. */
+  #takeTurn(): void {
+    const { terms, source, clock } = this.#options
+    this.#targets = [...terms.targets.order(source.address, clock.monotonic())]
+    this.#ways = this.#targets.length
+    this.#reached = this.#turned = false
+  }
+
+  /** To the next address of the name, or to the next target; after the last of them it begins with the first. */
+  #goElsewhere(): void {
+    this.#refused = false
+    if (this.#ways < 2 || this.#upstream === null) return
+    const { target } = this.#upstream
+    this.#leave()
+    const address = this.#addresses.shift()
+    if (address !== undefined) return this.#aim(target, address)
+    if (this.#targets.length === 0) this.#takeTurn()
+    this.#tryNext('target-refused')
+  }
+
+  #leave(): void {
+    const upstream = this.#upstream
+    this.#upstream = null
+    if (upstream === null) return
+    upstream.target.open--
+    closeQuietly(upstream.socket)
+  }
+
+  /** @param reason why the one before failed: what the record says if none can even be sent to. */
+  #tryNext(reason: DialReason): void {
+    const { terms, source, clock } = this.#options
+    if (this.#targets.length === 0 && this.#reached) this.#takeTurn()
+    if (this.#turned) terms.targets.again(this.#targets, 0, source.address, clock.monotonic())
+    this.#turned = true
+    const state = this.#targets.shift()
     if (state === undefined) return this.end(reason)
     this.#route(state)
       .then((route) => {
-        if (!this.#ended) this.#follow(state, route, waiting)
+        if (!this.#ended) this.#follow(state, route)
       })
       .catch((error: unknown) => {
         if (this.#ended) return
-        state.failed(this.#options.clock.monotonic())
-        this.#tryNext(waiting, dialReason(error))
+        state.failed(clock.monotonic())
+        this.#tryNext(dialReason(error))
       })
+      .catch((error: unknown) => this.#fault(error))
   }
 
   async #route({ choice }: TargetState): Promise<Route> {
@@ -189,74 +286,153 @@ export class Session implements Linked<Session> {
     return plain ?? { port, ...(await resolve(choice.to, { signal: this.#stop.signal })) }
   }
 
-  #follow(state: TargetState, route: Route, waiting: TargetState[]): void {
+  #follow(state: TargetState, route: Route): void {
     const open = withoutLoops(route, this.#options.terms.rule.listen)
-    const [address] = open?.addresses ?? []
-    if (address === undefined) return this.#tryNext(waiting, open === null ? 'loop' : 'name-not-found')
-    this.#state = state
-    state.open++
-    this.#remember(address, route)
-    const upstream = createSocket(datagramOptions(address))
+    const addresses = open === null ? [] : bestFirst(open.addresses, state.good, (one) => one)
+    const [address] = addresses
+    if (address === undefined) return this.#tryNext(open === null ? 'loop' : 'name-not-found')
+    this.#addresses = addresses.slice(1)
+    this.#ways += this.#addresses.length
+    this.#port = route.port
+    this.#freshUntilMs = this.#options.clock.monotonic() + route.ttlMs
+    this.#aim(state, address)
+  }
+
+  #aim(target: TargetState, address: string): void {
+    const socket = createSocket(datagramOptions(address))
+    const upstream = {
+      socket,
+      target,
+      address,
+      port: this.#port,
+      ready: false,
+      broadcasts: false,
+      good: false,
+    }
     this.#upstream = upstream
-    upstream.on('message', (datagram) => this.#toClient(datagram))
-    upstream.on('error', (error) => this.#failed(error))
-    upstream.connect(route.port, address, () => this.#connected())
+    target.open++
+    this.#options.live.target = formatEndpoint(address, upstream.port)
+    socket.on('message', (datagram) => {
+      try {
+        this.#toClient(upstream, datagram)
+      } catch (error) {
+        this.#fault(error)
+      }
+    })
+    socket.on('error', (error) => this.#failed(upstream, error))
+    this.#connect(upstream)
   }
 
-  #remember(address: string, { port, ttlMs }: Route): void {
-    const { live, clock } = this.#options
-    this.#address = address
-    this.#freshUntilMs = clock.monotonic() + ttlMs
-    live.target = formatEndpoint(address, port)
+  #connect(upstream: Upstream): void {
+    upstream.ready = this.#told = false
+    try {
+      // Where it fails, Node hands over the error (lib/dgram.js, doConnect), of which its types say nothing.
+      upstream.socket.connect(upstream.port, upstream.address, (error?: Error) => {
+        if (error) this.#notConnected(upstream, error)
+        else this.#connected(upstream)
+      })
+    } catch (error) {
+      this.#notConnected(upstream, error as Error)
+    }
   }
 
-  #connected(): void {
-    if (this.#ended) return
-    this.#ready = true
+  #connected(upstream: Upstream): void {
+    if (this.#ended || upstream !== this.#upstream) return
+    upstream.ready = this.#reached = true
     this.#options.live.state = 'open'
     const waiting = this.#waiting
     this.#waiting = []
     for (const datagram of waiting) this.toTarget(datagram)
   }
 
-  /** The name has moved: the same socket, with the same port of ours, goes on to the new address. */
-  async #freshen(): Promise<void> {
-    const state = this.#state as TargetState
-    this.#freshUntilMs = Number.POSITIVE_INFINITY
-    const route = await this.#route(state).catch(() => null)
-    const upstream = this.#upstream
-    if (this.#ended || upstream === null) return
-    if (route === null || route.addresses.includes(this.#address)) {
-      this.#freshUntilMs = this.#options.clock.monotonic() + (route?.ttlMs ?? 5000)
-      return
+  /** A broadcast address takes leave of the system to send there (SO_BROADCAST, socket(7)): EACCES without. */
+  #notConnected(upstream: Upstream, error: Error): void {
+    if (this.#ended || upstream !== this.#upstream) return
+    if (errnoOf(error) === 'EACCES' && !upstream.broadcasts) {
+      upstream.broadcasts = true
+      try {
+        upstream.socket.setBroadcast(true)
+        return this.#connect(upstream)
+      } catch {
+        // Then it cannot be reached.
+      }
     }
-    const address = route.addresses.find((one) => familyOf(one) === familyOf(this.#address))
+    this.#failed(upstream, error)
+  }
+
+  /** The name has moved: the same socket, with the same port of ours, goes on to the new address. */
+  async #freshen(upstream: Upstream): Promise<void> {
+    this.#freshUntilMs = Number.POSITIVE_INFINITY
+    const route = await this.#route(upstream.target).catch(() => null)
+    if (this.#ended || upstream !== this.#upstream) return
+    try {
+      this.#move(upstream, route)
+    } catch (error) {
+      this.#fault(error)
+    }
+  }
+
+  #move(upstream: Upstream, route: Route | null): void {
+    const { clock, live } = this.#options
+    this.#freshUntilMs = clock.monotonic() + (route?.ttlMs ?? retryNameMs)
+    if (route === null || route.addresses.includes(upstream.address)) return
+    const address = route.addresses.find((one) => familyOf(one) === familyOf(upstream.address))
     // A socket has one family; the session starts anew where the name changed it.
     if (address === undefined) return this.end('target-lost')
-    this.#remember(address, route)
-    this.#ready = false
-    upstream.disconnect()
-    upstream.connect(route.port, address, () => this.#connected())
+    upstream.address = address
+    upstream.good = false
+    live.target = formatEndpoint(address, upstream.port)
+    if (upstream.ready) upstream.socket.disconnect()
+    this.#connect(upstream)
   }
 
-  #failed(error: Error): void {
-    if (this.#ended) return
-    const { meter, onExhausted, clock } = this.#options
-    const errno = errnoOf(error)
+  /** @param error of the socket itself: of an earlier datagram, or of connecting. */
+  #failed(upstream: Upstream, error: Error): void {
+    if (this.#ended || upstream !== this.#upstream) return
+    const errno = errnoOf(error) ?? ''
     if (errno === 'EMFILE' || errno === 'ENFILE') {
-      onExhausted()
+      this.#options.onExhausted()
       return this.end('engine-error')
     }
+    if (targetsFault.has(errno)) this.#turnedAway(upstream)
+    if (upstream.ready) {
+      this.#options.meter.datagramsLost++
+      return
+    }
+    // Nothing was sent there: what waits goes to the next, and to nobody once all were tried.
+    this.#refused = false
+    const address = this.#addresses.shift()
+    this.#leave()
+    if (address !== undefined) this.#aim(upstream.target, address)
+    else this.#tryNext('target-unreachable')
+  }
+
+  #turnedAway(upstream: Upstream): void {
+    const { target } = upstream
+    if (upstream.good) target.good = 0
+    upstream.good = false
+    if (this.#addresses.length === 0) target.failed(this.#options.clock.monotonic())
+    this.#refused = true
+  }
+
+  #unsent(upstream: Upstream, bytes: number, error: Error): void {
+    const { live, meter } = this.#options
+    if (this.#ended) return
+    live.bytesToTarget -= bytes
+    meter.datagramsToTarget--
+    if (upstream === this.#upstream) this.#failed(upstream, error)
+    else meter.datagramsLost++
+  }
+
+  #unanswered(bytes: number): void {
+    const { live, meter } = this.#options
     meter.datagramsLost++
-    this.#state?.failed(clock.monotonic())
-    if (!this.#ready) this.end('target-unreachable')
+    if (this.#ended) return
+    live.bytesToClient -= bytes
+    meter.datagramsToClient--
   }
+}
 
-  readonly #sent = (error: Error | null): void => {
-    if (error) this.#failed(error)
-  }
-
-  readonly #answered = (error: Error | null): void => {
-    if (error) this.#options.meter.datagramsLost++
-  }
+function isFull(socket: Socket): boolean {
+  return socket.getSendQueueSize() > mostQueuedBytes
 }

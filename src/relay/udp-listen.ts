@@ -1,10 +1,13 @@
 /**
  * Listening sockets for datagrams. A reply must leave from the address that was asked, and Node does not tell which
  * one that was; so a wildcard becomes one socket for each address the machine has, kept up to date as they change.
+ * Where the system lets them stand beside it, the wildcard itself hears all others: broadcasts, 127.0.0.2, prefixes
+ * that are local as a whole, addresses that have just come. From where it answers, the system decides.
  */
-import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
+import { createSocket, type BindOptions, type RemoteInfo, type Socket } from 'node:dgram'
 import { closeSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
+import { getSystemErrorName } from 'node:util'
 import { familyOf, formatEndpoint } from '../base/address.ts'
 import type { Clock } from '../base/clock.ts'
 import { errnoOf } from '../base/errors.ts'
@@ -25,6 +28,16 @@ export interface DatagramDoorOptions {
   readonly localAddresses?: () => readonly string[]
   /** Sockets of the process whose place this one takes. */
   readonly inherit?: Inheritance | undefined
+  /** @default the wildcard itself hears nothing */
+  readonly besides?: Besides | null
+}
+
+/** Makes sockets on a wildcard and on single addresses of one port; the single one is preferred. */
+export interface Besides {
+  /** @param beside joins those that are there. @returns a bound descriptor, or an errno below zero */
+  open(address: string, port: number, beside: boolean): number
+  /** Node lets everyone bind beside a socket that it was given by number; this takes that back. */
+  unshare(fd: number): void
 }
 
 /** One socket on one address. */
@@ -37,6 +50,8 @@ export interface DatagramDoor {
 }
 
 const refreshEveryMs = 5000
+/** What the wildcard hears may be for an address that has just come: so soon are they looked at again. */
+const refreshAtLeastMs = 200
 
 export class DatagramDoors {
   readonly #listen: InetListen
@@ -45,6 +60,8 @@ export class DatagramDoors {
   #refreshing: Disposable | null = null
   #ports: readonly number[]
   #closed = false
+  #refresh: Promise<void> | null = null
+  #refreshedAtMs = 0
 
   private constructor(listen: InetListen, options: DatagramDoorOptions) {
     this.#listen = listen
@@ -95,17 +112,23 @@ export class DatagramDoors {
   close(): void {
     this.#closed = true
     this.#refreshing?.[Symbol.dispose]()
-    for (const door of this.#doors.values()) door.socket.close()
+    for (const door of this.#doors.values()) closeQuietly(door.socket)
     this.#doors.clear()
   }
 
-  /** Follows the machine's addresses: opens on new ones, closes where one is gone. */
-  async refresh(): Promise<void> {
+  /** Follows the machine's addresses: opens on new ones, closes where one is gone. One at a time. */
+  refresh(): Promise<void> {
+    this.#refresh ??= this.#followAddresses().finally(() => (this.#refresh = null))
+    return this.#refresh
+  }
+
+  async #followAddresses(): Promise<void> {
+    this.#refreshedAtMs = this.#options.clock.monotonic()
     const wanted = new Set(this.#addresses())
     for (const [key, door] of this.#doors) {
       if (wanted.has(door.address)) continue
       this.#doors.delete(key)
-      door.socket.close()
+      closeQuietly(door.socket)
       this.#options.onGone(door)
     }
     for (const address of wanted) {
@@ -117,6 +140,7 @@ export class DatagramDoors {
   }
 
   async #openAll(): Promise<void> {
+    this.#refreshedAtMs = this.#options.clock.monotonic()
     const skipped = this.#isWildcard ? ['EADDRNOTAVAIL', 'EAFNOSUPPORT'] : []
     for (const [at, port] of this.#ports.entries()) {
       for (const address of this.#addresses()) {
@@ -142,26 +166,42 @@ export class DatagramDoors {
   }
 
   get #isWildcard(): boolean {
-    const { address } = this.#listen
-    return address === null || address === '0.0.0.0' || address === '::'
+    return isWildcard(this.#listen.address)
   }
 
   #addresses(): readonly string[] {
     const { address } = this.#listen
     if (address !== null && !this.#isWildcard) return [address]
-    const all = (this.#options.localAddresses ?? localAddresses)()
+    const wildcards = this.#options.besides ? ['0.0.0.0', '::'] : []
+    const all = [...wildcards, ...(this.#options.localAddresses ?? localAddresses)()]
     return address === null ? all : all.filter((one) => familyOf(one) === familyOf(address))
+  }
+
+  /** A new client came by `door`: by the wildcard, where its address may have just come. */
+  came({ address }: DatagramDoor): void {
+    const { clock, onError } = this.#options
+    if (isWildcard(address) && clock.monotonic() - this.#refreshedAtMs >= refreshAtLeastMs)
+      this.refresh().catch(onError)
   }
 
   async #openOne(address: string, port: number): Promise<number> {
     const inherited = this.#options.inherit?.take({ protocol: 'udp', address, port, part: 0 }) ?? null
     if (inherited !== null) return this.#inherit(inherited, address, port)
-    const socket = await bound(address, port)
+    const socket = await this.#bound(address, port)
     if (this.#closed) {
       socket.close()
       return port
     }
     return this.#attach(socket, address, socket.address().port)
+  }
+
+  #bound(address: string, port: number): Promise<Socket> {
+    const { besides } = this.#options
+    if (!besides || !this.#isWildcard) return bound(address, port)
+    const fd = besides.open(address, port, !isWildcard(address))
+    if (fd < 0) return Promise.reject(systemError(fd))
+    const socket = createSocket(datagramOptions(address))
+    return bindTo(socket, { fd }).finally(() => besides.unshare(fd))
   }
 
   /** Bound already; read once the predecessor has let go. */
@@ -210,18 +250,40 @@ function zone(name: string, entry: { scopeid?: number }): string | number {
   return process.platform === 'win32' ? (entry.scopeid ?? name) : name
 }
 
+function isWildcard(address: string | null): boolean {
+  return address === null || address === '0.0.0.0' || address === '::'
+}
+
 function bound(address: string, port: number): Promise<Socket> {
-  const socket = createSocket(datagramOptions(address))
+  return bindTo(createSocket(datagramOptions(address)), { address, port, exclusive: true })
+}
+
+function bindTo(socket: Socket, to: BindOptions): Promise<Socket> {
   return new Promise((resolve, reject) => {
     socket.once('error', (error) => {
-      socket.close()
+      closeQuietly(socket)
       reject(error)
     })
-    socket.bind({ address, port, exclusive: true }, () => {
+    socket.bind(to, () => {
       socket.removeAllListeners('error')
       resolve(socket)
     })
   })
+}
+
+/** @param result an errno below zero */
+function systemError(result: number): Error {
+  const code = getSystemErrorName(result)
+  return Object.assign(new Error(code), { code })
+}
+
+/** Node throws where it is closed already. */
+export function closeQuietly(socket: Socket): void {
+  try {
+    socket.close()
+  } catch {
+    // It was.
+  }
 }
 
 /** Addresses are addresses: looking them up again would cost a turn of the event loop for each datagram. */

@@ -9,17 +9,16 @@ import type { Clock } from '../base/clock.ts'
 import type { CloseReason } from '../model/connection.ts'
 import type { InetListen } from '../model/listen.ts'
 import type { Inheritance, LentSocket, SocketMaker } from '../model/passing.ts'
-import type { Admitted } from './admit.ts'
 import type { Descriptors } from './descriptors.ts'
 import type { Meter } from './meter.ts'
 import { handleOf } from './handle.ts'
 import { unwrapDatagram } from './proxy/datagram.ts'
 import type { Peer } from './proxy/header.ts'
-import { Recency } from './recency.ts'
 import type { Resolve } from './route.ts'
+import { Room } from './room.ts'
 import { Session } from './session.ts'
 import { proxyDuty, type Terms } from './terms.ts'
-import { DatagramDoors, datagramOptions, type DatagramDoor } from './udp-listen.ts'
+import { DatagramDoors, datagramOptions, type Besides, type DatagramDoor } from './udp-listen.ts'
 
 export interface DatagramOptions {
   readonly meter: Meter
@@ -28,15 +27,17 @@ export interface DatagramOptions {
   readonly descriptors: Descriptors
   readonly owner: (port: number) => Promise<string | null>
   readonly onTrouble: (error: Error) => void
+  /** What nobody foresaw: it ended one session at most. */
+  readonly onFault: (error: Error) => void
   /** Most sessions where the rule sets no limit. @default 8192, or a quarter of the descriptors */
   readonly mostSessions?: number
   readonly localAddresses?: () => readonly string[]
+  /** As `DatagramDoorOptions` has it. */
+  readonly besides?: Besides | null
   /** Sockets of the process whose place this one takes. */
   readonly inherit?: Inheritance | undefined
 }
 
-/** One client may have this share of the sessions where the rule sets no limit of its own. */
-const shareOfOneSource = 1 / 4
 /** As many as a full queue of small datagrams may take. */
 const turnsWhenYielded = 16
 
@@ -45,11 +46,9 @@ export class DatagramRelay {
   readonly #options: DatagramOptions
   readonly #sessions = new Map<string, Session>()
   readonly #byId = new Map<string, Session>()
-  readonly #bySource = new Map<string, number>()
-  /** Whom each trusted proxy's socket spoke for last; null is itself. */
-  readonly #namedBy = new Map<string, Peer | null>()
-  readonly #recency = new Recency<Session>()
-  readonly #most: number
+  /** Whom each trusted proxy's socket spoke for last (null is itself), as long as that one has a session. */
+  readonly #namedBy = new Map<string, { readonly source: Peer | null; readonly key: string }>()
+  readonly #room: Room<Session>
   readonly #registered: Disposable
   #doors: DatagramDoors | null = null
   #retired = false
@@ -63,8 +62,9 @@ export class DatagramRelay {
   private constructor(terms: Terms, options: DatagramOptions) {
     this.#terms = terms
     this.#options = options
-    this.#most =
+    const most =
       options.mostSessions ?? Math.min(8192, Math.max(16, Math.floor(options.descriptors.limit / 4)))
+    this.#room = new Room({ most, evict: (session) => session.end('evicted') })
     this.#registered = options.descriptors.register(this)
     this.#sweepMs = sweepMs(terms)
     this.#sweeping = options.clock.every(this.#sweepMs, () => this.#sweep())
@@ -81,6 +81,7 @@ export class DatagramRelay {
         onError: options.onTrouble,
         owner: options.owner,
         inherit: options.inherit,
+        besides: options.besides ?? null,
         ...(options.localAddresses && { localAddresses: options.localAddresses }),
       })
       return relay
@@ -174,26 +175,42 @@ export class DatagramRelay {
     this.#tight = false
   }
 
+  /** One datagram's fault is not the rule's. */
   #arrived(datagram: Buffer, from: RemoteInfo, door: DatagramDoor): void {
-    const peerKey = `${door.port} ${door.address} ${from.address} ${from.port}`
-    if (this.#terms.proxies === null) return this.#pass(peerKey, null, datagram, from, door)
+    try {
+      this.#take(datagram, from, door)
+    } catch (error) {
+      this.#options.meter.datagramsLost++
+      this.#options.onFault(error as Error)
+    }
+  }
+
+  #take(datagram: Buffer, from: RemoteInfo, door: DatagramDoor): void {
+    const peerKey = keyOf(door, from)
+    if (this.#terms.proxies === null) return void this.#pass(peerKey, null, datagram, from, door)
     const told = unwrapDatagram(datagram, proxyDuty(this.#terms, unmapped(from.address)))
-    if (told.state === 'plain') return this.#pass(peerKey, null, datagram, from, door)
+    if (told.state === 'plain') return void this.#pass(peerKey, null, datagram, from, door)
     // A proxy that says it in the first datagram only goes on with who was said last.
-    const source = told.state === 'told' ? told.source : this.#namedBy.get(peerKey)
+    const source = told.state === 'told' ? told.source : this.#namedBy.get(peerKey)?.source
     if (told.state === 'bad' || source === undefined) {
       return this.#options.meter.refuse(formatEndpoint(unmapped(from.address), from.port), 'proxy-header')
     }
     const payload = told.state === 'told' ? told.payload : datagram
-    this.#namedBy.set(peerKey, source)
-    this.#pass(source ? `${peerKey} ${source.address} ${source.port}` : peerKey, source, payload, from, door)
+    const key = source ? `${peerKey} ${source.address} ${source.port}` : peerKey
+    if (this.#pass(key, source, payload, from, door)) this.#namedBy.set(peerKey, { source, key })
   }
 
-  #pass(key: string, named: Peer | null, datagram: Buffer, from: RemoteInfo, door: DatagramDoor): void {
-    const session = this.#sessions.get(key) ?? this.#begin(key, named, from, door)
-    if (session === null) return
-    this.#recency.used(session)
+  /** @returns false where the client is let in by nobody. */
+  #pass(key: string, named: Peer | null, datagram: Buffer, from: RemoteInfo, door: DatagramDoor): boolean {
+    let session = this.#sessions.get(key) ?? null
+    if (session?.isLeft) {
+      session.end('target-refused')
+      session = null
+    }
+    session ??= this.#begin(key, named, from, door)
+    if (session === null) return false
     session.toTarget(datagram)
+    return this.#sessions.has(key)
   }
 
   #begin(key: string, named: Peer | null, from: RemoteInfo, door: DatagramDoor): Session | null {
@@ -202,11 +219,13 @@ export class DatagramRelay {
     const terms = this.#terms
     const source = named ?? { address: unmapped(from.address), port: from.port }
     const client = formatEndpoint(source.address, source.port)
-    const admitted = this.#admit(source.address, terms)
+    const nowMs = clock.monotonic()
+    const admitted = this.#room.admit(terms.admission, source.address, nowMs, this.#tight)
     if (!admitted.ok) {
       meter.refuse(client, admitted.reason)
       return null
     }
+    this.#doors?.came(door)
     const live = meter.begin({ protocol: 'udp', client, listen: door.label })
     descriptors.took(1)
     const session = new Session({
@@ -218,54 +237,31 @@ export class DatagramRelay {
       door,
       source,
       from: { address: from.address, port: from.port },
+      current: () => this.#terms,
       onExhausted: () => descriptors.exhausted(),
+      onFault: this.#options.onFault,
+      onHeard: (side, atMs) => this.#room.heard(seat, side, atMs),
       onEnded: (reason) => {
         admitted.ticket.release()
+        this.#room.leave(seat)
         this.#forget(key, session)
         meter.end(live, reason)
       },
     })
+    const seat = this.#room.take(session, source.address, nowMs)
     this.#sessions.set(key, session)
     this.#byId.set(live.id, session)
-    this.#bySource.set(source.address, (this.#bySource.get(source.address) ?? 0) + 1)
-    this.#recency.add(session)
     if (this.#sockets) this.#hearApart(session)
     session.start()
     return session
   }
 
-  /** A full house is no reason to turn anyone away: the session that was silent longest goes. */
-  #admit(address: string, terms: Terms): Admitted {
-    const ofSource = (session: Session): boolean => session.source === address
-    if (terms.admission.allows(address)) {
-      if (this.#sessions.size >= this.#most || (this.#tight && this.#sessions.size > 0))
-        this.#evict(() => true)
-      const most = Math.max(1, Math.floor(this.#most * shareOfOneSource))
-      if ((this.#bySource.get(address) ?? 0) >= most) this.#evict(ofSource)
-    }
-    const nowMs = this.#options.clock.monotonic()
-    const first = terms.admission.admit(address, nowMs)
-    if (first.ok || first.reason === 'denied' || first.reason === 'limit-rate') return first
-    if (!this.#evict(first.reason === 'limit-source' ? ofSource : () => true)) return first
-    return terms.admission.admit(address, nowMs)
-  }
-
-  #evict(test: (session: Session) => boolean): boolean {
-    const oldest = this.#recency.findOldest(test)
-    oldest?.end('evicted')
-    return oldest !== null
-  }
-
   #forget(key: string, session: Session): void {
     this.#sessions.delete(key)
     this.#byId.delete(session.id)
-    this.#recency.remove(session)
-    const { door, peer } = session
-    this.#namedBy.delete(`${door.port} ${door.address} ${peer.address} ${peer.port}`)
+    const peerKey = keyOf(session.door, session.peer)
+    if (this.#namedBy.get(peerKey)?.key === key) this.#namedBy.delete(peerKey)
     this.#options.descriptors.gave(1)
-    const left = (this.#bySource.get(session.source) ?? 1) - 1
-    if (left > 0) this.#bySource.set(session.source, left)
-    else this.#bySource.delete(session.source)
     if (this.#retired && this.#sessions.size === 0) this.close()
   }
 
@@ -278,6 +274,10 @@ export class DatagramRelay {
   #doorGone(door: DatagramDoor): void {
     for (const session of this.#sessions.values()) if (session.door === door) session.end('client-lost')
   }
+}
+
+function keyOf(door: DatagramDoor, { address, port }: Peer): string {
+  return `${door.port} ${door.address} ${address} ${port}`
 }
 
 function sweepMs({ rule }: Terms): number {

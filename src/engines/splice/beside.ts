@@ -13,7 +13,7 @@ import {
   setOption,
   type Descriptor,
 } from '../../host/linux/ffi.ts'
-import { sockaddrLength, type Sockaddr } from './sockaddr.ts'
+import { mappedBytes, sockaddrLength, type Sockaddr } from './sockaddr.ts'
 
 /**
  * @param client its sockaddr, of the family of `shared`
@@ -32,7 +32,8 @@ export function openBeside(
   setOption(shared, 'reusePort', 1)
   setOption(socket, 'reusePort', 1)
   if (six) setOption(socket, 'v6Only', 0)
-  setOption(socket, six ? 'packetInfo6' : 'packetInfo4', 1)
+  if (six) setOption(socket, 'packetInfo6', 1)
+  setOption(socket, 'packetInfo4', 1)
   setOption(socket, 'groReceive', 1)
   const result = bind(socket, ownAddress(shared, client, local)) || connect(socket, client)
   if (result === 0) return socket
@@ -44,7 +45,8 @@ function ownAddress(shared: Descriptor, client: Sockaddr, local: Uint8Array | nu
   localAddress(shared)
   const own = lastAddress().slice(0, sockaddrLength(lastAddress()))
   if (local === null) return own
-  own.set(local, local.length === 4 ? 4 : 8)
+  if (own[0] === familyInet) own.set(local, 4)
+  else own.set(local.length === 4 ? mappedBytes(local) : local, 8)
   // A link-local address is one only with its interface: the client's.
   if (local.length === 16) own.set(client.subarray(24, 28), 24)
   return own

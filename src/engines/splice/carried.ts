@@ -37,7 +37,15 @@ export abstract class CarriedBase implements Carried, Timed {
   end(reason: CloseReason): void {
     if (this.ended) return
     this.ended = true
-    this.release(reason)
+    try {
+      this.release(reason)
+    } finally {
+      // A fault in there takes neither the place within the limits nor the record with it.
+      this.#settleUp(reason)
+    }
+  }
+
+  #settleUp(reason: CloseReason): void {
     this.thread.loop.deadlines.drop(this.deadline)
     if (this.target) this.edition.carries(this.target, -1)
     this.target = null

@@ -134,7 +134,7 @@ export class Datagrams {
     return at + 16
   }
 
-  /** The i-th datagram leaves from `address`: 4 or 16 network-order bytes, 16 for a dual-stack socket. */
+  /** The i-th datagram leaves from `address`: 4 or 16 network-order bytes. */
   from(i: number, address: Uint8Array): void {
     if (address.length === 4) {
       const at = this.#addControl(i, 0, 8, 12)
@@ -164,11 +164,46 @@ export class Datagrams {
     return send(socket, this.arena, this.dataAt(i) + from, bytes)
   }
 
-  /** Where in the arena the local address lies that the i-th datagram came to; 0 where it is not told. */
-  destinationAt(i: number): number {
-    const at = this.#findControl(i, 0, 8)
-    if (at > 0) return at + 4
-    return this.#findControl(i, 41, 50)
+  /**
+   * The address of ours that the i-th datagram came to, as `from` takes it: of an IPv4 broadcast the one that the
+   * system would answer from. Null where it is not told, or where none is ours (IPv6 multicast). Copied.
+   */
+  localAddress(i: number): Uint8Array | null {
+    const { bytes, words } = this.arena
+    const four = this.#findControl(i, 0, 8)
+    if (four > 0) return words[(four + 4) >> 2] === 0 ? null : bytes.slice(four + 4, four + 8)
+    const six = this.#findControl(i, 41, 50)
+    return six === 0 || bytes[six] === 0xff ? null : bytes.slice(six, six + 16)
+  }
+
+  /** Whether `address`, which `localAddress` gave, is the i-th datagram's too. */
+  cameTo(i: number, address: Uint8Array): boolean {
+    const { bytes } = this.arena
+    const four = this.#findControl(i, 0, 8)
+    const at = four > 0 ? four + 4 : this.#findControl(i, 41, 50)
+    if (at === 0 || (four > 0 ? 4 : 16) !== address.length) return false
+    for (let b = 0; b < address.length; b++) if (bytes[at + b] !== address[b]) return false
+    return true
+  }
+
+  /** Both came to one address, also as far as they were sent to many. */
+  sameDestination(a: number, b: number): boolean {
+    const { bytes } = this.arena
+    const four = this.#findControl(a, 0, 8)
+    const from = four > 0 ? four + 4 : this.#findControl(a, 41, 50)
+    const other = four > 0 ? this.#findControl(b, 0, 8) + 4 : this.#findControl(b, 41, 50)
+    const length = four > 0 ? 8 : 16
+    for (let i = 0; i < length; i++) if (bytes[from + i] !== bytes[other + i]) return false
+    return true
+  }
+
+  /** Sent to a broadcast or multicast address: every socket on the port has a copy of its own. */
+  isForMany(i: number): boolean {
+    const { bytes, words } = this.arena
+    const four = this.#findControl(i, 0, 8)
+    if (four > 0) return words[(four + 4) >> 2] !== words[(four + 8) >> 2]
+    const six = this.#findControl(i, 41, 50)
+    return six > 0 && bytes[six] === 0xff
   }
 
   /** Size of the datagrams that came in together in the i-th slot; 0 where it is one (UDP_GRO). */

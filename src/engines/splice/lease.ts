@@ -127,9 +127,10 @@ export class SpliceLease implements EngineLease {
 
   #listenersOf(thread: number): ListenerData[] {
     const mine: ListenerData[] = []
-    this.#listeners.forEach(({ socket, protocol, port, thread: only }, at) => {
+    this.#listeners.forEach(({ socket, protocol, port, part, thread: only }, at) => {
       if (only !== null && only !== thread) return
-      mine.push({ id: this.listenerNumbers[at] as number, fd: Descriptor.number(socket), protocol, port })
+      const id = this.listenerNumbers[at] as number
+      mine.push({ id, fd: Descriptor.number(socket), protocol, port, part })
     })
     return mine
   }

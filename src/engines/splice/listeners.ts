@@ -15,6 +15,7 @@ import {
   Descriptor,
   EADDRNOTAVAIL,
   EAFNOSUPPORT,
+  familyInet6,
   familyUnix,
   listen as listenOn,
   localAddress,
@@ -124,7 +125,9 @@ async function openUdp(listen: InetListen, port: number, options: ListenOptions)
   for (let thread = opened.length; thread < (one ? 1 : options.threads); thread++) {
     const made = bound(listen.address, opened[0]?.port ?? port, 'datagram', (socket) => {
       setOption(socket, 'receiveBuffer', datagramBufferBytes)
-      setOption(socket, listenFamily(listen.address) === 10 ? 'packetInfo6' : 'packetInfo4', 1)
+      // A dual-stack socket is told by both: only the IPv4 one names our own address where a broadcast was asked.
+      if (listenFamily(listen.address) === familyInet6) setOption(socket, 'packetInfo6', 1)
+      setOption(socket, 'packetInfo4', 1)
       setOption(socket, 'groReceive', 1)
       if (thread > 0) setOption(socket, 'reusePort', 1)
     })

@@ -222,6 +222,11 @@ export class Loop {
     }
   }
 
+  /** What `of` did went wrong, and who called it goes on. */
+  fault(of: object, thrown: unknown): void {
+    this.#onFault(of, thrown)
+  }
+
   #serve(event: number): void {
     const watcher = this.#watchers[this.#epoll.slot(event)]
     if (!watcher || watcher.generation !== this.#epoll.generation(event)) return

@@ -48,6 +48,8 @@ export interface ListenerData {
   readonly protocol: 'tcp' | 'udp' | 'unix'
   /** The port that is listened on; 0 for a Unix listener. */
   readonly port: number
+  /** Among several sockets of one port. */
+  readonly part: number
 }
 
 /** Memory that all threads share for one rule, whatever its edition. */

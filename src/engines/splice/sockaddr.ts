@@ -2,24 +2,11 @@
  * Socket addresses as the kernel writes them (sockaddr_in, sockaddr_in6, sockaddr_un) and as people read them. The
  * bytes are alike on every Linux: the family in the machine's order (little-endian here), the port in the network's.
  */
-import { networkInterfaces } from 'node:os'
-import { addressBytes, addressFromBytes, familyOf, formatEndpoint } from '../../base/address.ts'
+import { addressFromBytes, familyOf, formatEndpoint } from '../../base/address.ts'
 import { familyInet, familyInet6, familyUnix } from '../../host/linux/ffi.ts'
+import type { Sockaddr } from '../../host/linux/sockaddr.ts'
 
-export type Sockaddr = Uint8Array
-
-/** @param address canonical text; an IPv6 zone is an interface's name or number. */
-export function sockaddrOf(address: string, port: number): Sockaddr {
-  const bytes = addressBytes(address)
-  const six = bytes.length === 16
-  const sockaddr = new Uint8Array(six ? 28 : 16)
-  sockaddr[0] = six ? familyInet6 : familyInet
-  sockaddr[2] = port >> 8
-  sockaddr[3] = port & 0xff
-  sockaddr.set(bytes, six ? 8 : 4)
-  if (six) new DataView(sockaddr.buffer).setUint32(24, scopeOf(address), true)
-  return sockaddr
-}
+export { sockaddrOf, type Sockaddr } from '../../host/linux/sockaddr.ts'
 
 export function sockaddrOfPath(path: string): Sockaddr {
   const bytes = Buffer.from(path)
@@ -27,16 +14,6 @@ export function sockaddrOfPath(path: string): Sockaddr {
   sockaddr[0] = familyUnix
   sockaddr.set(bytes, 2)
   return sockaddr
-}
-
-function scopeOf(address: string): number {
-  const zone = address.split('%')[1]
-  if (!zone) return 0
-  if (/^\d{1,9}$/.test(zone)) return Number(zone)
-  for (const entry of networkInterfaces()[zone] ?? []) {
-    if (entry.family === 'IPv6' && entry.scopeid !== 0) return entry.scopeid
-  }
-  return 0
 }
 
 /** Bytes that count of what the kernel wrote. */
@@ -92,6 +69,14 @@ function dotted(bytes: Uint8Array, at: number): string {
 function isMapped(bytes: Uint8Array, at: number): boolean {
   for (let i = 0; i < 10; i++) if (bytes[at + i] !== 0) return false
   return bytes[at + 10] === 0xff && bytes[at + 11] === 0xff
+}
+
+/** `::ffff:…` of the four bytes of an IPv4 address. */
+export function mappedBytes(address: Uint8Array): Uint8Array {
+  const mapped = new Uint8Array(16)
+  mapped.fill(0xff, 10, 12)
+  mapped.set(address, 12)
+  return mapped
 }
 
 /** What a socket of `address`'s family is opened as. */

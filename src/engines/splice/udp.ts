@@ -2,12 +2,14 @@
  * UDP: each client of each local address is a session with an upstream socket of its own, so its target sees one
  * stable port. Datagrams come and go up to 64 at a time; a run of equal size leaves as one (UDP_SEGMENT).
  */
-import type { Admitted, Ticket } from '../../relay/admit.ts'
-import type { TargetState } from '../../relay/pick.ts'
+import { constants } from 'node:os'
+import type { Ticket } from '../../relay/admit.ts'
+import { bestFirst, hashOf, type TargetState } from '../../relay/pick.ts'
 import { addressFromBytes, unmapped } from '../../base/address.ts'
 import type { Peer } from '../../relay/proxy/header.ts'
 import { writeProxyV2 } from '../../relay/proxy/write.ts'
-import { Recency, type Linked } from '../../relay/recency.ts'
+import { Room, type Seat } from '../../relay/room.ts'
+import { targetsFault } from '../../relay/undelivered.ts'
 import type { CloseReason } from '../../model/connection.ts'
 import { CarriedBase } from './carried.ts'
 import type { Carriage, Edition, Listening } from './edition.ts'
@@ -15,8 +17,8 @@ import { batchesPerTurn, type Datagrams } from './datagrams.ts'
 import { epollEdge, epollIn } from './epoll.ts'
 import {
   close,
-  connect,
   Descriptor,
+  EAFNOSUPPORT,
   EPERM,
   familyInet,
   localAddress,
@@ -25,6 +27,7 @@ import {
   setOption,
   type Arena,
 } from '../../host/linux/ffi.ts'
+import { aim } from './aim.ts'
 import { isShortage } from './dial.ts'
 import { canDialAs, dialAs } from './transparent.ts'
 import { openBeside } from './beside.ts'
@@ -44,8 +47,6 @@ import { segmentation, type Outlet } from './answers.ts'
 import type { Thread } from './thread.ts'
 import { Upstream, type Served } from './upstream.ts'
 
-/** One client may have this share of the sessions where the rule sets no limit of its own. */
-const shareOfOneSource = 1 / 4
 /** Batches that are still read when a successor takes over; under a flood the rest is its. */
 const drainedWhenYielded = 64
 const leastExpected = 4
@@ -71,8 +72,7 @@ export class UdpListener extends Watcher implements Listening, Outlet, Resumable
   readonly #sessions = new Map<number, UdpSession>()
   readonly #refused = new Map<number, number>()
   readonly #wildcard: boolean
-  readonly #recency = new Recency<UdpSession>()
-  readonly #bySource = new Map<string, number>()
+  readonly #room: Room<UdpSession>
   #again = false
   /** As many headers are made ready: twice what came last. */
   #expected = leastExpected
@@ -85,6 +85,7 @@ export class UdpListener extends Watcher implements Listening, Outlet, Resumable
     this.thread = thread
     this.carriage = carriage
     this.data = data
+    this.#room = new Room({ most: thread.mostSessions, evict: (session) => session.end('evicted') })
     this.socket = Descriptor.borrow(data.fd)
     localAddress(this.socket)
     this.#wildcard = /^(0\.0\.0\.0|::)$/.test(addressOf(lastAddress()))
@@ -108,13 +109,13 @@ export class UdpListener extends Watcher implements Listening, Outlet, Resumable
   /** Sessions live on: their clients' datagrams still have to reach them. */
   stop(): void {
     this.#listening = false
-    if (this.#recency.size === 0) this.#leave()
+    if (this.#room.size === 0) this.#leave()
   }
 
   yield(): void {
     this.#yielded = true
-    for (let session = this.#recency.newest; session; session = session.older) this.#giveDoor(session)
-    for (let i = 0; i < drainedWhenYielded && this.takeFrom(this.socket); i++);
+    for (const seat of this.#room.seats()) this.#giveDoor(seat.session)
+    for (let i = 0; i < drainedWhenYielded && this.takeFrom(this.socket, this.#hearsMany); i++);
     this.thread.loop.unwatch(this, this.socket)
   }
 
@@ -135,46 +136,60 @@ export class UdpListener extends Watcher implements Listening, Outlet, Resumable
   }
 
   #drain(): void {
-    for (let i = 0; i < batchesPerTurn; i++) if (!this.takeFrom(this.socket)) return
+    for (let i = 0; i < batchesPerTurn; i++) if (!this.takeFrom(this.socket, this.#hearsMany)) return
     if (!this.#again) this.thread.loop.again(this)
     this.#again = true
   }
 
-  /** One batch. @returns whether there may be more. */
-  takeFrom(socket: Descriptor): boolean {
+  /** Of a broadcast each socket has a copy: one of them hears it. */
+  get #hearsMany(): boolean {
+    return this.data.part === 0
+  }
+
+  /** One batch. @param hearsMany takes what was sent to many. @returns whether there may be more. */
+  takeFrom(socket: Descriptor, hearsMany: boolean): boolean {
     const { incoming } = this.thread.datagrams
     const wanted = this.#expected
     const count = incoming.receive(socket, 0, wanted, true)
-    if (count > 0) this.#forward(incoming, count)
+    if (count > 0) this.#forward(incoming, count, hearsMany)
     this.#expected = Math.min(incoming.count, Math.max(leastExpected, count * 2))
     return count >= wanted
   }
 
   /** Datagrams of one session that follow one another go together. */
-  #forward(batch: Datagrams, count: number): void {
+  #forward(batch: Datagrams, count: number, hearsMany: boolean): void {
     for (let first = 0; first < count;) {
       let end = first + 1
       while (end < count && samePeer(batch, first, end) && this.#sameLocal(batch, first, end)) end++
-      const session = this.#sessionOf(batch, first)
-      if (session) session.toTarget(batch, first, end - first)
-      else this.carriage.cells[cell.lost]! += end - first
+      if (hearsMany || !batch.isForMany(first)) this.#pass(batch, first, end - first)
       first = end
     }
   }
 
-  #sameLocal(batch: Datagrams, a: number, b: number): boolean {
-    if (!this.#wildcard) return true
-    return sameBytes(batch.arena, batch.destinationAt(a), batch.destinationAt(b), this.#localBytes(batch, a))
+  /** A fault in one session ends that one. */
+  #pass(batch: Datagrams, first: number, count: number): void {
+    let session: UdpSession | null = null
+    try {
+      session = this.#sessionOf(batch, first)
+      if (session) session.toTarget(batch, first, count)
+      else this.carriage.cells[cell.lost]! += count
+    } catch (thrown) {
+      this.thread.loop.fault(session ?? this, thrown)
+    }
   }
 
-  #localBytes(batch: Datagrams, i: number): number {
-    return batch.arena.bytes[batch.nameAt(i)] === familyInet ? 4 : 16
+  #sameLocal(batch: Datagrams, a: number, b: number): boolean {
+    return !this.#wildcard || batch.sameDestination(a, b)
   }
 
   #sessionOf(batch: Datagrams, i: number): UdpSession | null {
     const key = peerKey(batch.arena, batch.nameAt(i))
-    for (let session = this.#sessions.get(key) ?? null; session; session = session.sameKey)
-      if (session.is(batch, i, this.#wildcard)) return session
+    for (let session = this.#sessions.get(key) ?? null; session; session = session.sameKey) {
+      if (!session.is(batch, i, this.#wildcard)) continue
+      if (!session.isLeft) return session
+      session.end('target-refused')
+      break
+    }
     return this.#listening ? this.#open(batch, i, key) : null
   }
 
@@ -184,18 +199,17 @@ export class UdpListener extends Watcher implements Listening, Outlet, Resumable
     const six = batch.arena.bytes[at] !== familyInet
     const client = batch.arena.bytes.slice(at, at + (six ? 28 : 16))
     const source = addressOf(client)
-    const admitted = this.#admit(edition, source)
+    const { now } = this.thread.loop
+    const admitted = this.#room.admit(edition.admission, source, now, this.carriage.paused)
     if (!admitted.ok) {
       this.#refuse(edition, client, key, admitted.reason)
       return null
     }
-    const localAt = this.#wildcard ? batch.destinationAt(i) : 0
-    const local = localAt > 0 ? batch.arena.bytes.slice(localAt, localAt + (six ? 16 : 4)) : null
+    const local = this.#wildcard ? batch.localAddress(i) : null
     const session = new UdpSession(this, edition, key, client, local, source, admitted.ticket)
+    session.seat = this.#room.take(session, source, now)
     session.sameKey = this.#sessions.get(key) ?? null
     this.#sessions.set(key, session)
-    this.#recency.add(session)
-    this.#bySource.set(source, (this.#bySource.get(source) ?? 0) + 1)
     this.thread.descriptors.took(1)
     if (this.#yielded) this.#giveDoor(session)
     session.start()
@@ -211,31 +225,9 @@ export class UdpListener extends Watcher implements Listening, Outlet, Resumable
     this.thread.happenings.refused(edition.id, this.data.id, client, reason, now)
   }
 
-  /** A full house is no reason to turn anyone away: the session that was silent longest goes. */
-  #admit({ admission }: Edition, source: string): Admitted {
-    const ofSource = (session: UdpSession): boolean => session.source === source
-    if (admission.allows(source)) {
-      const full = this.#recency.size >= this.thread.mostSessions
-      if (full || (this.carriage.paused && this.#recency.size > 0)) this.#evict(() => true)
-      const share = Math.max(1, Math.floor(this.thread.mostSessions * shareOfOneSource))
-      if ((this.#bySource.get(source) ?? 0) >= share) this.#evict(ofSource)
-    }
-    const { now } = this.thread.loop
-    const first = admission.admit(source, now)
-    if (first.ok || first.reason === 'denied' || first.reason === 'limit-rate') return first
-    if (!this.#evict(first.reason === 'limit-source' ? ofSource : () => true)) return first
-    return admission.admit(source, now)
-  }
-
-  #evict(test: (session: UdpSession) => boolean): boolean {
-    const oldest = this.#recency.findOldest(test)
-    oldest?.end('evicted')
-    return oldest !== null
-  }
-
   /** Descriptors are short: another session makes room. @returns false where there is none. */
   makeRoomFor(session: UdpSession): boolean {
-    return this.#evict((other) => other !== session)
+    return this.#room.makeRoom(this.thread.loop.now, session)
   }
 
   /** Which address of ours the session's client wrote to. */
@@ -245,16 +237,13 @@ export class UdpListener extends Watcher implements Listening, Outlet, Resumable
     return own && local ? { address: unmapped(addressFromBytes(local)), port: own.port } : own
   }
 
-  touch(session: UdpSession): void {
-    this.#recency.used(session)
+  heard({ seat }: UdpSession, from: 'client' | 'target'): void {
+    if (seat) this.#room.heard(seat, from, this.thread.loop.now)
   }
 
   removed(session: UdpSession): void {
-    this.#recency.remove(session)
+    if (session.seat) this.#room.leave(session.seat)
     this.thread.descriptors.gave(1)
-    const left = (this.#bySource.get(session.source) ?? 1) - 1
-    if (left > 0) this.#bySource.set(session.source, left)
-    else this.#bySource.delete(session.source)
     const first = this.#sessions.get(session.key)
     if (first === session) {
       if (session.sameKey) this.#sessions.set(session.key, session.sameKey)
@@ -263,19 +252,18 @@ export class UdpListener extends Watcher implements Listening, Outlet, Resumable
       for (let at = first; at; at = at.sameKey ?? undefined)
         if (at.sameKey === session) at.sameKey = session.sameKey
     }
-    if (!this.#listening && this.#recency.size === 0) this.#leave()
+    if (!this.#listening && this.#room.size === 0) this.#leave()
   }
 }
 
-export class UdpSession extends CarriedBase implements Served, Offloadable, Linked<UdpSession> {
+export class UdpSession extends CarriedBase implements Served, Offloadable {
   readonly listener: UdpListener
   readonly key: number
   readonly client: Uint8Array
   /** The address of ours that the client wrote to; null where the socket has only one. */
   readonly local: Uint8Array | null
   sameKey: UdpSession | null = null
-  older: UdpSession | null = null
-  newer: UdpSession | null = null
+  seat: Seat<UdpSession> | null = null
   readonly source: string
   readonly came = { there: 0, back: 0 }
   /** When it came to how many was looked at last, and at how many it will be next. */
@@ -284,8 +272,22 @@ export class UdpSession extends CarriedBase implements Served, Offloadable, Link
   /** Its own way in, once the shared one is a successor's. */
   door: OwnDoor | null = null
   #upstream: Upstream | null = null
-  #order: readonly TargetState[] = []
-  #next = 0
+  /** Targets that were not tried yet. */
+  #targets: TargetState[] = []
+  /** Addresses of the target that were not tried yet. */
+  #addresses: Sockaddr[] = []
+  /** How many there are in all: with one, there is nowhere else to go. */
+  #ways = 0
+  /** The first of them had its turn. */
+  #turned = false
+  /** Some of them could be sent to, so it is worth beginning with the first again. */
+  #reached = false
+  /** The address does not take datagrams: the next one goes elsewhere. */
+  #refused = false
+  /** The address answers, and its target knows. */
+  #isGood = false
+  /** Counts targets that were asked for, so that a late answer is known as one. */
+  #asked = 0
   #queued: Uint8Array[] = []
   #header: Buffer | null = null
   /** The target knows who calls. */
@@ -315,27 +317,57 @@ export class UdpSession extends CarriedBase implements Served, Offloadable, Link
     const { bytes } = batch.arena
     const at = batch.nameAt(i)
     for (let b = 0; b < this.client.length; b++) if (bytes[at + b] !== this.client[b]) return false
-    if (!withLocal || !this.local) return true
-    const localAt = batch.destinationAt(i)
-    for (let b = 0; b < this.local.length; b++) if (bytes[localAt + b] !== this.local[b]) return false
-    return true
+    return !withLocal || !this.local || batch.cameTo(i, this.local)
   }
 
   start(): void {
     const { loop } = this.thread
     loop.deadlines.arm(this.deadline, this.edition.timeouts.udpMs, loop.now)
-    this.#order = this.edition.order(this.source, loop.now)
+    this.#takeTurn()
     this.#aimNext('no-such-name')
   }
 
+  /** All targets, in the order of this moment. */
+  #takeTurn(): void {
+    this.#targets = [...this.edition.order(this.source, this.thread.loop.now)]
+    this.#ways = this.#targets.length
+    this.#reached = this.#turned = false
+  }
+
+  /** @param reason why the one before failed: what the record says if none can even be sent to. */
   #aimNext(reason: CloseReason): void {
-    const state = this.#order[this.#next++]
+    if (this.#targets.length === 0 && this.#reached) this.#takeTurn()
+    if (this.#turned) this.edition.again(this.#targets, 0, this.source, this.thread.loop.now)
+    this.#turned = true
+    const state = this.#targets.shift()
     if (!state) return this.end(reason)
-    const asked = this.#next
+    const asked = ++this.#asked
     const found = this.#find(state, (later) => {
-      if (!this.ended && this.#next === asked) this.#aim(state, later)
+      if (!this.ended && this.#asked === asked) this.#aim(state, later)
     })
     if (found !== undefined) this.#aim(state, found)
+  }
+
+  /** Its target refuses, and an edit took that out of the rule: nothing holds the session to it. */
+  get isLeft(): boolean {
+    return this.#refused && !this.edition.carriage.edition.targets.states.includes(this.target as TargetState)
+  }
+
+  /** To the next address of the name, or to the next target; after the last of them it begins with the first. */
+  #goElsewhere(): void {
+    this.#refused = false
+    const state = this.target
+    if (this.#ways < 2 || !state) return
+    this.#leave()
+    if (this.#addresses.length > 0) return this.#connectNext(state)
+    if (this.#targets.length === 0) this.#takeTurn()
+    this.#aimNext('target-refused')
+  }
+
+  #leave(): void {
+    this.thread.offloading.takeBack(this)
+    this.#upstream?.close()
+    this.#upstream = null
   }
 
   #find(state: TargetState, tell: (found: Found) => void): Found | undefined {
@@ -354,16 +386,36 @@ export class UdpSession extends CarriedBase implements Served, Offloadable, Link
       this.edition.failed(state, this.thread.loop.now)
       return this.#aimNext(found)
     }
-    const address = found.find((candidate) => this.#connect(candidate))
-    if (this.ended) return
-    if (!address) return this.#aimNext('target-unreachable')
+    this.#addresses = bestFirst(found, this.edition.goodOf(state), (one) => addressOf(one))
+    this.#ways += found.length - 1
+    this.#connectNext(state)
+  }
+
+  /** To the first of the target's addresses that can be sent to. */
+  #connectNext(state: TargetState): void {
+    let error = 0
+    for (let address = this.#addresses.shift(); address; address = this.#addresses.shift()) {
+      error = this.#connect(address)
+      if (this.ended) return
+      if (error === 0) return this.#connected(state, address)
+    }
+    if (isShortage(error)) return this.end('engine-error')
+    // A family that this client or this machine does not have is not the target's fault.
+    if (error !== -EAFNOSUPPORT) this.edition.failed(state, this.thread.loop.now)
+    this.#aimNext('target-unreachable')
+  }
+
+  #connected(state: TargetState, address: Sockaddr): void {
     this.#settle(state, address)
+    this.#reached = true
+    this.#told = false
     this.thread.records.setState(this.record, 'open')
     for (const datagram of this.#queued.splice(0)) this.#upstream?.sendCopy(datagram)
   }
 
   #settle(state: TargetState, address: Sockaddr): void {
     this.settle(state, address)
+    if (address !== this.#address) this.#isGood = false
     this.#address = address
     this.#freshUntil = this.edition.carriage.names.freshUntil(state.choice.to)
   }
@@ -389,35 +441,39 @@ export class UdpSession extends CarriedBase implements Served, Offloadable, Link
     if (!next) return this.end('target-lost')
     if (!here) {
       this.thread.offloading.takeBack(this)
-      this.#upstream?.moveTo(next)
+      this.#told = false
+      if (this.#upstream && this.#upstream.moveTo(next) < 0) return this.end('target-unreachable')
     }
     this.#settle(state, next)
   }
 
-  #connect(address: Sockaddr): boolean {
+  /** @returns 0 or an errno below zero */
+  #connect(address: Sockaddr): number {
     let socket = openSocket(address[0] as number, 'datagram')
     if (typeof socket === 'number' && isShortage(socket) && this.listener.makeRoomFor(this))
       socket = openSocket(address[0] as number, 'datagram')
-    if (typeof socket === 'number') return false
+    if (typeof socket === 'number') return socket
     setOption(socket, 'receiveBuffer', socketBufferBytes)
     if (segmentation.on) setOption(socket, 'groReceive', 1)
     const { keeps } = this.edition
     if (keeps && !canDialAs(this.source, address)) {
       close(socket)
-      return false
+      return -EAFNOSUPPORT
     }
-    if (((keeps ? dialAs(socket, this.source) : 0) || connect(socket, address)) < 0) {
+    const error = (keeps ? dialAs(socket, this.source) : 0) || aim(socket, address)
+    if (error < 0) {
       close(socket)
-      return false
+      return error
     }
     this.#upstream = new Upstream(this, socket)
-    return true
+    return 0
   }
 
   /** Datagrams came from the client, or from the target. */
   hear(way: 'there' | 'back', count: number): void {
     this.came[way] += count
-    this.touch()
+    if (way === 'back') this.#heardOf()
+    this.touch(way)
     if (this.came.there + this.came.back >= this.#noticeAt) this.#notice()
   }
 
@@ -448,14 +504,26 @@ export class UdpSession extends CarriedBase implements Served, Offloadable, Link
     this.sent(there.bytes, there.packets)
     this.answered(back.bytes, back.packets)
     if (this.ended) return
-    this.touch()
-    if (back.packets > 0 && this.target) this.edition.succeeded(this.target)
+    if (there.packets > 0) this.touch('there')
+    if (back.packets > 0) this.touch('back')
+    if (back.packets > 0) this.#heardOf()
     if (this.thread.loop.now > this.#freshUntil) this.#freshen()
+  }
+
+  /** The target answers. */
+  #heardOf(): void {
+    this.#refused = false
+    if (!this.target) return
+    this.edition.succeeded(this.target)
+    if (!this.#isGood) this.edition.found(this.target, hashOf(addressOf(this.#address)))
+    this.#isGood = true
   }
 
   toTarget(batch: Datagrams, first: number, count: number): void {
     this.hear('there', count)
-    if (this.thread.loop.now > this.#freshUntil) this.#freshen()
+    if (this.#refused) this.#goElsewhere()
+    if (!this.ended && this.thread.loop.now > this.#freshUntil) this.#freshen()
+    if (this.ended) return this.lost(count)
     if (this.#upstream) return this.#upstream.send(batch, first, count)
     for (let i = first; i < first + count; i++) {
       if (this.#queued.length >= mostQueued) this.lost(1)
@@ -463,23 +531,23 @@ export class UdpSession extends CarriedBase implements Served, Offloadable, Link
     }
   }
 
-  touch(): void {
+  touch(way: 'there' | 'back'): void {
     const { loop } = this.thread
     loop.deadlines.arm(this.deadline, this.edition.timeouts.udpMs, loop.now)
-    this.listener.touch(this)
+    this.listener.heard(this, way === 'there' ? 'client' : 'target')
   }
 
   /** Counted before they are sent, so that whoever has them sees them counted; `unsent` takes them back. */
   sent(bytes: number, datagrams: number): void {
     const { cells } = this.edition.carriage
-    this.thread.records.addToTarget(this.record, bytes)
+    if (!this.ended) this.thread.records.addToTarget(this.record, bytes)
     cells[cell.toTarget]! += bytes
     cells[cell.datagramsToTarget]! += datagrams
   }
 
   answered(bytes: number, datagrams: number): void {
     const { cells } = this.edition.carriage
-    this.thread.records.addToClient(this.record, bytes)
+    if (!this.ended) this.thread.records.addToClient(this.record, bytes)
     cells[cell.toClient]! += bytes
     cells[cell.datagramsToClient]! += datagrams
   }
@@ -488,6 +556,7 @@ export class UdpSession extends CarriedBase implements Served, Offloadable, Link
     if (error === -EPERM) this.thread.offloading.refused(this)
     this.sent(-bytes, -datagrams)
     this.lost(datagrams)
+    this.#blame(error)
   }
 
   unanswered(bytes: number, datagrams: number, error: number): void {
@@ -503,15 +572,29 @@ export class UdpSession extends CarriedBase implements Served, Offloadable, Link
   /** The PROXY header of the next datagram: of every one (specification of April 2026), or of the first. */
   nextHeader(): Buffer | null {
     if (!this.tellsTarget || (this.#told && this.edition.rule.proxyUdp === 'first')) return null
-    this.#told = true
     this.#header ??= writeProxyV2(peerIn(this.client), this.listener.askedBy(this), { transport: 'datagram' })
     return this.#header
   }
 
-  /** A datagram came back (ICMP): the session goes on, as the target may just be starting. */
-  targetRefused(): void {
+  told(): void {
+    this.#told = true
+  }
+
+  /** A datagram came back (ICMP): the session goes on, as the target may just be starting, or elsewhere. */
+  turnedAway(error: number): void {
     this.lost(1)
-    if (this.target) this.edition.failed(this.target, this.thread.loop.now)
+    this.#blame(error)
+  }
+
+  #blame(error: number): void {
+    const { target } = this
+    if (!target || !targetsFaults.has(-error)) return
+    if (this.#isGood) this.edition.found(target, 0)
+    this.#isGood = false
+    if (this.#addresses.length === 0) this.edition.failed(target, this.thread.loop.now)
+    this.#refused = true
+    // The next datagram is to come here.
+    this.thread.offloading.takeBack(this)
   }
 
   lost(datagrams: number): void {
@@ -555,7 +638,7 @@ class OwnDoor extends Watcher implements Resumable {
 
   onEvents(): void {
     for (let i = 0; i < batchesPerTurn && !this.#socket.closed; i++)
-      if (!this.#listener.takeFrom(this.#socket)) return
+      if (!this.#listener.takeFrom(this.#socket, false)) return
     this.#listener.thread.loop.again(this)
   }
 
@@ -569,6 +652,10 @@ class OwnDoor extends Watcher implements Resumable {
     close(this.#socket)
   }
 }
+
+const targetsFaults: ReadonlySet<number> = new Set(
+  [...targetsFault].map((name) => (constants.errno as Readonly<Record<string, number>>)[name] ?? 0),
+)
 
 function onWire(peer: Peer | null): Endpoint | null {
   return peer && endpointOnWire(peer.address, peer.port)

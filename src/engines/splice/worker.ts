@@ -23,7 +23,8 @@ import { Records } from './shared.ts'
 import { TcpConnection, TcpListener } from './tcp.ts'
 import { Side } from './side.ts'
 import { Thread } from './thread.ts'
-import { UdpListener } from './udp.ts'
+import { UdpListener, UdpSession } from './udp.ts'
+import { Upstream } from './upstream.ts'
 
 class Bell extends Watcher {
   readonly #bell: Descriptor
@@ -195,7 +196,8 @@ class Worker {
     const message = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)
     post({ type: 'fault', where: watcher.constructor.name, message })
     if (watcher instanceof Side) watcher.connection.end('engine-error')
-    else if (watcher instanceof TcpConnection) watcher.end('engine-error')
+    else if (watcher instanceof TcpConnection || watcher instanceof UdpSession) watcher.end('engine-error')
+    else if (watcher instanceof Upstream) watcher.session.end('engine-error')
   }
 }
 

@@ -451,6 +451,7 @@ export function shutdownWrite(socket: Descriptor): number {
 
 const options = {
   reuseAddress: [1, 2],
+  broadcast: [1, 6],
   keepalive: [1, 9],
   urgentInline: [1, 10],
   sendBuffer: [1, 7],

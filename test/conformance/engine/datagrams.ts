@@ -1,12 +1,15 @@
 /** What a datagram may rely on. */
 import { randomBytes } from 'node:crypto'
+import type { RemoteInfo, Socket } from 'node:dgram'
 import { networkInterfaces } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
 import type { MakeEngine } from '../../../src/engines/contract.ts'
+import { parseTarget } from '../../../src/model/target.ts'
 import { freePort } from '../../free-port.ts'
 import {
   echo,
+  hasIpv6,
   nextDatagram,
   promisesFor,
   readAll,
@@ -17,6 +20,19 @@ import {
 } from './world.ts'
 
 const udp = { protocols: 'udp' }
+
+const echoed = (datagram: Buffer, from: RemoteInfo, socket: Socket): void =>
+  socket.send(datagram, from.port, from.address)
+
+/** Asks from one port until there is an answer, ten times at most. @returns how often. */
+async function askedUntilAnswered(client: Socket, port: number, host: string): Promise<number> {
+  const answer = new Promise<boolean>((resolve) => client.once('message', () => resolve(true)))
+  for (let at = 1; at <= 10; at++) {
+    await sendTo(client, '?', port, host)
+    if (await Promise.race([answer, sleep(300, false)])) return at
+  }
+  return Number.POSITIVE_INFINITY
+}
 
 export function datagramPromises(make: MakeEngine, options: ConformanceOptions): void {
   const promise = promisesFor(options)
@@ -233,6 +249,207 @@ export function datagramPromises(make: MakeEngine, options: ConformanceOptions):
     expect(answers[0]).toBe('127.0.0.2')
     expect(answers.at(-1)).toBe('127.0.0.3')
     expect(world.events.filter((event) => event.type === 'opened')).toHaveLength(1)
+  })
+
+  userSpace(
+    'udp-no-way',
+    'a target that no datagram can reach ends its session, with the reason',
+    async () => {
+      await using world = new World(make, options)
+      const target = await world.udpTarget(echoed)
+      const other = await world.forward(target.at, udp)
+      // A link-local address says nothing without its interface: connecting there fails, and nothing leaves.
+      const { lease, port } = await world.forward('[fe80::1]:9', { ...udp, limits: { connections: 1 } })
+      const client = await world.udp()
+      for (let at = 1; at <= 3; at++) {
+        await sendTo(client, 'into the void', port, world.host)
+        await expect.poll(() => lease.counters().closed['target-unreachable'], { timeout: 5000 }).toBe(at)
+      }
+      expect(lease.counters()).toMatchObject({ open: 0, opened: 3 })
+      await sendTo(client, 'still there', other.port, world.host)
+      expect(String((await nextDatagram(client)).datagram)).toBe('still there')
+    },
+  )
+
+  userSpace(
+    'udp-next-target',
+    'a session leaves a target that refuses for the next, a backup too',
+    async () => {
+      await using world = new World(make, options)
+      const target = await world.udpTarget(echoed)
+      const dead = `${world.targetHost}:${await freePort(world.targetHost)}`
+      const choice = (at: string, backup: boolean) => ({ to: parseTarget(at), weight: 1, backup, name: null })
+      for (const backup of [false, true]) {
+        const { lease, port } = await world.forward([choice(dead, false), choice(target.at, backup)], udp)
+        const client = await world.udp()
+        expect(await askedUntilAnswered(client, port, world.host)).toBeLessThanOrEqual(4)
+        expect(lease.counters()).toMatchObject({ open: 1, opened: 1 })
+        // It is not asked again, nor is the dead one by those who come now.
+        expect(await askedUntilAnswered(client, port, world.host)).toBe(1)
+        expect(await askedUntilAnswered(await world.udp(), port, world.host)).toBe(1)
+      }
+    },
+  )
+
+  userSpace('udp-target-dies', 'so does one whose target dies in the midst of it', async () => {
+    await using world = new World(make, options)
+    const targets = [await world.udpTarget(echoed), await world.udpTarget(echoed)]
+    const { port } = await world.forward(targets.map(({ at }) => at).join(' '), udp)
+    const client = await world.udp()
+    expect(await askedUntilAnswered(client, port, world.host)).toBe(1)
+    // Whichever of both it is that this client has.
+    for (const { port: at } of targets) {
+      targets.find(({ port: one }) => one === at)?.close()
+      expect(await askedUntilAnswered(client, port, world.host)).toBeLessThanOrEqual(4)
+      await world.udpTarget(echoed, world.targetHost, at)
+    }
+  })
+
+  userSpace(
+    'udp-next-address',
+    'of a name with several addresses it finds the one that answers',
+    async () => {
+      await using world = new World(make, options)
+      const target = await world.udpTarget(echoed, '127.0.0.3')
+      const resolve = () => Promise.resolve({ addresses: ['127.0.0.2', '::1', '127.0.0.3'], ttlMs: 60_000 })
+      const { lease, port } = await world.forward(`several.test:${target.port}`, udp, resolve)
+      expect(await askedUntilAnswered(await world.udp(), port, world.host)).toBeLessThanOrEqual(4)
+      // Whoever comes next begins with it.
+      expect(await askedUntilAnswered(await world.udp(), port, world.host)).toBe(1)
+      expect(lease.counters()).toMatchObject({ opened: 2, open: 2 })
+    },
+  )
+
+  userSpace('udp-no-way-address', 'an address that cannot be reached costs no datagram', async () => {
+    await using world = new World(make, options)
+    const target = await world.udpTarget(echoed)
+    const resolve = () => Promise.resolve({ addresses: ['fe80::1', world.targetHost], ttlMs: 60_000 })
+    const { lease, port } = await world.forward(`several.test:${target.port}`, udp, resolve)
+    expect(await askedUntilAnswered(await world.udp(), port, world.host)).toBe(1)
+    expect(lease.counters().datagramsLost).toBe(0)
+  })
+
+  userSpace('udp-edited', 'a session leaves a target that refuses where an edit took it out', async () => {
+    await using world = new World(make, options)
+    const [old, next] = [await world.udpTarget(echoed), await world.udpTarget(echoed)]
+    const { lease, port } = await world.forward(old.at, udp)
+    const client = await world.udp()
+    expect(await askedUntilAnswered(client, port, world.host)).toBe(1)
+    expect(lease.update(ruleOf(`${world.host}:${port}/udp`, next.at))).toBe(true)
+    // The one it had goes on under the terms it began with.
+    expect(await askedUntilAnswered(client, port, world.host)).toBe(1)
+    expect(lease.counters().opened).toBe(1)
+    old.close()
+    expect(await askedUntilAnswered(client, port, world.host)).toBeLessThanOrEqual(4)
+    expect((await world.closed()).closeReason).toBe('target-refused')
+  })
+
+  userSpace(
+    'udp-too-large',
+    'what is too large for the target is lost, and held against nobody',
+    async () => {
+      if (!hasIpv6()) return
+      await using world = new World(make, options)
+      const heard = [0, 0]
+      const [one, other] = await Promise.all(
+        [0, 1].map((at) =>
+          world.udpTarget((datagram, from, socket) => {
+            heard[at]!++
+            echoed(datagram, from, socket)
+          }),
+        ),
+      )
+      const port = await freePort('::1')
+      const lease = await world.open(ruleOf(`[::1]:${port}/udp`, `${one!.at} ${other!.at}`))
+      // Over IPv6 a datagram may have 20 bytes more than over IPv4 (RFC 768).
+      const large = await world.udp('::1')
+      await sendTo(large, Buffer.alloc(65_520), port, '::1')
+      await expect.poll(() => lease.counters().datagramsLost, { timeout: 5000 }).toBe(1)
+      expect(await askedUntilAnswered(large, port, '::1')).toBe(1)
+      for (let at = 0; at < 5; at++)
+        expect(await askedUntilAnswered(await world.udp('::1'), port, '::1')).toBe(1)
+      expect(heard).toEqual([3, 3])
+      expect(lease.counters()).toMatchObject({ open: 6, datagramsToTarget: 6, datagramsLost: 1 })
+    },
+  )
+
+  for (const listen of ['', '0.0.0.0:']) {
+    promise(
+      listen === '' ? 'udp-broadcast' : 'udp-broadcast-ipv4',
+      `what is sent to all reaches the target once, and is answered from an address of ours (${listen || '*:'})`,
+      async () => {
+        await using world = new World(make, options)
+        const heard: string[] = []
+        const target = await world.udpTarget((datagram, from, socket) => {
+          heard.push(String(datagram))
+          echoed(datagram, from, socket)
+        })
+        const port = await freePort('0.0.0.0')
+        const lease = await world.open(ruleOf(`${listen}${port}/udp`, target.at))
+        const client = await world.udp('127.0.0.1')
+        client.setBroadcast(true)
+        for (const question of ['anybody?', 'once more?']) {
+          await sendTo(client, question, port, '127.255.255.255')
+          expect(await nextDatagram(client)).toMatchObject({ from: { address: '127.0.0.1', port } })
+        }
+        // Another client's question comes after whatever copies there might have been.
+        await sendTo(client, 'you alone', port, '127.0.0.1')
+        await nextDatagram(client)
+        expect(heard).toEqual(['anybody?', 'once more?', 'you alone'])
+        expect(lease.counters().datagramsLost).toBe(0)
+      },
+    )
+  }
+
+  userSpace('udp-every-address', 'a rule without an address is heard on all that are local', async () => {
+    await using world = new World(make, options)
+    const heard: string[] = []
+    const target = await world.udpTarget((datagram) => heard.push(String(datagram)))
+    const port = await freePort('0.0.0.0')
+    await world.open(ruleOf(`${port}/udp`, target.at))
+    const asked = ['127.0.0.1', '127.0.0.2', '127.9.9.9', ...(hasIpv6() ? ['::1'] : [])]
+    for (const address of asked)
+      await sendTo(await world.udp(address.includes(':') ? '::1' : '127.0.0.1'), address, port, address)
+    await expect.poll(() => heard.toSorted(), { timeout: 5000 }).toEqual(asked.toSorted())
+  })
+
+  userSpace('udp-broadcast-target', 'a broadcast address is a target', async () => {
+    await using world = new World(make, options)
+    const target = await world.udp('0.0.0.0')
+    const heard = nextDatagram(target)
+    const { port } = await world.forward(`127.255.255.255:${target.address().port}`, udp)
+    await sendTo(await world.udp(), 'wake up', port, world.host)
+    expect(String((await heard).datagram)).toBe('wake up')
+  })
+
+  userSpace('udp-conversation', 'nobody who is answered makes room for others of its source', async () => {
+    await using world = new World(make, options)
+    const target = await world.udpTarget(echoed)
+    const { lease, port } = await world.forward(target.at, { ...udp, limits: { perSource: 2 } })
+    const clients = [await world.udp(), await world.udp()]
+    for (let at = 0; at < 2; at++)
+      for (const client of clients) expect(await askedUntilAnswered(client, port, world.host)).toBe(1)
+    await sendTo(await world.udp(), 'me too', port, world.host)
+    await world.refused('limit-source')
+    for (const client of clients) expect(await askedUntilAnswered(client, port, world.host)).toBe(1)
+    expect(lease.counters()).toMatchObject({ open: 2, opened: 2 })
+  })
+
+  userSpace('udp-flood', 'those whom nobody answers make room first', async () => {
+    await using world = new World(make, options)
+    const target = await world.udpTarget((datagram, from, socket) => {
+      if (String(datagram) === '?') echoed(datagram, from, socket)
+    })
+    const { lease, port } = await world.forward(target.at, { ...udp, limits: { connections: 3 } })
+    const client = await world.udp()
+    expect(await askedUntilAnswered(client, port, world.host)).toBe(1)
+    for (let at = 1; at <= 10; at++) {
+      await sendTo(await world.udp(), 'noise', port, world.host)
+      await expect.poll(() => lease.counters().opened, { timeout: 5000 }).toBe(1 + at)
+    }
+    expect(lease.counters()).toMatchObject({ open: 3, closed: { evicted: 8 } })
+    expect(await askedUntilAnswered(client, port, world.host)).toBe(1)
+    expect(lease.counters().opened).toBe(11)
   })
 
   promise('tcp+udp', 'one rule carries both protocols on one port', async () => {

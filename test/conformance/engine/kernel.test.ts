@@ -38,6 +38,8 @@ describeWith(needs, 'in a network of its own', () => {
       v6only: families,
       'udp-crossing': families,
       'udp-reply-address': families,
+      'udp-broadcast': 'the kernel forwards no broadcasts (RFC 1812 §5.3.5)',
+      'udp-broadcast-ipv4': 'the kernel forwards no broadcasts (RFC 1812 §5.3.5)',
       update:
         'an edit is one nft transaction, some 20 ms after `update` has said yes; test/lab/kernel.test.ts waits',
       'udp-denied': 'a sender on this machine is told EPERM by the system itself; others hear nothing',

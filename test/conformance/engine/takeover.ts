@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'
-import { networkInterfaces, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import type { EngineLease, EngineRequest, MakeEngine } from '../../../src/engines/contract.ts'
@@ -21,6 +21,7 @@ import {
   sendTo,
   World,
   type ConformanceOptions,
+  hasIpv6,
 } from './world.ts'
 
 /** Copies of the lent sockets as a successor gets them: over a Unix socket. */
@@ -54,9 +55,6 @@ function take(
   from.delete(key)
   return fd
 }
-
-const hasIpv6 = (): boolean =>
-  Object.values(networkInterfaces()).some((entries) => entries?.some(({ address }) => address === '::1'))
 
 interface Successor {
   readonly lease: EngineLease

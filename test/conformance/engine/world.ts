@@ -5,7 +5,7 @@
 import { createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
-import { release } from 'node:os'
+import { networkInterfaces, release } from 'node:os'
 import { it } from 'vitest'
 import { systemClock } from '../../../src/base/clock.ts'
 import { NaruError } from '../../../src/base/errors.ts'
@@ -338,6 +338,10 @@ function closeQuietly(socket: UdpSocket): void {
     // It was closed before.
   }
 }
+
+/** This machine has the IPv6 loopback address. */
+export const hasIpv6 = (): boolean =>
+  Object.values(networkInterfaces()).some((entries) => entries?.some(({ address }) => address === '::1'))
 
 /** A promise and who settles it. */
 export function deferred<T>(): {
