@@ -3,12 +3,18 @@
  * it down after `fall` failures in a row and up after `rise` successes. Clients that meet a dead target first tell
  * the same by passive ejection; a check that succeeds lifts it.
  */
+import type { Socket } from 'node:net'
 import type { Clock } from '../base/clock.ts'
 import type { Rule } from '../model/rule.ts'
 import { Dial, type Endpoint } from './dial.ts'
 import type { Targets, TargetState } from './pick.ts'
+import type { Intake } from './intake.ts'
 import { reset } from './pipe.ts'
+import { writeProxyOwn } from './proxy/write.ts'
 import { plainRoute, portOf, type Resolve } from './route.ts'
+
+/** A target that does not hang up is hung up on. */
+const hangUpMs = 1000
 
 export interface HealthOptions {
   readonly clock: Clock
@@ -93,14 +99,28 @@ export class HealthChecks implements Disposable {
       const dial = new Dial(
         endpoints,
         { connectMs, keepaliveMs: 0, clock },
-        (socket) => {
-          reset(socket.on('error', () => {}))
+        (socket, intake) => {
+          this.#hangUp(socket, intake)
           over(true)
         },
         () => over(false),
       )
       this.#dials.add(dial)
     })
+  }
+
+  /**
+   * At once, by RST, as haproxy's own checks do. A target that wants a PROXY header would log that as an error: it gets
+   * one of a proxy that speaks for itself, and FIN.
+   */
+  #hangUp(socket: Socket, intake: Intake): void {
+    const { source } = this.#rule
+    socket.on('error', () => {})
+    if (source !== 'proxy-v1' && source !== 'proxy-v2') return reset(socket)
+    intake.sink = () => true
+    socket.end(writeProxyOwn(source === 'proxy-v1' ? 1 : 2))
+    const limit = this.#options.clock.after(hangUpMs, () => reset(socket))
+    socket.once('close', () => limit[Symbol.dispose]())
   }
 
   #heard(state: TargetState, answers: boolean): void {

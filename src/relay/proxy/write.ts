@@ -40,6 +40,15 @@ export function writeProxyV2(source: Peer | null, destination: Peer | null, opti
   return header
 }
 
+/**
+ * What a proxy says that speaks for itself: section 2.2's LOCAL, and in version 1 UNKNOWN, which is all that it has.
+ * Health checks do, so that a target which wants a header logs no error.
+ */
+export function writeProxyOwn(version: 1 | 2): Buffer {
+  if (version === 1) return writeProxyV1(null, null)
+  return Buffer.concat([signatureV2, Buffer.from([0x20, 0, 0, 0])])
+}
+
 function addressBlock(source: Peer, destination: Peer): Buffer {
   const ports = Buffer.alloc(4)
   ports.writeUInt16BE(source.port, 0)
