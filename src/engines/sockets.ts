@@ -2,7 +2,6 @@
  * The engine that runs wherever Node does: streams by net, datagrams by dgram. It composes what relay/ has and adds
  * nothing to it; what it cannot do it says beforehand.
  */
-import { unlink } from 'node:fs/promises'
 import type { Clock } from '../base/clock.ts'
 import { messageOf, NaruError, toNaruError } from '../base/errors.ts'
 import { say, type Text } from '../base/text.ts'
@@ -23,6 +22,7 @@ import { LocalTally } from '../relay/tally.ts'
 import type { StreamRelay } from '../relay/tcp.ts'
 import { termsOf, type Terms } from '../relay/terms.ts'
 import type { DatagramRelay } from '../relay/udp.ts'
+import { undoUnixEffect, unixEffect } from '../relay/unix-path.ts'
 import type { Engine, EngineLease, EngineRequest, EngineTools, MakeEngine, Passing } from './contract.ts'
 
 export const makeSocketsEngine: MakeEngine = (tools) => new SocketsEngine(tools)
@@ -54,10 +54,12 @@ class SocketsEngine implements Engine {
     // Made at the first use, so that what the program itself holds open is counted in.
     this.#descriptors ??= new Descriptors({ clock: this.#tools.clock })
     // Only a Unix socket leaves something behind a process that died.
-    const effect = rule.listen.kind === 'unix' ? await record.intend({ unix: rule.listen.path }) : null
+    const path = rule.listen.kind === 'unix' ? rule.listen.path : null
+    const effect = path === null ? null : await record.intend(unixEffect(path))
     const lease = new SocketsLease(request, effect, (ended) => this.#leases.delete(ended))
     try {
       await lease.start(this.#tools, this.#descriptors)
+      if (path !== null) await effect?.amend(unixEffect(path, lease.file))
     } catch (error) {
       await effect?.undone()
       throw error
@@ -68,8 +70,7 @@ class SocketsEngine implements Engine {
 
   /** Takes away the socket file that a dead process left; anything else ended with it. */
   async undo(effect: Json): Promise<void> {
-    const path = (effect as { unix?: unknown } | null)?.unix
-    if (typeof path === 'string') await unlink(path).catch(() => {})
+    await undoUnixEffect(effect)
   }
 
   async close(): Promise<void> {
@@ -171,6 +172,9 @@ class SocketsLease implements EngineLease {
       inherit: this.#request.inherit,
       descriptors,
       outstanding: outstandingOf,
+      onFile: (file: string) => {
+        if (listen.kind === 'unix') void this.#effect?.amend(unixEffect(listen.path, file)).catch(() => {})
+      },
       onTrouble: (error: Error) =>
         log.warn({ rule: this.#request.rule.name, why: messageOf(error) }, 'listening'),
       onFault: (error: Error) =>
@@ -211,6 +215,10 @@ class SocketsLease implements EngineLease {
 
   get listening(): readonly string[] {
     return [...(this.#streams?.listening ?? []), ...(this.#datagrams?.listening ?? [])]
+  }
+
+  get file(): string | null {
+    return this.#streams?.file ?? null
   }
 
   update(rule: Rule): boolean {

@@ -128,8 +128,16 @@ export class Descriptors {
   }
 }
 
-/** The soft limit; Node has raised it to the hard one when it started. */
+let known: number | undefined
+
+/** The soft limit; Node has raised it to the hard one when it started. Asked once: asking takes a descriptor. */
 export function descriptorLimit(): number {
+  const limit = known ?? readLimit()
+  if (limit !== Number.POSITIVE_INFINITY) known = limit
+  return limit
+}
+
+function readLimit(): number {
   try {
     if (process.platform === 'linux') {
       const line = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))

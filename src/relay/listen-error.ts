@@ -1,9 +1,30 @@
 /** What the system says when it does not let us listen, as one of our codes with its next step. */
+import { existsSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { errnoOf, messageOf, NaruError } from '../base/errors.ts'
-import { say } from '../base/text.ts'
+import { say, verbatim, type Text } from '../base/text.ts'
+import { descriptorLimit } from './descriptors.ts'
 
 /** What Linux says where nobody changed it; whoever knows the machine puts its own number there. */
 const firstUnprivilegedPort = 1024
+
+function noDescriptors(): Text {
+  const limit = descriptorLimit()
+  return say(
+    `this process has all ${limit} files and sockets open that it may: allow it more (ulimit -n, or LimitNOFILE= of its unit), or listen on fewer ports`,
+    `이 프로세스가 열 수 있는 파일과 소켓은 ${limit}개이며 남은 것이 없습니다. 한도를 늘리거나(ulimit -n, 유닛의 LimitNOFILE=) 포트 수를 줄이세요`,
+  )
+}
+
+/** libuv says EACCES also where the folder is not there. */
+function whyNoFile(path: string, thrown: unknown): Text {
+  const folder = dirname(path)
+  if (!existsSync(folder)) {
+    return say(`the folder ${folder} is not there`, `${folder} 폴더가 없습니다`)
+  }
+  if (errnoOf(thrown) !== 'EACCES') return verbatim(messageOf(thrown))
+  return say(`no permission to make a file in ${folder}`, `${folder} 폴더에 파일을 만들 권한이 없습니다`)
+}
 
 /** @param owner asked only where the address is in use. */
 export async function listenError(
@@ -13,14 +34,19 @@ export async function listenError(
 ): Promise<NaruError> {
   if (thrown instanceof NaruError) return thrown
   const cause = { cause: thrown }
+  const fileError = ['ENOENT', 'ENOTDIR', 'EACCES'].includes(errnoOf(thrown) ?? '')
+  if (fileError && listen.startsWith('unix:'))
+    return new NaruError('LISTEN_FAILED', { listen, why: whyNoFile(listen.slice(5), thrown) }, cause)
   switch (errnoOf(thrown)) {
     case 'EADDRINUSE': {
       const known = await owner().catch(() => null)
       const somebody = say('another program', '다른 프로그램')
       return new NaruError('LISTEN_IN_USE', { listen, owner: known ?? somebody }, cause)
     }
+    case 'EMFILE':
+    case 'ENFILE':
+      return new NaruError('LISTEN_FAILED', { listen, why: noDescriptors() }, cause)
     case 'EACCES':
-      if (listen.startsWith('unix:')) break
       return new NaruError('LISTEN_PRIVILEGED', { listen, first: firstUnprivilegedPort }, cause)
     case 'EADDRNOTAVAIL':
       return new NaruError('LISTEN_NO_ADDRESS', { listen }, cause)

@@ -3,24 +3,17 @@
  * process left there. Sockets come out paused, with nothing read.
  */
 import { closeSync, linkSync, unlinkSync } from 'node:fs'
-import { lstat, unlink } from 'node:fs/promises'
-import {
-  connect,
-  createServer,
-  type AddressInfo,
-  type ListenOptions,
-  type Server,
-  type Socket,
-} from 'node:net'
+import { createServer, type AddressInfo, type ListenOptions, type Server, type Socket } from 'node:net'
 import { setTimeout as pauseFor } from 'node:timers/promises'
 import { formatEndpoint } from '../base/address.ts'
-import { errnoOf, messageOf, NaruError } from '../base/errors.ts'
+import { errnoOf } from '../base/errors.ts'
 import type { PortRange } from '../base/port.ts'
 import { Scope } from '../base/scope.ts'
 import type { Listen } from '../model/listen.ts'
 import type { Inheritance, LentSocket } from '../model/passing.ts'
 import { descriptorOf } from './handle.ts'
 import { listenError } from './listen-error.ts'
+import { besidePath, clearStalePath, removeSocketFile, socketFileAt } from './unix-path.ts'
 
 export interface DoorOptions {
   /** TCP keepalive after this much silence; 0 is never. */
@@ -29,6 +22,8 @@ export interface DoorOptions {
   readonly onSocket: (socket: Socket, door: Door) => void
   /** Listening broke after it had begun. */
   readonly onError: (error: Error) => void
+  /** A Unix socket was bound anew, as this file. */
+  readonly onFile: (file: string) => void
   /** Who holds an address that is in use: `nginx (pid 812)`. */
   readonly owner: (port: number) => Promise<string | null>
   /** Sockets of the process whose place this one takes. */
@@ -41,6 +36,8 @@ export class Door {
   readonly label: string
   /** Among the rule's ports; 0 for a Unix socket. */
   readonly port: number
+  /** Which file a Unix socket's is. */
+  file: string | null = null
   readonly #where: ListenOptions
   readonly #options: DoorOptions
   #server: Server
@@ -114,6 +111,7 @@ export class Door {
         const server = await listening(this.#where, this.#options)
         if (!this.#wanted) return void server.close()
         this.#attach(server)
+        if (this.file !== null) this.#options.onFile(this.file)
       } catch (error) {
         this.#options.onError(error as Error)
         await pauseFor(waitMs, undefined, { ref: false })
@@ -134,11 +132,12 @@ export class Door {
   #shut(): void {
     if (!this.#server.listening) return
     this.#server.close()
-    if (this.#where.path !== undefined && hasOwnName) quietly(() => unlinkSync(this.#where.path as string))
+    if (this.#where.path !== undefined && hasOwnName) removeSocketFile(this.#where.path, this.file)
   }
 
   #attach(server: Server): void {
     this.#server = server
+    if (this.#where.path !== undefined) this.file = socketFileAt(this.#where.path)
     server.on('connection', (socket) => this.#options.onSocket(socket, this))
     server.on('error', this.#options.onError)
   }
@@ -214,7 +213,7 @@ function makeServer({ keepaliveMs }: DoorOptions): Server {
 function listening(where: ListenOptions, options: DoorOptions): Promise<Server> {
   const server = makeServer(options)
   const { path } = where
-  const name = path !== undefined && hasOwnName ? `${path}.${process.pid}` : path
+  const name = path !== undefined && hasOwnName ? besidePath(path) : path
   return new Promise((resolve, reject) => {
     server.once('error', reject)
     server.listen({ ...where, ...(name !== undefined && { path: name }) }, () => {
@@ -242,37 +241,7 @@ function rename(from: string, to: string): void {
   unlinkSync(from)
 }
 
-function quietly(run: () => void): void {
-  try {
-    run()
-  } catch {
-    // It is gone already.
-  }
-}
-
 /** `*` in place of `::` where both families come in by it. */
 function shown({ host, ipv6Only }: ListenOptions, bound: Pick<AddressInfo, 'address' | 'port'>): string {
   return host === '::' && ipv6Only === false ? `*:${bound.port}` : formatEndpoint(bound.address, bound.port)
-}
-
-/** Takes away a socket file that nobody listens on; anything else is left alone. @throws NaruError LISTEN_IN_USE, LISTEN_FAILED */
-export async function clearStalePath(path: string): Promise<void> {
-  if (process.platform === 'win32') return
-  const found = await lstat(path).catch(() => null)
-  if (found === null) return
-  if (!found.isSocket()) {
-    throw new NaruError('LISTEN_FAILED', { listen: `unix:${path}`, why: 'a file that is no socket is there' })
-  }
-  const error = await new Promise<unknown>((resolve) => {
-    const probe = connect({ path }, () => {
-      probe.destroy()
-      resolve(null)
-    })
-    probe.once('error', resolve)
-  })
-  if (errnoOf(error) === 'ECONNREFUSED') await unlink(path)
-  else if (error === null) {
-    throw new NaruError('LISTEN_IN_USE', { listen: `unix:${path}`, owner: 'another program' })
-  } else
-    throw new NaruError('LISTEN_FAILED', { listen: `unix:${path}`, why: messageOf(error) }, { cause: error })
 }

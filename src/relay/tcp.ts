@@ -26,6 +26,8 @@ export interface StreamOptions {
   readonly onPaused: (paused: boolean) => void
   /** A door could not be opened again. */
   readonly onTrouble: (error: Error) => void
+  /** A Unix socket was bound anew, as this file. */
+  readonly onFile: (file: string) => void
   /** Sockets of the process whose place this one takes. */
   readonly inherit?: Inheritance | undefined
 }
@@ -62,6 +64,7 @@ export class StreamRelay {
         keepaliveMs: terms.rule.timeouts.keepaliveMs,
         onSocket: (socket, door) => relay.#comeIn(socket, door),
         onError: options.onTrouble,
+        onFile: options.onFile,
         owner: options.owner,
         inherit: options.inherit,
       })
@@ -74,6 +77,11 @@ export class StreamRelay {
 
   get listening(): readonly string[] {
     return this.#doors.map(({ label }) => label)
+  }
+
+  /** Which file a Unix listen's socket is. */
+  get file(): string | null {
+    return this.#doors[0]?.file ?? null
   }
 
   get accepting(): boolean {

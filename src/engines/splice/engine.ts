@@ -2,7 +2,6 @@
  * The fastest way through user space on Linux: threads with an epoll loop each, calling the kernel through FFI. This
  * file is the engine as `control` sees it; side.ts, dial.ts and udp.ts are what the threads do.
  */
-import { unlink } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { sourceKey } from '../../base/address.ts'
 import { messageOf, NaruError } from '../../base/errors.ts'
@@ -17,6 +16,7 @@ import { formatTarget, type Target } from '../../model/target.ts'
 import { descriptorLimit } from '../../relay/descriptors.ts'
 import { targetsItself } from '../../relay/loop.ts'
 import { SharedTally } from '../../relay/tally.ts'
+import { undoUnixEffect, unixEffect } from '../../relay/unix-path.ts'
 import type { Engine, EngineEvent, EngineLease, EngineRequest, EngineTools, MakeEngine } from '../contract.ts'
 import { close } from '../../host/linux/ffi.ts'
 import type { Share } from '../../host/linux/offload/flows.ts'
@@ -124,10 +124,12 @@ export class SpliceEngine implements Engine {
       throw new NaruError('ENGINE_UNFIT', { engine: this.id, name: rule.name, why }, { cause: error })
     })
     // Only a Unix socket leaves something behind a process that died.
-    const effect = rule.listen.kind === 'unix' ? await record.intend({ unix: rule.listen.path }) : null
+    const { listen } = rule
+    const effect = listen.kind === 'unix' ? await record.intend(unixEffect(listen.path)) : null
     const letGo = rule.source === 'keep' ? await this.#keeper.hold({ record, signal }) : null
     try {
       const lease = await this.#openOn(crew, request, effect)
+      if (listen.kind === 'unix') await effect?.amend(unixEffect(listen.path, lease.file))
       if (letGo) this.#keeping.set(lease.number, letGo)
       return lease
     } catch (error) {
@@ -161,8 +163,7 @@ export class SpliceEngine implements Engine {
 
   /** Takes away the socket file that a dead process left; anything else ended with it. */
   async undo(effect: Json): Promise<void> {
-    const path = (effect as { unix?: unknown } | null)?.unix
-    if (typeof path === 'string') await unlink(path).catch(() => {})
+    await undoUnixEffect(effect)
     await this.#keeper.undo(effect)
   }
 

@@ -1,5 +1,4 @@
 /** A rule as the main thread holds it: its sockets, its editions, and what the threads say of it. */
-import { unlink } from 'node:fs/promises'
 import { systemClock } from '../../base/clock.ts'
 import { NaruError } from '../../base/errors.ts'
 import { say, type Text } from '../../base/text.ts'
@@ -13,6 +12,7 @@ import { SharedBucket } from '../../relay/bucket.ts'
 import { HealthChecks } from '../../relay/health.ts'
 import { keyOf, Targets, type TargetState } from '../../relay/pick.ts'
 import { SharedTally } from '../../relay/tally.ts'
+import { removeSocketFile, socketFileAt } from '../../relay/unix-path.ts'
 import type { EngineLease, EngineRequest, EngineState, Passing } from '../contract.ts'
 import type { Crew } from './crew.ts'
 import { close, Descriptor, setKeepalive } from '../../host/linux/ffi.ts'
@@ -42,6 +42,8 @@ export class SpliceLease implements EngineLease {
   readonly #listeners: readonly Listener[]
   readonly listenerNumbers: readonly number[]
   readonly #effect: Effect | null
+  /** Which file a Unix listen's socket is. */
+  readonly file: string | null
   #rule: Rule
   #edition: number
   #slots: readonly number[] = []
@@ -75,6 +77,8 @@ export class SpliceLease implements EngineLease {
     this.#listeners = options.listeners
     this.#effect = options.effect
     this.#rule = options.request.rule
+    const { listen } = this.#rule
+    this.file = listen.kind === 'unix' ? socketFileAt(listen.path) : null
     this.#memory = memoryFor(options.crew.size)
     this.listenerNumbers = options.listeners.map((listener) => options.numbers.listener(listener))
     this.#edition = this.#newEdition(this.#rule)
@@ -190,7 +194,7 @@ export class SpliceLease implements EngineLease {
     const { listen } = this.#rule
     await this.#unlisten('take', async () => {
       // What was never begun is the predecessor's.
-      if (listen.kind === 'unix' && this.#begun) await unlink(listen.path).catch(() => {})
+      if (listen.kind === 'unix' && this.#begun) removeSocketFile(listen.path, this.file)
       if (this.#begun) await this.#effect?.undone()
     })
   }

@@ -8,7 +8,8 @@ import { formatEndpoint } from '../../base/address.ts'
 import type { InetListen, Listen } from '../../model/listen.ts'
 import type { Inheritance } from '../../model/passing.ts'
 import { listenError } from '../../relay/listen-error.ts'
-import { clearStalePath, everyPort } from '../../relay/tcp-listen.ts'
+import { everyPort } from '../../relay/tcp-listen.ts'
+import { clearStalePath } from '../../relay/unix-path.ts'
 import {
   bind,
   close,

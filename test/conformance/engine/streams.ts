@@ -2,13 +2,15 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
 import type { MakeEngine } from '../../../src/engines/contract.ts'
+import type { Json } from '../../../src/model/hop.ts'
+import { socketFileAt } from '../../../src/relay/unix-path.ts'
 import { freePort } from '../../free-port.ts'
 import {
   deferred,
@@ -401,6 +403,55 @@ export function streamPromises(make: MakeEngine, options: ConformanceOptions): v
       await expect(world.open(ruleOf(`unix:${listen}`, `unix:${path}`))).rejects.toMatchObject({
         code: 'LISTEN_IN_USE',
       })
+    },
+  )
+
+  userSpace('unix-undo', 'undo takes away a dead socket of its own, and nothing else', async () => {
+    await using world = new World(make, options)
+    const folder = await mkdtemp(join(tmpdir(), 'naru-undo-'))
+    world.defer(() => rm(folder, { recursive: true }))
+    const path = join(folder, 'l.sock')
+    const undo = (effect: Json) => world.engine.undo(effect, { signal: AbortSignal.timeout(5000) })
+    const lease = await world.open(ruleOf(`unix:${path}`, '127.0.0.1:9'))
+    const effect = world.record.left[0] as Json
+    // Somebody lives there: a successor, or the rule itself.
+    await undo(effect)
+    expect(await readdir(folder)).toEqual(['l.sock'])
+    // Another program's socket is not taken away by the rule's end, nor by undo, dead or not; nor is a plain file.
+    await rm(path)
+    const other = await world.unixTarget(path)
+    await lease.release({ signal: AbortSignal.timeout(5000) })
+    await undo(effect)
+    expect(await readdir(folder)).toEqual(['l.sock'])
+    other.close()
+    await leaveStaleSocket(path)
+    await undo(effect)
+    await undo({ unix: path })
+    expect(await readdir(folder)).toEqual(['l.sock'])
+    await undo({ unix: path, file: socketFileAt(path) })
+    expect(await readdir(folder)).toEqual([])
+    await writeFile(path, 'mine')
+    await undo(effect)
+    expect(await readdir(folder)).toEqual(['l.sock'])
+  })
+
+  userSpace(
+    'unix-path',
+    'a Unix path may be as long as is said, and an error names what is missing',
+    async () => {
+      await using world = new World(make, options)
+      const folder = await mkdtemp(join(tmpdir(), 'naru-path-'))
+      world.defer(() => rm(folder, { recursive: true }))
+      for (const bytes of [103, 102, 101, 95]) {
+        const path = join(folder, 'x'.repeat(bytes - folder.length - 1))
+        const lease = await world.open(ruleOf(`unix:${path}`, '127.0.0.1:9'))
+        expect(await readdir(folder)).toEqual([basename(path)])
+        await lease.release({ signal: AbortSignal.timeout(5000) })
+        expect(await readdir(folder)).toEqual([])
+      }
+      await expect(world.open(ruleOf(`unix:${folder}/no/l.sock`, '127.0.0.1:9'))).rejects.toThrow(
+        `cannot listen on unix:${folder}/no/l.sock: the folder ${folder}/no is not there`,
+      )
     },
   )
 

@@ -1,0 +1,20 @@
+import { expect, it } from 'vitest'
+import { listenError } from './listen-error.ts'
+
+function systemError(code: string): Error {
+  return Object.assign(new Error(code), { code })
+}
+
+it('a port range that takes more descriptors than there are names the limit and what to do', async () => {
+  const error = await listenError(systemError('EMFILE'), '*:1024-60000/tcp', () => Promise.resolve(null))
+  expect(error.message).toMatch(
+    /^cannot listen on \*:1024-60000\/tcp: this process may have .* ulimit -n, LimitNOFILE=/,
+  )
+})
+
+it('a folder that is not there is no missing permission, though libuv says so', async () => {
+  const error = await listenError(systemError('EACCES'), 'unix:/not/there/x.sock', () =>
+    Promise.resolve(null),
+  )
+  expect(error.message).toContain('the folder /not/there is not there')
+})
