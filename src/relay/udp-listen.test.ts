@@ -1,7 +1,9 @@
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { expect, it } from 'vitest'
+import { describeWith } from '../../test/needs.ts'
 import { systemClock } from '../base/clock.ts'
+import { udpDoors } from '../host/linux/udp-door.ts'
 import type { InetListen } from '../model/listen.ts'
 import { DatagramDoors, localAddresses, type DatagramDoor } from './udp-listen.ts'
 
@@ -53,6 +55,37 @@ it('an address that is not there yet is no reason to fail a wildcard', async () 
   })
   expect(doors.open).toBe(true)
   doors.close()
+})
+
+describeWith({ platform: 'linux' }, 'beside a wildcard socket', () => {
+  it('the single address is preferred, the wildcard hears the rest, and nobody may join them', async () => {
+    const heard: string[] = []
+    const doors = await DatagramDoors.open(anywhere, {
+      clock: systemClock,
+      localAddresses: () => ['127.0.0.1'],
+      besides: udpDoors(),
+      owner: () => Promise.resolve(null),
+      onError: () => {},
+      onGone: () => {},
+      onDatagram: (_datagram, _from, door) => heard.push(door.address),
+    })
+    const port = Number(/:(\d+)\//.exec(doors.listening[0]!)?.[1])
+    const client = createSocket('udp4')
+    for (const [at, address] of ['127.0.0.1', '127.0.0.2'].entries()) {
+      client.send('hello', port, address)
+      await expect.poll(() => heard.length).toBe(at + 1)
+    }
+    expect(heard).toEqual(['127.0.0.1', '0.0.0.0'])
+    for (const address of ['127.0.0.1', '0.0.0.0']) {
+      const thief = createSocket({ type: 'udp4', reuseAddr: true })
+      thief.bind(port, address)
+      const [error] = (await once(thief, 'error')) as [NodeJS.ErrnoException]
+      expect(error.code).toBe('EADDRINUSE')
+      thief.close()
+    }
+    doors.close()
+    client.close()
+  })
 })
 
 it('the machine has its loopback address', () => {

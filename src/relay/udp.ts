@@ -15,6 +15,7 @@ import { handleOf } from './handle.ts'
 import { unwrapDatagram } from './proxy/datagram.ts'
 import type { Peer } from './proxy/header.ts'
 import type { Resolve } from './route.ts'
+import { Refusals } from './refusals.ts'
 import { Room } from './room.ts'
 import { Session } from './session.ts'
 import { proxyDuty, type Terms } from './terms.ts'
@@ -49,6 +50,7 @@ export class DatagramRelay {
   /** Whom each trusted proxy's socket spoke for last (null is itself), as long as that one has a session. */
   readonly #namedBy = new Map<string, { readonly source: Peer | null; readonly key: string }>()
   readonly #room: Room<Session>
+  readonly #refusals = new Refusals<string>()
   readonly #registered: Disposable
   #doors: DatagramDoors | null = null
   #retired = false
@@ -193,7 +195,7 @@ export class DatagramRelay {
     // A proxy that says it in the first datagram only goes on with who was said last.
     const source = told.state === 'told' ? told.source : this.#namedBy.get(peerKey)?.source
     if (told.state === 'bad' || source === undefined) {
-      return this.#options.meter.refuse(formatEndpoint(unmapped(from.address), from.port), 'proxy-header')
+      return this.#refuse(peerKey, { address: unmapped(from.address), port: from.port }, 'proxy-header')
     }
     const payload = told.state === 'told' ? told.payload : datagram
     const key = source ? `${peerKey} ${source.address} ${source.port}` : peerKey
@@ -218,15 +220,18 @@ export class DatagramRelay {
     const { meter, clock, resolve, descriptors } = this.#options
     const terms = this.#terms
     const source = named ?? { address: unmapped(from.address), port: from.port }
-    const client = formatEndpoint(source.address, source.port)
     const nowMs = clock.monotonic()
     const admitted = this.#room.admit(terms.admission, source.address, nowMs, this.#tight)
     if (!admitted.ok) {
-      meter.refuse(client, admitted.reason)
+      this.#refuse(key, source, admitted.reason)
       return null
     }
     this.#doors?.came(door)
-    const live = meter.begin({ protocol: 'udp', client, listen: door.label })
+    const live = meter.begin({
+      protocol: 'udp',
+      client: formatEndpoint(source.address, source.port),
+      listen: door.label,
+    })
     descriptors.took(1)
     const session = new Session({
       terms,
@@ -254,6 +259,13 @@ export class DatagramRelay {
     if (this.#sockets) this.#hearApart(session)
     session.start()
     return session
+  }
+
+  #refuse(key: string, { address, port }: Peer, reason: CloseReason): void {
+    const { meter, clock } = this.#options
+    meter.datagramsLost++
+    if (this.#refusals.tell(`${key} ${reason}`, clock.monotonic()))
+      meter.refuse(formatEndpoint(address, port), reason)
   }
 
   #forget(key: string, session: Session): void {

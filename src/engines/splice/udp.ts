@@ -8,6 +8,7 @@ import { bestFirst, hashOf, type TargetState } from '../../relay/pick.ts'
 import { addressFromBytes, unmapped } from '../../base/address.ts'
 import type { Peer } from '../../relay/proxy/header.ts'
 import { writeProxyV2 } from '../../relay/proxy/write.ts'
+import { Refusals } from '../../relay/refusals.ts'
 import { Room, type Seat } from '../../relay/room.ts'
 import { targetsFault } from '../../relay/undelivered.ts'
 import type { CloseReason } from '../../model/connection.ts'
@@ -60,9 +61,6 @@ const socketBufferBytes = 1024 * 1024
 const busyMs = 1000
 /** A session that ends sooner than this in silence stays with us: the kernel is asked what it carries twice a second. */
 const leastPatienceMs = 2000
-/** A refused client is told of once in this time. */
-const refusedEveryMs = 1000
-const mostRefusedKnown = 1024
 
 export class UdpListener extends Watcher implements Listening, Outlet, Resumable {
   readonly thread: Thread
@@ -70,7 +68,7 @@ export class UdpListener extends Watcher implements Listening, Outlet, Resumable
   readonly data: ListenerData
   readonly socket: Descriptor
   readonly #sessions = new Map<number, UdpSession>()
-  readonly #refused = new Map<number, number>()
+  readonly #refusals = new Refusals<number>()
   readonly #wildcard: boolean
   readonly #room: Room<UdpSession>
   #again = false
@@ -218,9 +216,7 @@ export class UdpListener extends Watcher implements Listening, Outlet, Resumable
 
   #refuse(edition: Edition, client: Uint8Array, key: number, reason: CloseReason): void {
     const { now } = this.thread.loop
-    if (now < (this.#refused.get(key) ?? 0)) return
-    if (this.#refused.size >= mostRefusedKnown) this.#refused.clear()
-    this.#refused.set(key, now + refusedEveryMs)
+    if (!this.#refusals.tell(key, now)) return
     this.carriage.count(reason)
     this.thread.happenings.refused(edition.id, this.data.id, client, reason, now)
   }
@@ -377,7 +373,14 @@ export class UdpSession extends CarriedBase implements Served, Offloadable {
       this.listener.data.port,
       rule.listen,
       this.thread.loop.now,
-      tell,
+      (later) => {
+        // Others wait for the same answer.
+        try {
+          tell(later)
+        } catch (thrown) {
+          this.thread.loop.fault(this, thrown)
+        }
+      },
     )
   }
 
@@ -466,6 +469,7 @@ export class UdpSession extends CarriedBase implements Served, Offloadable {
       return error
     }
     this.#upstream = new Upstream(this, socket)
+    if (this.ended) this.#upstream.close()
     return 0
   }
 

@@ -73,7 +73,11 @@ class Worker {
     const bell = Descriptor.borrow(data.bell)
     this.#loop.watch(new Bell(bell, () => this.#takeMessages()), bell, epollIn)
     this.#loop.afterTurn(() => {
-      this.#thread.flushAnswers()
+      try {
+        this.#thread.flushAnswers()
+      } catch (thrown) {
+        this.#fault(this.#thread, thrown)
+      }
       return this.#happenings.flush(this.#loop.now)
     })
   }
@@ -90,7 +94,11 @@ class Worker {
     for (;;) {
       const received = receiveMessageOnPort(parentPort)
       if (!received) return
-      this.#obey(received.message as ToThread)
+      try {
+        this.#obey(received.message as ToThread)
+      } catch (thrown) {
+        this.#fault(this, thrown)
+      }
     }
   }
 

@@ -207,6 +207,17 @@ export function datagramPromises(make: MakeEngine, options: ConformanceOptions):
     expect(heard).toBe(0)
   })
 
+  userSpace('udp-denied-once', 'who goes on sending is told of once a second, and each is lost', async () => {
+    await using world = new World(make, options)
+    const target = await world.udpTarget(() => {})
+    const deny = [{ family: 4, address: '127.0.0.0', bits: 8 }] as const
+    const { lease, port } = await world.forward(target.at, { ...udp, deny })
+    const client = await world.udp('127.0.0.1')
+    for (let at = 0; at < 5; at++) await sendTo(client, 'let me in', port, world.host)
+    await expect.poll(() => lease.counters().datagramsLost, { timeout: 5000 }).toBe(5)
+    expect(lease.counters().closed.denied).toBeLessThan(5)
+  })
+
   promise('udp-crossing', 'carries between the families', async () => {
     await using world = new World(make, options)
     const target = await world.udpTarget(
