@@ -70,17 +70,73 @@ describe('a name', () => {
       expect((await resolver.resolve('a.test')).addresses).toEqual(['10.0.0.1'])
       names.four.set('a.test', [['10.0.0.2', 1]])
       pass(5001)
-      expect((await resolver.resolve('a.test')).addresses).toEqual(['10.0.0.2'])
+      // Who asks first does not wait for an answer that lately failed; it is there for the next.
+      expect((await resolver.resolve('a.test')).addresses).toEqual(['10.0.0.1'])
+      await expect.poll(async () => (await resolver.resolve('a.test')).addresses).toEqual(['10.0.0.2'])
     },
   )
 
-  it('keeps the last good address while DNS does not answer at all', async () => {
+  it('keeps the last good address while DNS does not answer at all, and nobody waits for it', async () => {
     const { names, resolver, pass } = world()
     names.four.set('a.test', [['10.0.0.1', 1]])
     await resolver.resolve('a.test')
-    names.resolve4 = names.resolve6 = () => new Promise(() => {})
-    pass(5000)
-    expect((await resolver.resolve('a.test')).addresses).toEqual(['10.0.0.1'])
+    let asked = 0
+    names.resolve4 = names.resolve6 = () => (asked++, new Promise(() => {}))
+    for (let round = 0; round < 20; round++) {
+      pass(5000)
+      expect(await resolver.resolve('a.test')).toEqual({ addresses: ['10.0.0.1'], ttlMs: 1000 })
+    }
+    // One question is under way for all of them.
+    expect(asked).toBe(2)
+  })
+
+  it('is served by the last good address for three days, and no longer', async () => {
+    const { names, resolver, pass } = world()
+    names.four.set('a.test', [['10.0.0.1', 1]])
+    await resolver.resolve('a.test')
+    names.four.set('a.test', 'ESERVFAIL')
+    names.six.set('a.test', 'ESERVFAIL')
+    for (let hour = 0; hour < 71; hour++) {
+      pass(3_600_000)
+      expect((await resolver.resolve('a.test')).addresses).toEqual(['10.0.0.1'])
+    }
+    pass(7_200_000)
+    await expect(resolver.resolve('a.test')).rejects.toMatchObject({ code: 'NAME_NOT_FOUND' })
+  })
+
+  it.each([
+    ['AAAA', 'resolve6', ['10.0.0.1'], ['2001:db8::1', '10.0.0.1']],
+    ['A', 'resolve4', ['2001:db8::1'], ['2001:db8::1', '10.0.0.1']],
+  ] as const)('does not wait for a late %s, and has it once it comes', async (_type, late, now, then) => {
+    const { names, resolver } = world()
+    names.four.set('a.test', [['10.0.0.1', 30]])
+    names.six.set('a.test', [['2001:db8::1', 30]])
+    const answer = names[late]
+    let release = (): void => {}
+    const released = new Promise<void>((resolve) => (release = resolve))
+    names[late] = (name) => released.then(() => answer(name))
+    expect(await resolver.resolve('a.test')).toEqual({ addresses: now, ttlMs: 1000 })
+    expect(await resolver.resolve('a.test')).toEqual({ addresses: now, ttlMs: 1000 })
+    release()
+    await expect.poll(async () => (await resolver.resolve('a.test')).addresses).toEqual(then)
+    expect((await resolver.resolve('a.test')).ttlMs).toBe(30_000)
+  })
+
+  it('keeps a family that answered though the other fails long after', async () => {
+    const { names, resolver } = world()
+    names.four.set('a.test', [['10.0.0.1', 30]])
+    let fail = (): void => {}
+    names.resolve6 = () => new Promise((_resolve, reject) => (fail = () => reject(failure('ETIMEOUT'))))
+    await resolver.resolve('a.test')
+    fail()
+    await expect.poll(() => resolver.resolve('a.test')).toEqual({ addresses: ['10.0.0.1'], ttlMs: 30_000 })
+  })
+
+  it('is asked for as before where one family has nothing and the other is silent', async () => {
+    const { names, resolver } = world()
+    names.four.set('a.test', 'ENODATA')
+    names.resolve6 = () => new Promise(() => {})
+    await expect(resolver.resolve('a.test')).rejects.toMatchObject({ code: 'NAME_NOT_FOUND' })
   })
 
   it('that is gone is gone, and is not asked for with each datagram', async () => {

@@ -1,11 +1,13 @@
 /**
  * Names to addresses: the hosts file first, then DNS for as long as its TTL says, then whatever the system knows
- * (mDNS, search domains). An answer that was good is kept while DNS is broken; a name that is gone is gone.
+ * (mDNS, search domains). An answer that was good serves on while DNS is slow or broken (RFC 8767), and a family that is
+ * late does not hold up the other (RFC 8305 §3); a name that is gone is gone.
  */
 import { lookup as systemLookup, Resolver } from 'node:dns/promises'
 import { canonicalAddress } from '../base/address.ts'
-import { systemClock, type Clock } from '../base/clock.ts'
+import { systemClock, within, type Clock } from '../base/clock.ts'
 import { errnoOf, messageOf, NaruError } from '../base/errors.ts'
+import { Gate } from '../base/gate.ts'
 import { HostsFile } from './hosts-file.ts'
 import { interleaved } from './eyeballs.ts'
 
@@ -46,13 +48,38 @@ const shortestTtlMs = 1000
 const longestTtlMs = 3_600_000
 /** While DNS is broken the last good answer serves, and DNS is asked again after this. */
 const staleTtlMs = 5000
+/** DNS may renew an answer for so long before the last good one serves; where it failed before, nobody waits. */
+const renewalMs = 100
+/** The most that RFC 8767 §5 suggests. */
+const longestStaleMs = 3 * 24 * 3_600_000
+/** RFC 8305 §3: how long a family that has answered waits for the other. */
+const otherFamilyMs = 50
+/** Names that are kept; the oldest goes first. */
+const mostKept = 20_000
 /** A name without an answer is asked for again only after this: a stream of datagrams must not become one of queries. */
 const failedTtlMs = 1000
+/** getaddrinfo holds one of libuv's four threads until its last server has been silent; files need them, too. */
+const mostLookups = 2
+const lookupTurnMs = 5000
 /** Answers that say "there is no such name", and not "I could not find out". */
 const gone = new Set(['ENOTFOUND', 'ENODATA', 'EAI_NONAME', 'EAI_NODATA'])
 
 interface Kept extends Resolved {
   readonly freshUntil: number
+  /** When DNS itself last said so. */
+  readonly goodAt: number
+}
+
+/** What came in time, and what comes after. */
+interface Found {
+  readonly now: Resolved
+  /** The whole answer, where a family is late; null where it brings nothing. */
+  readonly later: Promise<Resolved | null> | null
+}
+
+interface Asking {
+  readonly answer: Promise<Resolved>
+  readonly since: number
 }
 
 export class NameResolver {
@@ -60,8 +87,10 @@ export class NameResolver {
   readonly #clock: Clock
   readonly #limitMs: number
   readonly #kept = new Map<string, Kept>()
+  /** Of which one family is there and the other is not yet. */
+  readonly #halves = new WeakSet<Kept>()
   readonly #failed = new Map<string, { readonly error: NaruError; readonly until: number }>()
-  readonly #asking = new Map<string, Promise<Kept>>()
+  readonly #asking = new Map<string, Asking>()
 
   constructor({ sources = systemSources(), clock = systemClock, limitMs = 5000 }: NameResolverOptions = {}) {
     this.#sources = sources
@@ -79,44 +108,72 @@ export class NameResolver {
     if (address !== null) return { addresses: [address], ttlMs: Number.POSITIVE_INFINITY }
     const kept = this.#kept.get(name)
     const now = this.#clock.monotonic()
-    if (kept && kept.freshUntil > now) return { addresses: kept.addresses, ttlMs: kept.freshUntil - now }
+    if (kept && kept.freshUntil > now) return { addresses: kept.addresses, ttlMs: this.#holds(kept, now) }
     const failed = this.#failed.get(name)
     if (failed && failed.until > now) throw failed.error
-    const answer = this.#asking.get(name) ?? this.#ask(name)
+    const asking = this.#asking.get(name) ?? this.#ask(name)
+    const answer = kept && now - kept.goodAt < longestStaleMs ? this.#orLastGood(asking, kept) : asking.answer
     return signal ? await orAborted(answer, signal) : await answer
   }
 
-  #ask(name: string): Promise<Kept> {
+  #ask(name: string): Asking {
     const answer = this.#query(name)
       .then(
-        (found) => this.#keep(name, found),
+        (found) => this.#keepFound(name, found),
         (failure: unknown) => this.#keepLastGood(name, failure),
       )
       .finally(() => this.#asking.delete(name))
-    this.#asking.set(name, answer)
-    return answer
+    const asking = { answer, since: this.#clock.monotonic() }
+    this.#asking.set(name, asking)
+    return asking
   }
 
-  async #query(name: string): Promise<Resolved> {
+  /** The new answer where it comes soon; else the last one, while DNS is still being asked. */
+  async #orLastGood({ answer, since }: Asking, kept: Kept): Promise<Resolved> {
+    const keptAt = kept.freshUntil - kept.ttlMs
+    const leftMs = keptAt > kept.goodAt ? 0 : renewalMs - (this.#clock.monotonic() - since)
+    const stale = { addresses: kept.addresses, ttlMs: shortestTtlMs }
+    if (leftMs > 0) return await this.#within(leftMs, answer, stale)
+    answer.catch(ignore)
+    return stale
+  }
+
+  /** `instead` where the answer is late. One that fails later is nobody's fault here. */
+  #within<T>(ms: number, answer: Promise<T>, instead: T): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const timer = this.#clock.after(ms, () => resolve(instead))
+      answer.then(resolve, reject).finally(() => timer[Symbol.dispose]())
+    })
+  }
+
+  async #query(name: string): Promise<Found> {
     const hosts = await this.#sources.hosts(name)
-    if (hosts.length > 0) return { addresses: interleaved(hosts), ttlMs: unknownTtlMs }
+    if (hosts.length > 0) return only({ addresses: interleaved(hosts), ttlMs: unknownTtlMs })
     // RFC 6761 §6.3: never to a DNS server.
     const local = name === 'localhost' || name.endsWith('.localhost')
     try {
       if (local) throw Object.assign(new Error('not asked'), { code: 'ENOTFOUND' })
       return await this.#limited(this.#dns(name))
     } catch (failure) {
-      return await this.#limited(this.#system(name, failure))
+      return only(await this.#limited(this.#system(name, failure)))
     }
   }
 
-  /** Both families at once; one that fails does not hide the other. */
-  async #dns(name: string): Promise<Resolved> {
-    const [six, four] = await Promise.allSettled([this.#sources.resolve6(name), this.#sources.resolve4(name)])
-    const records = [six, four].flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []))
-    if (records.length === 0) throw worst(six, four)
-    const ttlMs = Math.min(...records.map(({ ttl }) => ttl * 1000))
-    return { addresses: interleaved(records.map(({ address }) => address)), ttlMs }
+  /** Both families at once; one that fails does not hide the other, nor does one that is late hold it up. */
+  async #dns(name: string): Promise<Found> {
+    const families = [this.#sources.resolve6(name), this.#sources.resolve4(name)]
+    const records: (readonly AddressRecord[])[] = [[], []]
+    const known = families.map(async (family, at) => (records[at] = await family))
+    const whole = Promise.allSettled(known)
+    const one = Promise.any(known.map(withAddresses)).then(() => this.#within(otherFamilyMs, whole, null))
+    const answers = await Promise.race([whole, one.catch(() => whole)])
+    const found = resolvedFrom(records.flat())
+    if (found === null) throw worst(...(answers ?? []))
+    const later = whole.then(() => {
+      const all = resolvedFrom(records.flat())
+      return all && all.addresses.length > found.addresses.length ? all : null
+    })
+    return answers === null ? { now: found, later } : only(found)
   }
 
   /** Where neither knows the name, DNS's reason counts: it tells broken from gone. */
@@ -130,21 +187,42 @@ export class NameResolver {
     throw dnsFailure
   }
 
-  #keep(name: string, { addresses, ttlMs }: Resolved): Kept {
+  #keepFound(name: string, { now, later }: Found): Resolved {
+    const kept = this.#keep(name, now)
+    if (later === null) return kept
+    this.#halves.add(kept)
+    void later.then((whole) => {
+      this.#halves.delete(kept)
+      if (whole !== null && this.#kept.get(name) === kept) this.#keep(name, whole)
+    })
+    return { addresses: kept.addresses, ttlMs: shortestTtlMs }
+  }
+
+  /** Who asks comes again soon where a family is still to come. */
+  #holds(kept: Kept, now: number): number {
+    return this.#halves.has(kept) ? shortestTtlMs : kept.freshUntil - now
+  }
+
+  #keep(name: string, { addresses, ttlMs }: Resolved, goodAt = this.#clock.monotonic()): Kept {
     const held = Math.min(Math.max(ttlMs, shortestTtlMs), longestTtlMs)
-    const kept = { addresses, ttlMs: held, freshUntil: this.#clock.monotonic() + held }
+    const kept = { addresses, ttlMs: held, freshUntil: this.#clock.monotonic() + held, goodAt }
+    this.#kept.delete(name)
     this.#kept.set(name, kept)
+    dropOldest(this.#kept)
     this.#failed.delete(name)
     return kept
   }
 
   #keepLastGood(name: string, failure: unknown): Kept {
     const last = this.#kept.get(name)
-    if (last && !isGone(failure)) return this.#keep(name, { addresses: last.addresses, ttlMs: staleTtlMs })
+    const { addresses, goodAt } = last ?? { addresses: [], goodAt: 0 }
+    const serves = last !== undefined && this.#clock.monotonic() - goodAt < longestStaleMs
+    if (serves && !isGone(failure)) return this.#keep(name, { addresses, ttlMs: staleTtlMs }, goodAt)
     this.#kept.delete(name)
     const why = errnoOf(failure) ?? messageOf(failure)
     const error = new NaruError('NAME_NOT_FOUND', { name, why }, { cause: failure })
     this.#failed.set(name, { error, until: this.#clock.monotonic() + failedTtlMs })
+    dropOldest(this.#failed)
     throw error
   }
 
@@ -160,6 +238,30 @@ export class NameResolver {
     }
   }
 }
+
+function only(now: Resolved): Found {
+  return { now, later: null }
+}
+
+/** Null where there is no address. */
+function resolvedFrom(records: readonly AddressRecord[]): Resolved | null {
+  if (records.length === 0) return null
+  const ttlMs = Math.min(...records.map(({ ttl }) => ttl * 1000))
+  return { addresses: interleaved(records.map(({ address }) => address)), ttlMs }
+}
+
+async function withAddresses(family: Promise<readonly AddressRecord[]>): Promise<void> {
+  if ((await family).length === 0) throw new Error('no address')
+}
+
+function dropOldest(map: Map<string, unknown>): void {
+  for (const name of map.keys()) {
+    if (map.size <= mostKept) return
+    map.delete(name)
+  }
+}
+
+function ignore(): void {}
 
 function isGone(failure: unknown): boolean {
   return gone.has(errnoOf(failure) ?? '')
@@ -187,11 +289,15 @@ function orAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
 export function systemSources(hostsFile = new HostsFile()): NameSources {
   // A new one for each query, as the machine may have changed its name servers since the last.
   const resolver = (): Resolver => new Resolver({ timeout: 2000, tries: 2 })
+  const gate = new Gate(mostLookups, 'looking a name up')
+  const lookup = (name: string) => systemLookup(name, { all: true, order: 'verbatim' })
   return {
     resolve4: (name) => resolver().resolve4(name, { ttl: true }),
     resolve6: (name) => resolver().resolve6(name, { ttl: true }),
-    lookup: async (name) =>
-      (await systemLookup(name, { all: true, order: 'verbatim' })).map(({ address }) => address),
+    lookup: async (name) => {
+      const turn = (signal: AbortSignal) => gate.through(() => lookup(name), signal)
+      return (await within(undefined, lookupTurnMs, turn)).map(({ address }) => address)
+    },
     hosts: (name) => hostsFile.addresses(name),
   }
 }
