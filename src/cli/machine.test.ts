@@ -354,7 +354,7 @@ describe('doctor', () => {
 })
 
 describe('service install', () => {
-  it('prints a unit with two capabilities and no more', async () => {
+  it('prints a unit with three capabilities and few places to write', async () => {
     const { exit, out } = await naru('service install --api off -c /srv/naru/naru.yaml', deps())
     expect(exit).toBe(0)
     expect(out).toContain(
@@ -364,7 +364,9 @@ describe('service install', () => {
       'ExecReload=/usr/bin/node /opt/naru/dist/main.js up --replace --background --config /srv/naru/naru.yaml --api off',
     )
     expect(out).toContain('CapabilityBoundingSet=CAP_NET_BIND_SERVICE CAP_NET_ADMIN CAP_BPF')
-    expect(out).toContain('ReadWritePaths=-/srv/naru -/etc/ufw -/run -/tmp')
+    expect(out).toContain(
+      'ReadWritePaths=-/srv/naru -/etc/ufw -/run/ufw.lock -/run/xtables.lock /proc/sys/net',
+    )
   })
 
   it('quotes what systemd would take apart', () => {

@@ -1,6 +1,7 @@
 /**
- * The systemd unit of `naru service install`: root's files, but of root's powers only the three that forwarding uses
- * (systemd.exec(5), CapabilityBoundingSet), and no place to write but its own two folders and what ufw writes.
+ * The systemd unit of `naru service install`: root's files, but of root's powers only those that forwarding uses
+ * (systemd.exec(5)), and no place to write but its own folders and what firewalls write. What a line would have cost is
+ * said where one is left out or loosened.
  */
 export interface UnitOptions {
   /** What starts Naru: node and the script, or one program. Absolute paths. */
@@ -9,11 +10,13 @@ export interface UnitOptions {
   readonly file: string
   /** `--api`; null is the default. */
   readonly api: string | null
+  /** Others may write the rules file, and the person who installs agreed. @default false */
+  readonly trustFile?: boolean
 }
 
 export const unitPath = '/etc/systemd/system/naru.service'
 
-export function systemdUnit({ command, file, api }: UnitOptions): string {
+export function systemdUnit({ command, file, api, trustFile = false }: UnitOptions): string {
   const folder = file.slice(0, file.lastIndexOf('/')) || '/'
   const options = ['--config', file, ...(api === null ? [] : ['--api', api])]
   const line = (...words: string[]): string => [...command, ...words, ...options].map(quoted).join(' ')
@@ -33,25 +36,55 @@ Restart=on-failure
 RestartSec=2
 # Everything is undone within 5 s of SIGTERM.
 TimeoutStopSec=15
-Environment=NARU_STATE=/var/lib/naru
+Environment=NARU_STATE=/var/lib/naru${trustFile ? ' NARU_TRUST_FILE=1' : ''}
 # Such as NARU_QEMU_QMP=/srv/vms/*.qmp: docs/cli.md, "Environment".
 EnvironmentFile=-/etc/default/naru
 StateDirectory=naru
 StateDirectoryMode=0700
-# CAP_BPF is for busy flows that the kernel carries by itself; Naru forwards without it too.
+# For rules that listen on unix:/run/naru/...; other folders: a drop-in with ReadWritePaths= (systemctl edit naru).
+RuntimeDirectory=naru
+# ufw and iptables lock by these, and make them where they are not there yet.
+ExecStartPre=+/usr/bin/touch -a /run/ufw.lock /run/xtables.lock
+
+# Of root's powers: ports below 1024, filters and routes, and busy flows that the kernel carries by itself (CAP_BPF,
+# which Naru can do without).
 CapabilityBoundingSet=CAP_NET_BIND_SERVICE CAP_NET_ADMIN CAP_BPF
 AmbientCapabilities=CAP_NET_BIND_SERVICE CAP_NET_ADMIN CAP_BPF
 NoNewPrivileges=yes
-ProtectSystem=strict
-# ufw keeps its rules in /etc/ufw; it and iptables keep locks in /run and make their files in /tmp.
-ReadWritePaths=-${quoted(folder)} -/etc/ufw -/run -/tmp
-ProtectHome=read-only
-ProtectKernelModules=yes
-ProtectKernelLogs=yes
-ProtectControlGroups=yes
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_PACKET
+# No PrivateNetwork, IPAddressDeny or AF_INET out of here: to carry traffic is its work. AF_NETLINK: routes and filters.
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+RestrictNamespaces=yes
+RestrictRealtime=yes
 RestrictSUIDSGID=yes
 LockPersonality=yes
+# No MemoryDenyWriteExecute: Node compiles as it runs.
+SystemCallArchitectures=native
+SystemCallFilter=@system-service bpf
+SystemCallFilter=~@clock @cpu-emulation @debug @module @mount @obsolete @raw-io @reboot @swap
+SystemCallErrorNumber=EPERM
+
+ProtectSystem=strict
+# Said for itself: beside other lines systemd 252 leaves it writable.
+ReadOnlyPaths=/run
+# The kernel engine switches on forwarding in /proc/sys/net; ufw keeps its rules in /etc/ufw.
+ProtectKernelTunables=yes
+ReadWritePaths=-${quoted(folder)} -/etc/ufw -/run/ufw.lock -/run/xtables.lock /proc/sys/net
+# Not /run as a whole: Docker, libvirt and firewalld (by D-Bus) are spoken to there. Who speaks to them as root has their
+# powers; where none of them is used, InaccessiblePaths=/run/dbus /run/docker.sock /run/libvirt takes them away.
+InaccessiblePaths=-/run/systemd/private -/run/systemd/system -/run/udev
+# Read-only and not closed: rules, programs and sockets of guests may lie there.
+ProtectHome=read-only
+# Sockets in /tmp are out of sight, a guest's too: put them into /run.
+PrivateTmp=yes
+PrivateDevices=yes
+PrivateMounts=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+# No ProtectProc: holders of ports and guests are found by their processes.
+KeyringMode=private
 LimitNOFILE=1048576
 
 [Install]

@@ -119,6 +119,21 @@ describeWith(
         expect(of('NoNewPrivs')).toBe('1')
       })
 
+      it('has little else of root: exposure 3.0 at most, as systemd-analyze counts', () => {
+        const unit = '/etc/systemd/system/naru.service'
+        systemd.run(['systemd-analyze', 'security', '--offline=true', '--threshold=30', unit])
+      })
+
+      it('writes nowhere but where its work is', () => {
+        const inside = ['nsenter', '--target', systemd.property('naru', 'MainPID'), '--mount', '--']
+        const write = (path: string): string => systemd.run([...inside, 'sh', '-c', `: >> ${path}`])
+        for (const path of ['/run/x', '/etc/x', '/usr/x', '/var/lib/x', '/proc/sys/kernel/core_pattern'])
+          expect(() => write(path), path).toThrow(/Read-only file system/)
+        for (const path of ['/run/naru/x', '/var/lib/naru/x', '/etc/naru/x', '/run/xtables.lock']) write(path)
+        systemd.run([...inside, 'rm', '/run/naru/x', '/var/lib/naru/x', '/etc/naru/x'])
+        expect(systemd.run([...inside, 'ls', '/run/systemd/system'])).toBe('')
+      })
+
       it('hands over when it is reloaded: its file is read anew, nobody is refused or cut', async () => {
         const before = systemd.property('naru', 'MainPID')
         const through = ['ip', 'netns', 'exec', home.internet.namespace]
@@ -165,5 +180,33 @@ describeWith(
         expect(page(2)).toBe('nothing')
       }, 60_000)
     })
+
+    it('each engine carries within it, and the switches that the kernel’s needs are as before at its end', async () => {
+      await using scope = new Scope()
+      const home = scope.use(await homeNetwork(scope.use(new Lab())))
+      const folder = mkdtempSync(join(tmpdir(), 'naru-service-'))
+      scope.defer(() => rmSync(folder, { recursive: true, force: true }))
+      writeFileSync(join(folder, 'index.html'), 'served')
+      home.internet.start(['busybox', 'httpd', '-f', '-p', `${homeAddresses.internet}:8099`, '-h', folder])
+      const systemd = scope.use(await startSystemd(home.host))
+      const rules = ['kernel', 'splice', 'sockets'].map(
+        (engine, at) =>
+          `  ${engine}: { listen: "0.0.0.0:${8181 + at}", target: "${homeAddresses.internet}:8099", engine: ${engine} }\n`,
+      )
+      systemd.run(['sh', '-c', `mkdir -p /etc/naru && cat > ${file}`], `rules:\n${rules.join('')}`)
+      systemd.run([process.execPath, naru, 'service', 'install', '--write'])
+      const forwards = (): string => systemd.run(['cat', '/proc/sys/net/ipv4/ip_forward']).trim()
+      const before = forwards()
+      systemd.run(['systemctl', 'daemon-reload'])
+      systemd.run(['systemctl', 'start', 'naru'])
+      for (const port of [8181, 8182, 8183]) {
+        const ask = ['curl', '-s', '--max-time', '5', `http://${homeAddresses.host}:${port}/`]
+        await vi.waitFor(() => expect(home.router.host.run(ask)).toBe('served'), limit)
+      }
+      expect(forwards()).toBe('1')
+      systemd.run(['systemctl', 'stop', 'naru'])
+      expect(systemd.property('naru', 'Result')).toBe('success')
+      expect(forwards()).toBe(before)
+    }, 120_000)
   },
 )

@@ -34,7 +34,10 @@ mount -t sysfs -o ro sysfs sys
 mount -t cgroup2 cgroup2 sys/fs/cgroup
 for folder in run tmp dev; do mount -t tmpfs -o mode=755 tmpfs "$folder"; done
 chmod 1777 tmp
-for device in null zero full random urandom; do touch "dev/$device" && mount --bind "/dev/$device" "dev/$device"; done
+mkdir dev/pts dev/shm dev/mqueue dev/hugepages
+mount -t devpts -o newinstance,ptmxmode=0666 devpts dev/pts && ln -s pts/ptmx dev/ptmx
+mount -t tmpfs -o mode=1777 tmpfs dev/shm
+for device in null zero full random urandom tty; do touch "dev/$device" && mount --bind "/dev/$device" "dev/$device"; done
 rm -rf lib/systemd/system/*.wants etc/systemd/system/*.wants
 mkdir lib/systemd/system/sockets.target.wants
 ln -s ../systemd-journald.socket lib/systemd/system/sockets.target.wants/

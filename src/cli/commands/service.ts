@@ -1,10 +1,12 @@
 /** `naru service install`: the unit that lets systemd run `naru up`, printed, or written where it belongs. */
-import { mkdir, writeFile } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
+import { mkdir, realpath, writeFile } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 import type { ExitCode } from '../../base/codes/entry.ts'
 import { NaruError, errnoOf, messageOf } from '../../base/errors.ts'
 import { say, verbatim } from '../../base/text.ts'
+import { untrusted, whyUntrusted } from '../../base/trust.ts'
 import { usage } from '../parse.ts'
+import { printProblem } from '../print/errors.ts'
 import { systemdUnit, unitPath } from '../systemd-unit.ts'
 import type { Context, Verb } from '../verb.ts'
 
@@ -15,11 +17,18 @@ const install: Verb = {
     '`naru up`의 systemd 유닛 출력, --write로 저장',
   ),
   about: say(
-    'The service keeps no more of root’s powers than CAP_NET_BIND_SERVICE and CAP_NET_ADMIN, and writes only to its state, beside its file and to /etc/ufw, /run and /tmp, which ufw and iptables need.',
-    '서비스는 root 권한 중 CAP_NET_BIND_SERVICE와 CAP_NET_ADMIN만 가지며, 상태 폴더와 규칙 파일이 있는 폴더, 그리고 ufw와 iptables에 필요한 /etc/ufw, /run, /tmp에만 씁니다.',
+    'The service is root without most of root’s powers: it keeps CAP_NET_BIND_SERVICE, CAP_NET_ADMIN and CAP_BPF, and writes only to its state, to /run/naru, beside its file, to /etc/ufw and to the network’s switches in /proc/sys. Comments in the unit say what each line left open is for. A program or a file that another user may write is refused, as that user would be root: --force takes it all the same.',
+    '서비스는 root로 실행되지만 권한은 CAP_NET_BIND_SERVICE, CAP_NET_ADMIN, CAP_BPF만 가지며, 상태 폴더, /run/naru, 규칙 파일이 있는 폴더, /etc/ufw, /proc/sys의 네트워크 설정에만 씁니다. 열어 둔 항목의 이유는 유닛의 주석에 있습니다. 다른 사용자가 쓸 수 있는 프로그램이나 파일은 그 사용자가 root가 되는 셈이므로 거부하며, --force로 강제할 수 있습니다.',
   ),
   options: [
     { name: 'write', text: say(`to ${unitPath}`, `${unitPath}에 저장`) },
+    {
+      name: 'force',
+      text: say(
+        'also where another user may write the program or the rules file',
+        '다른 사용자가 프로그램이나 규칙 파일에 쓸 수 있어도 진행',
+      ),
+    },
     { name: 'api', value: 'ADDRESS:PORT|off', text: say('as with naru up', 'naru up과 같음') },
   ],
   examples: [
@@ -45,8 +54,16 @@ async function run(context: Context): Promise<ExitCode> {
       say('there is a unit for systemd on Linux only', 'Linux의 systemd용 유닛만 있습니다'),
     )
   const file = resolve(context.file ?? io.env['NARU_CONFIG'] ?? '/etc/naru/naru.yaml')
-  const unit = systemdUnit({ command: io.self, file, api: context.option('api') })
   const written = context.switched('write')
+  const doubt = (await programOf(io.self)).map(doubtAbout).find((one) => one !== null) ?? null
+  const doubtOfFile = doubtAbout(file)
+  if (written && !context.switched('force')) for (const error of [doubt, doubtOfFile]) if (error) throw error
+  const unit = systemdUnit({
+    command: io.self,
+    file,
+    api: context.option('api'),
+    trustFile: doubtOfFile !== null && context.switched('force'),
+  })
   if (written) {
     await write(unitPath, unit)
     await write(dirname(file), null)
@@ -59,8 +76,30 @@ async function run(context: Context): Promise<ExitCode> {
         `저장: ${unitPath}. 이어서: systemctl daemon-reload && systemctl enable --now naru`,
       ),
     )
-  else print.data(unit.trimEnd())
+  else {
+    print.data(unit.trimEnd())
+    for (const error of [doubt, doubtOfFile]) if (error) printProblem(error.toJSON(), print)
+  }
   return 0
+}
+
+/** What runs as root: node, the script, and the package that it is part of. */
+async function programOf(self: readonly string[]): Promise<readonly string[]> {
+  const [program = '', script] = self
+  if (script === undefined) return [program]
+  const root = dirname(dirname(await realpath(script).catch(() => script)))
+  return [program, script, ...['dist/bundle', 'dist/main.js', 'node_modules'].map((path) => join(root, path))]
+}
+
+const whereRootWrites = say(
+  'keep it where only root writes (`sudo npm install -g naru`, /etc/naru/naru.yaml), or add --force',
+  'root만 쓸 수 있는 곳에 두거나(`sudo npm install -g naru`, /etc/naru/naru.yaml) --force를 추가하세요',
+)
+
+/** As root would judge it, whoever asks. */
+function doubtAbout(path: string): NaruError | null {
+  const distrust = whyUntrusted(path, 0)
+  return distrust && untrusted(path, distrust, whereRootWrites)
 }
 
 /** @param text null makes the folder. */
