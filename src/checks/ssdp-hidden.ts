@@ -68,8 +68,13 @@ function asked(to: string, from: string, signal: AbortSignal): Promise<boolean> 
     socket.on('error', () => {})
     socket.once('message', () => end(true))
     socket.bind(0, from, () => {
-      socket.setMulticastInterface(from)
-      socket.send(search(to), 1900, to, () => {})
+      try {
+        socket.setMulticastInterface(from)
+        socket.send(search(to), 1900, to, () => {})
+      } catch {
+        // The interface has just gone.
+        end(false)
+      }
     })
   })
 }

@@ -200,8 +200,10 @@ export class DatagramDoors {
     if (!besides || !this.#isWildcard) return bound(address, port)
     const fd = besides.open(address, port, !isWildcard(address))
     if (fd < 0) return Promise.reject(systemError(fd))
-    const socket = createSocket(datagramOptions(address))
-    return bindTo(socket, { fd }).finally(() => besides.unshare(fd))
+    const socket = bindTo(createSocket(datagramOptions(address)), { fd })
+    // At once: until then anybody's socket could join it.
+    besides.unshare(fd)
+    return socket
   }
 
   /** Bound already; read once the predecessor has let go. */
