@@ -34,7 +34,7 @@ import { Events, type EventBody } from './events.ts'
 import { HandOver, mustListen, settle, textOf, type Predecessor } from './hand-over.ts'
 import { wantsOf } from './hops/index.ts'
 import type { Instance } from './instance.ts'
-import { Journal, type Entry } from './journal.ts'
+import { damageText, Journal, type Entry } from './journal.ts'
 import { load, type Loaded, type LoadedRule } from './load.ts'
 import type { Parts } from './parts.ts'
 import { ownerTag } from './routers/owner.ts'
@@ -134,6 +134,7 @@ export class Forwarder implements Naru, AsyncDisposable {
     const loaded = load(snapshot)
     const journal = await Journal.open(instance.journalPath)
     scope.defer(() => journal.close())
+    if (journal.damage) parts.log.warn({}, damageText(journal.damage).en)
     const adopted = new Set(parts.engines.filter(({ adopts }) => adopts).map(({ id }) => id as string))
     const before = new Set(journal.live().map(({ id }) => id))
     if (parts.routers.length > 0)

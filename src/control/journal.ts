@@ -2,26 +2,15 @@
  * The file of intents and effects: a line before each effect, a line when it is gone, fsynced before the effect is
  * allowed. What lives in it when a process is gone is what has to be undone. Lines of one moment share one fsync.
  */
-import { mkdir, open, readFile, type FileHandle } from 'node:fs/promises'
+import { copyFile, mkdir, open, readFile, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { messageOf, NaruError } from '../base/errors.ts'
+import { errnoOf, messageOf, NaruError } from '../base/errors.ts'
 import { replaceFile } from '../base/replace-file.ts'
+import { say, type Text } from '../base/text.ts'
 import type { Effect, Hop, Json, Recorder } from '../model/hop.ts'
+import { formatLine, readLines, type Entry } from './journal-lines.ts'
 
-export interface Entry {
-  readonly id: number
-  readonly rule: string
-  readonly hop: Hop
-  readonly member: string
-  readonly effect: Json
-  /** Milliseconds since the Unix epoch. */
-  readonly at: number
-}
-
-type Line =
-  | ({ op: 'intend' } & Entry)
-  | { op: 'amend'; id: number; effect: Json }
-  | { op: 'undone'; id: number }
+export type { Entry } from './journal-lines.ts'
 
 /** Dead lines that are kept before the file is written anew. */
 const compactAfter = 2000
@@ -29,33 +18,55 @@ const compactAfter = 2000
 export class Journal {
   readonly #path: string
   #file: FileHandle
+  /** Up to here every line is whole. */
+  #goodBytes: number
+  /** After a write that failed something else may stand behind them. */
+  #torn = false
   readonly #live: Map<number, Entry>
   #next: number
   #dead: number
   #pending: { text: string; resolve: () => void; reject: (error: unknown) => void }[] = []
+  /** Lines about what is gone, for which there was no room. */
+  #owed = ''
   #flushing: Promise<void> | null = null
   /** Another process writes the file. */
   #paused = false
+  /** Lines that could not be read when it was opened, and where they are kept; null where all could. */
+  readonly damage: Damage | null
 
-  private constructor(path: string, file: FileHandle, entries: Map<number, Entry>, lines: number) {
+  private constructor(
+    path: string,
+    of: { file: FileHandle; bytes: number; live: Map<number, Entry>; lines: number; damage: Damage | null },
+  ) {
     this.#path = path
-    this.#file = file
-    this.#live = entries
-    this.#next = Math.max(0, ...entries.keys()) + 1
-    this.#dead = lines - entries.size
+    this.#file = of.file
+    this.#goodBytes = of.bytes
+    this.#live = of.live
+    this.#next = Math.max(0, ...of.live.keys()) + 1
+    this.#dead = of.lines - of.live.size
+    this.damage = of.damage
   }
 
   /** @throws NaruError STATE_FOLDER */
   static async open(path: string): Promise<Journal> {
     try {
       await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-      const { live, lines, torn } = readLines(await readFile(path, 'utf8').catch(() => ''))
-      if (torn || lines - live.size > compactAfter) await replaceFile(path, textOf(live), { mode: 0o600 })
-      const compacted = torn || lines - live.size > compactAfter
-      return new Journal(path, await open(path, 'a', 0o600), live, compacted ? live.size : lines)
+      const { live, lines, whole, unreadable } = readLines(await bytesOf(path))
+      const anew = !whole || lines - live.size > compactAfter
+      const damage = unreadable > 0 ? await keepDamaged(path, { unreadable, lines }) : null
+      if (anew) await replaceFile(path, textOf(live), { mode: 0o600 })
+      const file = await open(path, 'a', 0o600)
+      const { size: bytes } = await file.stat()
+      return new Journal(path, { file, bytes, live, lines: anew ? live.size : lines, damage })
     } catch (error) {
       throw failed(path, error)
     }
+  }
+
+  /** Whether something is in force by it, without opening it. */
+  static async holdsAny(path: string): Promise<boolean> {
+    const { live, unreadable } = readLines(await bytesOf(path))
+    return live.size > 0 || unreadable > 0
   }
 
   /** What is in effect, oldest first. */
@@ -75,13 +86,16 @@ export class Journal {
 
   /** The other process is gone. @returns what it left in force */
   async resume(): Promise<readonly Entry[]> {
-    const { live } = readLines(await readFile(this.#path, 'utf8').catch(() => ''))
+    const { live } = readLines(await bytesOf(this.#path))
     const theirs = [...live.values()].filter(({ id }) => !this.#live.has(id))
     for (const entry of theirs) this.#live.set(entry.id, entry)
     this.#next = Math.max(this.#next, ...theirs.map(({ id }) => id + 1))
     await replaceFile(this.#path, textOf(this.#live), { mode: 0o600 })
     await this.#file.close()
     this.#file = await open(this.#path, 'a', 0o600)
+    this.#goodBytes = (await this.#file.stat()).size
+    this.#torn = false
+    this.#owed = ''
     this.#dead = 0
     this.#paused = false
     return theirs
@@ -91,19 +105,26 @@ export class Journal {
   async undone(id: number): Promise<void> {
     if (!this.#live.delete(id)) return
     this.#dead += 2
-    await this.#append({ op: 'undone', id }).catch(() => {})
+    const line = formatLine({ op: 'undone', id })
+    await this.#append(line).catch(() => (this.#owed += line))
   }
 
+  /** Nothing that is in force is lost by it; a journal of which all is undone is empty afterwards. */
   async close(): Promise<void> {
     await this.#flushing
-    if (this.#dead > compactAfter && !this.#paused)
-      await replaceFile(this.#path, textOf(this.#live), { mode: 0o600 }).catch(() => {})
+    if (!this.#paused) await this.#tidy().catch(() => {})
     await this.#file.close()
+  }
+
+  async #tidy(): Promise<void> {
+    if (this.#live.size === 0) await this.#file.truncate(0)
+    else if (this.#dead > compactAfter || this.#owed !== '' || this.#torn)
+      await replaceFile(this.#path, textOf(this.#live), { mode: 0o600 })
   }
 
   async #intend(of: { rule: string; hop: Hop; member: string }, effect: Json): Promise<Effect> {
     const entry: Entry = { id: this.#next++, ...of, effect, at: Date.now() }
-    await this.#append({ op: 'intend', ...entry })
+    await this.#append(formatLine({ op: 'intend', ...entry }))
     this.#live.set(entry.id, entry)
     return {
       amend: async (effect) => {
@@ -111,16 +132,16 @@ export class Journal {
         if (!now) return
         this.#live.set(entry.id, { ...now, effect })
         this.#dead++
-        await this.#append({ op: 'amend', id: entry.id, effect })
+        await this.#append(formatLine({ op: 'amend', id: entry.id, effect }))
       },
       undone: () => this.undone(entry.id),
     }
   }
 
-  #append(line: Line): Promise<void> {
+  #append(text: string): Promise<void> {
     if (this.#paused) return Promise.resolve()
     return new Promise((resolve, reject) => {
-      this.#pending.push({ text: `${JSON.stringify(line)}\n`, resolve, reject })
+      this.#pending.push({ text, resolve, reject })
       this.#flushing ??= this.#flush()
     })
   }
@@ -132,8 +153,7 @@ export class Journal {
       const batch = this.#pending
       this.#pending = []
       try {
-        await this.#file.appendFile(batch.map(({ text }) => text).join(''))
-        await this.#file.datasync()
+        await this.#write(batch.map(({ text }) => text).join(''))
         for (const { resolve } of batch) resolve()
       } catch (error) {
         for (const { reject } of batch) reject(failed(this.#path, error))
@@ -141,45 +161,62 @@ export class Journal {
     }
     this.#flushing = null
   }
+
+  /** All of it or nothing: half a line would take the next one with it. */
+  async #write(lines: string): Promise<void> {
+    if (this.#torn) await this.#mend()
+    const owed = this.#owed
+    const text = owed + lines
+    try {
+      await this.#file.appendFile(text)
+      await this.#file.datasync()
+      this.#goodBytes += Buffer.byteLength(text)
+      this.#owed = this.#owed.slice(owed.length)
+    } catch (error) {
+      this.#torn = true
+      await this.#mend().catch(() => {})
+      throw error
+    }
+  }
+
+  async #mend(): Promise<void> {
+    await this.#file.truncate(this.#goodBytes)
+    await this.#file.datasync()
+    this.#torn = false
+  }
 }
 
-/** A line that was cut short by a crash is the last one and was never acted on. */
-function readLines(text: string): { live: Map<number, Entry>; lines: number; torn: boolean } {
-  const live = new Map<number, Entry>()
-  const rows = text.split('\n')
-  const torn = rows.pop() !== ''
-  let broken = false
-  for (const row of rows) {
-    const line = parsed(row)
-    if (!line) broken = true
-    else if (line.op === 'undone') live.delete(line.id)
-    else if (line.op === 'amend') {
-      const entry = live.get(line.id)
-      if (entry) live.set(line.id, { ...entry, effect: line.effect })
-    } else
-      live.set(line.id, {
-        id: line.id,
-        rule: line.rule,
-        hop: line.hop,
-        member: line.member,
-        effect: line.effect,
-        at: line.at,
-      })
-  }
-  return { live, lines: rows.length, torn: torn || broken }
+/** What of a journal could not be read. */
+export interface Damage {
+  readonly unreadable: number
+  readonly lines: number
+  /** A copy of the journal as it was found. */
+  readonly kept: string
 }
 
-function parsed(row: string): Line | null {
-  try {
-    const line = JSON.parse(row) as Line
-    return typeof line.id === 'number' ? line : null
-  } catch {
-    return null
-  }
+export function damageText({ unreadable, lines, kept }: Damage): Text {
+  return say(
+    `${unreadable} of ${lines} lines of the journal cannot be read; what they say may still be in force: \`naru firewall ls\` and \`naru router ls\` show it, ${kept} has the lines`,
+    `저널 ${lines}줄 중 ${unreadable}줄을 읽을 수 없습니다. 그 내용이 아직 열려 있을 수 있으니 \`naru firewall ls\`와 \`naru router ls\`로 확인하세요. 원본은 ${kept}에 있습니다`,
+  )
+}
+
+/** A full disk is no reason not to undo what can be read. */
+async function keepDamaged(path: string, found: Omit<Damage, 'kept'>): Promise<Damage> {
+  const kept = `${path}.damaged`
+  await copyFile(path, kept).catch(() => {})
+  return { ...found, kept }
+}
+
+function bytesOf(path: string): Promise<Buffer> {
+  return readFile(path).catch((error: unknown) => {
+    if (errnoOf(error) === 'ENOENT') return Buffer.alloc(0)
+    throw error
+  })
 }
 
 function textOf(live: ReadonlyMap<number, Entry>): string {
-  return [...live.values()].map((entry) => `${JSON.stringify({ op: 'intend', ...entry })}\n`).join('')
+  return [...live.values()].map((entry) => formatLine({ op: 'intend', ...entry })).join('')
 }
 
 function failed(path: string, error: unknown): NaruError {

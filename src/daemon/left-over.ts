@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { toNaruError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import { abandoned, claim } from '../control/instance.ts'
-import { Journal } from '../control/journal.ts'
+import { damageText, Journal } from '../control/journal.ts'
 import type { Parts } from '../control/parts.ts'
 import { undoJournal } from '../control/undo.ts'
 import { createMemoryStore } from '../stores/memory.ts'
@@ -27,10 +27,11 @@ async function undoOne(root: string, id: string, parts: Parts, signal: AbortSign
     const instance = await claim(root, id, null)
     await forgetWord(instance.folder)
     const journal = await Journal.open(join(root, id, 'journal'))
+    if (journal.damage) parts.log.warn({ instance: id }, damageText(journal.damage).en)
     const failed = await undoJournal(journal, parts, { signal })
     await journal.close()
     // What could not be undone is tried again by the next one that starts.
-    if (failed === 0) await instance.release({ forget: true })
+    if (failed === 0) await instance.release({ forget: journal.damage === null })
   } catch (error) {
     parts.log.warn({ instance: id }, `left over from before, not undone yet: ${toNaruError(error).message}`)
   }
