@@ -67,7 +67,8 @@ export interface CreateForwarderOptions {
 
 /**
  * Opens the rules and carries them until `stop()`, `signal` or the end of an `await using` block; then everything is
- * undone, within 5 s. What an earlier process left behind when it was killed is undone first.
+ * undone, within 5 s; where something could not be, `stop()` fails with NOT_UNDONE and names it. What an earlier process
+ * left behind is undone first.
  * @throws NaruError RULE_INVALID, LISTEN_…, STATE_FOLDER, and what a hop says
  */
 export async function createForwarder(options: CreateForwarderOptions = {}): Promise<Naru & AsyncDisposable> {
@@ -83,7 +84,7 @@ export async function createForwarder(options: CreateForwarderOptions = {}): Pro
   try {
     const parts = await gatherParts(createMemoryStore(rules), { log })
     const { forwarder } = await Forwarder.start(parts, instance, { strict, signal })
-    signal.addEventListener('abort', () => void forwarder.stop(), { once: true })
+    signal.addEventListener('abort', () => void forwarder.stop().catch(() => {}), { once: true })
     return forwarder
   } catch (error) {
     await instance.release({ forget: true })

@@ -26,6 +26,8 @@ export interface NaruErrorJson {
   details: Readonly<Record<string, Param>>
   /** Each thing that is wrong with a rule, where the message tells them all in one line. */
   problems?: readonly PlacedText[]
+  /** What is still in force, as it could not be undone. */
+  left?: readonly Text[]
 }
 
 /** `publish.externalPort` and what is wrong with it; an empty path is the whole. */
@@ -38,21 +40,30 @@ export class NaruError<C extends Code = Code> extends Error {
   readonly code: C
   readonly params: Readonly<Record<string, Param>>
   readonly problems: readonly PlacedText[]
+  /** What is still in force, as it could not be undone; the next start undoes it. */
+  readonly left: readonly Text[]
 
   constructor(
     code: C,
     params: Params<C>,
-    options: { cause?: unknown; problems?: readonly PlacedText[] } = {},
+    options: { cause?: unknown; problems?: readonly PlacedText[]; left?: readonly Text[] } = {},
   ) {
     super(fill(codes[code], params, 'en'), 'cause' in options ? { cause: options.cause } : {})
     this.name = 'NaruError'
     this.code = code
     this.params = params
     this.problems = options.problems ?? []
+    this.left = options.left ?? []
   }
 
   get exitCode(): ExitCode {
-    return codes[this.code].exit
+    return this.left.length > 0 ? 1 : codes[this.code].exit
+  }
+
+  /** The same error, of which something is still in force. */
+  leaving(left: readonly Text[]): NaruError<C> {
+    const { code, params, problems, cause } = this
+    return new NaruError(code, params as Params<C>, { cause, problems, left })
   }
 
   /** What could not be done, to what, and why. */
@@ -67,13 +78,14 @@ export class NaruError<C extends Code = Code> extends Error {
   }
 
   toJSON(): NaruErrorJson {
-    const { problems } = this
+    const { problems, left } = this
     return {
       code: this.code,
       message: this.text,
       fix: this.fix,
       details: this.params,
       ...(problems.length > 0 && { problems }),
+      ...(left.length > 0 && { left }),
     }
   }
 }

@@ -1,3 +1,7 @@
+import { closeSync, openSync } from 'node:fs'
+import { devNull } from 'node:os'
+import { isatty } from 'node:tty'
+import { errnoOf } from '../base/errors.ts'
 import { isJournal } from '../base/journal-stream.ts'
 
 /** The world as a verb sees it: two streams, a terminal or none, the environment, Ctrl-C. Tests hand in their own. */
@@ -23,12 +27,17 @@ export interface Io {
   readonly self: readonly string[]
   /** Milliseconds since the Unix epoch. */
   readonly now: () => number
-  /** Calls back on Ctrl-C and SIGTERM, in place of ending the process, until disposed. */
-  onInterrupt(call: () => void): Disposable
+  /** Calls back on Ctrl-C, SIGTERM and SIGHUP, in place of ending the process, until disposed. */
+  onInterrupt(call: (by: Interrupt) => void): Disposable
+  /** Resolves once all data is out, or is lost: with why, where it is missed. Whoever reads no more misses nothing. */
+  outputLost(): Promise<Error | null>
   /** Ends the process at once. */
   exit(code: number): void
   onResize(call: () => void): Disposable
 }
+
+/** `hang-up` is SIGHUP while the terminal is there, or where there never was one; `terminal-closed` is that it went away. */
+export type Interrupt = 'asked' | 'hang-up' | 'terminal-closed'
 
 export interface Keys {
   readonly isTTY: boolean
@@ -40,7 +49,12 @@ export interface Keys {
 
 /** The real one. */
 export function processIo(): Io {
+  const terminals = [0, 1, 2].filter((descriptor) => isatty(descriptor))
+  const output = lossOf(process.stdout)
+  lossOf(process.stderr)
+  process.once('exit', () => leaveClosed(terminals))
   return {
+    outputLost: output,
     stdout: streamOf(process.stdout),
     stderr: streamOf(process.stderr),
     stdin: { isTTY: process.stdin.isTTY, onKey, line },
@@ -49,13 +63,14 @@ export function processIo(): Io {
     self: [process.execPath, ...process.argv.slice(1, 2)],
     now: () => Date.now(),
     onInterrupt(call) {
-      process.on('SIGINT', call)
-      process.on('SIGTERM', call)
+      const asked = (): void => call('asked')
+      const hungUp = (): void => {
+        const closed = terminals.length > 0 && !terminals.some((descriptor) => isatty(descriptor))
+        call(closed ? 'terminal-closed' : 'hang-up')
+      }
+      process.on('SIGINT', asked).on('SIGTERM', asked).on('SIGHUP', hungUp)
       return {
-        [Symbol.dispose]() {
-          process.off('SIGINT', call)
-          process.off('SIGTERM', call)
-        },
+        [Symbol.dispose]: () => void process.off('SIGINT', asked).off('SIGTERM', asked).off('SIGHUP', hungUp),
       }
     },
     exit: (code) => process.exit(code),
@@ -67,10 +82,6 @@ export function processIo(): Io {
 }
 
 function streamOf(stream: NodeJS.WriteStream & { readonly fd: number }): Stream {
-  // Whoever read us may be gone (`naru ls | head -1`): that is no error of ours.
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error
-  })
   return {
     write: (text) => stream.write(text),
     get isTTY() {
@@ -88,11 +99,42 @@ function streamOf(stream: NodeJS.WriteStream & { readonly fd: number }): Stream 
   }
 }
 
+/**
+ * Whoever read us may be gone (`naru ls | head -1`), and so may the terminal: nobody misses what is written then. A disk
+ * without room is another matter. No stream that is lost ends a process that has things to undo.
+ */
+function lossOf(stream: NodeJS.WriteStream): () => Promise<Error | null> {
+  const { isTTY } = stream
+  let lost: Error | null = null
+  stream.on('error', (error) => {
+    if (!isTTY && errnoOf(error) !== 'EPIPE') lost ??= error
+  })
+  return async () => {
+    while (stream.writableLength > 0 && !stream.destroyed)
+      await new Promise((resolve) => stream.once('drain', resolve).once('close', resolve))
+    // An error of the last write is told in the next turn.
+    await new Promise(setImmediate)
+    return lost
+  }
+}
+
+/** At its end Node sets terminals back as they were, and aborts where one has gone away; of another file it keeps off. */
+function leaveClosed(terminals: readonly number[]): void {
+  for (const descriptor of terminals) {
+    if (isatty(descriptor)) continue
+    closeSync(descriptor)
+    // The lowest that is free: the one just closed.
+    openSync(devNull, 'r+')
+  }
+}
+
 function onKey(call: (key: string) => void): Disposable {
   const { stdin } = process
   const heard = (chunk: Buffer): void => {
     for (const key of keysIn(chunk.toString('utf8'))) call(key)
   }
+  // A terminal that went away is told by SIGHUP.
+  stdin.on('error', () => {})
   stdin.setRawMode(true)
   stdin.on('data', heard)
   stdin.resume()

@@ -9,10 +9,10 @@ import {
   planFor,
   ruleStatus,
 } from '../../test/fakes/naru.ts'
-import { NaruError } from '../base/errors.ts'
-import { say, verbatim } from '../base/text.ts'
+import { NaruError, type ExitCode } from '../base/errors.ts'
+import { say, verbatim, type Text } from '../base/text.ts'
 import type { RuleStatus } from '../model/face.ts'
-import type { Ready } from './deps.ts'
+import type { OpenHereOptions, Ready, UpOptions } from './deps.ts'
 
 const twoRules = (): FakeNaru =>
   new FakeNaru(
@@ -411,6 +411,54 @@ describe('open', () => {
     await running
   })
 
+  it('closes everything when the terminal is closed, however often that is said', async () => {
+    for (const by of ['hang-up', 'terminal-closed'] as const) {
+      const io = new FakeIo()
+      const running = naru('open 8888 80', opening(new FakeNaru()).deps, io)
+      await io.stderr.until('connections')
+      io.interrupt(by)
+      io.interrupt(by)
+      expect((await running).exit).toBe(0)
+      expect([io.exited, io.stderr.text.includes('nothing is left open')]).toEqual([null, true])
+    }
+  })
+
+  it('does not say that nothing is left open where something is', async () => {
+    const io = new FakeIo()
+    const left = [say('web: router (upnp): it does not answer', '')]
+    const { deps } = opening(new FakeNaru(), () =>
+      Promise.reject(new NaruError('NOT_UNDONE', { left: left[0] as Text }, { left })),
+    )
+    const running = naru('open 8888 80', deps, io)
+    await io.stderr.until('connections')
+    io.interrupt()
+    const { exit, talk } = await running
+    expect(exit).toBe(1)
+    expect(talk).toContain(
+      'error: still in force, as it could not be undone: web: router (upnp): it does not answer',
+    )
+    expect(talk.join()).not.toContain('nothing is left open')
+  })
+
+  it('that was called off before it was open is done where nothing is left, and failed where something is', async () => {
+    for (const [left, code] of [
+      [[], 0],
+      [[say('web: router (upnp)', '')], 1],
+    ] as const) {
+      const io = new FakeIo()
+      const openHere = ({ signal }: OpenHereOptions): Promise<never> =>
+        new Promise((_, reject) => {
+          signal.addEventListener('abort', () =>
+            reject(new NaruError('ABORTED', { what: 'the start' }, { left })),
+          )
+          io.interrupt()
+        })
+      const { exit, talk } = await naru('open 8888 80', fakeDeps(null, { openHere }), io)
+      expect([exit, talk.join().includes('nothing is left open')]).toEqual([code, code === 0])
+      expect(talk.join().includes('still in force: web: router (upnp)')).toBe(code === 1)
+    }
+  })
+
   it('ends when its time is over', async () => {
     const fake = new FakeNaru()
     const io = new FakeIo()
@@ -463,6 +511,20 @@ describe('open', () => {
 })
 
 describe('up', () => {
+  it('is stopped by a closed terminal, and by a hang-up only told to read its file again', async () => {
+    for (const [by, stops] of [
+      ['hang-up', false],
+      ['terminal-closed', true],
+    ] as const) {
+      const io = new FakeIo()
+      const up = ({ signal }: UpOptions): Promise<ExitCode> => {
+        io.interrupt(by)
+        return Promise.resolve(signal.aborted ? 1 : 0)
+      }
+      expect((await naru('up', fakeDeps(null, { up }), io)).exit).toBe(stops ? 1 : 0)
+    }
+  })
+
   it('prints the links, the rules and what failed', async () => {
     const ready: Ready = {
       about: twoRules().aboutNow,
@@ -666,4 +728,14 @@ describe('completion', () => {
       expect(out.join('\n')).toContain('naru complete --')
     }
   })
+})
+
+it('data that is lost is an error, whatever was asked', async () => {
+  for (const line of ['ls', '--version', 'ls --help', 'help']) {
+    const io = new FakeIo()
+    io.lost = new Error('ENOSPC: no space left on device, write')
+    const { exit, talk } = await naru(line, fakeDeps(twoRules()), io)
+    expect([line, exit]).toEqual([line, 1])
+    expect(talk).toContain('error: cannot write the output: ENOSPC: no space left on device, write')
+  }
 })

@@ -3,7 +3,7 @@
  * It knows `Naru` and nothing of the machine; ways to get one are handed in.
  */
 import type { ExitCode } from '../base/codes/entry.ts'
-import { toNaruError } from '../base/errors.ts'
+import { messageOf, NaruError, toNaruError } from '../base/errors.ts'
 import { say } from '../base/text.ts'
 import { loadAll, loadVerb, verbNames } from './commands/index.ts'
 import type { CliDeps } from './deps.ts'
@@ -21,17 +21,22 @@ export type { CliDeps } from './deps.ts'
 export async function run(argv: readonly string[], io: Io, deps: CliDeps): Promise<ExitCode> {
   const first = glance(argv)
   let print = printerFor(first, io)
+  const done = async (code: ExitCode): Promise<ExitCode> => {
+    const lost = await io.outputLost()
+    if (lost) throw new NaruError('OUTPUT_LOST', { why: messageOf(lost) }, { cause: lost })
+    return code
+  }
   try {
     if (argv.length === 0 || argv[0] === 'help' || (first.help && first.verb === null)) {
       if (argv[0] === 'help' && argv[1] !== undefined)
         return await run([...argv.slice(1), '--help'], io, deps)
       const { overview } = await import('./help.ts')
       print.data(overview(await loadAll(), globalOptions, print))
-      return argv.length === 0 ? 2 : 0
+      return await done(argv.length === 0 ? 2 : 0)
     }
     if (first.version || argv[0] === 'version') {
       print.data(first.json ? JSON.stringify({ version: deps.version }) : deps.version)
-      return 0
+      return await done(0)
     }
     const { verb, command, rest } = await verbOf(argv)
     const words = parseWords(verb, command, rest, globalOptions)
@@ -39,10 +44,10 @@ export async function run(argv: readonly string[], io: Io, deps: CliDeps): Promi
     if (words.options['help'] || !verb.run) {
       const { helpOf } = await import('./help.ts')
       print.data(helpOf(verb, command, globalOptions, print))
-      return words.options['help'] ? 0 : 2
+      return await done(words.options['help'] ? 0 : 2)
     }
     using context = contextOf(words, io, deps, print)
-    return await verb.run(context)
+    return await done(await verb.run(context))
   } catch (thrown) {
     printError(thrown, print, { json: first.json, debug: Boolean(io.env['NARU_DEBUG']) })
     return toNaruError(thrown).exitCode
@@ -145,8 +150,8 @@ function contextOf(words: Words, io: Io, deps: CliDeps, print: Printer): Context
     option,
     options: (name) => words.options[name] ?? [],
     switched: (name) => option(name) === on,
-    interrupt() {
-      held ??= holdInterrupts(io)
+    interrupt({ reloads = false } = {}) {
+      held ??= holdInterrupts(io, reloads)
       return held.signal
     },
     [Symbol.dispose]: () => held?.[Symbol.dispose](),
@@ -154,11 +159,13 @@ function contextOf(words: Words, io: Io, deps: CliDeps, print: Printer): Context
 }
 
 /** The first Ctrl-C asks to close everything, the second one does not wait for it. */
-function holdInterrupts(io: Io): Disposable & { signal: AbortSignal } {
+function holdInterrupts(io: Io, reloads: boolean): Disposable & { signal: AbortSignal } {
   const stop = new AbortController()
-  const held = io.onInterrupt(() => {
-    if (stop.signal.aborted) io.exit(1)
-    else stop.abort()
+  const held = io.onInterrupt((by) => {
+    if (by === 'hang-up' && reloads) return
+    if (!stop.signal.aborted) stop.abort()
+    // A shell passes on the hang-up that the kernel has sent already.
+    else if (by === 'asked') io.exit(1)
   })
   return { signal: stop.signal, [Symbol.dispose]: () => held[Symbol.dispose]() }
 }

@@ -80,8 +80,11 @@ export interface Context {
   readonly option: (name: string) => string | null
   options(name: string): readonly string[]
   readonly switched: (name: string) => boolean
-  /** Fires on the first Ctrl-C; a second one ends the process. Until it is asked for, Ctrl-C ends it at once. */
-  interrupt(): AbortSignal
+  /**
+   * Fires on the first Ctrl-C, SIGTERM or SIGHUP; a second Ctrl-C ends the process. Until it is asked for, Ctrl-C ends it
+   * at once. With `reloads` SIGHUP means something else to whoever asks, unless the terminal was closed.
+   */
+  interrupt(options?: { readonly reloads?: boolean }): AbortSignal
 }
 
 /** A switch that was given. */

@@ -9,7 +9,7 @@ import { defineCheck, type Check } from '../checks/contract.ts'
 import type { NaruEvent, RuleInput, RuleStatus } from '../model/face.ts'
 import { createMemoryStore } from '../stores/memory.ts'
 import { Forwarder, type ForwarderOptions } from './forwarder.ts'
-import { claim, type Instance } from './instance.ts'
+import { abandoned, claim, type Instance } from './instance.ts'
 import { Journal } from './journal.ts'
 import type { Parts } from './parts.ts'
 import { undoJournal } from './undo.ts'
@@ -433,6 +433,133 @@ describe('the daemon’s own eye', () => {
     expect(signs(events.seen).filter((line) => line.startsWith('warn'))).toHaveLength(1)
     events.stop.abort()
     await forwarder.stop()
+  })
+})
+
+describe('a stop', () => {
+  const ports = fc.integer({ min: 8000, max: 8005 })
+  const rules = fc.dictionary(
+    fc.constantFrom('a', 'b', 'c', 'd'),
+    fc.record({
+      listen: ports,
+      target: fc.constantFrom('10.0.0.1:80', '10.0.0.2:80'),
+      publish: fc.constantFrom({ firewall: 'auto', router: 'off' }, { firewall: 'off', router: 'off' }),
+    }),
+    { maxKeys: 4 },
+  )
+  const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+  it('at any moment of any changes leaves nothing, in force or in the journal', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        rules,
+        fc.array(fc.tuple(rules, fc.nat(12)), { minLength: 1, maxLength: 4 }),
+        fc.array(fc.nat(6), { minLength: 1, maxLength: 20 }),
+        fc.nat(60),
+        fc.boolean(),
+        async (first, changes, lags, stopAfter, drain) => {
+          const world = new World()
+          let asked = 0
+          world.turns = () => lags[asked++ % lags.length] as number
+          const store = createMemoryStore(first)
+          const parts = fakeParts(world, store)
+          const instance = await claim(root, `t${count++}`, 'a file')
+          const calledOff = new AbortController()
+          const starting = Forwarder.start(parts, instance, { signal: calledOff.signal }).then(
+            ({ forwarder }) => forwarder,
+            () => null,
+          )
+          const working = starting.then(async (forwarder) => {
+            for (const [wanted, pause] of changes) {
+              for (const [name, rule] of Object.entries(wanted))
+                void forwarder?.rules
+                  .add(name, rule)
+                  .catch(() => forwarder.rules.edit(name, rule).catch(() => {}))
+              for (const name of ['a', 'b'])
+                if (!(name in wanted)) void forwarder?.rules.remove(name).catch(() => {})
+              for (let n = 0; n < pause; n++) await turn()
+            }
+          })
+          for (let n = 0; n < stopAfter; n++) await turn()
+          calledOff.abort()
+          await (await starting)?.stop({ drain })
+          expect([...world.held]).toEqual([])
+          await working
+          for (let n = 0; n < 20; n++) await turn()
+          expect([...world.held]).toEqual([])
+          expect(await Journal.holdsAny(instance.journalPath)).toBe(false)
+        },
+      ),
+      { numRuns: 300 },
+    )
+  })
+
+  it('calls off what is under way, and begins nothing more', async () => {
+    const { forwarder, world } = await start({ web: published })
+    world.silent.add('firewall 2222')
+    const adding = forwarder.rules.add('ssh', { ...published, listen: 2222 })
+    await vi.waitFor(() => expect(world.asked).toBe(1))
+    const later = forwarder.rules.add('late', { listen: 3333, target: '10.0.0.1:1' })
+    const refused = Promise.all([
+      expect(later).rejects.toMatchObject({ code: 'STOPPING' }),
+      expect(forwarder.rules.reopen('web')).resolves.toBeDefined(),
+    ])
+    await forwarder.stop()
+    expect((await adding).failures).toMatchObject([{ code: 'STOPPING' }])
+    await refused
+    await expect(forwarder.rules.reopen('web')).rejects.toMatchObject({ code: 'STOPPING' })
+    expect([...world.held]).toEqual([])
+    expect(world.log).not.toContain('+ splice 3333 → 10.0.0.1:1')
+  })
+
+  it('names what it could not undo and fails; the journal keeps it, and the next start undoes it', async () => {
+    const { forwarder, world, instance } = await start({ web: published })
+    world.stuck.add('firewall')
+    await expect(forwarder.stop()).rejects.toMatchObject({
+      code: 'NOT_UNDONE',
+      exitCode: 1,
+      left: [
+        {
+          en: 'web: firewall (fake) firewall 8888 web: something failed that Naru did not foresee: firewall 8888 web does not answer',
+        },
+      ],
+    })
+    expect([...world.held]).toEqual(['firewall 8888 web'])
+    const id = instance.folder.slice(root.length + 1)
+    expect(await abandoned(root)).toContain(id)
+    world.stuck.clear()
+    const again = await claim(root, id, 'a file')
+    const { forwarder: next } = await Forwarder.start(fakeParts(world, createMemoryStore({})), again, {
+      signal,
+    })
+    expect([...world.held]).toEqual([])
+    await next.stop()
+    expect(await abandoned(root)).not.toContain(id)
+  })
+
+  it('tries once more what could not be undone before it', async () => {
+    const { forwarder, world } = await start({ web: published })
+    world.stuck.add('firewall')
+    await forwarder.rules.remove('web', { now: true })
+    expect([...world.held]).toEqual(['firewall 8888 web'])
+    world.stuck.clear()
+    await forwarder.stop()
+    expect([...world.held]).toEqual([])
+  })
+
+  it('of a start that failed names what is left of it beside why it failed', async () => {
+    const world = new World()
+    world.failing.add('firewall')
+    world.stuck.add('splice')
+    const instance = await claim(root, `t${count++}`, null)
+    const parts = fakeParts(world, createMemoryStore({ web: published }))
+    const starting = Forwarder.start(parts, instance, { strict: true, signal })
+    await expect(starting).rejects.toMatchObject({
+      code: 'LISTEN_FAILED',
+      left: [{ en: expect.stringMatching(/^web: relay \(splice\)/) }],
+    })
+    await instance.release({ forget: true })
+    expect(await Journal.holdsAny(instance.journalPath)).toBe(true)
   })
 })
 

@@ -6,6 +6,7 @@ import { setMaxListeners } from 'node:events'
 import { withLimit } from '../base/clock.ts'
 import { NaruError, toNaruError, type NaruErrorJson } from '../base/errors.ts'
 import { Scope } from '../base/scope.ts'
+import { orAborted, stopped } from '../base/shared.ts'
 import { say, type Text } from '../base/text.ts'
 import type { Check } from '../checks/contract.ts'
 import type { EngineEvent } from '../engines/contract.ts'
@@ -42,7 +43,7 @@ import { publisherOf } from './routers/publisher.ts'
 import { RuleRun, type RunTools } from './rule-run.ts'
 import { Ticker } from './observe.ts'
 import { momentMs, TrafficHistory } from './traffic-history.ts'
-import { undoJournal } from './undo.ts'
+import { leftIn, notUndone, undoJournal } from './undo.ts'
 import { watch } from './watch.ts'
 
 /**
@@ -64,7 +65,7 @@ export interface ForwarderOptions {
   readonly predecessor?: Predecessor
 }
 
-/** Within this everything is undone, whatever hangs. */
+/** Within this everything is undone; what hangs longer is left to the journal, and named. */
 const stopLimitMs = 4500
 const closedKept = 1000
 const reopenLimitMs = 60_000
@@ -87,6 +88,13 @@ export class Forwarder implements Naru, AsyncDisposable {
   /** Rules that ended but whose connections still drain. */
   readonly #leaving = new Set<RuleRun>()
   readonly #closed: (() => Connection)[] = []
+  /** Aborts when a stop begins: no change begins from then on, and the one under way is called off. */
+  readonly #work = new AbortController()
+  /** Aborts when whoever lets connections finish wants to wait for them no more. */
+  readonly #hurry = new AbortController()
+  /** Aborts when the time that undoing may take is over. */
+  readonly #undoing = new AbortController()
+  /** Aborts when this Naru has stopped. */
   readonly #life = new AbortController()
   readonly #startedAt: number
   #loaded: Loaded = { revision: '', rules: new Map() }
@@ -100,6 +108,12 @@ export class Forwarder implements Naru, AsyncDisposable {
   #before: readonly Entry[] = []
   /** A successor has everything but the connections. */
   #passedOn = false
+  /** The lock says that this one serves, whether or not a predecessor is still about to let go. */
+  #announced = false
+  /** Resolves once what the predecessor left is settled. */
+  readonly #settled = deferred()
+  /** Resolves once no successor is about to take this place. */
+  #handing: Promise<void> = Promise.resolve()
   #samplePort: number | null = null
 
   private constructor(
@@ -117,7 +131,7 @@ export class Forwarder implements Naru, AsyncDisposable {
     this.#events = new Events(parts.clock)
     this.#startedAt = parts.clock.now()
     // Every hop of every rule that is looked at listens to the end; Node takes more than ten for a leak.
-    setMaxListeners(0, this.#life.signal)
+    for (const { signal } of [this.#work, this.#undoing, this.#life]) setMaxListeners(0, signal)
     this.#predecessor = options.predecessor ?? null
   }
 
@@ -142,18 +156,40 @@ export class Forwarder implements Naru, AsyncDisposable {
     const keep = ({ member }: Entry): boolean => predecessor !== null || adopted.has(member)
     await undoJournal(journal, parts, { signal: options.signal, keep })
     const forwarder = new Forwarder(parts, instance, journal, await parts.host.facts(), options)
-    if (predecessor) {
-      await forwarder.#succeed(predecessor, loaded, snapshot)
-      scope.move()
-      return { forwarder, failures: forwarder.#failures() }
-    }
-    scope.defer(() => forwarder.#undoAll({ now: true }))
-    const failures = await forwarder.#bring(loaded, snapshot)
-    await forwarder.#settleAdopted(before, options.signal)
-    forwarder.#watch()
-    forwarder.#sweepRouters()
+    // From here on it undoes itself.
     scope.move()
-    return { forwarder, failures }
+    return { forwarder, failures: await forwarder.#begin(loaded, snapshot, before, options.signal) }
+  }
+
+  /** @throws NaruError, of which `left` names what could not be undone */
+  async #begin(
+    loaded: Loaded,
+    snapshot: Snapshot,
+    before: ReadonlySet<number>,
+    signal: AbortSignal,
+  ): Promise<readonly NaruErrorJson[]> {
+    const callOff = (): void => this.#work.abort(signal.reason)
+    signal.addEventListener('abort', callOff)
+    if (signal.aborted) callOff()
+    try {
+      if (this.#predecessor) await this.#succeed(this.#predecessor, loaded, snapshot)
+      else {
+        await this.#bring(loaded, snapshot)
+        await this.#settleAdopted(before, this.#work.signal)
+      }
+      if (signal.aborted) throw stopped(signal, 'the start')
+    } catch (error) {
+      const why = signal.aborted ? stopped(signal, 'the start') : toNaruError(error)
+      const left = await this.stop().then(() => null, toNaruError)
+      throw left ? why.leaving(left.left) : why
+    } finally {
+      signal.removeEventListener('abort', callOff)
+    }
+    if (!this.#predecessor) {
+      this.#watch()
+      this.#sweepRouters()
+    }
+    return this.#failures()
   }
 
   /** Opens everything beside the predecessor, taking up what that one has; changes wait for `settle`. */
@@ -170,27 +206,38 @@ export class Forwarder implements Naru, AsyncDisposable {
     this.#predecessor = null
     const before = this.#before
     this.#before = []
-    const signal = this.#life.signal
-    await settle(before, { journal: this.#journal, parts: this.#parts, runs: this.#runs, signal })
+    const signal = this.#undoing.signal
+    await settle(before, { journal: this.#journal, parts: this.#parts, runs: this.#runs, signal }).finally(
+      () => this.#settled.resolve(),
+    )
+    if (this.#work.signal.aborted) return
     this.#watch()
     this.#sweepRouters()
+  }
+
+  /** Aborts when a stop begins. */
+  get stopping(): AbortSignal {
+    return this.#work.signal
   }
 
   /** Everything stands still until the answer is taken back or left. */
   async handOver(): Promise<HandOver> {
     let thaw = (): void => {}
     const gate = new Promise<void>((resolve) => (thaw = resolve))
+    const handing = deferred()
     const holding = {
+      onOver: handing.resolve,
       runs: [...this.#runs.values()],
       journal: this.#journal,
       parts: this.#parts,
       watch: (on: boolean) => {
         this.#ticker?.[Symbol.dispose]()
-        if (on) this.#startTicker()
+        if (on && !this.#work.signal.aborted) this.#startTicker()
       },
     }
     await this.#inTurn(() => Promise.resolve())
     this.#changes = gate
+    this.#handing = handing.promise
     return HandOver.begin(holding, gate, thaw)
   }
 
@@ -207,11 +254,11 @@ export class Forwarder implements Naru, AsyncDisposable {
   async #endWithConnections(): Promise<void> {
     while (this.#carried() > 0 && !this.#life.signal.aborted)
       await this.#parts.clock.sleep(lookForEndMs, this.#life.signal).catch(() => {})
-    await this.stop()
+    await this.stop().catch(() => {})
   }
 
   #carried(): number {
-    return [...this.#runs.values(), ...this.#leaving].reduce((sum, { carried }) => sum + carried, 0)
+    return this.#all().reduce((sum, { carried }) => sum + carried, 0)
   }
 
   #failures(): readonly NaruErrorJson[] {
@@ -231,7 +278,7 @@ export class Forwarder implements Naru, AsyncDisposable {
   #sweepRouters(): void {
     if (![...this.#runs.values()].some(({ rule }) => rule.publish.router !== 'off')) return
     void publisherOf(this.#parts)
-      .sweep(withLimit(this.#life.signal, 30_000))
+      .sweep(withLimit(this.#work.signal, 30_000))
       .catch(() => {})
   }
 
@@ -257,6 +304,7 @@ export class Forwarder implements Naru, AsyncDisposable {
   async announce(web: string | null): Promise<void> {
     this.#web = web
     await this.#instance.announce(web)
+    this.#announced = true
   }
 
   readonly about = (): Promise<About> =>
@@ -286,7 +334,7 @@ export class Forwarder implements Naru, AsyncDisposable {
   async plan(change?: { name: string; rule: RuleInput | null }): Promise<Plan> {
     if (change) return this.#planFor(changed(this.#loaded, change))
     return this.#planFor(
-      load(await this.#parts.store.read({ signal: this.#life.signal }), this.#loaded.rules),
+      load(await this.#parts.store.read({ signal: this.#work.signal }), this.#loaded.rules),
     )
   }
 
@@ -320,7 +368,7 @@ export class Forwarder implements Naru, AsyncDisposable {
   reload(): Promise<ChangeResult> {
     return this.#inTurn(async () => {
       try {
-        const snapshot = await this.#parts.store.read({ signal: this.#life.signal })
+        const snapshot = await this.#parts.store.read({ signal: this.#work.signal })
         const loaded = load(snapshot, this.#loaded.rules)
         const plan = await this.#planFor(loaded)
         const failures = await this.#bring(loaded, snapshot)
@@ -333,8 +381,18 @@ export class Forwarder implements Naru, AsyncDisposable {
     })
   }
 
+  /**
+   * No change begins any more and the one under way is called off; then everything is undone, within 5 s, or with
+   * `drain` once connections have finished. A stop without `drain` ends the waiting of one with it.
+   * @throws NaruError NOT_UNDONE: what it names is in the journal, and the next start of any Naru undoes it
+   */
   stop({ drain = false }: { drain?: boolean } = {}): Promise<void> {
-    this.#stopped ??= this.#stopOnce(drain)
+    if (!drain) this.#hurry.abort()
+    if (!this.#stopped) {
+      this.#stopped = this.#stopOnce()
+      // Whoever asked hears it; who only waits for the end need not.
+      this.#stopped.catch(() => {})
+    }
     return this.#stopped
   }
 
@@ -342,17 +400,23 @@ export class Forwarder implements Naru, AsyncDisposable {
     await this.stop()
   }
 
-  async #stopOnce(drain: boolean): Promise<void> {
+  async #stopOnce(): Promise<void> {
+    this.#work.abort(new NaruError('STOPPING', {}))
     this.#ticker?.[Symbol.dispose]()
-    if (this.#predecessor) return this.#giveUp()
-    await this.#endLeaving(drain)
-    await this.#undoAll({ now: !drain })
+    if (this.#predecessor && !this.#announced) return this.#giveUp()
+    if (!this.#hurry.signal.aborted) await untilAborted(this.#drainAll(), this.#hurry.signal)
+    const limit = this.#parts.clock.after(stopLimitMs, () => {
+      this.#undoing.abort(new DOMException(`no end within ${stopLimitMs} ms`, 'TimeoutError'))
+    })
+    await untilAborted(this.#undoAll(), this.#undoing.signal)
+    limit[Symbol.dispose]()
     publisherOf(this.#parts)[Symbol.dispose]()
-    await closeEngines(this.#parts)
-    const clean = this.#journal.live().length === 0
+    const whys = this.#all().flatMap((run) => [...run.unreleased.values()])
+    const left = this.#passedOn ? [] : leftIn(this.#journal.live(), whys)
     await this.#journal.close().catch(() => {})
-    await this.#instance.release({ forget: clean && this.#instance.holder.file === null })
+    await this.#instance.release({ forget: this.#instance.holder.file === null })
     this.#life.abort()
+    if (left.length > 0) throw notUndone(left)
   }
 
   /** The predecessor goes on: nothing of what is in force is touched. */
@@ -374,21 +438,43 @@ export class Forwarder implements Naru, AsyncDisposable {
     }
   }
 
-  async #undoAll({ now }: { now: boolean }): Promise<void> {
-    const limit = AbortSignal.timeout(now ? stopLimitMs : 2 ** 31 - 1)
-    const runs = [...this.#runs.values()]
-    const all = Promise.all([
-      ...runs.map((run) => run.end({ now, reason: 'shutdown', signal: limit }).then(() => run.drained())),
-      ...[...this.#leaving].map((run) =>
-        run.end({ now, reason: 'shutdown', signal: limit }).then(() => (now ? undefined : run.drained())),
+  /** What is under way has ended, and nobody takes or gives this place. */
+  async #standsStill(): Promise<void> {
+    await this.#handing
+    if (this.#predecessor) await this.#settled.promise
+    await this.#changes
+  }
+
+  async #drainAll(): Promise<void> {
+    await this.#standsStill()
+    await this.#endLeaving(true)
+    await Promise.all(
+      this.#all().map((run) =>
+        run.end({ reason: 'shutdown', signal: this.#undoing.signal }).then(() => run.drained()),
       ),
-    ])
-    await Promise.race([all, this.#parts.clock.sleep(now ? stopLimitMs : 2 ** 31 - 1)])
+    )
+  }
+
+  async #undoAll(): Promise<void> {
+    await this.#standsStill()
+    await this.#endLeaving(false)
+    const how = { now: true, reason: 'shutdown', signal: this.#undoing.signal } as const
+    await Promise.all(this.#all().map((run) => run.end(how)))
+    await closeEngines(this.#parts)
+    if (this.#passedOn) return
+    // What could not be undone by the one who did it is tried once more as a next start would.
+    const keep = ({ id, hop }: Entry): boolean => hop === 'relay' && this.#journal.wrote(id)
+    await undoJournal(this.#journal, this.#parts, { signal: this.#undoing.signal, keep })
+  }
+
+  #all(): RuleRun[] {
+    return [...this.#runs.values(), ...this.#leaving]
   }
 
   async #reopen(name: string): Promise<ChangeResult> {
     const run = this.#find(name)
-    const signal = withLimit(this.#life.signal, reopenLimitMs)
+    this.#refuseIfOver()
+    const signal = withLimit(this.#work.signal, reopenLimitMs)
     const plan = { steps: await run.plan(run.rule, signal), notes: [] }
     const failures = (await run.reopen(signal)).map((error) => error.toJSON())
     return this.#result(plan, failures, [name])
@@ -405,7 +491,7 @@ export class Forwarder implements Naru, AsyncDisposable {
       const plan = await this.#planFor(changed(this.#loaded, change))
       if (options.dryRun) return this.#result(plan, [], [name])
       const snapshot = await this.#parts.store.change([change], {
-        signal: this.#life.signal,
+        signal: this.#work.signal,
         revision: options.revision,
       })
       const failures = await this.#bring(load(snapshot, this.#loaded.rules), snapshot, options.now)
@@ -414,7 +500,7 @@ export class Forwarder implements Naru, AsyncDisposable {
   }
 
   async #planFor(wanted: Loaded): Promise<Plan> {
-    const signal = withLimit(this.#life.signal, 30_000)
+    const signal = withLimit(this.#work.signal, 30_000)
     const steps: PlanStep[] = []
     for (const [name, run] of this.#runs)
       if (!wanted.rules.has(name)) steps.push(...(await run.plan(null, signal)))
@@ -433,7 +519,7 @@ export class Forwarder implements Naru, AsyncDisposable {
     const before = this.#loaded.rules
     this.#loaded = wanted
     this.#samplePort = snapshot.samplePort
-    const signal = this.#life.signal
+    const signal = this.#work.signal
     const ended = [...this.#runs.values()].filter(({ name }) => !wanted.rules.has(name))
     // What leaves makes room first: a listen may pass from one rule to another.
     await Promise.all(ended.map((run) => this.#end(run, now)))
@@ -443,7 +529,7 @@ export class Forwarder implements Naru, AsyncDisposable {
     const closing = changed.filter(({ rule }) => !rule.enabled)
     const moving = changed.filter(({ rule }) => this.#moves(rule))
     const later = changed.filter((loaded) => !closing.includes(loaded) && !moving.includes(loaded))
-    const { atOnce = 64, strict = false } = this.#options
+    const { atOnce = 64 } = this.#options
     const failures: NaruError[] = []
     const applyAll = async (rules: readonly LoadedRule[], most: number): Promise<void> => {
       failures.push(...(await this.#each(rules, most, (loaded) => this.#apply(loaded, signal, now))).flat())
@@ -451,7 +537,7 @@ export class Forwarder implements Naru, AsyncDisposable {
     await applyAll(closing, atOnce)
     // All of them, before the first takes another's.
     await this.#each(moving, atOnce, async ({ rule }) => {
-      await this.#runs.get(rule.name)?.makeRoom({ signal, strict })
+      await this.#runs.get(rule.name)?.makeRoom()
     })
     await applyAll(moving, atOnce)
     await applyAll(
@@ -494,8 +580,8 @@ export class Forwarder implements Naru, AsyncDisposable {
     this.#rates.forget(run.name)
     this.#history.forget(run.name)
     this.#leaving.add(run)
-    await run.end({ now, reason: 'cut', signal: this.#life.signal })
-    void run.drained().then(() => this.#leaving.delete(run))
+    await run.end({ now, reason: 'cut', signal: this.#undoing.signal })
+    void run.drained().then(() => run.unreleased.size === 0 && this.#leaving.delete(run))
     this.#events.emit({ type: 'rule-removed', name: run.name })
   }
 
@@ -526,6 +612,8 @@ export class Forwarder implements Naru, AsyncDisposable {
     return {
       clock: this.#parts.clock,
       journal: this.#journal,
+      working: this.#work.signal,
+      undoing: this.#undoing.signal,
       before: (rule, hop, member) => this.#beforeOf(rule, hop, member),
       wants: (rule, context) =>
         wantsOf(rule, {
@@ -559,16 +647,16 @@ export class Forwarder implements Naru, AsyncDisposable {
 
   #watch(): void {
     this.#startTicker()
-    this.#parts.store.watch({ signal: this.#life.signal, onChange: () => void this.reload().catch(() => {}) })
+    this.#parts.store.watch({ signal: this.#work.signal, onChange: () => void this.reload().catch(() => {}) })
   }
 
   #startTicker(): void {
     this.#ticker = new Ticker({
       clock: this.#parts.clock,
-      signal: this.#life.signal,
+      signal: this.#work.signal,
       runs: () => this.#runs,
       examine: this.#options.checks ? (runs) => this.#examine(runs) : null,
-      apply: (run) => this.#apply({ rule: run.rule, input: run.input }, this.#life.signal, false),
+      apply: (run) => this.#apply({ rule: run.rule, input: run.input }, this.#work.signal, false),
       sample: () => this.#sample(),
       tell: (text) => this.#tell('warn', null, text),
     })
@@ -586,7 +674,7 @@ export class Forwarder implements Naru, AsyncDisposable {
     })
     const doctor = this.#doctor
     const examine: Doctor['examine'] = (rules, options) => doctor.examine(rules, options)
-    const signal = withLimit(this.#life.signal, examineLimitMs)
+    const signal = withLimit(this.#work.signal, examineLimitMs)
     await watch(runs, { examine, clock: this.#parts.clock, signal })
   }
 
@@ -661,11 +749,31 @@ export class Forwarder implements Naru, AsyncDisposable {
   }
 
   #inTurn<T>(run: () => Promise<T>): Promise<T> {
-    const act = (): Promise<T> => (this.#passedOn ? Promise.reject(new NaruError('HANDED_OVER', {})) : run())
+    const act = async (): Promise<T> => {
+      this.#refuseIfOver()
+      return run()
+    }
     const next = this.#changes.then(act, act)
     this.#changes = next.catch(() => {})
     return next
   }
+
+  /** @throws NaruError HANDED_OVER, STOPPING */
+  #refuseIfOver(): void {
+    if (this.#passedOn) throw new NaruError('HANDED_OVER', {})
+    if (this.#work.signal.aborted) throw new NaruError('STOPPING', {})
+  }
+}
+
+function deferred(): { readonly promise: Promise<void>; readonly resolve: () => void } {
+  let resolve = (): void => {}
+  const promise = new Promise<void>((done) => (resolve = done))
+  return { promise, resolve }
+}
+
+/** `promise` itself goes on. */
+function untilAborted(promise: Promise<unknown>, signal: AbortSignal): Promise<unknown> {
+  return orAborted(promise, signal, '').catch(() => {})
 }
 
 async function closeEngines({ engines }: Parts, abandon = false): Promise<void> {

@@ -38,6 +38,8 @@ export interface Holding {
   readonly parts: Parts
   /** Ends or begins the looking after what is held. */
   readonly watch: (on: boolean) => void
+  /** It was taken back, or left. */
+  readonly onOver: () => void
 }
 
 export class HandOver {
@@ -71,24 +73,30 @@ export class HandOver {
 
   /** The successor came to nothing: what it had begun is undone, and everything is held again. */
   async takeBack(successor: number, signal: AbortSignal): Promise<void> {
-    const { runs, parts, journal, watch } = this.#holding
-    for (const run of runs) run.passing()?.resume()
-    for (const engine of parts.engines) engine.succeed?.(successor)
-    const theirs = await journal.resume()
-    this.#thaw()
-    // First everything is asked for anew, so that what both had is ours again and not undone with the rest.
-    if (theirs.length > 0)
-      await Promise.all(runs.map((run) => run.renewDue(parts.clock.now(), signal, true).catch(() => {})))
-    await settle(theirs, { journal, parts, runs: new Map(runs.map((run) => [run.name, run])), signal })
-    watch(true)
+    const { runs, parts, journal, watch, onOver } = this.#holding
+    try {
+      for (const run of runs) run.passing()?.resume()
+      for (const engine of parts.engines) engine.succeed?.(successor)
+      const theirs = await journal.resume()
+      this.#thaw()
+      // First everything is asked for anew, so that what both had is ours again and not undone with the rest.
+      if (theirs.length > 0)
+        await Promise.all(runs.map((run) => run.renewDue(parts.clock.now(), signal, true).catch(() => {})))
+      await settle(theirs, { journal, parts, runs: new Map(runs.map((run) => [run.name, run])), signal })
+      watch(true)
+    } finally {
+      this.#thaw()
+      onOver()
+    }
   }
 
   /** The successor has it all. */
   async leave(): Promise<void> {
-    const { runs, parts } = this.#holding
+    const { runs, parts, onOver } = this.#holding
     await Promise.all(runs.map((run) => run.leave()))
     for (const engine of parts.engines) engine.abandon?.()
     this.#thaw()
+    onOver()
   }
 }
 

@@ -22,6 +22,7 @@ import { errnoOf, messageOf, NaruError } from '../base/errors.ts'
 import { replaceFile } from '../base/replace-file.ts'
 import { say } from '../base/text.ts'
 import { isOwn, mustBeTrusted, temporaryPlace, whyUntrusted } from '../base/trust.ts'
+import { Journal } from './journal.ts'
 
 /** Who holds a folder. */
 export interface Holder {
@@ -45,7 +46,7 @@ export interface Instance {
   passOn(): Promise<void>
   /** Processes that passed it on and are still there. */
   leaving(): Promise<readonly number[]>
-  /** Frees the folder, and removes it where `forget`. */
+  /** Frees the folder, and removes it where `forget` and its journal has nothing in force. Twice is harmless. */
   release(options?: { forget?: boolean }): Promise<void>
 }
 
@@ -109,14 +110,18 @@ export function succeed(root: string, id: string, before: Holder): Instance {
   return instanceIn(join(root, id), holder, 'promised')
 }
 
-function instanceIn(folder: string, holder: Holder, state: 'held' | 'promised' | 'passed-on'): Instance {
+function instanceIn(
+  folder: string,
+  holder: Holder,
+  state: 'held' | 'promised' | 'passed-on' | 'released',
+): Instance {
   const leavingPath = join(folder, `leaving-${process.pid}`)
   return {
     folder,
     journalPath: join(folder, 'journal'),
     holder,
     async announce(web) {
-      if (state === 'passed-on') return
+      if (state === 'passed-on' || state === 'released') return
       state = 'held'
       await replaceFile(lockPath(folder), JSON.stringify({ ...holder, web }), { mode: 0o600 })
     },
@@ -128,9 +133,12 @@ function instanceIn(folder: string, holder: Holder, state: 'held' | 'promised' |
     async release({ forget = false } = {}) {
       if (state === 'passed-on') await unlink(leavingPath).catch(() => {})
       if (state !== 'held') return
+      state = 'released'
+      // Whoever finds a journal without a lock undoes what is in it.
+      const empty = forget && !(await Journal.holdsAny(join(folder, 'journal')).catch(() => true))
       await unlink(lockPath(folder)).catch(() => {})
       await forgetSockets(folder, holder)
-      if (forget) await rm(folder, { recursive: true, force: true }).catch(() => {})
+      if (empty) await rm(folder, { recursive: true, force: true }).catch(() => {})
     },
   }
 }
@@ -164,15 +172,24 @@ export async function holderOf(root: string, id: string): Promise<Holder | null>
   return holder && isAlive(holder) ? holder : null
 }
 
-/** Folders whose holder died without cleaning up. */
+/** Folders whose holder died without cleaning up, or ended with something left in its journal. */
 export async function abandoned(root: string): Promise<readonly string[]> {
   const found: string[] = []
   for (const id of await folders(root)) {
-    const holder = await readHolder(lockPath(join(root, id)))
-    if (holder && !isAlive(holder)) found.push(id)
+    const lock = lockPath(join(root, id))
+    const holder = await readHolder(lock)
+    if (holder ? !isAlive(holder) : await wasLeft(join(root, id))) found.push(id)
   }
   return found
 }
+
+/** Without a lock: who has just made the folder has nothing in its journal. */
+function wasLeft(folder: string): Promise<boolean> {
+  return Journal.holdsAny(join(folder, 'journal')).catch(() => false)
+}
+
+/** What the page logs in with; kept over restarts. */
+export const tokensPath = (folder: string): string => join(folder, 'tokens')
 
 async function folders(root: string): Promise<string[]> {
   const entries = await readdir(root, { withFileTypes: true }).catch(() => [])

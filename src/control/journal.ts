@@ -23,6 +23,7 @@ export class Journal {
   /** After a write that failed something else may stand behind them. */
   #torn = false
   readonly #live: Map<number, Entry>
+  readonly #written = new Set<number>()
   #next: number
   #dead: number
   #pending: { text: string; resolve: () => void; reject: (error: unknown) => void }[] = []
@@ -69,6 +70,11 @@ export class Journal {
     return live.size > 0 || unreadable > 0
   }
 
+  /** Whether it was this process that intended it. */
+  wrote(id: number): boolean {
+    return this.#written.has(id)
+  }
+
   /** What is in effect, oldest first. */
   live(): readonly Entry[] {
     return [...this.#live.values()]
@@ -103,6 +109,7 @@ export class Journal {
 
   /** Strikes an entry out. A full disk is no reason to fail: undoing twice is harmless. */
   async undone(id: number): Promise<void> {
+    this.#written.delete(id)
     if (!this.#live.delete(id)) return
     this.#dead += 2
     const line = formatLine({ op: 'undone', id })
@@ -126,6 +133,7 @@ export class Journal {
     const entry: Entry = { id: this.#next++, ...of, effect, at: Date.now() }
     await this.#append(formatLine({ op: 'intend', ...entry }))
     this.#live.set(entry.id, entry)
+    this.#written.add(entry.id)
     return {
       amend: async (effect) => {
         const now = this.#live.get(entry.id)

@@ -4,6 +4,7 @@
  */
 import { within, type Clock } from '../base/clock.ts'
 import { isNaruError, NaruError, toNaruError } from '../base/errors.ts'
+import { stopped } from '../base/shared.ts'
 import { say, type Text } from '../base/text.ts'
 import type { EngineEvent, EngineLease, Passing } from '../engines/contract.ts'
 import type { CloseReason, Connection, Counters } from '../model/connection.ts'
@@ -42,6 +43,10 @@ const lastRetryMs = 30_000
 export interface RunTools {
   readonly clock: Clock
   readonly journal: Journal
+  /** Aborts when nothing may be begun any more. */
+  readonly working: AbortSignal
+  /** Aborts when there is no time left to undo anything. */
+  readonly undoing: AbortSignal
   /** What the process whose place this one takes has in force for a rule at a hop. */
   before(rule: string, hop: Hop, member: string): readonly Json[]
   /** Every hop that the rule wants, in any order. Does not throw: a hop that cannot be is one whose `open` throws. */
@@ -66,6 +71,15 @@ export interface ApplyOptions {
   readonly reason?: CloseReason
 }
 
+/** An effect that could not be undone, and why. */
+export interface Unreleased {
+  readonly rule: string
+  readonly hop: Hop
+  readonly member: string
+  readonly text: Text
+  readonly why: NaruError
+}
+
 export class RuleRun {
   readonly name: string
   readonly #tools: RunTools
@@ -76,6 +90,8 @@ export class RuleRun {
   /** Listening no more; their connections have a limit. */
   readonly #draining = new Map<EngineLease, Promise<void>>()
   readonly #failedEngines = new Set<EngineId>()
+  /** Wanted no more, and not gone for sure: the journal keeps each until it is. */
+  readonly unreleased = new Map<Lease, Unreleased>()
   #loaded: LoadedRule
   /** Wanted, and not come to yet while the others are opened. */
   readonly #ahead = new Map<Hop, Wanted>()
@@ -130,10 +146,10 @@ export class RuleRun {
   }
 
   /** Frees its listen ahead of `apply`, as another rule may take it. Connections go on. */
-  makeRoom(options: Pick<ApplyOptions, 'signal' | 'strict'>): Promise<void> {
+  makeRoom(): Promise<void> {
     return this.#inPlaceOfRetry(async () => {
       const relay = this.#held.get('relay')
-      if (relay) await this.#retire(relay, options)
+      if (relay) await this.#retire(relay)
     })
   }
 
@@ -142,6 +158,7 @@ export class RuleRun {
     return this.#inPlaceOfRetry(async () => {
       this.#ended = true
       this.#retry?.[Symbol.dispose]()
+      for (const [lease, { hop }] of this.unreleased) await this.#release(hop, lease)
       for (const step of stepsBetween(this.#held, []))
         if (step.action === 'close') await this.#close(step.held, options)
       await this.#drainAll([...this.#retired], options)
@@ -329,6 +346,7 @@ export class RuleRun {
     let failing: Hop | null = null
     for (const step of steps) {
       try {
+        if (step.action !== 'close') refuseIfStopped(options.signal, this.name)
         const held = await this.#do(step, options)
         if (held) opened.push(held)
         if (step.action !== 'close') this.#ahead.delete(step.wanted.hop)
@@ -381,9 +399,9 @@ export class RuleRun {
   }
 
   async #replace(held: Held, wanted: Wanted, options: ApplyOptions): Promise<Held> {
-    if (wanted.replace === 'close-first' || held.lost) await this.#retire(held, options)
+    if (wanted.replace === 'close-first' || held.lost) await this.#retire(held)
     const next = await this.#open(wanted, options)
-    if (wanted.replace === 'open-first' && !held.lost) await this.#release(held.lease, options.signal)
+    if (wanted.replace === 'open-first' && !held.lost) await this.#release(held.hop, held.lease)
     return next
   }
 
@@ -412,9 +430,9 @@ export class RuleRun {
   }
 
   /** Opened anew elsewhere: what is connected goes on under the terms it began with. */
-  async #retire(held: Held, { signal }: ApplyOptions): Promise<void> {
+  async #retire(held: Held): Promise<void> {
     this.#held.delete(held.hop)
-    if (!isEngineLease(held.lease)) return this.#release(held.lease, signal)
+    if (!isEngineLease(held.lease)) return this.#release(held.hop, held.lease)
     this.#retired.add(held.lease)
     await held.lease.retire()
   }
@@ -422,7 +440,7 @@ export class RuleRun {
   async #close(held: Held, { signal, now, reason = 'drained' }: Omit<ApplyOptions, 'strict'>): Promise<void> {
     this.#held.delete(held.hop)
     this.#failures.delete(held.hop)
-    if (!isEngineLease(held.lease)) return this.#release(held.lease, signal)
+    if (!isEngineLease(held.lease)) return this.#release(held.hop, held.lease)
     await this.#drainAll([held.lease, ...this.#retired], { signal, reason, ...(now && { now }) })
   }
 
@@ -461,18 +479,22 @@ export class RuleRun {
       })
   }
 
-  async #release(lease: Lease, signal: AbortSignal): Promise<void> {
+  /** Goes on whoever called off the change that it is part of: what is open no more is to be gone. */
+  async #release(hop: Hop, lease: Lease): Promise<void> {
     try {
-      await within(signal, stepLimitMs, (limited) => lease.release({ signal: limited }))
+      await within(this.#tools.undoing, stepLimitMs, (limited) => lease.release({ signal: limited }))
+      this.unreleased.delete(lease)
     } catch (error) {
-      // It stays in the journal and is undone at the next start.
-      const { en, ko } = toNaruError(error).text
+      const why = toNaruError(error)
+      const { member, text } = lease.describe()
+      this.unreleased.set(lease, { rule: this.name, hop, member, text, why })
+      const { en, ko } = why.text
       this.#tools.tell('warn', this.name, say(`could not undo yet: ${en}`, `아직 되돌리지 못했습니다: ${ko}`))
     }
   }
 
   async #gone(lease: EngineLease): Promise<void> {
-    await this.#release(lease, neverAborted)
+    await this.#release('relay', lease)
     this.#past = addCounters(this.#past, { ...lease.counters(), open: 0, offloaded: 0 })
     this.#retired.delete(lease)
     this.#draining.delete(lease)
@@ -536,14 +558,15 @@ export class RuleRun {
     if (event.type !== 'state' || event.state.state !== 'failed') return
     const relay = this.#held.get('relay')
     const id = relay?.wanted.member as EngineId | undefined
-    if (!relay || !id) return
+    if (!relay || !id || this.#ended) return
     const why = new NaruError('ENGINE_FAILED', { engine: id, why: event.state.why })
     relay.lost = why
     this.#failedEngines.add(id)
     this.#tools.tell('error', this.name, why.text)
-    void this.#inTurn(() =>
-      this.#converge({ strict: false, signal: AbortSignal.timeout(stepLimitMs) }),
-    ).catch(() => {})
+    void this.#inTurn(async () => {
+      if (this.#ended) return
+      await within(this.#tools.working, stepLimitMs, (signal) => this.#converge({ strict: false, signal }))
+    }).catch(() => {})
   }
 
   /** An engine that fails where its listen would not is passed over from now on; said once. */
@@ -571,7 +594,7 @@ export class RuleRun {
   }
 
   #retryNow(): void {
-    if (this.#retrying) return
+    if (this.#retrying || this.#tools.working.aborted) return
     const retrying = new AbortController()
     this.#retrying = retrying
     void this.#inTurn(async () => {
@@ -631,6 +654,11 @@ export class RuleRun {
     this.#queue = next.catch(() => {})
     return next
   }
+}
+
+/** @throws NaruError: what is called off begins nothing more */
+function refuseIfStopped(signal: AbortSignal, name: string): void {
+  if (signal.aborted) throw stopped(signal, name)
 }
 
 /** What is wrong with the machine, or outside, concerns the hop that leads there. */

@@ -1,10 +1,11 @@
 /** What a process that is gone left in force, undone from its journal alone: from the outside in, the newest first. */
-import { toNaruError } from '../base/errors.ts'
+import { NaruError, toNaruError } from '../base/errors.ts'
 import { withLimit } from '../base/clock.ts'
-import { say } from '../base/text.ts'
+import { say, type Text } from '../base/text.ts'
 import { hops, type Hop } from '../model/hop.ts'
 import type { Log } from '../base/log.ts'
 import type { Entry, Journal } from './journal.ts'
+import type { Unreleased } from './rule-run.ts'
 import type { Parts } from './parts.ts'
 import { publisherOf } from './routers/publisher.ts'
 
@@ -55,4 +56,29 @@ function logFailure(log: Log, entry: Entry, error: unknown): void {
     { rule: entry.rule, hop: entry.hop, member: entry.member },
     say(`left over from before, not undone yet: ${en}`, '').en,
   )
+}
+
+/** Named one by one; of more, the rest is counted. */
+const mostNamed = 10
+
+/** What the journal says is still in force, with what is known of why. */
+export function leftIn(entries: readonly Entry[], unreleased: readonly Unreleased[]): readonly Text[] {
+  const named = entries.map((entry) => {
+    const known = unreleased.find(({ rule, hop }) => rule === entry.rule && hop === entry.hop)
+    const place = `${entry.rule}: ${entry.hop} (${known?.member ?? entry.member})`
+    return known
+      ? say(
+          `${place} ${known.text.en}: ${known.why.text.en}`,
+          `${place} ${known.text.ko}: ${known.why.text.ko}`,
+        )
+      : say(place, place)
+  })
+  const distinct = [...new Map(named.map((text) => [text.en, text])).values()]
+  const more = distinct.length - mostNamed
+  return more > 0 ? [...distinct.slice(0, mostNamed), say(`${more} more`, `그 밖에 ${more}개`)] : distinct
+}
+
+export function notUndone(left: readonly Text[]): NaruError {
+  const all = say(left.map(({ en }) => en).join('; '), left.map(({ ko }) => ko).join('; '))
+  return new NaruError('NOT_UNDONE', { left: all }, { left })
 }

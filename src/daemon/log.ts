@@ -14,7 +14,8 @@ export async function createLog(): Promise<Log> {
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    pino.destination({ dest: 2, sync: true }),
+    // What cannot be written is lost, and no reason to end: the stream says so to whoever listens.
+    { write: (line: string) => void process.stderr.write(line) },
   )
   return {
     debug: (fields, message) => lines.debug(fields, message),

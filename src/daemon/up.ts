@@ -6,7 +6,7 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { ExitCode } from '../base/codes/entry.ts'
-import { messageOf, NaruError } from '../base/errors.ts'
+import { isNaruError, messageOf, NaruError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import { replaceFile } from '../base/replace-file.ts'
 import { Scope } from '../base/scope.ts'
@@ -16,7 +16,7 @@ import { addressRange } from '../base/address.ts'
 import type { Served, TcpOptions } from '../api/server/options.ts'
 import type { UpOptions } from '../cli/deps.ts'
 import { Forwarder } from '../control/forwarder.ts'
-import { claim, holderOf, instanceIdOf, stateRoot } from '../control/instance.ts'
+import { claim, holderOf, instanceIdOf, stateRoot, tokensPath } from '../control/instance.ts'
 import { ruleSchema } from '../model/rule-file.ts'
 import { splitHostPorts } from '../model/listen.ts'
 import type { Json } from '../model/hop.ts'
@@ -33,6 +33,16 @@ import { gatherParts } from './rooms.ts'
 import { sampleUrl, serveSample } from './sample.ts'
 
 export async function up(options: UpOptions): Promise<ExitCode> {
+  try {
+    return await serveUntilStopped(options)
+  } catch (error) {
+    // Stopped while it started, and nothing is left of it.
+    if (options.signal.aborted && isNaruError(error, 'ABORTED') && error.left.length === 0) return 0
+    throw error
+  }
+}
+
+async function serveUntilStopped(options: UpOptions): Promise<ExitCode> {
   const log = await createLog()
   const unwanted = new AbortController()
   const whoWaits = starterOf(() => unwanted.abort())
@@ -40,6 +50,7 @@ export async function up(options: UpOptions): Promise<ExitCode> {
   const tcpWish = parseApi(options.api)
   const file = ruleFile(options.file)
   await using scope = new Scope()
+  const obeySignals = listenToSignals(scope)
   if (!existsSync(file)) await createFile(file, starter(await freePort(8888), await freePort(6280)))
   const root = stateRoot()
   const id = await instanceIdOf(file)
@@ -49,12 +60,14 @@ export async function up(options: UpOptions): Promise<ExitCode> {
   if (place) scope.use(place)
   const instance = place ? place.instance : await claim(root, id, file)
   scope.defer(() => instance.release())
+  let stopped = false
   const { forwarder, failures } = await Forwarder.start(parts, instance, {
     signal,
     checks: async () => (await import('../checks/index.ts')).checks,
     ...(place && { predecessor: place.predecessor }),
   })
-  scope.use(forwarder)
+  // Whoever ends otherwise than by a stop is told by the log of what is left.
+  scope.defer(() => forwarder.stop().catch((left: unknown) => stopped || log.error({}, messageOf(left))))
   const tokens = await tokensIn(instance.folder)
   const { serve } = await import('../api/server/serve.ts')
   const { machineOf } = await import('./machine.ts')
@@ -110,8 +123,9 @@ export async function up(options: UpOptions): Promise<ExitCode> {
     },
   })
   if (door) scope.use(door)
-  listenToSignals(forwarder, scope)
+  obeySignals(forwarder)
   if (!whoWaits) await sayReady()
+  stopped = true
   await endOf(forwarder, signal)
   return 0
 }
@@ -149,27 +163,42 @@ function pageOf(
   return same ? { address, port, fd: place.takePage() } : {}
 }
 
-/** Stops now where the signal says so; a stop by the API ends it too. */
+/** Stops now where the signal says so; a stop by the API ends it too. @throws NaruError NOT_UNDONE */
 function endOf(forwarder: Forwarder, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const stop = (): void => void forwarder.stop().then(resolve, reject)
-    forwarder.ended.addEventListener('abort', () => resolve())
+    forwarder.ended.addEventListener('abort', stop)
     signal.addEventListener('abort', stop)
-    if (forwarder.ended.aborted) resolve()
-    else if (signal.aborted) stop()
+    if (forwarder.ended.aborted || signal.aborted) stop()
     // Nothing else may be there to keep the process alive: a daemon without rules waits for its file.
     const alive = setInterval(() => {}, 60_000)
     forwarder.ended.addEventListener('abort', () => clearInterval(alive))
   })
 }
 
-/** SIGHUP re-reads the file; SIGUSR1 lets connections finish, then stops. Windows has neither. */
-function listenToSignals(forwarder: Forwarder, scope: Scope): void {
-  if (process.platform === 'win32') return
-  const reload = (): void => void forwarder.reload().catch(() => {})
-  const drain = (): void => void forwarder.stop({ drain: true })
+/**
+ * SIGHUP re-reads the file; SIGUSR1 lets connections finish, then stops. Either may come while it still starts, and
+ * would end the process, or start Node's debugger. Windows has neither.
+ */
+function listenToSignals(scope: Scope): (forwarder: Forwarder) => void {
+  if (process.platform === 'win32') return () => {}
+  let begun: Forwarder | null = null
+  const asked = new Set<'reload' | 'drain'>()
+  const act = (): void => {
+    if (asked.delete('reload')) void begun?.reload().catch(() => {})
+    if (asked.delete('drain')) void begun?.stop({ drain: true }).catch(() => {})
+  }
+  const hear = (what: 'reload' | 'drain') => (): void => {
+    asked.add(what)
+    if (begun) act()
+  }
+  const [reload, drain] = [hear('reload'), hear('drain')]
   process.on('SIGHUP', reload).on('SIGUSR1', drain)
   scope.defer(() => process.off('SIGHUP', reload).off('SIGUSR1', drain))
+  return (forwarder) => {
+    begun = forwarder
+    act()
+  }
 }
 
 /** Serves the sample page while the file asks for it. */
@@ -212,7 +241,7 @@ function parseApi(wish: string | null): 'off' | Pick<TcpOptions, 'address' | 'po
 
 /** Kept over restarts, so that an open page stays logged in. */
 async function tokensIn(folder: string): Promise<{ token: string; readToken: string }> {
-  const path = join(folder, 'tokens')
+  const path = tokensPath(folder)
   try {
     const { mode } = await stat(path)
     if (process.platform !== 'win32' && (mode & 0o077) !== 0) throw new Error('others may read them')

@@ -1,6 +1,6 @@
 /** A terminal, or none, that remembers what was written and presses keys when told. */
 import type { CliDeps } from '../../src/cli/deps.ts'
-import type { Io, Stream } from '../../src/cli/io.ts'
+import type { Interrupt, Io, Stream } from '../../src/cli/io.ts'
 import { run } from '../../src/cli/run.ts'
 import { NaruError } from '../../src/base/errors.ts'
 import type { NaruClient } from '../../src/api/client/client.ts'
@@ -45,7 +45,9 @@ export class FakeIo implements Io {
   readonly self = ['/usr/bin/node', '/opt/naru/dist/main.js']
   exited: number | null = null
   answers: (string | null)[] = []
-  readonly #interrupts = new Set<() => void>()
+  /** Why data is lost. */
+  lost: Error | null = null
+  readonly #interrupts = new Set<(by: Interrupt) => void>()
   readonly #keys = new Set<(key: string) => void>()
   readonly stdin = {
     isTTY: false,
@@ -57,7 +59,10 @@ export class FakeIo implements Io {
   }
 
   readonly now = (): number => fakeNow
-  onInterrupt(call: () => void): Disposable {
+  outputLost(): Promise<Error | null> {
+    return Promise.resolve(this.lost)
+  }
+  onInterrupt(call: (by: Interrupt) => void): Disposable {
     return held(this.#interrupts, call)
   }
   onResize(): Disposable {
@@ -73,8 +78,8 @@ export class FakeIo implements Io {
     return this
   }
 
-  interrupt(): void {
-    for (const call of this.#interrupts) call()
+  interrupt(by: Interrupt = 'asked'): void {
+    for (const call of this.#interrupts) call(by)
   }
 
   press(key: string): void {

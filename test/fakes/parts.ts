@@ -29,6 +29,10 @@ export class World {
   readonly failing = new Set<string>()
   /** Words of which opening takes until it is called off while they are here. */
   readonly silent = new Set<string>()
+  /** Words of which undoing fails while they are here. */
+  readonly stuck = new Set<string>()
+  /** Turns of the event loop that opening and undoing take, whoever calls them off. */
+  turns: () => number = () => 0
   /** How many wait for such. */
   asked = 0
 
@@ -38,6 +42,17 @@ export class World {
     await new Promise((_, reject) => {
       signal.addEventListener('abort', () => reject(stopped(signal, word)), { once: true })
     }).finally(() => this.asked--)
+  }
+
+  async lag(): Promise<void> {
+    for (let turn = this.turns(); turn > 0; turn--) await new Promise(setImmediate)
+  }
+
+  /** @throws Error while it is stuck */
+  async undo(word: string): Promise<void> {
+    await this.lag()
+    if ([...this.stuck].some((stuck) => word.includes(stuck))) throw new Error(`${word} does not answer`)
+    this.remove(word)
   }
 
   add(word: string): void {
@@ -100,7 +115,7 @@ function fakeEngine(world: World, id: EngineId): Engine {
         ? { ok: false, why: say('one is too few', '하나는 너무 적습니다') }
         : { ok: true, why: verbatim(`${id} can`) },
     open: (request, { record }) => openEngine(world, id, request, record),
-    undo: (effect) => Promise.resolve(world.remove(effect as string)),
+    undo: (effect) => world.undo(effect as string),
     close: () => Promise.resolve(),
   }
 }
@@ -118,6 +133,7 @@ async function openEngine(
   let word = wordOf(id, rule)
   const effect = await record.intend(word)
   try {
+    await world.lag()
     world.add(word)
   } catch (error) {
     await effect.undone()
@@ -125,7 +141,7 @@ async function openEngine(
   }
   let released = false
   const release = async (): Promise<void> => {
-    if (!released) world.remove(word)
+    if (!released) await world.undo(word)
     released = true
     await effect.undone()
   }
@@ -162,9 +178,10 @@ function fakeFirewall(world: World): FirewallMember {
     async open(request, { record, signal }) {
       const word = `firewall ${formatPortRange(request.ports)}${request.protocols.includes('udp') ? '/udp' : ''} ${request.rule}`
       await world.answer(word, signal)
+      await world.lag()
       return openWord(world, word, record)
     },
-    undo: (effect: Json) => Promise.resolve(world.remove(effect as string)),
+    undo: (effect: Json) => world.undo(effect as string),
   }
 }
 
@@ -188,7 +205,7 @@ async function openWord(world: World, word: string, record: OpenOptions['record'
       ),
     renew: () => Promise.resolve(world.add(word)),
     async release() {
-      world.remove(word)
+      await world.undo(word)
       await effect.undone()
     },
   }

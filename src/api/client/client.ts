@@ -144,7 +144,10 @@ export function errorFrom(body: unknown, where: string, status: number): NaruErr
   if (!isErrorJson(body))
     return new NaruError('API_SILENT', { where, why: say(`HTTP status ${status}`, `HTTP 상태 ${status}`) })
   return body.code in codes
-    ? new NaruError(body.code as Code, body.details as never, { problems: body.problems ?? [] })
+    ? new NaruError(body.code as Code, body.details as never, {
+        problems: body.problems ?? [],
+        left: body.left ?? [],
+      })
     : new NaruError('API_SILENT', { where, why: body.message })
 }
 

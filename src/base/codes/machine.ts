@@ -74,6 +74,27 @@ export const machineCodes = {
       ko: '원인을 고치거나, `naru stop` 후 `naru up`으로 다시 시작하세요',
     },
   },
+  OUTPUT_LOST: {
+    exit: 1,
+    en: 'cannot write the output: {why}',
+    ko: '출력을 쓸 수 없습니다: {why}',
+    fix: { en: 'free space where it goes to', ko: '출력할 곳의 공간을 비우세요' },
+  },
+  STOPPING: {
+    exit: 1,
+    en: 'Naru is stopping: nothing is changed any more',
+    ko: 'Naru가 종료 중이라 더는 변경하지 않습니다',
+    fix: { en: 'start it again, and then do it', ko: '다시 시작한 뒤 실행하세요' },
+  },
+  NOT_UNDONE: {
+    exit: 1,
+    en: 'still in force, as it could not be undone: {left}',
+    ko: '되돌리지 못해 아직 열려 있습니다: {left}',
+    fix: {
+      en: 'start any Naru again (`naru up`, `naru open`): it undoes this first',
+      ko: 'Naru를 다시 시작하면(`naru up`, `naru open`) 먼저 이것부터 되돌립니다',
+    },
+  },
   HANDED_OVER: {
     exit: 1,
     en: 'another Naru has taken over; ask that one',

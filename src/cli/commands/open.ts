@@ -1,9 +1,10 @@
 /** `naru open LISTEN TARGET`: forward now, in the foreground; Ctrl-C closes everything it opened. */
 import { systemClock } from '../../base/clock.ts'
-import type { ExitCode } from '../../base/errors.ts'
+import { isNaruError, type ExitCode } from '../../base/errors.ts'
 import { say } from '../../base/text.ts'
 import type { Naru, RuleInput, RuleStatus } from '../../model/face.ts'
 import { LiveLine } from '../live.ts'
+import { printError } from '../print/errors.ts'
 import { stateWord, mark, hopWords, inPathOrder } from '../print/words.ts'
 import { bytes, span } from '../print/units.ts'
 import { publishedAsSaid, ruleFrom, ruleOptions, targetsFrom } from '../rule-options.ts'
@@ -87,7 +88,19 @@ async function open(context: Context): Promise<ExitCode> {
       if (io.stderr.isTTY && !json) live.show(status)
     },
   })
-  const naru = await opening.finally(() => live.clear())
+  const naru = await opening
+    .finally(() => live.clear())
+    .catch((error: unknown) => {
+      // Called off while it opened, and nothing is left of it.
+      if (signal.aborted && isNaruError(error, 'ABORTED') && error.left.length === 0) return null
+      throw error
+    })
+  if (naru === null) {
+    print.talk(
+      say('closed before it was open; nothing is left open', '열기 전에 닫음. 열린 채 남은 것은 없습니다'),
+    )
+    return 0
+  }
   let last: RuleStatus
   let undone = false
   try {
@@ -186,16 +199,27 @@ function sayClosed({ counters }: RuleStatus, { print }: Context): void {
   )
 }
 
-/** Waits for the undoing, not for connections. A step that hangs is left to the journal and the next start. */
-async function closeInTime(naru: AsyncDisposable, { print }: Context): Promise<boolean> {
+/**
+ * Waits for the undoing, not for connections. A step that hangs is left to the journal and the next start.
+ * @returns whether all is undone; what is not has been told
+ */
+async function closeInTime(naru: AsyncDisposable, { print, json }: Context): Promise<boolean> {
   const late = new AbortController()
   const limit = systemClock.sleep(undoLimitMs, late.signal).then(
     () => 'late' as const,
     () => 'done' as const,
   )
-  const undone = naru[Symbol.asyncDispose]().then(() => 'done' as const)
+  const undone = naru[Symbol.asyncDispose]().then(
+    () => 'done' as const,
+    (error: unknown) => error,
+  )
   try {
-    if ((await Promise.race([undone, limit])) === 'done') return true
+    const end = await Promise.race([undone, limit])
+    if (end === 'done') return true
+    if (end !== 'late') {
+      printError(end, print, { json, debug: false })
+      return false
+    }
     print.talk(
       say(
         `not everything could be undone within ${span(undoLimitMs)}; the next start of Naru finishes it`,

@@ -1,6 +1,6 @@
 /** An error for a person: what, why, and the next step. With `--json` the same as an object, on stderr. */
 import { toNaruError, type NaruErrorJson } from '../../base/errors.ts'
-import { say } from '../../base/text.ts'
+import { say, type Text } from '../../base/text.ts'
 import type { Printer } from './printer.ts'
 
 const prefix = say('error:', '오류:')
@@ -16,11 +16,22 @@ export function printError(
   if (options.debug) print.talk(stackOf(thrown))
 }
 
-export function printProblem({ message, fix }: NaruErrorJson, print: Printer): void {
+export function printProblem({ code, message, fix, left }: NaruErrorJson, print: Printer): void {
   const { red, dim } = print.paintTalk
   print.talk(`${red(print.say(prefix))} ${print.say(message)}`)
   if (fix) print.talk(`${dim('→')} ${print.say(fix)}`)
+  // It says so itself.
+  if (left && code !== 'NOT_UNDONE') printLeft(left, print)
 }
+
+function printLeft(left: readonly Text[], print: Printer): void {
+  const { red } = print.paintTalk
+  for (const one of left) print.talk(`${red('✗')} ${print.say(still)}: ${print.say(one)}`)
+  print.talk(`${print.paintTalk.dim('→')} ${print.say(next)}`)
+}
+
+const still = say('still in force', '아직 열려 있음')
+const next = say('the next start of any Naru undoes it', '다음에 Naru를 시작하면 먼저 되돌립니다')
 
 function stackOf(thrown: unknown): string {
   if (!(thrown instanceof Error)) return String(thrown)
