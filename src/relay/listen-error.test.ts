@@ -8,7 +8,7 @@ function systemError(code: string): Error {
 it('a port range that takes more descriptors than there are names the limit and what to do', async () => {
   const error = await listenError(systemError('EMFILE'), '*:1024-60000/tcp', () => Promise.resolve(null))
   expect(error.message).toMatch(
-    /^cannot listen on \*:1024-60000\/tcp: this process may have .* ulimit -n, LimitNOFILE=/,
+    /^cannot listen on \*:1024-60000\/tcp: this process has all \S+ files .*ulimit -n, or LimitNOFILE=/,
   )
 })
 
