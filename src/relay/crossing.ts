@@ -9,7 +9,8 @@ import type { Clock } from '../base/clock.ts'
 import { errnoOf } from '../base/errors.ts'
 import type { CloseReason } from '../model/connection.ts'
 import type { Target } from '../model/target.ts'
-import type { Ticket } from './admit.ts'
+import type { Admitted, Ticket } from './admit.ts'
+import type { Anteroom } from './anteroom.ts'
 import { AskedName } from './asked-name.ts'
 import { Dial, dialReason, type DialReason, type Endpoint } from './dial.ts'
 import type { Intake } from './intake.ts'
@@ -34,6 +35,7 @@ export interface CrossingOptions {
   readonly port: number
   /** The client's place within the limits; null where its address is still to be told by a PROXY header. */
   readonly ticket: Ticket | null
+  readonly anteroom: Anteroom
   readonly resolve: Resolve
   readonly outstanding: AskOutstanding
   /** The system had no descriptor left. */
@@ -120,7 +122,7 @@ export class Crossing {
       this.#pipe.unwatch(read.length)
       const { source, destination } = read.header
       if (source) this.#call(source, destination)
-      if (this.#admitted()) this.#choose()
+      this.#enter()
     })
   }
 
@@ -130,12 +132,19 @@ export class Crossing {
     this.#options.live.client = formatEndpoint(this.#source.address, source.port)
   }
 
-  #admitted(): boolean {
-    const { terms, clock } = this.#options
-    const admitted = terms.admission.admit(this.#source?.address ?? '', clock.monotonic())
-    if (admitted.ok) this.#ticket = admitted.ticket
-    else this.#pipe.abort(admitted.reason)
-    return admitted.ok
+  /** Whom a trusted proxy named is who is admitted; it may have a moment to wait for its place. */
+  #enter(): void {
+    const { terms, clock, anteroom } = this.#options
+    const ask = (): Admitted => terms.admission.admit(this.#source?.address ?? '', clock.monotonic())
+    const done = (admitted: Admitted): void => {
+      if (!admitted.ok) return this.#pipe.abort(admitted.reason)
+      this.#ticket = admitted.ticket
+      this.#choose()
+    }
+    const admitted = ask()
+    const waits =
+      !admitted.ok && anteroom.wait(admitted.reason, () => (this.#pipe.closed ? null : ask()), done)
+    if (!waits) done(admitted)
   }
 
   /**

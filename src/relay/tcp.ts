@@ -9,7 +9,10 @@ import type { CloseReason } from '../model/connection.ts'
 import type { Inheritance, LentSocket } from '../model/passing.ts'
 import type { Descriptors } from './descriptors.ts'
 import type { Live, Meter } from './meter.ts'
+import type { Peer } from './proxy/header.ts'
 import type { Resolve } from './route.ts'
+import type { RefuseReason, Ticket } from './admit.ts'
+import { Anteroom } from './anteroom.ts'
 import { Crossing } from './crossing.ts'
 import { reset, type AskOutstanding } from './pipe.ts'
 import { openDoors, type Door } from './tcp-listen.ts'
@@ -37,6 +40,17 @@ const descriptorsEach = 2
 /** How long a reset of who has finished speaking may go unheard: a system call for each half-closed connection. */
 const lookAtHalfClosedMs = 1000
 
+/** A client that came in, and under which terms. */
+interface Caller {
+  readonly socket: Socket
+  readonly door: Door
+  readonly terms: Terms
+  readonly address: string
+  /** Null for a Unix client. */
+  readonly source: Peer | null
+  readonly client: string
+}
+
 export class StreamRelay {
   #terms: Terms
   readonly #options: StreamOptions
@@ -44,6 +58,7 @@ export class StreamRelay {
   #doors: readonly Door[] = []
   #closed = false
   readonly #registered: Disposable
+  readonly #anteroom: Anteroom
   /** Those of which a side has finished speaking, and who looks after them. */
   readonly #halfClosed = new Set<Crossing>()
   #halfClosedTimer: Disposable | null = null
@@ -52,6 +67,7 @@ export class StreamRelay {
   private constructor(terms: Terms, options: StreamOptions) {
     this.#terms = terms
     this.#options = options
+    this.#anteroom = new Anteroom(options.clock)
     this.#registered = options.descriptors.register(this)
     this.#watchQuiet()
   }
@@ -140,7 +156,7 @@ export class StreamRelay {
   }
 
   #comeIn(socket: Socket, door: Door): void {
-    const { meter, clock, descriptors } = this.#options
+    const { clock } = this.#options
     const terms = this.#terms
     const address = unmapped(socket.remoteAddress ?? '')
     const inet = door.port !== 0
@@ -151,10 +167,38 @@ export class StreamRelay {
     // Behind a trusted proxy it is the address in its header that is admitted.
     const admitted =
       proxyDuty(terms, address) === 'required' ? null : terms.admission.admit(address, clock.monotonic())
-    if (admitted?.ok === false) {
-      reset(socket.on('error', ignore))
-      return meter.refuse(client, admitted.reason)
+    const caller = { socket, door, terms, address, source, client }
+    if (admitted?.ok === false) return this.#noPlace(caller, admitted.reason)
+    this.#carry(caller, admitted?.ticket ?? null)
+  }
+
+  /** It may have a moment to wait for one. */
+  #noPlace(caller: Caller, reason: RefuseReason): void {
+    const { socket, terms, address } = caller
+    socket.on('error', ignore)
+    const turnAway = (why: RefuseReason): void => {
+      reset(socket)
+      this.#options.meter.refuse(caller.client, why)
     }
+    const waits = this.#anteroom.wait(
+      reason,
+      () => {
+        if (socket.destroyed) return null
+        if (this.#closed) return { ok: false, reason: 'denied' }
+        return terms.admission.admit(address, this.#options.clock.monotonic())
+      },
+      (admitted) => {
+        if (!admitted.ok) return turnAway(this.#closed ? reason : admitted.reason)
+        socket.off('error', ignore)
+        this.#carry(caller, admitted.ticket)
+      },
+    )
+    if (!waits) turnAway(reason)
+  }
+
+  #carry({ socket, door, terms, source, client }: Caller, ticket: Ticket | null): void {
+    const { meter, clock, descriptors } = this.#options
+    const inet = source !== null
     const live = meter.begin({ protocol: inet ? 'tcp' : 'unix', client, listen: door.label })
     descriptors.took(descriptorsEach)
     const crossing = new Crossing(socket, {
@@ -165,7 +209,8 @@ export class StreamRelay {
       destination:
         inet && tellsTarget(terms) ? { address: unmapped(socket.localAddress ?? ''), port: door.port } : null,
       port: door.port,
-      ticket: admitted?.ticket ?? null,
+      ticket,
+      anteroom: this.#anteroom,
       resolve: this.#options.resolve,
       outstanding: this.#options.outstanding,
       onExhausted: () => descriptors.exhausted(),

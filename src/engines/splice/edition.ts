@@ -2,7 +2,9 @@
  * A rule as one thread carries it. An edit makes a new edition: connections keep the one they came in under, the
  * counts and the targets' health go on.
  */
+import type { Clock } from '../../base/clock.ts'
 import { Admission } from '../../relay/admit.ts'
+import { Anteroom } from '../../relay/anteroom.ts'
 import { biteOf, SharedBucket, type Bucket } from '../../relay/bucket.ts'
 import type { DescriptorUser } from '../../relay/descriptors.ts'
 import { Targets, type TargetState } from '../../relay/pick.ts'
@@ -28,6 +30,7 @@ export class Carriage implements DescriptorUser {
   readonly carried = new Roll<Carried>()
   readonly listeners = new Set<Listening>()
   readonly names: NameBook
+  readonly anteroom: Anteroom
   edition: Edition
   /** Takes nobody new for now: descriptors are short. */
   paused = false
@@ -42,12 +45,14 @@ export class Carriage implements DescriptorUser {
     memory: RuleMemory
     slots: readonly number[]
     names: NameBook
+    clock: Clock
     onPaused: (paused: boolean) => void
   }) {
     const { edition, rule, memory, slots } = options
     this.thread = options.thread
     this.id = options.id
     this.names = options.names
+    this.anteroom = new Anteroom(options.clock)
     this.cells = cellsOf(memory.cells, options.thread)
     this.#allCells = memory.cells
     this.#onPaused = options.onPaused

@@ -18,14 +18,14 @@ const hangUpMs = 1000
 const mostThrownReads = 16
 const nothing = Buffer.alloc(0)
 
-type Phase = 'proxy' | 'name' | 'watch' | 'refusing' | 'done'
+type Phase = 'proxy' | 'admission' | 'name' | 'watch' | 'refusing' | 'done'
 
 /** What is asked of the connection that is looked at. */
 export interface Greeted extends Joining {
   readonly client: Side
   calledBy(source: Peer, destination: Peer | null): void
-  /** @returns whether whom a trusted proxy named is let in; else the connection has ended. */
-  admitLate(): boolean
+  /** Goes on with `then` once whom a trusted proxy named is let in; else the connection ends. */
+  admitLate(then: () => void): void
   /** @returns false where nobody serves the name. */
   dial(name: string | null): boolean
 }
@@ -89,7 +89,9 @@ export class Greeting {
     receive(client.descriptor, thread.buffer, 0, read.length)
     const { source, destination } = read.header
     if (source) this.#connection.calledBy(plain(source), destination && plain(destination))
-    if (this.#connection.admitLate()) this.#choose()
+    this.#phase = 'admission'
+    thread.loop.deadlines.drop(this.#connection.deadline)
+    this.#connection.admitLate(() => this.#choose())
   }
 
   #choose(): void {

@@ -2,7 +2,7 @@
  * A TCP (or Unix) connection: accept → admit → dial → two directions that run until both have ended. What one side
  * does the other sees: FIN as FIN, RST as RST, a refused dial as RST.
  */
-import type { Ticket } from '../../relay/admit.ts'
+import type { Admitted, RefuseReason, Ticket } from '../../relay/admit.ts'
 import { peerIn, sockaddrOf, addressOf, type Sockaddr } from './sockaddr.ts'
 import { Greeting, type Greeted } from './greeting.ts'
 import type { Peer } from '../../relay/proxy/header.ts'
@@ -48,6 +48,7 @@ export class TcpListener extends Watcher implements Listening {
   readonly #carriage: Carriage
   readonly #data: ListenerData
   readonly #socket: Descriptor
+  #stopped = false
 
   constructor(thread: Thread, carriage: Carriage, data: ListenerData) {
     super()
@@ -73,6 +74,7 @@ export class TcpListener extends Watcher implements Listening {
   stop(queued: 'take' | 'leave'): void {
     if (queued === 'take' && !this.#carriage.paused) this.#acceptUpTo(Number.POSITIVE_INFINITY)
     this.pause()
+    this.#stopped = true
     this.#carriage.listeners.delete(this)
   }
 
@@ -96,10 +98,43 @@ export class TcpListener extends Watcher implements Listening {
     const duty = edition.proxies === null ? 'ignored' : proxyDuty(edition, source)
     // Behind a trusted proxy it is the address in its header that is admitted.
     const admitted = duty === 'required' ? null : edition.admission.admit(source, this.#thread.loop.now)
-    if (admitted?.ok === false) return this.#refuse(socket, client, admitted.reason)
+    if (admitted?.ok === false) return this.#noPlace(socket, client.slice(), source, duty, admitted.reason)
+    this.#carry(edition, socket, client, source, admitted?.ticket ?? null, duty)
+  }
+
+  /** It may have a moment to wait for one. @param client a copy */
+  #noPlace(
+    socket: Descriptor,
+    client: Uint8Array,
+    source: string,
+    duty: ReturnType<typeof proxyDuty>,
+    reason: RefuseReason,
+  ): void {
+    const { edition, anteroom } = this.#carriage
+    const waits = anteroom.wait(
+      reason,
+      () =>
+        this.#stopped
+          ? { ok: false, reason: 'denied' }
+          : edition.admission.admit(source, this.#thread.loop.now),
+      (admitted) => {
+        if (admitted.ok) this.#carry(edition, socket, client, source, admitted.ticket, duty)
+        else this.#refuse(socket, client, this.#stopped ? reason : admitted.reason)
+      },
+    )
+    if (!waits) this.#refuse(socket, client, reason)
+  }
+
+  #carry(
+    edition: Edition,
+    socket: Descriptor,
+    client: Uint8Array,
+    source: string,
+    ticket: Ticket | null,
+    duty: ReturnType<typeof proxyDuty>,
+  ): void {
     this.#thread.descriptors.given(Descriptor.number(socket))
     this.#thread.descriptors.took(descriptorsEach)
-    const ticket = admitted?.ticket ?? null
     new TcpConnection(this.#thread, edition, this.#data, socket, client, source, ticket).start(duty)
   }
 
@@ -176,11 +211,17 @@ export class TcpConnection extends CarriedBase implements Dialling, Greeted {
     this.thread.records.setClient(this.record, sockaddrOf(source.address, source.port))
   }
 
-  admitLate(): boolean {
-    const admitted = this.edition.admission.admit(this.source, this.thread.loop.now)
-    if (admitted.ok) this.ticket = admitted.ticket
-    else this.end(admitted.reason)
-    return admitted.ok
+  admitLate(then: () => void): void {
+    const ask = (): Admitted => this.edition.admission.admit(this.source, this.thread.loop.now)
+    const done = (admitted: Admitted): void => {
+      if (!admitted.ok) return this.end(admitted.reason)
+      this.ticket = admitted.ticket
+      then()
+    }
+    const admitted = ask()
+    const { anteroom } = this.edition.carriage
+    const waits = !admitted.ok && anteroom.wait(admitted.reason, () => (this.ended ? null : ask()), done)
+    if (!waits) done(admitted)
   }
 
   get greets(): boolean {

@@ -28,6 +28,8 @@ export class Thread {
   readonly pipes = new Pipes()
   readonly buffer = Arena.allocate(copyBytes)
   readonly carriages = new Map<number, Carriage>()
+  /** The loop's own. */
+  readonly clock: Clock
   readonly descriptors: Descriptors
   /** Most UDP sessions of one listener. */
   readonly mostSessions: number
@@ -61,7 +63,8 @@ export class Thread {
     this.report = options.report
     this.thresholds = options.thresholds
     this.mostSessions = Math.min(8192, Math.max(16, Math.floor(limit / 4)))
-    this.descriptors = new Descriptors({ limit, clock: loopClock(loop) })
+    this.clock = loopClock(loop)
+    this.descriptors = new Descriptors({ limit, clock: this.clock })
   }
 
   /** Batches for UDP; most threads of most rules never need them. */

@@ -155,6 +155,7 @@ class Worker {
       memory,
       slots,
       names: new NameBook((target, answer) => this.#ask(lease, target, answer)),
+      clock: thread.clock,
       onPaused: (paused) =>
         thread.report(lease, paused ? { state: 'paused', why: 'out-of-descriptors' } : { state: 'carrying' }),
     })

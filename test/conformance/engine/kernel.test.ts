@@ -40,6 +40,8 @@ describeWith(needs, 'in a network of its own', () => {
       'udp-reply-address': families,
       'udp-broadcast': 'the kernel forwards no broadcasts (RFC 1812 §5.3.5)',
       'udp-broadcast-ipv4': 'the kernel forwards no broadcasts (RFC 1812 §5.3.5)',
+      'limit-again':
+        'conntrack counts a connection until both ends have said goodbye, and a first packet cannot wait (docs/connections.md)',
       update:
         'an edit is one nft transaction, some 20 ms after `update` has said yes; test/lab/kernel.test.ts waits',
       'udp-denied': 'a sender on this machine is told EPERM by the system itself; others hear nothing',

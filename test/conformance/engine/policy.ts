@@ -94,6 +94,43 @@ export function policyPromises(make: MakeEngine, options: ConformanceOptions): v
     expect(String(await readSome(other, 2))).toBe('in')
   })
 
+  promise('limit-again', 'who ends a connection and begins the next at once has its place', async () => {
+    await using world = new World(make, options)
+    // It takes a moment to say goodbye, as one far away does.
+    const target = await world.target((socket) => {
+      socket.on('data', (data) => void socket.write(data))
+      socket.once('end', () => setTimeout(() => socket.end(), 50))
+    })
+    for (const limits of [{ perSource: 1 }, { connections: 1 }]) {
+      const { port } = await world.forward(target.at, { limits })
+      for (let at = 0; at < 10; at++) {
+        const client = await world.dial(port)
+        client.write('in')
+        expect(String(await readSome(client, 2))).toBe('in')
+        client.destroy()
+      }
+    }
+  })
+
+  userSpace(
+    'limit-held',
+    'who waits for a place is no more than the limit, and is turned away in time',
+    async () => {
+      await using world = new World(make, options)
+      const target = await world.target(echo)
+      const { lease, port } = await world.forward(target.at, { limits: { perSource: 2 } })
+      for (const client of [await world.dial(port), await world.dial(port)]) {
+        client.write('in')
+        await readSome(client, 2)
+      }
+      const began = performance.now()
+      expect(await Promise.all(Array.from({ length: 100 }, () => knock(world, port)))).not.toContain('let in')
+      expect(performance.now() - began).toBeLessThan(3000)
+      expect(target.sockets.size).toBe(2)
+      await expect.poll(() => lease.counters()).toMatchObject({ open: 2, closed: { 'limit-source': 100 } })
+    },
+  )
+
   promise('limit-rate', 'no more new ones a second than the limit', async () => {
     await using world = new World(make, options)
     const target = await world.target(echo)
