@@ -55,7 +55,7 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
   const table = new Table(nft, owner, (other) => other === owner || lives(other))
   const ground = new Ground(settings, table)
   const passage = new Passage(host, nft, owner, (other) => other === owner || lives(other))
-  const offloading = new Offloading(clock, () => passage.othersFilter(AbortSignal.timeout(10_000)))
+  const offloading = new Offloading(clock)
   const watch = new Watch(host.runner, clock, offloading)
   /** By serial. */
   const leases = new Map<number, KernelLease>()

@@ -1,11 +1,12 @@
 /**
  * Connections that are busy enough to go past conntrack (host/linux/offload): what costs routing a tenth and more of
  * its packets (docs/performance.md) is asked of one packet a second alone. Looks at what each look at conntrack
- * shows, and adds what the kernel carried meanwhile. Only where no other table filters what is forwarded: whoever does
- * sees every packet.
+ * shows, and adds what the kernel carried meanwhile. Only where nobody else has a say in what is forwarded: whoever has
+ * sees every packet, from a second after it began on.
  */
 import { familyOf } from '../../base/address.ts'
 import type { Clock } from '../../base/clock.ts'
+import { Conntrack } from '../../host/linux/offload/conntrack.ts'
 import {
   endpointOnWire as endpoint,
   Flows,
@@ -16,19 +17,22 @@ import {
 } from '../../host/linux/offload/flows.ts'
 import { leftOutBytes } from '../../host/linux/offload/layout.ts'
 import { Offload } from '../../host/linux/offload/offload.ts'
-import { Conntrack } from '../../host/linux/offload/liberal.ts'
 import type { Flow } from './flows.ts'
 
 /** From so many packets a second on, both ways together. */
 const busyPackets = 1000
-/** How often it is asked whether somebody else filters, ms. */
-const askEveryMs = 3000
+/** How often it is said that we live, and asked whether somebody else has a say by now, ms. */
 const beatEveryMs = 1000
 
 /** A connection that is offloaded now, or was. */
 interface Offloaded {
-  /** Null where somebody filters by now. */
+  /** Null where it goes the ordinary way by now. */
   pair: CarriedPair | null
+  readonly ends: Pair
+  /** What comes in by them is carried. */
+  readonly devices: readonly number[]
+  /** After so many seconds of silence conntrack forgets it. */
+  patienceSeconds: number
   /** What was carried so far. */
   total: Ends<Carried>
   last: Flow
@@ -36,8 +40,6 @@ interface Offloaded {
 
 export class Offloading {
   readonly #clock: Clock
-  /** Whether a table that is not ours filters what is forwarded. */
-  readonly #othersFilter: () => Promise<boolean>
   readonly #offloaded = new Map<string, Offloaded>()
   /** Cut, but still among what an earlier question to conntrack showed: not to be carried anew. */
   #ended = new Set<string>()
@@ -50,26 +52,22 @@ export class Offloading {
   #conntrack: Conntrack | null = null
   /** Looks may be far between; that we live is said all the same. */
   #beating: Disposable | null = null
-  #othersDo = true
-  #askedAt = Number.NEGATIVE_INFINITY
 
-  constructor(clock: Clock, othersFilter: () => Promise<boolean>) {
+  constructor(clock: Clock) {
     this.#clock = clock
-    this.#othersFilter = othersFilter
   }
 
   /**
    * @param flows as conntrack shows them. @param may which of them may be offloaded.
    * @returns them with what was carried past conntrack, and once more those that it has forgotten meanwhile.
    */
-  async seen(flows: readonly Flow[], may: (flow: Flow) => boolean): Promise<readonly Flow[]> {
+  seen(flows: readonly Flow[], may: (flow: Flow) => boolean): readonly Flow[] {
     if (this.#ended.size > 0)
       this.#ended = new Set(flows.map(({ key }) => key).filter((key) => this.#ended.has(key)))
     const busy = this.#busy(flows.filter(canBe)).filter(may)
     if (busy.length === 0 && this.#offloaded.size === 0) return flows
-    await this.#askWhoFilters()
     const shown = this.#withCarried(flows)
-    for (const flow of this.#othersDo ? [] : busy) if (!this.#ended.has(flow.key)) this.#carry(flow)
+    for (const flow of busy) if (!this.#ended.has(flow.key)) this.#carry(flow)
     return shown
   }
 
@@ -109,10 +107,26 @@ export class Offloading {
     return busy
   }
 
-  async #askWhoFilters(): Promise<void> {
-    if (this.#clock.monotonic() - this.#askedAt < askEveryMs) return
-    this.#askedAt = this.#clock.monotonic()
-    this.#othersDo = await this.#othersFilter().catch(() => true)
+  /** Whoever begins to filter sees every packet from now on. */
+  #beat(flows: Flows): void {
+    flows.beat()
+    const carried = [...this.#offloaded.values()].filter(({ pair }) => pair)
+    const devices = new Set(carried.flatMap((offloaded) => offloaded.devices))
+    const watched = carried.length > 0 && flows.watched('router', devices, this.#clock.monotonic())
+    for (const offloaded of carried) this.#tend(flows, offloaded, watched)
+  }
+
+  /** As long as packets are carried, neither conntrack nor a neighbour is forgotten. */
+  #tend(flows: Flows, offloaded: Offloaded, ends: boolean): void {
+    const { pair, ends: pairOfEnds, total, patienceSeconds } = offloaded
+    if (!pair) return
+    const { there, back } = ends ? pair.close() : pair.look()
+    offloaded.total = sum(total, { there, back })
+    if (ends) offloaded.pair = null
+    if (there.packets + back.packets === 0) return
+    flows.ways(pairOfEnds, 'router', this.#clock.monotonic())
+    const { protocol, client, listen } = pairOfEnds
+    if (protocol === 'udp') this.#conntrack?.keep(protocol, [client, listen], patienceSeconds)
   }
 
   #withCarried(flows: readonly Flow[]): Flow[] {
@@ -129,24 +143,37 @@ export class Offloading {
 
   #look(flow: Flow, offloaded: Offloaded, lives: boolean): void {
     const { pair, total } = offloaded
-    const ends = this.#othersDo || !lives || !canBe(flow)
+    const ends = !lives || !canBe(flow)
     if (pair) offloaded.total = sum(total, ends ? pair.close() : pair.look())
     if (ends) offloaded.pair = null
     if (!lives) this.#offloaded.delete(flow.key)
     offloaded.last = flow
+    offloaded.patienceSeconds = Math.max(offloaded.patienceSeconds, flow.expiresSeconds)
   }
 
   #carry(flow: Flow): void {
     const flows = this.#joined()
     const pair = pairOf(flow)
     const ways = flows?.ways(pair, 'router', this.#clock.monotonic())
-    if (!ways || (flow.protocol === 'tcp' && !this.#conntrack?.beLiberal(pair.client, pair.listen))) return
-    const carried = flows?.carry(pair, ways, 'router')
+    if (
+      !flows ||
+      !ways ||
+      (flow.protocol === 'tcp' && !this.#conntrack?.beLiberal([pair.client, pair.listen]))
+    )
+      return
+    const carried = flows.carry(pair, ways, 'router')
     if (!carried) return
     const total = this.#offloaded.get(flow.key)?.total ?? { there: nothing, back: nothing }
-    this.#offloaded.set(flow.key, { pair: carried, total, last: flow })
-    flows?.beat()
-    this.#beating ??= this.#clock.every(beatEveryMs, () => flows?.beat())
+    this.#offloaded.set(flow.key, {
+      pair: carried,
+      ends: pair,
+      devices: [ways.there.device, ways.back.device],
+      patienceSeconds: flow.expiresSeconds,
+      total,
+      last: flow,
+    })
+    flows.beat()
+    this.#beating ??= this.#clock.every(beatEveryMs, () => this.#beat(flows))
   }
 
   #joined(): Flows | null {

@@ -107,11 +107,6 @@ export class Passage {
     this.#placed = wanted
   }
 
-  /** Whether a table that is not ours sees each forwarded packet; chains of type nat see a connection's first alone. */
-  async othersFilter(signal: AbortSignal): Promise<boolean> {
-    return await this.#othersHave(seesForwarded, /^(filter|mangle|raw|security)$/m, signal)
-  }
-
   /** Most machines have no forward chain but ours: that is asked first, and cheap. */
   async #othersForward(signal: AbortSignal): Promise<boolean> {
     return await this.#othersHave(({ hook }) => hook === 'forward', /filter/, signal)
@@ -199,10 +194,6 @@ export class Passage {
     throw new NaruError('COMMAND_FAILED', { command: argv.join(' '), exit, stderr: stderr.trim() })
   }
 }
-
-const hooksForwarded = new Set(['ingress', 'prerouting', 'forward', 'postrouting', 'egress'])
-const seesForwarded = ({ hook, type }: { hook?: unknown; type?: unknown }): boolean =>
-  hooksForwarded.has(String(hook)) && type !== 'nat'
 
 interface Tagged {
   readonly chain: Chain

@@ -117,9 +117,7 @@ export class Watch {
       const signal = this.#stopped.signal
       const flows = await listFlows(this.#runner, familiesOf(this.#watched), { signal })
       this.#own(flows)
-      this.#share(
-        await this.#offloading.seen(flows, (flow) => this.#owners.get(flow.key)?.offloads() ?? false),
-      )
+      this.#share(this.#offloading.seen(flows, (flow) => this.#owners.get(flow.key)?.offloads() ?? false))
     } catch {
       // Ended, or conntrack could not be asked this time; the next look tells the same and more.
     }

@@ -212,6 +212,12 @@ export class Datagrams {
     return at > 0 ? this.arena.view.getUint16(at, true) : 0
   }
 
+  /** The mark of the datagram in the i-th slot; 0 where it has none, or it is not told (SO_RCVMARK). */
+  mark(i: number): number {
+    const at = this.#findControl(i, 1, 36)
+    return at > 0 ? this.arena.view.getUint32(at, true) : 0
+  }
+
   /** Offset of a control message's data, or 0. */
   #findControl(i: number, level: number, type: number): number {
     const { words } = this.arena

@@ -1,8 +1,8 @@
 /**
  * UDP sessions of a thread that are busy enough to be carried by the kernel alone (host/linux/offload): their
  * datagrams pass no socket of ours. A relayed round trip takes the relay 9 to 11 µs, an offloaded one less than one
- * (docs/performance.md). A datagram a second comes to the session all the same; where none does while the kernel goes
- * on carrying, somebody's filter holds them up, and the session takes all of them back.
+ * (docs/performance.md). What came to the session before is sent on first. Where a route changes, or somebody else begins
+ * to filter, the session takes all of them back at the next look.
  */
 import { sameWay, type Way } from '../../host/linux/offload/ways.ts'
 import {
@@ -17,14 +17,12 @@ import { Deadline, type Timed } from './deadlines.ts'
 import type { Loop } from './loop.ts'
 
 const lookEveryMs = 500
-/** So long may the kernel carry one way without a datagram the ordinary way, ms. */
-const mostSilentMs = 3000
-/** So long is a session that was taken back not offered again, ms. */
-const restMs = 60_000
+/** So long is a session that the kernel cannot carry not offered again, ms; and one whose own sending was refused. */
+const [restMs, refusedRestMs] = [3000, 60_000]
 
 export interface Offloadable {
-  /** Datagrams that came to the session so far. */
-  readonly came: Ways
+  /** From now on it tells which datagrams came to it: `came`. @returns whether it can. */
+  tellNumbers(): boolean
   /** Null where it cannot be told in addresses alone. */
   pair(): Pair | null
   /** One more is, or one less. */
@@ -33,19 +31,12 @@ export interface Offloadable {
   carried(there: Carried, back: Carried): void
 }
 
-/** From the client, and from the target. */
-export interface Ways {
-  there: number
-  back: number
-}
-
 interface Offloaded {
   readonly pair: CarriedPair
   readonly told: Pair
   readonly ways: Ends<Way>
-  /** `came` as of the last look, and how long it did not move while the kernel carried, ms. */
-  readonly came: Ways
-  readonly silentMs: Ways
+  /** Of each way, the number of the last datagram that came in this turn; 0 where none did. */
+  readonly came: { there: number; back: number }
 }
 
 export class Offloading implements Timed {
@@ -55,6 +46,8 @@ export class Offloading implements Timed {
   readonly #look = new Deadline(this)
   readonly #sessions = new Map<Offloadable, Offloaded>()
   readonly #restUntil = new WeakMap<Offloadable, number>()
+  /** Those to which datagrams came in this turn. */
+  #heard: Offloaded[] = []
   #flows: Flows | null = null
   #state: 'unasked' | 'asked' | 'told' = 'unasked'
 
@@ -82,11 +75,31 @@ export class Offloading implements Timed {
     const told = session.pair()
     if (this.#sessions.size === 0) this.#beat()
     const ways = told && this.#flows.ways(told, 'relay', this.#loop.now)
-    const pair = ways && this.#flows.carry(told, ways, 'relay')
-    if (!told || !pair) return this.#rest(session)
-    const came = { ...session.came }
+    const may = ways && !this.#flows.isRewritten(told) && session.tellNumbers()
+    const pair = may && this.#flows.carry(told, ways, 'relay')
+    if (!told || !pair) return this.#rest(session, restMs)
     session.offloaded(1)
-    this.#sessions.set(session, { pair, told, ways, came, silentMs: { there: 0, back: 0 } })
+    this.#sessions.set(session, { pair, told, ways, came: { there: 0, back: 0 } })
+  }
+
+  /** A datagram of that number came to the session; it is sent on before the turn ends. */
+  came(session: Offloadable, way: 'there' | 'back', number: number): void {
+    const offloaded = this.#sessions.get(session)
+    if (!offloaded || number === 0) return
+    const { came } = offloaded
+    if (came.there === 0 && came.back === 0) this.#heard.push(offloaded)
+    came[way] = number
+  }
+
+  /** All that came in this turn has been sent on. */
+  sentOn(): void {
+    if (this.#heard.length === 0) return
+    for (const { pair, came } of this.#heard)
+      for (const way of ['there', 'back'] as const) {
+        if (came[way] !== 0) pair.sentOn(way, came[way])
+        came[way] = 0
+      }
+    this.#heard = []
   }
 
   /** The session gets all its datagrams itself from now on. */
@@ -94,6 +107,7 @@ export class Offloading implements Timed {
     const offloaded = this.#sessions.get(session)
     if (!offloaded) return
     this.#sessions.delete(session)
+    offloaded.came.there = offloaded.came.back = 0
     session.offloaded(-1)
     const { there, back } = offloaded.pair.close()
     session.carried(there, back)
@@ -102,7 +116,7 @@ export class Offloading implements Timed {
   /** What the session itself sends is refused: the kernel is not to send it either. */
   refused(session: Offloadable): void {
     if (!this.#sessions.has(session)) return
-    this.#rest(session)
+    this.#rest(session, refusedRestMs)
     this.takeBack(session)
   }
 
@@ -117,26 +131,16 @@ export class Offloading implements Timed {
   }
 
   #lookAt(session: Offloadable, offloaded: Offloaded): void {
-    const { pair, came, silentMs } = offloaded
-    const carried = pair.look()
-    let silent = false
-    for (const way of ['there', 'back'] as const) {
-      const heldUp = carried[way].packets > 0 && session.came[way] === came[way]
-      silentMs[way] = heldUp ? silentMs[way] + lookEveryMs : 0
-      came[way] = session.came[way]
-      silent ||= silentMs[way] > mostSilentMs
-    }
+    const carried = offloaded.pair.look()
     session.carried(carried.there, carried.back)
-    if (!silent && this.#leavesAs(offloaded)) return
-    if (silent) this.refused(session)
-    else this.takeBack(session)
+    if (!this.#leavesAs(offloaded)) this.takeBack(session)
   }
 
-  #rest(session: Offloadable): void {
-    this.#restUntil.set(session, this.#loop.now + restMs)
+  #rest(session: Offloadable, ms: number): void {
+    this.#restUntil.set(session, this.#loop.now + ms)
   }
 
-  /** Routes and neighbours are as they were. */
+  /** Routes and neighbours are as they were, and nobody else has a say. */
   #leavesAs({ told, ways }: Offloaded): boolean {
     const now = this.#flows?.ways(told, 'relay', this.#loop.now)
     return now ? sameWay(now.there, ways.there) && sameWay(now.back, ways.back) : false

@@ -77,6 +77,7 @@ export class UdpListener extends Watcher implements Listening, Outlet, Resumable
   #listening = true
   /** A successor reads the shared socket; sessions have their own. */
   #yielded = false
+  #tellsMarks = false
 
   constructor(thread: Thread, carriage: Carriage, data: ListenerData) {
     super()
@@ -122,10 +123,18 @@ export class UdpListener extends Watcher implements Listening, Outlet, Resumable
     this.resume()
   }
 
+  /** @returns whether the marks of what comes in are told from now on. */
+  tellMarks(): boolean {
+    this.#tellsMarks ||= setOption(this.socket, 'receiveMark', 1) === 0
+    return this.#tellsMarks
+  }
+
   /** Without one its datagrams reach the successor, which begins anew. */
   #giveDoor(session: UdpSession): void {
     const socket = openBeside(this.socket, session.client, session.local)
-    if (typeof socket !== 'number') session.door = new OwnDoor(this, socket)
+    if (typeof socket === 'number') return
+    if (this.#tellsMarks) setOption(socket, 'receiveMark', 1)
+    session.door = new OwnDoor(this, socket)
   }
 
   #leave(): void {
@@ -261,7 +270,9 @@ export class UdpSession extends CarriedBase implements Served, Offloadable {
   sameKey: UdpSession | null = null
   seat: Seat<UdpSession> | null = null
   readonly source: string
-  readonly came = { there: 0, back: 0 }
+  /** Datagrams that came to it so far. */
+  #came = 0
+  #isOffloaded = false
   /** When it came to how many was looked at last, and at how many it will be next. */
   #noticedAt = Number.NEGATIVE_INFINITY
   #noticeAt = 0
@@ -474,19 +485,19 @@ export class UdpSession extends CarriedBase implements Served, Offloadable {
   }
 
   /** Datagrams came from the client, or from the target. */
-  hear(way: 'there' | 'back', count: number): void {
-    this.came[way] += count
+  hear(way: 'there' | 'back', count: number, batch: Datagrams, last: number): void {
+    this.#came += count
     if (way === 'back') this.#heardOf()
     this.touch(way)
-    if (this.came.there + this.came.back >= this.#noticeAt) this.#notice()
+    if (this.#isOffloaded) this.thread.offloading.came(this, way, batch.mark(last))
+    else if (this.#came >= this.#noticeAt) this.#notice()
   }
 
   #notice(): void {
     const { loop, offloading, thresholds } = this.thread
-    const { there, back } = this.came
     if (loop.now - this.#noticedAt <= busyMs) offloading.offer(this)
     this.#noticedAt = loop.now
-    this.#noticeAt = there + back + thresholds.datagramsBeforeOffload
+    this.#noticeAt = this.#came + thresholds.datagramsBeforeOffload
   }
 
   /** What the kernel can be told is addresses; it knows no policy on each datagram. */
@@ -499,7 +510,12 @@ export class UdpSession extends CarriedBase implements Served, Offloadable {
     return client && listen && own && target && { protocol: 'udp', client, listen, upstream: own, target }
   }
 
+  tellNumbers(): boolean {
+    return this.listener.tellMarks() && (this.#upstream?.tellMarks() ?? false)
+  }
+
   offloaded(by: 1 | -1): void {
+    this.#isOffloaded = by === 1
     this.edition.carriage.cells[cell.offloaded]! += by
   }
 
@@ -524,7 +540,7 @@ export class UdpSession extends CarriedBase implements Served, Offloadable {
   }
 
   toTarget(batch: Datagrams, first: number, count: number): void {
-    this.hear('there', count)
+    this.hear('there', count, batch, first + count - 1)
     if (this.#refused) this.#goElsewhere()
     if (!this.ended && this.thread.loop.now > this.#freshUntil) this.#freshen()
     if (this.ended) return this.lost(count)

@@ -15,6 +15,7 @@ import {
   lastAddress,
   localAddress,
   send,
+  setOption,
   type Arena,
   type Descriptor,
 } from '../../host/linux/ffi.ts'
@@ -34,7 +35,7 @@ export interface Served extends Answered, Pick<CarriedBase, 'thread' | 'end'> {
   /** The header was sent. */
   told(): void
   /** Datagrams came from the target. */
-  hear(way: 'back', count: number): void
+  hear(way: 'back', count: number, batch: Datagrams, last: number): void
   sent(bytes: number, datagrams: number): void
   /** Takes that back. @param error an errno below zero */
   unsent(bytes: number, datagrams: number, error: number): void
@@ -80,8 +81,8 @@ export class Upstream extends Watcher implements Resumable {
 
   #answer(count: number): void {
     const { session } = this
-    session.hear('back', count)
-    const { answers, loop } = session.thread
+    const { answers, datagrams, loop } = session.thread
+    session.hear('back', count, datagrams.outgoing, answers.used + count - 1)
     answers.add(session, count)
     // Among few clients each waits for its own, and asks again while the others are answered.
     if (!loop.crowded) answers.flush()
@@ -155,6 +156,11 @@ export class Upstream extends Watcher implements Resumable {
       const bytes = Math.min(segment, batch.length(i) - from)
       this.#sendPart(batch, i, from, bytes)
     }
+  }
+
+  /** @returns whether the marks of what comes back are told from now on. */
+  tellMarks(): boolean {
+    return setOption(this.#socket, 'receiveMark', 1) === 0
   }
 
   own(): Peer | null {

@@ -78,6 +78,7 @@ class Worker {
       } catch (thrown) {
         this.#fault(this.#thread, thrown)
       }
+      this.#thread.offloading.sentOn()
       return this.#happenings.flush(this.#loop.now)
     })
   }

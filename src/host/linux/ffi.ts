@@ -24,6 +24,7 @@ export const {
 } = errno
 export const { EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM, EPIPE, EIO, EINVAL, ETIMEDOUT, EMSGSIZE } = errno
 export const { EHOSTUNREACH, ENETUNREACH, ECONNABORTED, EPROTO, EAFNOSUPPORT, ENOENT, EDESTADDRREQ } = errno
+export const { EOPNOTSUPP, EPROTONOSUPPORT } = errno
 export const familyUnix = 1
 export const familyInet = 2
 export const familyInet6 = 10
@@ -457,6 +458,8 @@ const options = {
   sendBuffer: [1, 7],
   receiveBuffer: [1, 8],
   reusePort: [1, 15],
+  /** Tells the mark of what is received, since Linux 5.19. */
+  receiveMark: [1, 75],
   noDelay: [6, 1],
   keepaliveIdleSeconds: [6, 4],
   keepaliveIntervalSeconds: [6, 5],

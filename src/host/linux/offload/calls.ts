@@ -2,10 +2,22 @@
 import { Arena, bpf, Descriptor, openBpf } from '../ffi.ts'
 
 /** enum bpf_cmd. */
-const command = { create: 0, find: 1, update: 2, load: 5, linkCreate: 28, take: 21 } as const
+const command = {
+  create: 0,
+  find: 1,
+  update: 2,
+  load: 5,
+  info: 15,
+  query: 16,
+  linkCreate: 28,
+  take: 21,
+} as const
 const mapKind = { hash: 1, array: 2 } as const
 /** BPF_PROG_TYPE_SCHED_CLS, and where it is held: BPF_TCX_INGRESS, since Linux 6.6. */
 const [classifier, arriving] = [3, 46]
+/** BPF_CGROUP_INET_INGRESS and _EGRESS, and BPF_F_QUERY_EFFECTIVE: of all above it too. */
+const [toSockets, fromSockets, effective] = [0, 1, 1]
+const mostAsked = 64
 
 /** What one thread hands over with its calls. */
 export class Calls {
@@ -50,6 +62,38 @@ export class Calls {
     return openBpf(command.linkCreate, this.#attributes, attributeBytes)
   }
 
+  /** @returns the number that everybody knows it by, or an errno below zero. */
+  idOf(program: Descriptor): number {
+    const words = this.#blank()
+    words.set([Descriptor.number(program), infoBytes])
+    Arena.point(this.#attributes, 8, this.#value, 0, infoBytes)
+    this.#value.words.fill(0, 0, infoBytes / 4)
+    const error = bpf(command.info, this.#attributes, attributeBytes)
+    return error < 0 ? error : (this.#value.words[1] as number)
+  }
+
+  /** Programs that run on what arrives at the device, in their order; or an errno below zero. */
+  onDevice(device: number): readonly number[] | number {
+    return this.#query(device, arriving, 0)
+  }
+
+  /** Programs that run on what sockets of the group send and receive; or an errno below zero. */
+  onGroup(group: Descriptor): readonly number[] | number {
+    const sent = this.#query(Descriptor.number(group), fromSockets, effective)
+    const received = this.#query(Descriptor.number(group), toSockets, effective)
+    if (typeof sent === 'number') return sent
+    return typeof received === 'number' ? received : [...sent, ...received]
+  }
+
+  #query(target: number, where: number, flags: number): readonly number[] | number {
+    const words = this.#blank()
+    words.set([target, where, flags])
+    Arena.point(this.#attributes, 16, this.#value, 0, mostAsked * 4)
+    words[6] = mostAsked
+    const error = bpf(command.query, this.#attributes, attributeBytes)
+    return error < 0 ? error : [...this.#value.words.subarray(0, this.#attributes.words[6])]
+  }
+
   /** Writes `value` at `key`. @returns 0 or an errno below zero. */
   update(map: Descriptor, sizes: { key: number; value: number }): number {
     return this.#onMap(command.update, map, sizes)
@@ -79,3 +123,5 @@ export class Calls {
 
 /** As much of union bpf_attr as we fill; the kernel takes what is left out for zeros. */
 const attributeBytes = 72
+/** Of struct bpf_prog_info: its kind and its number. */
+const infoBytes = 8

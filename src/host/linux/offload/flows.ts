@@ -2,7 +2,17 @@
 import { addressBytes, type Family } from '../../../base/address.ts'
 import { Descriptor } from '../ffi.ts'
 import { Calls } from './calls.ts'
-import { beatSizes, layouts, leftOutBytes, transports, type Layout, type Transport } from './layout.ts'
+import {
+  beatSizes,
+  layouts,
+  leftOutBytes,
+  sentOnBytes,
+  transports,
+  type Layout,
+  type Transport,
+} from './layout.ts'
+import { Onlookers, type Role } from './onlookers.ts'
+import { Conntrack } from './conntrack.ts'
 import { hopChange } from './program.ts'
 import { loopbackDevice, Ways, type Way } from './ways.ts'
 
@@ -30,12 +40,12 @@ export interface Pair {
 /** Numbers by which another thread joins. */
 export interface Share {
   readonly flows: Readonly<Record<Family, number>>
+  readonly sentOn: Readonly<Record<Family, number>>
   readonly beats: number
+  /** The programs, by the numbers that everybody knows them by. */
+  readonly programs: readonly number[]
   readonly owner: number
 }
-
-/** Which part the flow's owner plays. */
-export type Role = 'relay' | 'router'
 
 /** What there is of each direction: from the client, and from the target. */
 export interface Ends<T> {
@@ -53,17 +63,23 @@ export interface Carried {
 export class Flows {
   readonly #calls = new Calls()
   readonly #ways = new Ways()
+  readonly #onlookers: Onlookers
+  readonly #conntrack = new Conntrack()
   readonly #flows: Readonly<Record<Family, Descriptor>>
+  readonly #sentOn: Readonly<Record<Family, Descriptor>>
   readonly #beats: Descriptor
   readonly #owner: number
   readonly #hold: (device: number) => void
   /** Devices that were asked for. */
   readonly #held = new Set<number>()
+  #begun = 0
 
   /** @param hold asks for the program to be held on a device: `Offload.hold` */
-  constructor({ flows, beats, owner }: Share, hold: (device: number) => void) {
+  constructor({ flows, sentOn, beats, programs, owner }: Share, hold: (device: number) => void) {
     this.#hold = hold
+    this.#onlookers = new Onlookers(programs)
     this.#flows = { 4: Descriptor.borrow(flows[4]), 6: Descriptor.borrow(flows[6]) }
+    this.#sentOn = { 4: Descriptor.borrow(sentOn[4]), 6: Descriptor.borrow(sentOn[6]) }
     this.#beats = Descriptor.borrow(beats)
     this.#owner = owner
   }
@@ -78,16 +94,28 @@ export class Flows {
 
   /**
    * Both ways as they were within the last second. @param as a relay sends from addresses of ours. @returns null where
-   * one is not known, or one alone is loopback, which has no way out or in, or they are not of one version of IP.
+   * one is not known, or one alone is loopback, which has no way out or in, or they are not of one version of IP, or
+   * somebody else has a say in what goes there.
    */
-  ways({ client, listen, upstream, target }: Pair, as: Role, nowMs: number): Ends<Way> | null {
+  ways({ protocol, client, listen, upstream, target }: Pair, as: Role, nowMs: number): Ends<Way> | null {
     if ([listen, upstream, target].some(({ length }) => length !== client.length)) return null
     const way = (from: Endpoint, to: Endpoint): Way | null =>
-      this.#ways.find(as === 'relay' ? addressIn(from) : null, addressIn(to), nowMs)
+      this.#ways.find({ protocol, from: as === 'relay' ? from : null, to }, nowMs)
     const there = way(upstream, target)
     const back = way(listen, client)
     if (!there || !back || (there.device === loopbackDevice) !== (back.device === loopbackDevice)) return null
-    return { there, back }
+    return this.watched(as, [there.device, back.device], nowMs) ? null : { there, back }
+  }
+
+  /** Whether somebody else has a say in what comes in by these devices. */
+  watched(as: Role, devices: Iterable<number>, nowMs: number): boolean {
+    return this.#onlookers.any(as, devices, nowMs)
+  }
+
+  /** Whether somebody's NAT gives its packets other addresses than a relay's sockets know. */
+  isRewritten({ protocol, client, listen, upstream, target }: Pair): boolean {
+    const arriving = this.#conntrack.isRewritten(protocol, 'reply', [listen, client])
+    return arriving || this.#conntrack.isRewritten(protocol, 'original', [upstream, target])
   }
 
   /** @param as a relay leaves by these ways; a router by the routes that the kernel finds. @returns null where there is no room. */
@@ -115,7 +143,11 @@ export class Flows {
       if (!this.#held.has(device)) this.#hold(device)
       this.#held.add(device)
     }
-    return new CarriedPair((how, which) => this.#read(layout, how, which === 'there' ? there : back))
+    const keyOfWay = { there, back }
+    return new CarriedPair(
+      (how, which) => this.#read(layout, how, keyOfWay[which]),
+      (which, number) => this.#sendOn(layout, keyOfWay[which], number),
+    )
   }
 
   /** @returns its key, or null where there is no room. */
@@ -149,12 +181,27 @@ export class Flows {
       bytes.set(way.own, flow.own)
       value.setUint32(flow.mtu, way.mtu, true)
     }
+    value.setUint32(flow.number, this.#firstNumber(), true)
     this.#calls.key.set(at)
     return this.#calls.update(this.#flows[family], sizesOf(layout)) < 0 ? null : at
   }
 
+  /** Far from the last flow's, whose packets may still be on their way; below what else marks are taken for. */
+  #firstNumber(): number {
+    return (this.#begun = (this.#begun + 1) & 0x1fff) << 16
+  }
+
   close(): void {
     this.#ways.close()
+    this.#onlookers.close()
+    this.#conntrack.close()
+  }
+
+  /** All up to `number` are sent on. */
+  #sendOn(layout: Layout, at: Uint8Array, number: number): void {
+    this.#calls.key.set(at)
+    this.#calls.value.setUint32(0, number, true)
+    this.#calls.update(this.#sentOn[layout.family], { key: layout.key.bytes, value: sentOnBytes })
   }
 
   #read(layout: Layout, how: 'find' | 'take', at: Uint8Array): Carried {
@@ -162,10 +209,12 @@ export class Flows {
     this.#calls.key.set(at)
     const { value } = this.#calls
     if (this.#calls[how](this.#flows[family], sizesOf(layout)) < 0) return nothing
-    return {
+    const carried = {
       packets: Number(value.getBigUint64(flow.packets, true)),
       bytes: Number(value.getBigUint64(flow.carried, true)),
     }
+    if (how === 'take') this.#calls.take(this.#sentOn[family], { key: layout.key.bytes, value: sentOnBytes })
+    return carried
   }
 }
 
@@ -175,9 +224,15 @@ const nothing: Carried = { packets: 0, bytes: 0 }
 export class CarriedPair {
   readonly #read: (how: 'find' | 'take', which: 'there' | 'back') => Carried
   readonly #told = { there: nothing, back: nothing }
+  /** A relay's: all that came the ordinary way, up to the one of this number, has been sent on. */
+  readonly sentOn: (which: 'there' | 'back', number: number) => void
 
-  constructor(read: (how: 'find' | 'take', which: 'there' | 'back') => Carried) {
+  constructor(
+    read: (how: 'find' | 'take', which: 'there' | 'back') => Carried,
+    sentOn: (which: 'there' | 'back', number: number) => void,
+  ) {
     this.#read = read
+    this.sentOn = sentOn
   }
 
   look(): Ends<Carried> {

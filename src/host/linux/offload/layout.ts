@@ -70,8 +70,8 @@ function layoutOf(family: Family) {
       ports: 2 * addressBytes,
       /** Where they leave; 0 while it is not known. */
       device: after,
-      /** When one went the ordinary way last, ns. */
-      ordinaryAt: after + 4,
+      /** When it was looked last where a router sends them, ns. */
+      lookedAt: after + 4,
       /** What that changes in checksums (RFC 1624): by the addresses, by the ports, and in the IP header. */
       addressChange: after + 12,
       portChange: after + 16,
@@ -95,12 +95,19 @@ function layoutOf(family: Family) {
       headerChange: after + 76,
       /** Most bytes of a packet that fit where they leave; 0 where that has to be asked. */
       mtu: after + 80,
-      bytes: after + 84,
+      /** A relay's: not 0 while they are carried. */
+      carrying: after + 84,
+      /** A relay's: the number of the last one that went the ordinary way. */
+      number: after + 88,
+      bytes: after + 92,
     },
   } as const
 }
 
 export const layouts: Readonly<Record<Family, Layout>> = { 4: layoutOf(4), 6: layoutOf(6) }
+
+/** By the flow's key, the number of the last packet that its owner has sent on. */
+export const sentOnBytes = 4
 
 /** By the owner's number, until when it lives, ns of the monotonic clock. */
 export const beatSizes = { key: 4, value: 8 } as const

@@ -9,13 +9,14 @@ import { say, type Text } from '../../../base/text.ts'
 import { close, Descriptor, EPERM, loadFfi } from '../ffi.ts'
 import { Calls } from './calls.ts'
 import { sizesOf, type Share } from './flows.ts'
-import { beatSizes, layouts } from './layout.ts'
+import { beatSizes, layouts, sentOnBytes } from './layout.ts'
 import { carryFlows, license } from './program.ts'
 import { loopbackDevice } from './ways.ts'
 
 /** What there is for each version of IP. */
 interface Carrier {
   readonly flows: Descriptor
+  readonly sentOn: Descriptor
   readonly program: Descriptor
 }
 
@@ -77,8 +78,14 @@ export class Offload {
       const beats = keep(calls.createMap('array', { ...beatSizes, entries: mostOwners }))
       const carrier = (family: Family): Carrier => {
         const flows = keep(calls.createMap('hash', { ...sizesOf(layouts[family]), entries: mostEntries }))
-        const code = carryFlows(family, Descriptor.number(flows), Descriptor.number(beats))
-        return { flows, program: keep(calls.loadProgram(code, license)) }
+        const { key } = sizesOf(layouts[family])
+        const sentOn = keep(calls.createMap('hash', { key, value: sentOnBytes, entries: mostEntries }))
+        const code = carryFlows(family, {
+          flows: Descriptor.number(flows),
+          sentOn: Descriptor.number(sentOn),
+          beats: Descriptor.number(beats),
+        })
+        return { flows, sentOn, program: keep(calls.loadProgram(code, license)) }
       }
       const carriers = { 4: carrier(4), 6: carrier(6) }
       // Before Linux 6.6 nothing holds it without leaving a trace.
@@ -95,7 +102,9 @@ export class Offload {
     if (this.#owners >= mostOwners) return null
     const { 4: four, 6: six } = this.#carriers
     const flows = { 4: Descriptor.number(four.flows), 6: Descriptor.number(six.flows) }
-    return { flows, beats: Descriptor.number(this.#beats), owner: this.#owners++ }
+    const sentOn = { 4: Descriptor.number(four.sentOn), 6: Descriptor.number(six.sentOn) }
+    const programs = [four, six].map(({ program }) => this.#calls.idOf(program))
+    return { flows, sentOn, programs, beats: Descriptor.number(this.#beats), owner: this.#owners++ }
   }
 
   /** From now on the programs see what arrives at the device. Where one cannot, that goes the ordinary way. */
@@ -110,10 +119,8 @@ export class Offload {
     if (--this.#users > 0) return
     Offload.#shared = null
     for (const link of [...this.#links.values()].flat()) close(link)
-    for (const { flows, program } of Object.values(this.#carriers)) {
-      close(program)
-      close(flows)
-    }
+    for (const { flows, sentOn, program } of Object.values(this.#carriers))
+      for (const descriptor of [program, flows, sentOn]) close(descriptor)
     close(this.#beats)
   }
 }

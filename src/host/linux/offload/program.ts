@@ -4,9 +4,13 @@
  * to conntrack. What belongs to no known flow goes its ordinary way untouched. A known one gets its new addresses and
  * leaves at once by the device, and to the neighbour, that the flow's other end is behind.
  *
- * Once a second a packet of each flow goes the ordinary way all the same: so the filter's word still counts, and
- * neither conntrack nor the neighbour is forgotten. A flow is carried only while its owner says that it lives; whoever
- * is killed, hangs or is stopped carries nothing a moment later.
+ * Order is kept. What a relay has not sent on yet must not be overtaken: each packet of a relay's flow that goes the
+ * ordinary way, at first or because it is too large, bears a number (its mark), and those after it follow it until the
+ * relay says that it has sent that one on. A router has nothing in hand; it looks up the route once a second, and of TCP
+ * that packet goes the ordinary way, so that conntrack knows how far the connection is.
+ *
+ * A flow is carried only while its owner says that it lives; whoever is killed, hangs or is stopped carries nothing a
+ * moment later.
  *
  * Of this file alone one may also choose the terms of MIT or GPL-2.0: looking up a route is for such programs alone.
  */
@@ -19,17 +23,21 @@ import { loopbackDevice as loopback } from './ways.ts'
 /** What the kernel is told of the licence (`license` in bpf(2)). */
 export const license = 'Dual MIT/GPL'
 
-/** How long a flow is carried before a packet goes the ordinary way, ns. */
-const ordinaryEveryNs = 1_000_000_000
+/** How long a router's flow is carried before its route is looked up, ns. */
+const lookEveryNs = 1_000_000_000
 
 /** struct __sk_buff (linux/bpf.h), which only grows at its end. */
-const packet = { bytes: 0, kind: 4, vlan: 20, device: 40, data: 76, end: 80, segments: 164 } as const
+const packet = { bytes: 0, kind: 4, mark: 8, vlan: 20, device: 40, data: 76, end: 80, segments: 164 } as const
 /** Offsets from the Ethernet header on: RFC 894. */
 const etherType = 12
 /** Likewise, which IPv4 alone has (RFC 791 §3.1). */
 const ipv4 = { versionAndLength: 14, fragment: 20, headerChecksum: 24 } as const
 /** Of the two fragment fields, all but "don't fragment", as network order reads. */
 const fragmentBits = 0xff3f
+/** Of the first fragment, likewise. */
+const moreFragments = 0x20
+/** RFC 8200 §4.5: its own length, its protocol number, and where it tells where in the whole it belongs. */
+const ipv6Fragment = { bytes: 8, protocol: 44, offset: 2, offsetBits: 0xf8ff } as const
 /** RFC 8200 §3: in the first half of the first byte. */
 const ipv6Version = 0x60
 /** From the ports on (RFC 9293 §3.1). */
@@ -41,6 +49,8 @@ const routeBytes = 64
 const route = {
   family: 0,
   protocol: 1,
+  sourcePort: 2,
+  destinationPort: 4,
   /** The packet's length in, where 0 asks for no MTU; the route's MTU out. */
   length: 6,
   device: 8,
@@ -77,30 +87,49 @@ const frame: Register = 10
 interface Terms {
   readonly program: Assembly
   readonly layout: Layout
-  readonly stack: Readonly<Record<'key' | 'owner' | 'mtu' | 'over' | 'route', number>>
+  readonly stack: Readonly<Record<'key' | 'owner' | 'mtu' | 'over' | 'fragment' | 'route', number>>
 }
 
-/** @param flows descriptor of the map of flows. @param beats of the map that says until when each owner lives, ns. */
-export function carryFlows(family: Family, flows: number, beats: number): Uint8Array {
+/** Descriptors of what it knows: flows, up to which number each owner has sent on, until when each owner lives, ns. */
+export interface Maps {
+  readonly flows: number
+  readonly sentOn: number
+  readonly beats: number
+}
+
+export function carryFlows(family: Family, { flows, sentOn, beats }: Maps): Uint8Array {
   const program = new Assembly().calculateBy('move', context, 1)
   const layout = layouts[family]
   const { key, flow } = layout
   const at = -key.bytes
-  const stack = { key: at, owner: at - 4, mtu: at - 8, over: at - 12, route: at - 16 - routeBytes }
+  const stack = {
+    key: at,
+    owner: at - 4,
+    mtu: at - 8,
+    over: at - 12,
+    fragment: at - 16,
+    route: at - 24 - routeBytes,
+  }
   const terms: Terms = { program, layout, stack }
   findFlow(terms, flows)
   askOwner(terms, beats)
   program
+    .load(4, 3, known, flow.routed)
+    .jumpIf('equal', 3, 0, 'relayed')
     .calculateBy('move', 3, now)
-    .load(8, 4, known, flow.ordinaryAt)
+    .load(8, 4, known, flow.lookedAt)
     .calculateBy('subtract', 3, 4)
-    .jumpIf('above', 3, ordinaryEveryNs, 'ordinary')
+    .jumpIf('above', 3, lookEveryNs, 'look')
+    .jump('carried')
+  askWhatIsSentOn(terms, sentOn)
+  program.label('carried')
   askDevice(terms)
   count(terms)
   readdress(terms)
   leave(terms)
-  goOrdinarily(terms)
+  look(terms)
   end(terms, flows)
+  follow(terms)
   return program.label('pass').calculate('move', 0, ordinaryWay).exit().bytes()
 }
 
@@ -114,12 +143,16 @@ function readPacket({ program, layout }: Terms, transport: Transport = 'udp'): A
     .jumpIfBy('above', 3, 2, 'pass')
 }
 
-/** A whole packet for this machine, without options, that may still travel; `known` is its flow. */
+/**
+ * A packet for this machine, without options, that may still travel; `known` is its flow. Of a datagram in fragments the
+ * first alone tells whose it is; it goes the ordinary way, as all of them do.
+ */
 function findFlow(terms: Terms, flows: number): void {
   const { program, layout, stack } = terms
   const { family, wire, key, flow } = layout
   readPacket(terms).load(2, 3, 1, etherType).jumpIf('notEqual', 3, wire.etherType, 'pass')
-  if (family === 4) isWholeIpv4(program)
+  program.storeNumber(4, frame, stack.fragment, 0)
+  if (family === 4) isIpv4(terms)
   else isIpv6(program)
   program
     .load(1, 3, 1, wire.timeToLive)
@@ -134,6 +167,8 @@ function findFlow(terms: Terms, flows: number): void {
     .store(4, frame, stack.key + key.ports, 3)
     .storeNumber(4, frame, stack.over, 0)
     .load(1, 4, 1, wire.protocol)
+  if (family === 6) readFragment(terms)
+  program
     .store(4, frame, stack.key + key.protocol, 4)
     .jumpIf('equal', 4, transports.udp.number, 'find')
     .jumpIf('notEqual', 4, transports.tcp.number, 'pass')
@@ -145,36 +180,57 @@ function findFlow(terms: Terms, flows: number): void {
     .calculate('and', 3, finOrRst)
     .store(4, frame, stack.over, 3)
     .label('find')
-  find(program, flows, stack.key)
+  find(program, flows, stack.key, 'pass')
     .calculateBy('move', known, 0)
     .load(4, 3, known, flow.over)
     .jumpIf('notEqual', 3, 0, 'pass')
     .load(4, 3, frame, stack.over)
     .jumpIf('notEqual', 3, 0, 'over')
+    .load(4, 3, frame, stack.fragment)
+    .jumpIf('notEqual', 3, 0, 'follow')
 }
 
-function isWholeIpv4(program: Assembly): void {
+function isIpv4({ program, stack }: Terms): void {
   program
     .load(1, 3, 1, ipv4.versionAndLength)
     .jumpIf('notEqual', 3, 0x45, 'pass')
     .load(2, 3, 1, ipv4.fragment)
     .calculate('and', 3, fragmentBits)
-    .jumpIf('notEqual', 3, 0, 'pass')
+    .store(4, frame, stack.fragment, 3)
+    .jumpIf('equal', 3, 0, 'whole')
+    .jumpIf('notEqual', 3, moreFragments, 'pass')
+    .label('whole')
 }
 
-/** A fragment, or who has other options, has another protocol (RFC 8200 §4). */
+/** r4 becomes what it carries where that is in fragments: RFC 8200 §4.5. */
+function readFragment(terms: Terms): void {
+  const { program, stack, layout } = terms
+  const { ports } = layout.wire
+  program.jumpIf('notEqual', 4, ipv6Fragment.protocol, 'whole')
+  readPacket(terms, 'tcp')
+    .load(2, 3, 1, ports + ipv6Fragment.offset)
+    .calculate('and', 3, ipv6Fragment.offsetBits)
+    .jumpIf('notEqual', 3, 0, 'pass')
+    .storeNumber(4, frame, stack.fragment, 1)
+    .load(4, 3, 1, ports + ipv6Fragment.bytes)
+    .store(4, frame, stack.key + layout.key.ports, 3)
+    .load(1, 4, 1, ports)
+    .label('whole')
+}
+
+/** Who has other options has another protocol (RFC 8200 §4). */
 function isIpv6(program: Assembly): void {
   program.load(1, 3, 1, etherBytes).calculate('and', 3, 0xf0).jumpIf('notEqual', 3, ipv6Version, 'pass')
 }
 
-/** r0 is what the map holds at the key on the stack; what is not there passes. */
-function find(program: Assembly, map: number, at: number): Assembly {
+/** r0 is what the map holds at the key on the stack. */
+function find(program: Assembly, map: number, at: number, orElse: string): Assembly {
   return program
     .map(1, map)
     .calculateBy('move', 2, frame)
     .calculate('add', 2, at)
     .call(helper.find)
-    .jumpIf('equal', 0, 0, 'pass')
+    .jumpIf('equal', 0, 0, orElse)
 }
 
 function askOwner({ program, layout: { flow }, stack }: Terms, beats: number): void {
@@ -183,7 +239,31 @@ function askOwner({ program, layout: { flow }, stack }: Terms, beats: number): v
     .calculateBy('move', now, 0)
     .load(4, 3, known, flow.owner)
     .store(4, frame, stack.owner, 3)
-  find(program, beats, stack.owner).load(8, 3, 0, 0).jumpIfBy('above', now, 3, 'pass')
+  find(program, beats, stack.owner, 'follow').load(8, 3, 0, 0).jumpIfBy('above', now, 3, 'follow')
+}
+
+/** Whoever goes the ordinary way is not overtaken: until all those are sent on, the next one follows them. */
+function askWhatIsSentOn({ program, layout: { flow }, stack }: Terms, sentOn: number): void {
+  program.label('relayed').load(4, 3, known, flow.carrying).jumpIf('notEqual', 3, 0, 'carried')
+  find(program, sentOn, stack.key, 'follow')
+    .load(4, 3, 0, 0)
+    .load(4, 4, known, flow.number)
+    .jumpIfBy('notEqual', 3, 4, 'follow')
+    .storeNumber(4, known, flow.carrying, 1)
+}
+
+/** This packet of a flow goes the ordinary way; so will those after it, for so long. */
+function follow({ program, layout: { flow } }: Terms): void {
+  program
+    .jump('pass')
+    .label('follow')
+    .load(4, 3, known, flow.routed)
+    .jumpIf('notEqual', 3, 0, 'pass')
+    .storeNumber(4, known, flow.carrying, 0)
+    .load(4, 3, known, flow.number)
+    .calculate('add', 3, 1)
+    .store(4, known, flow.number, 3)
+    .store(4, context, packet.mark, 3)
 }
 
 /** Elsewhere than on loopback, which it never leaves, the packet must fit: several that travel as one, each of them. */
@@ -191,7 +271,7 @@ function askDevice({ program, layout: { flow }, stack }: Terms): void {
   program
     .load(4, 3, context, packet.device)
     .load(4, 4, known, flow.arrives)
-    .jumpIfBy('notEqual', 3, 4, 'pass')
+    .jumpIfBy('notEqual', 3, 4, 'follow')
     .load(4, device, known, flow.device)
     .jumpIf('equal', device, 0, 'pass')
     .jumpIf('equal', device, loopback, 'carry')
@@ -199,8 +279,10 @@ function askDevice({ program, layout: { flow }, stack }: Terms): void {
     .jumpIf('above', 3, 1, 'ask')
     .load(4, 3, context, packet.bytes)
     .load(4, 4, known, flow.mtu)
+    .jumpIf('equal', 4, 0, 'ask')
     .calculate('add', 4, etherBytes)
-    .jumpIfBy('below', 3, 4, 'carry')
+    .jumpIfBy('above', 3, 4, 'follow')
+    .jump('carry')
     .label('ask')
     .storeNumber(4, frame, stack.mtu, 0)
     .calculateBy('move', 1, context)
@@ -210,7 +292,7 @@ function askDevice({ program, layout: { flow }, stack }: Terms): void {
     .calculate('move', 4, 0)
     .calculate('move', 5, 1)
     .call(helper.checkMtu)
-    .jumpIf('notEqual', 0, 0, 'pass')
+    .jumpIf('notEqual', 0, 0, 'follow')
     .label('carry')
 }
 
@@ -294,15 +376,14 @@ function leave({ program, layout: { wire, flow } }: Terms): void {
     .exit()
 }
 
-/** This packet goes the ordinary way. A router looks up its route meanwhile, which may have changed. */
-function goOrdinarily(terms: Terms): void {
+/**
+ * A router looks up the route, which may have changed: of what has its new destination, but not yet its new source, as
+ * where it is not carried. This packet of TCP goes the ordinary way.
+ */
+function look(terms: Terms): void {
   const { program, layout, stack } = terms
   const { family, key, flow } = layout
-  program
-    .label('ordinary')
-    .store(8, known, flow.ordinaryAt, now)
-    .load(4, 3, known, flow.routed)
-    .jumpIf('equal', 3, 0, 'pass')
+  program.label('look').store(8, known, flow.lookedAt, now)
   const { route: at } = stack
   for (let byte = 0; byte < routeBytes; byte += 8) program.storeNumber(8, frame, at + byte, 0)
   program
@@ -312,12 +393,26 @@ function goOrdinarily(terms: Terms): void {
     .store(1, frame, at + route.protocol, 3)
     .load(4, 3, context, packet.device)
     .store(4, frame, at + route.device, 3)
-  copyAddresses(
-    terms,
-    { in: known, ...flow },
-    { in: frame, source: at + route.source, destination: at + route.destination },
+  const { addressBytes } = layout.wire
+  copy(
+    program,
+    4,
+    addressBytes,
+    { from: frame, at: stack.key + key.source },
+    { to: frame, at: at + route.source },
+  )
+  copy(
+    program,
+    4,
+    addressBytes,
+    { from: known, at: flow.destination },
+    { to: frame, at: at + route.destination },
   )
   program
+    .load(2, 3, frame, stack.key + key.ports)
+    .store(2, frame, at + route.sourcePort, 3)
+    .load(2, 3, known, flow.ports + 2)
+    .store(2, frame, at + route.destinationPort, 3)
     .storeNumber(4, known, flow.device, 0)
     .calculateBy('move', 1, context)
     .calculateBy('move', 2, frame)
@@ -333,6 +428,8 @@ function goOrdinarily(terms: Terms): void {
     .store(4, known, flow.mtu, 3)
     .load(4, 3, frame, at + route.device)
     .store(4, known, flow.device, 3)
+    .load(1, 3, frame, stack.key + key.protocol)
+    .jumpIf('equal', 3, transports.udp.number, 'carried')
 }
 
 /** Neither direction is carried any more: conntrack has to see how it ends. */
@@ -347,7 +444,7 @@ function end(terms: Terms, flows: number): void {
     .store(2, frame, stack.key + key.ports, 3)
     .load(2, 3, known, flow.ports)
     .store(2, frame, stack.key + key.ports + 2, 3)
-  find(program, flows, stack.key).storeNumber(4, 0, flow.over, 1)
+  find(program, flows, stack.key, 'pass').storeNumber(4, 0, flow.over, 1)
 }
 
 /** Where both addresses lie. */

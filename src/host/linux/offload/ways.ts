@@ -1,5 +1,14 @@
 /** Where the kernel would send a packet: by which device, to which neighbour, from which address of ours (rtnetlink(7)). */
-import { familyIn, Netlink } from './netlink.ts'
+import { transports, type Transport } from './layout.ts'
+import { attributesIn, familyIn, Netlink, type Attribute } from './netlink.ts'
+
+/** What goes from one endpoint to another: four or sixteen bytes of address and two of port, as on the wire. */
+export interface Trip {
+  readonly protocol: Transport
+  /** Null is wherever. */
+  readonly from: Uint8Array | null
+  readonly to: Uint8Array
+}
 
 /** Ethernet addresses; both are zeros on loopback. */
 export interface Way {
@@ -25,8 +34,18 @@ const attribute = {
   source: 2,
   device: 4,
   gateway: 5,
+  metrics: 8,
+  gatewayOfOtherFamily: 18,
+  encapsulation: 21,
+  protocol: 27,
+  sourcePort: 28,
+  destinationPort: 29,
   neighbourAddress: 2,
 } as const
+/** RTAX_MTU. */
+const metricMtu = 2
+/** Of a neighbour: use it, that is, ask whether it is still there once that is not sure. */
+const use = 1
 const routeType = { unicast: 1, local: 2 } as const
 /** ARPHRD_ETHER. */
 const ethernet = 1
@@ -44,16 +63,16 @@ export class Ways {
   readonly #kept = new Map<string, { way: Way | null; at: number }>()
 
   /**
-   * The way to an address, from one of ours or from wherever, four or sixteen bytes each; as it was up to a second ago.
+   * The way of a trip as it was up to a second ago. Its neighbour is used by this, as by a packet.
    * @returns null where there is none over Ethernet or loopback, or its neighbour is not known, or the address is of a
-   * link that it does not name.
+   * link that it does not name, or something wraps its packets.
    */
-  find(from: Uint8Array | null, to: Uint8Array, nowMs: number): Way | null {
-    const key = `${from?.join('.')} ${to.join('.')}`
+  find({ protocol, from, to }: Trip, nowMs: number): Way | null {
+    const key = `${protocol} ${from?.join('.')} ${to.join('.')}`
     const kept = this.#kept.get(key)
     if (kept && nowMs - kept.at < freshMs) return kept.way
     if (this.#kept.size >= mostKept) this.#kept.clear()
-    const way = this.#find(from, to)
+    const way = this.#find({ protocol, from, to })
     this.#kept.set(key, { way, at: nowMs })
     return way
   }
@@ -62,28 +81,40 @@ export class Ways {
     this.#netlink.close()
   }
 
-  #find(from: Uint8Array | null, to: Uint8Array): Way | null {
-    const route = isLinkLocal(to) ? null : this.#route(from, to)
+  #find(trip: Trip): Way | null {
+    const route = isLinkLocal(trip.to) ? null : this.#route(trip)
     if (!route || route.device === loopbackDevice) return route && loopback
     const { device, next } = route
     const link = this.#link(device)
     const neighbour = link && this.#neighbour(device, next)
-    return link && neighbour && { device, neighbour, ...link }
+    return link && neighbour && { device, neighbour, own: link.own, mtu: route.mtu || link.mtu }
   }
 
-  /** struct rtmsg: family, lengths of destination and source, …, and its type in byte 7. */
-  #route(from: Uint8Array | null, to: Uint8Array): { device: number; next: Uint8Array } | null {
-    const bits = 8 * to.length
-    const body = Uint8Array.of(familyIn(to), bits, from ? bits : 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+  /** struct rtmsg: family, lengths of destination and source, …, and its type in byte 7. Ports choose among several ways. */
+  #route({ protocol, from, to }: Trip): { device: number; next: Uint8Array; mtu: number } | null {
+    const address = to.subarray(0, -2)
+    const bits = 8 * address.length
+    const body = Uint8Array.of(familyIn(address), bits, from ? bits : 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+    const source: Attribute[] = from
+      ? [
+          [attribute.source, from.subarray(0, -2)],
+          [attribute.sourcePort, from.subarray(-2)],
+        ]
+      : []
     const told = this.#netlink.ask(ask.route, body, [
-      [attribute.destination, to],
-      ...(from ? [[attribute.source, from] as const] : []),
+      [attribute.destination, address],
+      [attribute.protocol, Uint8Array.of(transports[protocol].number)],
+      [attribute.destinationPort, to.subarray(-2)],
+      ...source,
     ])
     if (told?.type !== answer.route) return null
-    if (told.body[7] === routeType.local) return { device: loopbackDevice, next: to }
-    const device = wordIn(told.attributes.get(attribute.device))
+    if (told.body[7] === routeType.local) return { device: loopbackDevice, next: address, mtu: 0 }
+    const { attributes } = told
+    const device = wordIn(attributes.get(attribute.device))
     if (told.body[7] !== routeType.unicast || device === 0) return null
-    return { device, next: told.attributes.get(attribute.gateway) ?? to }
+    if (attributes.has(attribute.encapsulation) || attributes.has(attribute.gatewayOfOtherFamily)) return null
+    const metrics = attributesIn(attributes.get(attribute.metrics) ?? new Uint8Array(0))
+    return { device, next: attributes.get(attribute.gateway) ?? address, mtu: wordIn(metrics.get(metricMtu)) }
   }
 
   /** struct ifinfomsg: family, the device's kind in bytes 2 and 3, its number in 4 to 7. */
@@ -95,12 +126,14 @@ export class Ways {
     return own && { own, mtu: wordIn(told.attributes.get(attribute.linkMtu)) }
   }
 
-  /** struct ndmsg: family, the device's number in bytes 4 to 7, its state in 8 and 9. */
+  /** struct ndmsg: family, the device's number in bytes 4 to 7, its state in 8 and 9, flags in 10. */
   #neighbour(device: number, next: Uint8Array): Uint8Array | null {
     const body = withDevice(12, device)
     body[0] = familyIn(next)
     const told = this.#netlink.ask(ask.neighbour, body, [[attribute.destination, next]])
     if (told?.type !== answer.neighbour || ((told.body[8] as number) & reachable) === 0) return null
+    body[10] = use
+    this.#netlink.tell(answer.neighbour, body, [[attribute.destination, next]])
     return six(told.attributes.get(attribute.neighbourAddress))
   }
 }
