@@ -18,6 +18,7 @@ import type { Rule } from '../model/rule.ts'
 import { formatTarget, type Target } from '../model/target.ts'
 import type { Router, RouterMember } from '../routers/contract.ts'
 import { chooseFirewall } from './hops/firewall.ts'
+import { resolveGuest } from './guest-addresses.ts'
 import { facingLan, type AskStun } from './machine.ts'
 
 export interface LookDeps {
@@ -328,7 +329,7 @@ async function addressesOf(
   if (to.kind === 'inet') return (await deps.resolveName(to, { signal })).addresses
   const member = deps.guests.find(({ kind }) => kind === to.guest)
   if (!member) return []
-  return (await member.resolve(to.name, { host: deps.host, signal })).addresses
+  return (await resolveGuest(member, to.name, { host: deps.host, signal })).addresses
 }
 
 const betterFirst: readonly Dialled['result'][] = ['connected', 'refused', 'unreachable', 'silent']

@@ -20,7 +20,15 @@ export interface GuestMember {
   resolve(
     name: string,
     options: GuestOptions,
-  ): Promise<{ readonly addresses: readonly string[]; readonly ttlMs: number }>
+  ): Promise<{
+    readonly addresses: readonly string[]
+    readonly ttlMs: number
+    /**
+     * The hypervisor itself, and not somebody in the guest, says that this machine's addresses are the guest's, too.
+     * Without it such addresses are never dialled. @default false
+     */
+    readonly sharesNetwork?: boolean
+  }>
   /** Whether the relay can reach the guest's own address, or the hypervisor must forward (`nat`). */
   reach(name: string, options: GuestOptions): Promise<'direct' | 'nat'>
   /** The hypervisor's own forward. @throws NaruError GUEST_… where the kind has none: says which way works. */

@@ -8,6 +8,7 @@ import type { Host } from '../../host/contract.ts'
 import type { Hop, Lease, Recorder } from '../../model/hop.ts'
 import type { Rule } from '../../model/rule.ts'
 import type { Target } from '../../model/target.ts'
+import { resolveGuest } from '../guest-addresses.ts'
 import { keyOf, type Wanted } from './wanted.ts'
 
 type GuestTarget = Extract<Target, { kind: 'guest' }>
@@ -127,7 +128,8 @@ function oneProtocolOnly({ guest: kind, name }: GuestTarget): NaruError {
 export function resolveGuests(tools: GuestTools, resolveName: Resolve): Resolve {
   return async (target, options) => {
     if (target.kind !== 'guest') return resolveName(target, options)
-    return memberFor(target, tools).resolve(target.name, { host: tools.host, signal: options.signal })
+    const { host } = tools
+    return resolveGuest(memberFor(target, tools), target.name, { host, signal: options.signal })
   }
 }
 

@@ -73,7 +73,7 @@ function engineMember(kind: EngineKind, { url, env = process.env }: DockerOption
       const guest = running(kind, await containers(signal), name)
       const addresses = await addressesOf(kind, engine(), guest.id, signal)
       if (addresses.length === 0) throw noAddress(guest)
-      return { addresses, ttlMs }
+      return { addresses, ttlMs, sharesNetwork: addresses === onThisMachine }
     },
 
     async reach(name, { signal }) {
@@ -147,6 +147,9 @@ function stateOf(state: string): Guest['state'] {
     : 'unknown'
 }
 
+/** Of containers with `--network host`. */
+const onThisMachine: readonly string[] = ['127.0.0.1', '::1']
+
 /** A container in this machine's or another container's network namespace has no address of its own. */
 async function addressesOf(
   kind: EngineKind,
@@ -157,7 +160,7 @@ async function addressesOf(
 ): Promise<readonly string[]> {
   const { HostConfig, NetworkSettings } = await inspectContainer(kind, engine, id, signal)
   const mode = HostConfig.NetworkMode ?? ''
-  if (mode === 'host') return ['127.0.0.1', '::1']
+  if (mode === 'host') return onThisMachine
   const owner = /^container:(.+)$/.exec(mode)?.[1]
   if (!owner) return networkAddresses(NetworkSettings.Networks)
   const before = [...sharedWith, id]

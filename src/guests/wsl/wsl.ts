@@ -56,7 +56,7 @@ export function wsl(): GuestMember {
       const guest = await running(name, host, signal)
       const addresses = await addressesOf(guest.name, host, signal)
       if (addresses.length === 0) throw noAddress(name)
-      return { addresses, ttlMs }
+      return { addresses, ttlMs, sharesNetwork: addresses === onThisMachine }
     },
 
     async reach(name, { host, signal }) {
@@ -196,9 +196,12 @@ async function running(name: string, host: Host, signal: AbortSignal): Promise<G
   return pickRunning(kind, await distributions(host, signal), name, (guest) => `wsl -d ${guest.name}`)
 }
 
+/** Where networking is mirrored (WSL 2). */
+const onThisMachine: readonly string[] = ['127.0.0.1']
+
 async function addressesOf(name: string, host: Host, signal: AbortSignal): Promise<readonly string[]> {
   const own = await ownAddresses(name, host, signal)
-  return (await sharesWindows(own, host, signal)) ? ['127.0.0.1'] : own
+  return (await sharesWindows(own, host, signal)) ? onThisMachine : own
 }
 
 /** `hostname -I` is not in every distribution (busybox has none); `ip` is in most others. */
