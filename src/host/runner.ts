@@ -3,10 +3,12 @@
  * Output is bounded, a command that takes too long is ended, and messages come in English (LC_ALL=C).
  */
 import { spawn, type ChildProcess } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { constants } from 'node:os'
-import { delimiter } from 'node:path'
+import { delimiter, join } from 'node:path'
 import { NaruError, errnoOf } from '../base/errors.ts'
 import type { RunOptions, Runner, RunResult } from './contract.ts'
+import { programOnWindows } from './windows/program.ts'
 
 const defaultLimitMs = 10_000
 const mostOutputBytes = 16 * 1024 * 1024
@@ -36,7 +38,10 @@ function run(asked: readonly string[], argv: [string, ...string[]], options: Run
   const { signal, limitMs = defaultLimitMs, input, env } = options
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(aborted(asked, signal))
-    const [command, ...args] = argv
+    const [name, ...args] = argv
+    const command =
+      process.platform === 'win32' ? programOnWindows(name, { env: process.env, exists: existsSync }) : name
+    if (command === null) return reject(new NaruError('COMMAND_MISSING', { command: name }))
     const child = spawn(command, args, {
       env: { ...process.env, PATH: searchPath(), LC_ALL: 'C', ...env },
       stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
@@ -129,9 +134,17 @@ const named = (argv: readonly string[]): string => argv.join(' ').slice(0, 200)
 
 function notStarted(argv: readonly string[], error: Error): NaruError {
   const command = argv[0] ?? ''
-  if (errnoOf(error) === 'ENOENT') return new NaruError('COMMAND_MISSING', { command }, { cause: error })
+  const why = errnoOf(error)
+  if (why === 'ENOENT' || (why === 'EACCES' && isNowhere(command)))
+    return new NaruError('COMMAND_MISSING', { command }, { cause: error })
   const failed = { command: named(argv), exit: 126, stderr: error.message }
   return new NaruError('COMMAND_FAILED', failed, { cause: error })
+}
+
+/** A folder of PATH that one may not look into also ends in EACCES (execvp(3)): then nothing is there all the same. */
+function isNowhere(command: string): boolean {
+  const folders = command.includes('/') ? [''] : searchPath().split(delimiter)
+  return !folders.some((folder) => existsSync(join(folder, command)))
 }
 
 function timedOut(argv: readonly string[], ms: number): NaruError {

@@ -69,7 +69,7 @@ const tasks = {
   'supports-unloadable': () => {
     const load = Module._load
     Module._load = function (name, ...rest) {
-      if (name === 'koffi') throw new Error("Cannot find module 'koffi'")
+      if (/(^|[\\/])koffi$/.test(name)) throw new Error("Cannot find module 'koffi'")
       return load.call(this, name, ...rest)
     }
     return supports()

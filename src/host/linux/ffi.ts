@@ -4,8 +4,8 @@
  * checked), so that neither a wrong size nor a reused number can be reached. What an arena holds for a call is laid
  * out beside it: events (epoll.ts), messages (datagrams.ts, rights-message.ts), a ring (ring.ts).
  */
-import { createRequire } from 'node:module'
 import { constants } from 'node:os'
+import { requireOwn } from './own-package.ts'
 import type { Outstanding } from '../../model/outstanding.ts'
 import { readTcpInfo, tcpInfoBytes } from './tcp-info.ts'
 
@@ -106,7 +106,7 @@ export function loadFfi(): void {
   if (process.platform !== 'linux' || !(process.arch in epollEventByArch))
     throw new Error(`no layouts for ${process.platform} on ${process.arch}`)
   // Not an import: koffi is optional, and whether it is there is asked without waiting.
-  koffi = createRequire(import.meta.url)('koffi') as Koffi
+  koffi = requireOwn('koffi', import.meta.url) as Koffi
   c = callsOf(koffi.load(null))
   scratch = Arena.allocate(4096)
   addressThere = scratch.bytes.subarray(addressAt, addressAt + sockaddrBytes)

@@ -2,7 +2,7 @@
  * The few system calls that Node has no door to, by koffi, which is optional: a netlink socket's, `getsockopt`, and `readlinkat`,
  * which reads a link of an open folder in two thirds of `readlinkSync`'s time. Failed calls are below zero.
  */
-import { createRequire } from 'node:module'
+import { requireOwn } from './own-package.ts'
 
 type Call<Args extends unknown[]> = (...args: Args) => number
 
@@ -38,7 +38,7 @@ export function native(): Native | null {
 function load(): Native | null {
   if (process.platform !== 'linux' || process.env.NARU_NO_KOFFI) return null
   try {
-    const koffi = createRequire(import.meta.url)('koffi') as Koffi
+    const koffi = requireOwn('koffi', import.meta.url) as Koffi
     const library = koffi.load(null)
     const calls = Object.entries(prototypes).map(([name, prototype]) => [name, library.func(prototype)])
     return Object.fromEntries(calls) as Native

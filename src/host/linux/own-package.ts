@@ -1,0 +1,17 @@
+/**
+ * A package that may be missing, from the `node_modules` beside us and above and from nowhere else: `require` would go
+ * on to `$NODE_PATH`, `~/.node_modules` and `~/.node_libraries`, where another user's files may lie when root runs us.
+ */
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+/** @param from URL of the module that asks. @throws Error where there is none */
+export function requireOwn(name: string, from: string): unknown {
+  for (let folder = dirname(fileURLToPath(from)); ; folder = dirname(folder)) {
+    const place = join(folder, 'node_modules', name)
+    if (existsSync(place)) return createRequire(from)(place)
+    if (folder === dirname(folder)) throw new Error(`${name} is not installed`)
+  }
+}
