@@ -98,7 +98,9 @@ export function isNaruError<C extends Code>(error: unknown, ...wanted: C[]): err
 /** Whatever was thrown, as one of ours; what is not ours keeps its message and becomes the cause. */
 export function toNaruError(thrown: unknown): NaruError {
   if (thrown instanceof NaruError) return thrown
-  return new NaruError('INTERNAL', { why: messageOf(thrown) }, { cause: thrown })
+  const code =
+    errnoOf(thrown) === 'EMFILE' || errnoOf(thrown) === 'ENFILE' ? 'OUT_OF_DESCRIPTORS' : 'INTERNAL'
+  return new NaruError(code, { why: messageOf(thrown) }, { cause: thrown })
 }
 
 export function messageOf(thrown: unknown): string {

@@ -2,6 +2,7 @@
  * One rule's life while Naru runs. `apply` brings what is held to what is wanted, hop by hop; `observe` reads back and
  * repairs; `end` closes from the outside in. Changes of one rule wait for each other, and never for another rule's.
  */
+import { setMaxListeners } from 'node:events'
 import { within, type Clock } from '../base/clock.ts'
 import { isNaruError, NaruError, toNaruError } from '../base/errors.ts'
 import { stopped } from '../base/shared.ts'
@@ -37,6 +38,8 @@ import { repair } from './renew.ts'
 const stepLimitMs = 20_000
 /** What goes on in the background has its own limits. */
 const neverAborted = new AbortController().signal
+// Every rule's drain waits for it.
+setMaxListeners(0, neverAborted)
 const firstRetryMs = 1000
 const lastRetryMs = 30_000
 

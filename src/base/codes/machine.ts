@@ -10,6 +10,15 @@ export const machineCodes = {
       ko: 'NARU_DEBUG=1로 다시 실행해 위치를 확인하고 알려 주세요',
     },
   },
+  OUT_OF_DESCRIPTORS: {
+    exit: 1,
+    en: 'this process has as many files and sockets open as it may: {why}',
+    ko: '이 프로세스가 열 수 있는 파일과 소켓을 모두 썼습니다: {why}',
+    fix: {
+      en: 'allow it more: ulimit -n 65536, or LimitNOFILE= of its unit',
+      ko: '한도를 늘리세요: ulimit -n 65536, 또는 유닛의 LimitNOFILE=',
+    },
+  },
   TIMED_OUT: {
     exit: 1,
     en: '{what} gave no answer within {ms} ms',
