@@ -39,17 +39,34 @@ function talk({ hear }: ReturnType<typeof roomOf>, address: string, nowMs = 0): 
   for (const from of ['client', 'target', 'client'] as const) hear(address, from, nowMs)
 }
 
-it('those whom nobody answered make room first, then those who were answered once, conversations last', () => {
+it('those whom nobody answers make room first, then who was silent longest, conversations last', () => {
   const world = roomOf(12)
   const { come, hear, gone } = world
   for (const address of ['10.0.0.1', '10.0.0.2', '10.0.0.3']) come(address)
-  for (let at = 1; at <= 9; at++) come(`10.1.0.${at}`)
   talk(world, '10.0.0.1')
   hear('10.0.0.2', 'target')
-  for (let at = 1; at <= 12; at++) come(`10.2.0.${at}`)
-  expect(gone.slice(0, 9)).toEqual(['10.0.0.3', ...Array.from({ length: 8 }, (_, at) => `10.1.0.${at + 1}`)])
+  for (let at = 1; at <= 9; at++) come(`10.1.0.${at}`, at)
+  come('10.2.0.1', 5000)
+  expect(gone).toEqual(['10.0.0.3'])
+  // None of those that are left had the time to be answered.
+  come('10.2.0.2', 5000)
+  expect(gone.at(-1)).toBe('10.0.0.2')
+  for (let at = 3; at <= 13; at++) come(`10.2.0.${at}`, 5000)
+  expect(gone).toHaveLength(13)
   expect(gone).not.toContain('10.0.0.1')
-  expect(gone).not.toContain('10.0.0.2')
+})
+
+it('a burst of questions pushes out those that were answered before, and none of its own', () => {
+  const { come, hear, gone } = roomOf(40)
+  const old = Array.from({ length: 4 }, (_, block) =>
+    Array.from({ length: 10 }, (_, at) => `10.0.${block}.${at}`),
+  )
+  for (const [at, address] of old.flat().entries()) {
+    come(address, at)
+    hear(address, 'target', at)
+  }
+  for (let at = 0; at < 20; at++) come(`10.1.0.${at}`, 100)
+  expect(gone).toEqual(old.flat().slice(0, 20))
 })
 
 it('where the process has no place left, the conversation that was silent longest goes', () => {

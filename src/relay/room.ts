@@ -1,7 +1,8 @@
 /**
- * A rule's UDP sessions and who of them makes room for a newer one. First those that nobody ever answered, so that a
- * flood of single datagrams from made-up addresses pushes out none but itself; then those that are no conversation,
- * or were none lately; within each, the one that was silent longest. Each step is O(1).
+ * A rule's UDP sessions and who of them makes room for a newer one. First those that nobody has answered for a while,
+ * then whoever was silent longest among those that are no conversation, or were none lately: a flood of single datagrams
+ * from made-up addresses pushes out itself, and a burst of questions does not push out each other before they are
+ * answered (as conntrack spares what it calls assured). Each step is O(1).
  */
 import { sourceKey } from '../base/address.ts'
 import type { Admission, Admitted } from './admit.ts'
@@ -9,6 +10,8 @@ import { Recency, type Linked } from './recency.ts'
 
 /** One source may have this share of the sessions where the rule sets no limit of its own. */
 const shareOfOneSource = 1 / 4
+/** Who was not answered within this time may never be, ms: a name server's answer takes seconds at worst. */
+const answerMs = 5000
 /** A conversation that was silent for so long may be over, ms (`nf_conntrack_udp_timeout`). */
 const talkingMs = 30_000
 
@@ -55,10 +58,14 @@ class Ranks<T> {
 
   /** @param anyone a conversation, too, goes where nobody else can. @param but who stays in any case. */
   first(nowMs: number, anyone: boolean, but: T | null = null): Seat<T> | null {
-    for (const rank of this.#byRank) {
-      const seat = rank.findOldest(({ seat }) => seat.session !== but)?.seat
-      if (seat) return seat.rank < talking || anyone || nowMs - seat.usedAtMs >= talkingMs ? seat : null
-    }
+    const oldest = this.#byRank.map(
+      (rank) => rank.findOldest(({ seat }) => seat.session !== but)?.seat ?? null,
+    )
+    const [unanswered, once, conversation] = oldest as [Seat<T> | null, Seat<T> | null, Seat<T> | null]
+    if (unanswered && nowMs - unanswered.usedAtMs >= answerMs) return unanswered
+    if (unanswered && once) return unanswered.usedAtMs < once.usedAtMs ? unanswered : once
+    if (unanswered || once) return unanswered ?? once
+    if (conversation && (anyone || nowMs - conversation.usedAtMs >= talkingMs)) return conversation
     return null
   }
 }

@@ -182,6 +182,7 @@ export class Session {
     this.#ended = true
     this.#stop.abort()
     this.#leave()
+    this.#options.meter.datagramsLost += this.#waiting.splice(0).length
     if (this.apart) closeQuietly(this.apart)
     this.#options.onEnded(reason)
   }

@@ -638,6 +638,7 @@ export class UdpSession extends CarriedBase implements Served, Offloadable {
   protected release(): void {
     this.thread.offloading.takeBack(this)
     this.#upstream?.close()
+    this.lost(this.#queued.splice(0).length)
     this.door?.close()
     this.listener.removed(this)
   }

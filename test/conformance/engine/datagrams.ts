@@ -276,7 +276,7 @@ export function datagramPromises(make: MakeEngine, options: ConformanceOptions):
         await sendTo(client, 'into the void', port, world.host)
         await expect.poll(() => lease.counters().closed['target-unreachable'], { timeout: 5000 }).toBe(at)
       }
-      expect(lease.counters()).toMatchObject({ open: 0, opened: 3 })
+      expect(lease.counters()).toMatchObject({ open: 0, opened: 3, datagramsLost: 3 })
       await sendTo(client, 'still there', other.port, world.host)
       expect(String((await nextDatagram(client)).datagram)).toBe('still there')
     },
@@ -424,6 +424,14 @@ export function datagramPromises(make: MakeEngine, options: ConformanceOptions):
     await expect.poll(() => heard.toSorted(), { timeout: 5000 }).toEqual(asked.toSorted())
   })
 
+  userSpace('udp-no-name', 'what waited for a name that there is not is lost, and counted', async () => {
+    await using world = new World(make, options)
+    const { lease, port } = await world.forward('nowhere.test:9', udp)
+    await sendTo(await world.udp(), 'anybody?', port, world.host)
+    expect((await world.closed()).closeReason).toBe('name-not-found')
+    expect(lease.counters()).toMatchObject({ open: 0, datagramsToTarget: 0, datagramsLost: 1 })
+  })
+
   userSpace('udp-broadcast-target', 'a broadcast address is a target', async () => {
     await using world = new World(make, options)
     const target = await world.udp('0.0.0.0')
@@ -446,14 +454,27 @@ export function datagramPromises(make: MakeEngine, options: ConformanceOptions):
     expect(lease.counters()).toMatchObject({ open: 2, opened: 2 })
   })
 
-  userSpace('udp-flood', 'those whom nobody answers make room first', async () => {
+  userSpace('udp-burst', 'questions that come together are all answered, also in a full house', async () => {
+    await using world = new World(make, options)
+    const target = await world.udpTarget(echoed)
+    const { lease, port } = await world.forward(target.at, { ...udp, limits: { connections: 40 } })
+    for (let round = 0; round < 3; round++) {
+      const clients = await Promise.all(Array.from({ length: 20 }, () => world.udp()))
+      const answers = clients.map((client) => nextDatagram(client))
+      await Promise.all(clients.map((client) => sendTo(client, '?', port, world.host)))
+      await Promise.all(answers)
+    }
+    expect(lease.counters()).toMatchObject({ open: 40, opened: 60, closed: { evicted: 20 } })
+  })
+
+  userSpace('udp-flood', 'a flood of single datagrams makes room for itself', async () => {
     await using world = new World(make, options)
     const target = await world.udpTarget((datagram, from, socket) => {
       if (String(datagram) === '?') echoed(datagram, from, socket)
     })
     const { lease, port } = await world.forward(target.at, { ...udp, limits: { connections: 3 } })
     const client = await world.udp()
-    expect(await askedUntilAnswered(client, port, world.host)).toBe(1)
+    for (let at = 0; at < 2; at++) expect(await askedUntilAnswered(client, port, world.host)).toBe(1)
     for (let at = 1; at <= 10; at++) {
       await sendTo(await world.udp(), 'noise', port, world.host)
       await expect.poll(() => lease.counters().opened, { timeout: 5000 }).toBe(1 + at)
