@@ -2,8 +2,9 @@
  * Published ports of a Compose file: each becomes a rule that dials the container by name, so that it follows the
  * container's address. https://docs.docker.com/reference/compose-file/services/#ports
  */
-import { isMap, isScalar, isSeq, LineCounter, parseDocument, type Node, type Pair } from 'yaml'
+import { isMap, isScalar, isSeq, LineCounter, type Node, type Pair } from 'yaml'
 import type { Protocol } from '../base/port.ts'
+import { yamlDocument } from '../base/yaml.ts'
 import { say, type Text } from '../base/text.ts'
 import type { Place } from '../model/exchange.ts'
 import type { ReadableFormat } from './contract.ts'
@@ -39,12 +40,17 @@ function read(text: string, reading: Reading): void {
       say(`longer than ${mostSigns} signs`, `${mostSigns}자보다 깁니다`),
     )
   const lines = new LineCounter()
-  const document = parseDocument(text, {
+  const document = yamlDocument(text, {
     lineCounter: lines,
     prettyErrors: false,
     logLevel: 'silent',
     merge: true,
   })
+  if (document === null)
+    return reading.wrong(
+      { line: 1, column: 1 },
+      say('it is nested too deeply', '너무 깊이 중첩되어 있습니다'),
+    )
   const at = (node: unknown): Place => {
     const { line, col } = lines.linePos((node as Node | null)?.range?.[0] ?? 0)
     return { line: Math.max(line, 1), column: Math.max(col, 1) }

@@ -206,7 +206,7 @@ async function readZones(tools: Tools): Promise<Zone[]> {
 export function parseZone(name: string, listing: string): Zone {
   const words = (key: string): string[] =>
     new RegExp(`^  ${key}: *(.*)$`, 'm').exec(listing)?.[1]?.split(' ').filter(Boolean) ?? []
-  const rich = [...listing.matchAll(/^\s+(rule .*)$/gm)].map(([, rule]) => rule ?? '')
+  const rich = [...listing.matchAll(/^[ \t]+(rule .*)$/gm)].map(([, rule]) => rule ?? '')
   return { name, ports: words('ports'), services: words('services'), rich }
 }
 

@@ -37,12 +37,12 @@ function isBlockingAll(text: string): boolean {
 
 /** `1 :  /usr/local/bin/node` and, on the next line, `( Allow incoming connections )`. */
 export function parseApps(text: string): ApplicationFirewall['programs'] {
-  return [...text.matchAll(/^\s*\d+\s*:\s*(\/.*?)\s*\n\s*\(\s*(Allow|Block)/gim)].map(
-    ([, path = '', word]) => ({
-      path,
-      allowed: word?.toLowerCase() === 'allow',
-    }),
-  )
+  const lines = text.split('\n').map((line) => line.trim())
+  return lines.flatMap((line, index) => {
+    const path = /^\d+\s*:\s*(\/.*)$/.exec(line)?.[1]
+    const word = /^\(\s*(Allow|Block)/i.exec(lines[index + 1] ?? '')?.[1]
+    return path === undefined || word === undefined ? [] : [{ path, allowed: word.toLowerCase() === 'allow' }]
+  })
 }
 
 /** What a program was to the firewall before we came. */

@@ -69,9 +69,20 @@ function holderOf(entry: Entry, entries: readonly Entry[], otherwise: 'allow' | 
   return holders.toSorted((a, b) => b.cidr.bits - a.cidr.bits)[0]?.action ?? otherwise
 }
 
+/** Each prefix of a list is held against all others; its text is read once. */
+const known = new WeakMap<Cidr, Uint8Array>()
+
+function bytesOf(cidr: Cidr): Uint8Array {
+  const before = known.get(cidr)
+  if (before) return before
+  const bytes = addressBytes(cidr.address)
+  known.set(cidr, bytes)
+  return bytes
+}
+
 export function holds(outer: Cidr, inner: Cidr): boolean {
   if (outer.family !== inner.family || outer.bits > inner.bits) return false
-  const [a, b] = [addressBytes(outer.address), addressBytes(inner.address)]
+  const [a, b] = [bytesOf(outer), bytesOf(inner)]
   for (let bit = 0; bit < outer.bits; bit++) {
     const mask = 0x80 >> (bit & 7)
     if (((a[bit >> 3] ?? 0) & mask) !== ((b[bit >> 3] ?? 0) & mask)) return false

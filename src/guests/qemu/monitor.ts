@@ -26,7 +26,7 @@ export function parseUserNet(text: string): readonly UserForward[] {
   const forwards: UserForward[] = []
   let netdev = ''
   for (const line of text.split(/\r?\n/)) {
-    netdev = /^\S.*\((.+)\):$/.exec(line)?.[1] ?? netdev
+    if (/^\S/.test(line) && line.endsWith('):')) netdev = line.slice(line.lastIndexOf('(') + 1, -2)
     const row = /^\s+(TCP|UDP)\[HOST_FORWARD\]\s+\d+\s+(\S+)\s+(\d+)\s+(\S+)\s+(\d+)\s/.exec(line)
     if (!row) continue
     const [, protocol = '', source = '', hostPort, guestAddress = '', guestPort] = row
@@ -50,7 +50,8 @@ export function parseNetwork(text: string): readonly Nic[] {
   const nics: Nic[] = []
   let mac: string | null = null
   for (const line of text.split(/\r?\n/)) {
-    mac = /type=nic,.*macaddr=([\da-f:]{17})/i.exec(line)?.[1]?.toLowerCase() ?? mac
+    const card = line.includes('type=nic,') ? /macaddr=([\da-f:]{17})/i.exec(line) : null
+    mac = card?.[1]?.toLowerCase() ?? mac
     const backEnd = /^ \\ (.+?): index=\d+,type=([\w-]+)(.*)$/.exec(line)
     if (!backEnd || mac === null) continue
     const [, netdev = '', type = '', rest = ''] = backEnd

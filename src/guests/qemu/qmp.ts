@@ -82,14 +82,22 @@ async function next(messages: AsyncIterator<Message>): Promise<Message> {
 }
 
 async function* readMessages(socket: Socket, path: string): AsyncGenerator<Message> {
-  let pending = ''
+  const text = new TextDecoder()
+  // A line that comes in many pieces is put together once, when its end is there.
+  let pending: string[] = []
   let read = 0
   for await (const chunk of socket as AsyncIterable<Buffer>) {
     read += chunk.length
     if (read > longestAnswer) throw unreadable(path, `it sent more than ${longestAnswer} bytes`)
-    const lines = (pending + chunk.toString('utf8')).split('\n')
-    pending = lines.pop() as string
-    for (const line of lines) if (line.trim() !== '') yield parseMessage(line, path)
+    const pieces = text.decode(chunk, { stream: true }).split('\n')
+    for (const [index, piece] of pieces.entries()) {
+      if (index > 0) {
+        const line = pending.join('')
+        pending = []
+        if (line.trim() !== '') yield parseMessage(line, path)
+      }
+      pending.push(piece)
+    }
   }
 }
 

@@ -315,7 +315,7 @@ export function parseVmrunList(text: string): readonly string[] {
 export function parseInventory(text: string): ReadonlyMap<string, string> {
   const of = (property: string): Map<string, string> =>
     new Map(
-      [...text.matchAll(new RegExp(`^(vmlist\\d+)\\.${property} = "(.*)"\\s*$`, 'gm'))].map(
+      [...text.matchAll(new RegExp(`^(vmlist\\d+)\\.${property} = "(.*)"[ \\t\\r]*$`, 'gm'))].map(
         ([, entry = '', value = '']) => [entry, value],
       ),
     )
@@ -330,10 +330,9 @@ export function parseInventory(text: string): ReadonlyMap<string, string> {
 /** `ethernet0.connectionType = "nat"`, and its address under one of two names. */
 export function parseVmx(text: string): readonly VmNic[] {
   const values = new Map(
-    [...text.matchAll(/^\s*(ethernet\d+\.\w+)\s*=\s*"(.*)"\s*$/gim)].map(([, key = '', value = '']) => [
-      key.toLowerCase(),
-      value,
-    ]),
+    [...text.matchAll(/^[ \t]*(ethernet\d+\.\w+)[ \t]*=[ \t]*"(.*)"[ \t\r]*$/gim)].map(
+      ([, key = '', value = '']) => [key.toLowerCase(), value],
+    ),
   )
   const cards = [...values.keys()].filter(
     (key) => key.endsWith('.present') && values.get(key)?.toUpperCase() === 'TRUE',

@@ -68,9 +68,9 @@ function endpoint(text: string, family: Family): { address: string; port: number
 
 /** `route -n get [-inet6] …`; null for "not in table". */
 export function parseRouteGet(text: string, family: Family): Route | null {
-  const name = /^\s*interface:\s*(\S+)/m.exec(text)?.[1]
+  const name = /^[ \t]*interface:[ \t]*(\S+)/m.exec(text)?.[1]
   if (!name) return null
-  const gateway = /^\s*gateway:\s*(\S+)/m.exec(text)?.[1] ?? ''
+  const gateway = /^[ \t]*gateway:[ \t]*(\S+)/m.exec(text)?.[1] ?? ''
   const known = canonicalAddress(gateway.split('%')[0] as string) !== null
   return { family, interface: name, gateway: known ? gateway : null, source: null, metric: 0 }
 }

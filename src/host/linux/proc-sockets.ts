@@ -49,7 +49,9 @@ function endpoint(text: string, family: Family): { address: string; port: number
   const digits = family === 4 ? 8 : 32
   if (text.length !== digits + 5 || text[digits] !== ':') return null
   const port = Number.parseInt(text.slice(digits + 1), 16)
-  return Number.isNaN(port) ? null : { address: addressOf(text.slice(0, digits)), port }
+  return Number.isNaN(port) || !/^[\da-f]+$/i.test(text.slice(0, digits))
+    ? null
+    : { address: addressOf(text.slice(0, digits)), port }
 }
 
 const wildcards: Record<string, string> = { '00000000': '0.0.0.0', [''.padEnd(32, '0')]: '::' }

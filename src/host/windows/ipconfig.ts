@@ -45,18 +45,20 @@ export function parseIpconfig(text: string): Adapter[] {
     const adapter = adapters.at(-1)
     if (!adapter) continue
     // A label is padded with ` . .` up to its colon; a further value stands alone in the column below.
-    const labelled = /^\s+(.+?)[ .]*(?:\. )*\.?\s*:(?: (.*))?$/.exec(line)
-    const isField = labelled !== null && /\.\s*\.|\.\s*:/.test(line)
-    if (isField) field = fieldOf((labelled[1] as string).trim())
-    take(adapter, field, (isField ? (labelled[2] ?? '') : line).trim())
+    const colon = line.search(/:(?: |$)/)
+    const isField = colon !== -1 && /\.\s*\.|\.\s*:/.test(line)
+    if (isField) field = fieldOf(line.slice(0, colon).trim())
+    take(adapter, field, (isField ? line.slice(colon + 1) : line).trim())
   }
   return adapters
 }
 
 /** `Ethernet adapter Ethernet 2:`, `이더넷 어댑터 이더넷:`, wine's `Ethernet adapter eth0`. */
 function adapterName(heading: string): string | null {
-  const match = /^(?:.*?\badapter|.*?어댑터)\s+(.+?):?$/i.exec(heading)
-  return match ? (match[1] as string) : null
+  const word = /(?:\badapter|어댑터)\s+(?=\S)/i.exec(heading)
+  if (!word) return null
+  const name = heading.slice(word.index + word[0].length)
+  return name.endsWith(':') ? name.slice(0, -1) : name
 }
 
 function emptyAdapter(name: string): Building {
@@ -81,7 +83,7 @@ function take(adapter: Building, field: Field, value: string): void {
 }
 
 function bareAddress(value: string): string | null {
-  const written = value.replace(/\(.*$/, '').trim()
+  const written = (value.split('(', 1)[0] as string).trim()
   return canonicalAddress(written.split('%')[0] as string) === null ? null : written
 }
 

@@ -24,16 +24,16 @@ export function parseRoutePrint(text: string): WindowsRoute[] {
 }
 
 function route4(line: string): WindowsRoute[] | null {
-  const match = /^([\d.]+)\s+([\d.]+)\s+(.+?)\s+([\d.]+)\s+(\d+)$/.exec(line)
-  if (!match) return null
-  const [, destination = '', mask = '', gateway = '', via = '', metric] = match
+  const [destination = '', mask = '', ...rest] = line.split(/\s+/)
+  const [metric = '', via = '', ...gateway] = rest.toReversed()
+  if (gateway.length === 0 || !/^\d+$/.test(metric)) return null
   if ([destination, mask, via].some((address) => canonicalAddress(address) === null)) return null
   return [
     {
       family: 4,
       destination,
       bits: bitsOf(mask),
-      gateway: canonicalAddress(gateway),
+      gateway: gateway.length === 1 ? canonicalAddress(gateway[0] as string) : null,
       via,
       metric: Number(metric),
     },
@@ -41,7 +41,7 @@ function route4(line: string): WindowsRoute[] | null {
 }
 
 function route6(line: string, next: string): WindowsRoute[] | null {
-  const match = /^(\d+)\s+(\d+)\s+([0-9a-f:]+)\/(\d{1,3})(?:\s+(.+))?$/i.exec(line)
+  const match = /^(\d+)\s+(\d+)\s+([0-9a-f:]+)\/(\d{1,3})(?:\s+(\S.*))?$/i.exec(line)
   if (!match) return null
   const [, via = '', metric, destination = '', bits, behind] = match
   if (canonicalAddress(destination) === null) return null
@@ -88,7 +88,7 @@ function bitsOf(mask: string): number {
 export function parseArp(text: string): { address: string; mac: string; via: string }[] {
   let via = ''
   return text.split('\n').flatMap((line) => {
-    const heading = /([\d.]+) --- 0x[0-9a-f]+/i.exec(line)
+    const heading = /(?<![\d.])([\d.]+) --- 0x[0-9a-f]/i.exec(line)
     if (heading) via = heading[1] as string
     const row = /^\s+([\d.]+)\s+([0-9a-f]{2}(?:-[0-9a-f]{2}){5})\s/i.exec(line)
     const [, address = '', mac = ''] = row ?? []

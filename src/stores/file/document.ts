@@ -17,6 +17,7 @@ import {
   type YAMLSeq,
 } from 'yaml'
 import { say, type Text } from '../../base/text.ts'
+import { yamlDocument } from '../../base/yaml.ts'
 import type { RuleInput } from '../../model/face.ts'
 import type { Json } from '../../model/hop.ts'
 import type { Snapshot } from '../contract.ts'
@@ -66,7 +67,8 @@ const topKeys = ['rules', 'sample', 'names', 'stun']
 /** @returns the document, or every problem that keeps it from being one. */
 export function readDocument(text: string): { document: FileDocument } | { problems: PlacedProblem[] } {
   const lines = new LineCounter()
-  const yaml = parseDocument(text, { ...quietly, lineCounter: lines })
+  const yaml = yamlDocument(text, { ...quietly, lineCounter: lines })
+  if (yaml === null) return { problems: [{ ...tooDeep, place: { line: 1, column: 1 } }] }
   const place = (offset: number): Place => {
     const { line, col } = lines.linePos(offset)
     return { line: Math.max(line, 1), column: Math.max(col, 1) }
@@ -213,6 +215,11 @@ const serverPattern = /^(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9.-]{1,253}))(?::
 function stunServer(text: string): Snapshot['stun'][number] {
   const [, six, host = '', port] = serverPattern.exec(text) ?? []
   return { host: six ?? host, port: port === undefined ? stunPort : Number(port) }
+}
+
+const tooDeep: Problem = {
+  path: [],
+  text: say('it is nested too deeply', '너무 깊이 중첩되어 있습니다'),
 }
 
 const tooManyAliases: Problem = {
