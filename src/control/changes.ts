@@ -74,7 +74,7 @@ export async function planFresh(rule: Rule, parts: Parts, signal: AbortSignal): 
   const tools = {
     parts,
     facts: await parts.host.facts(),
-    failedEngines: new Set<never>(),
+    failedEngines: new Map<never, never>(),
     onEngineEvent: () => {},
     signal,
   }

@@ -4,8 +4,10 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { fakeParts, HandClock, World } from '../../test/fakes/parts.ts'
-import { verbatim } from '../base/text.ts'
+import { NaruError } from '../base/errors.ts'
+import { say, verbatim, type Text } from '../base/text.ts'
 import { defineCheck, type Check } from '../checks/contract.ts'
+import type { Engine, EngineRequest, EngineState } from '../engines/contract.ts'
 import type { NaruEvent, RuleInput, RuleStatus } from '../model/face.ts'
 import { createMemoryStore } from '../stores/memory.ts'
 import { Forwarder, type ForwarderOptions } from './forwarder.ts'
@@ -187,6 +189,95 @@ describe('a rule’s life', () => {
     expect((await forwarder.rules.get('web')).engine).toMatchObject({ id: 'sockets' })
     expect([...world.held]).toEqual(['sockets 8888 → 10.0.0.1:80'])
     await forwarder.stop()
+  })
+
+  describe('where the best engine is not fit', () => {
+    const wall = say('the host firewall would not be asked', '호스트 방화벽을 거치지 않습니다')
+    const unfit = new NaruError('ENGINE_UNFIT', { engine: 'splice', name: 'web', why: wall })
+
+    /** The best engine as it is changed here, and another; `tell` says what the engine tells of its rule. */
+    async function begin(
+      change: Partial<Engine>,
+      rules: Record<string, RuleInput> = { web },
+    ): Promise<Run & { tell: (state: EngineState) => void }> {
+      const world = new World()
+      const [best, other] = fakeParts(world, createMemoryStore({})).engines as [Engine, Engine]
+      let tell: EngineRequest['onEvent'] = () => {}
+      const engine: Engine = {
+        ...best,
+        open: (request, how) => ((tell = request.onEvent), best.open(request, how)),
+        ...change,
+      }
+      const run = await start(rules, { world, overrides: { engines: [engine, other] } })
+      return { ...run, tell: (state) => tell({ type: 'state', rule: 'web', state }) }
+    }
+    const engineOf = async ({ forwarder }: Run): Promise<string> => {
+      const { engine } = await forwarder.rules.get('web')
+      return `${engine?.id}: ${engine?.why.en}`
+    }
+
+    it('auto takes the next as the machine is now, with the reason', async () => {
+      const run = await begin({ obstacle: () => Promise.resolve(wall) })
+      expect(await engineOf(run)).toBe(
+        'sockets: sockets can (splice: no, because the host firewall would not be asked)',
+      )
+      await run.forwarder.stop()
+    })
+
+    it('auto takes the next where the target turns out to be unfit, also where it is all or nothing', async () => {
+      const run = await begin({ open: () => Promise.reject(unfit) }, {})
+      await run.forwarder.rules.add('web', web)
+      expect(await engineOf(run)).toContain('sockets: ')
+      expect(await engineOf(run)).toContain('splice: no, because the host firewall would not be asked')
+      expect([...run.world.held]).toEqual(['sockets 8888 → 10.0.0.1:80'])
+      await run.forwarder.stop()
+    })
+
+    it('auto moves to the next when it is fit no more, and says so', async () => {
+      const run = await begin({})
+      expect(await engineOf(run)).toBe('splice: splice can')
+      run.tell({ state: 'unfit', why: wall })
+      run.tell({ state: 'unfit', why: wall })
+      await vi.waitFor(async () => expect(await engineOf(run)).toContain('sockets: '))
+      expect([...run.world.held]).toEqual(['sockets 8888 → 10.0.0.1:80'])
+      expect(await engineOf(run)).toContain('the host firewall would not be asked')
+      await run.forwarder.stop()
+    })
+
+    it('one that the rule names is refused, with the reason', async () => {
+      const byHand = { web: { ...web, engine: 'splice' } }
+      const run = await begin({ obstacle: () => Promise.resolve(wall) }, byHand)
+      const { state, hops } = await run.forwarder.rules.get('web')
+      expect(state).toBe('failed')
+      expect(hops[0]?.text.en).toContain('the host firewall would not be asked')
+      expect(hops[0]?.problem).toBe('ENGINE_UNFIT')
+      await run.forwarder.stop()
+    })
+
+    it('one that the rule names closes when it is fit no more, and opens again when it is', async () => {
+      let obstacle: Text | null = null
+      const clock = new HandClock()
+      const world = new World()
+      const [best] = fakeParts(world, createMemoryStore({})).engines as [Engine]
+      let tell: EngineRequest['onEvent'] = () => {}
+      const engine: Engine = {
+        ...best,
+        obstacle: () => Promise.resolve(obstacle),
+        open: (request, how) => ((tell = request.onEvent), best.open(request, how)),
+      }
+      const rules = { web: { ...web, engine: 'splice' } }
+      const { forwarder } = await start(rules, { world, overrides: { engines: [engine], clock } })
+      expect(world.held.size).toBe(1)
+      obstacle = wall
+      tell({ type: 'state', rule: 'web', state: { state: 'unfit', why: wall } })
+      await vi.waitFor(async () => expect((await forwarder.rules.get('web')).state).toBe('failed'))
+      expect([...world.held]).toEqual([])
+      obstacle = null
+      await clock.advance(30_000)
+      await vi.waitFor(async () => expect((await forwarder.rules.get('web')).state).toBe('open'))
+      expect(world.held.size).toBe(1)
+      await forwarder.stop()
+    })
   })
 
   it('expires, and is not opened after that', async () => {

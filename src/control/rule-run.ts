@@ -60,7 +60,7 @@ export interface RunTools {
 }
 
 export interface WantContext {
-  readonly failedEngines: ReadonlySet<EngineId>
+  readonly failedEngines: ReadonlyMap<EngineId, Text>
   readonly onEngineEvent: (event: EngineEvent) => void
   readonly signal: AbortSignal
 }
@@ -92,7 +92,8 @@ export class RuleRun {
   readonly #retired = new Set<EngineLease>()
   /** Listening no more; their connections have a limit. */
   readonly #draining = new Map<EngineLease, Promise<void>>()
-  readonly #failedEngines = new Set<EngineId>()
+  /** Why each may carry it no more; until what it failed at is another, or the user wants it tried again. */
+  readonly #failedEngines = new Map<EngineId, Text>()
   /** Wanted no more, and not gone for sure: the journal keeps each until it is. */
   readonly unreleased = new Map<Lease, Unreleased>()
   #loaded: LoadedRule
@@ -138,8 +139,7 @@ export class RuleRun {
   apply(loaded: LoadedRule, options: ApplyOptions): Promise<readonly NaruError[]> {
     return this.#inPlaceOfRetry(async () => {
       if (this.#ended) return []
-      const { engine } = this.#loaded.rule
-      if (loaded.rule.engine !== engine) this.#failedEngines.clear()
+      if (carriageOf(loaded.rule) !== carriageOf(this.rule)) this.#failedEngines.clear()
       this.#loaded = loaded
       // What was wrong with the rule as it was says nothing of it as it is.
       this.#found = new Map()
@@ -261,6 +261,7 @@ export class RuleRun {
       if (this.#ended) return []
       for (const held of this.#held.values()) await this.#repair(held, signal)
       this.#calm.clear()
+      this.#failedEngines.clear()
       this.#found = new Map()
       return this.#converge({ strict: false, signal })
     })
@@ -333,7 +334,8 @@ export class RuleRun {
     })
   }
 
-  async #converge(options: ApplyOptions): Promise<readonly NaruError[]> {
+  /** @param opened by this very change so far: another engine is tried. */
+  async #converge(options: ApplyOptions, opened: Held[] = []): Promise<readonly NaruError[]> {
     this.#retry?.[Symbol.dispose]()
     const { rule } = this.#loaded
     // What is wanted may depend on who answers, which takes a silent router seconds. What is tried again is not news.
@@ -344,7 +346,6 @@ export class RuleRun {
     for (const step of steps)
       if (first && step.action === 'open' && !step.held) this.#ahead.set(step.wanted.hop, step.wanted)
     if (this.#ahead.size > 0) this.#report()
-    const opened: Held[] = []
     let failure: NaruError | null = null
     let failing: Hop | null = null
     for (const step of steps) {
@@ -366,11 +367,13 @@ export class RuleRun {
           if (!options.signal.aborted || !this.#failures.has(failing))
             this.#failures.set(failing, { wanted: failed, why: failure, at: this.#tools.clock.now() })
         }
-        if (options.strict) await this.#undo(opened, options)
         // Nothing outside of a hop that does not work is opened.
         break
       }
     }
+    if (failure && !options.signal.aborted && this.#failedEngine(failure))
+      return this.#converge(options, opened)
+    if (failure && options.strict) await this.#undo(opened, options)
     for (const hop of this.#failures.keys()) if (hop !== failing) this.#failures.delete(hop)
     this.#report()
     if (!failure) {
@@ -378,7 +381,6 @@ export class RuleRun {
       return []
     }
     if (options.strict) throw failure
-    if (this.#failedEngine(failure)) return this.#converge(options)
     this.#retryLater()
     return [failure]
   }
@@ -558,36 +560,53 @@ export class RuleRun {
   }
 
   #onEngineEvent(event: EngineEvent): void {
-    if (event.type !== 'state' || event.state.state !== 'failed') return
+    if (event.type !== 'state') return
+    const { state } = event
+    if (state.state !== 'failed' && state.state !== 'unfit') return
     const relay = this.#held.get('relay')
     const id = relay?.wanted.member as EngineId | undefined
     if (!relay || !id || this.#ended) return
-    const why = new NaruError('ENGINE_FAILED', { engine: id, why: event.state.why })
-    relay.lost = why
-    this.#failedEngines.add(id)
-    this.#tools.tell('error', this.name, why.text)
-    void this.#inTurn(async () => {
+    // It is told again and again until it is taken away.
+    if (state.state === 'unfit' && relay.lost && isNaruError(relay.lost, 'ENGINE_UNFIT')) return
+    relay.lost =
+      state.state === 'unfit'
+        ? new NaruError('ENGINE_UNFIT', { engine: id, name: this.name, why: state.why })
+        : new NaruError('ENGINE_FAILED', { engine: id, why: state.why })
+    this.#passOver(id, relay.lost)
+    void this.#inPlaceOfRetry(async () => {
       if (this.#ended) return
+      // It would go on past somebody's firewall while what is wanted is found out anew.
+      if (state.state === 'unfit' && this.#held.get('relay') === relay) await this.#retire(relay)
       await within(this.#tools.working, stepLimitMs, (signal) => this.#converge({ strict: false, signal }))
     }).catch(() => {})
   }
 
-  /** An engine that fails where its listen would not is passed over from now on; said once. */
+  /** Another may be tried: that one fails where its listen would not, or turned out to be unfit. */
   #failedEngine(error: NaruError): boolean {
     const relay = this.#failures.get('relay')
     const id = relay?.wanted.member as EngineId | null | undefined
     if (!relay || !id || relay.why !== error || this.rule.engine !== 'auto' || !isEngineFailure(error))
       return false
-    this.#failedEngines.add(id)
+    this.#passOver(id, error)
+    this.#failures.delete('relay')
+    return true
+  }
+
+  /** `auto` passes over it from now on; said once. */
+  #passOver(id: EngineId, error: NaruError): void {
+    const unfit = isNaruError(error, 'ENGINE_UNFIT')
+    const why = unfit ? (error.params.why as Text) : error.text
+    if (this.rule.engine !== 'auto') return this.#tools.tell('error', this.name, error.text)
+    this.#failedEngines.set(id, why)
+    const what = unfit ? say('cannot carry it', '처리할 수 없어') : say('failed', '실패해')
     this.#tools.tell(
-      'warn',
+      unfit ? 'info' : 'warn',
       this.name,
       say(
-        `engine ${id} failed, taking another: ${error.text.en}`,
-        `${id} 엔진이 실패해 다른 엔진을 씁니다: ${error.text.ko}`,
+        `engine ${id} ${what.en}, taking another: ${why.en}`,
+        `${id} 엔진이 ${what.ko} 다른 엔진을 씁니다: ${why.ko}`,
       ),
     )
-    return true
   }
 
   #retryLater(): void {
@@ -662,6 +681,11 @@ export class RuleRun {
 /** @throws NaruError: what is called off begins nothing more */
 function refuseIfStopped(signal: AbortSignal, name: string): void {
   if (signal.aborted) throw stopped(signal, name)
+}
+
+/** What an engine that failed may fare better with, where it is another. */
+function carriageOf({ engine, listen, targets }: Rule): string {
+  return JSON.stringify([engine, listen, targets])
 }
 
 /** What is wrong with the machine, or outside, concerns the hop that leads there. */

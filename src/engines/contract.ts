@@ -1,6 +1,7 @@
 /** How bytes are moved on this machine. One engine carries a rule; editing it never touches the connections it has. */
 import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
+import type { Text } from '../base/text.ts'
 import type { Host } from '../host/contract.ts'
 import type { CloseReason, Connection, Counters } from '../model/connection.ts'
 import type { Facts } from '../model/facts.ts'
@@ -24,7 +25,12 @@ export interface Engine {
   /** True where what a dead process left in force is taken over by `open`, and undone only where no rule wants it. */
   readonly adopts?: boolean
   supports(rule: Rule, facts: Facts): Support
-  /** @throws NaruError LISTEN_IN_USE, LISTEN_PRIVILEGED, LISTEN_NO_ADDRESS, LISTEN_FAILED */
+  /**
+   * Why this machine, as it is now, keeps it from carrying any rule; null where nothing does. Left out where nothing
+   * can. It is asked for each plan; what comes later is told by the state `unfit`.
+   */
+  obstacle?(): Promise<Text | null>
+  /** @throws NaruError LISTEN_IN_USE, LISTEN_PRIVILEGED, LISTEN_NO_ADDRESS, LISTEN_FAILED, ENGINE_UNFIT */
   open(request: EngineRequest, options: OpenOptions): Promise<EngineLease>
   /** Process `pid` hands over to this one: what it left in force may be taken over although it lives. */
   succeed?(pid: number): void
@@ -79,6 +85,8 @@ export type EngineState =
   | { readonly state: 'carrying' }
   | { readonly state: 'paused'; readonly why: 'out-of-descriptors' }
   | { readonly state: 'failed'; readonly why: string }
+  /** The machine or the target is no more such that it may carry the rule. It does until it is told otherwise. */
+  | { readonly state: 'unfit'; readonly why: Text }
 
 export interface EngineLease extends Lease {
   /** As bound: `0.0.0.0:8888/tcp`. */

@@ -139,12 +139,19 @@ export class KernelLab implements AsyncDisposable {
   }
 
   /** Connects from `host`; rejects with the system's error. */
-  async dial(host: LabHost, address: string, port: number, localAddress?: string): Promise<Socket> {
+  async dial(
+    host: LabHost,
+    address: string,
+    port: number,
+    localAddress?: string,
+    ms = 5000,
+  ): Promise<Socket> {
     using _inside = enter(host)
     const socket = connect({ host: address, port, ...(localAddress ? { localAddress } : {}) })
     this.#closers.push(() => socket.destroy())
-    await once(socket, 'connect', { signal: AbortSignal.timeout(5000) })
+    // Also one that comes after the time is over.
     socket.on('error', () => {})
+    await once(socket, 'connect', { signal: AbortSignal.timeout(ms) })
     return socket
   }
 
@@ -160,9 +167,9 @@ export class KernelLab implements AsyncDisposable {
 }
 
 /** One message there and its echo back. */
-export async function echoes(socket: Socket, message: string): Promise<string> {
+export async function echoes(socket: Socket, message: string, ms = 5000): Promise<string> {
   socket.write(message)
-  const [chunk] = (await once(socket, 'data', { signal: AbortSignal.timeout(5000) })) as [Buffer]
+  const [chunk] = (await once(socket, 'data', { signal: AbortSignal.timeout(ms) })) as [Buffer]
   return chunk.toString()
 }
 

@@ -229,9 +229,6 @@ describeWith(needs, 'the kernel engine in a lab of three hosts', () => {
   it('passes what it carries to a successor while it lives itself, or takes it back', async () => {
     await using lab = new KernelLab()
     lab.serve(lab.target, 80)
-    lab.host.run(['nft', 'add', 'table', 'inet', 'filter'])
-    lab.host.run(['nft', nftForwardDrop])
-    const before = lab.host.run(['nft', 'list', 'ruleset'])
     const rule = { listen: '0.0.0.0:8888', target: `${targetAddress}:80` }
     const old = lab.engine()
     const held = await lab.open(old, 'web', rule)
@@ -260,7 +257,7 @@ describeWith(needs, 'the kernel engine in a lab of three hosts', () => {
     for (const effect of effects) await next.undo(effect, { signal: AbortSignal.timeout(5000) })
     expect(await echoes(await lab.dial(lab.client, hostAddress, 8888), 'newer')).toBe('newer')
     await taken.release()
-    expect(lab.host.run(['nft', 'list', 'ruleset'])).toBe(before)
+    expect(lab.host.run(['nft', 'list', 'ruleset'])).toBe('')
     expect(lab.host.run(['cat', '/proc/sys/net/ipv4/ip_forward'])).toBe('0\n')
   })
 
@@ -353,35 +350,68 @@ describeWith(needs, 'the kernel engine in a lab of three hosts', () => {
   })
 
   it.each([
-    ['nftables', nftForwardDrop],
-    ['iptables over nftables', ['iptables-nft', '-P', 'FORWARD', 'DROP']],
-    ['legacy iptables', ['iptables-legacy', '-P', 'FORWARD', 'DROP']],
-  ] as const)(
-    'gets through %s that forwards nothing, by one tagged accept, and takes it out again',
-    async (_, drop) => {
-      await using lab = new KernelLab()
-      lab.serve(lab.target, 80)
-      if (typeof drop === 'string') lab.host.run(['nft', 'add table inet filter; ' + drop])
-      else lab.host.run(drop)
-      const engine = lab.engine()
-      const lease = await lab.open(engine, 'web', { listen: '0.0.0.0:8888', target: `${targetAddress}:80` })
-      expect(await echoes(await lab.dial(lab.client, hostAddress, 8888), 'through')).toBe('through')
-      const shown = [
+    ['nftables', ['nft', 'add table inet wall; ' + nftForwardDrop], 'inet wall forward'],
+    ['iptables over nftables', ['iptables-nft', '-P', 'FORWARD', 'DROP'], 'ip filter FORWARD'],
+    ['legacy iptables', ['iptables-legacy', '-P', 'FORWARD', 'DROP'], 'iptables-legacy FORWARD'],
+    ['a routing rule', ['ip', 'rule', 'add', 'fwmark', '7', 'lookup', '7'], 'ip rule 32765'],
+  ] as const)('is refused beside %s of somebody else, which stays as it is', async (_, argv, who) => {
+    await using lab = new KernelLab()
+    lab.host.run(argv)
+    const shown = (): string =>
+      [
         ['nft', 'list', 'ruleset'],
-        ['iptables-nft-save'],
         ['iptables-legacy-save', '-t', 'filter'],
+        ['ip', 'rule'],
       ]
-      const filters = (): string => shown.map((argv) => lab.host.run(argv)).join('')
-      expect(filters()).toMatch(/naru:\d+-\d+\.0:forward/)
-      await lease.release()
-      expect(filters()).not.toContain('naru')
-      const killed = lab.engine(dead)
-      await lab.open(killed, 'web', { listen: '0.0.0.0:8888', target: `${targetAddress}:80` })
-      killed.abandon()
-      for (const effect of lab.record.left) await engine.undo(effect, { signal: AbortSignal.timeout(5000) })
-      expect(filters()).not.toContain('naru')
-    },
-  )
+        .map((words) => lab.host.run(words).replaceAll(/\[\d+:\d+\]|^#.*/gm, ''))
+        .join('')
+    const before = shown()
+    const opening = lab.open(lab.engine(), 'web', { listen: '0.0.0.0:8888', target: `${targetAddress}:80` })
+    await expect(opening).rejects.toMatchObject({
+      code: 'ENGINE_UNFIT',
+      message: expect.stringContaining(`(${who}`) as string,
+    })
+    expect(shown()).toBe(before)
+    expect(lab.record.left).toEqual([])
+  })
+
+  it('tells that somebody filters by now, whose word counts at once', async () => {
+    await using lab = new KernelLab()
+    lab.serve(lab.target, 80)
+    await lab.open(lab.engine(), 'web', { listen: '0.0.0.0:8888', target: `${targetAddress}:80` })
+    expect(await echoes(await lab.dial(lab.client, hostAddress, 8888), 'ferry')).toBe('ferry')
+    lab.host.run(['nft', 'add table inet wall; ' + nftForwardDrop])
+    await expect(lab.dial(lab.client, hostAddress, 8888, undefined, 500)).rejects.toThrow()
+    await expect
+      .poll(() => lab.events.find(({ type }) => type === 'state'), { timeout: 10_000 })
+      .toMatchObject({ state: { state: 'unfit', why: { en: expect.stringContaining('inet wall forward') } } })
+  })
+
+  it('leaves a target that becomes unfit to another engine, and sends nobody there', async () => {
+    await using lab = new KernelLab()
+    lab.serve(lab.target, 80)
+    lab.serve(lab.host, 81, 'only for this machine')
+    let addresses = [targetAddress]
+    const rule = { listen: '0.0.0.0:8888', target: 'app.example:80' }
+    const resolve = (): Promise<{ addresses: string[]; ttlMs: number }> =>
+      Promise.resolve({ addresses, ttlMs: 1000 })
+    const lease = await lab.open(lab.engine(), 'web', rule, resolve)
+    addresses = ['127.0.0.1']
+    await expect
+      .poll(() => lab.events.find(({ type }) => type === 'state'), { timeout: 10_000 })
+      .toMatchObject({ state: { state: 'unfit', why: { en: expect.stringContaining('loopback') } } })
+    expect((lease.describe().data as { address: string }).address).toBe(targetAddress)
+  })
+
+  it('takes the address that this machine reaches, of a container on several networks', async () => {
+    await using lab = new KernelLab()
+    lab.serve(lab.target, 80)
+    lab.host.ip('route', 'add', 'default', 'via', '10.1.0.2')
+    const resolve = (): Promise<{ addresses: string[]; ttlMs: number }> =>
+      Promise.resolve({ addresses: ['10.99.0.7', targetAddress], ttlMs: 60_000 })
+    await lab.open(lab.engine(), 'web', { listen: '0.0.0.0:8888', target: 'docker:web:80' }, resolve)
+    expect(await echoes(await lab.dial(lab.client, hostAddress, 8888), 'ferry')).toBe('ferry')
+  })
 
   it('leaves traffic to other machines alone that passes through here to the same port', async () => {
     await using lab = new KernelLab()
@@ -396,8 +426,8 @@ describeWith(needs, 'the kernel engine in a lab of three hosts', () => {
 })
 
 const nftForwardDrop =
-  'add chain inet filter forward { type filter hook forward priority 0; policy drop; }; ' +
-  'add rule inet filter forward ct state established,related accept'
+  'add chain inet wall forward { type filter hook forward priority 0; policy drop; }; ' +
+  'add rule inet wall forward ct state established,related accept'
 
 function startOf(pid: number): string {
   const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')

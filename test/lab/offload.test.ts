@@ -211,7 +211,8 @@ describeWith(needs, 'offloaded connections of the kernel engine', () => {
     })
     lab.host.run([
       'nft',
-      'add table inet wall; add chain inet wall forward { type filter hook forward priority 0; }',
+      'add table inet wall; add chain inet wall forward { type filter hook forward priority 0; }; ' +
+        'add rule inet wall forward counter',
     ])
     lab.host.run(['nft', 'add rule inet wall forward ct state established accept'])
     await until(15_000, async () => {

@@ -15,9 +15,28 @@ import { echoes, hostAddress, KernelLab, targetAddress } from './kernel-lab.ts'
 
 const needs = { root: true, platform: 'linux', commands: ['ip', 'nft', 'conntrack'] } as const
 const main = join(import.meta.dirname, '../../dist/main.js')
-const ports = { kernel: 8888, splice: 8889, kept: 8890, sockets: 8891 } as const
+const target = `${targetAddress}:80`
+/** A firewall is asked about connections to this machine: the kernel engine is for hosts without one. */
+const hosts = {
+  'with a firewall': {
+    splice: {
+      listen: '0.0.0.0:8889',
+      target,
+      engine: 'splice',
+      publish: { firewall: 'nftables' },
+    },
+    kept: { listen: '0.0.0.0:8890', target, engine: 'splice', source: 'keep' },
+    sockets: { listen: '0.0.0.0:8891', target, engine: 'sockets' },
+  },
+  'without one': {
+    kernel: { listen: '0.0.0.0:8888', target, engine: 'kernel' },
+    splice: { listen: '0.0.0.0:8889', target, engine: 'splice' },
+    kept: { listen: '0.0.0.0:8890', target, engine: 'splice', source: 'keep' },
+  },
+} as const
 
-describeWith(needs, 'naru up --replace on a host with a firewall', () => {
+describeWith(needs, 'naru up --replace on a host', () => {
+  let ports: readonly number[]
   let lab: KernelLab
   let folder: string
 
@@ -27,26 +46,22 @@ describeWith(needs, 'naru up --replace on a host with a firewall', () => {
     folder = await mkdtemp(join(tmpdir(), 'naru-replace-lab-'))
     lab.serve(lab.target, 80)
     lab.target.ip('route', 'add', '10.1.0.0/24', 'via', '10.2.0.1')
-    const input =
-      'add chain inet filter input { type filter hook input priority 0; policy drop; }; ' +
-      'add rule inet filter input ct state established,related accept; ' +
-      'add rule inet filter input iifname "lo" accept; ' +
-      `add rule inet filter input tcp dport { ${ports.kept}, ${ports.sockets} } accept`
-    lab.host.run(['nft', `add table inet filter; ${input}`])
-    const target = `${targetAddress}:80`
-    const rules = {
-      kernel: { listen: `0.0.0.0:${ports.kernel}`, target, engine: 'kernel' },
-      splice: {
-        listen: `0.0.0.0:${ports.splice}`,
-        target,
-        engine: 'splice',
-        publish: { firewall: 'nftables' },
-      },
-      kept: { listen: `0.0.0.0:${ports.kept}`, target, engine: 'splice', source: 'keep' },
-      sockets: { listen: `0.0.0.0:${ports.sockets}`, target, engine: 'sockets' },
-    }
-    await writeFile(join(folder, 'naru.yaml'), JSON.stringify({ rules }))
   })
+
+  async function place(kind: keyof typeof hosts): Promise<void> {
+    const rules = hosts[kind]
+    ports = Object.values(rules).map(({ listen }) => Number(listen.split(':')[1]))
+    const wall =
+      kind === 'without one'
+        ? 'add chain inet filter input { type filter hook input priority 0; policy accept; }'
+        : 'add chain inet filter input { type filter hook input priority 0; policy drop; }; ' +
+          'add rule inet filter input ct state established,related accept; ' +
+          'add rule inet filter input iifname "lo" accept; ' +
+          'add rule inet filter input tcp dport { 8890, 8891 } accept'
+    lab.host.run(['nft', `add table inet filter; ${wall}`])
+    await writeFile(join(folder, 'naru.yaml'), JSON.stringify({ rules }))
+  }
+
   afterEach(async () => {
     await lab[Symbol.asyncDispose]()
     await rm(folder, { recursive: true, force: true })
@@ -93,7 +108,7 @@ describeWith(needs, 'naru up --replace on a host with a firewall', () => {
   /** One after the other: a test is in one host at a time. */
   async function dialAll(): Promise<Awaited<ReturnType<KernelLab['dial']>>[]> {
     const sockets = []
-    for (const port of Object.values(ports)) sockets.push(await lab.dial(lab.client, hostAddress, port))
+    for (const port of ports) sockets.push(await lab.dial(lab.client, hostAddress, port))
     return sockets
   }
 
@@ -101,42 +116,48 @@ describeWith(needs, 'naru up --replace on a host with a firewall', () => {
     for (const socket of sockets) expect(await echoes(socket, text)).toBe(text)
   }
 
-  it('hands over what is in force, and connections go on', { timeout: 240_000 }, async () => {
-    const before = ruleset()
-    const old = await up()
-    const oldExit = once(old, 'exit')
-    const sockets = await dialAll()
-    await allTalk(sockets, 'before')
-    const opened = filter()
-    expect(opened).toContain('naru:splice')
+  it.each([['with a firewall'], ['without one']] as const)(
+    '%s hands over what is in force, and connections go on',
+    { timeout: 240_000 },
+    async (kind) => {
+      await place(kind)
+      const before = ruleset()
+      const old = await up()
+      const oldExit = once(old, 'exit')
+      const sockets = await dialAll()
+      await allTalk(sockets, 'before')
+      const opened = filter()
+      if (kind === 'with a firewall') expect(opened).toContain('naru:splice')
+      else expect(ruleset()).toContain('tcp . 8888')
 
-    const next = await up('--replace')
-    expect(filter()).toBe(opened)
-    expect(await pidOf()).not.toBe(old.pid)
-    await allTalk(sockets, 'after')
-    const fresh = await dialAll()
-    await allTalk(fresh, 'fresh')
-    expect(filter()).toBe(opened)
+      const next = await up('--replace')
+      expect(filter()).toBe(opened)
+      expect(await pidOf()).not.toBe(old.pid)
+      await allTalk(sockets, 'after')
+      const fresh = await dialAll()
+      await allTalk(fresh, 'fresh')
+      expect(filter()).toBe(opened)
 
-    // One that is killed in the middle: the one before it goes on, and has everything again.
-    const begun = said(next, 'a successor takes this place')
-    const killed = start('--replace')
-    await begun
-    killed.kill('SIGKILL')
-    await allTalk(fresh, 'still')
-    await expect.poll(async () => filter(), { timeout: 20_000 }).toBe(opened)
+      // One that is killed in the middle: the one before it goes on, and has everything again.
+      const begun = said(next, 'a successor takes this place')
+      const killed = start('--replace')
+      await begun
+      killed.kill('SIGKILL')
+      await allTalk(fresh, 'still')
+      await expect.poll(async () => filter(), { timeout: 20_000 }).toBe(opened)
 
-    for (const socket of sockets) {
-      socket.end()
-      await once(socket.resume(), 'end')
-    }
-    await oldExit
-    await allTalk(await dialAll(), 'and on')
-    const nextExit = once(next, 'exit')
-    process.kill(await pidOf(), 'SIGTERM')
-    await nextExit
-    expect(ruleset()).toBe(before)
-    expect(lab.host.ip('rule')).not.toContain('fwmark')
-    expect(lab.host.run(['cat', '/proc/sys/net/ipv4/ip_forward'])).toBe('0\n')
-  })
+      for (const socket of sockets) {
+        socket.end()
+        await once(socket.resume(), 'end')
+      }
+      await oldExit
+      await allTalk(await dialAll(), 'and on')
+      const nextExit = once(next, 'exit')
+      process.kill(await pidOf(), 'SIGTERM')
+      await nextExit
+      expect(ruleset()).toBe(before)
+      expect(lab.host.ip('rule')).not.toContain('fwmark')
+      expect(lab.host.run(['cat', '/proc/sys/net/ipv4/ip_forward'])).toBe('0\n')
+    },
+  )
 })

@@ -56,6 +56,12 @@ export const relayCodes = {
     en: 'the engine {engine} failed: {why}',
     ko: '{engine} 엔진이 실패했습니다: {why}',
   },
+  ENGINE_NONE: {
+    exit: 1,
+    en: 'no engine here can carry {name}: {why}',
+    ko: '여기에는 {name}을(를) 처리할 수 있는 엔진이 없습니다: {why}',
+    fix: { en: 'drop what none of them can do', ko: '어느 엔진도 지원하지 않는 설정을 빼세요' },
+  },
   ENGINE_UNFIT: {
     exit: 1,
     en: 'the engine {engine} cannot carry {name}: {why}',

@@ -112,7 +112,7 @@ async function guestStep(
   const wants = await wantsOf(rule, {
     parts,
     facts,
-    failedEngines: new Set(),
+    failedEngines: new Map(),
     onEngineEvent: () => {},
     signal,
   })

@@ -1,6 +1,6 @@
 /** Every hop that a rule wants, each with who would do it and why. */
 import { isNaruError, toNaruError, type NaruError } from '../../base/errors.ts'
-import { say } from '../../base/text.ts'
+import { say, type Text } from '../../base/text.ts'
 import type { EngineEvent } from '../../engines/contract.ts'
 import type { Facts } from '../../model/facts.ts'
 import type { Hop } from '../../model/hop.ts'
@@ -18,7 +18,7 @@ import { keyOf, type Wanted } from './wanted.ts'
 export interface WantTools {
   readonly parts: Parts
   readonly facts: Facts
-  readonly failedEngines: ReadonlySet<EngineId>
+  readonly failedEngines: ReadonlyMap<EngineId, Text>
   readonly onEngineEvent: (event: EngineEvent) => void
   /** Sockets of the process whose place this one takes. */
   readonly inherit?: Inheritance | null
@@ -31,20 +31,21 @@ export async function wantsOf(
 ): Promise<readonly Wanted[]> {
   const resolve = resolveGuests(parts, parts.resolveName)
   const published = rule.publish.firewall !== 'off' || rule.publish.router !== 'off'
-  const [guest, firewall, router] = await Promise.all([
-    orFailing('guest', () => wantGuest(rule, parts, signal)),
-    orFailing('firewall', () => wantFirewall(rule, parts, signal)),
-    orFailing('router', () => wantRouter(rule, publisherOf(parts), signal)),
-  ])
-  const service = published ? wantService(rule, { probe: parts.probe, resolve }) : null
-  const relay = wantRelay(rule, {
+  const relayTools = {
     engines: parts.engines,
     facts,
     resolve,
     onEvent: onEngineEvent,
     failed: failedEngines,
     inherit: inherit ?? null,
-  })
+  }
+  const [relay, guest, firewall, router] = await Promise.all([
+    wantRelay(rule, relayTools),
+    orFailing('guest', () => wantGuest(rule, parts, signal)),
+    orFailing('firewall', () => wantFirewall(rule, parts, signal)),
+    orFailing('router', () => wantRouter(rule, publisherOf(parts), signal)),
+  ])
+  const service = published ? wantService(rule, { probe: parts.probe, resolve }) : null
   return [guest, service, relay, firewall, router].filter((want) => want !== null)
 }
 

@@ -12,13 +12,13 @@ const refusing: Engine = {
   open: () => Promise.reject(new NaruError('LISTEN_PRIVILEGED', { listen: '80', first: 1024 })),
 } as Partial<Engine> as Engine
 
-function refusal(listen: string, firstUnprivilegedPort: number): Promise<unknown> {
-  const wanted = wantRelay(parseRule('web', { listen, target: '10.0.0.2:80' }), {
+async function refusal(listen: string, firstUnprivilegedPort: number): Promise<unknown> {
+  const wanted = await wantRelay(parseRule('web', { listen, target: '10.0.0.2:80' }), {
     engines: [refusing],
     facts: { firstUnprivilegedPort, privileged: false, capabilities: [] } as Partial<Facts> as Facts,
     resolve: () => Promise.reject(new Error('nobody asks')),
     onEvent: () => {},
-    failed: new Set(),
+    failed: new Map(),
   })
   const record = { intent: () => Promise.reject(new Error('nobody notes')) } as never
   return wanted
@@ -30,6 +30,32 @@ function refusal(listen: string, firstUnprivilegedPort: number): Promise<unknown
 it('a port that needs a right is refused with the first one that needs none here', async () => {
   expect(await refusal('79', 80)).toMatchObject({ code: 'LISTEN_PRIVILEGED', params: { first: 80 } })
   expect(await refusal('80', 1024)).toMatchObject({ code: 'LISTEN_PRIVILEGED', params: { first: 1024 } })
+})
+
+it('a guest behind its hypervisor’s NAT is dialled on loopback, and the engine is asked about that', async () => {
+  const choosy: Engine = {
+    ...refusing,
+    id: 'kernel',
+    supports: ({ targets }) =>
+      targets.some(({ to }) => to.kind === 'inet' && to.host === '127.0.0.1')
+        ? { ok: false, why: say('its target is on loopback', '대상이 루프백입니다') }
+        : { ok: true, why: say('always', '항상') },
+    open: () => Promise.reject(new Error('it was opened')),
+  }
+  const wanted = await wantRelay(parseRule('web', { listen: '0.0.0.0:8888', target: 'qemu:web:80' }), {
+    engines: [choosy],
+    facts: { firstUnprivilegedPort: 1024 } as Partial<Facts> as Facts,
+    resolve: () => Promise.reject(new Error('nobody asks')),
+    onEvent: () => {},
+    failed: new Map(),
+  })
+  const forward = {
+    leadsTo: { kind: 'qemu', name: 'web' },
+    host: { address: '127.0.0.1', ports: { first: 40_000, last: 40_000 } },
+  }
+  const inner = new Map([['guest', forward as never]] as const)
+  const opening = wanted.open({ signal: new AbortController().signal, record: null as never, inner })
+  await expect(opening).rejects.toMatchObject({ code: 'ENGINE_UNFIT', params: { engine: 'kernel' } })
 })
 
 it('a port that needs none, and is not permitted all the same, is not said to need one', async () => {

@@ -7,6 +7,7 @@ import type { Hop, Lease } from '../../model/hop.ts'
 import { formatListen } from '../../model/listen.ts'
 import type { Inheritance } from '../../model/passing.ts'
 import type { EngineId, Rule } from '../../model/rule.ts'
+import type { Support } from '../../model/support.ts'
 import { formatTarget } from '../../model/target.ts'
 import { forwardFor } from './guest.ts'
 import { keyOf, type Wanted } from './wanted.ts'
@@ -16,14 +17,14 @@ export interface RelayTools {
   readonly facts: Facts
   readonly resolve: Resolve
   readonly onEvent: (event: EngineEvent) => void
-  /** Engines that failed at run time for this rule; `auto` passes over them. */
-  readonly failed: ReadonlySet<EngineId>
+  /** Engines that failed for this rule, or turned out to be unfit, and why; `auto` passes over them. */
+  readonly failed: ReadonlyMap<EngineId, Text>
   /** Sockets of the process whose place this one takes. */
   readonly inherit?: Inheritance | null
 }
 
-export function wantRelay(rule: Rule, tools: RelayTools): Wanted {
-  const { engine, why } = chooseEngine(rule, tools)
+export async function wantRelay(rule: Rule, tools: RelayTools): Promise<Wanted> {
+  const { engine, why } = await chooseEngine(rule, tools)
   const listen = formatListen(rule.listen)
   const targets = rule.targets.map(({ to }) => formatTarget(to)).join(', ')
   return {
@@ -35,16 +36,27 @@ export function wantRelay(rule: Rule, tools: RelayTools): Wanted {
     key: keyOf(engine?.id, carried(rule)),
     replace: 'close-first',
     async open({ inner, signal, record }) {
-      if (!engine) throw new NaruError('ENGINE_UNFIT', { engine: rule.engine, name: rule.name, why })
+      if (!engine) throw noEngine(rule, why)
       const { resolve, onEvent, inherit } = tools
       const request = { rule: dialled(rule, inner), resolve, onEvent, ...(inherit && { inherit }) }
+      const { ok, why: no } = engine.supports(request.rule, tools.facts)
+      if (!ok) throw new NaruError('ENGINE_UNFIT', { engine: engine.id, name: rule.name, why: no })
       return engine.open(request, { signal, record }).catch((error: unknown) => {
         throw withKnownLimit(error, rule, tools.facts)
       })
     },
-    update: (lease, inner) =>
-      isEngineLease(lease) && lease.describe().member === engine?.id && lease.update(dialled(rule, inner)),
+    update(lease, inner) {
+      if (!isEngineLease(lease) || lease.describe().member !== engine?.id) return false
+      const next = dialled(rule, inner)
+      return engine.supports(next, tools.facts).ok && lease.update(next)
+    },
   }
+}
+
+function noEngine({ engine, name }: Rule, why: Text): NaruError {
+  return engine === 'auto'
+    ? new NaruError('ENGINE_NONE', { name, why })
+    : new NaruError('ENGINE_UNFIT', { engine, name, why })
 }
 
 /** Sockets say "not permitted"; which ports need a right, and so whether that is the reason, the machine's facts know. */
@@ -76,32 +88,39 @@ export function isEngineFailure(error: unknown): boolean {
     'LISTEN_FAILED',
     'NAME_NOT_FOUND',
     'ABORTED',
-    'ENGINE_UNFIT',
   )
 }
 
 /** The first that says yes, with its reason; the noes before it are part of the reason. */
-export function chooseEngine(
-  rule: Rule,
-  { engines, facts, failed }: RelayTools,
-): { engine: Engine | null; why: Text } {
-  const candidates = engines.filter(({ id }) =>
-    rule.engine === 'auto' ? !failed.has(id) : id === rule.engine,
-  )
+async function chooseEngine(rule: Rule, tools: RelayTools): Promise<{ engine: Engine | null; why: Text }> {
+  const { engines } = tools
+  if (rule.engine !== 'auto') return onlyEngine(rule, tools)
   const noes: Text[] = []
-  for (const engine of candidates) {
-    const support = engine.supports(rule, facts)
-    if (support.ok) return { engine, why: chosen(support.why, noes) }
-    noes.push({
-      en: `${engine.id}: no, because ${support.why.en}`,
-      ko: `${engine.id}: 불가 — ${support.why.ko}`,
-    })
+  for (const engine of engines) {
+    const failed = tools.failed.get(engine.id)
+    const { ok, why } = failed ? { ok: false, why: failed } : await support(engine, rule, tools)
+    if (ok) return { engine, why: chosen(why, noes) }
+    noes.push({ en: `${engine.id}: no, because ${why.en}`, ko: `${engine.id}: 불가 — ${why.ko}` })
   }
-  if (noes.length > 0) return { engine: null, why: listed(noes) }
-  return {
-    engine: null,
-    why: say(`there is no engine ${rule.engine} here`, `${rule.engine} 엔진이 여기에는 없습니다`),
-  }
+  return { engine: null, why: listed(noes) }
+}
+
+/** By the user's word, also where it failed before. */
+async function onlyEngine(rule: Rule, tools: RelayTools): Promise<{ engine: Engine | null; why: Text }> {
+  const engine = tools.engines.find(({ id }) => id === rule.engine)
+  if (!engine)
+    return {
+      engine: null,
+      why: say(`there is no engine ${rule.engine} here`, `${rule.engine} 엔진이 여기에는 없습니다`),
+    }
+  const { ok, why } = await support(engine, rule, tools)
+  return { engine: ok ? engine : null, why }
+}
+
+async function support(engine: Engine, rule: Rule, { facts }: RelayTools): Promise<Support> {
+  const supported = engine.supports(rule, facts)
+  const obstacle = supported.ok ? await engine.obstacle?.() : null
+  return obstacle ? { ok: false, why: obstacle } : supported
 }
 
 function chosen(why: Text, noes: readonly Text[]): Text {

@@ -9,23 +9,27 @@
 import { familyOf } from '../../base/address.ts'
 import { systemClock, type Clock } from '../../base/clock.ts'
 import { NaruError } from '../../base/errors.ts'
+import { say } from '../../base/text.ts'
 import { portsOverlap } from '../../base/port.ts'
 import type { Host } from '../../host/contract.ts'
+import { Others } from '../../host/filter/index.ts'
 import { ownerLives, thisOwner } from '../../host/linux/owner.ts'
 import { formatListen, type InetListen } from '../../model/listen.ts'
 import { targetsItself } from '../../relay/loop.ts'
 import type { Engine } from '../contract.ts'
 import { isAnyAddress, listenFamily } from './compile.ts'
 import { Ground, type OldValues } from './ground.ts'
-import { KernelLease } from './lease.ts'
+import { KernelLease, unfit } from './lease.ts'
 import { Machine } from './machine.ts'
 import { createNft } from './nft.ts'
 import { Offloading } from './offloading.ts'
-import { Passage } from './passage.ts'
 import { createSettings, type Settings } from './settings.ts'
-import { bothFamilies, supports } from './supports.ts'
+import { noOfMachineNow, noOfPath, supports } from './supports.ts'
 import { Table } from './table.ts'
 import { Watch } from './watch.ts'
+
+/** How soon it is seen that somebody else filters, or routes, ms. */
+const lookAroundEveryMs = 3000
 
 export interface KernelOptions {
   readonly host: Host
@@ -35,6 +39,8 @@ export interface KernelOptions {
   readonly settings?: Settings
   /** Whose the elements are. @default this process */
   readonly owner?: string
+  /** @default those of this host */
+  readonly others?: Others
 }
 
 export interface KernelEngine extends Engine {
@@ -54,7 +60,7 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
   const lives = (other: string): boolean => !handedOver.has(other) && ownerLives(other)
   const table = new Table(nft, owner, (other) => other === owner || lives(other))
   const ground = new Ground(settings, table)
-  const passage = new Passage(host, nft, owner, (other) => other === owner || lives(other))
+  const { others = new Others(host.runner, clock) } = options
   const offloading = new Offloading(clock)
   const watch = new Watch(host.runner, clock, offloading)
   /** By serial. */
@@ -62,24 +68,39 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
   /** Dead owners whose things are out, with the switches that were theirs. */
   const swept = new Map<string, ReadonlySet<string>>()
   let serial = 0
+  let lookingAround: Disposable | null = null
 
   async function onLeft(left: number): Promise<void> {
     leases.delete(left)
-    if (leases.size === 0) await ground.leave()
+    if (leases.size > 0) return
+    stopLooking()
+    await ground.leave()
   }
-  const machine = new Machine({ host, clock, nft, table, ground, passage, watch, offloading, onLeft })
+  const machine = new Machine({ host, clock, nft, table, ground, watch, offloading, onLeft })
+
+  /** Somebody may filter by now who did not when a rule was opened. */
+  async function lookAround(): Promise<void> {
+    // A look that fails is no news; the next one tells.
+    const why = await others.ask().catch(() => null)
+    if (why) for (const lease of leases.values()) lease.unfit(why)
+  }
+  function stopLooking(): void {
+    lookingAround?.[Symbol.dispose]()
+    lookingAround = null
+  }
 
   return {
     id: 'kernel',
     adopts: true,
     supports,
+    obstacle: () => noOfMachineNow(others),
     async open(request, { signal, record }) {
       const { rule } = request
       const { listen } = rule
       if (rule.targets.some(({ to }) => targetsItself(listen, to)))
         throw new NaruError('TARGET_LOOP', { name: rule.name, listen: formatListen(listen) })
-      if (listen.kind !== 'inet' || listen.address === null)
-        throw new NaruError('ENGINE_UNFIT', { engine: 'kernel', name: rule.name, why: bothFamilies })
+      const why = noOfPath(rule) ?? (await noOfMachineNow(others))
+      if (why || listen.kind !== 'inet') throw unfit(rule, why ?? say('', ''))
       const family = listenFamily(listen)
       await refuseTaken(listen, machine)
       const was = ground.oldValues(family)
@@ -90,6 +111,7 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
       try {
         await ground.prepare(family, await machine.interfaces())
         await lease.start(signal)
+        lookingAround ??= clock.every(lookAroundEveryMs, () => void lookAround())
       } catch (error) {
         await lease.release()
         throw error
@@ -106,18 +128,19 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
       ground.remember(was)
       if (!done) {
         await table.sweep(whose)
-        await passage.sweep(whose)
       }
       if (leases.size === 0) await ground.leave()
     },
     succeed: (pid) => void handedOver.add(thisOwner(pid)),
     async close() {
       await Promise.all([...leases.values()].map((lease) => lease.release()))
+      stopLooking()
       watch.stop()
     },
     abandon() {
       for (const lease of leases.values()) lease.abandon()
       leases.clear()
+      stopLooking()
       watch.stop()
     },
   }

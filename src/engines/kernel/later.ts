@@ -2,18 +2,20 @@
  * The `kernel` engine as everyone sees it: whether it can is known at once, how it does so is loaded when it is asked
  * to. A start that another engine carries is shorter by that.
  */
+import { Others } from '../../host/filter/index.ts'
 import type { MakeEngine } from '../contract.ts'
 import type { KernelEngine } from './index.ts'
-import { supports } from './supports.ts'
+import { noOfMachineNow, supports } from './supports.ts'
 
 export const makeKernelEngine: MakeEngine = ({ host, clock }) => {
   let engine: KernelEngine | null = null
+  const others = new Others(host.runner, clock)
   /** Processes that hand over, told before there was an engine to tell. */
   const before: number[] = []
   async function loaded(): Promise<KernelEngine> {
     const { createKernelEngine } = await import('./index.ts')
     if (engine) return engine
-    engine = createKernelEngine({ host, clock })
+    engine = createKernelEngine({ host, clock, others })
     for (const pid of before) engine.succeed?.(pid)
     return engine
   }
@@ -21,6 +23,7 @@ export const makeKernelEngine: MakeEngine = ({ host, clock }) => {
     id: 'kernel',
     adopts: true,
     supports,
+    obstacle: () => noOfMachineNow(others),
     open: async (...asked) => (await loaded()).open(...asked),
     undo: async (...asked) => (await loaded()).undo(...asked),
     succeed(pid) {

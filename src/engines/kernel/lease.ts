@@ -2,7 +2,6 @@
  * One rule in the kernel: its elements in the table, and what conntrack tells of its connections. The kernel carries
  * on whether or not we live; this is the handle by which it is changed, looked at and ended.
  */
-import { familyOf, type Family } from '../../base/address.ts'
 import { messageOf, NaruError, isNaruError } from '../../base/errors.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { CloseReason, Connection, Counters } from '../../model/connection.ts'
@@ -10,7 +9,7 @@ import type { Effect, Lease, LeaseDescription, Verdict } from '../../model/hop.t
 import { formatListen, type InetListen } from '../../model/listen.ts'
 import type { Rule } from '../../model/rule.ts'
 import { formatTarget } from '../../model/target.ts'
-import type { EngineLease, EngineRequest } from '../contract.ts'
+import type { EngineLease, EngineRequest, EngineState } from '../contract.ts'
 import {
   compile,
   isAnyAddress,
@@ -188,7 +187,6 @@ export class KernelLease implements EngineLease, Lease {
       if (!this.#listening) return
       this.#compiled = null
       await this.#aim(this.#rule, signal)
-      await this.#machine.passage.again()
     })
   }
 
@@ -214,7 +212,6 @@ export class KernelLease implements EngineLease, Lease {
   async #aim(rule: Rule, signal: AbortSignal): Promise<void> {
     const found = await this.#resolve(rule, signal)
     if (found === null) return
-    if (familyOf(found) !== this.#watched.family) throw unfit(rule, noAddress(this.#watched.family))
     const way = await this.#machine.wayBack(rule.source, found)
     if (way.link && way.wayBack === 'keep') await this.#machine.ground.hairpin(way.link)
     const target = rule.targets[0]?.to
@@ -226,15 +223,6 @@ export class KernelLease implements EngineLease, Lease {
       .catch((error: unknown) => Promise.reject(named(error, rule)))
     this.#compiled = next
     this.#aimed = true
-    const { protocols, ports } = this.#listen
-    const wish = {
-      family: this.#watched.family,
-      protocols,
-      ports,
-      target: found,
-      targetPort: target.ports.first,
-    }
-    await this.#machine.passage.want(this.#tag.serial, wish)
     this.#address = found
     this.#why = way.why
     this.#machine.watch.changed()
@@ -247,20 +235,17 @@ export class KernelLease implements EngineLease, Lease {
     this.#reaim = null
     if (!target || target.kind === 'unix') return null
     const literal = target.kind === 'inet' && isAddress(target.host)
-    if (literal) return target.host
-    const family = listenFamily(this.#listen)
-    try {
-      const { addresses, ttlMs } = await this.#request.resolve(target, { signal })
-      this.#reaimAfter(ttlMs)
-      const address = addresses.find((candidate) => familyOf(candidate) === family)
-      if (address === undefined) throw unfit(rule, noAddress(family))
-      if (isLoopback(address)) throw unfit(rule, onLoopback)
-      return address
-    } catch (error) {
-      if (this.#address === null) throw error
-      this.#reaimAfter(shortestTtlMs)
-      return null
-    }
+    const answer = literal
+      ? { addresses: [target.host], ttlMs: null }
+      : await this.#request.resolve(target, { signal }).catch((error: unknown) => {
+          if (this.#address === null) throw error
+          return null
+        })
+    if (answer?.ttlMs !== null) this.#reaimAfter(answer?.ttlMs ?? shortestTtlMs)
+    if (answer === null) return null
+    const chosen = await this.#machine.choose(answer.addresses, this.#watched.family)
+    if (chosen.address === null) throw unfit(rule, chosen.why)
+    return chosen.address
   }
 
   #reaimAfter(ttlMs: number): void {
@@ -280,7 +265,6 @@ export class KernelLease implements EngineLease, Lease {
     this.#stop({ watching: true })
     await this.#machine.table.change({ tag: this.#tag, remove: this.#compiled, add: null })
     this.#compiled = null
-    await this.#machine.passage.drop(this.#tag.serial)
     // What came since the last look is still ours; after this one nothing new is.
     await this.#machine.watch.look()
     this.#closed = true
@@ -329,9 +313,18 @@ export class KernelLease implements EngineLease, Lease {
     this.#stopped.abort()
   }
 
+  /** Whoever opened it decides what becomes of it. */
+  unfit(why: Text): void {
+    if (this.#listening) this.#tell({ state: 'unfit', why })
+  }
+
   #fail(error: unknown): void {
+    if (isNaruError(error, 'ENGINE_UNFIT')) return this.unfit(error.params.why as Text)
+    this.#tell({ state: 'failed', why: messageOf(error) })
+  }
+
+  #tell(state: EngineState): void {
     if (this.#stopped.signal.aborted) return
-    const state = { state: 'failed', why: messageOf(error) } as const
     this.#request.onEvent({ type: 'state', rule: this.#rule.name, state })
   }
 
@@ -361,15 +354,8 @@ function listenOf({ listen, listenPort, protocol }: Flow): string {
 }
 
 const isAddress = (host: string): boolean => host.includes(':') || /^\d+\.\d+\.\d+\.\d+$/.test(host)
-const isLoopback = (address: string): boolean => address === '::1' || address.startsWith('127.')
 
-const onLoopback = say('its target is on loopback', '대상이 루프백에 있습니다')
-
-function noAddress(family: Family): Text {
-  return say(`its target has no IPv${family} address`, `대상에 IPv${family} 주소가 없습니다`)
-}
-
-function unfit({ name }: Rule, why: Text): NaruError {
+export function unfit({ name }: Rule, why: Text): NaruError {
   return new NaruError('ENGINE_UNFIT', { engine: 'kernel', name, why })
 }
 

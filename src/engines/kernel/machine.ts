@@ -1,16 +1,17 @@
 /** What the leases of one engine share: the table, the ground it stands on, the watch over conntrack. */
 import type { Clock } from '../../base/clock.ts'
 import { withLimit } from '../../base/clock.ts'
-import type { Host, Interface, Runner, SocketEntry } from '../../host/contract.ts'
+import type { Host, Interface, Network, Runner, SocketEntry } from '../../host/contract.ts'
 import type { CloseReason } from '../../model/connection.ts'
+import type { Family } from '../../base/address.ts'
 import type { SourceMode } from '../../model/rule.ts'
 import type { Compiled } from './compile.ts'
 import { cutFlows, type Flow } from './flows.ts'
 import type { Ground } from './ground.ts'
 import type { Nft } from './nft.ts'
 import type { Offloading } from './offloading.ts'
-import type { Passage } from './passage.ts'
 import type { Held, Table } from './table.ts'
+import { chooseAddress, type Chosen } from './target.ts'
 import { chooseWayBack, type Way } from './way-back.ts'
 import type { Traffic } from './traffic.ts'
 import type { Watch } from './watch.ts'
@@ -24,7 +25,6 @@ export interface MachineParts {
   readonly nft: Nft
   readonly table: Table
   readonly ground: Ground
-  readonly passage: Passage
   readonly watch: Watch
   readonly offloading: Offloading
   /** Hears of each lease that is over, by its serial. */
@@ -36,7 +36,6 @@ export class Machine {
   readonly clock: Clock
   readonly table: Table
   readonly ground: Ground
-  readonly passage: Passage
   readonly watch: Watch
   readonly #offloading: Offloading
   readonly left: (serial: number) => Promise<void>
@@ -47,14 +46,15 @@ export class Machine {
   /** The table as it is, likewise. */
   readonly reading: () => Promise<ReadonlyMap<string, Held>>
   #ways: { interfaces: readonly Interface[]; known: Map<string, Way> } = { interfaces: [], known: new Map() }
+  readonly #network: Network
   readonly #counters: () => Promise<ReadonlyMap<string, number>>
 
-  constructor({ host, clock, nft, table, ground, passage, watch, offloading, onLeft }: MachineParts) {
+  constructor({ host, clock, nft, table, ground, watch, offloading, onLeft }: MachineParts) {
     this.runner = host.runner
+    this.#network = host.network
     this.clock = clock
     this.table = table
     this.ground = ground
-    this.passage = passage
     this.watch = watch
     this.#offloading = offloading
     this.left = onLeft
@@ -69,6 +69,15 @@ export class Machine {
   async cut(flows: readonly Flow[], signal: AbortSignal): Promise<void> {
     this.#offloading.takeBack(flows)
     await cutFlows(this.runner, flows, { signal })
+  }
+
+  /** Which of a target's addresses its clients are sent to. */
+  choose(addresses: readonly string[], family: Family): Promise<Chosen> {
+    return chooseAddress(addresses, family, async () => ({
+      interfaces: await this.interfaces(),
+      network: this.#network,
+      signal: withLimit(undefined, 10_000),
+    }))
   }
 
   /** Thousands of rules have few targets: an answer holds as long as the interfaces it was told from. */

@@ -10,7 +10,7 @@ const facts: Facts = {
   privileged: true,
   capabilities: ['CAP_NET_ADMIN'],
   firstUnprivilegedPort: 1024,
-  tools: { nft: '/usr/sbin/nft', conntrack: '/usr/sbin/conntrack' },
+  tools: { nft: '/usr/sbin/nft', conntrack: '/usr/sbin/conntrack', ip: '/usr/sbin/ip' },
 }
 const plain = { listen: '0.0.0.0:8888', target: '10.0.0.2:80' }
 const ask = (rule: object, machine: Partial<Facts> = {}): string => {

@@ -3,8 +3,9 @@ import { addressRange, familyOf, canonicalAddress } from '../../base/address.ts'
 import { say, type Text } from '../../base/text.ts'
 import { mayAdministerNetwork, type Facts } from '../../model/facts.ts'
 import type { Rule } from '../../model/rule.ts'
-import { isForMany } from './broadcast.ts'
 import { targetsItself } from '../../relay/loop.ts'
+import { unreadable, type Others } from '../../host/filter/index.ts'
+import { noOfAddress } from './target.ts'
 import type { Support } from '../../model/support.ts'
 
 export function supports(rule: Rule, facts: Facts): Support {
@@ -23,7 +24,7 @@ function noOfMachine(facts: Facts): Text | null {
       'changing nftables needs root or CAP_NET_ADMIN',
       'nftables를 바꾸려면 root 또는 CAP_NET_ADMIN 권한이 필요합니다',
     )
-  for (const tool of ['nft', 'conntrack'])
+  for (const tool of ['nft', 'conntrack', 'ip'])
     if (!facts.tools[tool]) return say(`${tool} is not installed`, `${tool}이(가) 설치되어 있지 않습니다`)
   // Reject in prerouting came with 5.9, counters in maps with 5.11.
   const [major = 0, minor = 0] = facts.kernel.split('.').map((part) => Number.parseInt(part, 10))
@@ -35,12 +36,21 @@ function noOfMachine(facts: Facts): Text | null {
   return null
 }
 
-export const bothFamilies = say(
+/**
+ * What is redirected in the kernel never meets what a connection to this machine meets (INPUT, OUTPUT, the routes of
+ * this machine's own packets), and meets FORWARD in its place. The rule's clients must fare as those of a plain
+ * listener do, so nobody else may decide here.
+ */
+export function noOfMachineNow(others: Others): Promise<Text | null> {
+  return others.ask().catch(unreadable)
+}
+
+const bothFamilies = say(
   'clients over IPv4 and IPv6 cannot both reach one target in the kernel; listen on 0.0.0.0 for IPv4 alone',
   '커널은 IPv4와 IPv6 클라이언트를 한 대상으로 함께 보낼 수 없습니다. IPv4만 받으려면 0.0.0.0으로 지정하세요',
 )
 
-function noOfPath({ listen, targets }: Rule): Text | null {
+export function noOfPath({ listen, targets }: Rule): Text | null {
   if (listen.kind === 'unix' || targets.some(({ to }) => to.kind === 'unix'))
     return say('Unix sockets are outside the kernel’s NAT', 'Unix 소켓은 커널 NAT로 전달할 수 없습니다')
   const itself = targets.find(({ to }) => targetsItself(listen, to))
@@ -58,21 +68,8 @@ function noOfPath({ listen, targets }: Rule): Text | null {
     )
   const address = target.to.kind === 'inet' ? canonicalAddress(target.to.host) : null
   if (address === null) return null
-  if (isForMany(address))
-    return say(
-      'the kernel forwards nothing to a broadcast or multicast address',
-      '커널은 브로드캐스트나 멀티캐스트 주소로 전달하지 않습니다',
-    )
-  if (addressRange(address) === 'loopback')
-    return say(
-      'a target on loopback would need route_localnet for everyone',
-      '루프백 대상은 누구에게나 route_localnet을 열어야 합니다',
-    )
-  if (address.includes('%') || addressRange(address) === 'linkLocal')
-    return say(
-      'a link-local target is dialled from user space',
-      '링크 로컬 대상은 사용자 공간에서 연결합니다',
-    )
+  const unfit = noOfAddress(address)
+  if (unfit) return unfit
   return familyOf(address) === familyOf(listen.address)
     ? null
     : say('the kernel does not turn IPv4 into IPv6 or back', '커널은 IPv4와 IPv6를 서로 바꾸지 못합니다')

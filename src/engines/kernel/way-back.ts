@@ -53,7 +53,7 @@ function isGatewayOf({ name }: Interface): boolean {
   return /^(docker\d|br-[0-9a-f]{12}$|podman\d|cni-podman|virbr\d|lxcbr\d|lxdbr\d|incusbr)/.test(name)
 }
 
-function isOnLink({ addresses, up }: Interface, target: string): boolean {
+export function isOnLink({ addresses, up }: Interface, target: string): boolean {
   const family: Family = target.includes(':') ? 6 : 4
   return up && addresses.some((own) => own.family === family && samePrefix(own.address, target, own.bits))
 }

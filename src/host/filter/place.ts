@@ -55,7 +55,8 @@ function besideDocker(filter: PacketFilter, place: Place): Place {
 }
 
 /** Tables of our own engine: what they drop is the rule's policy. */
-export const isOurs = (chain: Chain): boolean => /^naru\b|^naru[-_]/.test(chain.table)
+export const isOurs = ({ table }: Chain): boolean => isOurTable(table)
+export const isOurTable = (table: string): boolean => /^naru\b|^naru[-_]/.test(table)
 
 /** Is there a drop in this chain or in one it leads to? */
 export function canDrop(filter: PacketFilter, chain: Chain, seen = new Set<string>()): boolean {

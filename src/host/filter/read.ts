@@ -63,12 +63,28 @@ function familiesOverNft(json: string): Set<string> {
 }
 
 async function readLegacy(options: ReadOptions): Promise<{ read: Saved[]; unread: string[] }> {
-  const used = await read(options, ['cat', '/proc/net/ip_tables_names', '/proc/net/ip6_tables_names'], true)
-  if (!used?.trim()) return { read: [], unread: [] }
+  if (!(await legacyTables(options))) return { read: [], unread: [] }
   const families = ['ip', 'ip6'] as const
   const found = await Promise.all(families.map((family) => readSavedBy(options, 'legacy', family)))
   const unread = found.includes(null) ? ['iptables-legacy'] : []
   return { read: found.filter((one) => one !== null), unread }
+}
+
+/** Whether iptables-legacy has tables here; they may be empty. */
+export async function legacyTables(options: ReadOptions): Promise<boolean> {
+  // One that is not there is told on the other output.
+  const used = await read(options, ['cat', '/proc/net/ip_tables_names', '/proc/net/ip6_tables_names'], true)
+  return Boolean(used?.trim())
+}
+
+/** What `iptables-save` of that kind prints; null where there is no such tool. */
+export async function savedBy(
+  options: ReadOptions,
+  kind: 'nft' | 'legacy',
+  family: 'ip' | 'ip6',
+): Promise<string | null> {
+  const tool = family === 'ip' ? 'iptables' : 'ip6tables'
+  return (await read(options, [`${tool}-${kind}-save`])) ?? (await readPlain(options, `${tool}-save`, kind))
 }
 
 async function readSavedBy(
@@ -76,9 +92,7 @@ async function readSavedBy(
   kind: 'nft' | 'legacy',
   family: 'ip' | 'ip6',
 ): Promise<Saved | null> {
-  const tool = family === 'ip' ? 'iptables' : 'ip6tables'
-  const saved =
-    (await read(options, [`${tool}-${kind}-save`])) ?? (await readPlain(options, `${tool}-save`, kind))
+  const saved = await savedBy(options, kind, family)
   if (saved === null) return null
   const sets: IpSets = saved.includes('--match-set')
     ? readIpSets((await read(options, ['ipset', 'save'], true)) ?? '')

@@ -29,6 +29,7 @@ describeWith(needs, 'in a network of its own', () => {
   })
 
   engineConformance('kernel', ({ clock }) => createKernelEngine({ host: createHost(), clock }), {
+    host: '10.1.0.1',
     targetHost: '10.2.0.1',
     inKernel: true,
     without: {

@@ -1,0 +1,195 @@
+/**
+ * Who else decides about this machine's packets: filters that are not ours, routing rules, IPsec. What the kernel
+ * redirects or a program of ours sends on meets other hooks than a connection to this machine, and the routes of
+ * other packets: whoever takes that way asks here first. A plain answer on purpose: any rule of somebody else's counts,
+ * whatever it says, and a chain that is empty and lets everything pass does not.
+ */
+import { isNaruError, NaruError } from '../../base/errors.ts'
+import { withLimit, type Clock } from '../../base/clock.ts'
+import { say, type Text } from '../../base/text.ts'
+import type { Runner } from '../contract.ts'
+import { asObject } from './nft-match.ts'
+import { nftObjects } from './nft.ts'
+import { isOurTable } from './place.ts'
+import { legacyTables, savedBy, type ReadOptions } from './read.ts'
+
+/** So long does an answer serve everybody who asks. */
+const freshMs = 1000
+const limitMs = 10_000
+
+export class Others {
+  readonly #runner: Runner
+  readonly #clock: Clock
+  #answer: Promise<Text | null> | null = null
+  #askedAt = 0
+
+  constructor(runner: Runner, clock: Clock) {
+    this.#runner = runner
+    this.#clock = clock
+  }
+
+  /** @returns who decides, in words, or null where nobody does. @throws NaruError where it cannot be told this time */
+  ask(): Promise<Text | null> {
+    if (this.#answer && this.#clock.monotonic() - this.#askedAt < freshMs) return this.#answer
+    const answer = whoElseDecides({ runner: this.#runner, signal: withLimit(undefined, limitMs) })
+    this.#answer = answer
+    this.#askedAt = this.#clock.monotonic()
+    answer.catch(() => (this.#answer = null))
+    return answer
+  }
+
+  /** Somebody saw it change: the next question looks again. */
+  forget(): void {
+    this.#answer = null
+  }
+}
+
+/** @throws NaruError NOT_PERMITTED, COMMAND_FAILED, TIMED_OUT */
+export async function whoElseDecides(options: ReadOptions): Promise<Text | null> {
+  const [filter, routing, ipsec] = await Promise.all([
+    filterOf(options),
+    routingRuleOf(options),
+    hasIpsec(options),
+  ])
+  if (filter !== null)
+    return say(
+      `the host firewall (${filter}) is asked about connections to this machine, and what the kernel redirects is none`,
+      `커널이 돌려보내는 연결은 이 컴퓨터로 오는 연결을 다루는 호스트 방화벽(${filter})을 제대로 거치지 않습니다`,
+    )
+  if (routing !== null)
+    return say(
+      `a routing rule (ip rule ${routing}) may lead redirected packets another way than this machine's own`,
+      `라우팅 규칙(ip rule ${routing}) 때문에 커널이 돌려보내는 패킷은 이 컴퓨터가 보내는 패킷과 다른 길로 갈 수 있습니다`,
+    )
+  if (ipsec)
+    return say(
+      'IPsec policies (ip xfrm policy) tell redirected packets from this machine’s own',
+      'IPsec 정책(ip xfrm policy)은 커널이 돌려보내는 패킷과 이 컴퓨터가 보내는 패킷을 구분합니다',
+    )
+  return null
+}
+
+async function filterOf(options: ReadOptions): Promise<string | null> {
+  const [inNft, inLegacy] = await Promise.all([nftChainOf(options), legacyChainOf(options)])
+  return inNft ?? inLegacy
+}
+
+interface BaseChain {
+  readonly family: string
+  readonly table: string
+  readonly name: string
+  readonly hook: string
+  readonly policy: string
+}
+
+const nameOf = ({ family, table, name }: Omit<BaseChain, 'hook' | 'policy'>): string =>
+  `${family} ${table} ${name}`
+
+/** The first to be told is what a connection to this machine meets. */
+const order = ['input', 'forward', 'output']
+const rank = ({ hook }: BaseChain): number => (order.indexOf(hook) + order.length + 1) % (order.length + 1)
+
+/** A base chain of somebody else's with a rule in it, or with a policy that drops: `inet filter input`. */
+async function nftChainOf(options: ReadOptions): Promise<string | null> {
+  const chains = baseChains(await output(options, ['nft', '-j', 'list', 'chains']))
+  const dropping = chains.find(({ policy }) => policy === 'drop')
+  if (dropping) return nameOf(dropping)
+  const tables = new Map(chains.map(({ family, table }) => [`${family} ${table}`, [family, table] as const]))
+  const filled = new Set<string>()
+  for (const [family, table] of tables.values())
+    for (const { rule } of nftObjects(
+      await output(options, ['nft', '-j', '-t', 'list', 'table', family, table], 'perhaps'),
+    )) {
+      const { chain } = asObject(rule)
+      if (typeof chain === 'string') filled.add(nameOf({ family, table, name: chain }))
+    }
+  const found = chains.find((chain) => filled.has(nameOf(chain)))
+  return found ? nameOf(found) : null
+}
+
+function baseChains(json: string): BaseChain[] {
+  return nftObjects(json)
+    .map(({ chain }) => {
+      const { family, table, name, hook, policy } = asObject(chain)
+      return {
+        family: String(family),
+        table: String(table),
+        name: String(name),
+        hook: typeof hook === 'string' ? hook : '',
+        policy: String(policy),
+      }
+    })
+    .filter(({ family, table, hook }) => hook !== '' && family !== 'arp' && !isOurTable(table))
+    .sort((a, b) => rank(a) - rank(b))
+}
+
+/** The same of iptables-legacy, which nft does not show. */
+async function legacyChainOf(options: ReadOptions): Promise<string | null> {
+  if (!(await legacyTables(options))) return null
+  for (const family of ['ip', 'ip6'] as const) {
+    const tool = family === 'ip' ? 'iptables-legacy' : 'ip6tables-legacy'
+    const saved = await savedBy(options, 'legacy', family)
+    if (saved === null) return tool
+    const chain = builtInOf(saved)
+    if (chain !== null) return `${tool} ${chain}`
+  }
+  return null
+}
+
+function builtInOf(saved: string): string | null {
+  const chains = [...saved.matchAll(/^(?::([A-Z]+) DROP|(?:\[\d+:\d+\] )?-A ([A-Z]+)) /gm)].flatMap(
+    ([, dropping, filled]) => dropping ?? filled ?? [],
+  )
+  const found = ['INPUT', 'FORWARD', 'OUTPUT', 'PREROUTING', 'POSTROUTING'].find((name) =>
+    chains.includes(name),
+  )
+  return found ?? null
+}
+
+/** What every Linux has, by name or number; IPv6 does without the last. */
+const everywhere =
+  /^(?:0:\s+from all lookup (?:local|255)|32766:\s+from all lookup (?:main|254)|32767:\s+from all lookup (?:default|253))$/
+/** Ours, for `source: keep` (engines/splice/keep.ts): it asks for a mark that only answers to our sockets have. */
+const ours = /^6278:\s+from all fwmark 0x6e[0-9a-f]{6} lookup \d+$/
+
+async function routingRuleOf(options: ReadOptions): Promise<string | null> {
+  const listings = await Promise.all([
+    output(options, ['ip', '-4', 'rule', 'show']),
+    output(options, ['ip', '-6', 'rule', 'show'], 'perhaps'),
+  ])
+  const rules = listings.flatMap((text) => text.split('\n').map((line) => line.trim()))
+  const found = rules.find((rule) => rule !== '' && !everywhere.test(rule) && !ours.test(rule))
+  return found?.replace(/\s+/g, ' ') ?? null
+}
+
+/** A kernel without IPsec says so, and has no policy. */
+async function hasIpsec(options: ReadOptions): Promise<boolean> {
+  return (await output(options, ['ip', 'xfrm', 'policy'], 'perhaps')).trim() !== ''
+}
+
+/** Standard output. @param exits `perhaps`: what is not there makes it fail, and says nothing. */
+async function output(
+  { runner, signal }: ReadOptions,
+  argv: readonly [string, ...string[]],
+  exits: 'well' | 'perhaps' = 'well',
+): Promise<string> {
+  const { exit, stdout, stderr } = await runner.run(argv, { signal })
+  if (exit === 0) return stdout
+  if (exits === 'perhaps' && !isDenied(stderr)) return ''
+  throw new NaruError('COMMAND_FAILED', {
+    command: argv.join(' '),
+    exit,
+    stderr: stderr.trim().slice(0, 500),
+  })
+}
+
+const isDenied = (stderr: string): boolean => /not permitted|permission denied/i.test(stderr)
+
+/** What cannot be read may say anything. */
+export function unreadable(error: unknown): Text {
+  const why = isNaruError(error) ? error.text : say(String(error), String(error))
+  return say(
+    `whether somebody else filters here cannot be read (${why.en})`,
+    `여기에 다른 필터가 있는지 읽을 수 없습니다(${why.ko})`,
+  )
+}
