@@ -117,6 +117,18 @@ describe('reading filters', () => {
     ).toEqual(['iptables-legacy -A INPUT -j REJECT --reject-with icmp-host-prohibited'])
   })
 
+  it('lets no opening stand before a ban of sources on one interface, or in a chain for one', async () => {
+    const rules =
+      '*filter\n:INPUT ACCEPT [0:0]\n:wan - [0:0]\n-A INPUT -i eth7 -s 203.0.113.0/24 -j DROP\n-A INPUT -i eth7 -j wan\n-A wan -s 198.51.100.0/24 -j DROP\n-A INPUT -j DROP\nCOMMIT\n'
+    const host = legacy(rules)
+    const filter = await readFilter({ runner: host.runner, signal })
+    const asked = { protocols: ['tcp'] as const, ports: { first: 80, last: 80 }, address: null, sources: [] }
+    const openings = openingsFor(filter, await packetsOf(asked, host, signal))
+    expect(openings.map(({ chain, before }) => placeText({ chain, rule: before }))).toEqual([
+      'iptables-legacy -A INPUT -j DROP',
+    ])
+  })
+
   it('never follows a circle of chains for ever', async () => {
     const rules =
       '*filter\n:INPUT DROP [0:0]\n:a - [0:0]\n:b - [0:0]\n-A INPUT -j a\n-A a -j b\n-A b -j a\nCOMMIT\n'

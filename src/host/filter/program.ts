@@ -96,12 +96,15 @@ export function negate(truth: Truth): Truth {
   return truth === 'no' || truth === 'some' ? 'yes' : 'maybe'
 }
 
-/** All must hold. */
+/**
+ * All must hold. What asks for a source is at most true of some, whatever else it asks for: a ban on an interface
+ * that the question does not tell is a ban all the same, and no opening goes before it.
+ */
 export function every(truths: Iterable<Truth>): Truth {
   let result: Truth = 'yes'
   for (const truth of truths) {
     if (truth === 'no') return 'no'
-    if (truth === 'maybe' || (truth === 'some' && result === 'yes')) result = truth
+    if (truth === 'some' || (truth === 'maybe' && result === 'yes')) result = truth
   }
   return result
 }
