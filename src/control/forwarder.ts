@@ -251,6 +251,13 @@ export class Forwarder implements Naru, AsyncDisposable {
     return this.#carried()
   }
 
+  /** After `leave`: a process that starts anew, as the successor is gone, may bind every port. Streams go on. */
+  async letGo(): Promise<void> {
+    if (!this.#passedOn) return
+    await Promise.all(this.#all().map((run) => run.letGo()))
+    await this.#instance.letGo()
+  }
+
   async #endWithConnections(): Promise<void> {
     while (this.#carried() > 0 && !this.#life.signal.aborted)
       await this.#parts.clock.sleep(lookForEndMs, this.#life.signal).catch(() => {})

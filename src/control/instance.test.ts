@@ -1,11 +1,12 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, chown, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, mkdtemp, readdir, rm, stat, symlink, unlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { describeWith } from '../../test/needs.ts'
-import { abandoned, claim, holderOf, instanceIdOf, running, stateRoot } from './instance.ts'
+import { Journal } from './journal.ts'
+import { abandoned, claim, holderOf, instanceIdOf, instanceOf, running, stateRoot } from './instance.ts'
 
 let root: string
 beforeEach(async () => (root = await mkdtemp(join(tmpdir(), 'naru-instance-'))))
@@ -46,6 +47,31 @@ describe('one Naru a file', () => {
       JSON.stringify({ pid: process.pid, started: 'another boot', file: null, socket: '', web: null }),
     )
     await claim(root, 'a', null)
+  })
+
+  it('stays a file’s when what the file’s link leads to is swapped, and is found by either path', async () => {
+    const file = join(root, 'naru.yaml')
+    for (const version of ['one', 'two']) await writeFile(join(root, version), '')
+    await symlink(join(root, 'one'), file)
+    const { id } = await instanceOf(root, file)
+    const first = await claim(root, id, file)
+    for (const path of [file, join(root, 'one')])
+      expect(await instanceOf(root, path)).toMatchObject({ id, holder: { pid: process.pid } })
+    await unlink(file)
+    await symlink(join(root, 'two'), file)
+    for (const path of [file, join(root, 'two')])
+      expect(await instanceOf(root, path)).toMatchObject({ id, holder: { pid: process.pid } })
+    await first.release()
+    expect((await instanceOf(root, file)).holder).toBeNull()
+  })
+
+  it('with something left in its journal is found without a lock, and not forgotten', async () => {
+    const instance = await claim(root, 'a', null)
+    const journal = await Journal.open(instance.journalPath)
+    await journal.recorder({ rule: 'web', hop: 'router', member: 'upnp' }).intend(1)
+    await journal.close()
+    await instance.release({ forget: true })
+    expect(await abandoned(root)).toEqual(['a'])
   })
 
   it('the same file by two paths is one', async () => {

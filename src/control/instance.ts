@@ -16,8 +16,9 @@ import {
   unlink,
   writeFile,
 } from 'node:fs/promises'
-import { homedir } from 'node:os'
-import { basename, dirname, join, resolve } from 'node:path'
+import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
+import { systemClock } from '../base/clock.ts'
+import { homeFolder } from '../base/home.ts'
 import { errnoOf, messageOf, NaruError } from '../base/errors.ts'
 import { replaceFile } from '../base/replace-file.ts'
 import { say } from '../base/text.ts'
@@ -44,11 +45,24 @@ export interface Instance {
   announce(web: string | null): Promise<void>
   /** Another process holds it from now on; this one stays until its connections end. */
   passOn(): Promise<void>
+  /** This one, which passed it on, holds no port any more. */
+  letGo(): Promise<void>
+  /** Asks those who passed it on, and whose successor is gone, for the ports that they hold. Resolves within 3 s. */
+  askForPorts(): Promise<void>
   /** Processes that passed it on and are still there. */
   leaving(): Promise<readonly number[]>
   /** Frees the folder, and removes it where `forget` and its journal has nothing in force. Twice is harmless. */
   release(options?: { forget?: boolean }): Promise<void>
 }
+
+/** Holds the folder no more; its connections go on. */
+interface Leaving extends Holder {
+  /** It has let go of its ports, too. */
+  readonly letGo?: boolean
+}
+
+/** UDP sessions end at once; a process that does not answer is not waited for. */
+const portsWithinMs = 3000
 
 /** `$NARU_STATE`, or the system's place for state. @throws NaruError UNTRUSTED_PATH where others may write there */
 export function stateRoot(env: NodeJS.ProcessEnv = process.env): string {
@@ -65,16 +79,41 @@ const elsewhere = say(
 function placeOfState(env: NodeJS.ProcessEnv): string {
   if (env.NARU_STATE) return resolve(env.NARU_STATE)
   if (process.platform === 'win32')
-    return join(env.LOCALAPPDATA ?? join(homedir(), 'AppData', 'Local'), 'naru')
+    return join(env.LOCALAPPDATA ?? join(homeFolder(env), 'AppData', 'Local'), 'naru')
   // After `su` or `sudo -E` it is still the user's.
-  if (env.XDG_STATE_HOME && isOwn(env.XDG_STATE_HOME)) return join(env.XDG_STATE_HOME, 'naru')
-  return process.getuid?.() === 0 ? '/var/lib/naru' : join(homedir(), '.local', 'state', 'naru')
+  if (env.XDG_STATE_HOME && isAbsolute(env.XDG_STATE_HOME) && isOwn(env.XDG_STATE_HOME))
+    return join(env.XDG_STATE_HOME, 'naru')
+  return process.getuid?.() === 0 ? '/var/lib/naru' : join(homeFolder(env), '.local', 'state', 'naru')
 }
 
-/** The same file, by whatever path, is the same instance. */
+/**
+ * The same file, by whatever path, is the same instance. What a last link leads to may be swapped under the daemon that
+ * runs (a ConfigMap, /nix/store), and it stays that file's.
+ */
 export async function instanceIdOf(file: string): Promise<string> {
-  const path = await realpath(file).catch(() => resolve(file))
-  return createHash('sha256').update(path).digest('hex').slice(0, 12)
+  const folder = await realpath(dirname(resolve(file))).catch(() => dirname(resolve(file)))
+  return createHash('sha256')
+    .update(join(folder, basename(file)))
+    .digest('hex')
+    .slice(0, 12)
+}
+
+/** The instance of that file, and who holds it: by its name, by the path it was started with, or by what both lead to. */
+export async function instanceOf(
+  root: string,
+  file: string,
+): Promise<{ readonly id: string; readonly holder: Holder | null }> {
+  const id = await instanceIdOf(file)
+  const named = await holderOf(root, id)
+  if (named) return { id, holder: named }
+  const path = resolve(file)
+  const real = await realpath(path).catch(() => path)
+  for (const { folder, ...holder } of await running(root)) {
+    if (holder.file === null) continue
+    const same = holder.file === path || (await realpath(holder.file).catch(() => null)) === real
+    if (same) return { id: basename(folder), holder }
+  }
+  return { id, holder: null }
 }
 
 /** @throws NaruError ALREADY_RUNNING where its holder lives, UNTRUSTED_PATH, STATE_FOLDER */
@@ -129,7 +168,12 @@ function instanceIn(
       state = 'passed-on'
       await replaceFile(leavingPath, JSON.stringify(holder), { mode: 0o600 })
     },
-    leaving: () => leavingIn(folder),
+    async letGo() {
+      if (state === 'passed-on')
+        await replaceFile(leavingPath, JSON.stringify({ ...holder, letGo: true }), { mode: 0o600 })
+    },
+    askForPorts: () => askForPorts(folder),
+    leaving: async () => (await leavingIn(folder)).map(({ pid }) => pid),
     async release({ forget = false } = {}) {
       if (state === 'passed-on') await unlink(leavingPath).catch(() => {})
       if (state !== 'held') return
@@ -143,12 +187,28 @@ function instanceIn(
   }
 }
 
-async function leavingIn(folder: string): Promise<readonly number[]> {
+async function askForPorts(folder: string): Promise<void> {
+  const asked = (await leavingIn(folder)).filter(({ letGo }) => !letGo)
+  for (const { pid } of asked) {
+    try {
+      process.kill(pid, 'SIGUSR2')
+    } catch {
+      // It ended by itself.
+    }
+  }
+  const end = systemClock.monotonic() + portsWithinMs
+  while (asked.length > 0 && systemClock.monotonic() < end) {
+    if ((await leavingIn(folder)).every(({ letGo }) => letGo)) return
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
+
+async function leavingIn(folder: string): Promise<readonly Leaving[]> {
   const names = (await readdir(folder).catch(() => [])).filter((name) => /^leaving-\d+$/.test(name))
   const found = await Promise.all(
     names.map(async (name) => {
       const holder = await readHolder(join(folder, name))
-      if (holder && isAlive(holder)) return [holder.pid]
+      if (holder && isAlive(holder)) return [holder]
       await unlink(join(folder, name)).catch(() => {})
       return []
     }),
@@ -306,6 +366,8 @@ function shortPlaces(): readonly string[] {
 async function forgetSockets(folder: string, { socket }: Holder): Promise<void> {
   const made = dirname(socket)
   if (made === folder || !basename(made).startsWith(ownSockets) || whyUntrusted(socket)) return
-  for (const path of [socket, `${socket}.place`, `${socket}.fds`]) await unlink(path).catch(() => {})
+  const intakes = (await readdir(made).catch(() => [])).filter((name) => /^f[\da-z]{1,7}$/.test(name))
+  for (const path of [socket, `${socket}.place`, ...intakes.map((name) => join(made, name))])
+    await unlink(path).catch(() => {})
   await rmdir(made).catch(() => {})
 }

@@ -202,6 +202,11 @@ export class RuleRun {
     await relay.passing.leave()
   }
 
+  /** After `leave`: datagrams of its ports are somebody else's from now on. */
+  async letGo(): Promise<void> {
+    await Promise.all([...this.#retired].map(async (lease) => lease.passing?.letGo()))
+  }
+
   failures(): readonly NaruError[] {
     return [...this.#failures.values()].map(({ why }) => why)
   }

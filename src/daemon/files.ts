@@ -1,7 +1,7 @@
 /** Where the file is when nobody says, and what stands in it when there is none. */
 import { existsSync } from 'node:fs'
-import { homedir, userInfo } from 'node:os'
-import { join, resolve } from 'node:path'
+import { isAbsolute, join, resolve } from 'node:path'
+import { homeFolder } from '../base/home.ts'
 import { isOwn } from '../base/trust.ts'
 
 /** Flag > NARU_CONFIG > the user's file > the system's. One that does not exist yet is the user's. */
@@ -14,10 +14,11 @@ export function ruleFile(flag: string | null, env: NodeJS.ProcessEnv = process.e
 }
 
 function configFolder(env: NodeJS.ProcessEnv): string {
-  // After `su` or `sudo -E` these are still the user's.
-  if (env.XDG_CONFIG_HOME && isOwn(env.XDG_CONFIG_HOME)) return env.XDG_CONFIG_HOME
-  if (process.platform === 'win32') return env.APPDATA ?? join(homedir(), 'AppData', 'Roaming')
-  return join(isOwn(homedir()) ? homedir() : userInfo().homedir, '.config')
+  // After `su` or `sudo -E` it is still the user's; a relative one is to be ignored (XDG Base Directory Specification).
+  if (env.XDG_CONFIG_HOME && isAbsolute(env.XDG_CONFIG_HOME) && isOwn(env.XDG_CONFIG_HOME))
+    return env.XDG_CONFIG_HOME
+  if (process.platform === 'win32') return env.APPDATA ?? join(homeFolder(env), 'AppData', 'Roaming')
+  return join(homeFolder(env), '.config')
 }
 
 /** The first file: one rule that works at once, and what to try next. */

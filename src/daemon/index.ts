@@ -5,7 +5,7 @@ import { say } from '../base/text.ts'
 import { mustBeTrusted } from '../base/trust.ts'
 import type { NaruClient } from '../api/client/client.ts'
 import type { CliDeps } from '../cli/deps.ts'
-import { holderOf, instanceIdOf, running, stateRoot } from '../control/instance.ts'
+import { instanceOf, running, stateRoot } from '../control/instance.ts'
 import type { Naru } from '../model/face.ts'
 import { ruleFile } from './files.ts'
 import { version } from './version.ts'
@@ -77,7 +77,7 @@ export const cliDeps: CliDeps = {
 async function connect(flag: string | null): Promise<NaruClient> {
   const file = ruleFile(flag)
   const root = stateRoot()
-  const named = await holderOf(root, await instanceIdOf(file))
+  const { holder: named } = await instanceOf(root, file)
   const daemons = (await running(root)).filter((holder) => holder.file !== null)
   const holder =
     named ?? (flag === null && !process.env.NARU_CONFIG && daemons.length === 1 ? daemons[0] : undefined)

@@ -16,7 +16,7 @@ import { addressRange } from '../base/address.ts'
 import type { Served, TcpOptions } from '../api/server/options.ts'
 import type { UpOptions } from '../cli/deps.ts'
 import { Forwarder } from '../control/forwarder.ts'
-import { claim, holderOf, instanceIdOf, stateRoot, tokensPath } from '../control/instance.ts'
+import { claim, holderOf, instanceOf, stateRoot, tokensPath } from '../control/instance.ts'
 import { ruleSchema } from '../model/rule-file.ts'
 import { splitHostPorts } from '../model/listen.ts'
 import type { Json } from '../model/hop.ts'
@@ -53,13 +53,14 @@ async function serveUntilStopped(options: UpOptions): Promise<ExitCode> {
   const obeySignals = listenToSignals(scope)
   if (!existsSync(file)) await createFile(file, starter(await freePort(8888), await freePort(6280)))
   const root = stateRoot()
-  const id = await instanceIdOf(file)
+  const { id } = await instanceOf(root, file)
   await undoLeftOvers(root, { except: id, log, signal })
   const parts = await gatherParts(createFileStore(file), { log })
   const place = options.replace ? await placeToTake(root, id, signal) : null
   if (place) scope.use(place)
   const instance = place ? place.instance : await claim(root, id, file)
   scope.defer(() => instance.release())
+  if (!place) await instance.askForPorts()
   let stopped = false
   const { forwarder, failures } = await Forwarder.start(parts, instance, {
     signal,
@@ -177,24 +178,25 @@ function endOf(forwarder: Forwarder, signal: AbortSignal): Promise<void> {
 }
 
 /**
- * SIGHUP re-reads the file; SIGUSR1 lets connections finish, then stops. Either may come while it still starts, and
- * would end the process, or start Node's debugger. Windows has neither.
+ * SIGHUP re-reads the file; SIGUSR1 lets connections finish, then stops; by SIGUSR2 a fresh start asks one that passed
+ * its place on for its ports. Each may come while it still starts, and would end the process, or start Node's debugger. Windows has neither.
  */
 function listenToSignals(scope: Scope): (forwarder: Forwarder) => void {
   if (process.platform === 'win32') return () => {}
   let begun: Forwarder | null = null
-  const asked = new Set<'reload' | 'drain'>()
+  const asked = new Set<'reload' | 'drain' | 'let-go'>()
   const act = (): void => {
     if (asked.delete('reload')) void begun?.reload().catch(() => {})
+    if (asked.delete('let-go')) void begun?.letGo().catch(() => {})
     if (asked.delete('drain')) void begun?.stop({ drain: true }).catch(() => {})
   }
-  const hear = (what: 'reload' | 'drain') => (): void => {
+  const hear = (what: 'reload' | 'drain' | 'let-go') => (): void => {
     asked.add(what)
     if (begun) act()
   }
-  const [reload, drain] = [hear('reload'), hear('drain')]
-  process.on('SIGHUP', reload).on('SIGUSR1', drain)
-  scope.defer(() => process.off('SIGHUP', reload).off('SIGUSR1', drain))
+  const [reload, drain, letGo] = [hear('reload'), hear('drain'), hear('let-go')]
+  process.on('SIGHUP', reload).on('SIGUSR1', drain).on('SIGUSR2', letGo)
+  scope.defer(() => process.off('SIGHUP', reload).off('SIGUSR1', drain).off('SIGUSR2', letGo))
   return (forwarder) => {
     begun = forwarder
     act()

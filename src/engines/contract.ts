@@ -62,6 +62,11 @@ export interface Passing {
   resume(): void
   /** The successor listens: this side accepts no more and takes nothing away. Connections go on without limit. */
   leave(): Promise<void>
+  /**
+   * After `leave`: ends the datagram sessions that go on, and lets go of their port for a process that starts anew.
+   * Streams go on.
+   */
+  letGo(): Promise<void>
 }
 
 /**

@@ -256,6 +256,7 @@ class SocketsLease implements EngineLease {
       this.#streams?.leave()
       await this.retire()
     },
+    letGo: () => Promise.resolve(this.#datagrams?.close()),
   }
 
   async drain({ drainMs, reason, signal }: Parameters<EngineLease['drain']>[0]): Promise<void> {

@@ -62,7 +62,7 @@ describeWith({ platform: 'linux', commands: ['ss'] }, 'naru up --replace', () =>
     udpEcho = createSocket('udp4', (datagram, from) =>
       udpEcho.send(`${datagram.toString()} from ${from.port}`, from.port, from.address),
     )
-    udpEcho.bind(0, '127.0.0.1')
+    udpEcho.bind((echo.address() as AddressInfo).port, '127.0.0.1')
     await once(udpEcho, 'listening')
   })
   afterEach(async () => {
@@ -85,9 +85,19 @@ describeWith({ platform: 'linux', commands: ['ss'] }, 'naru up --replace', () =>
     const udp = udpEcho.address().port
     const rules = Object.entries(ports).map(([name, port]) => {
       const [engine, protocol] = name.split('-') as [string, string]
-      return `  ${name}: { listen: "127.0.0.1:${port}/${protocol}", target: "127.0.0.1:${protocol === 'udp' ? udp : tcp}", engine: ${engine} }`
+      return `  ${name}: { listen: "127.0.0.1:${port}/${protocol === 'both' ? 'tcp+udp' : protocol}", target: "127.0.0.1:${protocol === 'tcp' ? tcp : udp}", engine: ${engine} }`
     })
     await writeFile(join(folder, 'naru.yaml'), `rules:\n${rules.join('\n')}\n`)
+  }
+
+  const stateFiles = async (): Promise<string[]> => {
+    const [id] = await readdir(join(folder, 'state'))
+    return readdir(join(folder, 'state', id as string))
+  }
+
+  async function stopAll(): Promise<void> {
+    for (const one of ups) if (one.running) one.child.kill('SIGTERM')
+    for (const one of ups) await one.exit
   }
 
   const lock = async (): Promise<{ pid: number; web: string | null }> => {
@@ -190,6 +200,70 @@ describeWith({ platform: 'linux', commands: ['ss'] }, 'naru up --replace', () =>
     next.child.kill('SIGTERM')
     expect(await next.exit).toBe(0)
   })
+
+  it('of two or three at once exactly one takes the place, each time', { timeout: 240_000 }, async () => {
+    const [a] = (await freePorts(1)) as [number]
+    await writeRules({ 'splice-tcp': a })
+    await up('--api', 'off')
+    for (const contenders of [2, 3, 2, 3]) {
+      const all = Array.from({ length: contenders }, () => new Up(folder, ['--replace', '--api', 'off']))
+      ups.push(...all)
+      const took = await Promise.all(all.map(({ ready }) => ready))
+      // One that comes late replaces the one that was faster.
+      const { pid } = await lock()
+      expect(all.filter((one, at) => took[at] && one.child.pid === pid)).toHaveLength(1)
+      for (const [at, one] of all.entries()) if (!took[at]) expect(await one.exit).toBe(1)
+      const line = await Line.open(a)
+      await line.close()
+    }
+    expect((await stateFiles()).filter((name) => /^f[0-9a-z]+$/.test(name))).toEqual([])
+    await stopAll()
+  })
+
+  it('a stop of the one that is replaced ends both', { timeout: 120_000 }, async () => {
+    const [a] = (await freePorts(1)) as [number]
+    await writeRules({ 'splice-tcp': a })
+    for (const pause of [50, 300, 600, 900]) {
+      const old = await up('--api', 'off')
+      const next = new Up(folder, ['--replace', '--api', 'off'])
+      ups.push(next)
+      await sleep(pause)
+      old.child.kill('SIGTERM')
+      expect(await old.exit).toBe(0)
+      // Whoever comes after the old one has gone starts by itself.
+      if (await next.ready) next.child.kill('SIGTERM')
+      expect([0, 1]).toContain(await next.exit)
+      await expect(Line.open(a)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+      expect(await stateFiles()).not.toContain('lock')
+    }
+  })
+
+  it(
+    'a successor that crashes leaves no port to the old one, and connections of the old one go on',
+    { timeout: 120_000 },
+    async () => {
+      const [a, b] = (await freePorts(2)) as [number, number]
+      await writeRules({ 'splice-both': a, 'sockets-both': b })
+      await up('--api', 'off')
+      const long = await Promise.all([a, b].map((port) => Line.open(port)))
+      const sessions = await Promise.all([a, b].map((port) => Session.open(port)))
+      const successor = await up('--replace', '--api', 'off')
+      successor.child.kill('SIGKILL')
+      await successor.exit
+      const fresh = await up('--api', 'off')
+      for (const port of [a, b]) {
+        const line = await Line.open(port)
+        await line.close()
+        const session = await Session.open(port)
+        session.close()
+      }
+      for (const one of long) await one.talk()
+      for (const one of long) await one.close()
+      for (const one of sessions) one.close()
+      fresh.child.kill('SIGTERM')
+      expect(await fresh.exit).toBe(0)
+    },
+  )
 
   it('without --replace the second one is told where the first is', { timeout: 120_000 }, async () => {
     const [a] = (await freePorts(1)) as [number]

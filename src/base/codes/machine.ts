@@ -83,6 +83,15 @@ export const machineCodes = {
       ko: '원인을 고치거나, `naru stop` 후 `naru up`으로 다시 시작하세요',
     },
   },
+  HOME_UNKNOWN: {
+    exit: 1,
+    en: 'cannot tell which folder is yours: HOME is not set, and this user has no entry in /etc/passwd',
+    ko: '홈 폴더를 알 수 없습니다: HOME이 없고 /etc/passwd에도 이 사용자가 없습니다',
+    fix: {
+      en: 'set HOME, or name the rule file with --config and the state folder with NARU_STATE',
+      ko: 'HOME을 지정하거나, --config로 규칙 파일을, NARU_STATE로 상태 폴더를 지정하세요',
+    },
+  },
   OUTPUT_LOST: {
     exit: 1,
     en: 'cannot write the output: {why}',

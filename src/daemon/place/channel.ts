@@ -3,9 +3,11 @@
  * folder that only their user enters. When it closes, the other one is gone.
  */
 import { once } from 'node:events'
-import { chmod, rm } from 'node:fs/promises'
+import { chmod, readdir, rm } from 'node:fs/promises'
 import { connect, createServer, type Socket } from 'node:net'
+import { dirname, join } from 'node:path'
 import { systemClock, withLimit } from '../../base/clock.ts'
+import { errnoOf } from '../../base/errors.ts'
 import type { Offer } from '../../control/hand-over.ts'
 
 export type Message =
@@ -27,12 +29,31 @@ export interface Page {
 }
 
 /** Changes with what is said; another number is refused. */
-export const speaks = 1
+export const speaks = 2
 /** A range of thousands of ports has a socket each. */
 const longestLine = 64 << 20
 
 export const doorOf = (apiSocket: string): string => `${apiSocket}.place`
-export const intakeOf = (apiSocket: string): string => `${apiSocket}.fds`
+/** Each contender has its own, so that none takes away another's. No longer than the door's: a socket's path is short. */
+export const intakeOf = (apiSocket: string, pid: number): string =>
+  join(dirname(apiSocket), `f${pid.toString(36)}`)
+
+/** What contenders left that were killed. */
+export async function sweepIntakes(apiSocket: string): Promise<void> {
+  const folder = dirname(apiSocket)
+  for (const name of await readdir(folder).catch(() => [])) {
+    const pid = /^f([\da-z]{1,7})$/.exec(name)?.[1]
+    if (pid !== undefined && !lives(Number.parseInt(pid, 36))) await rm(join(folder, name), { force: true })
+  }
+}
+
+function lives(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return errnoOf(error) === 'EPERM'
+  }
+}
 
 export class Channel {
   readonly #socket: Socket

@@ -1,4 +1,5 @@
 /** This process's place, given to a successor that asks for it. */
+import { withLimit } from '../../base/clock.ts'
 import { messageOf } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import type { Forwarder } from '../../control/forwarder.ts'
@@ -19,6 +20,7 @@ export interface GiveOptions {
 /** Opening all rules anew, routers and hypervisors included. */
 const readyWithinMs = 120_000
 const answerWithinMs = 30_000
+const takeBackWithinMs = 30_000
 
 /** Answers successors until it is disposed. */
 export function givePlace(options: GiveOptions): Promise<AsyncDisposable> {
@@ -48,29 +50,46 @@ async function give(channel: Channel, options: GiveOptions): Promise<void> {
   })
   log.info({ pid }, 'a successor takes this place')
   try {
-    await lend(channel, handOver, options)
+    await lend(channel, pid, handOver, options)
   } catch (error) {
     refuse(channel, messageOf(error))
-    await handOver.takeBack(pid, AbortSignal.timeout(30_000))
+    await handOver.takeBack(pid, withLimit(forwarder.stopping, takeBackWithinMs))
     log.warn({ pid }, `a successor did not come up, so this one goes on: ${messageOf(error)}`)
     return
   }
+  // Whoever asked this one to stop while it passed its place on meant the rules.
+  const stop = forwarder.stopping.aborted
   const connections = await forwarder.leave(handOver)
   log.info({ pid, connections }, 'passed on to a successor; connections go on here until they end')
   await onPassedOn({ pid, connections })
   channel.say({ type: 'left', connections })
   channel.close()
+  if (stop) endSuccessor(pid)
 }
 
-/** Resolves when the successor serves. */
-async function lend(channel: Channel, handOver: HandOver, { apiSocket, page }: GiveOptions): Promise<void> {
-  const signal = AbortSignal.timeout(readyWithinMs)
+function endSuccessor(pid: number): void {
+  try {
+    process.kill(pid, 'SIGTERM')
+  } catch {
+    // It ended by itself.
+  }
+}
+
+/** Resolves when the successor serves. A stop calls it off, until the successor is told that it may begin. */
+async function lend(
+  channel: Channel,
+  pid: number,
+  handOver: HandOver,
+  { apiSocket, page, forwarder }: GiveOptions,
+): Promise<void> {
+  const signal = withLimit(forwarder.stopping, readyWithinMs)
   const { offer } = handOver
   channel.say({ type: 'offer', offer, page: page && { address: page.address, port: page.port } })
   const fds = [...offer.sockets.map(({ fd }) => fd), ...(page ? [page.fd] : [])]
-  if (fds.length > 0) await sendTo(intakeOf(apiSocket), fds, { signal })
-  await channel.next('ready', { limitMs: readyWithinMs })
+  if (fds.length > 0) await sendTo(intakeOf(apiSocket, pid), fds, { signal })
+  await channel.next('ready', { limitMs: readyWithinMs, signal })
   await handOver.yieldDatagrams(socketMaker)
+  signal.throwIfAborted()
   channel.say({ type: 'yours' })
   await channel.next('serving', { limitMs: answerWithinMs })
 }

@@ -8,7 +8,7 @@ import { succeed, type Holder, type Instance } from '../../control/instance.ts'
 import { whyFfiCannot } from '../../engines/splice/probe.ts'
 import { Intake, mustBeOurUser, socketMaker } from '../../engines/splice/rights.ts'
 import type { LentSocket } from '../../model/passing.ts'
-import { Channel, doorOf, intakeOf, speaks, type Page } from './channel.ts'
+import { Channel, doorOf, intakeOf, speaks, sweepIntakes, type Page } from './channel.ts'
 
 const offerWithinMs = 60_000
 const answerWithinMs = 30_000
@@ -51,7 +51,8 @@ function failed({ pid }: Holder, error: unknown): NaruError {
 
 async function take(root: string, id: string, holder: Holder, signal: AbortSignal): Promise<TakenPlace> {
   mustBeTrusted(holder.socket, startAnew)
-  await using intake = await Intake.open(intakeOf(holder.socket))
+  await sweepIntakes(holder.socket)
+  await using intake = await Intake.open(intakeOf(holder.socket, process.pid))
   const channel = await Channel.to(doorOf(holder.socket))
   try {
     mustBeOurUser(channel.fd)

@@ -234,6 +234,19 @@ export class SpliceLease implements EngineLease {
     resume: () => void this.#toLiving({ type: 'resume', lease: this.number }),
     leave: () =>
       this.#state === 'listening' ? this.#unlisten('leave', () => Promise.resolve()) : Promise.resolve(),
+    letGo: async () => {
+      this.#yielding = this.#toLiving({ type: 'let-go', lease: this.number })
+      await this.#until(() => this.#yielding?.size === 0, answerWithinMs)
+      if (this.#state === 'retired') this.#closeDatagrams()
+    },
+  }
+
+  #datagramsClosed = false
+
+  #closeDatagrams(): void {
+    if (this.#datagramsClosed) return
+    this.#datagramsClosed = true
+    for (const { protocol, socket } of this.#listeners) if (protocol === 'udp') close(socket)
   }
 
   async drain({ drainMs, reason, signal }: Parameters<EngineLease['drain']>[0]): Promise<void> {
@@ -371,7 +384,7 @@ export class SpliceLease implements EngineLease {
     this.#state = 'ended'
     for (let thread = 0; thread < this.#crew.size; thread++)
       this.#crew.post(thread, { type: 'forget', lease: this.number })
-    for (const { protocol, socket } of this.#listeners) if (protocol === 'udp') close(socket)
+    this.#closeDatagrams()
     this.#numbers.forget(this)
   }
 

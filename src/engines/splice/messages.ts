@@ -84,6 +84,8 @@ export type ToThread =
   | { readonly type: 'unlisten'; readonly lease: number; readonly queued: 'take' | 'leave' }
   /** Give UDP sessions sockets of their own and read the shared one no more; answered by `yielded`. */
   | { readonly type: 'yield'; readonly lease: number }
+  /** End the UDP sessions; answered by `yielded`. */
+  | { readonly type: 'let-go'; readonly lease: number }
   /** Read the shared sockets again. */
   | { readonly type: 'resume'; readonly lease: number }
   /** Cut one connection, or all of a lease (`serial` null). */

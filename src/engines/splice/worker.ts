@@ -115,6 +115,8 @@ class Worker {
         return this.#unlisten(message)
       case 'yield':
         return this.#yield(message.lease)
+      case 'let-go':
+        return this.#letGo(message.lease)
       case 'resume':
         for (const listening of this.#thread.carriages.get(message.lease)?.listeners ?? [])
           listening.takeBack?.()
@@ -175,6 +177,13 @@ class Worker {
 
   #yield(lease: number): void {
     for (const listening of this.#thread.carriages.get(lease)?.listeners ?? []) listening.yield?.()
+    post({ type: 'yielded', lease })
+  }
+
+  #letGo(lease: number): void {
+    for (const carried of this.#thread.carriages.get(lease)?.carried.all() ?? [])
+      if (carried instanceof UdpSession) carried.end('shutdown')
+    this.#happenings.flushNow()
     post({ type: 'yielded', lease })
   }
 
