@@ -29,6 +29,7 @@ import { formatTarget } from '../model/target.ts'
 import type { Hop, Json } from '../model/hop.ts'
 import type { Snapshot } from '../stores/contract.ts'
 import { changed, existing, merged, mustBeNew, notesFor } from './changes.ts'
+import { circlesHere } from './circles.ts'
 import { Rates } from './counters.ts'
 import { createDoctor, type Doctor } from './doctor.ts'
 import { Events, type EventBody } from './events.ts'
@@ -512,11 +513,17 @@ export class Forwarder implements Naru, AsyncDisposable {
     for (const [name, run] of this.#runs)
       if (!wanted.rules.has(name)) steps.push(...(await run.plan(null, signal)))
     const notes: Text[] = []
+    const fresh: Rule[] = []
     for (const loaded of wanted.rules.values()) {
       const run = this.#runs.get(loaded.rule.name)
       if (run && this.#loaded.rules.get(loaded.rule.name) === loaded) continue
       steps.push(...(await this.#run(loaded).plan(loaded.rule, signal)))
       notes.push(...(await notesFor(loaded.rule, this.#parts, signal)))
+      fresh.push(loaded.rule)
+    }
+    if (fresh.length > 0) {
+      const all = [...wanted.rules.values()].map(({ rule }) => rule)
+      notes.push(...(await circlesHere(all, fresh, this.#parts.host, signal)))
     }
     return { steps, notes }
   }

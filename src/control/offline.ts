@@ -6,6 +6,7 @@ import { formatListen } from '../model/listen.ts'
 import type { Plan } from '../model/plan.ts'
 import { formatTarget } from '../model/target.ts'
 import { changed, existing, merged, mustBeNew, notesFor, planFresh } from './changes.ts'
+import { circlesHere } from './circles.ts'
 import { noCounters } from './counters.ts'
 import { load, type Loaded, type LoadedRule } from './load.ts'
 import type { Parts } from './parts.ts'
@@ -17,7 +18,14 @@ export function offlineNaru(parts: Parts): Naru {
     const fresh = [...wanted.rules.values()].filter((one) => known?.rules.get(one.rule.name) !== one)
     const steps = await Promise.all(fresh.map(({ rule }) => planFresh(rule, parts, signal)))
     const notes = await Promise.all(fresh.map(({ rule }) => notesFor(rule, parts, signal)))
-    return { steps: steps.flat(), notes: notes.flat() }
+    const all = [...wanted.rules.values()].map(({ rule }) => rule)
+    const circles = await circlesHere(
+      all,
+      fresh.map(({ rule }) => rule),
+      parts.host,
+      signal,
+    )
+    return { steps: steps.flat(), notes: [...notes.flat(), ...circles] }
   }
   const change = async (
     name: string,

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { parseListen } from '../model/listen.ts'
 import { parseTarget } from '../model/target.ts'
 import { reachesListen, targetsItself } from './loop.ts'
-import { targetPort } from './port-map.ts'
+import { targetPort } from '../model/port-map.ts'
 
 const isLocal = (address: string): boolean => ['127.0.0.1', '::1', '192.168.1.10'].includes(address)
 const itself = (listen: string, target: string) =>

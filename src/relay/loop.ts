@@ -6,7 +6,7 @@ import { networkInterfaces } from 'node:os'
 import { unmapped } from '../base/address.ts'
 import type { Listen } from '../model/listen.ts'
 import type { Target } from '../model/target.ts'
-import { targetPort } from './port-map.ts'
+import { targetPort } from '../model/port-map.ts'
 
 /** True where dialling `address:port` of this machine reaches the listener itself. */
 export function reachesListen(

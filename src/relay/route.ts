@@ -3,7 +3,7 @@ import { canonicalAddress } from '../base/address.ts'
 import type { Listen } from '../model/listen.ts'
 import type { Target } from '../model/target.ts'
 import { isLocalAddress, reachesListen } from './loop.ts'
-import { targetPort } from './port-map.ts'
+import { targetPort } from '../model/port-map.ts'
 import { withZoneName } from './zone.ts'
 
 /** The engines' contract has the same. @throws NaruError NAME_NOT_FOUND, GUEST_… */
