@@ -128,16 +128,17 @@ export class Descriptors {
   }
 }
 
-let known: number | undefined
+/** What it was when it could last be asked: asking takes a descriptor. */
+let lastKnown = Number.POSITIVE_INFINITY
 
-/** The soft limit; Node has raised it to the hard one when it started. Asked once: asking takes a descriptor. */
+/** The soft limit; Node has raised it to the hard one when it started. */
 export function descriptorLimit(): number {
-  const limit = known ?? readLimit()
-  if (limit !== Number.POSITIVE_INFINITY) known = limit
-  return limit
+  lastKnown = readLimit() ?? lastKnown
+  return lastKnown
 }
 
-function readLimit(): number {
+/** Null where it cannot be asked now. */
+function readLimit(): number | null {
   try {
     if (process.platform === 'linux') {
       const line = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))
@@ -150,7 +151,7 @@ function readLimit(): number {
     const soft = Number(userLimits?.open_files?.soft)
     return soft > 0 ? soft : Number.POSITIVE_INFINITY
   } catch {
-    return Number.POSITIVE_INFINITY
+    return null
   }
 }
 

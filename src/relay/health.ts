@@ -15,6 +15,8 @@ import { plainRoute, portOf, type Resolve } from './route.ts'
 
 /** A target that does not hang up is hung up on. */
 const hangUpMs = 1000
+/** How long a target may take to see to who sent a header. */
+const stayMs = 200
 
 export interface HealthOptions {
   readonly clock: Clock
@@ -118,9 +120,12 @@ export class HealthChecks implements Disposable {
     socket.on('error', () => {})
     if (source !== 'proxy-v1' && source !== 'proxy-v2') return reset(socket)
     intake.sink = () => true
-    socket.end(writeProxyOwn(source === 'proxy-v1' ? 1 : 2))
-    const limit = this.#options.clock.after(hangUpMs, () => reset(socket))
-    socket.once('close', () => limit[Symbol.dispose]())
+    socket.write(writeProxyOwn(source === 'proxy-v1' ? 1 : 2))
+    // A proxy that is still connecting to its own server would log FIN as a client that gave up.
+    const { clock } = this.#options
+    const timers = [clock.after(stayMs, () => socket.end()), clock.after(hangUpMs, () => reset(socket))]
+    socket.once('end', () => socket.end())
+    socket.once('close', () => timers.forEach((timer) => timer[Symbol.dispose]()))
   }
 
   #heard(state: TargetState, answers: boolean): void {
