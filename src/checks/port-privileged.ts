@@ -1,4 +1,5 @@
 /** A low port needs a right that this process does not have. */
+import { asService, withRight } from '../base/privilege.ts'
 import { say } from '../base/text.ts'
 import { defineCheck, heldAt, listenOf, problemAt } from './contract.ts'
 
@@ -30,8 +31,12 @@ export const portPrivileged = defineCheck({
       ],
       fixes: [
         {
-          text: say('give Node the right', 'Node에 권한을 주세요'),
-          command: 'sudo setcap cap_net_bind_service=+ep "$(readlink -f "$(command -v node)")"',
+          text: say('give this one right to Naru', 'Naru에 이 권한만 주세요'),
+          command: withRight('net_bind_service'),
+        },
+        {
+          text: say('or run it as a service, which has it', '또는 이 권한이 있는 서비스로 실행하세요'),
+          command: asService,
         },
         {
           text: say('or let everybody bind it', '또는 모든 사용자가 열 수 있게 하세요'),

@@ -1,5 +1,6 @@
 /** The relay hop: which engine carries the rule, and how it is opened, edited and ended. */
 import { isNaruError, NaruError } from '../../base/errors.ts'
+import { withRight } from '../../base/privilege.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { Engine, EngineEvent, EngineLease, Resolve } from '../../engines/contract.ts'
 import type { Facts } from '../../model/facts.ts'
@@ -163,6 +164,6 @@ function needsFor({ listen }: Rule, facts: Facts): Wanted['needs'] {
       `ports below ${facts.firstUnprivilegedPort} need a privilege`,
       `${facts.firstUnprivilegedPort} 미만 포트에는 권한이 필요합니다`,
     ),
-    command: 'sudo setcap cap_net_bind_service=+ep "$(readlink -f "$(command -v node)")"',
+    command: withRight('net_bind_service'),
   }
 }
