@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { systemClock } from '../base/clock.ts'
 import { silentLog } from '../base/log.ts'
+import { silent } from '../../test/fakes/host.ts'
 import type { Host, Interface, SocketEntry } from '../host/contract.ts'
 import { parseListen } from '../model/listen.ts'
 import { createMachine, facingLan, type MachineDeps } from './machine.ts'
@@ -60,7 +61,7 @@ function machineWith(
         firstUnprivilegedPort: 1024,
         tools: {},
       }),
-    runner: { run: () => Promise.reject(new Error('no command is to be run')) },
+    runner: { run: () => Promise.reject(new Error('no command is to be run')), hold: silent },
     network: {
       interfaces: () => Promise.resolve(interfaces),
       defaultRoutes: () => Promise.resolve([route]),

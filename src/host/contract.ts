@@ -31,6 +31,24 @@ export interface RunResult {
 export interface Runner {
   /** An exit code other than 0 is an answer. @throws NaruError COMMAND_MISSING, TIMED_OUT, ABORTED */
   run(argv: readonly [string, ...string[]], options: RunOptions): Promise<RunResult>
+  /** Starts a command that lives as long as it is held, and no longer than this process, also by kill -9. */
+  hold(argv: readonly [string, ...string[]], options: HoldOptions): HeldCommand
+}
+
+export interface HoldOptions {
+  /** It reads its standard input and ends with it; else it is ended by a signal. @default false */
+  readonly reads?: boolean
+  /** A line of its standard output or of its errors, at most 64 KiB of it. */
+  readonly onLine: (line: string) => void
+  /** It ended by itself, or could not be started. Called once, and not after `end`. */
+  readonly onEnd: (why: string) => void
+}
+
+export interface HeldCommand {
+  /** Written to its standard input, which stays open. */
+  write(text: string): void
+  /** Closes its standard input, and ends it where that does not. Resolves once it is gone. */
+  end(): Promise<void>
 }
 
 export interface Interface {

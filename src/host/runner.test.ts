@@ -51,4 +51,32 @@ describe('the runner', () => {
     )
     await expect(runner.run(flood, { signal })).rejects.toMatchObject({ code: 'COMMAND_FAILED' })
   })
+
+  it('holds a command: its lines as they come, its end, and no end of it that was asked for', async () => {
+    const lines: string[] = []
+    const { promise: said, resolve } = resolvers()
+    const echo = runner.hold(node('process.stdin.pipe(process.stdout)'), {
+      reads: true,
+      onLine: (line) => (lines.push(line), line === 'two' && resolve()),
+      onEnd: () => lines.push('ended'),
+    })
+    echo.write('one\ntw')
+    echo.write('o\n')
+    await said
+    await echo.end()
+    expect(lines).toEqual(['one', 'two'])
+  })
+
+  it('says why a held command has ended by itself', async () => {
+    const ended = (argv: [string, ...string[]]): Promise<string> =>
+      new Promise((onEnd) => void runner.hold(argv, { onLine: () => {}, onEnd }))
+    expect(await ended(node('process.exitCode = 3'))).toBe('exit 3')
+    expect(await ended(['naru-no-such-command'])).toMatch(/^exit 127|ENOENT/)
+  })
 })
+
+function resolvers(): { promise: Promise<void>; resolve: () => void } {
+  let resolve!: () => void
+  const promise = new Promise<void>((done) => (resolve = done))
+  return { promise, resolve }
+}

@@ -4,10 +4,11 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import type { Socket } from 'node:net'
 import { constants } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { NaruError, errnoOf } from '../base/errors.ts'
-import type { RunOptions, Runner, RunResult } from './contract.ts'
+import type { HeldCommand, HoldOptions, RunOptions, Runner, RunResult } from './contract.ts'
 import { programOnWindows } from './windows/program.ts'
 
 const defaultLimitMs = 10_000
@@ -21,7 +22,10 @@ export interface RunnerOptions {
 }
 
 export function createRunner({ through = [] }: RunnerOptions = {}): Runner {
-  return { run: (argv, options) => run(argv, [...through, ...argv] as [string, ...string[]], options) }
+  return {
+    run: (argv, options) => run(argv, [...through, ...argv] as [string, ...string[]], options),
+    hold: (argv, options) => hold([...through, ...dyingWithUs(), ...argv] as [string, ...string[]], options),
+  }
 }
 
 /** `PATH` with the system folders in which packet filters live, also where a user's shell leaves them out. */
@@ -86,6 +90,60 @@ function run(asked: readonly string[], argv: [string, ...string[]], options: Run
     // A command that ends before it has read everything answers with its exit code, not with EPIPE.
     child.stdin?.on('error', () => {})
     child.stdin?.end(input)
+  })
+}
+
+/** A child that reads nothing would outlive a kill -9 of ours: PR_SET_PDEATHSIG, which setpriv(1) sets for it. */
+function dyingWithUs(): string[] {
+  if (process.platform !== 'linux') return []
+  const there = searchPath()
+    .split(delimiter)
+    .some((folder) => existsSync(join(folder, 'setpriv')))
+  return there ? ['setpriv', '--pdeathsig', 'TERM'] : []
+}
+
+function hold(argv: [string, ...string[]], { onLine, onEnd, reads }: HoldOptions): HeldCommand {
+  const [command, ...args] = argv
+  const child = spawn(command, args, {
+    env: { ...process.env, PATH: searchPath(), LC_ALL: 'C' },
+    stdio: ['pipe', 'pipe', 'pipe'],
+    windowsHide: true,
+  })
+  // What is held keeps no process alive.
+  child.unref()
+  for (const pipe of child.stdio) (pipe as Socket | null)?.unref()
+  let over = false
+  const gone = new Promise<void>((resolve) => {
+    const ended = (why: string): void => {
+      resolve()
+      if (!over) onEnd(why)
+      over = true
+    }
+    child.once('error', (error) => ended(error.message))
+    child.once('exit', (code, killer) => ended(`exit ${code ?? exitOfSignal(killer)}`))
+  })
+  for (const output of [child.stdout, child.stderr]) readLines(output, (line) => over || onLine(line))
+  child.stdin.on('error', () => {})
+  return {
+    write: (text) => void (child.stdin.writable && child.stdin.write(text)),
+    async end() {
+      over = true
+      child.stdin.end()
+      const timer = setTimeout(() => endChild(child), reads ? graceMs : 0)
+      await gone
+      clearTimeout(timer)
+    },
+  }
+}
+
+const longestLine = 64 * 1024
+
+function readLines(output: NodeJS.ReadableStream, onLine: (line: string) => void): void {
+  let rest = ''
+  output.setEncoding('utf8').on('data', (chunk: string) => {
+    const lines = (rest + chunk).split('\n')
+    rest = (lines.pop() ?? '').slice(0, longestLine)
+    for (const line of lines) onLine(line)
   })
 }
 

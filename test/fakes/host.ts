@@ -1,6 +1,14 @@
 /** A machine as a test wants it: commands answered by a function, everything else what the test hands in. */
 import { NaruError } from '../../src/base/errors.ts'
-import type { Host, Network, RunOptions, Runner, RunResult, Sockets } from '../../src/host/contract.ts'
+import type {
+  HeldCommand,
+  Host,
+  Network,
+  RunOptions,
+  Runner,
+  RunResult,
+  Sockets,
+} from '../../src/host/contract.ts'
 import type { Facts } from '../../src/model/facts.ts'
 
 /** A command's answer; the rest of a result is exit 0 and no output. Undefined: it is not installed. */
@@ -27,7 +35,15 @@ export class FakeRunner implements Runner {
     if (answer === undefined) throw new NaruError('COMMAND_MISSING', { command: argv[0] })
     return { exit: 0, stdout: '', stderr: '', ...(typeof answer === 'string' ? { stdout: answer } : answer) }
   }
+
+  hold(argv: readonly [string, ...string[]]): HeldCommand {
+    this.ran.push(argv.join(' '))
+    return silent()
+  }
 }
+
+/** A command that is held and says nothing. */
+export const silent = (): HeldCommand => ({ write: () => {}, end: () => Promise.resolve() })
 
 /** A command that hangs is ended as the real runner ends it; of one that is `over` nothing is left. */
 function ended(

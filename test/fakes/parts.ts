@@ -19,6 +19,7 @@ import type { EngineId, Rule } from '../../src/model/rule.ts'
 import { formatTarget } from '../../src/model/target.ts'
 import { formatPortRange } from '../../src/base/port.ts'
 import type { Store } from '../../src/stores/contract.ts'
+import { silent } from './host.ts'
 
 export class World {
   /** What is in force, such as `sockets 8888 → 10.0.0.1:80` or `firewall 8888`. */
@@ -96,7 +97,7 @@ export const fakeHost: Host = {
       firstUnprivilegedPort: 1024,
       tools: {},
     }),
-  runner: { run: () => Promise.reject(new Error('no commands here')) },
+  runner: { run: () => Promise.reject(new Error('no commands here')), hold: silent },
   network: {
     interfaces: () => Promise.resolve([]),
     defaultRoutes: () => Promise.resolve([]),

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { assert, integer, property, string, uint8Array } from 'fast-check'
 import { expect, it } from 'vitest'
+import { silent } from '../../../test/fakes/host.ts'
 import { describeWith } from '../../../test/needs.ts'
 import { NaruError } from '../../base/errors.ts'
 import type { Host, SocketEntry } from '../contract.ts'
@@ -65,7 +66,10 @@ describeWith({ platform: 'linux' }, 'the Linux host', () => {
       (await from.sockets.list({ signal, all: true }))
         .filter((one) => ports.has(one.port) || ports.has(one.peer?.port ?? 0))
         .toSorted((a, b) => JSON.stringify(a).localeCompare(JSON.stringify(b)))
-    const noSs = { run: () => Promise.reject(new NaruError('COMMAND_MISSING', { command: 'ss' })) }
+    const noSs = {
+      run: () => Promise.reject(new NaruError('COMMAND_MISSING', { command: 'ss' })),
+      hold: silent,
+    }
     const byKernel = await ours(host)
     expect(byKernel).toHaveLength(7)
     expect(await ours(createHost({ runner: createRunner() }))).toEqual(byKernel)

@@ -1,5 +1,6 @@
 import { assert, property, string } from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { silent } from '../../../test/fakes/host.ts'
 import type { Runner } from '../contract.ts'
 import { createHost } from '../index.ts'
 import { kindOfAdapter, parseIpconfig } from './ipconfig.ts'
@@ -277,6 +278,7 @@ describe('the Windows host', () => {
     'ipconfig /all': ipconfigKorean,
   }
   const runner: Runner = {
+    hold: silent,
     run: (argv) => Promise.resolve({ exit: 0, stdout: answers[argv.join(' ')] ?? '', stderr: '' }),
   }
   const host = createHost({ platform: 'win32', runner })

@@ -279,6 +279,7 @@ export function watching(
   instead: (run: () => ReturnType<Runner['run']>) => ReturnType<Runner['run']>,
 ): Host {
   const runner: Runner = {
+    hold: (argv, options) => host.runner.hold(argv, options),
     run: (argv, options) => {
       const run = (): ReturnType<Runner['run']> => host.runner.run(argv, options)
       const said = `${argv.join(' ')} ${typeof options.input === 'string' ? options.input : ''}`
