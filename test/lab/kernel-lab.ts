@@ -34,6 +34,8 @@ export class KernelLab implements AsyncDisposable {
   /** Bytes of the largest that the UDP servers got. */
   largestDatagram = 0
   readonly machine: Host
+  /** The host's switches before any engine. */
+  readonly before: Readonly<Record<string, string>>
   readonly #engines: KernelEngine[] = []
   readonly #closers: (() => unknown)[] = []
 
@@ -54,6 +56,7 @@ export class KernelLab implements AsyncDisposable {
       { host: this.host, interface: linkBetween, addresses: ['10.2.0.1/24', 'fd02::1/64'] },
     )
     this.host.sysctl('net/ipv4/ip_forward', '0')
+    this.before = this.switches()
     this.machine = labHost(this.host)
   }
 
@@ -68,6 +71,18 @@ export class KernelLab implements AsyncDisposable {
     })
     this.#engines.push(engine)
     return engine
+  }
+
+  /** Every switch of the host that an engine may turn. */
+  switches(): Record<string, string> {
+    const told = this.host.run([
+      'sh',
+      '-c',
+      'cd /proc/sys/net && grep -H . ipv4/ip_forward ipv4/conf/*/forwarding ipv4/conf/*/route_localnet ' +
+        'ipv4/conf/*/accept_redirects ipv6/conf/*/forwarding ipv6/conf/*/accept_ra netfilter/nf_conntrack_acct',
+    ])
+    const lines = told.trim().split('\n')
+    return Object.fromEntries(lines.map((line) => line.replace(/^ipv4\//, '').split(':') as [string, string]))
   }
 
   open(

@@ -19,12 +19,12 @@ describeWith(needs, 'the kernel engine in a lab of three hosts', () => {
     const socket = await lab.dial(lab.client, hostAddress, 8888)
     expect(await echoes(socket, 'ferry')).toBe('ferry')
     expect(peers).toEqual(['::ffff:10.2.0.1'])
-    expect(lab.host.run(['cat', '/proc/sys/net/ipv4/ip_forward'])).toBe('1\n')
+    expect(lab.switches()).toMatchObject({ ip_forward: '0', 'conf/eth0/forwarding': '1' })
     socket.end()
     await once(socket, 'close')
     await lease.release()
     expect(lab.host.run(['nft', 'list', 'ruleset'])).toBe('')
-    expect(lab.host.run(['cat', '/proc/sys/net/ipv4/ip_forward'])).toBe('0\n')
+    expect(lab.switches()).toEqual(lab.before)
     expect(lab.record.left).toEqual([])
   })
 
@@ -184,17 +184,17 @@ describeWith(needs, 'the kernel engine in a lab of three hosts', () => {
     await expect.poll(() => lease.connections().length, { timeout: 10_000 }).toBe(3)
     await lease.release()
     expect(lab.host.run(['nft', 'list', 'ruleset'])).toBe('')
-    expect(lab.host.run(['cat', '/proc/sys/net/ipv4/ip_forward'])).toBe('0\n')
+    expect(lab.switches()).toEqual(lab.before)
   })
 
   it('undoes what a process that was killed left, from its journal alone', async () => {
     await using lab = new KernelLab()
     const killed = await lab.process({ web: { listen: '0.0.0.0:8888', target: `${targetAddress}:80` } })
-    expect(lab.host.run(['cat', '/proc/sys/net/ipv4/ip_forward'])).toBe('1\n')
+    expect(lab.switches()).toMatchObject({ ip_forward: '0', 'conf/eth0/forwarding': '1' })
     const next = lab.engine()
     for (const effect of await killed.kill()) await next.undo(effect, { signal: AbortSignal.timeout(5000) })
     expect(lab.host.run(['nft', 'list', 'ruleset'])).toBe('')
-    expect(lab.host.run(['cat', '/proc/sys/net/ipv4/ip_forward'])).toBe('0\n')
+    expect(lab.switches()).toEqual(lab.before)
   })
 
   it('undoes what a killed one left from the journal alone, twice', async () => {
@@ -206,7 +206,7 @@ describeWith(needs, 'the kernel engine in a lab of three hosts', () => {
     for (const effect of [...lab.record.left, ...lab.record.left])
       await next.undo(effect, { signal: AbortSignal.timeout(5000) })
     expect(lab.host.run(['nft', 'list', 'ruleset'])).toBe('')
-    expect(lab.host.run(['cat', '/proc/sys/net/ipv4/ip_forward'])).toBe('0\n')
+    expect(lab.switches()).toEqual(lab.before)
   })
 
   it('lives beside another Naru, and neither takes what the other has', async () => {
@@ -258,7 +258,7 @@ describeWith(needs, 'the kernel engine in a lab of three hosts', () => {
     expect(await echoes(await lab.dial(lab.client, hostAddress, 8888), 'newer')).toBe('newer')
     await taken.release()
     expect(lab.host.run(['nft', 'list', 'ruleset'])).toBe('')
-    expect(lab.host.run(['cat', '/proc/sys/net/ipv4/ip_forward'])).toBe('0\n')
+    expect(lab.switches()).toEqual(lab.before)
   })
 
   it('says who has a port that a program already listens on', async () => {

@@ -106,6 +106,11 @@ export class LabHost {
     this.run(['sh', '-c', 'printf %s "$2" > "/proc/sys/$1"', 'sh', key, value])
   }
 
+  /** Every process that is here. */
+  pids(): number[] {
+    return ip('netns', 'pids', this.namespace).split('\n').filter(Boolean).map(Number)
+  }
+
   /** Ends every process started here, by pid. */
   async stop(): Promise<void> {
     await Promise.all([...this.#children].map(end))

@@ -26,7 +26,7 @@ function show(value: unknown): string {
 
 it('makes one port an element, whatever else there is', () => {
   expect(compiled({ listen: '0.0.0.0:8888', target: '10.0.0.2:80' }, '10.0.0.2')).toBe(
-    ['port4 tcp . 8888 : 10.0.0.2 . 80', 'back4_tcp 8888 : jump hide'].join('\n'),
+    ['port4 tcp . 8888 : 10.0.0.2 . 80', 'back4_tcp 8888 : jump hide', 'asked 8888'].join('\n'),
   )
 })
 
@@ -35,6 +35,7 @@ it('keeps a listen on one address to that address', () => {
     [
       'at6 fd01::1 . tcp . 53 : fd02::2 . 53',
       'back6_tcp 53 : jump keep',
+      'asked 53',
       'at6 fd01::1 . udp . 53 : fd02::2 . 53',
       'terms6 fd01::1 . udp . 53 : jump udp6-300s',
       'back6_udp 53 : jump keep',
@@ -50,6 +51,8 @@ it('makes a range that keeps its ports one interval', () => {
       'span4 0.0.0.0/0 . tcp . 8000-8001 : 10.0.0.2',
       'back4_tcp 8000 : jump hide',
       'back4_tcp 8001 : jump hide',
+      'asked 8000',
+      'asked 8001',
     ].join('\n'),
   )
 })
@@ -101,6 +104,7 @@ it('gives a rule with limits a chain of its own, which one element leads to', ()
       'port4 tcp . 8888 : 10.0.0.2 . 80',
       'terms4 0.0.0.0/0 . tcp . 8888 : jump limits-ID',
       'back4_tcp 8888 : jump hide',
+      'asked 8888',
       'limits-ID: [{"ct count":{"val":100,"inv":true}},{"counter":"limits-ID-connections"},{"goto":{"target":"refused"}}]',
       'limits-ID: [{"set":{"op":"add","elem":{"payload":{"protocol":"ip","field":"saddr"}},"set":"@sources-ID","stmt":[{"ct count":{"val":5,"inv":true}}]}},{"counter":"limits-ID-source"},{"goto":{"target":"refused"}}]',
       'limits-ID: [{"limit":{"rate":20,"burst":20,"per":"second","inv":true}},{"counter":"limits-ID-rate"},{"goto":{"target":"refused"}}]',

@@ -95,11 +95,16 @@ function denials({ allow, deny }: Rule, listen: InetListen, protocol: Protocol):
   }))
 }
 
-/** conntrack keeps the port that the client asked for, whatever the destination became. */
+/**
+ * conntrack keeps the port that the client asked for, whatever the destination became. What asks for it by TCP and
+ * belongs to no connection is a stray.
+ */
 function waysBack({ wayBack }: Aim, listen: InetListen, protocol: Protocol): Element[] {
   const set = `back${listenFamily(listen)}_${protocol}`
   const value = { jump: { target: wayBack } }
-  return portsOf(listen.ports).map((port) => ({ set, key: port, value }))
+  const ports = portsOf(listen.ports)
+  const back = ports.map((port) => ({ set, key: port, value }))
+  return protocol === 'tcp' ? [...back, ...ports.map((key) => ({ set: 'asked', key, value: null }))] : back
 }
 
 function termsElement(chain: string, listen: InetListen, protocol: Protocol): Element {

@@ -3,8 +3,11 @@
  * here include IP and TCP headers (nf_conntrack_acct).
  */
 import type { Protocol } from '../../base/port.ts'
-import { formatEndpoint, type Family } from '../../base/address.ts'
+import { familyOf, formatEndpoint, type Family } from '../../base/address.ts'
+import { NaruError } from '../../base/errors.ts'
 import type { Runner } from '../../host/contract.ts'
+import { endpointOnWire } from '../../host/linux/offload/flows.ts'
+import { Conntrack } from '../../host/linux/offload/conntrack.ts'
 
 export interface Flow {
   /** Stable while the connection lives. */
@@ -67,15 +70,37 @@ export function parseFlow(text: string): Flow | null {
 }
 
 /** Every connection whose destination was changed, ours and others'. */
-export async function listFlows(
+export function listFlows(
   runner: Runner,
   families: readonly Family[],
   options: { signal: AbortSignal },
 ): Promise<Flow[]> {
+  return list(runner, families, ['--dst-nat'], options)
+}
+
+/** UDP flows that go where their client sent them: older than the rule that would send them on. */
+export async function listUntouched(
+  runner: Runner,
+  families: readonly Family[],
+  options: { signal: AbortSignal },
+): Promise<Flow[]> {
+  const flows = await list(runner, families, ['-p', 'udp'], options)
+  return flows.filter(
+    ({ listen, listenPort, target, targetPort }) => listen === target && listenPort === targetPort,
+  )
+}
+
+async function list(
+  runner: Runner,
+  families: readonly Family[],
+  which: readonly string[],
+  options: { signal: AbortSignal },
+): Promise<Flow[]> {
   const flows: Flow[] = []
   for (const family of families) {
-    const argv = ['conntrack', '-L', '-f', `ipv${family}`, '--dst-nat', '-o', 'id'] as const
-    const { stdout } = await runner.run([...argv], options)
+    const argv = ['conntrack', '-L', '-f', `ipv${family}`, ...which, '-o', 'id'] as const
+    const { exit, stdout, stderr } = await runner.run([...argv], options)
+    if (exit !== 0) throw failed(exit, stderr)
     for (const text of stdout.split('\n')) {
       const flow = parseFlow(text)
       if (flow) flows.push(flow)
@@ -84,23 +109,63 @@ export async function listFlows(
   return flows
 }
 
-/** Forgets connections: their next packet belongs to none, and both ends are answered by RST. */
+const failed = (exit: number, stderr: string): NaruError =>
+  new NaruError('COMMAND_FAILED', { command: 'conntrack', exit, stderr: stderr.trim().slice(0, 500) })
+
+/**
+ * Forgets connections: their next packet belongs to none, and both ends are answered by RST. By netlink in microseconds
+ * each; what is still there, as this process may not, by conntrack(8), which reads the whole table for each command.
+ * @throws NaruError COMMAND_FAILED where one is there in the end
+ */
 export async function cutFlows(
   runner: Runner,
   flows: readonly Flow[],
   options: { signal: AbortSignal },
 ): Promise<void> {
-  const several = 8
-  if (flows.length <= several) {
-    for (const flow of flows) await runner.run(['conntrack', ...deletionOf(flow)], options)
-    return
+  const families = [...new Set(flows.map(({ client }) => familyOf(client)))]
+  // A client that goes on sending has a new flow under the same names, which leads elsewhere.
+  const nameOf = ({ key, target, targetPort }: Flow): string => `${key} ${target} ${targetPort}`
+  const wanted = new Set(flows.map(nameOf))
+  const conntrack = Conntrack.open()
+  for (const { protocol, client, clientPort, listen, listenPort } of flows)
+    conntrack?.forget(protocol, [endpointOnWire(client, clientPort), endpointOnWire(listen, listenPort)])
+  conntrack?.close()
+  for (let tries = 0; tries < 3; tries++) {
+    const there = await list(runner, families, [], options)
+    const left = there.filter((flow) => wanted.has(nameOf(flow)))
+    if (left.length === 0) return
+    for (const argv of deletions(left, there)) await runner.run(['conntrack', ...argv], options)
   }
-  const input = `${flows.map((flow) => deletionOf(flow).join(' ')).join('\n')}\n`
-  await runner.run(['conntrack', '-R', '-'], { ...options, input, limitMs: 60_000 })
+  throw failed(1, 'connections that were cut are still there')
 }
 
+/** Where all connections to a target end, one command for all of them. */
+function deletions(flows: readonly Flow[], there: readonly Flow[]): string[][] {
+  const targetOf = ({ protocol, target, targetPort }: Flow): string => `${protocol} ${target} ${targetPort}`
+  const all = grouped(there, targetOf)
+  return [...grouped(flows, targetOf)].flatMap(([target, group]) => {
+    const [flow] = group
+    if (!flow || group.length < 2 || group.length < (all.get(target) ?? []).length)
+      return group.map(deletionOf)
+    const { protocol, target: address, targetPort } = flow
+    const reply = ['-r', address, '--reply-port-src', String(targetPort)]
+    return [['-D', '-f', familyWord(flow), '-p', protocol, ...reply]]
+  })
+}
+
+function grouped(flows: readonly Flow[], by: (flow: Flow) => string): Map<string, Flow[]> {
+  const groups = new Map<string, Flow[]>()
+  for (const flow of flows) {
+    const group = groups.get(by(flow))
+    if (group) group.push(flow)
+    else groups.set(by(flow), [flow])
+  }
+  return groups
+}
+
+const familyWord = ({ client }: Flow): string => `ipv${familyOf(client)}`
+
 function deletionOf(flow: Flow): string[] {
-  const family = flow.client.includes(':') ? 'ipv6' : 'ipv4'
   const ports = ['--sport', String(flow.clientPort), '--dport', String(flow.listenPort)]
-  return ['-D', '-f', family, '-p', flow.protocol, '-s', flow.client, '-d', flow.listen, ...ports]
+  return ['-D', '-f', familyWord(flow), '-p', flow.protocol, '-s', flow.client, '-d', flow.listen, ...ports]
 }

@@ -1,27 +1,47 @@
 /**
- * What all leases stand on: the switches of this machine and the table's guards. Old values are kept, written into
- * each lease's journal entry, and put back when the last Naru's last rule has gone.
+ * What all leases stand on: the switches of this machine and the guards that keep it as closed as it was. Guards stand
+ * before a switch is turned and until it is back. Old values are kept here, in the table and in each lease's journal
+ * entry, and put back when the last Naru's last rule has gone.
  */
-import type { Interface } from '../../host/contract.ts'
 import type { Family } from '../../base/address.ts'
-import { wantedSettings, type Settings } from './settings.ts'
+import { messageOf, NaruError } from '../../base/errors.ts'
+import { isPlainName, protoOf, type Closed, type Guard } from './guard.ts'
+import {
+  changedAlong,
+  forwarding6,
+  forwardingOf,
+  forwards4,
+  inOrder,
+  interfaces4,
+  isOurSwitch,
+  localnet,
+  wantedSettings,
+  type Settings,
+} from './settings.ts'
 import { command, type Table } from './table.ts'
 
-/** Old values by key: `{ 'net/ipv4/ip_forward': '0' }`. */
+/** Old values by key: `{ 'net/ipv4/conf/eth0/forwarding': '0' }`. */
 export type OldValues = Readonly<Record<string, string>>
+
+/** Never written: that it was 0 and is 1 says that somebody else wants this machine to forward. */
+const everywhere4 = 'net/ipv4/ip_forward'
 
 export class Ground {
   readonly #settings: Settings
   readonly #table: Table
-  readonly #was: Record<string, string> = {}
+  readonly #guard: Guard
+  readonly #was = new Map<string, string>()
   readonly #links = new Map<string, Promise<void>>()
   readonly #ready = new Set<Family>()
   readonly #noted = new Set<Family>()
+  /** What the table's guard lets pass, and in which making of the table. */
+  #closedTo = ''
   #turn: Promise<void> = Promise.resolve()
 
-  constructor(settings: Settings, table: Table) {
+  constructor(settings: Settings, table: Table, guard: Guard) {
     this.#settings = settings
     this.#table = table
+    this.#guard = guard
   }
 
   /** What stands in the way of packets, switches that somebody turned back; empty where all is well. */
@@ -30,40 +50,29 @@ export class Ground {
   }
 
   /** The values that `prepare` would change, as they are now, and those that were changed before. */
-  oldValues(family: Family): OldValues {
+  async oldValues(family: Family): Promise<OldValues> {
     if (!this.#noted.has(family)) {
-      for (const { key } of this.#wanted(family)) this.#was[key] ??= this.#settings.read(key) as string
+      await this.#learn()
+      if (!this.#noted.has(family)) this.#note(family)
       this.#noted.add(family)
     }
-    return { ...this.#was }
+    return Object.fromEntries(this.#was)
   }
 
-  /** Takes over what a predecessor changed, from its journal entry. */
+  /** Takes over what a predecessor changed, from its journal entry, as long as this process has rules: `prepare` again. */
   remember(was: OldValues): void {
-    Object.assign(this.#was, was)
+    for (const [key, value] of Object.entries(was))
+      if (isNote(key, value) && !this.#was.has(key)) {
+        this.#was.set(key, value)
+        this.recheck()
+      }
   }
 
-  /**
-   * Sets the switches. A machine that forwarded nothing goes on forwarding nothing else: the table's chain
-   * `strangers` drops what is no forward of anybody's between the interfaces there are now.
-   */
-  async prepare(family: Family, interfaces: readonly Interface[]): Promise<void> {
+  /** Closes the machine but for our connections, then sets the switches. */
+  async prepare(family: Family): Promise<void> {
     if (this.#ready.has(family)) return
     // Of thousands that open at once, the first does it and the rest find it done.
-    const turn = this.#turn.catch(() => {}).then(() => this.#prepare(family, interfaces))
-    this.#turn = turn
-    await turn
-  }
-
-  async #prepare(family: Family, interfaces: readonly Interface[]): Promise<void> {
-    if (this.#ready.has(family)) return
-    const wanted = this.#wanted(family)
-    const names = interfaces.filter(({ kind }) => kind !== 'loopback').map(({ name }) => name)
-    if (wanted.some(({ key }) => isForwarding(key)) && names.length > 0)
-      await this.#table.apply([command('add', 'element', { name: 'stranger', elem: names })])
-    await this.#table.note(Object.fromEntries(wanted.map(({ key }) => [key, this.#settings.read(key) ?? ''])))
-    for (const { key, value } of wanted) this.#settings.write(key, value)
-    this.#ready.add(family)
+    await this.#inTurn(() => this.#prepare(family))
   }
 
   /** The next `prepare` looks at the switches again. */
@@ -72,29 +81,153 @@ export class Ground {
     this.#noted.clear()
   }
 
+  /** The table has gone with its guard. Without the other guard nothing may be forwarded until it is back. */
+  tableLost(): void {
+    if (!this.#guard.stands) this.#putBack()
+    this.#table.lost()
+    this.#closedTo = ''
+    this.recheck()
+  }
+
+  /** The guard that no flush takes away has gone. */
+  async guardLost(): Promise<void> {
+    if (!(await this.#table.isThere().catch(() => false))) this.#putBack()
+    this.recheck()
+  }
+
   /** Clients on the target's own link get this machine's address: the target would answer them past us. */
   hairpin(link: string): Promise<void> {
-    const known = this.#links.get(link)
+    const known = this.#links.get(`${link} ${this.#table.making}`)
     if (known) return known
     const elem = [{ concat: [link, link] }]
     const added = this.#table.apply([command('add', 'element', { name: 'hairpin', elem })])
-    this.#links.set(link, added)
-    added.catch(() => this.#links.delete(link))
+    const key = `${link} ${this.#table.making}`
+    this.#links.set(key, added)
+    added.catch(() => this.#links.delete(key))
     return added
   }
 
-  /** Puts everything back where no Naru has a rule any more. @returns whether it did. */
+  /**
+   * Puts everything back where no Naru has a rule any more. Guards go last. @returns whether it did.
+   * @throws NaruError NOT_PERMITTED where a switch does not go back: then the guards stay.
+   */
   async leave(): Promise<boolean> {
-    const noted = await this.#table.removeIfEmpty()
-    if (noted === null) return false
-    this.#links.clear()
-    this.#ready.clear()
-    this.#noted.clear()
-    for (const [key, value] of Object.entries({ ...this.#was, ...noted }).reverse()) {
-      this.#settings.write(key, value)
-      delete this.#was[key]
+    let left = false
+    await this.#inTurn(async () => {
+      // Whoever has a rule yet holds a guard of its own.
+      if (!(await this.#table.isEmpty())) return this.#guard.end()
+      await this.#learn()
+      const stuck = this.#putBack()
+      if (stuck) throw stuck
+      await this.#table.remove()
+      await this.#guard.end()
+      this.#was.clear()
+      this.#links.clear()
+      this.#closedTo = ''
+      this.recheck()
+      left = true
+    })
+    return left
+  }
+
+  /** Ends this side alone. */
+  async abandon(): Promise<void> {
+    await this.#guard.end()
+  }
+
+  async #prepare(family: Family): Promise<void> {
+    if (this.#ready.has(family)) return
+    await this.#learn()
+    this.#note(family)
+    await this.#table.note(Object.fromEntries(this.#was))
+    await this.#close()
+    for (const { key, value } of this.#wanted(family)) this.#settings.write(key, value)
+    this.#ready.add(family)
+  }
+
+  /** What other Narus noted in the table. */
+  async #learn(): Promise<void> {
+    for (const [key, value] of await this.#table.notes())
+      if (isNote(key, value) && !this.#was.has(key)) this.#was.set(key, value)
+    if (this.#was.get(everywhere4) === '0' && this.#settings.read(everywhere4) === '1')
+      for (const key of this.#was.keys()) if (key === everywhere4 || forwards4(key)) this.#was.delete(key)
+  }
+
+  #note(family: Family): void {
+    for (const wanted of this.#wanted(family)) {
+      for (const key of [...changedAlong(this.#settings, wanted), wanted.key])
+        if (!this.#was.has(key)) this.#was.set(key, this.#settings.read(key) ?? '')
+      const everywhere = this.#settings.read(everywhere4)
+      if (forwards4(wanted.key) && everywhere === '0') this.#was.set(everywhere4, everywhere)
     }
-    return true
+  }
+
+  /** Both guards let pass what this machine forwarded before, and our connections. */
+  async #close(): Promise<void> {
+    const closed = this.#closed()
+    const needed = closed.families.length > 0 || this.#was.get(localnet) === '0'
+    if (needed) {
+      // Where this nft cannot, the table's guard stands alone, and its loss turns everything off at once.
+      await this.#guard.hold(closed).catch(() => this.#guard.end())
+    } else await this.#guard.end()
+    const wanted = `${JSON.stringify(closed)} ${this.#table.making}`
+    if (this.#closedTo === wanted) return
+    const { families, open } = closed
+    const set = (name: string, elem: readonly string[]): ReturnType<typeof command>[] =>
+      elem.length === 0 ? [] : [command('add', 'element', { name, elem })]
+    await this.#table.apply([
+      command('flush', 'set', { name: 'closed' }),
+      command('flush', 'set', { name: 'open4' }),
+      command('flush', 'set', { name: 'open6' }),
+      ...set('closed', families.map(protoOf)),
+      ...set('open4', open[4]),
+      ...set('open6', open[6]),
+    ])
+    this.#closedTo = `${JSON.stringify(closed)} ${this.#table.making}`
+  }
+
+  #closed(): Closed {
+    const switched4 = [...this.#was].some(([key, value]) => forwards4(key) && value === '0')
+    const on = (key: string): boolean => (this.#settings.read(key) ?? '0') !== '0'
+    const open4 = interfaces4(this.#settings).filter(
+      (name) => !this.#was.has(forwardingOf(4, name)) && on(forwardingOf(4, name)),
+    )
+    // Linux 6.17: an interface may forward IPv6 although the machine does not.
+    const open6 = this.#settings
+      .names('net/ipv6/conf')
+      .filter((name) => name !== 'all' && on(`net/ipv6/conf/${name}/force_forwarding`))
+    return {
+      families: [
+        ...(switched4 ? [4 as const] : []),
+        ...(this.#was.get(forwarding6) === '0' ? [6 as const] : []),
+      ],
+      open: { 4: open4.filter(isPlainName), 6: open6.filter(isPlainName) },
+    }
+  }
+
+  /** @returns why one did not go back */
+  #putBack(): NaruError | null {
+    let stuck: NaruError | null = null
+    for (const key of inOrder([...this.#was.keys()])) {
+      const value = this.#was.get(key) ?? ''
+      if (key === everywhere4 || !isOurSwitch(key, value)) continue
+      try {
+        this.#settings.write(key, value)
+        const now = this.#settings.read(key)
+        if (now !== null && now !== value) throw new Error(`it is ${now}`)
+      } catch (error) {
+        const what = `set ${key.replaceAll('/', '.')} back to ${value} (${messageOf(error)})`
+        const command = `sudo sysctl -w ${key.replaceAll('/', '.')}=${value}`
+        stuck ??= new NaruError('NOT_PERMITTED', { what, command }, { cause: error })
+      }
+    }
+    return stuck
+  }
+
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const turn = this.#turn.catch(() => {}).then(work)
+    this.#turn = turn
+    return turn
   }
 
   #wanted(family: Family): ReturnType<typeof wantedSettings> {
@@ -102,4 +235,5 @@ export class Ground {
   }
 }
 
-const isForwarding = (key: string): boolean => /(ip_forward|\/forwarding)$/.test(key)
+const isNote = (key: string, value: string): boolean =>
+  isOurSwitch(key, value) || (key === everywhere4 && value === '0')

@@ -18,7 +18,9 @@ import { formatListen, type InetListen } from '../../model/listen.ts'
 import { targetsItself } from '../../relay/loop.ts'
 import type { Engine } from '../contract.ts'
 import { isAnyAddress, listenFamily } from './compile.ts'
+import { Alarm } from './alarm.ts'
 import { Ground, type OldValues } from './ground.ts'
+import { Guard } from './guard.ts'
 import { KernelLease, unfit } from './lease.ts'
 import { Machine } from './machine.ts'
 import { createNft } from './nft.ts'
@@ -49,8 +51,16 @@ export interface KernelEngine extends Engine {
   abandon(): void
 }
 
-/** What the journal keeps of one open. `was` are the machine's switches before the first of us changed them. */
-type KernelEffect = { readonly owner: string; readonly rule: string; readonly was: OldValues }
+/**
+ * What the journal keeps of one open. `was` are the machine's switches before the first of us changed them; they are
+ * what they are since the machine was started, so that `boot` has to be this one.
+ */
+type KernelEffect = {
+  readonly owner: string
+  readonly rule: string
+  readonly was: OldValues
+  readonly boot: string | null
+}
 
 export function createKernelEngine(options: KernelOptions): KernelEngine {
   const { host, clock = systemClock, settings = createSettings(), owner = thisOwner() } = options
@@ -59,7 +69,8 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
   const handedOver = new Set<string>()
   const lives = (other: string): boolean => !handedOver.has(other) && ownerLives(other)
   const table = new Table(nft, owner, (other) => other === owner || lives(other))
-  const ground = new Ground(settings, table)
+  const guard = new Guard(host.runner, nft, owner, () => void repair(() => ground.guardLost()))
+  const ground = new Ground(settings, table, guard)
   const { others = new Others(host.runner, clock) } = options
   const offloading = new Offloading(clock)
   const watch = new Watch(host.runner, clock, offloading)
@@ -70,10 +81,35 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
   let serial = 0
   let lookingAround: Disposable | null = null
 
+  const boot = settings.read('kernel/random/boot_id')
+  const alarm = new Alarm(host.runner, clock, {
+    tableLost: () => void repair(() => ground.tableLost()),
+    linksChanged: () => void repair(() => ground.recheck(), { whole: false }),
+  })
+  let repairing: Promise<void> = Promise.resolve()
+
+  /** What somebody took away is put back as soon as it is known; `verify` finds what could not be. */
+  function repair(first: () => void | Promise<void>, { whole = true } = {}): Promise<void> {
+    if (leases.size === 0) return repairing
+    // Before anything is waited for: without its guard the machine has to be closed at once.
+    const told = first()
+    const run = async (): Promise<void> => {
+      await told
+      if (leases.size === 0) return
+      const families = new Set([...leases.values()].map(({ family }) => family))
+      for (const family of families) await ground.prepare(family)
+      const signal = AbortSignal.timeout(30_000)
+      if (whole) await Promise.all([...leases.values()].map((lease) => lease.repair(signal)))
+    }
+    repairing = repairing.then(run).catch(() => {})
+    return repairing
+  }
+
   async function onLeft(left: number): Promise<void> {
     leases.delete(left)
     if (leases.size > 0) return
     stopLooking()
+    await alarm.stop()
     await ground.leave()
   }
   const machine = new Machine({ host, clock, nft, table, ground, watch, offloading, onLeft })
@@ -103,13 +139,14 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
       if (why || listen.kind !== 'inet') throw unfit(rule, why ?? say('', ''))
       const family = listenFamily(listen)
       await refuseTaken(listen, machine)
-      const was = ground.oldValues(family)
-      const effect = await record.intend({ owner, rule: rule.name, was } satisfies KernelEffect)
+      const was = await ground.oldValues(family)
+      const effect = await record.intend({ owner, rule: rule.name, was, boot } satisfies KernelEffect)
       const tag = { owner, serial: serial++, rule: rule.name }
       const lease = new KernelLease(machine, request, tag, effect)
       leases.set(tag.serial, lease)
       try {
-        await ground.prepare(family, await machine.interfaces())
+        alarm.listen()
+        await ground.prepare(family)
         await lease.start(signal)
         lookingAround ??= clock.every(lookAroundEveryMs, () => void lookAround())
       } catch (error) {
@@ -119,7 +156,8 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
       return lease
     },
     async undo(effect) {
-      const { owner: whose, was } = effect as KernelEffect
+      const { owner: whose, was: told, boot: then } = effect as KernelEffect
+      const was = then === boot ? told : {}
       if (whose === owner || lives(whose)) return
       // Thousands of entries of one dead owner are one sweep.
       const done = swept.get(whose)
@@ -130,18 +168,22 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
         await table.sweep(whose)
       }
       if (leases.size === 0) await ground.leave()
+      else await repair(() => {}, { whole: false })
     },
     succeed: (pid) => void handedOver.add(thisOwner(pid)),
     async close() {
       await Promise.all([...leases.values()].map((lease) => lease.release()))
       stopLooking()
       watch.stop()
+      await alarm.stop()
     },
     abandon() {
       for (const lease of leases.values()) lease.abandon()
       leases.clear()
       stopLooking()
       watch.stop()
+      void alarm.stop()
+      void ground.abandon()
     },
   }
 }

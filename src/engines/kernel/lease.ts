@@ -2,6 +2,7 @@
  * One rule in the kernel: its elements in the table, and what conntrack tells of its connections. The kernel carries
  * on whether or not we live; this is the handle by which it is changed, looked at and ended.
  */
+import type { Family } from '../../base/address.ts'
 import { messageOf, NaruError, isNaruError } from '../../base/errors.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { CloseReason, Connection, Counters } from '../../model/connection.ts'
@@ -80,8 +81,21 @@ export class KernelLease implements EngineLease, Lease {
 
   /** Puts the rule into the table for the first time. */
   async start(signal: AbortSignal): Promise<void> {
-    await this.#aim(this.#rule, signal)
     this.#machine.watch.add(this.#watched)
+    this.#traffic.startAfter(await this.#machine.watch.arriving(arrivalsOf(this.#listen)))
+    await this.#aim(this.#rule, signal)
+  }
+
+  get family(): Family {
+    return this.#watched.family
+  }
+
+  /** Puts back what somebody took out of the table. */
+  async repair(signal: AbortSignal): Promise<void> {
+    await this.#inTurn(async () => {
+      if (!this.#listening || !this.#aimed) return
+      await this.#aim(this.#rule, signal)
+    })
   }
 
   update(rule: Rule): boolean {
@@ -111,7 +125,7 @@ export class KernelLease implements EngineLease, Lease {
     while (this.#traffic.openCount > 0 && clock.monotonic() < end && !signal.aborted) {
       const pause = Math.min(lookWhileDrainingMs, end - clock.monotonic())
       await clock.sleep(pause, signal).catch(() => {})
-      await watch.look()
+      await watch.lookLately(pause)
     }
     await this.#cutAll(reason)
   }
@@ -179,13 +193,12 @@ export class KernelLease implements EngineLease, Lease {
   }
 
   async renew({ signal }: { signal: AbortSignal }): Promise<void> {
-    const { ground, reading, interfaces } = this.#machine
+    const { ground, reading } = this.#machine
     await reading()
     ground.recheck()
-    await ground.prepare(this.#watched.family, await interfaces())
+    await ground.prepare(this.#watched.family)
     await this.#inTurn(async () => {
       if (!this.#listening) return
-      this.#compiled = null
       await this.#aim(this.#rule, signal)
     })
   }
@@ -223,6 +236,7 @@ export class KernelLease implements EngineLease, Lease {
       .catch((error: unknown) => Promise.reject(named(error, rule)))
     this.#compiled = next
     this.#aimed = true
+    await this.#machine.freshen(arrivalsOf(this.#listen))
     this.#address = found
     this.#why = way.why
     this.#machine.watch.changed()
@@ -289,7 +303,7 @@ export class KernelLease implements EngineLease, Lease {
   }
 
   async #forget(flows: readonly Flow[]): Promise<void> {
-    await this.#machine.cut(flows, this.#stopped.signal)
+    await this.#machine.cut(flows)
   }
 
   #afterLook(): void {

@@ -1,12 +1,13 @@
 /** What the leases of one engine share: the table, the ground it stands on, the watch over conntrack. */
+import { familyOf, type Family } from '../../base/address.ts'
 import type { Clock } from '../../base/clock.ts'
 import { withLimit } from '../../base/clock.ts'
 import type { Host, Interface, Network, Runner, SocketEntry } from '../../host/contract.ts'
 import type { CloseReason } from '../../model/connection.ts'
-import type { Family } from '../../base/address.ts'
 import type { SourceMode } from '../../model/rule.ts'
 import type { Compiled } from './compile.ts'
-import { cutFlows, type Flow } from './flows.ts'
+import { cutFlows, listUntouched, type Flow } from './flows.ts'
+import { Gathering } from './gathering.ts'
 import type { Ground } from './ground.ts'
 import type { Nft } from './nft.ts'
 import type { Offloading } from './offloading.ts'
@@ -14,7 +15,7 @@ import type { Held, Table } from './table.ts'
 import { chooseAddress, type Chosen } from './target.ts'
 import { chooseWayBack, type Way } from './way-back.ts'
 import type { Traffic } from './traffic.ts'
-import type { Watch } from './watch.ts'
+import type { Arrival, Watch } from './watch.ts'
 
 /** How long one reading of the machine serves everybody who asks at the same time. */
 const freshMs = 1000
@@ -47,6 +48,10 @@ export class Machine {
   readonly reading: () => Promise<ReadonlyMap<string, Held>>
   #ways: { interfaces: readonly Interface[]; known: Map<string, Way> } = { interfaces: [], known: new Map() }
   readonly #network: Network
+  readonly #cutting = new Gathering<Flow>((flows) =>
+    cutFlows(this.runner, flows, { signal: withLimit(undefined, 30_000) }),
+  )
+  readonly #freshening = new Gathering<Arrival>((arrivals) => this.#freshen(arrivals))
   readonly #counters: () => Promise<ReadonlyMap<string, number>>
 
   constructor({ host, clock, nft, table, ground, watch, offloading, onLeft }: MachineParts) {
@@ -65,10 +70,32 @@ export class Machine {
     this.#counters = fresh(clock, () => readCounters(nft, signal()))
   }
 
-  /** Ends connections: nothing carries them any more. */
-  async cut(flows: readonly Flow[], signal: AbortSignal): Promise<void> {
+  /** Ends connections: nothing carries them any more. Those of all leases that end at once are one batch. */
+  cut(flows: readonly Flow[]): Promise<void> {
     this.#offloading.takeBack(flows)
-    await cutFlows(this.runner, flows, { signal })
+    return this.#cutting.add(flows)
+  }
+
+  /**
+   * UDP flows to where a lease listens now that are older than its rule: conntrack asks each flow once, so they would
+   * go past the rule for as long as their clients send.
+   */
+  freshen(arrivals: readonly Arrival[]): Promise<void> {
+    return this.#freshening.add(arrivals.filter(({ protocol }) => protocol === 'udp'))
+  }
+
+  async #freshen(arrivals: readonly Arrival[]): Promise<void> {
+    const signal = withLimit(undefined, 30_000)
+    const families = [...new Set(arrivals.map(({ family }) => family))]
+    const own = new Set(
+      (await this.interfaces()).flatMap(({ addresses }) => addresses.map((one) => one.address)),
+    )
+    const here = new Set(arrivals.map(({ family, port, address }) => `${family} ${port} ${address ?? ''}`))
+    const old = (await listUntouched(this.runner, families, { signal })).filter(({ listen, listenPort }) => {
+      const at = `${familyOf(listen)} ${listenPort}`
+      return here.has(`${at} ${listen}`) || (here.has(`${at} `) && own.has(listen))
+    })
+    if (old.length > 0) await cutFlows(this.runner, old, { signal })
   }
 
   /** Which of a target's addresses its clients are sent to. */

@@ -6,6 +6,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { temporaryPlace } from '../../base/trust.ts'
 import { NaruError } from '../../base/errors.ts'
+import { withRight } from '../../base/privilege.ts'
 import type { Runner } from '../../host/contract.ts'
 import type { Json } from '../../model/hop.ts'
 
@@ -50,10 +51,7 @@ export function createNft(runner: Runner): Nft {
 
 function failed(exit: number, stderr: string): NaruError {
   if (/Operation not permitted|must be root/.test(stderr)) {
-    return new NaruError('NOT_PERMITTED', {
-      what: 'change nftables',
-      command: 'sudo setcap cap_net_admin+ep "$(readlink -f "$(command -v node)")"',
-    })
+    return new NaruError('NOT_PERMITTED', { what: 'change nftables', command: withRight('net_admin') })
   }
   return new NaruError('COMMAND_FAILED', { command: 'nft', exit, stderr: stderr.trim().slice(0, 500) })
 }

@@ -1,6 +1,8 @@
 /** The kernel's switches under /proc/sys. They are read and written as files, since `sysctl` is not always installed. */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import type { Family } from '../../base/address.ts'
 import { NaruError, errnoOf, messageOf } from '../../base/errors.ts'
+import { isPlainName } from './guard.ts'
 
 export interface Settings {
   /** `net/ipv4/ip_forward` → `0`; null where this kernel has no such switch. */
@@ -46,26 +48,80 @@ export interface Wanted {
   readonly value: string
 }
 
+const accounting = 'net/netfilter/nf_conntrack_acct'
+export const localnet = 'net/ipv4/conf/all/route_localnet'
+export const forwarding6 = 'net/ipv6/conf/all/forwarding'
+
+/** Of one interface: `forwardingOf(4, 'eth0')`. */
+export const forwardingOf = (family: Family, name: string): string =>
+  `net/ipv${family}/conf/${name}/forwarding`
+const advertised = (name: string): string => `net/ipv6/conf/${name}/accept_ra`
+
+/** The interface of an IPv4 forwarding switch. */
+export function forwards4(key: string): string | null {
+  const [, name] = /^net\/ipv4\/conf\/([^/]+)\/forwarding$/.exec(key) ?? []
+  return name ?? null
+}
+
 /**
- * Forwarding for the families in use, and counters on connections. With IPv6 forwarding a host drops what routers
- * advertise, its default route too, unless `accept_ra` is 2 (ip-sysctl.rst): that comes first. `route_localnet` lets
- * clients on this machine use 127.0.0.1; the table keeps others from it (chain `loopback`).
+ * Whether this engine may have changed `key` from `value`: what a journal or a table tells is believed no further.
+ * Names of interfaces have no slash (dev_valid_name), so no path leads elsewhere.
+ */
+export function isOurSwitch(key: string, value: string): boolean {
+  if (!/^[0-2]$/.test(value)) return false
+  if (key === accounting || key === localnet) return true
+  const [, family, name = '', what] =
+    /^net\/ipv([46])\/conf\/([^/\s]{1,15})\/(forwarding|accept_ra)$/.exec(key) ?? []
+  if (!family || name === '.' || name === '..') return false
+  return family === '6' || (what === 'forwarding' && name !== 'all' && name !== 'default')
+}
+
+/** Interfaces that IPv4 may arrive on from elsewhere. */
+export function interfaces4(settings: Settings): string[] {
+  return settings.names('net/ipv4/conf').filter((name) => !['all', 'default', 'lo'].includes(name))
+}
+
+/**
+ * Forwarding for the families in use, and counters on connections. IPv4 is switched on for each interface alone:
+ * `ip_forward` stays the administrator's, writing it would change redirects and every interface that is to come. IPv6
+ * has one switch for all (ip6_forward), and with it a host drops what routers advertise, its default route too, unless
+ * `accept_ra` is 2 (ip-sysctl.rst): that comes first. `route_localnet` lets clients on this machine use 127.0.0.1; the
+ * guard keeps others from it (chain `loopback`).
  */
 export function wantedSettings(settings: Settings, families: { ip4: boolean; ip6: boolean }): Wanted[] {
-  const wanted: Wanted[] = [{ key: 'net/netfilter/nf_conntrack_acct', value: '1' }]
+  const wanted: Wanted[] = [{ key: accounting, value: '1' }]
   if (families.ip4) {
-    wanted.push({ key: 'net/ipv4/conf/all/route_localnet', value: '1' })
-    wanted.push({ key: 'net/ipv4/ip_forward', value: '1' })
+    wanted.push({ key: localnet, value: '1' })
+    for (const name of interfaces4(settings))
+      if (isPlainName(name)) wanted.push({ key: forwardingOf(4, name), value: '1' })
   }
   if (families.ip6) {
     for (const name of settings.names('net/ipv6/conf')) {
-      const key = `net/ipv6/conf/${name}/accept_ra`
+      const key = advertised(name)
       if (settings.read(key) === '1') wanted.push({ key, value: '2' })
     }
-    wanted.push({ key: 'net/ipv6/conf/all/forwarding', value: '1' })
+    wanted.push({ key: forwarding6, value: '1' })
   }
   return wanted.filter(({ key, value }) => {
     const now = settings.read(key)
-    return now !== null && now !== value
+    return now !== null && now !== value && (value !== '1' || now === '0')
   })
+}
+
+/**
+ * What to note before a change: the switch itself, and those that the kernel changes along with it. IPv6's `all` sets
+ * every interface and `default`.
+ */
+export function changedAlong(settings: Settings, { key }: Wanted): string[] {
+  if (key !== forwarding6) return []
+  return settings
+    .names('net/ipv6/conf')
+    .filter((name) => name !== 'all' && (settings.read(forwardingOf(6, name)) ?? '0') !== '0')
+    .map((name) => forwardingOf(6, name))
+}
+
+/** In the order in which they go back: `all` before what it would change. */
+export function inOrder(keys: readonly string[]): string[] {
+  const rank = (key: string): number => (key === forwarding6 ? 0 : key.endsWith('/forwarding') ? 1 : 2)
+  return keys.toSorted((a, b) => rank(a) - rank(b))
 }

@@ -4,15 +4,17 @@
  *
  * A connection's first packet alone passes here: `admit` turns away, `carry` sets the new destination, `way_back` hides
  * the client where the way back asks for it. Everything after it is conntrack's, so a changed element never touches a
- * connection that is there. That is why every chain on a forwarded packet's way is of type nat, which the kernel asks
- * once a connection: three chains of type filter cost each packet 15 % more.
+ * connection that is there. That is why what chooses is of type nat, which the kernel asks once a connection. Of type
+ * filter is what must see every packet, also one that belongs to no connection: the guard (guard.ts), and what keeps a
+ * stray segment from ending a connection of ours.
  */
 import type { Family } from '../../base/address.ts'
+import { asked, guardChains, guardSets, notOurs } from './guard.ts'
 
 export const tableName = 'naru'
 
 /** Changes with the layout: a table of another layout is not ours to fill. */
-export const layout = 'layout_2'
+export const layout = 'layout_3'
 
 /**
  * Sets without `interval` are hashes; those with it are concatenations (pipapo). A plain interval set is avoided: nft
@@ -26,7 +28,8 @@ table inet ${tableName} {
 ${setsOf(4)}
 ${setsOf(6)}
   set hairpin { type ifname . ifname; }
-  set stranger { type ifname; }
+${guardSets}
+${straySets}
 
   chain refused {
     meta l4proto tcp reject with tcp reset
@@ -43,12 +46,14 @@ ${setsOf(6)}
     fib daddr type != local return
     jump admit
     tcp flags & (fin | syn | rst | ack) != syn return
+    ct label set ${asked}
     dnat ip to ip daddr . meta l4proto . th dport map @at4
     dnat ip to meta l4proto . th dport map @port4
     dnat ip to ip daddr . meta l4proto . th dport map @span4
     dnat ip6 to ip6 daddr . meta l4proto . th dport map @at6
     dnat ip6 to meta l4proto . th dport map @port6
     dnat ip6 to ip6 daddr . meta l4proto . th dport map @span6
+    ct label set ${notOurs} comment "another's chain may send it on"
   }
   chain carry_arriving { type nat hook prerouting priority -100; policy accept; jump carry
   }
@@ -56,30 +61,51 @@ ${setsOf(6)}
   }
 
   chain hide {
+    jump expect
     masquerade
   }
   chain keep {
+    jump expect
     fib saddr type local masquerade
     iifname . oifname @hairpin masquerade
   }
   chain way_back { type nat hook postrouting priority 100; policy accept;
     ct status & dnat != dnat return
+    ct label ${notOurs} return
+    ct label != ${asked} return
     meta nfproto ipv4 meta l4proto tcp ct original proto-dst vmap @back4_tcp
     meta nfproto ipv4 meta l4proto udp ct original proto-dst vmap @back4_udp
     meta nfproto ipv6 meta l4proto tcp ct original proto-dst vmap @back6_tcp
     meta nfproto ipv6 meta l4proto udp ct original proto-dst vmap @back6_udp
   }
 
-  chain strangers { type nat hook postrouting priority 99; policy accept;
-    ct status & dnat != dnat iifname @stranger drop comment "this machine forwarded nothing before naru"
+  chain expect {
+    meta l4proto != tcp return
+    update @ends4 { ip daddr . th dport }
+    update @ends6 { ip6 daddr . th dport }
   }
-  chain loopback { type filter hook input priority -300; policy accept;
-    iifname != "lo" ip daddr 127.0.0.0/8 ct direction reply return
-    iifname != "lo" ip daddr 127.0.0.0/8 drop comment "only what came to us is un-NATed to loopback"
+  chain strays {
+    meta l4proto != tcp return
+    ip saddr . th sport @ends4 drop
+    ip6 saddr . th sport @ends6 drop
+    fib daddr type local th dport @asked drop
   }
+  chain arriving { type filter hook input priority -1; policy accept;
+    ct state invalid jump strays
+  }
+${guardChains('ct state invalid jump strays')}
 }
 `
 }
+
+/**
+ * Where our TCP connections lead, and the ports that clients ask for. A segment from or to one of them that conntrack
+ * takes for no part of a connection (out of its window) is not translated: this machine, or the client, would answer
+ * it by RST, and that ends the connection.
+ */
+const straySets = `  set asked { type inet_service; }
+  set ends4 { type ipv4_addr . inet_service; flags dynamic; size 65535; }
+  set ends6 { type ipv6_addr . inet_service; flags dynamic; size 65535; }`
 
 function setsOf(family: Family): string {
   const address = family === 4 ? 'ipv4_addr' : 'ipv6_addr'

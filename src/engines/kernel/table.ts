@@ -36,7 +36,7 @@ const maps = [4, 6].flatMap((family) => [
   `back${family}_tcp`,
   `back${family}_udp`,
 ])
-const sets = ['deny4', 'deny6']
+const sets = ['deny4', 'deny6', 'asked']
 
 export class Table {
   readonly #nft: Nft
@@ -45,11 +45,13 @@ export class Table {
   readonly #elements = new Map<string, Held>()
   /** Chains of limits and of patience that are there. */
   readonly #chains = new Set<string>()
-  /** How many of our leases want an element that several may share: the way back of a port. */
-  readonly #shares = new Map<string, number>()
+  /** Which of our leases want an element that several may share: the way back of a port. */
+  readonly #shares = new Map<string, ReadonlySet<number>>()
   /** Switches of this machine as they were before the first Naru changed them: objects of the table tell. */
   #was = new Map<string, string>()
   #known = false
+  #knowing: { readonly create: boolean; readonly promise: Promise<void> } | null = null
+  #making = ''
   #queue: Job[] = []
   #running: Promise<void> | null = null
 
@@ -106,17 +108,49 @@ export class Table {
     for (const [key, value] of fresh) this.#was.set(key, value)
   }
 
-  /**
-   * The whole table goes where nothing of any Naru is in it.
-   * @returns what the switches were before, or null where somebody still needs it.
-   */
-  async removeIfEmpty(): Promise<Readonly<Record<string, string>> | null> {
-    const elements = await this.read()
-    if (elements.size > 0) return null
-    const was = Object.fromEntries(this.#was)
-    if (this.#known) await this.apply([command('delete', 'table', { name: tableName })])
+  /** What switches were before, as it is noted in the table. Makes no table. */
+  async notes(): Promise<ReadonlyMap<string, string>> {
+    await this.#know({ create: false })
+    return this.#was
+  }
+
+  /** Changes whenever the table was found anew, and with it all that belongs to no lease. */
+  get making(): string {
+    return this.#making
+  }
+
+  /** Somebody deleted it: it is made anew, with everything that leases ask for again. */
+  lost(): void {
+    this.#known = false
+  }
+
+  async isThere(): Promise<boolean> {
+    const options = { signal: withLimit(undefined, 60_000) }
+    return (await this.#nft.list(['-t', 'list', 'table', 'inet', tableName], options)) !== null
+  }
+
+  /** Whether nothing of any Naru is in it, read anew. */
+  async isEmpty(): Promise<boolean> {
+    await this.settled()
+    const options = { signal: withLimit(undefined, 60_000) }
+    try {
+      const objects = (await this.#nft.list(['list', 'table', 'inet', tableName], options)) ?? []
+      this.#known &&= objects.length > 0
+      return [...maps, ...sets].every((name) => elementsOf(objects, name).length === 0)
+    } catch (error) {
+      // More than a command may say is not nothing.
+      if (isNaruError(error, 'COMMAND_FAILED')) return (await this.read()).size === 0
+      throw error
+    }
+  }
+
+  /** The whole table goes. */
+  async remove(): Promise<void> {
+    if (this.#known)
+      await this.apply([command('delete', 'table', { name: tableName })]).catch((error: unknown) => {
+        if (!isGone(error)) throw error
+      })
     this.#forget()
-    return was
   }
 
   #forget(): void {
@@ -142,7 +176,7 @@ export class Table {
   }
 
   /** A job that nft refuses is found by halves, so that it takes no other along. */
-  async #run(jobs: readonly Job[]): Promise<void> {
+  async #run(jobs: readonly Job[], { again = 3 } = {}): Promise<void> {
     const plan = this.#plan()
     const wanted = jobs.filter((job) => tell(job, () => plan.take(job)))
     if (wanted.length === 0) return
@@ -152,6 +186,12 @@ export class Table {
         await this.#nft.apply(plan.commands, { signal: withLimit(undefined, 60_000) })
     } catch (error) {
       plan.undo()
+      if (again > 0 && isGone(error)) {
+        // The table was flushed away under us: what is to be taken out is out, what is to be there goes into a new one.
+        this.#known = false
+        await this.#know()
+        return this.#run(wanted, { again: again - 1 })
+      }
       if (wanted.length > 1) {
         const half = wanted.length >> 1
         await this.#run(wanted.slice(0, half))
@@ -189,8 +229,18 @@ export class Table {
     return error
   }
 
+  /** Whoever wants to know at the same time reads once. */
   async #know({ create = true } = {}): Promise<void> {
     if (this.#known) return
+    const { create: creates, promise: known } = this.#knowing ?? {}
+    if (known && (creates || !create)) return known
+    if (known) return known.catch(() => {}).then(() => this.#know({ create }))
+    const promise = this.#learn(create).finally(() => (this.#knowing = null))
+    this.#knowing = { create, promise }
+    await promise
+  }
+
+  async #learn(create: boolean): Promise<void> {
     this.#forget()
     const options = { signal: withLimit(undefined, 60_000) }
     const objects = await this.#nft.list(['-t', 'list', 'table', 'inet', tableName], options)
@@ -198,6 +248,7 @@ export class Table {
       if (!create) return
       await this.#make(options)
       this.#known = true
+      this.#making = `made at ${performance.now()}`
       return
     }
     if (!objects.some(({ counter }) => counter?.name === layout))
@@ -206,7 +257,8 @@ export class Table {
         exit: 0,
         stderr: 'the table is of another version of Naru; end that one, or: nft delete table inet naru',
       })
-    for (const { chain, counter } of objects) {
+    for (const { table, chain, counter } of objects) {
+      if (table) this.#making = JSON.stringify(table.handle)
       if (chain) this.#chains.add(chain.name as string)
       const [, key, value] = /^was\/(.+)\/([^/]+)$/.exec((counter?.name as string | undefined) ?? '') ?? []
       if (key && value) this.#was.set(key, value)
@@ -231,6 +283,8 @@ export class Table {
     }
   }
 }
+
+const isGone = (error: unknown): boolean => /No such file or directory/.test(messageOf(error))
 
 function tell(job: Job, take: () => void): boolean {
   try {
@@ -260,14 +314,14 @@ class Plan {
   readonly #back: (Step | (() => void))[] = []
   readonly #elements: Map<string, Held>
   readonly #chains: Set<string>
-  readonly #shares: Map<string, number>
+  readonly #shares: Map<string, ReadonlySet<number>>
   readonly #owner: string
   readonly #lives: (owner: string) => boolean
 
   constructor(
     elements: Map<string, Held>,
     chains: Set<string>,
-    shares: Map<string, number>,
+    shares: Map<string, ReadonlySet<number>>,
     owner: string,
     lives: (owner: string) => boolean,
   ) {
@@ -294,7 +348,6 @@ class Plan {
       const wanted = new Map((add?.elements ?? []).map((element) => [elementId(element), element]))
       for (const element of remove?.elements ?? []) {
         if (!wanted.has(elementId(element))) this.#remove(element, tag)
-        else if (isShared(element)) this.#share(elementId(element), -1)
       }
       for (const element of wanted.values()) this.#add(element, tag)
       if (add?.terms) this.#addTerms(add.terms)
@@ -323,7 +376,7 @@ class Plan {
 
   #add(element: Element, tag: Tag): void {
     const id = elementId(element)
-    if (isShared(element)) this.#share(id, 1)
+    if (isShared(element)) this.#share(id, tag, true)
     const there = this.#elements.get(id)
     const same = there && JSON.stringify(there.element.value) === JSON.stringify(element.value)
     if (there && !this.#mayReplace(there, tag, element)) {
@@ -339,7 +392,7 @@ class Plan {
 
   #remove(element: Element, tag: Tag): void {
     const id = elementId(element)
-    if (isShared(element) && this.#share(id, -1) > 0) return
+    if (isShared(element) && this.#share(id, tag, false) > 0) return
     const there = this.#elements.get(id)
     if (!there?.tag || there.tag.owner !== this.#owner) return
     if (there.tag.serial !== tag.serial && !isShared(element)) return
@@ -352,13 +405,16 @@ class Plan {
     if (tag.owner !== this.#owner) return !this.#lives(tag.owner)
     if (tag.serial === mine.serial) return true
     // Another rule of ours on the same port, at another address: both must ask for the same way back.
-    return isShared(wanted) && (this.#shares.get(elementId(there)) ?? 0) <= 1
+    return isShared(wanted) && (this.#shares.get(elementId(there))?.size ?? 0) <= 1
   }
 
-  #share(id: string, step: 1 | -1): number {
-    const count = Math.max(0, (this.#shares.get(id) ?? 0) + step)
-    this.#put(this.#shares, id, count === 0 ? undefined : count)
-    return count
+  /** Asked twice is wanted once. @returns how many want it now */
+  #share(id: string, { serial }: Tag, wants: boolean): number {
+    const sharers = new Set(this.#shares.get(id))
+    if (wants) sharers.add(serial)
+    else sharers.delete(serial)
+    this.#put(this.#shares, id, sharers.size === 0 ? undefined : sharers)
+    return sharers.size
   }
 
   #delete(id: string, element: Element): void {
@@ -395,7 +451,7 @@ class Plan {
 const isLimits = (chain: string): boolean => chain.startsWith('limits-')
 
 /** The way back is kept by port alone, so rules on two addresses share it. */
-const isShared = ({ set }: Element): boolean => set.startsWith('back')
+const isShared = ({ set }: Element): boolean => set === 'asked' || set.startsWith('back')
 
 /**
  * What JSON cannot say to nft 1.0.6, as text: a policy of a `ct timeout` is lost in it, and so is a set's flag
@@ -469,6 +525,7 @@ function grouped<T>(
 
 /** nft shows a range of sources as a prefix where it is one; we write ranges. */
 function asRange(key: Json): Json {
+  if (typeof key === 'number') return key
   const { concat } = key as { concat: readonly Json[] }
   const source = concat[3] as { prefix?: { addr: string; len: number } } | string
   if (typeof source === 'string' || !source.prefix) return key
@@ -485,7 +542,7 @@ function elementsOf(objects: readonly NftObject[], set: string): Held[] {
   const isMap = maps.includes(set)
   return objects.flatMap(
     ({ map, set: plain }) =>
-      ((map ?? plain) as Listed | undefined)?.elem?.map((entry) => {
+      ((map ?? plain)?.name === set ? ((map ?? plain) as Listed) : null)?.elem?.map((entry) => {
         const [key, value] = isMap ? (entry as readonly [Json, Json]) : [entry, null]
         const { val, comment } = unwrapped(key)
         const written = isMap ? val : asRange(val)

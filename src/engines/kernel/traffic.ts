@@ -15,6 +15,7 @@ interface Tracked {
 
 /** conntrack's TCP states in which both directions have ended. */
 const over = new Set(['TIME_WAIT', 'CLOSE'])
+const isOver = ({ protocol, state }: Flow): boolean => protocol === 'tcp' && over.has(state)
 const halfClosed = new Set(['FIN_WAIT', 'CLOSE_WAIT', 'LAST_ACK'])
 
 export class Traffic {
@@ -22,6 +23,8 @@ export class Traffic {
   readonly #listen: (flow: Flow) => string
   readonly #onEvent: (event: EngineEvent) => void
   readonly #open = new Map<string, Tracked>()
+  /** As they were before this rule was in force: what an earlier one carried is not ours to count. */
+  #older = new Map<string, Flow>()
   /** Ended, but still shown by conntrack: not to be taken for new ones. */
   #ended = new Set<string>()
   #opened = 0
@@ -40,6 +43,12 @@ export class Traffic {
 
   get openCount(): number {
     return this.#open.size
+  }
+
+  /** Flows that were there before the rule: those that live are ours from now on, those that ended are not. */
+  startAfter(flows: readonly Flow[]): void {
+    this.#older = new Map(flows.map((flow) => [flow.key, flow]))
+    for (const flow of flows) if (isOver(flow)) this.#ended.add(flow.key)
   }
 
   /** All of the rule's flows as they are at `at` (milliseconds since the epoch). */
@@ -92,7 +101,7 @@ export class Traffic {
 
   #follow(flow: Flow, at: number): void {
     const known = this.#open.get(flow.key)
-    this.#count(known?.flow ?? null, flow)
+    this.#count(known?.flow ?? this.#older.get(flow.key) ?? null, flow)
     if (known) {
       known.flow = flow
       known.connection = { ...known.connection, ...amounts(flow) }
@@ -103,7 +112,7 @@ export class Traffic {
       this.#opened++
       this.#onEvent({ type: 'opened', connection: () => connection })
     }
-    if (flow.protocol === 'tcp' && over.has(flow.state)) this.#end(flow.key, overReason(flow), at)
+    if (isOver(flow)) this.#end(flow.key, overReason(flow), at)
   }
 
   #describe(id: string, flow: Flow, at: number): Connection {

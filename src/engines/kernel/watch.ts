@@ -48,6 +48,10 @@ export class Watch {
   #before = new Map<string, Watched>()
   #timer: Disposable | null = null
   #looking: Promise<void> | null = null
+  /** What the last look showed. */
+  #shown: readonly Flow[] = []
+  /** When it began. */
+  #shownAt = Number.NEGATIVE_INFINITY
   #lastMs = 0
   #interestUntil = 0
   #stopped = new AbortController()
@@ -66,6 +70,8 @@ export class Watch {
 
   remove(watched: Watched): void {
     this.#watched.delete(watched)
+    // What it carried is not what the next one carries.
+    this.#shownAt = Number.NEGATIVE_INFINITY
     this.changed()
     if (this.#watched.size === 0) this.#disarm()
   }
@@ -88,6 +94,21 @@ export class Watch {
     await this.#looking
     this.#looking ??= this.#lookOnce().finally(() => (this.#looking = null))
     await this.#looking
+  }
+
+  /** A look that began within the last `ms` ms. */
+  async lookLately(ms: number): Promise<void> {
+    if (this.#shownAt + ms < this.#clock.monotonic()) await this.look()
+  }
+
+  /** What comes to these places by now, before a lease is in force there. A look serves all who open within a second. */
+  async arriving(arrivals: readonly Arrival[]): Promise<readonly Flow[]> {
+    await this.lookLately(busyMs)
+    const places = new Map(arrivals.map((one) => [`${one.protocol} ${one.family} ${one.port}`, one.address]))
+    return this.#shown.filter(({ protocol, listen, listenPort }) => {
+      const address = places.get(`${protocol} ${familyOf(listen)} ${listenPort}`)
+      return address === null || address === listen
+    })
   }
 
   stop(): void {
@@ -116,6 +137,8 @@ export class Watch {
     try {
       const signal = this.#stopped.signal
       const flows = await listFlows(this.#runner, familiesOf(this.#watched), { signal })
+      this.#shown = flows
+      this.#shownAt = began
       this.#own(flows)
       this.#share(this.#offloading.seen(flows, (flow) => this.#owners.get(flow.key)?.offloads() ?? false))
     } catch {
