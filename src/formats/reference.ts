@@ -58,6 +58,13 @@ export function formatReference(): string {
         '파일에 없는 값은 Naru 새 규칙의 기본값을 씁니다. rinetd의 UDP 72초는 rinetd 고유의 값이므로 옮기지만, nginx나 HAProxy의 기본 시간 제한은 옮기지 않습니다. iptables에서 masquerade가 없는 포워딩은 대상이 클라이언트 주소를 보던 것이므로 `source: keep`이 됩니다. PREROUTING에서 닿는 것만 읽고, 다른 테이블은 지나친 규칙 수만 알려 줍니다.',
       ),
     ),
+    '',
+    ...paragraphs(
+      say(
+        'What is imported lets in nobody whom the original turned away. Where a list or a limit is held against the peer that connects while anybody’s PROXY header is read (nginx `listen … proxy_protocol` without `set_real_ip_from`, HAProxy `tcp-request connection` with `accept-proxy`), the forward is left out: a rule goes by whom the header names. So is one whose clients are chosen by what no rule can ask.',
+        '가져온 규칙은 원래 거절되던 클라이언트를 들이지 않습니다. 누구의 PROXY 헤더든 읽으면서 목록이나 한도는 접속한 상대의 주소로 판단하는 경우(`set_real_ip_from` 없는 nginx `listen … proxy_protocol`, `accept-proxy`와 함께 쓴 HAProxy `tcp-request connection`)에는 그 포워딩을 뺍니다. 규칙은 헤더에 적힌 주소로 판단하기 때문입니다. 규칙으로 쓸 수 없는 조건으로 클라이언트를 고르는 포워딩도 뺍니다.',
+      ),
+    ),
   ].join('\n')}\n`
 }
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { parseCidr, type Cidr } from '../../base/address.ts'
-import { fromOrder, holds, inOrder, type Entry, type OrderedAccess } from './access.ts'
+import { both, fromOrder, holds, inOrder, type Entry, type OrderedAccess } from './access.ts'
 
 const cidr = fc
   .tuple(
@@ -57,6 +57,16 @@ it('and back again, always the same list', () => {
       const back = inOrder({ allow: allow.map(parseCidr), deny: deny.map(parseCidr) })
       expect(firstMatch(back, who)).toBe(firstMatch(ordered, who))
       expect(fromOrder(back)).toEqual({ allow, deny })
+    }),
+    { numRuns: 1000 },
+  )
+})
+
+it('two lists in a row let in whom both let in, for every client', () => {
+  fc.assert(
+    fc.property(list, list, client, (one, other, who) => {
+      const each = firstMatch(one, who) === 'allow' && firstMatch(other, who) === 'allow'
+      expect(firstMatch(both(one, other), who)).toBe(each ? 'allow' : 'deny')
     }),
     { numRuns: 1000 },
   )

@@ -51,6 +51,32 @@ export const everybody: readonly Cidr[] = [
   { family: 6, address: '::', bits: 0 },
 ]
 
+/** Who is let in by either list in turn: two lists of which each may turn a client away. */
+export function both(one: OrderedAccess, other: OrderedAccess): OrderedAccess {
+  if (isOpen(other)) return one
+  if (isOpen(one)) return other
+  const lists = [one, other]
+  // Prefixes lie within each other or apart: what a list says of the longest that holds a client it says of the client.
+  const entries = lists
+    .flatMap(({ entries: some }) => some)
+    .toSorted((a, b) => b.cidr.bits - a.cidr.bits)
+    .map(({ cidr }): Entry => ({
+      cidr,
+      action: lists.every((list) => admits(list, cidr)) ? 'allow' : 'deny',
+    }))
+  const otherwise = lists.every((list) => list.otherwise === 'allow') ? 'allow' : 'deny'
+  return { entries: withoutShadowed(entries), otherwise }
+}
+
+/** It turns nobody away. */
+export function isOpen({ entries, otherwise }: OrderedAccess): boolean {
+  return otherwise === 'allow' && entries.every(({ action }) => action === 'allow')
+}
+
+function admits({ entries, otherwise }: OrderedAccess, who: Cidr): boolean {
+  return (entries.find(({ cidr }) => holds(cidr, who))?.action ?? otherwise) === 'allow'
+}
+
 /** Entries of one family, as a format that writes each family apart needs them. */
 export function ofFamily(access: OrderedAccess, family: Family): OrderedAccess {
   return { ...access, entries: access.entries.filter(({ cidr }) => cidr.family === family) }

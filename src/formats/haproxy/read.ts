@@ -3,7 +3,7 @@ import { canonicalAddress, formatCidr } from '../../base/address.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { Place } from '../../model/exchange.ts'
 import type { RuleInput } from '../../model/face.ts'
-import { fromOrder } from '../contract/access.ts'
+import { both, fromOrder } from '../contract/access.ts'
 import { listenText, ruleName, type PartLoss, type Reading } from '../contract/reading.ts'
 import type { Line } from '../contract/words.ts'
 import { sectionsOf, type Section } from './sections.ts'
@@ -66,6 +66,7 @@ class Frontend {
     const unfit =
       this.#whyUnfit(this.#settings) ??
       groups.map(({ settings }) => this.#whyUnfit(settings)).find((why) => why !== null) ??
+      this.#backGuard(groups) ??
       null
     if (unfit) return this.#reading.leaveOut(unfit.place, `${kind} ${name}: ${unfit.what}`, unfit.why)
     if (groups.length === 0)
@@ -116,6 +117,20 @@ class Frontend {
     return { place: this.#section.place, what: `mode ${settings.mode}`, why }
   }
 
+  /** A rule has one list for all of its targets, and counts by itself. */
+  #backGuard(groups: readonly { settings: Settings }[]): Settings['unfit'] {
+    const backs = groups.map(({ settings }) => settings).filter((settings) => settings !== this.#settings)
+    const guarded = backs.find(
+      ({ guard, perSource }) => guard !== null && (groups.length > 1 || perSource !== null),
+    )
+    if (!guarded?.guard) return null
+    const why = say(
+      'the backend decides who comes in, for more than this one forward',
+      'backend가 누구를 들일지 정하며, 이 포워딩 하나에만 해당하는 것이 아닙니다',
+    )
+    return { ...guarded.guard, why }
+  }
+
   /** Inherited lines are the same for all that inherit them, and told once. */
   #lose(losses: readonly PartLoss[]): void {
     for (const loss of losses) {
@@ -129,6 +144,9 @@ class Frontend {
     const { kind, name } = this.#section
     const what = `${kind} ${name}: bind`
     if (bind.listen === null) return this.#reading.leaveOut(bind.place, what, bind.why ?? cannotListen)
+    const { peerGuard, acceptProxy } = this.#settings
+    if (peerGuard && (bind.acceptProxy || acceptProxy.length > 0))
+      return this.#reading.leaveOut(peerGuard.place, `${kind} ${name}: ${peerGuard.what}`, heldAgainstPeer)
     const served = groups.map((group) => ({ name: group.name, ...serversOf(group.settings, bind.ports) }))
     const unfit = served.find((one) => one.unfit)?.unfit
     if (unfit) return this.#reading.leaveOut(unfit.place, `${kind} ${name}: ${unfit.what}`, unfit.why)
@@ -154,6 +172,10 @@ class Frontend {
   }
 }
 
+const heldAgainstPeer = say(
+  'it is held against the peer that connects, before its PROXY header is read; a rule holds its lists against whom the header names',
+  'PROXY 헤더를 읽기 전에 접속한 상대의 주소로 판단합니다. 규칙의 목록은 헤더에 적힌 주소로 판단합니다',
+)
 const cannotListen = say('it cannot be listened on', '수신할 수 없습니다')
 
 function policyOf(
@@ -162,7 +184,7 @@ function policyOf(
   served: readonly Servers[],
   { acceptProxy }: Bind,
 ): RuleInput {
-  const { allow, deny } = fromOrder(front.access)
+  const { allow, deny } = fromOrder(both(front.access, back.access))
   const health = served.find((one) => one.health)?.health ?? null
   const source = served.find((one) => one.proxy)?.proxy ?? (back.keep || front.keep ? 'keep' : null)
   const limits = compact({
@@ -216,15 +238,12 @@ function bindsOf(line: Line, losses: PartLoss[]): Bind[] {
       why: say('there is no such setting here', '해당하는 설정이 없습니다'),
     })
   const common = { place: addresses.place, acceptProxy: options.includes('accept-proxy') }
-  if (options.includes('ssl'))
-    return [
-      {
-        ...common,
-        listen: null,
-        ports: '',
-        why: say('TLS ends here; Naru passes it through', '여기서 TLS를 끝냅니다. Naru는 그대로 전달합니다'),
-      },
-    ]
+  const why = options.includes('ssl')
+    ? say('TLS ends here; Naru passes it through', '여기서 TLS를 끝냅니다. Naru는 그대로 전달합니다')
+    : options.some((option) => /^(?:interface|namespace|accept-netscaler-cip)$/.test(option))
+      ? say('not everybody who reaches the address gets in', '그 주소에 닿는 모두가 들어오지는 못합니다')
+      : null
+  if (why) return [{ ...common, listen: null, ports: '', why }]
   return addresses.text.split(',').map((one) => ({ ...common, ...bound(one, options) }))
 }
 

@@ -2,7 +2,7 @@
 import { say, type Text } from '../../base/text.ts'
 import type { Place } from '../../model/exchange.ts'
 import type { OrderedAccess } from '../contract/access.ts'
-import { everybody, type Entry } from '../contract/access.ts'
+import { both, everybody, type Entry } from '../contract/access.ts'
 import type { Cidr } from '../../base/address.ts'
 import type { Line, Word } from '../contract/words.ts'
 import { conditionOf, type Condition } from './condition.ts'
@@ -21,14 +21,23 @@ export interface Settings {
   perSource: number | null
   newPerSecond: number | null
   access: OrderedAccess
+  /** The first line that turns a client away by its address, or by how many connections it has. */
+  guard: At | null
+  /** The first of them that is held against the TCP peer, before a PROXY header is read. */
+  peerGuard: At | null
   acceptProxy: Cidr[]
   readonly routes: { backend: string; place: Place; names: readonly string[] | null }[]
   fallback: string | null
   keep: boolean
   enabled: boolean
-  readonly losses: { place: Place; what: string; why: Text }[]
+  readonly losses: (At & { why: Text })[]
   /** What makes the whole proxy another one than we could be. */
-  unfit: { place: Place; what: string; why: Text } | null
+  unfit: (At & { why: Text }) | null
+}
+
+interface At {
+  readonly place: Place
+  readonly what: string
 }
 
 const noSuch = say('there is no such setting here', '해당하는 설정이 없습니다')
@@ -57,6 +66,8 @@ export function settingsOf(section: Section): Settings {
     perSource: null,
     newPerSecond: null,
     access: { entries: [], otherwise: 'allow' },
+    guard: null,
+    peerGuard: null,
     acceptProxy: [],
     routes: [],
     fallback: null,
@@ -73,13 +84,18 @@ export function settingsOf(section: Section): Settings {
     const test = { ...name, text: rest.map(({ text }) => text).join(' ') }
     acls.set(name.text, [...(acls.get(name.text) ?? []), test])
   }
-  const access = new Access()
-  for (const line of lines) takeLine(line, settings, access, acls)
-  settings.access = access.ordered()
+  const requests = new Requests(settings, acls)
+  for (const line of lines) takeLine(line, settings, requests, acls)
+  requests.finish()
   return settings
 }
 
-function takeLine(line: Line, settings: Settings, access: Access, acls: ReadonlyMap<string, Word[]>): void {
+function takeLine(
+  line: Line,
+  settings: Settings,
+  requests: Requests,
+  acls: ReadonlyMap<string, Word[]>,
+): void {
   const [first, second, third] = line.words
   if (!first) return
   const value = second?.text ?? ''
@@ -134,20 +150,23 @@ function takeLine(line: Line, settings: Settings, access: Access, acls: Readonly
       if (!/\bstore\s+conn_cur\s*$/.test(line.text)) lose(line, settings, noSuch)
       return
     case 'tcp-request':
-      return takeRequest(line, settings, access, acls)
+      return requests.take(line)
     default:
       lose(line, settings, noSuch)
   }
 }
 
 function lose(line: Line, settings: Settings, why: Text): void {
-  const place = line.words[0]?.place ?? { line: line.number, column: 1 }
-  settings.losses.push({ place, what: line.words.map(({ text }) => text).join(' '), why })
+  settings.losses.push({ ...at(line), why })
 }
 
 function unfit(line: Line, settings: Settings, why: Text): void {
+  settings.unfit ??= { ...at(line), why }
+}
+
+function at(line: Line): At {
   const place = line.words[0]?.place ?? { line: line.number, column: 1 }
-  settings.unfit ??= { place, what: line.words.map(({ text }) => text).join(' '), why }
+  return { place, what: line.words.map(({ text }) => text).join(' ') }
 }
 
 function takeBalance(line: Line, settings: Settings): void {
@@ -189,36 +208,106 @@ function takeRoute(line: Line, settings: Settings, acls: ReadonlyMap<string, Wor
   else unfit(line, settings, elsewhere)
 }
 
-function takeRequest(
-  line: Line,
-  settings: Settings,
-  access: Access,
-  acls: ReadonlyMap<string, Word[]>,
-): void {
-  const [, layer, action = layer] = line.words
-  if (layer?.text === 'inspect-delay') return
-  const after = line.words.findIndex(({ text }) => text === 'if' || text === 'unless')
-  const condition = conditionOf(after === -1 ? [] : line.words.slice(after), acls)
-  switch (action?.text) {
-    case 'accept':
-      // Waits for the ClientHello, and says nothing of who comes in.
-      if (condition.ask === 'hello') return
-      return access.take('allow', condition) ? undefined : unfit(line, settings, unclear)
-    case 'reject':
-    case 'silent-drop':
-      if (condition.ask === 'connections-above') {
-        settings.perSource = condition.count
-        return
-      }
-      return access.take('deny', condition) ? undefined : unfit(line, settings, unclear)
-    case 'expect-proxy':
-      if (condition.ask === 'always') settings.acceptProxy.push(...everybody)
-      else if (condition.ask === 'source' && !condition.negated) settings.acceptProxy.push(...condition.cidrs)
-      else unfit(line, settings, unclear)
-      return
-    default:
-      if (!/^track-sc\d$/.test(action?.text ?? '')) lose(line, settings, noSuch)
+/** In the order in which haproxy goes through them: the header of `accept-proxy` is read after the first. */
+const layers = ['connection', 'session', 'content'] as const
+type Layer = (typeof layers)[number]
+
+/** Actions that turn nobody away and leave everybody the address that he has. */
+const idle =
+  /^(?:track-sc\d|inspect-delay|capture|log|set-var|unset-var|set-var-fmt|sc-inc-gpc.*|sc-set-gpt.*|set-mark|set-tos|set-nice|set-log-level|set-bandwidth-limit|set-fc-.*)(?:\(.*)?$/
+
+/**
+ * `tcp-request` lines. Each layer is a list of its own, of which the first line that matches ends that layer alone: who
+ * comes in must come through all of them.
+ */
+class Requests {
+  readonly #settings: Settings
+  readonly #acls: ReadonlyMap<string, Word[]>
+  readonly #access = new Map(layers.map((layer) => [layer, new Access()] as const))
+  /** What is counted by something else than the source, and what is counted before the header. */
+  #tracked: { other: Line | null; peer: Line | null } = { other: null, peer: null }
+  /** TLS clients have gone on: what follows is for the others alone. */
+  #helloWentOn = false
+
+  constructor(settings: Settings, acls: ReadonlyMap<string, Word[]>) {
+    this.#settings = settings
+    this.#acls = acls
   }
+
+  finish(): void {
+    const settings = this.#settings
+    settings.access = layers.reduce<OrderedAccess>(
+      (all, layer) => both(all, this.#access.get(layer)?.ordered() ?? all),
+      { entries: [], otherwise: 'allow' },
+    )
+    if (settings.perSource === null) return
+    const { other, peer } = this.#tracked
+    if (other) unfit(other, settings, unclear)
+    if (peer) settings.peerGuard ??= at(peer)
+  }
+
+  take(line: Line): void {
+    const [, layer, action = layer] = line.words
+    if (layer?.text === 'inspect-delay') return
+    const access = this.#access.get(layer?.text as Layer)
+    const settings = this.#settings
+    if (!access || !action) return unfit(line, settings, unclear)
+    // Behind a line that takes everybody none is read.
+    if (access.isDone) return
+    const after = line.words.findIndex(({ text }) => text === 'if' || text === 'unless')
+    const condition = conditionOf(after === -1 ? [] : line.words.slice(after), this.#acls)
+    switch (action.text) {
+      case 'accept':
+        // Waits for the ClientHello, and says nothing of who comes in.
+        if (condition.ask === 'hello') {
+          this.#helloWentOn = true
+          return
+        }
+        return this.#decide('allow', condition, line)
+      case 'reject':
+      case 'silent-drop':
+        if (condition.ask === 'connections-above') {
+          settings.perSource = Math.min(condition.count, settings.perSource ?? Infinity)
+          return this.#guarded(line)
+        }
+        return this.#decide('deny', condition, line)
+      case 'expect-proxy':
+        if (condition.ask === 'always') settings.acceptProxy.push(...everybody)
+        else if (condition.ask === 'source' && !condition.negated)
+          settings.acceptProxy.push(...condition.cidrs)
+        else unfit(line, settings, unclear)
+        return
+      default:
+        return this.#other(line, layer?.text as Layer, action.text)
+    }
+  }
+
+  #decide(action: Entry['action'], condition: Condition, line: Line): void {
+    const layer = line.words[1]?.text as Layer
+    if (layer === 'content' && this.#helloWentOn) {
+      if (action === 'deny' || condition.ask !== 'always') unfit(line, this.#settings, unclear)
+      return
+    }
+    if (this.#access.get(layer)?.take(action, condition) !== true) return unfit(line, this.#settings, unclear)
+    if (condition.ask !== 'always' || action === 'deny') this.#guarded(line)
+  }
+
+  #guarded(line: Line): void {
+    const settings = this.#settings
+    settings.guard ??= at(line)
+    if (line.words[1]?.text === 'connection' && !isForAll(line)) settings.peerGuard ??= at(line)
+  }
+
+  #other(line: Line, layer: Layer, action: string): void {
+    if (!idle.test(action)) return unfit(line, this.#settings, unclear)
+    if (!action.startsWith('track-sc')) return lose(line, this.#settings, noSuch)
+    if (line.words[3]?.text !== 'src') this.#tracked.other ??= line
+    else if (layer === 'connection') this.#tracked.peer ??= line
+  }
+}
+
+function isForAll({ words }: Line): boolean {
+  return !words.some(({ text }) => text === 'if' || text === 'unless')
 }
 
 /** `accept` and `reject` in their order. */
@@ -228,10 +317,14 @@ class Access {
   /** "reject unless" was said: whoever is inside went on, and nobody else. */
   #closed = false
 
+  /** Everybody was let in or turned away: haproxy reads no further. */
+  get isDone(): boolean {
+    return this.#otherwise !== null && !this.#closed
+  }
+
   /** False where it cannot be said. */
   take(action: Entry['action'], condition: Condition): boolean {
     if (this.#closed) return condition.ask === 'always' && action === 'allow'
-    if (this.#otherwise !== null) return true
     if (condition.ask === 'always') this.#otherwise = action
     else if (condition.ask !== 'source') return false
     else if (!condition.negated) this.#note(action, condition.cidrs)

@@ -66,6 +66,8 @@ function asksFor(name: string): string {
 
 function frontLines(rule: Rule): string[] {
   const { limits, timeouts, acceptProxy } = rule
+  // "connection" is before the PROXY header, where the source is the proxy.
+  const layer = acceptProxy.length > 0 ? 'session' : 'connection'
   return [
     'mode tcp',
     `bind ${bindOf(rule.listen)}`,
@@ -80,20 +82,20 @@ function frontLines(rule: Rule): string[] {
       ? []
       : [
           'stick-table type ipv6 size 100k expire 30s store conn_cur',
-          'tcp-request connection track-sc0 src',
-          `tcp-request connection reject if { sc0_conn_cur gt ${limits.perSource} }`,
+          `tcp-request ${layer} track-sc0 src`,
+          `tcp-request ${layer} reject if { sc0_conn_cur gt ${limits.perSource} }`,
         ]),
-    ...accessLines(rule),
+    ...accessLines(rule, layer),
   ]
 }
 
-function accessLines(rule: Rule): string[] {
+function accessLines(rule: Rule, layer: string): string[] {
   const { entries, otherwise } = inOrder(rule)
   const lines = runs(entries).map(
     ({ action, cidrs }) =>
-      `tcp-request connection ${action === 'allow' ? 'accept' : 'reject'} if { src ${cidrs.join(' ')} }`,
+      `tcp-request ${layer} ${action === 'allow' ? 'accept' : 'reject'} if { src ${cidrs.join(' ')} }`,
   )
-  return otherwise === 'deny' ? [...lines, 'tcp-request connection reject'] : lines
+  return otherwise === 'deny' ? [...lines, `tcp-request ${layer} reject`] : lines
 }
 
 /** Neighbours that say the same are one line. */

@@ -1,9 +1,9 @@
 /** Each `server` of nginx's `stream` becomes a rule a `listen`; its targets are those of `proxy_pass`. */
-import { canonicalAddress, cidrOrNull } from '../../base/address.ts'
+import { canonicalAddress, cidrOrNull, formatCidr } from '../../base/address.ts'
 import type { Protocol } from '../../base/port.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { RuleInput } from '../../model/face.ts'
-import { fromOrder, type Entry } from '../contract/access.ts'
+import { everybody, fromOrder, type Entry } from '../contract/access.ts'
 import { listenText, ruleName, type PartLoss, type Reading } from '../contract/reading.ts'
 import { neverMs, noSuch, timeOf } from './words.ts'
 import { remark, treeOf, type Statement } from './tree.ts'
@@ -110,6 +110,15 @@ class Server {
         say('TLS is passed through, not spoken', 'TLS는 그대로 전달하며 직접 하지 않습니다'),
         'proxy_ssl on',
       )
+    const deciding = this.#said.find(
+      ({ name }) => name === 'include' || /^js_(?:access|preread|filter)$/.test(name),
+    )
+    if (deciding)
+      return this.#reading.leaveOut(
+        deciding.place,
+        textOf(deciding),
+        deciding.name === 'include' ? notFollowed : unclear,
+      )
     for (const listen of listens) this.#add(listen, pass.args[0], access, losses)
     if (listens.length === 0) leaveOut(say('it listens nowhere', 'listen이 없습니다'))
   }
@@ -122,6 +131,9 @@ class Server {
       return leaveOut(say('it listens on a name; write the address', '이름으로 수신합니다. 주소로 쓰세요'))
     const targets = this.#upstreams.targetsOf(pass, where.ports)
     if ('why' in targets) return this.#reading.leaveOut(listen.place, `proxy_pass ${pass}`, targets.why)
+    const peerGuard =
+      where.acceptProxy && this.#all('set_real_ip_from').length === 0 && this.#peerGuard(targets.rule)
+    if (peerGuard) return this.#reading.leaveOut(peerGuard.place, textOf(peerGuard), heldAgainstPeer)
     losses.push(...where.losses)
     this.#reading.add(
       listen.place,
@@ -146,7 +158,10 @@ class Server {
     if (bind && !keep)
       losses.push({ place: bind.place, what: `proxy_bind ${bind.args.join(' ')}`, why: noSuch })
     const proxied = this.#one('proxy_protocol')?.args[0] === 'on'
-    const trusted = this.#all('set_real_ip_from').flatMap(({ args }) => args)
+    const realIp = this.#all('set_real_ip_from')
+    const trusted = realIp.flatMap(({ args }) => args)
+    if (where.acceptProxy && realIp[0] && !everybody.every((all) => trusted.includes(formatCidr(all))))
+      losses.push({ place: realIp[0].place, what: textOf(realIp[0]), why: headerFromTrusted })
     return {
       timeouts,
       ...(perSource === null ? {} : { limits: { perSource } }),
@@ -163,6 +178,19 @@ class Server {
       else losses.push({ place, what: `limit_conn ${args.join(' ')}`, why: noSuch })
     }
     return most
+  }
+
+  /** Without `set_real_ip_from` nginx goes by the peer that connects, whatever its header says. */
+  #peerGuard({ balance }: RuleInput): Statement | undefined {
+    const own = this.#said.filter(isAccess)
+    const lists = own.length > 0 ? own : this.#shared.filter(isAccess)
+    return (
+      lists.find(({ args }) => args[0] !== 'all') ??
+      this.#one('limit_conn') ??
+      this.#all('proxy_bind').find(({ args }) => args[0]?.includes('$')) ??
+      this.#all('proxy_protocol').find(({ args }) => args[0] === 'on') ??
+      (balance === 'source-hash' ? this.#one('proxy_pass') : undefined)
+    )
   }
 
   /** Null where it is not said by addresses; a client that is in none comes in. */
@@ -192,6 +220,25 @@ class Server {
     const own = this.#said.filter((one) => one.name === name)
     return own.length > 0 ? own : this.#shared.filter((one) => one.name === name)
   }
+}
+
+const unclear = say(
+  'a program decides who comes in and what passes',
+  '누구를 들이고 무엇을 전달할지 프로그램이 정합니다',
+)
+
+const heldAgainstPeer = say(
+  'without set_real_ip_from it goes by the peer that connects; a rule goes by whom the PROXY header names',
+  'set_real_ip_from이 없으면 접속한 상대의 주소로 판단합니다. 규칙은 PROXY 헤더에 적힌 주소로 판단합니다',
+)
+
+const headerFromTrusted = say(
+  'there every peer had to send a header; here one that is not named may come in without, and only without',
+  '원래는 모든 상대가 헤더를 보내야 했습니다. 여기서는 목록에 없는 상대가 헤더 없이 들어올 수 있고, 헤더를 보내면 거절됩니다',
+)
+
+function textOf({ name, args }: Statement): string {
+  return [name, ...args].join(' ')
 }
 
 function isAccess({ name }: Statement): boolean {

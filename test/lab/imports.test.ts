@@ -1,0 +1,248 @@
+/**
+ * Imports never widen: each program is run on its own configuration, and Naru on what it reads from that, with the same
+ * clients. Where a forward is carried both reach the same targets for the same clients; where one is left out, Naru
+ * serves nobody there and says so.
+ */
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { exportRules } from '../../src/formats/index.ts'
+import type { ImportFormat } from '../../src/model/exchange.ts'
+import { formatListen } from '../../src/model/listen.ts'
+import { parseRule } from '../../src/model/rule-file.ts'
+import { built } from '../built.ts'
+import { describeWith } from '../needs.ts'
+import { clients, ImportsLab, type Question } from './imports-lab.ts'
+
+const streamModule = '/usr/lib/nginx/modules/ngx_stream_module.so'
+
+/** Every client, without a header and behind ones that name a friend, a stranger and one who is turned away. */
+const fromEverywhere = (port: number): Question[] =>
+  clients.flatMap((from) => [
+    { port, from },
+    ...['10.80.0.2', '203.0.113.9', '10.80.0.66'].map((claims) => ({ port, from, claims })),
+  ])
+
+interface Forward {
+  /** What the program has there, and its port. */
+  readonly text: string
+  readonly port: number
+  /** Is it carried? Else it is left out with a reason. */
+  readonly carried: boolean
+  /** Clients that only the original serves or refuses, as a loss says; the import never serves more addresses. */
+  readonly differs?: (question: Question) => boolean
+}
+
+describeWith(
+  {
+    root: true,
+    platform: 'linux',
+    commands: ['ip', 'nft', 'haproxy', 'nginx', 'iptables-restore'],
+    files: [streamModule],
+  },
+  'what is imported lets in whom the program itself lets in',
+  () => {
+    let lab: ImportsLab
+
+    beforeAll(async () => {
+      await built()
+      lab = new ImportsLab()
+      await lab.serve()
+    }, 120_000)
+    afterAll(() => lab[Symbol.asyncDispose]())
+
+    /** One run of each with all forwards at once, so that a case costs a few lines and no time. */
+    const compare = async (
+      from: ImportFormat,
+      text: string,
+      command: (path: string) => string[],
+      forwards: readonly Forward[],
+    ): Promise<void> => {
+      const questions = forwards.flatMap(({ port }) => fromEverywhere(port))
+      const path = lab.file(`${from}.conf`, text)
+      const original = await lab.asked(() => lab.middle.start(command(path)), questions)
+      const { found, answers } = await lab.imported(text, from, questions)
+      const listens = found.rules.map(({ name, rule }) => formatListen(parseRule(name, rule).listen))
+      for (const { port, text: what, carried, differs } of forwards) {
+        const rule = listens.some((listen) => listen.endsWith(`:${port}`))
+        expect([what, rule]).toEqual([what, carried])
+        for (const [index, question] of questions.entries()) {
+          if (question.port !== port || differs?.(question)) continue
+          const expected = carried ? original[index] : ''
+          expect({ what, ...question, answer: answers[index] }).toEqual({
+            what,
+            ...question,
+            answer: expected,
+          })
+        }
+      }
+      const leftOut = found.losses.filter((loss) => loss.leftOut)
+      expect(leftOut.length).toBe(forwards.filter(({ carried }) => !carried).length)
+    }
+
+    it('haproxy', async () => {
+      const list = (name: string, bind: string, lines: string[], server = ''): string =>
+        [
+          `listen ${name}`,
+          ` bind 10.80.0.1:${bind}`,
+          ...lines.map((line) => ` ${line}`),
+          ` server a 10.81.0.2:80 ${server}`,
+        ].join('\n')
+      const forwards: Forward[] = [
+        { port: 7001, carried: true, text: list('open', '7001', []) },
+        {
+          port: 7002,
+          carried: true,
+          text: list('guarded', '7002', [
+            'tcp-request connection reject if { src 10.80.0.66 }',
+            'tcp-request connection reject unless { src 10.80.0.0/24 }',
+          ]),
+        },
+        {
+          port: 7003,
+          carried: false,
+          text: list('peer', '7003 accept-proxy', [
+            'tcp-request connection reject unless { src 10.80.0.0/24 }',
+          ]),
+        },
+        {
+          port: 7004,
+          carried: true,
+          text: list('session', '7004 accept-proxy', [
+            'tcp-request session reject unless { src 10.80.0.0/24 }',
+          ]),
+        },
+        {
+          port: 7005,
+          carried: true,
+          text: list(
+            'content',
+            '7005 accept-proxy',
+            ['tcp-request content reject if { src 10.80.0.66 }'],
+            'send-proxy',
+          ),
+        },
+        {
+          port: 7006,
+          carried: false,
+          text: list('expected', '7006', [
+            'tcp-request connection expect-proxy layer4 if { src 10.80.0.2 }',
+            'tcp-request connection reject unless { src 10.80.0.2 }',
+          ]),
+        },
+        {
+          port: 7007,
+          carried: false,
+          text: list('counted', '7007 accept-proxy', [
+            'stick-table type ip size 1k expire 30s store conn_cur',
+            'tcp-request connection track-sc0 src',
+            'tcp-request session reject if { sc0_conn_cur gt 2 }',
+          ]),
+        },
+        {
+          port: 7008,
+          carried: true,
+          text: list('layers', '7008', [
+            'tcp-request connection accept if { src 10.80.0.0/24 }',
+            'tcp-request session reject if { src 10.80.0.66 }',
+            'tcp-request connection reject if { src 10.80.1.0/25 }',
+            'tcp-request content reject if { src 10.80.0.66 }',
+          ]),
+        },
+        {
+          port: 7009,
+          carried: true,
+          text: 'frontend behind\n bind 10.80.0.1:7009\n default_backend guarding\nbackend guarding\n tcp-request content reject if { src 10.80.0.66 }\n server a 10.81.0.3:81',
+        },
+        {
+          port: 7010,
+          carried: false,
+          text: list('moved', '7010', [
+            'tcp-request connection set-src ipv4(10.80.0.2)',
+            'tcp-request connection reject unless { src 10.80.0.2 }',
+          ]).replace('ipv4(10.80.0.2)', 'str(10.80.0.66)'),
+        },
+        { port: 7011, carried: false, text: list('card', '7011 interface lo', []) },
+      ]
+      const text = `defaults
+ mode tcp
+ timeout connect 2s
+ timeout client 5s
+ timeout server 5s
+${forwards.map((forward) => forward.text).join('\n')}
+`
+      await compare('haproxy', text, (path) => ['haproxy', '-db', '-f', path], forwards)
+    }, 60_000)
+
+    it('and haproxy those that a rule of ours lets in, whom the header names', async () => {
+      const questions = fromEverywhere(7020)
+      const rule = parseRule('named', {
+        listen: '10.80.0.1:7020',
+        target: '10.81.0.2:80',
+        acceptProxy: ['10.80.0.2', '10.80.1.5'],
+        allow: ['10.80.0.0/24'],
+        deny: ['10.80.0.66'],
+        limits: { perSource: 100 },
+      })
+      const { text } = exportRules('haproxy', [rule])
+      const path = lab.file('exported.cfg', text)
+      const there = await lab.asked(() => lab.middle.start(['haproxy', '-db', '-f', path]), questions)
+      const { found, answers } = await lab.imported(text, 'haproxy', questions)
+      expect(found.rules.map((one) => one.rule.acceptProxy)).toEqual([['10.80.0.2', '10.80.1.5']])
+      expect(there).toEqual(answers)
+      expect(answers.filter((answer) => answer !== '')).toHaveLength(2)
+    }, 60_000)
+
+    it('nginx', async () => {
+      const server = (listen: string, ...lines: string[]): string =>
+        `server { listen 10.80.0.1:${listen}; ${lines.map((line) => `${line};`).join(' ')} proxy_pass 10.81.0.2:80; }`
+      const trusted = 'set_real_ip_from 10.80.0.2'
+      const forwards: Forward[] = [
+        { port: 7001, carried: true, text: server('7001') },
+        {
+          port: 7002,
+          carried: true,
+          text: server('7002', 'deny 10.80.0.66', 'allow 10.80.0.0/24', 'deny all'),
+        },
+        {
+          port: 7003,
+          carried: false,
+          text: server('7003 proxy_protocol', 'allow 10.80.0.0/24', 'deny all'),
+        },
+        {
+          port: 7004,
+          carried: true,
+          text: server('7004 proxy_protocol', trusted, 'deny 10.80.0.66', 'allow 10.80.0.0/24', 'deny all'),
+          // Others than the trusted one may come as themselves, and not with a header.
+          differs: ({ from }) => from !== '10.80.0.2',
+        },
+        {
+          port: 7005,
+          carried: true,
+          text: server(
+            '7005 proxy_protocol',
+            'set_real_ip_from 0.0.0.0/0',
+            'set_real_ip_from ::/0',
+            'deny 10.80.0.66',
+            'proxy_protocol on',
+          ),
+        },
+        { port: 7006, carried: true, text: server('7006 proxy_protocol') },
+        { port: 7007, carried: false, text: server('7007 proxy_protocol', 'limit_conn sources 50') },
+        { port: 7008, carried: false, text: server('7008 proxy_protocol', 'proxy_protocol on') },
+        { port: 7009, carried: false, text: server('7009', `include ${lab.folder}/more.conf`) },
+      ]
+      lab.file('more.conf', 'deny 10.80.0.66;')
+      const text = `load_module ${streamModule};
+daemon off;
+master_process off;
+pid ${lab.folder}/nginx.pid;
+error_log stderr;
+events { }
+stream {
+limit_conn_zone $binary_remote_addr zone=sources:1m;
+${forwards.map((forward) => forward.text).join('\n')}
+}
+`
+      await compare('nginx', text, (path) => ['nginx', '-e', 'stderr', '-c', path], forwards)
+    }, 60_000)
+  },
+)
