@@ -7,8 +7,8 @@ export const routerTableFull = defineCheck({
   hop: 'router',
   title: say('the router’s table is full', '공유기의 포트 매핑 표가 가득 찼습니다'),
   explains: say(
-    'The router answered UPnP 728 (or 501 with a public address), or NAT-PMP/PCP "out of resources".',
-    '공유기가 UPnP 728(또는 공인 주소인데 501), NAT-PMP/PCP "자원 부족"으로 답했습니다.',
+    'The router answered UPnP 728, or NAT-PMP/PCP "out of resources".',
+    '공유기가 UPnP 728, NAT-PMP/PCP "자원 부족"으로 답했습니다.',
   ),
   remedy: say('remove mappings nobody uses', '쓰지 않는 매핑을 지우세요'),
   dependsOn: ['double-nat', 'carrier-nat'],

@@ -11,6 +11,37 @@ export interface Quirks {
   permanentOnly?: boolean
   /** 402 to any lease but 0. */
   refuses402UnlessPermanent?: boolean
+  /** That code, as the router writes it, to any lease but 0. */
+  refusesLease?: number
+  /** That code to a permanent mapping. */
+  refusesPermanent?: number
+  /** Says yes to a lease and keeps nothing; keeps what is permanent. */
+  keepsPermanentOnly?: boolean
+  /** Reads every lease back as 0. */
+  tellsNoLease?: boolean
+  /** Asking again for what is there lengthens nothing. */
+  renewsNothing?: boolean
+  /** What its list makes of descriptions. */
+  shows?: 'blank' | 'cleaned' | 'its own'
+  /** Does as asked by this action and drops the connection, or answers an empty page. */
+  losesAnswerTo?: string
+  emptyAnswerTo?: string
+  /** That HTTP status to so many of the next actions that change something. */
+  stumbles?: { status: number; times: number }
+  /** Drops a second connection while it serves one. */
+  oneConnection?: boolean
+  /** What it answers for one row, of which its list knows: none (714), or a failure. */
+  rowFault?: number
+  /** Has no list either. */
+  noList?: boolean
+  /** Maps that external port, whatever was asked for. */
+  ignoresExternalPort?: number
+  /** Answers no SOAP, or not at all, to who asks for its address. */
+  addressAnswer?: 'html' | 'silence'
+  /** Says that it deleted and keeps the row. */
+  keepsDeleted?: boolean
+  /** Keeps of TCP and UDP the first. */
+  oneProtocol?: boolean
   /** 724 unless external and internal port are equal. */
   equalPortsOnly?: boolean
   /** 718 to a renewal of what is there. */
@@ -73,6 +104,8 @@ export interface FakeEntry {
   internalPort: number
   description: string
   leaseSeconds: number
+  /** As it writes it. @default '1' */
+  enabled?: string
 }
 
 const address = '127.0.0.1'
@@ -142,6 +175,12 @@ export class FakeRouter implements AsyncDisposable {
 
   async #listen(): Promise<void> {
     const server = createServer((request, response) => void this.#onHttp(request, response))
+    let open = 0
+    server.on('connection', (socket) => {
+      if (this.quirks.oneConnection && open > 0) return void socket.resetAndDestroy()
+      open++
+      socket.on('close', () => open--)
+    })
     this.#http = server
     await new Promise<void>((resolve) => server.listen(0, address, resolve))
   }
@@ -175,6 +214,17 @@ export class FakeRouter implements AsyncDisposable {
     for await (const chunk of request) body += String(chunk)
     const action = /#(\w+)"/.exec(String(request.headers.soapaction))?.[1] ?? ''
     this.#note(action)
+    const { stumbles, losesAnswerTo, emptyAnswerTo, addressAnswer } = this.quirks
+    if (stumbles && stumbles.times > 0 && /^(Add|Delete)/.test(action)) {
+      stumbles.times--
+      return void response.writeHead(stumbles.status).end('<html>Bad</html>')
+    }
+    if (action === 'GetExternalIPAddress' && addressAnswer === 'silence') return
+    if (action === 'GetExternalIPAddress' && addressAnswer) return void response.end('<html>Login</html>')
+    if (losesAnswerTo === action || emptyAnswerTo === action) {
+      this.#act(action, body, nowhere)
+      return void (emptyAnswerTo === action ? response.end() : request.socket.resetAndDestroy())
+    }
     this.#act(action, body, response)
   }
 
@@ -193,7 +243,7 @@ export class FakeRouter implements AsyncDisposable {
     response.end(`<?xml version="1.0"?>${type}${description(this.quirks.versionOne ? 1 : 2)}`)
   }
 
-  #act(action: string, body: string, response: ServerResponse): void {
+  #act(action: string, body: string, response: Answer): void {
     const value = (name: string): string => new RegExp(`<${name}>([^<]*)</${name}>`).exec(body)?.[1] ?? ''
     const key = `${value('NewProtocol').toLowerCase()} ${value('NewExternalPort')}`
     const reply = (values: Record<string, string | number>): void => answer(response, action, values)
@@ -205,14 +255,16 @@ export class FakeRouter implements AsyncDisposable {
         return reply({ NewConnectionStatus: 'Connected', NewUptime: Math.floor(this.#seconds()) })
       case 'GetSpecificPortMappingEntry': {
         if (this.quirks.noReadBack) return fault(401)
+        if (this.quirks.rowFault) return fault(this.quirks.rowFault)
         const entry = this.table.get(key)
-        return entry ? reply(entryValues(entry)) : fault(714)
+        return entry ? reply(entryValues(this.#shown(entry))) : fault(714)
       }
       case 'GetListOfPortMappings':
         return this.#list(value, reply, fault)
       case 'GetGenericPortMappingEntry':
         return this.#generic(Number(value('NewPortMappingIndex')), reply, fault)
       case 'DeletePortMapping':
+        if (this.quirks.keepsDeleted) return reply({})
         return this.table.delete(key) ? reply({}) : fault(714)
       case 'AddPortMapping':
       case 'AddAnyPortMapping':
@@ -228,14 +280,14 @@ export class FakeRouter implements AsyncDisposable {
     fault: (code: number) => void,
   ): void {
     const { list, versionOne } = this.quirks
-    if (list === 'none' || versionOne) return fault(401)
+    if (list === 'none' || versionOne || this.quirks.noList) return fault(401)
     const [first, last] = [Number(value('NewStartPort')), Number(value('NewEndPort'))]
     const found = [...this.table.values()].filter(
       ({ protocol, externalPort }) =>
         protocol === value('NewProtocol').toLowerCase() && externalPort >= first && externalPort <= last,
     )
     if (found.length === 0) return fault(730)
-    const rows = found.slice(list === 'partial' ? 1 : 0).map(listed)
+    const rows = found.slice(list === 'partial' ? 1 : 0).map((entry) => listed(this.#shown(entry)))
     const inside = `<p:PortMappingList xmlns:p="urn:schemas-upnp-org:gw:WANIPConnection">${rows.join('')}</p:PortMappingList>`
     reply({ NewPortListing: list === 'cdata' ? `<![CDATA[${inside}]]>` : escaped(inside) })
   }
@@ -245,6 +297,7 @@ export class FakeRouter implements AsyncDisposable {
     reply: (values: Record<string, string | number>) => void,
     fault: (code: number) => void,
   ): void {
+    if (this.quirks.noList) return fault(401)
     const endless = {
       protocol: 'tcp',
       externalPort: 1 + (index % 60_000),
@@ -264,9 +317,20 @@ export class FakeRouter implements AsyncDisposable {
           NewRemoteHost: '',
           NewExternalPort: entry.externalPort,
           NewProtocol: entry.protocol.toUpperCase(),
-          ...entryValues(entry),
+          ...entryValues(this.#shown(entry)),
         })
       : fault(713)
+  }
+
+  /** As its list tells it. */
+  #shown(entry: FakeEntry): FakeEntry {
+    const { shows, tellsNoLease } = this.quirks
+    const own = { blank: '', cleaned: entry.description.replace(/[^a-z0-9]/gi, ''), 'its own': 'UPnP' }
+    return {
+      ...entry,
+      ...(shows && { description: own[shows] }),
+      ...(tellsNoLease && { leaseSeconds: 0 }),
+    }
   }
 
   #add(
@@ -283,6 +347,8 @@ export class FakeRouter implements AsyncDisposable {
     if (this.quirks.refuses) return fault(this.quirks.refuses)
     if (this.quirks.permanentOnly && lease !== 0) return fault(725)
     if (this.quirks.refuses402UnlessPermanent && lease !== 0) return fault(402)
+    if (this.quirks.refusesLease && lease !== 0) return fault(this.quirks.refusesLease)
+    if (this.quirks.refusesPermanent && lease === 0) return fault(this.quirks.refusesPermanent)
     if (this.quirks.equalPortsOnly && external !== internal) return fault(724)
     if (this.quirks.full) return fault(501)
     if (
@@ -290,7 +356,8 @@ export class FakeRouter implements AsyncDisposable {
       (this.quirks.conflictOnRenewal || existing.internalAddress !== value('NewInternalClient'))
     )
       if (action === 'AddPortMapping') return fault(718)
-    const port = existing && action === 'AddAnyPortMapping' ? 40_000 : external
+    const other = existing && action === 'AddAnyPortMapping' ? 40_000 : external
+    const port = this.quirks.ignoresExternalPort ?? other
     const entry: FakeEntry = {
       protocol: value('NewProtocol') === 'UDP' ? 'udp' : 'tcp',
       externalPort: port,
@@ -299,7 +366,14 @@ export class FakeRouter implements AsyncDisposable {
       description: value('NewPortMappingDescription'),
       leaseSeconds: this.quirks.longestLease ? Math.min(lease, this.quirks.longestLease) : lease,
     }
-    if (!this.quirks.successWithoutEntry) this.table.set(`${entry.protocol} ${port}`, entry)
+    const { successWithoutEntry, keepsPermanentOnly, oneProtocol, renewsNothing } = this.quirks
+    const twin = `${entry.protocol === 'tcp' ? 'udp' : 'tcp'} ${port}`
+    const forgets =
+      successWithoutEntry ||
+      (keepsPermanentOnly && lease > 0) ||
+      (oneProtocol && this.table.has(twin)) ||
+      (renewsNothing && existing)
+    if (!forgets) this.table.set(`${entry.protocol} ${port}`, entry)
     reply(action === 'AddAnyPortMapping' ? { NewReservedPort: port } : {})
   }
 
@@ -415,7 +489,7 @@ function entryValues(entry: FakeEntry): Record<string, string | number> {
   return {
     NewInternalPort: entry.internalPort,
     NewInternalClient: entry.internalAddress,
-    NewEnabled: 1,
+    NewEnabled: entry.enabled ?? '1',
     NewPortMappingDescription: entry.description,
     NewLeaseDuration: entry.leaseSeconds,
   }
@@ -428,7 +502,7 @@ function listed(entry: FakeEntry): string {
     NewProtocol: entry.protocol.toUpperCase(),
     NewInternalPort: entry.internalPort,
     NewInternalClient: entry.internalAddress,
-    NewEnabled: 1,
+    NewEnabled: entry.enabled ?? '1',
     NewDescription: escaped(entry.description),
     NewLeaseTime: entry.leaseSeconds,
   }
@@ -440,13 +514,17 @@ function escaped(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
 }
 
-function answer(response: ServerResponse, action: string, values: Record<string, string | number>): void {
+/** What an answer that gets lost is written to. */
+type Answer = Pick<ServerResponse, 'writeHead' | 'end'>
+const nowhere = { writeHead: () => nowhere, end: () => nowhere } as unknown as Answer
+
+function answer(response: Answer, action: string, values: Record<string, string | number>): void {
   const inside = Object.entries(values).map(([name, value]) => `<${name}>${value}</${name}>`)
   response.writeHead(200, { 'content-type': 'text/xml' })
   response.end(envelope(`<u:${action}Response xmlns:u="urn:x">${inside.join('')}</u:${action}Response>`))
 }
 
-function refuse(response: ServerResponse, code: number): void {
+function refuse(response: Answer, code: number): void {
   response.writeHead(500, { 'content-type': 'text/xml' })
   response.end(
     envelope(

@@ -92,6 +92,24 @@ export const routerCodes = {
       ko: '공유기를 재시작하거나 직접 입력하세요. `naru router check 규칙`이 입력할 값을 보여 주고 확인합니다',
     },
   },
+  ROUTER_NOT_CLOSED: {
+    exit: 1,
+    en: 'the router {router} says it has closed {port}, but it is still in its list',
+    ko: '공유기 {router}은(는) {port} 포트를 닫았다고 하지만 목록에 아직 남아 있습니다',
+    fix: {
+      en: 'remove the row on the router’s own page; the next start of Naru tries again',
+      ko: '공유기 설정 페이지에서 그 항목을 지우세요. 다음에 Naru를 시작할 때도 다시 시도합니다',
+    },
+  },
+  ROUTER_ROW_OFF: {
+    exit: 1,
+    en: 'a row for {port} on the router {router} leads to this machine, but is switched off',
+    ko: '공유기 {router}에 이 컴퓨터로 향하는 {port} 항목이 있지만 꺼져 있습니다',
+    fix: {
+      en: 'switch that row on, or delete it, on the router’s own page',
+      ko: '공유기 설정 페이지에서 그 항목을 켜거나 지우세요',
+    },
+  },
   ROUTER_MAPPING_LOST: {
     exit: 1,
     en: 'the mapping {port} on the router {router} is gone: {why}',

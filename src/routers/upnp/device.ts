@@ -2,9 +2,10 @@
  * One gateway device: where it answers now, what it described, and how to call an action of it. A device that moved
  * (another HTTP port or path after its restart) is searched for again at the same address before a call gives up.
  */
-import { NaruError } from '../../base/errors.ts'
+import { errnoOf, NaruError } from '../../base/errors.ts'
 import type { Clock } from '../../base/clock.ts'
-import { Shared } from '../../base/shared.ts'
+import { Gate } from '../../base/gate.ts'
+import { Shared, stopped } from '../../base/shared.ts'
 import { parseDescription, type Description, type Service } from './description.ts'
 import { UpnpFault } from './fault.ts'
 import { exchange, isElsewhere, reachedNobody, type HttpPlace } from './http.ts'
@@ -22,6 +23,17 @@ export interface DevicePlace {
 /** However many leases want to know, a device that is gone is searched for no more often. */
 const searchEveryMs = 2000
 
+/** A router that was not up to a question is asked once more after this. */
+const hiccupPauseMs = 150
+
+export interface CallOptions {
+  readonly signal: AbortSignal
+  /** Posts from that address of ours, to `address` where the service answers elsewhere. */
+  readonly through?: { readonly address: string; readonly source: string }
+  /** From connecting to the last byte. @default 4_000 */
+  readonly limitMs?: number
+}
+
 /** Which service of the device is meant; where it is may change. */
 export type ServiceKind = 'connection' | 'firewall'
 
@@ -36,6 +48,8 @@ export class Device {
   #soughtAt = -Infinity
   /** When the last search that found nothing began. */
   #soughtInVainAt = -Infinity
+  #stumbled = false
+  readonly #turn = new Gate(1, 'UPnP')
   readonly #sought = new Shared('UPnP', (signal) => this.#rediscover(signal))
 
   private constructor(place: DevicePlace, clock: Clock, found: Found, description: Description) {
@@ -91,25 +105,49 @@ export class Device {
   }
 
   /**
-   * Calls an action. @param from posts from that address of ours, to `to` where the service answers elsewhere.
+   * Calls an action, once more where the router stumbled, and one at a time from then on: some drop a second connection
+   * while they serve one, some answer HTTP 400 to the first question and do as they are told by the second.
    * @throws UpnpFault what the router refuses; NaruError ROUTER_SILENT, ROUTER_ANSWER_BAD, ABORTED
    */
   async call(
     kind: ServiceKind,
     action: string,
     values: Arguments,
-    { signal, through }: { signal: AbortSignal; through?: { address: string; source: string } },
+    options: CallOptions,
+  ): Promise<ReadonlyMap<string, string>> {
+    const { signal } = options
+    const ask = (): Promise<ReadonlyMap<string, string>> => this.#callWhereItIs(kind, action, values, options)
+    const inTurn = (): ReturnType<typeof ask> => (this.#stumbled ? this.#turn.through(ask, signal) : ask())
+    try {
+      return await inTurn()
+    } catch (failure) {
+      if (!isHiccup(failure)) throw failure
+      this.#stumbled = true
+    }
+    await this.#clock.sleep(hiccupPauseMs, signal).catch(() => Promise.reject(stopped(signal, 'UPnP')))
+    return inTurn()
+  }
+
+  /** @throws as `call` */
+  async #callWhereItIs(
+    kind: ServiceKind,
+    action: string,
+    values: Arguments,
+    options: CallOptions,
   ): Promise<ReadonlyMap<string, string>> {
     const before = this.#location.href
     const began = this.#clock.monotonic()
     try {
-      return await this.#post(this.#service(kind), action, values, signal, through)
+      return await this.#post(this.#service(kind), action, values, options)
     } catch (failure) {
-      if (!isElsewhere(failure) && !isGone(failure)) throw failure
+      if (isHiccup(failure) || (!isElsewhere(failure) && !isGone(failure))) throw failure
       // Another call may have found it again meanwhile, or searched in vain: a second search would tell the same later.
       const inVain = this.#soughtInVainAt > began - searchEveryMs
-      if (this.#location.href === before && (inVain || !(await this.#sought.get(signal)))) throw failure
-      return this.#post(this.#service(kind), action, values, signal, through).catch((again: unknown) => {
+      if (this.#location.href === before && (inVain || !(await this.#sought.get(options.signal))))
+        throw failure
+      // Where it was all the time and only slow: it may be at it still, and asking again makes it no faster.
+      if (this.#location.href === before && !isGone(failure) && !reachedNobody(failure)) throw failure
+      return this.#post(this.#service(kind), action, values, options).catch((again: unknown) => {
         // Who was reached the first time may have done it.
         throw reachedNobody(again) ? failure : again
       })
@@ -130,14 +168,19 @@ export class Device {
     service: Service,
     action: string,
     values: Arguments,
-    signal: AbortSignal,
-    through?: { address: string; source: string },
+    { signal, through, limitMs }: CallOptions,
   ): Promise<ReadonlyMap<string, string>> {
     const place: HttpPlace = { ...(through ?? this.place), port: service.controlPort }
     const post = soapRequest(service.type, action, values)
     // Where it takes no connection it is searched for meanwhile: a call to who is gone fails the sooner.
     const onSlow = (): void => void this.#sought.get(signal).catch(() => {})
-    const { status, body } = await exchange(place, { path: service.controlPath, post, signal, onSlow })
+    const { status, body } = await exchange(place, {
+      path: service.controlPath,
+      post,
+      signal,
+      onSlow,
+      ...(limitMs !== undefined && { limitMs }),
+    })
     const answer = parseSoapAnswer(body, action)
     if (answer?.ok) return answer.values
     if (answer) throw new UpnpFault(answer.code, answer.description)
@@ -196,6 +239,13 @@ async function fetchDescription(
   const path = location.pathname + location.search
   const { status, body } = await exchange({ ...place, port }, { path, signal, limitMs: 2500 })
   return status === 200 ? parseDescription(body, location) : undefined
+}
+
+/** It was reached, and was not up to it: no SOAP in its answer, or a connection that it dropped. */
+function isHiccup(failure: unknown): boolean {
+  if (!(failure instanceof NaruError)) return false
+  if (failure.code === 'ROUTER_SILENT') return ['ECONNRESET', 'EPIPE'].includes(errnoOf(failure.cause) ?? '')
+  return /: HTTP (400|500|502) to /.test(failure.message)
 }
 
 /** 404 and its like: the control page is not there any more. */

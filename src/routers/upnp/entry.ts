@@ -12,7 +12,8 @@ export function mappingOf(values: ReadonlyMap<string, string>, key: MappingKey):
     internalAddress: canonicalAddress(client) ?? client.slice(0, 64),
     internalPort: portOf(values.get('NewInternalPort')),
     description,
-    enabled: (values.get('NewEnabled') ?? '1') !== '0',
+    // What UPnP takes for a boolean (Device Architecture 2.0 §2.5).
+    enabled: !/^(?:0|false|no)$/i.test((values.get('NewEnabled') ?? '1').trim()),
     leaseSecondsLeft: Number.isInteger(lease) && lease > 0 ? lease : null,
     remoteHost: values.get('NewRemoteHost')?.slice(0, 64) || null,
     ours: parseMappingTag(description) !== null,

@@ -27,6 +27,16 @@ export function isUnknownAction(failure: unknown): boolean {
   return code === 401 || code === 602
 }
 
+/** Codes that name their cause; 402 and 501 stand for anything (qBittorrent's tracker: also numbers such as -911). */
+const telling: ReadonlySet<number> = new Set([
+  401, 602, 606, 701, 703, 713, 714, 715, 716, 718, 724, 725, 726, 727, 728, 729, 730, 732,
+])
+
+/** True where it may be anything, the lease that was asked for above all. */
+export function tellsNoCause(code: number): boolean {
+  return !telling.has(code)
+}
+
 /** @param hasAddress false where the router has no public address, which some say as 501. */
 export function explainFault(failure: unknown, router: string, port: number, hasAddress: boolean): NaruError {
   if (failure instanceof NaruError) return failure
@@ -40,7 +50,12 @@ export function explainFault(failure: unknown, router: string, port: number, has
     )
   switch (code) {
     case 501:
-      return hasAddress ? full(router, message, failure) : noAddress(router, failure)
+      return hasAddress
+        ? refused(
+            'it failed and does not say why: its list may be full',
+            '이유를 알려 주지 않고 실패했습니다. 목록이 가득 찼을 수 있습니다',
+          )
+        : noAddress(router, failure)
     case 728:
     case 701:
       return full(router, message, failure)

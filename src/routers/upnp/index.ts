@@ -7,6 +7,7 @@ import { addressRange, familyOf, isPublic } from '../../base/address.ts'
 import { withLimit } from '../../base/clock.ts'
 import { NaruError } from '../../base/errors.ts'
 import type { Text } from '../../base/text.ts'
+import { hasAddress } from '../../host/ask-udp.ts'
 import { gateways, realNetworks, type Gateway } from '../../host/gateways.ts'
 import type { Json, OpenOptions } from '../../model/hop.ts'
 import type {
@@ -21,7 +22,7 @@ import type {
   RouterTools,
 } from '../contract.ts'
 import { Device, findAt } from './device.ts'
-import { explainFault } from './fault.ts'
+import { explainFault, isUnknownAction } from './fault.ts'
 import { dropIfOurs, openMapping, ownerOf, type UpnpEffect } from './lease.ts'
 import { openPinhole, undoPinhole, type PinholeEffect } from './pinhole.ts'
 import { pageOf } from './page.ts'
@@ -221,8 +222,13 @@ class UpnpRouter implements Router {
     }
   }
 
-  async mappings({ signal }: { signal: AbortSignal }): Promise<readonly Mapping[]> {
-    return listMappings(this.#device, { signal }, () => this.#tools.clock.monotonic())
+  async mappings({ signal }: { signal: AbortSignal }): Promise<readonly Mapping[] | null> {
+    try {
+      return await listMappings(this.#device, { signal }, () => this.#tools.clock.monotonic())
+    } catch (failure) {
+      if (isUnknownAction(failure)) return null
+      throw failure
+    }
   }
 
   async lookup(key: MappingKey, { signal }: { signal: AbortSignal }): Promise<Mapping | null | 'unknown'> {
@@ -237,8 +243,13 @@ class UpnpRouter implements Router {
     await this.#preferConnected(options.signal)
     const { clientAddress, flavour } = this
     const reader = this.#reader
-    const target = { device: this.#device, reader, flavour, clientAddress, clock: this.#tools.clock }
-    return openMapping(target, request, options)
+    const through = await throughOwn(this.address, request.internalAddress, clientAddress)
+    const { clock } = this.#tools
+    return openMapping(
+      { device: this.#device, reader, flavour, clientAddress, clock, ...through },
+      request,
+      options,
+    )
   }
 
   async remove(
@@ -360,7 +371,22 @@ async function undo(
   const found = parseEffect(effect)
   if (found.until !== null && tools.clock.now() > found.until) return
   const device = await deviceAgain(found, signal, tools, options)
-  return found.kind === 'mapping' ? dropIfOurs(device, found, signal) : undoPinhole(device, found, signal)
+  if (found.kind === 'pinhole') return undoPinhole(device, found, signal)
+  const through = await throughOwn(found.router, found.internalAddress, null)
+  return dropIfOurs(device, found, { signal, ...through, now: () => tools.clock.monotonic() })
+}
+
+/**
+ * A router that is strict maps, and deletes, only for who asks: where what is listened on is another address of ours
+ * than the one it was found from, it is asked from that one.
+ */
+async function throughOwn(
+  router: string,
+  own: string | null,
+  usual: string | null,
+): Promise<{ readonly through?: { readonly address: string; readonly source: string } }> {
+  if (own === null || own === usual || familyOf(own) !== familyOf(router)) return {}
+  return (await hasAddress(own)) ? { through: { address: router, source: own } } : {}
 }
 
 /** Where the journal says it was, or wherever on that address it is now. @throws NaruError ROUTER_SILENT */

@@ -9,15 +9,17 @@ import { say, type Text } from '../../base/text.ts'
 import { describeMapping, mappingDescription } from '../../model/mapping.ts'
 import type { Effect, Json, LeaseDescription, OpenOptions, Verdict } from '../../model/hop.ts'
 import type { Mapping, MappingLease, MappingRequest } from '../contract.ts'
-import type { Device } from './device.ts'
-import { explainFault, faultCode, isUnknownAction } from './fault.ts'
+import type { CallOptions, Device } from './device.ts'
+import { explainFault, faultCode, isUnknownAction, tellsNoCause } from './fault.ts'
+import { reachedNobody } from './http.ts'
 import type { TableReader } from './reader.ts'
 import {
   addAnyMapping,
   addMapping,
   dropMapping,
   externalAddress,
-  readMapping,
+  findMapping,
+  listMappings,
   type NewMapping,
 } from './table.ts'
 
@@ -33,11 +35,28 @@ export interface UpnpEffect {
   readonly internalAddress: string
   readonly internalPort: number
   readonly description: string
-  /** Milliseconds since the Unix epoch; after it nothing is left to delete. Null is permanent. */
+  /** What the router made of the description: nothing, or ours without some signs. Null until it was read back. */
+  readonly shown: string | null
+  /** By what it was read back: where it was its row, that row tells when it is gone; else the list is looked at too. */
+  readonly seenBy: string | null
+  /** Milliseconds since the Unix epoch; after it nothing is left to delete. Null is permanent, or not told. */
   readonly until: number | null
 }
 
 const mostTries = 6
+/** What IGD 2 makes of a permanent lease (WANIPConnection:2 §2.3.20), and all that some take. */
+const weekSeconds = 604_800
+/** A list may be as many questions as it has rows. */
+const listEveryMs = 30_000
+/** After these answers nothing is there, or what was has been taken back; after any other there may be. */
+const nothingThere = [
+  'ROUTER_PORT_TAKEN',
+  'ROUTER_OTHER_PORT',
+  'ROUTER_REFUSED',
+  'ROUTER_TABLE_FULL',
+  'ROUTER_NO_ADDRESS',
+  'ROUTER_NOT_DONE',
+] as const
 
 export interface UpnpTarget {
   readonly device: Device
@@ -45,6 +64,8 @@ export interface UpnpTarget {
   readonly flavour: string
   readonly clientAddress: string
   readonly clock: Clock
+  /** Where it is asked from another address of ours than the one it was found from. */
+  readonly through?: CallOptions['through']
 }
 
 export async function openMapping(
@@ -52,20 +73,26 @@ export async function openMapping(
   request: MappingRequest,
   { record, signal }: OpenOptions,
 ): Promise<MappingLease> {
-  const lease = new UpnpLease(target, asBefore(request, record.before), (effect) => record.intend(effect))
+  const before = effectsBefore(request, record.before)
+  const [last] = before
+  const asked =
+    request.anyPort && typeof last?.externalPort === 'number'
+      ? { ...request, externalPort: last.externalPort }
+      : request
+  const lease = new UpnpLease(target, asked, before, (effect) => record.intend(effect))
   await lease.begin(signal)
   return lease
 }
 
-/** Where any port will do, the one that the process whose place this one takes was given. */
-function asBefore(request: MappingRequest, before: readonly Json[] | undefined): MappingRequest {
-  if (!request.anyPort) return request
-  for (const effect of before ?? []) {
+/** How the process whose place this one takes mapped that port: where any will do, the same is asked for again. */
+function effectsBefore(
+  request: MappingRequest,
+  before: readonly Json[] | undefined,
+): readonly Partial<UpnpEffect>[] {
+  return (before ?? []).flatMap((effect) => {
     const was = effect as Partial<UpnpEffect> | null
-    const same = was?.protocol === request.protocol && was.internalPort === request.internalPort
-    if (same && typeof was.externalPort === 'number') return { ...request, externalPort: was.externalPort }
-  }
-  return request
+    return was?.protocol === request.protocol && was.internalPort === request.internalPort ? [was] : []
+  })
 }
 
 type Granted = {
@@ -74,24 +101,50 @@ type Granted = {
   readonly leaseSeconds: number | null
   readonly until: number | null
   readonly renewAfter: number | null
+  /** The router told no end of it: what was asked for may end, or stay for ever. */
+  readonly mayStay: boolean
+}
+
+interface Looked {
+  /** Undefined where the router has no way to tell. */
+  readonly mapping: Mapping | null | undefined
+  readonly by: 'row' | 'list' | 'nothing'
 }
 
 class UpnpLease implements MappingLease {
   readonly #target: UpnpTarget
   readonly #request: MappingRequest
   readonly #description: string
+  readonly #before: readonly Partial<UpnpEffect>[]
   readonly #intend: (effect: UpnpEffect) => Promise<Effect>
   #effect: Effect | null = null
-  #granted: Granted = { externalPort: 0, leaseSeconds: 0, until: null, renewAfter: null }
+  #granted: Granted = {
+    externalPort: 0,
+    leaseSeconds: 0,
+    until: null,
+    renewAfter: null,
+    mayStay: true,
+  }
   #externalAddress: string | null = null
-  /** 0 once the router has said that it knows permanent leases only. */
+  /** 0 once the router has said that it knows permanent leases only; a week where it knows none. */
   #askSeconds: number
+  #triedOtherLease = false
+  /** Null where it was not told; the router may have one all the same. */
+  #hasPublicAddress: boolean | null = null
   /** Somebody else's row that leads to us already: used, never touched. */
   #adopted: Mapping | null = null
-  #readable = true
+  #seen: { readonly description: string; readonly by: 'row' | 'list' | 'nothing' } | null = null
+  #listedAt = -Infinity
   #released = false
+  readonly #now = (): number => this.#target.clock.monotonic()
 
-  constructor(target: UpnpTarget, request: MappingRequest, intend: (effect: UpnpEffect) => Promise<Effect>) {
+  constructor(
+    target: UpnpTarget,
+    request: MappingRequest,
+    before: readonly Partial<UpnpEffect>[],
+    intend: (effect: UpnpEffect) => Promise<Effect>,
+  ) {
+    this.#before = before
     this.#target = target
     this.#request = request
     this.#intend = intend
@@ -130,7 +183,7 @@ class UpnpLease implements MappingLease {
       goodUntil: this.goodUntil,
     }
     const wish = { externalPort, allow, filter: 'none' as const }
-    const asked = this.#adopted ? (this.#granted.leaseSeconds ?? leaseSeconds) : leaseSeconds
+    const asked = this.#adopted ? (this.#granted.leaseSeconds ?? 0) : leaseSeconds
     return describeMapping(facts, { ...wish, leaseSeconds: asked }, this.#notes())
   }
 
@@ -138,9 +191,12 @@ class UpnpLease implements MappingLease {
   async begin(signal: AbortSignal): Promise<void> {
     const port = this.#request.externalPort
     const [address, found] = await Promise.all([this.#askAddress(signal), this.#read(port, signal)])
-    this.#externalAddress = address
+    if (address !== undefined) {
+      this.#externalAddress = address
+      this.#hasPublicAddress = address !== null && isPublic(address)
+    }
     const existing = await this.#withoutFormer(found, port, signal)
-    if (existing && this.#leadsToUs(existing) && !existing.ours) return this.#adopt(existing)
+    if (existing && this.#leadsToUs(existing) && !this.#isMine(existing)) return this.#adopt(existing)
     if (existing && !this.#isMine(existing) && !this.#request.anyPort) throw this.#taken(existing)
     await this.#openOwn(
       existing && !this.#isMine(existing) ? this.#otherPort() : this.#request.externalPort,
@@ -154,7 +210,10 @@ class UpnpLease implements MappingLease {
     if (found === 'unknown')
       return {
         state: 'held',
-        notes: [say('this router cannot be read back', '이 공유기는 다시 읽어 확인할 수 없습니다')],
+        notes:
+          this.#seen?.by === 'list'
+            ? []
+            : [say('this router cannot be read back', '이 공유기는 다시 읽어 확인할 수 없습니다')],
       }
     if (found === null) return this.#lost(say('it is not in the list any more', '목록에 더 이상 없습니다'))
     if (!this.#leadsToUs(found))
@@ -166,37 +225,42 @@ class UpnpLease implements MappingLease {
   }
 
   async renew({ signal }: { signal: AbortSignal }): Promise<void> {
-    const found = await this.#read(this.externalPort, signal)
-    const existing = await this.#withoutFormer(found, this.externalPort, signal)
-    if (this.#adopted && existing && this.#leadsToUs(existing)) return
+    const port = this.externalPort
+    const existing = await this.#withoutFormer(await this.#read(port, signal), port, signal)
+    if (this.#adopted && existing && this.#leadsToUs(existing)) return this.#adopt(existing)
     this.#adopted = null
     if (existing && !this.#isMine(existing)) throw this.#taken(existing)
+    this.#effect ??= await this.#intend(this.#effectOf(port))
+    const usual = this.#granted.leaseSeconds
     try {
-      await this.#add(this.externalPort, signal)
+      await this.#add(port, signal)
     } catch (failure) {
       if (faultCode(failure) !== 718 || !existing) throw await this.#explain(failure, signal)
-      await this.#renewRefused(existing, signal)
+      if ((existing.leaseSecondsLeft ?? Infinity) <= 60) await this.#makeAnew(existing, signal)
     }
-    await this.#settle(this.externalPort, signal)
+    const renewed = await this.#look(port, signal)
+    if (existing && renewed.mapping && !grew(existing, renewed.mapping, usual)) {
+      await this.#makeAnew(existing, signal)
+      return this.#settle(port, await this.#look(port, signal), signal)
+    }
+    await this.#settle(port, renewed, signal)
   }
 
   async release({ signal }: { signal: AbortSignal }): Promise<void> {
     if (this.#released) return
     if (this.#effect && !this.#adopted) {
-      await dropIfOurs(
-        this.#target.device,
-        this.#effectOf(this.externalPort || this.#request.externalPort),
-        signal,
-      )
+      const effect = this.#effectOf(this.externalPort || this.#request.externalPort)
+      await dropIfOurs(this.#target.device, effect, { ...this.#how(signal), now: this.#now })
       await this.#effect.undone()
     }
     this.#released = true
   }
 
-  /** Null where the router says that it has none. */
-  #askAddress(signal: AbortSignal): Promise<string | null> {
-    return externalAddress(this.#target.device, { signal }).catch((failure: unknown) => {
+  /** Null where the router says that it has none; undefined where it does not tell. */
+  #askAddress(signal: AbortSignal): Promise<string | null | undefined> {
+    return externalAddress(this.#target.device, this.#how(signal)).catch((failure: unknown) => {
       if (faultCode(failure) !== null) return null
+      if (isNaruError(failure, 'ROUTER_SILENT', 'ROUTER_ANSWER_BAD')) return undefined
       throw failure
     })
   }
@@ -204,11 +268,16 @@ class UpnpLease implements MappingLease {
   async #openOwn(externalPort: number, signal: AbortSignal): Promise<void> {
     this.#effect = await this.#intend(this.#effectOf(externalPort))
     try {
-      const port = await this.#ask(externalPort, signal)
-      await this.#settle(port, signal)
+      let port = await this.#ask(externalPort, signal)
+      let seen = await this.#look(port, signal)
+      // Some say yes to a lease and make nothing of it.
+      if (seen.mapping === null && this.#askOtherLease()) {
+        port = await this.#ask(port, signal)
+        seen = await this.#look(port, signal)
+      }
+      await this.#settle(port, seen, signal)
     } catch (failure) {
-      // Silence may mean that only the answer was lost: what is not answered stays in the journal.
-      if (!isNaruError(failure, 'ROUTER_SILENT', 'ABORTED', 'ROUTER_ANSWER_BAD')) await this.#effect.undone()
+      if (isNaruError(failure, ...nothingThere)) await this.#effect.undone()
       throw failure
     }
   }
@@ -232,32 +301,33 @@ class UpnpLease implements MappingLease {
   async #otherwise(failure: unknown, port: number, signal: AbortSignal): Promise<number | null> {
     const code = faultCode(failure)
     const { anyPort, internalPort } = this.#request
-    // 725 OnlyPermanentLeasesSupported; some say 402 to any lease but 0.
-    if ((code === 725 || code === 402) && this.#askSeconds > 0) {
-      this.#askSeconds = 0
-      return port
-    }
+    // 725 OnlyPermanentLeasesSupported; some say 402, 501 or a number of their own to a lease, some to a permanent one.
+    const aboutLease = code !== null && (tellsNoCause(code) || (code === 725 && this.#askSeconds > 0))
+    if (aboutLease && this.#askOtherLease()) return port
     // 724 SamePortValuesRequired.
     if (code === 724 && anyPort && port !== internalPort) return internalPort
     if (code !== 718 && code !== 729) return null
     const existing = await this.#read(port, signal)
-    if (existing && this.#leadsToUs(existing) && existing.ours)
-      return this.#renewInPlace(port, existing, signal)
+    if (existing && this.#leadsToUs(existing) && this.#isMine(existing)) {
+      await dropMapping(this.#target.device, existing, this.#how(signal))
+      return port
+    }
     return anyPort ? this.#otherPort() : null
   }
 
-  /** A row of ours from before that may not be added again: away with it, then once more. */
-  async #renewInPlace(port: number, existing: Mapping, signal: AbortSignal): Promise<number> {
-    await dropMapping(this.#target.device, existing, { signal })
-    return port
+  /** Permanent in place of a lease, a week in place of a permanent one; once. */
+  #askOtherLease(): boolean {
+    if (this.#triedOtherLease) return false
+    this.#triedOtherLease = true
+    this.#askSeconds = this.#askSeconds > 0 ? 0 : weekSeconds
+    return true
   }
 
-  /** Some answer 718 to an early renewal: while much of the lease is left that is well, else the row is made anew. */
-  async #renewRefused(existing: Mapping, signal: AbortSignal): Promise<void> {
-    if ((existing.leaseSecondsLeft ?? Infinity) > 60) return
-    await dropMapping(this.#target.device, existing, { signal })
+  /** Some answer 718 to an early renewal, some take it and lengthen nothing: away with it, then once more. */
+  async #makeAnew(existing: Mapping, signal: AbortSignal): Promise<void> {
+    await dropMapping(this.#target.device, existing, this.#how(signal))
     try {
-      await this.#add(this.externalPort, signal)
+      await this.#add(existing.externalPort, signal)
     } catch (failure) {
       throw await this.#explain(failure, signal)
     }
@@ -272,28 +342,46 @@ class UpnpLease implements MappingLease {
       description: this.#description,
       leaseSeconds: this.#askSeconds,
     }
-    const { device } = this.#target
-    if (this.#request.anyPort && this.#target.flavour === 'upnp-2')
+    try {
+      return await this.#addAs(mapping, signal)
+    } catch (failure) {
+      const unsaid = isNaruError(failure, 'ROUTER_SILENT', 'ROUTER_ANSWER_BAD') && !reachedNobody(failure)
+      // It may have done it, and answered late or nothing that is one.
+      const found = unsaid ? await this.#read(externalPort, signal).catch(() => null) : null
+      if (found && this.#leadsToUs(found) && this.#isMine(found)) return externalPort
+      throw failure
+    }
+  }
+
+  async #addAs(mapping: NewMapping, signal: AbortSignal): Promise<number> {
+    const { device, flavour } = this.#target
+    if (this.#request.anyPort && flavour === 'upnp-2')
       try {
-        return await addAnyMapping(device, mapping, { signal })
+        return await addAnyMapping(device, mapping, this.#how(signal))
       } catch (failure) {
         if (!isUnknownAction(failure)) throw failure
       }
-    await addMapping(device, mapping, { signal })
-    return externalPort
+    await addMapping(device, mapping, this.#how(signal))
+    return mapping.externalPort
   }
 
-  /** Reads back what the router really did, and keeps that. "Success" without an entry is none (seen). */
-  async #settle(port: number, signal: AbortSignal): Promise<void> {
-    const found = await this.#read(port, signal)
-    if (this.#readable && !(found && this.#leadsToUs(found))) {
-      const why = found
-        ? say(`the entry leads to ${ownerOf(found).en}`, `항목이 ${ownerOf(found).ko}(으)로 향합니다`)
-        : say('there is no such entry', '그런 항목이 없습니다')
-      if (found && this.#carriesOurTag(found)) await dropMapping(this.#target.device, found, { signal })
-      throw new NaruError('ROUTER_NOT_DONE', { router: this.#router, port, why })
-    }
-    const leaseSeconds = found ? found.leaseSecondsLeft : this.#askSeconds || null
+  /** What the router really did. */
+  async #look(port: number, signal: AbortSignal): Promise<Looked> {
+    const key = { protocol: this.#request.protocol, externalPort: port }
+    const how = { ...this.#how(signal), now: this.#now, list: 'unseen' as const }
+    const { mapping, by } = await findMapping(this.#target.device, key, how)
+    if (mapping === 'unknown') return { mapping: undefined, by: 'nothing' }
+    return { mapping, by: by ?? 'nothing' }
+  }
+
+  /** Keeps what the router really did. "Success" without an entry is none (seen). */
+  async #settle(port: number, { mapping, by }: Looked, signal: AbortSignal): Promise<void> {
+    if (mapping === null || (mapping && !this.#leadsToUs(mapping)))
+      return this.#settleElsewhere(port, mapping, signal)
+    this.#seen = { description: mapping?.description ?? '', by }
+    // Some tell 0 of a lease that they took and that ends: it is renewed all the same.
+    const untold = mapping?.leaseSecondsLeft == null
+    const leaseSeconds = mapping?.leaseSecondsLeft ?? (this.#askSeconds || null)
     const now = this.#target.clock.now()
     this.#granted = {
       externalPort: port,
@@ -303,17 +391,52 @@ class UpnpLease implements MappingLease {
         : leaseSeconds,
       until: leaseSeconds === null ? null : now + leaseSeconds * 1000,
       renewAfter: leaseSeconds === null ? null : now + leaseSeconds * 500,
+      mayStay: untold,
     }
     await this.#effect?.amend(this.#effectOf(port))
   }
 
+  /** What it made in place of what was asked is taken back, or taken where any port will do. */
+  async #settleElsewhere(port: number, found: Mapping | null, signal: AbortSignal): Promise<void> {
+    const { device } = this.#target
+    const rows = await listMappings(device, this.#how(signal), this.#now).catch(() => [])
+    const stray = rows.find(
+      (row) =>
+        row.protocol === this.#request.protocol &&
+        row.externalPort !== port &&
+        this.#leadsToUs(row) &&
+        this.#carriesOurTag(row),
+    )
+    if (stray && this.#request.anyPort)
+      return this.#settle(stray.externalPort, { mapping: stray, by: 'list' }, signal)
+    const mine = [
+      ...(found === null ? [{ protocol: this.#request.protocol, externalPort: port }] : []),
+      stray,
+    ]
+    if (found && this.#carriesOurTag(found)) mine.push(found)
+    for (const row of mine) if (row) await dropMapping(device, row, this.#how(signal)).catch(unlessFault)
+    if (stray)
+      throw new NaruError('ROUTER_OTHER_PORT', { router: this.#router, port, granted: stray.externalPort })
+    const why = found
+      ? say(`the entry leads to ${ownerOf(found).en}`, `항목이 ${ownerOf(found).ko}(으)로 향합니다`)
+      : say('there is no such entry', '그런 항목이 없습니다')
+    throw new NaruError('ROUTER_NOT_DONE', { router: this.#router, port: this.#portText(port), why })
+  }
+
+  /** @throws NaruError ROUTER_ROW_OFF */
   #adopt(existing: Mapping): void {
+    if (!existing.enabled)
+      throw new NaruError('ROUTER_ROW_OFF', {
+        router: this.#router,
+        port: this.#portText(existing.externalPort),
+      })
     this.#adopted = existing
     const { externalPort, leaseSecondsLeft } = existing
     const now = this.#target.clock.now()
     const until = leaseSecondsLeft === null ? null : now + leaseSecondsLeft * 1000
     // Looked at again just after it ends: then nobody else's row stands in the way of ours.
-    this.#granted = { externalPort, leaseSeconds: leaseSecondsLeft, until, renewAfter: until && until + 1000 }
+    const renewAfter = until && until + 1000
+    this.#granted = { externalPort, leaseSeconds: leaseSecondsLeft, until, renewAfter, mayStay: true }
   }
 
   #notes(): Text[] {
@@ -328,31 +451,34 @@ class UpnpLease implements MappingLease {
       : []
   }
 
+  /** Null where there is none, or the router does not tell. Its list is looked at where it alone was seen to tell. */
   async #read(port: number, signal: AbortSignal): Promise<Mapping | null> {
-    const found = await readMapping(
-      this.#target.device,
-      { protocol: this.#request.protocol, externalPort: port },
-      { signal },
-    ).catch((failure: unknown) => {
-      // Routers without a better word say 402 or 501 to "there is none".
-      if (faultCode(failure) !== null) return null
-      throw failure
-    })
-    if (found === 'unknown') this.#readable = false
-    return found === 'unknown' ? null : found
+    const key = { protocol: this.#request.protocol, externalPort: port }
+    const list = this.#seen?.by === 'list' ? 'unseen' : 'never'
+    const how = { ...this.#how(signal), now: this.#now, list } as const
+    const { mapping } = await findMapping(this.#target.device, key, how)
+    return mapping === 'unknown' ? null : mapping
   }
 
   async #lookup(signal: AbortSignal): Promise<Mapping | null | 'unknown' | NaruError> {
-    if (!this.#readable) return 'unknown'
+    const key = { protocol: this.#request.protocol, externalPort: this.externalPort }
     try {
-      const { protocol } = this.#request
-      return await this.#target.reader.read({ protocol, externalPort: this.externalPort }, signal)
+      if (this.#seen?.by === 'nothing') return 'unknown'
+      if (this.#seen?.by === 'list') return await this.#lookAtList(signal)
+      return await this.#target.reader.read(key, signal)
     } catch (failure) {
       // Routers without a better word say 402 or 501 to "there is none".
-      if (faultCode(failure) !== null) return null
+      if (faultCode(failure) !== null) return (await this.#look(key.externalPort, signal)).mapping ?? null
       if (failure instanceof NaruError && failure.code !== 'ABORTED') return failure
       throw failure
     }
+  }
+
+  async #lookAtList(signal: AbortSignal): Promise<Mapping | null | 'unknown'> {
+    if (this.#now() - this.#listedAt < listEveryMs) return 'unknown'
+    const { mapping = 'unknown' } = await this.#look(this.externalPort, signal)
+    if (mapping) this.#listedAt = this.#now()
+    return mapping
   }
 
   #leadsToUs(mapping: Mapping): boolean {
@@ -372,16 +498,21 @@ class UpnpLease implements MappingLease {
       existing.description === this.#description &&
       existing.internalAddress !== this.#internalAddress
     if (!former) return existing
-    await dropMapping(this.#target.device, existing, { signal }).catch((failure: unknown) => {
-      if (faultCode(failure) === null) throw failure
-    })
+    await dropMapping(this.#target.device, existing, this.#how(signal)).catch(unlessFault)
     return this.#read(port, signal)
   }
 
   /** Ours to replace: what this rule made before, or what any Naru left that leads to the very port we serve. */
   #isMine(mapping: Mapping): boolean {
-    if (this.#leadsToUs(mapping)) return mapping.ours
+    if (this.#leadsToUs(mapping))
+      return mapping.ours || this.#carriesOurTag(mapping) || this.#isAsShown(mapping)
     return mapping.internalAddress === this.#internalAddress && this.#carriesOurTag(mapping)
+  }
+
+  /** A router that shows no description, or its own, shows it of what this process or the one before it made. */
+  #isAsShown({ description, externalPort }: Mapping): boolean {
+    const here = this.externalPort === externalPort && this.#seen?.description === description
+    return here || this.#before.some((was) => was.externalPort === externalPort && was.shown === description)
   }
 
   #carriesOurTag(mapping: Mapping): boolean {
@@ -401,8 +532,7 @@ class UpnpLease implements MappingLease {
       const existing = await this.#read(port, signal)
       if (existing) return this.#taken(existing)
     }
-    const hasAddress = this.#externalAddress !== null && isPublic(this.#externalAddress)
-    return explainFault(failure, this.#router, port, hasAddress)
+    return explainFault(failure, this.#router, port, this.#hasPublicAddress ?? true)
   }
 
   #taken(existing: Mapping): NaruError {
@@ -411,8 +541,18 @@ class UpnpLease implements MappingLease {
   }
 
   #lost(why: Text): Verdict {
-    const port = this.externalPort
+    const port = this.#portText(this.externalPort)
     return { state: 'lost', why: new NaruError('ROUTER_MAPPING_LOST', { router: this.#router, port, why }) }
+  }
+
+  /** With its protocol: of two that were asked for one may be kept. */
+  #portText(port: number): string {
+    return `${port}/${this.#request.protocol}`
+  }
+
+  #how(signal: AbortSignal): CallOptions {
+    const { through } = this.#target
+    return { signal, ...(through && { through }) }
   }
 
   get #router(): string {
@@ -426,6 +566,7 @@ class UpnpLease implements MappingLease {
   #effectOf(externalPort: number): UpnpEffect {
     const { device, clock } = this.#target
     const granted = this.#granted.externalPort > 0
+    const until = this.#granted.mayStay ? null : this.#granted.until
     const asked = this.#askSeconds > 0 ? clock.now() + this.#askSeconds * 1000 : null
     return {
       kind: 'mapping',
@@ -437,36 +578,70 @@ class UpnpLease implements MappingLease {
       internalAddress: this.#internalAddress,
       internalPort: this.#request.internalPort,
       description: this.#description,
-      until: granted ? this.#granted.until : asked,
+      shown: this.#seen?.description ?? null,
+      seenBy: this.#seen?.by ?? null,
+      until: granted ? until : asked,
     }
   }
 }
 
-/** Deletes what is still as we made it. Gone, or somebody else's by now: nothing is left of ours. */
-export async function dropIfOurs(device: Device, effect: UpnpEffect, signal: AbortSignal): Promise<void> {
-  const key = {
-    protocol: effect.protocol === 'udp' ? 'udp' : 'tcp',
-    externalPort: effect.externalPort,
-  } as const
+/**
+ * Deletes what is still as we made it. It is ours until it is read back as gone: what cannot be read is deleted, and
+ * what is there after that is told. @throws NaruError ROUTER_SILENT, ROUTER_NOT_CLOSED, ROUTER_REFUSED
+ */
+export async function dropIfOurs(
+  device: Device,
+  effect: UpnpEffect,
+  options: CallOptions & { readonly now: () => number },
+): Promise<void> {
+  const protocol = effect.protocol === 'udp' ? 'udp' : 'tcp'
+  const key = { protocol, externalPort: effect.externalPort } as const
+  const how = { ...options, list: effect.seenBy === 'row' ? 'untold' : 'unseen' } as const
   try {
-    const found = await readMapping(device, key, { signal })
-    if (found === null) return
-    const ours =
-      found === 'unknown' ||
-      (found.internalAddress === effect.internalAddress &&
-        sameDescription(found.description, effect.description))
-    if (ours) await dropMapping(device, key, { signal })
+    const { mapping: found } = await findMapping(device, key, how)
+    if (found === null || (found !== 'unknown' && !isAsMade(found, effect))) return
+    await dropMapping(device, key, options)
+    const { mapping: left } = await findMapping(device, key, how)
+    if (left !== null && left !== 'unknown' && isAsMade(left, effect))
+      throw new NaruError('ROUTER_NOT_CLOSED', {
+        router: device.place.address,
+        port: `${effect.externalPort}/${protocol}`,
+      })
   } catch (failure) {
     if (failure instanceof NaruError) throw failure
-    const code = faultCode(failure)
-    if (code === 402 || code === 501) return
     throw explainFault(failure, device.place.address, effect.externalPort, true)
   }
 }
 
-/** Routers cut long descriptions. */
+/** Leads where we said, by a description that is ours, or what the router makes of ours. */
+function isAsMade(found: Mapping, effect: UpnpEffect): boolean {
+  if (found.internalAddress !== effect.internalAddress) return false
+  if (sameDescription(found.description, effect.description)) return true
+  const shown = effect.shown ?? ''
+  return found.internalPort === effect.internalPort && ['', shown].includes(found.description)
+}
+
+/** Routers cut long descriptions, and take out signs that they do not like. */
 function sameDescription(found: string, made: string): boolean {
+  return isCutFrom(found, made) || isCutFrom(lettersOf(found), lettersOf(made))
+}
+
+function isCutFrom(found: string, made: string): boolean {
   return found === made || (found.length >= 8 && made.startsWith(found))
+}
+
+function lettersOf(description: string): string {
+  return description.replace(/[^a-z0-9]/gi, '').toLowerCase()
+}
+
+/** False where the lease that was left runs on, as if nobody had asked for more. */
+function grew(before: Mapping, after: Mapping, usual: number | null): boolean {
+  const [was, is] = [before.leaseSecondsLeft, after.leaseSecondsLeft]
+  return was === null || is === null || usual === null || is > was || is >= usual * 0.75
+}
+
+function unlessFault(failure: unknown): void {
+  if (faultCode(failure) === null) throw failure
 }
 
 function near(granted: number | null, asked: number): boolean {

@@ -6,7 +6,7 @@ import { NaruError } from '../../base/errors.ts'
 import type { Protocol } from '../../base/port.ts'
 import type { Mapping } from '../contract.ts'
 import { faultCode } from './fault.ts'
-import type { Device } from './device.ts'
+import type { CallOptions, Device } from './device.ts'
 import { mappingOf, portOf } from './entry.ts'
 import { child, children, entries, parseXml, textOf, type Xml } from './xml.ts'
 
@@ -25,7 +25,7 @@ export interface ListRange {
 export async function listRange(
   device: Device,
   { protocol, first, last, everybody }: ListRange,
-  { signal }: { signal: AbortSignal },
+  options: Pick<CallOptions, 'signal' | 'through'>,
 ): Promise<readonly Mapping[]> {
   try {
     const values = await device.call(
@@ -38,7 +38,7 @@ export async function listRange(
         ['NewManage', everybody ? 1 : 0],
         ['NewNumberOfPorts', 0],
       ],
-      { signal },
+      options,
     )
     const list = parseListing(values.get('NewPortListing') ?? '')
     if (list) return list

@@ -1,5 +1,5 @@
 /** What real routers do in place of what they should: each switch of the fake router, and what we make of it. */
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { asking, found, here, membersAt, toolsAtHome } from '../../../test/fakes/at-home.ts'
 import { memoryJournal } from '../../../test/fakes/journal.ts'
 import { FakeRouter, type Quirks } from '../../../test/fakes/router.ts'
@@ -131,8 +131,11 @@ it('an empty external address is none, and 501 then means that there is none', a
   })
 })
 
-it('501 with a public address means that the table is full', async () => {
-  expect(await refused({ full: true })).toMatchObject({ code: 'ROUTER_TABLE_FULL' })
+it('501 with a public address is a failure without a reason, and told as that', async () => {
+  expect(await refused({ full: true })).toMatchObject({
+    code: 'ROUTER_REFUSED',
+    message: expect.stringContaining('does not say why: its list may be full (UPnP 501') as string,
+  })
 })
 
 it('728 and 606 are what they say', async () => {
@@ -156,7 +159,7 @@ it('a shorter lease than asked is said and renewed in time', async () => {
 })
 
 it('a router without reading back is held, with a remark', async () => {
-  await using home = await opened({ noReadBack: true })
+  await using home = await opened({ noReadBack: true, noList: true })
   expect(await home.lease.verify({ signal: signal() })).toMatchObject({
     state: 'held',
     notes: [{ en: expect.stringContaining('read back') as string }],
@@ -240,4 +243,214 @@ it('a list that never ends, or repeats itself, ends', { timeout: 60_000 }, async
     expect(list?.length).toBeLessThanOrEqual(1024)
     expect(fake.count('GetGenericPortMappingEntry')).toBeLessThanOrEqual(1024)
   }
+})
+
+const ours = {
+  protocol: 'tcp',
+  externalPort: 8888,
+  internalAddress: here,
+  internalPort: 80,
+  description: 'naru:web@me',
+  leaseSeconds: 0,
+} as const
+
+describe('what we asked for is ours until it is read back as gone', () => {
+  for (const shows of ['blank', 'cleaned', 'its own'] as const)
+    it(`a router whose list shows descriptions ${shows} keeps, renews and deletes it`, async () => {
+      await using home = await opened({ shows })
+      await home.lease.renew({ signal: signal() })
+      expect(differs(home.lease)).toBe('')
+      expect((await home.lease.verify({ signal: signal() })).state).toBe('held')
+      const [left] = home.journal.left()
+      await home.lease.release({ signal: signal() })
+      expect([home.fake.table.size, home.journal.left()]).toEqual([0, []])
+      home.fake.table.set('tcp 8888', { ...ours })
+      await membersAt.upnp(home.fake).undo(left ?? null, { signal: signal(), tools: toolsAtHome() })
+      expect(home.fake.table.size).toBe(0)
+    })
+
+  it('a row that was made by hand in its place meanwhile is left alone, though it leads here', async () => {
+    await using home = await opened({})
+    home.fake.table.set('tcp 8888', { ...ours, description: 'by hand' })
+    await home.lease.release({ signal: signal() })
+    expect(home.fake.table.size).toBe(1)
+  })
+
+  for (const quirks of [{ losesAnswerTo: 'AddPortMapping' }, { emptyAnswerTo: 'AddPortMapping' }])
+    it(`an answer that never came is looked for in the list (${Object.keys(quirks)[0]})`, async () => {
+      await using home = await opened(quirks)
+      expect(home.fake.table.size).toBe(1)
+      await home.lease.release({ signal: signal() })
+      expect([home.fake.table.size, home.journal.left()]).toEqual([0, []])
+    })
+
+  it('an answer that never came and cannot be looked for stays in the journal, which undoes it', async () => {
+    await using fake = await FakeRouter.start({
+      emptyAnswerTo: 'AddPortMapping',
+      noReadBack: true,
+      noList: true,
+    })
+    const journal = memoryJournal()
+    const member = membersAt.upnp(fake)
+    const open = (await found(member)).open(asking, { signal: signal(), record: journal })
+    await expect(open).rejects.toMatchObject({ code: 'ROUTER_ANSWER_BAD' })
+    expect([fake.table.size, journal.left().length]).toEqual([1, 1])
+    await member.undo(journal.left()[0] ?? null, { signal: signal(), tools: toolsAtHome() })
+    expect(fake.table.size).toBe(0)
+  })
+
+  for (const rowFault of [714, 501])
+    it(`a router that answers ${rowFault} for the row that its list shows is read by its list`, async () => {
+      await using home = await opened({ rowFault })
+      expect(await home.lease.verify({ signal: signal() })).toEqual({ state: 'held', notes: [] })
+      await home.lease.renew({ signal: signal() })
+      await home.lease.release({ signal: signal() })
+      expect([home.fake.table.size, home.journal.left()]).toEqual([0, []])
+    })
+
+  it('what the router shows nowhere is deleted, and not called open', async () => {
+    expect(await refused({ rowFault: 714, list: 'none', endlessList: 'repeat' })).toMatchObject({
+      code: 'ROUTER_NOT_DONE',
+    })
+  })
+
+  it('a row that stays though the router says it deleted it is told, and stays in the journal', async () => {
+    await using home = await opened({})
+    home.fake.quirks.keepsDeleted = true
+    await expect(home.lease.release({ signal: signal() })).rejects.toMatchObject({
+      code: 'ROUTER_NOT_CLOSED',
+    })
+    expect(home.journal.left()).toHaveLength(1)
+    home.fake.quirks.keepsDeleted = false
+    await home.lease.release({ signal: signal() })
+    expect([home.fake.table.size, home.journal.left()]).toEqual([0, []])
+  })
+
+  it('a router that maps another external port gives it back, or is taken at its word where any will do', async () => {
+    expect(await refused({ ignoresExternalPort: 7777 })).toMatchObject({
+      code: 'ROUTER_OTHER_PORT',
+      message: expect.stringContaining('7777 in place of 8888') as string,
+    })
+    await using home = await opened({ ignoresExternalPort: 7777, versionOne: true }, { anyPort: true })
+    expect(home.lease.externalPort).toBe(7777)
+  })
+})
+
+describe('a lease that the router does not take', () => {
+  for (const quirks of [{ refusesLease: -911 }, { refusesLease: 501 }, { keepsPermanentOnly: true }])
+    it(`is asked for as a permanent one (${JSON.stringify(quirks)})`, async () => {
+      await using home = await opened(quirks)
+      expect(home.lease.goodUntil).toBe(null)
+      expect(differs(home.lease)).toContain('for ever')
+      await home.lease.release({ signal: signal() })
+      expect([home.fake.table.size, home.journal.left()]).toEqual([0, []])
+    })
+
+  it('is a week where a permanent one is refused', async () => {
+    await using home = await opened({ refusesPermanent: 402 }, { leaseSeconds: 0 })
+    expect([...home.fake.table.values()][0]?.leaseSeconds).toBe(604_800)
+    expect(differs(home.lease)).toContain('the router keeps it for 7d')
+  })
+
+  it('is told by the number that the router gave', async () => {
+    expect(await refused({ refuses: -911 })).toMatchObject({
+      code: 'ROUTER_REFUSED',
+      message: expect.stringContaining('UPnP -911') as string,
+    })
+  })
+
+  it('and reads back as 0 is renewed as asked for, and deleted however late', async () => {
+    await using home = await opened({ tellsNoLease: true })
+    expect((home.lease.renewAfter ?? 0) - Date.now()).toBeGreaterThan(1_790_000)
+    expect((home.lease.renewAfter ?? 0) - Date.now()).toBeLessThan(1_800_001)
+    expect([differs(home.lease), home.journal.left()]).toMatchObject(['', [{ until: null }]])
+  })
+
+  it('and does not grow when asked again is made anew, at once', async () => {
+    await using home = await opened({ renewsNothing: true })
+    for (const entry of home.fake.table.values()) entry.leaseSeconds = 1800
+    await home.lease.renew({ signal: signal() })
+    expect([...home.fake.table.values()][0]?.leaseSeconds).toBe(3600)
+    expect(home.fake.count('DeletePortMapping')).toBe(1)
+    await home.lease.renew({ signal: signal() })
+    expect(home.fake.count('DeletePortMapping')).toBe(1)
+  })
+})
+
+describe('a router that stumbles', () => {
+  for (const status of [400, 500])
+    it(`over the first request (HTTP ${status}) is asked once more`, async () => {
+      await using home = await opened({ stumbles: { status, times: 1 } })
+      expect(home.fake.table.size).toBe(1)
+    })
+
+  it('and goes on stumbling is told, with nothing left', async () => {
+    await using fake = await FakeRouter.start({ stumbles: { status: 400, times: 99 } })
+    const open = (await found(membersAt.upnp(fake))).open(asking, {
+      signal: signal(),
+      record: memoryJournal(),
+    })
+    await expect(open).rejects.toMatchObject({ code: 'ROUTER_ANSWER_BAD' })
+    expect(fake.count('AddPortMapping')).toBe(2)
+  })
+
+  it('over a second connection is asked one thing at a time', async () => {
+    await using home = await opened({ oneConnection: true })
+    expect(home.lease.externalAddress).toBe('203.0.114.7')
+  })
+
+  for (const addressAnswer of ['html', 'silence'] as const)
+    it(`over its own address (${addressAnswer}) maps all the same`, async () => {
+      await using home = await opened({ addressAnswer })
+      expect(home.lease).toMatchObject({ externalAddress: null, externalPort: 8888 })
+    })
+})
+
+describe('a row typed in by hand', () => {
+  it('that is permanent is told once, as what it is', async () => {
+    await using fake = await FakeRouter.start()
+    fake.table.set('tcp 8888', { ...ours, description: 'by hand' })
+    const lease = await (
+      await found(membersAt.upnp(fake))
+    ).open(asking, {
+      signal: signal(),
+      record: memoryJournal(),
+    })
+    expect(lease.describe().differs).toMatchObject([
+      { en: expect.stringContaining('leaves it alone') as string },
+    ])
+  })
+
+  for (const enabled of ['0', 'false', 'no'])
+    it(`that is off (${enabled}) is told as off`, async () => {
+      await using fake = await FakeRouter.start()
+      fake.table.set('tcp 8888', { ...ours, description: 'by hand', enabled })
+      const open = (await found(membersAt.upnp(fake))).open(asking, {
+        signal: signal(),
+        record: memoryJournal(),
+      })
+      await expect(open).rejects.toMatchObject({ code: 'ROUTER_ROW_OFF' })
+    })
+
+  it('and vanishes is replaced by one of ours, which the journal knows', async () => {
+    await using fake = await FakeRouter.start()
+    fake.table.set('tcp 8888', { ...ours, description: 'by hand' })
+    const journal = memoryJournal()
+    const lease = await (
+      await found(membersAt.upnp(fake))
+    ).open(asking, { signal: signal(), record: journal })
+    fake.table.clear()
+    await lease.renew({ signal: signal() })
+    expect([fake.table.size, journal.left().length]).toEqual([1, 1])
+    await lease.release({ signal: signal() })
+    expect([fake.table.size, journal.left()]).toEqual([0, []])
+  })
+})
+
+it('of two protocols the one that was not kept is named', async () => {
+  await using fake = await FakeRouter.start({ oneProtocol: true })
+  const router = await found(membersAt.upnp(fake))
+  await router.open(asking, { signal: signal(), record: memoryJournal() })
+  const second = router.open({ ...asking, protocol: 'udp' }, { signal: signal(), record: memoryJournal() })
+  await expect(second).rejects.toMatchObject({ message: expect.stringContaining('8888/udp') as string })
 })

@@ -53,7 +53,8 @@ function parseFault(fault: Parameters<typeof child>[0]): SoapAnswer {
   const description = textOf(error, 'errorDescription') ?? textOf(fault, 'faultstring') ?? ''
   return {
     ok: false,
-    code: Number.isInteger(code) && code > 0 ? code : 501,
+    // Some have numbers of their own, such as -911.
+    code: Number.isInteger(code) && code !== 0 ? code : 501,
     description: description.slice(0, 200),
   }
 }

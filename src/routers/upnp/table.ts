@@ -1,16 +1,20 @@
 /** The router's table of mappings by UPnP: read, listed within bounds, added to, deleted from (WANIPConnection:2 §2.4). */
 import { canonicalAddress } from '../../base/address.ts'
 import type { Mapping, MappingKey } from '../contract.ts'
-import type { Device } from './device.ts'
+import type { CallOptions, Device } from './device.ts'
 import { mappingOf, portOf } from './entry.ts'
 import { faultCode, isNoEntry, isUnknownAction } from './fault.ts'
 import { listRange } from './listing.ts'
 
-type Options = { readonly signal: AbortSignal }
+type Options = Omit<CallOptions, 'limitMs'>
 
 /** A list that never ends, or says the same for ever, is one of these. */
 const longestList = 1024
 const listLimitMs = 7000
+/** Routers need up to 10 s to change their table, which they do also where nobody waits for it. */
+const changeLimitMs = 12_000
+/** Not worth waiting for as for the rest: a router maps also where it does not tell its address. */
+const addressLimitMs = 2000
 
 export interface NewMapping extends MappingKey {
   readonly internalAddress: string
@@ -22,7 +26,10 @@ export interface NewMapping extends MappingKey {
 
 /** Null where it has none; routers that clear it say an empty string or 0.0.0.0 (seen). */
 export async function externalAddress(device: Device, options: Options): Promise<string | null> {
-  const values = await device.call('connection', 'GetExternalIPAddress', [], options)
+  const values = await device.call('connection', 'GetExternalIPAddress', [], {
+    ...options,
+    limitMs: addressLimitMs,
+  })
   const address = canonicalAddress(values.get('NewExternalIPAddress') ?? '')
   return address === '0.0.0.0' ? null : address
 }
@@ -50,33 +57,67 @@ export async function readMapping(
   }
 }
 
-/** Every mapping: in one answer where the router has that, otherwise one by one. */
+/** A mapping as it was seen: by its own row, or only in the list of all. */
+export interface Seen {
+  readonly mapping: Mapping | null | 'unknown'
+  readonly by: 'row' | 'list' | null
+}
+
+/**
+ * As `readMapping`; where that tells none, or nothing, the list is looked at: some answer for their list alone, some
+ * say 402 or 501 to "there is none".
+ * @param options `list`: looked at `never`, where the row is `untold`, or also where it is `unseen`
+ */
+export async function findMapping(
+  device: Device,
+  key: MappingKey,
+  options: Options & { readonly now: () => number; readonly list: 'never' | 'untold' | 'unseen' },
+): Promise<Seen> {
+  const row = await readMapping(device, key, options).catch((failure: unknown) => {
+    if (faultCode(failure) === null) throw failure
+    return isUnknownAction(failure) || options.list !== 'never' ? ('unknown' as const) : null
+  })
+  if (row !== 'unknown' && row !== null) return { mapping: row, by: 'row' }
+  if (options.list === 'never' || (row === null && options.list === 'untold'))
+    return { mapping: row, by: null }
+  const all = await listMappings(device, options, options.now).catch((failure: unknown) => {
+    if (faultCode(failure) === null) throw failure
+    return null
+  })
+  const listed = all?.find(
+    ({ protocol, externalPort }) => protocol === key.protocol && externalPort === key.externalPort,
+  )
+  if (listed) return { mapping: listed, by: 'list' }
+  return { mapping: all ? null : row, by: null }
+}
+
+/**
+ * Every mapping: in one answer where the router has that, otherwise one by one.
+ * @throws UpnpFault 401 or 602 where it has no list, NaruError ROUTER_SILENT, ROUTER_ANSWER_BAD, ABORTED
+ */
 export async function listMappings(
   device: Device,
-  { signal }: Options,
+  options: Options,
   now: () => number,
 ): Promise<readonly Mapping[]> {
-  if (device.connection?.version !== 2) return listByIndex(device, { signal }, now)
+  const { signal } = options
+  if (device.connection?.version !== 2) return listByIndex(device, options, now)
   const whole = { first: 1, last: 65_535, everybody: true }
   const lists = await Promise.all(
-    (['tcp', 'udp'] as const).map((protocol) => listRange(device, { ...whole, protocol }, { signal })),
+    (['tcp', 'udp'] as const).map((protocol) => listRange(device, { ...whole, protocol }, options)),
   ).catch(() => [])
   signal.throwIfAborted()
   const found = lists.flat()
   // An empty list may be one that leaves out what is not ours: the other way tells.
-  return found.length > 0 ? found.slice(0, longestList) : listByIndex(device, { signal }, now)
+  return found.length > 0 ? found.slice(0, longestList) : listByIndex(device, options, now)
 }
 
 /** By index until the router says there is no more. Bounded in count and time, and against a repeat. */
-async function listByIndex(
-  device: Device,
-  { signal }: Options,
-  now: () => number,
-): Promise<readonly Mapping[]> {
+async function listByIndex(device: Device, options: Options, now: () => number): Promise<readonly Mapping[]> {
   const found = new Map<string, Mapping>()
   const end = now() + listLimitMs
   for (let index = 0; index < longestList && now() < end; index++) {
-    const mapping = await mappingAt(device, index, signal)
+    const mapping = await mappingAt(device, index, options)
     if (mapping === null) break
     const key = [mapping.protocol, mapping.externalPort, mapping.remoteHost].join(' ')
     if (found.has(key)) break
@@ -85,19 +126,20 @@ async function listByIndex(
   return [...found.values()]
 }
 
-async function mappingAt(device: Device, index: number, signal: AbortSignal): Promise<Mapping | null> {
+async function mappingAt(device: Device, index: number, options: Options): Promise<Mapping | null> {
   try {
     const values = await device.call(
       'connection',
       'GetGenericPortMappingEntry',
       [['NewPortMappingIndex', index]],
-      { signal },
+      options,
     )
     return mappingOf(values, {
       protocol: /udp/i.test(values.get('NewProtocol') ?? '') ? 'udp' : 'tcp',
       externalPort: portOf(values.get('NewExternalPort')),
     })
   } catch (failure) {
+    if (index === 0 && isUnknownAction(failure)) throw failure
     // Past the end some say 402, 501 or 714 in place of 713.
     if (faultCode(failure) !== null) return null
     throw failure
@@ -105,19 +147,28 @@ async function mappingAt(device: Device, index: number, signal: AbortSignal): Pr
 }
 
 export async function addMapping(device: Device, mapping: NewMapping, options: Options): Promise<void> {
-  await device.call('connection', 'AddPortMapping', addArguments(mapping), options)
+  await device.call('connection', 'AddPortMapping', addArguments(mapping), {
+    ...options,
+    limitMs: changeLimitMs,
+  })
 }
 
 /** v2 only: takes another external port where that one is taken. @returns the port that was given. */
 export async function addAnyMapping(device: Device, mapping: NewMapping, options: Options): Promise<number> {
-  const values = await device.call('connection', 'AddAnyPortMapping', addArguments(mapping), options)
+  const values = await device.call('connection', 'AddAnyPortMapping', addArguments(mapping), {
+    ...options,
+    limitMs: changeLimitMs,
+  })
   return portOf(values.get('NewReservedPort')) || mapping.externalPort
 }
 
 /** A mapping that is not there is a success. */
 export async function dropMapping(device: Device, key: MappingKey, options: Options): Promise<void> {
   try {
-    await device.call('connection', 'DeletePortMapping', keyArguments(key), options)
+    await device.call('connection', 'DeletePortMapping', keyArguments(key), {
+      ...options,
+      limitMs: changeLimitMs,
+    })
   } catch (failure) {
     if (!isNoEntry(failure)) throw failure
   }
