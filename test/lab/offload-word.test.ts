@@ -11,7 +11,7 @@ import { built } from '../built.ts'
 import { describeWith } from '../needs.ts'
 import { enter } from './enter.ts'
 import { hostAddress, KernelLab, targetAddress } from './kernel-lab.ts'
-import { expectCarried, families, places, Relay, Talk, until, type Family } from './offload-lab.ts'
+import { expectCarried, families, pause, places, Relay, Talk, until, type Family } from './offload-lab.ts'
 
 const commands = ['ip', 'nft', 'tc']
 const needs = { root: true, platform: 'linux', offload: true, commands } as const
@@ -25,8 +25,8 @@ const splice = (family: Family = 4): object => {
 const offloaded = async (relay: Relay): Promise<number> => (await relay.ask('counters')).offloaded
 
 /** Talks until the kernel carries it. */
-async function carried(lab: KernelLab, relay: Relay): Promise<Talk> {
-  const talk = await Talk.begin(lab.client, 8888)
+async function carried(lab: KernelLab, relay: Relay, port = 8888): Promise<Talk> {
+  const talk = await Talk.begin(lab.client, port)
   await until(15_000, async () => {
     await talk.say(300)
     return (await offloaded(relay)) === 1
@@ -87,6 +87,59 @@ describeWith(needs, 'a flow that the kernel carries', () => {
       expect(top.back).toBeGreaterThan(11_000)
     },
   )
+
+  it('is a flood that never pauses, in order from its beginning on', async () => {
+    await using lab = new KernelLab()
+    let [top, heard] = [-1, 0]
+    const late: number[] = []
+    const { socket } = await lab.serveUdp(lab.target, 53)
+    socket.on('message', (message) => {
+      heard++
+      const number = message.readUInt32BE(0)
+      if (number < top) late.push(number)
+      top = Math.max(top, number)
+    })
+    const relay = await Relay.start(lab.host, 'splice', splice())
+    const send = `const socket = require('node:dgram').createSocket('udp4'), message = Buffer.alloc(100)
+      let number = 0
+      const flood = () => {
+        for (const end = number + 64; number < end; ) {
+          message.writeUInt32BE(number++)
+          socket.send(Buffer.from(message))
+        }
+        setImmediate(flood)
+      }
+      socket.on('error', () => {}).connect(8888, '${hostAddress}', flood)
+      setTimeout(() => process.exit(), 20000)`
+    const child = lab.client.start([process.execPath, '-e', send], { stdio: 'ignore' })
+    using _child = { [Symbol.dispose]: () => void child.kill('SIGKILL') }
+    await until(10_000, async () => (await relay.ask('counters')).datagramsToTarget > 0)
+    await until(heededMs, async () => (await offloaded(relay)) === 1)
+    // Beyond what its owner had read of it when it stopped: the kernel alone.
+    await relay.stop()
+    const before = heard
+    await until(heededMs, () => pause(20).then(() => heard > before + 2000))
+    expect(late).toEqual([])
+    relay.signal('SIGCONT')
+  })
+
+  it('is carried beside another Naru, whichever of them came first', async () => {
+    await using lab = new KernelLab()
+    await lab.serveUdp(lab.target, 53)
+    const first = await Relay.start(lab.host, 'splice', splice())
+    const second = await Relay.start(lab.host, 'splice', { ...splice(), listen: '8889/udp' })
+    using one = await carried(lab, first)
+    using other = await carried(lab, second, 8889)
+    // Each stands beside the other for longer than an answer about others holds.
+    for (const began = performance.now(); performance.now() - began < heededMs;) {
+      await one.say(50)
+      await other.say(50)
+    }
+    expect([await offloaded(first), await offloaded(second)]).toEqual([1, 1])
+    await first.stop()
+    await expectCarried(one, 100)
+    first.signal('SIGCONT')
+  })
 
   it('keeps its address where somebody redirects what comes in', async () => {
     await using lab = new KernelLab()

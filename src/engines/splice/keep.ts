@@ -12,6 +12,7 @@ import { temporaryPlace } from '../../base/trust.ts'
 import { NaruError } from '../../base/errors.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { Runner } from '../../host/contract.ts'
+import { keepRule } from '../../host/ours.ts'
 import { ownerLives, thisOwner } from '../../host/linux/owner.ts'
 import { mayAdministerNetwork, type Facts } from '../../model/facts.ts'
 import type { Json, Recorder } from '../../model/hop.ts'
@@ -20,7 +21,7 @@ import { canonicalAddress, familyOf } from '../../base/address.ts'
 
 const tablePrefix = 'naru_keep_'
 /** Naru's own, as its port is: rules of one priority are asked in turn. */
-const rulePriority = '6278'
+const rulePriority = String(keepRule.priority)
 const limitMs = 10_000
 
 /** Null where this machine and this process can do it for that rule. */
@@ -169,9 +170,9 @@ export class SourceKeeper {
   }
 }
 
-/** Marks and routing tables are 32-bit numbers; `0x6e` is the `n` of Naru, the rest is the process. */
+/** The mark and the routing table are one number: `keepRule`. */
 function namesOf(owner: string): { table: string; mark: string; route: string } {
-  const number = 0x6e00_0000 + (Number(owner.split('-')[0]) & 0xff_ffff)
+  const number = keepRule.firstByte * 2 ** 24 + (Number(owner.split('-')[0]) & 0xff_ffff)
   return {
     table: `${tablePrefix}${owner.replace('-', '_')}`,
     mark: `0x${number.toString(16)}`,

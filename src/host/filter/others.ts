@@ -8,9 +8,9 @@ import { isNaruError, NaruError } from '../../base/errors.ts'
 import { withLimit, type Clock } from '../../base/clock.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { Runner } from '../contract.ts'
+import { isOurTable, keepRule } from '../ours.ts'
 import { asObject } from './nft-match.ts'
 import { nftObjects } from './nft.ts'
-import { isOurTable } from './place.ts'
 import { legacyTables, savedBy, type ReadOptions } from './read.ts'
 
 /** So long does an answer serve everybody who asks. */
@@ -149,8 +149,10 @@ function builtInOf(saved: string): string | null {
 /** What every Linux has, by name or number; IPv6 does without the last. */
 const everywhere =
   /^(?:0:\s+from all lookup (?:local|255)|32766:\s+from all lookup (?:main|254)|32767:\s+from all lookup (?:default|253))$/
-/** Ours, for `source: keep` (engines/splice/keep.ts): it asks for a mark that only answers to our sockets have. */
-const ours = /^6278:\s+from all fwmark 0x6e[0-9a-f]{6} lookup \d+$/
+const { priority, firstByte } = keepRule
+const ours = new RegExp(
+  `^${priority}:\\s+from all fwmark 0x${firstByte.toString(16)}[0-9a-f]{6} lookup \\d+$`,
+)
 
 async function routingRuleOf(options: ReadOptions): Promise<string | null> {
   const listings = await Promise.all([

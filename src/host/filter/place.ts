@@ -2,6 +2,7 @@
  * Where an accept has to stand so that a packet gets in: as late as possible, right before what would drop it, so
  * that bans of single sources above it keep their effect.
  */
+import { isOurTable } from '../ours.ts'
 import type { Packets } from './packets.ts'
 import { chainKey, type Chain, type FilterRule, type Packet, type PacketFilter } from './program.ts'
 import { walk, type ChainFate, type Place } from './walk.ts'
@@ -56,7 +57,6 @@ function besideDocker(filter: PacketFilter, place: Place): Place {
 
 /** Tables of our own engine: what they drop is the rule's policy. */
 export const isOurs = ({ table }: Chain): boolean => isOurTable(table)
-export const isOurTable = (table: string): boolean => /^naru\b|^naru[-_]/.test(table)
 
 /** Is there a drop in this chain or in one it leads to? */
 export function canDrop(filter: PacketFilter, chain: Chain, seen = new Set<string>()): boolean {

@@ -1,5 +1,5 @@
 /** bpf(2) as far as flows need it: maps, a program, and links that hold the program on a device while they are open. */
-import { Arena, bpf, Descriptor, openBpf } from '../ffi.ts'
+import { Arena, bpf, close, Descriptor, openBpf } from '../ffi.ts'
 
 /** enum bpf_cmd. */
 const command = {
@@ -7,6 +7,7 @@ const command = {
   find: 1,
   update: 2,
   load: 5,
+  open: 13,
   info: 15,
   query: 16,
   linkCreate: 28,
@@ -44,7 +45,7 @@ export class Calls {
   }
 
   /** @returns its descriptor, or an errno below zero: the verifier said no, or we may not. */
-  loadProgram(code: Uint8Array, license: string): Descriptor | number {
+  loadProgram(code: Uint8Array, { name, license }: { name: string; license: string }): Descriptor | number {
     const text = Arena.allocate(code.length + 4096)
     text.bytes.set(code)
     text.bytes.set(Buffer.from(`${license}\0`), code.length)
@@ -52,6 +53,7 @@ export class Calls {
     words.set([classifier, code.length / 8])
     Arena.point(this.#attributes, 8, text, 0, code.length)
     Arena.point(this.#attributes, 16, text, code.length, license.length + 1)
+    this.#attributes.bytes.set(Buffer.from(name).subarray(0, nameBytes - 1), nameAt.load)
     return openBpf(command.load, this.#attributes, attributeBytes)
   }
 
@@ -64,12 +66,27 @@ export class Calls {
 
   /** @returns the number that everybody knows it by, or an errno below zero. */
   idOf(program: Descriptor): number {
+    const error = this.#inform(program)
+    return error < 0 ? error : (this.#value.words[1] as number)
+  }
+
+  /** The name that a program of this number was loaded with; null where it is not told: that wants CAP_SYS_ADMIN. */
+  nameOf(id: number): string | null {
+    this.#blank()[0] = id
+    const program = openBpf(command.open, this.#attributes, attributeBytes)
+    if (typeof program === 'number') return null
+    const error = this.#inform(program)
+    close(program)
+    const name = this.#value.bytes.subarray(nameAt.info, nameAt.info + nameBytes)
+    return error < 0 ? null : Buffer.from(name).toString('latin1').replace(/\0.*$/s, '')
+  }
+
+  #inform(program: Descriptor): number {
     const words = this.#blank()
     words.set([Descriptor.number(program), infoBytes])
     Arena.point(this.#attributes, 8, this.#value, 0, infoBytes)
     this.#value.words.fill(0, 0, infoBytes / 4)
-    const error = bpf(command.info, this.#attributes, attributeBytes)
-    return error < 0 ? error : (this.#value.words[1] as number)
+    return bpf(command.info, this.#attributes, attributeBytes)
   }
 
   /** Programs that run on what arrives at the device, in their order; or an errno below zero. */
@@ -123,5 +140,7 @@ export class Calls {
 
 /** As much of union bpf_attr as we fill; the kernel takes what is left out for zeros. */
 const attributeBytes = 72
-/** Of struct bpf_prog_info: its kind and its number. */
-const infoBytes = 8
+/** Of struct bpf_prog_info: up to its name, where that lies, and where it is told to `load` (BPF_OBJ_NAME_LEN). */
+const infoBytes = 80
+const nameAt = { load: 48, info: 64 } as const
+const nameBytes = 16

@@ -10,7 +10,7 @@ import { close, Descriptor, EPERM, loadFfi } from '../ffi.ts'
 import { Calls } from './calls.ts'
 import { sizesOf, type Share } from './flows.ts'
 import { beatSizes, layouts, sentOnBytes } from './layout.ts'
-import { carryFlows, license } from './program.ts'
+import { carryFlows, license, name } from './program.ts'
 import { loopbackDevice } from './ways.ts'
 
 /** What there is for each version of IP. */
@@ -85,7 +85,7 @@ export class Offload {
           sentOn: Descriptor.number(sentOn),
           beats: Descriptor.number(beats),
         })
-        return { flows, sentOn, program: keep(calls.loadProgram(code, license)) }
+        return { flows, sentOn, program: keep(calls.loadProgram(code, { name, license })) }
       }
       const carriers = { 4: carrier(4), 6: carrier(6) }
       // Before Linux 6.6 nothing holds it without leaving a trace.

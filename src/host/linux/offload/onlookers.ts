@@ -6,14 +6,18 @@
  */
 import { closeSync, openSync, readFileSync } from 'node:fs'
 import { Descriptor, EAFNOSUPPORT, EINVAL, ENOENT, EOPNOTSUPP, familyInet, familyInet6 } from '../ffi.ts'
+import { isOurTable, keepRule } from '../../ours.ts'
 import { Calls } from './calls.ts'
 import { attributesIn, Netlink, type Told } from './netlink.ts'
+import { name as ourProgram } from './program.ts'
 
 /** Which part the owner of a flow plays. */
 export type Role = 'relay' | 'router'
 
 /** How long an answer holds, ms: a change is seen sooner than it is seen that it is gone. */
 const freshMs = { none: 400, some: 3000 } as const
+
+const mostNamed = 1024
 
 /** What this kernel was built without is nobody. */
 const notHere: readonly number[] = [-EINVAL, -EOPNOTSUPP, -EAFNOSUPPORT]
@@ -24,6 +28,8 @@ export class Onlookers {
   readonly #transforms = new Netlink('transform')
   readonly #calls = new Calls()
   readonly #ours: readonly number[]
+  /** By number, which the kernel gives anew only once all others were given: whether it is another Naru's. */
+  readonly #named = new Map<number, boolean>()
   readonly #kept = new Map<Role, { any: boolean; at: number }>()
   /** Devices where somebody filters what comes in; null where it cannot be told. */
   #policed: ReadonlySet<number> | null = null
@@ -80,7 +86,17 @@ export class Onlookers {
     const programs = this.#calls.onDevice(device)
     if (typeof programs === 'number') return programs !== -ENOENT
     const last = programs.findLastIndex((program) => this.#ours.includes(program))
-    return last !== -1 && last < programs.length - 1
+    return last !== -1 && programs.slice(last + 1).some((program) => !this.#isAnotherNarus(program))
+  }
+
+  /** That one touches the flows of its own owner alone, and what is carried past it is none of those. */
+  #isAnotherNarus(program: number): boolean {
+    const known = this.#named.get(program)
+    if (known !== undefined) return known
+    if (this.#named.size >= mostNamed) this.#named.clear()
+    const is = this.#calls.nameOf(program) === ourProgram
+    this.#named.set(program, is)
+    return is
   }
 
   /** As systemd's IPAddressDeny= and IPAccounting= have them on a service (systemd.resource-control(5)). */
@@ -134,15 +150,14 @@ const policyCounts = 1
 const rule = { mark: 10, priority: 6, table: 15, none: 14, by: 21 } as const
 /** By priority, the table that it leads to: local, main, default. */
 const usual: Readonly<Record<number, number>> = { 0: 255, 32_766: 254, 32_767: 253 }
-/** Ours, for `source: keep` (engines/splice/keep.ts): it asks for a mark that only answers to our sockets have. */
-const ours = { priority: 6278, table: 0x6e } as const
 
 const isIp = ({ body }: Told): boolean => body[0] === familyInet || body[0] === familyInet6
 
 function isUsual({ body, attributes }: Told): boolean {
   const word = (kind: number): number => wordIn(attributes.get(kind), true)
   const [priority, table] = [word(rule.priority), word(rule.table)]
-  if (priority === ours.priority && table >>> 24 === ours.table && attributes.has(rule.mark)) return true
+  const isKeeps = priority === keepRule.priority && table >>> 24 === keepRule.firstByte
+  if (isKeeps && attributes.has(rule.mark)) return true
   const bare = (kind: number): boolean =>
     kind === rule.priority ||
     kind === rule.table ||
@@ -172,7 +187,7 @@ function hasSay({ body, attributes }: Told, as: Role): boolean {
   const hook = attributes.get(chain.hook)
   const family = body[0] as number
   if (!hook || !families.includes(family) || textIn(attributes.get(chain.kind)) === 'nat') return false
-  if (/^naru\b|^naru[-_]/.test(textIn(attributes.get(chain.table)))) return false
+  if (isOurTable(textIn(attributes.get(chain.table)))) return false
   const number = wordIn(attributesIn(hook).get(hookNumber), false)
   const onWay = family === netdev ? number === 0 : hooks[as].includes(number)
   const idle = wordIn(attributes.get(chain.rules), false) === 0

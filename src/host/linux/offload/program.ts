@@ -22,6 +22,8 @@ import { loopbackDevice as loopback } from './ways.ts'
 
 /** What the kernel is told of the licence (`license` in bpf(2)). */
 export const license = 'Dual MIT/GPL'
+/** Others that look at who runs on a device see it, and so does another Naru, which lets it be (onlookers.ts). */
+export const name = 'naru_flows'
 
 /** How long a router's flow is carried before its route is looked up, ns. */
 const lookEveryNs = 1_000_000_000
