@@ -3,14 +3,16 @@
  * the plain data of `model`, described loosely in the OpenAPI document: docs/cli.md tells their keys.
  */
 import { createRoute } from '@hono/zod-openapi'
+import type { MiddlewareHandler } from 'hono'
 import { toNaruError } from '../../base/errors.ts'
 import { withLimit } from '../../base/clock.ts'
+import { Gate } from '../../base/gate.ts'
 import type { DoctorEvent } from '../../model/diagnosis.ts'
 import type { MachineFace } from '../../model/machine-face.ts'
 import { portSorts } from '../../model/machine.ts'
 import { ErrorSchema, z } from '../protocol/schemas.ts'
-import { heartbeatMs } from '../protocol/wire.ts'
-import type { App } from './env.ts'
+import { heartbeatMs, type Access } from '../protocol/wire.ts'
+import type { App, Env } from './env.ts'
 
 /** The slowest router, then some. */
 const limitMs = 30_000
@@ -33,14 +35,33 @@ const described = {
   },
 }
 
+/** What holders of one token may have this machine do at once; the rest waits for its turn. */
+const mostLooks = 4
+const mostDiagnoses = 2
+
 export function addMachineRoutes(app: App, machine: MachineFace, closing: AbortSignal): void {
   const asking = (request: Request): { signal: AbortSignal } => ({
     signal: withLimit(AbortSignal.any([closing, request.signal]), limitMs),
   })
+  app.use('/api/machine/*', inTurn(closing))
   addLooks(app, machine, asking)
   addRouter(app, machine, asking)
   addDoctor(app, machine, closing)
 }
+
+/** Looks start commands and wait for routers: however many are asked for, a few are under way. */
+function inTurn(closing: AbortSignal): MiddlewareHandler<Env> {
+  const gates = gatesOf(mostLooks, 'a look at this machine')
+  return async (c, next) => {
+    const signal = withLimit(AbortSignal.any([closing, c.req.raw.signal]), limitMs)
+    await gates[c.get('access')].through(next, signal)
+  }
+}
+
+const gatesOf = (most: number, what: string): Record<Access, Gate> => ({
+  full: new Gate(most, what),
+  read: new Gate(most, what),
+})
 
 type AskingOf = (request: Request) => { signal: AbortSignal }
 
@@ -216,13 +237,15 @@ function addDoctor(app: App, machine: MachineFace, closing: AbortSignal): void {
     200: { description: 'events', content: { 'text/event-stream': { schema: z.string() } } },
     default: described.default,
   }
+  const gates = gatesOf(mostDiagnoses, 'a diagnosis')
   const stream = (
     request: Request,
+    access: Access,
     { about, internet, names }: z.output<typeof query>,
     fromPhone: boolean,
   ): Response => {
     const limit = fromPhone ? phoneLimitMs : limitMs
-    const body = diagnosisStream(machine, {
+    const body = diagnosisStream(machine, gates[access], {
       signal: withLimit(AbortSignal.any([closing, request.signal]), limit),
       mayAskInternet: internet,
       fromPhone,
@@ -241,7 +264,7 @@ function addDoctor(app: App, machine: MachineFace, closing: AbortSignal): void {
       request: { query },
       responses,
     }),
-    (c) => stream(c.req.raw, c.req.valid('query'), false),
+    (c) => stream(c.req.raw, c.get('access'), c.req.valid('query'), false),
   )
   app.openapi(
     createRoute({
@@ -252,12 +275,13 @@ function addDoctor(app: App, machine: MachineFace, closing: AbortSignal): void {
       request: { query },
       responses,
     }),
-    (c) => stream(c.req.raw, c.req.valid('query'), true),
+    (c) => stream(c.req.raw, c.get('access'), c.req.valid('query'), true),
   )
 }
 
 function diagnosisStream(
   machine: MachineFace,
+  gate: Gate,
   options: Omit<Parameters<MachineFace['diagnose']>[0], 'onEvent'>,
 ): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder()
@@ -274,8 +298,8 @@ function diagnosisStream(
         if (!gone.signal.aborted) controller.enqueue(encoder.encode(': still here\n\n'))
       }, heartbeatMs)
       // A diagnosis is a few hundred small events: they wait for a slow reader in memory.
-      void machine
-        .diagnose({ ...options, signal, onEvent })
+      void gate
+        .through(() => machine.diagnose({ ...options, signal, onEvent }), signal)
         .then(
           (diagnosis) => send('diagnosis', diagnosis),
           (error: unknown) => send('failed', toNaruError(error).toJSON()),

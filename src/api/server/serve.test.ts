@@ -728,6 +728,23 @@ describe('this machine, for the page', () => {
     await expect(far.diagnose({ signal })).rejects.toMatchObject({ code: 'RULE_UNKNOWN' })
   })
 
+  it('does a few things at once for one token, however much it asks for', async () => {
+    const machine = new FakeMachine()
+    let [underWay, most] = [0, 0]
+    const slow = async (): Promise<never[]> => {
+      most = Math.max(most, ++underWay)
+      await systemClock.sleep(20)
+      underWay--
+      return []
+    }
+    Object.assign(machine, { neighbours: slow })
+    const door = await open({ machine, socketPath: null })
+    const far = createMachineClient(fetchTransport({ base: door.url as string, token: readToken }))
+    await Promise.all(Array.from({ length: 40 }, () => far.neighbours({ signal })))
+    expect(most).toBeGreaterThan(1)
+    expect(most).toBeLessThanOrEqual(4)
+  })
+
   it('lets the second token look at the router, not change it', async () => {
     const machine = new FakeMachine()
     const door = await open({ machine, socketPath: null })
