@@ -188,7 +188,8 @@ function timeoutsOfBoth(one: Rule, other: Rule): Rule['timeouts'] {
 }
 
 function mergedFamilies(drafts: readonly Draft[]): Draft[] {
-  const wild = (address: string | null): boolean => address === '0.0.0.0' || address === '::'
+  const wild = (address: string | null): boolean =>
+    address === null || address === '0.0.0.0' || address === '::'
   return merged(
     drafts,
     ({ ports, protocols, address }) => `${ports.first}-${ports.last} ${protocols.join()} ${wild(address)}`,

@@ -87,7 +87,7 @@ class Frontend {
   #groups(): { name: string | null; settings: Settings }[] {
     const { routes, fallback, servers } = this.#settings
     const named = routes.flatMap(({ backend, names }) =>
-      (names ?? []).map((name) => ({ name, settings: this.#backend(backend) })),
+      names.map((name) => ({ name, settings: this.#backend(backend) })),
     )
     const rest = fallback === null ? (servers.length > 0 ? this.#settings : null) : this.#backend(fallback)
     return [...named, { name: null, settings: rest }].filter(

@@ -47,8 +47,12 @@ export function serversOf({ servers, serverDefaults }: Settings, listenPorts: st
         what: `server ${name.text}: socks4`,
         why: say('targets are dialled directly, not through a proxy', '프록시를 거치지 않고 직접 연결합니다'),
       }
+    const to = targetOf(address.text, listenPorts)
+    const checkPort = params.get('port')
+    if (params.has('check') && checkPort !== undefined && !hasFirstPort(to, checkPort))
+      lose(`check port ${checkPort}`, checkedItself)
     found.targets.push({
-      to: targetOf(address.text, listenPorts),
+      to,
       weight: Number.isInteger(weight) && weight > 0 ? weight : 1,
       backup: params.has('backup'),
     })
@@ -63,6 +67,16 @@ export function serversOf({ servers, serverDefaults }: Settings, listenPorts: st
 
 const known =
   /^(?:weight|disabled|enabled|backup|send-proxy|send-proxy-v2|check|no-check|inter|rise|fall|port|init-addr|ssl)$/
+
+const checkedItself = say(
+  'a target is checked at the port that it serves, by connecting',
+  '대상은 서비스하는 포트에 연결해 검사합니다',
+)
+
+/** A range is checked at its first port. */
+function hasFirstPort(to: string, port: string): boolean {
+  return /:(\d+)(?:-\d+)?$/.exec(to)?.[1] === port
+}
 
 function mixed(line: Line): Servers['unfit'] {
   return {

@@ -26,8 +26,11 @@ export interface Settings {
   /** The first of them that is held against the TCP peer, before a PROXY header is read. */
   peerGuard: At | null
   acceptProxy: Cidr[]
-  readonly routes: { backend: string; place: Place; names: readonly string[] | null }[]
+  readonly routes: { backend: string; names: readonly string[] }[]
+  /** Where whoever none of the `routes` takes goes; null for the section's own servers. */
   fallback: string | null
+  /** A `use_backend` without a condition was said: haproxy reads no further, and no `default_backend`. */
+  isRouted: boolean
   keep: boolean
   enabled: boolean
   readonly losses: (At & { why: Text })[]
@@ -48,6 +51,15 @@ const unclear = say(
 const elsewhere = say(
   'a condition that is not understood decides where it goes',
   '어디로 보낼지 정하는 조건을 해석할 수 없습니다',
+)
+
+const computed = say(
+  'a name that haproxy computes decides where it goes',
+  'haproxy가 계산하는 이름에 따라 대상이 달라집니다',
+)
+const conditional = say(
+  'a condition of haproxy’s own decides whether its lines count',
+  '이 줄들을 적용할지 haproxy의 조건문이 정합니다',
 )
 
 /** As long as haproxy can say: we write it for "never". */
@@ -71,6 +83,7 @@ export function settingsOf(section: Section): Settings {
     acceptProxy: [],
     routes: [],
     fallback: null,
+    isRouted: false,
     keep: false,
     enabled: true,
     losses: [],
@@ -115,7 +128,7 @@ function takeLine(
       settings.serverDefaults.push(...line.words.slice(1))
       return
     case 'default_backend':
-      settings.fallback = value
+      if (!settings.isRouted) settings.fallback = value
       return
     case 'disabled':
       settings.enabled = false
@@ -144,6 +157,13 @@ function takeLine(
       if (/\busesrc\s+client(?:ip)?\b/.test(line.text)) settings.keep = true
       else lose(line, settings, noSuch)
       return
+    case 'use-server':
+      return unfit(line, settings, elsewhere)
+    case '.if':
+    case '.elif':
+    case '.else':
+    case '.endif':
+      return unfit(line, settings, conditional)
     case 'use_backend':
       return takeRoute(line, settings, acls)
     case 'stick-table':
@@ -198,14 +218,28 @@ function takeOption(line: Line, settings: Settings): void {
 }
 
 function takeRoute(line: Line, settings: Settings, acls: ReadonlyMap<string, Word[]>): void {
-  const backend = line.words[1]
-  if (!backend) return
+  const backend = line.words[1]?.text
+  if (backend === undefined) return
+  if (settings.isRouted) return lose(line, settings, takenBefore)
   const condition = conditionOf(line.words.slice(2), acls)
-  const { text, place } = backend
-  if (condition.ask === 'always') settings.fallback ??= text
-  else if (condition.ask === 'server-name' && !condition.negated)
-    settings.routes.push({ backend: text, place, names: condition.names })
-  else unfit(line, settings, elsewhere)
+  if (/[%$]/.test(backend)) unfit(line, settings, computed)
+  else if (condition.ask === 'always') {
+    settings.fallback = backend
+    settings.isRouted = true
+  } else if (condition.ask === 'server-name' && !condition.negated) {
+    // haproxy takes the first that matches, a rule the nearest.
+    const taken = settings.routes.flatMap(({ names }) => names)
+    const names = condition.names.filter((name) => !taken.some((one) => isWithin(name, one)))
+    if (names.length < condition.names.length) lose(line, settings, takenBefore)
+    settings.routes.push({ backend, names })
+  } else unfit(line, settings, elsewhere)
+}
+
+const takenBefore = say('a line before it takes all of it', '앞의 줄이 모두 가져갑니다')
+
+/** Is every client that asks for `name` (`*.` for any below) taken by `taken`? */
+function isWithin(name: string, taken: string): boolean {
+  return name === taken || (taken.startsWith('*.') && name.endsWith(taken.slice(1)))
 }
 
 /** In the order in which haproxy goes through them: the header of `accept-proxy` is read after the first. */

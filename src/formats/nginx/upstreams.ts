@@ -46,7 +46,7 @@ export class Upstreams {
     const map = this.#maps.get(pass)
     if (map?.unclear)
       return {
-        why: say('its map has patterns that are no server names', '맵에 서버 이름이 아닌 패턴이 있습니다'),
+        why: say('its map is not one of plain server names', '맵이 단순한 서버 이름의 목록이 아닙니다'),
       }
     if (map) return this.#byName(map.names, ports)
     const upstream = this.#upstreams.get(pass)

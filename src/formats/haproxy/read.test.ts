@@ -1,0 +1,100 @@
+import { expect, it } from 'vitest'
+import { importRules } from '../index.ts'
+
+const head = 'defaults\n mode tcp\n timeout connect 5s\n timeout client 1m\n timeout server 1m\n'
+const read = (text: string): ReturnType<typeof importRules> =>
+  importRules(`${head}${text}\n`, { from: 'haproxy' })
+
+it('the first use_backend without a condition takes all, and no default_backend', () => {
+  const { rules, losses } = read(`frontend f
+ bind 127.0.0.1:1
+ use_backend a
+ use_backend b if { req.ssl_sni x.example.org }
+ default_backend b
+backend a
+ server s 10.0.0.1:1
+backend b
+ server s 10.0.0.2:1`)
+  expect(rules.map(({ rule }) => rule)).toMatchObject([{ target: '10.0.0.1:1' }])
+  expect(losses.map(({ place, what }) => [place?.line, what])).toEqual([
+    [9, 'use_backend b if { req.ssl_sni x.example.org }'],
+    [13, 'backend b'],
+  ])
+})
+
+it('a computed backend leaves its frontend out, and nothing else', () => {
+  const { rules, losses } = read(`frontend tls
+ bind :1
+ use_backend %[req.ssl_sni,lower,map(/etc/names)]
+frontend db
+ bind 127.0.0.1:2
+ default_backend a
+backend a
+ server s 10.0.0.1:1`)
+  expect(rules.map(({ name }) => name)).toEqual(['db'])
+  expect(losses).toMatchObject([{ leftOut: true, place: { line: 8 } }])
+})
+
+it('a name that an earlier one holds goes to the earlier, as haproxy takes the first that matches', () => {
+  const { rules, losses } = read(`frontend f
+ bind :1
+ use_backend a if { req.ssl_sni -m end .example.org }
+ use_backend b if { req.ssl_sni x.example.org }
+ default_backend b
+backend a
+ server s 10.0.0.1:1
+backend b
+ server s 10.0.0.2:1`)
+  expect(rules[0]?.rule.targets).toEqual([{ to: '10.0.0.1:1', name: '*.example.org' }, { to: '10.0.0.2:1' }])
+  expect(losses).toMatchObject([{ place: { line: 9 }, leftOut: false }])
+})
+
+it.each([
+  ['bind :1\n bind :::1', 1],
+  ['bind [::]:1\n bind *:1', 1],
+  ['bind :1\n bind [::]:1 v6only', 1],
+  ['bind [::]:1 v4v6', 1],
+  ['bind *:1', '0.0.0.0:1'],
+])('%s is one rule', (bind, listen) => {
+  const { rules, losses } = read(`listen l\n ${bind}\n server s 10.0.0.1:1`)
+  expect([rules.map(({ rule }) => rule.listen), losses]).toEqual([[listen], []])
+})
+
+it('a port that only the check asks is said to be lost', () => {
+  const { rules, losses } = read(`listen l
+ bind :1
+ default-server check inter 3s
+ server s 10.0.0.1:5432 port 8008
+ server t 10.0.0.2:5432 port 5432`)
+  expect(rules[0]?.rule.health).toMatchObject({ every: '3s' })
+  expect(losses.map(({ what }) => what)).toEqual(['server s: check port 8008'])
+})
+
+it.each([
+  ['use-server s if { src 10.0.0.0/8 }', 7],
+  ['.if streq("$A",b)', 7],
+  ['tcp-request content accept if { req.ssl_hello_type 1 }\n tcp-request content reject', 8],
+  ['tcp-request content reject if { src -f /etc/banned }', 7],
+])('%s leaves the proxy out', (line, at) => {
+  const { rules, losses } = read(`listen l\n ${line}\n bind :1\n server s 10.0.0.1:1`)
+  expect(rules).toEqual([])
+  expect(losses).toMatchObject([{ leftOut: true, place: { line: at } }])
+})
+
+it('the list of a backend counts too; for several backends it cannot be said', () => {
+  const back = 'backend a\n tcp-request content reject unless { src 10.0.0.0/8 }\n server s 10.0.0.1:1'
+  const { rules } = read(`frontend f
+ bind :1
+ tcp-request connection reject if { src 10.9.0.0/16 }
+ default_backend a
+${back}`)
+  expect(rules[0]?.rule).toMatchObject({ allow: ['10.0.0.0/8'], deny: ['10.9.0.0/16'] })
+  const both = read(`frontend f
+ bind :1
+ use_backend b if { req.ssl_sni x.example.org }
+ default_backend a
+backend b
+ server s 10.0.0.2:1
+${back}`)
+  expect([both.rules, both.losses[0]?.leftOut]).toEqual([[], true])
+})
