@@ -2,7 +2,18 @@
  * Published ports of a Compose file: each becomes a rule that dials the container by name, so that it follows the
  * container's address. https://docs.docker.com/reference/compose-file/services/#ports
  */
-import { isMap, isScalar, isSeq, LineCounter, type Node, type Pair } from 'yaml'
+import {
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  visit,
+  type Alias,
+  type Document,
+  type Node,
+  type Pair,
+} from 'yaml'
 import type { Protocol } from '../base/port.ts'
 import { yamlDocument } from '../base/yaml.ts'
 import { say, type Text } from '../base/text.ts'
@@ -15,12 +26,17 @@ export const compose: ReadableFormat = {
   id: 'compose',
   title: say('Docker Compose, ports of compose.yaml', 'Docker Compose, compose.yaml의 ports'),
   carries: { ...carriesNothing, udp: true, range: true, guestTarget: true },
-  looksRight: (text) => /^services:/m.test(text) && /^[ \t]{1,40}["']?ports["']?:/m.test(text),
+  looksRight: (text) =>
+    /(?:^|[{,])[ \t]{0,40}["']?services["']?[ \t]{0,40}:/m.test(text) &&
+    /(?:^|[{,])[ \t]{0,400}["']?(?:ports|image|build|include)["']?[ \t]{0,40}:/m.test(text),
   read,
 }
 
 /** An alias may share a few services; a bomb repeats itself. */
 const mostAliases = 100
+
+/** Merges within merges; a map that merges itself has no end. */
+const mostMerges = 16
 
 interface Port {
   readonly address: string | null
@@ -40,10 +56,11 @@ function read(text: string, reading: Reading): void {
       say(`longer than ${mostSigns} signs`, `${mostSigns}자보다 깁니다`),
     )
   const lines = new LineCounter()
+  // An error, not a warning, is what tells of a second document.
   const document = yamlDocument(text, {
     lineCounter: lines,
     prettyErrors: false,
-    logLevel: 'silent',
+    logLevel: 'error',
     merge: true,
   })
   if (document === null)
@@ -51,16 +68,23 @@ function read(text: string, reading: Reading): void {
       { line: 1, column: 1 },
       say('it is nested too deeply', '너무 깊이 중첩되어 있습니다'),
     )
-  const at = (node: unknown): Place => {
-    const { line, col } = lines.linePos((node as Node | null)?.range?.[0] ?? 0)
+  const placeOf = (offset: number): Place => {
+    const { line, col } = lines.linePos(offset)
     return { line: Math.max(line, 1), column: Math.max(col, 1) }
   }
-  for (const { pos, message } of document.errors) {
-    const { line, col } = lines.linePos(pos[0])
+  const errors = document.errors.filter(({ code }) => code !== 'MULTIPLE_DOCS')
+  for (const { pos, message } of errors) {
     const first = message.split('\n')[0] ?? message
-    reading.wrong({ line, column: col }, say(first, `YAML 문법 오류: ${first}`))
+    reading.wrong(placeOf(pos[0]), say(first, `YAML 문법 오류: ${first}`))
   }
-  if (document.errors.length > 0) return
+  if (errors.length > 0) return
+  const more = document.errors.find(({ code }) => code === 'MULTIPLE_DOCS')
+  if (more)
+    reading.lose(
+      placeOf(more.pos[0]),
+      '---',
+      say('only the first document of the file is read', '파일의 첫 문서만 읽습니다'),
+    )
   try {
     document.toJS({ maxAliasCount: mostAliases })
   } catch {
@@ -69,45 +93,134 @@ function read(text: string, reading: Reading): void {
       say('aliases are expanded too often', '별칭이 너무 많이 펼쳐집니다'),
     )
   }
-  const services = document.get('services', true)
-  if (!isMap(services))
-    return reading.wrong({ line: 1, column: 1 }, say('there are no services', 'services가 없습니다'))
-  for (const pair of services.items) readService(pair, reading, at)
+  new Services(document, placeOf, reading).read()
 }
 
-function readService(pair: Pair, reading: Reading, at: (node: unknown) => Place): void {
-  const service = String(isScalar(pair.key) ? pair.key.value : pair.key)
-  if (!isMap(pair.value)) return
-  const ports = pair.value.get('ports', true)
-  const container = pair.value.get('container_name')
-  const mode = pair.value.get('network_mode')
-  if (mode === 'host')
-    reading.lose(
-      at(pair.key),
-      `${service}: network_mode: host`,
-      say(
-        'its ports are this machine’s own; nothing is forwarded',
-        '이 컴퓨터의 포트를 그대로 쓰므로 포워딩이 없습니다',
-      ),
-    )
-  if (ports === undefined || ports === null || mode === 'host') return
-  if (!isSeq(ports)) return reading.wrong(at(ports), say('ports is a list', 'ports는 목록입니다'))
-  const guest = typeof container === 'string' ? container : service
-  for (const item of ports.items) {
-    const written = isScalar(item)
-      ? String(item.value)
-      : isMap(item)
-        ? JSON.stringify(item.toJSON())
-        : String(item)
-    const port = isScalar(item)
-      ? shortPort(String(item.source ?? item.value))
-      : isMap(item)
-        ? longPort(item.toJSON() as Record<string, unknown>)
+/** A value and where it is written. */
+interface Entry {
+  readonly key: Node | null
+  readonly value: Node | null
+}
+
+/** Nodes as YAML means them: aliases are what they name, and `<<` brings in what a map does not say itself. */
+class Services {
+  readonly #document: Document.Parsed
+  readonly #placeOf: (offset: number) => Place
+  readonly #reading: Reading
+  /** What each alias names: the last anchor of that name before it. */
+  readonly #named = new Map<Alias, Node>()
+
+  constructor(document: Document.Parsed, placeOf: (offset: number) => Place, reading: Reading) {
+    this.#document = document
+    this.#placeOf = placeOf
+    this.#reading = reading
+    const anchors = new Map<string, Node>()
+    visit(document, {
+      Node: (_, node) => {
+        if (isAlias(node)) {
+          const named = anchors.get(node.source)
+          if (named) this.#named.set(node, named)
+        } else if (node.anchor !== undefined) anchors.set(node.anchor, node)
+      },
+    })
+  }
+
+  read(): void {
+    const top = this.#entriesOf(this.#document.contents)
+    const included = top?.get('include')
+    if (included) this.#reading.lose(this.#at(included.key), 'include', notFollowed)
+    const services = this.#entriesOf(top?.get('services')?.value ?? null)
+    if (!services)
+      return this.#reading.wrong({ line: 1, column: 1 }, say('there are no services', 'services가 없습니다'))
+    for (const [name, { key, value }] of services) {
+      const service = this.#entriesOf(value)
+      if (service) this.#readService(name, key, service)
+      else if (this.#plain(value) !== null)
+        this.#reading.wrong(this.#at(key), say(`${name} is no service`, `${name}은(는) 서비스가 아닙니다`))
+    }
+  }
+
+  #readService(service: string, key: Node | null, entries: ReadonlyMap<string, Entry>): void {
+    const reading = this.#reading
+    const plain = (name: string): unknown => this.#plain(entries.get(name)?.value ?? null)
+    const lose = (name: string, why: Text): void =>
+      reading.lose(this.#at(entries.get(name)?.key ?? key), `${service}: ${name}`, why)
+    if (entries.has('extends')) lose('extends', notFollowed)
+    if (entries.has('profiles'))
+      lose(
+        'profiles',
+        say('Compose starts it only with one of them', 'Compose는 이 중 하나를 지정해야 시작합니다'),
+      )
+    const mode = plain('network_mode')
+    if (mode === 'host')
+      return lose(
+        'network_mode',
+        say(
+          'its ports are this machine’s own; nothing is forwarded',
+          '이 컴퓨터의 포트를 그대로 쓰므로 포워딩이 없습니다',
+        ),
+      )
+    const ports = this.#resolved(entries.get('ports')?.value ?? null)
+    if (ports === null || plain('ports') === null) return
+    if (!isSeq(ports)) return reading.wrong(this.#at(ports), say('ports is a list', 'ports는 목록입니다'))
+    const container = plain('container_name')
+    const guest = typeof container === 'string' ? container : service
+    for (const item of ports.items) this.#readPort(item as Node, service, guest)
+  }
+
+  #readPort(item: Node, service: string, guest: string): void {
+    const node = this.#resolved(item)
+    const written = isScalar(node) ? String(node.value) : JSON.stringify(this.#plain(node))
+    const place = this.#at(item)
+    const port = isScalar(node)
+      ? shortPort(String(node.source ?? node.value))
+      : isMap(node)
+        ? longPort(this.#plain(node) as Record<string, unknown>)
         : unknownForm
-    if ('why' in port) reading.leaveOut(at(item), `${service}: ${written}`, port.why)
-    else addPort(port, { service, guest, written, place: at(item) }, reading)
+    if ('why' in port) this.#reading.leaveOut(place, `${service}: ${written}`, port.why)
+    else addPort(port, { service, guest, written, place }, this.#reading)
+  }
+
+  /** Null where it is no map. What is said in the map itself goes before what it merges, the first merged before later ones. */
+  #entriesOf(node: Node | null, depth = 0): Map<string, Entry> | null {
+    const map = this.#resolved(node)
+    if (!isMap(map) || depth > mostMerges) return null
+    const own = new Map<string, Entry>()
+    const merged: Node[] = []
+    for (const { key, value } of map.items as Pair<Node, Node | null>[]) {
+      if (isScalar(key) && key.source === '<<' && key.type === 'PLAIN') merged.push(...this.#merged(value))
+      else own.set(String(isScalar(key) ? key.value : key), { key, value })
+    }
+    for (const one of merged)
+      for (const [name, entry] of this.#entriesOf(one, depth + 1) ?? [])
+        if (!own.has(name)) own.set(name, entry)
+    return own
+  }
+
+  /** One map, or a list of them. */
+  #merged(node: Node | null): Node[] {
+    const resolved = this.#resolved(node)
+    if (isSeq(resolved)) return resolved.items as Node[]
+    return resolved === null ? [] : [resolved]
+  }
+
+  #resolved(node: Node | null): Node | null {
+    return isAlias(node) ? (this.#named.get(node) ?? null) : node
+  }
+
+  #plain(node: Node | null): unknown {
+    return this.#resolved(node)?.toJS(this.#document, { maxAliasCount: mostAliases }) ?? null
+  }
+
+  #at(node: Node | null): Place {
+    return this.#placeOf(node?.range?.[0] ?? 0)
   }
 }
+
+const notFollowed = say(
+  'it is not followed: run `docker compose config` and import what it prints',
+  '따라가지 않습니다. `docker compose config`의 출력을 가져오세요',
+)
 
 function addPort(
   port: Port,

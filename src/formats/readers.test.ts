@@ -119,8 +119,66 @@ describe('a Compose file', () => {
       [7, true],
       [8, true],
       [9, true],
-      [14, false],
+      [15, false],
     ])
+  })
+
+  it('is read with its aliases and merges, as Compose has it', () => {
+    const shared = `x-base: &base
+  ports: ["18081:80"]
+x-ports: &ports ["18080:80", "18443:443"]
+x-one: &one "18085:85"
+services:
+  web: { <<: *base, image: nginx }
+  list: { image: nginx, ports: *ports }
+  api: &api
+    container_name: api
+    ports: ["18082:8080"]
+  api2:
+    <<: [{ container_name: second }, *api]
+    ports: ["18083:8080"]
+  whole: *api
+  item: { image: x, ports: [*one] }
+`
+    expect(byName(shared)).toEqual({
+      web: { listen: 18081, target: 'docker:web:80' },
+      list: { listen: 18080, target: 'docker:list:80' },
+      'list-2': { listen: 18443, target: 'docker:list:443' },
+      api: { listen: 18082, target: 'docker:api:8080' },
+      api2: { listen: 18083, target: 'docker:second:8080' },
+      item: { listen: 18085, target: 'docker:item:85' },
+    })
+    expect(importRules(shared).losses).toMatchObject([{ leftOut: true, what: '18082' }])
+    expect(() => importRules('services:\n  a: &a\n    <<: *a\n    ports: ["80:80"]\n')).toThrow('aliases')
+  })
+
+  it('says what of it is not followed, each with its line', () => {
+    const { losses } = importRules(`include: [other.yaml]
+services:
+  base:
+    profiles: [never]
+    ports: ["18090:80"]
+  web:
+    extends: { service: base }
+    ports: ["18091:81"]
+---
+services:
+  more: { ports: ["80:80"] }
+`)
+    expect(losses.map(({ place, what }) => [place?.line, what])).toEqual([
+      [1, 'include'],
+      [4, 'base: profiles'],
+      [7, 'web: extends'],
+      [9, '---'],
+    ])
+  })
+
+  it.each([
+    'services: { web: { image: nginx, ports: ["8080:80"] } }',
+    '{"services":{"web":{"ports":["8080:80"]}}}',
+    '{\n  "services": {\n    "web": { "ports": ["8080:80"] }\n  }\n}',
+  ])('is known in one line and as JSON: %s', (text) => {
+    expect(importRules(text)).toMatchObject({ format: 'compose', rules: [{ name: 'web' }] })
   })
 
   it('that is broken or a bomb is refused with its place', () => {
