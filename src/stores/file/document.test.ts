@@ -204,3 +204,11 @@ describe('a list in a rule', () => {
     )
   })
 })
+
+it('rules behind --- are an error at that line, and none that nobody reads', () => {
+  const one = 'rules:\n  a: { listen: 1, target: 2 }\n'
+  expect(problemsOf(`${one}---\nrules:\n  b: { listen: 3, target: 4 }\n`)).toEqual([
+    '3:1  a second document begins here, which would not be read: put all rules under one `rules:`',
+  ])
+  expect([...open(`---\n${one}`).rules.keys()]).toEqual(['a'])
+})

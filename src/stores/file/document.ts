@@ -60,7 +60,7 @@ export interface FileDocument {
  * Keys that stand twice are looked for here: the library compares each key with all before it, which is half of the
  * time that ten thousand rules take to read.
  */
-const quietly = { prettyErrors: false, logLevel: 'silent', uniqueKeys: false } as const
+const quietly = { prettyErrors: false, logLevel: 'error', uniqueKeys: false } as const
 
 const topKeys = ['rules', 'sample', 'names', 'stun']
 
@@ -320,9 +320,18 @@ interface Misprint {
   readonly text: Text
 }
 
+/** The library passes over what is behind it where it may not report errors. */
+const secondDocument = say(
+  'a second document begins here, which would not be read: put all rules under one `rules:`',
+  '여기서 두 번째 문서가 시작되며 읽히지 않습니다. 모든 규칙을 하나의 `rules:` 아래에 두세요',
+)
+
 /** In the order of the text. */
 function misprints(yaml: Document.Parsed): Misprint[] {
-  const errors = yaml.errors.map(({ pos, message }) => ({ at: pos[0], text: yamlProblem(message) }))
+  const errors = yaml.errors.map(({ code, pos, message }) => ({
+    at: pos[0],
+    text: code === 'MULTIPLE_DOCS' ? secondDocument : yamlProblem(message),
+  }))
   visit(yaml, {
     Map(_, { items }) {
       const keys = new Set<string>()
