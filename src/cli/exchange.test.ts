@@ -107,6 +107,18 @@ describe('import and export, on the file alone', () => {
     expect(folderCode.io.stderr.text).toContain('it is a folder')
   })
 
+  it('exits with 3 where a forward was left out, and says where none is', async () => {
+    writeFileSync(join(folder, 'rinetd.conf'), '0.0.0.0 8080 10.0.0.2 80\n0.0.0.0 81/udp 10.0.0.2 80\n')
+    const some = await naru('import', join(folder, 'rinetd.conf'), '--dry-run')
+    expect([some.code, some.io.stderr.text]).toEqual([3, expect.stringContaining('TCP cannot become UDP')])
+    writeFileSync(join(folder, 'compose.yaml'), 'services: { db: { image: redis } }\n')
+    const none = await naru('import', join(folder, 'compose.yaml'), '--dry-run')
+    expect([none.code, none.io.stderr.text]).toEqual([
+      0,
+      expect.stringContaining('nothing is forwarded there'),
+    ])
+  })
+
   it('exports all or some, and exits with 3 where one had to stay out', async () => {
     await naru('import', join(folder, 'rinetd.conf'))
     const one = await naru('export', '--to', 'netsh', 'port-8080')

@@ -18,8 +18,8 @@ export const verb: Verb = {
   name: 'import',
   summary: say('add the forwards of another program', '다른 프로그램의 포워딩을 가져와 추가합니다'),
   about: say(
-    'Reads netsh portproxy, rinetd, nginx stream, HAProxy, iptables-save, Docker Compose and ASUS. What cannot be carried over is listed with its line and the reason. A rule that is there already is not added again; one whose name is taken gets a number behind it. Exit code 3 where some could not be added. docs/import-export.md has the table of what is carried.',
-    'netsh portproxy, rinetd, nginx stream, HAProxy, iptables-save, Docker Compose, ASUS를 읽습니다. 옮길 수 없는 것은 줄 번호와 이유를 함께 보여 줍니다. 이미 있는 규칙은 다시 추가하지 않고, 이름이 겹치면 뒤에 번호를 붙입니다. 일부를 추가하지 못하면 종료 코드 3입니다. 무엇이 옮겨지는지는 docs/import-export.md의 표를 보세요.',
+    'Reads netsh portproxy, rinetd, nginx stream, HAProxy, iptables-save, Docker Compose and ASUS. What cannot be carried over is listed with its line and the reason. A rule that is there already is not added again; one whose name is taken gets a number behind it. Exit code 3 where some could not be added or carried over. docs/import-export.md has the table of what is carried.',
+    'netsh portproxy, rinetd, nginx stream, HAProxy, iptables-save, Docker Compose, ASUS를 읽습니다. 옮길 수 없는 것은 줄 번호와 이유를 함께 보여 줍니다. 이미 있는 규칙은 다시 추가하지 않고, 이름이 겹치면 뒤에 번호를 붙입니다. 일부를 추가하거나 옮기지 못하면 종료 코드 3입니다. 무엇이 옮겨지는지는 docs/import-export.md의 표를 보세요.',
   ),
   arguments: [
     {
@@ -93,7 +93,7 @@ async function run(context: Context): Promise<ExitCode> {
     })
   else printOutcomes(outcomes, imported, dry, context)
   if (!running && !json && outcomes.some(({ result }) => result === 'added')) tellFileAlone(context)
-  return exitOf(outcomes)
+  return exitOf(outcomes, imported)
 }
 
 /** The first rules may come before the file. */
@@ -178,6 +178,8 @@ function printFound(
     { title: print.say(say('LINE', '줄')), align: 'right' as const },
   ]
   if (rows.length > 0) for (const line of table(columns, rows)) print.data(line)
+  else if (!losses.some(({ leftOut }) => leftOut))
+    print.talk(say('nothing is forwarded there', '포워딩하는 것이 없습니다'))
   printLosses(losses, file, print)
 }
 
@@ -229,9 +231,9 @@ function printOutcomes(
     )
 }
 
-/** 0 where all is there, 3 where some is, else the code of the first failure. */
-function exitOf(outcomes: readonly Outcome[]): ExitCode {
+/** 0 where all is there, 3 where some is or a forward was left out, 1 where none could be added. */
+function exitOf(outcomes: readonly Outcome[], { losses }: Imported): ExitCode {
   const failed = outcomes.filter(({ problem }) => problem !== null)
-  if (failed.length === 0) return 0
+  if (failed.length === 0) return losses.some(({ leftOut }) => leftOut) ? 3 : 0
   return failed.some(({ result }) => result === 'added') || failed.length < outcomes.length ? 3 : 1
 }
