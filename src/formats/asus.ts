@@ -46,13 +46,17 @@ function read(text: string, reading: Reading): void {
         '공유기에서는 포트 포워딩이 꺼져 있었지만 규칙은 켜집니다',
       ),
     )
+  let lists = 0
   for (const [index, raw] of text.split(/\r?\n/).entries()) {
     // Entities are as long as what they stand for is short: places are those of the decoded line.
     const line = raw.replaceAll(/&#60;?|&lt;|\\u003c/gi, '<').replaceAll(/&#62;?|&gt;|\\u003e/gi, '>')
     const from = line.search(/vts\d?_rulelist/)
     if (from === -1 && !/^\s*"?</.test(line)) continue
+    lists++
     readList(line.slice(Math.max(from, 0)), { line: index + 1, column: Math.max(from, 0) + 1 }, reading)
   }
+  if (lists === 0 && text.trim() !== '')
+    reading.wrong({ line: 1, column: 1 }, say('there is no vts_rulelist', 'vts_rulelist가 없습니다'))
 }
 
 function readList(list: string, start: Place, reading: Reading): void {

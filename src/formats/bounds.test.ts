@@ -34,7 +34,10 @@ describe.each(readable.map(({ id }) => id))('four megabytes of nonsense taken fo
 it('what is told from its content is told quickly', () => {
   for (const unit of [' ', '\n', ':', 'ipv4 ', '-', 'server ', '1 ', 'a:', '<', '\t\n']) {
     const started = performance.now()
-    expect(() => importRules(fill(`${unit.repeat(1000)}\n`))).toThrow()
+    const text = fill(`${unit.repeat(1000)}\n`)
+    // An empty text is what a program prints that forwards nothing.
+    if (unit.trim() === '') expect(importRules(text).rules).toEqual([])
+    else expect(() => importRules(text)).toThrow()
     expect(performance.now() - started).toBeLessThan(30_000)
   }
 }, 60_000)

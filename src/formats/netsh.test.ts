@@ -56,6 +56,73 @@ describe('netsh portproxy', () => {
     ).toThrow('p.txt:6:17: "http" is no port')
   })
 
+  it('is read as netsh dumps it, and where it prints nothing there is nothing', () => {
+    const dump = `
+#========================
+# Port Proxy configuration
+#========================
+pushd interface portproxy
+
+reset
+add v4tov4 listenport=1024 connectaddress=192.168.198.20 connectport=1024
+add v4tov6 listenport=2222 connectaddress=2001:db8::5 connectport=22
+
+
+popd
+
+# End of Port Proxy configuration
+`
+    expect(importRules(dump)).toMatchObject({ format: 'netsh', detected: true, losses: [] })
+    expect(byName(dump)).toEqual({
+      'port-1024': { listen: '0.0.0.0:1024', target: '192.168.198.20:1024' },
+      'port-2222': { listen: '0.0.0.0:2222', target: '[2001:db8::5]:22' },
+    })
+    expect(importRules('\r\n')).toMatchObject({ format: 'netsh', rules: [], losses: [] })
+  })
+
+  it('is read out of scripts, however its commands are written there', () => {
+    const script = `if ($true) {
+    netsh.exe int portproxy add v4tov4 listenport=8443 connectport=443 connectaddress=10.0.0.2
+}
+Invoke-Expression "netsh interface portproxy add v4tov4 listenport=9443 connectport=443 connectaddress=10.0.0.2"
+netsh interface portproxy add v4tov4 8080 10.0.0.2 http && netsh int portproxy add v4tov4 8081 10.0.0.3 80 10.0.0.9
+netsh interface portproxy add v4tov4 \`
+  listenport=9000 connecta=10.0.0.4
+netsh interface portproxy add v4tov4 listenport=9000 connectaddress=10.0.0.5
+`
+    expect(byName(script)).toEqual({
+      'port-8443': { listen: '0.0.0.0:8443', target: '10.0.0.2:443' },
+      'port-9443': { listen: '0.0.0.0:9443', target: '10.0.0.2:443' },
+      'port-8080': { listen: '0.0.0.0:8080', target: '10.0.0.2:80' },
+      'port-8081': { listen: '10.0.0.9:8081', target: '10.0.0.3:80' },
+      'port-9000': { listen: '0.0.0.0:9000', target: '10.0.0.5:9000' },
+    })
+    expect(importRules(script).losses).toMatchObject([{ place: { line: 1 }, leftOut: false }])
+  })
+
+  it.each([
+    ['netsh interface portproxy add v4tov4 listenport=$port connectaddress=10.0.0.9', 2],
+    ['netsh interface portproxy add v4tov4 listenport=1 connectaddress=$(wsl hostname -I)', 2],
+    ['netsh interface portproxy add v4tov4 listenport=%1 connectaddress=10.0.0.9', 2],
+    ['netsh interface portproxy add v4tov4 listenport=nothing connectaddress=10.0.0.9', 2],
+    ['netsh interface portproxy add v4tov4 connectaddress=10.0.0.9', 2],
+    ['netsh interface portproxy ad 80 10.0.0.9', 2],
+    ['netsh interface portproxy add v4tov4 listenport=1 wrong=10.0.0.9', 2],
+    ['netsh interface portproxy delete v4tov4 listenport=80', 1],
+    ['netsh interface portproxy reset', 1],
+  ])('leaves the line out alone: %s', (line, place) => {
+    const text = `netsh interface portproxy add v4tov4 listenport=80 connectaddress=10.0.0.2\n${line}\n`
+    const { rules: found, losses } = importRules(text)
+    expect(found).toHaveLength(place - 1)
+    expect(losses).toMatchObject([{ place: { line: place }, leftOut: true }])
+  })
+
+  it('nothing is not taken for it', () => {
+    expect(() => importRules('hello\nworld\n', { from: 'netsh' })).toThrow(
+      'input:1:1: there is no command of netsh',
+    )
+  })
+
   it('goes out as commands and comes back', () => {
     const found = importRules(english)
     const { text, losses } = exportRules(

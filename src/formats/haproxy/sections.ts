@@ -24,9 +24,12 @@ export function sectionsOf(text: string, reading: Reading): Section[] {
   let defaults: Line[] = []
   const named = new Map<string, Line[]>()
   let into: Line[] | null = null
+  let isInside = false
   for (const line of linesOf(text, reading)) {
     const [first, second] = line.words
     if (!first) continue
+    const opens = first.text === 'defaults' || proxies.includes(first.text) || others.test(first.text)
+    isInside ||= opens
     if (first.text === 'defaults') {
       defaults = [...(named.get(fromOf(line.words) ?? '') ?? [])]
       if (second) named.set(second.text, defaults)
@@ -46,7 +49,7 @@ export function sectionsOf(text: string, reading: Reading): Section[] {
       into = null
       reading.lose(first.place, line.text, say('about haproxy itself', 'haproxy 자체의 설정입니다'))
     } else if (into) into.push(line)
-    else if (sections.length === 0 && defaults.length === 0 && !/^\s/.test(line.text))
+    else if (!isInside)
       reading.wrong(
         first.place,
         say(`"${first.text}" stands in no section`, `"${first.text}"이(가) 어느 섹션에도 속하지 않습니다`),
