@@ -141,11 +141,12 @@ export class Talk implements Disposable {
 
 export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
-/** Asks again until it is so. */
+/** Asks again until it is so, and leaves others a moment to make it so. */
 export async function until(limitMs: number, holds: () => Promise<boolean>): Promise<number> {
   const began = performance.now()
   while (!(await holds())) {
     if (performance.now() - began > limitMs) throw new Error(`not so after ${limitMs} ms`)
+    await pause(5)
   }
   return performance.now() - began
 }

@@ -250,7 +250,7 @@ describeWith(needs, 'offloaded connections of the kernel engine', () => {
     // Segments travel together, some forty thousand bytes a packet: conntrack saw few of them.
     await until(20_000, async () => {
       before = { tracked: tracked(lab, 'tcp', family), bytes }
-      for (let i = 0; i < 256; i++) await push()
+      for (let i = 0; i < 64; i++) await push()
       return tracked(lab, 'tcp', family) - before.tracked < (bytes - before.bytes) / 65_536 / 4
     })
     client.end()

@@ -1,6 +1,7 @@
 /**
  * One look at conntrack for all rules, at most once a second, and less often where nothing moves or a look takes
- * long: looking costs no more than a twentieth of one core. Packets never wait for it.
+ * long, so that looking costs little of one core; but never so seldom that a connection that was reset, which conntrack
+ * keeps for 10 s, goes by unseen: a look may be slow because the machine is busy. Packets never wait for it.
  */
 import type { Clock } from '../../base/clock.ts'
 import { familyOf, type Family } from '../../base/address.ts'
@@ -12,7 +13,7 @@ import type { Traffic } from './traffic.ts'
 
 const busyMs = 1000
 const quietMs = 5000
-/** Share of time that looking may take: one part in twenty. */
+/** Share of time that looking may take, one part in twenty; where that is more than `quietMs` of rest, that much. */
 const rest = 20
 /** How long a question about connections keeps the looks frequent. */
 const interestMs = 10_000
@@ -123,7 +124,7 @@ export class Watch {
     const busy =
       this.#clock.monotonic() < this.#interestUntil ||
       [...this.#watched].some(({ traffic }) => traffic.openCount > 0)
-    const pause = Math.max(busy ? busyMs : quietMs, this.#lastMs * rest)
+    const pause = Math.min(quietMs, Math.max(busy ? busyMs : quietMs, this.#lastMs * rest))
     this.#timer = this.#clock.after(pause, () => void this.look().finally(() => this.#arm()))
   }
 
