@@ -55,6 +55,15 @@ logfile /var/log/rinetd.log
     else expect(found).toBe(prefixes)
   })
 
+  it('localhost is this machine; another name is left out', () => {
+    const { format, rules, losses } = importRules('localhost 81 10.0.0.2 http\nactivemq 82 10.0.0.2 80\n')
+    expect([format, rules.map(({ rule }) => rule)]).toEqual([
+      'rinetd',
+      [{ listen: '127.0.0.1:81', target: '10.0.0.2:80' }],
+    ])
+    expect(losses).toMatchObject([{ leftOut: true, place: { line: 2 } }])
+  })
+
   it('a pattern that no prefix says keeps its forward out', () => {
     expect(prefixesOf('2001:618:*:e43f')).toBe(null)
     expect(prefixesOf('10.1?')).toBe(null)

@@ -61,8 +61,8 @@ export function formatReference(): string {
     '',
     ...paragraphs(
       say(
-        'What is imported lets in nobody whom the original turned away. Where a list or a limit is held against the peer that connects while anybody’s PROXY header is read (nginx `listen … proxy_protocol` without `set_real_ip_from`, HAProxy `tcp-request connection` with `accept-proxy`), the forward is left out: a rule goes by whom the header names. So is one whose clients are chosen by what no rule can ask.',
-        '가져온 규칙은 원래 거절되던 클라이언트를 들이지 않습니다. 누구의 PROXY 헤더든 읽으면서 목록이나 한도는 접속한 상대의 주소로 판단하는 경우(`set_real_ip_from` 없는 nginx `listen … proxy_protocol`, `accept-proxy`와 함께 쓴 HAProxy `tcp-request connection`)에는 그 포워딩을 뺍니다. 규칙은 헤더에 적힌 주소로 판단하기 때문입니다. 규칙으로 쓸 수 없는 조건으로 클라이언트를 고르는 포워딩도 뺍니다.',
+        'What is imported lets in nobody whom the original turned away. Where a list or a limit is held against the peer that connects while anybody’s PROXY header is read (nginx `listen … proxy_protocol` without `set_real_ip_from`, HAProxy `tcp-request connection` with `accept-proxy`), the forward is left out: a rule goes by whom the header names. So is one whose clients are chosen by what no rule can ask, and a port of iptables of which only a part goes to one target. Only the nat table is read: where the filter table lets some sources pass alone, write them as `allow`.',
+        '가져온 규칙은 원래 거절되던 클라이언트를 들이지 않습니다. 누구의 PROXY 헤더든 읽으면서 목록이나 한도는 접속한 상대의 주소로 판단하는 경우(`set_real_ip_from` 없는 nginx `listen … proxy_protocol`, `accept-proxy`와 함께 쓴 HAProxy `tcp-request connection`)에는 그 포워딩을 뺍니다. 규칙은 헤더에 적힌 주소로 판단하기 때문입니다. 규칙으로 쓸 수 없는 조건으로 클라이언트를 고르는 포워딩과, 트래픽 일부만 한 대상으로 가는 iptables 포트도 뺍니다. nat 테이블만 읽으므로 filter 테이블이 일부 출발지만 통과시킨다면 `allow`로 적으세요.',
       ),
     ),
   ].join('\n')}\n`

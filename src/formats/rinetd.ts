@@ -14,7 +14,7 @@ import { listenText, type PartLoss, type Reading } from './contract/reading.ts'
 import { linesOf, type Line, type Word } from './contract/words.ts'
 
 const forward =
-  /^[ \t]{0,40}[\da-f:.]{1,45}[ \t]{1,40}[\w-]{1,20}(?:\/(?:tcp|udp))?[ \t]{1,40}[\w.:-]{1,253}[ \t]{1,40}[\w-]{1,20}(?:\/(?:tcp|udp))?[ \t]{0,40}(?:\[|$)/im
+  /^[ \t]{0,40}(?:[\da-f:.]{1,45}|localhost)[ \t]{1,40}[\w-]{1,20}(?:\/(?:tcp|udp))?[ \t]{1,40}[\w.:-]{1,253}[ \t]{1,40}[\w-]{1,20}(?:\/(?:tcp|udp))?[ \t]{0,40}(?:\[|$)/im
 
 export const rinetd: ReadableFormat = {
   id: 'rinetd',
@@ -77,7 +77,7 @@ function addForward(line: Line, own: Access, everywhere: Access, reading: Readin
     return
   }
   const unclear = own.unclear ?? everywhere.unclear
-  const bind = address.text === '0' ? '0.0.0.0' : canonicalAddress(address.text)
+  const bind = addressNamed(address.text)
   const [from, to] = [portOf(port), portOf(targetPort)]
   if (unclear)
     return reading.leaveOut(
@@ -111,6 +111,12 @@ function addForward(line: Line, own: Access, everywhere: Access, reading: Readin
     ...(from.protocol === 'udp' ? { timeouts: { udp: `${seconds ?? udpSeconds}s` } } : {}),
   }
   reading.add(place, null, rule, { what: line.text, losses })
+}
+
+/** Of names only that of this machine is the same everywhere. */
+function addressNamed(text: string): string | null {
+  if (text === '0') return '0.0.0.0'
+  return text.toLowerCase() === 'localhost' ? '127.0.0.1' : canonicalAddress(text)
 }
 
 function portOf({ text }: Word): { port: number; protocol: Protocol } | null {

@@ -5,12 +5,12 @@
  */
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { exportRules } from '../../src/formats/index.ts'
-import type { ImportFormat } from '../../src/model/exchange.ts'
+import type { Imported, ImportFormat } from '../../src/model/exchange.ts'
 import { formatListen } from '../../src/model/listen.ts'
 import { parseRule } from '../../src/model/rule-file.ts'
 import { built } from '../built.ts'
 import { describeWith } from '../needs.ts'
-import { clients, ImportsLab, type Question } from './imports-lab.ts'
+import { clients, ImportsLab, type Answer, type Question } from './imports-lab.ts'
 
 const streamModule = '/usr/lib/nginx/modules/ngx_stream_module.so'
 
@@ -29,6 +29,24 @@ interface Forward {
   readonly carried: boolean
   /** Clients that only the original serves or refuses, as a loss says; the import never serves more addresses. */
   readonly differs?: (question: Question) => boolean
+}
+
+function verdicts(
+  forwards: readonly Forward[],
+  questions: readonly Question[],
+  { found, original, answers }: { found: Imported; original: Answer[]; answers: Answer[] },
+): void {
+  const listens = found.rules.map(({ name, rule }) => formatListen(parseRule(name, rule).listen))
+  for (const { port, text: what, carried, differs } of forwards) {
+    expect([what, listens.some((listen) => listen.endsWith(`:${port}`))]).toEqual([what, carried])
+    for (const [index, question] of questions.entries()) {
+      if (question.port !== port || differs?.(question)) continue
+      const expected = carried ? original[index] : ''
+      expect({ what, ...question, answer: answers[index] }).toEqual({ what, ...question, answer: expected })
+    }
+    const line = what.split('\n')[0] ?? ''
+    if (!carried) expect([line, found.losses.some(({ leftOut }) => leftOut)]).toEqual([line, true])
+  }
 }
 
 describeWith(
@@ -60,22 +78,7 @@ describeWith(
       const path = lab.file(`${from}.conf`, text)
       const original = await lab.asked(() => lab.middle.start(command(path)), questions)
       const { found, answers } = await lab.imported(text, from, questions)
-      const listens = found.rules.map(({ name, rule }) => formatListen(parseRule(name, rule).listen))
-      for (const { port, text: what, carried, differs } of forwards) {
-        const rule = listens.some((listen) => listen.endsWith(`:${port}`))
-        expect([what, rule]).toEqual([what, carried])
-        for (const [index, question] of questions.entries()) {
-          if (question.port !== port || differs?.(question)) continue
-          const expected = carried ? original[index] : ''
-          expect({ what, ...question, answer: answers[index] }).toEqual({
-            what,
-            ...question,
-            answer: expected,
-          })
-        }
-      }
-      const leftOut = found.losses.filter((loss) => loss.leftOut)
-      expect(leftOut.length).toBe(forwards.filter(({ carried }) => !carried).length)
+      verdicts(forwards, questions, { found, original, answers })
     }
 
     it('haproxy', async () => {
@@ -243,6 +246,54 @@ ${forwards.map((forward) => forward.text).join('\n')}
 }
 `
       await compare('nginx', text, (path) => ['nginx', '-e', 'stderr', '-c', path], forwards)
+    }, 60_000)
+
+    it('iptables', async () => {
+      const nat = '-A PREROUTING -i lan -p tcp -m tcp'
+      const to = (target: string): string => `-j DNAT --to ${target}`
+      const forwards: Forward[] = [
+        { port: 7001, carried: true, text: `${nat} --dport 7001 ${to('10.81.0.2:80')}` },
+        {
+          port: 7002,
+          carried: true,
+          text: `${nat} --dport 7002 -s 10.80.0.66 -j RETURN\n${nat} --dport 7002 -s 10.80.0.0/24 ${to('10.81.0.3:81')}`,
+        },
+        {
+          port: 7003,
+          carried: true,
+          text: `-A PREROUTING ! -s 10.80.0.66 -p tcp --dport=7003 ${to('10.81.0.2:80')}`,
+        },
+        {
+          port: 7004,
+          carried: false,
+          text: `${nat} --dport 7004 -m iprange --src-range 10.80.0.1-10.80.0.9 ${to('10.81.0.2:80')}`,
+        },
+        {
+          port: 7005,
+          carried: false,
+          text: `${nat} --dport 7005 -m statistic --mode nth --every 2 --packet 0 ${to('10.81.0.2:80')}\n${nat} --dport 7005 ${to('10.81.0.3:80')}`,
+        },
+        {
+          port: 7006,
+          carried: true,
+          text: `-A PREROUTING -s 10.80.1.0/24 -p tcp -j RETURN\n${nat} --dport 7006 ${to('10.81.0.2:80')}`,
+        },
+      ]
+      const text = `*nat
+:PREROUTING ACCEPT [0:0]
+:POSTROUTING ACCEPT [0:0]
+${forwards.map((forward) => forward.text).join('\n')}
+COMMIT
+`
+      // A rule answers who is not forwarded with a refusal, as this machine does where nobody listens.
+      lab.middle.run(['iptables-restore', lab.file('iptables.rules', text)])
+      const questions = forwards.flatMap(({ port }) => clients.map((from) => ({ port, from })))
+      const original = lab.ask(questions)
+      lab.middle.run(['iptables', '-t', 'nat', '-F'])
+      expect(lab.ask(questions).join('')).toBe('')
+      const { found, answers } = await lab.imported(text, 'iptables', questions)
+      verdicts(forwards, questions, { found, original, answers })
+      expect(original.filter((answer) => answer !== '').length).toBeGreaterThan(8)
     }, 60_000)
   },
 )

@@ -9,6 +9,8 @@ export interface Match {
   /** As written there: `8000:8100`, or several with commas. */
   readonly ports: string | null
   readonly source: Cidr | null
+  /** Sources that it is not for (`! -s`). */
+  readonly notSources: readonly Cidr[]
   readonly destination: Cidr | null
   readonly comment: string | null
   readonly family: 4 | 6 | null
@@ -28,12 +30,15 @@ export interface Entry {
   readonly to: string | null
   readonly place: Place
   readonly text: string
+  /** Where `-I` puts it in its chain, from 0; null at the end. */
+  readonly at: number | null
 }
 
 export const noMatch: Match = {
   protocol: null,
   ports: null,
   source: null,
+  notSources: [],
   destination: null,
   comment: null,
   family: null,
@@ -45,6 +50,53 @@ export const noMatch: Match = {
 /** Modules whose only word is what we read anyway. */
 const quiet = /^(?:tcp|udp|comment|addrtype|multiport|conntrack|state)$/
 
+/** Options by their long names; iptables takes any beginning of one that is no beginning of another. */
+const long: Readonly<Record<string, string>> = {
+  '--append': '-A',
+  '--insert': '-I',
+  '--protocol': '-p',
+  '--source': '-s',
+  '--src': '-s',
+  '--destination': '-d',
+  '--dst': '-d',
+  '--in-interface': '-i',
+  '--out-interface': '-o',
+  '--jump': '-j',
+  '--goto': '-g',
+  '--match': '-m',
+  '--ipv4': '-4',
+  '--ipv6': '-6',
+  '--dport': '--dport',
+  '--dports': '--dport',
+  '--destination-port': '--dport',
+  '--destination-ports': '--dport',
+  '--sport': '--sport',
+  '--sports': '--sport',
+  '--source-port': '--sport',
+  '--source-ports': '--sport',
+  '--to-destination': '--to',
+  '--to-ports': '--to',
+  '--to-source': '--to',
+  '--comment': '--comment',
+  '--dst-type': '--dst-type',
+  '--src-type': '--src-type',
+  '--src-range': '--src-range',
+  '--dst-range': '--dst-range',
+  '--ctstate': '--ctstate',
+  '--state': '--ctstate',
+  '--ctorigdst': '--ctorigdst',
+  '--ctorigdstport': '--ctorigdstport',
+  '--ctorigsrc': '--ctorigsrc',
+}
+
+function optionOf(word: string): string {
+  const exact = Object.hasOwn(long, word) ? long[word] : undefined
+  if (exact !== undefined || !word.startsWith('--')) return exact ?? word
+  const meant = new Set(Object.keys(long).flatMap((name) => (name.startsWith(word) ? long[name] : [])))
+  const [only = word] = meant
+  return meant.size === 1 ? only : word
+}
+
 /** Null where it is no rule that iptables would print. */
 export function entryOf(words: readonly Word[], text: string): Entry | null {
   const scan = new Scan(words)
@@ -52,48 +104,49 @@ export function entryOf(words: readonly Word[], text: string): Entry | null {
   let target = ''
   let to: string | null = null
   let match = noMatch
+  let at: number | null = null
   const others: string[] = []
+  const notSources: Cidr[] = []
   while (!scan.done) {
     const negated = scan.take('!')
-    const option = scan.next()
+    const option = optionOf(scan.next())
     const odd = (count: number): void =>
       void others.push([...(negated ? ['!'] : []), option, ...scan.many(count)].join(' '))
     if (negated && option !== '-m') {
-      odd(1)
+      const source = option === '-s' ? cidrOf(scan.ahead) : null
+      if (source) {
+        notSources.push(source)
+        scan.next()
+      } else odd(Math.max(1, scan.valuesAhead()))
       continue
     }
     switch (option) {
       case '-A':
         chain = scan.next()
         break
+      case '-I':
+        chain = scan.next()
+        at = /^\d{1,6}$/.test(scan.ahead) ? Number(scan.next()) - 1 : 0
+        break
       case '-4':
       case '-6':
         match = { ...match, family: option === '-4' ? 4 : 6 }
         break
-      case '-p':
-      case '--protocol': {
+      case '-p': {
         const protocol = scan.next()
         if (protocol === 'tcp' || protocol === 'udp') match = { ...match, protocol }
         else others.push(`-p ${protocol}`)
         break
       }
       case '--dport':
-      case '--dports':
-      case '--destination-port':
         match = { ...match, ports: scan.next() }
         break
       case '-s':
-      case '-d':
-      case '--source':
-      case '--destination': {
+      case '-d': {
         const written = scan.next()
         const cidr = cidrOf(written)
         if (cidr === null) others.push(`${option} ${written}`)
-        else
-          match =
-            option.includes('s') && option !== '--destination'
-              ? { ...match, source: cidr }
-              : { ...match, destination: cidr }
+        else match = option === '-s' ? { ...match, source: cidr } : { ...match, destination: cidr }
         break
       }
       case '-m': {
@@ -122,9 +175,7 @@ export function entryOf(words: readonly Word[], text: string): Entry | null {
       case '-g':
         target = scan.next()
         break
-      case '--to-destination':
-      case '--to-ports':
-      case '--to-source':
+      case '--to':
         to = scan.next()
         break
       case '':
@@ -135,7 +186,7 @@ export function entryOf(words: readonly Word[], text: string): Entry | null {
   }
   const place = words[0]?.place
   if (chain === '' || !place) return null
-  return { chain, match: { ...match, others }, target, to, place, text }
+  return { chain, match: { ...match, others, notSources }, target, to, place, text, at }
 }
 
 class Scan {
@@ -143,7 +194,12 @@ class Scan {
   #at = 0
 
   constructor(words: readonly Word[]) {
-    this.#words = words.map(({ text }) => text)
+    this.#words = words.flatMap(({ text, quoted }) => (quoted ? text : apart(text)))
+  }
+
+  /** The next word, which is not taken. */
+  get ahead(): string {
+    return this.#words[this.#at] ?? ''
   }
 
   get done(): boolean {
@@ -172,6 +228,12 @@ class Scan {
     const next = rest.findIndex((word) => word.startsWith('-') || word === '!')
     return next === -1 ? rest.length : next
   }
+}
+
+/** `--dport=80` and `-ptcp` are two words each. */
+function apart(word: string): string[] {
+  const [, name, value] = /^(--[a-z-]{1,40})=(.*)$/.exec(word) ?? /^(-[AIpsdiojgm])([^-].*)$/.exec(word) ?? []
+  return name === undefined || value === undefined ? [word] : [name, value]
 }
 
 function cidrOf(text: string): Cidr | null {

@@ -36,7 +36,9 @@ export function read(text: string, reading: Reading): void {
   const outward = chains.get('POSTROUTING') ?? []
   const hiding = outward.filter(({ target }) => target === 'MASQUERADE' || target === 'SNAT')
   const used = new Set<Entry>()
-  for (const forward of forwards.all()) addForward(forward, hiding, used, six, reading)
+  const hidesMarked = outward.some(({ target }) => hidesWhatIsMarked(chains.get(target) ?? []))
+  for (const forward of forwards.all(reading))
+    addForward({ ...forward, marked: forward.marked && hidesMarked }, hiding, used, six, reading)
   for (const entry of outward)
     if (!used.has(entry))
       reading.lose(
@@ -64,7 +66,10 @@ function natTable(text: string, reading: Reading): { chains: Map<string, Entry[]
       reading.lose(
         start,
         `*${table}: ${passed}`,
-        say('rules of this table forward nothing', '이 테이블의 규칙은 포워딩이 아닙니다'),
+        say(
+          'rules of this table forward nothing, but may turn clients away: write whom they let pass as allow',
+          '이 테이블의 규칙은 포워딩이 아니지만 클라이언트를 거절할 수 있습니다. 통과시키는 출발지를 allow로 적으세요',
+        ),
       )
     passed = 0
   }
@@ -95,7 +100,8 @@ function addEntry(entry: Entry | null, line: number, chains: Map<string, Entry[]
       say('this is no rule of iptables-save', 'iptables-save의 규칙이 아닙니다'),
     )
   const chain = chains.get(entry.chain) ?? []
-  chain.push(entry)
+  if (entry.at === null) chain.push(entry)
+  else chain.splice(entry.at, 0, entry)
   chains.set(entry.chain, chain)
 }
 
@@ -118,13 +124,25 @@ function together(a: Match, b: Match): Match | null {
     protocol,
     ports,
     source,
+    notSources: [...a.notSources, ...b.notSources],
     destination,
     family,
-    comment: b.comment ?? a.comment,
+    comment: isClusterAddress(a.comment) ? a.comment : (b.comment ?? a.comment),
     changed: a.changed || b.changed,
     asked: b.asked ?? a.asked,
     others: [...a.others, ...b.others],
   }
+}
+
+/** kube-proxy marks what is to leave with the node's own address. */
+function hidesWhatIsMarked(chain: readonly Entry[]): boolean {
+  const asks = chain.some(({ text }) => /(?:^|\s)--mark\s/.test(text))
+  return asks && chain.some(({ target }) => target === 'MASQUERADE')
+}
+
+/** As kube-proxy remarks it of addresses that no machine has. */
+function isClusterAddress(comment: string | null): boolean {
+  return /\bcluster IP$/.test(comment ?? '')
 }
 
 interface Forward {
@@ -132,63 +150,162 @@ interface Forward {
   /** Who may come in, in the order of the lines. */
   readonly access: Access[]
   otherwise: 'allow' | 'deny'
+  /** It passed a MARK on its way here. */
+  readonly marked: boolean
 }
+
+/** What is known of a port so far. */
+interface Port {
+  readonly access: Access[]
+  /** Lines that send it on, each to its target. */
+  readonly entries: Entry[]
+  otherwise: 'allow' | 'deny'
+  /** A line takes all that is left. */
+  closed: boolean
+  /** A line decides by what no rule can ask. */
+  unclear: Entry | null
+  marked: boolean
+}
+
+/** Where it arrives, which a rule does not ask, but which chooses no client by itself. */
+const byInterface = /^(?:! )?(?:-i|-o|--dst-type)\s/
+/** The nat table sees the first packet of a connection alone. */
+const neverNew = /^--ctstate (?:(?:RELATED|ESTABLISHED|INVALID|UNTRACKED),?){1,4}$/
 
 /** Forwards by what they match; lines of one forward that differ in their source are one. */
 class Forwards {
-  readonly #open = new Map<string, { access: Access[]; forward: Forward | null; closed: boolean }>()
+  readonly #ports = new Map<string, Port>()
+  /** Sources that a line without a port took away before, and their protocol. */
+  readonly #away: { protocol: Protocol | null; cidr: Cidr }[] = []
+  /** A line without a port that decides by what no rule can ask. */
+  #unclear: Entry | null = null
+  readonly #said = new Set<Entry['place']>()
 
   take(entry: Entry, reading: Reading): void {
     const { match, target } = entry
     const forwards = target === 'DNAT' || target === 'REDIRECT'
     const away = target === 'RETURN' || target === 'ACCEPT' || target === 'DROP' || target === 'REJECT'
-    if (!forwards && !away)
-      return reading.lose(entry.place, entry.text, say('it forwards nothing', '포워딩이 아닙니다'))
-    if (
-      match.protocol === null ||
-      match.ports === null ||
-      match.others.some((other) => other.startsWith('-p'))
-    ) {
-      const why = say('a forward has a protocol and a port', '포워딩에는 프로토콜과 포트가 있어야 합니다')
-      return forwards
-        ? reading.leaveOut(entry.place, entry.text, why)
-        : reading.lose(entry.place, entry.text, why)
+    const marks = target === 'MARK'
+    if (!forwards && !away && !marks)
+      return this.#lose(entry, say('it forwards nothing', '포워딩이 아닙니다'), reading)
+    if (match.others.some((other) => other.startsWith('-p')))
+      return this.#withoutPort(entry, forwards, reading)
+    if (match.others.some((other) => neverNew.test(other)) && !forwards) return
+    if (match.protocol === null || match.ports === null) {
+      if (away) this.#takeAway(match, entry)
+      return marks ? undefined : this.#withoutPort(entry, forwards, reading)
     }
-    const key = `${match.protocol} ${match.ports} ${match.destination ? formatCidr(match.destination) : ''} ${match.family}`
-    const there = this.#open.get(key) ?? { access: [], forward: null, closed: false }
-    this.#open.set(key, there)
-    if (there.closed)
-      return reading.lose(
-        entry.place,
-        entry.text,
-        say('a line before it takes all', '앞의 줄이 모두 가져갑니다'),
-      )
-    if (there.forward && forwards && there.forward.entry.to !== entry.to)
-      return reading.leaveOut(
-        entry.place,
-        entry.text,
-        say('by source it goes to another target', '출발지에 따라 대상이 달라집니다'),
-      )
-    if (match.source === null) there.closed = true
-    else there.access.push({ action: forwards ? 'allow' : 'deny', cidr: match.source })
-    if (!forwards) return
-    there.forward ??= { entry, access: there.access, otherwise: 'deny' }
-    if (match.source === null) there.forward.otherwise = 'allow'
+    const port = this.#portOf(match, match.protocol)
+    if (marks) {
+      const asks = match.others.filter((other) => !/^--(?:set-x?mark|or-mark) /.test(other))
+      if (match.source === null && asks.length === 0) port.marked = true
+    } else if (port.closed) {
+      // What takes all but a part that no rule can ask for leaves that part to a later line.
+      const isOther = forwards && !port.entries.some(({ to }) => to === entry.to)
+      if (isOther && (port.unclear !== null || !port.entries.every(({ match: one }) => isWhole(one))))
+        port.entries.push(entry)
+      else this.#lose(entry, say('a line before it takes all', '앞의 줄이 모두 가져갑니다'), reading)
+    } else this.#note(entry, port, forwards)
   }
 
-  all(): Forward[] {
-    return [...this.#open.values()].flatMap(({ forward }) => forward ?? [])
+  #note(entry: Entry, port: Port, forwards: boolean): void {
+    const { source, notSources, others } = entry.match
+    const isUnclear = others.some((other) => !byInterface.test(other)) || (!forwards && notSources.length > 0)
+    if (isUnclear) port.unclear ??= entry
+    if (forwards) port.entries.push(entry)
+    else if (others.length > 0 && source === null) return
+    for (const cidr of notSources) port.access.push({ action: 'deny', cidr })
+    if (source !== null) port.access.push({ action: forwards ? 'allow' : 'deny', cidr: source })
+    else {
+      port.closed = true
+      port.otherwise = forwards ? 'allow' : 'deny'
+    }
+  }
+
+  #portOf(match: Match, protocol: Protocol): Port {
+    const key = `${protocol} ${match.ports} ${match.destination ? formatCidr(match.destination) : ''} ${match.family}`
+    const there = this.#ports.get(key)
+    if (there) return there
+    const before = this.#away.filter((one) => one.protocol === null || one.protocol === protocol)
+    const port: Port = {
+      access: before.map(({ cidr }): Access => ({ action: 'deny', cidr })),
+      entries: [],
+      otherwise: 'deny',
+      closed: false,
+      unclear: this.#unclear,
+      marked: false,
+    }
+    this.#ports.set(key, port)
+    return port
+  }
+
+  /** A line without a port takes its sources from every forward behind it. */
+  #takeAway(match: Match, entry: Entry): void {
+    const { protocol, source, notSources, others } = match
+    if (others.some((other) => !byInterface.test(other)) || notSources.length > 0) this.#unclear ??= entry
+    else if (source !== null) {
+      this.#away.push({ protocol, cidr: source })
+      for (const port of this.#ports.values())
+        if (!port.closed) port.access.push({ action: 'deny', cidr: source })
+    }
+  }
+
+  #withoutPort(entry: Entry, forwards: boolean, reading: Reading): void {
+    const why = say('a forward has a protocol and a port', '포워딩에는 프로토콜과 포트가 있어야 합니다')
+    if (forwards) reading.leaveOut(entry.place, entry.text, why)
+    else this.#lose(entry, why, reading)
+  }
+
+  /** A chain may be reached many times; what is in it is told once. */
+  #lose(entry: Entry, why: Text, reading: Reading): void {
+    if (!this.#said.has(entry.place)) reading.lose(entry.place, entry.text, why)
+    this.#said.add(entry.place)
+  }
+
+  all(reading: Reading): Forward[] {
+    return [...this.#ports.values()].flatMap((port) => {
+      const [entry, ...more] = port.entries
+      if (!entry) return []
+      const why = port.unclear
+        ? unclearBecause(port.unclear)
+        : more.some(({ to }) => to !== entry.to)
+          ? say('part of its traffic goes to another target', '트래픽 일부가 다른 대상으로 갑니다')
+          : null
+      if (why === null) return { entry, access: port.access, otherwise: port.otherwise, marked: port.marked }
+      for (const one of port.entries) {
+        if (!this.#said.has(one.place)) reading.leaveOut(one.place, one.text, why)
+        this.#said.add(one.place)
+      }
+      return []
+    })
   }
 }
 
+function isWhole({ others }: Match): boolean {
+  return others.length === 0
+}
+
+function unclearBecause({ text, place }: Entry): Text {
+  return say(
+    `who comes in is decided by what no rule can ask (line ${place.line}: ${text})`,
+    `규칙으로 쓸 수 없는 조건이 누구를 들일지 정합니다(${place.line}번 줄: ${text})`,
+  )
+}
+
 function addForward(
-  { entry, access, otherwise }: Forward,
+  { entry, access, otherwise, marked }: Forward,
   hiding: readonly Entry[],
   used: Set<Entry>,
   six: boolean,
   reading: Reading,
 ): void {
   const { match, place, text } = entry
+  if (isClusterAddress(match.comment))
+    return reading.leaveOut(
+      place,
+      text,
+      say('an address of the cluster, not of this machine', '이 컴퓨터가 아니라 클러스터의 주소입니다'),
+    )
   const goal = goalOf(entry)
   if (goal === null)
     return reading.leaveOut(place, text, say('its target is not one address', '대상이 주소 하나가 아닙니다'))
@@ -220,7 +337,7 @@ function addForward(
       target: `${host}:${target}`,
       ...(allow.length > 0 ? { allow } : {}),
       ...(deny.length > 0 ? { deny } : {}),
-      ...(goal.here ? {} : { source: hider ? 'relay' : 'keep' }),
+      ...(goal.here ? {} : { source: hider || marked ? 'relay' : 'keep' }),
     }
     reading.add(place, nameOf(match.comment), rule, { what: text, losses: losses.splice(0) })
   }
@@ -275,10 +392,10 @@ function addressOf({ destination, family }: Match, six: boolean): string | null 
 
 /** Does what goes out to the target leave with our address? */
 function hides(
-  { source, destination, protocol, ports, asked, changed, others }: Match,
+  { source, notSources, destination, protocol, ports, asked, changed, others }: Match,
   to: { host: string; ports: string; asked: string; protocol: Protocol },
 ): boolean {
-  if (source !== null || others.length > 0) return false
+  if (source !== null || notSources.length > 0 || others.length > 0) return false
   if (protocol !== null && protocol !== to.protocol) return false
   if (ports !== null && ports.replace(':', '-') !== to.ports) return false
   if (asked !== null && asked.replace(':', '-') !== to.asked) return false
