@@ -8,6 +8,9 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { createClient, type NaruClient } from '../../src/api/client/client.ts'
+import { socketTransport } from '../../src/api/client/socket.ts'
+import { holderOf, instanceIdOf } from '../../src/control/instance.ts'
 import { end } from '../lab/namespaces.ts'
 import { freePort } from '../free-port.ts'
 import { patience } from './patience.ts'
@@ -84,6 +87,13 @@ export class Daemon implements AsyncDisposable {
       headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json', connection: 'close' },
       ...(body && { body: JSON.stringify(body) }),
     })
+  }
+
+  /** As its owner's CLI asks, by the local socket: also where its network is another. */
+  async client(): Promise<NaruClient> {
+    const holder = await holderOf(this.#folder, await instanceIdOf(this.#path))
+    if (holder === null) throw new Error('the daemon does not run')
+    return createClient(socketTransport({ socketPath: holder.socket, file: this.#path }))
   }
 
   file(): Promise<string> {

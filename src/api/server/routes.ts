@@ -1,6 +1,7 @@
 /** Every route of the API: its schema beside what it does. The OpenAPI document is made from these. */
 import { createRoute } from '@hono/zod-openapi'
 import { NaruError } from '../../base/errors.ts'
+import { Latest } from '../../base/latest.ts'
 import type { ChangeOptions, Naru } from '../../model/face.ts'
 import {
   AboutSchema,
@@ -15,7 +16,6 @@ import {
   z,
 } from '../protocol/schemas.ts'
 import type { App } from './env.ts'
-import { Latest } from './latest.ts'
 import { metricsOf, metricsType } from './metrics.ts'
 import { EventStreams } from './sse.ts'
 

@@ -135,7 +135,7 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
       const { listen } = rule
       if (rule.targets.some(({ to }) => targetsItself(listen, to)))
         throw new NaruError('TARGET_LOOP', { name: rule.name, listen: formatListen(listen) })
-      const why = noOfPath(rule) ?? (await noOfMachineNow(others))
+      const why = noOfPath(rule) ?? (await noOfMachineNow(others, 'askAnew'))
       if (why || listen.kind !== 'inet') throw unfit(rule, why ?? say('', ''))
       const family = listenFamily(listen)
       await refuseTaken(listen, machine)

@@ -41,8 +41,8 @@ function noOfMachine(facts: Facts): Text | null {
  * this machine's own packets), and meets FORWARD in its place. The rule's clients must fare as those of a plain
  * listener do, so nobody else may decide here.
  */
-export function noOfMachineNow(others: Others): Promise<Text | null> {
-  return others.ask().catch(unreadable)
+export function noOfMachineNow(others: Others, how: 'ask' | 'askAnew' = 'ask'): Promise<Text | null> {
+  return others[how]().catch(unreadable)
 }
 
 const bothFamilies = say(

@@ -6,6 +6,7 @@
  */
 import { isNaruError, NaruError } from '../../base/errors.ts'
 import { withLimit, type Clock } from '../../base/clock.ts'
+import { Latest } from '../../base/latest.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { Runner } from '../contract.ts'
 import { isOurTable, keepRule } from '../ours.ts'
@@ -13,28 +14,33 @@ import { asObject } from './nft-match.ts'
 import { nftObjects } from './nft.ts'
 import { legacyTables, savedBy, type ReadOptions } from './read.ts'
 
-/** So long does an answer serve everybody who asks. */
+/** So long is an answer told to whoever only plans. */
 const freshMs = 1000
 const limitMs = 10_000
 
 export class Others {
-  readonly #runner: Runner
   readonly #clock: Clock
+  readonly #look: Latest<Text | null>
   #answer: Promise<Text | null> | null = null
   #askedAt = 0
 
   constructor(runner: Runner, clock: Clock) {
-    this.#runner = runner
     this.#clock = clock
+    this.#look = new Latest(() => whoElseDecides({ runner, signal: withLimit(undefined, limitMs) }))
   }
 
-  /** @returns who decides, in words, or null where nobody does. @throws NaruError where it cannot be told this time */
+  /** At most a second old. @returns who decides, in words, or null where nobody does. @throws NaruError where it cannot be told this time */
   ask(): Promise<Text | null> {
     if (this.#answer && this.#clock.monotonic() - this.#askedAt < freshMs) return this.#answer
-    const answer = whoElseDecides({ runner: this.#runner, signal: withLimit(undefined, limitMs) })
+    return this.askAnew()
+  }
+
+  /** As `ask`, by a look that begins after the question; those who ask at once share it. For whoever opens. */
+  askAnew(): Promise<Text | null> {
+    const answer = this.#look.get()
     this.#answer = answer
     this.#askedAt = this.#clock.monotonic()
-    answer.catch(() => (this.#answer = null))
+    answer.catch(() => this.forget())
     return answer
   }
 
