@@ -126,7 +126,13 @@ describeWith(
         machine.ip('rule', 'add', 'priority', String(100 + at), ...line.split(' '))
       const expected = (ms: number): Promise<string[]> => verdicts(one, plainPort, ms)
       const before = await expected(waitMs)
-      await all((word) => naru.rules.edit(word, { allow, deny, enabled: true }).catch(() => {}))
+      const failures: string[] = []
+      await all((word) =>
+        naru.rules.edit(word, { allow, deny, enabled: true }).then(
+          (result) => failures.push(...result.failures.map(({ message }) => message.en)),
+          (error: unknown) => failures.push(`${word}: ${String(error)}`),
+        ),
+      )
       for (const word of words) {
         const seen = await verdicts(one, engines[word], waitMs)
         const { state, engine } = await naru.rules.get(word)
@@ -134,9 +140,10 @@ describeWith(
         const refused = word === 'kernel' && state === 'failed'
         const wanted = refused ? clients.map(({ name }) => `${name}: out`) : before
         if (seen.join() === wanted.join()) continue
-        expect([word, engine?.id, await verdicts(one, engines[word], patienceMs)]).toEqual([
+        expect([word, engine?.id, failures, await verdicts(one, engines[word], patienceMs)]).toEqual([
           word,
           engine?.id,
+          failures,
           refused ? wanted : await expected(patienceMs),
         ])
       }

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeAll, expect, it } from 'vitest'
 import { built } from '../built.ts'
 import { describeWith } from '../needs.ts'
@@ -109,38 +110,6 @@ describeWith(needs, 'the kernel engine in a lab of three hosts', () => {
     await expect(lab.dial(lab.client, hostAddress, 8888)).rejects.toThrow('ECONNREFUSED')
     const socket = await lab.dial(lab.client, hostAddress, 8888, '10.1.0.3')
     expect(await echoes(socket, 'let in')).toBe('let in')
-  })
-
-  it('keeps the limits of connections, of one source and of new ones a second', async () => {
-    await using lab = new KernelLab()
-    lab.serve(lab.target, 80)
-    const engine = lab.engine()
-    const target = `${targetAddress}:80`
-    await lab.open(engine, 'few', { listen: '0.0.0.0:8001', target, limits: { connections: 2 } })
-    await lab.open(engine, 'each', { listen: '0.0.0.0:8002', target, limits: { perSource: 1 } })
-    const slow = await lab.open(engine, 'slow', {
-      listen: '0.0.0.0:8003',
-      target,
-      limits: { newPerSecond: 1 },
-    })
-    await lab.dial(lab.client, hostAddress, 8001)
-    const second = await lab.dial(lab.client, hostAddress, 8001)
-    await expect(lab.dial(lab.client, hostAddress, 8001)).rejects.toThrow('ECONNREFUSED')
-    second.resetAndDestroy()
-    await expect
-      .poll(() =>
-        lab.dial(lab.client, hostAddress, 8001).then(
-          () => 'in',
-          () => 'out',
-        ),
-      )
-      .toBe('in')
-    await lab.dial(lab.client, hostAddress, 8002)
-    await expect(lab.dial(lab.client, hostAddress, 8002)).rejects.toThrow('ECONNREFUSED')
-    await lab.dial(lab.client, hostAddress, 8002, '10.1.0.3')
-    await lab.dial(lab.client, hostAddress, 8003)
-    await expect(lab.dial(lab.client, hostAddress, 8003)).rejects.toThrow('ECONNREFUSED')
-    await expect.poll(() => slow.counters().closed['limit-rate'], { timeout: 10_000 }).toBe(1)
   })
 
   it('sends new connections to an edited target and leaves the old ones where they are', async () => {
@@ -271,6 +240,44 @@ describeWith(needs, 'the kernel engine in a lab of three hosts', () => {
       lab.open(lab.engine(), 'web', { listen: '10.7.7.7:8888', target: `${targetAddress}:80` }),
     ).rejects.toMatchObject({ code: 'LISTEN_NO_ADDRESS' })
   })
+
+  it('takes a port at once that a program has let go of', async () => {
+    await using lab = new KernelLab()
+    lab.serve(lab.target, 80)
+    const engine = lab.engine()
+    const taken = lab.serve(lab.host, 8888)
+    const rule = { listen: '0.0.0.0:8888', target: `${targetAddress}:80` }
+    await expect(lab.open(engine, 'web', rule)).rejects.toMatchObject({ code: 'LISTEN_IN_USE' })
+    taken.server.close()
+    await once(taken.server, 'close')
+    await lab.open(engine, 'web', rule)
+    expect(await echoes(await lab.dial(lab.client, hostAddress, 8888), 'ours')).toBe('ours')
+  })
+
+  it(
+    'opens a rule whole while the last one goes, and while somebody flushes',
+    { timeout: 60_000 },
+    async () => {
+      await using lab = new KernelLab()
+      lab.serve(lab.target, 80)
+      const engine = lab.engine()
+      const rule = { listen: '0.0.0.0:8888', target: `${targetAddress}:80` }
+      let last = await lab.open(engine, 'web', rule)
+      for (let at = 0; at < 15; at++) {
+        // 3 ms further into it each time: through the reading of the table, its making and its filling.
+        const flushed = sleep(at * 3).then(() => at % 3 > 0 && lab.host.run(['nft', 'flush', 'ruleset']))
+        const leaving = last.retire()
+        const other = { ...rule, listen: `0.0.0.0:${9000 + at}` }
+        const [next] = await Promise.all([lab.open(engine, `other-${at}`, other), leaving, flushed])
+        await expect.poll(async () => (await next.verify()).state, { timeout: 5000 }).toBe('held')
+        expect(await echoes(await lab.dial(lab.client, hostAddress, 9000 + at), 'ferry')).toBe('ferry')
+        last = next
+      }
+      await engine.close()
+      expect(lab.host.run(['nft', 'list', 'ruleset'])).toBe('')
+      expect(lab.switches()).toEqual(lab.before)
+    },
+  )
 
   it('tells the truth about connections: bytes, a clean end, a refusal, a cut', async () => {
     await using lab = new KernelLab()

@@ -7,12 +7,11 @@ function compiled(input: Record<string, unknown>, address: string, wayBack: WayB
   const rule = parseRule('web', input)
   const target = rule.targets[0]?.to
   if (!target || target.kind === 'unix') throw new Error('no port')
-  const { elements, terms } = compile({ rule, address, ports: target.ports, wayBack })
+  const { elements } = compile({ rule, address, ports: target.ports, wayBack })
   const lines = elements.map(
     ({ set, key, value }) => `${set} ${show(key)}${value === null ? '' : ` : ${show(value)}`}`,
   )
-  const rules = terms?.rules.map((each) => `${terms.chain}: ${JSON.stringify(each)}`) ?? []
-  return [...lines, ...rules].join('\n')
+  return lines.join('\n')
 }
 
 function show(value: unknown): string {
@@ -39,7 +38,6 @@ it('keeps a listen on one address to that address', () => {
       'at6 fd01::1 . udp . 53 : fd02::2 . 53',
       'terms6 fd01::1 . udp . 53 : jump udp6-300s',
       'back6_udp 53 : jump keep',
-      'udp6-300s: [{"match":{"op":"==","left":{"meta":{"key":"l4proto"}},"right":"udp"}},{"ct timeout":"udp6-300s"}]',
     ].join('\n'),
   )
 })
@@ -82,32 +80,4 @@ it('turns away the ranges that nobody is let in from', () => {
     'deny4 0.0.0.0/0 . tcp . 8888 . 192.168.7.0-192.168.7.255',
     'deny4 0.0.0.0/0 . tcp . 8888 . 192.169.0.0-255.255.255.255',
   ])
-})
-
-it('counts the addresses of one IPv6 host as one source', () => {
-  const text = compiled({ listen: '[::]:8888', target: '[fd00::2]:80', limits: { perSource: 5 } }, 'fd00::2')
-  expect(text).toContain(
-    '"elem":{"&":[{"payload":{"protocol":"ip6","field":"saddr"}},"ffff:ffff:ffff:ffff::"]}',
-  )
-})
-
-it('gives a rule with limits a chain of its own, which one element leads to', () => {
-  const input = {
-    listen: '0.0.0.0:8888',
-    target: '10.0.0.2:80',
-    limits: { connections: 100, perSource: 5, newPerSecond: 20 },
-  }
-  const text = compiled(input, '10.0.0.2')
-  const chain = /jump (limits-[0-9a-f]{12})/.exec(text)?.[1] ?? ''
-  expect(text.replaceAll(chain.slice(7), 'ID')).toBe(
-    [
-      'port4 tcp . 8888 : 10.0.0.2 . 80',
-      'terms4 0.0.0.0/0 . tcp . 8888 : jump limits-ID',
-      'back4_tcp 8888 : jump hide',
-      'asked 8888',
-      'limits-ID: [{"ct count":{"val":100,"inv":true}},{"counter":"limits-ID-connections"},{"goto":{"target":"refused"}}]',
-      'limits-ID: [{"set":{"op":"add","elem":{"payload":{"protocol":"ip","field":"saddr"}},"set":"@sources-ID","stmt":[{"ct count":{"val":5,"inv":true}}]}},{"counter":"limits-ID-source"},{"goto":{"target":"refused"}}]',
-      'limits-ID: [{"limit":{"rate":20,"burst":20,"per":"second","inv":true}},{"counter":"limits-ID-rate"},{"goto":{"target":"refused"}}]',
-    ].join('\n'),
-  )
 })

@@ -2,12 +2,11 @@
  * One forward as elements of the table's maps: a rule and the address of its target go in, what to add comes out.
  * Pure and the same each time, so that what was added can be compared with what is wanted, and taken out again.
  */
-import { createHash } from 'node:crypto'
 import { familyOf, type Family } from '../../base/address.ts'
 import { portCount, type PortRange, type Protocol } from '../../base/port.ts'
 import type { Json } from '../../model/hop.ts'
 import type { InetListen } from '../../model/listen.ts'
-import type { Limits, Rule } from '../../model/rule.ts'
+import type { Rule } from '../../model/rule.ts'
 import { deniedSources } from './sources.ts'
 
 /** How the target finds its way back: by answering this machine, or the client itself through this machine. */
@@ -27,22 +26,16 @@ export interface Element {
   readonly value: Json
 }
 
-/** What one map element cannot say: limits and UDP's patience. */
-export interface Terms {
+/** How long a UDP session may be silent, which no element of a map can say: a chain that sets it. */
+export interface Patience {
   readonly chain: string
   readonly family: Family
-  readonly rules: readonly Json[]
-  /** Counters of what each limit turned away, by reason. */
-  readonly counters: readonly string[]
-  /** A set in which the kernel counts connections of each source. */
-  readonly sources: string | null
-  /** Seconds that a UDP session may be silent, or null. */
-  readonly udpSeconds: number | null
+  readonly seconds: number
 }
 
 export interface Compiled {
   readonly elements: readonly Element[]
-  readonly terms: Terms | null
+  readonly patience: Patience | null
 }
 
 /** Which ours an element is: the same key in the same map is the same element. */
@@ -56,15 +49,15 @@ export function listenFamily(listen: InetListen): Family {
 
 export function compile(aim: Aim): Compiled {
   const listen = aim.rule.listen as InetListen
-  const terms = compileTerms(aim.rule, listen)
+  const patience = patienceOf(aim.rule, listen)
   return {
     elements: listen.protocols.flatMap((protocol) => [
       ...destinations(aim, listen, protocol),
       ...denials(aim.rule, listen, protocol),
-      ...(terms && hasTerms(aim.rule, protocol) ? [termsElement(terms.chain, listen, protocol)] : []),
+      ...(patience && protocol === 'udp' ? [patienceElement(patience, listen)] : []),
       ...waysBack(aim, listen, protocol),
     ]),
-    terms,
+    patience,
   }
 }
 
@@ -107,75 +100,17 @@ function waysBack({ wayBack }: Aim, listen: InetListen, protocol: Protocol): Ele
   return protocol === 'tcp' ? [...back, ...ports.map((key) => ({ set: 'asked', key, value: null }))] : back
 }
 
-function termsElement(chain: string, listen: InetListen, protocol: Protocol): Element {
-  const key = listenKey(listen, protocol)
-  return { set: `terms${listenFamily(listen)}`, key, value: { jump: { target: chain } } }
-}
-
-function hasTerms({ limits }: Rule, protocol: Protocol): boolean {
-  return protocol === 'udp' || hasLimits(limits)
-}
-
-function hasLimits({ connections, perSource, newPerSecond }: Limits): boolean {
-  return connections !== null || perSource !== null || newPerSecond !== null
-}
-
-/**
- * The chain of a rule's limits. UDP rules without limits share one chain for each patience, so that ten thousand of
- * them are ten thousand elements and one chain.
- */
-function compileTerms(rule: Rule, listen: InetListen): Terms | null {
-  const { limits, timeouts } = rule
+/** Ten thousand rules of one patience are ten thousand elements and one chain. */
+function patienceOf({ timeouts }: Rule, listen: InetListen): Patience | null {
+  if (!listen.protocols.includes('udp')) return null
   const family = listenFamily(listen)
-  const udp = listen.protocols.includes('udp')
-  const udpSeconds = udp ? Math.max(1, Math.ceil(timeouts.udpMs / 1000)) : null
-  if (!hasLimits(limits)) {
-    if (udpSeconds === null) return null
-    const rules = [patience(family, udpSeconds)]
-    return { chain: patienceName(family, udpSeconds), family, rules, counters: [], sources: null, udpSeconds }
-  }
-  const { connections, perSource, newPerSecond } = limits
-  const chain = `limits-${fingerprint([rule.name, listen, limits, udpSeconds] as unknown as Json)}`
-  const sources = perSource === null ? null : `sources-${chain.slice(7)}`
-  const saddr: Json = { payload: { protocol: family === 4 ? 'ip' : 'ip6', field: 'saddr' } }
-  // As `sourceKey` has it. Neighbours by their link-local addresses are never forwarded (RFC 4291 §2.5.6).
-  const counted: Json = family === 4 ? saddr : { '&': [saddr, 'ffff:ffff:ffff:ffff::'] }
-  const turnAway = (reason: LimitReason): Json[] => [
-    { counter: `${chain}-${reason}` },
-    { goto: { target: 'refused' } },
-  ]
-  const rules: Json[] = []
-  if (udpSeconds !== null) rules.push(patience(family, udpSeconds))
-  if (connections !== null)
-    rules.push([{ 'ct count': { val: connections, inv: true } }, ...turnAway('connections')])
-  if (perSource !== null) {
-    const stmt = [{ 'ct count': { val: perSource, inv: true } }]
-    rules.push([{ set: { op: 'add', elem: counted, set: `@${sources}`, stmt } }, ...turnAway('source')])
-  }
-  if (newPerSecond !== null) {
-    const over = { rate: newPerSecond, burst: newPerSecond, per: 'second', inv: true }
-    rules.push([{ limit: over }, ...turnAway('rate')])
-  }
-  const reasons: [LimitReason, number | null][] = [
-    ['connections', connections],
-    ['source', perSource],
-    ['rate', newPerSecond],
-  ]
-  const counters = reasons.filter(([, limit]) => limit !== null).map(([reason]) => `${chain}-${reason}`)
-  return { chain, family, rules, counters, sources, udpSeconds }
+  const seconds = Math.max(1, Math.ceil(timeouts.udpMs / 1000))
+  return { chain: `udp${family}-${seconds}s`, family, seconds }
 }
 
-export type LimitReason = 'connections' | 'source' | 'rate'
-
-export function patienceName(family: Family, seconds: number): string {
-  return `udp${family}-${seconds}s`
-}
-
-function patience(family: Family, seconds: number): Json {
-  return [
-    { match: { op: '==', left: { meta: { key: 'l4proto' } }, right: 'udp' } },
-    { 'ct timeout': patienceName(family, seconds) },
-  ]
+function patienceElement({ chain }: Patience, listen: InetListen): Element {
+  const key = listenKey(listen, 'udp')
+  return { set: `terms${listenFamily(listen)}`, key, value: { jump: { target: chain } } }
 }
 
 export function isAnyAddress({ address }: InetListen): boolean {
@@ -196,8 +131,4 @@ function listenKey(listen: InetListen, protocol: Protocol): { readonly concat: r
 
 export function portsOf({ first, last }: PortRange): number[] {
   return Array.from({ length: last - first + 1 }, (_, index) => first + index)
-}
-
-function fingerprint(of: Json): string {
-  return createHash('sha256').update(JSON.stringify(of)).digest('hex').slice(0, 12)
 }

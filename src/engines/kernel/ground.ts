@@ -109,11 +109,15 @@ export class Ground {
 
   /**
    * Puts everything back where no Naru has a rule any more. Guards go last. @returns whether it did.
+   * @param stays whether this one has a rule again by the time it comes to it
    * @throws NaruError NOT_PERMITTED where a switch does not go back: then the guards stay.
    */
-  async leave(): Promise<boolean> {
+  async leave(stays: () => boolean): Promise<boolean> {
     let left = false
     await this.#inTurn(async () => {
+      if (stays()) return
+      // A rule that opens from here on waits for its turn, and prepares everything anew.
+      this.recheck()
       // Whoever has a rule yet holds a guard of its own.
       if (!(await this.#table.isEmpty())) return this.#guard.end()
       await this.#learn()
@@ -137,10 +141,15 @@ export class Ground {
 
   async #prepare(family: Family): Promise<void> {
     if (this.#ready.has(family)) return
-    await this.#learn()
-    this.#note(family)
-    await this.#table.note(Object.fromEntries(this.#was))
-    await this.#close()
+    // What was put into a table that is gone by now, its notes and its guard, is put into the next.
+    let making
+    do {
+      await this.#learn()
+      this.#note(family)
+      await this.#table.note(Object.fromEntries(this.#was))
+      making = this.#table.making
+      await this.#close()
+    } while (this.#table.making !== making)
     for (const { key, value } of this.#wanted(family)) this.#settings.write(key, value)
     this.#ready.add(family)
   }

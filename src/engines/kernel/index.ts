@@ -11,7 +11,7 @@ import { systemClock, type Clock } from '../../base/clock.ts'
 import { NaruError } from '../../base/errors.ts'
 import { say } from '../../base/text.ts'
 import { portsOverlap } from '../../base/port.ts'
-import type { Host } from '../../host/contract.ts'
+import type { Host, SocketEntry } from '../../host/contract.ts'
 import { Others } from '../../host/filter/index.ts'
 import { ownerLives, thisOwner } from '../../host/linux/owner.ts'
 import { formatListen, type InetListen } from '../../model/listen.ts'
@@ -105,14 +105,15 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
     return repairing
   }
 
+  const hasRules = (): boolean => leases.size > 0
   async function onLeft(left: number): Promise<void> {
     leases.delete(left)
     if (leases.size > 0) return
     stopLooking()
     await alarm.stop()
-    await ground.leave()
+    await ground.leave(hasRules)
   }
-  const machine = new Machine({ host, clock, nft, table, ground, watch, offloading, onLeft })
+  const machine = new Machine({ host, clock, table, ground, watch, offloading, onLeft })
 
   /** Somebody may filter by now who did not when a rule was opened. */
   async function lookAround(): Promise<void> {
@@ -167,7 +168,7 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
       if (!done) {
         await table.sweep(whose)
       }
-      if (leases.size === 0) await ground.leave()
+      if (!hasRules()) await ground.leave(hasRules)
       else await repair(() => {}, { whole: false })
     },
     succeed: (pid) => void handedOver.add(thisOwner(pid)),
@@ -188,22 +189,29 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
   }
 }
 
-/** NAT goes before sockets: a program that listens here would be cut off without a word. */
+/**
+ * NAT goes before sockets: a program that listens here would be cut off without a word. One look serves all who open
+ * at the same time; what it shows taken may be free by now, an engine's own sockets of a moment ago for instance.
+ */
 async function refuseTaken(listen: InetListen, machine: Machine): Promise<void> {
   const address = isAnyAddress(listen) ? null : (listen.address as string)
-  if (address !== null) {
-    const interfaces = await machine.interfaces()
-    if (!interfaces.some(({ addresses }) => addresses.some((own) => own.address === address)))
-      throw new NaruError('LISTEN_NO_ADDRESS', { listen: formatListen(listen) })
-  }
+  const asked = machine.clock.monotonic()
+  const isOwn = async (since?: number): Promise<boolean> =>
+    (await machine.interfaces(since)).some(({ addresses }) =>
+      addresses.some((own) => own.address === address),
+    )
+  if (address !== null && !(await isOwn()) && !(await isOwn(asked)))
+    throw new NaruError('LISTEN_NO_ADDRESS', { listen: formatListen(listen) })
   const family = listenFamily(listen)
-  const taken = (await machine.sockets()).find(
-    (socket) =>
-      socket.state === 'listening' &&
-      listen.protocols.includes(socket.protocol) &&
-      portsOverlap({ first: socket.port, last: socket.port }, listen.ports) &&
-      meets(socket.address, address, family),
-  )
+  const holder = async (since?: number): Promise<SocketEntry | undefined> =>
+    (await machine.sockets(since)).find(
+      (socket) =>
+        socket.state === 'listening' &&
+        listen.protocols.includes(socket.protocol) &&
+        portsOverlap({ first: socket.port, last: socket.port }, listen.ports) &&
+        meets(socket.address, address, family),
+    )
+  const taken = (await holder()) && (await holder(asked))
   if (!taken) return
   const by = taken.process ? `${taken.process.name} (pid ${taken.process.pid})` : 'another program'
   throw new NaruError('LISTEN_IN_USE', { listen: formatListen(listen), owner: by })

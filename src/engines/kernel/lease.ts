@@ -53,7 +53,6 @@ export class KernelLease implements EngineLease, Lease {
   #ending: Promise<void> | null = null
   #reaim: Disposable | null = null
   #turn: Promise<unknown> = Promise.resolve()
-  readonly #turnedAway = new Map<string, number>()
 
   constructor(machine: Machine, request: EngineRequest, tag: Tag, effect: Effect) {
     this.#machine = machine
@@ -307,7 +306,6 @@ export class KernelLease implements EngineLease, Lease {
   }
 
   #afterLook(): void {
-    void this.#machine.turnedAway(this.#compiled, this.#turnedAway, this.#traffic)
     if (!this.#closed || this.#ending || this.#traffic.openCount > 0) return
     this.#ending = this.#end()
     this.#ending.catch((error: unknown) => this.#fail(error))

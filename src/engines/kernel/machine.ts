@@ -3,18 +3,14 @@ import { familyOf, type Family } from '../../base/address.ts'
 import type { Clock } from '../../base/clock.ts'
 import { withLimit } from '../../base/clock.ts'
 import type { Host, Interface, Network, Runner, SocketEntry } from '../../host/contract.ts'
-import type { CloseReason } from '../../model/connection.ts'
 import type { SourceMode } from '../../model/rule.ts'
-import type { Compiled } from './compile.ts'
 import { cutFlows, listUntouched, type Flow } from './flows.ts'
 import { Gathering } from './gathering.ts'
 import type { Ground } from './ground.ts'
-import type { Nft } from './nft.ts'
 import type { Offloading } from './offloading.ts'
 import type { Held, Table } from './table.ts'
 import { chooseAddress, type Chosen } from './target.ts'
 import { chooseWayBack, type Way } from './way-back.ts'
-import type { Traffic } from './traffic.ts'
 import type { Arrival, Watch } from './watch.ts'
 
 /** How long one reading of the machine serves everybody who asks at the same time. */
@@ -23,7 +19,6 @@ const freshMs = 1000
 export interface MachineParts {
   readonly host: Host
   readonly clock: Clock
-  readonly nft: Nft
   readonly table: Table
   readonly ground: Ground
   readonly watch: Watch
@@ -41,20 +36,19 @@ export class Machine {
   readonly #offloading: Offloading
   readonly left: (serial: number) => Promise<void>
   /** The interfaces of this machine; asked once a second at most. */
-  readonly interfaces: () => Promise<readonly Interface[]>
+  readonly interfaces: Lately<readonly Interface[]>
   /** Its listening sockets, likewise. */
-  readonly sockets: () => Promise<readonly SocketEntry[]>
+  readonly sockets: Lately<readonly SocketEntry[]>
   /** The table as it is, likewise. */
-  readonly reading: () => Promise<ReadonlyMap<string, Held>>
+  readonly reading: Lately<ReadonlyMap<string, Held>>
   #ways: { interfaces: readonly Interface[]; known: Map<string, Way> } = { interfaces: [], known: new Map() }
   readonly #network: Network
   readonly #cutting = new Gathering<Flow>((flows) =>
     cutFlows(this.runner, flows, { signal: withLimit(undefined, 30_000) }),
   )
   readonly #freshening = new Gathering<Arrival>((arrivals) => this.#freshen(arrivals))
-  readonly #counters: () => Promise<ReadonlyMap<string, number>>
 
-  constructor({ host, clock, nft, table, ground, watch, offloading, onLeft }: MachineParts) {
+  constructor({ host, clock, table, ground, watch, offloading, onLeft }: MachineParts) {
     this.runner = host.runner
     this.#network = host.network
     this.clock = clock
@@ -67,7 +61,6 @@ export class Machine {
     this.interfaces = fresh(clock, () => host.network.interfaces({ signal: signal() }))
     this.sockets = fresh(clock, () => host.sockets.list({ signal: signal() }).catch(() => []))
     this.reading = fresh(clock, () => table.read())
-    this.#counters = fresh(clock, () => readCounters(nft, signal()))
   }
 
   /** Ends connections: nothing carries them any more. Those of all leases that end at once are one batch. */
@@ -116,38 +109,16 @@ export class Machine {
     this.#ways.known.set(key, known)
     return known
   }
-
-  /** Tells `traffic` what the rule's limits and lists turned away since the last time. */
-  async turnedAway(compiled: Compiled | null, before: Map<string, number>, traffic: Traffic): Promise<void> {
-    const { counters = [], chain = '' } = compiled?.terms ?? {}
-    if (counters.length === 0) return
-    const now = await this.#counters().catch(() => new Map<string, number>())
-    for (const name of counters) {
-      const count = now.get(name)
-      if (count === undefined) continue
-      const since = before.get(name)
-      before.set(name, count)
-      const reason = `limit-${name.slice(chain.length + 1)}` as CloseReason
-      if (since !== undefined) traffic.refused(reason, count - since)
-      else traffic.refused(reason, count)
-    }
-  }
 }
 
-async function readCounters(nft: Nft, signal: AbortSignal): Promise<ReadonlyMap<string, number>> {
-  const objects = (await nft.list(['list', 'counters', 'table', 'inet', 'naru'], { signal })) ?? []
-  return new Map(
-    objects.flatMap(({ counter }) =>
-      counter ? [[counter.name as string, Number(counter.packets)] as const] : [],
-    ),
-  )
-}
+/** An answer as of the last second, or one that was asked for no earlier than `since` (monotonic ms). */
+type Lately<T> = (since?: number) => Promise<T>
 
 /** One answer for all who ask within `freshMs`; a failure is not kept. */
-function fresh<T>(clock: Clock, read: () => Promise<T>): () => Promise<T> {
+function fresh<T>(clock: Clock, read: () => Promise<T>): Lately<T> {
   let kept: { at: number; answer: Promise<T> } | null = null
-  return () => {
-    if (!kept || clock.monotonic() - kept.at > freshMs) {
+  return (since = clock.monotonic() - freshMs) => {
+    if (!kept || kept.at < since) {
       const answer = read()
       kept = { at: clock.monotonic(), answer }
       answer.catch(() => (kept = null))

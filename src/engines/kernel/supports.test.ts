@@ -25,7 +25,7 @@ it('says yes to what nftables can enforce', () => {
     { listen: '[2001:db8::1]:80', target: '[2001:db8::2]:80' },
     { target: 'app.example.org:80' },
     { target: 'docker:web:80' },
-    { source: 'keep', allow: ['10.0.0.0/8'], limits: { connections: 5, perSource: 1, newPerSecond: 3 } },
+    { source: 'keep', allow: ['10.0.0.0/8'] },
   ])
     expect(ask(rule)).toBe('yes: nftables carries it in the kernel')
 })
@@ -42,6 +42,9 @@ it.each([
   [{ target: '224.0.0.251:5353' }, 'multicast'],
   [{ source: 'proxy-v2' }, 'PROXY headers'],
   [{ limits: { bandwidth: '10mbit' } }, 'bandwidth'],
+  [{ limits: { connections: 5 } }, 'conntrack'],
+  [{ limits: { perSource: 1 } }, 'conntrack'],
+  [{ limits: { newPerSecond: 3 } }, 'first packets'],
   [{ timeouts: { idle: '5m' } }, 'idle'],
 ])('says no to %j, and why', (rule, why) => {
   expect(ask(rule)).toMatch(/^no: /)

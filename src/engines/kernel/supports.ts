@@ -85,6 +85,16 @@ function noOfPolicy(rule: Rule): Text | null {
       '이름은 사용자 공간에서 데이터를 읽어 구분합니다',
     )
   if (health !== null) return say('health is checked in user space', '상태 검사는 사용자 공간에서 합니다')
+  if (limits.connections !== null || limits.perSource !== null)
+    return say(
+      'conntrack counts a connection for minutes after its end, and puts out no silent session for a newer one',
+      'conntrack은 연결이 끝나고도 몇 분 동안 그 연결을 세고, 새 세션을 위해 조용한 세션을 내보내지 않습니다',
+    )
+  if (limits.newPerSecond !== null)
+    return say(
+      'the kernel counts first packets, which anybody can send in another’s name, and not connections',
+      '커널은 연결이 아니라 남의 주소로도 보낼 수 있는 첫 패킷을 셉니다',
+    )
   if (limits.bytesPerSecond !== null)
     return say(
       'nftables polices packets, it does not pace a rule’s bandwidth',

@@ -8,7 +8,7 @@ import { addressBytes, addressFromBytes } from '../../base/address.ts'
 import { withLimit } from '../../base/clock.ts'
 import { ownerLives } from '../../host/linux/owner.ts'
 import type { Json } from '../../model/hop.ts'
-import { elementId, patienceName, type Compiled, type Element, type Terms } from './compile.ts'
+import { elementId, type Compiled, type Element, type Patience } from './compile.ts'
 import type { Command, Nft, NftObject } from './nft.ts'
 import { formatTag, parseTag, type Tag } from './owner.ts'
 import { layout, skeleton, tableName } from './skeleton.ts'
@@ -24,6 +24,13 @@ export interface Held {
   readonly element: Element
   /** Null where somebody put it there by hand. */
   readonly tag: Tag | null
+}
+
+/** One reading of the table, and how often it had been lost as it began. */
+interface Reading {
+  readonly create: boolean
+  readonly before: number
+  readonly promise: Promise<void>
 }
 
 interface Job extends Change {
@@ -43,14 +50,16 @@ export class Table {
   readonly #owner: string
   readonly #lives: (owner: string) => boolean
   readonly #elements = new Map<string, Held>()
-  /** Chains of limits and of patience that are there. */
+  /** Chains of patience that are there, among others. */
   readonly #chains = new Set<string>()
   /** Which of our leases want an element that several may share: the way back of a port. */
   readonly #shares = new Map<string, ReadonlySet<number>>()
   /** Switches of this machine as they were before the first Naru changed them: objects of the table tell. */
   #was = new Map<string, string>()
   #known = false
-  #knowing: { readonly create: boolean; readonly promise: Promise<void> } | null = null
+  /** How often what was known has turned out wrong: a reading that began before the last time tells nothing. */
+  #losses = 0
+  #knowing: Reading | null = null
   #making = ''
   #queue: Job[] = []
   #running: Promise<void> | null = null
@@ -74,16 +83,22 @@ export class Table {
     while (this.#running) await this.#running
   }
 
-  /** One other change in its turn: settings of the table that belong to no lease. */
-  async apply(commands: readonly Command[]): Promise<void> {
+  /** One other change: settings of the table that belong to no lease. Where it was flushed away they go into a new one. */
+  async apply(commands: readonly Command[], { again = losses } = {}): Promise<void> {
     await this.#know()
-    await this.#nft.apply(commands, { signal: withLimit(undefined, 60_000) })
+    try {
+      await this.#nft.apply(commands, { signal: withLimit(undefined, 60_000) })
+    } catch (error) {
+      if (again === 0 || !isGone(error)) throw error
+      this.lost()
+      await this.apply(commands, { again: again - 1 })
+    }
   }
 
   /** Reads the table anew. @returns its elements by `elementId`. */
   async read(): Promise<ReadonlyMap<string, Held>> {
     await this.settled()
-    this.#known = false
+    this.lost()
     await this.#know({ create: false })
     return this.#elements
   }
@@ -122,6 +137,7 @@ export class Table {
   /** Somebody deleted it: it is made anew, with everything that leases ask for again. */
   lost(): void {
     this.#known = false
+    this.#losses++
   }
 
   async isThere(): Promise<boolean> {
@@ -135,7 +151,7 @@ export class Table {
     const options = { signal: withLimit(undefined, 60_000) }
     try {
       const objects = (await this.#nft.list(['list', 'table', 'inet', tableName], options)) ?? []
-      this.#known &&= objects.length > 0
+      if (objects.length === 0) this.lost()
       return [...maps, ...sets].every((name) => elementsOf(objects, name).length === 0)
     } catch (error) {
       // More than a command may say is not nothing.
@@ -147,14 +163,16 @@ export class Table {
   /** The whole table goes. */
   async remove(): Promise<void> {
     if (this.#known)
-      await this.apply([command('delete', 'table', { name: tableName })]).catch((error: unknown) => {
-        if (!isGone(error)) throw error
-      })
+      await this.apply([command('delete', 'table', { name: tableName })], { again: 0 }).catch(
+        (error: unknown) => {
+          if (!isGone(error)) throw error
+        },
+      )
+    this.lost()
     this.#forget()
   }
 
   #forget(): void {
-    this.#known = false
     this.#elements.clear()
     this.#chains.clear()
     this.#was.clear()
@@ -176,7 +194,7 @@ export class Table {
   }
 
   /** A job that nft refuses is found by halves, so that it takes no other along. */
-  async #run(jobs: readonly Job[], { again = 3 } = {}): Promise<void> {
+  async #run(jobs: readonly Job[], { again = losses } = {}): Promise<void> {
     const plan = this.#plan()
     const wanted = jobs.filter((job) => tell(job, () => plan.take(job)))
     if (wanted.length === 0) return
@@ -188,7 +206,7 @@ export class Table {
       plan.undo()
       if (again > 0 && isGone(error)) {
         // The table was flushed away under us: what is to be taken out is out, what is to be there goes into a new one.
-        this.#known = false
+        this.lost()
         await this.#know()
         return this.#run(wanted, { again: again - 1 })
       }
@@ -216,7 +234,7 @@ export class Table {
   /** Somebody changed the table under us: read it again, then say who has what was wanted. */
   async #explain(error: unknown, job: Job): Promise<unknown> {
     if (!isNaruError(error, 'COMMAND_FAILED') || !/File exists/.test(error.message)) return error
-    this.#known = false
+    this.lost()
     await this.#know()
     const plan = this.#plan()
     try {
@@ -229,27 +247,39 @@ export class Table {
     return error
   }
 
-  /** Whoever wants to know at the same time reads once. */
+  /**
+   * Whoever wants to know at the same time reads once. A reading that was under way as the table was lost may have
+   * read what is no more, and what was undone meanwhile was undone in its view: it is done again.
+   */
   async #know({ create = true } = {}): Promise<void> {
-    if (this.#known) return
-    const { create: creates, promise: known } = this.#knowing ?? {}
-    if (known && (creates || !create)) return known
-    if (known) return known.catch(() => {}).then(() => this.#know({ create }))
-    const promise = this.#learn(create).finally(() => (this.#knowing = null))
-    this.#knowing = { create, promise }
-    await promise
+    for (let again = losses; !this.#known && again > 0; again--) {
+      const reading = this.#knowing ?? this.#read(create)
+      await reading.promise.catch((error: unknown) => {
+        if (reading.create || !create) throw error
+      })
+      if (!create && reading.before === this.#losses) return
+    }
+    if (!this.#known) throw goneAgain()
   }
 
-  async #learn(create: boolean): Promise<void> {
+  #read(create: boolean): Reading {
+    const before = this.#losses
+    const promise = this.#learn(create)
+      .then((there) => void (this.#known = there && before === this.#losses))
+      .finally(() => (this.#knowing = null))
+    return (this.#knowing = { create, before, promise })
+  }
+
+  /** @returns whether the table is there */
+  async #learn(create: boolean): Promise<boolean> {
     this.#forget()
     const options = { signal: withLimit(undefined, 60_000) }
     const objects = await this.#nft.list(['-t', 'list', 'table', 'inet', tableName], options)
     if (objects === null) {
-      if (!create) return
+      if (!create) return false
       await this.#make(options)
-      this.#known = true
       this.#making = `made at ${performance.now()}`
-      return
+      return true
     }
     if (!objects.some(({ counter }) => counter?.name === layout))
       throw new NaruError('COMMAND_FAILED', {
@@ -269,9 +299,11 @@ export class Table {
     ] as const)
       for (const name of names) {
         const found = await this.#nft.list(['list', kind, 'inet', tableName, name], options)
+        // Flushed away while it was read.
+        if (found === null) this.lost()
         for (const held of elementsOf(found ?? [], name)) this.#elements.set(elementId(held.element), held)
       }
-    this.#known = true
+    return true
   }
 
   async #make(options: { signal: AbortSignal }): Promise<void> {
@@ -284,7 +316,17 @@ export class Table {
   }
 }
 
+/** How often in a row the table may be flushed away before a change gives up. */
+const losses = 5
+
 const isGone = (error: unknown): boolean => /No such file or directory/.test(messageOf(error))
+
+const goneAgain = (): NaruError =>
+  new NaruError('COMMAND_FAILED', {
+    command: 'nft list table inet naru',
+    exit: 0,
+    stderr: 'somebody takes the table away again and again; end what runs `nft flush ruleset`',
+  })
 
 function tell(job: Job, take: () => void): boolean {
   try {
@@ -308,7 +350,6 @@ class Plan {
   /** Goes ahead of the transaction, as text; harmless by itself. */
   text = ''
   readonly #before: Command[] = []
-  readonly #after: Command[] = []
   readonly #deletions = new Map<string, Element>()
   readonly #additions = new Map<string, Held>()
   readonly #back: (Step | (() => void))[] = []
@@ -337,7 +378,6 @@ class Plan {
       ...this.#before,
       ...grouped('delete', this.#deletions.values(), (element) => element.set, deleted),
       ...grouped('create', this.#additions.values(), ({ element }) => element.set, added),
-      ...this.#after,
     ]
   }
 
@@ -350,8 +390,7 @@ class Plan {
         if (!wanted.has(elementId(element))) this.#remove(element, tag)
       }
       for (const element of wanted.values()) this.#add(element, tag)
-      if (add?.terms) this.#addTerms(add.terms)
-      if (remove?.terms && remove.terms.chain !== add?.terms?.chain) this.#removeTerms(remove.terms)
+      if (add?.patience) this.#addPatience(add.patience)
     } catch (error) {
       this.undo(mark)
       throw error
@@ -423,72 +462,36 @@ class Plan {
     else this.#put(this.#deletions, id, element)
   }
 
-  #addTerms(terms: Terms): void {
-    if (this.#chains.has(terms.chain)) return
-    this.#chains.add(terms.chain)
+  /** Chains of patience are shared, and stay as long as the table. */
+  #addPatience(patience: Patience): void {
+    const { chain } = patience
+    if (this.#chains.has(chain)) return
+    this.#chains.add(chain)
     const length = this.#before.length
-    this.#before.push(...termsCommands(terms))
-    this.text += termsText(terms)
+    this.#before.push(...patienceCommands(patience))
+    this.text += patienceText(patience)
     this.#back.push(() => {
-      this.#chains.delete(terms.chain)
+      this.#chains.delete(chain)
       this.#before.length = length
     })
   }
-
-  #removeTerms(terms: Terms): void {
-    if (!isLimits(terms.chain) || !this.#chains.has(terms.chain)) return
-    this.#chains.delete(terms.chain)
-    const length = this.#after.length
-    this.#after.push(...chainRemoval(terms))
-    this.#back.push(() => {
-      this.#chains.add(terms.chain)
-      this.#after.length = length
-    })
-  }
 }
-
-/** Chains of limits are one rule's; those of patience are shared and stay as long as the table. */
-const isLimits = (chain: string): boolean => chain.startsWith('limits-')
 
 /** The way back is kept by port alone, so rules on two addresses share it. */
 const isShared = ({ set }: Element): boolean => set === 'asked' || set.startsWith('back')
 
-/**
- * What JSON cannot say to nft 1.0.6, as text: a policy of a `ct timeout` is lost in it, and so is a set's flag
- * `dynamic`, without which the kernel never takes out sources that have gone.
- */
-export function termsText({ udpSeconds, sources, family }: Terms): string {
-  const lines: string[] = []
-  if (udpSeconds !== null) {
-    const body = `protocol udp; l3proto ${family === 4 ? 'ip' : 'ip6'}; policy = { unreplied : ${udpSeconds}, replied : ${udpSeconds} };`
-    lines.push(`add ct timeout inet ${tableName} ${patienceName(family, udpSeconds)} { ${body} }\n`)
-  }
-  if (sources !== null) {
-    const type = family === 4 ? 'ipv4_addr' : 'ipv6_addr'
-    lines.push(`add set inet ${tableName} ${sources} { type ${type}; flags dynamic; size 65535; }\n`)
-  }
-  return lines.join('')
+/** What JSON cannot say to nft 1.0.6, as text: a policy of a `ct timeout` is lost in it. */
+function patienceText({ chain, family, seconds }: Patience): string {
+  const body = `protocol udp; l3proto ${family === 4 ? 'ip' : 'ip6'}; policy = { unreplied : ${seconds}, replied : ${seconds} };`
+  return `add ct timeout inet ${tableName} ${chain} { ${body} }\n`
 }
 
-/** The chain of a rule's limits, once `termsText` is there. */
-export function termsCommands({ chain, counters, rules }: Terms): Command[] {
+/** The chain, once `patienceText` is there. */
+function patienceCommands({ chain }: Patience): Command[] {
+  const isUdp = { match: { op: '==', left: { meta: { key: 'l4proto' } }, right: 'udp' } }
   return [
-    ...counters.map((name) => command('add', 'counter', { name })),
     command('add', 'chain', { name: chain }),
-    ...rules.map((expr) => command('add', 'rule', { chain, expr })),
-  ]
-}
-
-function chainRemoval({
-  chain,
-  sources,
-  counters,
-}: Pick<Terms, 'chain' | 'sources' | 'counters'>): Command[] {
-  return [
-    command('flush', 'chain', { name: chain }),
-    command('delete', 'chain', { name: chain }),
-    ...(sources === null ? [] : [command('delete', 'set', { name: sources })]),
-    ...counters.map((name) => command('delete', 'counter', { name })),
+    command('add', 'rule', { chain, expr: [isUdp, { 'ct timeout': chain }] }),
   ]
 }
 

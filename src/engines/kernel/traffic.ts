@@ -62,11 +62,6 @@ export class Traffic {
     if (this.#ended.size > 0) this.#ended = new Set([...this.#ended].filter((key) => present.has(key)))
   }
 
-  /** What the kernel turned away, by its counters. */
-  refused(reason: CloseReason, count: number): void {
-    if (count > 0) this.#closed[reason] = (this.#closed[reason] ?? 0) + count
-  }
-
   connections(): readonly Connection[] {
     return [...this.#open.values()].map(({ connection }) => connection)
   }

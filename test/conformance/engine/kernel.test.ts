@@ -7,6 +7,7 @@ import { describeWith } from '../../needs.ts'
 import { engineConformance } from './engine.ts'
 
 const families = 'the kernel does not turn IPv4 into IPv6 or back'
+const limits = 'the kernel counts packets and what conntrack remembers, and no connections'
 const needs = { root: true, platform: 'linux', commands: ['ip', 'nft', 'conntrack'] } as const
 
 describeWith(needs, 'in a network of its own', () => {
@@ -41,8 +42,10 @@ describeWith(needs, 'in a network of its own', () => {
       'udp-reply-address': families,
       'udp-broadcast': 'the kernel forwards no broadcasts (RFC 1812 §5.3.5)',
       'udp-broadcast-ipv4': 'the kernel forwards no broadcasts (RFC 1812 §5.3.5)',
-      'limit-again':
-        'conntrack counts a connection until both ends have said goodbye, and a first packet cannot wait (docs/connections.md)',
+      'limit-connections': limits,
+      'limit-source': limits,
+      'limit-again': limits,
+      'limit-rate': limits,
       update:
         'an edit is one nft transaction, some 20 ms after `update` has said yes; test/lab/kernel.test.ts waits',
       'udp-denied': 'a sender on this machine is told EPERM by the system itself; others hear nothing',

@@ -72,13 +72,9 @@ export function policyPromises(make: MakeEngine, options: ConformanceOptions): v
       one.end()
       await ending(one)
       one.destroy()
-      if (!options.inKernel) {
-        await world.refused('limit-connections')
-        await world.closed()
-      }
-      // The kernel takes a connection off its count when both ends have said goodbye.
-      if (options.inKernel) await expect.poll(() => knock(world, port), { timeout: 5000 }).toBe('let in')
-      else expect(await knock(world, port)).toBe('let in')
+      await world.refused('limit-connections')
+      await world.closed()
+      expect(await knock(world, port)).toBe('let in')
     },
   )
 
