@@ -1,5 +1,6 @@
 /** Rules of others are understood, kept, and where they ban a source they keep banning it. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { parseCidr } from '../../src/base/address.ts'
 import type { FirewallAnswer, FirewallMember } from '../../src/firewalls/contract.ts'
 import { detectFirewall } from '../../src/firewalls/index.ts'
 import { firewalld } from '../../src/firewalls/linux/firewalld.ts'
@@ -103,6 +104,50 @@ describeWith(needs, 'beside rules of others', () => {
     expect(await scene.reach('tcp', 8888, own.six)).toBe('in')
     expect(await scene.reach('tcp', 8888, own.four, client.other)).not.toBe('in')
     await lease.release({ signal: signal() })
+    expect(firewall.snapshot()).toBe(before)
+  })
+
+  it.each([
+    ['nftables', 'ip saddr != 10.1.0.3 drop'],
+    ['nftables', 'ip saddr != { 10.1.0.3, 10.9.0.0/16 } counter reject'],
+    ['nftables', 'iifname "eth0" ip saddr != 10.1.0.3 tcp dport 1-65535 drop'],
+    ['nftables', 'ip saddr . tcp dport != { 10.1.0.3 . 8888 } drop'],
+    ['iptables', '! -s 10.1.0.3 -j DROP'],
+    ['iptables', '-i eth0 -m iprange ! --src-range 10.1.0.3-10.1.0.3 -j REJECT'],
+  ])('never goes ahead of a list of who may come: %s, %s', async (tool, list) => {
+    const member = tool === 'nftables' ? nftables : iptables
+    const firewall =
+      tool === 'nftables'
+        ? nftFirewall(scene.inside, [list])
+        : iptablesFirewall(scene.inside, 'iptables-nft', [
+            ['iptables-nft', '-A', 'INPUT', ...list.split(' ')],
+          ])
+    const before = firewall.snapshot()
+    // Not for everybody, and it says by what; everything is as it was.
+    await expect(open(member, firewall)).rejects.toMatchObject({
+      code: 'FIREWALL_OVERRULED',
+      params: { by: expect.stringContaining('10.1.0.3') },
+    })
+    expect(firewall.snapshot()).toBe(before)
+    // Who is on the list may be let in.
+    const lease = await member.open(request(8888, { allow: [parseCidr(client.other)] }), {
+      host: firewall.host,
+      signal: signal(),
+      record: new MemoryRecorder(),
+    })
+    expect(await scene.reach('tcp', 8888, own.four, client.other)).toBe('in')
+    expect(await scene.reach('tcp', 8888, own.four, client.four)).not.toBe('in')
+    await lease.release({ signal: signal() })
+    expect(firewall.snapshot()).toBe(before)
+  })
+
+  it('never goes ahead of a list of interfaces', async () => {
+    const firewall = nftFirewall(scene.inside, ['iifname != "wg0" drop'])
+    const before = firewall.snapshot()
+    await expect(open(nftables, firewall)).rejects.toMatchObject({
+      code: 'FIREWALL_OVERRULED',
+      params: { by: expect.stringContaining('wg0') },
+    })
     expect(firewall.snapshot()).toBe(before)
   })
 

@@ -129,6 +129,53 @@ describe('reading filters', () => {
     ])
   })
 
+  it.each([
+    '-A INPUT ! -s 203.0.113.0/24 -j DROP',
+    '-A INPUT ! -i wg0 -j DROP',
+    '-A INPUT -m iprange ! --src-range 203.0.113.1-203.0.113.9 -j DROP',
+    '-A INPUT -m set ! --match-set friends src -j DROP',
+    '-A INPUT -m set ! --match-set unreadable src -j DROP',
+    '-A INPUT -m geoip ! --source-country KR -j DROP',
+    '-A INPUT -m mac ! --mac-source 02:00:00:00:00:01 -j DROP',
+    '-A INPUT -m recent ! --rcheck --seconds 30 --name KNOCKED --mask 255.255.255.255 --rsource -j DROP',
+    '-A INPUT ! -s 203.0.113.0/24 -j told',
+  ])('lets no opening stand before a list of who may come: %s', async (list) => {
+    const rules = `*filter\n:INPUT ACCEPT [0:0]\n:told - [0:0]\n-A told -j LOG\n-A told -j REJECT\n${list}\n-A INPUT -j DROP\nCOMMIT\n`
+    const host = machine({
+      nft: nothing,
+      cat: 'filter\n',
+      'iptables-legacy-save': rules,
+      'ip6tables-legacy-save': '',
+      ipset: 'create friends hash:ip family inet\nadd friends 203.0.113.7\n',
+    })
+    const filter = await readFilter({ runner: host.runner, signal })
+    const asked = { protocols: ['tcp'] as const, ports: { first: 80, last: 80 }, address: null, sources: [] }
+    const openings = openingsFor(filter, await packetsOf(asked, host, signal))
+    expect(openings.map(({ chain, before }) => placeText({ chain, rule: before }))).toEqual([
+      'iptables-legacy -A INPUT -j DROP',
+    ])
+  })
+
+  it('lets no opening stand before what lets in all but some', async () => {
+    const rules =
+      '*filter\n:INPUT ACCEPT [0:0]\n-A INPUT ! -s 203.0.113.0/24 -j ACCEPT\n-A INPUT -j DROP\nCOMMIT\n'
+    const host = legacy(rules)
+    const filter = await readFilter({ runner: host.runner, signal })
+    const asked = { protocols: ['tcp'] as const, ports: { first: 80, last: 80 }, address: null, sources: [] }
+    expect(openingsFor(filter, await packetsOf(asked, host, signal))).toEqual([])
+  })
+
+  it('lets an opening stand before what drops all that others send', async () => {
+    const rules = '*filter\n:INPUT ACCEPT [0:0]\n-A INPUT ! -i lo -j DROP\nCOMMIT\n'
+    const host = legacy(rules)
+    const filter = await readFilter({ runner: host.runner, signal })
+    const asked = { protocols: ['tcp'] as const, ports: { first: 80, last: 80 }, address: null, sources: [] }
+    const openings = openingsFor(filter, await packetsOf(asked, host, signal))
+    expect(openings.map(({ chain, before }) => placeText({ chain, rule: before }))).toEqual([
+      'iptables-legacy -A INPUT ! -i lo -j DROP',
+    ])
+  })
+
   it('never follows a circle of chains for ever', async () => {
     const rules =
       '*filter\n:INPUT DROP [0:0]\n:a - [0:0]\n:b - [0:0]\n-A INPUT -j a\n-A a -j b\n-A b -j a\nCOMMIT\n'

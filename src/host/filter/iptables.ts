@@ -143,11 +143,19 @@ function readRule(words: readonly string[], position: number, place: TablePlace)
     comment: options.find(({ name }) => name === '--comment')?.values[0] ?? null,
     matches: over ? [...matches, () => 'no'] : matches,
     action: actionOf(options, place),
+    bySource: options.some(asksSource),
     limited: options.some(({ name }) => /^--(?:limit|hashlimit-upto|connlimit-upto)$/.test(name)),
   }
 }
 
 const quoted = (word: string): string => (/[\s"]/.test(word) ? JSON.stringify(word) : word)
+
+/** `-s`, lists of addresses, MACs, countries, hosts seen lately (port knocking); and every interface but one. */
+function asksSource({ name, values, not }: Option): boolean {
+  if (name === '-i') return not && values[0] !== 'lo'
+  if (name === '--match-set') return /\bsrc\b/.test(values[1] ?? '')
+  return /^(?:-s|--(?:src-range|mac-source|src-cc|source-country|rcheck|update))$/.test(name)
+}
 
 /** Options that say how, not which packets. */
 const silent =

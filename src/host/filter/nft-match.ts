@@ -323,9 +323,21 @@ function orderedMatch(op: unknown, left: unknown, right: unknown): Match | null 
   }
 }
 
-function isSource(left: unknown): boolean {
-  const { field } = asObject(asObject(left).payload)
-  return field === 'saddr'
+/** Whether a match asks who sends. */
+export function asksSource(written: unknown): boolean {
+  const { op, left, right } = asObject(written)
+  if (isSource(left)) return true
+  const key = asObject(asObject(left).meta).key
+  // Everybody but this machine itself is no list.
+  return op === '!=' && (key === 'iifname' || key === 'iif') && right !== 'lo'
+}
+
+/** `ip saddr`, `ether saddr`, masked, or as a part of a concatenation. */
+export function isSource(left: unknown): boolean {
+  const { payload, concat, '&': masked } = asObject(left)
+  const parts = concat ?? masked
+  if (Array.isArray(parts)) return (parts as unknown[]).some(isSource)
+  return asObject(payload).field === 'saddr'
 }
 
 export function asObject(value: unknown): Record<string, unknown> {

@@ -9,7 +9,15 @@ import {
   truthOf,
   type Match,
 } from './program.ts'
-import { asObject, compileMatch, compileTest, elementsOf, type SetLookup } from './nft-match.ts'
+import {
+  asksSource,
+  asObject,
+  compileMatch,
+  compileTest,
+  elementsOf,
+  isSource,
+  type SetLookup,
+} from './nft-match.ts'
 
 export interface NftRuleset {
   readonly chains: readonly Chain[]
@@ -119,6 +127,7 @@ function readRule(rule: Record<string, unknown>, text: string, place: RulePlace)
   const matches: Match[] = []
   const made: FilterRule[] = []
   let limited = false
+  let bySource = false
   const add = (action: Action, more: readonly Match[] = []): void => {
     made.push({
       handle: Number(rule.handle),
@@ -127,9 +136,11 @@ function readRule(rule: Record<string, unknown>, text: string, place: RulePlace)
       matches: [...matches, ...more],
       action,
       limited,
+      bySource,
     })
   }
   for (const expression of Array.isArray(rule.expr) ? rule.expr.map(asObject) : []) {
+    bySource ||= asksSource(expression.match) || isSource(asObject(expression.vmap).key)
     if (expression.match) matches.push(compileMatch(expression.match, place.sets))
     else if (isRate(expression)) {
       if (isOver(expression)) matches.push(() => 'no')

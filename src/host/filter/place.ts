@@ -1,6 +1,7 @@
 /**
  * Where an accept has to stand so that a packet gets in: as late as possible, right before what would drop it, so
- * that bans of single sources above it keep their effect.
+ * that bans of single sources above it keep their effect. It never goes before a rule that looks at the source and
+ * drops, also where that is everybody but a few: whoever is let in by name only stays out, and is told by what.
  */
 import { isOurTable } from '../ours.ts'
 import type { Packets } from './packets.ts'
@@ -38,12 +39,14 @@ export function openingsFor(filter: PacketFilter, { packets, wayOut }: Packets):
 }
 
 /** Null where this chain is not in the way. */
-function placeFor(filter: PacketFilter, { base, fate, at, possible }: ChainFate): Place | null {
+function placeFor(filter: PacketFilter, { base, fate, at, possible, packet }: ChainFate): Place | null {
   if (isOurs(base)) return null
   const perhaps = possible.find((one) => one.fate !== 'accept' && one.at.rule?.action.do !== 'rewrite')
   if (perhaps) return perhaps.at
   if (fate !== 'accept') return at
   const hook = base.base?.hook
+  // What lets in everybody but some keeps those some out.
+  if (packet.source === null && at.rule?.bySource) return null
   return at.rule !== null && (hook === 'input' || hook === 'forward') && canDrop(filter, base) ? at : null
 }
 

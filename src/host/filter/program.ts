@@ -57,6 +57,11 @@ export interface FilterRule {
   readonly action: Action
   /** The match holds only below (or above) a rate. */
   readonly limited: boolean
+  /**
+   * It asks who sends: an address, a set of them, a MAC, a country, hosts seen lately; or it means every interface but
+   * one. Where such a rule drops it is somebody's list of who may come, and no opening goes before it.
+   */
+  readonly bySource: boolean
 }
 
 export type FilterOwner = 'nft' | 'iptables-nft' | 'iptables-legacy'

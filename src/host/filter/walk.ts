@@ -3,7 +3,7 @@
  * stop the walk: what it would have done is kept as a possibility, and a verdict is certain only where every
  * possibility agrees with it.
  */
-import type { Chain, FilterHook, FilterRule, Packet, PacketFilter, Truth } from './program.ts'
+import type { Action, Chain, FilterHook, FilterRule, Packet, PacketFilter, Truth } from './program.ts'
 import { every } from './program.ts'
 
 /** A rule in its chain, or the end of a chain: its policy, or where a packet falls off. */
@@ -52,7 +52,10 @@ const mostDepth = 64
 export interface WalkOptions {
   /** Interface by which this machine would send to an address. @default none is known */
   readonly wayOut?: WayOut
-  /** Go on past a drop, to see every chain that is in the way. @default false */
+  /**
+   * Go on past a drop, to see every chain that is in the way, and past each list of who may come, as one whom it lets
+   * in. @default false
+   */
   readonly pressOn?: boolean
 }
 
@@ -62,12 +65,12 @@ export function walk(filter: PacketFilter, packet: Packet, options: WalkOptions 
   const ended = (): boolean => !pressOn && isDropped(chains)
   let seen: Packet = { ...packet, mark: filter.marks ? null : 0 }
   for (const hook of ['ingress', 'prerouting'] as const) {
-    seen = through(filter, hook, seen, chains, ended)
+    seen = through(filter, hook, seen, { chains, ended, pressOn })
     if (ended()) return summarize(chains, null)
   }
   const forwardedTo = seen.local ? null : { address: seen.destinations[0] ?? '', port: seen.port }
   if (forwardedTo) seen = { ...seen, to: wayOut(forwardedTo.address) }
-  through(filter, forwardedTo ? 'forward' : 'input', seen, chains, ended)
+  through(filter, forwardedTo ? 'forward' : 'input', seen, { chains, ended, pressOn })
   return summarize(chains, forwardedTo)
 }
 
@@ -87,17 +90,24 @@ function through(
   filter: PacketFilter,
   hook: FilterHook,
   packet: Packet,
-  fates: ChainFate[],
-  ended: () => boolean,
+  { chains, ended, pressOn }: { chains: ChainFate[]; ended: () => boolean; pressOn: boolean },
 ): Packet {
   let seen = packet
   for (const base of baseChains(filter, hook, packet)) {
-    const run = new Run(filter, base, seen)
-    fates.push(run.fate())
+    const run = new Run(filter, base, seen, pressOn)
+    chains.push(run.fate())
     seen = run.packet
     if (ended()) break
   }
   return seen
+}
+
+/** A drop, or a chain that does nothing else (and tells of it). */
+function onlyDrops(filter: PacketFilter, { do: what, ...to }: Action, depth = 0): boolean {
+  if (what === 'drop' || what === 'reject') return true
+  if (!('chain' in to) || depth > 3) return false
+  const deciding = (filter.chains.get(to.chain)?.rules ?? []).filter(({ action }) => action.do !== 'continue')
+  return deciding.length > 0 && deciding.every(({ action }) => onlyDrops(filter, action, depth + 1))
 }
 
 /** Surely dropped: nothing after it matters. */
@@ -131,6 +141,8 @@ class Run {
   packet: Packet
   readonly #filter: PacketFilter
   readonly #base: Chain
+  /** Whether lists of who may come let it pass. */
+  readonly #listed: boolean
   readonly #possible: { fate: Fate; at: Place }[] = []
   readonly #some: { fate: Fate; at: Place }[] = []
   #decided: { fate: Fate; at: Place } | null = null
@@ -139,7 +151,8 @@ class Run {
   /** Where the packet falls off when nobody decides: the base chain, or one it went to for good. */
   #end: Chain
 
-  constructor(filter: PacketFilter, base: Chain, packet: Packet) {
+  constructor(filter: PacketFilter, base: Chain, packet: Packet, listed: boolean) {
+    this.#listed = listed
     this.#filter = filter
     this.#base = base
     this.#end = base
@@ -173,6 +186,10 @@ class Run {
       if (truth === 'no') continue
       const { action } = rule
       const at = { chain, rule }
+      if (this.#listed && rule.bySource && onlyDrops(this.#filter, action)) {
+        this.#note('drop', at, 'some')
+        continue
+      }
       if (action.do === 'return') {
         if (truth === 'yes') return depth === 0 && this.#decide(this.#policy, at, 'yes')
         // Whether the rest of this chain runs is open from here on.
