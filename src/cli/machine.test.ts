@@ -253,7 +253,7 @@ describe('doctor', () => {
       ['diagnose', { mayAskInternet: false, names: ['home.example.org'], fromPhone: false, about: 'iis' }],
     ])
     const all = await naru('doctor iis --all --lang ko', deps(fake))
-    expect(all.out).toContain('✓ host-firewall (iis): 방화벽 통과 12 ms')
+    expect(all.out).toContain('✓ host-firewall (iis): 해당 없음: 방화벽 통과 12 ms')
     expect(all.out.some((line) => line.includes('[outside-silent]'))).toBe(true)
   })
 

@@ -5,6 +5,8 @@
 import { setMaxListeners } from 'node:events'
 import type { Clock } from '../base/clock.ts'
 import { NaruError, isNaruError, toNaruError } from '../base/errors.ts'
+import { Gate } from '../base/gate.ts'
+import { orAborted } from '../base/shared.ts'
 import type { Check, CheckSubject, OutsideTest } from '../checks/contract.ts'
 import type { CheckOutcome, Diagnosis, DoctorEvent } from '../model/diagnosis.ts'
 import type { HopStatus } from '../model/face.ts'
@@ -71,7 +73,7 @@ export function createDoctor(deps: DoctorDeps): Doctor {
 const noNames = (): Promise<readonly string[]> => Promise.resolve([])
 
 /** So many rules are looked at at once, whose targets may all have to be dialled. */
-const examinedAtOnce = 256
+const rulesAtOnce = 64
 
 async function examine(
   given: DoctorDeps,
@@ -83,18 +85,25 @@ async function examine(
   const deps = { ...given, host: readOnce(given.host, signal) }
   const machine = lookAtMachine(deps, { ...options, mayAskInternet: false })
   const checks = deps.checks.filter(({ cheap }) => cheap)
-  const found: (readonly Finding[])[] = []
-  for (let at = 0; at < rules.length; at += examinedAtOnce) {
-    const some = rules.slice(at, at + examinedAtOnce).map(async ({ rule, hops }) => {
-      const subject = subjectOf(deps, { rule, hops, machine }, options)
-      const runs = await Promise.all(checks.map((check) => runCheck(check, subject, deps.clock, options)))
-      const findings = runs.flatMap((run) => run.findings)
-      return judge({ findings, outcomes: [], order: checks.map(({ code }) => code), tookMs: 0 }).causes
-    })
-    found.push(...(await Promise.all(some)))
-    signal.throwIfAborted()
-  }
-  return found
+  const order = checks.map(({ code }) => code)
+  return await eachRule(rules, signal, async ({ rule, hops }) => {
+    const subject = subjectOf(deps, { rule, hops, machine }, options)
+    const runs = await runChecks(checks, subject, deps.clock, options)
+    const findings = runs.flatMap((run) => run.findings)
+    return judge({ findings, outcomes: [], order, tookMs: 0 }).causes
+  })
+}
+
+/** A window goes over the rules: one that waits for a silent target holds up no other. */
+async function eachRule<R, T>(
+  rules: readonly R[],
+  signal: AbortSignal,
+  work: (rule: R) => Promise<T>,
+): Promise<T[]> {
+  const gate = new Gate(rulesAtOnce, 'a diagnosis')
+  const results = await Promise.all(rules.map((rule) => gate.through(() => work(rule), signal)))
+  signal.throwIfAborted()
+  return results
 }
 
 async function diagnose(given: DoctorDeps, options: DiagnoseOptions): Promise<Diagnosis> {
@@ -110,17 +119,15 @@ async function diagnose(given: DoctorDeps, options: DiagnoseOptions): Promise<Di
   const whole = { rule: null, hops: [], inForeground: false }
   const all = options.about === undefined ? [...chosen, whole] : chosen
   const known = new Set(rules.flatMap(({ rule, inForeground }) => (inForeground ? [] : [rule.name])))
-  const runs = all.flatMap(({ rule, hops, inForeground }) => {
-    const subject = subjectOf(deps, { rule, hops, machine }, options)
-    const advise = (finding: Finding): Finding =>
-      inForeground ? openAnew(finding) : typeable(finding, known)
-    return deps.checks.map(async (check) => {
-      const { findings, outcome } = await runCheck(check, subject, deps.clock, options)
-      return { findings: findings.map(advise), outcome }
+  const results = (
+    await eachRule(all, signal, async ({ rule, hops, inForeground }) => {
+      const subject = subjectOf(deps, { rule, hops, machine }, options)
+      const advise = (finding: Finding): Finding =>
+        inForeground ? openAnew(finding) : typeable(finding, known)
+      const runs = await runChecks(deps.checks, subject, deps.clock, options)
+      return runs.map(({ findings, outcome }) => ({ findings: findings.map(advise), outcome }))
     })
-  })
-  const results = await Promise.all(runs)
-  signal.throwIfAborted()
+  ).flat()
   return judge({
     findings: results.flatMap(({ findings }) => findings),
     outcomes: results.map(({ outcome }) => outcome),
@@ -258,12 +265,67 @@ function asIfRule(about: string, ownAddress: string): Rule {
   return { ...rule, targets: rule.targets.map((choice) => ({ ...choice, to })) }
 }
 
+interface CheckRun {
+  readonly findings: readonly Finding[]
+  readonly outcome: CheckOutcome
+}
+
+/** All checks of one rule begin together, and each has its limit. */
+async function runChecks(
+  checks: readonly Check[],
+  subject: CheckSubject,
+  clock: Clock,
+  options: DiagnoseOptions,
+): Promise<CheckRun[]> {
+  const limits = new Map<number, Limit>()
+  const limitOf = (check: Check): Limit => {
+    const ms = options.limitMs ?? check.limitMs ?? defaultLimitMs
+    const limit = limits.get(ms) ?? new Limit(ms, options.signal)
+    limits.set(ms, limit)
+    return limit
+  }
+  try {
+    return await Promise.all(checks.map((check) => runCheck(check, subject, clock, limitOf(check), options)))
+  } finally {
+    for (const limit of limits.values()) limit.end()
+  }
+}
+
+/** The time of checks that begin together, with one signal for all of them: a rule has some forty. */
+class Limit {
+  readonly ms: number
+  readonly signal: AbortSignal
+  #late = new AbortController()
+  readonly #timer: NodeJS.Timeout
+
+  constructor(ms: number, outer: AbortSignal) {
+    this.ms = ms
+    this.signal = AbortSignal.any([outer, this.#late.signal])
+    setMaxListeners(0, this.signal)
+    this.#timer = setTimeout(() => this.#late.abort(tooLate), ms)
+  }
+
+  get isOver(): boolean {
+    return this.#late.signal.reason === tooLate
+  }
+
+  /** What a check left under way is called off. */
+  end(): void {
+    clearTimeout(this.#timer)
+    this.#late.abort(over)
+  }
+}
+
+const tooLate = Symbol('too late')
+const over = Symbol('over')
+
 async function runCheck(
   check: Check,
   subject: CheckSubject,
   clock: Clock,
-  { signal, onEvent, limitMs }: DiagnoseOptions,
-): Promise<{ findings: readonly Finding[]; outcome: CheckOutcome }> {
+  limit: Limit,
+  { onEvent }: DiagnoseOptions,
+): Promise<CheckRun> {
   const { code, hop, title } = check
   const rule = subject.rule?.name ?? null
   onEvent?.({ type: 'started', code, hop, rule, title })
@@ -271,9 +333,10 @@ async function runCheck(
   let findings: readonly Finding[] = []
   let problem: NaruError | null = null
   try {
-    findings = await limited(check, subject, signal, limitMs)
+    // Ends also where the check itself does not heed its signal.
+    findings = await orAborted(check.run(subject, { signal: limit.signal }), limit.signal, code)
   } catch (error) {
-    problem = toNaruError(error)
+    problem = limit.isOver ? new NaruError('TIMED_OUT', { what: code, ms: limit.ms }) : toNaruError(error)
   }
   const outcome: CheckOutcome = {
     code,
@@ -291,30 +354,4 @@ async function runCheck(
 function stateOf(findings: readonly Finding[], problem: NaruError | null): CheckOutcome['state'] {
   if (problem) return isNaruError(problem, 'TIMED_OUT') ? 'timed-out' : 'failed'
   return findings.length > 0 ? 'found' : 'passed'
-}
-
-/** @throws NaruError TIMED_OUT also where the check itself does not heed its signal */
-async function limited(
-  check: Check,
-  subject: CheckSubject,
-  signal: AbortSignal,
-  limitMs: number | undefined,
-): Promise<readonly Finding[]> {
-  const ms = limitMs ?? check.limitMs ?? defaultLimitMs
-  const late = new AbortController()
-  const tooLate = new NaruError('TIMED_OUT', { what: check.code, ms })
-  const timer = setTimeout(() => late.abort(tooLate), ms)
-  const both = AbortSignal.any([signal, late.signal])
-  try {
-    return await Promise.race([check.run(subject, { signal: both }), rejecting(both)])
-  } finally {
-    clearTimeout(timer)
-    late.abort()
-  }
-}
-
-function rejecting(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    signal.addEventListener('abort', () => reject(toNaruError(signal.reason)), { once: true })
-  })
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { verbatim } from '../base/text.ts'
-import type { CheckOutcome } from '../model/diagnosis.ts'
+import { alike, consequencesOf, type CheckOutcome } from '../model/diagnosis.ts'
 import type { Finding } from '../model/finding.ts'
 import { judge } from './judge.ts'
 
@@ -53,6 +53,50 @@ describe('the verdict', () => {
   it('says the machine’s fault once, however many rules it concerns', () => {
     const twice = ['a', 'b'].map((rule) => finding('vpn', { rule, hop: 'machine' }))
     expect(verdictOf(twice).causes).toHaveLength(1)
+  })
+
+  it('folds what follows from the machine’s fault at every rule, though it is said for the first', () => {
+    const { causes, folded } = verdictOf([
+      finding('vpn', { rule: 'a', hop: 'machine' }),
+      finding('vpn', { rule: 'b', hop: 'machine' }),
+      finding('leaf', { rule: 'b', dependsOn: ['vpn'] }),
+    ])
+    expect(causes.map(({ code }) => code)).toEqual(['vpn'])
+    expect(consequencesOf(causes[0] as Finding, folded)).toHaveLength(1)
+  })
+
+  it('counts consequences under the fault of their own rule', () => {
+    const { causes, folded } = verdictOf(
+      ['a', 'b'].flatMap((rule) => [
+        finding('root', { rule }),
+        finding('leaf', { rule, dependsOn: ['root'], evidence: [verbatim(rule)] }),
+      ]),
+    )
+    expect(causes.map((cause) => consequencesOf(cause, folded).length)).toEqual([1, 1])
+  })
+
+  it('tells the same fault of many rules as one, and in the headline what could not be looked at', () => {
+    const late: CheckOutcome = {
+      code: 'x',
+      hop: 'router',
+      rule: 'a',
+      title: verbatim('x'),
+      state: 'timed-out',
+      problem: null,
+      tookMs: 1,
+    }
+    const findings = ['a', 'b', 'c'].map((rule) => finding('down', { rule, evidence: [verbatim(rule)] }))
+    const { summary, causes } = judge({ findings, outcomes: [late], order: [], tookMs: 1 })
+    expect(alike(causes)).toHaveLength(1)
+    expect(summary.en).toBe('3 rules: blocked at router: down; 1 checks could not be made')
+  })
+
+  it('takes as long for ten times as many rules as ten times for each', () => {
+    const findings = Array.from({ length: 20_000 }, (_, at) =>
+      finding(at % 2 ? 'leaf' : 'root', { rule: `r${at >> 1}`, dependsOn: at % 2 ? ['root'] : [] }),
+    )
+    const { causes, folded } = verdictOf(findings)
+    expect([causes.length, folded.length]).toEqual([10_000, 10_000])
   })
 
   it('takes remarks for no fault', () => {

@@ -2,8 +2,8 @@
  * From findings to a verdict: a finding that depends on another that was made is folded under it; of what remains
  * the worst and innermost comes first. Remarks stop nothing and come last.
  */
-import { say, type Text } from '../base/text.ts'
-import type { CheckOutcome, Diagnosis } from '../model/diagnosis.ts'
+import { say, verbatim, type Text } from '../base/text.ts'
+import { alike, isOfMachine, type CheckOutcome, type Diagnosis } from '../model/diagnosis.ts'
 import type { Finding, Severity } from '../model/finding.ts'
 
 export interface Evidence {
@@ -18,17 +18,21 @@ const rank: Record<Severity, number> = { blocks: 0, warns: 1, informs: 2 }
 
 export function judge({ findings, outcomes, order, tookMs }: Evidence): Diagnosis {
   const counting = withoutRepeats(findings.filter(({ severity }) => severity !== 'informs'))
+  const roots = new Roots(counting)
   const folded = counting.flatMap((finding) => {
-    const under = rootOf(finding, counting)
+    const under = roots.rootOf(finding)
     return under === null ? [] : [{ finding, under }]
   })
+  const consequences = new Set(folded.map(({ finding }) => finding))
+  const place = new Map(order.map((code, at) => [code, at]))
+  const placeOf = ({ code }: Finding): number => place.get(code) ?? -1
   const causes = counting
-    .filter((finding) => !folded.some((entry) => entry.finding === finding))
-    .sort((a, b) => rank[a.severity] - rank[b.severity] || order.indexOf(a.code) - order.indexOf(b.code))
+    .filter((finding) => !consequences.has(finding))
+    .sort((a, b) => rank[a.severity] - rank[b.severity] || placeOf(a) - placeOf(b))
   const verdict = causes[0] ?? null
   return {
     verdict,
-    summary: summary(verdict, causes.length, outcomes),
+    summary: summary(causes, outcomes),
     causes,
     folded,
     remarks: withoutRepeats(findings.filter(({ severity }) => severity === 'informs')),
@@ -51,17 +55,26 @@ function withoutRepeats(findings: readonly Finding[]): Finding[] {
   })
 }
 
-/** The code at the root of what `finding` depends on, or null where it is a root itself. */
-function rootOf(finding: Finding, all: readonly Finding[], passed: readonly string[] = []): string | null {
-  const above = all.find(
-    (other) =>
-      finding.dependsOn.includes(other.code) &&
-      !passed.includes(other.code) &&
-      // Another rule's fault explains nothing here; the machine's explains everything.
-      (other.rule === finding.rule || other.rule === null),
-  )
-  if (!above) return null
-  return rootOf(above, all, [...passed, finding.code]) ?? above.code
+/** Another rule's fault explains nothing; the machine's explains everything. */
+class Roots {
+  readonly #byRule = new Map<string | null, Finding[]>()
+
+  constructor(findings: readonly Finding[]) {
+    for (const finding of findings) {
+      const key = isOfMachine(finding) ? null : finding.rule
+      this.#byRule.set(key, [...(this.#byRule.get(key) ?? []), finding])
+    }
+  }
+
+  /** The code at the root of what `finding` depends on, or null where it is a root itself. */
+  rootOf(finding: Finding, passed: readonly string[] = []): string | null {
+    const { rule, dependsOn } = finding
+    if (dependsOn.length === 0) return null
+    const near = [...(this.#byRule.get(rule) ?? []), ...(this.#byRule.get(null) ?? [])]
+    const above = near.find((other) => dependsOn.includes(other.code) && !passed.includes(other.code))
+    if (!above) return null
+    return this.rootOf(above, [...passed, finding.code]) ?? above.code
+  }
 }
 
 export const hopNames: Record<Finding['hop'], Text> = {
@@ -74,9 +87,10 @@ export const hopNames: Record<Finding['hop'], Text> = {
   outside: say('internet', '인터넷'),
 }
 
-function summary(verdict: Finding | null, causes: number, outcomes: readonly CheckOutcome[]): Text {
+function summary(causes: readonly Finding[], outcomes: readonly CheckOutcome[]): Text {
   const unread = outcomes.filter(({ state }) => state === 'timed-out' || state === 'failed').length
-  if (!verdict) {
+  const [first, ...others] = alike(causes)
+  if (!first) {
     return unread === 0
       ? say('nothing is wrong as far as can be seen from here', '여기서 볼 수 있는 한 문제가 없습니다')
       : say(
@@ -84,12 +98,19 @@ function summary(verdict: Finding | null, causes: number, outcomes: readonly Che
           `발견된 문제는 없지만, 검사 ${unread}개를 하지 못했습니다`,
         )
   }
-  const { hop, title, rule, severity } = verdict
+  const [{ hop, title, severity, rule }] = first
   const blocks = severity === 'blocks'
-  const which = rule === null ? '' : `${rule}: `
-  const more = causes > 1 ? say(` (and ${causes - 1} more)`, ` (그 밖에 ${causes - 1}건)`) : say('', '')
+  const which =
+    first.length > 1
+      ? say(`${first.length} rules: `, `규칙 ${first.length}개: `)
+      : verbatim(rule === null ? '' : `${rule}: `)
+  const more = others.length > 0 ? say(` (and ${others.length} more)`, ` (그 밖에 ${others.length}건)`) : none
+  const missed =
+    unread > 0 ? say(`; ${unread} checks could not be made`, `. 검사 ${unread}개는 하지 못했습니다`) : none
   return say(
-    `${which}${blocks ? 'blocked at' : 'a warning at'} ${hopNames[hop].en}: ${title.en}${more.en}`,
-    `${which}${hopNames[hop].ko}에서 ${blocks ? '막혔습니다' : '주의가 필요합니다'}: ${title.ko}${more.ko}`,
+    `${which.en}${blocks ? 'blocked at' : 'a warning at'} ${hopNames[hop].en}: ${title.en}${more.en}${missed.en}`,
+    `${which.ko}${hopNames[hop].ko}에서 ${blocks ? '막혔습니다' : '주의가 필요합니다'}: ${title.ko}${more.ko}${missed.ko}`,
   )
 }
+
+const none = verbatim('')

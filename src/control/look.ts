@@ -49,17 +49,32 @@ const detailLimitMs = 4000
 /** Linux: five seconds of DELAY and three probes a second apart since the first packet, which was the dialling's. */
 const neighbourLimitMs = 7000
 
-/** Interfaces and routes are read once in a diagnosis, whoever asks: members ask too, and each asking is a command. */
+/**
+ * What a diagnosis asks the machine is asked once, whoever asks: members ask too, each asking is a command, and with
+ * two hundred rules the answers would differ by when they came. Neighbours and single routes are asked each time, as
+ * they are waited for.
+ */
 export function readOnce(host: Host, signal: AbortSignal): Host {
   const { network, sockets, runner } = host
   const read: Network = {
     interfaces: once(() => network.interfaces({ signal })),
     defaultRoutes: once(() => network.defaultRoutes({ signal })),
     routeTo: (address, how) => network.routeTo(address, how),
-    nameServers: (how) => network.nameServers(how),
+    nameServers: once(() => network.nameServers({ signal })),
     neighbours: (how) => network.neighbours(how),
   }
-  return { facts: (how) => host.facts(how), network: read, sockets, runner }
+  return {
+    facts: (how) => host.facts(how),
+    network: read,
+    sockets: {
+      list: onceEach((how) => sockets.list({ ...how, signal })),
+      owner: onceEach((protocol, port) => sockets.owner(protocol, port, { signal })),
+    },
+    runner: {
+      run: onceEach((argv, how) => runner.run(argv, { ...how, signal })),
+      hold: (argv, how) => runner.hold(argv, how),
+    },
+  }
 }
 
 export function lookAtMachine(
@@ -403,6 +418,20 @@ function dial(address: string, port: number, signal: AbortSignal): Promise<Diall
       end(errno === 'ECONNREFUSED' ? 'refused' : errno === 'ETIMEDOUT' ? 'silent' : 'unreachable', errno)
     })
   })
+}
+
+/** Once for each different question; whose signal it comes with makes no difference (JSON has none). */
+function onceEach<A extends readonly unknown[], T>(
+  make: (...asked: A) => Promise<T>,
+): (...asked: A) => Promise<T> {
+  const made = new Map<string, Promise<T>>()
+  return (...asked) => {
+    const key = JSON.stringify(asked)
+    const known = made.get(key) ?? make(...asked)
+    if (!made.has(key)) known.catch(() => {})
+    made.set(key, known)
+    return known
+  }
 }
 
 function once<T>(make: () => Promise<T>): () => Promise<T> {

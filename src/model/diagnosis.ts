@@ -50,3 +50,29 @@ export type DoctorEvent =
       readonly result: 'answered' | 'refused' | 'silent'
       readonly synsSeen: number | null
     }
+
+/** The same for every rule: it is said once, and explains what follows from it at any of them. */
+export const isOfMachine = ({ hop, rule }: Finding): boolean => hop === 'machine' || rule === null
+
+type Alike = readonly [Finding, ...Finding[]]
+
+/** The same fault of several rules is told as one, in the order of the first. */
+export function alike(causes: readonly Finding[]): readonly Alike[] {
+  const groups = new Map<string, [Finding, ...Finding[]]>()
+  for (const cause of causes) {
+    const key = `${cause.code} ${cause.severity} ${cause.title.en}`
+    const group = groups.get(key)
+    if (group) group.push(cause)
+    else groups.set(key, [cause])
+  }
+  return [...groups.values()]
+}
+
+/** What follows from a cause, at its own rule; at any rule where the cause is the machine's. */
+export function consequencesOf(cause: Finding, folded: Diagnosis['folded']): readonly Finding[] {
+  return folded
+    .filter(
+      ({ under, finding }) => under === cause.code && (isOfMachine(cause) || finding.rule === cause.rule),
+    )
+    .map(({ finding }) => finding)
+}

@@ -1,7 +1,7 @@
 /** `naru doctor [NAME|PORT]`: which hop blocks, by evidence, and the fix. The verdict comes first, the rest is folded. */
 import type { ExitCode } from '../../base/codes/entry.ts'
 import { say, verbatim, type Text } from '../../base/text.ts'
-import type { Diagnosis, DoctorEvent } from '../../model/diagnosis.ts'
+import { alike, consequencesOf, type Diagnosis, type DoctorEvent } from '../../model/diagnosis.ts'
 import type { Finding } from '../../model/finding.ts'
 import { splitHostPorts } from '../../model/listen.ts'
 import type { DiagnoseRequest } from '../../model/machine-face.ts'
@@ -213,25 +213,25 @@ function lines(diagnosis: Diagnosis, print: Printer, all: boolean): string[] {
           : green(print.say(summary)),
     ),
   ]
-  for (const cause of causes) {
-    found.push('', ...findingLines(cause, print))
-    const under = folded.filter((one) => one.under === cause.code).map(({ finding }) => finding)
+  for (const group of all ? causes.map((cause) => [cause] as const) : alike(causes)) {
+    found.push('', ...findingLines(group, print))
+    const under = group.flatMap((cause) => consequencesOf(cause, folded))
     if (under.length > 0 && !all)
       found.push(
         dim(
           `  ${print.say(say(`and ${under.length} that follow from it (--all)`, `이로 인한 증상 ${under.length}개 (--all)`))}`,
         ),
       )
-    if (all) for (const one of under) found.push(...findingLines(one, print).map((line) => `    ${line}`))
+    if (all) for (const one of under) found.push(...findingLines([one], print).map((line) => `    ${line}`))
   }
-  for (const remark of remarks) found.push('', ...findingLines(remark, print))
+  for (const group of alike(remarks)) found.push('', ...findingLines(group, print))
   if (all) {
     const signs = { passed: green('✓'), found: red('✗'), 'timed-out': '…', failed: '!' }
     found.push(
       '',
       ...checks.map(
         (one) =>
-          `${signs[one.state]} ${one.code}${one.rule ? ` (${one.rule})` : ''}: ${print.say(one.title)} ${dim(`${one.tookMs} ms`)}${one.problem ? ` ${print.say(one.problem.message)}` : ''}`,
+          `${signs[one.state]} ${one.code}${one.rule ? ` (${one.rule})` : ''}: ${print.say(one.state === 'passed' ? ruledOut(one.title) : one.title)} ${dim(`${one.tookMs} ms`)}${one.problem ? ` ${print.say(one.problem.message)}` : ''}`,
       ),
     )
   }
@@ -251,19 +251,24 @@ function lines(diagnosis: Diagnosis, print: Printer, all: boolean): string[] {
   return found
 }
 
+/** A check is called by what it can find; beside ✓ that would say the opposite. */
+const ruledOut = ({ en, ko }: Text): Text => say(`ruled out: ${en}`, `해당 없음: ${ko}`)
+
+/** Rules that have the same fault, by name. */
+const mostNamed = 5
+
 const places: Readonly<Record<Finding['hop'], Text>> = {
   ...hopWords,
   machine: say('machine', '이 컴퓨터'),
   outside: say('outside', '외부'),
 }
 
-function findingLines(
-  { code, severity, hop, rule, title, evidence, fixes }: Finding,
-  print: Printer,
-): string[] {
+/** One finding, or the same at several rules: of those the first tells evidence and fix. */
+function findingLines(group: readonly [Finding, ...Finding[]], print: Printer): string[] {
+  const [{ code, severity, hop, title, evidence, fixes }] = group
   const { red, yellow, dim, cyan } = print.paint
   const sign = severity === 'blocks' ? red('✗') : severity === 'warns' ? yellow('!') : dim('i')
-  const whose = rule === null ? '' : `${rule}: `
+  const whose = print.say(whoseIs(group))
   return [
     `${sign} ${whose}${print.say(places[hop])}: ${print.say(title)} ${dim(`[${code}]`)}`,
     ...evidence.map((one) => `    ${print.say(one)}`),
@@ -272,4 +277,12 @@ function findingLines(
       ...(command === undefined ? [] : [`      ${cyan(command)}`]),
     ]),
   ]
+}
+
+function whoseIs(group: readonly [Finding, ...Finding[]]): Text {
+  const names = group.flatMap(({ rule }) => rule ?? [])
+  if (group.length === 1) return verbatim(names[0] === undefined ? '' : `${names[0]}: `)
+  const some = names.slice(0, mostNamed).join(', ')
+  const more = names.length > mostNamed ? ', …' : ''
+  return say(`${group.length} rules (${some}${more}): `, `규칙 ${group.length}개(${some}${more}): `)
 }

@@ -16,6 +16,7 @@ export interface Look {
 
 export interface Diagnosing {
   readonly state: 'idle' | 'running' | 'done' | 'failed'
+  /** All of them, in the order they began. */
   readonly looks: readonly Look[]
   /** To be opened on the phone. */
   readonly url: string | null
@@ -50,14 +51,19 @@ export function useDiagnosis(): {
       if (!signal.aborted) setNow(to)
     }
     change(() => ({ ...idle, state: 'running' }))
+    const looks = new LooksSoFar((all) => change((before) => ({ ...before, looks: all })))
     machine
       .diagnose({
         signal,
         mayAskInternet,
         fromPhone,
         ...(about !== null && { about }),
-        onEvent: (event) => change((before) => after(before, event)),
+        onEvent: (event) => {
+          if (event.type === 'started' || event.type === 'finished') looks.take(event)
+          else change((before) => after(before, event))
+        },
       })
+      .finally(() => looks.show())
       .then(
         (diagnosis) => change((before) => ({ ...before, state: 'done', diagnosis, url: null })),
         (error: unknown) =>
@@ -68,22 +74,41 @@ export function useDiagnosis(): {
   return { now, start, stop }
 }
 
-function after(before: Diagnosing, event: DoctorEvent): Diagnosing {
-  switch (event.type) {
-    case 'started':
-      return { ...before, looks: [...before.looks, { key: keyOf(event), started: event, outcome: null }] }
-    case 'finished': {
-      const key = keyOf(event.outcome)
-      return {
-        ...before,
-        looks: before.looks.map((look) => (look.key === key ? { ...look, outcome: event.outcome } : look)),
-      }
-    }
-    case 'link':
-      return { ...before, url: event.url }
-    case 'outside':
-      return { ...before, outside: [...before.outside, event], url: null }
+/** Thousands begin and end in a few seconds: they are shown a few times a second. */
+const showEveryMs = 200
+
+class LooksSoFar {
+  readonly #looks = new Map<string, Look>()
+  readonly #onChange: (looks: readonly Look[]) => void
+  #timer: ReturnType<typeof setTimeout> | null = null
+
+  constructor(onChange: (looks: readonly Look[]) => void) {
+    this.#onChange = onChange
   }
+
+  take(event: Extract<DoctorEvent, { type: 'started' | 'finished' }>): void {
+    if (event.type === 'started') {
+      const key = keyOf(event)
+      this.#looks.set(key, { key, started: event, outcome: null })
+    } else {
+      const key = keyOf(event.outcome)
+      const look = this.#looks.get(key)
+      if (look) this.#looks.set(key, { ...look, outcome: event.outcome })
+    }
+    this.#timer ??= setTimeout(() => this.show(), showEveryMs)
+  }
+
+  show(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = null
+    this.#onChange([...this.#looks.values()])
+  }
+}
+
+function after(before: Diagnosing, event: Extract<DoctorEvent, { type: 'link' | 'outside' }>): Diagnosing {
+  return event.type === 'link'
+    ? { ...before, url: event.url }
+    : { ...before, outside: [...before.outside, event], url: null }
 }
 
 function keyOf({ code, rule }: { readonly code: string; readonly rule: string | null }): string {

@@ -21,10 +21,19 @@ const tones: Readonly<Record<State, string>> = {
   failed: 'off',
 }
 
+/** One rule's looks are all shown; of many rules', what was found or could not be seen. */
+const mostShown = 60
+
+function shownOf(looks: readonly Look[]): readonly Look[] {
+  if (looks.length <= mostShown) return looks
+  return looks.filter(({ outcome }) => outcome !== null && outcome.state !== 'passed').slice(0, mostShown)
+}
+
 export function Looks({ looks, running }: { readonly looks: readonly Look[]; readonly running: boolean }) {
   const { words } = useWords()
   const done = looks.filter(({ outcome }) => outcome !== null).length
   if (looks.length === 0) return null
+  const shown = shownOf(looks)
   return (
     <section className="card">
       <div className="card-head">
@@ -35,10 +44,13 @@ export function Looks({ looks, running }: { readonly looks: readonly Look[]; rea
       </div>
       {running && <progress value={done} max={looks.length} aria-label={words.doctor.checks} />}
       <ul className="looks">
-        {looks.map((look) => (
+        {shown.map((look) => (
           <OneLook key={look.key} look={look} />
         ))}
       </ul>
+      {shown.length < looks.length && (
+        <p className="quiet small-text">{words.doctor.notShown(looks.length - shown.length)}</p>
+      )}
     </section>
   )
 }
@@ -52,10 +64,11 @@ function OneLook({ look: { started, outcome } }: { readonly look: Look }) {
         <Icon name={icons[state]} size={12} />
       </span>
       <span>
-        {say(started.title)}{' '}
+        {state === 'passed' ? words.doctor.ruledOut(say(started.title)) : say(started.title)}{' '}
         <span className="quiet small-text">
           {started.rule !== null && `${started.rule} · `}
-          {words.hop[started.hop]} · {words.doctor.outcome[state]}
+          {words.hop[started.hop]}
+          {state !== 'passed' && ` · ${words.doctor.outcome[state]}`}
           {outcome?.problem && `: ${say(outcome.problem.message)}`}
         </span>
       </span>

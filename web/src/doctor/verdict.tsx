@@ -1,6 +1,6 @@
 /** What the doctor found: the verdict first, then each cause with its evidence and what to do about it. */
 import { useState } from 'react'
-import type { Diagnosis } from '../../../src/model/diagnosis.ts'
+import { alike, consequencesOf, type Diagnosis } from '../../../src/model/diagnosis.ts'
 import type { Finding, Fix } from '../../../src/model/finding.ts'
 import { Icon, type IconName } from '../parts/icon.tsx'
 import { linkTo } from '../state/place.ts'
@@ -22,11 +22,11 @@ export function Verdict({ diagnosis }: { readonly diagnosis: Diagnosis }) {
       {causes.length > 0 && (
         <section className="card">
           <h2>{words.doctor.causes}</h2>
-          {causes.map((finding) => (
+          {alike(causes).map((group) => (
             <OneFinding
-              key={keyOf(finding)}
-              finding={finding}
-              folded={folded.filter(({ under }) => under === finding.code).map((one) => one.finding)}
+              key={keyOf(group[0])}
+              group={group}
+              folded={group.flatMap((cause) => consequencesOf(cause, folded))}
             />
           ))}
         </section>
@@ -34,8 +34,8 @@ export function Verdict({ diagnosis }: { readonly diagnosis: Diagnosis }) {
       {remarks.length > 0 && (
         <section className="card">
           <h2>{words.doctor.remarks}</h2>
-          {remarks.map((finding) => (
-            <OneFinding key={keyOf(finding)} finding={finding} folded={[]} />
+          {alike(remarks).map((group) => (
+            <OneFinding key={keyOf(group[0])} group={group} folded={[]} />
           ))}
         </section>
       )}
@@ -49,9 +49,21 @@ const icons: Readonly<Record<Finding['severity'], IconName>> = {
   informs: 'eye',
 }
 
-function OneFinding({ finding, folded }: { readonly finding: Finding; readonly folded: readonly Finding[] }) {
+/** Of many rules with the same fault so many are named, and of what follows from it so much is told. */
+const mostNamed = 20
+const mostFolded = 5
+
+/** One finding, or the same at several rules: of those the first tells evidence and fix. */
+function OneFinding({
+  group,
+  folded,
+}: {
+  readonly group: readonly [Finding, ...Finding[]]
+  readonly folded: readonly Finding[]
+}) {
   const { words, say } = useWords()
-  const { severity, hop, rule, title, evidence, fixes, code } = finding
+  const [{ severity, hop, title, evidence, fixes, code }] = group
+  const rules = group.flatMap(({ rule }) => rule ?? [])
   return (
     <article className="finding">
       <h3>
@@ -63,13 +75,14 @@ function OneFinding({ finding, folded }: { readonly finding: Finding; readonly f
       </h3>
       <p className="quiet small-text">
         {words.hop[hop]}
-        {rule !== null && (
-          <>
+        {rules.length > 1 && ` · ${words.doctor.rules(rules.length)}`}
+        {rules.slice(0, mostNamed).map((rule) => (
+          <span key={rule}>
             {' · '}
             <a href={linkTo(['rules', rule])}>{rule}</a>
-          </>
-        )}{' '}
-        · <code>{code}</code>
+          </span>
+        ))}
+        {rules.length > mostNamed && ' · …'} · <code>{code}</code>
       </p>
       {evidence.length > 0 && (
         <ul className="evidence" aria-label={words.doctor.evidence}>
@@ -81,11 +94,14 @@ function OneFinding({ finding, folded }: { readonly finding: Finding; readonly f
       {fixes.map((fix) => (
         <FixView key={fix.text.en} fix={fix} />
       ))}
-      {folded.map((one) => (
-        <p key={keyOf(one)} className="quiet small-text">
-          {words.doctor.consequence}: {say(one.title)}
-        </p>
-      ))}
+      {alike(folded)
+        .slice(0, mostFolded)
+        .map(([one, ...others]) => (
+          <p key={keyOf(one)} className="quiet small-text">
+            {words.doctor.consequence}: {say(one.title)}
+            {others.length > 0 && ` (${words.doctor.rules(others.length + 1)})`}
+          </p>
+        ))}
     </article>
   )
 }

@@ -227,6 +227,10 @@ export const ko: Words = {
     healthy: '문제가 없습니다',
     causes: '문제',
     remarks: '참고',
+    rules: (count: number) => `규칙 ${count}개`,
+    notShown: (count: number) =>
+      `나머지 검사 ${count}개는 표시하지 않았습니다. 규칙 하나를 골라 검사하면 모두 볼 수 있습니다`,
+    ruledOut: (title: string) => `해당 없음: ${title}`,
     consequence: '그 결과',
     checks: '확인한 항목',
     evidence: '증거',
