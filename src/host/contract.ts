@@ -58,7 +58,17 @@ export interface Interface {
   readonly up: boolean
   readonly mac: string | null
   readonly index: number
-  readonly addresses: readonly { readonly family: Family; readonly address: string; readonly bits: number }[]
+  readonly addresses: readonly InterfaceAddress[]
+}
+
+export interface InterfaceAddress {
+  readonly family: Family
+  readonly address: string
+  readonly bits: number
+  /** What is no address to tell others: one of a day, one at its end, one that is not ours yet. Absent: none of them, or not told. */
+  readonly passing?: 'temporary' | 'deprecated' | 'tentative'
+  /** How long it stays ours without another word of the router; absent where it stays, or is not told. */
+  readonly validSeconds?: number
 }
 
 export interface Route {

@@ -1,6 +1,7 @@
 /** Where a router can be: the gateways and networks of interfaces that lead to a real one, never a VPN or a VM switch. */
-import { addressRange, type Family } from '../base/address.ts'
-import type { Interface, Network } from './contract.ts'
+import { addressRange, formatCidr, masked, type Family } from '../base/address.ts'
+import type { Interface, InterfaceAddress, Network, Route } from './contract.ts'
+import { sourceOf } from './ranking.ts'
 
 export interface Gateway {
   readonly family: Family
@@ -21,7 +22,7 @@ export async function gateways(network: Network, signal: AbortSignal): Promise<r
   for (const route of routes) {
     const adapter = interfaces.find(({ name }) => name === route.interface)
     if (route.gateway === null || !adapter || !leadsToRouter(adapter)) continue
-    const source = sourceOn(adapter, route.family, route.source)
+    const source = sourceOn(adapter, route)
     if (source === null) continue
     const zone =
       route.gateway.startsWith('fe80:') && !route.gateway.includes('%') ? `%${route.interface}` : ''
@@ -32,7 +33,10 @@ export async function gateways(network: Network, signal: AbortSignal): Promise<r
   return [...found.values()]
 }
 
-/** Our IPv4 addresses on every network that may hold a router, for multicast searches. */
+/** Of one card, networks that are searched. */
+const mostNetworks = 4
+
+/** Our IPv4 address on every network that may hold a router, for multicast searches: a card may be on several. */
 export async function realNetworks(
   network: Network,
   signal: AbortSignal,
@@ -41,8 +45,16 @@ export async function realNetworks(
   return interfaces
     .filter((adapter) => adapter.up && ['ethernet', 'wifi', 'other'].includes(adapter.kind))
     .flatMap(({ name, addresses }) => {
-      const first = addresses.find(({ family }) => family === 4)
-      return first ? [{ interface: name, address: first.address, bits: first.bits }] : []
+      const own = addresses.filter(({ family }) => family === 4)
+      const routed = own.filter(({ address }) => addressRange(address) !== 'linkLocal')
+      const networks = new Map<string, InterfaceAddress>()
+      for (const each of routed.length > 0 ? routed : own) {
+        const prefix = formatCidr(masked(each.address, each.bits))
+        if (!networks.has(prefix)) networks.set(prefix, each)
+      }
+      return [...networks.values()]
+        .slice(0, mostNetworks)
+        .map(({ address, bits }) => ({ interface: name, address, bits }))
     })
 }
 
@@ -51,9 +63,11 @@ function leadsToRouter({ up, kind }: Interface): boolean {
   return up && kind !== 'vpn' && kind !== 'vm' && kind !== 'loopback'
 }
 
-function sourceOn(adapter: Interface, family: Family, preferred: string | null): string | null {
-  const own = adapter.addresses.filter((entry) => entry.family === family).map(({ address }) => address)
-  if (family === 4) return preferred ?? own[0] ?? null
-  if (preferred !== null && addressRange(preferred) === 'unicast') return preferred
-  return own.find((address) => addressRange(address) === 'unicast') ?? null
+/** For IPv6 the internet must reach it, and others are told of it: not one of a day, whatever packets leave with. */
+function sourceOn(adapter: Interface, { family, gateway, source }: Route): string | null {
+  if (family === 4) return source ?? sourceOf(adapter, 4, gateway)
+  const reachable = adapter.addresses.filter(
+    ({ address, passing }) => addressRange(address) === 'unicast' && passing !== 'tentative',
+  )
+  return sourceOf({ ...adapter, addresses: reachable }, 6)
 }

@@ -23,6 +23,15 @@ export interface RouterMember {
   discover(options: DiscoverOptions): Promise<readonly Router[]>
   /** Takes away what the journal says was mapped; the router need not be found the old way. Twice is harmless. */
   undo(effect: Json, options: { signal: AbortSignal; tools: RouterTools }): Promise<void>
+  /** What an effect mapped, where another protocol of that router may show it; null where none does. */
+  mapped?(effect: Json): Mapped | null
+}
+
+export interface Mapped {
+  readonly router: string
+  readonly protocol: string
+  readonly internalAddress: string
+  readonly internalPort: number
 }
 
 export interface DiscoverOptions {

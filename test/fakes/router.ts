@@ -40,6 +40,10 @@ export interface Quirks {
   addressAnswer?: 'html' | 'silence'
   /** Says that it deleted and keeps the row. */
   keepsDeleted?: boolean
+  /** 718 to who asks for another machine than itself. */
+  strict?: boolean
+  /** PCP and NAT-PMP: success for no time at all. */
+  lifeless?: boolean
   /** Keeps of TCP and UDP the first. */
   oneProtocol?: boolean
   /** 724 unless external and internal port are equal. */
@@ -214,6 +218,9 @@ export class FakeRouter implements AsyncDisposable {
     for await (const chunk of request) body += String(chunk)
     const action = /#(\w+)"/.exec(String(request.headers.soapaction))?.[1] ?? ''
     this.#note(action)
+    const client = /<NewInternalClient>([^<]*)</.exec(body)?.[1]
+    if (this.quirks.strict && client !== undefined && client !== request.socket.remoteAddress)
+      return refuse(response, 718)
     const { stumbles, losesAnswerTo, emptyAnswerTo, addressAnswer } = this.quirks
     if (stumbles && stumbles.times > 0 && /^(Add|Delete)/.test(action)) {
       stumbles.times--
@@ -477,6 +484,7 @@ export class FakeRouter implements AsyncDisposable {
   }
 
   #lease(asked: number): number {
+    if (this.quirks.lifeless) return 0
     return this.quirks.longestLease ? Math.min(asked, this.quirks.longestLease) : asked
   }
 

@@ -11,7 +11,7 @@ import type { PortRange, Protocol } from '../../base/port.ts'
 import type { Text } from '../../base/text.ts'
 import { parseMappingTag } from '../../model/mapping.ts'
 import type { Json, Lease, LeaseDescription, OpenOptions, Verdict } from '../../model/hop.ts'
-import type { Router, RouterMember, RouterTools } from '../../routers/contract.ts'
+import type { Mapped, Router, RouterMember, RouterTools } from '../../routers/contract.ts'
 import { RouterFinder } from './finder.ts'
 import { explainNoAddress } from './outer.ts'
 import { PublishedPort } from './port.ts'
@@ -122,7 +122,29 @@ export class RouterPublisher implements Disposable {
     const { via, effect: own } = (effect ?? {}) as { via?: unknown; effect?: Json }
     const member = this.#members.find(({ id }) => id === via)
     if (!member) throw new NaruError('INTERNAL', { why: `no router protocol ${String(via)} here` })
-    await member.undo(own ?? null, { signal, tools: this.#tools })
+    try {
+      await member.undo(own ?? null, { signal, tools: this.#tools })
+    } catch (failure) {
+      // Made from an address that is gone, it is refused for ever; another protocol shows whether it is still there.
+      const mapped = isNaruError(failure, 'INTERNAL') ? null : (member.mapped?.(own ?? null) ?? null)
+      if (mapped === null || !(await this.#isGone(mapped, signal))) throw failure
+    }
+  }
+
+  /** True where a list of that router has nothing that leads there. */
+  async #isGone(mapped: Mapped, signal: AbortSignal): Promise<boolean> {
+    for (const router of await this.finder.find({ signal, all: true })) {
+      if (router.family !== 4 || router.address !== mapped.router) continue
+      const rows = await router.mappings({ signal }).catch(() => null)
+      if (rows)
+        return !rows.some(
+          ({ protocol, internalAddress, internalPort }) =>
+            protocol === mapped.protocol &&
+            internalAddress === mapped.internalAddress &&
+            internalPort === mapped.internalPort,
+        )
+    }
+    return false
   }
 
   /**

@@ -14,7 +14,17 @@ export interface IpDevice {
   readonly link_type?: string
   readonly master?: string
   readonly linkinfo?: { readonly info_kind?: string; readonly info_data?: { readonly type?: string } }
-  readonly addr_info?: readonly { readonly local?: string; readonly prefixlen?: number }[]
+  readonly addr_info?: readonly IpAddress[]
+}
+
+export interface IpAddress {
+  readonly local?: string
+  readonly prefixlen?: number
+  readonly temporary?: boolean
+  readonly deprecated?: boolean
+  readonly tentative?: boolean
+  readonly dadfailed?: boolean
+  readonly valid_life_time?: number
 }
 
 const tunnels = new Set([

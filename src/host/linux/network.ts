@@ -6,10 +6,10 @@ import { readFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
 import { canonicalAddress, familyOf, type Family } from '../../base/address.ts'
 import { isNaruError } from '../../base/errors.ts'
-import type { Interface, Neighbour, Network, Route, Runner } from '../contract.ts'
+import type { Interface, InterfaceAddress, Neighbour, Network, Route, Runner } from '../contract.ts'
 import { longestPrefix } from '../longest-prefix.ts'
 import { bestFirst, interfacesOfRuntime } from '../ranking.ts'
-import { kindOf, type IpDevice } from './kinds.ts'
+import { kindOf, type IpAddress, type IpDevice } from './kinds.ts'
 import { parseRoutes4, parseRoutes6 } from './proc-routes.ts'
 
 type Signal = { readonly signal: AbortSignal }
@@ -98,12 +98,32 @@ function toInterface(device: IpDevice, all: readonly IpDevice[]): Interface {
     up: flags.includes('UP') && !flags.includes('NO-CARRIER'),
     mac: address && /^(?!(00:){5}00)[0-9a-f]{2}(:[0-9a-f]{2}){5}$/.test(address) ? address : null,
     index: ifindex,
-    addresses: addr_info.flatMap(({ local, prefixlen = 0 }) =>
-      local && canonicalAddress(local) !== null
-        ? [{ family: familyOf(local), address: local, bits: prefixlen }]
-        : [],
-    ),
+    addresses: addr_info.flatMap(toAddress),
   }
+}
+
+/** 2^32 - 1 seconds is for ever. */
+const forEver = 4_294_967_295
+
+function toAddress(entry: IpAddress): InterfaceAddress[] {
+  const { local, prefixlen = 0, valid_life_time: valid = forEver } = entry
+  if (!local || canonicalAddress(local) === null) return []
+  const passing = passingOf(entry)
+  return [
+    {
+      family: familyOf(local),
+      address: local,
+      bits: prefixlen,
+      ...(passing && { passing }),
+      ...(valid < forEver && { validSeconds: valid }),
+    },
+  ]
+}
+
+function passingOf({ tentative, dadfailed, deprecated, temporary }: IpAddress): InterfaceAddress['passing'] {
+  if (tentative || dadfailed) return 'tentative'
+  if (deprecated) return 'deprecated'
+  return temporary ? 'temporary' : undefined
 }
 
 /** Routes that lead somewhere: an `unreachable` or `blackhole` one is none. A multipath route is one a hop. */

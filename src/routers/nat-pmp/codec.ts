@@ -61,8 +61,13 @@ export function parseAddressAnswer(bytes: Uint8Array): AddressAnswer | undefined
   if (!view) return undefined
   const result = view.getUint16(2)
   if (result === 0 && bytes.length < 12) return undefined
-  const externalAddress = result === 0 ? bytes.subarray(8, 12).join('.') : null
-  return { result, epoch: view.getUint32(4), externalAddress }
+  // Without a line of its own some say 0.0.0.0 in place of a failure.
+  const told = result === 0 && bytes.subarray(8, 12).some((byte) => byte !== 0)
+  return {
+    result,
+    epoch: view.getUint32(4),
+    externalAddress: told ? bytes.subarray(8, 12).join('.') : null,
+  }
 }
 
 /** The answer to the mapping of that protocol and internal port; another mapping's is none. */

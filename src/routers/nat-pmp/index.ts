@@ -3,6 +3,7 @@ import { addressRange } from '../../base/address.ts'
 import { withLimit } from '../../base/clock.ts'
 import { NaruError } from '../../base/errors.ts'
 import { say, type Text } from '../../base/text.ts'
+import { hasAddress } from '../../host/ask-udp.ts'
 import { gateways } from '../../host/gateways.ts'
 import { patrol } from '../../host/patrol.ts'
 import type { Json, OpenOptions } from '../../model/hop.ts'
@@ -46,11 +47,16 @@ export function natPmp(options: NatPmpOptions = {}): RouterMember {
       return (await Promise.all(asked)).flat()
     },
     async undo(effect, { signal, tools }) {
-      const { gateway: address, port, protocol, internalPort, until } = parseEffect(effect)
+      const { gateway: address, port, source: own, protocol, internalPort, until } = parseEffect(effect)
       if (tools.clock.now() > until) return
       // The address we had may be gone; the router knows us by the one we have now, or not at all.
-      const gateway = new Gateway({ address, source: null, port }, tools.clock)
+      const source = own && (await hasAddress(own)) ? own : null
+      const gateway = new Gateway({ address, source, port }, tools.clock)
       await deleteMapping(gateway, { protocol: protocol === 'udp' ? 'udp' : 'tcp', internalPort }, signal)
+    },
+    mapped(effect) {
+      const { gateway: router, protocol, source, internalPort } = parseEffect(effect)
+      return source ? { router, protocol, internalAddress: source, internalPort } : null
     },
   }
 }
@@ -63,6 +69,8 @@ class NatPmpRouter implements Router {
   readonly #gateway: Gateway
   readonly #tools: RouterTools
   readonly #options: NatPmpOptions
+  /** The same gateway, asked from another address of ours: it maps to who asks. */
+  readonly #from = new Map<string, Gateway>()
 
   constructor(gateway: Gateway, clientAddress: string, tools: RouterTools, options: NatPmpOptions) {
     this.#gateway = gateway
@@ -84,8 +92,7 @@ class NatPmpRouter implements Router {
 
   async info({ signal }: { signal: AbortSignal }): Promise<RouterInfo> {
     const answer = await this.#gateway.askAddress(signal)
-    // Without a line of its own some say 0.0.0.0 in place of a failure.
-    const externalAddress = answer?.externalAddress === '0.0.0.0' ? null : (answer?.externalAddress ?? null)
+    const externalAddress = answer?.externalAddress ?? null
     return {
       member: this.member,
       flavour: this.flavour,
@@ -107,8 +114,28 @@ class NatPmpRouter implements Router {
     return 'unknown'
   }
 
-  open(request: MappingRequest, options: OpenOptions): Promise<MappingLease> {
-    return openMapping(this.#gateway, this.clientAddress, request, this.#tools.clock, options)
+  async open(request: MappingRequest, options: OpenOptions): Promise<MappingLease> {
+    const client = request.internalAddress ?? this.clientAddress
+    const gateway = client === this.clientAddress ? this.#gateway : await this.#asked(client, request)
+    return openMapping(gateway, client, request, this.#tools.clock, options)
+  }
+
+  /** @throws NaruError ROUTER_REFUSED: nobody maps for another machine by NAT-PMP */
+  async #asked(client: string, { externalPort: port }: MappingRequest): Promise<Gateway> {
+    if (!(await hasAddress(client)))
+      throw new NaruError('ROUTER_REFUSED', {
+        router: this.address,
+        port,
+        why: say(
+          `NAT-PMP maps to who asks alone, not to ${client}`,
+          `NAT-PMP는 요청한 기기로만 매핑합니다. ${client}(으)로는 매핑할 수 없습니다`,
+        ),
+      })
+    const { address, port: at } = this.#gateway
+    const known = this.#from.get(client)
+    const gateway = known ?? new Gateway({ address, source: client, port: at }, this.#tools.clock)
+    this.#from.set(client, gateway)
+    return gateway
   }
 
   /** A mapping is known by the internal port of the machine that made it: by hand there is nothing to name it by. */

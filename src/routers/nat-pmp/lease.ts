@@ -200,7 +200,14 @@ class NatPmpLease implements MappingLease {
         granted: answer.externalPort,
       })
     }
-    const leaseSeconds = Math.max(answer.lifetimeSeconds, 1)
+    // A success for no time at all (RFC 6886 §3.3: that is what a deletion says), or on no port, is none.
+    if (answer.lifetimeSeconds === 0 || answer.externalPort === 0)
+      throw new NaruError('ROUTER_NOT_DONE', {
+        router: this.#gateway.address,
+        port: wanted,
+        why: say('its answer is for no time at all', '유지 시간이 0이라고 답했습니다'),
+      })
+    const leaseSeconds = answer.lifetimeSeconds
     const { externalPort, epoch: epochSeconds } = answer
     await this.#hold({ externalPort, leaseSeconds, atMs: this.#clock.now(), epochSeconds })
   }

@@ -135,3 +135,22 @@ describe('a gateway that', () => {
     ).rejects.toMatchObject({ code: 'ROUTER_NO_LIST' })
   })
 })
+
+it('a success for no time at all is none', async () => {
+  await using fake = await FakeRouter.start({ lifeless: true })
+  const journal = memoryJournal()
+  const open = (await found(membersAt['nat-pmp'](fake))).open(asking, { signal: signal(), record: journal })
+  await expect(open).rejects.toMatchObject({ code: 'ROUTER_NOT_DONE' })
+  expect(journal.left()).toEqual([])
+})
+
+it('maps to nobody but who asks, and says so', async () => {
+  await using fake = await FakeRouter.start()
+  const other = { ...asking, internalAddress: '192.0.2.9' }
+  const open = (await found(membersAt['nat-pmp'](fake))).open(other, {
+    signal: signal(),
+    record: memoryJournal(),
+  })
+  await expect(open).rejects.toMatchObject({ code: 'ROUTER_REFUSED' })
+  expect(fake.table.size).toBe(0)
+})

@@ -112,8 +112,14 @@ export function parseMapAnswer(bytes: Uint8Array, wish: MapWish): MapAnswer | un
     ...answered,
     internalPort: wish.internalPort,
     externalPort: view.getUint16(headerBytes + 18),
-    externalAddress: external.every((byte) => byte === 0) ? null : unmapped(addressFromBytes(external)),
+    externalAddress: addressOf(external),
   }
+}
+
+/** None where it is all zero, as `::` or as `::ffff:0.0.0.0`. */
+function addressOf(bytes: Uint8Array): string | null {
+  const address = unmapped(addressFromBytes(bytes))
+  return address === '0.0.0.0' || address === '::' ? null : address
 }
 
 /** §8.3: version 2, the R bit, our opcode, a multiple of four, at most 1100 bytes. */

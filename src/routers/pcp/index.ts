@@ -60,6 +60,13 @@ export function pcp(options: PcpOptions = {}): RouterMember {
       const source = place.source !== null && (await hasAddress(place.source)) ? place.source : null
       await deleteMapping(new Server({ ...place, source }, tools.clock), wish, signal)
     },
+    mapped(effect) {
+      const { place, wish } = parseEffect(effect)
+      const { protocol, internalPort, thirdParty } = wish
+      const internalAddress = thirdParty ?? place.client
+      if (familyOf(internalAddress) === 6) return null
+      return { router: place.address, protocol, internalAddress, internalPort }
+    },
   }
 }
 
@@ -69,6 +76,8 @@ class PcpRouter implements Router {
   readonly #server: Server
   readonly #tools: RouterTools
   readonly #options: PcpOptions
+  /** The same server, asked from another address of ours. */
+  readonly #from = new Map<string, Server>()
 
   constructor(server: Server, tools: RouterTools, options: PcpOptions) {
     this.#server = server
@@ -120,8 +129,19 @@ class PcpRouter implements Router {
     return 'unknown'
   }
 
-  open(request: MappingRequest, options: OpenOptions): Promise<MappingLease> {
-    return openMapping(this.#server, request, this.#tools.clock, options)
+  async open(request: MappingRequest, options: OpenOptions): Promise<MappingLease> {
+    return openMapping(await this.#askedFrom(request.internalAddress), request, this.#tools.clock, options)
+  }
+
+  /** Another address of ours asks for itself; for one that is not ours the server is asked as a third party. */
+  async #askedFrom(client: string | null): Promise<Server> {
+    const { place } = this.#server
+    if (client === null || client === place.client || familyOf(client) !== this.family) return this.#server
+    const known = this.#from.get(client)
+    if (known || !(await hasAddress(client))) return known ?? this.#server
+    const server = new Server({ ...place, source: client, client }, this.#tools.clock)
+    this.#from.set(client, server)
+    return server
   }
 
   /** A mapping is deleted by the nonce it was made with: by hand there is none. */

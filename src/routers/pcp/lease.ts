@@ -229,7 +229,14 @@ class PcpLease implements MappingLease {
       throw new NaruError('ROUTER_OTHER_PORT', { router, port: wanted, granted: answer.externalPort })
     }
     const { externalPort, externalAddress, epoch } = answer
-    const leaseSeconds = Math.max(answer.lifetimeSeconds, 1)
+    // A success for no time at all (§15: that is what a deletion says), or on no port, is none.
+    const leaseSeconds = answer.lifetimeSeconds
+    if (leaseSeconds === 0 || externalPort === 0)
+      throw new NaruError('ROUTER_NOT_DONE', {
+        router: this.#server.place.address,
+        port: wanted,
+        why: say('its answer is for no time at all', '유지 시간이 0이라고 답했습니다'),
+      })
     await this.#hold({
       externalPort,
       externalAddress,

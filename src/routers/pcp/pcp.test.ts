@@ -228,3 +228,11 @@ it('the nonce stays the same through renewals, and is what the journal keeps', a
   expect(nonceOf()).toBe(before)
   expect(before).toMatch(/^[0-9a-f]{24}$/)
 })
+
+it('a success for no time at all is none', async () => {
+  await using fake = await FakeRouter.start({ lifeless: true })
+  const journal = memoryJournal()
+  const open = (await found(membersAt.pcp(fake))).open(asking, { signal: signal(), record: journal })
+  await expect(open).rejects.toMatchObject({ code: 'ROUTER_NOT_DONE' })
+  expect(journal.left()).toEqual([])
+})

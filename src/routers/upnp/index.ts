@@ -54,7 +54,9 @@ export function upnp(options: UpnpOptions = {}): RouterMember {
       const found = await findGateways({ signal: limited, tools, ...(at && { at }) }, ways, options)
       const read = found.slice(0, mostDescriptions).map((each) => {
         const port = options.ssdpPort === undefined ? {} : { ssdpPort: options.ssdpPort }
-        const place = { address: each.address, source: each.source, ...port }
+        // A gateway is asked from the address that its route leaves with, by whichever it was found.
+        const source = ways.find(({ address }) => address === each.address)?.source ?? each.source
+        const place = { address: each.address, source, ...port }
         return Device.read(each, place, tools.clock, limited)
       })
       const devices = (await Promise.all(read)).filter((device) => device !== null)

@@ -285,9 +285,23 @@ async function deletePinhole(
   try {
     await callFirewall(target, 'DeletePinhole', [['UniqueID', uniqueId]], signal)
   } catch (failure) {
-    if (faultCode(failure) === noSuchEntry) return
+    const code = faultCode(failure)
+    // Some have another word for what is not there (miniupnpd, seen: 402): whether it is there tells.
+    if (code === noSuchEntry || (code !== null && (await isGone(target, uniqueId, signal)))) return
     throw explainFault(failure, target.routerAddress, uniqueId, true)
   }
+}
+
+async function isGone(
+  target: Omit<PinholeTarget, 'clock'>,
+  uniqueId: number,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const seen = callFirewall(target, 'GetPinholePackets', [['UniqueID', uniqueId]], signal)
+  return seen.then(
+    () => false,
+    (failure: unknown) => [noSuchEntry, 402].includes(faultCode(failure) ?? 0),
+  )
 }
 
 function callFirewall(

@@ -54,6 +54,32 @@ export function routerConformance(id: string, make: (router: FakeRouter) => Rout
       expect([fake.table.size, journal.left()]).toEqual([0, []])
     })
 
+    it('asks from the very address of ours that is to be reached, and undoes from it', async () => {
+      await using fake = await FakeRouter.start({ strict: true })
+      const journal = memoryJournal()
+      const wish = { ...asking, internalAddress: '127.0.0.2' }
+      const router = await found(make(fake))
+      const lease = await router.open(wish, { signal: signal(), record: journal })
+      expect([...fake.table.values()]).toMatchObject([{ externalPort: 8888, internalAddress: '127.0.0.2' }])
+      await lease.renew({ signal: signal() })
+      expect((await lease.verify({ signal: signal() })).state).toBe('held')
+      await make(fake).undo(journal.left()[0] ?? null, { signal: signal(), tools: toolsAtHome() })
+      expect(fake.table.size).toBe(0)
+      await lease.release({ signal: signal() })
+    })
+
+    it('takes 0.0.0.0 outside for no address', async () => {
+      await using fake = await FakeRouter.start()
+      fake.externalAddress = '0.0.0.0'
+      const router = await found(make(fake))
+      const lease = await router.open(asking, { signal: signal(), record: memoryJournal() })
+      expect(lease.externalAddress).toBe(null)
+      expect(await router.info({ signal: signal() })).toMatchObject({
+        externalAddress: null,
+        above: 'unknown',
+      })
+    })
+
     it('writes down what it is about to do before it asks', async () => {
       await using fake = await FakeRouter.start()
       const router = await found(make(fake))
