@@ -1,5 +1,6 @@
 /** Which address of ours a router is asked from: what a card may have several of. */
 import { describe, expect, it } from 'vitest'
+import { FakeRunner } from '../../test/fakes/host.ts'
 import type { Interface, InterfaceAddress, Network, Route } from './contract.ts'
 import { gateways, realNetworks } from './gateways.ts'
 import { linuxNetwork } from './linux/network.ts'
@@ -85,8 +86,8 @@ it('`ip` tells which addresses pass', async () => {
       ],
     },
   ]
-  const run = () => Promise.resolve({ exit: 0, stdout: JSON.stringify(told), stderr: '' })
-  const [adapter] = await linuxNetwork({ run }, '/nowhere').interfaces({ signal })
+  const runner = new FakeRunner(() => JSON.stringify(told))
+  const [adapter] = await linuxNetwork(runner, '/nowhere').interfaces({ signal })
   expect(adapter?.addresses).toEqual([
     six('2600:77::a', { passing: 'temporary', validSeconds: 600 }),
     six('2600:77::b', { passing: 'deprecated', validSeconds: 300 }),

@@ -38,6 +38,14 @@ export interface Quirks {
   ignoresExternalPort?: number
   /** Answers no SOAP, or not at all, to who asks for its address. */
   addressAnswer?: 'html' | 'silence'
+  /** Another device of the box answers every search, and first. */
+  otherDevice?: boolean
+  /** Answers `upnp:rootdevice` alone. */
+  rootDeviceOnly?: boolean
+  /** Its connections: WANIPConnection first, each with its address and status. */
+  connections?: readonly { readonly address: string; readonly status: string }[]
+  /** Describes itself once more, as version 1, under the same name, and that one answers first. */
+  twice?: boolean
   /** Says that it deleted and keeps the row. */
   keepsDeleted?: boolean
   /** 718 to who asks for another machine than itself. */
@@ -193,6 +201,16 @@ export class FakeRouter implements AsyncDisposable {
     this.#note('ssdp')
     if (this.quirks.noUpnp) return
     const target = /^ST: *(.*)$/im.exec(bytes.toString())?.[1]?.trim() ?? ''
+    const { otherDevice, rootDeviceOnly, twice } = this.quirks
+    const pages = [...(twice ? ['v1Desc.xml'] : []), 'rootDesc.xml']
+    if (otherDevice)
+      for (const page of ['tv.xml', 'nas.xml', 'hub.xml', 'printer.xml'])
+        this.#answerSearch(target, page, from)
+    if (rootDeviceOnly && target !== 'upnp:rootdevice') return
+    for (const page of pages) this.#answerSearch(target, page, from)
+  }
+
+  #answerSearch(target: string, page: string, from: RemoteInfo): void {
     const host = this.quirks.locationElsewhere ? '10.255.255.1' : address
     const lines = [
       'HTTP/1.1 200 OK',
@@ -201,7 +219,7 @@ export class FakeRouter implements AsyncDisposable {
       `USN: uuid:fake::${target}`,
       'EXT:',
       'SERVER: Fake/1 UPnP/1.1',
-      `LOCATION: http://${host}:${this.httpPort}/rootDesc.xml`,
+      `LOCATION: http://${host}:${this.httpPort}/${page}`,
       ...(this.quirks.noBootId ? [] : [`BOOTID.UPNP.ORG: ${this.bootId}`]),
       '',
       '',
@@ -213,7 +231,10 @@ export class FakeRouter implements AsyncDisposable {
   async #onHttp(request: IncomingMessage, response: ServerResponse): Promise<void> {
     this.#note(request.url ?? '')
     if (request.url === '/rootDesc.xml') return this.#describe(response)
-    if (request.url !== '/ctl') return void response.writeHead(404).end()
+    if (request.url === '/v1Desc.xml') return void response.end(description(1))
+    if (/\/(tv|nas|hub|printer)\.xml/.test(request.url ?? '')) return void response.end(otherDescription)
+    const line = /^\/ctl(\d*)$/.exec(request.url ?? '')?.[1]
+    if (line === undefined) return void response.writeHead(404).end()
     let body = ''
     for await (const chunk of request) body += String(chunk)
     const action = /#(\w+)"/.exec(String(request.headers.soapaction))?.[1] ?? ''
@@ -232,7 +253,8 @@ export class FakeRouter implements AsyncDisposable {
       this.#act(action, body, nowhere)
       return void (emptyAnswerTo === action ? response.end() : request.socket.resetAndDestroy())
     }
-    this.#act(action, body, response)
+    this.#note(`${action} ${line}`)
+    this.#act(action, body, response, this.quirks.connections?.[Number(line)])
   }
 
   #describe(response: ServerResponse): void {
@@ -247,19 +269,33 @@ export class FakeRouter implements AsyncDisposable {
     const type = this.quirks.entities
       ? '<!DOCTYPE r [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>'
       : ''
-    response.end(`<?xml version="1.0"?>${type}${description(this.quirks.versionOne ? 1 : 2)}`)
+    response.end(
+      `<?xml version="1.0"?>${type}${description(this.quirks.versionOne ? 1 : 2, this.quirks.connections?.length)}`,
+    )
   }
 
-  #act(action: string, body: string, response: Answer): void {
+  #act(
+    action: string,
+    body: string,
+    response: Answer,
+    line?: { readonly address: string; readonly status: string },
+  ): void {
     const value = (name: string): string => new RegExp(`<${name}>([^<]*)</${name}>`).exec(body)?.[1] ?? ''
     const key = `${value('NewProtocol').toLowerCase()} ${value('NewExternalPort')}`
     const reply = (values: Record<string, string | number>): void => answer(response, action, values)
     const fault = (code: number): void => refuse(response, code)
     switch (action) {
       case 'GetExternalIPAddress':
-        return reply({ NewExternalIPAddress: this.quirks.emptyExternalAddress ? '' : this.externalAddress })
+        return reply({
+          NewExternalIPAddress: this.quirks.emptyExternalAddress
+            ? ''
+            : (line?.address ?? this.externalAddress),
+        })
       case 'GetStatusInfo':
-        return reply({ NewConnectionStatus: 'Connected', NewUptime: Math.floor(this.#seconds()) })
+        return reply({
+          NewConnectionStatus: line?.status ?? 'Connected',
+          NewUptime: Math.floor(this.#seconds()),
+        })
       case 'GetSpecificPortMappingEntry': {
         if (this.quirks.noReadBack) return fault(401)
         if (this.quirks.rowFault) return fault(this.quirks.rowFault)
@@ -547,10 +583,17 @@ function envelope(body: string): string {
   return `<?xml version="1.0"?><s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>${body}</s:Body></s:Envelope>`
 }
 
-export function description(version: 1 | 2): string {
-  const service =
-    `<service><serviceType>urn:schemas-upnp-org:service:WANIPConnection:${version}</serviceType>` +
-    '<serviceId>a</serviceId><controlURL>/ctl</controlURL><eventSubURL>/evt</eventSubURL><SCPDURL>/s.xml</SCPDURL></service>'
+const otherDescription =
+  '<root><device><deviceType>urn:schemas-upnp-org:device:MediaServer:1</deviceType><UDN>uuid:tv</UDN></device></root>'
+
+/** @param lines WANIPConnection, and so many less one WANPPPConnection. */
+export function description(version: 1 | 2, lines = 1): string {
+  const service = Array.from(
+    { length: lines },
+    (_, line) =>
+      `<service><serviceType>urn:schemas-upnp-org:service:${line === 0 ? `WANIPConnection:${version}` : 'WANPPPConnection:1'}</serviceType>` +
+      `<serviceId>a</serviceId><controlURL>/ctl${line || ''}</controlURL><eventSubURL>/evt</eventSubURL><SCPDURL>/s.xml</SCPDURL></service>`,
+  ).join('')
   const device = (type: string, inside: string): string =>
     `<device><deviceType>urn:schemas-upnp-org:device:${type}:${version}</deviceType><friendlyName>Fake</friendlyName>` +
     '<manufacturer>ASUSTeK</manufacturer><modelName>RT-FAKE</modelName><UDN>uuid:fake</UDN>' +

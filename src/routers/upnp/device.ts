@@ -9,7 +9,7 @@ import { Shared, stopped } from '../../base/shared.ts'
 import { parseDescription, type Description, type Service } from './description.ts'
 import { UpnpFault } from './fault.ts'
 import { exchange, isElsewhere, reachedNobody, type HttpPlace } from './http.ts'
-import { search, type Found } from './search.ts'
+import { search, type Found, type SearchOptions } from './search.ts'
 import { parseSoapAnswer, soapRequest, type Arguments } from './soap.ts'
 
 export interface DevicePlace {
@@ -71,7 +71,8 @@ export class Device {
   ): Promise<Device | null> {
     try {
       const description = await fetchDescription(place, found.location, signal)
-      return description ? new Device(place, clock, found, description) : null
+      const isOne = isGatewayDescription(description)
+      return description && isOne ? new Device(place, clock, found, description) : null
     } catch {
       return null
     }
@@ -196,9 +197,16 @@ export class Device {
     const now = this.#clock.monotonic()
     if (now - this.#soughtAt < searchEveryMs) return false
     this.#soughtAt = now
-    const found = await findAt(this.place, signal, 1500)
-    for (const each of found) {
-      const description = await fetchDescription(this.place, each.location, signal).catch(() => undefined)
+    const described = new Map<string, Promise<Description | undefined>>()
+    const describe = ({ location }: Found): Promise<Description | undefined> => {
+      const known = described.get(location.href)
+      const asked = known ?? fetchDescription(this.place, location, signal).catch(() => undefined)
+      described.set(location.href, asked)
+      return asked
+    }
+    const isGateway = async (each: Found): Promise<boolean> => isGatewayDescription(await describe(each))
+    for (const each of await findAt(this.place, signal, 1500, { isGateway })) {
+      const description = await describe(each)
       if (!description?.connections[0]) continue
       this.#location = each.location
       this.#description = description
@@ -211,12 +219,20 @@ export class Device {
   }
 }
 
-/** Whoever answers a search by unicast at that address. @param target what it answered to before: one packet asks for it. */
+/** Maps ports, or opens pinholes: a box may describe a media server and a printer as well. */
+export function isGatewayDescription(description: Description | undefined): boolean {
+  return description !== undefined && (description.connections.length > 0 || description.firewall !== null)
+}
+
+/**
+ * Whoever answers a search by unicast at that address.
+ * @param how `target`: what it answered to before, one packet asks for it
+ */
 export function findAt(
   place: DevicePlace,
   signal: AbortSignal,
   limitMs: number,
-  target?: string,
+  how: Pick<SearchOptions, 'target' | 'isGateway'>,
 ): Promise<readonly Found[]> {
   const where = { source: place.source, bits: 32, unicast: [place.address], multicast: null }
   const port = place.ssdpPort === undefined ? {} : { port: place.ssdpPort }
@@ -225,7 +241,7 @@ export function findAt(
     limitMs,
     graceMs: 60,
     sendAtMs: [0, 400, 1000].filter((at) => at < limitMs),
-    ...(target && { target }),
+    ...how,
     ...port,
   })
 }

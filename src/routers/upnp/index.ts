@@ -6,6 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { addressRange, familyOf, isPublic } from '../../base/address.ts'
 import { withLimit } from '../../base/clock.ts'
 import { NaruError } from '../../base/errors.ts'
+import { Shared } from '../../base/shared.ts'
 import type { Text } from '../../base/text.ts'
 import { hasAddress } from '../../host/ask-udp.ts'
 import { gateways, realNetworks, type Gateway } from '../../host/gateways.ts'
@@ -22,13 +23,14 @@ import type {
   RouterTools,
 } from '../contract.ts'
 import { Device, findAt } from './device.ts'
+import type { Service } from './description.ts'
 import { explainFault, isUnknownAction } from './fault.ts'
 import { dropIfOurs, openMapping, ownerOf, type UpnpEffect } from './lease.ts'
 import { openPinhole, undoPinhole, type PinholeEffect } from './pinhole.ts'
 import { pageOf } from './page.ts'
 import { search, type Found, type SearchOptions, type SearchPlace } from './search.ts'
 import { TableReader } from './reader.ts'
-import { dropMapping, externalAddress, listMappings, uptimeSeconds } from './table.ts'
+import { dropMapping, externalAddress, isConnected, listMappings, uptimeSeconds } from './table.ts'
 import { watchDevice } from './watch.ts'
 
 export interface UpnpOptions {
@@ -44,6 +46,9 @@ export interface UpnpOptions {
 const firewallTarget = 'urn:schemas-upnp-org:device:InternetGatewayDevice:2'
 /** Descriptions fetched at once, gateways first. */
 const mostDescriptions = 8
+/** However many connections are described, and however slowly they answer. */
+const choosingLimitMs = 4000
+const publicRank = 3
 
 export function upnp(options: UpnpOptions = {}): RouterMember {
   return {
@@ -51,15 +56,12 @@ export function upnp(options: UpnpOptions = {}): RouterMember {
     async discover({ signal, tools, at }) {
       const limited = withLimit(signal, 6000)
       const ways = at ? [] : await gateways(tools.host.network, limited)
-      const found = await findGateways({ signal: limited, tools, ...(at && { at }) }, ways, options)
-      const read = found.slice(0, mostDescriptions).map((each) => {
-        const port = options.ssdpPort === undefined ? {} : { ssdpPort: options.ssdpPort }
-        // A gateway is asked from the address that its route leaves with, by whichever it was found.
-        const source = ways.find(({ address }) => address === each.address)?.source ?? each.source
-        const place = { address: each.address, source, ...port }
-        return Device.read(each, place, tools.clock, limited)
-      })
-      const devices = (await Promise.all(read)).filter((device) => device !== null)
+      const described = describing(ways, tools, options, limited)
+      const isGateway = async (each: Found): Promise<boolean> => (await described(each)) !== null
+      const where = { signal: limited, tools, ...(at && { at }) }
+      const found = await findGateways(where, ways, options, isGateway)
+      const read = await Promise.all(found.slice(0, mostDescriptions).map(described))
+      const devices = read.filter((device) => device !== null)
       const client = at?.clientAddress ?? null
       return onePerRouter(devices).flatMap((device) => routersOf(device, ways, client, tools, options))
     },
@@ -67,26 +69,46 @@ export function upnp(options: UpnpOptions = {}): RouterMember {
   }
 }
 
+/** The gateway behind an answer, or null; read while the search goes on, and once. */
+function describing(
+  ways: readonly Gateway[],
+  tools: RouterTools,
+  { ssdpPort }: UpnpOptions,
+  signal: AbortSignal,
+): (found: Found) => Promise<Device | null> {
+  const known = new Map<string, Promise<Device | null>>()
+  return (each) => {
+    const key = `${each.address} ${each.location.href}`
+    // A gateway is asked from the address that its route leaves with, by whichever it was found.
+    const source = ways.find(({ address }) => address === each.address)?.source ?? each.source
+    const place = { address: each.address, source, ...(ssdpPort !== undefined && { ssdpPort }) }
+    const device = known.get(key) ?? Device.read(each, place, tools.clock, signal)
+    known.set(key, device)
+    return device
+  }
+}
+
 async function findGateways(
   { signal, tools, at }: DiscoverOptions,
   ways: readonly Gateway[],
   { ssdpPort, searchMs = 3000 }: UpnpOptions,
+  isGateway: (found: Found) => Promise<boolean>,
 ): Promise<readonly Found[]> {
-  const port = ssdpPort === undefined ? {} : { port: ssdpPort }
+  const common = { isGateway, ...(ssdpPort !== undefined && { port: ssdpPort }) }
   const sendAtMs = [0, 500, 1500]
   if (at) {
     const place = { source: null, bits: 32, unicast: [at.address], multicast: null }
-    return search([place], { signal, sendAtMs, limitMs: searchMs, graceMs: 100, ...port })
+    return search([place], { signal, sendAtMs, limitMs: searchMs, graceMs: 100, ...common })
   }
   const networks = await realNetworks(tools.host.network, signal)
   const [ways4, ways6] = [
     ways.filter(({ family }) => family === 4),
     ways.filter(({ family }) => family === 6),
   ]
-  const how = { sendAtMs, limitMs: searchMs, graceMs: 150, ...port }
+  const how = { sendAtMs, limitMs: searchMs, graceMs: 150, ...common }
   const enough = new AbortController()
   const over6 = searchLater(placesOf6(ways6), searchMs, {
-    ...port,
+    ...common,
     signal: AbortSignal.any([signal, enough.signal]),
   })
   const over4 = await search(placesOf(networks, ways4), { ...how, signal })
@@ -103,7 +125,7 @@ async function findGateways(
 async function searchLater(
   places: readonly SearchPlace[],
   searchMs: number,
-  how: Pick<SearchOptions, 'signal' | 'port'>,
+  how: Pick<SearchOptions, 'signal' | 'port' | 'isGateway'>,
 ): Promise<readonly Found[]> {
   if (places.length === 0) return []
   await pause((searchMs * 2) / 3, undefined, { signal: how.signal }).catch(() => {})
@@ -122,7 +144,7 @@ function placesOf6(ways: readonly Gateway[]): readonly SearchPlace[] {
   }))
 }
 
-/** A socket a network; a gateway on none of them (inside a container) is asked by unicast alone. */
+/** A socket a network; a gateway that another address of ours faces, or none of them, is asked by unicast alone. */
 function placesOf(
   networks: readonly { interface: string; address: string; bits: number }[],
   ways: readonly Gateway[],
@@ -130,10 +152,10 @@ function placesOf(
   const known = networks.map(({ interface: name, address, bits }) => ({
     source: address,
     bits,
-    unicast: ways.filter((way) => way.interface === name).map((way) => way.address),
+    unicast: ways.filter(({ source }) => source === address).map((way) => way.address),
     multicast: name,
   }))
-  const others = ways.filter((way) => !networks.some((network) => network.interface === way.interface))
+  const others = ways.filter(({ source }) => !networks.some(({ address }) => address === source))
   return [
     ...known,
     ...others.map(({ address, source }) => ({ source, bits: 32, unicast: [address], multicast: null })),
@@ -145,9 +167,15 @@ function onePerRouter(devices: readonly Device[]): readonly Device[] {
   const seen = new Map<string, Device>()
   for (const device of devices) {
     const key = `${device.place.address} ${device.description.udn}`
-    if (!seen.has(key)) seen.set(key, device)
+    const known = seen.get(key)
+    // A FRITZ!Box describes IGD 1 and 2 under one name: the newer one can more.
+    if (!known || versionOf(device) > versionOf(known)) seen.set(key, device)
   }
   return [...seen.values()]
+}
+
+function versionOf({ connection }: Device): number {
+  return connection?.version ?? 0
 }
 
 function routersOf(
@@ -179,6 +207,7 @@ class UpnpRouter implements Router {
   readonly #reader: TableReader
   readonly #tools: RouterTools
   readonly #options: UpnpOptions
+  readonly #choosing = new Shared('UPnP', (signal) => this.#choose(signal))
 
   constructor(device: Device, clientAddress: string, tools: RouterTools, options: UpnpOptions) {
     this.#device = device
@@ -278,16 +307,31 @@ class UpnpRouter implements Router {
     watchDevice(this.#device, { signal, clock: this.#tools.clock, onRestart, ...(pollMs && { pollMs }) })
   }
 
-  /** A DSL router describes a connection a line: the one that is up with a public address is the one to map on. */
+  /** A DSL router describes a connection a line; however many ask at the same moment, it is asked once. */
   async #preferConnected(signal: AbortSignal): Promise<void> {
+    if (this.#device.description.connections.length > 1) await this.#choosing.get(signal)
+  }
+
+  /** One with a public address; else one that is up and has any; else any with one; else the first. */
+  async #choose(signal: AbortSignal): Promise<void> {
     const { connections } = this.#device.description
-    if (connections.length < 2) return
-    for (const connection of connections.slice(0, 4)) {
-      this.#device.use(connection)
-      const address = await externalAddress(this.#device, { signal }).catch(() => null)
-      if (address !== null && isPublic(address)) return
+    const first = connections[0] as Service
+    let best = { connection: first, rank: 0 }
+    const limited = withLimit(signal, choosingLimitMs)
+    for (const connection of connections) {
+      const rank = await this.#rankOf(connection, limited).catch(() => 0)
+      if (rank > best.rank) best = { connection, rank }
+      if (rank === publicRank || limited.aborted) break
     }
-    this.#device.use(connections[0] as (typeof connections)[number])
+    this.#device.use(best.connection)
+  }
+
+  async #rankOf(connection: Service, signal: AbortSignal): Promise<number> {
+    this.#device.use(connection)
+    const address = await externalAddress(this.#device, { signal })
+    if (address === null) return 0
+    if (isPublic(address)) return publicRank
+    return (await isConnected(this.#device, { signal })) ? 2 : 1
   }
 }
 
@@ -410,8 +454,10 @@ async function deviceAgain(
   }
   const device = await Device.read(known, place, tools.clock, signal)
   if (device) return device
-  for (const each of await findAt(place, signal, 2000)) {
-    const moved = await Device.read(each, place, tools.clock, signal)
+  const described = describing([], tools, { ...(ssdpPort !== undefined && { ssdpPort }) }, signal)
+  const isGateway = async (each: Found): Promise<boolean> => (await described(each)) !== null
+  for (const each of await findAt(place, signal, 2000, { isGateway })) {
+    const moved = await described(each)
     if (moved) return moved
   }
   signal.throwIfAborted()

@@ -454,3 +454,49 @@ it('of two protocols the one that was not kept is named', async () => {
   const second = router.open({ ...asking, protocol: 'udp' }, { signal: signal(), record: memoryJournal() })
   await expect(second).rejects.toMatchObject({ message: expect.stringContaining('8888/udp') as string })
 })
+
+describe('a gateway is found', () => {
+  it('though other devices of the same box answer first', async () => {
+    await using home = await opened({ otherDevice: true })
+    expect(home.fake.table.size).toBe(1)
+    await home.fake.restart()
+    await home.lease.renew({ signal: signal() })
+    expect(home.fake.table.size).toBe(1)
+  })
+
+  it('that answers `upnp:rootdevice` alone, other devices or not', async () => {
+    await using home = await opened({ rootDeviceOnly: true, otherDevice: true })
+    expect(home.fake.table.size).toBe(1)
+  })
+
+  it('once, by its newer version, where it describes two under one name', async () => {
+    await using fake = await FakeRouter.start({ twice: true })
+    const routers = await membersAt.upnp(fake).discover({ signal: signal(), tools: toolsAtHome() })
+    expect(routers.map(({ flavour }) => flavour)).toEqual(['upnp-2'])
+  })
+})
+
+describe('of several connections', () => {
+  const down = { address: '0.0.0.0', status: 'Disconnected' }
+  for (const [what, connections, line] of [
+    [
+      'the one with a public address',
+      [down, { address: '100.64.0.9', status: 'Connected' }, { address: '203.0.114.7', status: 'Connected' }],
+      '2',
+    ],
+    [
+      'the one that is up, though behind another NAT',
+      [
+        { address: '192.168.9.9', status: 'Disconnected' },
+        { address: '100.64.0.9', status: 'Connected' },
+      ],
+      '1',
+    ],
+    ['the last of six', [down, down, down, down, down, { address: '192.168.1.2', status: 'Connected' }], '5'],
+    ['the first, where none tells', [down, down], ''],
+  ] as const)
+    it(`${what} is mapped on`, async () => {
+      await using home = await opened({ connections })
+      expect(home.fake.count(`AddPortMapping ${line}`)).toBe(1)
+    })
+})

@@ -6,6 +6,7 @@
 import { createSocket, type Socket } from 'node:dgram'
 import { addressBytes, addressRange, familyOf, formatEndpoint, unmapped } from '../../base/address.ts'
 import {
+  anyDevice,
   isGatewayTarget,
   parseSearchAnswer,
   searchRequest,
@@ -41,6 +42,11 @@ export interface SearchOptions {
   readonly limitMs: number
   /** Ends this much after the first gateway was found; others in the house are then known too. */
   readonly graceMs: number
+  /**
+   * Whether what answered is a gateway, by what it describes: a box may hold several devices, and whichever answers
+   * first ends no search. Asked once a description. @default whoever answers is one
+   */
+  readonly isGateway?: (found: Found) => Promise<boolean>
   /** What is asked for at first; the sendings after it ask for everything. @default a gateway device */
   readonly target?: string
   /** @default 1900 */
@@ -55,6 +61,8 @@ const firstTargets = searchTargets.slice(0, 2)
 const mostDatagrams = 400
 const mostHosts = 8
 const mostLocations = 3
+/** Of a host that was asked by name, also what does not call itself a gateway: its other devices. */
+const mostOthers = 8
 
 /** Every gateway that answers, those asked by unicast first. Never throws but for a signal that has fired already. */
 export async function search(
@@ -65,7 +73,10 @@ export async function search(
   const end = (): void => ended.abort()
   const timers = [setTimeout(end, options.limitMs)]
   options.signal.addEventListener('abort', end, { once: true })
-  const collection = new Collection(places.flatMap(({ unicast }) => unicast))
+  const collection = new Collection(
+    places.flatMap(({ unicast }) => unicast),
+    options.isGateway ?? (() => Promise.resolve(true)),
+  )
   collection.onFirst = () => timers.push(setTimeout(end, options.graceMs))
   if (options.signal.aborted || places.length === 0) end()
   try {
@@ -118,7 +129,8 @@ function sendSearches(
   const { port, targets, groups, again } = how
   const send = (address: string, delaySeconds: number | null): void => {
     const host = formatEndpoint(address.split('%')[0] as string, port)
-    for (const target of targets)
+    const wanted = delaySeconds === null && again ? [...targets, anyDevice] : targets
+    for (const target of wanted)
       socket.send(searchRequest(target, host, delaySeconds), port, address, () => {})
   }
   for (const address of unicast) send(address, null)
@@ -144,8 +156,11 @@ class Collection {
   #datagrams = 0
   onFirst: (() => void) | null = null
 
-  constructor(asked: readonly string[]) {
+  readonly #isGateway: (found: Found) => Promise<boolean>
+
+  constructor(asked: readonly string[], isGateway: (found: Found) => Promise<boolean>) {
     this.#asked = new Set(asked)
+    this.#isGateway = isGateway
   }
 
   take(bytes: Uint8Array, address: string, place: SearchPlace): void {
@@ -156,16 +171,23 @@ class Collection {
     if (!answer || !(asked || isGatewayTarget(answer.target))) return
     const known = this.#byHost.get(address) ?? []
     if (known.some(({ location }) => location.href === answer.location.href)) return
-    if (known.length >= mostLocations || (known.length === 0 && !asked && this.#strangers() >= mostHosts))
-      return
-    this.#byHost.set(address, [...known, { ...answer, address, source: place.source }])
+    const claims = isGatewayTarget(answer.target)
+    const alike = known.filter(({ target }) => isGatewayTarget(target) === claims)
+    if (alike.length >= (claims ? mostLocations : mostOthers)) return
+    if (known.length === 0 && !asked && this.#strangers() >= mostHosts) return
+    const found = { ...answer, address, source: place.source }
+    this.#byHost.set(address, [...known, found])
     if (!asked && this.#asked.size > 0) return
-    this.onFirst?.()
-    this.onFirst = null
+    void this.#isGateway(found).then((yes) => {
+      if (!yes) return
+      this.onFirst?.()
+      this.onFirst = null
+    })
   }
 
   found(): readonly Found[] {
-    const all = [...this.#byHost.values()].flat()
+    const claims = ({ target }: Found): number => (isGatewayTarget(target) ? 0 : 1)
+    const all = [...this.#byHost.values()].flatMap((some) => some.toSorted((a, b) => claims(a) - claims(b)))
     return [
       ...all.filter((each) => this.#asked.has(each.address)),
       ...all.filter((each) => !this.#asked.has(each.address)),

@@ -17,6 +17,9 @@ export const searchTargets = [
   'ssdp:all',
 ] as const
 
+/** All that some answer to. A house full of devices answers it too: only who is asked by unicast is asked for it. */
+export const anyDevice = 'upnp:rootdevice'
+
 export interface SsdpAnswer {
   /** Where the description is, as they say. */
   readonly location: URL

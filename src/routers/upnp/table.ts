@@ -34,6 +34,12 @@ export async function externalAddress(device: Device, options: Options): Promise
   return address === '0.0.0.0' ? null : address
 }
 
+export async function isConnected(device: Device, options: Options): Promise<boolean> {
+  const values = await device.call('connection', 'GetStatusInfo', [], options)
+  // Some say 1 in place of the word.
+  return /^(?:connected|1)$/i.test((values.get('NewConnectionStatus') ?? '').trim())
+}
+
 /** Null where the router does not tell. */
 export async function uptimeSeconds(device: Device, options: Options): Promise<number | null> {
   const values = await device.call('connection', 'GetStatusInfo', [], options)

@@ -60,7 +60,7 @@ function firstSight({ bootId, location }: Device, clock: Clock): Sight {
 
 /** Null where it does not answer at all. Uptime is asked for only where nothing else tells of a restart. */
 async function see(device: Device, clock: Clock, signal: AbortSignal): Promise<Sight | null> {
-  const all = await findAt(device.place, signal, 900, device.target)
+  const all = await findAt(device.place, signal, 900, { target: device.target })
   // A box may hold a media server too: ours is the one that was found, or else the first.
   const found: Found | undefined =
     all.find(({ location }) => location.href === device.location.href) ?? all[0]
