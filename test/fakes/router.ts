@@ -95,6 +95,10 @@ export interface Quirks {
   noOptions?: boolean
   /** PCP and NAT-PMP answer with another's nonce or port first. */
   wrongTransactionFirst?: boolean
+  /** Is there by PCP and NAT-PMP, and never answers who maps. */
+  mapsForEver?: boolean
+  /** UPnP lists only what UPnP made. */
+  listsOwnOnly?: boolean
   /** So many questions by PCP and NAT-PMP get lost from now on. */
   loses?: number
   /** PCP is answered by NAT-PMP's "unsupported version". */
@@ -300,6 +304,7 @@ export class FakeRouter implements AsyncDisposable {
         if (this.quirks.noReadBack) return fault(401)
         if (this.quirks.rowFault) return fault(this.quirks.rowFault)
         const entry = this.table.get(key)
+        if (this.quirks.listsOwnOnly && entry?.description === '') return fault(714)
         return entry ? reply(entryValues(this.#shown(entry))) : fault(714)
       }
       case 'GetListOfPortMappings':
@@ -424,6 +429,7 @@ export class FakeRouter implements AsyncDisposable {
     const reply = (answer: Uint8Array): void => this.#portControl.send(answer, from.port, from.address)
     this.#note(bytes[0] === 2 ? 'pcp' : 'nat-pmp')
     if ((this.quirks.loses ?? 0) > 0) return void this.quirks.loses!--
+    if (this.quirks.mapsForEver && bytes[1] !== 0) return
     if (bytes[0] === 2) this.#onPcp(bytes, from.address, reply)
     else this.#onNatPmp(bytes, from.address, reply)
   }

@@ -2,6 +2,7 @@
  * Which routers there are, by every protocol at once. Whoever answers first is enough to go on, with a moment for a
  * better protocol; what was found is kept for a while, and nothing found is asked again soon.
  */
+import type { Family } from '../../base/address.ts'
 import { orAborted } from '../../base/shared.ts'
 import type { Network } from '../../host/contract.ts'
 import type { Reach, Router, RouterMember, RouterTools } from '../../routers/contract.ts'
@@ -45,6 +46,21 @@ export class RouterFinder {
   recent(signal: AbortSignal): readonly Router[] {
     this.find({ signal }).catch(() => {})
     return this.#found
+  }
+
+  /** Addresses of the gateways that lead to a router, without their zone: a VPN's is none of them. */
+  async gateways(family: Family, signal: AbortSignal): Promise<readonly string[]> {
+    const { network } = this.#tools.host
+    const [routes, interfaces] = await Promise.all([
+      network.defaultRoutes({ signal }),
+      network.interfaces({ signal }),
+    ])
+    const vain = interfaces.filter(({ kind }) => kind === 'vpn' || kind === 'vm').map(({ name }) => name)
+    return routes.flatMap((route) =>
+      route.family === family && route.gateway !== null && !vain.includes(route.interface)
+        ? [route.gateway.split('%')[0] as string]
+        : [],
+    )
   }
 
   /** As they were found last. */

@@ -5,7 +5,7 @@
 import { isPublic } from '../../base/address.ts'
 import { formatDuration } from '../../base/duration.ts'
 import { isNaruError, NaruError, toNaruError } from '../../base/errors.ts'
-import { Shared } from '../../base/shared.ts'
+import { Shared, stopped } from '../../base/shared.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { LeaseDescription, Recorder, Verdict } from '../../model/hop.ts'
 import type { Mapping, MappingLease, MappingRequest, Router, RouterInfo } from '../../routers/contract.ts'
@@ -211,7 +211,7 @@ export class PublishedPort {
 
   async #openBest(signal: AbortSignal, fresh: boolean): Promise<void> {
     const failures: Failure[] = []
-    const near = await this.#routers({ signal, fresh })
+    const near = this.#inOrder(await this.#routers({ signal, fresh }))
     const former = this.#former
     if (former && near.some(({ clientAddress }) => clientAddress !== former.address))
       await this.#dropFormer(former, signal)
@@ -250,6 +250,20 @@ export class PublishedPort {
     return found.filter(({ family }) => family === this.wish.family)
   }
 
+  /**
+   * Where any port will do, who shows what is taken is asked first: miniupnpd with a small allowed range tries port after
+   * port for a minute when it is asked by PCP or NAT-PMP. What the process before this one held goes on as it was made.
+   */
+  #inOrder(routers: readonly Router[]): readonly Router[] {
+    if (!this.wish.request.anyPort) return routers
+    const before = new Set(this.#record.before?.map((effect) => (effect as { via?: unknown } | null)?.via))
+    const rank = ({ member, address }: Router): number => {
+      if (address !== routers[0]?.address) return 3
+      return before.has(member) ? 0 : member === 'upnp' ? 1 : 2
+    }
+    return routers.toSorted((a, b) => rank(a) - rank(b))
+  }
+
   /** The nearest router's protocols in order; a farther router only where the nearest has none that opens. */
   async #openOnFirst(
     routers: readonly Router[],
@@ -261,7 +275,7 @@ export class PublishedPort {
       try {
         return await this.#openOn(router, routers, signal)
       } catch (failure) {
-        signal.throwIfAborted()
+        if (signal.aborted) throw calledOff(router, signal)
         failures.push({ router, failure: toNaruError(failure) })
         // Whose port it is was read from the router's list: no other way to ask makes it ours.
         if (router.member === 'upnp' && isNaruError(failure, 'ROUTER_PORT_TAKEN')) return null
@@ -301,6 +315,8 @@ export class PublishedPort {
       const seen = await other.lookup(this.#keyOf(lease), { signal }).catch(() => 'unknown' as const)
       if (seen === 'unknown') continue
       if (seen && this.#leadsToUs(seen, router)) return { state: 'held', notes: [] }
+      // What was named is believed: protocols of one box may be services of their own (RouterOS).
+      if (!seen && this.wish.by !== 'auto') continue
       const why = seen
         ? say(
             `${other.flavour} shows it leads to ${seen.internalAddress}`,
@@ -340,7 +356,8 @@ export class PublishedPort {
   async #throughTheNext(open: Open, routers: readonly Router[], signal: AbortSignal): Promise<Open> {
     if (this.wish.family === 6) return open
     const wan = open.lease.externalAddress ?? (await wanOf(open.router.address, routers, signal))
-    if (wan === null || isPublic(wan)) return open
+    if (wan === null) return { ...open, notes: [await this.#noAddressTold(open.router, signal)] }
+    if (isPublic(wan)) return open
     const outer = await openOuter(
       { inner: open.router, wan, lease: open.lease, wish: this.wish },
       this.#tools,
@@ -348,6 +365,22 @@ export class PublishedPort {
       signal,
     )
     return { ...open, outer }
+  }
+
+  /** @throws NaruError ROUTER_NOT_FOUND where it is not even our gateway: an access point that still says it is a router */
+  async #noAddressTold({ address }: Router, signal: AbortSignal): Promise<Text> {
+    const known = await this.#tools.finder.gateways(4, signal)
+    if (known.length > 0 && !known.includes(address))
+      throw new NaruError('ROUTER_NOT_FOUND', {
+        tried: say(
+          `${address} says it is a router, but has no internet address and is not this machine’s gateway`,
+          `${address}은(는) 공유기라고 답하지만 인터넷 주소가 없고 이 컴퓨터의 게이트웨이도 아닙니다`,
+        ),
+      })
+    return say(
+      'the router tells no outside address: its line may be down, or it does not say',
+      '공유기가 외부 주소를 알려 주지 않습니다. 인터넷 회선이 끊겼거나 알려 주지 않는 공유기입니다',
+    )
   }
 
   async #explain(failures: readonly Failure[], signal: AbortSignal): Promise<NaruError> {
@@ -431,6 +464,14 @@ async function wanOf(
     if (info?.externalAddress) return info.externalAddress
   }
   return null
+}
+
+/** The time that a step has is over: the router is what it was waited for. */
+function calledOff({ address, flavour }: Router, signal: AbortSignal): NaruError {
+  const { reason } = signal as { reason: unknown }
+  if (!(reason instanceof DOMException) || reason.name !== 'TimeoutError') return stopped(signal, 'a mapping')
+  const why = say('it is still at it, or silent', '아직 처리 중이거나 응답이 없습니다')
+  return new NaruError('ROUTER_SILENT', { router: address, protocol: flavour, why }, { cause: reason })
 }
 
 function earliest(times: readonly (number | null)[]): number | null {

@@ -3,6 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { asking, here, membersAt, toolsAtHome } from '../../../test/fakes/at-home.ts'
 import { memoryJournal } from '../../../test/fakes/journal.ts'
 import { FakeRouter, type Quirks } from '../../../test/fakes/router.ts'
+import { withLimit } from '../../base/clock.ts'
+import type { Route } from '../../host/contract.ts'
 import { pcp } from '../../routers/pcp/index.ts'
 import { upnp } from '../../routers/upnp/index.ts'
 import { RouterPublisher, type PublishWish } from './publisher.ts'
@@ -119,6 +121,75 @@ describe('publishing', () => {
     await expect.poll(() => at.fake.table.size, { timeout: 5000 }).toBe(1)
     await lease.release({ signal: signal() })
   })
+
+  it('asks by UPnP first where any port will do, since its list says what is taken', async () => {
+    await using at = await home({ mapsForEver: true })
+    const lease = await at.publisher.open(
+      { ...wish, externalPort: 'any' },
+      { signal: signal(), record: memoryJournal() },
+    )
+    expect(lease.describe().member).toBe('upnp')
+  })
+
+  it('a router that is still at it when the time is over is told as that, and stays in the journal', async () => {
+    await using at = await home({ mapsForEver: true, noUpnp: true })
+    const journal = memoryJournal()
+    await at.publisher.finder.find({ signal: signal(), all: true })
+    const open = at.publisher.open(
+      { ...wish, by: 'pcp' },
+      { signal: withLimit(undefined, 300), record: journal },
+    )
+    await expect(open).rejects.toMatchObject({ code: 'ROUTER_SILENT' })
+    expect(journal.left()).toMatchObject([{ via: 'pcp' }])
+  })
+
+  it('believes the protocol that was named, though another does not list what it made', async () => {
+    await using at = await home({ listsOwnOnly: true })
+    const lease = await at.publisher.open(
+      { ...wish, by: 'nat-pmp' },
+      { signal: signal(), record: memoryJournal() },
+    )
+    expect(lease.describe().member).toBe('nat-pmp')
+    expect((await lease.verify({ signal: signal() })).state).toBe('held')
+    const auto = await at.publisher.open(wish, { signal: signal(), record: memoryJournal() })
+    expect(auto.describe().member).toBe('upnp')
+  })
+
+  it('does not wait for IPv6 where there is none', async () => {
+    await using at = await home({ natPmpOnly: true, loses: 99 })
+    const started = performance.now()
+    await at.publisher.open({ ...wish, address: null }, { signal: signal(), record: memoryJournal() })
+    expect(performance.now() - started).toBeLessThan(1500)
+  })
+
+  for (const gateway of [here, '127.0.0.9'])
+    it(`a router that tells no outside address is ${gateway === here ? 'told of' : 'no way in'} where the gateway is ${gateway}`, async () => {
+      await using fake = await FakeRouter.start()
+      fake.externalAddress = '0.0.0.0'
+      const tools = toolsAtHome()
+      const [route] = await tools.host.network.defaultRoutes({ signal: signal() })
+      // Found by multicast, say: here it is where the search looks.
+      const member = upnp({ ssdpPort: fake.ssdpPort, searchMs: 500 })
+      const network = {
+        ...tools.host.network,
+        defaultRoutes: () => Promise.resolve([{ ...(route as Route), gateway }]),
+      }
+      const found = { ...member, discover: () => member.discover({ signal: signal(), tools: toolsAtHome() }) }
+      using publisher = new RouterPublisher([found], { ...tools, host: { ...tools.host, network } }, 'me')
+      const journal = memoryJournal()
+      const open = publisher.open(wish, { signal: signal(), record: journal })
+      if (gateway === here) {
+        expect((await open).describe().differs).toMatchObject([
+          { en: expect.stringContaining('tells no outside address') as string },
+        ])
+      } else {
+        await expect(open).rejects.toMatchObject({
+          code: 'ROUTER_NOT_FOUND',
+          message: expect.stringContaining('is not this machine’s gateway') as string,
+        })
+        expect([fake.table.size, journal.left()]).toEqual([0, []])
+      }
+    })
 
   for (const [what, quirks, most] of [
     ['with a list', {}, 3],

@@ -82,7 +82,7 @@ export class RouterPublisher implements Disposable {
 
   /** @throws NaruError ROUTER_…; nothing is left then */
   async open(wish: PublishWish, { signal, record }: OpenOptions): Promise<Lease> {
-    const ports = this.#portsOf(wish, record)
+    const ports = await this.#withoutVain(this.#portsOf(wish, record), signal)
     const [main, extra] = [
       ports.filter(({ wish: { family } }) => family === 4),
       ports.filter(({ wish: { family } }) => family === 6),
@@ -175,6 +175,17 @@ export class RouterPublisher implements Disposable {
     for (const life of this.#watched.values()) life.abort()
     this.#watched.clear()
     this.#ports.clear()
+  }
+
+  /** Without a way out by IPv6 nobody opens anything for it, and nobody is waited for. */
+  async #withoutVain(
+    ports: readonly PublishedPort[],
+    signal: AbortSignal,
+  ): Promise<readonly PublishedPort[]> {
+    const some4 = ports.filter(({ wish }) => wish.family === 4)
+    if (some4.length === 0 || some4.length === ports.length) return ports
+    const ways = await this.finder.gateways(6, signal)
+    return ways.length > 0 ? ports : some4
   }
 
   #holds({ protocol, externalPort }: { protocol: Protocol; externalPort: number }): boolean {
