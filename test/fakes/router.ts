@@ -99,6 +99,8 @@ export interface Quirks {
   mapsForEver?: boolean
   /** UPnP lists only what UPnP made. */
   listsOwnOnly?: boolean
+  /** Takes what it is asked and answers nothing. */
+  silent?: boolean
   /** So many questions by PCP and NAT-PMP get lost from now on. */
   loses?: number
   /** PCP is answered by NAT-PMP's "unsupported version". */
@@ -203,7 +205,7 @@ export class FakeRouter implements AsyncDisposable {
 
   #onSearch(bytes: Buffer, from: RemoteInfo): void {
     this.#note('ssdp')
-    if (this.quirks.noUpnp) return
+    if (this.quirks.noUpnp || this.quirks.silent) return
     const target = /^ST: *(.*)$/im.exec(bytes.toString())?.[1]?.trim() ?? ''
     const { otherDevice, rootDeviceOnly, twice } = this.quirks
     const pages = [...(twice ? ['v1Desc.xml'] : []), 'rootDesc.xml']
@@ -234,6 +236,7 @@ export class FakeRouter implements AsyncDisposable {
 
   async #onHttp(request: IncomingMessage, response: ServerResponse): Promise<void> {
     this.#note(request.url ?? '')
+    if (this.quirks.silent) return
     if (request.url === '/rootDesc.xml') return this.#describe(response)
     if (request.url === '/v1Desc.xml') return void response.end(description(1))
     if (/\/(tv|nas|hub|printer)\.xml/.test(request.url ?? '')) return void response.end(otherDescription)
