@@ -8,6 +8,7 @@ import { lstatSync, readlinkSync, type Stats } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { NaruError } from './errors.ts'
+import { shellWord } from './shell.ts'
 import { say, type Text } from './text.ts'
 
 export interface Distrust {
@@ -114,11 +115,7 @@ function commandFor(
   seen: Stats,
   { uid, isLast }: { uid: number; isLast: boolean },
 ): string | null {
-  if (trustedOwners(uid).includes(seen.uid)) return `chmod go-w ${quoted(path)}`
+  if (trustedOwners(uid).includes(seen.uid)) return `chmod go-w ${shellWord(path)}`
   if (!isLast) return null
-  return uid === 0 ? `chown -h root:root ${quoted(path)}` : `sudo chown -h ${uid} ${quoted(path)}`
-}
-
-function quoted(path: string): string {
-  return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`
+  return uid === 0 ? `chown -h root:root ${shellWord(path)}` : `sudo chown -h ${uid} ${shellWord(path)}`
 }

@@ -1,4 +1,5 @@
 /** The VM or machine behind the rule is off, or no longer has the address the rule knows. */
+import { isNaruError } from '../base/errors.ts'
 import { say } from '../base/text.ts'
 import { defineCheck, type SeenTarget } from './contract.ts'
 
@@ -65,15 +66,7 @@ function silent({ text, addresses }: SeenTarget) {
   )
 }
 
-function startCommand({ guest }: SeenTarget): { command?: string } {
-  const commands: Record<string, string> = {
-    docker: 'docker start',
-    podman: 'podman start',
-    libvirt: 'virsh start',
-    virtualbox: 'VBoxManage startvm',
-    wsl: 'wsl -d',
-    hyperv: 'Start-VM',
-  }
-  const command = guest ? commands[guest.kind] : undefined
-  return command && guest ? { command: `${command} ${guest.name}` } : {}
+/** As its hypervisor's member says it, which knows whether the guest is off or paused. */
+function startCommand({ problem }: SeenTarget): { command?: string } {
+  return isNaruError(problem, 'GUEST_STOPPED') ? { command: String(problem.params.start) } : {}
 }

@@ -16,3 +16,8 @@ export interface Guest {
     readonly ours: boolean
   }[]
 }
+
+/** What a target calls it: its name, or its id where another guest of its kind has that name too. */
+export function guestName({ kind, name, id }: Guest, all: readonly Guest[]): string {
+  return all.some((other) => other.kind === kind && other.name === name && other.id !== id) ? id : name
+}

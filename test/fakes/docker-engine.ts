@@ -71,7 +71,9 @@ export class FakeEngine implements AsyncDisposable {
     if (path === '/info')
       return send(200, {
         OperatingSystem: 'Debian GNU/Linux 12',
-        SecurityOptions: this.rootless ? ['name=seccomp,profile=default', 'name=rootless'] : [],
+        ...(this.flavour === 'podman'
+          ? { Rootless: this.rootless, SecurityOptions: ['name=seccomp,profile=default'] }
+          : { SecurityOptions: this.rootless ? ['name=seccomp,profile=default', 'name=rootless'] : [] }),
       })
     const wanted = /^\/containers\/([^/]+)\/json$/.exec(path)?.[1] ?? ''
     const container = this.containers.find(({ id, name }) => id.startsWith(wanted) || name === wanted)

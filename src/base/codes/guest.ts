@@ -21,8 +21,8 @@ export const guestCodes = {
     en: '{kind} has more than one guest named {name}: {candidates}',
     ko: '{kind}에 {name}(이)라는 게스트가 여럿 있습니다: {candidates}',
     fix: {
-      en: 'name it by its id, as `naru guests` shows it',
-      ko: '`naru guests`에 나오는 id로 지정하세요',
+      en: 'write one of these in its place, as `naru guests` shows it',
+      ko: '`naru guests`에 나오는 대로 그중 하나를 쓰세요',
     },
   },
   GUEST_STOPPED: {

@@ -2,6 +2,7 @@
 import { NaruError } from '../../base/errors.ts'
 import { say, verbatim, type Text } from '../../base/text.ts'
 import type { GuestKind } from '../../model/target.ts'
+import { guestName } from '../../model/guest.ts'
 import type { Guest } from '../contract.ts'
 
 /** Shown at most in an error; `naru guests` shows them all. */
@@ -14,17 +15,38 @@ const stateWords: Readonly<Record<Guest['state'], Text>> = {
   unknown: say('state unknown', '상태 알 수 없음'),
 }
 
-/** By id or by exact name. @throws NaruError GUEST_UNKNOWN, GUEST_AMBIGUOUS */
-export function pickGuest<G extends Guest>(kind: GuestKind, guests: readonly G[], name: string): G {
-  const meant = guests.filter((guest) => guest.id === name)
-  if (meant.length === 0) meant.push(...guests.filter((guest) => guest.name === name))
-  const [only, ...others] = meant
+/**
+ * By id or by exact name. @param also other names by which its hypervisor knows a guest; they count where nobody has
+ * the name itself. @throws NaruError GUEST_UNKNOWN, GUEST_AMBIGUOUS
+ */
+export function pickGuest<G extends Guest>(
+  kind: GuestKind,
+  guests: readonly G[],
+  name: string,
+  also: (guest: G) => boolean = () => false,
+): G {
+  const [only, ...others] = meantBy(guests, name, also)
   if (!only) throw new NaruError('GUEST_UNKNOWN', { kind, name, known: knownNames(guests) })
   if (others.length > 0) {
-    const candidates = meant.map(({ id, state }) => `${id} (${stateWords[state].en})`).join(', ')
+    const all = [only, ...others].map((guest) => ({
+      shown: guestName(guest, guests),
+      ...stateWords[guest.state],
+    }))
+    const candidates = say(
+      all.map(({ shown, en }) => `${shown} (${en})`).join(', '),
+      all.map(({ shown, ko }) => `${shown}(${ko})`).join(', '),
+    )
     throw new NaruError('GUEST_AMBIGUOUS', { kind, name, candidates })
   }
   return only
+}
+
+function meantBy<G extends Guest>(guests: readonly G[], name: string, also: (guest: G) => boolean): G[] {
+  for (const is of [({ id }: G) => id === name, (guest: G) => guest.name === name, also]) {
+    const meant = guests.filter(is)
+    if (meant.length > 0) return meant
+  }
+  return []
 }
 
 /** As `pickGuest`, and it runs. `start` is the command that would start it. @throws NaruError also GUEST_STOPPED */
@@ -33,8 +55,9 @@ export function pickRunning<G extends Guest>(
   guests: readonly G[],
   name: string,
   start: (guest: G) => string,
+  also?: (guest: G) => boolean,
 ): G {
-  const guest = pickGuest(kind, guests, name)
+  const guest = pickGuest(kind, guests, name, also)
   if (guest.state === 'stopped' || guest.state === 'paused') throw stopped(guest, start(guest))
   return guest
 }

@@ -73,6 +73,7 @@ describe.each([
     await using engine = await started(...two)
     await expect(member({ url: engine.url }).resolve('web', { host, signal })).rejects.toMatchObject({
       code: 'GUEST_AMBIGUOUS',
+      message: expect.stringContaining('shop-web-1 (running), shop-web-2 (running)') as string,
     })
   })
 
@@ -102,7 +103,19 @@ describe.each([
       code: 'GUEST_STOPPED',
       fix: { en: `start it: ${flavour} start old` },
     })
-    await expect(resolve('alone')).rejects.toMatchObject({ code: 'GUEST_NO_ADDRESS' })
+    await expect(resolve('alone')).rejects.toMatchObject({
+      code: 'GUEST_NO_ADDRESS',
+      fix: {
+        en: expect.stringContaining(
+          flavour === 'docker' ? 'connect bridge alone' : '--network podman',
+        ) as string,
+      },
+    })
+    engine.rootless = true
+    await expect(resolve('alone')).rejects.toMatchObject({
+      code: 'GUEST_NO_ADDRESS',
+      fix: { en: expect.stringContaining('-p') as string },
+    })
   })
 
   it('uses a published port where the engine shares no network with this machine', async () => {

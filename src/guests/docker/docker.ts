@@ -4,21 +4,21 @@
  * (rootless, Docker Desktop, an engine elsewhere).
  */
 import { NaruError } from '../../base/errors.ts'
-import { say, type Text } from '../../base/text.ts'
+import { shellWord } from '../../base/shell.ts'
+import { say } from '../../base/text.ts'
 import type { Guest, GuestMember } from '../contract.ts'
 import { openForwards, type ListedForward } from '../contract/forwards.ts'
 import { pickGuest, pickRunning } from '../contract/pick.ts'
 import {
-  engineAt,
   inspectContainer,
   type Inspected,
-  findEngine,
   listContainers,
   sharesOurNetwork,
   type Container,
   type Engine,
   type EngineKind,
 } from './engine.ts'
+import { findEngine, hostVariables, type Place } from './place.ts'
 
 export interface DockerOptions {
   /** `unix://PATH`, `tcp://HOST:PORT`. @default DOCKER_HOST or CONTAINER_HOST, else the usual sockets */
@@ -39,11 +39,11 @@ export function podman(options: DockerOptions = {}): GuestMember {
 }
 
 function engineMember(kind: EngineKind, { url, env = process.env }: DockerOptions): GuestMember {
-  const found = (): Engine | null => (url === undefined ? findEngine(kind, env) : engineAt(url))
+  const found = (): Place => findEngine(kind, url === undefined ? env : { [hostVariables[kind]]: url })
   const engine = (): Engine => {
-    const one = found()
-    if (one) return one
-    throw new NaruError('GUEST_NOT_HERE', { kind, why: whyNotHere(kind, env) })
+    const place = found()
+    if (place.engine) return place.engine
+    throw new NaruError('GUEST_NOT_HERE', { kind, why: place.why })
   }
   const containers = async (signal: AbortSignal): Promise<readonly Seen[]> => {
     const listed = await listContainers(kind, engine(), signal)
@@ -53,9 +53,8 @@ function engineMember(kind: EngineKind, { url, env = process.env }: DockerOption
   return {
     kind,
     async detect({ signal }) {
-      const one = found()
-      if (!one) return { ok: false, why: whyNotHere(kind, env) }
       try {
+        const one = engine()
         const { length } = await listContainers(kind, one, signal)
         return {
           ok: true,
@@ -72,7 +71,7 @@ function engineMember(kind: EngineKind, { url, env = process.env }: DockerOption
     async resolve(name, { signal }) {
       const guest = running(kind, await containers(signal), name)
       const addresses = await addressesOf(kind, engine(), guest.id, signal)
-      if (addresses.length === 0) throw noAddress(guest)
+      if (addresses.length === 0) throw noAddress(guest, await sharesOurNetwork(kind, engine(), signal))
       return { addresses, ttlMs, sharesNetwork: addresses === onThisMachine }
     },
 
@@ -120,24 +119,17 @@ function seenOf(kind: EngineKind, container: Container): Seen {
 
 /** By name; else by the service of a Compose file; else by the first 12 or more digits of its id, as `docker ps` shows it. */
 function byName(kind: EngineKind, guests: readonly Seen[], name: string): Seen {
-  const wanted = guests.some((guest) => guest.name === name || guest.id === name)
-    ? guests
-    : guests.map((guest) => ({ ...guest, name: otherName(guest, name) ?? guest.name }))
-  return pickGuest(kind, wanted, name)
+  return pickGuest(kind, guests, name, goesBy(name))
 }
 
-function otherName({ service, id }: Seen, name: string): string | null {
-  return service === name || (name.length >= 12 && id.startsWith(name)) ? name : null
+function goesBy(name: string): (guest: Seen) => boolean {
+  return ({ service, id }) => service === name || (name.length >= 12 && id.startsWith(name))
 }
 
 function running(kind: EngineKind, guests: readonly Seen[], name: string): Seen {
-  const { id } = byName(kind, guests, name)
-  return pickRunning(
-    kind,
-    guests,
-    id,
-    (guest) => `${kind} ${guest.state === 'paused' ? 'unpause' : 'start'} ${guest.name}`,
-  )
+  const start = ({ state, name: real }: Seen): string =>
+    `${kind} ${state === 'paused' ? 'unpause' : 'start'} ${shellWord(real)}`
+  return pickRunning(kind, guests, name, start, goesBy(name))
 }
 
 function stateOf(state: string): Guest['state'] {
@@ -200,26 +192,30 @@ function wild(address: string | undefined): boolean {
   return address === undefined || address === '' || address === '0.0.0.0' || address === '::'
 }
 
-function whyNotHere(kind: EngineKind, env: NodeJS.ProcessEnv): Text {
-  const variable = kind === 'docker' ? 'DOCKER_HOST' : 'CONTAINER_HOST'
-  const named = env[variable]
-  return named
-    ? say(
-        `${variable}=${named} is neither unix:// nor tcp://`,
-        `${variable}=${named}은(는) unix://나 tcp://가 아닙니다`,
-      )
-    : say('its socket is not there', '소켓이 없습니다')
+/** A container of the network `none` has to leave it first; Podman lets none join another. */
+function networkCommand(kind: Guest['kind'], name: string): string {
+  const word = shellWord(name)
+  return kind === 'docker'
+    ? `docker network disconnect none ${word}; docker network connect bridge ${word}`
+    : `podman run --network podman …`
 }
 
-function noAddress({ kind, name }: Guest): NaruError {
+function noAddress({ kind, name }: Guest, sharesNetwork: boolean): NaruError {
   return new NaruError('GUEST_NO_ADDRESS', {
     kind,
     name,
-    why: say('it is on no network', '연결된 네트워크가 없습니다'),
-    fix: say(
-      `connect it: ${kind} network connect bridge ${name}`,
-      `네트워크에 연결하세요: ${kind} network connect bridge ${name}`,
-    ),
+    why: sharesNetwork
+      ? say('it is on no network that gives it one', '주소를 주는 네트워크에 연결되어 있지 않습니다')
+      : say('its networks are not this machine’s', '이 컴퓨터와 네트워크를 공유하지 않습니다'),
+    fix: sharesNetwork
+      ? say(
+          `put it on one: ${networkCommand(kind, name)}`,
+          `네트워크에 연결하세요: ${networkCommand(kind, name)}`,
+        )
+      : say(
+          `publish a port of it: start it anew with -p, and use --guest nat`,
+          `-p 옵션으로 포트를 게시해 다시 시작하고 --guest nat을 쓰세요`,
+        ),
   })
 }
 

@@ -1,14 +1,10 @@
 /**
- * The engine API of Docker, which Podman speaks as well: where it is, what it is asked, and what of its answers is
- * believed. Source: Docker Engine API v1.41 (`ContainerList`, `ContainerInspect`, `SystemInfo`).
+ * The engine API of Docker, which Podman speaks as well: what it is asked, and what of its answers is believed.
+ * Source: Docker Engine API v1.41 (`ContainerList`, `ContainerInspect`, `SystemInfo`).
  */
-import { existsSync } from 'node:fs'
-import { homedir } from 'node:os'
-import { join } from 'node:path'
 import { z } from 'zod'
 import { errnoOf, NaruError } from '../../base/errors.ts'
 import { say, verbatim } from '../../base/text.ts'
-import { whyUntrusted } from '../../base/trust.ts'
 import type { Json } from '../../model/hop.ts'
 import { askHttp, type HttpPlace } from '../contract/http.ts'
 import { answered } from '../contract/patience.ts'
@@ -29,35 +25,6 @@ export function engineAt(url: string): Engine | null {
   const [, host, port] = /^(?:tcp|http):\/\/([^:/]+):(\d+)\/?$/.exec(url) ?? []
   if (!host || !port) return null
   return { url, at: { host, port: Number(port) }, local: host === 'localhost' || host.startsWith('127.') }
-}
-
-/** What the environment names, else the first of the usual sockets that is there. */
-export function findEngine(kind: EngineKind, env: NodeJS.ProcessEnv): Engine | null {
-  const named = kind === 'docker' ? env.DOCKER_HOST : env.CONTAINER_HOST
-  if (named) return engineAt(named)
-  const path = usualSockets(kind, env).find(isThereForUs)
-  return path === undefined ? null : engineAt(`${path.startsWith('//./') ? 'npipe' : 'unix'}://${path}`)
-}
-
-/** Whoever answers there sees what we ask and says where our clients are sent. */
-function isThereForUs(socket: string): boolean {
-  return existsSync(socket) && whyUntrusted(socket) === null
-}
-
-function usualSockets(kind: EngineKind, { XDG_RUNTIME_DIR }: NodeJS.ProcessEnv): readonly string[] {
-  const runtime = XDG_RUNTIME_DIR ? (path: string) => [join(XDG_RUNTIME_DIR, path)] : () => []
-  if (process.platform === 'win32')
-    return kind === 'docker' ? ['//./pipe/docker_engine'] : ['//./pipe/podman-machine-default']
-  if (kind === 'docker') {
-    const desktop = ['.docker/run/docker.sock', '.docker/desktop/docker.sock']
-    return [
-      '/var/run/docker.sock',
-      ...runtime('docker.sock'),
-      ...desktop.map((path) => join(homedir(), path)),
-    ]
-  }
-  const machine = join(homedir(), '.local/share/containers/podman/machine/podman.sock')
-  return ['/run/podman/podman.sock', ...runtime('podman/podman.sock'), machine]
 }
 
 const NetworkSettings = z.object({
@@ -98,7 +65,10 @@ export type Inspected = z.infer<typeof Inspected>
 
 const Info = z.object({
   OperatingSystem: z.string().optional(),
+  /** Docker's way to say it: `name=rootless`. */
   SecurityOptions: z.array(z.string()).nullish(),
+  /** Podman's. */
+  Rootless: z.boolean().nullish(),
 })
 
 /** Every container, running or not. @throws NaruError GUEST_SILENT, GUEST_NOT_HERE, GUEST_REFUSED, GUEST_UNREADABLE */
@@ -129,7 +99,7 @@ export async function sharesOurNetwork(
   if (!engine.local || process.platform !== 'linux') return false
   const info = await ask(kind, engine, '/info', Info, signal)
   const rootless = info.SecurityOptions?.some((option) => option.includes('rootless')) ?? false
-  return !rootless && info.OperatingSystem !== 'Docker Desktop'
+  return !rootless && info.Rootless !== true && info.OperatingSystem !== 'Docker Desktop'
 }
 
 async function ask<T>(

@@ -4,6 +4,7 @@
  * through its monitor; with passt it stands in the guest's definition, and only one that is there can be used.
  */
 import { NaruError } from '../../base/errors.ts'
+import { shellWord } from '../../base/shell.ts'
 import { say, verbatim } from '../../base/text.ts'
 import type { Runner } from '../../host/contract.ts'
 import type { Guest, GuestMember } from '../contract.ts'
@@ -14,6 +15,7 @@ import {
   type Forward,
   type ForwardTable,
 } from '../contract/forwards.ts'
+import { lookAtEach } from '../contract/each.ts'
 import { changeMs } from '../contract/patience.ts'
 import { pickGuest, pickRunning } from '../contract/pick.ts'
 import { mustRun, toolOf } from '../contract/tool.ts'
@@ -50,7 +52,10 @@ export function libvirt({ uri }: LibvirtOptions = {}): GuestMember {
 
     async list({ host, signal }) {
       const here = virsh(host.runner)
-      return Promise.all((await here.domains(signal)).map((domain) => here.guest(domain, signal)))
+      return lookAtEach(await here.domains(signal), (domain) => here.guest(domain, signal), {
+        unseen,
+        signal,
+      })
     },
 
     async resolve(name, { host, signal }) {
@@ -229,7 +234,7 @@ function unseen({ name, state }: Domain): Guest {
 }
 
 function startCommand({ name, state }: Guest): string {
-  return `virsh ${state === 'paused' ? 'resume' : 'start'} ${name}`
+  return `virsh ${state === 'paused' ? 'resume' : 'start'} ${shellWord(name)}`
 }
 
 function noAddress({ name }: Domain, interfaces: readonly DomainInterface[]): NaruError {
@@ -273,8 +278,8 @@ function passtIsFixed(name: string): NaruError {
       'passt는 게스트가 시작할 때 정의에 있는 포워딩만 받습니다',
     ),
     fix: say(
-      `add <portForward proto='tcp'><range start='8888' to='80'/></portForward> by \`virsh edit ${name}\` and start it anew`,
-      `\`virsh edit ${name}\`로 <portForward proto='tcp'><range start='8888' to='80'/></portForward>를 추가하고 다시 시작하세요`,
+      `add <portForward proto='tcp'><range start='8888' to='80'/></portForward> by \`virsh edit ${shellWord(name)}\` and start it anew`,
+      `\`virsh edit ${shellWord(name)}\`로 <portForward proto='tcp'><range start='8888' to='80'/></portForward>를 추가하고 다시 시작하세요`,
     ),
   })
 }

@@ -66,3 +66,26 @@ it('a forward of passt is used where it is, and cannot be added', async () => {
   })
   expect(record.written).toEqual([])
 })
+
+it('a domain that goes while the others are looked at hides none of them, and a name stays one word', async () => {
+  const card = { state: 1, id: 3, network: 'network', address: '192.168.122.9', forwards: [] } as const
+  const virsh = new FakeVirsh([
+    { ...card, name: 'web', forwards: [] },
+    { ...card, name: 'a--b c', state: 5, forwards: [] },
+  ])
+  const host = fakeHost({
+    run(argv, options) {
+      const answer = virsh.answer(argv, options)
+      return argv.includes('domstats') && typeof answer === 'string'
+        ? `Domain: 'gone'\n  state.state=1\n\n${answer}`
+        : answer
+    },
+  })
+  const options = { host, signal: AbortSignal.timeout(10_000) }
+  expect((await libvirt().list(options)).map(({ name, addresses }) => `${name} ${addresses.join()}`)).toEqual(
+    ['gone ', 'web 192.168.122.9', 'a--b c '],
+  )
+  await expect(libvirt().resolve('a--b c', options)).rejects.toMatchObject({
+    fix: { en: expect.stringMatching(/virsh start ['"]a--b c['"]/) as string },
+  })
+})

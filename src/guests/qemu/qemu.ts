@@ -5,6 +5,7 @@
  */
 import { readFile } from 'node:fs/promises'
 import { isNaruError, NaruError } from '../../base/errors.ts'
+import { shellWord } from '../../base/shell.ts'
 import { say, verbatim } from '../../base/text.ts'
 import { formatEndpoint } from '../../base/address.ts'
 import type { Neighbour } from '../../host/contract.ts'
@@ -123,7 +124,7 @@ export function qemu(options: QemuOptions = {}): GuestMember {
 type Find = (name: string, signal: AbortSignal) => Promise<Seen & { qmp: string }>
 
 function continueCommand(qmp: string): string {
-  return `printf '{"execute":"qmp_capabilities"}{"execute":"cont"}' | socat - UNIX:${qmp}`
+  return `printf '{"execute":"qmp_capabilities"}{"execute":"cont"}' | socat - ${shellWord(`UNIX:${qmp}`)}`
 }
 
 /** QEMU keeps no names with its forwards: whose one is stands in the journal, with the instance it lives in. */
@@ -334,8 +335,8 @@ function withoutQmp({ name, id }: Guest): NaruError {
       `QEMU(pid ${id})가 QMP 소켓 없이 시작되었습니다`,
     ),
     fix: say(
-      `start it with -qmp unix:/run/${name}.qmp,server=on,wait=off`,
-      `-qmp unix:/run/${name}.qmp,server=on,wait=off 옵션으로 시작하세요`,
+      `start it with -qmp ${shellWord(`unix:/run/${name}.qmp,server=on,wait=off`)}`,
+      `-qmp ${shellWord(`unix:/run/${name}.qmp,server=on,wait=off`)} 옵션으로 시작하세요`,
     ),
   })
 }

@@ -4,6 +4,7 @@
  * is dialled.
  */
 import { NaruError } from '../../base/errors.ts'
+import { shellWord } from '../../base/shell.ts'
 import { say } from '../../base/text.ts'
 import type { Runner } from '../../host/contract.ts'
 import type { Guest, GuestMember } from '../contract.ts'
@@ -16,6 +17,7 @@ import {
   type ForwardTable,
   type ListedForward,
 } from '../contract/forwards.ts'
+import { lookAtEach } from '../contract/each.ts'
 import { changeMs } from '../contract/patience.ts'
 import { pickGuest, pickRunning } from '../contract/pick.ts'
 import { mustRun, refused, toolOf } from '../contract/tool.ts'
@@ -125,8 +127,13 @@ class Box {
   }
 
   async guests(signal: AbortSignal): Promise<readonly Guest[]> {
-    return Promise.all(
-      (await this.machines(signal)).map(async ({ uuid }) => (await this.#look(uuid, signal)).guest),
+    return lookAtEach(
+      await this.machines(signal),
+      async ({ uuid }) => (await this.#look(uuid, signal)).guest,
+      {
+        unseen: ({ name, uuid }) => unseen(name, uuid),
+        signal,
+      },
     )
   }
 
@@ -180,8 +187,8 @@ function stateOf(state: string): Guest['state'] {
 
 function startCommand({ name, state }: Guest): string {
   return state === 'paused'
-    ? `VBoxManage controlvm "${name}" resume`
-    : `VBoxManage startvm "${name}" --type headless`
+    ? `VBoxManage controlvm ${shellWord(name)} resume`
+    : `VBoxManage startvm ${shellWord(name)} --type headless`
 }
 
 function isNat({ type }: Nic): boolean {

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import { isNaruError, NaruError } from '../../base/errors.ts'
+import { shellWord } from '../../base/shell.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { Host } from '../../host/contract.ts'
 import type { Effect, Json, Recorder } from '../../model/hop.ts'
@@ -15,6 +16,7 @@ import {
   undoForward,
   type ForwardTable,
 } from '../contract/forwards.ts'
+import { lookAtEach } from '../contract/each.ts'
 import { pickRunning } from '../contract/pick.ts'
 import { restAt } from './rest.ts'
 import type { NatForward, Vm, VmNic, VmwareSide } from './side.ts'
@@ -67,7 +69,7 @@ export function vmware(options: VmwareOptions = {}): GuestMember {
 
     async list({ host, signal }) {
       const side = await sideOf(host)
-      return Promise.all((await side.vms(signal)).map((vm) => guestOf(side, vm, signal)))
+      return lookAtEach(await side.vms(signal), (vm) => guestOf(side, vm, signal), { unseen, signal })
     },
 
     async resolve(name, { host, signal }) {
@@ -136,14 +138,18 @@ async function guestOf(side: VmwareSide, vm: Vm, signal: AbortSignal): Promise<G
   }
 }
 
+function unseen({ name, id, state }: Vm): Guest {
+  return { kind, name, id, state, addresses: [], forwards: [] }
+}
+
 async function running(side: VmwareSide, name: string, signal: AbortSignal): Promise<Vm> {
   const vms = await side.vms(signal)
-  const guests = vms.map((vm): Guest => ({ ...vm, kind, addresses: [], forwards: [] }))
+  const guests = vms.map(unseen)
   const { id } = pickRunning(
     kind,
     guests,
     name,
-    (guest) => `vmrun start "${vms.find((vm) => vm.id === guest.id)?.path}"`,
+    (guest) => `vmrun start ${shellWord(vms.find((vm) => vm.id === guest.id)?.path ?? guest.name)}`,
   )
   return vms.find((vm) => vm.id === id) as Vm
 }

@@ -46,6 +46,15 @@ it('finds the address where there is no hostname -I, and asks by argv alone', as
   ])
 })
 
+it('an address that ends in .255 is one like any other in a network as large as WSL’s', async () => {
+  for (const busybox of [false, true]) {
+    const tool = new FakeWsl([{ ...ubuntu(), address: '172.28.112.255' }])
+    tool.busybox = busybox
+    const host = fakeHost({ run: tool.answer, facts: windows })
+    expect((await wsl().resolve('Ubuntu-22.04', { host, signal })).addresses).toEqual(['172.28.112.255'])
+  }
+})
+
 it('is not here where Windows is not', async () => {
   expect((await wsl().detect({ host: fakeHost(), signal })).ok).toBe(false)
 })

@@ -4,13 +4,16 @@
  * Windows' own addresses: loopback is dialled, and a door from outside straight into the guest is a Hyper-V firewall rule.
  */
 import { z } from 'zod'
+import { addressRange, canonicalAddress, familyOf } from '../../base/address.ts'
 import { NaruError } from '../../base/errors.ts'
 import { formatPortRange } from '../../base/port.ts'
+import { shellWord } from '../../base/shell.ts'
 import { say } from '../../base/text.ts'
 import type { Host } from '../../host/contract.ts'
 import type { Effect, Json, Verdict } from '../../model/hop.ts'
 import type { Guest, GuestForwardRequest, GuestLease, GuestMember } from '../contract.ts'
 import { forwardTag } from '../contract/forwards.ts'
+import { lookAtEach } from '../contract/each.ts'
 import { changeMs } from '../contract/patience.ts'
 import { pickRunning } from '../contract/pick.ts'
 import { listOf, powershell, quoted } from '../contract/powershell.ts'
@@ -43,12 +46,13 @@ export function wsl(): GuestMember {
 
     async list({ host, signal }) {
       const all = await distributions(host, signal)
-      return Promise.all(
-        all.map(async (guest) =>
+      return lookAtEach(
+        all,
+        async (guest) =>
           guest.state === 'running'
             ? { ...guest, addresses: await addressesOf(guest.name, host, signal) }
             : guest,
-        ),
+        { unseen: (guest) => guest, signal },
       )
     },
 
@@ -193,7 +197,12 @@ function names(text: string): readonly string[] {
 }
 
 async function running(name: string, host: Host, signal: AbortSignal): Promise<Guest> {
-  return pickRunning(kind, await distributions(host, signal), name, (guest) => `wsl -d ${guest.name}`)
+  return pickRunning(
+    kind,
+    await distributions(host, signal),
+    name,
+    (guest) => `wsl -d ${shellWord(guest.name)}`,
+  )
 }
 
 /** Where networking is mirrored (WSL 2). */
@@ -211,11 +220,22 @@ async function ownAddresses(name: string, { runner }: Host, signal: AbortSignal)
     const { exit, stdout } = await tool(['wsl.exe', '-d', name, '--exec', ...argv], { signal, env })
     return exit === 0 ? stdout : ''
   }
-  const listed = (await inside('hostname', '-I')).trim()
-  const text = listed === '' ? await inside('ip', '-4', '-o', 'address', 'show', 'scope', 'global') : listed
+  const listed = (await inside('hostname', '-I')).split(/\s+/).filter(isIpv4)
+  const found =
+    listed.length > 0
+      ? listed
+      : parseShown(await inside('ip', '-4', '-o', 'address', 'show', 'scope', 'global'))
   // Docker's bridges inside the guest come after its own interface.
-  const found = text.match(/\b\d{1,3}(?:\.\d{1,3}){3}\b(?!\/(?:8|32)\b)/g) ?? []
-  return found.filter((address) => !address.startsWith('127.') && !address.endsWith('.255')).slice(0, 1)
+  return found.filter((address) => addressRange(address) !== 'loopback').slice(0, 1)
+}
+
+const isIpv4 = (word: string): boolean => canonicalAddress(word) !== null && familyOf(word) === 4
+
+/** `2: eth0    inet 172.20.15.255/20 brd 172.20.31.255 scope global eth0`; one alone in its network leads nowhere. */
+function parseShown(text: string): readonly string[] {
+  return [...text.matchAll(/\binet (\d{1,3}(?:\.\d{1,3}){3})\/(?!32\b)\d/g)].map(
+    ([, address = '']) => address,
+  )
 }
 
 /** Mirrored networking and WSL 1: the guest's address is one of Windows' own. */
