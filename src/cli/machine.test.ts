@@ -213,6 +213,30 @@ describe('guests', () => {
       '· vmware: vmrun is not installed',
     ])
   })
+
+  it('are told to be missing where somebody would not tell his, and by id where two have one name', async () => {
+    const fake = new FakeMachine()
+    const { guests, kinds } = await fake.guests({ signal: AbortSignal.timeout(1000) })
+    const twin = { ...guests[0], id: 'def' } as (typeof guests)[number]
+    const silent = {
+      kind: 'docker',
+      here: true,
+      listed: false,
+      why: say('it is silent', '응답 없음'),
+    } as const
+    Object.assign(fake, {
+      guests: () => Promise.resolve({ guests: [...guests, twin], kinds: [silent, ...kinds] }),
+    })
+    const { out: lines } = await naru('guests', deps(fake))
+    expect(lines.map((line) => line.split(' ')[0])).toEqual([
+      'TARGET',
+      'docker:abc',
+      'qemu:win10',
+      'docker:def',
+      '',
+      '!',
+    ])
+  })
 })
 
 describe('doctor', () => {

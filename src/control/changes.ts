@@ -3,13 +3,13 @@ import { canonicalAddress } from '../base/address.ts'
 import { withLimit } from '../base/clock.ts'
 import { NaruError, toNaruError } from '../base/errors.ts'
 import { say, type Text } from '../base/text.ts'
-import type { Resolve } from '../engines/contract.ts'
 import type { RuleInput } from '../model/face.ts'
 import type { PlanStep } from '../model/plan.ts'
 import type { Rule } from '../model/rule.ts'
 import { joined, nameProblem, readRule, ruleNotes } from '../model/rule-file.ts'
 import { isMap, type Problem } from '../model/shape.ts'
 import type { Change } from '../stores/contract.ts'
+import { reachOf, resolveGuests } from './hops/guest.ts'
 import { wantsOf } from './hops/index.ts'
 import { overlaps, type Loaded, type LoadedRule } from './load.ts'
 import type { Parts } from './parts.ts'
@@ -82,13 +82,9 @@ export async function planFresh(rule: Rule, parts: Parts, signal: AbortSignal): 
 }
 
 /** Remarks that stop nothing, but that a person should read before. */
-export async function notesFor(
-  rule: Rule,
-  { clock, resolveName }: Parts,
-  signal: AbortSignal,
-): Promise<Text[]> {
+export async function notesFor(rule: Rule, parts: Parts, signal: AbortSignal): Promise<Text[]> {
   const notes = ruleNotes(rule)
-  if (rule.until !== null && rule.until <= clock.now()) {
+  if (rule.until !== null && rule.until <= parts.clock.now()) {
     notes.push(
       say(
         `${rule.name}: its time is over already, so it stays closed`,
@@ -96,27 +92,32 @@ export async function notesFor(
       ),
     )
   }
-  if (rule.enabled) notes.push(...(await unresolved(rule, resolveName, signal)))
+  if (rule.enabled) notes.push(...(await unresolved(rule, parts, signal)))
   return notes
 }
 
 /** A name may come to life later; a mistyped one never does. */
-async function unresolved(rule: Rule, resolve: Resolve, signal: AbortSignal): Promise<Text[]> {
-  const names = rule.targets.map(({ to }) => to).filter((to) => to.kind === 'inet' && !isAddress(to.host))
-  const asked = names.map((to) =>
-    resolve(to, { signal: withLimit(signal, nameLimitMs) }).then(
-      () => [],
-      (error: unknown) => {
-        const { en, ko } = toNaruError(error).text
-        return [
-          say(
-            `${rule.name}: ${en}; it is tried again at each connection`,
-            `${rule.name}: ${ko}. 연결할 때마다 다시 시도합니다`,
-          ),
-        ]
-      },
-    ),
-  )
+async function unresolved(rule: Rule, parts: Parts, signal: AbortSignal): Promise<Text[]> {
+  const resolve = resolveGuests(parts, parts.resolveName)
+  const asked = rule.targets.map(async ({ to }): Promise<Text[]> => {
+    if (to.kind === 'unix' || (to.kind === 'inet' && isAddress(to.host))) return []
+    const limited = withLimit(signal, nameLimitMs)
+    try {
+      // Where its hypervisor forwards, the guest hop tells.
+      if (to.kind === 'inet' || (await reachOf(to, rule, parts, limited)) === 'direct')
+        await resolve(to, { signal: limited })
+      return []
+    } catch (error) {
+      const { text, fix } = toNaruError(error)
+      const mend = fix && to.kind === 'guest' ? say(`; ${fix.en}`, ` ${fix.ko}.`) : say('', '')
+      return [
+        say(
+          `${rule.name}: ${text.en}${mend.en}; it is tried again at each connection`,
+          `${rule.name}: ${text.ko}.${mend.ko} 연결할 때마다 다시 시도합니다`,
+        ),
+      ]
+    }
+  })
   return (await Promise.all(asked)).flat()
 }
 

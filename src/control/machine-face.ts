@@ -3,8 +3,8 @@
  * that reaches out is handed in.
  */
 import { withLimit } from '../base/clock.ts'
-import { toNaruError } from '../base/errors.ts'
-import { say, type Text } from '../base/text.ts'
+import { isNaruError, toNaruError } from '../base/errors.ts'
+import { say } from '../base/text.ts'
 import type { Check } from '../checks/contract.ts'
 import type { GuestMember } from '../guests/contract.ts'
 import type { FirewallReport, GuestsReport, MachineFace } from '../model/machine-face.ts'
@@ -72,7 +72,7 @@ async function guests(deps: LookDeps, signal: AbortSignal): Promise<GuestsReport
   const looked = await Promise.all(deps.guests.map((member) => listed(member, deps, signal)))
   return {
     guests: looked.flatMap((one) => one.guests),
-    kinds: looked.map(({ kind, here, why }) => ({ kind, here, why })),
+    kinds: looked.map(({ guests: _guests, ...kind }) => kind),
   }
 }
 
@@ -80,15 +80,20 @@ async function listed(
   member: GuestMember,
   { host }: LookDeps,
   signal: AbortSignal,
-): Promise<{ kind: GuestMember['kind']; here: boolean; why: Text; guests: readonly Guest[] }> {
+): Promise<GuestsReport['kinds'][number] & { readonly guests: readonly Guest[] }> {
   const options = { host, signal: withLimit(signal, guestLimitMs) }
   const { kind } = member
-  try {
-    const { ok: here, why } = await member.detect(options)
-    return { kind, here, why, guests: here ? await member.list(options) : [] }
-  } catch (error) {
-    signal.throwIfAborted()
+  const [support, found] = await Promise.allSettled([member.detect(options), member.list(options)])
+  signal.throwIfAborted()
+  if (support.status === 'rejected' || (found.status === 'rejected' && !isAbsent(found.reason))) {
+    const error: unknown =
+      found.status === 'rejected' ? found.reason : support.status === 'rejected' && support.reason
     const { en, ko } = toNaruError(error).text
-    return { kind, here: true, why: say(en, ko), guests: [] }
+    return { kind, here: true, listed: false, why: say(en, ko), guests: [] }
   }
+  const { ok: here, why } = support.value
+  return { kind, here, listed: here, why, guests: here && found.status === 'fulfilled' ? found.value : [] }
 }
+
+/** What is not installed or does not run has no guests; what is silent or forbids asking may have some. */
+const isAbsent = (error: unknown): boolean => isNaruError(error, 'GUEST_NOT_HERE')

@@ -61,5 +61,11 @@ export interface LanNeighbour {
 export interface GuestsReport {
   readonly guests: readonly Guest[]
   /** Hypervisors and container engines that were looked for, and what was said. */
-  readonly kinds: readonly { readonly kind: GuestKind; readonly here: boolean; readonly why: Text }[]
+  readonly kinds: readonly {
+    readonly kind: GuestKind
+    readonly here: boolean
+    /** False where it is here and would not tell its guests: some may be missing above. */
+    readonly listed: boolean
+    readonly why: Text
+  }[]
 }

@@ -248,8 +248,13 @@ export class FakeMachine implements MachineFace {
         { kind: 'qemu', name: 'win10', id: '7', state: 'stopped', addresses: [], forwards: [] },
       ],
       kinds: [
-        { kind: 'docker', here: true, why: say('its socket answers', '소켓이 응답함') },
-        { kind: 'vmware', here: false, why: say('vmrun is not installed', 'vmrun이 설치되어 있지 않음') },
+        { kind: 'docker', here: true, listed: true, why: say('its socket answers', '소켓이 응답함') },
+        {
+          kind: 'vmware',
+          here: false,
+          listed: false,
+          why: say('vmrun is not installed', 'vmrun이 설치되어 있지 않음'),
+        },
       ],
     }
   }

@@ -1,6 +1,6 @@
 /** `naru guests`: the VMs and containers that a target can name. */
 import { say, type Text } from '../../base/text.ts'
-import type { Guest } from '../../model/guest.ts'
+import { guestName, type Guest } from '../../model/guest.ts'
 import type { GuestsReport } from '../../model/machine-face.ts'
 import { look } from '../look.ts'
 import type { Printer } from '../print/printer.ts'
@@ -23,7 +23,10 @@ export const verb: Verb = {
       text: say('then: naru open 8888 KIND:NAME:80', '그다음: naru open 8888 종류:이름:80'),
     },
   ],
-  json: say('{guests: Guest[], kinds: [{kind, here, why}]}', '{guests: Guest[], kinds: [{kind, here, why}]}'),
+  json: say(
+    '{guests: Guest[], kinds: [{kind, here, listed, why}]}',
+    '{guests: Guest[], kinds: [{kind, here, listed, why}]}',
+  ),
   async run(context) {
     const { print, json } = context
     const answer = await look(context, (machine, options) => machine.guests(options))
@@ -49,7 +52,7 @@ function lines({ guests, kinds }: GuestsReport, print: Printer, all: boolean): s
     say('FORWARDS', '포트 전달'),
   ]
   const rows = guests.map((guest) => [
-    `${guest.kind}:${guest.name}`,
+    `${guest.kind}:${guestName(guest, guests)}`,
     t(states[guest.state]),
     guest.addresses.join(', ') || '-',
     guest.forwards
@@ -66,8 +69,11 @@ function lines({ guests, kinds }: GuestsReport, print: Printer, all: boolean): s
           rows,
         )
       : [t(say('There are no guests here.', '게스트가 없습니다.'))]
-  const told = kinds.filter(({ here }) => all || (here && guests.length === 0))
+  const told = kinds.filter(({ here, listed }) => all || (here && (!listed || guests.length === 0)))
   if (told.length > 0)
-    found.push('', ...told.map(({ kind, here, why }) => `${here ? '✓' : '·'} ${kind}: ${t(why)}`))
+    found.push(
+      '',
+      ...told.map(({ kind, here, listed, why }) => `${listed ? '✓' : here ? '!' : '·'} ${kind}: ${t(why)}`),
+    )
   return found
 }

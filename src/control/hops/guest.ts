@@ -49,14 +49,40 @@ export async function wantGuest(rule: Rule, tools: GuestTools, signal: AbortSign
     why:
       rule.publish.guest === 'nat'
         ? say('the rule says guest: nat', '규칙에 guest: nat이라고 적혀 있습니다')
-        : say(
-            'this machine has no way to the guest’s own address',
-            '이 컴퓨터에서 게스트 주소로 직접 갈 수 없습니다',
-          ),
+        : noWayThere,
     needs: null,
     key: keyOf(member.kind, target, protocol),
     replace: 'close-first',
-    open: ({ signal, record }) => member.open(request, { host: tools.host, signal, record }),
+    async open({ signal, record }) {
+      const lease = await member.open(request, { host: tools.host, signal, record })
+      return rule.publish.guest === 'nat' ? lease : inPlaceOfDirect(lease)
+    },
+  }
+}
+
+const noWayThere = say(
+  'this machine has no way to the guest’s own address',
+  '이 컴퓨터에서 게스트 주소로 직접 갈 수 없습니다',
+)
+
+/** `direct` was to be, and its hypervisor forwards in place of that: said with the lease. */
+function inPlaceOfDirect(lease: GuestLease): GuestLease {
+  const instead = say(
+    `${noWayThere.en}, so its hypervisor forwards`,
+    '이 컴퓨터에서 게스트 주소로 직접 갈 수 없어 하이퍼바이저가 전달합니다',
+  )
+  return {
+    leadsTo: lease.leadsTo,
+    host: lease.host,
+    goodUntil: lease.goodUntil,
+    renewAfter: lease.renewAfter,
+    describe() {
+      const told = lease.describe()
+      return { ...told, differs: [instead, ...told.differs] }
+    },
+    verify: (options) => lease.verify(options),
+    renew: (options) => lease.renew(options),
+    release: (options) => lease.release(options),
   }
 }
 
@@ -76,10 +102,19 @@ async function behindNat(
 ): Promise<GuestTarget[]> {
   const guests = targets.map(({ to }) => to).filter((to): to is GuestTarget => to.kind === 'guest')
   const each = [...new Map(guests.map((to) => [JSON.stringify(to), to])).values()]
-  const ways = await Promise.all(
-    each.map((to) => memberFor(to, tools).reach(to.name, { host: tools.host, signal })),
-  )
-  return each.filter((_, index) => publish.guest === 'nat' || ways[index] === 'nat')
+  const ways = await Promise.all(each.map((to) => reachOf(to, { publish }, tools, signal)))
+  return each.filter((_, index) => ways[index] === 'nat')
+}
+
+/** @throws NaruError GUEST_… where there is no such guest, or nobody who knows */
+export async function reachOf(
+  target: GuestTarget,
+  { publish }: Pick<Rule, 'publish'>,
+  tools: GuestTools,
+  signal: AbortSignal,
+): Promise<'direct' | 'nat'> {
+  const way = await memberFor(target, tools).reach(target.name, { host: tools.host, signal })
+  return publish.guest === 'nat' ? 'nat' : way
 }
 
 /** Thrown by the journal of `wouldOpen`: everything before the first change went well. */

@@ -1,5 +1,5 @@
 /** `naru guests`: VMs and containers, and where Naru looked for them. */
-import type { Guest } from '../../../src/model/guest.ts'
+import { guestName, type Guest } from '../../../src/model/guest.ts'
 import type { GuestsReport } from '../../../src/model/machine-face.ts'
 import { useAsked } from '../parts/ask.ts'
 import { PlainTable } from '../parts/columns-table.tsx'
@@ -20,10 +20,13 @@ export function GuestsTab() {
           <Guests guests={guests} />
           <h3>{words.machine.looked}</h3>
           <dl className="pairs">
-            {kinds.map(({ kind, why }) => (
+            {kinds.map(({ kind, here, listed, why }) => (
               <div key={kind}>
                 <dt>{kind}</dt>
-                <dd className="quiet">{say(why)}</dd>
+                <dd className="quiet">
+                  {here && !listed && '! '}
+                  {say(why)}
+                </dd>
               </div>
             ))}
           </dl>
@@ -44,7 +47,7 @@ function Guests({ guests }: { readonly guests: readonly Guest[] }) {
       rows={guests.map((guest) => ({
         key: `${guest.kind}:${guest.id}`,
         cells: [
-          `${guest.kind}:${guest.name}`,
+          `${guest.kind}:${guestName(guest, guests)}`,
           m.guestState[guest.state],
           guest.addresses.join(', ') || '–',
           guest.forwards.map(({ protocol, hostPort, guestPort, ours }) => (
@@ -55,8 +58,8 @@ function Guests({ guests }: { readonly guests: readonly Guest[] }) {
           )),
           <NewRule
             key="new"
-            what={`${guest.kind}:${guest.name}`}
-            fields={{ target: `${guest.kind}:${guest.name}` }}
+            what={`${guest.kind}:${guestName(guest, guests)}`}
+            fields={{ target: `${guest.kind}:${guestName(guest, guests)}` }}
           />,
         ],
       }))}
