@@ -68,5 +68,6 @@ function silent({ text, addresses }: SeenTarget) {
 
 /** As its hypervisor's member says it, which knows whether the guest is off or paused. */
 function startCommand({ problem }: SeenTarget): { command?: string } {
-  return isNaruError(problem, 'GUEST_STOPPED') ? { command: String(problem.params.start) } : {}
+  const start = isNaruError(problem, 'GUEST_STOPPED') ? problem.params.start : null
+  return typeof start === 'string' ? { command: start } : {}
 }
