@@ -42,6 +42,7 @@ const packages = {
   systemd: '/lib/systemd/systemd',
   'iputils-ping': '/bin/ping',
   python3: '/usr/bin/python3',
+  'docker.io': '/usr/sbin/dockerd',
   zsh: '/bin/zsh',
   fish: '/usr/bin/fish',
 }

@@ -1,0 +1,99 @@
+/**
+ * Daemons in a host of the lab with mounts, processes and a `/run` of their own: whatever they write outside of their
+ * folder, mount or start is gone with them, also where nobody ends them in order. They see this machine's files and
+ * control groups. Needs root on Linux.
+ */
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
+import { chmodSync, mkdtempSync, readdirSync, rmdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+import type { LabHost } from './namespaces.ts'
+
+/** `$1` is the cell's folder. */
+const walls = `
+mount -t proc proc /proc
+mount -t tmpfs -o mode=755 tmpfs /run
+`
+
+export class Cell implements AsyncDisposable {
+  /** Seen from outside and from within by the same path. */
+  readonly folder = mkdtempSync(join(tmpdir(), 'naru-cell-'))
+  readonly #child: ChildProcess
+  #said = ''
+
+  /** @param script of sh(1), the first process there: it ends with everything that it started. `$1` is the folder */
+  constructor(host: LabHost, script: string) {
+    chmodSync(this.folder, 0o755)
+    const unshare = ['unshare', '--mount', '--pid', '--fork', '--kill-child', '--propagation', 'private']
+    // Not `ip netns exec`, which hides the control groups.
+    const argv = [
+      `--net=/run/netns/${host.namespace}`,
+      ...unshare,
+      'sh',
+      '-ec',
+      walls + script,
+      'sh',
+      this.folder,
+    ]
+    this.#child = spawn('nsenter', argv, { stdio: ['ignore', 'pipe', 'pipe'] })
+    const keep = (text: Buffer): void => void (this.#said = (this.#said + text.toString()).slice(-8192))
+    this.#child.stdout?.on('data', keep)
+    this.#child.stderr?.on('data', keep)
+  }
+
+  /** Name of a control group that belongs to this cell alone. */
+  get group(): string {
+    return basename(this.folder)
+  }
+
+  /** Resolves when `isSo` throws no more. @throws its last reason, with what the cell said, after `ms` or at its end */
+  async until(what: string, isSo: () => unknown, ms = 20_000): Promise<void> {
+    const began = performance.now()
+    for (;;) {
+      try {
+        await isSo()
+        return
+      } catch (error) {
+        const over = this.#child.exitCode !== null || performance.now() - began > ms
+        if (over) throw new Error(`${what}: ${String(error)}\n${this.#said}`, { cause: error })
+      }
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+  }
+
+  /** Runs a command within, to its end. */
+  run(argv: readonly string[]): string {
+    const [first] = execFileSync('pgrep', ['-P', String(this.#child.pid)], { encoding: 'utf8' }).split('\n')
+    return execFileSync('nsenter', ['-t', String(first), '--mount', '--pid', '--net', ...argv], {
+      encoding: 'utf8',
+      timeout: 30_000,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) {
+      const gone = new Promise((resolve) => this.#child.once('close', resolve))
+      this.#child.kill('SIGKILL')
+      await gone
+    }
+    removeGroups(this.group)
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 })
+  }
+}
+
+/** Of every hierarchy, from the leaves up; the processes are gone. */
+function removeGroups(name: string): void {
+  for (const hierarchy of readdirSync('/sys/fs/cgroup')) removeGroup(join('/sys/fs/cgroup', hierarchy, name))
+  removeGroup(join('/sys/fs/cgroup', name))
+}
+
+function removeGroup(path: string): void {
+  try {
+    for (const entry of readdirSync(path, { withFileTypes: true }))
+      if (entry.isDirectory()) removeGroup(join(path, entry.name))
+    rmdirSync(path)
+  } catch {
+    // It was never there, or the kernel still lets somebody go: an empty group does no harm.
+  }
+}
