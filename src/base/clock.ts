@@ -38,6 +38,7 @@ export const systemClock: Clock = {
     })
   },
   every(ms, run) {
+    if (ms > longestTimerMs) return everySoLong(ms, run)
     const timer = setInterval(run, ms)
     timer.unref()
     return { [Symbol.dispose]: () => clearInterval(timer) }
@@ -53,6 +54,18 @@ export const systemClock: Clock = {
     arm()
     return { [Symbol.dispose]: () => clearTimeout(timer) }
   },
+}
+
+function everySoLong(ms: number, run: () => void): Disposable {
+  let timer: Disposable
+  const arm = (): void => {
+    timer = systemClock.after(ms, () => {
+      arm()
+      run()
+    })
+  }
+  arm()
+  return { [Symbol.dispose]: () => timer[Symbol.dispose]() }
 }
 
 /**
@@ -84,13 +97,12 @@ function limit(signal: AbortSignal | undefined, ms: number): Disposable & { read
   const limited = new AbortController()
   // A hundred ports that wait for one signal are no leak.
   setMaxListeners(0, limited.signal, ...(signal ? [signal] : []))
-  const timer = setTimeout(() => {
+  const timer = systemClock.after(ms, () => {
     signal?.removeEventListener('abort', follow)
     limited.abort(new DOMException(`no end within ${ms} ms`, 'TimeoutError'))
-  }, ms)
-  timer.unref()
+  })
   const follow = (): void => {
-    clearTimeout(timer)
+    timer[Symbol.dispose]()
     limited.abort(signal?.reason)
   }
   if (signal?.aborted) follow()
@@ -98,7 +110,7 @@ function limit(signal: AbortSignal | undefined, ms: number): Disposable & { read
   return {
     signal: limited.signal,
     [Symbol.dispose]: () => {
-      clearTimeout(timer)
+      timer[Symbol.dispose]()
       signal?.removeEventListener('abort', follow)
     },
   }

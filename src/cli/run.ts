@@ -151,7 +151,7 @@ function contextOf(words: Words, io: Io, deps: CliDeps, print: Printer): Context
     options: (name) => words.options[name] ?? [],
     switched: (name) => option(name) === on,
     interrupt({ reloads = false } = {}) {
-      held ??= holdInterrupts(io, reloads)
+      held ??= holdInterrupts(io, print, reloads)
       return held.signal
     },
     [Symbol.dispose]: () => held?.[Symbol.dispose](),
@@ -159,13 +159,21 @@ function contextOf(words: Words, io: Io, deps: CliDeps, print: Printer): Context
 }
 
 /** The first Ctrl-C asks to close everything, the second one does not wait for it. */
-function holdInterrupts(io: Io, reloads: boolean): Disposable & { signal: AbortSignal } {
+function holdInterrupts(io: Io, print: Printer, reloads: boolean): Disposable & { signal: AbortSignal } {
   const stop = new AbortController()
   const held = io.onInterrupt((by) => {
     if (by === 'hang-up' && reloads) return
     if (!stop.signal.aborted) stop.abort()
     // A shell passes on the hang-up that the kernel has sent already.
-    else if (by === 'asked') io.exit(1)
+    else if (by === 'asked') {
+      print.talk(notWaited)
+      io.exit(1)
+    }
   })
   return { signal: stop.signal, [Symbol.dispose]: () => held[Symbol.dispose]() }
 }
+
+const notWaited = say(
+  'Ended at once. Whatever was not undone yet is undone by the next start of Naru.',
+  '바로 끝냈습니다. 아직 되돌리지 못한 것은 다음에 Naru를 시작할 때 되돌립니다.',
+)

@@ -397,7 +397,7 @@ export class SpliceLease implements EngineLease {
     if (done() || signal?.aborted) return Promise.resolve()
     return new Promise((resolve) => {
       const stop = (): void => {
-        clearTimeout(timer)
+        timer[Symbol.dispose]()
         signal?.removeEventListener('abort', stop)
         this.#waiting.delete(look)
         resolve()
@@ -405,7 +405,7 @@ export class SpliceLease implements EngineLease {
       const look = (): void => {
         if (done()) stop()
       }
-      const timer = setTimeout(stop, limitMs)
+      const timer = systemClock.after(limitMs, stop)
       signal?.addEventListener('abort', stop, { once: true })
       this.#waiting.add(look)
     })

@@ -17,6 +17,12 @@ const settleMs = 100
 /** For file systems that do not tell (network shares, some containers). */
 const pollMs = 2000
 
+/** A mount point cannot be renamed over (rename(2), EBUSY), and a file that is written in place can be cut short. */
+const mountedAlone = say(
+  'this file is a mount of its own, as of `docker run -v …/naru.yaml:…`; mount its folder instead',
+  '이 파일만 따로 마운트되어 있습니다(`docker run -v …/naru.yaml:…`). 대신 폴더를 마운트하세요',
+)
+
 export function createFileStore(path: string): Store {
   return new FileStore(resolve(path))
 }
@@ -133,7 +139,8 @@ class FileStore implements Store {
       await mkdir(dirname(this.name), { recursive: true })
       await replaceFile(this.name, text)
     } catch (error) {
-      throw new NaruError('FILE_UNWRITABLE', { file: this.name, why: messageOf(error) }, { cause: error })
+      const why = errnoOf(error) === 'EBUSY' ? mountedAlone : messageOf(error)
+      throw new NaruError('FILE_UNWRITABLE', { file: this.name, why }, { cause: error })
     }
   }
 
