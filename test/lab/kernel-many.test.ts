@@ -44,6 +44,30 @@ describeWith(needs, 'ten thousand rules in the kernel', () => {
     },
   )
 
+  it('end with their connections well within the time of a stop', { timeout: 60_000 }, async () => {
+    await using lab = new KernelLab()
+    lab.serve(lab.target, 80)
+    const engine = lab.engine()
+    const ports = Array.from({ length: 300 }, (_, index) => firstPort + index)
+    const target = `${targetAddress}:80`
+    const open = (port: number) => lab.open(engine, `rule-${port}`, { listen: `0.0.0.0:${port}`, target })
+    const leases = await Promise.all(ports.map(open))
+    for (const port of [...ports, ...ports]) await lab.dial(lab.client, hostAddress, port)
+    // Half of them are drained, as rules that were taken out of the file a moment before.
+    const draining = leases
+      .slice(0, 150)
+      .map((lease) =>
+        lease.drain({ drainMs: 30_000, reason: 'drained', signal: AbortSignal.timeout(30_000) }),
+      )
+    const began = performance.now()
+    await engine.close()
+    expect(performance.now() - began).toBeLessThan(5000)
+    await Promise.all(draining)
+    expect(lab.host.run(['conntrack', '-L', '-p', 'tcp', '--state', 'ESTABLISHED'])).toBe('')
+    expect(lab.host.run(['nft', 'list', 'ruleset'])).toBe('')
+    expect(lab.switches()).toEqual(lab.before)
+  })
+
   it('carries one rule of nine thousand ports that all move', { timeout: 60_000 }, async () => {
     await using lab = new KernelLab()
     lab.serve(lab.target, 21_999, 'the last one')
