@@ -3,11 +3,11 @@ import type { CodeEntry } from './entry.ts'
 export const firewallCodes = {
   FIREWALL_OVERRULED: {
     exit: 1,
-    en: '{ports} is opened in {firewall}, and still blocked by: {by}',
-    ko: '{firewall}에서 {ports}을(를) 열었지만 다음 규칙이 여전히 막습니다: {by}',
+    en: '{ports} is blocked, whatever is opened in {firewall}, by: {by}',
+    ko: '{firewall}에서 무엇을 열어도 다음 규칙이 {ports}을(를) 막습니다: {by}',
     fix: {
-      en: 'remove or change that rule; Naru does not touch rules that are not its own',
-      ko: '그 규칙을 지우거나 바꾸세요. Naru는 자신이 만들지 않은 규칙을 건드리지 않습니다',
+      en: 'remove or change that rule, or `allow` only those whom it lets in; Naru touches no rules but its own and goes ahead of none that looks at who sends',
+      ko: '그 규칙을 지우거나 바꾸세요. 또는 그 규칙이 허용하는 주소만 `allow`에 적으세요. Naru는 자신이 만들지 않은 규칙을 건드리지 않고, 출발지를 따지는 규칙보다 앞서 열지 않습니다',
     },
   },
   FIREWALL_LOST: {
