@@ -139,7 +139,11 @@ describe('reading filters', () => {
     '-A INPUT -m mac ! --mac-source 02:00:00:00:00:01 -j DROP',
     '-A INPUT -m recent ! --rcheck --seconds 30 --name KNOCKED --mask 255.255.255.255 --rsource -j DROP',
     '-A INPUT ! -s 203.0.113.0/24 -j told',
-  ])('lets no opening stand before a list of who may come: %s', async (list) => {
+    '-A INPUT -m mac --mac-source 02:00:00:00:00:01 -j DROP',
+    '-A INPUT -m mark --mark 0x66 -j DROP',
+    '-A INPUT -m connmark --mark 0x66 -j DROP',
+    '-A INPUT -m string --string x --algo bm -j DROP',
+  ])('lets no opening stand before a list of who may come, or what may be a ban: %s', async (list) => {
     const rules = `*filter\n:INPUT ACCEPT [0:0]\n:told - [0:0]\n-A told -j LOG\n-A told -j REJECT\n${list}\n-A INPUT -j DROP\nCOMMIT\n`
     const host = machine({
       nft: nothing,

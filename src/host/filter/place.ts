@@ -1,7 +1,8 @@
 /**
  * Where an accept has to stand so that a packet gets in: as late as possible, right before what would drop it, so
  * that bans of single sources above it keep their effect. It never goes before a rule that looks at the source and
- * drops, also where that is everybody but a few: whoever is let in by name only stays out, and is told by what.
+ * drops, also where that is everybody but a few: whoever is let in by name only stays out, and is told by what. Nor
+ * before a drop of which it cannot be told whom it meets (a mark, a hardware address, raw bytes): it may be a ban.
  */
 import { isOurTable } from '../ours.ts'
 import type { Packets } from './packets.ts'
@@ -29,7 +30,7 @@ export function openingsFor(filter: PacketFilter, { packets, wayOut }: Packets):
       if (!found) continue
       const place = besideDocker(filter, found)
       const key = `${place.chain.key} ${place.rule?.handle ?? 'end'}`
-      const blocked = fate.fate !== 'accept' || fate.possible.length > 0
+      const blocked = fate.fate !== 'accept'
       const opening = openings.get(key) ?? { chain: place.chain, before: place.rule, blocked, packets: [] }
       opening.packets.push(fate.packet)
       openings.set(key, opening)
@@ -39,10 +40,8 @@ export function openingsFor(filter: PacketFilter, { packets, wayOut }: Packets):
 }
 
 /** Null where this chain is not in the way. */
-function placeFor(filter: PacketFilter, { base, fate, at, possible, packet }: ChainFate): Place | null {
+function placeFor(filter: PacketFilter, { base, fate, at, packet }: ChainFate): Place | null {
   if (isOurs(base)) return null
-  const perhaps = possible.find((one) => one.fate !== 'accept' && one.at.rule?.action.do !== 'rewrite')
-  if (perhaps) return perhaps.at
   if (fate !== 'accept') return at
   const hook = base.base?.hook
   // What lets in everybody but some keeps those some out.
