@@ -114,6 +114,8 @@ const askedBy = (request: HonoRequest): Asked => ({
 
 const isLogin = ({ method, path }: Asked): boolean => path === '/api/session' && method === 'POST'
 
+const LoginSchema = z.object({ token: z.string().max(200) })
+
 function addSession(app: App, { guard, session, webRoot }: AppOptions): void {
   if (guard === null) {
     app.get('/api/session', (c) => c.json(session()))
@@ -128,7 +130,9 @@ function addSession(app: App, { guard, session, webRoot }: AppOptions): void {
     })
   })
   app.post('/api/session', async (c) => {
-    const { token } = z.object({ token: z.string().max(200) }).parse(await c.req.json().catch(() => ({})))
+    const asked = LoginSchema.safeParse(await c.req.json().catch(() => null))
+    if (!asked.success) throw badRequest(asked.error)
+    const { token } = asked.data
     const access = accessOfToken(token, tokens)
     if (access === null) throw new NaruError('API_NO_TOKEN', {})
     return c.json<Login>({ access, session: sessionOf(token) })

@@ -76,10 +76,12 @@ const looks: ReadonlySet<string> = new Set(['/api/session', '/api/machine/router
 
 /**
  * Looks change nothing, and make this machine ask nobody whom the rules do not name: a plan of a rule that is not in
- * the file asks for its names, and so do the doctor's names; its `about` with an address would dial there.
+ * the file asks for its names, and so do the doctor's names; its `about` with an address would dial there. Nor is
+ * the internet asked.
  */
 function isLook(asked: Asked): boolean {
   if (asked.method !== 'GET' && asked.method !== 'HEAD') return looks.has(asked.path)
+  if (asked.query('internet') === 'true') return false
   if (asked.path !== '/api/doctor') return true
   return asked.query('names') === undefined && !asked.query('about')?.includes(':')
 }

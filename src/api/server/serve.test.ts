@@ -263,6 +263,8 @@ describe('the TCP side asks who is there', () => {
     expect(JSON.parse(answer.body)).toMatchObject({ access: 'read' })
     const wrong = await raw('/api/session', { method: 'POST', body: '{"token":"x"}' })
     expect(wrong.status).toBe(401)
+    for (const body of ['', '{}', '[1]', '{"token":7}', '['.repeat(5000)])
+      expect((await raw('/api/session', { method: 'POST', body })).status).toBe(400)
   })
 
   it('lets the second token look, not change, nor have this machine ask whom no rule names', async () => {
@@ -274,6 +276,8 @@ describe('the TCP side asks who is there', () => {
       ['GET', '/api/doctor?about=127.0.0.77:7588'],
       ['GET', '/api/doctor?about=[::1]:22'],
       ['GET', '/api/doctor?names=intranet.example'],
+      ['GET', '/api/doctor?internet=true'],
+      ['GET', '/api/machine/addresses?internet=true'],
       ['DELETE', '/api/rules/iis'],
       ['POST', '/api/rules'],
       ['POST', '/api/stop'],

@@ -44,7 +44,7 @@ export default function DoctorPage({ about: first }: { readonly about: string | 
               </select>
             )}
           </Field>
-          <MayAskInternet checked={mayAskInternet} onChange={setMayAskInternet} />
+          {access === 'full' && <MayAskInternet checked={mayAskInternet} onChange={setMayAskInternet} />}
           {running ? (
             <StopButton onStop={stop} />
           ) : (
