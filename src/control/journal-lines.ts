@@ -53,6 +53,8 @@ export function readLines(bytes: Buffer): ReadLines {
   for (const row of rows) if (!take(row)) unreadable++
   // The end of its line may be all that is wrong with it.
   if (tail !== '' && (take(tail) || take(tail.slice(0, -1)))) lines++
+  // A write that was cut short leaves the beginning of a line; zeros are what a file system lost.
+  else if (tail.includes('\0')) unreadable++
   return { live, lines, unreadable, whole: tail === '' && unreadable === 0 && old === 0 }
 }
 

@@ -117,6 +117,20 @@ describe('a damaged journal', () => {
   }
   const liveIn = (bytes: Buffer): Entry[] => [...readLines(bytes).live.values()]
 
+  it('whose end became zeros is told of', () => {
+    const line = formatLine({
+      op: 'intend',
+      id: 1,
+      rule: 'web',
+      hop: 'router',
+      member: 'pcp',
+      effect: 1,
+      at: 1,
+    })
+    const { live, unreadable } = readLines(Buffer.concat([Buffer.from(line), Buffer.alloc(4096)]))
+    expect([live.size, unreadable]).toEqual([1, 1])
+  })
+
   it('cut anywhere is the whole lines before the cut, and nobody is told of a crash', () => {
     fc.assert(
       fc.property(steps, (from) => {
