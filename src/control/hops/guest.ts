@@ -65,20 +65,16 @@ const noWayThere = say(
   '이 컴퓨터에서 게스트 주소로 직접 갈 수 없습니다',
 )
 
-/** `direct` was to be, and its hypervisor forwards in place of that: said with the lease. */
+/** `direct` was to be, and its hypervisor forwards in place of that: the lease says so. */
 function inPlaceOfDirect(lease: GuestLease): GuestLease {
-  const instead = say(
-    `${noWayThere.en}, so its hypervisor forwards`,
-    '이 컴퓨터에서 게스트 주소로 직접 갈 수 없어 하이퍼바이저가 전달합니다',
-  )
   return {
     leadsTo: lease.leadsTo,
     host: lease.host,
     goodUntil: lease.goodUntil,
     renewAfter: lease.renewAfter,
     describe() {
-      const told = lease.describe()
-      return { ...told, differs: [instead, ...told.differs] }
+      const { text, ...told } = lease.describe()
+      return { ...told, text: say(`${text.en}; ${noWayThere.en}`, `${text.ko}. ${noWayThere.ko}`) }
     },
     verify: (options) => lease.verify(options),
     renew: (options) => lease.renew(options),
