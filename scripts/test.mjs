@@ -43,6 +43,11 @@ const packages = {
   'iputils-ping': '/bin/ping',
   python3: '/usr/bin/python3',
   'docker.io': '/usr/sbin/dockerd',
+  podman: '/usr/bin/podman',
+  runc: '/usr/sbin/runc',
+  netavark: '/usr/lib/podman/netavark',
+  slirp4netns: '/usr/bin/slirp4netns',
+  uidmap: '/usr/bin/newuidmap',
   zsh: '/bin/zsh',
   fish: '/usr/bin/fish',
 }

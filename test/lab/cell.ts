@@ -4,7 +4,7 @@
  * control groups. Needs root on Linux.
  */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
-import { chmodSync, mkdtempSync, readdirSync, rmdirSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import type { LabHost } from './namespaces.ts'
@@ -63,7 +63,8 @@ export class Cell implements AsyncDisposable {
 
   /** Runs a command within, to its end. */
   run(argv: readonly string[]): string {
-    const [first] = execFileSync('pgrep', ['-P', String(this.#child.pid)], { encoding: 'utf8' }).split('\n')
+    const { pid } = this.#child
+    const [first] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ')
     return execFileSync('nsenter', ['-t', String(first), '--mount', '--pid', '--net', ...argv], {
       encoding: 'utf8',
       timeout: 30_000,
