@@ -48,6 +48,9 @@ const packages = {
   netavark: '/usr/lib/podman/netavark',
   slirp4netns: '/usr/bin/slirp4netns',
   uidmap: '/usr/bin/newuidmap',
+  'libvirt-daemon': '/usr/sbin/libvirtd',
+  'libvirt-daemon-driver-qemu': '/usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_qemu.so',
+  'libvirt-clients': '/usr/bin/virsh',
   zsh: '/bin/zsh',
   fish: '/usr/bin/fish',
 }

@@ -4,10 +4,12 @@
  * control groups. Needs root on Linux.
  */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import type { LabHost } from './namespaces.ts'
+
+const prefix = 'naru-cell-'
 
 /** `$1` is the cell's folder. */
 const walls = `
@@ -15,14 +17,18 @@ mount -t proc proc /proc
 mount -t tmpfs -o mode=755 tmpfs /run
 `
 
+/** The first process takes leave of those that lost their parent, or whoever ends them waits in vain. */
+const kept = (script: string): string => `(${script}) & wait $!`
+
 export class Cell implements AsyncDisposable {
   /** Seen from outside and from within by the same path. */
-  readonly folder = mkdtempSync(join(tmpdir(), 'naru-cell-'))
+  readonly folder = mkdtempSync(join(tmpdir(), `${prefix}${process.pid}-`))
   readonly #child: ChildProcess
   #said = ''
 
-  /** @param script of sh(1), the first process there: it ends with everything that it started. `$1` is the folder */
+  /** @param script of sh(1): when it ends, whatever it started ends with it. `$1` is the folder */
   constructor(host: LabHost, script: string) {
+    removeLeftOvers()
     chmodSync(this.folder, 0o755)
     const unshare = ['unshare', '--mount', '--pid', '--fork', '--kill-child', '--propagation', 'private']
     // Not `ip netns exec`, which hides the control groups.
@@ -31,7 +37,7 @@ export class Cell implements AsyncDisposable {
       ...unshare,
       'sh',
       '-ec',
-      walls + script,
+      walls + kept(script),
       'sh',
       this.folder,
     ]
@@ -80,6 +86,16 @@ export class Cell implements AsyncDisposable {
     }
     removeGroups(this.group)
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 })
+  }
+}
+
+/** Of test processes that were killed; what ran in those cells went with their hosts. */
+function removeLeftOvers(): void {
+  for (const name of readdirSync(tmpdir())) {
+    const pid = name.startsWith(prefix) ? name.slice(prefix.length).split('-')[0] : undefined
+    if (!pid || existsSync(`/proc/${pid}`)) continue
+    removeGroups(name)
+    rmSync(join(tmpdir(), name), { recursive: true, force: true })
   }
 }
 

@@ -35,7 +35,7 @@ const modules = [
 ]
 
 /** Raise it when the guest's own files change: an older cache is then not used. */
-const edition = 1
+const edition = 2
 const cache = join(import.meta.dirname, '../../.cache')
 
 /** Takes about 3 s the first time, nothing afterwards. Two builders side by side do no harm: the last one wins. */
@@ -91,6 +91,7 @@ function guestFiles(work: string): readonly ArchiveFile[] {
   if (!busybox) throw new Error('the guest needs busybox-static')
   const files: ArchiveFile[] = [
     { path: 'init', mode: 0o100755, data: Buffer.from(init) },
+    { path: 'lease', mode: 0o100755, data: Buffer.from(lease) },
     { path: 'bin/busybox', mode: 0o100755, data: readFileSync(busybox) },
   ]
   for (const module of modules) {
@@ -102,7 +103,7 @@ function guestFiles(work: string): readonly ArchiveFile[] {
 }
 
 /**
- * The guest's whole life: modules, one address from the kernel's command line, a page on 80 that names the guest,
+ * The guest's whole life: modules, one address from the kernel's command line or by DHCP, a page on 80 that names the guest,
  * and echo on TCP port 7. Debian's busybox has no UDP server to offer.
  */
 const init = `#!/bin/busybox sh
@@ -116,7 +117,8 @@ for module in ${modules.join(' ')}; do insmod /modules/$module.ko; done
 hostname "$(of name)"
 ip link set lo up
 ip link set eth0 up
-ip address add "$(of address)" dev eth0
+address=$(of address)
+if [ "$address" = dhcp ]; then udhcpc -i eth0 -q -n -t 20 -T 1 -s /lease; else ip address add "$address" dev eth0; fi
 gateway=$(of gateway)
 [ -z "$gateway" ] || ip route add default via "$gateway"
 echo "hello from $(of name)" > /www/index.html
@@ -126,6 +128,13 @@ nc -ll -p 7 -e cat &
 [ -z "$gateway" ] || ping -c 1 -W 1 "$gateway" > /dev/null 2>&1
 echo "naru guest ready"
 while true; do sleep 3600; done
+`
+
+/** What udhcpc(8) runs with what it got. */
+const lease = `#!/bin/sh
+[ "$1" = bound ] || exit 0
+ip address add "$ip/$mask" dev "$interface"
+[ -z "$router" ] || ip route add default via "\${router%% *}"
 `
 
 interface ArchiveFile {
