@@ -38,6 +38,7 @@ export interface CrossingOptions {
   readonly anteroom: Anteroom
   readonly resolve: Resolve
   readonly outstanding: AskOutstanding
+  readonly hasError: (fd: number) => boolean | null
   /** The system had no descriptor left. */
   readonly onExhausted: () => void
   /** One side has finished speaking; from now on `lookAtHalfClosed` is to be called now and then. */
@@ -70,7 +71,8 @@ export class Crossing {
     this.#ticket = options.ticket
     const onClosed = (reason: CloseReason): void => this.#closed(reason)
     const { bucket, bite } = terms
-    this.#pipe = new Pipe(client, { live, clock, bucket, bite, onHalfClosed: options.onHalfClosed, onClosed })
+    const { hasError, onHalfClosed } = options
+    this.#pipe = new Pipe(client, { live, clock, bucket, bite, hasError, onHalfClosed, onClosed })
   }
 
   start(): void {

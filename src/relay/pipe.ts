@@ -28,6 +28,8 @@ export interface PipeOptions {
   readonly bucket: Bucket | null
   /** Most bytes to read at once. @default as many as there are */
   readonly bite?: number
+  /** Does an error wait at that descriptor? Null where nobody knows. @default nobody knows */
+  readonly hasError?: (fd: number) => boolean | null
   /** One side has finished speaking, and later maybe the other. */
   readonly onHalfClosed?: () => void
   /** Once, when both sockets are closed. */
@@ -216,6 +218,7 @@ export class Pipe {
   }
 
   #clientEnd(): void {
+    if (this.#wasReset(this.client)) return this.abort('client-reset')
     this.#clientEnded = true
     this.#fromClient.drop()
     if (this.target) this.#options.live.state = 'half-closed'
@@ -225,11 +228,18 @@ export class Pipe {
   }
 
   #targetEnd(): void {
+    if (this.target && this.#wasReset(this.target)) return this.abort('target-reset')
     this.#targetEnded = true
     this.#options.onHalfClosed?.()
     this.#options.live.state = 'half-closed'
     this.#fromTarget?.drop()
     this.client.end()
+  }
+
+  /** A reset on the heels of the last bytes is "the end" to libuv: it takes a hang-up after a short read for one. */
+  #wasReset(socket: Socket): boolean {
+    const fd = descriptorOf(socket)
+    return fd !== null && this.#options.hasError?.(fd) === true
   }
 
   #showEarly(): void {

@@ -24,6 +24,7 @@ export interface StreamOptions {
   readonly resolve: Resolve
   readonly descriptors: Descriptors
   readonly outstanding: AskOutstanding
+  readonly hasError: (fd: number) => boolean | null
   readonly owner: (port: number) => Promise<string | null>
   /** Accepting stopped for want of descriptors, or goes on. */
   readonly onPaused: (paused: boolean) => void
@@ -213,6 +214,7 @@ export class StreamRelay {
       anteroom: this.#anteroom,
       resolve: this.#options.resolve,
       outstanding: this.#options.outstanding,
+      hasError: this.#options.hasError,
       onExhausted: () => descriptors.exhausted(),
       onHalfClosed: () => this.#watchHalfClosed(crossing),
       onClosed: (reason) => {
