@@ -40,6 +40,50 @@ it('who is taken away without a port is let in by no forward behind it', () => {
   expect([set.rules, set.losses.some(({ leftOut }) => leftOut)]).toEqual([[], true])
 })
 
+it.each([
+  ['another destination', '-s 10.9.0.0/16 -p tcp --dport 80', ' -d 203.0.113.1'],
+  ['several ports', '-s 10.9.0.0/16 -p tcp -m multiport --dports 79,80', ''],
+  ['a range of ports', '-s 10.9.0.0/16 -p tcp --dport 1:65535', ''],
+  ['no port', '-s 10.9.0.0/16', ''],
+])('who is taken away by a line with %s stays away', (_, away, more) => {
+  const { rules } = nat(`-A PREROUTING ${away} -j RETURN`, to(80, '10.0.0.2:80', more))
+  expect(rules.map(({ rule }) => rule.deny)).toEqual([['10.9.0.0/16']])
+})
+
+it.each([
+  '-p tcp',
+  '-p tcp --dport 1:1023',
+  '-p tcp --dport 79:80 -m set --match-set bans src',
+  '-p tcp --dport 79:80 ! -s 10.9.0.0/16',
+  '-s 10.9.0.0/16 -p tcp --dport 1:100 -m geoip --source-country KR',
+])('a forward of which a line before takes what no rule can say (%s) is left out', (away) => {
+  const { rules, losses } = nat(`-A PREROUTING ${away} -j ACCEPT`, to(80, '10.0.0.2:80'))
+  expect([rules, losses.some(({ leftOut, place }) => leftOut && place?.line === 4)]).toEqual([[], true])
+})
+
+it('a line for other traffic takes nobody away', () => {
+  const { rules } = nat(
+    '-A PREROUTING -s 10.9.0.0/16 -p udp --dport 80 -j RETURN',
+    '-A PREROUTING -s 10.9.0.0/16 -p tcp --dport 81:90 -j RETURN',
+    '-A PREROUTING -s 10.9.0.0/16 -d 203.0.113.2 -p tcp --dport 80 -j RETURN',
+    to(80, '10.0.0.2:80', ' -d 203.0.113.1'),
+  )
+  expect(rules.map(({ rule }) => rule.deny)).toEqual([undefined])
+})
+
+it('a chain that is jumped to for more ports or sources keeps its forwards', () => {
+  const { rules } = nat(
+    '-A PREROUTING -s 10.0.0.0/8 -p tcp -m multiport --dports 80,90:99 -j X',
+    to(80, '10.0.0.2:80', ' -s 10.9.0.0/16').replace('PREROUTING', 'X'),
+    to(95, '10.0.0.2:95').replace('PREROUTING', 'X'),
+    to(70, '10.0.0.2:70').replace('PREROUTING', 'X'),
+  )
+  expect(rules.map(({ rule }) => [rule.listen, rule.allow])).toEqual([
+    ['0.0.0.0:80', ['10.9.0.0/16']],
+    ['0.0.0.0:95', ['10.0.0.0/8']],
+  ])
+})
+
 it('a port whose traffic goes to several targets is left out whole', () => {
   for (const part of [' -m statistic --mode random --probability 0.5', ' -i eth1', ' -s 10.0.0.0/8']) {
     const { rules, losses } = nat(to(80, '10.0.0.2:80', part), to(80, '10.0.0.3:80'))

@@ -7,15 +7,18 @@ import { formatCidr, type Cidr } from '../../base/address.ts'
 import type { Protocol } from '../../base/port.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { RuleInput } from '../../model/face.ts'
-import { fromOrder, type Entry as Access } from '../contract/access.ts'
+import { fromOrder, holds, type Entry as Access } from '../contract/access.ts'
 import { listenText, ruleName, type PartLoss, type Reading } from '../contract/reading.ts'
 import { linesOf } from '../contract/words.ts'
 import { entryOf, noMatch, type Entry, type Match } from './parse.ts'
+import { portsOfBoth, portsOverlap } from './ports.ts'
 
 /** Chains that jump on and on are cut here; the kernel allows 16 and no circles. */
 const mostDepth = 16
 /** What many jumps to one chain may grow to. */
 const mostSteps = 200_000
+/** How often a line that takes traffic away is held against a port. */
+const mostComparisons = 5_000_000
 
 export function read(text: string, reading: Reading): void {
   const { chains, six } = natTable(text, reading)
@@ -110,13 +113,13 @@ function together(a: Match, b: Match): Match | null {
   const one = <T>(
     x: T | null,
     y: T | null,
-    equal = Object.is as (x: T, y: T) => boolean,
-  ): T | null | undefined => (x === null ? y : y === null || equal(x, y) ? x : undefined)
-  const same = (x: Cidr, y: Cidr): boolean => formatCidr(x) === formatCidr(y)
+    both = (p: T, q: T): T | null | undefined => (p === q ? p : undefined),
+  ): T | null | undefined => (x === null ? y : y === null ? x : both(x, y))
+  const narrower = (x: Cidr, y: Cidr): Cidr | undefined => (holds(x, y) ? y : holds(y, x) ? x : undefined)
   const protocol = one(a.protocol, b.protocol)
-  const ports = one(a.ports, b.ports)
-  const source = one(a.source, b.source, same)
-  const destination = one(a.destination, b.destination, same)
+  const ports = one(a.ports, b.ports, (x, y) => portsOfBoth(x, y) ?? undefined)
+  const source = one(a.source, b.source, narrower)
+  const destination = one(a.destination, b.destination, narrower)
   const family = one(a.family, b.family)
   if (protocol === undefined || ports === undefined || source === undefined) return null
   if (destination === undefined || family === undefined) return null
@@ -156,6 +159,7 @@ interface Forward {
 
 /** What is known of a port so far. */
 interface Port {
+  readonly match: Match
   readonly access: Access[]
   /** Lines that send it on, each to its target. */
   readonly entries: Entry[]
@@ -175,10 +179,9 @@ const neverNew = /^--ctstate (?:(?:RELATED|ESTABLISHED|INVALID|UNTRACKED),?){1,4
 /** Forwards by what they match; lines of one forward that differ in their source are one. */
 class Forwards {
   readonly #ports = new Map<string, Port>()
-  /** Sources that a line without a port took away before, and their protocol. */
-  readonly #away: { protocol: Protocol | null; cidr: Cidr }[] = []
-  /** A line without a port that decides by what no rule can ask. */
-  #unclear: Entry | null = null
+  /** Lines that took traffic away before, whatever ports they are for. */
+  readonly #away: Entry[] = []
+  #comparisons = 0
   readonly #said = new Set<Entry['place']>()
 
   take(entry: Entry, reading: Reading): void {
@@ -192,10 +195,11 @@ class Forwards {
       return this.#withoutPort(entry, forwards, reading)
     if (match.others.some((other) => neverNew.test(other)) && !forwards) return
     if (match.protocol === null || match.ports === null) {
-      if (away) this.#takeAway(match, entry)
+      if (away) this.#takeAway(entry, null, reading)
       return marks ? undefined : this.#withoutPort(entry, forwards, reading)
     }
-    const port = this.#portOf(match, match.protocol)
+    const port = this.#portOf(match, match.protocol, reading)
+    if (away) this.#takeAway(entry, port, reading)
     if (marks) {
       const asks = match.others.filter((other) => !/^--(?:set-x?mark|or-mark) /.test(other))
       if (match.source === null && asks.length === 0) port.marked = true
@@ -210,7 +214,7 @@ class Forwards {
 
   #note(entry: Entry, port: Port, forwards: boolean): void {
     const { source, notSources, others } = entry.match
-    const isUnclear = others.some((other) => !byInterface.test(other)) || (!forwards && notSources.length > 0)
+    const isUnclear = asksMore(others) || (!forwards && notSources.length > 0)
     if (isUnclear) port.unclear ??= entry
     if (forwards) port.entries.push(entry)
     else if (others.length > 0 && source === null) return
@@ -222,32 +226,47 @@ class Forwards {
     }
   }
 
-  #portOf(match: Match, protocol: Protocol): Port {
+  #portOf(match: Match, protocol: Protocol, reading: Reading): Port {
     const key = `${protocol} ${match.ports} ${match.destination ? formatCidr(match.destination) : ''} ${match.family}`
     const there = this.#ports.get(key)
     if (there) return there
-    const before = this.#away.filter((one) => one.protocol === null || one.protocol === protocol)
     const port: Port = {
-      access: before.map(({ cidr }): Access => ({ action: 'deny', cidr })),
+      match: { ...match, protocol },
+      access: [],
       entries: [],
       otherwise: 'deny',
       closed: false,
-      unclear: this.#unclear,
+      unclear: null,
       marked: false,
+    }
+    for (const entry of this.#away) {
+      if (!this.#meet(entry, port, reading)) continue
+      const { source, notSources, others } = entry.match
+      if (source === null || notSources.length > 0 || asksMore(others)) port.unclear ??= entry
+      else port.access.push({ action: 'deny', cidr: source })
     }
     this.#ports.set(key, port)
     return port
   }
 
-  /** A line without a port takes its sources from every forward behind it. */
-  #takeAway(match: Match, entry: Entry): void {
-    const { protocol, source, notSources, others } = match
-    if (others.some((other) => !byInterface.test(other)) || notSources.length > 0) this.#unclear ??= entry
-    else if (source !== null) {
-      this.#away.push({ protocol, cidr: source })
-      for (const port of this.#ports.values())
-        if (!port.closed) port.access.push({ action: 'deny', cidr: source })
+  /** A line takes its sources from every forward behind it that it shares traffic with; `own` is noted apart. */
+  #takeAway(entry: Entry, own: Port | null, reading: Reading): void {
+    const { source, notSources, others } = entry.match
+    // Where it arrives chooses no client by itself.
+    if (source === null && notSources.length === 0 && others.length > 0 && !asksMore(others)) return
+    this.#away.push(entry)
+    for (const port of this.#ports.values()) {
+      if (port === own || port.closed || !this.#meet(entry, port, reading)) continue
+      if (notSources.length > 0 || asksMore(others)) port.unclear ??= entry
+      else if (source !== null) port.access.push({ action: 'deny', cidr: source })
+      else if (port.entries.length > 0) port.closed = true
+      else port.unclear ??= entry
     }
+  }
+
+  #meet({ match, place }: Entry, port: Port, reading: Reading): boolean {
+    if (++this.#comparisons > mostComparisons) throw reading.tooMuch(place)
+    return shareTraffic(match, port.match)
   }
 
   #withoutPort(entry: Entry, forwards: boolean, reading: Reading): void {
@@ -279,6 +298,20 @@ class Forwards {
       return []
     })
   }
+}
+
+/** May one packet be for both, whoever sends it? */
+function shareTraffic(a: Match, b: Match): boolean {
+  const apart = <T>(x: T | null, y: T | null): boolean => x !== null && y !== null && x !== y
+  if (apart(a.protocol, b.protocol) || apart(a.family, b.family)) return false
+  const [one, other] = [a.destination, b.destination]
+  if (one !== null && other !== null && !holds(one, other) && !holds(other, one)) return false
+  return portsOverlap(a.ports, b.ports)
+}
+
+/** Does it choose by more than a rule can ask? */
+function asksMore(others: readonly string[]): boolean {
+  return others.some((other) => !byInterface.test(other))
 }
 
 function isWhole({ others }: Match): boolean {
