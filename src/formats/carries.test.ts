@@ -91,3 +91,19 @@ it('the docs say what the formats carry (node scripts/generate.mjs)', async () =
     Object.keys(aspects).length + 2,
   )
 })
+
+it.each(writable.map(({ id }) => id))('%s: a rule is not open again once its time is over', (id) => {
+  const rule = parseRule('guest', {
+    listen: '0.0.0.0:8007',
+    target: '10.0.0.2:80',
+    until: '2030-01-01T00:00:00Z',
+  })
+  const over = Date.parse('2030-01-01T00:00:00Z')
+  expect(exportRules(id, [rule], over)).toMatchObject({
+    rules: [],
+    losses: [{ what: 'until', leftOut: true }],
+  })
+  const before = exportRules(id, [rule], over - 1)
+  expect(before.rules).toEqual(['guest'])
+  expect(before.losses).toContainEqual(expect.objectContaining({ what: 'until', leftOut: false }))
+})

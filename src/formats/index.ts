@@ -2,6 +2,7 @@
  * The formats that are known, and the two ways through them: bytes of another program's file into rules, rules into
  * another program's file. A new format is a file and a line here.
  */
+import { systemClock } from '../base/clock.ts'
 import { NaruError } from '../base/errors.ts'
 import { say, type Text } from '../base/text.ts'
 import type { Exported, ExportFormat, Imported, ImportFormat } from '../model/exchange.ts'
@@ -63,11 +64,17 @@ export function importRules(input: Uint8Array | string, options: ImportOptions =
 }
 
 /** Rules as another program's file. What it cannot say is listed; a rule that would be another one is left out. */
-export function exportRules(to: ExportFormat, rules: readonly Rule[]): Exported {
+export function exportRules(
+  to: ExportFormat,
+  rules: readonly Rule[],
+  now: number = systemClock.now(),
+): Exported {
   const format = writable.find(({ id }) => id === to)
   if (!format) throw new RangeError(`no format ${to}`)
   const writing = new Writing()
-  for (const rule of rules) sayWhatIsLost(rule, format, writing)
+  for (const rule of rules)
+    if (rule.until !== null && rule.until <= now) writing.leaveOut(rule, 'until', isOver)
+    else sayWhatIsLost(rule, format, writing)
   const carried = rules.filter(({ name }) => !writing.isLeftOut(name))
   const text = format.write(carried, writing)
   const order = new Map(rules.map(({ name }, index) => [name, index]))
@@ -81,6 +88,11 @@ export function exportRules(to: ExportFormat, rules: readonly Rule[]): Exported 
     losses,
   }
 }
+
+const isOver: Text = say(
+  'its time is over, and elsewhere it would be open again',
+  '만료된 규칙이라 내보내면 다시 열리게 됩니다',
+)
 
 function sayWhatIsLost(rule: Rule, format: Format, writing: Writing): void {
   const onlyUdp = rule.listen.kind === 'inet' && !rule.listen.protocols.includes('tcp')

@@ -54,15 +54,15 @@ export function formatReference(): string {
     '',
     ...paragraphs(
       say(
-        'What a file does not say stays as a new rule of Naru has it: rinetd’s 72 s for UDP are carried, as they are its own; timeouts that nginx or HAProxy would have by default are not. Of iptables, a forward without a masquerade becomes `source: keep`, as the target saw the client’s address there. Only what PREROUTING reaches is read; of other tables it is said how many rules were passed over.',
-        '파일에 없는 값은 Naru 새 규칙의 기본값을 씁니다. rinetd의 UDP 72초는 rinetd 고유의 값이므로 옮기지만, nginx나 HAProxy의 기본 시간 제한은 옮기지 않습니다. iptables에서 masquerade가 없는 포워딩은 대상이 클라이언트 주소를 보던 것이므로 `source: keep`이 됩니다. PREROUTING에서 닿는 것만 읽고, 다른 테이블은 지나친 규칙 수만 알려 줍니다.',
+        'What a file does not say stays as a new rule of Naru has it: rinetd’s 72 s for UDP are carried, as they are its own; timeouts that nginx or HAProxy would have by default are not. Of iptables, a forward without a masquerade becomes `source: keep`, as the target saw the client’s address there. Only what PREROUTING reaches is read; of other tables it is said how many rules were passed over. A rule whose `until` is over is not exported, as it would be open again.',
+        '파일에 없는 값은 Naru 새 규칙의 기본값을 씁니다. rinetd의 UDP 72초는 rinetd 고유의 값이므로 옮기지만, nginx나 HAProxy의 기본 시간 제한은 옮기지 않습니다. iptables에서 masquerade가 없는 포워딩은 대상이 클라이언트 주소를 보던 것이므로 `source: keep`이 됩니다. PREROUTING에서 닿는 것만 읽고, 다른 테이블은 지나친 규칙 수만 알려 줍니다. `until`이 지난 규칙은 다시 열리지 않도록 내보내지 않습니다.',
       ),
     ),
     '',
     ...paragraphs(
       say(
-        'What is imported lets in nobody whom the original turned away. Where a list or a limit is held against the peer that connects while anybody’s PROXY header is read (nginx `listen … proxy_protocol` without `set_real_ip_from`, HAProxy `tcp-request connection` with `accept-proxy`), the forward is left out: a rule goes by whom the header names. So is one whose clients are chosen by what no rule can ask, and a port of iptables of which only a part goes to one target. Only the nat table is read: where the filter table lets some sources pass alone, write them as `allow`.',
-        '가져온 규칙은 원래 거절되던 클라이언트를 들이지 않습니다. 누구의 PROXY 헤더든 읽으면서 목록이나 한도는 접속한 상대의 주소로 판단하는 경우(`set_real_ip_from` 없는 nginx `listen … proxy_protocol`, `accept-proxy`와 함께 쓴 HAProxy `tcp-request connection`)에는 그 포워딩을 뺍니다. 규칙은 헤더에 적힌 주소로 판단하기 때문입니다. 규칙으로 쓸 수 없는 조건으로 클라이언트를 고르는 포워딩과, 트래픽 일부만 한 대상으로 가는 iptables 포트도 뺍니다. nat 테이블만 읽으므로 filter 테이블이 일부 출발지만 통과시킨다면 `allow`로 적으세요.',
+        'What is imported lets in nobody whom the original turned away. Where a list or a limit is held against the peer that connects while anybody’s PROXY header is read (nginx `listen … proxy_protocol` without `set_real_ip_from`, HAProxy `tcp-request connection` with `accept-proxy`), the forward is left out: a rule goes by whom the header names. So is one whose clients are chosen by what no rule can ask, and a port of iptables of which only a part goes to one target. A line of iptables that takes sources away counts as `deny` of every forward behind it that shares a port with it, whatever other ports it is for. Only the nat table is read: where the filter table lets some sources pass alone, write them as `allow`.',
+        '가져온 규칙은 원래 거절되던 클라이언트를 들이지 않습니다. 누구의 PROXY 헤더든 읽으면서 목록이나 한도는 접속한 상대의 주소로 판단하는 경우(`set_real_ip_from` 없는 nginx `listen … proxy_protocol`, `accept-proxy`와 함께 쓴 HAProxy `tcp-request connection`)에는 그 포워딩을 뺍니다. 규칙은 헤더에 적힌 주소로 판단하기 때문입니다. 규칙으로 쓸 수 없는 조건으로 클라이언트를 고르는 포워딩과, 트래픽 일부만 한 대상으로 가는 iptables 포트도 뺍니다. 출발지를 먼저 빼내는 iptables 줄은 다른 포트까지 함께 다루더라도, 포트가 겹치는 뒤의 모든 포워딩에 `deny`로 옮깁니다. nat 테이블만 읽으므로 filter 테이블이 일부 출발지만 통과시킨다면 `allow`로 적으세요.',
       ),
     ),
   ].join('\n')}\n`
