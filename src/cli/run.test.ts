@@ -244,7 +244,7 @@ describe('changes', () => {
       expect([state, exit]).toEqual([state, expected])
       expect(talk.slice(0, 2)).toEqual([
         'error: cannot listen on 8888: the address is in use by nginx (pid 812)',
-        '→ stop that program or choose another port',
+        '→ end what listens there or choose another port',
       ])
     }
   })

@@ -459,6 +459,8 @@ export class RuleRun {
     { signal, now, reason = 'drained' }: Omit<ApplyOptions, 'strict'>,
   ): Promise<void> {
     const { drainMs } = this.rule.timeouts
+    // Another rule, or another program, may take the port next.
+    if (!now && drainMs > 0) await Promise.allSettled(leases.map((lease) => lease.retire()))
     const how = now
       ? { drainMs: 0, reason, signal }
       : { drainMs, reason: 'drained' as const, signal: neverAborted }

@@ -8,6 +8,7 @@ import { say, type Text } from '../base/text.ts'
 import type { Host } from '../host/contract.ts'
 import { hasError } from '../host/linux/socket-error.ts'
 import { outstandingOf } from '../host/linux/tcp-info.ts'
+import { socketMaker } from '../host/linux/beside.ts'
 import { udpDoors } from '../host/linux/udp-door.ts'
 import type { CloseReason, Connection, Counters } from '../model/connection.ts'
 import type { Effect, Json, LeaseDescription, OpenOptions, Verdict } from '../model/hop.ts'
@@ -194,9 +195,11 @@ class SocketsLease implements EngineLease {
       }
       if (listen.kind === 'inet' && listen.protocols.includes('udp')) {
         const { DatagramRelay } = await import('../relay/udp.ts')
+        const besides = udpDoors()
         this.#datagrams = await DatagramRelay.open(listen, this.#terms, {
           ...options,
-          besides: udpDoors(),
+          besides,
+          sockets: besides && socketMaker,
           owner: ownerOf('udp'),
         })
       }
@@ -236,10 +239,17 @@ class SocketsLease implements EngineLease {
     return true
   }
 
-  async retire(): Promise<void> {
+  retire(): Promise<void> {
+    return this.#retire('keep')
+  }
+
+  /** @param sessions whether those of UDP are to go on. */
+  async #retire(sessions: 'keep' | CloseReason): Promise<void> {
     this.#health?.[Symbol.dispose]()
     await this.#streams?.close()
-    this.#datagrams?.retire()
+    if (this.#left) this.#datagrams?.leave()
+    else if (sessions === 'keep') await this.#datagrams?.retire()
+    else this.#datagrams?.close(sessions)
     // What was never begun is the predecessor's.
     if (this.#begun && !this.#left) await this.#effect?.undone()
     if (this.#meter.open === 0) this.#lastOneLeft()
@@ -262,15 +272,14 @@ class SocketsLease implements EngineLease {
   }
 
   async drain({ drainMs, reason, signal }: Parameters<EngineLease['drain']>[0]): Promise<void> {
-    await this.retire()
+    await this.#retire(drainMs > 0 ? 'keep' : reason)
     await this.#empty(drainMs, signal)
     await this.#cutAll(reason)
   }
 
   async release(): Promise<void> {
-    await this.retire()
+    await this.#retire('shutdown')
     await this.#cutAll('shutdown')
-    this.#datagrams?.close()
   }
 
   connections(): readonly Connection[] {

@@ -9,6 +9,8 @@ export interface DatagramHandle {
   readonly fd: number
   recvStop(): void
   recvStart(): void
+  /** @returns 0, or an errno below zero */
+  disconnect?(): number
 }
 
 /** Null where there is none, as on Windows. */

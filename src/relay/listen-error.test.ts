@@ -18,3 +18,9 @@ it('a folder that is not there is no missing permission, though libuv says so', 
   )
   expect(error.message).toContain('the folder /not/there is not there')
 })
+
+it('the very process that says so is not named as a program to end', async () => {
+  const owned = (by: string) => listenError(systemError('EADDRINUSE'), '*:53/udp', () => Promise.resolve(by))
+  expect((await owned(`node (pid ${process.pid})`)).message).toContain('this very process, for another rule')
+  expect((await owned('dnsmasq (pid 1)')).message).toContain('in use by dnsmasq (pid 1)')
+})

@@ -26,6 +26,12 @@ function whyNoFile(path: string, thrown: unknown): Text {
   return say(`no permission to make a file in ${folder}`, `${folder} 폴더에 파일을 만들 권한이 없습니다`)
 }
 
+/** Nobody is to be told to stop the very program that says so. */
+function notUs(owner: string): string | Text {
+  if (!owner.split(', ').some((one) => one.endsWith(`(pid ${process.pid})`))) return owner
+  return say('this very process, for another rule', '이 프로세스의 다른 규칙')
+}
+
 /** @param owner asked only where the address is in use. */
 export async function listenError(
   thrown: unknown,
@@ -41,7 +47,7 @@ export async function listenError(
     case 'EADDRINUSE': {
       const known = await owner().catch(() => null)
       const somebody = say('another program', '다른 프로그램')
-      return new NaruError('LISTEN_IN_USE', { listen, owner: known ?? somebody }, cause)
+      return new NaruError('LISTEN_IN_USE', { listen, owner: known ? notUs(known) : somebody }, cause)
     }
     case 'EMFILE':
     case 'ENFILE':

@@ -202,15 +202,18 @@ export class Session {
     if (!upstream.good) this.#isGood(upstream)
     onHeard('target', this.#usedAtMs)
     if (!this.#mayPass(datagram.length)) return
-    if (isFull(door.socket)) {
+    const out = this.apart ?? door.socket
+    if (isFull(out)) {
       meter.datagramsLost++
       return
     }
     live.bytesToClient += datagram.length
     meter.datagramsToClient++
-    door.socket.send(datagram, from.port, from.address, (error) => {
+    const sent = (error: Error | null): void => {
       if (error) this.#unanswered(datagram.length)
-    })
+    }
+    if (this.apart) this.apart.send(datagram, sent)
+    else door.socket.send(datagram, from.port, from.address, sent)
   }
 
   #isGood(upstream: Upstream): void {

@@ -14,6 +14,7 @@ import { errnoOf } from '../base/errors.ts'
 import type { InetListen } from '../model/listen.ts'
 import type { Inheritance, LentSocket } from '../model/passing.ts'
 import { handleOf } from './handle.ts'
+import { makeWay } from './left-doors.ts'
 import { listenError } from './listen-error.ts'
 import { everyPort } from './tcp-listen.ts'
 
@@ -38,6 +39,8 @@ export interface Besides {
   open(address: string, port: number, beside: boolean): number
   /** Node lets everyone bind beside a socket that it was given by number; this takes that back. */
   unshare(fd: number): void
+  /** Somebody hears everyone there, and not one client alone. */
+  isTaken(address: string, port: number): boolean
 }
 
 /** One socket on one address. */
@@ -85,6 +88,11 @@ export class DatagramDoors {
   get listening(): readonly string[] {
     const { address } = this.#listen
     return this.#ports.map((port) => `${address === null ? `*:${port}` : formatEndpoint(address, port)}/udp`)
+  }
+
+  /** Those that are bound. */
+  get ports(): ReadonlySet<number> {
+    return new Set([...this.#doors.values()].map(({ port }) => port))
   }
 
   get open(): boolean {
@@ -195,15 +203,20 @@ export class DatagramDoors {
     return this.#attach(socket, address, socket.address().port)
   }
 
-  #bound(address: string, port: number): Promise<Socket> {
+  /** Where sockets that hear one client each are all that is there, it stands beside them. */
+  async #bound(address: string, port: number): Promise<Socket> {
     const { besides } = this.#options
-    if (!besides || !this.#isWildcard) return bound(address, port)
-    const fd = besides.open(address, port, !isWildcard(address))
-    if (fd < 0) return Promise.reject(systemError(fd))
-    const socket = bindTo(createSocket(datagramOptions(address)), { fd })
-    // At once: until then anybody's socket could join it.
-    besides.unshare(fd)
-    return socket
+    const beside = this.#isWildcard && !isWildcard(address)
+    const bind = (): Promise<Socket> =>
+      besides && this.#isWildcard ? boundBy(besides, address, port, beside) : bound(address, port)
+    try {
+      return await bind()
+    } catch (error) {
+      if (errnoOf(error) !== 'EADDRINUSE') throw error
+      if (makeWay(port)) return bind()
+      if (!besides || beside || besides.isTaken(address, port)) throw error
+      return boundBy(besides, address, port, true)
+    }
   }
 
   /** Bound already; read once the predecessor has let go. */
@@ -258,6 +271,15 @@ function isWildcard(address: string | null): boolean {
 
 function bound(address: string, port: number): Promise<Socket> {
   return bindTo(createSocket(datagramOptions(address)), { address, port, exclusive: true })
+}
+
+function boundBy(besides: Besides, address: string, port: number, beside: boolean): Promise<Socket> {
+  const fd = besides.open(address, port, beside)
+  if (fd < 0) return Promise.reject(systemError(fd))
+  const socket = bindTo(createSocket(datagramOptions(address)), { fd })
+  // At once: until then anybody's socket could join it.
+  besides.unshare(fd)
+  return socket
 }
 
 function bindTo(socket: Socket, to: BindOptions): Promise<Socket> {

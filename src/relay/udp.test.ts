@@ -18,10 +18,10 @@ afterEach(() => {
 })
 
 /** A rule on a port of the system's choice, to a target that hears and says nothing. */
-async function relayOf(change: RuleChange, bend: (terms: Terms) => Terms = (terms) => terms) {
+async function relayOf(change: RuleChange, bend: (terms: Terms) => Terms = (terms) => terms, at = 0) {
   const target = await bound()
   const rule = ruleOf('127.0.0.1:1/udp', `127.0.0.1:${target.address().port}`, change)
-  const listen: InetListen = { ...(rule.listen as InetListen), ports: { first: 0, last: 0 } }
+  const listen: InetListen = { ...(rule.listen as InetListen), ports: { first: at, last: at } }
   const tally = new LocalTally()
   const meter = new Meter({ rule: 'test', engine: 'sockets', now: () => 0, onEvent: () => {} })
   const faults: string[] = []
@@ -36,7 +36,7 @@ async function relayOf(change: RuleChange, bend: (terms: Terms) => Terms = (term
   })
   ends.push(() => relay.close())
   const port = Number(/:(\d+)\//.exec(relay.listening[0]!)?.[1])
-  return { meter, tally, faults, port, target }
+  return { relay, meter, tally, faults, port, target }
 }
 
 async function bound(): Promise<Socket> {
@@ -78,4 +78,21 @@ it('whom a trusted proxy names is not remembered where nobody lets it in', async
   // Without a header it would speak for whom it named last.
   await sendTo(proxy, 'two', port)
   await expect.poll(() => meter.counters().closed).toEqual({ denied: 1, 'proxy-header': 1 })
+})
+
+it('where the system gives no ear of its own, sessions go on until the port is wanted', async () => {
+  const { relay, meter, port, target } = await relayOf({})
+  const client = await bound()
+  const said = async (text: string, by: Socket): Promise<void> => {
+    const heard = once(by, 'message')
+    await sendTo(client, text, port)
+    expect(String((await heard)[0])).toBe(text)
+  }
+  await said('one', target)
+  await relay.retire()
+  await said('two', target)
+  expect(meter.counters()).toMatchObject({ open: 1, opened: 1 })
+  const next = await relayOf({}, undefined, port)
+  expect(meter.counters()).toMatchObject({ open: 0, closed: { drained: 1 } })
+  await said('three', next.target)
 })

@@ -3,7 +3,7 @@
  * that the target sees a stable port and only its answers come back. Sessions end when idle, or make room for newer
  * ones; an error in between (a target that is not there yet) ends nothing.
  */
-import { createSocket, type RemoteInfo } from 'node:dgram'
+import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import { formatEndpoint, unmapped } from '../base/address.ts'
 import type { Clock } from '../base/clock.ts'
 import type { CloseReason } from '../model/connection.ts'
@@ -12,6 +12,7 @@ import type { Inheritance, LentSocket, SocketMaker } from '../model/passing.ts'
 import type { Descriptors } from './descriptors.ts'
 import type { Meter } from './meter.ts'
 import { handleOf } from './handle.ts'
+import { leaveDoor } from './left-doors.ts'
 import { unwrapDatagram } from './proxy/datagram.ts'
 import type { Peer } from './proxy/header.ts'
 import type { Resolve } from './route.ts'
@@ -19,7 +20,13 @@ import { Refusals } from './refusals.ts'
 import { Room } from './room.ts'
 import { Session } from './session.ts'
 import { proxyDuty, type Terms } from './terms.ts'
-import { DatagramDoors, datagramOptions, type Besides, type DatagramDoor } from './udp-listen.ts'
+import {
+  closeQuietly,
+  DatagramDoors,
+  datagramOptions,
+  type Besides,
+  type DatagramDoor,
+} from './udp-listen.ts'
 
 export interface DatagramOptions {
   readonly meter: Meter
@@ -35,6 +42,8 @@ export interface DatagramOptions {
   readonly localAddresses?: () => readonly string[]
   /** As `DatagramDoorOptions` has it. */
   readonly besides?: Besides | null
+  /** Gives sessions ears of their own. @default none: their doors stay until somebody wants them */
+  readonly sockets?: SocketMaker | null
   /** Sockets of the process whose place this one takes. */
   readonly inherit?: Inheritance | undefined
 }
@@ -54,6 +63,7 @@ export class DatagramRelay {
   readonly #registered: Disposable
   #doors: DatagramDoors | null = null
   #retired = false
+  #retiring: Promise<void> | null = null
   #sweeping: Disposable
   #sweepMs: number
   /** Descriptors are short: a new session takes the place of the oldest. */
@@ -111,12 +121,38 @@ export class DatagramRelay {
   }
 
   /**
-   * Takes no new sessions. Those there are go on to their end, and the doors stay open for them: a datagram of a
-   * client without a session is then dropped.
+   * Takes no new sessions, and frees its ports. Those there are go on to their end with sockets of their own. Where the
+   * system has none to give, the doors stay until somebody in this process wants them: that ends their sessions.
    */
-  retire(): void {
+  retire(): Promise<void> {
+    this.#retiring ??= this.#retire()
+    return this.#retiring
+  }
+
+  async #retire(): Promise<void> {
+    if (this.#retired) return
+    this.#retired = true
+    this.#sockets ??= this.#options.sockets ?? null
+    if (this.#sockets && this.#sessions.size > 0) {
+      for (const session of this.#sessions.values()) if (!session.apart) this.#hearApart(session)
+      await this.#readRest()
+      for (const session of this.#sessions.values()) if (!session.apart) session.end('drained')
+    }
+    if (this.#sessions.size === 0) this.close()
+    else if (this.#sockets) this.#doors?.close()
+    else this.#leaveDoors()
+  }
+
+  /** A successor has its sockets. Sessions go on to their end, and answers still leave by the doors. */
+  leave(): void {
     this.#retired = true
     if (this.#sessions.size === 0) this.close()
+  }
+
+  readonly #left: Disposable[] = []
+
+  #leaveDoors(): void {
+    for (const port of this.#doors?.ports ?? []) this.#left.push(leaveDoor(port, () => this.close('drained')))
   }
 
   lend(): readonly LentSocket[] {
@@ -127,9 +163,13 @@ export class DatagramRelay {
   async yield(sockets: SocketMaker): Promise<void> {
     this.#sockets = sockets
     for (const session of this.#sessions.values()) this.#hearApart(session)
-    // What came before that is in the queue still: each turn of the loop reads 32 datagrams of it.
-    for (let turn = 0; turn < turnsWhenYielded; turn++) await new Promise(setImmediate)
+    await this.#readRest()
     this.#doors?.stopReading()
+  }
+
+  /** What came before that is in the queue still: each turn of the loop reads 32 datagrams of it. */
+  async #readRest(): Promise<void> {
+    for (let turn = 0; turn < turnsWhenYielded; turn++) await new Promise(setImmediate)
   }
 
   /** There is no successor after all. */
@@ -146,7 +186,9 @@ export class DatagramRelay {
     if (fd === null) return
     const own = createSocket(datagramOptions(door.address)).on('error', () => {})
     own.on('message', (datagram, from) => this.#arrived(datagram, from, door))
-    own.bind({ fd })
+    if (!hearsOnly(own, fd, peer)) return closeQuietly(own)
+    this.#sockets?.unshare(fd)
+    this.#options.descriptors.took(1)
     session.apart = own
   }
 
@@ -154,6 +196,7 @@ export class DatagramRelay {
   close(reason: CloseReason = 'shutdown'): void {
     for (const session of this.#sessions.values()) session.end(reason)
     this.#doors?.close()
+    for (const door of this.#left.splice(0)) door[Symbol.dispose]()
     this.#sweeping[Symbol.dispose]()
     this.#registered[Symbol.dispose]()
   }
@@ -273,7 +316,7 @@ export class DatagramRelay {
     this.#byId.delete(session.id)
     const peerKey = keyOf(session.door, session.peer)
     if (this.#namedBy.get(peerKey)?.key === key) this.#namedBy.delete(peerKey)
-    this.#options.descriptors.gave(1)
+    this.#options.descriptors.gave(session.apart ? 2 : 1)
     if (this.#retired && this.#sessions.size === 0) this.close()
   }
 
@@ -290,6 +333,18 @@ export class DatagramRelay {
 
 function keyOf(door: DatagramDoor, { address, port }: Peer): string {
   return `${door.port} ${door.address} ${address} ${port}`
+}
+
+/** Node is to know that the socket is connected, or it could not send by it; it has to do it itself. */
+function hearsOnly(own: Socket, fd: number, { address, port }: Peer): boolean {
+  try {
+    own.bind({ fd })
+    if (handleOf(own)?.disconnect?.() !== 0) return false
+    own.connect(port, address)
+    return true
+  } catch {
+    return false
+  }
 }
 
 function sweepMs({ rule }: Terms): number {

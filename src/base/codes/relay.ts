@@ -7,8 +7,8 @@ export const relayCodes = {
     en: 'cannot listen on {listen}: the address is in use by {owner}',
     ko: '{listen}에서 수신 대기할 수 없습니다: {owner}이(가) 이미 쓰고 있습니다',
     fix: {
-      en: 'stop that program or choose another port',
-      ko: '그 프로그램을 멈추거나 다른 포트를 고르세요',
+      en: 'end what listens there or choose another port',
+      ko: '그 포트를 비우거나 다른 포트를 고르세요',
     },
   },
   LISTEN_PRIVILEGED: {

@@ -1,6 +1,6 @@
 /** Answers of UDP targets on their way to clients, and when datagrams of equal size may leave as one (UDP_SEGMENT). */
 import { type Datagrams } from './datagrams.ts'
-import { EIO, type Descriptor } from '../../host/linux/ffi.ts'
+import { ECONNREFUSED, EIO, type Descriptor } from '../../host/linux/ffi.ts'
 import type { Sockaddr } from './sockaddr.ts'
 
 /** What one datagram can carry over IPv4: 65,535 less both headers. A run is not longer either. */
@@ -97,7 +97,9 @@ export class Answers {
     if (!outlet) return
     for (let i = 0; i < messages; i++) this.#account(i)
     for (let at = 0; at < messages;) {
-      const sent = this.#batch.send(outlet.socket, at, messages - at)
+      let sent = this.#batch.send(outlet.socket, at, messages - at)
+      // What is reported is an earlier answer's end; this one has not been sent yet.
+      if (sent === -ECONNREFUSED) sent = this.#batch.send(outlet.socket, at, messages - at)
       at += Math.max(0, sent)
       if (sent < 0) this.#failed(outlet, at++, sent)
     }

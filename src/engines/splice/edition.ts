@@ -95,7 +95,7 @@ export interface Listening {
   pause(): void
   resume(): void
   /** Takes what waits in the queue, or leaves it to a successor, and listens no more. */
-  stop(queued: 'take' | 'leave'): void
+  stop(queued: 'take' | 'leave', apart: boolean): void
   /** A successor reads the shared socket from now on. */
   yield?(): void
   /** There is no successor after all. */

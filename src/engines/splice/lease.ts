@@ -189,21 +189,28 @@ export class SpliceLease implements EngineLease {
     return true
   }
 
-  async retire(): Promise<void> {
+  retire(): Promise<void> {
+    return this.#retire(true)
+  }
+
+  /** @param keep sessions go on, by sockets of their own: the ports are free. */
+  async #retire(keep: boolean): Promise<void> {
     if (this.#state !== 'listening') return this.#until(() => this.#unlistening === null, answerWithinMs)
     const { listen } = this.#rule
-    await this.#unlisten('take', async () => {
+    await this.#unlisten('take', keep, async () => {
       // What was never begun is the predecessor's.
       if (listen.kind === 'unix' && this.#begun) removeSocketFile(listen.path, this.file)
       if (this.#begun) await this.#effect?.undone()
     })
   }
 
-  async #unlisten(queued: 'take' | 'leave', thenUndo: () => Promise<void>): Promise<void> {
+  async #unlisten(queued: 'take' | 'leave', apart: boolean, thenUndo: () => Promise<void>): Promise<void> {
     this.#state = 'retired'
     this.#health?.[Symbol.dispose]()
-    this.#unlistening = this.#toLiving({ type: 'unlisten', lease: this.number, queued })
+    this.#unlistening = this.#toLiving({ type: 'unlisten', lease: this.number, queued, apart })
     await this.#until(() => this.#unlistening?.size === 0, answerWithinMs)
+    // A thread that did not answer may still send by them.
+    if (apart && this.#unlistening.size === 0) this.#closeDatagrams()
     this.#unlistening = null
     for (const { protocol, socket } of this.#listeners) if (protocol !== 'udp') close(socket)
     await thenUndo()
@@ -233,7 +240,9 @@ export class SpliceLease implements EngineLease {
     },
     resume: () => void this.#toLiving({ type: 'resume', lease: this.number }),
     leave: () =>
-      this.#state === 'listening' ? this.#unlisten('leave', () => Promise.resolve()) : Promise.resolve(),
+      this.#state === 'listening'
+        ? this.#unlisten('leave', false, () => Promise.resolve())
+        : Promise.resolve(),
     letGo: async () => {
       this.#yielding = this.#toLiving({ type: 'let-go', lease: this.number })
       await this.#until(() => this.#yielding?.size === 0, answerWithinMs)
@@ -250,13 +259,13 @@ export class SpliceLease implements EngineLease {
   }
 
   async drain({ drainMs, reason, signal }: Parameters<EngineLease['drain']>[0]): Promise<void> {
-    await this.retire()
+    await this.#retire(drainMs > 0)
     await this.#until(() => this.open === 0, drainMs, signal)
     await this.#cutAll(reason)
   }
 
   async release(): Promise<void> {
-    await this.retire()
+    await this.#retire(false)
     await this.#cutAll('shutdown')
   }
 

@@ -14,6 +14,7 @@ import {
   bind,
   close,
   Descriptor,
+  EADDRINUSE,
   EADDRNOTAVAIL,
   EAFNOSUPPORT,
   familyInet6,
@@ -25,6 +26,7 @@ import {
   setKeepalive,
   setOption,
 } from '../../host/linux/ffi.ts'
+import { isTaken } from '../../host/linux/udp-door.ts'
 import { portOf, sockaddrOf, sockaddrOfPath, socketFamily, type Sockaddr } from './sockaddr.ts'
 
 export interface Listener {
@@ -124,14 +126,18 @@ async function openUdp(listen: InetListen, port: number, options: ListenOptions)
   const about = { protocol: 'udp', address: listen.address ?? '*' } as const
   const opened = inheritUdp(listen, port, options, one)
   for (let thread = opened.length; thread < (one ? 1 : options.threads); thread++) {
-    const made = bound(listen.address, opened[0]?.port ?? port, 'datagram', (socket) => {
-      setOption(socket, 'receiveBuffer', datagramBufferBytes)
-      // A dual-stack socket is told by both: only the IPv4 one names our own address where a broadcast was asked.
-      if (listenFamily(listen.address) === familyInet6) setOption(socket, 'packetInfo6', 1)
-      setOption(socket, 'packetInfo4', 1)
-      setOption(socket, 'groReceive', 1)
-      if (thread > 0) setOption(socket, 'reusePort', 1)
-    })
+    const make = (beside: boolean) =>
+      bound(listen.address, opened[0]?.port ?? port, 'datagram', (socket) => {
+        setOption(socket, 'receiveBuffer', datagramBufferBytes)
+        // A dual-stack socket is told by both: only the IPv4 one names our own address where a broadcast was asked.
+        if (listenFamily(listen.address) === familyInet6) setOption(socket, 'packetInfo6', 1)
+        setOption(socket, 'packetInfo4', 1)
+        setOption(socket, 'groReceive', 1)
+        if (beside) setOption(socket, 'reusePort', 1)
+      })
+    let made = make(thread > 0)
+    // Sockets that hear one client each, of sessions that outlive their rule, are no obstacle.
+    if (made === -EADDRINUSE && thread === 0 && !isTaken(listen.address ?? '*', port)) made = make(true)
     if (typeof made === 'number') {
       for (const { socket } of opened) close(socket)
       throw await listenFailure(made, listen, port, 'udp', options)

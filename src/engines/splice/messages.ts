@@ -81,7 +81,13 @@ export type ToThread =
       readonly slots: readonly number[]
     }
   /** Take what waits in the queues, unless a successor does, then listen no more; answered by `unlistened`. */
-  | { readonly type: 'unlisten'; readonly lease: number; readonly queued: 'take' | 'leave' }
+  | {
+      readonly type: 'unlisten'
+      readonly lease: number
+      readonly queued: 'take' | 'leave'
+      /** UDP sessions are to have sockets of their own, or to end: the shared ones close. */
+      readonly apart: boolean
+    }
   /** Give UDP sessions sockets of their own and read the shared one no more; answered by `yielded`. */
   | { readonly type: 'yield'; readonly lease: number }
   /** End the UDP sessions; answered by `yielded`. */

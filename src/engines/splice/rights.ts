@@ -4,9 +4,6 @@
  */
 import { rm } from 'node:fs/promises'
 import { systemClock, withLimit } from '../../base/clock.ts'
-import { unmapped } from '../../base/address.ts'
-import type { SocketMaker } from '../../model/passing.ts'
-import { openBeside } from './beside.ts'
 import {
   accept,
   Arena,
@@ -15,20 +12,15 @@ import {
   connect,
   Descriptor,
   EAGAIN,
-  familyInet,
-  familyInet6,
   familyUnix,
-  lastAddress,
   listen,
   loadFfi,
-  localAddress,
   openSocket,
   send,
-  setOption,
   userAtPeer,
 } from '../../host/linux/ffi.ts'
 import { mostRights, receiveDescriptors, sendDescriptors } from './rights-message.ts'
-import { sockaddrOf, sockaddrOfPath } from './sockaddr.ts'
+import { sockaddrOfPath } from './sockaddr.ts'
 
 /** How soon a socket that had nothing, or no room, is asked again. */
 const againMs = 2
@@ -119,22 +111,6 @@ export class Intake implements AsyncDisposable {
     close(this.#door)
     await rm(this.#path, { force: true })
   }
-}
-
-/** For engines that have no FFI of their own. */
-export const socketMaker: SocketMaker = {
-  beside(fd, { address, port }) {
-    const shared = Descriptor.borrow(fd)
-    localAddress(shared)
-    const six = lastAddress()[0] === familyInet6
-    const client = sockaddrOf(unmapped(address), port)
-    if (six !== (client[0] !== familyInet)) return null
-    const socket = openBeside(shared, client, null)
-    return typeof socket === 'number' ? null : Descriptor.release(socket)
-  },
-  unshare(fd) {
-    setOption(Descriptor.borrow(fd), 'reuseAddress', 0)
-  },
 }
 
 /** @param fd of a connected Unix socket. @throws Error where neither this user nor root is at its other end */

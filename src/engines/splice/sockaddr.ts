@@ -4,7 +4,7 @@
  */
 import { addressFromBytes, familyOf, formatEndpoint } from '../../base/address.ts'
 import { familyInet, familyInet6, familyUnix } from '../../host/linux/ffi.ts'
-import type { Sockaddr } from '../../host/linux/sockaddr.ts'
+import { sockaddrLength, type Sockaddr } from '../../host/linux/sockaddr.ts'
 
 export { sockaddrOf, type Sockaddr } from '../../host/linux/sockaddr.ts'
 
@@ -14,11 +14,6 @@ export function sockaddrOfPath(path: string): Sockaddr {
   sockaddr[0] = familyUnix
   sockaddr.set(bytes, 2)
   return sockaddr
-}
-
-/** Bytes that count of what the kernel wrote. */
-export function sockaddrLength(bytes: Uint8Array, at = 0): number {
-  return bytes[at] === familyInet6 ? 28 : bytes[at] === familyInet ? 16 : 2
 }
 
 /** Copies what counts of it: a loop, which is quicker than a view and `set` for so few bytes. */
@@ -69,14 +64,6 @@ function dotted(bytes: Uint8Array, at: number): string {
 function isMapped(bytes: Uint8Array, at: number): boolean {
   for (let i = 0; i < 10; i++) if (bytes[at + i] !== 0) return false
   return bytes[at + 10] === 0xff && bytes[at + 11] === 0xff
-}
-
-/** `::ffff:…` of the four bytes of an IPv4 address. */
-export function mappedBytes(address: Uint8Array): Uint8Array {
-  const mapped = new Uint8Array(16)
-  mapped.fill(0xff, 10, 12)
-  mapped.set(address, 12)
-  return mapped
 }
 
 /** What a socket of `address`'s family is opened as. */

@@ -20,6 +20,7 @@ import {
   close,
   Descriptor,
   EAFNOSUPPORT,
+  ECONNREFUSED,
   EPERM,
   familyInet,
   localAddress,
@@ -31,7 +32,7 @@ import {
 import { aim } from './aim.ts'
 import { isShortage } from './dial.ts'
 import { canDialAs, dialAs } from './transparent.ts'
-import { openBeside } from './beside.ts'
+import { openBeside } from '../../host/linux/beside.ts'
 import type { Found } from './names.ts'
 import { Watcher, type Resumable } from './loop.ts'
 import type { ListenerData } from './messages.ts'
@@ -70,6 +71,7 @@ export class UdpListener extends Watcher implements Listening, Outlet, Resumable
   readonly #sessions = new Map<number, UdpSession>()
   readonly #refusals = new Refusals<number>()
   readonly #wildcard: boolean
+  readonly #address: Peer | null
   readonly #room: Room<UdpSession>
   #again = false
   /** As many headers are made ready: twice what came last. */
@@ -87,6 +89,7 @@ export class UdpListener extends Watcher implements Listening, Outlet, Resumable
     this.#room = new Room({ most: thread.mostSessions, evict: (session) => session.end('evicted') })
     this.socket = Descriptor.borrow(data.fd)
     localAddress(this.socket)
+    this.#address = peerIn(lastAddress())
     this.#wildcard = /^(0\.0\.0\.0|::)$/.test(addressOf(lastAddress()))
     this.resume()
   }
@@ -105,15 +108,21 @@ export class UdpListener extends Watcher implements Listening, Outlet, Resumable
     else this.#drain()
   }
 
-  /** Sessions live on: their clients' datagrams still have to reach them. */
-  stop(): void {
+  /** Sessions live on: where the shared socket closes, each by its own, and one that can have none ends. */
+  stop(_queued: 'take' | 'leave', apart: boolean): void {
     this.#listening = false
+    if (apart) {
+      if (!this.#yielded) this.yield()
+      for (const { session } of this.#room.seats()) if (!session.door) session.end('drained')
+      // The main thread closes the shared socket next.
+      this.thread.answers.flush()
+    }
     if (this.#room.size === 0) this.#leave()
   }
 
   yield(): void {
     this.#yielded = true
-    for (const seat of this.#room.seats()) this.#giveDoor(seat.session)
+    for (const seat of this.#room.seats()) if (!seat.session.door) this.#giveDoor(seat.session)
     for (let i = 0; i < drainedWhenYielded && this.takeFrom(this.socket, this.#hearsMany); i++);
     this.thread.loop.unwatch(this, this.socket)
   }
@@ -125,6 +134,7 @@ export class UdpListener extends Watcher implements Listening, Outlet, Resumable
 
   /** @returns whether the marks of what comes in are told from now on. */
   tellMarks(): boolean {
+    if (!this.#listening) return this.#tellsMarks
     this.#tellsMarks ||= setOption(this.socket, 'receiveMark', 1) === 0
     return this.#tellsMarks
   }
@@ -160,7 +170,8 @@ export class UdpListener extends Watcher implements Listening, Outlet, Resumable
     const count = incoming.receive(socket, 0, wanted, true)
     if (count > 0) this.#forward(incoming, count, hearsMany)
     this.#expected = Math.min(incoming.count, Math.max(leastExpected, count * 2))
-    return count >= wanted
+    // A connected socket tells of an answer that nobody took before it gives what came in.
+    return count >= wanted || count === -ECONNREFUSED
   }
 
   /** Datagrams of one session that follow one another go together. */
@@ -237,8 +248,7 @@ export class UdpListener extends Watcher implements Listening, Outlet, Resumable
 
   /** Which address of ours the session's client wrote to. */
   askedBy({ local }: UdpSession): Peer | null {
-    localAddress(this.socket)
-    const own = peerIn(lastAddress())
+    const own = this.#address
     return own && local ? { address: unmapped(addressFromBytes(local)), port: own.port } : own
   }
 
@@ -318,6 +328,10 @@ export class UdpSession extends CarriedBase implements Served, Offloadable {
     this.client = client
     this.local = local
     this.source = source
+  }
+
+  get outlet(): Outlet {
+    return this.door ?? this.listener
   }
 
   is(batch: Datagrams, i: number, withLocal: boolean): boolean {
@@ -645,32 +659,33 @@ export class UdpSession extends CarriedBase implements Served, Offloadable {
 }
 
 /** A socket that hears one client alone, on the address that the shared one has: the kernel prefers it. */
-class OwnDoor extends Watcher implements Resumable {
+class OwnDoor extends Watcher implements Outlet, Resumable {
   readonly #listener: UdpListener
-  readonly #socket: Descriptor
+  readonly socket: Descriptor
 
   constructor(listener: UdpListener, socket: Descriptor) {
     super()
     this.#listener = listener
-    this.#socket = socket
+    this.socket = socket
     listener.thread.descriptors.took(1)
     listener.thread.loop.watch(this, socket, epollIn | epollEdge)
   }
 
   onEvents(): void {
-    for (let i = 0; i < batchesPerTurn && !this.#socket.closed; i++)
-      if (!this.#listener.takeFrom(this.#socket, false)) return
+    for (let i = 0; i < batchesPerTurn && !this.socket.closed; i++)
+      if (!this.#listener.takeFrom(this.socket, false)) return
     this.#listener.thread.loop.again(this)
   }
 
   resume(): void {
-    if (!this.#socket.closed) this.onEvents()
+    if (!this.socket.closed) this.onEvents()
   }
 
   close(): void {
+    this.#listener.thread.answers.flush()
     this.#listener.thread.descriptors.gave(1)
     this.#listener.thread.loop.forget(this)
-    close(this.#socket)
+    close(this.socket)
   }
 }
 

@@ -27,7 +27,7 @@ import { peerIn, type Sockaddr } from './sockaddr.ts'
 /** The session, as its upstream knows it. */
 export interface Served extends Answered, Pick<CarriedBase, 'thread' | 'end'> {
   /** Through which answers leave. */
-  readonly listener: Outlet
+  readonly outlet: Outlet
   /** Each datagram has a header of its own. */
   readonly tellsTarget: boolean
   /** The PROXY header of the next datagram, where it has one. */
@@ -61,7 +61,7 @@ export class Upstream extends Watcher implements Resumable {
     const { session } = this
     const { thread } = session
     for (let i = 0; i < batchesPerTurn; i++) {
-      const room = thread.answers.room(session.listener)
+      const room = thread.answers.room(session.outlet)
       const wanted = Math.min(room, this.#expected)
       const count = thread.datagrams.outgoing.receive(this.#socket, thread.answers.used, wanted, false)
       if (count > 0) this.#answer(count)

@@ -187,12 +187,12 @@ class Worker {
     post({ type: 'yielded', lease })
   }
 
-  #unlisten({ lease, queued }: Extract<ToThread, { type: 'unlisten' }>): void {
+  #unlisten({ lease, queued, apart }: Extract<ToThread, { type: 'unlisten' }>): void {
     const carriage = this.#thread.carriages.get(lease)
     this.#registered.get(lease)?.[Symbol.dispose]()
     this.#registered.delete(lease)
     // A Set may lose what was visited while it is walked.
-    for (const listening of carriage?.listeners ?? []) listening.stop(queued)
+    for (const listening of carriage?.listeners ?? []) listening.stop(queued, apart)
     this.#happenings.flushNow()
     post({ type: 'unlistened', lease })
   }

@@ -30,3 +30,16 @@ function scopeOf(address: string): number {
   }
   return 0
 }
+
+/** Bytes that count of what the kernel wrote. */
+export function sockaddrLength(bytes: Uint8Array, at = 0): number {
+  return bytes[at] === familyInet6 ? 28 : bytes[at] === familyInet ? 16 : 2
+}
+
+/** `::ffff:…` of the four bytes of an IPv4 address. */
+export function mappedBytes(address: Uint8Array): Uint8Array {
+  const mapped = new Uint8Array(16)
+  mapped.fill(0xff, 10, 12)
+  mapped.set(address, 12)
+  return mapped
+}

@@ -4,7 +4,7 @@ import type { RemoteInfo, Socket } from 'node:dgram'
 import { networkInterfaces } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
-import type { MakeEngine } from '../../../src/engines/contract.ts'
+import type { EngineLease, MakeEngine } from '../../../src/engines/contract.ts'
 import { parseTarget } from '../../../src/model/target.ts'
 import { freePort } from '../../free-port.ts'
 import {
@@ -501,6 +501,85 @@ export function datagramPromises(make: MakeEngine, options: ConformanceOptions):
     await sendTo(client, 'datagram', port, world.host)
     expect(String((await nextDatagram(client)).datagram)).toBe('datagram')
   })
+
+  const reopen = async (world: World, lists: (port: number) => readonly string[]): Promise<EngineLease[]> => {
+    const saying =
+      (name: string) =>
+      (_datagram: Buffer, from: RemoteInfo, socket: Socket): void =>
+        socket.send(`${name} knows ${from.port}`, from.port, from.address)
+    const first = await world.udpTarget(saying('first'))
+    const ask = async (client: Socket): Promise<string> => {
+      const answer = nextDatagram(client)
+      await sendTo(client, 'who', port, world.host)
+      const { datagram, from } = await answer
+      expect(from).toMatchObject({ address: world.host, port })
+      return String(datagram)
+    }
+    const { lease, port, rule } = await world.forward(first.at, udp)
+    const leases = [lease]
+    const sessions = [await world.udp()]
+    const answers = [await ask(sessions[0] as Socket)]
+    for (const listen of lists(port)) {
+      await leases.at(-1)?.retire()
+      const name = `next to ${leases.length}`
+      const target = await world.udpTarget(saying(name))
+      leases.push(await world.open({ ...ruleOf(listen, target.at), name: rule.name }))
+      const client = await world.udp()
+      sessions.push(client)
+      answers.push(await ask(client))
+      expect(answers.at(-1)).toMatch(name)
+      // Each goes on where it began, with the port that its target knows.
+      expect(await Promise.all(sessions.map(ask))).toEqual(answers)
+      expect(await Promise.all(sessions.map(ask))).toEqual(answers)
+    }
+    return leases
+  }
+
+  promise('udp-reopen', 'a port is free for the next rule while sessions of the last go on', async () => {
+    await using world = new World(make, options)
+    const host = world.host.includes(':') ? `[${world.host}]` : world.host
+    const all = world.host.includes(':') ? '[::]' : '0.0.0.0'
+    await reopen(world, (port) => [`${host}:${port}/udp`, `${all}:${port}/udp`, `${host}:${port}/udp`])
+  })
+
+  userSpace(
+    'udp-reopen-drained',
+    'a rule that ends frees its port at once, and drains its sessions',
+    async () => {
+      await using world = new World(make, options)
+      const target = await world.udpTarget(echoed)
+      const { lease, port, rule } = await world.forward(target.at, udp)
+      const client = await world.udp()
+      expect(await askedUntilAnswered(client, port, world.host)).toBe(1)
+      const ended = lease.drain({ drainMs: 20_000, reason: 'drained', signal: AbortSignal.timeout(20_000) })
+      await lease.retire()
+      const next = await world.open(rule)
+      expect(await askedUntilAnswered(await world.udp(), port, world.host)).toBe(1)
+      expect(await askedUntilAnswered(client, port, world.host)).toBe(1)
+      expect([lease.counters().open, next.counters().open]).toEqual([1, 1])
+      for (const { id } of lease.connections()) lease.cut(id, 'cut')
+      await ended
+      // With its session over, the client is the next rule's.
+      expect(await askedUntilAnswered(client, port, world.host)).toBe(1)
+      expect(next.counters().opened).toBe(2)
+    },
+  )
+
+  userSpace(
+    'udp-reopen-stranger',
+    'a stranger that takes a freed port meanwhile is named as ever',
+    async () => {
+      await using world = new World(make, options)
+      const target = await world.udpTarget(echoed)
+      const { lease, port, rule } = await world.forward(target.at, udp)
+      await askedUntilAnswered(await world.udp(), port, world.host)
+      const live = await world.forward(target.at, udp)
+      await lease.retire()
+      await expect(world.open({ ...rule, listen: live.rule.listen })).rejects.toMatchObject({
+        code: 'LISTEN_IN_USE',
+      })
+    },
+  )
 
   userSpace('udp-in-use', 'a port that is taken is said to be', async () => {
     await using world = new World(make, options)

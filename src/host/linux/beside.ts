@@ -2,18 +2,21 @@
  * A UDP socket beside another one, on the same local address, that hears one client alone: a connected socket goes
  * before an unconnected one in the kernel's choice, so datagrams of that client come here whoever reads the other.
  */
+import { unmapped } from '../../base/address.ts'
+import type { SocketMaker } from '../../model/passing.ts'
 import {
   bind,
   close,
   connect,
+  Descriptor,
   familyInet,
+  familyInet6,
   lastAddress,
   localAddress,
   openSocket,
   setOption,
-  type Descriptor,
-} from '../../host/linux/ffi.ts'
-import { mappedBytes, sockaddrLength, type Sockaddr } from './sockaddr.ts'
+} from './ffi.ts'
+import { mappedBytes, sockaddrLength, sockaddrOf, type Sockaddr } from './sockaddr.ts'
 
 /**
  * @param client its sockaddr, of the family of `shared`
@@ -50,4 +53,20 @@ function ownAddress(shared: Descriptor, client: Sockaddr, local: Uint8Array | nu
   // A link-local address is one only with its interface: the client's.
   if (local.length === 16) own.set(client.subarray(24, 28), 24)
   return own
+}
+
+/** For engines that have no FFI of their own. */
+export const socketMaker: SocketMaker = {
+  beside(fd, { address, port }) {
+    const shared = Descriptor.borrow(fd)
+    localAddress(shared)
+    const six = lastAddress()[0] === familyInet6
+    const client = sockaddrOf(unmapped(address), port)
+    if (six !== (client[0] !== familyInet)) return null
+    const socket = openBeside(shared, client, null)
+    return typeof socket === 'number' ? null : Descriptor.release(socket)
+  },
+  unshare(fd) {
+    setOption(Descriptor.borrow(fd), 'reuseAddress', 0)
+  },
 }
