@@ -12,14 +12,17 @@ export interface UnitOptions {
   readonly api: string | null
   /** Others may write the rules file, and the person who installs agreed. @default false */
   readonly trustFile?: boolean
+  /** The folder of the program's package, where it is no single file. @default none */
+  readonly program?: string | null
 }
 
 export const unitPath = '/etc/systemd/system/naru.service'
 
-export function systemdUnit({ command, file, api, trustFile = false }: UnitOptions): string {
+export function systemdUnit(options: UnitOptions): string {
+  const { command, file, api, trustFile = false, program = null } = options
   const folder = file.slice(0, file.lastIndexOf('/')) || '/'
-  const options = ['--config', file, ...(api === null ? [] : ['--api', api])]
-  const line = (...words: string[]): string => [...command, ...words, ...options].map(quoted).join(' ')
+  const last = ['--config', file, ...(api === null ? [] : ['--api', api])]
+  const line = (...words: string[]): string => [...command, ...words, ...last].map(quoted).join(' ')
   return `[Unit]
 Description=Naru port forwarding
 Documentation=man:systemd.service(5)
@@ -76,7 +79,7 @@ InaccessiblePaths=-/run/systemd/private -/run/systemd/system -/run/udev
 ProtectHome=read-only
 # Sockets in /tmp are out of sight, a guest's too: put them into /run.
 PrivateTmp=yes
-PrivateDevices=yes
+${shownOf(program, folder)}PrivateDevices=yes
 PrivateMounts=yes
 ProtectClock=yes
 ProtectControlGroups=yes
@@ -90,6 +93,15 @@ LimitNOFILE=1048576
 [Install]
 WantedBy=multi-user.target
 `
+}
+
+/** What lies in a temporary folder has to be shown to a service with one of its own. */
+function shownOf(program: string | null, folder: string): string {
+  const isTemporary = (path: string): boolean => /^\/(?:var\/)?tmp\//.test(`${path}/`)
+  return [
+    ...(program !== null && isTemporary(program) ? [`BindReadOnlyPaths=${quoted(program)}\n`] : []),
+    ...(isTemporary(folder) ? [`BindPaths=-${quoted(folder)}\n`] : []),
+  ].join('')
 }
 
 /** systemd.service(5), "Command lines": quotes keep spaces, `%` and `$` are doubled. */

@@ -62,6 +62,7 @@ async function run(context: Context): Promise<ExitCode> {
     command: io.self,
     file,
     api: context.option('api'),
+    program: await packageOf(io.self),
     trustFile: doubtOfFile !== null && context.switched('force'),
   })
   if (written) {
@@ -83,11 +84,16 @@ async function run(context: Context): Promise<ExitCode> {
   return 0
 }
 
+/** The folder that the script is part of; null where there is none. */
+async function packageOf([, script]: readonly string[]): Promise<string | null> {
+  return script === undefined ? null : dirname(dirname(await realpath(script).catch(() => script)))
+}
+
 /** What runs as root: node, the script, and the package that it is part of. */
 async function programOf(self: readonly string[]): Promise<readonly string[]> {
   const [program = '', script] = self
-  if (script === undefined) return [program]
-  const root = dirname(dirname(await realpath(script).catch(() => script)))
+  const root = await packageOf(self)
+  if (script === undefined || root === null) return [program]
   return [program, script, ...['dist/bundle', 'dist/main.js', 'node_modules'].map((path) => join(root, path))]
 }
 
