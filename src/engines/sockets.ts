@@ -6,7 +6,7 @@ import type { Clock } from '../base/clock.ts'
 import { messageOf, NaruError, toNaruError } from '../base/errors.ts'
 import { say, type Text } from '../base/text.ts'
 import type { Host } from '../host/contract.ts'
-import { hasError } from '../host/linux/socket-error.ts'
+import { takeError } from '../host/linux/socket-error.ts'
 import { outstandingOf } from '../host/linux/tcp-info.ts'
 import { socketMaker } from '../host/linux/beside.ts'
 import { udpDoors } from '../host/linux/udp-door.ts'
@@ -174,7 +174,7 @@ class SocketsLease implements EngineLease {
       inherit: this.#request.inherit,
       descriptors,
       outstanding: outstandingOf,
-      hasError,
+      takeError,
       onFile: (file: string) => {
         if (listen.kind === 'unix') void this.#effect?.amend(unixEffect(listen.path, file)).catch(() => {})
       },

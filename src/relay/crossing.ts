@@ -17,7 +17,7 @@ import type { Intake } from './intake.ts'
 import type { Live } from './meter.ts'
 import type { TargetState } from './pick.ts'
 import { isGone } from './gone.ts'
-import { Pipe, reset, type AskOutstanding } from './pipe.ts'
+import { Pipe, reset, type AskOutstanding, type TakeError } from './pipe.ts'
 import { beginsLikeProxy, type Peer } from './proxy/header.ts'
 import { readProxyHeader } from './proxy/read.ts'
 import { writeProxyV1, writeProxyV2 } from './proxy/write.ts'
@@ -38,7 +38,7 @@ export interface CrossingOptions {
   readonly anteroom: Anteroom
   readonly resolve: Resolve
   readonly outstanding: AskOutstanding
-  readonly hasError: (fd: number) => boolean | null
+  readonly takeError: TakeError
   /** The system had no descriptor left. */
   readonly onExhausted: () => void
   /** One side has finished speaking; from now on `lookAtHalfClosed` is to be called now and then. */
@@ -71,8 +71,8 @@ export class Crossing {
     this.#ticket = options.ticket
     const onClosed = (reason: CloseReason): void => this.#closed(reason)
     const { bucket, bite } = terms
-    const { hasError, onHalfClosed } = options
-    this.#pipe = new Pipe(client, { live, clock, bucket, bite, hasError, onHalfClosed, onClosed })
+    const { takeError, onHalfClosed } = options
+    this.#pipe = new Pipe(client, { live, clock, bucket, bite, takeError, onHalfClosed, onClosed })
   }
 
   start(): void {

@@ -21,6 +21,9 @@ const nothing = Buffer.alloc(0)
 /** Null where nothing waits for that socket's peer, or nobody knows. */
 export type AskOutstanding = (fd: number) => Outstanding | null
 
+/** Null where it did not break, or nobody knows. */
+export type TakeError = (fd: number) => 'reset' | 'lost' | null
+
 export interface PipeOptions {
   readonly live: Live
   readonly clock: Clock
@@ -28,8 +31,8 @@ export interface PipeOptions {
   readonly bucket: Bucket | null
   /** Most bytes to read at once. @default as many as there are */
   readonly bite?: number
-  /** Does an error wait at that descriptor? Null where nobody knows. @default nobody knows */
-  readonly hasError?: (fd: number) => boolean | null
+  /** How the connection of that descriptor broke, where nobody has heard of it. @default nobody knows */
+  readonly takeError?: TakeError
   /** One side has finished speaking, and later maybe the other. */
   readonly onHalfClosed?: () => void
   /** Once, when both sockets are closed. */
@@ -218,7 +221,8 @@ export class Pipe {
   }
 
   #clientEnd(): void {
-    if (this.#wasReset(this.client)) return this.abort('client-reset')
+    const broken = this.#unheardOf(this.client)
+    if (broken) return this.abort(`client-${broken}`)
     this.#clientEnded = true
     this.#fromClient.drop()
     if (this.target) this.#options.live.state = 'half-closed'
@@ -228,7 +232,8 @@ export class Pipe {
   }
 
   #targetEnd(): void {
-    if (this.target && this.#wasReset(this.target)) return this.abort('target-reset')
+    const broken = this.target && this.#unheardOf(this.target)
+    if (broken) return this.abort(`target-${broken}`)
     this.#targetEnded = true
     this.#options.onHalfClosed?.()
     this.#options.live.state = 'half-closed'
@@ -237,9 +242,9 @@ export class Pipe {
   }
 
   /** A reset on the heels of the last bytes is "the end" to libuv: it takes a hang-up after a short read for one. */
-  #wasReset(socket: Socket): boolean {
+  #unheardOf(socket: Socket): 'reset' | 'lost' | null {
     const fd = descriptorOf(socket)
-    return fd !== null && this.#options.hasError?.(fd) === true
+    return fd === null ? null : (this.#options.takeError?.(fd) ?? null)
   }
 
   #showEarly(): void {

@@ -14,7 +14,7 @@ import type { Resolve } from './route.ts'
 import type { RefuseReason, Ticket } from './admit.ts'
 import { Anteroom } from './anteroom.ts'
 import { Crossing } from './crossing.ts'
-import { reset, type AskOutstanding } from './pipe.ts'
+import { reset, type AskOutstanding, type TakeError } from './pipe.ts'
 import { openDoors, type Door } from './tcp-listen.ts'
 import { proxyDuty, type Terms } from './terms.ts'
 
@@ -24,7 +24,7 @@ export interface StreamOptions {
   readonly resolve: Resolve
   readonly descriptors: Descriptors
   readonly outstanding: AskOutstanding
-  readonly hasError: (fd: number) => boolean | null
+  readonly takeError: TakeError
   readonly owner: (port: number) => Promise<string | null>
   /** Accepting stopped for want of descriptors, or goes on. */
   readonly onPaused: (paused: boolean) => void
@@ -214,7 +214,7 @@ export class StreamRelay {
       anteroom: this.#anteroom,
       resolve: this.#options.resolve,
       outstanding: this.#options.outstanding,
-      hasError: this.#options.hasError,
+      takeError: this.#options.takeError,
       onExhausted: () => descriptors.exhausted(),
       onHalfClosed: () => this.#watchHalfClosed(crossing),
       onClosed: (reason) => {

@@ -2,11 +2,16 @@
 import { native } from './native.ts'
 
 const [levelSocket, optionError] = [1, 4]
+/** ECONNRESET and ETIMEDOUT (errno(3)). */
+const [connectionReset, timedOut] = [104, 110]
 const error = new Int32Array(1)
 const length = new Uint32Array(1)
 
-/** True where one does; null where the system cannot be asked. */
-export function hasError(fd: number): boolean | null {
+/**
+ * `reset` by the peer, or `lost` where it answered no more; null for neither, and where the system cannot be asked. A
+ * reset that comes after the peer's FIN is EPIPE (tcp_reset in the kernel), and is none here: all it said has arrived.
+ */
+export function takeError(fd: number): 'reset' | 'lost' | null {
   error[0] = 0
   length[0] = error.byteLength
   const asked = native()?.getsockopt(
@@ -16,5 +21,7 @@ export function hasError(fd: number): boolean | null {
     new Uint8Array(error.buffer),
     new Uint8Array(length.buffer),
   )
-  return asked === 0 ? error[0] !== 0 : null
+  if (asked !== 0) return null
+  if (error[0] === connectionReset) return 'reset'
+  return error[0] === timedOut ? 'lost' : null
 }

@@ -138,6 +138,30 @@ export function streamPromises(make: MakeEngine, options: ConformanceOptions): v
       }
     })
 
+  promise(
+    'reset-behind-fin',
+    'all that came before a FIN arrives, also where a reset follows it',
+    async () => {
+      for (let round = 0; round < 5; round++) {
+        await using world = new World(make, options)
+        const answer = Buffer.alloc(50_000, 7)
+        const target = await world.target((socket) => {
+          // As an HTTP server that has answered and closes while its client still sends.
+          socket.once('data', () => {
+            socket.pause()
+            socket.end(answer, () => setTimeout(() => socket.resetAndDestroy(), 20))
+          })
+        })
+        const { port } = await world.forward(target.at)
+        const client = await world.dial(port)
+        client.write('?')
+        client.pause()
+        await new Promise((resolve) => setTimeout(resolve, 100))
+        expect((await readSome(client, answer.length)).length).toBe(answer.length)
+      }
+    },
+  )
+
   promise('reset-half-closed', 'a reset after a half-close still arrives as one', async () => {
     await using world = new World(make, options)
     const target = await world.target((socket) => {
