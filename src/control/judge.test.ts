@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { verbatim } from '../base/text.ts'
-import { alike, consequencesOf, type CheckOutcome } from '../model/diagnosis.ts'
+import { alike, consequencesIn, type CheckOutcome } from '../model/diagnosis.ts'
 import type { Finding } from '../model/finding.ts'
 import { judge } from './judge.ts'
 
@@ -62,7 +62,7 @@ describe('the verdict', () => {
       finding('leaf', { rule: 'b', dependsOn: ['vpn'] }),
     ])
     expect(causes.map(({ code }) => code)).toEqual(['vpn'])
-    expect(consequencesOf(causes[0] as Finding, folded)).toHaveLength(1)
+    expect(consequencesIn(folded)(causes[0] as Finding)).toHaveLength(1)
   })
 
   it('counts consequences under the fault of their own rule', () => {
@@ -72,7 +72,7 @@ describe('the verdict', () => {
         finding('leaf', { rule, dependsOn: ['root'], evidence: [verbatim(rule)] }),
       ]),
     )
-    expect(causes.map((cause) => consequencesOf(cause, folded).length)).toEqual([1, 1])
+    expect(causes.map((cause) => consequencesIn(folded)(cause).length)).toEqual([1, 1])
   })
 
   it('tells the same fault of many rules as one, and in the headline what could not be looked at', () => {

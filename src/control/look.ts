@@ -67,11 +67,11 @@ export function readOnce(host: Host, signal: AbortSignal): Host {
     facts: (how) => host.facts(how),
     network: read,
     sockets: {
-      list: onceEach((how) => sockets.list({ ...how, signal })),
-      owner: onceEach((protocol, port) => sockets.owner(protocol, port, { signal })),
+      list: once((how) => sockets.list({ ...how, signal })),
+      owner: once((protocol, port) => sockets.owner(protocol, port, { signal })),
     },
     runner: {
-      run: onceEach((argv, how) => runner.run(argv, { ...how, signal })),
+      run: once((argv, how) => runner.run(argv, { ...how, signal })),
       hold: (argv, how) => runner.hold(argv, how),
     },
   }
@@ -421,27 +421,18 @@ function dial(address: string, port: number, signal: AbortSignal): Promise<Diall
 }
 
 /** Once for each different question; whose signal it comes with makes no difference (JSON has none). */
-function onceEach<A extends readonly unknown[], T>(
+function once<A extends readonly unknown[], T>(
   make: (...asked: A) => Promise<T>,
 ): (...asked: A) => Promise<T> {
   const made = new Map<string, Promise<T>>()
   return (...asked) => {
     const key = JSON.stringify(asked)
-    const known = made.get(key) ?? make(...asked)
-    if (!made.has(key)) known.catch(() => {})
-    made.set(key, known)
-    return known
-  }
-}
-
-function once<T>(make: () => Promise<T>): () => Promise<T> {
-  let made: Promise<T> | null = null
-  return () => {
-    if (!made) {
-      made = make()
-      // Each check that asked gets the failure; without one, nobody is told of an unhandled one.
-      made.catch(() => {})
-    }
-    return made
+    const known = made.get(key)
+    if (known) return known
+    const answer = make(...asked)
+    made.set(key, answer)
+    // Each check that asked gets the failure; without one, nobody is told of an unhandled one.
+    answer.catch(() => {})
+    return answer
   }
 }

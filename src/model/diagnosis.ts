@@ -68,11 +68,18 @@ export function alike(causes: readonly Finding[]): readonly Alike[] {
   return [...groups.values()]
 }
 
-/** What follows from a cause, at its own rule; at any rule where the cause is the machine's. */
-export function consequencesOf(cause: Finding, folded: Diagnosis['folded']): readonly Finding[] {
-  return folded
-    .filter(
-      ({ under, finding }) => under === cause.code && (isOfMachine(cause) || finding.rule === cause.rule),
-    )
-    .map(({ finding }) => finding)
+/** Tells what follows from a cause, at its own rule; at any rule where the cause is the machine's. */
+export function consequencesIn(folded: Diagnosis['folded']): (cause: Finding) => readonly Finding[] {
+  const found = new Map<string, Finding[]>()
+  const keyOf = (under: string, rule: string | null): string => `${under}\n${rule ?? ''}`
+  const note = (key: string, finding: Finding): void => {
+    const others = found.get(key)
+    if (others) others.push(finding)
+    else found.set(key, [finding])
+  }
+  for (const { finding, under } of folded) {
+    note(keyOf(under, null), finding)
+    if (finding.rule !== null) note(keyOf(under, finding.rule), finding)
+  }
+  return (cause) => found.get(keyOf(cause.code, isOfMachine(cause) ? null : cause.rule)) ?? []
 }

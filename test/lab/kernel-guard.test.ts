@@ -36,6 +36,16 @@ class Guarded extends KernelLab {
   async carries(): Promise<void> {
     expect(await echoes(await this.dial(this.client, hostAddress, 8888), 'ferry')).toBe('ferry')
   }
+
+  /** Returns once a client is carried. */
+  async carriesAgain(): Promise<void> {
+    const carried = (): Promise<string> =>
+      this.carries().then(
+        () => 'in',
+        () => 'out',
+      )
+    await expect.poll(carried, { timeout: 20_000 }).toBe('in')
+  }
 }
 
 /** A stranger who sends to the target as fast as he can, with gaps of no length, until disposed. */
@@ -91,16 +101,7 @@ describeWith(needs, 'a machine that forwarded nothing, with a rule of the kernel
         await later(four)
         lab.host.run(['nft', '-f', '-'], { input })
         await later(four)
-        await expect
-          .poll(
-            () =>
-              lab.carries().then(
-                () => 'in',
-                () => 'out',
-              ),
-            { timeout: 20_000 },
-          )
-          .toBe('in')
+        await lab.carriesAgain()
       }
     }
     expect(lab.crossed()).toBe(0)
@@ -245,16 +246,7 @@ describeWith(needs, 'a machine that forwarded nothing, with a rule of the kernel
       await later(stream)
       expect(lab.crossed()).toBe(0)
       await stream[Symbol.asyncDispose]()
-      await expect
-        .poll(
-          () =>
-            lab.carries().then(
-              () => 'in',
-              () => 'out',
-            ),
-          { timeout: 20_000 },
-        )
-        .toBe('in')
+      await lab.carriesAgain()
       await lease.release()
       expect(lab.switches()).toEqual(lab.before)
       expect(lab.host.run(['nft', 'list', 'ruleset'])).toBe('')

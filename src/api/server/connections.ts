@@ -43,7 +43,8 @@ export class Connections {
         this.#strangers.delete(socket)
         this.#known.delete(socket)
       })
-      if (this.#strangers.size > this.#limits.strangers) first(this.#strangers)?.destroy()
+      const [oldest] = this.#strangers
+      if (this.#strangers.size > this.#limits.strangers) oldest?.destroy()
     })
   }
 
@@ -86,20 +87,17 @@ export class Connections {
     const bytes = socket.writableLength
     this.#unsent.set(response, bytes)
     this.#unsentBytes += bytes
-    response.once('close', () => {
-      this.#unsent.delete(response)
-      this.#unsentBytes -= bytes
-    })
-    let over = this.#unsentBytes - this.#limits.unsentBytes
-    for (const [oldest, size] of this.#unsent) {
-      if (over <= 0 || oldest === response) return
-      over -= size
+    response.once('close', () => this.#settle(response))
+    for (const oldest of this.#unsent.keys()) {
+      if (this.#unsentBytes <= this.#limits.unsentBytes || oldest === response) return
+      // Its end is heard of later; until then it must not be counted, or one more would be cut for it.
+      this.#settle(oldest)
       oldest.destroy()
     }
   }
-}
 
-function first<T>(items: Iterable<T>): T | undefined {
-  for (const item of items) return item
-  return undefined
+  #settle(response: ServerResponse): void {
+    this.#unsentBytes -= this.#unsent.get(response) ?? 0
+    this.#unsent.delete(response)
+  }
 }

@@ -1,7 +1,7 @@
 /** `naru doctor [NAME|PORT]`: which hop blocks, by evidence, and the fix. The verdict comes first, the rest is folded. */
 import type { ExitCode } from '../../base/codes/entry.ts'
 import { say, verbatim, type Text } from '../../base/text.ts'
-import { alike, consequencesOf, type Diagnosis, type DoctorEvent } from '../../model/diagnosis.ts'
+import { alike, consequencesIn, type Diagnosis, type DoctorEvent } from '../../model/diagnosis.ts'
 import type { Finding } from '../../model/finding.ts'
 import { splitHostPorts } from '../../model/listen.ts'
 import type { DiagnoseRequest } from '../../model/machine-face.ts'
@@ -213,9 +213,10 @@ function lines(diagnosis: Diagnosis, print: Printer, all: boolean): string[] {
           : green(print.say(summary)),
     ),
   ]
+  const follow = consequencesIn(folded)
   for (const group of all ? causes.map((cause) => [cause] as const) : alike(causes)) {
     found.push('', ...findingLines(group, print))
-    const under = group.flatMap((cause) => consequencesOf(cause, folded))
+    const under = group.flatMap(follow)
     if (under.length > 0 && !all)
       found.push(
         dim(

@@ -38,7 +38,7 @@ export class Alarm {
     if (this.#listening) return
     this.#listening = true
     this.#hold(['nft', 'monitor', 'destroy', 'tables'], (line) => {
-      if (isOurTable(line)) this.#alarms.tableLost()
+      if (isTableLoss(line)) this.#alarms.tableLost()
     })
     this.#hold(['ip', '-o', 'monitor', 'link', 'netconf'], (line) => {
       if (isLinkChange(line)) this.#linksSoon()
@@ -78,7 +78,7 @@ export class Alarm {
   }
 }
 
-export const isOurTable = (line: string): boolean => line.trim() === `delete table inet ${tableName}`
+export const isTableLoss = (line: string): boolean => line.trim() === `delete table inet ${tableName}`
 
 /** `3: wg0: <…`, `inet wg0 forwarding on …`; what goes calls for nothing. */
 export const isLinkChange = (line: string): boolean =>

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { isLinkChange, isOurTable } from './alarm.ts'
+import { isLinkChange, isTableLoss } from './alarm.ts'
 import { changedAlong, forwarding6, inOrder, isOurSwitch, wantedSettings, type Settings } from './settings.ts'
 
 /** Switches as a map, as /proc/sys has them. */
@@ -74,13 +74,13 @@ it.each([
 })
 
 it('tells our table and links from what else is said', () => {
-  expect(isOurTable('delete table inet naru')).toBe(true)
+  expect(isTableLoss('delete table inet naru')).toBe(true)
   for (const other of [
     'delete table inet naru_guard_1_2_0',
     'delete table ip naru',
     '# delete table inet naru',
   ])
-    expect(isOurTable(other)).toBe(false)
+    expect(isTableLoss(other)).toBe(false)
   expect(isLinkChange('3: wg0: <POINTOPOINT,NOARP,UP> mtu 1420')).toBe(true)
   expect(isLinkChange('inet all forwarding on ')).toBe(true)
   expect(isLinkChange('Deleted 3: wg0: <POINTOPOINT> mtu 1420')).toBe(false)

@@ -1,6 +1,6 @@
 /** What the doctor found: the verdict first, then each cause with its evidence and what to do about it. */
 import { useState } from 'react'
-import { alike, consequencesOf, type Diagnosis } from '../../../src/model/diagnosis.ts'
+import { alike, consequencesIn, type Diagnosis } from '../../../src/model/diagnosis.ts'
 import type { Finding, Fix } from '../../../src/model/finding.ts'
 import { Icon, type IconName } from '../parts/icon.tsx'
 import { linkTo } from '../state/place.ts'
@@ -9,6 +9,7 @@ import { useWords } from '../words/index.ts'
 export function Verdict({ diagnosis }: { readonly diagnosis: Diagnosis }) {
   const { words, say } = useWords()
   const { verdict, summary, causes, folded, remarks } = diagnosis
+  const follow = consequencesIn(folded)
   const severity = verdict?.severity ?? 'none'
   return (
     <>
@@ -23,11 +24,7 @@ export function Verdict({ diagnosis }: { readonly diagnosis: Diagnosis }) {
         <section className="card">
           <h2>{words.doctor.causes}</h2>
           {alike(causes).map((group) => (
-            <OneFinding
-              key={keyOf(group[0])}
-              group={group}
-              folded={group.flatMap((cause) => consequencesOf(cause, folded))}
-            />
+            <OneFinding key={keyOf(group[0])} group={group} folded={group.flatMap(follow)} />
           ))}
         </section>
       )}
