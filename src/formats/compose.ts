@@ -15,7 +15,7 @@ import {
   type Pair,
 } from 'yaml'
 import type { Protocol } from '../base/port.ts'
-import { yamlDocument } from '../base/yaml.ts'
+import { yamlDocument, yamlProblem } from '../base/yaml.ts'
 import { say, type Text } from '../base/text.ts'
 import type { Place } from '../model/exchange.ts'
 import type { ReadableFormat } from './contract.ts'
@@ -73,10 +73,7 @@ function read(text: string, reading: Reading): void {
     return { line: Math.max(line, 1), column: Math.max(col, 1) }
   }
   const errors = document.errors.filter(({ code }) => code !== 'MULTIPLE_DOCS')
-  for (const { pos, message } of errors) {
-    const first = message.split('\n')[0] ?? message
-    reading.wrong(placeOf(pos[0]), say(first, `YAML 문법 오류: ${first}`))
-  }
+  for (const error of errors) reading.wrong(placeOf(error.pos[0]), yamlProblem(error))
   if (errors.length > 0) return
   const more = document.errors.find(({ code }) => code === 'MULTIPLE_DOCS')
   if (more)

@@ -134,6 +134,12 @@ const soap = (inside: string): string =>
 const rows =
   '<p:PortMappingList xmlns:p="urn:schemas-upnp-org:gw:WANIPConnection"><p:PortMappingEntry><p:NewRemoteHost></p:NewRemoteHost><p:NewExternalPort>80</p:NewExternalPort><p:NewProtocol>TCP</p:NewProtocol><p:NewInternalPort>80</p:NewInternalPort><p:NewInternalClient>192.168.0.9</p:NewInternalClient><p:NewEnabled>1</p:NewEnabled><p:NewDescription>a &amp; b</p:NewDescription><p:NewLeaseTime>3600</p:NewLeaseTime></p:PortMappingEntry></p:PortMappingList>'
 
+/** Maps and lists where a key should stand. */
+const yamlKeys = `rules:
+  {{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{ a }}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}: 1
+  ? [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[ b ]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]
+  : { ? { ? *a : 2 } : 3 }
+`
 const yaml = `rules:
   web: # a comment
     listen: 8888
@@ -237,7 +243,7 @@ export const parsers: readonly Parser[] = [
     parser(`import ${from}`, [imports[from]], (bytes) => importRules(bytes, { from })),
   ),
   parser('import', Object.values(imports), (bytes) => importRules(bytes)),
-  textParser('naru.yaml', [yaml], readDocument, 16_384),
+  textParser('naru.yaml', [yaml, yamlKeys], readDocument, 16_384),
   textParser('a rule', [JSON.stringify(rule)], (text) => [
     RuleInputSchema.safeParse(jsonOf(text)),
     readRule('web', jsonOf(text)),

@@ -34,15 +34,29 @@ describeWith({ files: [chromiumPath] }, 'the door of the web page', () => {
   it('opens by the link, keeps the token out of the address bar, and remembers', async () => {
     await using visitor = await Visitor.open(browser, daemon.loginUrl)
     const { page } = visitor
-    await page.getByRole('link', { name: 'Add rule' }).waitFor()
+    await page.locator('tbody[data-rule="web"]').waitFor()
     expect(page.url()).not.toContain('token')
     await page.goto(daemon.url)
-    await page.getByRole('link', { name: 'Add rule' }).waitFor()
+    await page.locator('tbody[data-rule="web"]').waitFor()
     // A cookie would go to every port of this address.
     expect(await page.context().cookies()).toEqual([])
     const kept = await page.evaluate<string | null>(`localStorage.getItem('naru.session')`)
     expect(kept).toMatch(/^[\w-]{43}$/)
     expect(kept).not.toBe(new URL(daemon.loginUrl).searchParams.get('token'))
+  })
+
+  it('logs in, also where the page is loaded anew before it heard the answer', async () => {
+    await using visitor = await Visitor.open(browser, daemon.url, { expected: [/\/api\/session: 401/] })
+    const { page } = visitor
+    // The first log-in is never answered.
+    await page.route('**/api/session', () => {})
+    const asked = page.waitForRequest('**/api/session')
+    await page.goto(daemon.loginUrl)
+    await asked
+    await page.unroute('**/api/session')
+    await page.reload()
+    await page.locator('tbody[data-rule="web"]').waitFor()
+    expect(page.url()).not.toContain('token')
   })
 
   it('shows nothing without a token, refuses a wrong one, takes the right one, and logs out', async () => {

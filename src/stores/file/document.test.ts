@@ -164,6 +164,16 @@ describe('what is wrong with the file', () => {
       .join('\n')}\n`
     expect(problemsOf(bomb)[0]).toContain('aliases')
   })
+
+  // Each level quotes the quotes of the one in it: thirty levels filled the memory.
+  it.each([
+    ['a map', `rules:\n  ${'{'.repeat(300)}a${'}'.repeat(300)}: 1\n`],
+    ['a list', `rules:\n  ? ${'['.repeat(300)}${']'.repeat(300)}\n  : 1\n`],
+    ['a map that is not closed', `rules:\n  web: ${'{'.repeat(300)}\n`],
+    ['an alias', `stun: &a [x]\nrules:\n  ? *a\n  : 1\n`],
+  ])('is a key that is %s', (_, text) => {
+    expect(problemsOf(text)).toContainEqual(expect.stringContaining('a key is a word, not a map, a list'))
+  })
 })
 
 describe('a list in a rule', () => {

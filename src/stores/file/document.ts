@@ -17,7 +17,7 @@ import {
   type YAMLSeq,
 } from 'yaml'
 import { say, type Text } from '../../base/text.ts'
-import { yamlDocument } from '../../base/yaml.ts'
+import { yamlDocument, yamlProblem } from '../../base/yaml.ts'
 import type { RuleInput } from '../../model/face.ts'
 import type { Json } from '../../model/hop.ts'
 import type { Snapshot } from '../contract.ts'
@@ -328,14 +328,15 @@ const secondDocument = say(
 
 /** In the order of the text. */
 function misprints(yaml: Document.Parsed): Misprint[] {
-  const errors = yaml.errors.map(({ code, pos, message }) => ({
-    at: pos[0],
-    text: code === 'MULTIPLE_DOCS' ? secondDocument : yamlProblem(message),
+  const errors = yaml.errors.map((error) => ({
+    at: error.pos[0],
+    text: error.code === 'MULTIPLE_DOCS' ? secondDocument : yamlProblem(error),
   }))
   visit(yaml, {
     Map(_, { items }) {
       const keys = new Set<string>()
       for (const { key } of items as Pair<Node>[]) {
+        if (!isScalar(key)) continue
         const name = keyText(key)
         if (keys.has(name) && key.range) errors.push({ at: key.range[0], text: keyTwice })
         keys.add(name)
@@ -346,12 +347,6 @@ function misprints(yaml: Document.Parsed): Misprint[] {
 }
 
 const keyTwice = say('this key stands here twice', '같은 키가 두 번 나옵니다')
-
-/** The library's own words. */
-function yamlProblem(message: string): Text {
-  const en = message.split('\n')[0] ?? message
-  return say(en, `YAML 문법 오류: ${en}`)
-}
 
 function offsetOf(yaml: Document, path: Path): number {
   let node: unknown = yaml.contents

@@ -47,10 +47,9 @@ class PageState {
   /** A set for each change on its way: the rules of which an event came since it was asked for. */
   readonly #told = new Set<Set<string>>()
 
-  /** Takes the token of a log-in link out of the address bar, then follows; without a session the page asks for it. */
+  /** Logs in by the token of a log-in link where there is one, then follows; without a session the page asks for it. */
   start(): void {
     const token = new URLSearchParams(location.search).get('token')
-    if (location.search !== '') history.replaceState(null, '', `/${location.hash}`)
     this.#stop.abort()
     this.#stop = new AbortController()
     void this.#follow(this.#stop.signal, token)
@@ -122,11 +121,17 @@ class PageState {
     }
   }
 
-  /** The daemon may be away when the page is opened from a tab that was kept. */
+  /**
+   * The daemon may be away when the page is opened from a tab that was kept. The token stays in the address bar until
+   * it was answered: a page that is loaded anew before that would have neither token nor session.
+   */
   async #session(signal: AbortSignal, token: string | null): Promise<void> {
     for (;;) {
       try {
-        if (token !== null) await this.#takeSession(token)
+        if (token !== null) {
+          await this.#takeSession(token)
+          forgetQuery()
+        }
         this.access.set((await client.session()).access)
         return
       } catch (error) {
@@ -215,6 +220,10 @@ class PageState {
     if (changed) this.rules.set(rules)
     this.history.add(at, moved)
   }
+}
+
+function forgetQuery(): void {
+  history.replaceState(null, '', `/${location.hash}`)
 }
 
 export const naru = new PageState()
