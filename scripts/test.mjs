@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build, house } from './check.mjs'
 import { installDependencies } from './install.mjs'
@@ -86,7 +86,10 @@ function runTests() {
     stdio: 'inherit',
   })
   if (existsSync(report)) {
-    const { numPassedTests, numFailedTests, numPendingTests } = JSON.parse(readFileSync(report, 'utf8'))
+    const { numPassedTests, numFailedTests, numPendingTests, testResults } = JSON.parse(
+      readFileSync(report, 'utf8'),
+    )
+    for (const line of testResults.flatMap(failures)) console.log(line)
     passed += numPassedTests
     failed += numFailedTests
     if (numPendingTests > 0) console.log(`${numPendingTests} skipped, each named above with its reason`)
@@ -94,6 +97,17 @@ function runTests() {
     if (status !== 0 && numFailedTests === 0) failed++
   } else failed++
   rmSync(folder, { recursive: true, force: true })
+}
+
+/** A line for each test that failed, behind all the traces: what is read first of a long log is its end. */
+function failures({ name, assertionResults }) {
+  const file = relative(root, name)
+  return assertionResults
+    .filter(({ status }) => status === 'failed')
+    .map(({ fullName, failureMessages }) => {
+      const why = (failureMessages[0] ?? '').split('\n')[0].slice(0, 200)
+      return `failed: ${file}: ${fullName}: ${why}`
+    })
 }
 
 /** Root on Debian installs the peers; anybody else runs without, and the tests that need them say so. */
