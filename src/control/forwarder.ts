@@ -28,6 +28,7 @@ import type { Rule } from '../model/rule.ts'
 import { formatTarget } from '../model/target.ts'
 import type { Hop, Json } from '../model/hop.ts'
 import type { Snapshot } from '../stores/contract.ts'
+import { addressesOf } from './addresses.ts'
 import { changed, existing, merged, mustBeNew, notesFor } from './changes.ts'
 import { circlesHere } from './circles.ts'
 import { Rates } from './counters.ts'
@@ -39,6 +40,8 @@ import type { Instance } from './instance.ts'
 import { damageText, Journal, type Entry } from './journal.ts'
 import { load, type Loaded, type LoadedRule } from './load.ts'
 import type { Parts } from './parts.ts'
+import { PlaceWatch } from './place.ts'
+import { rowByHand } from './row-by-hand.ts'
 import { ownerTag } from './routers/owner.ts'
 import { publisherOf } from './routers/publisher.ts'
 import { RuleRun, type RunTools } from './rule-run.ts'
@@ -83,6 +86,8 @@ export class Forwarder implements Naru, AsyncDisposable {
   readonly #options: ForwarderOptions
   readonly #events: Events
   readonly #rates = new Rates()
+  /** Where others find this machine. */
+  readonly #place: PlaceWatch
   readonly #history = new TrafficHistory()
   #momentAt = 0
   readonly #runs = new Map<string, RuleRun>()
@@ -134,6 +139,7 @@ export class Forwarder implements Naru, AsyncDisposable {
     // Every hop of every rule that is looked at listens to the end; Node takes more than ten for a leak.
     for (const { signal } of [this.#work, this.#undoing, this.#life]) setMaxListeners(0, signal)
     this.#predecessor = options.predecessor ?? null
+    this.#place = new PlaceWatch(parts.host, parts.clock, () => publisherOf(parts).finder.known)
   }
 
   /** Cleans up after whoever held this instance before, loads the rules and opens them. */
@@ -172,12 +178,14 @@ export class Forwarder implements Naru, AsyncDisposable {
     const callOff = (): void => this.#work.abort(signal.reason)
     signal.addEventListener('abort', callOff)
     if (signal.aborted) callOff()
+    const placed = this.#place.refresh(this.#work.signal)
     try {
       if (this.#predecessor) await this.#succeed(this.#predecessor, loaded, snapshot)
       else {
         await this.#bring(loaded, snapshot)
         await this.#settleAdopted(before, this.#work.signal)
       }
+      await placed
       if (signal.aborted) throw stopped(signal, 'the start')
     } catch (error) {
       const why = signal.aborted ? stopped(signal, 'the start') : toNaruError(error)
@@ -671,7 +679,10 @@ export class Forwarder implements Naru, AsyncDisposable {
       runs: () => this.#runs,
       examine: this.#options.checks ? (runs) => this.#examine(runs) : null,
       apply: (run) => this.#apply({ rule: run.rule, input: run.input }, this.#work.signal, false),
-      sample: () => this.#sample(),
+      sample: () => {
+        this.#sample()
+        void this.#lookAround()
+      },
       tell: (text) => this.#tell('warn', null, text),
     })
   }
@@ -690,6 +701,12 @@ export class Forwarder implements Naru, AsyncDisposable {
     const examine: Doctor['examine'] = (rules, options) => doctor.examine(rules, options)
     const signal = withLimit(this.#work.signal, examineLimitMs)
     await watch(runs, { examine, clock: this.#parts.clock, signal })
+  }
+
+  /** An address of ours that changed is another one to give to others. */
+  async #lookAround(): Promise<void> {
+    if (!(await this.#place.refresh(this.#work.signal)) || !this.#events.listened) return
+    for (const run of this.#runs.values()) this.#events.emit({ type: 'rule', rule: this.#status(run) })
   }
 
   #sample(): void {
@@ -739,6 +756,8 @@ export class Forwarder implements Naru, AsyncDisposable {
   #status(run: RuleRun): RuleStatus {
     const { rule } = run
     const counters = run.counters()
+    const hops = run.hopStatuses()
+    const place = this.#place.now
     return {
       name: run.name,
       rule: run.input,
@@ -746,10 +765,12 @@ export class Forwarder implements Naru, AsyncDisposable {
       targets: rule.targets.map(({ to }) => formatTarget(to)),
       state: run.state(),
       engine: run.engine(),
-      hops: run.hopStatuses(),
+      hops,
       counters,
       rate: this.#rates.of(run.name, counters, this.#parts.clock.monotonic()),
       until: rule.until,
+      addresses: addressesOf(rule, { hops, place, samplePort: this.#samplePort }),
+      byHand: rowByHand(rule, hops, place, this.#place.router),
     }
   }
 

@@ -131,5 +131,7 @@ function status({ rule, input }: LoadedRule): RuleStatus {
     counters: noCounters,
     rate: { toTarget: 0, toClient: 0 },
     until: rule.until,
+    addresses: [],
+    byHand: null,
   }
 }

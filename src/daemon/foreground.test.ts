@@ -35,6 +35,8 @@ const web = (state: 'ok' | 'broken'): RuleStatus => ({
   ],
   counters: noCounters,
   rate: { toTarget: 0, toClient: 0 },
+  addresses: [],
+  byHand: null,
   until: null,
 })
 

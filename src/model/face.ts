@@ -7,6 +7,7 @@ import type { Text } from '../base/text.ts'
 import type { Connection, Counters } from './connection.ts'
 import type { Hop, Json } from './hop.ts'
 import type { Plan } from './plan.ts'
+import type { RouterSteps } from './router-steps.ts'
 
 export interface Naru {
   readonly about: () => Promise<About>
@@ -85,6 +86,17 @@ export interface RuleStatus {
   /** Bytes a second over the last seconds. */
   readonly rate: { readonly toTarget: number; readonly toClient: number }
   readonly until: number | null
+  /** What to give to others, nearest first, as far as each hop on the way is open; empty while nothing is. */
+  readonly addresses: readonly RuleAddress[]
+  /** What to type on the router's own page while it opens nothing by itself; null where nothing is to be typed. */
+  readonly byHand: RouterSteps | null
+}
+
+export interface RuleAddress {
+  /** Who finds the rule there: programs of this machine, its network, everybody. */
+  readonly scope: 'machine' | 'lan' | 'internet'
+  /** `192.168.0.10:8888`, `unix:/run/web`; `http://192.168.0.10:8888` where it is known to be web. */
+  readonly text: string
 }
 
 /** `stopped`: no Naru runs on the file. */

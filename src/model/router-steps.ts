@@ -13,6 +13,7 @@ export const makers = [
   'unifi',
   'tp-link',
   'iptime',
+  'kt',
   'fritzbox',
   'generic',
 ] as const
@@ -51,6 +52,20 @@ export function makerOf({ maker, model }: { maker: string | null; model: string 
   return signs.find(([pattern]) => pattern.test(words))?.[1] ?? 'generic'
 }
 
+/**
+ * By the address that a maker's routers have unless somebody changed it, and that no other maker uses; `generic` where it
+ * tells nothing. For a router that says nothing of itself.
+ */
+export function guessedMaker(gateway: string): Maker {
+  return addressSigns.get(gateway) ?? 'generic'
+}
+
+const addressSigns: ReadonlyMap<string, Maker> = new Map([
+  ['192.168.50.1', 'asus'],
+  ['192.168.178.1', 'fritzbox'],
+  ['172.30.1.254', 'kt'],
+])
+
 const signs: readonly (readonly [RegExp, Maker])[] = [
   [/asus/, 'asus'],
   [/openwrt|lede/, 'openwrt'],
@@ -59,6 +74,7 @@ const signs: readonly (readonly [RegExp, Maker])[] = [
   [/tp-?link|archer|deco/, 'tp-link'],
   [/iptime|efm ?networks/, 'iptime'],
   [/fritz|avm/, 'fritzbox'],
+  [/\bkt\b|olleh|homehub|giga ?wifi/, 'kt'],
 ]
 
 /** @param router its LAN address. @param page its own admin address, where it told one. */
@@ -253,6 +269,24 @@ const pages: Readonly<Record<Maker, Page>> = {
       field('Internal Port', '내부 포트', range(wish.internalPorts)),
     ],
     notes: [say('press Apply (top right), then Save', '적용을 누른 다음 오른쪽 위의 저장을 누르세요')],
+  },
+  kt: {
+    urlPath: '',
+    path: say(
+      'Device settings → Traffic management → Port forwarding',
+      '장치설정 → 트래픽 관리 → 포트 포워딩 설정',
+    ),
+    range: (ports) => `${ports.first} ~ ${ports.last}`,
+    fields: ({ wish, protocol, range }) => [
+      field('Source IP address', '소스 IP 주소', ''),
+      field('Source port', '소스 포트', ''),
+      field('External port', '외부 포트', range(wish.externalPorts)),
+      field('Internal IP address', '내부 IP 주소', wish.internalAddress),
+      field('Internal port', '내부 포트', range(wish.internalPorts)),
+      field('Protocol', '프로토콜', protocol),
+      field('Description', '설명', wish.name),
+    ],
+    notes: [say('leave the source fields empty; press Add', '소스 칸은 비워 두고 추가를 누르세요')],
   },
   fritzbox: {
     urlPath: '',

@@ -65,6 +65,8 @@ export function ruleStatus(name: string, over: Partial<RuleStatus> = {}): RuleSt
     counters: noCounters,
     rate: { toTarget: 0, toClient: 0 },
     until: null,
+    addresses: [],
+    byHand: null,
     ...over,
   }
 }

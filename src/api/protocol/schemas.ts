@@ -9,6 +9,7 @@ import type {
   ChangeResult,
   HopStatus,
   NaruEvent,
+  RuleAddress,
   RuleStatus,
   TrafficMoment,
   TrafficSample,
@@ -17,6 +18,7 @@ import { hops, type Json } from '../../model/hop.ts'
 import type { NaruErrorJson } from '../../base/errors.ts'
 import type { Text } from '../../base/text.ts'
 import type { Plan } from '../../model/plan.ts'
+import { makers, type RouterSteps } from '../../model/router-steps.ts'
 import type { Session } from './wire.ts'
 
 const count = z.int().min(0)
@@ -112,6 +114,20 @@ const HopStatusSchema: z.ZodType<HopStatus> = z
   })
   .openapi('HopStatus')
 
+const RuleAddressSchema: z.ZodType<RuleAddress> = z
+  .object({ scope: z.enum(['machine', 'lan', 'internet']), text: z.string() })
+  .openapi('RuleAddress')
+
+const RouterStepsSchema: z.ZodType<RouterSteps> = z
+  .object({
+    maker: z.enum(makers),
+    url: z.string(),
+    path: TextSchema,
+    rows: z.array(z.array(z.object({ label: TextSchema, value: z.string() }))),
+    notes: z.array(TextSchema),
+  })
+  .openapi('RouterSteps')
+
 export const RuleStatusSchema: z.ZodType<RuleStatus> = z
   .object({
     name: z.string(),
@@ -124,6 +140,10 @@ export const RuleStatusSchema: z.ZodType<RuleStatus> = z
     counters: CountersSchema,
     rate: RateSchema,
     until: timeMs.nullable(),
+    addresses: z.array(RuleAddressSchema).openapi({ description: 'what to give to others, nearest first' }),
+    byHand: RouterStepsSchema.nullable().openapi({
+      description: 'what to type on the router’s own page while it opens nothing by itself',
+    }),
   })
   .openapi('RuleStatus')
 

@@ -1,0 +1,46 @@
+/** What a person types on the router's page where it does not open a rule's ports by itself; null where no row helps. */
+import { canonicalAddress } from '../base/address.ts'
+import type { HopStatus } from '../model/face.ts'
+import { guessedMaker, makerOf, routerSteps, type RouterSteps } from '../model/router-steps.ts'
+import type { Rule } from '../model/rule.ts'
+import type { RouterInfo } from '../routers/contract.ts'
+import type { Place } from './place.ts'
+
+/** The router is there and does not do it; of a carrier's NAT, or an address that leads nowhere, no row says anything. */
+const rowHelps = new Set([
+  'ROUTER_NOT_FOUND',
+  'ROUTER_SILENT',
+  'ROUTER_ANSWER_BAD',
+  'ROUTER_REFUSED',
+  'ROUTER_TABLE_FULL',
+  'ROUTER_NOT_DONE',
+  'ROUTER_TOO_MANY_PORTS',
+  'ROUTER_MAPPING_LOST',
+])
+
+export function rowByHand(
+  { name, listen, publish, allow }: Rule,
+  hops: readonly HopStatus[],
+  { gateway }: Place,
+  info: RouterInfo | null,
+): RouterSteps | null {
+  if (listen.kind === 'unix' || publish.router === 'off' || gateway === null) return null
+  const problem = hops.find(({ hop, state }) => hop === 'router' && state === 'broken')?.problem
+  if (!problem || !rowHelps.has(problem)) return null
+  const { ports, protocols, address } = listen
+  const first = typeof publish.externalPort === 'number' ? publish.externalPort : ports.first
+  const wish = {
+    name,
+    protocols,
+    externalPorts: { first, last: first + ports.last - ports.first },
+    internalPorts: ports,
+    internalAddress: address === null || isWild(address) ? gateway.source : address,
+    allow,
+  }
+  const known = info?.model || info?.maker ? makerOf(info) : guessedMaker(gateway.address)
+  return routerSteps(known, wish, gateway.address, info?.presentationUrl ?? null)
+}
+
+function isWild(address: string): boolean {
+  return canonicalAddress(address) === '0.0.0.0' || canonicalAddress(address) === '::'
+}
