@@ -54,6 +54,7 @@ function subject({ rule = {}, hops = [], facts, run, look, names = [] }: Scene):
     routers: () => Promise.resolve([]),
     secondHop: () => Promise.resolve(null),
     stun: () => Promise.resolve(null),
+    shared: (_, ask) => ask(AbortSignal.timeout(5000)),
     addressesOf: () => Promise.reject(new NaruError('NAME_NOT_FOUND', { host: 'x' } as never)),
     ...look,
   }

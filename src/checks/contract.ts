@@ -97,6 +97,8 @@ export interface Look {
   stun(): Promise<string | null>
   /** Addresses of a name. @throws where it has none */
   addressesOf(name: string): Promise<readonly string[]>
+  /** What a check asks of the machine alone: by the first rule that wants it, for all of them. */
+  shared<T>(key: string, ask: (signal: AbortSignal) => Promise<T>): Promise<T>
 }
 
 export interface Lan {

@@ -26,13 +26,13 @@ export const ssdpHidden = defineCheck({
     'nothing to do: Naru asks by unicast first',
     '할 일이 없습니다. Naru는 유니캐스트로 먼저 묻습니다',
   ),
-  async look({ look, routers }, { signal }) {
+  async look({ look, routers }) {
     const lan = await look.lan()
     if (!lan?.gateway || !routers.some(({ id }) => id === 'upnp')) return null
-    const [many, one] = await Promise.all([
-      asked(group, lan.address, signal),
-      asked(lan.gateway, lan.address, signal),
-    ])
+    const { address, gateway } = lan
+    const [many, one] = await look.shared('ssdp-hidden', (signal) =>
+      Promise.all([asked(group, address, signal), asked(gateway, address, signal)]),
+    )
     if (many || !one) return null
     return {
       evidence: [

@@ -3,6 +3,7 @@ import { createServer, type AddressInfo } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { fakeParts, World } from '../../test/fakes/parts.ts'
 import { freePort } from '../../test/free-port.ts'
+import type { Check } from '../checks/contract.ts'
 import { checks } from '../checks/index.ts'
 import { createHost } from '../host/index.ts'
 import { verbatim } from '../base/text.ts'
@@ -91,5 +92,46 @@ describe('a rule that a naru open in another terminal holds', () => {
     expect(causes.flatMap(({ fixes }) => fixes.map(({ text }) => text.en))).toEqual([
       expect.stringContaining('tries again by itself'),
     ])
+  })
+})
+
+describe('two hundred rules', () => {
+  const rules = Array.from({ length: 200 }, (_, at) => ({
+    rule: parseRule(`rule-${at}`, { listen: 10_000 + at, target: '10.0.0.2:80' }),
+    hops: [],
+  }))
+
+  /** Of each subject, in the order that they were begun, by its rule. */
+  async function begun(run: Check['run']): Promise<(string | null)[]> {
+    const order: (string | null)[] = []
+    const check: Check = {
+      ...(checks[0] as Check),
+      run(subject, how) {
+        order.push(subject.rule?.name ?? null)
+        return run(subject, how)
+      },
+    }
+    const doctor = createDoctor({
+      ...fakeParts(new World(), createMemoryStore({})),
+      checks: [check],
+      askStun: () => Promise.reject(new Error('nobody is to be asked')),
+      rules: () => Promise.resolve(rules),
+    })
+    const { checks: outcomes } = await doctor.diagnose({ signal: AbortSignal.timeout(30_000) })
+    expect(outcomes.map(({ rule }) => rule)).toEqual([...rules.map(({ rule }) => rule.name), null])
+    return order
+  }
+
+  it('do not hold up the machine’s own checks, which wait for silent routers', async () => {
+    expect((await begun(() => Promise.resolve([])))[0]).toBe(null)
+  })
+
+  it('ask the machine once for what is its own', async () => {
+    let asked = 0
+    await begun(async ({ look }) => {
+      await look.shared('answers', () => Promise.resolve(asked++))
+      return []
+    })
+    expect(asked).toBe(1)
   })
 })

@@ -117,17 +117,19 @@ async function diagnose(given: DoctorDeps, options: DiagnoseOptions): Promise<Di
   const lan = await machine.lan().catch(() => null)
   const chosen = chooseRules(rules, options.about, lan?.address)
   const whole = { rule: null, hops: [], inForeground: false }
-  const all = options.about === undefined ? [...chosen, whole] : chosen
+  // The machine's own checks wait for silent routers the longest, so they begin first.
+  const all = options.about === undefined ? [whole, ...chosen] : chosen
+  const names = (): Promise<readonly string[]> => machine.shared('names', options.names ?? noNames)
   const known = new Set(rules.flatMap(({ rule, inForeground }) => (inForeground ? [] : [rule.name])))
-  const results = (
-    await eachRule(all, signal, async ({ rule, hops, inForeground }) => {
-      const subject = subjectOf(deps, { rule, hops, machine }, options)
-      const advise = (finding: Finding): Finding =>
-        inForeground ? openAnew(finding) : typeable(finding, known)
-      const runs = await runChecks(deps.checks, subject, deps.clock, options)
-      return runs.map(({ findings, outcome }) => ({ findings: findings.map(advise), outcome }))
-    })
-  ).flat()
+  const looked = await eachRule(all, signal, async ({ rule, hops, inForeground }) => {
+    const subject = subjectOf(deps, { rule, hops, machine }, { ...options, names })
+    const advise = (finding: Finding): Finding =>
+      inForeground ? openAnew(finding) : typeable(finding, known)
+    const runs = await runChecks(deps.checks, subject, deps.clock, options)
+    return runs.map(({ findings, outcome }) => ({ findings: findings.map(advise), outcome }))
+  })
+  // Told as ever: rules in the order of the file, then the machine.
+  const results = (all[0] === whole ? [...looked.slice(1), looked[0] ?? []] : looked).flat()
   return judge({
     findings: results.flatMap(({ findings }) => findings),
     outcomes: results.map(({ outcome }) => outcome),

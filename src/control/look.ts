@@ -88,6 +88,7 @@ export function lookAtMachine(
 ): MachineLook {
   const { host } = deps
   const dials = new Map<string, Promise<Dialled>>()
+  const shared = new Map<string, Promise<unknown>>()
   const guestOptions = { host, signal }
   const look: MachineLook = {
     facts: once(() => host.facts()),
@@ -109,6 +110,12 @@ export function lookAtMachine(
     addressesOf: async (name) => {
       const target: Target = { kind: 'inet', host: name, ports: { first: 1, last: 1 } }
       return (await deps.resolveName(target, { signal })).addresses
+    },
+    shared<T>(key: string, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
+      const asked = shared.get(key) ?? ask(signal)
+      shared.set(key, asked)
+      asked.catch(() => {})
+      return asked as Promise<T>
     },
     dial(address, port) {
       const key = `${address} ${port}`
