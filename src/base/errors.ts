@@ -13,8 +13,10 @@ type TemplateOf<C extends Code> =
   | (typeof codes)[C]['en']
   | ((typeof codes)[C] extends { fix: { en: infer F extends string } } ? F : never)
 
-/** The placeholders of a code's sentences; each must be given. */
-export type Params<C extends Code> = { [N in Names<TemplateOf<C>>]: Param }
+/** The placeholders of a code's sentences; each must be given, but for the rule, which only who opens it knows. */
+export type Params<C extends Code> = { [N in Exclude<Names<TemplateOf<C>>, 'rule'>]: Param } & {
+  readonly rule?: Param
+}
 
 /** What fills a placeholder; a `Text` fills each language's sentence with its own words. */
 export type Param = string | number | Text
@@ -66,6 +68,15 @@ export class NaruError<C extends Code = Code> extends Error {
     return new NaruError(code, params as Params<C>, { cause, problems, left })
   }
 
+  /** The same error, whose next step names that rule. */
+  of(rule: string): NaruError<C> {
+    const { code, params, problems, left, cause, stack } = this
+    const { fix }: CodeEntry = codes[code]
+    if (!fix?.en.includes('{rule}')) return this
+    const named = new NaruError(code, { ...(params as Params<C>), rule }, { cause, problems, left })
+    return Object.assign(named, { stack })
+  }
+
   /** What could not be done, to what, and why. */
   get text(): Text {
     return { en: this.message, ko: fill(codes[this.code], this.params, 'ko') }
@@ -113,9 +124,12 @@ export function errnoOf(thrown: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined
 }
 
+/** As a person would put the name in. */
+const someRule: Text = { en: 'RULE', ko: '규칙' }
+
 function fill(template: Text, params: Readonly<Record<string, Param>>, language: Language): string {
   return template[language].replace(/\{(\w+)\}/g, (whole, name: string) => {
-    const value = params[name] ?? whole
+    const value = params[name] ?? (name === 'rule' ? someRule : whole)
     return typeof value === 'object' ? value[language] : String(value)
   })
 }

@@ -3,6 +3,8 @@ import { codes, type Code } from '../base/codes/index.ts'
 import type { ExitCode } from '../base/codes/entry.ts'
 import { say, type Text } from '../base/text.ts'
 import type { ChangeOptions, ChangeResult, Naru, RuleStatus } from '../model/face.ts'
+import { roomOf } from './io.ts'
+import { addressLines, byHandLines, give } from './print/addresses.ts'
 import { printProblem } from './print/errors.ts'
 import { planLines } from './print/plan.ts'
 import { ruleTable } from './print/rules.ts'
@@ -46,7 +48,12 @@ export async function change(
   for (const failure of result.failures) printProblem(failure, print)
   for (const note of result.plan.notes) print.talk(`${print.paintTalk.yellow('!')} ${print.say(note)}`)
   const rule = result.rules.find((one) => one.name === name)
-  if (rule) for (const line of ruleTable([rule], print, io.now())) print.data(line)
+  if (rule) {
+    for (const line of addressLines(rule, print)) print.data(line)
+    for (const line of ruleTable([rule], print, { now: io.now(), room: roomOf(io.stdout) })) print.data(line)
+    for (const line of byHandLines(rule, print)) print.data(line)
+    await give(rule, context)
+  }
   if (result.failures.length === 0) print.talk(done)
   return exitOf(result, name)
 }

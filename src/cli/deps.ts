@@ -38,6 +38,8 @@ export interface CliDeps {
   importFile(file: string, from: ImportFormat | null): Promise<Imported>
   /** Rules as another program's file. */
   exportRules(to: ExportFormat, rules: readonly Rule[]): Promise<Exported>
+  /** Puts a line into the desktop's clipboard; false where there is none. */
+  copy(text: string): Promise<boolean>
   /** `naru vantage`: dials back those who know the key, until it is disposed. */
   vantage(options: VantageOptions): Promise<{ readonly key: string; readonly port: number } & AsyncDisposable>
 }

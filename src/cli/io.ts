@@ -15,6 +15,11 @@ export interface Stream {
   readonly rows: number
 }
 
+/** What a line may take: a file or a pipe has no edge. */
+export function roomOf({ isTTY, columns }: Stream): number {
+  return isTTY ? columns : Infinity
+}
+
 export interface Io {
   /** Data. */
   readonly stdout: Stream

@@ -2,11 +2,11 @@
 import type { RuleStatus } from '../model/face.ts'
 import { say } from '../base/text.ts'
 import { visible } from '../base/visible.ts'
-import type { Stream } from './io.ts'
+import { roomOf, type Stream } from './io.ts'
 import type { Printer } from './print/printer.ts'
 import { bytes, connections, rate, span } from './print/units.ts'
 import { written } from './print/marks.ts'
-import { clipped } from './print/width.ts'
+import { clipped, widthOf } from './print/width.ts'
 import { hopStrip, stateWord } from './print/words.ts'
 
 /** Off a terminal, traffic alone draws no more than a line in this time. */
@@ -26,7 +26,7 @@ export class LiveLine {
   }
 
   show(rule: RuleStatus): void {
-    const text = lineOf(rule, this.#print, this.#now())
+    const text = lineOf(rule, this.#print, this.#now(), roomOf(this.#stream) - 1)
     if (this.#stream.isTTY) {
       this.#stream.write(`\r\u001B[2K${written(clipped(text, this.#stream.columns - 1))}`)
       this.#shown = true
@@ -53,17 +53,26 @@ export class LiveLine {
 
 const left = say('left', '남음')
 
-export function lineOf(rule: RuleStatus, print: Printer, now: number): string {
+/** @param room columns; what matters less is left out where they are too few */
+export function lineOf(rule: RuleStatus, print: Printer, now: number, room = Infinity): string {
   const paints = print.paintTalk
   const { counters } = rule
-  const parts = [
-    `${paints.bold(rule.listen)} → ${rule.targets.join(', ')}`,
-    rule.state === 'open' ? '' : stateWord(rule.state, print, paints),
-    hopStrip(rule, print, paints),
-    connections(counters.open, print.language),
-    `↑ ${rate(rule.rate.toTarget)} ↓ ${rate(rule.rate.toClient)}`,
-    bytes(counters.bytesToTarget + counters.bytesToClient),
-    rule.until === null ? '' : `${span(rule.until - now)} ${print.say(left)}`,
-  ]
-  return parts.filter(Boolean).join('  ')
+  const { listen, targets, until } = rule
+  const [where, way] = [paints.bold(listen), hopStrip(rule, print, paints)]
+  const sum = bytes(counters.bytesToTarget + counters.bytesToClient)
+  const parts = (more: number): string =>
+    [
+      more > 2 ? `${where} → ${targets.join(', ')}` : where,
+      rule.state === 'open' ? '' : stateWord(rule.state, print, paints),
+      more > 1 ? way : '',
+      connections(counters.open, print.language),
+      `↓ ${rate(rule.rate.toTarget)} ↑ ${rate(rule.rate.toClient)}`,
+      more > 3 ? sum : '',
+      until === null || more < 1 ? '' : `${span(until - now)} ${print.say(left)}`,
+    ]
+      .filter(Boolean)
+      .join('  ')
+  let more = 4
+  while (more > 0 && widthOf(parts(more)) > room) more--
+  return parts(more)
 }

@@ -1,7 +1,7 @@
 /** Which `Naru` a verb talks to: the running daemon, or the file alone where none runs. */
 import { isNaruError } from '../base/errors.ts'
 import { say } from '../base/text.ts'
-import type { Naru } from '../model/face.ts'
+import type { Naru, RuleStatus } from '../model/face.ts'
 import type { Context } from './verb.ts'
 
 export async function daemonOrFile({ deps, file }: Context): Promise<{ naru: Naru; running: boolean }> {
@@ -13,6 +13,21 @@ export async function daemonOrFile({ deps, file }: Context): Promise<{ naru: Nar
     if (!isNaruError(error, 'NOT_RUNNING')) throw error
   }
   return { naru: await deps.offline({ file }), running: false }
+}
+
+/** The daemon's; else what `naru open` holds in another terminal; else the file's, which nobody has opened. */
+export async function findRule(
+  context: Context,
+  name: string,
+): Promise<{ status: RuleStatus; traffic: 'known' | 'unknown' }> {
+  const [{ naru, running }, elsewhere] = await Promise.all([
+    daemonOrFile(context),
+    context.deps.openElsewhere(),
+  ])
+  const other = elsewhere.find((status) => status.name === name)
+  if (other && !(running && (await naru.rules.list()).some((status) => status.name === name)))
+    return { status: other, traffic: 'unknown' }
+  return { status: await naru.rules.get(name), traffic: 'known' }
 }
 
 /** After a change where nothing runs: nothing was opened or closed. */

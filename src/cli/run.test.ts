@@ -12,6 +12,8 @@ import {
 import { NaruError, type ExitCode } from '../base/errors.ts'
 import { say, verbatim, type Text } from '../base/text.ts'
 import type { RuleStatus } from '../model/face.ts'
+import { qrText } from '../model/qr.ts'
+import { routerSteps } from '../model/router-steps.ts'
 import type { OpenHereOptions, Ready, UpOptions } from './deps.ts'
 
 const twoRules = (): FakeNaru =>
@@ -112,6 +114,18 @@ describe('ls', () => {
     expect(both.talk[0]).toBe('No daemon runs; what naru open does not hold is shown as it is in the file.')
   })
 
+  it('shows where each rule is found, and leaves out what matters less where the terminal is narrow', async () => {
+    const address = { scope: 'lan' as const, text: 'http://192.168.50.23:8888' }
+    const rule = ruleStatus('iis', { addresses: [address] })
+    const io = new FakeIo().terminal()
+    io.stdout.columns = 80
+    const { out } = await naru('ls', fakeDeps(new FakeNaru(rule)), io)
+    expect(out).toEqual([
+      'NAME  TARGET             ADDRESS                    STATE  PATH',
+      'iis   192.168.79.128:80  http://192.168.50.23:8888  open   relay ✓ → service ✓',
+    ])
+  })
+
   it('says how to begin where there is nothing', async () => {
     const { talk } = await naru('ls', fakeDeps(new FakeNaru()))
     expect(talk).toEqual(['There are no rules yet: naru add NAME LISTEN TARGET'])
@@ -132,7 +146,7 @@ describe('status', () => {
       '  ✓ service [sockets]: 192.168.79.128:80',
       '3 connections open, 12 in all',
       '  2 of them offloaded: carried by the kernel alone',
-      '↑ 1.2 kB (300 B/s)  ↓ 45 MB (1.2 MB/s)',
+      '↓ 1.2 kB (300 B/s)  ↑ 45 MB (1.2 MB/s)',
       '  8 × both sides finished',
       '  1 × the target refused it',
     ])
@@ -325,7 +339,7 @@ describe('logs', () => {
     const all = await naru('logs', fakeDeps(fake))
     expect(all.out.map((line) => line.slice(21))).toEqual([
       'iis  + 192.168.1.7:50123 → 192.168.79.128:80',
-      'iis  - 192.168.1.7:50123  ↑ 512 B ↓ 20 kB 5s  the target reset it',
+      'iis  - 192.168.1.7:50123  ↓ 512 B ↑ 20 kB 5s  the target reset it',
       'dns  × 10.0.0.9:53  the client is not allowed',
     ])
     const one = await naru('logs dns --lang ko', fakeDeps(fake))
@@ -373,14 +387,81 @@ describe('open', () => {
       keepPartial: false,
     })
     expect(out).toEqual([
-      'open  8888 → 192.168.79.128:80  (sockets: works everywhere)',
+      'open  8888 → 192.168.79.128:80',
       '  ✓ relay: listening on *:8888',
       '  ✓ service: 192.168.79.128:80 accepts connections',
+      '  sockets: works everywhere',
     ])
     expect(talk).toEqual([
       'Ctrl-C closes everything.',
-      '8888 → 192.168.79.128:80  relay ✓ → service ✓  0 connections  ↑ 0 B/s ↓ 0 B/s  0 B',
+      '8888 → 192.168.79.128:80  relay ✓ → service ✓  0 connections  ↓ 0 B/s ↑ 0 B/s  0 B',
       'closed: 0 connections, 0 B; nothing is left open',
+    ])
+  })
+
+  const found: Partial<RuleStatus> = {
+    addresses: [
+      { scope: 'machine', text: 'http://127.0.0.1:8888' },
+      { scope: 'lan', text: 'http://192.168.50.23:8888' },
+      { scope: 'internet', text: 'http://203.0.113.7:8888' },
+    ],
+  }
+
+  /** With what `over` says of the rule, from its first line to Ctrl-C. */
+  async function opened(line: string, over: Partial<RuleStatus>): ReturnType<typeof naru> {
+    const io = new FakeIo()
+    const fake = new FakeNaru()
+    const { deps } = opening(fake)
+    const openHere: typeof deps.openHere = async (options) => {
+      const naruHere = await deps.openHere(options)
+      fake.set(ruleStatus(options.name, over))
+      return naruHere
+    }
+    const running = naru(line, { ...deps, openHere }, io)
+    await io.stderr.until('connections')
+    io.interrupt()
+    return running
+  }
+
+  it('begins with the address to give to others, farthest first', async () => {
+    const { out } = await opened('open 8888 10.0.0.2:80', found)
+    expect(out.slice(0, 4)).toEqual([
+      'http://203.0.113.7:8888    for everybody on the internet',
+      'http://192.168.50.23:8888  for this network',
+      'http://127.0.0.1:8888      for this machine',
+      'open  8888 → 192.168.79.128:80',
+    ])
+    const withCode = await opened('open 8888 10.0.0.2:80 --qr', found)
+    expect(withCode.out.join('\n')).toContain(qrText('http://203.0.113.7:8888'))
+  })
+
+  it('where no router answers shows the row to type, under the rule’s own name, and what verifies it', async () => {
+    const byHand = routerSteps(
+      'asus',
+      {
+        name: 'open-8888',
+        protocols: ['tcp'],
+        externalPorts: { first: 8888, last: 8888 },
+        internalPorts: { first: 8888, last: 8888 },
+        internalAddress: '192.168.50.23',
+        allow: [],
+      },
+      '192.168.50.1',
+    )
+    const router = hopStatus({ hop: 'router', state: 'broken', text: say('no router', '공유기 없음') })
+    const { out } = await opened('open 8888 80 --publish', { byHand, hops: [router] })
+    expect(out.slice(2)).toEqual([
+      '  until then, this row on the router’s page opens it:',
+      '    http://192.168.50.1/Advanced_VirtualServer_Content.asp',
+      '    WAN → Virtual Server / Port Forwarding → Enable Port Forwarding: ON → Add profile',
+      '      Service Name: open-8888',
+      '      Protocol: TCP',
+      '      External Port: 8888',
+      '      Internal Port: 8888',
+      '      Internal IP Address: 192.168.50.23',
+      '    press OK, then Apply',
+      '  then see whether it works: naru router check open-8888',
+      '  sockets: works everywhere',
     ])
   })
 
@@ -677,9 +758,9 @@ describe('top', () => {
     )
     const { out } = await naru('top', fakeDeps(fake))
     expect(out.slice(-3)).toEqual([
-      'RATE▼  RULE  CLIENT             TARGET             PROTO  ↑ SENT  ↓ RECEIVED  AGE',
-      '0 B/s  iis   192.168.1.7:50123  192.168.79.128:80  tcp     512 B       20 kB   5s',
-      '0 B/s  iis   10.0.0.9:1         192.168.79.128:80  tcp     512 B      5.0 MB   5s',
+      'RATE▼  RULE  CLIENT             TARGET             PROTO   ↓ IN   ↑ OUT  AGE',
+      '0 B/s  iis   192.168.1.7:50123  192.168.79.128:80  tcp    512 B   20 kB   5s',
+      '0 B/s  iis   10.0.0.9:1         192.168.79.128:80  tcp    512 B  5.0 MB   5s',
     ])
   })
 

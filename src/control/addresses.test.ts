@@ -77,10 +77,10 @@ test('whom the allow-list leaves out is given no address', () => {
 })
 
 test('a machine with a public address of its own is on the internet without a router', () => {
-  const server: Place = { addresses: ['203.0.113.9', '2001:4860::9'], gateway: null }
+  const server: Place = { addresses: ['9.9.9.9', '2001:4860::9'], gateway: null }
   expect(told({ listen: 8888, target: 9000 }, undefined, server)).toEqual([
     'machine 127.0.0.1:8888',
-    'internet 203.0.113.9:8888',
+    'internet 9.9.9.9:8888',
     'internet [2001:4860::9]:8888',
   ])
   expect(told({ listen: '0.0.0.0:8888', target: 9000 }, undefined, server)).toHaveLength(2)

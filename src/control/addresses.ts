@@ -2,7 +2,7 @@
  * The addresses to give to others: from a rule, what its hops say and where this machine is found, to the lines that
  * CLI, API and page show. An address is told only as far as each hop on its way is open.
  */
-import { addressRange, formatEndpoint, type Cidr } from '../base/address.ts'
+import { addressRange, formatEndpoint, isPublic, type Cidr } from '../base/address.ts'
 import { formatPortRange, type PortRange } from '../base/port.ts'
 import type { HopStatus, RuleAddress } from '../model/face.ts'
 import type { Hop, Json } from '../model/hop.ts'
@@ -59,7 +59,7 @@ function wildOfOther(address: string): string {
 
 function scopeOf(address: string): Scope {
   if (addressRange(address) === 'loopback') return 'machine'
-  return isInside(address) ? 'lan' : 'internet'
+  return isPublic(address) ? 'internet' : 'lan'
 }
 
 /** What the router says that it opened; ports of one address in a row are one line. */

@@ -128,6 +128,29 @@ describe('a rule’s life', () => {
     expect([...world.held]).toEqual([])
   })
 
+  it('keeps the inner hops where only a person can do the router’s part, and names the rule in what to do', async () => {
+    const rule = { ...web, publish: { firewall: 'auto', router: 'auto' } }
+    await expect(start({ web: rule }, { options: { strict: true } })).rejects.toMatchObject({
+      code: 'ROUTER_NOT_FOUND',
+    })
+    const { forwarder } = await start({ web: rule }, { options: { strict: true, rowByHand: true } })
+    const { state, hops } = await forwarder.rules.get('web')
+    expect(state).toBe('degraded')
+    expect(hops.map(({ hop, state: of }) => `${hop} ${of}`)).toEqual([
+      'service ok',
+      'relay ok',
+      'firewall ok',
+      'router broken',
+    ])
+    expect(
+      hops
+        .at(-1)
+        ?.notes.map(({ en }) => en)
+        .join(),
+    ).toContain('`naru router check web`')
+    await forwarder.stop()
+  })
+
   it('keeps the inner hops where an outer one fails, says which, and goes on trying', async () => {
     const clock = new HandClock()
     const world = new World()

@@ -59,6 +59,8 @@ const relaysAtOnce = 512
 export interface ForwarderOptions {
   /** Undo all where a hop of a rule fails while starting (`naru open`), or keep what works and go on trying. @default false */
   readonly strict?: boolean
+  /** Where `strict`: keep the rest where the router does nothing and a person can type the row. @default false */
+  readonly rowByHand?: boolean
   /** Told of a rule whenever something of it changes, also while it opens. @default nobody */
   readonly onRule?: (rule: RuleStatus) => void
   /** Rules applied at once that open more than a relay. @default 64 */
@@ -594,7 +596,8 @@ export class Forwarder implements Naru, AsyncDisposable {
     const name = loaded.rule.name
     const run = this.#run(loaded)
     this.#runs.set(name, run)
-    return run.apply(loaded, { strict: this.#options.strict ?? false, now, signal })
+    const { strict = false, rowByHand: byHand = false } = this.#options
+    return run.apply(loaded, { strict, rowByHand: byHand, now, signal })
   }
 
   async #end(run: RuleRun, now: boolean): Promise<void> {

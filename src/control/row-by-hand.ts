@@ -1,5 +1,6 @@
 /** What a person types on the router's page where it does not open a rule's ports by itself; null where no row helps. */
 import { canonicalAddress } from '../base/address.ts'
+import type { Code } from '../base/errors.ts'
 import type { HopStatus } from '../model/face.ts'
 import { guessedMaker, makerOf, routerSteps, type RouterSteps } from '../model/router-steps.ts'
 import type { Rule } from '../model/rule.ts'
@@ -7,7 +8,7 @@ import type { RouterInfo } from '../routers/contract.ts'
 import type { Place } from './place.ts'
 
 /** The router is there and does not do it; of a carrier's NAT, or an address that leads nowhere, no row says anything. */
-const rowHelps = new Set([
+const rowHelps: ReadonlySet<string> = new Set<Code>([
   'ROUTER_NOT_FOUND',
   'ROUTER_SILENT',
   'ROUTER_ANSWER_BAD',
@@ -18,6 +19,10 @@ const rowHelps = new Set([
   'ROUTER_MAPPING_LOST',
 ])
 
+export function helpsByHand({ code }: { readonly code: string }): boolean {
+  return rowHelps.has(code)
+}
+
 export function rowByHand(
   { name, listen, publish, allow }: Rule,
   hops: readonly HopStatus[],
@@ -26,7 +31,7 @@ export function rowByHand(
 ): RouterSteps | null {
   if (listen.kind === 'unix' || publish.router === 'off' || gateway === null) return null
   const problem = hops.find(({ hop, state }) => hop === 'router' && state === 'broken')?.problem
-  if (!problem || !rowHelps.has(problem)) return null
+  if (!problem || !helpsByHand({ code: problem })) return null
   const { ports, protocols, address } = listen
   const first = typeof publish.externalPort === 'number' ? publish.externalPort : ports.first
   const wish = {

@@ -33,6 +33,7 @@ import type { Journal } from './journal.ts'
 import type { LoadedRule } from './load.ts'
 import { shown, stepsBetween, type Step } from './plan.ts'
 import { repair } from './renew.ts'
+import { helpsByHand } from './row-by-hand.ts'
 
 /** The longest that one step may take; discovery of a silent router takes 6 s. */
 const stepLimitMs = 20_000
@@ -68,6 +69,8 @@ export interface WantContext {
 export interface ApplyOptions {
   /** Undo what this call opened where a step fails, and throw; otherwise keep it and try again later. */
   readonly strict: boolean
+  /** Where `strict`: a router that does nothing is no reason to undo the rest, where a person can type the row. @default false */
+  readonly rowByHand?: boolean
   /** Cut in place of draining where the rule ends. */
   readonly now?: boolean
   readonly signal: AbortSignal
@@ -363,7 +366,7 @@ export class RuleRun {
         if (step.action !== 'close') this.#failures.delete(step.wanted.hop)
         this.#report()
       } catch (error) {
-        failure = toNaruError(error)
+        failure = toNaruError(error).of(this.name)
         this.#ahead.clear()
         if (step.action !== 'close') {
           const { wanted: failed } = step
@@ -378,14 +381,16 @@ export class RuleRun {
     }
     if (failure && !options.signal.aborted && this.#failedEngine(failure))
       return this.#converge(options, opened)
-    if (failure && options.strict) await this.#undo(opened, options)
+    const strict =
+      options.strict && !(options.rowByHand && failing === 'router' && failure && helpsByHand(failure))
+    if (failure && strict) await this.#undo(opened, options)
     for (const hop of this.#failures.keys()) if (hop !== failing) this.#failures.delete(hop)
     this.#report()
     if (!failure) {
       this.#retryMs = firstRetryMs
       return []
     }
-    if (options.strict) throw failure
+    if (strict) throw failure
     this.#retryLater()
     return [failure]
   }
@@ -528,7 +533,7 @@ export class RuleRun {
       held.notes = verdict.notes
       held.lost = null
     } else {
-      held.lost = verdict.why
+      held.lost = verdict.why.of(this.name)
       this.#settle(held.hop)
       // Told before it is repaired: a router that keeps silent takes ten seconds not to be.
       this.#report()
@@ -560,7 +565,7 @@ export class RuleRun {
     const failure = await repair.renew(held, signal)
     if (failure && isNaruError(failure, 'ABORTED')) return
     if (!failure && held.lost) this.#reopened.add(held.hop)
-    held.lost = failure
+    held.lost = failure?.of(this.name) ?? null
     held.checkedAt = this.#tools.clock.now()
     this.#settle(held.hop)
     this.#report()

@@ -57,6 +57,10 @@ export const cliDeps: CliDeps = {
     const { exportRules } = await import('../formats/index.ts')
     return exportRules(to, rules)
   },
+  async copy(text) {
+    const { copy } = await import('./clipboard.ts')
+    return copy(text)
+  },
   async vantage(options) {
     const { startVantage } = await import('../control/vantage.ts')
     return startVantage({ ...options, clock: systemClock })

@@ -40,6 +40,7 @@ export async function openHere({
     }
     const { forwarder } = await Forwarder.start(parts, others.instance, {
       strict: !keepPartial,
+      rowByHand: true,
       onRule,
       signal,
       checks: async () => (await import('../checks/index.ts')).checks,

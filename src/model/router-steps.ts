@@ -173,7 +173,7 @@ const pages: Readonly<Record<Maker, Page>> = {
       field('Service Name', '서비스 이름', wish.name.slice(0, 30)),
       field('Protocol', '프로토콜', protocol),
       field('External Port', '외부 포트', range(wish.externalPorts)),
-      field('Internal Port', '내부 포트', samePorts(wish) ? '' : range(wish.internalPorts)),
+      field('Internal Port', '내부 포트', keepsRange(wish) ? '' : range(wish.internalPorts)),
       field('Internal IP Address', '내부 IP 주소', wish.internalAddress),
     ],
     source: oneSource('Source IP', '소스 IP'),
@@ -334,6 +334,10 @@ const pages: Readonly<Record<Maker, Page>> = {
 }
 
 /** An ASUS row without an internal port keeps the external one; a range must not have one. */
+function keepsRange(wish: RowWish): boolean {
+  return samePorts(wish) && wish.externalPorts.first !== wish.externalPorts.last
+}
+
 function samePorts({ externalPorts, internalPorts }: RowWish): boolean {
   return externalPorts.first === internalPorts.first && externalPorts.last === internalPorts.last
 }

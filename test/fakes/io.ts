@@ -109,6 +109,7 @@ export function fakeDeps(
     vantage: notRunning,
     importFile: notRunning,
     exportRules: notRunning,
+    copy: () => Promise.resolve(false),
     ...over,
   }
 }

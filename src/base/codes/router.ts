@@ -6,8 +6,8 @@ export const routerCodes = {
     en: 'no router that opens ports by itself was found ({tried})',
     ko: '포트를 자동으로 여는 공유기를 찾지 못했습니다 ({tried})',
     fix: {
-      en: 'turn on UPnP (or NAT-PMP/PCP) on the router, or type the row by hand: `naru router check RULE` shows it and verifies',
-      ko: '공유기에서 UPnP(또는 NAT-PMP/PCP)를 켜거나 포트 포워딩을 직접 입력하세요. `naru router check 규칙`이 입력할 값을 보여 주고 확인합니다',
+      en: 'turn on UPnP (or NAT-PMP/PCP) on the router, or type the row by hand: `naru router check {rule}` shows it and verifies',
+      ko: '공유기에서 UPnP(또는 NAT-PMP/PCP)를 켜거나 포트 포워딩을 직접 입력하세요. `naru router check {rule}`이 입력할 값을 보여 주고 확인합니다',
     },
   },
   ROUTER_SILENT: {
@@ -25,8 +25,8 @@ export const routerCodes = {
     en: 'the router {router} refuses to open {port}: {why}',
     ko: '공유기 {router}이(가) {port} 포트 열기를 거부했습니다: {why}',
     fix: {
-      en: 'allow this device on the router, use a port above 1023, or type the row by hand: `naru router check RULE`',
-      ko: '공유기에서 이 기기를 허용하거나, 1023보다 큰 포트를 쓰거나, 직접 입력하세요: `naru router check 규칙`',
+      en: 'allow this device on the router, use a port above 1023, or type the row by hand: `naru router check {rule}`',
+      ko: '공유기에서 이 기기를 허용하거나, 1023보다 큰 포트를 쓰거나, 직접 입력하세요: `naru router check {rule}`',
     },
   },
   ROUTER_PORT_TAKEN: {
@@ -88,8 +88,8 @@ export const routerCodes = {
     en: 'the router {router} says {port} is open, but reading back shows it is not: {why}',
     ko: '공유기 {router}은(는) {port} 포트를 열었다고 하지만 다시 읽어 보면 그렇지 않습니다: {why}',
     fix: {
-      en: 'restart the router, or type the row by hand: `naru router check RULE` shows it and verifies',
-      ko: '공유기를 재시작하거나 직접 입력하세요. `naru router check 규칙`이 입력할 값을 보여 주고 확인합니다',
+      en: 'restart the router, or type the row by hand: `naru router check {rule}` shows it and verifies',
+      ko: '공유기를 재시작하거나 직접 입력하세요. `naru router check {rule}`이 입력할 값을 보여 주고 확인합니다',
     },
   },
   ROUTER_NOT_CLOSED: {

@@ -1,6 +1,7 @@
 /** `naru add NAME LISTEN TARGET`: a new rule for the daemon and its file. */
 import { say } from '../../base/text.ts'
 import { change, dryRun, resultJson } from '../change.ts'
+import { giveOptions } from '../print/addresses.ts'
 import { publishedAsSaid, ruleFrom, ruleOptions, targetsFrom } from '../rule-options.ts'
 import { on, type Verb } from '../verb.ts'
 
@@ -14,6 +15,7 @@ export const verb: Verb = {
   ],
   options: [
     ...ruleOptions,
+    ...giveOptions,
     { name: 'disabled', text: say('into the file only', '파일에만 추가하고 열지 않음') },
     dryRun,
   ],

@@ -88,7 +88,7 @@ function textOf(event: NaruEvent): Text | null {
     case 'closed': {
       const { client, bytesToTarget, bytesToClient, openedAt, closeReason, closedAt } = event.connection
       const reason = closeReasons[closeReason ?? 'finished']
-      const sums = `↑ ${bytes(bytesToTarget)} ↓ ${bytes(bytesToClient)} ${span((closedAt ?? event.at) - openedAt)}`
+      const sums = `↓ ${bytes(bytesToTarget)} ↑ ${bytes(bytesToClient)} ${span((closedAt ?? event.at) - openedAt)}`
       return say(`- ${client}  ${sums}  ${reason.en}`, `- ${client}  ${sums}  ${reason.ko}`)
     }
     case 'refused': {

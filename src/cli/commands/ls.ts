@@ -1,6 +1,7 @@
 /** `naru ls`: the rules with each hop's state. */
 import { isNaruError } from '../../base/errors.ts'
 import { say, verbatim } from '../../base/text.ts'
+import { roomOf } from '../io.ts'
 import { engineReasons, openElsewhere, ruleTable } from '../print/rules.ts'
 import { daemonOrFile } from '../reach.ts'
 import type { Verb } from '../verb.ts'
@@ -37,7 +38,9 @@ export const verb: Verb = {
     const isEmpty = rules.length === 0 && elsewhere.length === 0
     if (!running && (rules.length > 0 || isEmpty)) print.talk(elsewhere.length > 0 ? othersOfFile : ofFile)
     if (isEmpty) print.talk(howToBegin)
-    else for (const line of ruleTable(rules, print, io.now(), elsewhere)) print.data(line)
+    else
+      for (const line of ruleTable(rules, print, { now: io.now(), elsewhere, room: roomOf(io.stdout) }))
+        print.data(line)
     for (const line of engineReasons([...rules, ...elsewhere], print)) print.talk(verbatim(line))
     if (elsewhere.length > 0) print.talk(openElsewhere(elsewhere.map(({ name }) => name)))
     return 0

@@ -4,9 +4,10 @@ import { isNaruError, type ExitCode } from '../../base/errors.ts'
 import { say } from '../../base/text.ts'
 import type { Naru, RuleInput, RuleStatus } from '../../model/face.ts'
 import { LiveLine } from '../live.ts'
+import { addressLines, byHandLines, give, giveOptions } from '../print/addresses.ts'
 import { printError } from '../print/errors.ts'
 import { stateWord, mark, hopWords, inPathOrder } from '../print/words.ts'
-import { bytes, span } from '../print/units.ts'
+import { bytes, connections, span } from '../print/units.ts'
 import { publishedAsSaid, ruleFrom, ruleOptions, targetsFrom } from '../rule-options.ts'
 import type { Context, Verb } from '../verb.ts'
 
@@ -30,6 +31,7 @@ export const verb: Verb = {
   options: [
     { name: 'name', short: 'n', value: 'NAME', text: say('name of the rule', '규칙 이름') },
     ...ruleOptions,
+    ...giveOptions,
     {
       name: 'keep-partial',
       text: say(
@@ -108,6 +110,7 @@ async function open(context: Context): Promise<ExitCode> {
     live.clear()
     if (json) print.json({ type: 'opened', rule: last }, { line: true })
     else sayOpened(last, context)
+    await give(last, context)
     last = await watch(naru, last, live, context, signal)
   } finally {
     live.clear()
@@ -177,15 +180,17 @@ async function followLog(naru: Naru, live: LiveLine, context: Context, signal: A
 
 function sayOpened(rule: RuleStatus, { print }: Context): void {
   const { bold, dim } = print.paint
-  const engine = rule.engine ? dim(`  (${rule.engine.id}: ${print.say(rule.engine.why)})`) : ''
+  for (const line of addressLines(rule, print)) print.data(line)
   print.data(
-    `${stateWord(rule.state, print, print.paint)}  ${bold(rule.listen)} → ${rule.targets.join(', ')}${engine}`,
+    `${stateWord(rule.state, print, print.paint)}  ${bold(rule.listen)} → ${rule.targets.join(', ')}`,
   )
   for (const hop of inPathOrder(rule)) {
     if (hop.state === 'off') continue
     print.data(`  ${mark(hop.state, print.paint)} ${print.say(hopWords[hop.hop])}: ${print.say(hop.text)}`)
     for (const note of hop.notes) print.data(`      ${print.say(note)}`)
+    if (hop.hop === 'router') for (const line of byHandLines(rule, print)) print.data(line)
   }
+  if (rule.engine) print.data(dim(`  ${rule.engine.id}: ${print.say(rule.engine.why)}`))
   print.talk(say('Ctrl-C closes everything.', 'Ctrl-C를 누르면 모두 닫습니다.'))
 }
 
@@ -193,7 +198,7 @@ function sayClosed({ counters }: RuleStatus, { print }: Context): void {
   const total = bytes(counters.bytesToTarget + counters.bytesToClient)
   print.talk(
     say(
-      `closed: ${counters.opened} connections, ${total}; nothing is left open`,
+      `closed: ${connections(counters.opened, 'en')}, ${total}; nothing is left open`,
       `닫음: 연결 ${counters.opened}개, ${total}. 열린 채 남은 것은 없습니다`,
     ),
   )

@@ -13,7 +13,7 @@ import { usage } from '../parse.ts'
 import type { Printer } from '../print/printer.ts'
 import { table } from '../print/table.ts'
 import { span } from '../print/units.ts'
-import { daemonOrFile } from '../reach.ts'
+import { findRule } from '../reach.ts'
 import type { Context, Verb } from '../verb.ts'
 
 const info: Verb = {
@@ -227,8 +227,8 @@ function portOf(text: string, command: string): InetListen {
 async function checkRule(context: Context): Promise<ExitCode> {
   const { print, json } = context
   const name = context.arg('NAME')
-  const { naru } = await daemonOrFile(context)
-  const { listen, publish, allow } = parseRule(name, (await naru.rules.get(name)).rule)
+  const { status } = await findRule(context, name)
+  const { listen, publish, allow } = parseRule(name, status.rule)
   if (listen.kind === 'unix')
     throw usage(
       'naru router check',

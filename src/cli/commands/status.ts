@@ -1,11 +1,11 @@
 /** `naru status [NAME]`: all that is known of a rule, or of the daemon itself. */
 import type { ExitCode } from '../../base/codes/entry.ts'
 import { say } from '../../base/text.ts'
-import type { RuleStatus } from '../../model/face.ts'
+import { give, giveOptions } from '../print/addresses.ts'
 import { printProblem } from '../print/errors.ts'
 import { openElsewhere, ruleDetail } from '../print/rules.ts'
 import { span } from '../print/units.ts'
-import { daemonOrFile } from '../reach.ts'
+import { findRule } from '../reach.ts'
 import type { Context, Verb } from '../verb.ts'
 
 export const verb: Verb = {
@@ -14,11 +14,16 @@ export const verb: Verb = {
   arguments: [
     { name: 'NAME', text: say('name of the rule', '규칙 이름'), optional: true, completes: 'rule' },
   ],
+  options: giveOptions,
   about: say(
     'Of a rule that naru open holds in another terminal it tells the hops as they were when one last changed, not the traffic.',
     '다른 터미널의 naru open이 연 규칙은 트래픽을 뺀 구간 상태를, 마지막으로 바뀐 때의 모습으로 보여 줍니다.',
   ),
   examples: [
+    {
+      command: 'naru status iis --qr',
+      text: say('its address, for a phone', '휴대폰으로 읽을 주소 QR 코드'),
+    },
     {
       command: 'naru status iis',
       text: say('each hop, what it granted, the traffic', '구간별 상태와 트래픽'),
@@ -37,24 +42,12 @@ export const verb: Verb = {
 
 async function rule(context: Context): Promise<ExitCode> {
   const { print, json, io } = context
-  const { status, traffic } = await find(context)
+  const { status, traffic } = await findRule(context, context.arg('NAME'))
   if (json) print.json(status)
   else for (const line of ruleDetail(status, print, io.now(), traffic)) print.data(line)
+  await give(status, context)
   if (!json && traffic === 'unknown') print.talk(openElsewhere([status.name]))
   return status.hops.some(({ state }) => state === 'broken') || status.state === 'failed' ? 3 : 0
-}
-
-/** The daemon's; else what `naru open` holds in another terminal; else the file's, which nobody has opened. */
-async function find(context: Context): Promise<{ status: RuleStatus; traffic: 'known' | 'unknown' }> {
-  const name = context.arg('NAME')
-  const [{ naru, running }, elsewhere] = await Promise.all([
-    daemonOrFile(context),
-    context.deps.openElsewhere(),
-  ])
-  const other = elsewhere.find((status) => status.name === name)
-  if (other && !(running && (await naru.rules.list()).some((status) => status.name === name)))
-    return { status: other, traffic: 'unknown' }
-  return { status: await naru.rules.get(name), traffic: 'known' }
 }
 
 async function daemon({ deps, file, print, json, io }: Context): Promise<ExitCode> {

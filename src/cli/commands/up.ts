@@ -1,6 +1,7 @@
 /** `naru up`: the daemon on naru.yaml, in the foreground. */
 import { say } from '../../base/text.ts'
 import type { Ready } from '../deps.ts'
+import { roomOf } from '../io.ts'
 import { printProblem } from '../print/errors.ts'
 import { ruleTable } from '../print/rules.ts'
 import type { Context, Verb } from '../verb.ts'
@@ -91,7 +92,8 @@ function sayReady(ready: Ready, inBackground: boolean, context: Context): void {
     print.data(`${print.say(say('forwarded page', '포워딩된 페이지'))}: ${print.paint.cyan(sampleUrl)}`)
   sayPage(ready, context)
   if (ready.pageOnNetwork) print.talk(unencrypted)
-  if (rules.length > 0) for (const line of ruleTable(rules, print, io.now())) print.data(line)
+  if (rules.length > 0)
+    for (const line of ruleTable(rules, print, { now: io.now(), room: roomOf(io.stdout) })) print.data(line)
   for (const failure of failures) printProblem(failure, print)
   if (about.fileProblem) printProblem(about.fileProblem, print)
   print.talk(

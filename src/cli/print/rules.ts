@@ -2,8 +2,9 @@
 import { say, type Text } from '../../base/text.ts'
 import { closeReasons, type CloseReason } from '../../model/connection.ts'
 import type { RuleStatus } from '../../model/face.ts'
+import { addressLines, addressToGive, byHandLines } from './addresses.ts'
 import type { Printer } from './printer.ts'
-import { table } from './table.ts'
+import { tableWithin } from './table.ts'
 import { bytes, connections, rate, span, time } from './units.ts'
 import { hopStrip, hopWords, inPathOrder, mark, stateWord } from './words.ts'
 
@@ -11,6 +12,7 @@ const titles = {
   name: say('NAME', '이름'),
   listen: say('LISTEN', '수신'),
   target: say('TARGET', '대상'),
+  address: say('ADDRESS', '주소'),
   state: say('STATE', '상태'),
   path: say('PATH', '경로'),
   open: say('CONN', '연결'),
@@ -19,31 +21,43 @@ const titles = {
   left: say('LEFT', '남은 시간'),
 }
 
-/** @param elsewhere rules whose traffic is not known here. */
+export interface RuleTableOptions {
+  readonly now: number
+  /** Rules whose traffic is not known here. @default none */
+  readonly elsewhere?: readonly RuleStatus[]
+  /** Columns of the terminal; what matters less is left out where they are too few. @default no limit */
+  readonly room?: number | undefined
+  /** What flows matters most, not where it is found. @default false */
+  readonly busiest?: boolean
+}
+
 export function ruleTable(
   rules: readonly RuleStatus[],
   print: Printer,
-  now: number,
-  elsewhere: readonly RuleStatus[] = [],
+  { now, elsewhere = [], room = Infinity, busiest = false }: RuleTableOptions,
 ): string[] {
   const t = (key: keyof typeof titles): string => print.say(titles[key])
   const all = [...rules, ...elsewhere]
   const timed = all.some(({ until }) => until !== null)
+  const found = !busiest && all.some(({ addresses }) => addresses.length > 0)
+  const flow = (rank: number): { dispensable?: number } => (busiest ? {} : { dispensable: rank })
   const columns = [
     { title: t('name') },
-    { title: t('listen') },
-    { title: t('target') },
+    { title: t('listen'), ...(found && { dispensable: 2 }) },
+    { title: t('target'), dispensable: 1 },
+    ...(found ? [{ title: t('address') }] : []),
     { title: t('state') },
-    { title: t('open'), align: 'right' as const },
-    { title: t('rate'), align: 'right' as const },
-    { title: t('engine') },
-    ...(timed ? [{ title: t('left') }] : []),
-    { title: t('path') },
+    { title: t('open'), align: 'right' as const, ...flow(4) },
+    { title: t('rate'), align: 'right' as const, ...flow(5) },
+    { title: t('engine'), dispensable: 6 },
+    ...(timed ? [{ title: t('left'), dispensable: 3 }] : []),
+    { title: t('path'), dispensable: busiest ? 7 : 1 },
   ]
   const rows = all.map((rule, index) => [
     print.paint.bold(rule.name),
     rule.listen,
     rule.targets.join(', '),
+    ...(found ? [addressToGive(rule) ?? '-'] : []),
     stateWord(rule.state, print, print.paint),
     index < rules.length ? String(rule.counters.open) : '-',
     index < rules.length ? rate(rule.rate.toTarget + rule.rate.toClient) : '-',
@@ -51,7 +65,7 @@ export function ruleTable(
     ...(timed ? [rule.until === null ? '-' : span(rule.until - now)] : []),
     hopStrip(rule, print, print.paint) || '-',
   ])
-  return table(columns, rows)
+  return tableWithin(room, columns, rows)
 }
 
 /** Rules that are named with why they have their engine; of more, so many are told in a number. */
@@ -93,6 +107,7 @@ export function ruleDetail(
   const lines = [
     `${bold(rule.name)}  ${stateWord(rule.state, print, print.paint)}  ${rule.listen} → ${rule.targets.join(', ')}`,
   ]
+  lines.push(...addressLines(rule, print).map((line) => `  ${line}`))
   if (rule.engine)
     lines.push(
       `${print.say(say('engine', '엔진'))}: ${rule.engine.id} ${dim(`(${print.say(rule.engine.why)})`)}`,
@@ -105,6 +120,7 @@ export function ruleDetail(
       `  ${mark(hop.state, print.paint)} ${print.say(hopWords[hop.hop])}${by}: ${print.say(hop.text)}`,
     )
     for (const note of hop.notes) lines.push(`      ${print.say(note)}`)
+    if (hop.hop === 'router') lines.push(...byHandLines(rule, print))
   }
   if (traffic === 'known') lines.push(...trafficLines(rule, print))
   return lines
@@ -129,14 +145,14 @@ function trafficLines({ counters, rate: speed }: RuleStatus, print: Printer): st
       ),
     ),
     ...offloadedLine(counters, print),
-    `↑ ${bytes(counters.bytesToTarget)} (${rate(speed.toTarget)})  ↓ ${bytes(counters.bytesToClient)} (${rate(speed.toClient)})`,
+    `↓ ${bytes(counters.bytesToTarget)} (${rate(speed.toTarget)})  ↑ ${bytes(counters.bytesToClient)} (${rate(speed.toClient)})`,
   ]
   if (counters.datagramsToTarget + counters.datagramsToClient + counters.datagramsLost > 0)
     lines.push(
       print.say(
         say(
-          `datagrams: ↑ ${counters.datagramsToTarget} ↓ ${counters.datagramsToClient}, lost ${counters.datagramsLost}`,
-          `데이터그램: ↑ ${counters.datagramsToTarget} ↓ ${counters.datagramsToClient}, 유실 ${counters.datagramsLost}`,
+          `datagrams: ↓ ${counters.datagramsToTarget} ↑ ${counters.datagramsToClient}, lost ${counters.datagramsLost}`,
+          `데이터그램: ↓ ${counters.datagramsToTarget} ↑ ${counters.datagramsToClient}, 유실 ${counters.datagramsLost}`,
         ),
       ),
     )

@@ -6,6 +6,22 @@ export interface Column {
   readonly title: string
   /** @default left */
   readonly align?: 'left' | 'right'
+  /** Left out where the terminal is too narrow, the highest first; without it the column stays. */
+  readonly dispensable?: number
+}
+
+/** As `table`, without as many dispensable columns as it takes to stay within `room`. */
+export function tableWithin(
+  room: number,
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+): string[] {
+  const lines = table(columns, rows)
+  const least = columns.reduce((most, { dispensable = 0 }) => Math.max(most, dispensable), 0)
+  if (least === 0 || lines.every((line) => widthOf(line) <= room)) return lines
+  const at = columns.findIndex(({ dispensable }) => dispensable === least)
+  const without = <T>(cells: readonly T[]): readonly T[] => cells.toSpliced(at, 1)
+  return tableWithin(room, without(columns), rows.map(without))
 }
 
 const gap = '  '

@@ -57,13 +57,13 @@ const columns: readonly SortColumn[] = [
     key: ({ connection }) => connection.protocol,
   },
   {
-    title: say('↑ SENT', '↑ 보냄'),
+    title: say('↓ IN', '↓ 받음'),
     right: true,
     cell: ({ connection }) => bytes(connection.bytesToTarget),
     key: ({ connection }) => connection.bytesToTarget,
   },
   {
-    title: say('↓ RECEIVED', '↓ 받음'),
+    title: say('↑ OUT', '↑ 보냄'),
     right: true,
     cell: ({ connection }) => bytes(connection.bytesToClient),
     key: ({ connection }) => connection.bytesToClient,
@@ -99,7 +99,8 @@ export class Screen {
   ): string[] {
     this.#shown = this.#sorted(rows)
     this.#cursor = Math.max(0, Math.min(this.#cursor, this.#shown.length - 1))
-    const head = [...ruleTable(rules, this.#print, this.#now()), '', this.#summary(rules, rows)]
+    const table = ruleTable(rules, this.#print, { now: this.#now(), room: size?.columns, busiest: true })
+    const head = [...table, '', this.#summary(rules, rows)]
     if (size === null) return [...head, ...this.#table(this.#shown)]
     // Many rules may not push the connections off the screen.
     const kept = head.length + 4 > size.rows ? [head.at(-1) as string] : head
@@ -129,8 +130,8 @@ export class Screen {
       rules.reduce((total, rule) => total + of(rule), 0)
     const parts = [
       countOf(rows.length, this.#print.language),
-      `↑ ${rate(sum(({ rate: speed }) => speed.toTarget))}`,
-      `↓ ${rate(sum(({ rate: speed }) => speed.toClient))}`,
+      `↓ ${rate(sum(({ rate: speed }) => speed.toTarget))}`,
+      `↑ ${rate(sum(({ rate: speed }) => speed.toClient))}`,
     ]
     return this.#print.paint.bold(parts.join('  '))
   }
