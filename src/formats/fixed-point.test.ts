@@ -128,7 +128,8 @@ describe.each(both)('%s', (id) => {
   it('after one import, export and import change nothing any more', () => {
     fc.assert(
       fc.property(rules, (some) => {
-        const first = read(exportRules(format, some).text, format)
+        // One that is read switched off is not written until somebody has enabled it.
+        const first = read(exportRules(format, some).text, format).filter(({ enabled }) => enabled)
         const text = exportRules(format, first)
         const second = read(text.text, format)
         expect(plain(second)).toEqual(plain(first))

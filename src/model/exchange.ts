@@ -24,7 +24,10 @@ export interface Loss {
   readonly place: Place | null
   /** The rule that goes without it; null where it belongs to none, or to none that was made. */
   readonly rule: string | null
-  /** True where the whole forward is left out: without this it would be another one, or open to others. */
+  /**
+   * True where the whole forward is left out: without this it would be another one, or open to others. Where `rule` says
+   * its name, it is there, switched off, until somebody says what the text does not.
+   */
   readonly leftOut: boolean
   /** As it is written there (`mode http`), or the key of the rule (`limits.bandwidth`). */
   readonly what: string

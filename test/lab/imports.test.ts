@@ -11,6 +11,7 @@ import { parseRule } from '../../src/model/rule-file.ts'
 import { built } from '../built.ts'
 import { describeWith } from '../needs.ts'
 import { clients, ImportsLab, type Answer, type Question } from './imports-lab.ts'
+import { end } from './namespaces.ts'
 
 const streamModule = '/usr/lib/nginx/modules/ngx_stream_module.so'
 
@@ -25,7 +26,7 @@ interface Forward {
   /** What the program has there, and its port. */
   readonly text: string
   readonly port: number
-  /** Is it carried? Else it is left out with a reason. */
+  /** Is it carried? Else it is left out or switched off, with a reason. */
   readonly carried: boolean
   /** Clients that only the original serves or refuses, as a loss says; the import never serves more addresses. */
   readonly differs?: (question: Question) => boolean
@@ -36,7 +37,8 @@ function verdicts(
   questions: readonly Question[],
   { found, original, answers }: { found: Imported; original: Answer[]; answers: Answer[] },
 ): void {
-  const listens = found.rules.map(({ name, rule }) => formatListen(parseRule(name, rule).listen))
+  const open = found.rules.map(({ name, rule }) => parseRule(name, rule)).filter(({ enabled }) => enabled)
+  const listens = open.map(({ listen }) => formatListen(listen))
   for (const { port, text: what, carried, differs } of forwards) {
     expect([what, listens.some((listen) => listen.endsWith(`:${port}`))]).toEqual([what, carried])
     for (const [index, question] of questions.entries()) {
@@ -53,7 +55,7 @@ describeWith(
   {
     root: true,
     platform: 'linux',
-    commands: ['ip', 'nft', 'haproxy', 'nginx', 'iptables-restore'],
+    commands: ['ip', 'nft', 'haproxy', 'nginx', 'socat', 'iptables-restore'],
     files: [streamModule],
   },
   'what is imported lets in whom the program itself lets in',
@@ -249,7 +251,7 @@ ${forwards.map((forward) => forward.text).join('\n')}
     }, 60_000)
 
     it('iptables', async () => {
-      const nat = '-A PREROUTING -i lan -p tcp -m tcp'
+      const nat = '-A PREROUTING -p tcp -m tcp'
       const to = (target: string): string => `-j DNAT --to ${target}`
       const forwards: Forward[] = [
         { port: 7001, carried: true, text: `${nat} --dport 7001 ${to('10.81.0.2:80')}` },
@@ -276,24 +278,95 @@ ${forwards.map((forward) => forward.text).join('\n')}
         {
           port: 7006,
           carried: true,
-          text: `-A PREROUTING -s 10.80.1.0/24 -p tcp -j RETURN\n${nat} --dport 7006 ${to('10.81.0.2:80')}`,
+          text: `-A PREROUTING -s 10.80.1.0/24 -p tcp --dport 7006:7020 -j RETURN\n${nat} --dport 7006 ${to('10.81.0.2:80')}`,
         },
+        { port: 7007, carried: false, text: `${nat} -i dmz --dport 7007 ${to('10.81.0.2:80')}` },
+        {
+          port: 7021,
+          carried: true,
+          text: `:X - [0:0]\n${nat} --dport 7021 -j X\n-A X -s 10.80.0.66 -j RETURN\n-A X -p tcp ${to('10.81.0.2:80').replace(' -j', ' -m tcp --dport 7021 -j')}`,
+        },
+        { port: 7022, carried: false, text: `${nat} --dport 7022 -j REDIRECT --to-ports 8090` },
+        { port: 7023, carried: false, text: `${nat} --dport 7023 ${to('127.0.0.1:8090')}` },
+        { port: 7024, carried: true, text: `${nat} --dport 7024 ${to('10.81.0.2:82')}` },
+        { port: 7025, carried: true, text: `${nat} --dport 7025 ${to('10.81.0.3:82')}` },
+        { port: 7026, carried: true, text: `${nat} --dport 7026 ${to('10.81.0.3:80')}` },
+        { port: 7027, carried: false, text: `${nat} --dport 7027 ${to('10.81.0.2:81')}` },
+        { port: 7028, carried: true, text: `${nat} --dport 7028 ${to('10.81.0.2:80')}` },
       ]
-      const text = `*nat
+      const text = `*raw
+:PREROUTING ACCEPT [0:0]
+-A PREROUTING -s 10.80.0.2/32 -p tcp -m tcp --dport 7028 -j DROP
+COMMIT
+*mangle
+:PREROUTING ACCEPT [0:0]
+-A PREROUTING -s 10.80.1.0/24 -p tcp -m tcp --dport 7028 -m conntrack --ctstate NEW -j DROP
+COMMIT
+*filter
+:INPUT ACCEPT [0:0]
+:FORWARD DROP [0:0]
+:friends - [0:0]
+-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A FORWARD -p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack --ctstate NEW -j DROP
+-A FORWARD -s 10.80.0.66/32 -d 10.81.0.3/32 -p tcp -m tcp --dport 80:81 -j REJECT --reject-with tcp-reset
+-A FORWARD -p tcp -m tcp --dport 80 -j ACCEPT
+-A FORWARD -d 10.81.0.3/32 -p tcp -m multiport --dports 81,443 -j ACCEPT
+-A FORWARD -p tcp -m tcp --dport 82 -j friends
+-A FORWARD -m conntrack --ctorigdstport 7025 -j ACCEPT
+-A friends ! -s 10.80.0.0/24 -j RETURN
+-A friends -d 10.81.0.2/32 -j ACCEPT
+COMMIT
+*nat
 :PREROUTING ACCEPT [0:0]
 :POSTROUTING ACCEPT [0:0]
 ${forwards.map((forward) => forward.text).join('\n')}
 COMMIT
 `
+      const loopbackAlone = lab.middle.start([
+        'socat',
+        'TCP-LISTEN:8090,bind=127.0.0.1,fork',
+        'SYSTEM:read asked; echo loopback',
+      ])
       // A rule answers who is not forwarded with a refusal, as this machine does where nobody listens.
       lab.middle.run(['iptables-restore', lab.file('iptables.rules', text)])
       const questions = forwards.flatMap(({ port }) => clients.map((from) => ({ port, from })))
       const original = lab.ask(questions)
-      lab.middle.run(['iptables', '-t', 'nat', '-F'])
+      const none = ['raw', 'mangle', 'filter', 'nat'].map(
+        (table) => `*${table}\n${table === 'filter' ? ':FORWARD ACCEPT [0:0]\n' : ''}COMMIT\n`,
+      )
+      lab.middle.run(['iptables-restore', lab.file('none.rules', none.join(''))])
       expect(lab.ask(questions).join('')).toBe('')
       const { found, answers } = await lab.imported(text, 'iptables', questions)
       verdicts(forwards, questions, { found, original, answers })
-      expect(original.filter((answer) => answer !== '').length).toBeGreaterThan(8)
+      expect(original.filter((answer) => answer !== '').length).toBeGreaterThan(14)
+      await end(loopbackAlone)
+    }, 60_000)
+
+    it('and iptables whom a rule of ours lets in, and nobody else reaches who listens there', async () => {
+      const questions = [7001, 7002].flatMap((port) => clients.map((from) => ({ port, from })))
+      const target = '10.81.0.2:80'
+      const rules = {
+        guarded: { listen: '0.0.0.0:7001', target, allow: '10.80.0.0/24', deny: '10.80.0.66' },
+        open: { listen: '0.0.0.0:7002', target, deny: '10.80.1.0/24' },
+      }
+      const parsed = Object.entries(rules).map(([name, rule]) => parseRule(name, rule))
+      for (const [format, load, undo] of [
+        ['iptables', 'iptables-restore --noflush', 'iptables-restore'],
+        ['nft', 'nft -f', 'nft -f'],
+      ] as const) {
+        // Somebody on this machine listens on the same ports, whom those who are turned away must not reach either.
+        const local = [7001, 7002].map((port) =>
+          lab.middle.start(['socat', `TCP-LISTEN:${port},fork,reuseaddr`, 'SYSTEM:read asked; echo local']),
+        )
+        await lab.asked(() => null, questions)
+        lab.middle.run([...load.split(' '), lab.file('exported', exportRules(format, parsed).text)])
+        const answers = lab.ask(questions).map((answer) => answer.split(' for')[0])
+        const none = format === 'nft' ? 'delete table inet naru_export\n' : '*mangle\nCOMMIT\n*nat\nCOMMIT\n'
+        lab.middle.run([...undo.split(' '), lab.file('none', none)])
+        for (const child of local) await end(child)
+        const served = '80 of 10.81.0.2'
+        expect([format, ...answers]).toEqual([format, served, '', '', served, served, ''])
+      }
     }, 60_000)
   },
 )

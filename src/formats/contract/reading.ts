@@ -30,6 +30,8 @@ export interface PartLoss {
   readonly place: Place
   readonly what: string
   readonly why: Text
+  /** The rule is switched off for it, as what is not known here would decide whom it lets in. */
+  readonly off?: boolean
 }
 
 export class Reading {
@@ -75,8 +77,11 @@ export class Reading {
     if (this.#problems.length >= mostProblems) throw this.#invalid()
   }
 
-  tooMuch(place: Place): NaruError {
-    this.wrong(place, say(`more than ${mostRules} forwards`, `포워딩이 ${mostRules}개를 넘습니다`))
+  tooMuch(
+    place: Place,
+    why = say(`more than ${mostRules} forwards`, `포워딩이 ${mostRules}개를 넘습니다`),
+  ): NaruError {
+    this.wrong(place, why)
     return this.#invalid()
   }
 
@@ -96,8 +101,8 @@ export class Reading {
       names.take(name)
       listening.add(name, draft.rule)
       rules.push({ name, rule: formatRule(draft.rule), place: draft.place })
-      for (const loss of draft.losses)
-        this.#lost({ ...loss, what: shown(loss.what), rule: name, leftOut: false })
+      for (const { place, what, why, off = false } of draft.losses)
+        this.#lost({ place, what: shown(what), why, rule: name, leftOut: off })
     }
     const losses = this.#losses.toSorted(
       (a, b) =>

@@ -18,6 +18,10 @@ export interface Match {
   readonly changed: boolean
   /** The port that they asked for before it was. */
   readonly asked: string | null
+  /** It is for an address of this machine (`addrtype`). */
+  readonly local: boolean
+  /** No first packet of another machine's connection is like this. */
+  readonly never: boolean
   /** Matches that a rule of ours cannot have, as written. */
   readonly others: readonly string[]
 }
@@ -26,6 +30,8 @@ export interface Entry {
   readonly chain: string
   readonly match: Match
   readonly target: string
+  /** `-g`: what falls out of the chain that it goes to does not come back here. */
+  readonly goes: boolean
   /** `10.0.0.2:80` of DNAT, `8080` of REDIRECT. */
   readonly to: string | null
   readonly place: Place
@@ -44,11 +50,16 @@ export const noMatch: Match = {
   family: null,
   changed: false,
   asked: null,
+  local: false,
+  never: false,
   others: [],
 }
 
 /** Modules whose only word is what we read anyway. */
-const quiet = /^(?:tcp|udp|comment|addrtype|multiport|conntrack|state)$/
+const quiet = /^(?:tcp|udp|comment|addrtype|multiport|conntrack|state|rpfilter)$/
+/** What only a target has, with its values; a match may stand behind the target too. */
+const ofTarget =
+  /^--(?:reject-with|log-|nflog-|ulog-|set-|or-mark|and-mark|xor-mark|save-|restore-|nfmask|ctmask|mask$|random|persistent|clamp-|ttl-|hl-|zone|notrack|queue-|add-set|del-set|exist|timeout|type|gateway|level|prefix)/
 
 /** Options by their long names; iptables takes any beginning of one that is no beginning of another. */
 const long: Readonly<Record<string, string>> = {
@@ -62,7 +73,6 @@ const long: Readonly<Record<string, string>> = {
   '--in-interface': '-i',
   '--out-interface': '-o',
   '--jump': '-j',
-  '--goto': '-g',
   '--match': '-m',
   '--ipv4': '-4',
   '--ipv6': '-6',
@@ -87,6 +97,10 @@ const long: Readonly<Record<string, string>> = {
   '--ctorigdst': '--ctorigdst',
   '--ctorigdstport': '--ctorigdstport',
   '--ctorigsrc': '--ctorigsrc',
+  '--goto': '-g',
+  '--syn': '--syn',
+  '--tcp-flags': '--tcp-flags',
+  '--fragment': '-f',
 }
 
 function optionOf(word: string): string {
@@ -102,6 +116,7 @@ export function entryOf(words: readonly Word[], text: string): Entry | null {
   const scan = new Scan(words)
   let chain = ''
   let target = ''
+  let goes = false
   let to: string | null = null
   let match = noMatch
   let at: number | null = null
@@ -112,6 +127,11 @@ export function entryOf(words: readonly Word[], text: string): Entry | null {
     const option = optionOf(scan.next())
     const odd = (count: number): void =>
       void others.push([...(negated ? ['!'] : []), option, ...scan.many(count)].join(' '))
+    const first = firstPacket(option, negated, scan)
+    if (first !== null) {
+      match = { ...match, never: match.never || !first }
+      continue
+    }
     if (negated && option !== '-m') {
       const source = option === '-s' ? cidrOf(scan.ahead) : null
       if (source) {
@@ -133,9 +153,10 @@ export function entryOf(words: readonly Word[], text: string): Entry | null {
         match = { ...match, family: option === '-4' ? 4 : 6 }
         break
       case '-p': {
-        const protocol = scan.next()
+        const protocol = protocolNames[scan.ahead] ?? scan.ahead
+        scan.next()
         if (protocol === 'tcp' || protocol === 'udp') match = { ...match, protocol }
-        else others.push(`-p ${protocol}`)
+        else if (protocol !== 'all') match = { ...match, never: true }
         break
       }
       case '--dport':
@@ -159,21 +180,21 @@ export function entryOf(words: readonly Word[], text: string): Entry | null {
         break
       case '--dst-type': {
         const type = scan.next()
-        if (type !== 'LOCAL') others.push(`--dst-type ${type}`)
+        if (type === 'LOCAL') match = { ...match, local: true }
+        else others.push(`--dst-type ${type}`)
         break
       }
-      case '--ctstate': {
-        const state = scan.next()
-        if (state === 'DNAT') match = { ...match, changed: true }
-        else if (state !== 'NEW') others.push(`--ctstate ${state}`)
+      case '--ctstate':
+        scan.next()
+        match = { ...match, changed: true }
         break
-      }
       case '--ctorigdstport':
         match = { ...match, asked: scan.next() }
         break
       case '-j':
       case '-g':
         target = scan.next()
+        goes = option === '-g'
         break
       case '--to':
         to = scan.next()
@@ -181,12 +202,55 @@ export function entryOf(words: readonly Word[], text: string): Entry | null {
       case '':
         return null
       default:
-        odd(scan.valuesAhead())
+        if (target !== '' && ofTarget.test(option)) scan.many(scan.valuesAhead())
+        else odd(scan.valuesAhead())
     }
   }
   const place = words[0]?.place
   if (chain === '' || !place) return null
-  return { chain, match: { ...match, others, notSources }, target, to, place, text, at }
+  return { chain, match: { ...match, others, notSources }, target, goes, to, place, text, at }
+}
+
+/** By number too, as protocols(5) has them. */
+const protocolNames: Readonly<Record<string, string>> = { 6: 'tcp', 17: 'udp', 0: 'all' }
+
+/**
+ * What is known of the first packet of another machine's connection: null where the option does not ask that, else
+ * whether such a packet is meant. It came in by no loopback, is no fragment, is new, and over TCP has SYN alone.
+ */
+function firstPacket(option: string, negated: boolean, scan: Scan): boolean | null {
+  const is = (answer: boolean, values: number): boolean => {
+    scan.many(values)
+    return answer !== negated
+  }
+  switch (option) {
+    case '-i':
+      return scan.ahead === 'lo' ? is(false, 1) : null
+    case '-f':
+      return is(false, 0)
+    case '--syn':
+      return is(true, 0)
+    case '--tcp-flags': {
+      const [mask = '', flags] = scan.peek(2)
+      const asks = mask === 'ALL' || mask.split(',').includes('SYN')
+      return is(asks ? flags === 'SYN' : flags === 'NONE', 2)
+    }
+    case '--ctstate': {
+      const states = scan.ahead.split(',')
+      if (states.includes('NEW')) return is(true, 1)
+      // Whether it is changed by then is a question of where it is asked.
+      return states.includes('DNAT') ? null : is(false, 1)
+    }
+    // A stranger who comes another way than he is reached opens no connection.
+    case '--loose':
+    case '--validmark':
+    case '--accept-local':
+      return is(true, 0)
+    case '--invert':
+      return is(false, 0)
+    default:
+      return null
+  }
 }
 
 class Scan {
@@ -200,6 +264,10 @@ class Scan {
   /** The next word, which is not taken. */
   get ahead(): string {
     return this.#words[this.#at] ?? ''
+  }
+
+  peek(count: number): readonly string[] {
+    return this.#words.slice(this.#at, this.#at + count)
   }
 
   get done(): boolean {

@@ -2,8 +2,21 @@
 
 type Range = readonly [first: number, last: number]
 
-/** Null where a part is no number, such as the name of a service. */
+/** What was read of a text before: a line is held against every port. */
+const known = new Map<string, Range[] | null>()
+const mostKnown = 50_000
+
 function rangesOf(ports: string): Range[] | null {
+  const before = known.get(ports)
+  if (before !== undefined) return before
+  if (known.size >= mostKnown) known.clear()
+  const ranges = readRanges(ports)
+  known.set(ports, ranges)
+  return ranges
+}
+
+/** Null where a part is no number, such as the name of a service. */
+function readRanges(ports: string): Range[] | null {
   const ranges: Range[] = []
   for (const part of ports.split(',')) {
     const [, first, colon, last] = /^(\d{0,5})(:?)(\d{0,5})$/.exec(part) ?? []
@@ -13,9 +26,17 @@ function rangesOf(ports: string): Range[] | null {
   return ranges
 }
 
-/** May a port be in both? Also where that cannot be told. */
-export function portsOverlap(a: string | null, b: string | null): boolean {
-  return a === null || b === null || portsOfBoth(a, b) !== null
+/** Are all these ports among those, none, or some? Also `maybe` where that cannot be told. */
+export function portsWithin(ports: string, among: string): 'yes' | 'maybe' | 'no' {
+  if (ports === among) return 'yes'
+  const [some, those] = [rangesOf(ports), rangesOf(among)]
+  if (some === null || those === null) return 'maybe'
+  const isWithin = ([first, last]: Range): boolean =>
+    those.some(([start, end]) => start <= first && last <= end)
+  if (some.every(isWithin)) return 'yes'
+  return some.some(([first, last]) => those.some(([start, end]) => start <= last && first <= end))
+    ? 'maybe'
+    : 'no'
 }
 
 /** What is in both, null where nothing is; what cannot be told is no port that a rule could have. */

@@ -9,7 +9,7 @@ const to = (port: number, target: string, more = ''): string =>
 it.each([
   ['-A PREROUTING -p tcp --dport 25 -j DNAT --to 10.0.0.2:25', '10.0.0.2:25'],
   ['-A PREROUTING -p tcp --dport 25 -j DNAT --to-dest 10.0.0.2:26', '10.0.0.2:26'],
-  ['-A PREROUTING --proto tcp --dpor=25 --ju REDIRECT --to-port 8025', '127.0.0.1:8025'],
+  ['-A PREROUTING -d 10.0.0.1 --proto tcp --dpor=25 --ju REDIRECT --to-port 8025', '10.0.0.1:8025'],
   ['-I PREROUTING -ptcp --destination-port 25 -j DNAT --to=10.0.0.2', '10.0.0.2:25'],
   ['-I PREROUTING 1 --match tcp -p tcp --dp 25 -jDNAT --to-destination 10.0.0.2:25', '10.0.0.2:25'],
 ])('options may be shortened: %s', (line, target) => {
@@ -35,7 +35,7 @@ it('who is taken away without a port is let in by no forward behind it', () => {
     to(80, '10.0.0.2:80'),
     to(81, '10.0.0.2:81', ' ! -s 10.8.0.0/16'),
   )
-  expect(rules.map(({ rule }) => rule.deny)).toEqual([['10.9.0.0/16'], ['10.9.0.0/16', '10.8.0.0/16']])
+  expect(rules.map(({ rule }) => rule.deny)).toEqual([['10.9.0.0/16'], ['10.8.0.0/16', '10.9.0.0/16']])
   const set = nat('-A PREROUTING -m set --match-set bans src -j RETURN', to(80, '10.0.0.2:80'))
   expect([set.rules, set.losses.some(({ leftOut }) => leftOut)]).toEqual([[], true])
 })
@@ -54,7 +54,6 @@ it.each([
   '-p tcp',
   '-p tcp --dport 1:1023',
   '-p tcp --dport 79:80 -m set --match-set bans src',
-  '-p tcp --dport 79:80 ! -s 10.9.0.0/16',
   '-s 10.9.0.0/16 -p tcp --dport 1:100 -m geoip --source-country KR',
 ])('a forward of which a line before takes what no rule can say (%s) is left out', (away) => {
   const { rules, losses } = nat(`-A PREROUTING ${away} -j ACCEPT`, to(80, '10.0.0.2:80'))
@@ -93,6 +92,155 @@ it('a port whose traffic goes to several targets is left out whole', () => {
       [4, true],
     ])
   }
+})
+
+it('who is not taken away by a line before is let in', () => {
+  const { rules } = nat(
+    '-A PREROUTING -p tcp --dport 79:80 ! -s 10.9.0.0/16 -j ACCEPT',
+    to(80, '10.0.0.2:80'),
+  )
+  expect(rules.map(({ rule }) => rule.allow)).toEqual([['10.9.0.0/16']])
+})
+
+it('a RETURN comes back to the chain that jumped, and not out of the table', () => {
+  const { rules } = nat(
+    '-A PREROUTING -p tcp -j X',
+    '-A X -s 10.9.0.0/16 -j RETURN',
+    to(80, '10.0.0.2:80').replace('PREROUTING', 'X'),
+    to(80, '10.0.0.2:80'),
+    '-A PREROUTING -p tcp -g Y',
+    to(81, '10.0.0.2:81'),
+    '-A Y -p tcp --dport 82 -j RETURN',
+    to(82, '10.0.0.2:82'),
+  )
+  expect(rules.map(({ rule }) => rule)).toEqual([
+    { listen: '0.0.0.0:80', target: '10.0.0.2:80', source: 'keep' },
+  ])
+})
+
+const withFilter = (policy: string, ...lines: string[]): ReturnType<typeof importRules> =>
+  importRules(
+    [
+      '*nat',
+      to(80, '10.0.0.2:8080'),
+      'COMMIT',
+      '*filter',
+      `:FORWARD ${policy} [0:0]`,
+      ':INPUT DROP [0:0]',
+      '-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT',
+      '-A FORWARD -m conntrack --ctstate INVALID -j DROP',
+      '-A FORWARD -p tcp ! --syn -m state --state NEW -j DROP',
+      ...lines,
+      'COMMIT',
+      '',
+    ].join('\n'),
+  )
+
+it.each([
+  ['everybody', 'ACCEPT', ['-A FORWARD -p udp -j DROP'], {}],
+  ['whom it names', 'DROP', ['-A FORWARD -s 10.9.0.0/16 -j ACCEPT'], { allow: ['10.9.0.0/16'] }],
+  [
+    'whom it names for the target and its port',
+    'DROP',
+    [
+      '-A FORWARD -s 10.7.0.0/16 -p tcp --dport 80 -j ACCEPT',
+      '-A FORWARD -s 10.8.0.0/16 -d 10.0.0.3 -j ACCEPT',
+      '-A FORWARD -s 10.9.0.0/16 -d 10.0.0.0/24 -p tcp -m multiport --dports 80,8080 -j ACCEPT',
+    ],
+    { allow: ['10.9.0.0/16'] },
+  ],
+  [
+    'all but whom it rejects',
+    'ACCEPT',
+    ['-A FORWARD -s 10.9.0.1 -j REJECT --reject-with tcp-reset'],
+    { deny: ['10.9.0.1'] },
+  ],
+  [
+    'whom a chain leaves',
+    'ACCEPT',
+    [
+      '-A FORWARD -j X',
+      '-A X -s 10.9.0.0/16 -j RETURN',
+      '-A X -m limit --limit 3/min -j LOG',
+      '-A X -j DROP',
+    ],
+    { allow: ['10.9.0.0/16'] },
+  ],
+  ['what was sent on', 'DROP', ['-A FORWARD -m conntrack --ctstate DNAT -j ACCEPT'], {}],
+  ['what asked for the port', 'DROP', ['-A FORWARD -m conntrack --ctorigdstport 80 -j ACCEPT'], {}],
+])('FORWARD lets in %s', (_, policy, lines, access) => {
+  const { rules, losses } = withFilter(policy, ...lines)
+  expect(rules.map(({ rule }) => rule)).toEqual([
+    { listen: '0.0.0.0:80', target: '10.0.0.2:8080', ...access, source: 'keep' },
+  ])
+  expect(losses.filter(({ leftOut }) => leftOut)).toEqual([])
+})
+
+it.each([
+  ['nobody', 'DROP', []],
+  ['another port', 'DROP', ['-A FORWARD -p tcp --dport 80 -j ACCEPT']],
+  ['friends of a set', 'DROP', ['-A FORWARD -m set --match-set friends src -j ACCEPT']],
+  ['none of a set', 'ACCEPT', ['-A FORWARD -m set --match-set bans src -j DROP']],
+  ['few at a time', 'ACCEPT', ['-A FORWARD -m connlimit --connlimit-above 5 -j REJECT']],
+  ['whom another program passes', 'ACCEPT', ['-A FORWARD -j NFQUEUE --queue-num 0']],
+])('a forward to which FORWARD lets pass %s is left out with its line', (_, policy, lines) => {
+  const { rules, losses } = withFilter(policy, ...lines)
+  expect([rules, losses.filter(({ leftOut }) => leftOut).map(({ place }) => place?.line)]).toEqual([[], [2]])
+})
+
+it.each(['raw', 'mangle'])('who is dropped in %s before the forward stays out', (table) => {
+  const { rules } = importRules(
+    `*nat\n${to(80, '10.0.0.2:80')}\n${to(81, '10.0.0.2:80')}\nCOMMIT\n*${table}\n-A PREROUTING -s 10.9.0.0/16 -p tcp --dport 80 -j DROP\nCOMMIT\n`,
+  )
+  expect(rules.map(({ rule }) => rule.deny)).toEqual([['10.9.0.0/16'], undefined])
+})
+
+it.each([
+  ['a forward of one interface', ['-A PREROUTING -i lan -p tcp --dport 80 -j DNAT --to 10.0.0.2:80']],
+  ['one that an interface is taken from', ['-A PREROUTING -i wan -j RETURN', to(80, '10.0.0.2:80')]],
+  ['one onto a loopback service', ['-A PREROUTING -p tcp --dport 80 -j REDIRECT --to-ports 8080']],
+  ['one sent to loopback', [to(80, '127.0.0.1:8080')]],
+])('%s is there, switched off, and named', (_, lines) => {
+  const { rules, losses } = nat(...lines)
+  expect(rules.map(({ rule }) => [rule.listen, rule.enabled])).toEqual([['0.0.0.0:80', false]])
+  expect(losses).toMatchObject([{ rule: 'port-80', leftOut: true, place: { line: 3 } }])
+})
+
+it('a forward that FORWARD lets pass from one interface is switched off', () => {
+  const { rules, losses } = withFilter('DROP', '-A FORWARD -i lan -s 10.9.0.0/16 -j ACCEPT')
+  expect(rules.map(({ rule }) => [rule.allow, rule.enabled])).toEqual([[['10.9.0.0/16'], false]])
+  expect(losses).toContainEqual(expect.objectContaining({ leftOut: true, rule: 'port-80' }))
+})
+
+it('a bridge whose network is known decides by that network', () => {
+  const { rules, losses } = importRules(`*raw
+-A PREROUTING -d 172.17.0.2/32 ! -i docker0 -j DROP
+COMMIT
+*filter
+:FORWARD DROP [0:0]
+-A FORWARD -o docker0 -j DOCKER
+-A FORWARD -i docker0 ! -o docker0 -j ACCEPT
+-A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 80 -j ACCEPT
+-A DOCKER ! -i docker0 -o docker0 -j DROP
+COMMIT
+*nat
+-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
+-A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE
+-A DOCKER -i docker0 -j RETURN
+-A DOCKER ! -i docker0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 172.17.0.2:80
+COMMIT
+`)
+  expect(rules.map(({ rule }) => rule)).toEqual([
+    { listen: '0.0.0.0:8080', target: '172.17.0.2:80', deny: ['172.17.0.0/16'], source: 'keep' },
+  ])
+  expect(losses.filter(({ leftOut }) => leftOut)).toEqual([])
+})
+
+it('each family is held against its own tables', () => {
+  const of = (six: string, goal: string, policy: string): string =>
+    `# Generated by ip${six}tables-save v1.8.9\n*filter\n:FORWARD ${policy} [0:0]\nCOMMIT\n*nat\n${to(80, goal)}\nCOMMIT\n`
+  const { rules } = importRules(of('', '10.0.0.2:80', 'DROP') + of('6', '[fd00::2]:80', 'ACCEPT'))
+  expect(rules.map(({ rule }) => rule.listen)).toEqual(['[::]:80'])
 })
 
 const service = (...endpoints: string[]): string[] => [

@@ -1,112 +1,405 @@
 /**
- * The nat table of iptables-save: what PREROUTING reaches, through chains of any name, with what is asked on the way.
- * Lines that turn a source away before a forward become its `deny`; a masquerade behind it says whose address the
- * target sees.
+ * The forwards of iptables-save: what the nat table sends on from PREROUTING, through chains of any name, and whom the
+ * tables before and behind it let pass on that way. That becomes `allow` and `deny`; where it cannot be told the forward
+ * is left out, or switched off where only somebody who knows this machine's interfaces can tell.
  */
-import { formatCidr, type Cidr } from '../../base/address.ts'
+import { familyOf, formatCidr, type Cidr, type Family } from '../../base/address.ts'
 import type { Protocol } from '../../base/port.ts'
 import { say, type Text } from '../../base/text.ts'
+import type { Place } from '../../model/exchange.ts'
 import type { RuleInput } from '../../model/face.ts'
-import { fromOrder, holds, type Entry as Access } from '../contract/access.ts'
+import { holds } from '../contract/access.ts'
 import { listenText, ruleName, type PartLoss, type Reading } from '../contract/reading.ts'
-import { linesOf } from '../contract/words.ts'
-import { entryOf, noMatch, type Entry, type Match } from './parse.ts'
-import { portsOfBoth, portsOverlap } from './ports.ts'
+import { noMatch, type Entry, type Match } from './parse.ts'
+import { Budget, Path, type Outcome, type Probe } from './path.ts'
+import { portsOfBoth } from './ports.ts'
+import { Sources } from './sources.ts'
+import { familiesOf, networksOf, tablesOf, withNetworks, type Chains, type Table } from './tables.ts'
 
 /** Chains that jump on and on are cut here; the kernel allows 16 and no circles. */
 const mostDepth = 16
 /** What many jumps to one chain may grow to. */
 const mostSteps = 200_000
-/** How often a line that takes traffic away is held against a port. */
-const mostComparisons = 5_000_000
+/** What long lists that are held before many forwards may grow to, as each rule has its own. */
+const mostPrefixes = 200_000
 
 export function read(text: string, reading: Reading): void {
-  const { chains, six } = natTable(text, reading)
-  const forwards = new Forwards()
-  let steps = 0
-  const walk = (chain: string, match: Match, depth: number): void => {
-    for (const entry of chains.get(chain) ?? []) {
-      if (++steps > mostSteps) throw reading.tooMuch(entry.place)
-      const both = together(match, entry.match)
-      if (both === null) continue
-      if (chains.has(entry.target)) {
-        if (depth < mostDepth) walk(entry.target, both, depth + 1)
-        else reading.wrong(entry.place, say('chains jump in a circle', '체인이 돌고 돕니다'))
-      } else forwards.take({ ...entry, match: both }, reading)
+  const tables = tablesOf(text, reading)
+  const families = familiesOf(tables)
+  const told = new Set<Place>()
+  for (const family of families)
+    new Ruleset(tables, family, { reading, told, alone: families.length === 1 }).read()
+  for (const { name, place, chains } of tables) {
+    const count = [...chains.values()].reduce((sum, chain) => sum + chain.length, 0)
+    if (name !== 'nat' && count > 0) reading.lose(place, `*${name}: ${count}`, notForwarding)
+    if (name !== 'nat') continue
+    for (const entry of chains.get('POSTROUTING') ?? [])
+      if (!told.has(entry.place)) loseOutward(entry, reading)
+    for (const entry of chains.get('OUTPUT') ?? []) if (!chains.has(entry.target)) loseOwn(entry, reading)
+  }
+}
+
+function loseOutward({ place, text }: Entry, reading: Reading): void {
+  const why = say('about what goes out, no forward', '나가는 트래픽에 관한 것이며 포워딩이 아닙니다')
+  reading.lose(place, text, why)
+}
+
+function loseOwn({ place, text }: Entry, reading: Reading): void {
+  const why = say('only for what this machine itself sends', '이 컴퓨터가 보내는 트래픽에만 해당합니다')
+  reading.lose(place, text, why)
+}
+
+const notForwarding: Text = say(
+  'rules of this table: whom they turn away from a forward is turned away by its rule too, and the rest is no forward',
+  '이 테이블의 규칙입니다. 포워딩에서 거절하던 클라이언트는 옮긴 규칙도 거절하며, 나머지는 포워딩이 아닙니다',
+)
+
+/** Lines that send one port on, as it is reached. */
+interface Port {
+  readonly match: Match
+  readonly protocol: Protocol
+  /** `80` or `8000:8100`. */
+  readonly ports: string
+  readonly entries: Entry[]
+}
+
+/** Who comes in by a port, and to where. */
+interface Way {
+  readonly entry: Entry
+  /** All lines that send somebody there. */
+  readonly senders: readonly Entry[]
+  readonly goal: Goal
+  readonly admitted: Uint8Array
+  readonly marked: boolean
+  /** A line that may let in more, by what no rule can ask. */
+  readonly unclear: Entry | null
+}
+
+/** Why nobody comes in that way. */
+interface NoWay {
+  readonly why: Text
+  /** The line that decides it by what is not known. */
+  readonly unclear: Entry | null
+  /** Another line sends everybody on before. */
+  readonly shadowed: boolean
+}
+
+/** A table that a connection passes beside nat. */
+interface Stage {
+  readonly path: Path
+  readonly table: Table
+}
+
+interface Telling {
+  readonly reading: Reading
+  /** Lines that something was said of, or that are in a rule. */
+  readonly told: Set<Place>
+  /** The text is for this family alone. */
+  readonly alone: boolean
+}
+
+class Ruleset {
+  readonly #family: Family
+  readonly #reading: Reading
+  readonly #told: Set<Place>
+  readonly #alone: boolean
+  readonly #nat: Chains
+  readonly #natPath: Path
+  readonly #sources: Sources
+  readonly #stages: readonly Stage[]
+  readonly #ports = new Map<string, Port>()
+  readonly #elsewhere = new Set<string>()
+  #prefixes = 0
+
+  constructor(tables: readonly Table[], family: Family, { reading, told, alone }: Telling) {
+    this.#family = family
+    this.#reading = reading
+    this.#told = told
+    this.#alone = alone
+    const own = tables.filter((table) => table.family === null || table.family === family)
+    const networks = networksOf(chainsOf(own, 'nat'))
+    const known = own.map((table) => ({
+      ...table,
+      chains: new Map(
+        [...table.chains].map(([name, entries]) => [name, entries.map((one) => withNetworks(one, networks))]),
+      ),
+    }))
+    this.#nat = chainsOf(known, 'nat')
+    this.#sources = new Sources(
+      family,
+      known.flatMap(({ chains }) => [...chains.values()].flat()),
+    )
+    const ground = { networks, elsewhere: this.#elsewhere }
+    const budget = new Budget(({ place }) => reading.tooMuch(place, tooEntangled))
+    this.#natPath = new Path(this.#nat, this.#sources, ground, budget, true)
+    this.#stages = known
+      .filter(({ name }) => name !== 'nat')
+      .map((table) => ({ table, path: new Path(table.chains, this.#sources, ground, budget, false) }))
+  }
+
+  read(): void {
+    this.#collect()
+    for (const port of this.#ports.values()) this.#readPort(port)
+    const why = say('a line before it takes all', '앞의 줄이 모두 가져갑니다')
+    for (const { entries } of this.#ports.values())
+      for (const entry of entries) this.#once(entry, () => this.#reading.lose(entry.place, entry.text, why))
+  }
+
+  /** Every port that some line sends on. */
+  #collect(): void {
+    let steps = 0
+    const walk = (chain: string, match: Match, depth: number): void => {
+      for (const entry of this.#nat.get(chain) ?? []) {
+        if (++steps > mostSteps) throw this.#reading.tooMuch(entry.place)
+        const both = together(match, entry.match)
+        if (both === null || (both.family !== null && both.family !== this.#family)) continue
+        if (!this.#nat.has(entry.target)) this.#take({ ...entry, match: both })
+        else if (depth < mostDepth) walk(entry.target, both, depth + 1)
+        else this.#reading.wrong(entry.place, say('chains jump in a circle', '체인이 돌고 돕니다'))
+      }
+    }
+    walk('PREROUTING', noMatch, 0)
+  }
+
+  #take(entry: Entry): void {
+    const { match, target, place, text } = entry
+    if (decides.test(target)) return
+    if (target !== 'DNAT' && target !== 'REDIRECT')
+      return this.#once(entry, () =>
+        this.#reading.lose(place, text, say('it forwards nothing', '포워딩이 아닙니다')),
+      )
+    const goal = goalOf(entry, this.#family)
+    if (goal && familyOf(goal.host) !== this.#family) {
+      if (this.#alone || match.family !== null) this.#leaveOut(entry, noTarget)
+      return
+    }
+    if (goal && !goal.here) this.#elsewhere.add(goal.host)
+    if (match.protocol === null || match.ports === null)
+      return this.#leaveOut(
+        entry,
+        say('a forward has a protocol and a port', '포워딩에는 프로토콜과 포트가 있어야 합니다'),
+      )
+    if (match.never) return
+    for (const ports of match.ports.split(',')) {
+      const { protocol } = match
+      const key = `${protocol} ${ports} ${match.destination ? formatCidr(match.destination) : ''}`
+      const there = this.#ports.get(key)
+      if (there) there.entries.push(entry)
+      else this.#ports.set(key, { match, protocol, ports, entries: [entry] })
     }
   }
-  walk('PREROUTING', noMatch, 0)
-  const outward = chains.get('POSTROUTING') ?? []
-  const hiding = outward.filter(({ target }) => target === 'MASQUERADE' || target === 'SNAT')
-  const used = new Set<Entry>()
-  const hidesMarked = outward.some(({ target }) => hidesWhatIsMarked(chains.get(target) ?? []))
-  for (const forward of forwards.all(reading))
-    addForward({ ...forward, marked: forward.marked && hidesMarked }, hiding, used, six, reading)
-  for (const entry of outward)
-    if (!used.has(entry))
-      reading.lose(
-        entry.place,
-        entry.text,
-        say('about what goes out, no forward', '나가는 트래픽에 관한 것이며 포워딩이 아닙니다'),
-      )
-  for (const entry of chains.get('OUTPUT') ?? [])
-    if (!chains.has(entry.target))
-      reading.lose(
-        entry.place,
-        entry.text,
-        say('only for what this machine itself sends', '이 컴퓨터가 보내는 트래픽에만 해당합니다'),
-      )
-}
 
-/** Only the nat table forwards; of the others it is said how much was passed over. */
-function natTable(text: string, reading: Reading): { chains: Map<string, Entry[]>; six: boolean } {
-  const chains = new Map<string, Entry[]>()
-  let table = ''
-  let passed = 0
-  let start = { line: 1, column: 1 }
-  const told = (): void => {
-    if (passed > 0)
-      reading.lose(
-        start,
-        `*${table}: ${passed}`,
-        say(
-          'rules of this table forward nothing, but may turn clients away: write whom they let pass as allow',
-          '이 테이블의 규칙은 포워딩이 아니지만 클라이언트를 거절할 수 있습니다. 통과시키는 출발지를 allow로 적으세요',
-        ),
-      )
-    passed = 0
-  }
-  for (const line of linesOf(text, reading)) {
-    const [first] = line.words
-    if (!first || first.text === 'COMMIT') continue
-    if (first.text.startsWith('*')) {
-      told()
-      table = first.text.slice(1)
-      start = first.place
-    } else if (first.text.startsWith(':')) {
-      if (table === 'nat') chains.set(first.text.slice(1), chains.get(first.text.slice(1)) ?? [])
-    } else if (table !== 'nat') passed++
-    else addEntry(entryOf(withoutCounters(line.words), line.text.trim()), line.number, chains, reading)
-  }
-  told()
-  return { chains, six: /^# Generated by ip6tables/m.test(text) }
-}
-
-function withoutCounters<T extends { readonly text: string }>(words: readonly T[]): readonly T[] {
-  return /^\[\d+:\d+\]$/.test(words[0]?.text ?? '') ? words.slice(1) : words
-}
-
-function addEntry(entry: Entry | null, line: number, chains: Map<string, Entry[]>, reading: Reading): void {
-  if (!entry)
-    return reading.wrong(
-      { line, column: 1 },
-      say('this is no rule of iptables-save', 'iptables-save의 규칙이 아닙니다'),
+  #readPort(port: Port): void {
+    const { match, entries } = port
+    if (isClusterAddress(match.comment)) return this.#leaveOutAll(port, ofCluster)
+    const address = addressOf(match, this.#family)
+    if (address === null) return this.#leaveOutAll(port, wholeNetwork)
+    const sure = this.#wayOf(port, address, false)
+    if ('goal' in sure) return this.#add(port, address, sure, [])
+    if (sure.shadowed) return
+    const any = this.#wayOf(port, address, true)
+    if (!('goal' in any)) return this.#leaveOutAll(port, any.why)
+    const line = sure.unclear ?? entries[0]
+    this.#add(
+      port,
+      address,
+      any,
+      line ? [{ place: line.place, what: line.text, why: byInterface, off: true }] : [],
     )
-  const chain = chains.get(entry.chain) ?? []
-  if (entry.at === null) chain.push(entry)
-  else chain.splice(entry.at, 0, entry)
-  chains.set(entry.chain, chain)
+  }
+
+  /** @param anyInterface a line that sends on or lets pass does so whatever interface it asks for */
+  #wayOf(port: Port, address: string, anyInterface: boolean): Way | NoWay {
+    const to = isEvery(address) ? null : address
+    const arriving = {
+      family: this.#family,
+      protocol: port.protocol,
+      ports: port.ports,
+      destination: to,
+      local: true,
+      asked: null,
+    }
+    const { sent, unclear, marked } = this.#natPath.follow('PREROUTING', 'out', arriving, anyInterface)
+    const refuse = (why: Text, line = unclear): NoWay => ({ why, unclear: line, shadowed: false })
+    if (unclear) return refuse(unclearBecause(unclear))
+    const senders = [...new Set(sent.filter((entry) => entry !== null))]
+    const [first] = senders
+    if (!first) return refuse(say('a line before it takes all', '앞의 줄이 모두 가져갑니다'), null)
+    const isOwn = (one: Entry): boolean => port.entries.some(({ place }) => place === one.place)
+    if (!senders.some(isOwn)) return { why: elsewhere, unclear: null, shadowed: true }
+    const among = anyInterface ? [...senders, ...port.entries] : senders
+    if (among.some(({ target, to: there }) => target !== first.target || there !== first.to))
+      return refuse(elsewhere)
+    const goal = goalOf(first, this.#family, address)
+    if (goal === null) return refuse(noTarget)
+    const admitted = Uint8Array.from(sent, (entry) => (entry === null ? 0 : 1))
+    return this.#passed(
+      { entry: first, senders, goal, admitted, marked, unclear: null },
+      arriving,
+      anyInterface,
+    )
+  }
+
+  /** Only who is let pass by the other tables as well. */
+  #passed(way: Way, arriving: Probe, anyInterface: boolean): Way | NoWay {
+    const { goal, admitted } = way
+    const to = goal.host
+    const changed: Probe = {
+      ...arriving,
+      destination: goal.here && isLoopback(to) ? null : to,
+      ports: targetPorts(arriving.ports.replace(':', '-'), goal).replace('-', ':'),
+      local: goal.here,
+      asked: arriving.ports,
+    }
+    let unclear: Entry | null = null
+    for (const { table, path } of this.#stages)
+      for (const hook of goal.here ? ['PREROUTING', 'INPUT'] : ['PREROUTING', 'FORWARD', 'POSTROUTING']) {
+        if (!table.chains.has(hook)) continue
+        const policy = table.policies.get(hook) === 'DROP' ? 'out' : 'in'
+        const probe = hook === 'PREROUTING' ? arriving : changed
+        const outcome = path.follow(hook, policy, probe, anyInterface)
+        for (const [at, passes] of outcome.admitted.entries()) admitted[at]! &= passes
+        unclear ??= outcome.unclear
+        if (!admitted.includes(1))
+          return {
+            why: unclear ? unclearBecause(unclear) : nobody(table, hook, outcome),
+            unclear,
+            shadowed: false,
+          }
+      }
+    return { ...way, unclear: admitted.includes(0) ? unclear : null }
+  }
+
+  #add(port: Port, address: string, way: Way, losses: readonly PartLoss[]): void {
+    const { match, protocol, ports } = port
+    const { entry, goal, admitted } = way
+    for (const { place } of way.senders) this.#told.add(place)
+    const listen = ports.replace(':', '-')
+    const target = targetPorts(listen, goal)
+    const host = goal.host.includes(':') ? `[${goal.host}]` : goal.host
+    const { allow, deny } = this.#sources.access(admitted) ?? { allow: [], deny: [] }
+    this.#prefixes += allow.length + deny.length
+    if (this.#prefixes > mostPrefixes) throw this.#reading.tooMuch(entry.place, tooManyPrefixes)
+    const lost: PartLoss[] = [...losses]
+    if (way.unclear) lost.push({ place: way.unclear.place, what: way.unclear.text, why: fewer })
+    if (isLoopback(goal.host) && !isLoopback(address))
+      lost.push({ place: entry.place, what: entry.text, why: ontoLoopback, off: true })
+    const rule: RuleInput = {
+      listen: listenText(address, listen, [protocol]),
+      target: `${host}:${target}`,
+      ...(allow.length > 0 ? { allow } : {}),
+      ...(deny.length > 0 ? { deny } : {}),
+      ...(goal.here
+        ? {}
+        : {
+            source:
+              (way.marked && this.#hidesMarked()) || this.#isHidden(goal.host, target, listen, protocol)
+                ? 'relay'
+                : 'keep',
+          }),
+      ...(lost.some(({ off }) => off) ? { enabled: false } : {}),
+    }
+    this.#reading.add(entry.place, nameOf(match.comment), rule, { what: entry.text, losses: lost })
+  }
+
+  #isHidden(host: string, ports: string, asked: string, protocol: Protocol): boolean {
+    const outward = this.#nat.get('POSTROUTING') ?? []
+    const hider = outward.find(
+      ({ target, match }) =>
+        (target === 'MASQUERADE' || target === 'SNAT') && hides(match, { host, ports, asked, protocol }),
+    )
+    if (hider) this.#told.add(hider.place)
+    return hider !== undefined
+  }
+
+  #hidesMarked(): boolean {
+    const outward = this.#nat.get('POSTROUTING') ?? []
+    return outward.some(({ target }) => hidesWhatIsMarked(this.#nat.get(target) ?? []))
+  }
+
+  #leaveOutAll({ entries }: Port, why: Text): void {
+    for (const entry of entries) this.#leaveOut(entry, why)
+  }
+
+  #leaveOut(entry: Entry, why: Text): void {
+    this.#once(entry, () => this.#reading.leaveOut(entry.place, entry.text, why))
+  }
+
+  /** A chain may be reached many times, and a line be for many ports; it is told once. */
+  #once({ place }: Entry, tell: () => void): void {
+    if (!this.#told.has(place)) tell()
+    this.#told.add(place)
+  }
 }
+
+const tooEntangled: Text = say(
+  'these chains take too many steps to follow',
+  '체인이 너무 복잡해 끝까지 따라갈 수 없습니다',
+)
+const tooManyPrefixes: Text = say(
+  `its rules would have more than ${mostPrefixes} prefixes in allow and deny`,
+  `규칙들의 allow와 deny에 들어갈 대역이 ${mostPrefixes}개를 넘습니다`,
+)
+const ofCluster: Text = say(
+  'an address of the cluster, not of this machine',
+  '이 컴퓨터가 아니라 클러스터의 주소입니다',
+)
+const wholeNetwork: Text = say(
+  'it matches a whole network of destinations',
+  '목적지가 주소 하나가 아니라 대역입니다',
+)
+const noTarget: Text = say('its target is not one address', '대상이 주소 하나가 아닙니다')
+const elsewhere: Text = say(
+  'part of its traffic goes to another target',
+  '트래픽 일부가 다른 대상으로 갑니다',
+)
+const fewer: Text = say(
+  'whom this line chooses no rule can say, so they are not let in',
+  '이 줄이 고르는 클라이언트는 규칙으로 쓸 수 없어 들이지 않습니다',
+)
+const byInterface: Text = say(
+  'switched off: this is decided by interfaces. Write the interface’s address in listen, or its networks as allow, and enable the rule',
+  '꺼 두었습니다. 인터페이스에 따라 정해지는 포워딩입니다. listen에 그 인터페이스의 주소를, 또는 allow에 그 대역을 적은 뒤 켜세요',
+)
+const ontoLoopback: Text = say(
+  'switched off: a service that listens on loopback alone was not reached this way, and would be. Enable the rule where it may be, or write this machine’s own address as target',
+  '꺼 두었습니다. 원래는 루프백에서만 수신하는 서비스에 이 경로로 연결되지 않았지만, 이 규칙으로는 연결됩니다. 공개해도 되면 켜고, 아니면 target에 이 컴퓨터의 주소를 적으세요',
+)
+
+function nobody({ name, policies }: Table, hook: string, { away }: Outcome): Text {
+  const by = away ? `line ${away.place.line}: ${away.text}` : `policy ${policies.get(hook) ?? ''}`
+  const byKo = away ? `${away.place.line}번 줄: ${away.text}` : `정책 ${policies.get(hook) ?? ''}`
+  return say(
+    `${hook} of the ${name} table lets nobody pass to its target (${by})`,
+    `${name} 테이블의 ${hook}가 이 대상으로 아무도 통과시키지 않습니다(${byKo})`,
+  )
+}
+
+function unclearBecause({ text, place }: Entry): Text {
+  return say(
+    `who comes in is decided by what no rule can ask (line ${place.line}: ${text})`,
+    `규칙으로 쓸 수 없는 조건이 누구를 들일지 정합니다(${place.line}번 줄: ${text})`,
+  )
+}
+
+function isLoopback(address: string): boolean {
+  return address.startsWith('127.') || address === '::1'
+}
+
+function isEvery(address: string): boolean {
+  return address === '0.0.0.0' || address === '::'
+}
+
+function chainsOf(tables: readonly Table[], name: string): Chains {
+  const all: Chains = new Map()
+  for (const table of tables)
+    if (table.name === name)
+      for (const [chain, entries] of table.chains) all.set(chain, [...(all.get(chain) ?? []), ...entries])
+  return all
+}
+
+/** What of the nat table is no forward and yet read: who is taken away, and marked. */
+const decides = /^(?:RETURN|ACCEPT|DROP|REJECT|MARK)$/
 
 /** What both ask; null where nothing could be both. */
 function together(a: Match, b: Match): Match | null {
@@ -133,6 +426,8 @@ function together(a: Match, b: Match): Match | null {
     comment: isClusterAddress(a.comment) ? a.comment : (b.comment ?? a.comment),
     changed: a.changed || b.changed,
     asked: b.asked ?? a.asked,
+    local: a.local || b.local,
+    never: a.never || b.never,
     others: [...a.others, ...b.others],
   }
 }
@@ -148,239 +443,6 @@ function isClusterAddress(comment: string | null): boolean {
   return /\bcluster IP$/.test(comment ?? '')
 }
 
-interface Forward {
-  readonly entry: Entry
-  /** Who may come in, in the order of the lines. */
-  readonly access: Access[]
-  otherwise: 'allow' | 'deny'
-  /** It passed a MARK on its way here. */
-  readonly marked: boolean
-}
-
-/** What is known of a port so far. */
-interface Port {
-  readonly match: Match
-  readonly access: Access[]
-  /** Lines that send it on, each to its target. */
-  readonly entries: Entry[]
-  otherwise: 'allow' | 'deny'
-  /** A line takes all that is left. */
-  closed: boolean
-  /** A line decides by what no rule can ask. */
-  unclear: Entry | null
-  marked: boolean
-}
-
-/** Where it arrives, which a rule does not ask, but which chooses no client by itself. */
-const byInterface = /^(?:! )?(?:-i|-o|--dst-type)\s/
-/** The nat table sees the first packet of a connection alone. */
-const neverNew = /^--ctstate (?:(?:RELATED|ESTABLISHED|INVALID|UNTRACKED),?){1,4}$/
-
-/** Forwards by what they match; lines of one forward that differ in their source are one. */
-class Forwards {
-  readonly #ports = new Map<string, Port>()
-  /** Lines that took traffic away before, whatever ports they are for. */
-  readonly #away: Entry[] = []
-  #comparisons = 0
-  readonly #said = new Set<Entry['place']>()
-
-  take(entry: Entry, reading: Reading): void {
-    const { match, target } = entry
-    const forwards = target === 'DNAT' || target === 'REDIRECT'
-    const away = target === 'RETURN' || target === 'ACCEPT' || target === 'DROP' || target === 'REJECT'
-    const marks = target === 'MARK'
-    if (!forwards && !away && !marks)
-      return this.#lose(entry, say('it forwards nothing', '포워딩이 아닙니다'), reading)
-    if (match.others.some((other) => other.startsWith('-p')))
-      return this.#withoutPort(entry, forwards, reading)
-    if (match.others.some((other) => neverNew.test(other)) && !forwards) return
-    if (match.protocol === null || match.ports === null) {
-      if (away) this.#takeAway(entry, null, reading)
-      return marks ? undefined : this.#withoutPort(entry, forwards, reading)
-    }
-    const port = this.#portOf(match, match.protocol, reading)
-    if (away) this.#takeAway(entry, port, reading)
-    if (marks) {
-      const asks = match.others.filter((other) => !/^--(?:set-x?mark|or-mark) /.test(other))
-      if (match.source === null && asks.length === 0) port.marked = true
-    } else if (port.closed) {
-      // What takes all but a part that no rule can ask for leaves that part to a later line.
-      const isOther = forwards && !port.entries.some(({ to }) => to === entry.to)
-      if (isOther && (port.unclear !== null || !port.entries.every(({ match: one }) => isWhole(one))))
-        port.entries.push(entry)
-      else this.#lose(entry, say('a line before it takes all', '앞의 줄이 모두 가져갑니다'), reading)
-    } else this.#note(entry, port, forwards)
-  }
-
-  #note(entry: Entry, port: Port, forwards: boolean): void {
-    const { source, notSources, others } = entry.match
-    const isUnclear = asksMore(others) || (!forwards && notSources.length > 0)
-    if (isUnclear) port.unclear ??= entry
-    if (forwards) port.entries.push(entry)
-    else if (others.length > 0 && source === null) return
-    for (const cidr of notSources) port.access.push({ action: 'deny', cidr })
-    if (source !== null) port.access.push({ action: forwards ? 'allow' : 'deny', cidr: source })
-    else {
-      port.closed = true
-      port.otherwise = forwards ? 'allow' : 'deny'
-    }
-  }
-
-  #portOf(match: Match, protocol: Protocol, reading: Reading): Port {
-    const key = `${protocol} ${match.ports} ${match.destination ? formatCidr(match.destination) : ''} ${match.family}`
-    const there = this.#ports.get(key)
-    if (there) return there
-    const port: Port = {
-      match: { ...match, protocol },
-      access: [],
-      entries: [],
-      otherwise: 'deny',
-      closed: false,
-      unclear: null,
-      marked: false,
-    }
-    for (const entry of this.#away) {
-      if (!this.#meet(entry, port, reading)) continue
-      const { source, notSources, others } = entry.match
-      if (source === null || notSources.length > 0 || asksMore(others)) port.unclear ??= entry
-      else port.access.push({ action: 'deny', cidr: source })
-    }
-    this.#ports.set(key, port)
-    return port
-  }
-
-  /** A line takes its sources from every forward behind it that it shares traffic with; `own` is noted apart. */
-  #takeAway(entry: Entry, own: Port | null, reading: Reading): void {
-    const { source, notSources, others } = entry.match
-    // Where it arrives chooses no client by itself.
-    if (source === null && notSources.length === 0 && others.length > 0 && !asksMore(others)) return
-    this.#away.push(entry)
-    for (const port of this.#ports.values()) {
-      if (port === own || port.closed || !this.#meet(entry, port, reading)) continue
-      if (notSources.length > 0 || asksMore(others)) port.unclear ??= entry
-      else if (source !== null) port.access.push({ action: 'deny', cidr: source })
-      else if (port.entries.length > 0) port.closed = true
-      else port.unclear ??= entry
-    }
-  }
-
-  #meet({ match, place }: Entry, port: Port, reading: Reading): boolean {
-    if (++this.#comparisons > mostComparisons) throw reading.tooMuch(place)
-    return shareTraffic(match, port.match)
-  }
-
-  #withoutPort(entry: Entry, forwards: boolean, reading: Reading): void {
-    const why = say('a forward has a protocol and a port', '포워딩에는 프로토콜과 포트가 있어야 합니다')
-    if (forwards) reading.leaveOut(entry.place, entry.text, why)
-    else this.#lose(entry, why, reading)
-  }
-
-  /** A chain may be reached many times; what is in it is told once. */
-  #lose(entry: Entry, why: Text, reading: Reading): void {
-    if (!this.#said.has(entry.place)) reading.lose(entry.place, entry.text, why)
-    this.#said.add(entry.place)
-  }
-
-  all(reading: Reading): Forward[] {
-    return [...this.#ports.values()].flatMap((port) => {
-      const [entry, ...more] = port.entries
-      if (!entry) return []
-      const why = port.unclear
-        ? unclearBecause(port.unclear)
-        : more.some(({ to }) => to !== entry.to)
-          ? say('part of its traffic goes to another target', '트래픽 일부가 다른 대상으로 갑니다')
-          : null
-      if (why === null) return { entry, access: port.access, otherwise: port.otherwise, marked: port.marked }
-      for (const one of port.entries) {
-        if (!this.#said.has(one.place)) reading.leaveOut(one.place, one.text, why)
-        this.#said.add(one.place)
-      }
-      return []
-    })
-  }
-}
-
-/** May one packet be for both, whoever sends it? */
-function shareTraffic(a: Match, b: Match): boolean {
-  const apart = <T>(x: T | null, y: T | null): boolean => x !== null && y !== null && x !== y
-  if (apart(a.protocol, b.protocol) || apart(a.family, b.family)) return false
-  const [one, other] = [a.destination, b.destination]
-  if (one !== null && other !== null && !holds(one, other) && !holds(other, one)) return false
-  return portsOverlap(a.ports, b.ports)
-}
-
-/** Does it choose by more than a rule can ask? */
-function asksMore(others: readonly string[]): boolean {
-  return others.some((other) => !byInterface.test(other))
-}
-
-function isWhole({ others }: Match): boolean {
-  return others.length === 0
-}
-
-function unclearBecause({ text, place }: Entry): Text {
-  return say(
-    `who comes in is decided by what no rule can ask (line ${place.line}: ${text})`,
-    `규칙으로 쓸 수 없는 조건이 누구를 들일지 정합니다(${place.line}번 줄: ${text})`,
-  )
-}
-
-function addForward(
-  { entry, access, otherwise, marked }: Forward,
-  hiding: readonly Entry[],
-  used: Set<Entry>,
-  six: boolean,
-  reading: Reading,
-): void {
-  const { match, place, text } = entry
-  if (isClusterAddress(match.comment))
-    return reading.leaveOut(
-      place,
-      text,
-      say('an address of the cluster, not of this machine', '이 컴퓨터가 아니라 클러스터의 주소입니다'),
-    )
-  const goal = goalOf(entry)
-  if (goal === null)
-    return reading.leaveOut(place, text, say('its target is not one address', '대상이 주소 하나가 아닙니다'))
-  const address = addressOf(match, goal.host.includes(':') || six)
-  if (address === null)
-    return reading.leaveOut(
-      place,
-      text,
-      say('it matches a whole network of destinations', '목적지가 주소 하나가 아니라 대역입니다'),
-    )
-  const ports = (match.ports ?? '').split(',')
-  const losses: PartLoss[] = match.others.map((what) => ({ place, what, why: notAsked }))
-  for (const port of ports) {
-    const listen = port.replace(':', '-')
-    const target = targetPorts(listen, goal)
-    const hider = hiding.find((one) =>
-      hides(one.match, {
-        host: goal.host,
-        ports: target,
-        asked: listen,
-        protocol: match.protocol as Protocol,
-      }),
-    )
-    if (hider) used.add(hider)
-    const { allow, deny } = fromOrder({ entries: access, otherwise })
-    const host = goal.host.includes(':') ? `[${goal.host}]` : goal.host
-    const rule: RuleInput = {
-      listen: listenText(address, listen, [match.protocol as Protocol]),
-      target: `${host}:${target}`,
-      ...(allow.length > 0 ? { allow } : {}),
-      ...(deny.length > 0 ? { deny } : {}),
-      ...(goal.here ? {} : { source: hider || marked ? 'relay' : 'keep' }),
-    }
-    reading.add(place, nameOf(match.comment), rule, { what: text, losses: losses.splice(0) })
-  }
-}
-
-const notAsked: Text = say(
-  'a rule does not ask this, so it also forwards what this would not have',
-  '규칙으로 쓸 수 없는 조건이라, 이 조건에 맞지 않던 트래픽도 전달합니다',
-)
-
 interface Goal {
   readonly host: string
   /** `80`, `9000-9100`, or null where the port stays. */
@@ -390,10 +452,13 @@ interface Goal {
   readonly here: boolean
 }
 
-/** `10.0.0.2`, `10.0.0.2:80`, `[fd00::2]:80`, `10.0.0.2:9000-9100/8000`; of REDIRECT ports alone. */
-function goalOf({ target, to, match }: Entry): Goal | null {
+/**
+ * `10.0.0.2`, `10.0.0.2:80`, `[fd00::2]:80`, `10.0.0.2:9000-9100/8000`; of REDIRECT ports alone: this machine, at the
+ * address that was asked for.
+ */
+function goalOf({ target, to }: Entry, family: Family, address = ''): Goal | null {
   if (target === 'REDIRECT') {
-    const here = match.family === 6 ? '::1' : '127.0.0.1'
+    const here = address !== '' && !isEvery(address) ? address : family === 6 ? '::1' : '127.0.0.1'
     return /^\d+(?:-\d+)?$/.test(to ?? '') || to === null
       ? { host: here, ports: to, base: null, here: true }
       : null
@@ -404,7 +469,12 @@ function goalOf({ target, to, match }: Entry): Goal | null {
     ) ?? []
   const host = six ?? four
   if (host === undefined) return null
-  return { host, ports, base: base === undefined ? null : Number(base), here: false }
+  return {
+    host,
+    ports,
+    base: base === undefined ? null : Number(base),
+    here: host === address || isLoopback(host),
+  }
 }
 
 /** A range without a base is the kernel's to choose from; of equal length it is taken as one to one. */
@@ -418,8 +488,8 @@ function targetPorts(listen: string, { ports, base }: Goal): string {
 }
 
 /** Null where it is no single address. */
-function addressOf({ destination, family }: Match, six: boolean): string | null {
-  if (destination === null) return six || family === 6 ? '::' : '0.0.0.0'
+function addressOf({ destination }: Match, family: Family): string | null {
+  if (destination === null) return family === 6 ? '::' : '0.0.0.0'
   return destination.bits === (destination.family === 4 ? 32 : 128) ? destination.address : null
 }
 

@@ -1,48 +1,70 @@
 /**
  * Rules for iptables-restore and ip6tables-restore: one file for both, as each passes over the lines of the other
- * (`-4`, `-6`, iptables(8)). Who is turned away is said before the forward.
+ * (`-4`, `-6`, iptables(8)). Who is turned away is dropped in mangle, before the forward: what nat only does not send on
+ * would reach whoever listens on that port of this machine.
  */
 import { formatCidr, formatEndpoint } from '../../base/address.ts'
 import { formatPortRange, portCount, type Protocol } from '../../base/port.ts'
 import type { Rule } from '../../model/rule.ts'
-import { inOrder, ofFamily } from '../contract/access.ts'
+import { inOrder, isOpen, ofFamily } from '../contract/access.ts'
 import { kernelForward, type KernelForward } from '../contract/kernel.ts'
 import type { Writing } from '../contract/writing.ts'
 
 export function write(rules: readonly Rule[], writing: Writing): string {
   const forwards = rules.flatMap((rule) => kernelForward(rule, writing) ?? [])
+  const guards = forwards.map(guard)
   const lines = [
     '# Forwards of Naru: iptables-restore --noflush FILE, and ip6tables-restore --noflush FILE.',
     '# They need net.ipv4.ip_forward=1 (net.ipv6.conf.all.forwarding=1) and a FORWARD chain that lets them pass.',
+    ...(guards.some((guarding) => guarding !== null)
+      ? [
+          '*mangle',
+          ...guards.flatMap((one) => one?.chain ?? []),
+          ...guards.flatMap((one) => one?.lines ?? []),
+          'COMMIT',
+        ]
+      : []),
     '*nat',
-    ...forwards.flatMap((forward) => forward.listen.protocols.flatMap((one) => inward(forward, one))),
+    ...forwards.flatMap((forward) =>
+      forward.listen.protocols.map((one) => line(forward, one, targetOf(forward))),
+    ),
     ...forwards.flatMap((forward) => forward.listen.protocols.flatMap((one) => outward(forward, one))),
     'COMMIT',
   ]
   return `${lines.join('\n')}\n`
 }
 
-function inward(forward: KernelForward, protocol: Protocol): string[] {
+/** A chain of its own for who may come in, null where everybody may: RETURN leaves what others have in PREROUTING to them. */
+function guard(forward: KernelForward, index: number): { chain: string; lines: string[] } | null {
   const { rule, listen, family } = forward
   const { entries, otherwise } = ofFamily(inOrder(rule), family)
-  const where =
-    listen.address === null || /^(?:0\.0\.0\.0|::)$/.test(listen.address) ? [] : [`-d ${listen.address}`]
-  const line = (source: string[], target: string[]): string =>
-    [
-      `-${family} -A PREROUTING`,
-      ...source,
-      ...where,
-      `-p ${protocol} -m ${protocol} --dport ${formatPortRange(listen.ports).replace('-', ':')}`,
-      '-m addrtype --dst-type LOCAL',
-      `-m comment --comment "naru:${rule.name}"`,
-      ...target,
-    ].join(' ')
-  const taken = targetOf(forward)
-  const away = ['-j RETURN']
+  if (isOpen({ entries, otherwise })) return null
+  // A chain's name has at most 28 characters, a rule's 40.
+  const name = `naru-${rule.name.slice(0, 16)}-${index + 1}`
+  const arriving = ['-m conntrack --ctstate NEW', `-j ${name}`]
+  return {
+    chain: `:${name} - [0:0]`,
+    lines: [
+      ...entries.map(
+        ({ action, cidr }) =>
+          `-${family} -A ${name} -s ${formatCidr(cidr)} -j ${action === 'allow' ? 'RETURN' : 'DROP'}`,
+      ),
+      ...(otherwise === 'deny' ? [`-${family} -A ${name} -j DROP`] : []),
+      ...listen.protocols.map((protocol) => line(forward, protocol, arriving)),
+    ],
+  }
+}
+
+function line({ rule, listen, family }: KernelForward, protocol: Protocol, then: readonly string[]): string {
+  const any = listen.address === null || /^(?:0\.0\.0\.0|::)$/.test(listen.address)
   return [
-    ...entries.map(({ action, cidr }) => line([`-s ${formatCidr(cidr)}`], action === 'allow' ? taken : away)),
-    ...(otherwise === 'allow' ? [line([], taken)] : []),
-  ]
+    `-${family} -A PREROUTING`,
+    ...(any ? [] : [`-d ${listen.address}`]),
+    `-p ${protocol} -m ${protocol} --dport ${formatPortRange(listen.ports).replace('-', ':')}`,
+    '-m addrtype --dst-type LOCAL',
+    `-m comment --comment "naru:${rule.name}"`,
+    ...then,
+  ].join(' ')
 }
 
 function targetOf({ listen, to }: KernelForward): string[] {

@@ -1,0 +1,312 @@
+/**
+ * The way of a new connection through one table, for every client at once. Where a line asks what the text does not
+ * tell, whoever it lets pass is not let pass, and whoever it turns away is turned away: an answer never lets in more.
+ */
+import type { Cidr, Family } from '../../base/address.ts'
+import type { Protocol } from '../../base/port.ts'
+import { holds } from '../contract/access.ts'
+import type { Entry, Match } from './parse.ts'
+import { portsWithin } from './ports.ts'
+import type { Sources, Span } from './sources.ts'
+import type { Chains, Networks } from './tables.ts'
+
+/** A connection as a table sees it; its source is every one in turn. */
+export interface Probe {
+  readonly family: Family
+  readonly protocol: Protocol
+  /** `80` or `8000:8100`. */
+  readonly ports: string
+  /** Null for an address of this machine of which no more is known. */
+  readonly destination: string | null
+  /** Is it for this machine? */
+  readonly local: boolean
+  /** The port that it asked for before it was changed; null where it is not. */
+  readonly asked: string | null
+}
+
+/** What is known beside the lines. */
+export interface Ground {
+  readonly networks: Networks
+  /** Addresses of other machines. */
+  readonly elsewhere: ReadonlySet<string>
+}
+
+export interface Outcome {
+  /** 1 for who passes or is sent on. */
+  readonly admitted: Uint8Array
+  /** The line of nat that sends each of them on. */
+  readonly sent: readonly (Entry | null)[]
+  /** The first line that turned somebody away or let nobody pass because it asks what is not known. */
+  readonly unclear: Entry | null
+  /** The last line that turned somebody away; null where that was the end of the chain. */
+  readonly away: Entry | null
+  /** All of them passed a MARK. */
+  readonly marked: boolean
+}
+
+/** `interface` is a `maybe` of nothing but where it comes in or goes out. */
+type Answer = 'no' | 'maybe' | 'interface' | 'yes'
+
+const byInterface = /^(! )?(-i|-o) (\S+)$/
+/** Targets after which the next line is read. */
+const passing =
+  /^(?:|LOG|NFLOG|ULOG|MARK|CONNMARK|CONNSECMARK|SECMARK|TCPMSS|CLASSIFY|DSCP|TOS|TTL|HL|ECN|CT|CHECKSUM|AUDIT|SET|TRACE|TEE|RATEEST|IDLETIMER|LED|HMARK|TCPOPTSTRIP|ACCOUNT)$/
+const mostDepth = 64
+
+/** How often lines and clients may be looked at for one text. */
+export class Budget {
+  #left = 10_000_000
+  readonly #over: (entry: Entry) => Error
+
+  constructor(over: (entry: Entry) => Error) {
+    this.#over = over
+  }
+
+  /** @param clients that a line is held against, beside the line itself */
+  spend(entry: Entry, clients: number): void {
+    this.#left -= 1 + (clients >> 4)
+    if (this.#left < 0) throw this.#over(entry)
+  }
+}
+
+/** In a chain, of each client: not there, there, or it cannot be told. */
+const gone = 0
+const here = 1
+const perhaps = 2
+
+export class Path {
+  readonly #chains: Chains
+  readonly #sources: Sources
+  readonly #ground: Ground
+  readonly #budget: Budget
+  readonly #sends: boolean
+  readonly #indexes = new Map<string, Index>()
+
+  /** @param sends it is the nat table, of which the question is who is sent on */
+  constructor(chains: Chains, sources: Sources, ground: Ground, budget: Budget, sends: boolean) {
+    this.#sends = sends
+    this.#chains = chains
+    this.#sources = sources
+    this.#ground = ground
+    this.#budget = budget
+  }
+
+  /**
+   * @param policy what becomes of who reaches the end
+   * @param anyInterface takes a line that sends on or lets pass whatever interface it asks for, and no other such line
+   */
+  follow(hook: string, policy: 'in' | 'out', probe: Probe, anyInterface: boolean): Outcome {
+    const { count } = this.#sources
+    const walk = new Walk(count)
+    const base = new Uint8Array(count).fill(here)
+    this.#through(hook, base, null, { probe, anyInterface, walk, depth: 0 })
+    for (let at = 0; at < count; at++) if (walk.open[at] === 1) walk.admitted[at] = policy === 'in' ? 1 : 0
+    return walk
+  }
+
+  #through(
+    chain: string,
+    there: Uint8Array,
+    doubt: Entry | null,
+    way: { probe: Probe; anyInterface: boolean; walk: Walk; depth: number },
+  ): void {
+    const { probe, anyInterface, walk, depth } = way
+    let doubtful = doubt
+    for (const entry of this.#linesFor(chain, probe.ports)) {
+      const { match } = entry
+      const span = match.source ? this.#sources.span(match.source) : ([0, there.length] as const)
+      this.#budget.spend(entry, 0)
+      if (span === null) continue
+      const kind = this.#kindOf(entry)
+      const answer = taken(this.#asks(match, probe), kind, anyInterface)
+      if (answer === 'no' || kind === 'pass') continue
+      this.#budget.spend(entry, span[1] - span[0])
+      const sure = answer === 'yes'
+      if (kind === 'mark') {
+        walk.marked ||= sure && span[0] === 0 && there[0] === here
+        continue
+      }
+      if (kind === 'jump' && depth >= mostDepth) {
+        this.#each(span, match, there, (at) => walk.out(at, entry))
+        continue
+      }
+      if (kind === 'jump') {
+        const inside = new Uint8Array(there.length)
+        this.#budget.spend(entry, there.length)
+        let some = false
+        this.#each(span, match, there, (at, state) => {
+          inside[at] = sure ? state : perhaps
+          some = true
+        })
+        if (!some) continue
+        this.#through(entry.target, inside, sure ? doubtful : entry, { ...way, depth: depth + 1 })
+        const goes = entry.goes
+        this.#each(span, match, there, (at) => {
+          if (walk.open[at] !== 1) there[at] = gone
+          else if (goes) there[at] = sure ? gone : perhaps
+        })
+        if (goes && !sure) doubtful ??= entry
+        continue
+      }
+      if (kind === 'return') {
+        this.#each(span, match, there, (at) => void (there[at] = sure ? gone : perhaps))
+        if (!sure) doubtful ??= entry
+        continue
+      }
+      this.#each(span, match, there, (at, state) => {
+        const isSure = sure && state === here
+        if (kind === 'out') walk.out(at, entry, isSure ? null : sure ? doubtful : entry)
+        else if (isSure) walk.in(at, entry)
+        else if (kind === 'send') walk.out(at, entry, sure ? doubtful : entry)
+        else walk.missed(sure ? doubtful : entry)
+        if (walk.open[at] !== 1) there[at] = gone
+      })
+    }
+  }
+
+  #each(
+    [first, end]: Span,
+    { notSources }: Match,
+    there: Uint8Array,
+    act: (at: number, state: number) => void,
+  ): void {
+    const without = notSources.map((cidr) => this.#sources.span(cidr))
+    for (let at = first; at < end; at++) {
+      const state = there[at] as number
+      if (state === gone) continue
+      if (without.some((span) => span !== null && at >= span[0] && at < span[1])) continue
+      act(at, state)
+    }
+  }
+
+  #kindOf({ target, text }: Entry): Kind {
+    if (this.#chains.has(target)) return 'jump'
+    if (target === 'RETURN') return 'return'
+    // Who is accepted in nat is sent nowhere.
+    if (target === 'ACCEPT') return this.#sends ? 'out' : 'accept'
+    if (target === 'DNAT' || target === 'REDIRECT') return 'send'
+    if (target === 'MARK') return 'mark'
+    // Without tracking nothing is sent on.
+    if (target === 'CT' && text.includes('--notrack')) return 'out'
+    return passing.test(target) ? 'pass' : 'out'
+  }
+
+  /** Lines of one port are found by it: there may be thousands. */
+  #linesFor(chain: string, ports: string): readonly Entry[] {
+    let index = this.#indexes.get(chain)
+    if (!index) {
+      index = indexOf(this.#chains.get(chain) ?? [])
+      this.#indexes.set(chain, index)
+    }
+    const { general, byPort } = index
+    if (!/^\d+$/.test(ports)) return this.#chains.get(chain) ?? []
+    const own = byPort.get(String(Number(ports)))
+    if (!own) return general.map(({ entry }) => entry)
+    return [...general, ...own].toSorted((a, b) => a.at - b.at).map(({ entry }) => entry)
+  }
+
+  #asks(match: Match, probe: Probe): Answer {
+    if (match.never || (match.protocol !== null && match.protocol !== probe.protocol)) return 'no'
+    if (match.family !== null && match.family !== probe.family) return 'no'
+    if (match.changed && probe.asked === null) return 'no'
+    if (match.local && !probe.local) return 'no'
+    const answers: Answer[] = [
+      match.ports === null ? 'yes' : portsWithin(probe.ports, match.ports),
+      match.asked === null ? 'yes' : portsWithin(probe.asked ?? probe.ports, match.asked),
+      match.destination === null ? 'yes' : this.#isFor(match.destination, probe),
+      ...match.others.map((other) => this.#isBy(other, probe)),
+    ]
+    return leastOf(answers)
+  }
+
+  #isFor(destination: Cidr, { family, destination: to, local }: Probe): Answer {
+    if (destination.family !== family) return 'no'
+    if (to !== null) return holds(destination, { family, address: to, bits: widest(family) }) ? 'yes' : 'no'
+    if (destination.bits === 0) return 'yes'
+    const isOne = destination.bits === widest(family)
+    const isForeign = isOne && local && this.#ground.elsewhere.has(destination.address)
+    return isForeign || /^(?:127\.|::1$)/.test(destination.address) ? 'no' : 'maybe'
+  }
+
+  #isBy(other: string, { family, destination, local }: Probe): Answer {
+    const [, not, way, name = ''] = byInterface.exec(other) ?? []
+    if (way === undefined) return 'maybe'
+    if (way === '-i' || local || destination === null) return 'interface'
+    const to = { family, address: destination, bits: widest(family) }
+    const [bridge] = [...this.#ground.networks].find(([, network]) => holds(network, to)) ?? []
+    const known = this.#ground.networks.has(name)
+    if (bridge === undefined && !known) return 'interface'
+    return (bridge === name) === (not === undefined) ? 'yes' : 'no'
+  }
+}
+
+type Kind = 'jump' | 'return' | 'accept' | 'send' | 'mark' | 'pass' | 'out'
+
+/** What has been decided of each client. */
+class Walk implements Outcome {
+  readonly admitted: Uint8Array
+  readonly sent: (Entry | null)[]
+  /** 1 for who is not decided yet. */
+  readonly open: Uint8Array
+  unclear: Entry | null = null
+  away: Entry | null = null
+  marked = false
+
+  constructor(count: number) {
+    this.admitted = new Uint8Array(count)
+    this.sent = Array.from({ length: count }, () => null)
+    this.open = new Uint8Array(count).fill(1)
+  }
+
+  in(at: number, entry: Entry): void {
+    this.open[at] = 0
+    this.admitted[at] = 1
+    this.sent[at] = entry
+  }
+
+  out(at: number, entry: Entry, unclear: Entry | null = null): void {
+    this.open[at] = 0
+    this.away = entry
+    this.unclear ??= unclear
+  }
+
+  missed(entry: Entry | null): void {
+    this.unclear ??= entry
+  }
+}
+
+interface Index {
+  readonly general: readonly Numbered[]
+  readonly byPort: ReadonlyMap<string, readonly Numbered[]>
+}
+
+interface Numbered {
+  readonly at: number
+  readonly entry: Entry
+}
+
+function indexOf(entries: readonly Entry[]): Index {
+  const general: Numbered[] = []
+  const byPort = new Map<string, Numbered[]>()
+  for (const [at, entry] of entries.entries()) {
+    const { ports } = entry.match
+    const one = ports !== null && /^\d{1,5}$/.test(ports) ? String(Number(ports)) : null
+    if (one === null) general.push({ at, entry })
+    else byPort.set(one, [...(byPort.get(one) ?? []), { at, entry }])
+  }
+  return { general, byPort }
+}
+
+function taken(answer: Answer, kind: Kind, anyInterface: boolean): Answer {
+  if (answer !== 'interface' || !anyInterface) return answer
+  return kind === 'return' || kind === 'out' ? 'no' : 'yes'
+}
+
+function leastOf(answers: readonly Answer[]): Answer {
+  const order: readonly Answer[] = ['no', 'maybe', 'interface', 'yes']
+  return order.find((answer) => answers.includes(answer)) ?? 'yes'
+}
+
+function widest(family: Family): number {
+  return family === 4 ? 32 : 128
+}
