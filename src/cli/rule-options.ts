@@ -9,6 +9,14 @@ import { usage } from './parse.ts'
 import type { Context, Option } from './verb.ts'
 
 export const ruleOptions: readonly Option[] = [
+  { name: 'title', value: 'TEXT', text: say('what people call it, in any language', '사람이 부르는 이름') },
+  { name: 'description', value: 'TEXT', text: say('what it is for', '설명') },
+  {
+    name: 'tag',
+    value: 'WORD',
+    many: true,
+    text: say('to group and find rules by', '규칙을 묶고 찾는 태그'),
+  },
   {
     name: 'publish',
     text: say(
@@ -201,7 +209,14 @@ function targetFrom(text: string, command: string): RuleInput {
 
 function whole({ option, options }: Ask): Record<string, Json> {
   const found: Record<string, Json> = {}
-  const single = { engine: 'engine', source: 'source', proxyUdp: 'proxy-udp', balance: 'balance' }
+  const single = {
+    title: 'title',
+    description: 'description',
+    engine: 'engine',
+    source: 'source',
+    proxyUdp: 'proxy-udp',
+    balance: 'balance',
+  }
   for (const [key, name] of Object.entries(single)) {
     const value = option(name)
     if (value !== null) found[key] = value
@@ -213,6 +228,8 @@ function whole({ option, options }: Ask): Record<string, Json> {
       .filter(Boolean)
     if (values.length > 0) found[key] = values
   }
+  const tags = options('tag')
+  if (tags.length > 0) found['tags'] = tags
   return found
 }
 

@@ -4,7 +4,7 @@ import { withLimit } from '../base/clock.ts'
 import { NaruError, toNaruError } from '../base/errors.ts'
 import { say, type Text } from '../base/text.ts'
 import type { RuleInput } from '../model/face.ts'
-import type { PlanStep } from '../model/plan.ts'
+import type { Plan, PlanStep } from '../model/plan.ts'
 import type { Rule } from '../model/rule.ts'
 import { joined, nameProblem, readRule, ruleNotes } from '../model/rule-file.ts'
 import { isMap, type Problem } from '../model/shape.ts'
@@ -38,6 +38,19 @@ export function changed(now: Loaded, { name, rule: input }: Change): Loaded {
   }
   return { revision: now.revision, rules }
 }
+
+/** In its place among the others. @throws NaruError RULE_UNKNOWN, RULE_EXISTS, VALUE_INVALID */
+export function renamed(now: Loaded, name: string, to: string): Loaded {
+  const { rule, input } = existing(now, name)
+  mustBeNew(now, to)
+  const rules = [...now.rules].map(([key, loaded]): [string, LoadedRule] =>
+    key === name ? [to, { rule: { ...rule, name: to }, input }] : [key, loaded],
+  )
+  return { revision: now.revision, rules: new Map(rules) }
+}
+
+/** A plan of no steps. */
+export const nothingToDo: Plan = { steps: [], notes: [] }
 
 /** @throws NaruError RULE_UNKNOWN */
 export function existing(loaded: Loaded, name: string): LoadedRule {

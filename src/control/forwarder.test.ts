@@ -119,6 +119,28 @@ describe('a rule’s life', () => {
     await forwarder.stop()
   })
 
+  it('takes another name without touching what is in force, and is undone under it', async () => {
+    const { forwarder, world, instance } = await start({ web: published, ssh: { listen: 22, target: 23 } })
+    const before = [...world.log]
+    const result = await forwarder.rules.rename('web', 'homepage')
+    expect(result.plan.steps).toEqual([])
+    expect(result.rules.map(({ name, state }) => `${name} ${state}`)).toEqual(['homepage open'])
+    expect((await forwarder.rules.list()).map(({ name }) => name)).toEqual(['homepage', 'ssh'])
+    await forwarder.rules.edit('homepage', { title: '회사 홈페이지', description: 'a\nb', tags: ['work'] })
+    expect(world.log).toEqual(before)
+    const journal = await Journal.open(instance.journalPath)
+    expect([...new Set(journal.live().map(({ rule }) => rule))]).not.toContain('web')
+    await journal.close()
+    for (const [name, to, code] of [
+      ['web', 'x', 'RULE_UNKNOWN'],
+      ['ssh', 'homepage', 'RULE_EXISTS'],
+      ['ssh', 'a b', 'VALUE_INVALID'],
+    ] as const)
+      await expect(forwarder.rules.rename(name, to)).rejects.toMatchObject({ code })
+    await forwarder.stop()
+    expect([...world.held]).toEqual([])
+  })
+
   it('undoes all of it where a step fails and the caller wants all or nothing', async () => {
     const world = new World()
     world.failing.add('firewall')

@@ -29,7 +29,7 @@ import { formatTarget } from '../model/target.ts'
 import type { Hop, Json } from '../model/hop.ts'
 import type { Snapshot } from '../stores/contract.ts'
 import { addressesOf } from './addresses.ts'
-import { changed, existing, merged, mustBeNew, notesFor } from './changes.ts'
+import { changed, existing, merged, mustBeNew, notesFor, nothingToDo, renamed } from './changes.ts'
 import { circlesHere } from './circles.ts'
 import { Rates } from './counters.ts'
 import { createDoctor, type Doctor } from './doctor.ts'
@@ -346,6 +346,7 @@ export class Forwarder implements Naru, AsyncDisposable {
       this.#change(name, () => merged(this.#input(name), { enabled: null }), options),
     disable: (name, options) =>
       this.#change(name, () => merged(this.#input(name), { enabled: false }), options),
+    rename: (name, to, options) => this.#rename(name, to, options),
     reopen: (name) => this.#reopen(name),
   }
 
@@ -517,6 +518,38 @@ export class Forwarder implements Naru, AsyncDisposable {
     })
   }
 
+  /** Nothing in force is touched: what it was made under stays, and only what people see and write is another name. */
+  #rename(name: string, to: string, options: ChangeOptions = {}): Promise<ChangeResult> {
+    return this.#inTurn(async () => {
+      const wanted = renamed(this.#loaded, name, to)
+      if (options.dryRun) return this.#result(nothingToDo, [], [name])
+      const { input } = wanted.rules.get(to) as LoadedRule
+      const snapshot = await this.#parts.store.change([{ name: to, rule: input, was: name }], {
+        signal: this.#work.signal,
+        revision: options.revision,
+      })
+      const loaded = load(snapshot, wanted.rules)
+      await this.#callRun(name, loaded.rules.get(to) as LoadedRule)
+      this.#loaded = { ...wanted, rules: new Map(wanted.rules).set(to, loaded.rules.get(to) as LoadedRule) }
+      const failures = await this.#bring(loaded, snapshot)
+      const run = this.#runs.get(to)
+      if (run) this.#events.emit({ type: 'rule', rule: this.#status(run) })
+      return this.#result(nothingToDo, failures, [to])
+    })
+  }
+
+  async #callRun(name: string, loaded: LoadedRule): Promise<void> {
+    const run = this.#runs.get(name)
+    if (!run) return
+    await this.#journal.rename(name, loaded.rule.name)
+    this.#runs.delete(name)
+    run.rename(loaded)
+    this.#runs.set(run.name, run)
+    this.#rates.forget(name)
+    this.#history.forget(name)
+    this.#events.emit({ type: 'rule-removed', name })
+  }
+
   async #planFor(wanted: Loaded): Promise<Plan> {
     const signal = withLimit(this.#work.signal, 30_000)
     const steps: PlanStep[] = []
@@ -648,8 +681,9 @@ export class Forwarder implements Naru, AsyncDisposable {
           inherit: this.#predecessor?.inherit ?? null,
           signal: context.signal,
           onEngineEvent: (event) => {
-            context.onEngineEvent(event)
-            this.#onEngineEvent(event)
+            const named = context.named(event)
+            context.onEngineEvent(named)
+            this.#onEngineEvent(named)
           },
         }),
       onChange: (run) => {

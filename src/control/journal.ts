@@ -80,7 +80,8 @@ export class Journal {
     return [...this.#live.values()]
   }
 
-  recorder(of: { rule: string; hop: Hop; member: string }, before: readonly Json[] = []): Recorder {
+  /** @param of `rule` may be another later, as a rule can be renamed */
+  recorder(of: RecordedAs, before: readonly Json[] = []): Recorder {
     return { intend: (effect) => this.#intend(of, effect), ...(before.length > 0 && { before }) }
   }
 
@@ -107,6 +108,20 @@ export class Journal {
     return theirs
   }
 
+  /** What is in force for that rule is another's from now on, as it has another name. */
+  async rename(rule: string, to: string): Promise<void> {
+    const lines: string[] = []
+    for (const entry of this.#live.values()) {
+      if (entry.rule !== rule) continue
+      const named = { ...entry, rule: to }
+      this.#live.set(entry.id, named)
+      // The same id again takes the place of what was said of it.
+      lines.push(formatLine({ op: 'intend', ...named }))
+    }
+    this.#dead += lines.length
+    if (lines.length > 0) await this.#append(lines.join(''))
+  }
+
   /** Strikes an entry out. A full disk is no reason to fail: undoing twice is harmless. */
   async undone(id: number): Promise<void> {
     this.#written.delete(id)
@@ -129,8 +144,8 @@ export class Journal {
       await replaceFile(this.#path, textOf(this.#live), { mode: 0o600 })
   }
 
-  async #intend(of: { rule: string; hop: Hop; member: string }, effect: Json): Promise<Effect> {
-    const entry: Entry = { id: this.#next++, ...of, effect, at: Date.now() }
+  async #intend({ rule, hop, member }: RecordedAs, effect: Json): Promise<Effect> {
+    const entry: Entry = { id: this.#next++, rule, hop, member, effect, at: Date.now() }
     await this.#append(formatLine({ op: 'intend', ...entry }))
     this.#live.set(entry.id, entry)
     this.#written.add(entry.id)
@@ -192,6 +207,13 @@ export class Journal {
     await this.#file.datasync()
     this.#torn = false
   }
+}
+
+/** Whose an effect is. */
+interface RecordedAs {
+  readonly rule: string
+  readonly hop: Hop
+  readonly member: string
 }
 
 /** What of a journal could not be read. */

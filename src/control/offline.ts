@@ -5,7 +5,7 @@ import type { About, ChangeOptions, ChangeResult, Naru, RuleInput, RuleStatus } 
 import { formatListen } from '../model/listen.ts'
 import type { Plan } from '../model/plan.ts'
 import { formatTarget } from '../model/target.ts'
-import { changed, existing, merged, mustBeNew, notesFor, planFresh } from './changes.ts'
+import { changed, existing, merged, mustBeNew, notesFor, nothingToDo, planFresh, renamed } from './changes.ts'
 import { circlesHere } from './circles.ts'
 import { noCounters } from './counters.ts'
 import { load, type Loaded, type LoadedRule } from './load.ts'
@@ -64,6 +64,16 @@ export function offlineNaru(parts: Parts): Naru {
         change(name, (now) => merged(existing(now, name).input, { enabled: null }), options),
       disable: (name, options) =>
         change(name, (now) => merged(existing(now, name).input, { enabled: false }), options),
+      async rename(name, to, options = {}) {
+        const wanted = renamed(await loaded(), name, to)
+        const told = (rules: Loaded['rules']): RuleStatus[] => [rules.get(to) ?? []].flat().map(status)
+        const result = { plan: nothingToDo, rules: told(wanted.rules), failures: [] }
+        if (options.dryRun) return { ...result, revision: wanted.revision }
+        const { input } = wanted.rules.get(to) as LoadedRule
+        const how = { signal, revision: options.revision }
+        const snapshot = await parts.store.change([{ name: to, rule: input, was: name }], how)
+        return { ...result, revision: snapshot.revision }
+      },
       reopen: () => Promise.reject(notRunning(parts)),
     },
     async plan(wish) {

@@ -63,6 +63,8 @@ export interface RunTools {
 export interface WantContext {
   readonly failedEngines: ReadonlyMap<EngineId, Text>
   readonly onEngineEvent: (event: EngineEvent) => void
+  /** The event under the name that the rule has now. */
+  readonly named: (event: EngineEvent) => EngineEvent
   readonly signal: AbortSignal
 }
 
@@ -87,7 +89,9 @@ export interface Unreleased {
 }
 
 export class RuleRun {
-  readonly name: string
+  #name: string
+  /** What is in force was made under this name, and stays so when the rule is renamed; null where it is the same. */
+  #madeAs: string | null = null
   readonly #tools: RunTools
   readonly #held = new Map<Hop, Held>()
   readonly #failures = new Map<Hop, { wanted: Wanted; why: NaruError; at: number }>()
@@ -119,9 +123,20 @@ export class RuleRun {
   readonly #reopened = new Set<Hop>()
 
   constructor(loaded: LoadedRule, tools: RunTools) {
-    this.name = loaded.rule.name
+    this.#name = loaded.rule.name
     this.#loaded = loaded
     this.#tools = tools
+  }
+
+  get name(): string {
+    return this.#name
+  }
+
+  /** The same rule by another name: nothing in force is touched. */
+  rename(loaded: LoadedRule): void {
+    this.#madeAs ??= this.#name
+    this.#name = loaded.rule.name
+    this.#loaded = loaded
   }
 
   get rule(): Rule {
@@ -313,7 +328,8 @@ export class RuleRun {
   }
 
   connections(): Connection[] {
-    return this.#engineLeases().flatMap((lease) => lease.connections())
+    const all = this.#engineLeases().flatMap((lease) => lease.connections())
+    return this.#madeAs === null ? all : all.map((one) => ({ ...one, rule: this.#name }))
   }
 
   counters(): Counters {
@@ -335,9 +351,10 @@ export class RuleRun {
   }
 
   #wants(rule: Rule, signal: AbortSignal): Promise<readonly Wanted[]> {
-    return this.#tools.wants(rule, {
+    return this.#tools.wants(this.#madeAs === null ? rule : { ...rule, name: this.#madeAs }, {
       failedEngines: this.#failedEngines,
       onEngineEvent: (event) => this.#onEngineEvent(event),
+      named: (event) => (this.#madeAs === null ? event : renamedEvent(event, this.#name)),
       signal,
     })
   }
@@ -346,6 +363,7 @@ export class RuleRun {
   async #converge(options: ApplyOptions, opened: Held[] = []): Promise<readonly NaruError[]> {
     this.#retry?.[Symbol.dispose]()
     const { rule } = this.#loaded
+    if (this.#held.size === 0 && this.#engineLeases().length === 0) this.#madeAs = null
     // What is wanted may depend on who answers, which takes a silent router seconds. What is tried again is not news.
     const first = this.#failures.size === 0
     if (first && this.#held.size === 0) this.#report()
@@ -423,7 +441,15 @@ export class RuleRun {
   async #open(wanted: Wanted, { signal }: ApplyOptions): Promise<Held> {
     const member = wanted.member ?? 'none'
     const before = this.#tools.before(this.name, wanted.hop, member)
-    const record = this.#tools.journal.recorder({ rule: this.name, hop: wanted.hop, member }, before)
+    const rule = (): string => this.#name
+    const of = {
+      get rule() {
+        return rule()
+      },
+      hop: wanted.hop,
+      member,
+    }
+    const record = this.#tools.journal.recorder(of, before)
     const lease = await within(signal, stepLimitMs, (limited) =>
       wanted.open({ signal: limited, record, inner: this.#inner() }),
     )
@@ -688,6 +714,12 @@ export class RuleRun {
     this.#queue = next.catch(() => {})
     return next
   }
+}
+
+function renamedEvent(event: EngineEvent, rule: string): EngineEvent {
+  if ('rule' in event) return { ...event, rule }
+  const { connection } = event
+  return { ...event, connection: () => ({ ...connection(), rule }) }
 }
 
 /** @throws NaruError: what is called off begins nothing more */

@@ -23,6 +23,11 @@ export interface Naru {
     remove(name: string, options?: ChangeOptions & { now?: boolean }): Promise<ChangeResult>
     enable(name: string, options?: ChangeOptions): Promise<ChangeResult>
     disable(name: string, options?: ChangeOptions & { now?: boolean }): Promise<ChangeResult>
+    /**
+     * Another name for the same rule: nothing is opened or closed, and its connections go on.
+     * @throws NaruError RULE_UNKNOWN, RULE_EXISTS, VALUE_INVALID, FILE_CHANGED
+     */
+    rename(name: string, to: string, options?: ChangeOptions): Promise<ChangeResult>
     /** Tries every hop again now: what was lost or failed is opened, what stands is renewed. Connections go on. */
     reopen(name: string): Promise<ChangeResult>
   }

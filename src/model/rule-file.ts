@@ -24,6 +24,7 @@ import {
 } from './rule.ts'
 import {
   either,
+  freeText,
   isMap,
   listOf,
   mapped,
@@ -233,8 +234,25 @@ const targets: Shape<readonly TargetChoice[]> = listOf(
   { least: 1, most: 256 },
 )
 
+const mostTags = 16
+
 /** The keys of a rule, in the order in which they are written. */
 export const ruleKeys = {
+  title: {
+    shape: freeText({ most: 80, lines: 1 }),
+    doc: say('what people call it, in any language', '사람이 부르는 이름. 한글도 가능'),
+    fallback: null as string | null,
+  },
+  description: {
+    shape: freeText({ most: 1000, lines: 20 }),
+    doc: say('what it is for', '설명'),
+    fallback: null as string | null,
+  },
+  tags: {
+    shape: listOf(freeText({ most: 40, lines: 1 }), { most: mostTags }),
+    doc: say('words to group and find rules by', '규칙을 묶고 찾는 태그'),
+    fallback: [] as readonly string[],
+  },
   listen: {
     shape: written(parseListen, { examples: [8888, '127.0.0.1:8080', '8000-8100/tcp+udp'] }),
     doc: say('where traffic arrives', '들어오는 곳'),
@@ -360,6 +378,9 @@ export function formatRule(rule: Rule): RuleInput {
   const [only] = rule.targets
   const alone = rule.targets.length === 1 && only && only.weight === 1 && !only.backup && only.name === null
   const entries: [string, Json | undefined][] = [
+    ['title', rule.title ?? undefined],
+    ['description', rule.description ?? undefined],
+    ['tags', rule.tags.length > 0 ? rule.tags : undefined],
     ['listen', numeric(formatListen(rule.listen))],
     ['target', alone ? numeric(formatTarget(only.to)) : undefined],
     ['targets', alone ? undefined : rule.targets.map(formatChoice)],

@@ -5,6 +5,11 @@ import type { Target } from './target.ts'
 
 export interface Rule {
   readonly name: string
+  /** What people call it, in any language; null where the name is enough. */
+  readonly title: string | null
+  readonly description: string | null
+  /** Words to group and find rules by. */
+  readonly tags: readonly string[]
   readonly enabled: boolean
   readonly listen: Listen
   /** At least one. */

@@ -54,6 +54,32 @@ export function written<T>(
   }
 }
 
+/** What a person wrote for persons: any language, no control signs. Spaces around it are cut off. */
+export function freeText({ most, lines }: { readonly most: number; readonly lines: number }): Shape<string> {
+  return {
+    schema: { type: 'string', minLength: 1, maxLength: most },
+    read(value, path, problems) {
+      if (typeof value !== 'string') return wrong(problems, path, notA(value, {}))
+      const text = value.trim()
+      const why = whyNotText(text, most, lines)
+      return why === null ? text : wrong(problems, path, quoted(value, why))
+    },
+  }
+}
+
+function whyNotText(text: string, most: number, lines: number): Text | null {
+  if (text.length === 0) return say('nothing is written', '비어 있습니다')
+  if (text.length > most) return say(`at most ${most} characters are allowed`, `${most}자까지 쓸 수 있습니다`)
+  // oxlint-disable-next-line no-control-regex -- they are what is looked for
+  if (/[\u0000-\u0009\u000B-\u001F\u007F-\u009F\u2028\u2029\u202A-\u202E\u2066-\u2069]/.test(text))
+    return say('it has control characters', '제어 문자가 들어 있습니다')
+  if (text.split('\n').length > lines)
+    return lines === 1
+      ? say('write it on one line', '한 줄로 쓰세요')
+      : say(`at most ${lines} lines are allowed`, `${lines}줄까지 쓸 수 있습니다`)
+  return null
+}
+
 /** A whole number from `least` to `most`. */
 export function whole(least: number, most: number): Shape<number> {
   return {

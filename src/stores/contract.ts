@@ -20,6 +20,8 @@ export interface Store {
 export interface Change {
   readonly name: string
   readonly rule: RuleInput | null
+  /** It was called so before: it keeps its place and its comments. `rule` is as it was. */
+  readonly was?: string
 }
 
 export interface Snapshot {

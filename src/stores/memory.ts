@@ -24,8 +24,9 @@ export function createMemoryStore(rules: Readonly<Record<string, RuleInput>> = {
   const change = (changes: readonly Change[], expected: string | undefined): Snapshot => {
     if (expected !== undefined && expected !== String(revision))
       throw new NaruError('FILE_CHANGED', { file: 'memory' })
-    for (const { name, rule } of changes) {
-      if (rule === null) held.delete(name)
+    for (const { name, rule, was } of changes) {
+      if (was !== undefined) renameIn(held, was, name)
+      else if (rule === null) held.delete(name)
       else held.set(name, rule)
     }
     revision++
@@ -37,4 +38,11 @@ export function createMemoryStore(rules: Readonly<Record<string, RuleInput>> = {
     change: (changes, { revision: expected }) => Promise.resolve().then(() => change(changes, expected)),
     watch() {},
   }
+}
+
+/** Keeps its place among the others. */
+function renameIn(held: Map<string, RuleInput>, was: string, name: string): void {
+  const entries = [...held]
+  held.clear()
+  for (const [key, rule] of entries) held.set(key === was ? name : key, rule)
 }

@@ -150,6 +150,14 @@ export class FakeNaru implements Naru {
       const status = this.#known(name)
       return this.#change(options, name, (rules) => rules.set(name, { ...status, state: 'disabled' }))
     },
+    rename: async (name, to, options) => {
+      this.#called('rename', name, to, options)
+      const status = this.#known(name)
+      return this.#change(options, to, (rules) => {
+        rules.delete(name)
+        rules.set(to, { ...status, name: to })
+      })
+    },
     reopen: async (name) => {
       this.#called('reopen', name)
       const status = this.#known(name)

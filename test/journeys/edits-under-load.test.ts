@@ -77,6 +77,32 @@ describe.each(['sockets', 'splice'])('the %s engine', (engine) => {
   )
 })
 
+it.each(['sockets', 'splice'])(
+  'a rename cuts nothing, and what goes on has the new name: %s',
+  async (engine) => {
+    if (engine === 'splice' && process.platform !== 'linux') return
+    const [listen = 0] = await freePorts(1)
+    const target = (echo.address() as AddressInfo).port
+    const rules = { old: { listen: `127.0.0.1:${listen}`, target, engine } }
+    await using naru = await createForwarder({ rules, stateFolder })
+    const [before, stop] = [await opened(listen), new AbortController()]
+    const chatting = chat(before, stop.signal)
+    await naru.rules.rename('old', 'new')
+    const after = await opened(listen)
+    expect((await naru.connections()).map(({ rule, state }) => `${rule} ${state}`)).toEqual([
+      'new open',
+      'new open',
+    ])
+    expect((await naru.rules.list()).map(({ name, counters }) => [name, counters.open])).toEqual([['new', 2]])
+    // The next edit knows what is in force under the old name.
+    await naru.rules.edit('new', { deny: ['10.0.0.0/8'], title: '메아리' })
+    await sleep(20)
+    stop.abort()
+    expect(await chatting).toBeGreaterThan(1)
+    for (const socket of [before, after]) socket.destroy()
+  },
+)
+
 async function opened(port: number): Promise<Socket> {
   const socket = connect(port, '127.0.0.1')
   // An answer says that it was let in; a connection that still waits to be accepted comes under the newer terms.

@@ -96,6 +96,7 @@ export function createClient(transport: Transport): NaruClient {
       remove: (name, options) => change('DELETE', at(name), options),
       enable: (name, options) => change('POST', `${at(name)}/enable`, options),
       disable: (name, options) => change('POST', `${at(name)}/disable`, options),
+      rename: (name, to, options) => change('POST', `${at(name)}/rename`, options, { to }),
       reopen: (name) => change('POST', `${at(name)}/reopen`, {}),
     },
     plan: (proposed) =>

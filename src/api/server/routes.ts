@@ -227,6 +227,25 @@ function addSwitches(app: App, naru: Naru): void {
   app.openapi(
     createRoute({
       method: 'post',
+      path: '/api/rules/{name}/rename',
+      summary: 'Gives a rule another name; nothing is opened or closed, and its connections go on',
+      request: {
+        params: named,
+        query: change,
+        headers: revision,
+        body: body(z.object({ to: RuleNameSchema }).openapi('Rename')),
+      },
+      responses: changed,
+    }),
+    async (c) => {
+      const options = changeOptions(c.req.valid('query'), c.req.valid('header'))
+      const { name } = c.req.valid('param')
+      return c.json(await naru.rules.rename(name, c.req.valid('json').to, options), 200)
+    },
+  )
+  app.openapi(
+    createRoute({
+      method: 'post',
       path: '/api/rules/{name}/reopen',
       summary: 'Opens again what a rule has lost, and renews the rest; its connections go on',
       request: { params: named },

@@ -6,6 +6,7 @@ const verbs: Readonly<Record<string, () => Promise<{ readonly verb: Verb }>>> = 
   up: () => import('./up.ts'),
   add: () => import('./add.ts'),
   edit: () => import('./edit.ts'),
+  rename: () => import('./rename.ts'),
   rm: () => import('./rm.ts'),
   enable: () => import('./enable.ts'),
   disable: () => import('./disable.ts'),

@@ -10,6 +10,7 @@ import { hopStrip, hopWords, inPathOrder, mark, stateWord } from './words.ts'
 
 const titles = {
   name: say('NAME', '이름'),
+  title: say('TITLE', '제목'),
   listen: say('LISTEN', '수신'),
   target: say('TARGET', '대상'),
   address: say('ADDRESS', '주소'),
@@ -40,9 +41,11 @@ export function ruleTable(
   const all = [...rules, ...elsewhere]
   const timed = all.some(({ until }) => until !== null)
   const found = !busiest && all.some(({ addresses }) => addresses.length > 0)
+  const titled = all.some((rule) => titleOf(rule) !== null)
   const flow = (rank: number): { dispensable?: number } => (busiest ? {} : { dispensable: rank })
   const columns = [
     { title: t('name') },
+    ...(titled ? [{ title: t('title'), dispensable: 4 }] : []),
     { title: t('listen'), ...(found && { dispensable: 2 }) },
     { title: t('target'), dispensable: 1 },
     ...(found ? [{ title: t('address') }] : []),
@@ -55,6 +58,7 @@ export function ruleTable(
   ]
   const rows = all.map((rule, index) => [
     print.paint.bold(rule.name),
+    ...(titled ? [titleOf(rule) ?? '-'] : []),
     rule.listen,
     rule.targets.join(', '),
     ...(found ? [addressToGive(rule) ?? '-'] : []),
@@ -66,6 +70,21 @@ export function ruleTable(
     hopStrip(rule, print, print.paint) || '-',
   ])
   return tableWithin(room, columns, rows)
+}
+
+/** What people call it; null where its name is enough. */
+function titleOf({ rule }: RuleStatus): string | null {
+  return typeof rule['title'] === 'string' ? rule['title'] : null
+}
+
+function descriptionLines({ rule }: RuleStatus, print: Printer): string[] {
+  const { title, description, tags } = rule
+  const words = typeof tags === 'string' ? [tags] : Array.isArray(tags) ? tags.map(String) : []
+  return [
+    ...(typeof title === 'string' ? [title] : []),
+    ...(typeof description === 'string' ? description.trim().split('\n') : []),
+    ...(words.length > 0 ? [`${print.say(say('tags', '태그'))}: ${words.join(', ')}`] : []),
+  ].map((line) => `  ${line}`)
 }
 
 /** Rules that are named with why they have their engine; of more, so many are told in a number. */
@@ -107,6 +126,7 @@ export function ruleDetail(
   const lines = [
     `${bold(rule.name)}  ${stateWord(rule.state, print, print.paint)}  ${rule.listen} → ${rule.targets.join(', ')}`,
   ]
+  lines.push(...descriptionLines(rule, print))
   lines.push(...addressLines(rule, print).map((line) => `  ${line}`))
   if (rule.engine)
     lines.push(

@@ -137,6 +137,9 @@ function listed(texts: readonly Text[]): Text {
 /** What of a rule an engine carries out; the rest is other hops' business. */
 function carried({
   name: _name,
+  title: _title,
+  description: _description,
+  tags: _tags,
   publish: _publish,
   until: _until,
   enabled: _enabled,

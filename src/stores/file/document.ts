@@ -10,6 +10,7 @@ import {
   isSeq,
   LineCounter,
   parseDocument,
+  stringify,
   visit,
   type Node,
   type Pair,
@@ -49,6 +50,8 @@ export interface FileDocument {
   placeOf(path: Path): Place
   /** The text after a change. */
   withRule(name: string, rule: RuleInput | null): string
+  /** The text with another name in the place of that one, and nothing else changed. */
+  renamed(name: string, to: string): string
   /**
    * The document after a change, of which only that rule's lines were read: ten thousand rules take seconds to parse.
    * Null where the file is not written plainly enough for that, and all of it must be read.
@@ -93,6 +96,7 @@ export function readDocument(text: string): { document: FileDocument } | { probl
     stun: (top.stun ?? []).map(stunServer),
     placeOf,
     withRule: (name, rule) => withRule(text, yaml, name, rule),
+    renamed: (name, to) => renamed(text, yaml, name, to),
     edited: (name, rule) => edited(document, (blocks ??= blocksOf(text, yaml)), name, rule),
   }
   return { document }
@@ -116,7 +120,7 @@ function blocksOf(text: string, yaml: Document): Blocks {
   return new Map(rules.items.map((pair, index) => [names[index] as string, linesOfPair(text, pair)]))
 }
 
-type Content = Omit<FileDocument, 'placeOf' | 'withRule' | 'edited'>
+type Content = Omit<FileDocument, 'placeOf' | 'withRule' | 'renamed' | 'edited'>
 
 function edited(before: Content, blocks: Blocks, name: string, rule: RuleInput | null): FileDocument | null {
   const [lastName, last] = (blocks === 'not plain' ? undefined : [...blocks].at(-1)) ?? []
@@ -196,6 +200,7 @@ function partlyRead(content: Content, blocks: ReadonlyMap<string, Block>): FileD
     ...content,
     placeOf: (path) => all().placeOf(path),
     withRule: (name, rule) => all().withRule(name, rule),
+    renamed: (name, to) => all().renamed(name, to),
     edited: (name, rule) => edited(content, blocks, name, rule),
   }
 }
@@ -385,6 +390,14 @@ function withRule(text: string, yaml: Document, name: string, rule: RuleInput | 
     return text.slice(0, rule === null ? lines.start : lines.keyStart) + replacement + text.slice(lines.end)
   const before = text.slice(0, lines.end)
   return before + (before.endsWith('\n') ? '' : '\n') + replacement + text.slice(lines.end)
+}
+
+function renamed(text: string, yaml: Document, name: string, to: string): string {
+  const rules = yaml.get('rules', true)
+  const key = isMap(rules) ? pairOf(rules, name)?.key : undefined
+  if (!isScalar(key) || !key.range) throw new RangeError(`no rule ${name} to rename`)
+  const [start, end] = key.range
+  return text.slice(0, start) + stringify(to).trimEnd() + text.slice(end)
 }
 
 /** Where a rule's lines begin (with the comment that sits on it) and end; for a new one, the end of the last rule. */

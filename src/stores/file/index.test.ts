@@ -46,6 +46,19 @@ describe('the file as a store', () => {
     expect([...(await store.read({ signal })).rules.keys()]).toEqual(['b', 'c', 'a'])
   })
 
+  it('gives a rule another name where it stands, with its comments and nothing else changed', async () => {
+    const text =
+      'rules:\n  # mine\n  a: # first\n    listen: 1\n    target: 2\n  b: { listen: 3, target: 4 }\n'
+    const path = await at('rename.yaml', text)
+    const store = createFileStore(path)
+    const rule = (await store.read({ signal })).rules.get('a') ?? {}
+    await store.change([{ name: '1e3', rule, was: 'a' }], { signal })
+    expect(await readFile(path, 'utf8')).toBe(text.replace('a:', '"1e3":'))
+    const { rules } = await store.change([{ name: 'c', rule, was: '1e3' }], { signal })
+    expect([...rules.keys()]).toEqual(['c', 'b'])
+    expect(await readFile(path, 'utf8')).toBe(text.replace('a:', 'c:'))
+  })
+
   it('writes through a link and keeps the file’s mode', async () => {
     const path = await at('real.yaml', 'rules: {}\n')
     await promisify(execFile)('chmod', ['640', path])

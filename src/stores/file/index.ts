@@ -87,7 +87,8 @@ class FileStore implements Store {
   }
 
   #changed(document: FileDocument, change: Change, now: Read): FileDocument {
-    const { name, rule } = change
+    const { name, rule, was } = change
+    if (was !== undefined) return this.#parsed(document.renamed(was, name))
     const back = this.#takenBack(change, now)
     if (back !== null) return this.#parsed(back)
     return document.edited(name, rule) ?? this.#parsed(document.withRule(name, rule))

@@ -65,6 +65,9 @@ export function ruleOf(
       : targets
   return {
     name: 'promise',
+    title: null,
+    description: null,
+    tags: [],
     enabled: true,
     listen: parseListen(listen),
     targets: choices,
