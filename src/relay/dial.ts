@@ -66,10 +66,11 @@ export class Dial {
     this.#attempt()
   }
 
+  /** One that got through without our having heard of it is reset: nobody has spoken, and nobody ends in peace. */
   cancel(): void {
     this.#limit[Symbol.dispose]()
     this.#next?.[Symbol.dispose]()
-    for (const socket of this.#attempts) socket.removeAllListeners().on('error', ignore).destroy()
+    for (const socket of this.#attempts) resetDial(socket.removeAllListeners().on('error', ignore))
     this.#attempts.clear()
   }
 
@@ -156,6 +157,12 @@ export function dialReason(error: unknown): DialReason {
     default:
       return 'target-unreachable'
   }
+}
+
+/** At once: Node would wait with a reset until the dial has got through. */
+function resetDial(socket: Socket): void {
+  ;(socket as { connecting: boolean }).connecting = false
+  reset(socket)
 }
 
 function ignore(): void {}

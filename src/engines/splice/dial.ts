@@ -75,11 +75,12 @@ export class Dial {
     this.#nextTarget()
   }
 
+  /** One that got through without our having heard of it is reset: nobody has spoken, and nobody ends in peace. */
   cancel(): void {
     if (this.#attempts.length === 0) return
     for (const { side } of this.#attempts.splice(0)) {
       side.release()
-      close(side.descriptor)
+      closeWithReset(side.descriptor)
     }
   }
 
@@ -155,7 +156,7 @@ export class Dial {
     const side = new Side(this.#connection, false, socket, false)
     this.cancel()
     if (thread.loop.watch(side, socket, readMask) < 0) {
-      close(socket)
+      closeWithReset(socket)
       return this.#connection.end('engine-error')
     }
     // A client that has something to say has mostly said it by now.

@@ -49,6 +49,33 @@ export function ownNetworkPromises(
   )
 
   userSpace(
+    'reset-in-dial',
+    'a client that resets while its target is dialled is no clean end to the target',
+    async () => {
+      await using world = new World(make, options)
+      const ends: Promise<string>[] = []
+      // At an address of this machine that is not loopback a dial gets through at once and is told of a turn later.
+      const target = await world.target((socket) => void ends.push(ending(socket)), '10.3.0.1')
+      const { lease, port } = await world.forward(target.at, { limits: { connections: 1 } })
+      for (let round = 1; round <= 5; round++) {
+        const first = await world.dial(port)
+        await expect.poll(() => ends.length, { interval: 1 }).toBeGreaterThan(0)
+        ends.length = 0
+        // Whoever waits for a place is not looked at: its reset is there when the dial begins.
+        const next = await world.dial(port)
+        next.resetAndDestroy()
+        await once(next, 'close')
+        first.resetAndDestroy()
+        await expect
+          .poll(() => lease.counters(), { interval: 1 })
+          .toMatchObject({ open: 0, opened: 2 * round, closed: { 'client-reset': 2 * round } })
+        await expect.poll(() => target.sockets.size, { interval: 1 }).toBe(0)
+        for (const end of ends.splice(0)) expect(await end).toBe('ECONNRESET')
+      }
+    },
+  )
+
+  userSpace(
     'vanished',
     'a target that is gone with bytes under way is told of about when keepalive would, and who merely reads nothing is let be',
     async () => {
