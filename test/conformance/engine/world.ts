@@ -12,11 +12,13 @@ import { NaruError } from '../../../src/base/errors.ts'
 import { silentLog } from '../../../src/base/log.ts'
 import type { Engine, EngineEvent, EngineLease, MakeEngine, Resolve } from '../../../src/engines/contract.ts'
 import type { Host } from '../../../src/host/contract.ts'
+import { takeError } from '../../../src/host/linux/socket-error.ts'
 import type { CloseReason, Connection } from '../../../src/model/connection.ts'
 import type { Facts } from '../../../src/model/facts.ts'
 import { parseListen } from '../../../src/model/listen.ts'
 import type { Rule, TargetChoice } from '../../../src/model/rule.ts'
 import { parseTarget } from '../../../src/model/target.ts'
+import { descriptorOf } from '../../../src/relay/handle.ts'
 import { MemoryRecorder } from '../../fakes/recorder.ts'
 import { freePort } from '../../free-port.ts'
 
@@ -286,12 +288,18 @@ export async function readAll(socket: Socket): Promise<Buffer> {
   return Buffer.concat(chunks)
 }
 
-/** How the other side ended it: `end` for a FIN, or the error's code such as `ECONNRESET`. Reads on. */
+/**
+ * How the other side ended it: `end` for a FIN, or the error's code such as `ECONNRESET`. Reads on. A reset on the heels
+ * of the last bytes is an end to libuv; the system knows better (not asked where we cannot: other than Linux).
+ */
 export function ending(socket: Socket): Promise<string> {
   if (socket.errored) return Promise.resolve((socket.errored as NodeJS.ErrnoException).code ?? 'error')
   if (socket.readableEnded) return Promise.resolve('end')
   return new Promise((resolve) => {
-    socket.once('end', () => resolve('end'))
+    socket.once('end', () => {
+      const fd = descriptorOf(socket)
+      resolve(fd !== null && takeError(fd) === 'reset' ? 'ECONNRESET' : 'end')
+    })
     socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? 'error'))
     socket.once('close', () => resolve('closed'))
     socket.resume()
