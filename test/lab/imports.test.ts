@@ -3,6 +3,7 @@
  * clients. Where a forward is carried both reach the same targets for the same clients; where one is left out, Naru
  * serves nobody there and says so.
  */
+import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { exportRules } from '../../src/formats/index.ts'
 import type { Imported, ImportFormat } from '../../src/model/exchange.ts'
@@ -248,6 +249,45 @@ ${forwards.map((forward) => forward.text).join('\n')}
 }
 `
       await compare('nginx', text, (path) => ['nginx', '-e', 'stderr', '-c', path], forwards)
+    }, 60_000)
+
+    it('nginx in several files, alone and as nginx -T prints them', async () => {
+      const server = (port: number, own = ''): string =>
+        `server { listen 10.80.0.1:${port}; ${own} proxy_pass 10.81.0.2:80; }`
+      lab.file('shared.conf', 'deny 10.80.0.66;\n')
+      lab.file('more-1.conf', `${server(7011)}\n`)
+      const path = lab.file(
+        'main.conf',
+        `load_module ${streamModule};
+daemon off;
+master_process off;
+pid ${lab.folder}/nginx.pid;
+events { }
+stream {
+${server(7010)}
+include shared.conf;
+include ${lab.folder}/more-*.conf;
+${server(7012, 'deny 10.80.1.0/24;')}
+}
+`,
+      )
+      const questions = [7010, 7011, 7012].flatMap((port) => fromEverywhere(port))
+      const command = ['nginx', '-e', 'stderr', '-c', path]
+      const original = await lab.asked(() => lab.middle.start(command), questions)
+      const alone = await lab.imported(readFileSync(path, 'utf8'), 'nginx', questions)
+      const left = { text: 'shared', carried: false }
+      verdicts(
+        [
+          { ...left, port: 7010 },
+          { ...left, port: 7011 },
+          { port: 7012, carried: true, text: 'own' },
+        ],
+        questions,
+        { ...alone, original },
+      )
+      const whole = await lab.imported(lab.middle.run([...command, '-T']), 'nginx', questions)
+      expect(whole.found.rules).toHaveLength(3)
+      expect(whole.answers).toEqual(original)
     }, 60_000)
 
     it('iptables', async () => {

@@ -15,7 +15,8 @@ export const nginx: ReadableFormat & WritableFormat = {
       'to one address and the same ports, or to one port',
       '주소 하나의 같은 포트로, 또는 포트 하나로',
     ),
-    unixListen: true,
+    // nginx lets every user of the machine connect there (mode 0666), a rule only its own.
+    unixListen: false,
     unixTarget: true,
     nameTarget: true,
     targets: true,
@@ -40,7 +41,7 @@ export const nginx: ReadableFormat & WritableFormat = {
   },
   looksRight: (text) =>
     (/^[ \t]{0,40}(?:stream|upstream[ \t]{1,40}[^\s{]{1,100}|server)[ \t]{0,40}\{/m.test(text) &&
-      /^[ \t]{0,40}(?:proxy_pass|listen)[ \t]/m.test(text)) ||
+      /(?:^|[{;])[ \t]{0,40}(?:proxy_pass|listen)[ \t]/m.test(text)) ||
     /^[ \t]{0,40}(?:http|events)[ \t]{0,40}\{/m.test(text),
   read,
   write,

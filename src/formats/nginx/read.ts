@@ -6,11 +6,12 @@ import type { RuleInput } from '../../model/face.ts'
 import { everybody, fromOrder, type Entry } from '../contract/access.ts'
 import { listenText, ruleName, type PartLoss, type Reading } from '../contract/reading.ts'
 import { neverMs, noSuch, timeOf } from './words.ts'
-import { remark, treeOf, type Statement } from './tree.ts'
+import { statementsOf } from './files.ts'
+import { remark, type Statement } from './tree.ts'
 import { Upstreams } from './upstreams.ts'
 
 export function read(text: string, reading: Reading): void {
-  const top = treeOf(text, reading)
+  const top = statementsOf(text, reading)
   const whole = top.some(({ name, block }) => block && /^(?:stream|http|events|mail)$/.test(name))
   if (!whole) return readStream(top, reading)
   for (const statement of top) {
@@ -43,7 +44,7 @@ const ownWords =
 
 function readStream(statements: readonly Statement[], reading: Reading): void {
   const upstreams = new Upstreams(statements)
-  const shared = statements.filter(({ name, block }) => block === null && ownWords.test(name))
+  const shared = statements.filter(({ name, block }) => block === null && name !== remark)
   let called: string | null = null
   for (const statement of statements) {
     const { name, args, place } = statement
@@ -110,17 +111,23 @@ class Server {
         say('TLS is passed through, not spoken', 'TLS는 그대로 전달하며 직접 하지 않습니다'),
         'proxy_ssl on',
       )
-    const deciding = this.#said.find(
-      ({ name }) => name === 'include' || /^js_(?:access|preread|filter)$/.test(name),
-    )
-    if (deciding)
-      return this.#reading.leaveOut(
-        deciding.place,
-        textOf(deciding),
-        deciding.name === 'include' ? notFollowed : unclear,
-      )
+    const deciding = this.#deciding()
+    if (deciding) return this.#reading.leaveOut(deciding.place, textOf(deciding), decidedBy(deciding))
     for (const listen of listens) this.#add(listen, pass.args[0], access, losses)
     if (listens.length === 0) leaveOut(say('it listens nowhere', 'listen이 없습니다'))
+  }
+
+  /** What says who comes in by what is not known here; a list of its own is all that a server takes of them. */
+  #deciding(): Statement | undefined {
+    const own = this.#said.find(
+      ({ name }) => name === 'include' || name === 'server_name' || byProgram.test(name),
+    )
+    if (own) return own
+    const programs = this.#shared.find(
+      ({ name }) => byProgram.test(name) && !this.#said.some((one) => one.name === name),
+    )
+    const lists = this.#said.some(isAccess) ? undefined : this.#shared.find(({ name }) => name === 'include')
+    return programs ?? lists
   }
 
   #add(listen: Statement, pass: string, access: RuleInput, losses: PartLoss[]): void {
@@ -221,6 +228,17 @@ class Server {
     return own.length > 0 ? own : this.#shared.filter((one) => one.name === name)
   }
 }
+
+const byProgram = /^js_(?:access|preread|filter)$/
+
+function decidedBy({ name }: Statement): Text {
+  return name === 'include' ? notFollowed : name === 'server_name' ? byServerName : unclear
+}
+
+const byServerName = say(
+  'the server name decides which of the servers on one port takes a client',
+  '같은 포트의 server 중 어느 것이 받을지 서버 이름이 정합니다',
+)
 
 const unclear = say(
   'a program decides who comes in and what passes',

@@ -24,13 +24,14 @@ interface Token {
   readonly kind: 'word' | '{' | '}' | ';' | 'remark'
 }
 
-export function treeOf(text: string, reading: Reading): Statement[] {
-  const tokens = tokensOf(text, reading)
+/** @param before lines of the whole input that stand before this text */
+export function treeOf(text: string, reading: Reading, before = 0): Statement[] {
+  const tokens = tokensOf(text, reading, before)
   const [top] = stacked()
   let words: Token[] = []
   let count = 0
   const open: { statements: Statement[]; place: Place }[] = [
-    { statements: top, place: { line: 1, column: 1 } },
+    { statements: top, place: { line: before + 1, column: 1 } },
   ]
   const add = (block: Statement[] | null, at: Place): void => {
     const [first, ...rest] = words
@@ -81,13 +82,13 @@ function stacked(): [Statement[]] {
   return [[]]
 }
 
-function tokensOf(text: string, reading: Reading): Token[] {
+function tokensOf(text: string, reading: Reading, before: number): Token[] {
   const tokens: Token[] = []
   const lines = text.split(/\r\n|\n|\r/)
   for (const [index, line] of lines.entries()) {
     const pattern = /#.*$|[{};]|(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\$\{\w+\}|\\.|[^\s{};"'\\])+|["'].*$/gu
     for (const { 0: raw, index: at } of line.matchAll(pattern)) {
-      const place = { line: index + 1, column: at + 1 }
+      const place = { line: before + index + 1, column: at + 1 }
       if (raw.startsWith('#')) {
         const name = /^# naru:(\S{1,40})\s*$/.exec(raw)?.[1]
         if (name) tokens.push({ kind: 'remark', text: name, place })

@@ -137,8 +137,7 @@ function listens({ listen, timeouts, acceptProxy }: Rule, protocol: Protocol): s
         ]),
   ]
   const line = (where: string, ...more: string[]): string => [where, ...more, ...options].join(' ')
-  if (listen.kind === 'unix')
-    return [[`unix:${listen.path}`, ...(acceptProxy.length > 0 ? ['proxy_protocol'] : [])].join(' ')]
+  if (listen.kind === 'unix') throw new RangeError('Unix listens are left out before')
   const ports = formatPortRange(listen.ports)
   if (listen.address === null) return [line(`[::]:${ports}`, 'ipv6only=off')]
   return [
