@@ -98,3 +98,42 @@ backend b
 ${back}`)
   expect([both.rules, both.losses[0]?.leftOut]).toEqual([[], true])
 })
+
+const byNameTo = (one: string, other: string): ReturnType<typeof importRules> =>
+  read(`frontend f
+ bind :1
+ use_backend b if { req.ssl_sni x.example.org }
+ default_backend a
+backend a
+ ${one}
+backend b
+ ${other}`)
+
+it.each([
+  ['server s 10.0.0.1:1 send-proxy', 'server s 10.0.0.2:1'],
+  ['server s 10.0.0.1:1', 'server s 10.0.0.2:1 send-proxy-v2'],
+  ['server s 10.0.0.1:1', 'source 0.0.0.0 usesrc clientip\n server s 10.0.0.2:1'],
+  ['server s 10.0.0.1:1', 'disabled\n server s 10.0.0.2:1'],
+])('backends that serve otherwise cannot be one rule: %s, %s', (one, other) => {
+  const { rules, losses } = byNameTo(one, other)
+  expect([rules, losses[0]?.leftOut]).toEqual([[], true])
+})
+
+it('balance, times and checks of a backend are lost where another has its own', () => {
+  const { rules, losses } = byNameTo(
+    'balance leastconn\n timeout server 30s\n server s 10.0.0.1:1 check inter 4s',
+    'server s 10.0.0.2:1',
+  )
+  expect(rules[0]?.rule).toMatchObject({ balance: 'least-connections', health: { every: '4s' } })
+  expect(losses).toMatchObject([{ what: 'backend b: balance, check', rule: 'f', leftOut: false }])
+})
+
+it('a socket for somebody else is said to be for its owner alone', () => {
+  const { rules, losses } = read('listen l\n bind /run/x.sock mode 660 group www\n server s 10.0.0.1:1')
+  expect(rules.map(({ rule }) => rule.listen)).toEqual(['unix:/run/x.sock'])
+  expect(losses[0]?.why.en).toContain('only root and the user that Naru runs as')
+})
+
+it('who only monitors is no client', () => {
+  expect(read('listen l\n bind :1\n monitor-net 10.9.0.0/16\n server s 10.0.0.1:1').rules).toEqual([])
+})

@@ -36,6 +36,12 @@ interface Bind {
   readonly why: Text | null
 }
 
+/** A backend with its servers as targets, for the server name that it serves. */
+interface Served extends Servers {
+  readonly name: string | null
+  readonly settings: Settings
+}
+
 class Frontend {
   readonly #section: Section
   readonly #settings: Settings
@@ -109,6 +115,9 @@ class Frontend {
   }
 
   #whyUnfit(settings: Settings): Settings['unfit'] {
+    const { section } = settings
+    if (!settings.enabled && settings !== this.#settings)
+      return { place: section.place, what: `backend ${section.name}: disabled`, why: isOff }
     if (settings.mode === 'tcp') return settings.unfit
     const why = say(
       'Naru carries TCP as it is and does not speak HTTP',
@@ -131,6 +140,35 @@ class Frontend {
     return { ...guarded.guard, why }
   }
 
+  /** What a rule has one of for all of its targets, and each backend its own; `hard` where one cannot stand for another. */
+  #differences(served: readonly Served[]): { hard: PartLoss | null; soft: PartLoss[] } {
+    const [last] = served.slice(-1)
+    const soft: PartLoss[] = []
+    if (!last || served.length < 2) return { hard: null, soft }
+    const said = ({ settings, proxy }: Served): string =>
+      JSON.stringify([proxy, settings.keep || this.#settings.keep])
+    for (const one of served) {
+      const { settings } = one
+      const { place, name } = settings.section
+      if (said(one) !== said(last))
+        return { hard: { place, what: `backend ${name}: send-proxy, source`, why: seenOtherwise }, soft }
+      const differs = [
+        ['balance', settings.balance, last.settings.balance],
+        ['timeout', timeoutsOf(this.#settings, settings), timeoutsOf(this.#settings, last.settings)],
+        ['check', one.health, last.health],
+      ].flatMap(([what, own, taken]) =>
+        JSON.stringify(own) === JSON.stringify(taken) ? [] : [what as string],
+      )
+      if (differs.length > 0)
+        soft.push({
+          place,
+          what: `backend ${name}: ${differs.join(', ')}`,
+          why: asOf(last.settings.section.name),
+        })
+    }
+    return { hard: null, soft }
+  }
+
   /** Inherited lines are the same for all that inherit them, and told once. */
   #lose(losses: readonly PartLoss[]): void {
     for (const loss of losses) {
@@ -147,7 +185,7 @@ class Frontend {
     const { peerGuard, acceptProxy } = this.#settings
     if (peerGuard && (bind.acceptProxy || acceptProxy.length > 0))
       return this.#reading.leaveOut(peerGuard.place, `${kind} ${name}: ${peerGuard.what}`, heldAgainstPeer)
-    const served = groups.map((group) => ({ name: group.name, ...serversOf(group.settings, bind.ports) }))
+    const served: Served[] = groups.map((group) => ({ ...group, ...serversOf(group.settings, bind.ports) }))
     const unfit = served.find((one) => one.unfit)?.unfit
     if (unfit) return this.#reading.leaveOut(unfit.place, `${kind} ${name}: ${unfit.what}`, unfit.why)
     if (served.every(({ targets }) => targets.length === 0))
@@ -156,7 +194,10 @@ class Frontend {
         what,
         say('none of its servers is on', '켜진 서버가 없습니다'),
       )
+    const { hard, soft } = this.#differences(served)
+    if (hard) return this.#reading.leaveOut(hard.place, `${kind} ${name}: ${hard.what}`, hard.why)
     this.#lose(served.flatMap(({ losses }) => losses))
+    this.#lose(soft)
     const { enabled } = this.#settings
     this.#reading.add(
       bind.place,
@@ -172,10 +213,21 @@ class Frontend {
   }
 }
 
+const isOff = say('it is switched off, and serves nobody', '꺼져 있어 아무도 받지 않습니다')
 const heldAgainstPeer = say(
   'it is held against the peer that connects, before its PROXY header is read; a rule holds its lists against whom the header names',
   'PROXY 헤더를 읽기 전에 접속한 상대의 주소로 판단합니다. 규칙의 목록은 헤더에 적힌 주소로 판단합니다',
 )
+const seenOtherwise = say(
+  'its servers see the client in another way than those of another backend, and a rule has one way for all',
+  '이 backend의 서버는 다른 backend와 다른 방식으로 클라이언트를 보는데, 규칙에는 한 방식만 쓸 수 있습니다',
+)
+function asOf(name: string): Text {
+  return say(
+    `a rule has one for all of its targets: that of ${name}`,
+    `규칙의 모든 대상이 하나를 함께 씁니다. ${name}의 것을 따릅니다`,
+  )
+}
 const cannotListen = say('it cannot be listened on', '수신할 수 없습니다')
 
 function policyOf(
@@ -185,8 +237,8 @@ function policyOf(
   { acceptProxy }: Bind,
 ): RuleInput {
   const { allow, deny } = fromOrder(both(front.access, back.access))
-  const health = served.find((one) => one.health)?.health ?? null
-  const source = served.find((one) => one.proxy)?.proxy ?? (back.keep || front.keep ? 'keep' : null)
+  const health = served.at(-1)?.health ?? null
+  const source = served.at(-1)?.proxy ?? (back.keep || front.keep ? 'keep' : null)
   const limits = compact({
     connections: front.connections,
     perSource: front.perSource,
@@ -231,11 +283,17 @@ function bindsOf(line: Line, losses: PartLoss[]): Bind[] {
   if (!addresses) return []
   const options = params.map(({ text }) => text)
   const extra = options.filter((option) => !/^(?:v4v6|v6only|accept-proxy|ssl)$/.test(option))
+  const isOwned = extra.some((option) => /^(?:mode|user|group|uid|gid)$/.test(option))
   if (extra.length > 0)
     losses.push({
       place: params[0]?.place ?? addresses.place,
       what: `bind ${extra.join(' ')}`,
-      why: say('there is no such setting here', '해당하는 설정이 없습니다'),
+      why: isOwned
+        ? say(
+            'only root and the user that Naru runs as may connect to its sockets',
+            'Naru의 소켓에는 root와 Naru를 실행하는 사용자만 연결할 수 있습니다',
+          )
+        : say('there is no such setting here', '해당하는 설정이 없습니다'),
     })
   const common = { place: addresses.place, acceptProxy: options.includes('accept-proxy') }
   const why = options.includes('ssl')

@@ -9,6 +9,7 @@ import { conditionOf, type Condition } from './condition.ts'
 import type { Section } from './sections.ts'
 
 export interface Settings {
+  readonly section: Section
   mode: string
   readonly binds: Line[]
   readonly servers: Line[]
@@ -67,6 +68,7 @@ export const neverMs = 24 * 86_400_000
 
 export function settingsOf(section: Section): Settings {
   const settings: Settings = {
+    section,
     mode: 'tcp',
     binds: [],
     servers: [],
@@ -157,6 +159,8 @@ function takeLine(
       if (/\busesrc\s+client(?:ip)?\b/.test(line.text)) settings.keep = true
       else lose(line, settings, noSuch)
       return
+    case 'monitor-net':
+      return unfit(line, settings, unclear)
     case 'use-server':
       return unfit(line, settings, elsewhere)
     case '.if':
