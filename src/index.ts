@@ -13,7 +13,7 @@ import { silentLog, type Log } from './base/log.ts'
 import { Forwarder } from './control/forwarder.ts'
 import { claim, stateRoot } from './control/instance.ts'
 import { gatherParts } from './daemon/rooms.ts'
-import { undoLeftOvers } from './daemon/left-over.ts'
+import { tellTo, undoLeftOvers } from './daemon/left-over.ts'
 import { exportRules as writeRules } from './formats/index.ts'
 import type { Exported, ExportFormat } from './model/exchange.ts'
 import type { Naru, RuleInput } from './model/face.ts'
@@ -79,7 +79,7 @@ export async function createForwarder(options: CreateForwarderOptions = {}): Pro
     log = silentLog,
     signal = new AbortController().signal,
   } = options
-  await undoLeftOvers(stateFolder, { except: null, log, signal })
+  await undoLeftOvers(stateFolder, { except: null, tell: tellTo(log), signal })
   const instance = await claim(stateFolder, `library-${process.pid}-${randomBytes(3).toString('hex')}`, null)
   try {
     const parts = await gatherParts(createMemoryStore(rules), { log })

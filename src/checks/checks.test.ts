@@ -8,7 +8,7 @@ import type { Facts } from '../model/facts.ts'
 import type { Finding } from '../model/finding.ts'
 import type { HopStatus, RuleInput } from '../model/face.ts'
 import { parseRule } from '../model/rule-file.ts'
-import type { CheckSubject, Lan, Look, SeenRouter } from './contract.ts'
+import type { CheckSubject, Lan, Look, SeenRouter, UnclaimedOpening } from './contract.ts'
 import { parseProfiles, parseZones } from './firewall-profile.ts'
 import { checks } from './index.ts'
 import { parseGsettings, parsePmset, parsePowercfg } from './machine-sleeps.ts'
@@ -51,6 +51,7 @@ function subject({ rule = {}, hops = [], facts, run, look, names = [] }: Scene):
     guests: () => Promise.resolve([]),
     firewall: () => Promise.resolve(null),
     admission: () => Promise.resolve(null),
+    unclaimed: () => Promise.resolve([]),
     routers: () => Promise.resolve([]),
     secondHop: () => Promise.resolve(null),
     stun: () => Promise.resolve(null),
@@ -225,6 +226,20 @@ describe('by what the daemon and the router say', () => {
     const facts = { privileged: false, firstUnprivilegedPort: 1024 }
     expect(await found('port-privileged', { facts, rule: { listen: 80, target: 8080 } })).toHaveLength(1)
     expect(await found('port-privileged', { facts })).toEqual([])
+  })
+
+  it('opening-left: with the command that takes it away; what another Naru may hold is a remark', async () => {
+    const opening = { text: 'nft inet filter input tcp dport 8888', command: 'sudo nft delete rule …' }
+    const scene = (...whose: readonly UnclaimedOpening['whose'][]): Scene => ({
+      rule: null,
+      look: { unclaimed: () => Promise.resolve(whose.map((one) => ({ ...opening, whose: one }))) },
+    })
+    const [mixed] = await found('opening-left', scene('unknown', 'ours', 'nobodys'))
+    expect(mixed).toMatchObject({ severity: 'warns', rule: null })
+    expect(mixed?.evidence.map(({ en }) => en.includes('the next start'))).toEqual([false, true, false])
+    expect(mixed?.fixes.map(({ command }) => command)).toEqual(Array(3).fill(opening.command))
+    expect(await found('opening-left', scene('unknown'))).toMatchObject([{ severity: 'informs' }])
+    expect(await found('opening-left', { ...scene('ours'), rule: {} })).toEqual([])
   })
 
   it('router-table-full: and which entries look forgotten', async () => {

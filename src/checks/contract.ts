@@ -87,6 +87,8 @@ export interface Look {
   firewall(): Promise<{ readonly member: FirewallMember } | null>
   /** Would the rule's clients get in? Null where the firewall cannot tell. */
   admission(): Promise<(FirewallAnswer & { readonly protocol: Protocol; readonly port: number }) | null>
+  /** Openings of a Naru that no journal of this state folder has. */
+  unclaimed(): Promise<readonly UnclaimedOpening[]>
   routers(): Promise<readonly SeenRouter[]>
   /**
    * Who answers behind the router: the second hop towards a private address that nobody has, which no provider carries
@@ -99,6 +101,15 @@ export interface Look {
   addressesOf(name: string): Promise<readonly string[]>
   /** What a check asks of the machine alone: by the first rule that wants it, for all of them. */
   shared<T>(key: string, ask: (signal: AbortSignal) => Promise<T>): Promise<T>
+}
+
+export interface UnclaimedOpening {
+  /** As the firewall's tool prints it. */
+  readonly text: string
+  /** What takes it away. */
+  readonly command: string
+  /** `nobodys`: no Naru makes such by itself. `unknown`: another Naru may hold it. */
+  readonly whose: 'ours' | 'nobodys' | 'unknown'
 }
 
 export interface Lan {

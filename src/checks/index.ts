@@ -27,6 +27,7 @@ import { natServiceStopped } from './nat-service-stopped.ts'
 import { noGateway } from './no-gateway.ts'
 import { noHairpin } from './no-hairpin.ts'
 import { otherPortGranted } from './other-port-granted.ts'
+import { openingLeft } from './opening-left.ts'
 import { outsideSilent } from './outside-silent.ts'
 import { pinholeMissing } from './pinhole-missing.ts'
 import { portPrivileged } from './port-privileged.ts'
@@ -62,6 +63,7 @@ export const checks: readonly Check[] = [
   blockRule,
   hostFirewall,
   firewallProfile,
+  openingLeft,
   securitySuite,
   hypervFirewall,
   ssdpHidden,

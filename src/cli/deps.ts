@@ -3,6 +3,7 @@
  * daemon, or from the file alone. Each is loaded when it is called, so that a verb pays for what it uses.
  */
 import type { NaruErrorJson } from '../base/errors.ts'
+import type { Text } from '../base/text.ts'
 import type { NaruClient } from '../api/client/client.ts'
 import type { ExitCode } from '../base/codes/entry.ts'
 import type { Exported, ExportFormat, Imported, ImportFormat } from '../model/exchange.ts'
@@ -65,6 +66,8 @@ export interface OpenHereOptions {
   readonly keepPartial: boolean
   /** Told as each hop comes up. */
   readonly onProgress: (rule: RuleStatus) => void
+  /** Told of what an earlier Naru left behind: what was undone, and what could not be. */
+  readonly onLeftOver: (text: Text) => void
   /** Fires on the first Ctrl-C, also while it still opens: undo everything. */
   readonly signal: AbortSignal
 }

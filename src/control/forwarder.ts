@@ -672,6 +672,7 @@ export class Forwarder implements Naru, AsyncDisposable {
       journal: this.#journal,
       working: this.#work.signal,
       undoing: this.#undoing.signal,
+      mark: () => this.#instance.mark(),
       before: (rule, hop, member) => this.#beforeOf(rule, hop, member),
       wants: (rule, context) =>
         wantsOf(rule, {

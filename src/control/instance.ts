@@ -23,7 +23,8 @@ import { errnoOf, messageOf, NaruError } from '../base/errors.ts'
 import { replaceFile } from '../base/replace-file.ts'
 import { say } from '../base/text.ts'
 import { isOwn, mustBeTrusted, temporaryPlace, whyUntrusted } from '../base/trust.ts'
-import { Journal } from './journal.ts'
+import { Journal, type Entry } from './journal.ts'
+import { markOf } from './mark.ts'
 
 /** Who holds a folder. */
 export interface Holder {
@@ -41,6 +42,8 @@ export interface Instance {
   readonly folder: string
   readonly journalPath: string
   readonly holder: Holder
+  /** What its openings carry where a saved list may bring them back. @throws NaruError UNTRUSTED_PATH, STATE_FOLDER */
+  mark(): Promise<string>
   /** Writes down where the web page is. */
   announce(web: string | null): Promise<void>
   /** Another process holds it from now on; this one stays until its connections end. */
@@ -159,6 +162,7 @@ function instanceIn(
     folder,
     journalPath: join(folder, 'journal'),
     holder,
+    mark: () => markOf(dirname(folder)),
     async announce(web) {
       if (state === 'passed-on' || state === 'released') return
       state = 'held'
@@ -246,6 +250,13 @@ export async function abandoned(root: string): Promise<readonly string[]> {
 /** Without a lock: who has just made the folder has nothing in its journal. */
 function wasLeft(folder: string): Promise<boolean> {
   return Journal.holdsAny(join(folder, 'journal')).catch(() => false)
+}
+
+/** What is in force by every journal of this root; null where one cannot be read whole. */
+export async function inForce(root: string): Promise<readonly Entry[] | null> {
+  const read = (await folders(root)).map((id) => Journal.peek(join(root, id, 'journal')).catch(() => null))
+  const all = await Promise.all(read)
+  return all.includes(null) ? null : all.flatMap((entries) => entries ?? [])
 }
 
 /** What the page logs in with; kept over restarts. */

@@ -64,10 +64,15 @@ export class Journal {
     }
   }
 
+  /** What is in force by it, without opening it; null where some of its lines cannot be read. */
+  static async peek(path: string): Promise<readonly Entry[] | null> {
+    const { live, unreadable } = readLines(await bytesOf(path))
+    return unreadable > 0 ? null : [...live.values()]
+  }
+
   /** Whether something is in force by it, without opening it. */
   static async holdsAny(path: string): Promise<boolean> {
-    const { live, unreadable } = readLines(await bytesOf(path))
-    return live.size > 0 || unreadable > 0
+    return (await Journal.peek(path))?.length !== 0
   }
 
   /** Whether it was this process that intended it. */

@@ -7,7 +7,7 @@ import type { Clock } from '../base/clock.ts'
 import { withLimit } from '../base/clock.ts'
 import { errnoOf, toNaruError, type NaruError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
-import type { Dialled, Lan, Look, SeenRouter, SeenTarget } from '../checks/contract.ts'
+import type { Dialled, Lan, Look, SeenRouter, SeenTarget, UnclaimedOpening } from '../checks/contract.ts'
 import { sameNetwork } from '../checks/contract.ts'
 import type { Resolve } from '../engines/contract.ts'
 import type { FirewallMember } from '../firewalls/contract.ts'
@@ -31,6 +31,8 @@ export interface LookDeps {
   /** Addresses of names; guests are resolved by their members. */
   readonly resolveName: Resolve
   readonly askStun: AskStun
+  /** Openings that no journal of this state folder has. @default none */
+  readonly unclaimed?: (options: { signal: AbortSignal }) => Promise<readonly UnclaimedOpening[]>
 }
 
 type MachineLook = Omit<Look, 'targets' | 'admission'>
@@ -104,6 +106,7 @@ export function lookAtMachine(
       const { member } = await chooseFirewall('auto', deps, signal)
       return member && { member }
     }),
+    unclaimed: once(async () => (await deps.unclaimed?.({ signal })) ?? []),
     routers: once(() => seeRouters(deps, awaited, signal)),
     stun: once(async () => (mayAskInternet ? ((await deps.askStun({ signal }))?.address ?? null) : null)),
     secondHop: once(() => secondHop(host, look, signal)),

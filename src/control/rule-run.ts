@@ -51,6 +51,8 @@ export interface RunTools {
   readonly working: AbortSignal
   /** Aborts when there is no time left to undo anything. */
   readonly undoing: AbortSignal
+  /** What openings carry that a saved list may bring back. */
+  readonly mark: () => Promise<string>
   /** What the process whose place this one takes has in force for a rule at a hop. */
   before(rule: string, hop: Hop, member: string): readonly Json[]
   /** Every hop that the rule wants, in any order. Does not throw: a hop that cannot be is one whose `open` throws. */
@@ -449,7 +451,8 @@ export class RuleRun {
       hop: wanted.hop,
       member,
     }
-    const record = this.#tools.journal.recorder(of, before)
+    const { journal, mark } = this.#tools
+    const record = { ...journal.recorder(of, before), mark }
     const lease = await within(signal, stepLimitMs, (limited) =>
       wanted.open({ signal: limited, record, inner: this.#inner() }),
     )

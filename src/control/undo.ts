@@ -11,30 +11,38 @@ import { publisherOf } from './routers/publisher.ts'
 
 const oneLimitMs = 8000
 
-/** @returns how many effects could not be undone; they stay in the journal for the next time. */
+/** An effect of before that is still in force, and why. */
+export type Failed = Entry & { readonly why: NaruError }
+
+/** @returns what could not be undone; it stays in the journal for the next time. */
 export async function undoJournal(
   journal: Journal,
   parts: Parts,
   options: { signal: AbortSignal; keep?: (entry: Entry) => boolean },
-): Promise<number> {
+): Promise<readonly Failed[]> {
   const left = journal.live().filter((entry) => !options.keep?.(entry))
-  let failed = 0
+  const failed: Failed[] = []
   for (const hop of hops.toReversed()) {
     const entries = left.filter((entry) => entry.hop === hop).toReversed()
     const results = await Promise.all(entries.map((entry) => undoOne(entry, journal, parts, options.signal)))
-    failed += results.filter((undone) => !undone).length
+    failed.push(...results.filter((one) => one !== null))
   }
   return failed
 }
 
-async function undoOne(entry: Entry, journal: Journal, parts: Parts, signal: AbortSignal): Promise<boolean> {
+async function undoOne(
+  entry: Entry,
+  journal: Journal,
+  parts: Parts,
+  signal: AbortSignal,
+): Promise<Failed | null> {
   try {
     await undoEffect(entry, parts, withLimit(signal, oneLimitMs))
     await journal.undone(entry.id)
-    return true
+    return null
   } catch (error) {
     logFailure(parts.log, entry, error)
-    return false
+    return { ...entry, why: toNaruError(error) }
   }
 }
 
@@ -61,17 +69,17 @@ function logFailure(log: Log, entry: Entry, error: unknown): void {
 /** Named one by one; of more, the rest is counted. */
 const mostNamed = 10
 
-/** What the journal says is still in force, with what is known of why. */
-export function leftIn(entries: readonly Entry[], unreleased: readonly Unreleased[]): readonly Text[] {
-  const named = entries.map((entry) => {
-    const known = unreleased.find(({ rule, hop }) => rule === entry.rule && hop === entry.hop)
-    const place = `${entry.rule}: ${entry.hop} (${known?.member ?? entry.member})`
-    return known
-      ? say(
-          `${place} ${known.text.en}: ${known.why.text.en}`,
-          `${place} ${known.text.ko}: ${known.why.text.ko}`,
-        )
-      : say(place, place)
+/** Effects for people, each with why it is still in force where that is known. */
+export function leftIn(
+  entries: readonly (Entry & { readonly why?: NaruError })[],
+  unreleased: readonly Unreleased[] = [],
+): readonly Text[] {
+  const named = entries.map(({ rule, hop, member, why }) => {
+    const known = unreleased.find((one) => one.rule === rule && one.hop === hop)
+    const place = `${rule}: ${hop} (${known?.member ?? member})`
+    const what = known ? say(`${place} ${known.text.en}`, `${place} ${known.text.ko}`) : say(place, place)
+    const because = known?.why ?? why
+    return because ? say(`${what.en}: ${because.text.en}`, `${what.ko}: ${because.text.ko}`) : what
   })
   const distinct = [...new Map(named.map((text) => [text.en, text])).values()]
   const more = distinct.length - mostNamed

@@ -2,7 +2,6 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import { silentLog } from '../base/log.ts'
 import { verbatim } from '../base/text.ts'
 import { noCounters } from '../control/counters.ts'
 import { abandoned, claim } from '../control/instance.ts'
@@ -80,7 +79,7 @@ it('what a killed one left is not believed, also where it could not be undone ye
   writeFileSync(join(folder, 'rule.json'), JSON.stringify(web('broken')))
   writeFileSync(join(folder, 'journal'), `${JSON.stringify({ op: 'intend', ...effect })}\n`)
   expect(await known()).toEqual([])
-  await undoLeftOvers(root, { except: null, log: silentLog, signal: AbortSignal.timeout(30_000) })
+  await undoLeftOvers(root, { except: null, tell: () => {}, signal: AbortSignal.timeout(30_000) })
   // Free for the next one that tries.
   expect(existsSync(join(folder, 'lock'))).toBe(false)
   expect(await abandoned(root)).toEqual(['open-4'])

@@ -4,27 +4,52 @@ import { join } from 'node:path'
 import { toNaruError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import { Scope } from '../base/scope.ts'
+import { say, type Text } from '../base/text.ts'
+import { removeReturned } from '../control/carried.ts'
 import { abandoned, claim, tokensPath } from '../control/instance.ts'
 import { damageText, Journal } from '../control/journal.ts'
+import { readMark } from '../control/mark.ts'
 import type { Parts } from '../control/parts.ts'
-import { undoJournal } from '../control/undo.ts'
+import { leftIn, undoJournal } from '../control/undo.ts'
 import { createMemoryStore } from '../stores/memory.ts'
 import { forgetWord } from './foreground.ts'
 import { gatherParts } from './rooms.ts'
 
-/** @param except the instance that the caller is about to take over itself. */
-export async function undoLeftOvers(
-  root: string,
-  options: { except: string | null; log: Log; signal: AbortSignal },
-): Promise<void> {
-  const ids = (await abandoned(root)).filter((id) => id !== options.except)
-  if (ids.length === 0) return
-  const parts = await gatherParts(createMemoryStore(), { log: options.log })
-  for (const id of ids) await undoOne(root, id, parts, options.signal)
+/** Told of what was undone, and of what was not. */
+export type TellLeftOver = (level: 'info' | 'warn', text: Text) => void
+
+export const tellTo =
+  (log: Log): TellLeftOver =>
+  (level, text) =>
+    log[level]({}, text.en)
+
+interface LeftOverOptions {
+  /** The instance that the caller is about to take over itself. */
+  readonly except: string | null
+  readonly tell: TellLeftOver
+  readonly signal: AbortSignal
+}
+
+export async function undoLeftOvers(root: string, { except, tell, signal }: LeftOverOptions): Promise<void> {
+  const ids = (await abandoned(root)).filter((id) => id !== except)
+  // Whoever never opened a firewall reads none.
+  const marked = (await readMark(root).catch(() => null)) !== null
+  if (ids.length === 0 && !marked) return
+  const parts = await gatherParts(createMemoryStore())
+  let whole = true
+  for (const id of ids) whole = (await undoOne(root, id, parts, { tell, signal })) && whole
+  // A journal that was damaged is whole again by now, without the lines that nobody can read.
+  if (marked && whole) await removeReturned(root, parts, { signal, tell })
   for (const engine of parts.engines) await engine.close()
 }
 
-async function undoOne(root: string, id: string, parts: Parts, signal: AbortSignal): Promise<void> {
+/** @returns whether every line of its journal could be read */
+async function undoOne(
+  root: string,
+  id: string,
+  parts: Parts,
+  { tell, signal }: Omit<LeftOverOptions, 'except'>,
+): Promise<boolean> {
   try {
     await using scope = new Scope()
     const instance = await claim(root, id, null)
@@ -34,10 +59,42 @@ async function undoOne(root: string, id: string, parts: Parts, signal: AbortSign
     await forgetWord(instance.folder)
     const journal = await Journal.open(join(root, id, 'journal'))
     scope.defer(() => journal.close())
-    if (journal.damage) parts.log.warn({ instance: id }, damageText(journal.damage).en)
+    if (journal.damage) tell('warn', damageText(journal.damage))
     if (journal.damage) forget = false
-    await undoJournal(journal, parts, { signal })
+    const before = journal.live()
+    const failed = await undoJournal(journal, parts, { signal })
+    sayUndone(
+      leftIn(before.filter(({ id: one }) => !failed.some((left) => left.id === one))),
+      leftIn(failed),
+      tell,
+    )
+    return journal.damage === null
   } catch (error) {
-    parts.log.warn({ instance: id }, `left over from before, not undone yet: ${toNaruError(error).message}`)
+    const { en, ko } = toNaruError(error).text
+    tell(
+      'warn',
+      say(`left over from before, not undone yet: ${en}`, `이전에 남은 것을 아직 되돌리지 못했습니다: ${ko}`),
+    )
+    return true
   }
 }
+
+function sayUndone(undone: readonly Text[], left: readonly Text[], tell: TellLeftOver): void {
+  const [gone, still] = [listed(undone), listed(left)]
+  if (undone.length > 0)
+    tell(
+      'info',
+      say(`undone, left over from before: ${gone.en}`, `이전에 남은 것을 되돌렸습니다: ${gone.ko}`),
+    )
+  if (left.length > 0)
+    tell(
+      'warn',
+      say(
+        `left over from before, not undone yet: ${still.en}; the next start of Naru tries again`,
+        `이전에 남은 것을 아직 되돌리지 못했습니다: ${still.ko}. 다음에 Naru를 시작하면 다시 시도합니다`,
+      ),
+    )
+}
+
+const listed = (texts: readonly Text[]): Text =>
+  say(texts.map(({ en }) => en).join('; '), texts.map(({ ko }) => ko).join('; '))

@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { stateRoot } from '../control/instance.ts'
 import { isNaruError } from '../base/errors.ts'
+import { unclaimedHere } from '../control/carried.ts'
 import { createMachineFace } from '../control/machine-face.ts'
 import type { RuleToCheck } from '../control/doctor.ts'
 import type { Parts } from '../control/parts.ts'
@@ -20,6 +21,7 @@ export async function machineOf(parts: Parts, naru: () => Promise<Naru | null>):
   return createMachineFace({
     ...parts,
     checks,
+    unclaimed: ({ signal }) => unclaimedHere(stateRoot(), parts, signal),
     byHandPath: join(stateRoot(), 'router-by-hand'),
     askStun: async (options) => {
       const { stun } = await settingsOf(naru)

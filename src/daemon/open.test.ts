@@ -24,6 +24,7 @@ it('naru open tells of each hop while it opens, and no more once it is open', as
       keepPartial: false,
       signal: new AbortController().signal,
       onProgress: (status) => void told.push(status),
+      onLeftOver: () => {},
     })
     const count = told.length
     const steps = told.map(({ hops }) => hops.map(({ hop, state }) => `${hop} ${state}`).join(', '))

@@ -1,7 +1,6 @@
 /** `naru open`: one rule in this process, without a file. */
 import { randomBytes } from 'node:crypto'
 import { canonicalAddress } from '../base/address.ts'
-import { silentLog } from '../base/log.ts'
 import type { OpenHereOptions } from '../cli/deps.ts'
 import { Forwarder } from '../control/forwarder.ts'
 import { claim, stateRoot } from '../control/instance.ts'
@@ -21,11 +20,12 @@ export async function openHere({
   rule: input,
   keepPartial,
   onProgress,
+  onLeftOver,
   signal,
 }: OpenHereOptions): Promise<Forwarder> {
   const rule = parseRule(name, input)
   const root = stateRoot()
-  await undoLeftOvers(root, { except: null, log: silentLog, signal })
+  await undoLeftOvers(root, { except: null, tell: (_level, text) => onLeftOver(text), signal })
   const instance = await claim(root, `open-${process.pid}-${randomBytes(3).toString('hex')}`, null)
   try {
     const publish = rule.publish.firewall !== 'off' || rule.publish.router !== 'off'

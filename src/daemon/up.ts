@@ -22,7 +22,7 @@ import { splitHostPorts } from '../model/listen.ts'
 import type { Json } from '../model/hop.ts'
 import { createFile, createFileStore } from '../stores/file/index.ts'
 import { ruleFile, starter } from './files.ts'
-import { undoLeftOvers } from './left-over.ts'
+import { tellTo, undoLeftOvers } from './left-over.ts'
 import { starterOf } from './background.ts'
 import { createLog } from './log.ts'
 import type { Page } from './place/channel.ts'
@@ -54,7 +54,7 @@ async function serveUntilStopped(options: UpOptions): Promise<ExitCode> {
   if (!existsSync(file)) await createFile(file, starter(await freePort(8888), await freePort(6280)))
   const root = stateRoot()
   const { id } = await instanceOf(root, file)
-  await undoLeftOvers(root, { except: id, log, signal })
+  await undoLeftOvers(root, { except: id, tell: tellTo(log), signal })
   const parts = await gatherParts(createFileStore(file), { log })
   const place = options.replace ? await placeToTake(root, id, signal) : null
   if (place) scope.use(place)

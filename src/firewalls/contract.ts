@@ -23,6 +23,23 @@ export interface FirewallMember {
   byHand?(request: FirewallRequest): string | null
   /** Removes what the journal says was added. Twice is harmless. */
   undo(effect: Json, options: FirewallOptions): Promise<void>
+  /**
+   * All there is that some Naru opened, also what no journal has: a saved ruleset brings back what it held. Left out
+   * where nothing comes back that way.
+   */
+  carried?(options: FirewallOptions): Promise<readonly Carried[]>
+}
+
+/** An opening as the firewall itself has it. */
+export interface Carried {
+  /** Its tag; null where the tool keeps no words with a rule, and nobody can tell whose it is. */
+  readonly tag: string | null
+  /** As the tool prints it. */
+  readonly text: string
+  /** What `undo` takes it away by; null where only its administrator can tell that it is wanted no more. */
+  readonly effect: Json | null
+  /** What one types to take it away. */
+  readonly command: string
 }
 
 export interface FirewallOptions {

@@ -55,6 +55,11 @@ export interface Recorder {
    * with it in place of doing it again; then it intends it as its own. @default none
    */
   readonly before?: readonly Json[]
+  /**
+   * Eight hexadecimal digits that an effect carries where a list with it may be saved and come back after the journal
+   * has forgotten it: a later start finds it by them. @default none
+   */
+  readonly mark?: () => Promise<string>
 }
 
 export interface Effect {

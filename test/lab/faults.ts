@@ -328,6 +328,7 @@ export const recorded: Readonly<Record<string, string>> = {
   'guest-bridged': 'a guest with an address of the LAN, as the hypervisor lists it',
   'reserved-range': 'the output of `netsh int ipv4 show excludedportrange` in Korean',
   'port-privileged': 'a process without the right, as /proc tells it',
+  'opening-left': 'openings of nft, iptables, ufw and firewalld that were really saved and restored',
   'security-suite': 'Security Center’s JSON',
   'hyperv-firewall': 'the Hyper-V firewall’s JSON',
   'ssdp-hidden': 'seen as a remark on every chain of the lab, whose nft drops by default',

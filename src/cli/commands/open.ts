@@ -89,6 +89,7 @@ async function open(context: Context): Promise<ExitCode> {
     onProgress: (status) => {
       if (io.stderr.isTTY && !json) live.show(status)
     },
+    onLeftOver: (text) => print.talk(text),
   })
   const naru = await opening
     .finally(() => live.clear())

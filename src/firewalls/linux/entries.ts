@@ -10,12 +10,16 @@ import {
   failed,
   placeText,
   readFilter,
+  ruleWords,
   type Chain,
+  type FilterRule,
   type Opening,
   type PacketFilter,
 } from '../../host/filter/index.ts'
 import type { RunResult } from '../../host/contract.ts'
-import type { FirewallRequest } from '../contract.ts'
+import { shellWord } from '../../base/shell.ts'
+import { parseTag } from '../../model/tag.ts'
+import type { Carried, FirewallRequest } from '../contract.ts'
 import { portsText, type Hand, type Tools } from './packet-filter.ts'
 
 /** One rule of ours, with all that is needed to take it away. */
@@ -51,7 +55,8 @@ export function chainHand(member: string): Hand<Entry> {
     },
     add: (entries, _wanted, tools) => addEntries(entries, tools),
     remove: async (entries, tag, tools) => removeEntries(entries, tag, await readFilter(tools), tools),
-    held: async (entries, tag, filter) => taggedRules(filter, tag).length >= ruleCount(entries),
+    held: async (entries, tag, filter) =>
+      taggedRules(filter, (comment) => comment === tag).length >= ruleCount(entries),
     where: (entries) => [...new Set(entries.map(placeOf))].join(', '),
     command: (request) => guessedCommand(member, request),
   }
@@ -190,14 +195,17 @@ function addCommand({ before, chain, spec, ...entry }: XtEntry): [string, ...str
 const toolFor = ({ by, family }: Pick<XtEntry, 'by' | 'family'>): string =>
   `${family === 'ip6' ? 'ip6tables' : 'iptables'}-${by === 'iptables-legacy' ? 'legacy' : 'nft'}`
 
-/** Takes away what carries the tag, wherever it is now; what is gone is gone. */
+/**
+ * Takes away what carries the tag, wherever it is now and however often: a list that is restored without a flush has it
+ * twice. What is gone is gone.
+ */
 async function removeEntries(
   entries: readonly Entry[],
   tag: string,
   filter: PacketFilter,
   tools: Tools,
 ): Promise<void> {
-  const ours = taggedRules(filter, tag)
+  const ours = taggedRules(filter, (comment) => comment === tag)
   const nft = ours.filter(({ chain }) => chain.owner === 'nft')
   if (nft.length > 0)
     await nftScript(
@@ -206,7 +214,39 @@ async function removeEntries(
       ),
       tools,
     )
-  for (const entry of entries) if (entry.by !== 'nft') await removeXt(entry, tools)
+  for (const { chain, rule } of ours)
+    if (chain.owner !== 'nft') await removeXt(deleteCommand(chain, rule), tools)
+  // What could not be read is taken away by what was written down.
+  if (filter.unread.length === 0) return
+  for (const entry of entries)
+    if (entry.by !== 'nft') for (const one of deleteCommands(entry)) await removeXt(one, tools)
+}
+
+/** Every opening of a Naru in chains of that kind, whichever one's. */
+export function carriedIn(filter: PacketFilter, kept: (chain: Chain) => boolean): Carried[] {
+  const ours = taggedRules(filter, (comment) => parseTag(comment) !== null)
+  return ours.filter(({ chain }) => kept(chain)).map(({ chain, rule }) => carriedBy(chain, rule))
+}
+
+function carriedBy(chain: Chain, rule: FilterRule): Carried {
+  const words =
+    chain.owner === 'nft'
+      ? ['nft', 'delete', 'rule', chain.family, chain.table, chain.name, 'handle', String(rule.handle)]
+      : deleteCommand(chain, rule)
+  return {
+    tag: rule.comment,
+    text: placeText({ chain, rule }),
+    effect: { tag: rule.comment, entries: [] },
+    command: ['sudo', ...words].map((word) => shellWord(word)).join(' '),
+  }
+}
+
+/** By the words that the tool itself prints. One command takes one copy. */
+function deleteCommand(chain: Chain, rule: FilterRule): [string, ...string[]] {
+  const [, , ...spec] = ruleWords(rule.text)
+  const by = chain.owner === 'iptables-legacy' ? 'iptables-legacy' : 'iptables-nft'
+  const tool = toolFor({ by, family: chain.family === 'ip6' ? 'ip6' : 'ip' })
+  return [tool, '-w', '5', '-t', chain.table, '-D', chain.name, ...spec]
 }
 
 /** Old systems have one iptables, without a second name for each of its kinds. */
@@ -222,14 +262,15 @@ async function runXt(
   }
 }
 
-/** Deletes by content. With several sources one command makes, and deletes, several rules. */
-async function removeXt({ chain, spec, ...entry }: XtEntry, tools: Tools): Promise<void> {
-  for (const one of singleSources(spec)) {
-    const argv: [string, ...string[]] = [toolFor(entry), '-w', '5', '-t', entry.table, '-D', chain, ...one]
-    const result = await runXt(argv, tools)
-    const gone = /does a matching rule exist|No chain\/target\/match|can't initialize|does not exist/i
-    if (result.exit !== 0 && !gone.test(result.stderr)) throw failed(argv, result)
-  }
+/** With several sources one command made several rules. */
+function deleteCommands({ chain, spec, ...entry }: XtEntry): [string, ...string[]][] {
+  return singleSources(spec).map((one) => [toolFor(entry), '-w', '5', '-t', entry.table, '-D', chain, ...one])
+}
+
+async function removeXt(argv: [string, ...string[]], tools: Tools): Promise<void> {
+  const result = await runXt(argv, tools)
+  const gone = /does a matching rule exist|No chain\/target\/match|can't initialize|does not exist/i
+  if (result.exit !== 0 && !gone.test(result.stderr)) throw failed(argv, result)
 }
 
 function singleSources(spec: readonly string[]): string[][] {
@@ -237,9 +278,12 @@ function singleSources(spec: readonly string[]): string[][] {
   return option === '-s' ? sources.split(',').map((source) => ['-s', source, ...rest]) : [[...spec]]
 }
 
-function taggedRules(filter: PacketFilter, tag: string): { chain: Chain; rule: Chain['rules'][number] }[] {
+function taggedRules(
+  filter: PacketFilter,
+  wanted: (comment: string | null) => boolean,
+): { chain: Chain; rule: FilterRule }[] {
   return [...filter.chains.values()].flatMap((chain) =>
-    chain.rules.filter(({ comment }) => comment === tag).map((rule) => ({ chain, rule })),
+    chain.rules.filter(({ comment }) => wanted(comment)).map((rule) => ({ chain, rule })),
   )
 }
 

@@ -7,6 +7,7 @@
 import { randomInt } from 'node:crypto'
 import { formatCidr, familyOf, type Cidr, type Family } from '../../base/address.ts'
 import { formatPortRange, parsePortRange, type Protocol } from '../../base/port.ts'
+import { shellWord } from '../../base/shell.ts'
 import { say } from '../../base/text.ts'
 import { isNaruError } from '../../base/errors.ts'
 import { failed, type Opening } from '../../host/filter/index.ts'
@@ -73,7 +74,38 @@ export const firewalld: FirewallMember = {
     // Its running configuration went with it.
     if (await isRunning(options)) await undoWith(hand, effect, options)
   },
+  // By itself nothing of ours is permanent; `--runtime-to-permanent` makes it so, for good.
+  async carried(options) {
+    if (!(await isRunning(options))) return []
+    const tools = { runner: options.host.runner, signal: options.signal }
+    const listing = await run(['--permanent', '--list-all-zones'], tools)
+    return permanentOurs(listing).map(({ zone, rule }) => {
+      const words = `--zone=${zone} --remove-rich-rule=${shellWord(rule)}`
+      return {
+        tag: null,
+        text: `--permanent --zone=${zone} --add-rich-rule=${shellWord(rule)}`,
+        effect: null,
+        command: `sudo firewall-cmd --permanent ${words} && sudo firewall-cmd ${words}`,
+      }
+    })
+  },
 }
+
+/** Rules with a priority of ours, zone by zone, in what `--list-all-zones` prints. */
+export function permanentOurs(listing: string): { zone: string; rule: string }[] {
+  return listing.split(/^(?=\S)/m).flatMap((section) => {
+    const [, zone] = /^(\S+)/.exec(section) ?? []
+    const { rich } = parseZone(zone ?? '', section)
+    return zone === undefined ? [] : rich.filter(isOurs).map((rule) => ({ zone, rule }))
+  })
+}
+
+function isOurs(rich: string): boolean {
+  const priority = Math.abs(priorityOf(rich))
+  return priority >= band && priority < band + bandSize
+}
+
+const priorityOf = (rich: string): number => Number(/priority="(-?\d+)"/.exec(rich)?.[1] ?? 0)
 
 async function isRunning(options: FirewallOptions): Promise<boolean> {
   const { host, signal } = options
@@ -108,7 +140,7 @@ function plan(openings: readonly Opening[], { request }: Wanted, fallback: strin
     rulesFor(request, ahead).map((rule) => ({
       zone,
       rule,
-      priority: Number(/priority="(-?\d+)"/.exec(rule)?.[1]),
+      priority: priorityOf(rule),
     })),
   )
 }
@@ -232,13 +264,11 @@ function portEntry(text: string, shown: string): FirewallStatus['open'][number] 
 
 function richEntry(zone: string, text: string): FirewallStatus['open'][number] {
   const [, range, protocol] = /port port="([\d-]+)" protocol="(\w+)"/.exec(text) ?? []
-  const priority = Number(/priority="(-?\d+)"/.exec(text)?.[1] ?? 0)
-  const ours = Math.abs(priority) >= band && Math.abs(priority) < band + bandSize
   return {
     protocol: protocol === 'tcp' || protocol === 'udp' ? protocol : 'any',
     ports: range === undefined ? null : parsePortRange(range),
     from: /source address="([^"]+)"/.exec(text)?.[1] ?? null,
-    ours: ours ? (names.get(priority) ?? '?') : null,
+    ours: isOurs(text) ? (names.get(priorityOf(text)) ?? '?') : null,
     text: `--zone=${zone} --add-rich-rule='${text}'`,
   }
 }

@@ -4,7 +4,7 @@ import { readFilter, type Chain } from '../../host/filter/index.ts'
 import type { FirewallMember } from '../contract.ts'
 import { onLinux } from './linux.ts'
 import { droppingChain, filterStatus } from './nftables.ts'
-import { chainHand } from './entries.ts'
+import { carriedIn, chainHand } from './entries.ts'
 import { explain, openWith, undoWith } from './packet-filter.ts'
 
 const hand = chainHand('iptables')
@@ -32,6 +32,8 @@ export const iptables: FirewallMember = {
   open: (request, options) => openWith(hand, request, options),
   byHand: (request) => hand.command(request),
   undo: (effect, options) => undoWith(hand, effect, options),
+  carried: async ({ host, signal }) =>
+    carriedIn(await readFilter({ runner: host.runner, signal }), isIptables),
 }
 
 const isIptables = (chain: Chain): boolean => chain.owner !== 'nft'

@@ -4,7 +4,7 @@ import { say } from '../../base/text.ts'
 import { canDrop, isOurs, readFilter, type Chain, type PacketFilter } from '../../host/filter/index.ts'
 import type { FirewallMember, FirewallOptions, FirewallStatus } from '../contract.ts'
 import { defaultInput, openPorts, unnamedPort } from './listing.ts'
-import { chainHand } from './entries.ts'
+import { carriedIn, chainHand } from './entries.ts'
 import { explain, look, openWith, undoWith } from './packet-filter.ts'
 import { onLinux } from './linux.ts'
 
@@ -40,7 +40,10 @@ export const nftables: FirewallMember = {
   open: (request, options) => openWith(hand, request, options),
   byHand: (request) => hand.command(request),
   undo: (effect, options) => undoWith(hand, effect, options),
+  carried: async ({ host, signal }) => carriedIn(await readFilter({ runner: host.runner, signal }), isNft),
 }
+
+const isNft = (chain: Chain): boolean => chain.owner === 'nft'
 
 /** Null where only a privileged process may look. */
 async function readIfAllowed({ host, signal }: FirewallOptions): Promise<PacketFilter | null> {

@@ -128,7 +128,7 @@ class Opened<Entry> {
 
   constructor(hand: Hand<Entry>, request: FirewallRequest, { host, record }: FirewallOptions & OpenOptions) {
     this.#hand = hand
-    this.#wanted = { request, tag: newTag(request.rule) }
+    this.#wanted = { request, tag: '' }
     this.#host = host
     this.#record = record
     const before = (record.before ?? []).map(writtenIn).find((written) => written !== null)
@@ -150,6 +150,8 @@ class Opened<Entry> {
   /** Opens, round by round, until the packets get in; takes everything back where they do not. */
   async place(signal: AbortSignal): Promise<void> {
     if (await this.#goOn(signal)) return
+    const { request, tag } = this.#wanted
+    if (tag === '') this.#wanted = { request, tag: newTag(request.rule, await this.#record.mark?.()) }
     try {
       for (let round = 0; round < mostRounds; round++) {
         const [filter, packets] = await this.#look(signal)

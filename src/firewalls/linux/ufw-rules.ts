@@ -86,6 +86,20 @@ export interface UfwEntry {
 export const ufwPorts = ({ first, last }: PortRange): string =>
   formatPortRange({ first, last }).replace('-', ':')
 
+/** The words that this very rule goes by. */
+export function ufwEntry({ family, action, protocol, ports, to, sourcePorts, from }: UfwRule): UfwEntry {
+  const named = (address: string): string | null => (/^(0\.0\.0\.0|::)\/0$/.test(address) ? null : address)
+  return {
+    route: action.startsWith('route:'),
+    family,
+    protocol: protocol as Protocol,
+    ports,
+    from: named(from),
+    to: named(to),
+    sourcePorts,
+  }
+}
+
 /** Would ufw take `entry` for this rule? */
 export function isSame(rule: UfwRule, entry: UfwEntry): boolean {
   const anywhere = rule.family === 4 ? '0.0.0.0/0' : '::/0'

@@ -9,13 +9,15 @@ import { parsePortRange, type Protocol } from '../../base/port.ts'
 import { say } from '../../base/text.ts'
 import { failed, type Opening } from '../../host/filter/index.ts'
 import { parseTag } from '../../model/tag.ts'
-import type { FirewallAnswer, FirewallMember, FirewallOptions, FirewallStatus } from '../contract.ts'
+import type { Json } from '../../model/hop.ts'
+import type { Carried, FirewallAnswer, FirewallMember, FirewallOptions, FirewallStatus } from '../contract.ts'
 import { onLinux } from './linux.ts'
 import { defaultInput, unnamedPort } from './listing.ts'
 import { explain, look, openWith, undoWith, type Hand, type Tools, type Wanted } from './packet-filter.ts'
 import {
   isSame,
   readUfwRules,
+  ufwEntry,
   ufwPorts,
   ufwText,
   ufwWords,
@@ -64,6 +66,20 @@ export const ufw: FirewallMember = {
   open: (request, options) => openWith(hand, request, options),
   byHand: (request) => hand.command(request),
   undo: (effect, options) => undoWith(hand, effect, options),
+  async carried({ host, signal }) {
+    const rules = await readUfwRules({ runner: host.runner, signal })
+    return rules.filter(({ comment }) => parseTag(comment) !== null).map(carriedAs)
+  },
+}
+
+function carriedAs(rule: UfwRule): Carried {
+  const entry = ufwEntry(rule)
+  return {
+    tag: rule.comment,
+    text: ufwText(rule),
+    effect: { tag: rule.comment, entries: [entry as unknown as Json] },
+    command: `sudo ufw ${[...routed(entry), 'delete', ...ufwWords(entry)].join(' ')}`,
+  }
 }
 
 /** Its configuration says so; everybody may read that. */

@@ -1,5 +1,6 @@
 /** The machine's packet filters, read and asked: what comes in is a question, what goes out the rule that decides. */
 export { answerFor, placeText } from './answer.ts'
+export { ruleWords } from './iptables.ts'
 export { Others, unreadable } from './others.ts'
 export { packetsOf, type Asked, type Packets } from './packets.ts'
 export { canDrop, isOurs, openingsFor, type Opening } from './place.ts'
