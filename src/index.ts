@@ -14,9 +14,9 @@ import { Forwarder } from './control/forwarder.ts'
 import { claim, stateRoot } from './control/instance.ts'
 import { gatherParts } from './daemon/rooms.ts'
 import { tellTo, undoLeftOvers } from './daemon/left-over.ts'
-import { exportRules as writeRules } from './formats/index.ts'
+import { exportRules as writeRules, importRules as readRules, type ImportOptions } from './formats/index.ts'
 import type { Exported, ExportFormat } from './model/exchange.ts'
-import type { Naru, RuleInput } from './model/face.ts'
+import type { Imported, Naru, RuleInput } from './model/library-face.ts'
 import { parseRule } from './model/rule-file.ts'
 import { createMemoryStore } from './stores/memory.ts'
 
@@ -24,28 +24,19 @@ export { NaruError, isNaruError, type Code, type ExitCode } from './base/errors.
 export type { Log } from './base/log.ts'
 export type { Text } from './base/text.ts'
 export { closeReasons, type CloseReason, type Connection, type Counters } from './model/connection.ts'
+export type { About, ChangeOptions, HopStatus, RuleAddress, RuleState, TrafficSample } from './model/face.ts'
 export type {
-  About,
-  ChangeOptions,
   ChangeResult,
-  HopStatus,
-  Naru,
-  NaruEvent,
-  RuleInput,
-  RuleState,
-  RuleStatus,
-  TrafficSample,
-} from './model/face.ts'
-export { importRules, type ImportOptions } from './formats/index.ts'
-export type {
-  Exported,
-  ExportFormat,
   FoundRule,
   Imported,
-  ImportFormat,
-  Loss,
-  Place,
-} from './model/exchange.ts'
+  Naru,
+  NaruEvent,
+  RuleChange,
+  RuleInput,
+  RuleStatus,
+} from './model/library-face.ts'
+export type { ImportOptions } from './formats/index.ts'
+export type { Exported, ExportFormat, ImportFormat, Loss, Place } from './model/exchange.ts'
 export type { Hop, Json } from './model/hop.ts'
 export type { Plan, PlanStep } from './model/plan.ts'
 
@@ -85,7 +76,8 @@ export async function createForwarder(options: CreateForwarderOptions = {}): Pro
     const parts = await gatherParts(createMemoryStore(rules), { log })
     const { forwarder } = await Forwarder.start(parts, instance, { strict, signal })
     signal.addEventListener('abort', () => void forwarder.stop().catch(() => {}), { once: true })
-    return forwarder
+    // It takes rules that nobody has read yet, so it takes these.
+    return forwarder as unknown as Naru & AsyncDisposable
   } catch (error) {
     await instance.release({ forget: true })
     throw error
@@ -102,4 +94,14 @@ export function exportRules(to: ExportFormat, rules: Readonly<Record<string, Rul
     to,
     Object.entries(rules).map(([name, rule]) => parseRule(name, rule)),
   )
+}
+
+/**
+ * Forwards of another program's file as rules of ours; `losses` says what of it could not be carried over, and where it
+ * stands. docs/import-export.md has the table.
+ * @throws NaruError IMPORT_INVALID (file:line:column of everything that is wrong), IMPORT_UNKNOWN
+ */
+export function importRules(input: Uint8Array | string, options: ImportOptions = {}): Imported {
+  // What a format writes is a rule by its schema: it is read back before it is given out.
+  return readRules(input, options) as Imported
 }

@@ -34,7 +34,7 @@ import {
   written,
   yesNo,
   type Problem,
-  type Shape,
+  type Written,
   mostProblems,
 } from './shape.ts'
 import { formatTarget, parseTarget, type Target } from './target.ts'
@@ -46,9 +46,9 @@ const cidrs = listOf(written(parseCidr, { examples: ['192.168.0.0/16'] }), { mos
 const target = written(parseTarget, { examples: ['192.168.79.128:80', 'docker:web:80'] })
 const count = whole(1, mostConnections)
 
-const instant: Shape<number> = written(parseInstant, { examples: ['2026-12-24T18:00:00+09:00'] })
+const instant = written(parseInstant, { examples: ['2026-12-24T18:00:00+09:00'] })
 
-const member: Shape<string> = written(
+const member = written(
   (text) => {
     if (/^[a-z][a-z0-9-]{0,30}$/.test(text)) return text
     throw new NaruError('VALUE_INVALID', {
@@ -86,7 +86,7 @@ const publishKeys = record({
     fallback: 'direct' as const,
   },
   externalPort: {
-    shape: either<'any', number>((value) => value === 'any', oneOf(['any']), whole(1, 65_535)),
+    shape: either((value) => value === 'any', oneOf(['any']), whole(1, 65_535)),
     doc: say(
       'the router’s port; any takes what the router gives',
       '공유기의 외부 포트. any는 공유기가 주는 포트를 받음',
@@ -95,13 +95,15 @@ const publishKeys = record({
   },
 })
 
-const publish: Shape<Publish> = either<Publish, Publish>(
+const publish = either(
   (value) => typeof value === 'boolean',
-  mapped(yesNo, (yes) => (yes ? { ...notPublished, firewall: 'auto', router: 'auto' } : notPublished)),
+  mapped(yesNo, (yes): Publish =>
+    yes ? { ...notPublished, firewall: 'auto', router: 'auto' } : notPublished,
+  ),
   publishKeys,
 )
 
-const limits: Shape<Limits> = mapped(
+const limits = mapped(
   record({
     connections: {
       shape: count,
@@ -127,7 +129,7 @@ const limits: Shape<Limits> = mapped(
       fallback: null as number | null,
     },
   }),
-  ({ bandwidth, ...rest }) => ({ ...rest, bytesPerSecond: bandwidth }),
+  ({ bandwidth, ...rest }): Limits => ({ ...rest, bytesPerSecond: bandwidth }),
 )
 
 const noLimits: Limits = { connections: null, perSource: null, newPerSecond: null, bytesPerSecond: null }
@@ -141,7 +143,7 @@ const defaultTimeouts: Timeouts = {
   keepaliveMs: 60_000,
 }
 
-const timeouts: Shape<Timeouts> = mapped(
+const timeouts = mapped(
   record({
     connect: {
       shape: duration,
@@ -183,7 +185,7 @@ const timeouts: Shape<Timeouts> = mapped(
       fallback: defaultTimeouts.keepaliveMs,
     },
   }),
-  ({ connect, idle, udp, drain, hello, keepalive }) => ({
+  ({ connect, idle, udp, drain, hello, keepalive }): Timeouts => ({
     connectMs: connect,
     idleMs: idle,
     udpMs: udp,
@@ -193,7 +195,7 @@ const timeouts: Shape<Timeouts> = mapped(
   }),
 )
 
-const health: Shape<Health> = mapped(
+const health = mapped(
   record({
     every: { shape: duration, doc: say('time between checks', '검사 간격'), fallback: 5000 },
     rise: {
@@ -207,7 +209,7 @@ const health: Shape<Health> = mapped(
       fallback: 3,
     },
   }),
-  ({ every, rise, fall }) => ({ everyMs: Math.max(every, 100), rise, fall }),
+  ({ every, rise, fall }): Health => ({ everyMs: Math.max(every, 100), rise, fall }),
 )
 
 const targetKeys = record({
@@ -229,8 +231,8 @@ const targetKeys = record({
   },
 })
 
-const targets: Shape<readonly TargetChoice[]> = listOf(
-  either<TargetChoice, TargetChoice>((value) => !isMap(value), mapped(target, aloneTo), targetKeys),
+const targets = listOf(
+  either((value) => !isMap(value), mapped(target, aloneTo), targetKeys),
   { least: 1, most: 256 },
 )
 
@@ -326,6 +328,9 @@ export const ruleKeys = {
 } as const
 
 const ruleShape = record(ruleKeys)
+
+/** A rule as a program writes it, key by key (docs/rules.md): a key that is none does not compile. */
+export type WrittenRule = Written<typeof ruleShape>
 
 export const ruleSchema = ruleShape.schema
 

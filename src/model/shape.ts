@@ -19,25 +19,44 @@ export const mostProblems = 20
 
 export type JsonSchema = { readonly [key: string]: unknown }
 
-export interface Shape<T> {
+/** `W` is what may be written where `T` is read from it: for the types of programs, since nothing is trusted. */
+export interface Shape<T, W = unknown> {
   /** Undefined where the value is wrong; then at least one problem was added. */
   read(value: unknown, path: Path, problems: Problem[]): T | undefined
   readonly schema: JsonSchema
+  /** Never there; it carries the type. */
+  readonly [writtenAs]?: W
 }
 
-export interface Field<T> {
-  readonly shape: Shape<T>
+declare const writtenAs: unique symbol
+
+/** What may be written for a shape, or for a map with these keys. */
+export type Written<S> = S extends Shape<unknown, infer W> ? W : never
+export type WrittenMap<F extends Record<string, Field<unknown>>> = Flat<
+  { readonly [K in keyof F as F[K] extends { fallback: unknown } ? never : K]: Written<F[K]['shape']> } & {
+    readonly [K in keyof F as F[K] extends { fallback: unknown } ? K : never]?: Written<F[K]['shape']>
+  }
+>
+type Flat<T> = { [K in keyof T]: T[K] }
+
+export interface Field<T, W = unknown> {
+  readonly shape: Shape<T, W>
   /** One line for the option table and the schema. */
   readonly doc: Text
   /** Stands in where the key is missing; without it the key is required. */
   readonly fallback?: T
 }
 
+interface WrittenSchema extends JsonSchema {
+  readonly type?: 'string'
+  readonly examples?: readonly (string | number)[]
+}
+
 /** A string or number that one of our parsers reads. Its error becomes the problem. */
-export function written<T>(
+export function written<T, const S extends WrittenSchema>(
   parse: (text: string) => T,
-  schema: JsonSchema & { readonly examples?: readonly (string | number)[] },
-): Shape<T> {
+  schema: S,
+): Shape<T, S extends { type: 'string' } ? string : string | number> {
   return {
     schema: { type: ['string', 'integer'], ...schema },
     read(value, path, problems) {
@@ -55,7 +74,13 @@ export function written<T>(
 }
 
 /** What a person wrote for persons: any language, no control signs. Spaces around it are cut off. */
-export function freeText({ most, lines }: { readonly most: number; readonly lines: number }): Shape<string> {
+export function freeText({
+  most,
+  lines,
+}: {
+  readonly most: number
+  readonly lines: number
+}): Shape<string, string> {
   return {
     schema: { type: 'string', minLength: 1, maxLength: most },
     read(value, path, problems) {
@@ -81,7 +106,7 @@ function whyNotText(text: string, most: number, lines: number): Text | null {
 }
 
 /** A whole number from `least` to `most`. */
-export function whole(least: number, most: number): Shape<number> {
+export function whole(least: number, most: number): Shape<number, number> {
   return {
     schema: { type: 'integer', minimum: least, maximum: most },
     read(value, path, problems) {
@@ -96,7 +121,7 @@ export function whole(least: number, most: number): Shape<number> {
   }
 }
 
-export function oneOf<const T extends string>(allowed: readonly T[]): Shape<T> {
+export function oneOf<const T extends string>(allowed: readonly T[]): Shape<T, T> {
   return {
     schema: { enum: allowed },
     read(value, path, problems) {
@@ -108,7 +133,7 @@ export function oneOf<const T extends string>(allowed: readonly T[]): Shape<T> {
   }
 }
 
-export const yesNo: Shape<boolean> = {
+export const yesNo: Shape<boolean, boolean> = {
   schema: { type: 'boolean' },
   read(value, path, problems) {
     if (typeof value === 'boolean') return value
@@ -117,7 +142,10 @@ export const yesNo: Shape<boolean> = {
 }
 
 /** A list, or a single value that stands for a list of one. */
-export function listOf<T>(item: Shape<T>, limits: { least?: number; most: number }): Shape<readonly T[]> {
+export function listOf<T, W>(
+  item: Shape<T, W>,
+  limits: { least?: number; most: number },
+): Shape<readonly T[], W | readonly W[]> {
   const { least = 0, most } = limits
   return {
     schema: { anyOf: [{ type: 'array', items: item.schema, minItems: least, maxItems: most }, item.schema] },
@@ -142,18 +170,18 @@ export function listOf<T>(item: Shape<T>, limits: { least?: number; most: number
 }
 
 /** Another shape for the same value: `first` where `isFirst` says so, else `second`. */
-export function either<A, B>(
+export function either<A, B, V, W>(
   isFirst: (value: unknown) => boolean,
-  first: Shape<A>,
-  second: Shape<B>,
-): Shape<A | B> {
+  first: Shape<A, V>,
+  second: Shape<B, W>,
+): Shape<A | B, V | W> {
   return {
     schema: { anyOf: [first.schema, second.schema] },
     read: (value, path, problems) => (isFirst(value) ? first : second).read(value, path, problems),
   }
 }
 
-export function mapped<A, B>(shape: Shape<A>, to: (value: A) => B): Shape<B> {
+export function mapped<A, B, W>(shape: Shape<A, W>, to: (value: A) => B): Shape<B, W> {
   return {
     schema: shape.schema,
     read(value, path, problems) {
@@ -166,7 +194,7 @@ export function mapped<A, B>(shape: Shape<A>, to: (value: A) => B): Shape<B> {
 /** A map with these keys and no others. A key that looks like a known one draws "did you mean". */
 export function record<F extends Record<string, Field<unknown>>>(
   fields: F,
-): Shape<{ [K in keyof F]: F[K] extends Field<infer T> ? T : never }> {
+): Shape<{ [K in keyof F]: F[K] extends Field<infer T> ? T : never }, WrittenMap<F>> {
   type Read = { [K in keyof F]: F[K] extends Field<infer T> ? T : never }
   const required = Object.keys(fields).filter((key) => !('fallback' in (fields[key] as object)))
   return {

@@ -142,7 +142,7 @@ describeWith({ commands: ['nginx'], platform: 'linux' }, 'three nginx behind one
     await rm(folder, { recursive: true, force: true })
   })
 
-  it.each(['splice', 'sockets'])(
+  it.each(['splice', 'sockets'] as const)(
     '%s: nothing is lost but what a killed one had in its hands, and all get their share',
     { timeout: 300_000 },
     async (engine) => {
@@ -150,7 +150,7 @@ describeWith({ commands: ['nginx'], platform: 'linux' }, 'three nginx behind one
       const rule = {
         listen: `127.0.0.1:${listen}`,
         targets: servers.map(({ port }) => ({ to: `127.0.0.1:${port}` })),
-        balance: 'round-robin',
+        balance: 'round-robin' as const,
         health: { every: '250ms', rise: 1, fall: 3 },
         engine,
       }

@@ -6,8 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { RuleInput } from '../../src/model/face.ts'
-import { createForwarder } from '../../src/index.ts'
+import { createForwarder, type RuleInput } from '../../src/index.ts'
 import { built } from '../built.ts'
 import { freePorts } from '../free-port.ts'
 
@@ -42,7 +41,9 @@ async function chat(socket: Socket, signal: AbortSignal): Promise<number> {
   return answered
 }
 
-describe.each(['sockets', 'splice'])('the %s engine', (engine) => {
+const engines = ['sockets', 'splice'] as const
+
+describe.each(engines)('the %s engine', (engine) => {
   it.skipIf(engine === 'splice' && process.platform !== 'linux')(
     'carries every connection through a hundred edits of every rule’s lists',
     { timeout: 120_000 },
@@ -77,31 +78,28 @@ describe.each(['sockets', 'splice'])('the %s engine', (engine) => {
   )
 })
 
-it.each(['sockets', 'splice'])(
-  'a rename cuts nothing, and what goes on has the new name: %s',
-  async (engine) => {
-    if (engine === 'splice' && process.platform !== 'linux') return
-    const [listen = 0] = await freePorts(1)
-    const target = (echo.address() as AddressInfo).port
-    const rules = { old: { listen: `127.0.0.1:${listen}`, target, engine } }
-    await using naru = await createForwarder({ rules, stateFolder })
-    const [before, stop] = [await opened(listen), new AbortController()]
-    const chatting = chat(before, stop.signal)
-    await naru.rules.rename('old', 'new')
-    const after = await opened(listen)
-    expect((await naru.connections()).map(({ rule, state }) => `${rule} ${state}`)).toEqual([
-      'new open',
-      'new open',
-    ])
-    expect((await naru.rules.list()).map(({ name, counters }) => [name, counters.open])).toEqual([['new', 2]])
-    // The next edit knows what is in force under the old name.
-    await naru.rules.edit('new', { deny: ['10.0.0.0/8'], title: '메아리' })
-    await sleep(20)
-    stop.abort()
-    expect(await chatting).toBeGreaterThan(1)
-    for (const socket of [before, after]) socket.destroy()
-  },
-)
+it.each(engines)('a rename cuts nothing, and what goes on has the new name: %s', async (engine) => {
+  if (engine === 'splice' && process.platform !== 'linux') return
+  const [listen = 0] = await freePorts(1)
+  const target = (echo.address() as AddressInfo).port
+  const rules = { old: { listen: `127.0.0.1:${listen}`, target, engine } }
+  await using naru = await createForwarder({ rules, stateFolder })
+  const [before, stop] = [await opened(listen), new AbortController()]
+  const chatting = chat(before, stop.signal)
+  await naru.rules.rename('old', 'new')
+  const after = await opened(listen)
+  expect((await naru.connections()).map(({ rule, state }) => `${rule} ${state}`)).toEqual([
+    'new open',
+    'new open',
+  ])
+  expect((await naru.rules.list()).map(({ name, counters }) => [name, counters.open])).toEqual([['new', 2]])
+  // The next edit knows what is in force under the old name.
+  await naru.rules.edit('new', { deny: ['10.0.0.0/8'], title: '메아리' })
+  await sleep(20)
+  stop.abort()
+  expect(await chatting).toBeGreaterThan(1)
+  for (const socket of [before, after]) socket.destroy()
+})
 
 async function opened(port: number): Promise<Socket> {
   const socket = connect(port, '127.0.0.1')
