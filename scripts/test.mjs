@@ -29,6 +29,8 @@ const packages = {
   nginx: '/usr/sbin/nginx',
   'libnginx-mod-stream': '/usr/lib/nginx/modules/ngx_stream_module.so',
   socat: '/usr/bin/socat',
+  rinetd: '/usr/sbin/rinetd',
+  'docker-compose': '/usr/bin/docker-compose',
   ufw: '/usr/sbin/ufw',
   firewalld: '/usr/bin/firewall-cmd',
   'dnsmasq-base': '/usr/sbin/dnsmasq',

@@ -37,15 +37,7 @@ export const asus: ReadableFormat = {
 }
 
 function read(text: string, reading: Reading): void {
-  if (/^vts_enable_x=0\s*$/m.test(text))
-    reading.lose(
-      { line: 1, column: 1 },
-      'vts_enable_x=0',
-      say(
-        'the router had its port forwarding off; these rules are on',
-        '공유기에서는 포트 포워딩이 꺼져 있었지만 규칙은 켜집니다',
-      ),
-    )
+  const isOff = /(?:^|["' ])vts_enable_x["']?[ \t]{0,4}[=:][ \t]{0,4}["']?0\b/m.test(text)
   let lists = 0
   for (const [index, raw] of text.split(/\r?\n/).entries()) {
     // Entities are as long as what they stand for is short: places are those of the decoded line.
@@ -53,30 +45,40 @@ function read(text: string, reading: Reading): void {
     const from = line.search(/vts\d?_rulelist/)
     if (from === -1 && !/^\s*"?</.test(line)) continue
     lists++
-    readList(line.slice(Math.max(from, 0)), { line: index + 1, column: Math.max(from, 0) + 1 }, reading)
+    readList(
+      line.slice(Math.max(from, 0)),
+      { line: index + 1, column: Math.max(from, 0) + 1 },
+      isOff,
+      reading,
+    )
   }
   if (lists === 0 && text.trim() !== '')
     reading.wrong({ line: 1, column: 1 }, say('there is no vts_rulelist', 'vts_rulelist가 없습니다'))
 }
 
-function readList(list: string, start: Place, reading: Reading): void {
+function readList(list: string, start: Place, isOff: boolean, reading: Reading): void {
   const at = (offset: number): Place => ({ ...start, column: start.column + offset })
   let read = list.indexOf('<')
   if (read === -1) return
   for (const match of list.matchAll(entry)) {
     if (match.index > read) reading.wrong(at(read), unreadable)
     read = match.index + match[0].length
-    readEntry(match, at(match.index), reading)
+    readEntry(match, at(match.index), isOff, reading)
   }
   if (list.slice(read).includes('<')) reading.wrong(at(read), unreadable)
 }
+
+const routerWasOff = say(
+  'switched off, as the router had its port forwarding off: enable what is to be open',
+  '공유기에서 포트 포워딩이 꺼져 있었으므로 꺼 두었습니다. 열려면 켜세요',
+)
 
 const unreadable = say(
   'a forward is written <name>port>address>port>protocol>',
   '포워딩은 <이름>포트>주소>포트>프로토콜> 형식입니다',
 )
 
-function readEntry(match: RegExpMatchArray, place: Place, reading: Reading): void {
+function readEntry(match: RegExpMatchArray, place: Place, isOff: boolean, reading: Reading): void {
   const [what, name = '', external = '', address = '', internal = '', protocol = '', source = ''] = match.map(
     (field) => field?.trim() ?? '',
   )
@@ -95,8 +97,10 @@ function readEntry(match: RegExpMatchArray, place: Place, reading: Reading): voi
       listen: listenText(null, port, kinds),
       target: formatEndpoint(address, target),
       ...(source === '' ? {} : { allow: [source] }),
+      ...(isOff ? { enabled: false } : {}),
     }
-    reading.add(place, ruleName(name), rule, { what: what ?? '' })
+    const losses = isOff ? [{ place, what: 'vts_enable_x=0', why: routerWasOff, off: true }] : []
+    reading.add(place, ruleName(name), rule, { what: what ?? '', losses })
   }
 }
 

@@ -104,6 +104,7 @@ class Services {
   readonly #document: Document.Parsed
   readonly #placeOf: (offset: number) => Place
   readonly #reading: Reading
+  readonly #networks = new Map<string, Network>()
   /** What each alias names: the last anchor of that name before it. */
   readonly #named = new Map<Alias, Node>()
 
@@ -126,6 +127,8 @@ class Services {
     const top = this.#entriesOf(this.#document.contents)
     const included = top?.get('include')
     if (included) this.#reading.lose(this.#at(included.key), 'include', notFollowed)
+    for (const [name, { value }] of this.#entriesOf(top?.get('networks')?.value ?? null) ?? [])
+      this.#networks.set(name, networkOf(this.#plain(value)))
     const services = this.#entriesOf(top?.get('services')?.value ?? null)
     if (!services)
       return this.#reading.wrong({ line: 1, column: 1 }, say('there are no services', 'services가 없습니다'))
@@ -162,10 +165,26 @@ class Services {
     if (!isSeq(ports)) return reading.wrong(this.#at(ports), say('ports is a list', 'ports는 목록입니다'))
     const container = plain('container_name')
     const guest = typeof container === 'string' ? container : service
-    for (const item of ports.items) this.#readPort(item as Node, service, guest)
+    const published = this.#publishedBy(mode, plain('networks'))
+    for (const item of ports.items) this.#readPort(item as Node, service, guest, published)
   }
 
-  #readPort(item: Node, service: string, guest: string): void {
+  /** Docker publishes by the networks of a service: none that is internal, and where its bridge says so, one address. */
+  #publishedBy(mode: unknown, names: unknown): Network {
+    if (mode !== null && mode !== 'bridge') return { address: null, why: noNetwork }
+    const listed = Array.isArray(names) ? names : names === null ? [] : Object.keys(names as object)
+    const networks = (listed.length > 0 ? listed : ['default']).map(
+      (name) => this.#networks.get(String(name)) ?? open,
+    )
+    const ways = networks.filter(({ why }) => why === null)
+    if (mode !== null || networks.length === 0) return open
+    if (ways.length === 0) return networks[0] ?? open
+    const addresses = new Set(ways.flatMap(({ address }) => address ?? []))
+    if (addresses.size > 1) return { address: null, why: severalAddresses }
+    return { address: [...addresses][0] ?? null, why: null }
+  }
+
+  #readPort(item: Node, service: string, guest: string, by: Network): void {
     const node = this.#resolved(item)
     const written = isScalar(node) ? String(node.value) : JSON.stringify(this.#plain(node))
     const place = this.#at(item)
@@ -175,7 +194,13 @@ class Services {
         ? longPort(this.#plain(node) as Record<string, unknown>)
         : unknownForm
     if ('why' in port) this.#reading.leaveOut(place, `${service}: ${written}`, port.why)
-    else addPort(port, { service, guest, written, place }, this.#reading)
+    else if (by.why) this.#reading.leaveOut(place, `${service}: ${written}`, by.why)
+    else
+      addPort(
+        { ...port, address: port.address ?? by.address },
+        { service, guest, written, place },
+        this.#reading,
+      )
   }
 
   /** Null where it is no map. What is said in the map itself goes before what it merges, the first merged before later ones. */
@@ -186,7 +211,8 @@ class Services {
     const merged: Node[] = []
     for (const { key, value } of map.items as Pair<Node, Node | null>[]) {
       if (isScalar(key) && key.source === '<<' && key.type === 'PLAIN') merged.push(...this.#merged(value))
-      else own.set(String(isScalar(key) ? key.value : key), { key, value })
+      // What is reset is as if it were not said, nor merged.
+      else own.set(String(isScalar(key) ? key.value : key), { key, value: isReset(value) ? null : value })
     }
     for (const one of merged)
       for (const [name, entry] of this.#entriesOf(one, depth + 1) ?? [])
@@ -213,6 +239,44 @@ class Services {
     return this.#placeOf(node?.range?.[0] ?? 0)
   }
 }
+
+/** `!reset`: https://docs.docker.com/reference/compose-file/merge/#reset-value */
+function isReset(value: Node | null): boolean {
+  return (isScalar(value) || isSeq(value) || isMap(value)) && value.tag === '!reset'
+}
+
+/** How ports are published by a network: on which address, if it says one, or why not at all. */
+interface Network {
+  readonly address: string | null
+  readonly why: Text | null
+}
+
+const open: Network = { address: null, why: null }
+const bridge = 'com.docker.network.bridge.'
+
+function networkOf(network: unknown): Network {
+  const { internal, driver_opts: options } = (network ?? {}) as Record<string, unknown>
+  if (internal === true || internal === 'true') return { address: null, why: isInternal }
+  const said = (typeof options === 'object' && options !== null ? options : {}) as Record<string, unknown>
+  const modes = ['ipv4', 'ipv6'].map((family) => said[`${bridge}gateway_mode_${family}`])
+  if (modes.some((mode) => mode === 'routed' || mode === 'isolated'))
+    return { address: null, why: isInternal }
+  const address = said[`${bridge}host_binding_ipv4`]
+  return typeof address === 'string' && address !== '' ? { address, why: null } : open
+}
+
+const isInternal = say(
+  'Docker publishes nothing of this network on the machine',
+  'Docker는 이 네트워크의 포트를 호스트에 공개하지 않습니다',
+)
+const noNetwork = say(
+  'without a network of its own it publishes nothing',
+  '자기 네트워크가 없어 공개되는 포트가 없습니다',
+)
+const severalAddresses = say(
+  'its networks publish on different addresses',
+  '네트워크마다 공개하는 주소가 다릅니다',
+)
 
 const notFollowed = say(
   'it is not followed: run `docker compose config` and import what it prints',
@@ -254,9 +318,10 @@ const unknownForm = {
 /** `[[ADDRESS:]PUBLISHED:]TARGET[/PROTOCOL]` */
 function shortPort(text: string): Port | { why: Text } {
   if (text.includes('$')) return { why: variable }
-  const match = /^(?:(?:(\[[\da-f:.]+\]|[\d.]+):)?(\d+(?:-\d+)?)?:)?(\d+(?:-\d+)?)(?:\/(tcp|udp))?$/i.exec(
-    text.trim(),
-  )
+  const match =
+    /^(?:(?:(\[[\da-f:.]+\]|[\d.]+|[\da-f]{0,4}:[\da-f:.]{1,40}):)?(\d+(?:-\d+)?)?:)?(\d+(?:-\d+)?)(?:\/(tcp|udp))?$/i.exec(
+      text.trim(),
+    )
   if (!match) return unknownForm
   const [, address, published = '', target = '', protocol = 'tcp'] = match
   return checked({

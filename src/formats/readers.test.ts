@@ -161,6 +161,39 @@ services:
     expect(() => importRules('services:\n  a: &a\n    <<: *a\n    ports: ["80:80"]\n')).toThrow('aliases')
   })
 
+  it('publishes what its networks publish, on their address', () => {
+    const bridge = 'com.docker.network.bridge'
+    const text = `services:
+  web: { image: x, ports: ["80:80", "10.0.0.1:81:81"] }
+  db: { image: x, networks: [inner], ports: ["82:82"] }
+  both: { image: x, networks: { inner: {}, local: {} }, ports: ["83:83"] }
+  routed: { image: x, networks: [routed], ports: ["84:84"] }
+  none: { image: x, network_mode: none, ports: ["85:85"] }
+  joined: { image: x, network_mode: "service:web", ports: ["86:86"] }
+  two: { image: x, networks: [local, other], ports: ["87:87"] }
+  away: { image: x, ports: !reset ["88:88"] }
+networks:
+  default: { driver_opts: { ${bridge}.host_binding_ipv4: 127.0.0.1 } }
+  inner: { internal: true }
+  local: { driver_opts: { ${bridge}.host_binding_ipv4: 127.0.0.2 } }
+  other: { driver_opts: { ${bridge}.host_binding_ipv4: 127.0.0.3 } }
+  routed: { driver_opts: { ${bridge}.gateway_mode_ipv4: routed } }
+`
+    const { rules, losses } = importRules(text)
+    expect(rules.map(({ name, rule }) => [name, rule.listen])).toEqual([
+      ['web', '127.0.0.1:80'],
+      ['web-2', '10.0.0.1:81'],
+      ['both', '127.0.0.2:83'],
+    ])
+    expect(losses.map(({ what, leftOut }) => [what, leftOut])).toEqual([
+      ['db: 82:82', true],
+      ['routed: 84:84', true],
+      ['none: 85:85', true],
+      ['joined: 86:86', true],
+      ['two: 87:87', true],
+    ])
+  })
+
   it('says what of it is not followed, each with its line', () => {
     const { losses } = importRules(`include: [other.yaml]
 services:
@@ -205,6 +238,15 @@ services:
     expect(() => importRules(bomb)).toThrow('aliases')
   })
 })
+
+it.each(['vts_enable_x=0\nvts_rulelist=', '{"vts_enable_x":"0","x":"1",\n"vts_rulelist":"'])(
+  'what the router had switched off is not open: %s',
+  (head) => {
+    const { rules, losses } = importRules(`${head}<web>8888>192.168.1.20>80>TCP>\n`)
+    expect(rules.map(({ rule }) => [rule.listen, rule.enabled])).toEqual([[8888, false]])
+    expect(losses).toMatchObject([{ rule: 'web', leftOut: true }])
+  },
+)
 
 describe('any file', () => {
   it('that is nothing we know is refused, and so is one that is too large', () => {

@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { importRules } from '../../src/formats/index.ts'
 import type { Imported, ImportFormat } from '../../src/model/exchange.ts'
+import type { RuleInput } from '../../src/model/face.ts'
 import { end, Lab } from './namespaces.ts'
 
 export interface Question {
@@ -123,9 +124,17 @@ export class ImportsLab implements AsyncDisposable {
     questions: readonly Question[],
   ): Promise<{ found: Imported; answers: Answer[] }> {
     const found = importRules(text, { from })
+    const rules = Object.fromEntries(found.rules.map(({ name, rule }) => [name, rule]))
+    return { found, answers: await this.served(rules, questions) }
+  }
+
+  /** What Naru answers with these rules. */
+  async served(
+    rules: Readonly<Record<string, RuleInput>>,
+    questions: readonly Question[],
+  ): Promise<Answer[]> {
     const state = join(this.folder, `state-${++this.#runs}`)
     mkdirSync(state, { mode: 0o700 })
-    const rules = Object.fromEntries(found.rules.map(({ name, rule }) => [name, rule]))
     const config = join(state, 'naru.yaml')
     writeFileSync(config, JSON.stringify({ rules }))
     const naru = new URL('../../bin/naru.mjs', import.meta.url).pathname
@@ -135,7 +144,7 @@ export class ImportsLab implements AsyncDisposable {
     })
     try {
       await said(child, 'undoes everything')
-      return { found, answers: this.ask(questions) }
+      return this.ask(questions)
     } finally {
       await end(child)
     }
