@@ -27,6 +27,11 @@ export interface CliDeps {
   /** The running daemon of that file, by its socket. @throws NaruError NOT_RUNNING */
   connect(options: FileOptions): Promise<NaruClient>
   /**
+   * That file's daemon, which is gone, left nothing in force, or another one has begun, and undoes it.
+   * @throws NaruError NOT_UNDONE
+   */
+  mustBeUndone(options: FileOptions): Promise<void>
+  /**
    * The file alone, while no daemon runs: list, plan, add, edit, remove, enable, disable, about. Nothing is opened.
    * @throws NaruError FILE_INVALID, FILE_UNREADABLE
    */

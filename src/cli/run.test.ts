@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { FakeIo, fakeDeps, naru } from '../../test/fakes/io.ts'
 import {
   FakeNaru,
@@ -14,7 +14,7 @@ import { say, verbatim, type Text } from '../base/text.ts'
 import type { RuleStatus } from '../model/face.ts'
 import { qrText } from '../model/qr.ts'
 import { routerSteps } from '../model/router-steps.ts'
-import type { OpenHereOptions, Ready, UpOptions } from './deps.ts'
+import type { CliDeps, OpenHereOptions, Ready, UpOptions } from './deps.ts'
 
 const twoRules = (): FakeNaru =>
   new FakeNaru(
@@ -317,6 +317,50 @@ describe('plan, check, reload, stop', () => {
     })
     const { exit, talk } = await naru('stop --drain', fakeDeps(fake))
     expect([exit, talk, fake.stopped]).toEqual([0, ['stopped'], { drain: true }])
+  })
+
+  it('stop says "stopped" only where nothing is left and nobody waits in vain', async () => {
+    const fake = twoRules()
+    const left = say('web: firewall (ufw)', '')
+    const deps = (over: Partial<CliDeps>): CliDeps => fakeDeps(fake, over)
+    const about = fake.about
+    let answers = 1
+    Object.assign(fake, {
+      about: () => (answers-- > 0 ? about() : Promise.reject(new NaruError('NOT_RUNNING', { file: 'f' }))),
+    })
+    const mustBeUndone = (): Promise<void> =>
+      Promise.reject(new NaruError('NOT_UNDONE', { left }, { left: [left] }))
+    const undone = await naru('stop --drain', deps({ mustBeUndone }))
+    expect([undone.exit, undone.talk[0]]).toEqual([
+      1,
+      'error: still in force, as it could not be undone: web: firewall (ufw)',
+    ])
+    answers = 1000
+    const io = new FakeIo()
+    const draining = naru('stop --drain', deps({}), io)
+    await vi.waitFor(() => expect(answers).toBeLessThan(998))
+    io.interrupt()
+    const { exit, talk } = await draining
+    expect([exit, talk[0]]).toEqual([1, expect.stringMatching(/^not stopped yet/)])
+  })
+
+  it('rm names what could not be undone, and is no success', async () => {
+    const fake = twoRules()
+    const left = say('firewall (ufw) 8888/tcp let in by ufw: it does not answer', '')
+    const failure = new NaruError('STILL_IN_FORCE', { name: 'iis', left }, { left: [left] }).toJSON()
+    const remove = fake.rules.remove.bind(fake.rules)
+    Object.assign(fake.rules, {
+      remove: async (...asked: Parameters<typeof remove>) => ({
+        ...(await remove(...asked)),
+        rules: [],
+        failures: [failure],
+      }),
+    })
+    const { exit, talk } = await naru('rm iis', fakeDeps(fake))
+    expect(exit).toBe(1)
+    expect(talk.join('\n')).toContain('could not be undone yet: firewall (ufw) 8888/tcp let in by ufw')
+    expect(talk.join('\n')).toContain('tries again by itself')
+    expect(talk.join('\n')).not.toContain('removed iis')
   })
 
   it('what needs a daemon says that none runs', async () => {

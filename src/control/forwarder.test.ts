@@ -673,6 +673,37 @@ describe('a stop', () => {
     expect(await abandoned(root)).not.toContain(id)
   })
 
+  it.each(['remove', 'disable', 'edit'] as const)(
+    '%s that cannot undo a hop names it in its answer, and undoes it later by itself',
+    async (verb) => {
+      const clock = new HandClock()
+      const { forwarder, world } = await start({ web: published }, { overrides: { clock } })
+      world.stuck.add('firewall')
+      const { rules } = forwarder
+      const change = {
+        remove: () => rules.remove('web'),
+        disable: () => rules.disable('web'),
+        edit: () => rules.edit('web', { publish: { firewall: 'off', router: 'off' } }),
+      }
+      const { failures } = await change[verb]()
+      expect(failures).toMatchObject([{ code: 'STILL_IN_FORCE', left: [{ en: expect.any(String) }] }])
+      expect(failures[0]?.message.en).toMatch(
+        /^the rule web wants it no more, but .*: firewall \(fake\) firewall 8888 web: .*does not answer$/,
+      )
+      await clock.advance(40_000)
+      expect(world.held).toContain('firewall 8888 web')
+      world.stuck.clear()
+      await clock.advance(40_000)
+      await vi.waitFor(() =>
+        expect([...world.held].filter((word) => word.startsWith('firewall'))).toEqual([]),
+      )
+      if (verb === 'remove') await vi.waitFor(async () => expect(await rules.list()).toEqual([]))
+      expect((await forwarder.reload()).failures).toEqual([])
+      await forwarder.stop()
+      expect([...world.held]).toEqual([])
+    },
+  )
+
   it('tries once more what could not be undone before it', async () => {
     const { forwarder, world } = await start({ web: published })
     world.stuck.add('firewall')

@@ -605,7 +605,8 @@ export class Forwarder implements Naru, AsyncDisposable {
       later.filter(({ rule }) => !opensRelayAlone(rule)),
       atOnce,
     )
-    return failures.map((error) => error.toJSON())
+    const touched = [...ended, ...changed.flatMap(({ rule }) => this.#runs.get(rule.name) ?? [])]
+    return [...failures, ...touched.flatMap((run) => run.stillInForce())].map((error) => error.toJSON())
   }
 
   /** Is open, and is to be open on another listen. */
@@ -639,7 +640,7 @@ export class Forwarder implements Naru, AsyncDisposable {
     this.#history.forget(run.name)
     this.#leaving.add(run)
     await run.end({ now, reason: 'cut', signal: this.#undoing.signal })
-    void run.drained().then(() => run.unreleased.size === 0 && this.#leaving.delete(run))
+    void run.gone().then(() => this.#leaving.delete(run))
     this.#events.emit({ type: 'rule-removed', name: run.name })
   }
 

@@ -103,8 +103,12 @@ export class RuleRun {
   readonly #draining = new Map<EngineLease, Promise<void>>()
   /** Why each may carry it no more; until what it failed at is another, or the user wants it tried again. */
   readonly #failedEngines = new Map<EngineId, Text>()
-  /** Wanted no more, and not gone for sure: the journal keeps each until it is. */
+  /** Wanted no more, and not gone for sure: each is tried again, and the journal keeps it until it is. */
   readonly unreleased = new Map<Lease, Unreleased>()
+  #again: Disposable | null = null
+  #againMs = firstRetryMs
+  /** Wait for the last of those. */
+  readonly #awaitingAll: (() => void)[] = []
   #loaded: LoadedRule
   /** Wanted, and not come to yet while the others are opened. */
   readonly #ahead = new Map<Hop, Wanted>()
@@ -181,6 +185,8 @@ export class RuleRun {
     return this.#inPlaceOfRetry(async () => {
       this.#ended = true
       this.#retry?.[Symbol.dispose]()
+      this.#again?.[Symbol.dispose]()
+      this.#again = null
       for (const [lease, { hop }] of this.unreleased) await this.#release(hop, lease)
       for (const step of stepsBetween(this.#held, []))
         if (step.action === 'close') await this.#close(step.held, options)
@@ -192,6 +198,21 @@ export class RuleRun {
   /** Resolves when nothing of it is left, draining connections included. */
   async drained(): Promise<void> {
     while (this.#draining.size > 0) await Promise.allSettled(this.#draining.values())
+  }
+
+  /** Resolves when, moreover, nothing is left in force that could not be undone at first. */
+  async gone(): Promise<void> {
+    await this.drained()
+    if (this.unreleased.size > 0) await new Promise<void>((all) => this.#awaitingAll.push(all))
+  }
+
+  /** What it wants no more and could not undo. */
+  stillInForce(): readonly NaruError[] {
+    return [...this.unreleased.values()].map(({ hop, member, text, why }) => {
+      const place = `${hop} (${member})`
+      const left = say(`${place} ${text.en}: ${why.text.en}`, `${place} ${text.ko}: ${why.text.ko}`)
+      return new NaruError('STILL_IN_FORCE', { name: this.name, left }, { left: [left], cause: why })
+    })
   }
 
   /** Lets nothing change from now on until `thaw`; resolves once what is under way is done. */
@@ -529,14 +550,43 @@ export class RuleRun {
   async #release(hop: Hop, lease: Lease): Promise<void> {
     try {
       await within(this.#tools.undoing, stepLimitMs, (limited) => lease.release({ signal: limited }))
-      this.unreleased.delete(lease)
+      this.#released(hop, lease)
     } catch (error) {
       const why = toNaruError(error)
       const { member, text } = lease.describe()
+      const known = this.unreleased.has(lease)
       this.unreleased.set(lease, { rule: this.name, hop, member, text, why })
+      this.#releaseLater()
+      if (known) return
       const { en, ko } = why.text
       this.#tools.tell('warn', this.name, say(`could not undo yet: ${en}`, `아직 되돌리지 못했습니다: ${ko}`))
     }
+  }
+
+  #released(hop: Hop, lease: Lease): void {
+    if (!this.unreleased.delete(lease)) return
+    const { text } = lease.describe()
+    this.#tools.tell(
+      'info',
+      this.name,
+      say(`undone after all: ${hop}: ${text.en}`, `다시 시도해 되돌렸습니다: ${hop}: ${text.ko}`),
+    )
+    if (this.unreleased.size > 0) return
+    this.#againMs = firstRetryMs
+    for (const all of this.#awaitingAll.splice(0)) all()
+  }
+
+  /** A stop tries once more by itself, and so does the next start. */
+  #releaseLater(): void {
+    if (this.#again || this.#tools.working.aborted) return
+    this.#again = this.#tools.clock.after(this.#againMs, () => {
+      this.#again = null
+      void this.#inTurn(async () => {
+        if (this.#tools.working.aborted) return
+        for (const [lease, { hop }] of this.unreleased) await this.#release(hop, lease)
+      }).catch(() => {})
+    })
+    this.#againMs = Math.min(this.#againMs * 2, lastRetryMs)
   }
 
   async #gone(lease: EngineLease): Promise<void> {

@@ -1,4 +1,5 @@
 /** What `main` hands the CLI. Each way is imported when it is taken, so that a verb pays only for what it uses. */
+import { join } from 'node:path'
 import { systemClock } from '../base/clock.ts'
 import { NaruError } from '../base/errors.ts'
 import { say } from '../base/text.ts'
@@ -33,6 +34,17 @@ export const cliDeps: CliDeps = {
     return upInBackground(signal)
   },
   connect: ({ file }) => connect(file),
+  async mustBeUndone({ file }) {
+    const [{ Journal }, { leftIn, notUndone }] = await Promise.all([
+      import('../control/journal.ts'),
+      import('../control/undo.ts'),
+    ])
+    const root = stateRoot()
+    const { id, holder } = await instanceOf(root, ruleFile(file))
+    if (holder) return
+    const entries = await Journal.peek(join(root, id, 'journal'))
+    if (entries?.length !== 0) throw notUndone(entries ? leftIn(entries) : [unreadable])
+  },
   async offline({ file }) {
     const [{ offlineNaru }, { gatherParts }, { createFileStore }] = await Promise.all([
       import('../control/offline.ts'),
@@ -76,6 +88,8 @@ export const cliDeps: CliDeps = {
     return machineOf(await gatherParts(createMemoryStore({})), naru)
   },
 }
+
+const unreadable = say('what its journal says cannot be read', '저널을 읽을 수 없습니다')
 
 /** The daemon of that file; without one named, the only daemon there is. @throws NaruError NOT_RUNNING */
 async function connect(flag: string | null): Promise<NaruClient> {

@@ -104,6 +104,7 @@ export function fakeDeps(
     upInBackground: notRunning,
     connect: () => (client ? Promise.resolve(client) : notRunning()),
     offline: notRunning,
+    mustBeUndone: () => Promise.resolve(),
     machine: notRunning,
     ports: notRunning,
     vantage: notRunning,

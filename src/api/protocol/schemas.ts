@@ -58,6 +58,10 @@ export const ErrorSchema: z.ZodType<NaruErrorJson> = z
       .array(z.object({ path: z.string(), text: TextSchema }))
       .optional()
       .openapi({ description: 'each key of a rule that is wrong, such as publish.externalPort' }),
+    left: z
+      .array(TextSchema)
+      .optional()
+      .openapi({ description: 'what is still in force, as it could not be undone' }),
   })
   .openapi('Error')
 

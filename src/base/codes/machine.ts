@@ -113,6 +113,15 @@ export const machineCodes = {
       ko: 'Naru를 다시 시작하면(`naru up`, `naru open`) 먼저 이것부터 되돌립니다',
     },
   },
+  STILL_IN_FORCE: {
+    exit: 1,
+    en: 'the rule {name} wants it no more, but it could not be undone yet: {left}',
+    ko: '{name} 규칙에 더는 필요 없지만 아직 되돌리지 못했습니다: {left}',
+    fix: {
+      en: 'Naru tries again by itself, every 30 s at the latest and when it starts next; `naru firewall ls` and `naru router ls` show what there is',
+      ko: '늦어도 30초마다, 그리고 다음에 시작할 때 스스로 다시 시도합니다. `naru firewall ls`와 `naru router ls`로 확인하세요',
+    },
+  },
   HANDED_OVER: {
     exit: 1,
     en: 'another Naru has taken over; ask that one',
