@@ -4,6 +4,7 @@
  */
 import type { CodeEntry, ExitCode } from './codes/entry.ts'
 import { codes, type Code } from './codes/index.ts'
+import { withParticles } from './particle.ts'
 import type { Language, Text } from './text.ts'
 
 export type { Code, ExitCode }
@@ -128,8 +129,9 @@ export function errnoOf(thrown: unknown): string | undefined {
 const someRule: Text = { en: 'RULE', ko: '규칙' }
 
 function fill(template: Text, params: Readonly<Record<string, Param>>, language: Language): string {
-  return template[language].replace(/\{(\w+)\}/g, (whole, name: string) => {
+  const filled = template[language].replace(/\{(\w+)\}/g, (whole, name: string) => {
     const value = params[name] ?? (name === 'rule' ? someRule : whole)
     return typeof value === 'object' ? value[language] : String(value)
   })
+  return language === 'ko' ? withParticles(filled) : filled
 }

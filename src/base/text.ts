@@ -1,3 +1,5 @@
+import { withParticles } from './particle.ts'
+
 /** A sentence for people, in the languages Naru speaks. Whoever knows the fact writes both. */
 export interface Text {
   readonly en: string
@@ -6,9 +8,9 @@ export interface Text {
 
 export type Language = keyof Text
 
-/** The two languages of one sentence, side by side where it is written. */
+/** The two languages of one sentence, side by side where it is written; Korean particles are settled (particle.ts). */
 export function say(en: string, ko: string): Text {
-  return { en, ko }
+  return { en, ko: withParticles(ko) }
 }
 
 /** A word that is the same in every language: a name, an address, a command. */

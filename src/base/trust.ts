@@ -86,7 +86,7 @@ function whyNot(path: string, seen: Stats, uid: number): Text | null {
   if (!trustedOwners(uid).includes(seen.uid))
     return say(
       `${path} belongs to another user (uid ${seen.uid})`,
-      `${path}이(가) 다른 사용자(uid ${seen.uid})의 것입니다`,
+      `${path}{이/가} 다른 사용자(uid ${seen.uid})의 것입니다`,
     )
   if (seen.isSymbolicLink() || !othersMayWrite(seen, uid)) return null
   const mode = (seen.mode & 0o7777).toString(8)

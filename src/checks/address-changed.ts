@@ -35,7 +35,7 @@ export const addressChanged = defineCheck({
       evidence: [
         say(
           `the router sends port ${port} to ${pointsTo}; this machine is ${lan.address} now`,
-          `공유기는 ${port}번을 ${pointsTo}(으)로 보내지만, 이 컴퓨터의 주소는 ${lan.address}입니다`,
+          `공유기는 ${port}번을 ${pointsTo}{으로/로} 보내지만, 이 컴퓨터의 주소는 ${lan.address}입니다`,
         ),
       ],
       fixes: [

@@ -35,7 +35,7 @@ export const asymmetricReturn = defineCheck({
         evidence: [
           say(
             `${client} came in by ${lan.interface.name}, answers go by ${where}${isPublic(client) ? '' : ' (a private address)'}`,
-            `${client}은(는) ${lan.interface.name}(으)로 들어왔지만 응답은 ${back?.interface ?? '갈 곳이 없'}(으)로 나갑니다`,
+            `${client}{은/는} ${lan.interface.name}{으로/로} 들어왔지만 응답은 ${back ? `${back.interface}{으로/로} 나갑니다` : '갈 곳이 없습니다'}`,
           ),
           say(
             `${half.length} connections hang in SYN-RECV`,

@@ -38,7 +38,7 @@ export const carrierNat = defineCheck({
         behind
           ? say(
               `the router has no public address, and behind it answers ${behind}, from 100.64.0.0/10`,
-              `공유기에 공인 주소가 없고, 그 뒤에서 100.64.0.0/10의 ${behind}이(가) 응답합니다`,
+              `공유기에 공인 주소가 없고, 그 뒤에서 100.64.0.0/10의 ${behind}{이/가} 응답합니다`,
             )
           : told
             ? (subject.hops.find(({ hop }) => hop === 'router')?.text ?? text)

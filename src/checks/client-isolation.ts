@@ -27,7 +27,7 @@ export const clientIsolation = defineCheck({
       evidence: [
         say(
           `on ${lan.interface.name} only the gateway ${lan.gateway} answers; ${silent[0]?.addresses[0]} does not`,
-          `${lan.interface.name}에서 게이트웨이 ${lan.gateway}만 응답하고 ${silent[0]?.addresses[0]}은(는) 응답하지 않습니다`,
+          `${lan.interface.name}에서 게이트웨이 ${lan.gateway}만 응답하고 ${silent[0]?.addresses[0]}{은/는} 응답하지 않습니다`,
         ),
       ],
       fixes: [

@@ -45,7 +45,7 @@ export const dnsStale = defineCheck({
           {
             text: say(
               `set ${name} to ${current[0]} at your DNS provider`,
-              `DNS 업체에서 ${name}을(를) ${current[0]}(으)로 바꾸세요`,
+              `DNS 업체에서 ${name}{을/를} ${current[0]}{으로/로} 바꾸세요`,
             ),
           },
           {

@@ -35,7 +35,7 @@ export const doubleNat = defineCheck({
         behind
           ? say(
               `the router has no public address, and behind it answers ${behind}, a private one`,
-              `공유기에 공인 주소가 없고, 그 뒤에서 사설 주소 ${behind}이(가) 응답합니다`,
+              `공유기에 공인 주소가 없고, 그 뒤에서 사설 주소 ${behind}{이/가} 응답합니다`,
             )
           : between
             ? (subject.hops.find(({ hop }) => hop === 'router')?.text ?? text)
@@ -56,7 +56,7 @@ export const doubleNat = defineCheck({
         {
           text: say(
             `or forward on the outer one to ${inner?.externalAddress ?? 'the inner router'}, by hand`,
-            `또는 바깥 공유기에서 ${inner?.externalAddress ?? '안쪽 공유기'}(으)로 직접 포워딩하세요`,
+            `또는 바깥 공유기에서 ${inner?.externalAddress ?? '안쪽 공유기'}{으로/로} 직접 포워딩하세요`,
           ),
         },
       ],

@@ -45,7 +45,7 @@ export const externalPortTaken = defineCheck({
         other
           ? say(
               `the router sends ${port}/${other.protocol} to ${other.internalAddress}:${other.internalPort} ("${other.description}")`,
-              `공유기가 ${port}/${other.protocol}을(를) ${other.internalAddress}:${other.internalPort}("${other.description}")(으)로 보내고 있습니다`,
+              `공유기가 ${port}/${other.protocol}{을/를} ${other.internalAddress}:${other.internalPort}("${other.description}"){으로/로} 보내고 있습니다`,
             )
           : (status?.text ??
             say('the router says the port is taken', '공유기가 이미 쓰이는 포트라고 합니다')),

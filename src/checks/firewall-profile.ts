@@ -45,7 +45,7 @@ async function onWindows({ host, look }: CheckSubject, port: number, signal: Abo
     evidence: [
       say(
         `${network.name} is a ${network.category} network; "${names}" does not hold there`,
-        `${network.name}은(는) ${network.category} 네트워크인데, "${names}" 규칙은 거기서 적용되지 않습니다`,
+        `${network.name}{은/는} ${network.category} 네트워크인데, "${names}" 규칙은 거기서 적용되지 않습니다`,
       ),
     ],
     fixes: [
@@ -108,7 +108,7 @@ async function onFirewalld({ host, look }: CheckSubject, port: string, signal: A
       evidence: [
         say(
           `${lan.interface.name} is in zone ${zone}; ${port} is open in ${names}`,
-          `${lan.interface.name}은(는) ${zone} 영역인데, ${port}은(는) ${names} 영역에 열려 있습니다`,
+          `${lan.interface.name}{은/는} ${zone} 영역인데, ${port}{은/는} ${names} 영역에 열려 있습니다`,
         ),
       ],
       fixes: [

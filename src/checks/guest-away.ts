@@ -24,7 +24,7 @@ export const guestAway = defineCheck({
       fixes: [
         {
           text: target.guest
-            ? say(`start ${target.guest.name}`, `${target.guest.name}을(를) 시작하세요`)
+            ? say(`start ${target.guest.name}`, `${target.guest.name}{을/를} 시작하세요`)
             : say(
                 `switch on the machine at ${target.addresses[0]}, or find its new address`,
                 `${target.addresses[0]} 컴퓨터를 켜거나, 바뀐 주소를 확인하세요`,
@@ -62,7 +62,7 @@ function silent({ text, addresses }: SeenTarget) {
   const address = addresses[0] ?? text
   return say(
     `${address} is on our network and does not answer ARP`,
-    `${address}은(는) 같은 네트워크에 있지만 ARP에 응답하지 않습니다`,
+    `${address}{은/는} 같은 네트워크에 있지만 ARP에 응답하지 않습니다`,
   )
 }
 

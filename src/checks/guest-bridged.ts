@@ -27,7 +27,7 @@ export const guestBridged = defineCheck({
           evidence: [
             say(
               `${guest.name} has ${address}, and ${lan.interface.name} is ${lan.address}/${lan.bits}`,
-              `${guest.name}의 주소는 ${address}, ${lan.interface.name}은(는) ${lan.address}/${lan.bits}입니다`,
+              `${guest.name}의 주소는 ${address}, ${lan.interface.name}{은/는} ${lan.address}/${lan.bits}입니다`,
             ),
           ],
           fixes: [

@@ -26,7 +26,7 @@ export const guestFirewall = defineCheck({
       evidence: [
         say(
           `${addresses[0]} answers ARP; ${formatEndpoint(addresses[0] ?? '', port)} ${dialled?.result === 'silent' ? 'gives no answer' : `says ${dialled?.errno}`}`,
-          `${addresses[0]}은(는) ARP에 응답하지만 ${formatEndpoint(addresses[0] ?? '', port)}은(는) ${dialled?.result === 'silent' ? '응답이 없습니다' : `${dialled?.errno}을(를) 돌려줍니다`}`,
+          `${addresses[0]}{은/는} ARP에 응답하지만 ${formatEndpoint(addresses[0] ?? '', port)}{은/는} ${dialled?.result === 'silent' ? '응답이 없습니다' : `${dialled?.errno}{을/를} 돌려줍니다`}`,
         ),
       ],
       fixes: [

@@ -35,7 +35,7 @@ export const mappingLost = defineCheck({
       subject.rule?.name,
       say(
         `the router’s list has no ${port}/${listen.protocols.join('+')}, which Naru mapped by ${status.member}`,
-        `Naru가 ${status.member}(으)로 매핑한 ${port}/${listen.protocols.join('+')}이(가) 공유기 목록에 없습니다`,
+        `Naru가 ${status.member}{으로/로} 매핑한 ${port}/${listen.protocols.join('+')}{이/가} 공유기 목록에 없습니다`,
       ),
     )
   },

@@ -19,7 +19,7 @@ export const mappingNotDone = defineCheck({
       fixes: ['pcp', 'nat-pmp', 'upnp']
         .filter((member) => member !== status.member)
         .map((member) => ({
-          text: say(`try ${member}`, `${member}로 시도하세요`),
+          text: say(`try ${member}`, `${member}{으로/로} 시도하세요`),
           command: `naru edit ${subject.rule?.name ?? 'NAME'} --router ${member}`,
         })),
     }

@@ -35,7 +35,7 @@ export const noGateway = defineCheck({
           ? [
               say(
                 `the VPN ${vpn} is up: where it takes all traffic, answers to clients outside leave by it and are lost, also where the router maps the port`,
-                `VPN ${vpn}이(가) 켜져 있습니다. 모든 트래픽이 VPN으로 나가면 공유기에 포트가 열려 있어도 밖으로 가는 응답이 VPN으로 나가 사라집니다`,
+                `VPN ${vpn}{이/가} 켜져 있습니다. 모든 트래픽이 VPN으로 나가면 공유기에 포트가 열려 있어도 밖으로 가는 응답이 VPN으로 나가 사라집니다`,
               ),
             ]
           : []),

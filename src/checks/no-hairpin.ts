@@ -35,7 +35,7 @@ export const noHairpin = defineCheck({
       evidence: [
         say(
           `${formatEndpoint(wan, port)} gives no answer from here; that says nothing of the outside`,
-          `${formatEndpoint(wan, port)}이(가) 여기서는 응답하지 않습니다. 바깥에서의 접속과는 무관합니다`,
+          `${formatEndpoint(wan, port)}{이/가} 여기서는 응답하지 않습니다. 바깥에서의 접속과는 무관합니다`,
         ),
       ],
       fixes: [
@@ -48,7 +48,7 @@ export const noHairpin = defineCheck({
               {
                 text: say(
                   `at home use ${formatEndpoint(lan.address, listen.ports.first)}`,
-                  `집 안에서는 ${formatEndpoint(lan.address, listen.ports.first)}을(를) 쓰세요`,
+                  `집 안에서는 ${formatEndpoint(lan.address, listen.ports.first)}{을/를} 쓰세요`,
                 ),
               },
             ]

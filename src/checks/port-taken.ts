@@ -33,7 +33,7 @@ export const portTaken = defineCheck({
       evidence: [
         say(
           `${formatEndpoint(first.address, first.port)}/${first.protocol} is held by ${who ?? 'a program of another user'}`,
-          `${formatEndpoint(first.address, first.port)}/${first.protocol}: ${who ?? '다른 사용자의 프로그램'}이(가) 쓰고 있습니다`,
+          `${formatEndpoint(first.address, first.port)}/${first.protocol}: ${who ?? '다른 사용자의 프로그램'}{이/가} 쓰고 있습니다`,
         ),
       ],
       fixes: [

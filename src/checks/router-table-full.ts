@@ -34,7 +34,7 @@ export const routerTableFull = defineCheck({
         ...stale.map(({ externalPort, protocol, internalAddress, description }) =>
           say(
             `${externalPort}/${protocol} → ${internalAddress} ("${description}") looks forgotten`,
-            `${externalPort}/${protocol} → ${internalAddress}("${description}")은(는) 쓰이지 않는 것 같습니다`,
+            `${externalPort}/${protocol} → ${internalAddress}("${description}"){은/는} 쓰이지 않는 것 같습니다`,
           ),
         ),
       ],

@@ -26,7 +26,7 @@ export const securitySuite = defineCheck({
     if (active.length === 0) return null
     const names = active.map(({ name }) => name).join(', ')
     return {
-      evidence: [say(`Security Center: ${names} is on`, `보안 센터: ${names}이(가) 켜져 있습니다`)],
+      evidence: [say(`Security Center: ${names} is on`, `보안 센터: ${names}{이/가} 켜져 있습니다`)],
       fixes: [
         {
           text: say(

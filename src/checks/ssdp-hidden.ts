@@ -38,7 +38,7 @@ export const ssdpHidden = defineCheck({
       evidence: [
         say(
           `${lan.gateway} answers unicast SSDP, and nothing comes back for multicast`,
-          `${lan.gateway}은(는) 유니캐스트 SSDP에 응답하지만 멀티캐스트에는 응답이 돌아오지 않습니다`,
+          `${lan.gateway}{은/는} 유니캐스트 SSDP에 응답하지만 멀티캐스트에는 응답이 돌아오지 않습니다`,
         ),
       ],
       fixes: [

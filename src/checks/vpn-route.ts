@@ -30,7 +30,7 @@ export const vpnRoute = defineCheck({
         evidence: [
           say(
             `packets to the internet leave by ${out.name} (${out.kind}), not by ${lan.interface.name}`,
-            `인터넷 패킷이 ${lan.interface.name}이(가) 아니라 ${out.name}(${out.kind})(으)로 나갑니다`,
+            `인터넷 패킷이 ${lan.interface.name}{이/가} 아니라 ${out.name}(${out.kind}){으로/로} 나갑니다`,
           ),
         ],
         fixes: [

@@ -31,7 +31,7 @@ export const wrongProtocol = defineCheck({
           evidence: [
             say(
               `${text}: ${name} listens on ${other} port ${port}, nobody on ${protocol}`,
-              `${text}: ${name}이(가) ${other} ${port}번만 열었고, ${protocol}로 연 프로그램은 없습니다`,
+              `${text}: ${name}{이/가} ${other} ${port}번만 열었고, ${protocol}{으로/로} 연 프로그램은 없습니다`,
             ),
           ],
           fixes: [

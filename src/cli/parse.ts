@@ -23,7 +23,7 @@ export function parseWords(
       if (!option.many && options[option.name] && option.value !== undefined)
         throw usage(
           command,
-          say(`--${option.name} is given twice`, `--${option.name}이(가) 두 번 쓰였습니다`),
+          say(`--${option.name} is given twice`, `--${option.name}{이/가} 두 번 쓰였습니다`),
         )
       ;(options[option.name] ??= []).push(value)
     } else loose.push(word)
@@ -71,7 +71,7 @@ function checked(option: Option, value: string, command: string): string {
     command,
     say(
       `--${option.name} is one of ${choices}, not "${value}"`,
-      `--${option.name}에는 ${choices} 중 하나를 쓰세요 ("${value}"은(는) 없음)`,
+      `--${option.name}에는 ${choices} 중 하나를 쓰세요 ("${value}"{은/는} 없음)`,
     ),
   )
 }
@@ -86,7 +86,7 @@ function argumentsOf(
   for (const { name, optional, many } of verb.arguments ?? []) {
     const values = many ? loose.slice(at) : loose.slice(at, at + 1)
     if (values.length === 0 && !optional)
-      throw usage(command, say(`${name} is missing`, `${name}이(가) 빠졌습니다`))
+      throw usage(command, say(`${name} is missing`, `${name}{이/가} 빠졌습니다`))
     found[name] = values
     at += values.length
   }
@@ -104,10 +104,10 @@ function unknownOption(word: string, known: readonly Option[], command: string):
 /** "there is no X named Y; did you mean Z?" */
 export function unknown(what: Text, word: string, meant: string | null): Text {
   return meant === null
-    ? say(`there is no ${what.en} ${word}`, `${word}(이)라는 ${what.ko}은(는) 없습니다`)
+    ? say(`there is no ${what.en} ${word}`, `${word}{이라는/라는} ${what.ko}{은/는} 없습니다`)
     : say(
         `there is no ${what.en} ${word}; did you mean ${meant}?`,
-        `${word}(이)라는 ${what.ko}은(는) 없습니다. ${meant}을(를) 쓰려고 했나요?`,
+        `${word}{이라는/라는} ${what.ko}{은/는} 없습니다. ${meant}{을/를} 쓰려고 했나요?`,
       )
 }
 

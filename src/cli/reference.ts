@@ -1,4 +1,5 @@
 /** docs/cli.md, docs/errors.md and docs/rules.md, made from the definitions, the code table and the rule's schema. */
+import { withBothParticles } from '../base/particle.ts'
 import type { CodeEntry } from '../base/codes/entry.ts'
 import { codes } from '../base/codes/index.ts'
 import { say, type Language, type Text } from '../base/text.ts'
@@ -111,8 +112,8 @@ export function errorReference(): string {
       `exit ${exit}`,
       '',
       `- ${line(en)}`,
-      `- ${line(ko)}`,
-      ...(fix ? ['', `→ ${line(fix.en)}`, '', `→ ${line(fix.ko)}`] : []),
+      `- ${line(withBothParticles(ko))}`,
+      ...(fix ? ['', `→ ${line(fix.en)}`, '', `→ ${line(withBothParticles(fix.ko))}`] : []),
       '',
     ]),
   ]

@@ -324,6 +324,6 @@ function numberFrom(text: string, what: string, command: string): number {
   if (/^\d{1,15}$/.test(text)) return Number(text)
   throw usage(
     command,
-    say(`${what} wants a whole number, not "${text}"`, `${what}에는 정수를 쓰세요 ("${text}"은(는) 아님)`),
+    say(`${what} wants a whole number, not "${text}"`, `${what}에는 정수를 쓰세요 ("${text}"{은/는} 아님)`),
   )
 }

@@ -284,7 +284,7 @@ describe('plan, check, reload, stop', () => {
       await naru('plan --lang ko', fakeDeps(null, { offline })),
     ]
     expect(a.out).toEqual(b.out)
-    expect(a.out[1]).toBe('  + 열기 중계 [sockets]: *:8888에서 받아 192.168.79.128:80(으)로 전달')
+    expect(a.out[1]).toBe('  + 열기 중계 [sockets]: *:8888에서 받아 192.168.79.128:80으로 전달')
   })
 
   it('check is exit code 2 with every mistake', async () => {
@@ -732,7 +732,7 @@ describe('words that do not fit', () => {
   it('are told in Korean too', async () => {
     const { talk } = await naru('opne --lang ko', fakeDeps(null))
     expect(talk).toEqual([
-      '오류: opne(이)라는 명령은(는) 없습니다. open을(를) 쓰려고 했나요?',
+      '오류: opne라는 명령은 없습니다. open을 쓰려고 했나요?',
       '→ `naru --help`로 사용법을 확인하세요',
     ])
   })

@@ -26,7 +26,7 @@ export async function resolveGuest(
     name,
     why: say(
       `it reports ${reported}, which leads to this machine itself or to nobody`,
-      `게스트가 보고한 ${reported}은(는) 이 컴퓨터 자신이거나 접속할 수 없는 주소입니다`,
+      `게스트가 보고한 ${reported}{은/는} 이 컴퓨터 자신이거나 접속할 수 없는 주소입니다`,
     ),
     fix: say(
       'see who is root in that guest, or name its address in the rule',

@@ -83,7 +83,7 @@ function overlap(rule: Rule, other: Rule): Problem {
     path: ['rules', rule.name, 'listen'],
     text: say(
       `${mine} is already taken by the rule ${other.name} (${theirs})`,
-      `${mine}은(는) ${other.name} 규칙(${theirs})이 이미 쓰고 있습니다`,
+      `${mine}{은/는} ${other.name} 규칙(${theirs})이 이미 쓰고 있습니다`,
     ),
   }
 }

@@ -136,7 +136,7 @@ class Services {
       const service = this.#entriesOf(value)
       if (service) this.#readService(name, key, service)
       else if (this.#plain(value) !== null)
-        this.#reading.wrong(this.#at(key), say(`${name} is no service`, `${name}은(는) 서비스가 아닙니다`))
+        this.#reading.wrong(this.#at(key), say(`${name} is no service`, `${name}{은/는} 서비스가 아닙니다`))
     }
   }
 

@@ -249,7 +249,7 @@ function numberOf(port: Word): Word {
 }
 
 function isNoPort({ text }: Word): Text {
-  return say(`"${text}" is no port`, `"${text}"은(는) 포트가 아닙니다`)
+  return say(`"${text}" is no port`, `"${text}"{은/는} 포트가 아닙니다`)
 }
 
 /** Without the quotes, brackets and separators of a script around it. */

@@ -83,7 +83,7 @@ function addForward(line: Line, own: Access, everywhere: Access, reading: Readin
     return reading.leaveOut(
       place,
       line.text,
-      say(`${unclear.text} is no address prefix`, `${unclear.text}은(는) 주소 대역으로 쓸 수 없습니다`),
+      say(`${unclear.text} is no address prefix`, `${unclear.text}{은/는} 주소 대역으로 쓸 수 없습니다`),
     )
   if (bind === null)
     return reading.leaveOut(

@@ -67,6 +67,6 @@ export function patrol({ ask, everyMs, source, onAddressGone, announcements, clo
 function addressGone(address: string): Text {
   return say(
     `this machine no longer has the address ${address}`,
-    `이 컴퓨터의 주소 ${address}이(가) 없어졌습니다`,
+    `이 컴퓨터의 주소 ${address}{이/가} 없어졌습니다`,
   )
 }

@@ -83,7 +83,7 @@ function differences({ externalPort, leaseSeconds }: MappingFacts, wish: Mapping
     found.push(
       say(
         `the router gave external port ${externalPort}, not ${wish.externalPort}`,
-        `공유기가 외부 포트 ${wish.externalPort} 대신 ${externalPort}을(를) 주었습니다`,
+        `공유기가 외부 포트 ${wish.externalPort} 대신 ${externalPort}{을/를} 주었습니다`,
       ),
     )
   const lease = leaseDifference(leaseSeconds, wish.leaseSeconds)
@@ -115,7 +115,7 @@ function leaseDifference(granted: number | null, asked: number): Text | null {
   const wanted = formatDuration(asked * 1000)
   return say(
     `the router gave a lease of ${given}, not ${wanted}; Naru renews it`,
-    `공유기가 임대 시간을 ${wanted} 대신 ${given}로 주었습니다. Naru가 갱신합니다`,
+    `공유기가 임대 시간을 ${wanted} 대신 ${given}{으로/로} 주었습니다. Naru가 갱신합니다`,
   )
 }
 

@@ -42,7 +42,7 @@ function noNat(address: string): NatAnswer {
     nat: 'none',
     text: say(
       `no NAT: ${address} is public and this machine’s own`,
-      `NAT 없음: ${address}은(는) 이 컴퓨터가 직접 가진 공인 주소입니다`,
+      `NAT 없음: ${address}{은/는} 이 컴퓨터가 직접 가진 공인 주소입니다`,
     ),
   }
 }
@@ -52,14 +52,14 @@ function oneRouter(wan: string): NatAnswer {
     nat: 'one-router',
     text: say(
       `one router: its outside address ${wan} is public`,
-      `공유기 한 대: 바깥 주소 ${wan}은(는) 공인 주소입니다`,
+      `공유기 한 대: 바깥 주소 ${wan}{은/는} 공인 주소입니다`,
     ),
   }
 }
 
 function carrierGrade(address: string | undefined): NatAnswer {
   const en = address ? `: the address ${address} is from the shared space 100.64.0.0/10` : ''
-  const ko = address ? `: 주소 ${address}은(는) 공유 대역 100.64.0.0/10에 속합니다` : ''
+  const ko = address ? `: 주소 ${address}{은/는} 공유 대역 100.64.0.0/10에 속합니다` : ''
   return {
     nat: 'carrier-grade',
     text: say(`the provider’s carrier-grade NAT${en}`, `통신사 NAT(CGNAT)${ko}`),
@@ -69,7 +69,7 @@ function carrierGrade(address: string | undefined): NatAnswer {
 function twoRouters(wan: string | undefined): NatAnswer {
   const en = wan ? `the nearest one’s outside address ${wan} is private` : 'a second NAT is above the nearest'
   const ko = wan
-    ? `가까운 공유기의 바깥 주소 ${wan}이(가) 사설 주소입니다`
+    ? `가까운 공유기의 바깥 주소 ${wan}{이/가} 사설 주소입니다`
     : '가까운 공유기 위에 NAT가 하나 더 있습니다'
   return { nat: 'two-routers', text: say(`two routers: ${en}`, `공유기 두 대: ${ko}`) }
 }

@@ -79,7 +79,7 @@ function noSuchKind(kind: string): Text {
   const known = guestKinds.join(', ')
   return say(
     `${kind} is no kind of guest; there are ${known}`,
-    `${kind}(이)라는 게스트 종류는 없습니다. 쓸 수 있는 것은 ${known}입니다`,
+    `${kind}{이라는/라는} 게스트 종류는 없습니다. 쓸 수 있는 것은 ${known}입니다`,
   )
 }
 

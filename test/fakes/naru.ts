@@ -58,7 +58,7 @@ export function ruleStatus(name: string, over: Partial<RuleStatus> = {}): RuleSt
       hopStatus({
         hop: 'service',
         member: 'tcp',
-        text: say('192.168.79.128:80 accepts connections', '192.168.79.128:80이(가) 연결을 받음'),
+        text: say('192.168.79.128:80 accepts connections', '192.168.79.128:80이 연결을 받음'),
       }),
       hopStatus({ hop: 'relay', text: say('listening on *:8888', '*:8888에서 수신 대기') }),
     ],
@@ -286,7 +286,7 @@ export function planFor(rule: string): Plan {
         action: 'open',
         what: say(
           'listen on *:8888, forward to 192.168.79.128:80',
-          '*:8888에서 받아 192.168.79.128:80(으)로 전달',
+          '*:8888에서 받아 192.168.79.128:80으로 전달',
         ),
         why: say('works everywhere', '어디서나 동작'),
         needs: null,

@@ -4,7 +4,7 @@ export const apiCodes = {
   NOT_RUNNING: {
     exit: 1,
     en: 'no Naru runs on {file}',
-    ko: '{file}(으)로 실행 중인 Naru가 없습니다',
+    ko: '{file}{으로/로} 실행 중인 Naru가 없습니다',
     fix: {
       en: 'start it with `naru up`, or name its file with --config',
       ko: '`naru up`으로 시작하거나, --config로 파일을 지정하세요',
@@ -69,7 +69,7 @@ export const apiCodes = {
   CONNECTION_UNKNOWN: {
     exit: 2,
     en: 'no connection {id} is open',
-    ko: '열려 있는 연결 {id}이(가) 없습니다',
+    ko: '열려 있는 연결 {id}{이/가} 없습니다',
   },
   OUTSIDE_WHICH: {
     exit: 2,
@@ -89,6 +89,6 @@ export const apiCodes = {
     exit: 2,
     en: '{why}',
     ko: '{why}',
-    fix: { en: '`{command}` shows how', ko: '`{command}`로 사용법을 확인하세요' },
+    fix: { en: '`{command}` shows how', ko: '`{command}`{으로/로} 사용법을 확인하세요' },
   },
 } as const satisfies Record<string, CodeEntry>

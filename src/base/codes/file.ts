@@ -30,15 +30,15 @@ export const fileCodes = {
   RULE_UNKNOWN: {
     exit: 2,
     en: 'there is no rule named {name}; there are: {known}',
-    ko: '{name}(이)라는 규칙이 없습니다. 있는 규칙: {known}',
+    ko: '{name}{이라는/라는} 규칙이 없습니다. 있는 규칙: {known}',
   },
   RULE_EXISTS: {
     exit: 2,
     en: 'a rule named {name} exists already',
-    ko: '{name}(이)라는 규칙이 이미 있습니다',
+    ko: '{name}{이라는/라는} 규칙이 이미 있습니다',
     fix: {
-      en: 'choose another --name, or use `naru edit {name}`',
-      ko: '다른 --name을 쓰거나 `naru edit {name}`을 사용하세요',
+      en: 'choose another name, or change that rule: `naru edit {name}`',
+      ko: '다른 이름을 쓰거나 그 규칙을 바꾸세요: `naru edit {name}`',
     },
   },
   RULE_INVALID: {
@@ -59,12 +59,12 @@ export const fileCodes = {
   IMPORT_UNKNOWN: {
     exit: 2,
     en: 'cannot tell what {file} is',
-    ko: '{file}이(가) 어떤 형식인지 알 수 없습니다',
+    ko: '{file}{이/가} 어떤 형식인지 알 수 없습니다',
     fix: { en: 'say it with --from: {formats}', ko: '--from으로 지정하세요: {formats}' },
   },
   VALUE_INVALID: {
     exit: 2,
     en: '{what} "{value}" is not valid: {why}',
-    ko: '{what} "{value}"이(가) 올바르지 않습니다: {why}',
+    ko: '{what} "{value}"{이/가} 올바르지 않습니다: {why}',
   },
 } as const satisfies Record<string, CodeEntry>

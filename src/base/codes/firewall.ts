@@ -4,7 +4,7 @@ export const firewallCodes = {
   FIREWALL_OVERRULED: {
     exit: 1,
     en: '{ports} is blocked, whatever is opened in {firewall}, by: {by}',
-    ko: '{firewall}에서 무엇을 열어도 다음 규칙이 {ports}을(를) 막습니다: {by}',
+    ko: '{firewall}에서 무엇을 열어도 다음 규칙이 {ports}{을/를} 막습니다: {by}',
     fix: {
       en: 'remove or change that rule, or `allow` only those whom it lets in; Naru touches no rules but its own and goes ahead of none that looks at who sends',
       ko: '그 규칙을 지우거나 바꾸세요. 또는 그 규칙이 허용하는 주소만 `allow`에 적으세요. Naru는 자신이 만들지 않은 규칙을 건드리지 않고, 출발지를 따지는 규칙보다 앞서 열지 않습니다',
@@ -22,10 +22,10 @@ export const firewallCodes = {
   FIREWALL_FOREIGN: {
     exit: 1,
     en: 'cannot open {ports}: it is blocked by {by}, and that table belongs to {owner}',
-    ko: '{ports}을(를) 열 수 없습니다: {owner}이(가) 관리하는 테이블의 규칙이 막습니다: {by}',
+    ko: '{ports}{을/를} 열 수 없습니다: {owner}{이/가} 관리하는 테이블의 규칙이 막습니다: {by}',
     fix: {
       en: 'open the port with {owner}, or start it so that Naru can ask it',
-      ko: '{owner}(으)로 포트를 열거나, {owner}을(를) 실행해 Naru가 요청할 수 있게 하세요',
+      ko: '{owner}{으로/로} 포트를 열거나, {owner}{을/를} 실행해 Naru가 요청할 수 있게 하세요',
     },
   },
   FIREWALL_CANNOT: {

@@ -28,12 +28,12 @@ export const machineCodes = {
   COMMAND_MISSING: {
     exit: 1,
     en: 'cannot run {command}: it is not installed or not on PATH',
-    ko: '{command}을(를) 실행할 수 없습니다: 설치되어 있지 않거나 PATH에 없습니다',
+    ko: '{command}{을/를} 실행할 수 없습니다: 설치되어 있지 않거나 PATH에 없습니다',
   },
   COMMAND_FAILED: {
     exit: 1,
     en: '{command} failed with exit code {exit}: {stderr}',
-    ko: '{command} 명령이 종료 코드 {exit}(으)로 실패했습니다: {stderr}',
+    ko: '{command} 명령이 종료 코드 {exit}{으로/로} 실패했습니다: {stderr}',
   },
   NOT_PERMITTED: {
     exit: 4,
@@ -44,7 +44,7 @@ export const machineCodes = {
   UNTRUSTED_PATH: {
     exit: 4,
     en: '{path} is not used, as another user could change what is there: {why}',
-    ko: '다른 사용자가 내용을 바꿀 수 있어 {path}을(를) 쓰지 않습니다: {why}',
+    ko: '다른 사용자가 내용을 바꿀 수 있어 {path}{을/를} 쓰지 않습니다: {why}',
     fix: { en: '{mend}', ko: '{mend}' },
   },
   FIREWALL_UNFIT: {
@@ -68,7 +68,7 @@ export const machineCodes = {
   ALREADY_RUNNING: {
     exit: 1,
     en: 'another Naru (pid {pid}) already runs on {file}',
-    ko: '다른 Naru(pid {pid})가 이미 {file}(으)로 실행 중입니다',
+    ko: '다른 Naru(pid {pid})가 이미 {file}{으로/로} 실행 중입니다',
     fix: {
       en: 'talk to it with `naru ls`, take its place with `naru up --replace`, or give this one another file with --config',
       ko: '`naru ls`로 확인하거나, `naru up --replace`로 넘겨받거나, --config로 다른 파일을 지정하세요',

@@ -5,7 +5,7 @@ export const relayCodes = {
   LISTEN_IN_USE: {
     exit: 5,
     en: 'cannot listen on {listen}: the address is in use by {owner}',
-    ko: '{listen}에서 수신 대기할 수 없습니다: {owner}이(가) 이미 쓰고 있습니다',
+    ko: '{listen}에서 수신 대기할 수 없습니다: {owner}{이/가} 이미 쓰고 있습니다',
     fix: {
       en: 'end what listens there or choose another port',
       ko: '그 포트를 비우거나 다른 포트를 고르세요',
@@ -34,7 +34,7 @@ export const relayCodes = {
   TARGET_LOOP: {
     exit: 2,
     en: 'the rule {name} would forward {listen} to itself',
-    ko: '{name} 규칙은 {listen}을(를) 자기 자신에게 전달하게 됩니다',
+    ko: '{name} 규칙은 {listen}{을/를} 자기 자신에게 전달하게 됩니다',
     fix: { en: 'point the target at another port', ko: '대상을 다른 포트로 바꾸세요' },
   },
   NAME_NOT_FOUND: {
@@ -60,13 +60,13 @@ export const relayCodes = {
   ENGINE_NONE: {
     exit: 1,
     en: 'no engine here can carry {name}: {why}',
-    ko: '여기에는 {name}을(를) 처리할 수 있는 엔진이 없습니다: {why}',
+    ko: '여기에는 {name}{을/를} 처리할 수 있는 엔진이 없습니다: {why}',
     fix: { en: 'drop what none of them can do', ko: '어느 엔진도 지원하지 않는 설정을 빼세요' },
   },
   ENGINE_UNFIT: {
     exit: 1,
     en: 'the engine {engine} cannot carry {name}: {why}',
-    ko: '{engine} 엔진으로는 {name}을(를) 처리할 수 없습니다: {why}',
+    ko: '{engine} 엔진으로는 {name}{을/를} 처리할 수 없습니다: {why}',
     fix: {
       en: 'use engine: auto, or drop what it cannot do',
       ko: 'engine: auto를 쓰거나 지원하지 않는 설정을 빼세요',

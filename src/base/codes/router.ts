@@ -7,13 +7,13 @@ export const routerCodes = {
     ko: '포트를 자동으로 여는 공유기를 찾지 못했습니다 ({tried})',
     fix: {
       en: 'turn on UPnP (or NAT-PMP/PCP) on the router, or type the row by hand: `naru router check {rule}` shows it and verifies',
-      ko: '공유기에서 UPnP(또는 NAT-PMP/PCP)를 켜거나 포트 포워딩을 직접 입력하세요. `naru router check {rule}`이 입력할 값을 보여 주고 확인합니다',
+      ko: '공유기에서 UPnP(또는 NAT-PMP/PCP)를 켜거나 포트 포워딩을 직접 입력하세요. `naru router check {rule}`{이/가} 입력할 값을 보여 주고 확인합니다',
     },
   },
   ROUTER_SILENT: {
     exit: 1,
     en: 'the router {router} does not answer by {protocol}: {why}',
-    ko: '공유기 {router}이(가) {protocol}(으)로 응답하지 않습니다: {why}',
+    ko: '공유기 {router}{이/가} {protocol}{으로/로} 응답하지 않습니다: {why}',
   },
   ROUTER_ANSWER_BAD: {
     exit: 1,
@@ -23,7 +23,7 @@ export const routerCodes = {
   ROUTER_REFUSED: {
     exit: 1,
     en: 'the router {router} refuses to open {port}: {why}',
-    ko: '공유기 {router}이(가) {port} 포트 열기를 거부했습니다: {why}',
+    ko: '공유기 {router}{이/가} {port} 포트 열기를 거부했습니다: {why}',
     fix: {
       en: 'allow this device on the router, use a port above 1023, or type the row by hand: `naru router check {rule}`',
       ko: '공유기에서 이 기기를 허용하거나, 1023보다 큰 포트를 쓰거나, 직접 입력하세요: `naru router check {rule}`',
@@ -32,7 +32,7 @@ export const routerCodes = {
   ROUTER_PORT_TAKEN: {
     exit: 5,
     en: 'external port {port} of the router {router} belongs to {owner}',
-    ko: '공유기 {router}의 외부 포트 {port}은(는) 이미 {owner}이(가) 쓰고 있습니다',
+    ko: '공유기 {router}의 외부 포트 {port}{은/는} 이미 {owner}{이/가} 쓰고 있습니다',
     fix: {
       en: 'choose another externalPort, or `externalPort: any` to take what the router gives',
       ko: '다른 externalPort를 쓰거나 `externalPort: any`로 공유기가 주는 포트를 받으세요',
@@ -41,7 +41,7 @@ export const routerCodes = {
   ROUTER_OTHER_PORT: {
     exit: 5,
     en: 'the router {router} offers external port {granted} in place of {port}; it was given back',
-    ko: '공유기 {router}이(가) 외부 포트 {port} 대신 {granted}을(를) 주어 반납했습니다',
+    ko: '공유기 {router}{이/가} 외부 포트 {port} 대신 {granted}{을/를} 주어 반납했습니다',
     fix: {
       en: 'choose another externalPort, or `externalPort: any` to take what the router gives',
       ko: '다른 externalPort를 쓰거나 `externalPort: any`로 공유기가 주는 포트를 받으세요',
@@ -68,7 +68,7 @@ export const routerCodes = {
   ROUTER_CARRIER_NAT: {
     exit: 1,
     en: 'the router {router} is behind carrier-grade NAT ({address}): no port of it can be reached from outside',
-    ko: '공유기 {router}이(가) 통신사 NAT(CGNAT, {address}) 뒤에 있어 밖에서 포트에 닿을 수 없습니다',
+    ko: '공유기 {router}{이/가} 통신사 NAT(CGNAT, {address}) 뒤에 있어 밖에서 포트에 닿을 수 없습니다',
     fix: {
       en: 'ask the provider for a public IPv4 address, publish over IPv6, or relay through a machine that has one',
       ko: '통신사에 공인 IPv4 주소를 요청하거나, IPv6로 열거나, 공인 주소가 있는 서버를 경유하세요',
@@ -86,16 +86,16 @@ export const routerCodes = {
   ROUTER_NOT_DONE: {
     exit: 1,
     en: 'the router {router} says {port} is open, but reading back shows it is not: {why}',
-    ko: '공유기 {router}은(는) {port} 포트를 열었다고 하지만 다시 읽어 보면 그렇지 않습니다: {why}',
+    ko: '공유기 {router}{은/는} {port} 포트를 열었다고 하지만 다시 읽어 보면 그렇지 않습니다: {why}',
     fix: {
       en: 'restart the router, or type the row by hand: `naru router check {rule}` shows it and verifies',
-      ko: '공유기를 재시작하거나 직접 입력하세요. `naru router check {rule}`이 입력할 값을 보여 주고 확인합니다',
+      ko: '공유기를 재시작하거나 직접 입력하세요. `naru router check {rule}`{이/가} 입력할 값을 보여 주고 확인합니다',
     },
   },
   ROUTER_NOT_CLOSED: {
     exit: 1,
     en: 'the router {router} says it has closed {port}, but it is still in its list',
-    ko: '공유기 {router}은(는) {port} 포트를 닫았다고 하지만 목록에 아직 남아 있습니다',
+    ko: '공유기 {router}{은/는} {port} 포트를 닫았다고 하지만 목록에 아직 남아 있습니다',
     fix: {
       en: 'remove the row on the router’s own page; the next start of Naru tries again',
       ko: '공유기 설정 페이지에서 그 항목을 지우세요. 다음에 Naru를 시작할 때도 다시 시도합니다',
@@ -118,7 +118,7 @@ export const routerCodes = {
   ROUTER_NO_LIST: {
     exit: 1,
     en: 'the router {router} shows no list of its mappings (by UPnP it would): known is only what `naru router add` made here',
-    ko: '공유기 {router}은(는) 매핑 목록을 보여 주지 않습니다(UPnP가 켜져 있으면 보여 줌). 여기서 `naru router add`로 만든 것만 알 수 있습니다',
+    ko: '공유기 {router}{은/는} 매핑 목록을 보여 주지 않습니다(UPnP가 켜져 있으면 보여 줌). 여기서 `naru router add`로 만든 것만 알 수 있습니다',
     fix: {
       en: 'turn on UPnP on the router, or look at its own page',
       ko: '공유기에서 UPnP를 켜거나 공유기 설정 페이지에서 확인하세요',

@@ -44,7 +44,7 @@ export async function wantGuest(rule: Rule, tools: GuestTools, signal: AbortSign
     member: member.kind,
     what: say(
       `forward to port ${ports} of ${target.name} by ${member.kind}`,
-      `${member.kind}이(가) ${target.name}의 ${ports}번 포트로 전달`,
+      `${member.kind}{이/가} ${target.name}의 ${ports}번 포트로 전달`,
     ),
     why:
       rule.publish.guest === 'nat'

@@ -35,12 +35,12 @@ export async function wantRouter(
     member: best?.member ?? (by === 'auto' ? 'router' : by),
     what: say(
       `map external port ${outside.en}/${listen.protocols.join('+')} to this machine`,
-      `외부 포트 ${outside.ko}/${listen.protocols.join('+')}을(를) 이 컴퓨터로 매핑`,
+      `외부 포트 ${outside.ko}/${listen.protocols.join('+')}{을/를} 이 컴퓨터로 매핑`,
     ),
     why: best
       ? say(
           `${best.address} answers by ${best.flavour}`,
-          `${best.address}이(가) ${best.flavour}(으)로 응답합니다`,
+          `${best.address}{이/가} ${best.flavour}{으로/로} 응답합니다`,
         )
       : say('no router answers yet; it is asked again', '아직 응답하는 공유기가 없어 다시 찾습니다'),
     needs: null,

@@ -104,7 +104,7 @@ function rowText(port: string, found: Mapping, wanted: string | null): Text {
   const off = found.enabled ? say('', '') : say(' (off)', ' (꺼짐)')
   const where = `${found.internalAddress}:${found.internalPort}`
   const not =
-    wanted === null || wanted === where ? say('', '') : say(`, not ${wanted}`, ` (${wanted}이(가) 아님)`)
+    wanted === null || wanted === where ? say('', '') : say(`, not ${wanted}`, ` (${wanted}{이/가} 아님)`)
   return say(
     `the router's list: ${port} → ${where}${off.en}${not.en}`,
     `공유기 목록: ${port} → ${where}${off.ko}${not.ko}`,
@@ -148,14 +148,14 @@ async function tryThrough(
 function arrived({ host, port }: { host: string; port: number }): Text {
   return say(
     `a connection to ${host}:${port} arrived here`,
-    `${host}:${port}(으)로 보낸 연결이 이 컴퓨터에 도착했습니다`,
+    `${host}:${port}{으로/로} 보낸 연결이 이 컴퓨터에 도착했습니다`,
   )
 }
 
 function answeredBySomebody({ host, port }: { host: string; port: number }): Text {
   return say(
     `${host}:${port} answers, but from inside that may be the router's own page`,
-    `${host}:${port}이(가) 응답하지만, 내부에서 본 것이라 공유기 자체 페이지일 수 있습니다`,
+    `${host}:${port}{이/가} 응답하지만, 내부에서 본 것이라 공유기 자체 페이지일 수 있습니다`,
   )
 }
 

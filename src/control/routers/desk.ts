@@ -131,7 +131,7 @@ function aboveText(above: RouterView['above'], external: string | null): Text {
     case 'nat':
       return say(
         `its own address ${external ?? '?'} is private: another router is above it`,
-        `외부 주소 ${external ?? '?'}이(가) 사설 주소입니다: 위에 공유기가 하나 더 있습니다`,
+        `외부 주소 ${external ?? '?'}{이/가} 사설 주소입니다: 위에 공유기가 하나 더 있습니다`,
       )
     case 'unknown':
       return say('it did not tell its outside address', '외부 주소를 알려 주지 않았습니다')

@@ -105,7 +105,7 @@ export function isCarrierGrade(address: string): boolean {
 }
 
 export function carrierGrade(address: string): Text {
-  return withWhatHelps(say(`the router's own address ${address} is`, `공유기의 외부 주소 ${address}은(는)`))
+  return withWhatHelps(say(`the router's own address ${address} is`, `공유기의 외부 주소 ${address}{은/는}`))
 }
 
 function withWhatHelps(who: Text): Text {
@@ -123,7 +123,7 @@ export async function aboveByHop(
   const hop = await secondHop(host, signal).catch(() => null)
   if (hop === null || isPublic(hop)) return null
   if (isCarrierGrade(hop)) {
-    const who = say(`the next hop ${hop} is in`, `다음 홉 ${hop}은(는)`)
+    const who = say(`the next hop ${hop} is in`, `다음 홉 ${hop}{은/는}`)
     return { above: 'carrier-grade-nat', text: withWhatHelps(who) }
   }
   const text = say(
@@ -137,7 +137,7 @@ function through({ address }: Router, wan: string, external: string | null): Tex
   if (external !== null && isCarrierGrade(external)) return carrierGrade(external)
   return say(
     `two routers: ${address} sends the port on to ${wan}, which sends it here`,
-    `공유기 두 대: ${address}이(가) ${wan}(으)로, 다시 이 컴퓨터로 전달합니다`,
+    `공유기 두 대: ${address}{이/가} ${wan}{으로/로}, 다시 이 컴퓨터로 전달합니다`,
   )
 }
 
@@ -146,6 +146,6 @@ function typeItThere(router: string | null, wan: string, port: number, refused: 
   const why = refused ? { en: ` (${refused.text.en})`, ko: ` (${refused.text.ko})` } : { en: '', ko: '' }
   return say(
     `a second router is above: this one's own address ${wan} is private; on the upper one (${where}) forward external port ${port} to ${wan} port ${port} by hand, or put one of the two in bridge mode${why.en}`,
-    `위에 공유기가 하나 더 있습니다: 이 공유기의 외부 주소 ${wan}이(가) 사설 주소입니다. 위 공유기(${where})에서 외부 포트 ${port}을(를) ${wan}의 ${port}번으로 직접 포워딩하거나, 둘 중 하나를 브리지 모드로 바꾸세요${why.ko}`,
+    `위에 공유기가 하나 더 있습니다: 이 공유기의 외부 주소 ${wan}{이/가} 사설 주소입니다. 위 공유기(${where})에서 외부 포트 ${port}{을/를} ${wan}의 ${port}번으로 직접 포워딩하거나, 둘 중 하나를 브리지 모드로 바꾸세요${why.ko}`,
   )
 }

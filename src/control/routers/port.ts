@@ -320,7 +320,7 @@ export class PublishedPort {
       const why = seen
         ? say(
             `${other.flavour} shows it leads to ${seen.internalAddress}`,
-            `${other.flavour}(으)로 보면 ${seen.internalAddress}(으)로 향합니다`,
+            `${other.flavour}{으로/로} 보면 ${seen.internalAddress}{으로/로} 향합니다`,
           )
         : say(`${other.flavour} does not list it`, `${other.flavour} 목록에 없습니다`)
       return { state: 'lost', why: this.#notDone(router, why) }
@@ -374,7 +374,7 @@ export class PublishedPort {
       throw new NaruError('ROUTER_NOT_FOUND', {
         tried: say(
           `${address} says it is a router, but has no internet address and is not this machine’s gateway`,
-          `${address}은(는) 공유기라고 답하지만 인터넷 주소가 없고 이 컴퓨터의 게이트웨이도 아닙니다`,
+          `${address}{은/는} 공유기라고 답하지만 인터넷 주소가 없고 이 컴퓨터의 게이트웨이도 아닙니다`,
         ),
       })
     return say(

@@ -25,13 +25,13 @@ function noOfMachine(facts: Facts): Text | null {
       'nftables를 바꾸려면 root 또는 CAP_NET_ADMIN 권한이 필요합니다',
     )
   for (const tool of ['nft', 'conntrack', 'ip'])
-    if (!facts.tools[tool]) return say(`${tool} is not installed`, `${tool}이(가) 설치되어 있지 않습니다`)
+    if (!facts.tools[tool]) return say(`${tool} is not installed`, `${tool}{이/가} 설치되어 있지 않습니다`)
   // Reject in prerouting came with 5.9, counters in maps with 5.11.
   const [major = 0, minor = 0] = facts.kernel.split('.').map((part) => Number.parseInt(part, 10))
   if (major < 5 || (major === 5 && minor < 11))
     return say(
       `Linux ${facts.kernel} is older than 5.11`,
-      `Linux ${facts.kernel}은(는) 5.11보다 오래되었습니다`,
+      `Linux ${facts.kernel}{은/는} 5.11보다 오래되었습니다`,
     )
   return null
 }

@@ -359,7 +359,7 @@ function whyNotRule(rule: Rule): Text | null {
   const itself = targets.find(({ to }) => targetsItself(listen, to))
   if (itself) {
     const to = formatTarget(itself.to)
-    return say(`${to} is the rule's own listen`, `${to}은(는) 이 규칙이 수신 대기하는 주소입니다`)
+    return say(`${to} is the rule's own listen`, `${to}{은/는} 이 규칙이 수신 대기하는 주소입니다`)
   }
   if (udp && rule.source === 'proxy-v1') {
     return say(

@@ -32,7 +32,7 @@ export function whyNotKeep({ listen, targets }: Rule, facts: Facts): Text | null
       '클라이언트 주소를 유지하려면 root 또는 CAP_NET_ADMIN 권한이 필요합니다',
     )
   for (const tool of ['nft', 'ip'])
-    if (!facts.tools[tool]) return say(`${tool} is not installed`, `${tool}이(가) 설치되어 있지 않습니다`)
+    if (!facts.tools[tool]) return say(`${tool} is not installed`, `${tool}{이/가} 설치되어 있지 않습니다`)
   if (listen.kind === 'unix' || targets.some(({ to }) => to.kind === 'unix'))
     return say('Unix sockets have no client address', 'Unix 소켓에는 클라이언트 주소가 없습니다')
   for (const { to } of targets) {

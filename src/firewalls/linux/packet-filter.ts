@@ -262,7 +262,7 @@ class Opened<Entry> {
     if (this.#entries.length === 0)
       return say(
         `${member} lets ${this.#ports} in already`,
-        `${member}: ${this.#ports}은(는) 이미 허용되어 있습니다`,
+        `${member}: ${this.#ports}{은/는} 이미 허용되어 있습니다`,
       )
     const where = this.#hand.where(this.#entries)
     return say(`${this.#ports} let in by ${where}`, `${where}에서 ${this.#ports} 허용`)

@@ -280,7 +280,7 @@ function bucketsOf(listen: Listen): number[] {
 }
 
 function alreadyTaken(name: string): Text {
-  return say(`${name} above already listens there`, `위의 ${name}이(가) 이미 같은 곳에서 수신합니다`)
+  return say(`${name} above already listens there`, `위의 ${name}{이/가} 이미 같은 곳에서 수신합니다`)
 }
 
 function shown(what: string): string {

@@ -314,7 +314,7 @@ function bound(text: string, options: readonly string[]): Pick<Bind, 'listen' | 
     return {
       listen: null,
       ports,
-      why: say(`"${text}" is no address and port`, `"${text}"은(는) 주소와 포트가 아닙니다`),
+      why: say(`"${text}" is no address and port`, `"${text}"{은/는} 주소와 포트가 아닙니다`),
     }
   const v6 = address === '::' || (address === '' && text.startsWith('ipv6@'))
   if (v6) return { listen: listenText(options.includes('v6only') ? '::' : null, ports), ports, why: null }

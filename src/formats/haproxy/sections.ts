@@ -52,7 +52,7 @@ export function sectionsOf(text: string, reading: Reading): Section[] {
     else if (!isInside)
       reading.wrong(
         first.place,
-        say(`"${first.text}" stands in no section`, `"${first.text}"이(가) 어느 섹션에도 속하지 않습니다`),
+        say(`"${first.text}" stands in no section`, `"${first.text}"{이/가} 어느 섹션에도 속하지 않습니다`),
       )
   }
   return sections

@@ -371,7 +371,7 @@ function nobody({ name, policies }: Table, hook: string, { away }: Outcome): Tex
   const byKo = away ? `${away.place.line}번 줄: ${away.text}` : `정책 ${policies.get(hook) ?? ''}`
   return say(
     `${hook} of the ${name} table lets nobody pass to its target (${by})`,
-    `${name} 테이블의 ${hook}가 이 대상으로 아무도 통과시키지 않습니다(${byKo})`,
+    `${name} 테이블의 ${hook}{이/가} 이 대상으로 아무도 통과시키지 않습니다(${byKo})`,
   )
 }
 

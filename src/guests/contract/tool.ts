@@ -29,7 +29,7 @@ export function toolOf(kind: GuestKind, runner: Runner): Tool {
       )
     } catch (error) {
       if (!isNaruError(error, 'COMMAND_MISSING')) throw error
-      const why = say(`${argv[0]} is not installed`, `${argv[0]}이(가) 설치되어 있지 않습니다`)
+      const why = say(`${argv[0]} is not installed`, `${argv[0]}{이/가} 설치되어 있지 않습니다`)
       throw new NaruError('GUEST_NOT_HERE', { kind, why }, { cause: error })
     }
   }

@@ -139,7 +139,7 @@ function explained(error: unknown, kind: EngineKind, where: string): unknown {
     return new NaruError(
       'NOT_PERMITTED',
       {
-        what: say(`talk to ${kind} at ${where}`, `${where}의 ${kind}와 통신`),
+        what: say(`talk to ${kind} at ${where}`, `${where}의 ${kind}{과/와} 통신`),
         command: `sudo usermod -aG ${kind} "$USER"`,
       },
       { cause: error },

@@ -69,7 +69,7 @@ function placeOfContext(name: string, env: NodeJS.ProcessEnv): Place {
       engine: null,
       why: say(
         `the Docker context ${name} cannot be read (${file}); \`docker context use default\` chooses the usual socket`,
-        `Docker 컨텍스트 ${name}을(를) 읽을 수 없습니다(${file}). \`docker context use default\`로 기본 소켓을 선택하세요`,
+        `Docker 컨텍스트 ${name}{을/를} 읽을 수 없습니다(${file}). \`docker context use default\`로 기본 소켓을 선택하세요`,
       ),
     }
   const place = placeAt(

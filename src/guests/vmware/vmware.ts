@@ -60,7 +60,10 @@ export function vmware(options: VmwareOptions = {}): GuestMember {
       try {
         const side = await sideOf(host)
         const { length } = await side.vms(signal)
-        return { ok: true, why: say(`${length} VMs by ${side.where}`, `${side.where}로 본 VM ${length}개`) }
+        return {
+          ok: true,
+          why: say(`${length} VMs by ${side.where}`, `${side.where}{으로/로} 본 VM ${length}개`),
+        }
       } catch (error) {
         if (error instanceof NaruError) return { ok: false, why: error.text }
         throw error

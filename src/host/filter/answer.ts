@@ -55,7 +55,7 @@ function remarks({ verdict, some, limited, forwardedTo }: Journey): Text[] {
   if (limited) found.push(say('within a rate limit', '속도 제한 안에서만'))
   if (forwardedTo) {
     const where = `${forwardedTo.address}:${forwardedTo.port}`
-    found.push(say(`it is sent on to ${where}`, `${where}(으)로 넘겨집니다`))
+    found.push(say(`it is sent on to ${where}`, `${where}{으로/로} 넘겨집니다`))
   }
   const exception = some.find(({ fate }) => (verdict === 'blocked' ? fate === 'accept' : fate === 'drop'))
   if (exception) {

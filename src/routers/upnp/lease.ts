@@ -218,7 +218,7 @@ class UpnpLease implements MappingLease {
     if (found === null) return this.#lost(say('it is not in the list any more', '목록에 더 이상 없습니다'))
     if (!this.#leadsToUs(found))
       return this.#lost(
-        say(`it leads to ${ownerOf(found).en} now`, `이제 ${ownerOf(found).ko}(으)로 향합니다`),
+        say(`it leads to ${ownerOf(found).en} now`, `이제 ${ownerOf(found).ko}{으로/로} 향합니다`),
       )
     if (!found.enabled) return this.#lost(say('it was switched off', '비활성화되었습니다'))
     return { state: 'held', notes: [] }
@@ -418,7 +418,7 @@ class UpnpLease implements MappingLease {
     if (stray)
       throw new NaruError('ROUTER_OTHER_PORT', { router: this.#router, port, granted: stray.externalPort })
     const why = found
-      ? say(`the entry leads to ${ownerOf(found).en}`, `항목이 ${ownerOf(found).ko}(으)로 향합니다`)
+      ? say(`the entry leads to ${ownerOf(found).en}`, `항목이 ${ownerOf(found).ko}{으로/로} 향합니다`)
       : say('there is no such entry', '그런 항목이 없습니다')
     throw new NaruError('ROUTER_NOT_DONE', { router: this.#router, port: this.#portText(port), why })
   }
@@ -445,7 +445,7 @@ class UpnpLease implements MappingLease {
       ? [
           say(
             `"${by}" opened this port to this machine already; Naru uses it and leaves it alone`,
-            `"${by}"이(가) 이미 이 포트를 이 컴퓨터로 열어 두었습니다. Naru는 그대로 쓰고 건드리지 않습니다`,
+            `"${by}"{이/가} 이미 이 포트를 이 컴퓨터로 열어 두었습니다. Naru는 그대로 쓰고 건드리지 않습니다`,
           ),
         ]
       : []

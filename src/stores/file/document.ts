@@ -311,7 +311,7 @@ function listProblems(
 ): Problem[] {
   if (value === undefined || value === null) return []
   if (!Array.isArray(value))
-    return [{ path: [key], text: say(`${key} is a list of: ${en}`, `${key}은(는) ${ko}의 목록입니다`) }]
+    return [{ path: [key], text: say(`${key} is a list of: ${en}`, `${key}{은/는} ${ko}의 목록입니다`) }]
   return value.flatMap((one: unknown, at) =>
     typeof one === 'string' && isRight(one)
       ? []

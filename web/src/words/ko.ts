@@ -1,4 +1,5 @@
 /** 화면 문구(한국어). 빠진 문구가 있으면 컴파일되지 않습니다. */
+import { withParticles } from '../../../src/base/particle.ts'
 import type { Words } from './en.ts'
 
 export const ko: Words = {
@@ -104,7 +105,7 @@ export const ko: Words = {
   },
   rule: {
     back: '모든 규칙',
-    notThere: (name) => `${name}(이)라는 규칙이 없습니다.`,
+    notThere: (name) => withParticles(`${name}{이라는/라는} 규칙이 없습니다.`),
     path: '경로',
     pathOf: (name, text) => `${name}의 경로: ${text}`,
     hops: '구간별 상태',
@@ -304,7 +305,7 @@ export const ko: Words = {
     again: '다시 확인',
     looking: '확인 중 …',
     newRule: '새 규칙',
-    newRuleFor: (what) => `${what}(으)로 새 규칙`,
+    newRuleFor: (what) => withParticles(`${what}{으로/로} 새 규칙`),
     private: '사설 주소',
     public: '공인 주소',
     gateway: '기본 게이트웨이',
