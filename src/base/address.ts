@@ -35,13 +35,15 @@ export function unmapped(address: string): string {
 
 /**
  * Whom limits by source count as one. In IPv6 a host has a /64 to pick addresses from (RFC 6177, RFC 8981), so the
- * prefix is the source; on a link, `fe80::/64` holds all neighbours, and each is told apart.
+ * prefix is the source. Link-local addresses (fe80::/10, RFC 4291 §2.5.6) a neighbour picks as it likes: all of one link
+ * are one source, or the limit would hold nobody there.
  * @param source as a socket names its peer; empty (a Unix client) is a source of its own.
  */
 export function sourceKey(source: string): string {
   const address = unmapped(source)
-  if (!address.includes(':') || address.startsWith('fe80:')) return address
-  const { parts } = ipaddr.IPv6.parse(address)
+  if (!address.includes(':')) return address
+  const { parts, zoneId } = ipaddr.IPv6.parse(address)
+  if (((parts[0] as number) & 0xffc0) === 0xfe80) return `fe80::/10%${zoneId ?? ''}`
   return `${parts
     .slice(0, 4)
     .map((part) => part.toString(16))

@@ -52,7 +52,11 @@ describe('an address', () => {
     expect(sourceKey('::ffff:192.0.2.7')).toBe('192.0.2.7')
     expect(sourceKey('2001:db8:0:5::1')).toBe(sourceKey('2001:db8:0:5:ffff:1:2:3'))
     expect(sourceKey('2001:db8:0:5::1')).not.toBe(sourceKey('2001:db8:0:6::1'))
-    expect(sourceKey('fe80::1%eth0')).not.toBe(sourceKey('fe80::2%eth0'))
+    expect(sourceKey('2001:db8:0:5::1%eth0')).toBe(sourceKey('2001:db8:0:5::1'))
+    expect(sourceKey('::ffff:c000:207')).toBe('192.0.2.7')
+    expect(sourceKey('fe80::1%eth0')).toBe(sourceKey('fe80:0:0:7::2%eth0'))
+    expect(sourceKey('febf::1%eth0')).toBe(sourceKey('fe80::1%eth0'))
+    expect(sourceKey('fe80::1%eth0')).not.toBe(sourceKey('fe80::1%eth1'))
     expect(sourceKey('')).toBe('')
   })
 

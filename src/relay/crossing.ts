@@ -137,7 +137,8 @@ export class Crossing {
   /** Whom a trusted proxy named is who is admitted; it may have a moment to wait for its place. */
   #enter(): void {
     const { terms, clock, anteroom } = this.#options
-    const ask = (): Admitted => terms.admission.admit(this.#source?.address ?? '', clock.monotonic())
+    const address = this.#source?.address ?? ''
+    const ask = (): Admitted => terms.admission.admit(address, clock.monotonic())
     const done = (admitted: Admitted): void => {
       if (!admitted.ok) return this.#pipe.abort(admitted.reason)
       this.#ticket = admitted.ticket
@@ -145,7 +146,7 @@ export class Crossing {
     }
     const admitted = ask()
     const waits =
-      !admitted.ok && anteroom.wait(admitted.reason, () => (this.#pipe.closed ? null : ask()), done)
+      !admitted.ok && anteroom.wait(address, admitted.reason, () => (this.#pipe.closed ? null : ask()), done)
     if (!waits) done(admitted)
   }
 

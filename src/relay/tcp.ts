@@ -182,6 +182,7 @@ export class StreamRelay {
       this.#options.meter.refuse(caller.client, why)
     }
     const waits = this.#anteroom.wait(
+      address,
       reason,
       () => {
         if (socket.destroyed) return null

@@ -112,6 +112,7 @@ export class TcpListener extends Watcher implements Listening {
   ): void {
     const { edition, anteroom } = this.#carriage
     const waits = anteroom.wait(
+      source,
       reason,
       () =>
         this.#stopped
@@ -220,7 +221,8 @@ export class TcpConnection extends CarriedBase implements Dialling, Greeted {
     }
     const admitted = ask()
     const { anteroom } = this.edition.carriage
-    const waits = !admitted.ok && anteroom.wait(admitted.reason, () => (this.ended ? null : ask()), done)
+    const waits =
+      !admitted.ok && anteroom.wait(this.source, admitted.reason, () => (this.ended ? null : ask()), done)
     if (!waits) done(admitted)
   }
 

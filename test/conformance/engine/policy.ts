@@ -128,6 +128,35 @@ export function policyPromises(make: MakeEngine, options: ConformanceOptions): v
     },
   )
 
+  userSpace(
+    'limit-fair',
+    'a crowd of one source that finds no place takes no other one its moment',
+    async () => {
+      await using world = new World(make, options)
+      const target = await world.target((socket) => {
+        socket.on('data', (data) => void socket.write(data))
+        socket.once('end', () => setTimeout(() => socket.end(), 50))
+      })
+      const { port } = await world.forward(target.at, { limits: { perSource: 1 } })
+      const first = await world.dial(port, { localAddress: '127.0.0.2' })
+      first.write('in')
+      await readSome(first, 2)
+      const come = (): Promise<Socket> =>
+        new Promise((resolve) => {
+          const socket = connect({ port, host: world.host, localAddress: '127.0.0.2' })
+          socket.on('error', () => {})
+          for (const event of ['connect', 'close']) socket.once(event, () => resolve(socket))
+        })
+      for (let at = 0; at < 5; at++) {
+        const waiting = await Promise.all(Array.from({ length: 150 }, come))
+        const client = await world.dial(port, { localAddress: '127.0.0.3' })
+        client.write('in')
+        expect(String(await readSome(client, 2))).toBe('in')
+        for (const socket of [client, ...waiting]) socket.destroy()
+      }
+    },
+  )
+
   promise('limit-rate', 'no more new ones a second than the limit', async () => {
     await using world = new World(make, options)
     const target = await world.target(echo)
