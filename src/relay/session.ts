@@ -52,6 +52,8 @@ interface Upstream {
   readonly target: TargetState
   address: string
   port: number
+  /** Where the socket is connected to; before that it takes from nobody. */
+  peer: Peer | null
   /** False until the socket is connected, and again while it moves. */
   ready: boolean
   /** It has been told that it may send to a broadcast address. */
@@ -249,7 +251,7 @@ export class Session {
     const { target } = this.#upstream
     this.#leave()
     const address = this.#addresses.shift()
-    if (address !== undefined) return this.#aim(target, address)
+    if (address !== undefined) return void this.#aim(target, address)
     if (this.#targets.length === 0) this.#takeTurn()
     this.#tryNext('target-refused')
   }
@@ -302,13 +304,14 @@ export class Session {
     this.#aim(state, address)
   }
 
-  #aim(target: TargetState, address: string): void {
+  #aim(target: TargetState, address: string): Upstream {
     const socket = createSocket(datagramOptions(address))
-    const upstream = {
+    const upstream: Upstream = {
       socket,
       target,
       address,
       port: this.#port,
+      peer: null,
       ready: false,
       broadcasts: false,
       good: false,
@@ -316,19 +319,22 @@ export class Session {
     this.#upstream = upstream
     target.open++
     this.#options.live.target = formatEndpoint(address, upstream.port)
-    socket.on('message', (datagram) => {
+    socket.on('message', (datagram, from) => {
       try {
-        this.#toClient(upstream, datagram)
+        // Until it was connected anybody could write to it, and a name that moved leaves another's answers behind.
+        if (isFrom(from, upstream.peer)) this.#toClient(upstream, datagram)
       } catch (error) {
         this.#fault(error)
       }
     })
     socket.on('error', (error) => this.#failed(upstream, error))
     this.#connect(upstream)
+    return upstream
   }
 
   #connect(upstream: Upstream): void {
     upstream.ready = this.#told = false
+    upstream.peer = null
     try {
       // Where it fails, Node hands over the error (lib/dgram.js, doConnect), of which its types say nothing.
       upstream.socket.connect(upstream.port, upstream.address, (error?: Error) => {
@@ -342,11 +348,24 @@ export class Session {
 
   #connected(upstream: Upstream): void {
     if (this.#ended || upstream !== this.#upstream) return
+    const { address, port } = upstream.socket.address()
+    upstream.peer = upstream.socket.remoteAddress()
+    if (isFrom({ address, port }, upstream.peer)) return this.#leaveItself(upstream)
     upstream.ready = this.#reached = true
     this.#options.live.state = 'open'
     const waiting = this.#waiting
     this.#waiting = []
     for (const datagram of waiting) this.toTarget(datagram)
+  }
+
+  /**
+   * Where nobody listens on a port of this machine that the system gives out by itself, the socket may have been given
+   * that very port. Another one cannot be, as long as this one has it.
+   */
+  #leaveItself({ target, address, socket }: Upstream): void {
+    target.open--
+    const { socket: other } = this.#aim(target, address)
+    for (const event of ['connect', 'close']) other.once(event, () => closeQuietly(socket))
   }
 
   /** A broadcast address takes leave of the system to send there (SO_BROADCAST, socket(7)): EACCES without. */
@@ -435,6 +454,10 @@ export class Session {
     live.bytesToClient -= bytes
     meter.datagramsToClient--
   }
+}
+
+function isFrom(from: Peer, peer: Peer | null): boolean {
+  return peer !== null && from.port === peer.port && from.address === peer.address
 }
 
 function isFull(socket: Socket): boolean {

@@ -22,16 +22,14 @@ import {
   ENOENT,
   ENOMEM,
   ETIMEDOUT,
-  familyUnix,
-  lastAddress,
-  localAddress,
   openSocket,
   takeError,
   type Descriptor,
 } from '../../host/linux/ffi.ts'
+import { metItself } from './itself.ts'
 import type { Found } from './names.ts'
 import { bothMask, readMask, Side, type Joining } from './side.ts'
-import { addressOf, isLoopback, portOf, type Sockaddr } from './sockaddr.ts'
+import { isLoopback, type Sockaddr } from './sockaddr.ts'
 import { canDialAs, dialAs } from './transparent.ts'
 
 /** How often a dial that found no descriptor tries again. */
@@ -139,7 +137,7 @@ export class Dial {
     let result = (edition.keeps ? dialAs(socket, source) : 0) || connect(socket, address)
     // On this machine the handshake is over before connect returns, and asking again says how it went (connect(2)).
     if (result === -EINPROGRESS && isLoopback(address)) result = connect(socket, address)
-    if (result === 0 && isItself(socket, address)) {
+    if (result === 0 && metItself(socket, address)) {
       closeWithReset(socket)
       this.#failure = 'target-refused'
       return this.#attempt()
@@ -202,7 +200,7 @@ export class Dial {
   onEvents(side: Side, mask: number): void {
     if (mask & epollError) return this.#attemptFailed(side, takeError(side.descriptor) || ECONNREFUSED)
     if (!(mask & epollOut)) return mask & epollHangUp ? this.#attemptFailed(side, ECONNREFUSED) : undefined
-    if (isItself(side.descriptor, this.#addressOf(side))) return this.#attemptFailed(side, ECONNREFUSED)
+    if (metItself(side.descriptor, this.#addressOf(side))) return this.#attemptFailed(side, ECONNREFUSED)
     const state = this.#order[this.#at] as TargetState
     const won = this.#attempts.findIndex((attempt) => attempt.side === side)
     const [attempt] = this.#attempts.splice(won, 1)
@@ -222,20 +220,6 @@ export class Dial {
     closeWithReset(side.descriptor)
     this.#attempt()
   }
-}
-
-/**
- * Where nobody listens on a port of this machine that the system gives out by itself, a dial may be given that very port
- * and then meets itself (RFC 9293 §3.5, simultaneous open).
- */
-function isItself(socket: Descriptor, dialled: Sockaddr): boolean {
-  if (dialled[0] === familyUnix) return false
-  localAddress(socket)
-  const own = lastAddress()
-  if (portOf(own) !== portOf(dialled)) return false
-  const to = addressOf(dialled)
-  // Who dials the unspecified address meets this machine.
-  return to === addressOf(own) || to === '0.0.0.0' || to === '::'
 }
 
 /** @param error below zero */

@@ -31,6 +31,7 @@ import {
 } from '../../host/linux/ffi.ts'
 import { aim } from './aim.ts'
 import { isShortage } from './dial.ts'
+import { metItself } from './itself.ts'
 import { canDialAs, dialAs } from './transparent.ts'
 import { openBeside } from '../../host/linux/beside.ts'
 import type { Found } from './names.ts'
@@ -477,6 +478,21 @@ export class UdpSession extends CarriedBase implements Served, Offloadable {
 
   /** @returns 0 or an errno below zero */
   #connect(address: Sockaddr): number {
+    let socket = this.#socketTo(address)
+    if (typeof socket !== 'number' && metItself(socket, address)) {
+      // Another one cannot be given that port, as long as this one has it.
+      const other = this.#socketTo(address)
+      close(socket)
+      socket = other
+    }
+    if (typeof socket === 'number') return socket
+    this.#upstream = new Upstream(this, socket)
+    if (this.ended) this.#upstream.close()
+    return 0
+  }
+
+  /** @returns one that is connected, or an errno below zero */
+  #socketTo(address: Sockaddr): Descriptor | number {
     let socket = openSocket(address[0] as number, 'datagram')
     if (typeof socket === 'number' && isShortage(socket) && this.listener.makeRoomFor(this))
       socket = openSocket(address[0] as number, 'datagram')
@@ -484,18 +500,12 @@ export class UdpSession extends CarriedBase implements Served, Offloadable {
     setOption(socket, 'receiveBuffer', socketBufferBytes)
     if (segmentation.on) setOption(socket, 'groReceive', 1)
     const { keeps } = this.edition
-    if (keeps && !canDialAs(this.source, address)) {
-      close(socket)
-      return -EAFNOSUPPORT
-    }
-    const error = (keeps ? dialAs(socket, this.source) : 0) || aim(socket, address)
-    if (error < 0) {
-      close(socket)
-      return error
-    }
-    this.#upstream = new Upstream(this, socket)
-    if (this.ended) this.#upstream.close()
-    return 0
+    const error =
+      keeps && !canDialAs(this.source, address)
+        ? -EAFNOSUPPORT
+        : (keeps ? dialAs(socket, this.source) : 0) || aim(socket, address)
+    if (error < 0) close(socket)
+    return error < 0 ? error : socket
   }
 
   /** Datagrams came from the client, or from the target. */

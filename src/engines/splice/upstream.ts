@@ -21,6 +21,7 @@ import {
 } from '../../host/linux/ffi.ts'
 import type { Peer } from '../../relay/proxy/header.ts'
 import { aim } from './aim.ts'
+import { metItself } from './itself.ts'
 import { Watcher, type Resumable } from './loop.ts'
 import { peerIn, type Sockaddr } from './sockaddr.ts'
 
@@ -170,7 +171,7 @@ export class Upstream extends Watcher implements Resumable {
 
   /** Another address of the same family. @returns 0 or an errno below zero */
   moveTo(address: Sockaddr): number {
-    return aim(this.#socket, address)
+    return aim(this.#socket, address) || (metItself(this.#socket, address) ? -ECONNREFUSED : 0)
   }
 
   /** A datagram that had waited for a name. */

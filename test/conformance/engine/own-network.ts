@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { expect } from 'vitest'
 import type { MakeEngine } from '../../../src/engines/contract.ts'
 import type { LabHost } from '../../lab/namespaces.ts'
-import { echo, ending, promisesFor, World, type ConformanceOptions } from './world.ts'
+import { echo, ending, promisesFor, sendTo, World, type ConformanceOptions } from './world.ts'
 
 /** @param here where the test is, at 10.3.0.1; `there` is 10.3.0.2, on its `eth0`. */
 export function ownNetworkPromises(
@@ -47,6 +47,35 @@ export function ownNetworkPromises(
       }
     },
   )
+
+  userSpace('udp-meets-itself', 'no session talks to itself, nor keeps a service from its port', async () => {
+    await using world = new World(make, options)
+    const dead = 40_000
+    const { port, lease } = await world.forward(`127.0.0.1:${dead}`, { protocols: 'udp' })
+    // As many sessions as ports that the system gives out: one of them is given the target's.
+    const clients = await Promise.all(
+      Array.from({ length: 8 }, (_, at) => world.udp(world.host, 30_001 + at)),
+    )
+    const heard: string[] = []
+    for (const client of clients) client.on('message', (datagram) => heard.push(String(datagram)))
+    options.here().sysctl('net/ipv4/ip_local_port_range', `${dead} ${dead + 7}`)
+    try {
+      for (const client of clients) await sendTo(client, 'hello', port)
+      await expect.poll(() => lease.counters().opened).toBe(8)
+      await expect.poll(() => lease.counters().open).toBe(7)
+      const late = await world.udpTarget(
+        (datagram, from, socket) => socket.send(`${String(datagram)} yourself`, from.port, from.address),
+        '127.0.0.1',
+        dead,
+      )
+      for (const client of clients) await sendTo(client, 'hello', port)
+      await expect.poll(() => heard.length).toBe(7)
+      expect(new Set(heard)).toEqual(new Set(['hello yourself']))
+      late.close()
+    } finally {
+      options.here().sysctl('net/ipv4/ip_local_port_range', '32768 60999')
+    }
+  })
 
   userSpace(
     'reset-in-dial',
