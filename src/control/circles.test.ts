@@ -1,5 +1,10 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { parseRule } from '../model/rule-file.ts'
+import type { PortRange } from '../base/port.ts'
+import { listensOverlap, type Listen } from '../model/listen.ts'
+import { targetPort } from '../model/port-map.ts'
+import type { Rule } from '../model/rule.ts'
+import { parseRule, readRule } from '../model/rule-file.ts'
 import { circleNotes, circlesIn } from './circles.ts'
 
 const isOwn = (address: string): boolean => ['127.0.0.1', '::1', '192.168.1.10'].includes(address)
@@ -8,7 +13,7 @@ function circles(rules: Record<string, [listen: string, ...targets: string[]]>):
   const read = Object.entries(rules).map(([name, [listen, ...targets]]) =>
     parseRule(name, { listen, targets }),
   )
-  return circlesIn(read, isOwn).map((circle) => circle.map(({ name }) => name).join(' '))
+  return circlesIn(read, isOwn).found.map((circle) => circle.map(({ name }) => name).join(' '))
 }
 
 describe('rules that lead to each other', () => {
@@ -51,12 +56,123 @@ describe('rules that lead to each other', () => {
     expect(circleNotes([a, { ...b, enabled: false }], [a], isOwn)).toEqual([])
   })
 
-  it('cost little among ten thousand rules', () => {
-    const rules = Array.from({ length: 10_000 }, (_, at) =>
-      parseRule(`r${at}`, { listen: String(10_000 + at), target: String(10_001 + at) }),
+  it('that only ranges which move in the end make are found', () => {
+    const found = circles({ a: ['100-199', '301-400'], b: ['301-400', '99-198'], c: ['99', '100'] })
+    expect(found).toEqual(['a b c'])
+    expect(circles({ a: ['100-199', '301-400'], b: ['301-400', '101-200'] })).toEqual([])
+  })
+
+  it('are those that are found port by port', () => {
+    const ports = fc.integer({ min: 1, max: 9 })
+    const range = fc.tuple(ports, fc.integer({ min: 0, max: 5 }))
+    const rule = fc.record({
+      at: fc.nat(3),
+      listen: range,
+      to: fc.array(fc.tuple(fc.nat(3), ports, fc.boolean()), { minLength: 1, maxLength: 3 }),
+    })
+    fc.assert(
+      fc.property(fc.array(rule, { maxLength: 6 }), (drawn) => {
+        const rules = drawn.flatMap(({ at, listen: [first, more], to }, index) => {
+          const listen = `127.0.0.${at + 1}:${first}-${first + more}`
+          const targets = to.map(
+            ([address, port, apart]) => `127.0.0.${address + 1}:${port}${apart ? `-${port + more}` : ''}`,
+          )
+          return readRule(`r${index}`, { listen, targets }).rule ?? []
+        })
+        const open = rules.filter(
+          (one, index) => !rules.slice(0, index).some((other) => listensOverlap(one.listen, other.listen)),
+        )
+        const { found, all } = circlesIn(open, () => true)
+        expect(all).toBe(true)
+        expect(found.length > 0).toBe(anyPortByPort(open))
+      }),
+      { numRuns: 500 },
     )
+  })
+
+  it.each([
+    ['ten thousand rules of a port', chain(10_000, (at) => [`${10_000 + at}`, `${10_001 + at}`])],
+    ['ten thousand addresses', chain(10_000, (at) => [`${host(at)}:80`, `${host(at + 1)}:80`])],
+    ['two thousand of all ports', chain(2000, (at) => [`${host(at)}:1-65535`, `${host(at + 1)}:1-65535`])],
+    [
+      'fifty ranges for calls',
+      chain(50, (at) => [`${host(at)}:10000-19999/udp`, `${host(at + 1)}:20000-29999`]),
+    ],
+  ])('cost little, and none is missed, among %s', (_what, rules) => {
     const began = performance.now()
-    expect(circlesIn(rules, isOwn)).toEqual([])
+    expect(circlesIn(rules, isLoopback)).toEqual({ found: [], all: true })
+    expect(performance.now() - began).toBeLessThan(2000)
+  })
+
+  it('are found where ten thousand go round', () => {
+    const rules = chain(10_000, (at) => [`${host(at)}:1-65535`, `${host((at + 1) % 10_000)}:1-65535`])
+    expect(circlesIn(rules, isLoopback).found[0]).toHaveLength(10_000)
+    expect(circleNotes(rules, rules, isLoopback)[0]?.en.length).toBeLessThan(1000)
+  })
+
+  it('are looked for no longer than a moment, and that is told', () => {
+    // Each port goes a port further, by every other rule: paths beyond number.
+    const rules = chain(200, (at) => [
+      `${host(at)}:1-65000`,
+      ...[1, 7, 31, 101].map((by) => `${host((at + by) % 200)}:${by}-${64_999 + by}`),
+    ])
+    const began = performance.now()
+    const notes = circleNotes(rules, [], isLoopback)
     expect(performance.now() - began).toBeLessThan(5000)
+    expect(notes.map(({ en }) => en)).toEqual([expect.stringContaining('is not known')])
   })
 })
+
+function host(at: number): string {
+  return `127.1.${at >> 8}.${at & 255}`
+}
+
+function isLoopback(address: string): boolean {
+  return address.startsWith('127.')
+}
+
+function chain(count: number, make: (at: number) => string[]): Rule[] {
+  return Array.from({ length: count }, (_, at) => {
+    const [listen, ...targets] = make(at)
+    return parseRule(`r${at}`, { listen: listen as string, targets })
+  })
+}
+
+/** Of rules that listen on IPv4 addresses: each port of each rule by itself, forth from it and back to it. */
+function anyPortByPort(rules: readonly Rule[]): boolean {
+  const next = (at: number, port: number): [number, number][] =>
+    rules[at]?.targets.flatMap(({ to }) => {
+      const from = rules[at]?.listen
+      if (to.kind !== 'inet' || from?.kind !== 'inet') return []
+      const ports = {
+        first: targetPort(port, from.ports, to.ports),
+        last: targetPort(port, from.ports, to.ports),
+      }
+      const dialled: Listen = { kind: 'inet', address: to.host, ports, protocols: ['tcp'] }
+      return rules.flatMap((rule, there): [number, number][] =>
+        listensOverlap(rule.listen, dialled) ? [[there, ports.first]] : [],
+      )
+    }) ?? []
+  return rules.some(
+    ({ listen }, start) =>
+      listen.kind === 'inet' &&
+      everyPort(listen.ports).some((port) => {
+        const seen = new Set<string>()
+        const ways: [number, number, boolean][] = [[start, port, false]]
+        for (let way = ways.pop(); way; way = ways.pop())
+          for (const [rule, at] of next(way[0], way[1])) {
+            const left = way[2] || rule !== start
+            if (rule === start && at === port && left) return true
+            const key = `${rule} ${at} ${left}`
+            if (seen.has(key)) continue
+            seen.add(key)
+            ways.push([rule, at, left])
+          }
+        return false
+      }),
+  )
+}
+
+function everyPort({ first, last }: PortRange): number[] {
+  return Array.from({ length: last - first + 1 }, (_, at) => first + at)
+}

@@ -1,25 +1,12 @@
 /** Rules that lead to each other: what comes in by one goes round and round, a connection a step. */
-import type { Protocol } from '../base/port.ts'
+import { portCount, type PortRange, type Protocol } from '../base/port.ts'
 import { say, type Text } from '../base/text.ts'
 import type { Host } from '../host/contract.ts'
-import { listensOverlap, type Listen } from '../model/listen.ts'
+import { ListenIndex, PortHolders } from '../model/listen-index.ts'
+import type { Listen } from '../model/listen.ts'
 import { targetPort } from '../model/port-map.ts'
 import type { Rule } from '../model/rule.ts'
 import type { Target } from '../model/target.ts'
-
-/** Where a connection is: it came in by this port of this rule; 0 is a Unix socket. */
-interface Place {
-  readonly rule: Rule
-  readonly port: number
-  readonly protocol: Protocol
-}
-
-interface Step {
-  readonly key: string
-  readonly place: Place
-  /** Places that it leads to and that have not been followed yet. */
-  readonly next: Place[]
-}
 
 const mostNamed = 20
 
@@ -33,16 +20,30 @@ export function circleNotes(
   isOwn: (address: string) => boolean,
 ): Text[] {
   const names = new Set(fresh.map(({ name }) => name))
-  return circlesIn(rules, isOwn)
+  const { found, all } = circlesIn(rules, isOwn)
+  const notes = found
     .filter((circle) => circle.some(({ name }) => names.has(name)))
     .slice(0, mostNamed)
     .map((circle) => {
-      const way = [...circle, circle[0] as Rule].map(({ name }) => name).join(' → ')
+      const way = wayRound(circle)
       return say(
         `${way}: these rules lead to each other, and a connection goes round until descriptors run out; point one of them elsewhere`,
         `${way}: 규칙이 서로를 가리켜, 연결이 디스크립터가 바닥날 때까지 돌게 됩니다. 하나의 대상을 바꾸세요`,
       )
     })
+  return all ? notes : [...notes, notAllFollowed]
+}
+
+const notAllFollowed = say(
+  'rules lead to others of this machine in more ways than are followed: whether some lead to each other is not known',
+  '규칙들이 이 컴퓨터의 다른 규칙을 가리키는 경로가 너무 많아 끝까지 따라가지 않았습니다. 서로를 가리키는 규칙이 더 있을 수 있습니다',
+)
+
+/** Of a long way its beginning. */
+function wayRound(circle: readonly Rule[]): string {
+  const names = circle.slice(0, mostNamed).map(({ name }) => name)
+  const more = circle.length > mostNamed ? ['…'] : []
+  return [...names, ...more, names[0] ?? ''].join(' → ')
 }
 
 /** The same, with this machine's addresses as they are now. */
@@ -59,97 +60,190 @@ export async function circlesHere(
   return circleNotes(rules, fresh, isOwn)
 }
 
-/** Each circle of two rules or more once, in the order of the way. A rule that is its own target is refused elsewhere. */
-export function circlesIn(rules: readonly Rule[], isOwn: (address: string) => boolean): readonly Rule[][] {
+export interface Circles {
+  /** Each of two rules or more once, in the order of the way. A rule that is its own target is refused elsewhere. */
+  readonly found: readonly Rule[][]
+  /** False where it takes too many steps to say whether there are more. */
+  readonly all: boolean
+}
+
+/** Ports that are led on together are followed together, so that ranges cost what single ports do. */
+export function circlesIn(
+  rules: readonly Rule[],
+  isOwn: (address: string) => boolean,
+  mostSteps = enoughSteps,
+): Circles {
   const enabled = rules.filter((rule) => rule.enabled)
-  const heard = heardBy(enabled)
-  const next = (place: Place): Place[] =>
-    place.rule.targets.flatMap(({ to }) => {
-      const dialled = dialledBy(place, to, isOwn)
-      if (dialled === null) return []
-      const port = dialled.kind === 'unix' ? 0 : dialled.ports.first
-      const there = heard.get(dialled.kind === 'unix' ? dialled.path : port) ?? []
-      return there
-        .filter(({ listen }) => listensOverlap(listen, dialled))
-        .map((rule) => ({ rule, port, protocol: place.protocol }))
-    })
-  const circles = new Map<string, Rule[]>()
-  const done = new Set<string>()
-  for (const rule of enabled)
-    for (const place of placesOf(rule)) {
-      for (const circle of circlesFrom(place, next, done)) {
-        const members = [...new Set(circle)]
-        const key = members
-          .map(({ name }) => name)
-          .toSorted()
-          .join(' ')
-        if (members.length > 1 && !circles.has(key)) circles.set(key, members)
+  const heard = new ListenIndex<Rule>()
+  for (const rule of enabled.toSorted((a, b) => portsHeard(a.listen).first - portsHeard(b.listen).first))
+    heard.add(rule.listen, rule)
+  const search = new Search(heard, isOwn, mostSteps)
+  for (const rule of enabled) for (const protocol of protocolsOf(rule)) search.from(rule, protocol)
+  const places = new Map(enabled.map((rule, at) => [rule, at]))
+  return { found: [...search.circles.values()].map((circle) => turned(circle, places)), all: !search.cut }
+}
+
+/** It begins with the rule that stands first. */
+function turned(circle: readonly Rule[], places: ReadonlyMap<Rule, number>): Rule[] {
+  const order = circle.map((rule) => places.get(rule) ?? 0)
+  const first = order.indexOf(order.reduce((least, place) => Math.min(least, place)))
+  return [...circle.slice(first), ...circle.slice(0, first)]
+}
+
+/** About a quarter of a second. Ten thousand rules of one target each take ten thousand. */
+const enoughSteps = 100_000
+
+/** Where connections are: they came in by these ports of this rule; 0 is a Unix socket. */
+interface Place {
+  readonly rule: Rule
+  readonly protocol: Protocol
+  readonly ports: PortRange
+  /** How far they are from the ports at which the way began; null where they met at one on the way. */
+  readonly moved: number | null
+}
+
+interface Step {
+  readonly key: string
+  readonly place: Place
+  /** Places that it leads to and that have not been followed yet. */
+  readonly next: Place[]
+}
+
+/** Depth first, each port of a rule once; by hand, as a way may lead through thousands. */
+class Search {
+  readonly circles = new Map<string, Rule[]>()
+  /** More steps would have been needed. */
+  cut = false
+  #steps = 0
+  readonly #way: Step[] = []
+  readonly #onWay = new Map<string, number>()
+  readonly #done = new Map<string, PortHolders<true>>()
+  readonly #heard: ListenIndex<Rule>
+  readonly #isOwn: (address: string) => boolean
+  readonly #mostSteps: number
+
+  constructor(heard: ListenIndex<Rule>, isOwn: (address: string) => boolean, mostSteps: number) {
+    this.#heard = heard
+    this.#isOwn = isOwn
+    this.#mostSteps = mostSteps
+  }
+
+  /** All that comes in by the rule. */
+  from(rule: Rule, protocol: Protocol): void {
+    const starts = this.#unfollowed({ rule, protocol, ports: portsHeard(rule.listen), moved: 0 })
+    for (const start of starts) {
+      this.#enter(start)
+      for (let step = this.#way.at(-1); step && !this.cut; step = this.#way.at(-1)) {
+        const place = step.next.pop()
+        if (place) this.#enter(place)
+        else this.#leave(step)
       }
     }
-  return [...circles.values()]
-}
-
-/** Depth first, each place once; by hand, as a range may lead through thousands. */
-function circlesFrom(start: Place, next: (place: Place) => Place[], done: Set<string>): Rule[][] {
-  const circles: Rule[][] = []
-  const way: Step[] = []
-  const onWay = new Map<string, number>()
-  const enter = (place: Place): void => {
-    const key = `${place.protocol} ${place.port} ${place.rule.name}`
-    const before = onWay.get(key)
-    if (before !== undefined) circles.push(way.slice(before).map((step) => step.place.rule))
-    if (before !== undefined || done.has(key)) return
-    onWay.set(key, way.length)
-    way.push({ key, place, next: next(place) })
   }
-  enter(start)
-  for (let step = way.at(-1); step; step = way.at(-1)) {
-    const place = step.next.pop()
-    if (place) enter(place)
-    else {
-      done.add(step.key)
-      onWay.delete(step.key)
-      way.pop()
-    }
+
+  #enter(place: Place): void {
+    if (!this.#count(1)) return
+    const key = `${placeKey(place)} ${place.moved ?? `at ${place.ports.first}`}`
+    const before = this.#onWay.get(key)
+    if (before !== undefined) return this.#found(this.#way.slice(before))
+    const left = this.#unfollowed(place)
+    if (left.length === 1 && portCount((left[0] as Place).ports) === portCount(place.ports)) {
+      this.#onWay.set(key, this.#way.length)
+      this.#way.push({ key, place, next: this.#next(place) })
+    } else this.#way.at(-1)?.next.push(...left)
   }
-  return circles
+
+  #leave({ key, place }: Step): void {
+    this.#way.pop()
+    this.#onWay.delete(key)
+    const followed = this.#done.get(placeKey(place)) ?? new PortHolders<true>()
+    followed.take(place.ports, true)
+    this.#done.set(placeKey(place), followed)
+  }
+
+  #found(way: readonly Step[]): void {
+    this.#count(way.length)
+    const members = [...new Set(way.map(({ place }) => place.rule))]
+    const key = members
+      .map(({ name }) => name)
+      .toSorted()
+      .join(' ')
+    if (members.length > 1 && !this.circles.has(key)) this.circles.set(key, members)
+  }
+
+  #unfollowed(place: Place): Place[] {
+    const free = this.#done.get(placeKey(place))?.free(place.ports) ?? [place.ports]
+    this.#count(free.length - 1)
+    return free.map((ports) => ({ ...place, ports }))
+  }
+
+  #next(place: Place): Place[] {
+    const next = place.rule.targets.flatMap(({ to }) => {
+      const dialled = dialledBy(place, to, this.#isOwn)
+      if (dialled === null) return []
+      const first = portsHeard(dialled).first
+      const together = place.moved !== null && keepsApart(place, to)
+      return this.#heard.allAt(dialled).map(({ holder, ports }): Place => {
+        const moved = together ? (place.moved ?? 0) + first - place.ports.first : null
+        return { rule: holder, protocol: place.protocol, ports, moved }
+      })
+    })
+    this.#count(next.length)
+    return next
+  }
+
+  /** @returns false where it is time to stop */
+  #count(steps: number): boolean {
+    this.#steps += steps
+    this.cut ||= this.#steps > this.#mostSteps
+    return !this.cut
+  }
 }
 
-/** Rules by what they listen on: a port or a path. */
-function heardBy(rules: readonly Rule[]): Map<number | string, Rule[]> {
-  const heard = new Map<number | string, Rule[]>()
-  for (const rule of rules)
-    for (const key of rule.listen.kind === 'unix' ? [rule.listen.path] : portsOf(rule)) {
-      const there = heard.get(key)
-      if (there) there.push(rule)
-      else heard.set(key, [rule])
-    }
-  return heard
+function placeKey({ rule, protocol }: Place): string {
+  return `${protocol} ${rule.name}`
 }
 
-function placesOf(rule: Rule): Place[] {
-  const protocols = rule.listen.kind === 'unix' ? (['tcp'] as const) : rule.listen.protocols
+function protocolsOf({ listen, targets }: Rule): readonly Protocol[] {
   // Only what leads somewhere on this machine can lead back.
-  if (rule.targets.every(({ to }) => to.kind === 'guest')) return []
-  return portsOf(rule).flatMap((port) => protocols.map((protocol) => ({ rule, port, protocol })))
+  if (targets.every(({ to }) => to.kind === 'guest')) return []
+  return listen.kind === 'unix' ? ['tcp'] : listen.protocols
 }
 
-function portsOf({ listen }: Rule): number[] {
-  if (listen.kind === 'unix') return [0]
-  const { first, last } = listen.ports
-  return Array.from({ length: last - first + 1 }, (_, index) => first + index)
+/** A Unix socket is port 0. */
+function portsHeard(listen: Listen): PortRange {
+  return listen.kind === 'unix' ? { first: 0, last: 0 } : listen.ports
+}
+
+/** Each port is led to another: a range to a range. */
+function keepsApart({ rule }: Place, to: Target): boolean {
+  return rule.listen.kind === 'inet' && to.kind === 'inet' && portCount(to.ports) > 1
 }
 
 /** What a target is to those who listen here; null where it is somewhere else. */
 function dialledBy(
-  { rule, port, protocol }: Place,
+  { rule, ports, protocol }: Place,
   to: Target,
   isOwn: (address: string) => boolean,
 ): Listen | null {
   if (to.kind === 'unix') return { kind: 'unix', path: to.path }
   if (to.kind === 'guest') return null
-  const address = to.host === 'localhost' ? '127.0.0.1' : to.host
-  if (address !== '0.0.0.0' && address !== '::' && !isOwn(address)) return null
-  const at = rule.listen.kind === 'unix' ? to.ports.first : targetPort(port, rule.listen.ports, to.ports)
-  return { kind: 'inet', address, ports: { first: at, last: at }, protocols: [protocol] }
+  const address = loopbackOf.get(to.host) ?? to.host
+  if (!isOwn(address)) return null
+  const { listen } = rule
+  const at = (port: number): number =>
+    listen.kind === 'unix' ? to.ports.first : targetPort(port, listen.ports, to.ports)
+  return {
+    kind: 'inet',
+    address,
+    ports: { first: at(ports.first), last: at(ports.last) },
+    protocols: [protocol],
+  }
 }
+
+/** What is dialled where no address of this machine is named. */
+const loopbackOf: ReadonlyMap<string, string> = new Map([
+  ['localhost', '127.0.0.1'],
+  ['0.0.0.0', '127.0.0.1'],
+  ['::', '::1'],
+])

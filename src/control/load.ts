@@ -2,6 +2,7 @@
 import { say } from '../base/text.ts'
 import type { RuleInput } from '../model/face.ts'
 import { formatListen, listensOverlap } from '../model/listen.ts'
+import { ListenIndex } from '../model/listen-index.ts'
 import type { Rule } from '../model/rule.ts'
 import { readRule } from '../model/rule-file.ts'
 import type { Problem } from '../model/shape.ts'
@@ -64,15 +65,14 @@ export function overlaps(rules: readonly Rule[], fresh: readonly Rule[] = rules)
 /** Below this many, each is held against all; above, sorting first is cheaper. */
 const fewFresh = 20
 
-/** Sorted by first port, each is held against its neighbours only. */
+/** Sorted by first port, each is held against what those before it hold. */
 function overlapsInOrder(enabled: readonly Rule[]): Problem[] {
   const found: Problem[] = []
-  let open: Rule[] = []
+  const before = new ListenIndex<Rule>()
   for (const rule of enabled.toSorted((a, b) => firstPort(a) - firstPort(b))) {
-    open = open.filter((other) => lastPort(other) >= firstPort(rule))
-    const other = open.find((candidate) => listensOverlap(candidate.listen, rule.listen))
+    const other = before.someoneAt(rule.listen)
     if (other) found.push(overlap(rule, other))
-    open.push(rule)
+    before.add(rule.listen, rule)
   }
   return found
 }
@@ -90,8 +90,4 @@ function overlap(rule: Rule, other: Rule): Problem {
 
 function firstPort({ listen }: Rule): number {
   return listen.kind === 'inet' ? listen.ports.first : 0
-}
-
-function lastPort({ listen }: Rule): number {
-  return listen.kind === 'inet' ? listen.ports.last : 0
 }

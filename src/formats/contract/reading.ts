@@ -9,7 +9,8 @@ import type { Protocol } from '../../base/port.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { FoundRule, Loss, Place } from '../../model/exchange.ts'
 import type { RuleInput } from '../../model/face.ts'
-import { formatListen, listensOverlap, type InetListen, type Listen } from '../../model/listen.ts'
+import { formatListen, type InetListen } from '../../model/listen.ts'
+import { ListenIndex } from '../../model/listen-index.ts'
 import type { Rule } from '../../model/rule.ts'
 import { formatRule, joined, nameProblem, readRule } from '../../model/rule-file.ts'
 
@@ -239,44 +240,17 @@ function merged(
   return result
 }
 
-/** Who listens where: two rules that are both open cannot share a port. Looked up by port, as there may be thousands. */
+/** Who listens where: two rules that are both open cannot share a port. */
 class Listening {
-  readonly #held = new Map<string, { name: string; listen: Listen }[]>()
+  readonly #held = new ListenIndex<string>()
 
   holderOf({ listen, enabled }: Rule): string | null {
-    if (!enabled) return null
-    const address = addressIn(listen)
-    for (const bucket of bucketsOf(listen)) {
-      const keys = address === '*' ? [`${bucket}`] : [`${bucket} ${address}`, `${bucket} *`]
-      for (const key of keys) {
-        const holder = this.#held.get(key)?.find((one) => listensOverlap(one.listen, listen))
-        if (holder) return holder.name
-      }
-    }
-    return null
+    return enabled ? this.#held.someoneAt(listen) : null
   }
 
   add(name: string, { listen, enabled }: Rule): void {
-    if (!enabled) return
-    for (const bucket of bucketsOf(listen))
-      for (const key of [`${bucket}`, `${bucket} ${addressIn(listen)}`]) {
-        const there = this.#held.get(key)
-        if (there) there.push({ name, listen })
-        else this.#held.set(key, [{ name, listen }])
-      }
+    if (enabled) this.#held.add(listen, name)
   }
-}
-
-function addressIn(listen: Listen): string {
-  const address = listen.kind === 'unix' ? listen.path : listen.address
-  return address === null || address === '0.0.0.0' || address === '::' ? '*' : address
-}
-
-/** Sixty-four ports to a bucket; Unix sockets have one of their own. */
-function bucketsOf(listen: Listen): number[] {
-  if (listen.kind === 'unix') return [-1]
-  const [first, last] = [listen.ports.first >> 6, listen.ports.last >> 6]
-  return Array.from({ length: last - first + 1 }, (_, index) => first + index)
 }
 
 function alreadyTaken(name: string): Text {
