@@ -26,11 +26,13 @@ export const resultJson = say(
   'ChangeResult: {plan, rules, failures, revision}. 일부 구간이 실패하면 종료 코드 3.',
 )
 
+/** @param unchanged said where there was nothing to do */
 export async function change(
   context: Context,
   name: string,
   done: Text,
   act: (naru: Naru, options: ChangeOptions) => Promise<ChangeResult>,
+  unchanged?: Text,
 ): Promise<ExitCode> {
   const { print, json, io } = context
   const { naru, running } = await daemonOrFile(context)
@@ -54,9 +56,16 @@ export async function change(
     for (const line of byHandLines(rule, print)) print.data(line)
     await give(rule, context)
   }
-  if (result.failures.length === 0) print.talk(done)
+  const nothing = running && result.plan.steps.every(({ action }) => action === 'keep')
+  if (result.failures.length === 0) print.talk(nothing ? (unchanged ?? done) : done)
+  else if (running && result.rules.length > 0) print.talk(written)
   return exitOf(result, name)
 }
+
+const written = say(
+  'The rule is in the file all the same; what failed is tried again until it works.',
+  '규칙은 파일에 저장했습니다. 실패한 구간은 될 때까지 다시 시도합니다.',
+)
 
 /** 0 where all was done, 3 where some of the rule stands, else the code of what failed. */
 export function exitOf({ failures, rules }: ChangeResult, name?: string): ExitCode {

@@ -1,6 +1,6 @@
 /** What may come next on a command line, from the verbs' definitions. */
 import { verbatim, type Language, type Text } from '../base/text.ts'
-import { globalOptions } from './options.ts'
+import { commonOptions, globalOptions } from './options.ts'
 import type { Completes, Option, Verb } from './verb.ts'
 
 export interface Completion {
@@ -36,7 +36,7 @@ export async function completions(
   }
 
   const { verb, loose } = walk(before, verbs)
-  const options = [...(verb?.options ?? []), ...globalOptions]
+  const options = [...(verb?.options ?? []), ...(verb ? commonOptions(verb) : globalOptions)]
   const [, inlineName] = /^--([\w-]+)=/.exec(typed) ?? []
   if (inlineName !== undefined) return complete(valuesOf(named(options, inlineName)), `--${inlineName}=`)
   const pending = pendingOption(before.at(-1), options)

@@ -1,7 +1,7 @@
 /** The options every verb knows. */
 import { say } from '../base/text.ts'
 import { languages } from './language.ts'
-import type { Option } from './verb.ts'
+import type { Option, Verb } from './verb.ts'
 
 export const globalOptions: readonly Option[] = [
   {
@@ -19,3 +19,9 @@ export const globalOptions: readonly Option[] = [
   { name: 'no-color', text: say('no colours (also NO_COLOR)', '색 없이 출력 (NO_COLOR도 가능)') },
   { name: 'help', short: 'h', text: say('this help', '도움말') },
 ]
+
+/** Those that a verb takes: what prints a script or nothing at all has no JSON. */
+export function commonOptions({ json, verbs, run }: Pick<Verb, 'json' | 'verbs' | 'run'>): readonly Option[] {
+  const speaks = json !== undefined || verbs !== undefined || run === undefined
+  return speaks ? globalOptions : globalOptions.filter(({ name }) => name !== 'json')
+}

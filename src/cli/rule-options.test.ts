@@ -62,7 +62,7 @@ describe('options become the keys of the file', () => {
   })
 
   const wrong: [string, string][] = [
-    ['--for 2x', 'duration "2x" is not valid'],
+    ['--for 2x', '--for "2x" is not valid'],
     ['--for 1h --until 2026-12-24T18:00:00Z', 'give --for or --until, not both'],
     ['--limit-connections many', '--limit-connections wants a whole number, not "many"'],
     ['--engine fast', '--engine is one of auto, kernel, splice, sockets, not "fast"'],

@@ -1,5 +1,6 @@
 /** Options of `open`, `add` and `edit`, and how they become a rule with the keys of the file. */
 import { parseDuration } from '../base/duration.ts'
+import { isNaruError, NaruError } from '../base/errors.ts'
 import { say } from '../base/text.ts'
 import type { RuleInput } from '../model/face.ts'
 import type { Json } from '../model/hop.ts'
@@ -285,7 +286,17 @@ function untilFrom({ option }: Ask, command: string, now: number): Record<string
   if (span !== null && until !== null)
     throw usage(command, say('give --for or --until, not both', '--for와 --until은 함께 쓸 수 없습니다'))
   if (span === null) return until === null ? {} : { until }
-  return { until: new Date(now + parseDuration(span)).toISOString() }
+  return { until: new Date(now + spanOf(span)).toISOString() }
+}
+
+/** Named as it was written on the command line. */
+function spanOf(text: string): number {
+  try {
+    return parseDuration(text)
+  } catch (error) {
+    if (!isNaruError(error, 'VALUE_INVALID')) throw error
+    throw new NaruError('VALUE_INVALID', { what: '--for', value: text, why: error.params['why'] ?? '' })
+  }
 }
 
 /** `timeouts.idle=5m`: a value that reads as JSON is that, anything else is text. */

@@ -126,6 +126,26 @@ describe('ls', () => {
     ])
   })
 
+  it('shows only the rules that are meant: by a text, a state, a tag, all of which have to hold', async () => {
+    const rules = [
+      ruleStatus('web', { rule: { title: '회사 홈페이지', tags: ['work', 'web'] } }),
+      ruleStatus('game', { state: 'failed', listen: '25565', rule: { tags: ['home'] } }),
+      ruleStatus('ssh', { rule: { tags: 'work' }, targets: ['10.0.0.5:22'] }),
+    ]
+    const names = async (...words: string[]): Promise<string[]> => {
+      const line = ['ls', '--json', ...words.flatMap((word) => ['--filter', word])]
+      const { out } = await naru(line, fakeDeps(new FakeNaru(...rules)))
+      return (JSON.parse(out.join('\n')) as { rules: RuleStatus[] }).rules.map(({ name }) => name)
+    }
+    expect(await names('홈페이지')).toEqual(['web'])
+    expect(await names('state=failed')).toEqual(['game'])
+    expect(await names('tag=Work')).toEqual(['web', 'ssh'])
+    expect(await names('tag=work', '10.0.0.5')).toEqual(['ssh'])
+    expect(await names('tag=wor')).toEqual([])
+    const { exit, talk } = await naru('ls --filter stat=open', fakeDeps(new FakeNaru(...rules)))
+    expect([exit, talk]).toEqual([2, ['error: --filter "stat=open" is not valid: did you mean state=?']])
+  })
+
   it('says how to begin where there is nothing', async () => {
     const { talk } = await naru('ls', fakeDeps(new FakeNaru()))
     expect(talk).toEqual(['There are no rules yet: naru add NAME LISTEN TARGET'])
@@ -171,6 +191,14 @@ describe('status', () => {
     const { out } = await naru('status', fakeDeps(twoRules()))
     expect(out).toContain('web page: http://127.0.0.1:6278/?token=T')
     expect(out).toContain('file: /home/kim/naru.yaml')
+  })
+
+  it('of an unknown rule tells the one that was probably meant, or how many more there are', async () => {
+    const { talk } = await naru('rm iss', fakeDeps(twoRules()))
+    expect(talk).toEqual(['error: there is no rule named iss; did you mean iis?'])
+    const many = Array.from({ length: 30 }, (_, at) => ruleStatus(`service-${at}`))
+    const told = await naru('rm x', fakeDeps(new FakeNaru(...many)))
+    expect(told.talk[0]).toMatch(/service-19 … and 10 more$/)
   })
 
   it('of an unknown rule names those there are', async () => {

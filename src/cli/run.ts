@@ -10,7 +10,7 @@ import type { CliDeps } from './deps.ts'
 import type { Io } from './io.ts'
 import { languageOf } from './language.ts'
 import { nearest } from '../model/shape.ts'
-import { globalOptions } from './options.ts'
+import { commonOptions, globalOptions } from './options.ts'
 import { parseWords, unknown, usage } from './parse.ts'
 import { printError } from './print/errors.ts'
 import { createPrinter, type Printer } from './print/printer.ts'
@@ -39,11 +39,11 @@ export async function run(argv: readonly string[], io: Io, deps: CliDeps): Promi
       return await done(0)
     }
     const { verb, command, rest } = await verbOf(argv)
-    const words = parseWords(verb, command, rest, globalOptions)
+    const words = parseWords(verb, command, rest, commonOptions(verb))
     print = printerFor(words.options, io)
     if (words.options['help'] || !verb.run) {
       const { helpOf } = await import('./help.ts')
-      print.data(helpOf(verb, command, globalOptions, print))
+      print.data(helpOf(verb, command, commonOptions(verb), print))
       return await done(words.options['help'] ? 0 : 2)
     }
     using context = contextOf(words, io, deps, print)

@@ -16,6 +16,7 @@ import { parseRule } from '../model/rule-file.ts'
 import type { Rule } from '../model/rule.ts'
 import type { Target } from '../model/target.ts'
 import { say, type Text } from '../base/text.ts'
+import { unknownRule } from './changes.ts'
 import { judge } from './judge.ts'
 import { lookAtMachine, lookAtRule, readOnce, type LookDeps } from './look.ts'
 
@@ -229,10 +230,10 @@ export function chooseRules(
     return [{ rule: asIfRule(about, ownAddress), hops: [ownListen] }]
   } catch (error) {
     if (isNaruError(error, 'VALUE_INVALID'))
-      throw new NaruError('RULE_UNKNOWN', {
-        name: about,
-        known: rules.map(({ rule }) => rule.name).join(', ') || '—',
-      })
+      throw unknownRule(
+        about,
+        rules.map(({ rule }) => rule.name),
+      )
     throw error
   }
 }
@@ -259,7 +260,7 @@ const ownListen: HopStatus = {
 /** A service that clients reach without a relay: the port itself is service and listen in one. */
 function asIfRule(about: string, ownAddress: string): Rule {
   const listen = parseListen(about)
-  if (listen.kind !== 'inet') throw new NaruError('RULE_UNKNOWN', { name: about, known: '—' })
+  if (listen.kind !== 'inet') throw unknownRule(about, [])
   const { first } = listen.ports
   // No rule may forward to itself; this one is none that anybody opens.
   const rule = parseRule(`port-${first}`, { listen: about, target: first === 1 ? 2 : 1 })

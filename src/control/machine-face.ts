@@ -96,4 +96,4 @@ async function listed(
 }
 
 /** What is not installed or does not run has no guests; what is silent or forbids asking may have some. */
-const isAbsent = (error: unknown): boolean => isNaruError(error, 'GUEST_NOT_HERE')
+const isAbsent = (error: unknown): boolean => isNaruError(error, 'GUEST_NOT_HERE', 'GUEST_NO_TOOL')

@@ -643,7 +643,8 @@ export class RuleRun {
     if (this.#ended || this.#held.get(held.hop) !== held) return
     const failure = await repair.renew(held, signal)
     if (failure && isNaruError(failure, 'ABORTED')) return
-    if (!failure && held.lost) this.#reopened.add(held.hop)
+    // Where there is no firewall, none was opened.
+    if (!failure && held.lost && held.lease.describe().member !== 'none') this.#reopened.add(held.hop)
     held.lost = failure?.of(this.name) ?? null
     held.checkedAt = this.#tools.clock.now()
     this.#settle(held.hop)

@@ -15,7 +15,7 @@ export const cliDeps: CliDeps = {
   version,
   async openHere(options) {
     const { openHere } = await import('./open.ts')
-    return openHere(options)
+    return openHere(options, () => connect(null).catch(() => null))
   },
   async planHere({ name, rule }) {
     const [{ offlineNaru }, { gatherParts }, { createMemoryStore }] = await Promise.all([

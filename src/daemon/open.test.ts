@@ -18,14 +18,17 @@ it('naru open tells of each hop while it opens, and no more once it is open', as
   const told: RuleStatus[] = []
   try {
     const rule = { listen: `127.0.0.1:${await freePort()}`, target: `127.0.0.1:${port}`, engine: 'sockets' }
-    const naru = await openHere({
-      name: 'web',
-      rule,
-      keepPartial: false,
-      signal: new AbortController().signal,
-      onProgress: (status) => void told.push(status),
-      onLeftOver: () => {},
-    })
+    const naru = await openHere(
+      {
+        name: 'web',
+        rule,
+        keepPartial: false,
+        signal: new AbortController().signal,
+        onProgress: (status) => void told.push(status),
+        onLeftOver: () => {},
+      },
+      () => Promise.resolve(null),
+    )
     const count = told.length
     const steps = told.map(({ hops }) => hops.map(({ hop, state }) => `${hop} ${state}`).join(', '))
     expect([...new Set(steps)]).toEqual(['', 'relay opening', 'relay ok'])

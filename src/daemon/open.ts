@@ -1,12 +1,15 @@
 /** `naru open`: one rule in this process, without a file. */
 import { randomBytes } from 'node:crypto'
 import { canonicalAddress } from '../base/address.ts'
+import { isNaruError, NaruError } from '../base/errors.ts'
+import { say } from '../base/text.ts'
 import type { OpenHereOptions } from '../cli/deps.ts'
 import { Forwarder } from '../control/forwarder.ts'
 import { claim, stateRoot } from '../control/instance.ts'
 import type { Parts } from '../control/parts.ts'
 import { dismissEarly } from '../engines/splice/early.ts'
-import type { RuleStatus } from '../model/face.ts'
+import type { Naru, RuleStatus } from '../model/face.ts'
+import { formatListen, listensOverlap } from '../model/listen.ts'
 import type { Rule } from '../model/rule.ts'
 import { parseRule } from '../model/rule-file.ts'
 import { createMemoryStore } from '../stores/memory.ts'
@@ -15,14 +18,10 @@ import { undoLeftOvers } from './left-over.ts'
 import { gatherParts } from './rooms.ts'
 
 /** @throws NaruError where the rule is wrong or a hop could not be opened; nothing is left then. */
-export async function openHere({
-  name,
-  rule: input,
-  keepPartial,
-  onProgress,
-  onLeftOver,
-  signal,
-}: OpenHereOptions): Promise<Forwarder> {
+export async function openHere(
+  { name, rule: input, keepPartial, onProgress, onLeftOver, signal }: OpenHereOptions,
+  findDaemon: () => Promise<Naru | null>,
+): Promise<Forwarder> {
   const rule = parseRule(name, input)
   const root = stateRoot()
   await undoLeftOvers(root, { except: null, tell: (_level, text) => onLeftOver(text), signal })
@@ -51,7 +50,7 @@ export async function openHere({
     return forwarder
   } catch (error) {
     await instance.release({ forget: true })
-    throw error
+    throw await namingTheRule(rule, error, findDaemon)
   }
 }
 
@@ -61,4 +60,23 @@ async function mustResolve(rule: Rule, { resolveName }: Parts, signal: AbortSign
     .map(({ to }) => to)
     .filter((to) => to.kind === 'inet' && canonicalAddress(to.host) === null)
   await Promise.all(names.map((to) => resolveName(to, { signal })))
+}
+
+/** Where a rule of another Naru has the port, that rule is what a person knows; the program is called node. */
+async function namingTheRule(
+  { listen }: Rule,
+  error: unknown,
+  findDaemon: () => Promise<Naru | null>,
+): Promise<unknown> {
+  if (!isNaruError(error, 'LISTEN_IN_USE')) return error
+  const { openRules } = await import('./open-rules.ts')
+  const rules = await openRules(findDaemon).catch(() => [])
+  const holder = rules.find((one) => listensOverlap(one.listen, listen))
+  if (!holder) return error
+  const owner = say(
+    `the rule ${holder.name} of Naru (pid ${holder.pid})`,
+    `Naru의 ${holder.name} 규칙(pid ${holder.pid})`,
+  )
+  const { left } = error
+  return new NaruError('LISTEN_IN_USE', { listen: formatListen(listen), owner }, { cause: error, left })
 }

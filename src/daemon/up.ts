@@ -51,7 +51,7 @@ async function serveUntilStopped(options: UpOptions): Promise<ExitCode> {
   const file = ruleFile(options.file)
   await using scope = new Scope()
   const obeySignals = listenToSignals(scope)
-  if (!existsSync(file)) await createFile(file, starter(await freePort(8888), await freePort(6280)))
+  if (!existsSync(file)) await createFile(file, starter(await freePort(8880), await freePort(6280)))
   const root = stateRoot()
   const { id } = await instanceOf(root, file)
   await undoLeftOvers(root, { except: id, tell: tellTo(log), signal })

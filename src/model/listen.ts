@@ -29,6 +29,7 @@ export function parseListen(text: string): Listen {
   const [where = '', protocolText, ...rest] = written.split('/')
   if (rest.length > 0) throw bad(text, form)
   const protocols = protocolText === undefined ? (['tcp'] as const) : parseProtocols(protocolText, text)
+  if (!where.includes(':') && !/^[\d-]+$/.test(where)) throw bad(text, form)
   const { host, ports } = splitHostPorts(where, text)
   if (host === null || host === '*') return { kind: 'inet', address: null, ports, protocols }
   const address = canonicalAddress(host)

@@ -72,6 +72,18 @@ describe('a rule as it is written', () => {
       'a range of 2 ports cannot take 101',
     )
     expect(wrong({ listen: '8100-8000', target: 80 })[0]).toContain('did you mean 8000-8100?')
+    // What may be written both ways is told both ways.
+    expect(wrong({ listen: 1, target: 2, publish: 'maybe' })).toEqual([
+      'publish: "maybe": allowed are: true, false, or a map of firewall, router, guest, externalPort',
+    ])
+    expect(wrong({ listen: 1, target: 2, publish: { externalPort: 'foo' } })).toEqual([
+      'publish.externalPort: "foo": allowed are: any, or a whole number from 1 to 65535',
+    ])
+    expect(wrong({ listen: 1, target: '192.168.79.128' })).toEqual([
+      'target: "192.168.79.128": the port is missing: write 192.168.79.128:80',
+    ])
+    expect(wrong({ listen: 1, target: 2, title: 'a\nb' })).toEqual(['title: "a\\nb": write it on one line'])
+    expect(wrong({ listen: 1, target: 2, tags: ['', 'a\u202Eb'] })).toHaveLength(2)
     expect(wrong({ listen: 1, target: 2, targets: [3] })[0]).toContain('either target or targets')
     expect(wrong({ listen: 80, target: 80 })[0]).toContain('forward to itself')
     expect(wrong({ listen: '8000-8010', target: 8005 })[0]).toContain('forward to itself')

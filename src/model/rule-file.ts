@@ -340,8 +340,8 @@ export const rulePattern = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$/
 export function nameProblem(name: string): Text | null {
   if (rulePattern.test(name)) return null
   return say(
-    `"${name.slice(0, 60)}" is no name for a rule: 1 to 40 letters, digits, ".", "_" or "-", beginning with a letter or digit`,
-    `"${name.slice(0, 60)}"{은/는} 규칙 이름으로 쓸 수 없습니다. 영문자나 숫자로 시작하고 영문자, 숫자, ".", "_", "-"로 40자까지 쓰세요`,
+    'a name has 1 to 40 letters, digits, ".", "_" or "-" and begins with a letter or digit; any other word may be its title',
+    '이름은 영문자나 숫자로 시작하고 영문자, 숫자, ".", "_", "-"로 40자까지 씁니다. 한글 이름은 title에 쓰세요',
   )
 }
 

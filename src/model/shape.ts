@@ -4,7 +4,7 @@
  * what `naru open` may take to its first byte.
  */
 import { isNaruError, toNaruError } from '../base/errors.ts'
-import { say, type Text } from '../base/text.ts'
+import { say, verbatim, type Text } from '../base/text.ts'
 
 export type Path = readonly (string | number)[]
 
@@ -177,8 +177,35 @@ export function either<A, B, V, W>(
 ): Shape<A | B, V | W> {
   return {
     schema: { anyOf: [first.schema, second.schema] },
-    read: (value, path, problems) => (isFirst(value) ? first : second).read(value, path, problems),
+    read(value, path, problems) {
+      const shape = isFirst(value) ? first : second
+      const before = problems.length
+      const read = shape.read(value, path, problems)
+      const [one, other] = [allowedBy(first.schema), allowedBy(second.schema)]
+      // What is no map is wrong as a whole, and whoever wrote it wants to know of both ways to write it.
+      if (read !== undefined || isMap(value) || !one || !other) return read
+      const allowed = say(
+        `allowed are: ${one.en}, or ${other.en}`,
+        `쓸 수 있는 값: ${one.ko}, 또는 ${other.ko}`,
+      )
+      problems.splice(before)
+      return wrong(problems, path, quoted(value, allowed))
+    },
   }
+}
+
+/** What may be written by that schema, in a few words; null where they say too little. */
+function allowedBy({ type, enum: words, minimum, maximum, properties }: JsonSchema): Text | null {
+  if (type === 'boolean') return verbatim('true, false')
+  if (Array.isArray(words)) return verbatim(words.join(', '))
+  if (type === 'integer')
+    return say(
+      `a whole number from ${String(minimum)} to ${String(maximum)}`,
+      `${String(minimum)}부터 ${String(maximum)}까지의 정수`,
+    )
+  if (type !== 'object') return null
+  const keys = Object.keys(properties as object).join(', ')
+  return say(`a map of ${keys}`, `${keys} 키로 된 맵`)
 }
 
 export function mapped<A, B, W>(shape: Shape<A, W>, to: (value: A) => B): Shape<B, W> {

@@ -38,6 +38,7 @@ export function parseTarget(text: string): Target {
   if (written.startsWith('unix:')) return { kind: 'unix', path: parseUnixPath(written.slice(5), 'target') }
   const guest = parseGuest(written)
   if (guest) return guest
+  if (!written.includes(':') && !/^[\d-]+$/.test(written)) throw bad(text, noPort(written))
   const { host, ports } = splitHostPorts(written, text)
   if (host === null) return { kind: 'inet', host: '127.0.0.1', ports }
   const address = canonicalAddress(host)
@@ -73,6 +74,11 @@ function parseGuest(text: string): Target | null {
 /** A word that no IPv6 address begins with. */
 function isWord(text: string | undefined): text is string {
   return /^[a-z]\w*$/i.test(text ?? '') && /[g-z]/i.test(text ?? '')
+}
+
+function noPort(host: string): Text {
+  const such = canonicalAddress(host) !== null || hostName.test(host) ? host : '192.168.79.128'
+  return say(`the port is missing: write ${such}:80`, `포트가 빠졌습니다. ${such}:80처럼 쓰세요`)
 }
 
 function noSuchKind(kind: string): Text {

@@ -4,6 +4,7 @@
  */
 import { NaruError } from '../../src/base/errors.ts'
 import { say, verbatim } from '../../src/base/text.ts'
+import { unknownRule } from '../../src/control/changes.ts'
 import type { Connection, Counters } from '../../src/model/connection.ts'
 import type {
   About,
@@ -249,7 +250,7 @@ export class FakeNaru implements Naru {
   #known(name: string): RuleStatus {
     const rule = this.#rules.get(name)
     if (rule) return rule
-    throw new NaruError('RULE_UNKNOWN', { name, known: [...this.#rules.keys()].join(', ') })
+    throw unknownRule(name, [...this.#rules.keys()])
   }
 
   #change(

@@ -29,8 +29,8 @@ export const fileCodes = {
   },
   RULE_UNKNOWN: {
     exit: 2,
-    en: 'there is no rule named {name}; there are: {known}',
-    ko: '{name}{이라는/라는} 규칙이 없습니다. 있는 규칙: {known}',
+    en: 'there is no rule named {name}; {known}',
+    ko: '{name}{이라는/라는} 규칙이 없습니다. {known}',
   },
   RULE_EXISTS: {
     exit: 2,

@@ -10,6 +10,15 @@ export const guestCodes = {
       ko: '{kind}{을/를} 시작하거나 게스트 주소를 대상으로 직접 쓰세요',
     },
   },
+  GUEST_NO_TOOL: {
+    exit: 1,
+    en: 'cannot ask {kind} for its guests: {why}',
+    ko: '{kind} 게스트를 조회할 수 없습니다: {why}',
+    fix: {
+      en: 'write the guest’s address as the target, or install what is missing',
+      ko: '게스트 주소를 대상으로 직접 쓰거나, 빠진 프로그램을 설치하세요',
+    },
+  },
   GUEST_UNKNOWN: {
     exit: 2,
     en: '{kind} has no guest named {name}; there are: {known}',

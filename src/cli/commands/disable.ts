@@ -15,8 +15,12 @@ export const verb: Verb = {
   run(context) {
     const name = context.arg('NAME')
     const cut = context.switched('now')
-    return change(context, name, say(`disabled ${name}`, `${name} 규칙을 껐습니다`), (naru, options) =>
-      naru.rules.disable(name, { ...options, now: cut }),
+    return change(
+      context,
+      name,
+      say(`disabled ${name}`, `${name} 규칙을 껐습니다`),
+      (naru, options) => naru.rules.disable(name, { ...options, now: cut }),
+      say(`${name} is off already`, `${name} 규칙은 이미 꺼져 있습니다`),
     )
   },
 }

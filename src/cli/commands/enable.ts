@@ -12,8 +12,12 @@ export const verb: Verb = {
   json: resultJson,
   run(context) {
     const name = context.arg('NAME')
-    return change(context, name, say(`enabled ${name}`, `${name} 규칙을 켰습니다`), (naru, options) =>
-      naru.rules.enable(name, options),
+    return change(
+      context,
+      name,
+      say(`enabled ${name}`, `${name} 규칙을 켰습니다`),
+      (naru, options) => naru.rules.enable(name, options),
+      say(`${name} is on already`, `${name} 규칙은 이미 켜져 있습니다`),
     )
   },
 }

@@ -80,11 +80,14 @@ function textOf(event: NaruEvent): Text | null {
     case 'rule-removed':
       return say('was removed', '지워졌습니다')
     case 'hop': {
+      // What is about to be done is told once it is.
+      if (event.status.state === 'opening') return null
       const hop = hopWords[event.status.hop]
       return say(`${hop.en}: ${event.status.text.en}`, `${hop.ko}: ${event.status.text.ko}`)
     }
     case 'opened':
-      return verbatim(`+ ${event.connection.client} → ${event.connection.target ?? '…'}`)
+      // It is told before it is dialled; where it went is told when it closes.
+      return verbatim(`+ ${event.connection.client} → ${event.connection.target ?? event.connection.listen}`)
     case 'closed': {
       const { client, bytesToTarget, bytesToClient, openedAt, closeReason, closedAt } = event.connection
       const reason = closeReasons[closeReason ?? 'finished']

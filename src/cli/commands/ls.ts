@@ -1,6 +1,7 @@
 /** `naru ls`: the rules with each hop's state. */
 import { isNaruError } from '../../base/errors.ts'
 import { say, verbatim } from '../../base/text.ts'
+import { ruleFilter } from '../../model/rule-filter.ts'
 import { roomOf } from '../io.ts'
 import { engineReasons, openElsewhere, ruleTable } from '../print/rules.ts'
 import { daemonOrFile } from '../reach.ts'
@@ -13,7 +14,24 @@ export const verb: Verb = {
     'Where no daemon runs it shows the rules of the file; what naru open holds in another terminal is listed too. Why each rule has its engine is told below the table, on stderr.',
     '실행 중인 데몬이 없으면 파일에 적힌 규칙을 보여 줍니다. 다른 터미널에서 naru open으로 연 것도 함께 나옵니다. 규칙마다 그 엔진을 고른 이유는 표 아래에, 표준 오류로 알려 줍니다.',
   ),
+  options: [
+    {
+      name: 'filter',
+      short: 'f',
+      value: 'TEXT',
+      many: true,
+      text: say(
+        'only rules with this text, or with state=open, tag=work, engine=splice, name=, listen= or target=',
+        '이 글자가 있는 규칙만. state=open, tag=work, engine=splice, name=, listen=, target=도 가능',
+      ),
+    },
+  ],
   examples: [
+    { command: 'naru ls --filter state=failed', text: say('what does not work', '열리지 않은 규칙만') },
+    {
+      command: 'naru ls --filter tag=game --filter 25565',
+      text: say('both have to hold', '둘 다 맞는 규칙'),
+    },
     {
       command: 'naru ls --json | jq -r ".rules[].name"',
       text: say('names, for a script', '스크립트용 이름 목록'),
@@ -25,19 +43,23 @@ export const verb: Verb = {
   ),
   async run(context) {
     const { print, json, io, deps } = context
-    const [{ naru, running }, elsewhere] = await Promise.all([daemonOrFile(context), deps.openElsewhere()])
-    const rules = await naru.rules.list().catch((error: unknown) => {
+    const words = context.options('filter')
+    const isMeant = ruleFilter(words)
+    const [{ naru, running }, others] = await Promise.all([daemonOrFile(context), deps.openElsewhere()])
+    const elsewhere = others.filter(isMeant)
+    const all = await naru.rules.list().catch((error: unknown) => {
       // Who only ever opens in the foreground has none.
-      if (elsewhere.length > 0 && isNaruError(error, 'FILE_MISSING')) return []
+      if (others.length > 0 && isNaruError(error, 'FILE_MISSING')) return []
       throw error
     })
+    const rules = all.filter(isMeant)
     if (json) {
       print.json({ running, rules, elsewhere })
       return 0
     }
     const isEmpty = rules.length === 0 && elsewhere.length === 0
     if (!running && (rules.length > 0 || isEmpty)) print.talk(elsewhere.length > 0 ? othersOfFile : ofFile)
-    if (isEmpty) print.talk(howToBegin)
+    if (isEmpty) print.talk(words.length > 0 ? noneMeant : howToBegin)
     else
       for (const line of ruleTable(rules, print, { now: io.now(), elsewhere, room: roomOf(io.stdout) }))
         print.data(line)
@@ -55,6 +77,7 @@ const othersOfFile = say(
   'No daemon runs; what naru open does not hold is shown as it is in the file.',
   '실행 중인 데몬이 없습니다. naru open이 연 것을 뺀 나머지는 파일에 적힌 규칙입니다.',
 )
+const noneMeant = say('No rule is like that.', '조건에 맞는 규칙이 없습니다.')
 const howToBegin = say(
   'There are no rules yet: naru add NAME LISTEN TARGET',
   '아직 규칙이 없습니다: naru add 이름 수신 대상',

@@ -1,6 +1,6 @@
 /** Asks a hypervisor's command-line tool, and says in its name why it did not answer. */
 import { isNaruError, NaruError } from '../../base/errors.ts'
-import { say, verbatim } from '../../base/text.ts'
+import { say, verbatim, type Text } from '../../base/text.ts'
 import type { Runner, RunResult } from '../../host/contract.ts'
 import type { GuestKind } from '../../model/target.ts'
 import { answered, answerMs } from './patience.ts'
@@ -14,7 +14,7 @@ export interface ToolOptions {
 
 export type Tool = (argv: readonly [string, ...string[]], options: ToolOptions) => Promise<RunResult>
 
-/** An exit code other than 0 is an answer. @throws NaruError GUEST_NOT_HERE where it is not installed, GUEST_SILENT */
+/** An exit code other than 0 is an answer. @throws NaruError GUEST_NO_TOOL where it is not installed, GUEST_SILENT */
 export function toolOf(kind: GuestKind, runner: Runner): Tool {
   return async (argv, { signal, ms = answerMs, env }) => {
     try {
@@ -29,10 +29,19 @@ export function toolOf(kind: GuestKind, runner: Runner): Tool {
       )
     } catch (error) {
       if (!isNaruError(error, 'COMMAND_MISSING')) throw error
-      const why = say(`${argv[0]} is not installed`, `${argv[0]}{이/가} 설치되어 있지 않습니다`)
-      throw new NaruError('GUEST_NOT_HERE', { kind, why }, { cause: error })
+      throw new NaruError('GUEST_NO_TOOL', { kind, why: whyMissing(kind, argv[0]) }, { cause: error })
     }
   }
+}
+
+/** Windows has these of its own: elsewhere nothing can be installed. */
+const onWindows: Partial<Record<GuestKind, string>> = { wsl: 'WSL', hyperv: 'Hyper-V' }
+
+function whyMissing(kind: GuestKind, program: string): Text {
+  const system = process.platform === 'win32' ? undefined : onWindows[kind]
+  return system === undefined
+    ? say(`${program} is not installed`, `${program}{이/가} 설치되어 있지 않습니다`)
+    : say(`${system} is only on Windows`, `${system}{은/는} Windows에만 있습니다`)
 }
 
 /** Its output, or what it complained about. @throws NaruError also GUEST_REFUSED */
