@@ -20,7 +20,10 @@ export const closeReasons = {
   'limit-source': say('the limit for one source', '출발지별 연결 수 제한'),
   'limit-rate': say('too many new connections a second', '초당 새 연결 수 제한'),
   'proxy-header': say('a bad or untrusted PROXY header', '잘못되었거나 신뢰할 수 없는 PROXY 헤더'),
-  loop: say('the target leads back to the rule itself', '대상이 다시 이 규칙으로 돌아옴'),
+  loop: say(
+    'the target leads back to the rule itself, maybe by way of others',
+    '대상이 (다른 규칙을 거쳐서라도) 다시 이 규칙으로 돌아옴',
+  ),
   'no-such-name': say('no target serves the name it asked for', '요청한 이름을 제공하는 대상이 없음'),
   idle: say('idle for too long', '유휴 시간 초과'),
   cut: say('cut by hand', '수동으로 끊음'),

@@ -31,6 +31,8 @@ export interface CrossingOptions {
   /** Who called, and which of our addresses; null for a Unix client. */
   readonly source: Peer | null
   readonly destination: Peer | null
+  /** How many crossings of ours it has behind it. */
+  readonly behind: number
   /** By which of the rule's ports it came; 0 for a Unix socket. */
   readonly port: number
   /** The client's place within the limits; null where its address is still to be told by a PROXY header. */
@@ -256,10 +258,10 @@ export class Crossing {
   }
 
   #dial(state: TargetState, endpoints: readonly Endpoint[], connectMs: number): void {
-    const { clock, terms } = this.#options
+    const { behind, clock, terms } = this.#options
     const dial = new Dial(
       endpoints,
-      { connectMs, keepaliveMs: terms.rule.timeouts.keepaliveMs, bite: terms.bite, clock },
+      { connectMs, keepaliveMs: terms.rule.timeouts.keepaliveMs, bite: terms.bite, clock, behind },
       (socket, intake) => this.#connected(state, socket, intake),
       (reason, error) => this.#failed(state, reason, error),
     )

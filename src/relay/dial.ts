@@ -9,10 +9,14 @@ import { errnoOf, isNaruError } from '../base/errors.ts'
 import type { CloseReason } from '../model/connection.ts'
 import { Intake } from './intake.ts'
 import { attemptDelayMs } from './eyeballs.ts'
+import { ownPortOf } from './handle.ts'
+import { OwnStreamDials } from './own-dials.ts'
 import { reset } from './pipe.ts'
 
 export interface DialOptions {
   readonly connectMs: number
+  /** How many crossings of ours the client has behind it. @default 0 */
+  readonly behind?: number
   readonly keepaliveMs: number
   /** Most bytes to read at once. @default as many as there are */
   readonly bite?: number
@@ -70,7 +74,7 @@ export class Dial {
   cancel(): void {
     this.#limit[Symbol.dispose]()
     this.#next?.[Symbol.dispose]()
-    for (const socket of this.#attempts) resetDial(socket.removeAllListeners().on('error', ignore))
+    for (const socket of this.#attempts) resetDial(deaf(socket))
     this.#attempts.clear()
   }
 
@@ -82,7 +86,10 @@ export class Dial {
       return
     }
     const intake = new Intake(this.#options.bite)
-    const socket = connect(socketOptions(endpoint, intake, this.#options.keepaliveMs))
+    const { behind = 0, keepaliveMs } = this.#options
+    if ('port' in endpoint) process.nextTick(() => OwnStreamDials.main.begins(endpoint.port, behind))
+    const socket = connect(socketOptions(endpoint, intake, keepaliveMs))
+    if ('port' in endpoint) process.nextTick(() => noteDial(socket, behind))
     this.#attempts.add(socket)
     socket.once('connect', () => {
       if (metItself(socket)) this.#leaveItself(socket)
@@ -100,7 +107,7 @@ export class Dial {
   }
 
   #leaveItself(socket: Socket): void {
-    reset(socket.removeAllListeners().on('error', ignore))
+    reset(deaf(socket))
     this.#lost(socket, Object.assign(new Error('nobody listens there'), { code: 'ECONNREFUSED' }))
   }
 
@@ -157,6 +164,18 @@ export function dialReason(error: unknown): DialReason {
     default:
       return 'target-unreachable'
   }
+}
+
+function deaf(socket: Socket): Socket {
+  return socket.removeAllListeners('connect').removeAllListeners('error').on('error', ignore)
+}
+
+/** Node dials in the next tick, where this follows it: whoever is reached may be a rule of ours, on another thread. */
+function noteDial(socket: Socket, behind: number): void {
+  const own = ownPortOf(socket)
+  if (own === 0) return OwnStreamDials.main.fails()
+  OwnStreamDials.main.leaves(own, behind)
+  socket.once('close', () => OwnStreamDials.main.ended(own))
 }
 
 /** At once: Node would wait with a reset until the dial has got through. */

@@ -27,6 +27,15 @@ export function handleOf(socket: DatagramSocket): DatagramHandle | null {
   return handle.recvStop && handle.recvStart ? (handle as DatagramHandle) : null
 }
 
+/** The port of ours that a socket uses, also while it still dials; 0 where it has none or nobody knows. */
+export function ownPortOf(socket: Socket): number {
+  const { _handle: handle } = socket as unknown as {
+    _handle?: { getsockname?: (into: object) => number } | null
+  }
+  const own: { port?: number } = {}
+  return handle?.getsockname?.(own) === 0 ? (own.port ?? 0) : 0
+}
+
 /** Bytes that the system has not taken yet; those of a large `write` count down as it takes them. */
 export function unsentOf(socket: Socket): number {
   const { _handle: handle } = socket as unknown as { _handle?: { writeQueueSize?: unknown } | null }

@@ -10,6 +10,7 @@ import { errnoOf } from '../base/errors.ts'
 import type { CloseReason } from '../model/connection.ts'
 import { dialReason, type DialReason } from './dial.ts'
 import type { Live, Meter } from './meter.ts'
+import { OwnDials } from './own-dials.ts'
 import { bestFirst, hashOf, type TargetState } from './pick.ts'
 import type { Peer } from './proxy/header.ts'
 import { writeProxyV2 } from './proxy/write.ts'
@@ -29,6 +30,8 @@ export interface SessionOptions {
   readonly source: Peer
   /** Where answers go, as the socket named it. */
   readonly from: { readonly address: string; readonly port: number }
+  /** How many crossings of ours it has behind it. */
+  readonly behind: number
   /** The rule as it is now: the session keeps the terms it began with. */
   readonly current: () => Terms
   readonly onExhausted: () => void
@@ -56,6 +59,8 @@ interface Upstream {
   peer: Peer | null
   /** False until the socket is connected, and again while it moves. */
   ready: boolean
+  /** Of ours, that it sends from; 0 until it is connected. */
+  own: number
   /** It has been told that it may send to a broadcast address. */
   broadcasts: boolean
   /** It answers, and its target knows. */
@@ -261,6 +266,7 @@ export class Session {
     this.#upstream = null
     if (upstream === null) return
     upstream.target.open--
+    if (upstream.own > 0) OwnDials.udp.ended(upstream.own)
     closeQuietly(upstream.socket)
   }
 
@@ -313,6 +319,7 @@ export class Session {
       port: this.#port,
       peer: null,
       ready: false,
+      own: 0,
       broadcasts: false,
       good: false,
     }
@@ -352,6 +359,9 @@ export class Session {
     upstream.peer = upstream.socket.remoteAddress()
     if (isFrom({ address, port }, upstream.peer)) return this.#leaveItself(upstream)
     upstream.ready = this.#reached = true
+    if (upstream.own > 0) OwnDials.udp.ended(upstream.own)
+    upstream.own = upstream.socket.address().port
+    OwnDials.udp.leaves(upstream.own, this.#options.behind)
     this.#options.live.state = 'open'
     const waiting = this.#waiting
     this.#waiting = []

@@ -14,6 +14,7 @@ import type { Resolve } from './route.ts'
 import type { RefuseReason, Ticket } from './admit.ts'
 import { Anteroom } from './anteroom.ts'
 import { Crossing } from './crossing.ts'
+import { mostCrossings, OwnStreamDials } from './own-dials.ts'
 import { reset, type AskOutstanding, type TakeError } from './pipe.ts'
 import { openDoors, type Door } from './tcp-listen.ts'
 import { proxyDuty, type Terms } from './terms.ts'
@@ -50,6 +51,8 @@ interface Caller {
   /** Null for a Unix client. */
   readonly source: Peer | null
   readonly client: string
+  /** How many crossings of ours it has behind it. */
+  readonly behind: number
 }
 
 export class StreamRelay {
@@ -165,10 +168,15 @@ export class StreamRelay {
     if (inet && address === '') return void socket.on('error', ignore).destroy()
     const source = inet ? { address, port: socket.remotePort ?? 0 } : null
     const client = source ? formatEndpoint(address, source.port) : ''
+    const behind = source ? OwnStreamDials.main.behind(source.port, door.port) : 0
+    if (behind >= mostCrossings) {
+      reset(socket.on('error', ignore))
+      return this.#options.meter.refuse(client, 'loop')
+    }
     // Behind a trusted proxy it is the address in its header that is admitted.
     const admitted =
       proxyDuty(terms, address) === 'required' ? null : terms.admission.admit(address, clock.monotonic())
-    const caller = { socket, door, terms, address, source, client }
+    const caller = { socket, door, terms, address, source, client, behind }
     if (admitted?.ok === false) return this.#noPlace(caller, admitted.reason)
     this.#carry(caller, admitted?.ticket ?? null)
   }
@@ -198,7 +206,7 @@ export class StreamRelay {
     if (!waits) turnAway(reason)
   }
 
-  #carry({ socket, door, terms, source, client }: Caller, ticket: Ticket | null): void {
+  #carry({ socket, door, terms, source, client, behind }: Caller, ticket: Ticket | null): void {
     const { meter, clock, descriptors } = this.#options
     const inet = source !== null
     const live = meter.begin({ protocol: inet ? 'tcp' : 'unix', client, listen: door.label })
@@ -210,6 +218,7 @@ export class StreamRelay {
       source,
       destination:
         inet && tellsTarget(terms) ? { address: unmapped(socket.localAddress ?? ''), port: door.port } : null,
+      behind,
       port: door.port,
       ticket,
       anteroom: this.#anteroom,

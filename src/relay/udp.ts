@@ -16,6 +16,7 @@ import { leaveDoor } from './left-doors.ts'
 import { unwrapDatagram } from './proxy/datagram.ts'
 import type { Peer } from './proxy/header.ts'
 import type { Resolve } from './route.ts'
+import { mostCrossings, OwnDials } from './own-dials.ts'
 import { Refusals } from './refusals.ts'
 import { Room } from './room.ts'
 import { Session } from './session.ts'
@@ -262,7 +263,12 @@ export class DatagramRelay {
     if (this.#retired) return null
     const { meter, clock, resolve, descriptors } = this.#options
     const terms = this.#terms
+    const behind = OwnDials.udp.behind(from.port)
     const source = named ?? { address: unmapped(from.address), port: from.port }
+    if (behind >= mostCrossings) {
+      this.#refuse(key, source, 'loop')
+      return null
+    }
     const nowMs = clock.monotonic()
     const admitted = this.#room.admit(terms.admission, source.address, nowMs, this.#tight)
     if (!admitted.ok) {
@@ -285,6 +291,7 @@ export class DatagramRelay {
       door,
       source,
       from: { address: from.address, port: from.port },
+      behind,
       current: () => this.#terms,
       onExhausted: () => descriptors.exhausted(),
       onFault: this.#options.onFault,

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { systemClock } from '../../base/clock.ts'
 import { say, type Text } from '../../base/text.ts'
+import { dialsOfProcess, givePlace, takePlace } from '../../relay/own-dials.ts'
 import { closeAllOf, close, Descriptor, openBell, ringBell } from '../../host/linux/ffi.ts'
 import { takeEarly, threadOptions, workerFile } from './early.ts'
 import type { FromThread, ThreadData, Thresholds, ToThread } from './messages.ts'
@@ -169,7 +170,8 @@ export class Crew {
   /** Resolves when it is ready. @throws where it cannot be started. */
   #begin(thread: number, firstSerial: number): Promise<void> {
     return new Promise((resolve, reject) => {
-      const data = { thread, ledger: this.#ledger, firstSerial }
+      const place = takePlace()
+      const data = { thread, ledger: this.#ledger, firstSerial, dials: dialsOfProcess, place }
       const member = new Member(this.#options, data, {
         message: (message) => {
           if (message.type === 'block') member.reader.addBlock(message.memory)
@@ -179,6 +181,7 @@ export class Crew {
           } else this.#options.onMessage(thread, message)
         },
         gone: (why) => {
+          givePlace(place)
           // Where the first one does not start there is no crew; one that took a place may be tried again.
           if (thread === 0 && firstSerial === 0 && !member.mayEnd) this.#closing = true
           this.#gone(thread, member, why)

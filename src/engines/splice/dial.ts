@@ -7,7 +7,6 @@ import { attemptDelayMs } from '../../relay/eyeballs.ts'
 import type { TargetState } from '../../relay/pick.ts'
 import { epollError, epollHangUp, epollOut } from './epoll.ts'
 import {
-  close,
   closeWithReset,
   connect,
   EAGAIN,
@@ -22,6 +21,8 @@ import {
   ENOENT,
   ENOMEM,
   ETIMEDOUT,
+  familyUnix,
+  lastAddress,
   openSocket,
   takeError,
   type Descriptor,
@@ -29,15 +30,19 @@ import {
 import { metItself } from './itself.ts'
 import type { Found } from './names.ts'
 import { bothMask, readMask, Side, type Joining } from './side.ts'
-import { isLoopback, type Sockaddr } from './sockaddr.ts'
+import { isLoopback, portOf, type Sockaddr } from './sockaddr.ts'
 import { canDialAs, dialAs } from './transparent.ts'
 
 /** How often a dial that found no descriptor tries again. */
 const descriptorRetryMs = 100
+/** In place of a port: the dial has met itself. */
+const itself = -1
 
 interface Attempt {
   readonly side: Side
   readonly address: Sockaddr
+  /** Of ours, that it leaves from. */
+  readonly own: number
 }
 
 /** What a dial asks of the connection that it is for. */
@@ -47,8 +52,10 @@ export interface Dialling extends Joining {
   readonly source: string
   /** By which of the rule's ports it came in. */
   readonly port: number
-  /** The first attempt that got through. */
-  connected(server: Side, state: TargetState, address: Sockaddr): void
+  /** How many crossings of ours it has behind it. */
+  readonly behind: number
+  /** The first attempt that got through. @param own the port of ours that it leaves from */
+  connected(server: Side, state: TargetState, address: Sockaddr, own: number): void
 }
 
 export class Dial {
@@ -76,10 +83,13 @@ export class Dial {
   /** One that got through without our having heard of it is reset: nobody has spoken, and nobody ends in peace. */
   cancel(): void {
     if (this.#attempts.length === 0) return
-    for (const { side } of this.#attempts.splice(0)) {
-      side.release()
-      closeWithReset(side.descriptor)
-    }
+    for (const attempt of this.#attempts.splice(0)) this.#drop(attempt)
+  }
+
+  #drop({ side, own }: Attempt): void {
+    if (own > 0) this.#connection.thread.tcpDials.ended(own)
+    side.release()
+    closeWithReset(side.descriptor)
   }
 
   #nextTarget(): void {
@@ -133,42 +143,53 @@ export class Dial {
     }
     const socket = openSocket(address[0] as number, 'stream')
     if (typeof socket === 'number') return this.#cannotOpen(socket)
-    const { edition, source } = this.#connection
+    const { behind, edition, source, thread } = this.#connection
+    thread.tcpDials.begins(portOf(address), behind)
     let result = (edition.keeps ? dialAs(socket, source) : 0) || connect(socket, address)
+    const through = result === 0 || result === -EINPROGRESS
+    const own = through ? this.#leavesFrom(socket, address) : 0
+    if (own <= 0) thread.tcpDials.fails()
+    if (own === itself) result = -ECONNREFUSED
     // On this machine the handshake is over before connect returns, and asking again says how it went (connect(2)).
-    if (result === -EINPROGRESS && isLoopback(address)) result = connect(socket, address)
-    if (result === 0 && metItself(socket, address)) {
-      closeWithReset(socket)
-      this.#failure = 'target-refused'
-      return this.#attempt()
-    }
-    if (result === 0) return this.#connected(socket, address)
-    if (result === -EINPROGRESS || result === -EALREADY) return this.#watch(socket, address)
-    close(socket)
+    else if (result === -EINPROGRESS && isLoopback(address)) result = connect(socket, address)
+    if (result === 0) return this.#connected(socket, address, own)
+    const side = new Side(this.#connection, false, socket, true)
+    if (result === -EINPROGRESS || result === -EALREADY) return this.#watch({ side, address, own })
+    this.#drop({ side, address, own })
     this.#failure = dialFailure(-result)
     this.#attempt()
   }
 
-  #connected(socket: Descriptor, address: Sockaddr): void {
+  /** Noted at once: whoever it reaches may be a rule of ours on another thread. @returns 0 where it has no port. */
+  #leavesFrom(socket: Descriptor, address: Sockaddr): number {
+    if (address[0] === familyUnix) return 0
+    if (metItself(socket, address)) return itself
+    const own = portOf(lastAddress())
+    const { thread, behind } = this.#connection
+    thread.tcpDials.leaves(own, behind)
+    return own
+  }
+
+  #connected(socket: Descriptor, address: Sockaddr, own: number): void {
     const { thread } = this.#connection
     const side = new Side(this.#connection, false, socket, false)
     this.cancel()
     if (thread.loop.watch(side, socket, readMask) < 0) {
-      closeWithReset(socket)
+      this.#drop({ side, address, own })
       return this.#connection.end('engine-error')
     }
     // A client that has something to say has mostly said it by now.
     this.#connection.client.readable = true
-    this.#connection.connected(side, this.#order[this.#at] as TargetState, address)
+    this.#connection.connected(side, this.#order[this.#at] as TargetState, address, own)
   }
 
-  #watch(socket: Descriptor, address: Sockaddr): void {
-    const { thread } = this.#connection
-    const side = new Side(this.#connection, false, socket, true)
-    this.#attempts.push({ side, address })
-    if (thread.loop.watch(side, socket, bothMask) < 0) return this.#connection.end('engine-error')
+  #watch(attempt: Attempt): void {
+    const { loop } = this.#connection.thread
+    this.#attempts.push(attempt)
+    if (loop.watch(attempt.side, attempt.side.descriptor, bothMask) < 0)
+      return this.#connection.end('engine-error')
     const more = this.#next < this.#addresses.length
-    this.#arm(more ? Math.min(thread.loop.now + attemptDelayMs, this.#giveUpAt) : this.#giveUpAt)
+    this.#arm(more ? Math.min(loop.now + attemptDelayMs, this.#giveUpAt) : this.#giveUpAt)
   }
 
   /** No descriptor for the target: the client waits until there is one, or until its time is over. */
@@ -200,24 +221,20 @@ export class Dial {
   onEvents(side: Side, mask: number): void {
     if (mask & epollError) return this.#attemptFailed(side, takeError(side.descriptor) || ECONNREFUSED)
     if (!(mask & epollOut)) return mask & epollHangUp ? this.#attemptFailed(side, ECONNREFUSED) : undefined
-    if (metItself(side.descriptor, this.#addressOf(side))) return this.#attemptFailed(side, ECONNREFUSED)
     const state = this.#order[this.#at] as TargetState
-    const won = this.#attempts.findIndex((attempt) => attempt.side === side)
-    const [attempt] = this.#attempts.splice(won, 1)
+    const { address, own } = this.#take(side)
     this.cancel()
-    this.#connection.connected(side, state, (attempt as Attempt).address)
+    this.#connection.connected(side, state, address, own)
   }
 
-  #addressOf(side: Side): Sockaddr {
-    return (this.#attempts.find((attempt) => attempt.side === side) as Attempt).address
+  #take(side: Side): Attempt {
+    const at = this.#attempts.findIndex((attempt) => attempt.side === side)
+    return this.#attempts.splice(at, 1)[0] as Attempt
   }
 
   #attemptFailed(side: Side, error: number): void {
     this.#failure = dialFailure(error)
-    const lost = this.#attempts.findIndex((attempt) => attempt.side === side)
-    this.#attempts.splice(lost, 1)
-    side.release()
-    closeWithReset(side.descriptor)
+    this.#drop(this.#take(side))
     this.#attempt()
   }
 }

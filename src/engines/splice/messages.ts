@@ -27,6 +27,10 @@ export interface ThreadData {
   /** One byte a descriptor: which thread holds it. See `keepLedger`. */
   readonly ledger: SharedArrayBuffer
   readonly firstSerial: number
+  /** See own-dials.ts. */
+  readonly dials: SharedArrayBuffer
+  /** Of this thread, in there. */
+  readonly place: number
   /** Most descriptors this process may have. */
   readonly descriptorLimit: number
   readonly thresholds: Thresholds

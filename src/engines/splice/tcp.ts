@@ -3,10 +3,11 @@
  * does the other sees: FIN as FIN, RST as RST, a refused dial as RST.
  */
 import type { Admitted, RefuseReason, Ticket } from '../../relay/admit.ts'
-import { peerIn, sockaddrOf, addressOf, type Sockaddr } from './sockaddr.ts'
+import { peerIn, portOf, sockaddrOf, addressOf, type Sockaddr } from './sockaddr.ts'
 import { Greeting, type Greeted } from './greeting.ts'
 import type { Peer } from '../../relay/proxy/header.ts'
 import { writeProxyV1, writeProxyV2 } from '../../relay/proxy/write.ts'
+import { mostCrossings } from '../../relay/own-dials.ts'
 import { isGone } from '../../relay/gone.ts'
 import { proxyDuty } from '../../relay/terms.ts'
 import type { TargetState } from '../../relay/pick.ts'
@@ -95,6 +96,8 @@ export class TcpListener extends Watcher implements Listening {
     const { edition } = this.#carriage
     const client = lastAddress()
     const source = addressOf(client)
+    if (this.#thread.tcpDials.behind(portOf(client), this.#data.port) >= mostCrossings)
+      return this.#refuse(socket, client, 'loop')
     const duty = edition.proxies === null ? 'ignored' : proxyDuty(edition, source)
     // Behind a trusted proxy it is the address in its header that is admitted.
     const admitted = duty === 'required' ? null : edition.admission.admit(source, this.#thread.loop.now)
@@ -153,6 +156,7 @@ export class TcpConnection extends CarriedBase implements Dialling, Greeted {
   readonly #listener: ListenerData
   /** Who calls; behind a trusted proxy whom it names. */
   source: string
+  readonly behind: number
   /** Until the target is there: whoever only waits need not keep it. */
   #dial: Dial | null
   #server: Side | null = null
@@ -162,6 +166,8 @@ export class TcpConnection extends CarriedBase implements Dialling, Greeted {
   #quietLooks = 0
   /** What both peers had acknowledged when some of it still waited. */
   #acked = 0
+  /** The port that it dialled from; 0 is none. */
+  #own = 0
   /** Counted up to two. */
   #messagesToTarget = 0
   #greeting: Greeting | null = null
@@ -180,6 +186,7 @@ export class TcpConnection extends CarriedBase implements Dialling, Greeted {
     super(thread, edition, listener.id, client, ticket)
     this.#listener = listener
     this.source = source
+    this.behind = thread.tcpDials.behind(portOf(client), listener.port)
     this.client = new Side(this, true, socket, false)
     this.#dial = new Dial(this)
   }
@@ -266,9 +273,10 @@ export class TcpConnection extends CarriedBase implements Dialling, Greeted {
     return peerIn(lastAddress())
   }
 
-  connected(server: Side, state: TargetState, address: Sockaddr): void {
+  connected(server: Side, state: TargetState, address: Sockaddr, own: number): void {
     const { client } = this
     this.#server = server
+    this.#own = own
     this.#dial = null
     this.established = true
     client.other = server
@@ -368,6 +376,7 @@ export class TcpConnection extends CarriedBase implements Dialling, Greeted {
     this.#dial?.cancel()
     this.client.release()
     this.#server?.release()
+    if (this.#own > 0) this.thread.tcpDials.ended(this.#own)
     const hangUp = this.#endsCleanly(reason) ? close : closeWithReset
     hangUp(this.client.descriptor)
     if (this.#server) hangUp(this.#server.descriptor)

@@ -2,6 +2,7 @@
 import type { EngineState } from '../contract.ts'
 import type { Clock } from '../../base/clock.ts'
 import { Descriptors } from '../../relay/descriptors.ts'
+import { OwnDials, OwnStreamDials } from '../../relay/own-dials.ts'
 import type { Carriage } from './edition.ts'
 import { Gathering } from './coalesce.ts'
 import { Deadline } from './deadlines.ts'
@@ -31,6 +32,8 @@ export class Thread {
   /** The loop's own. */
   readonly clock: Clock
   readonly descriptors: Descriptors
+  readonly tcpDials: OwnStreamDials
+  readonly udpDials: OwnDials
   /** Most UDP sessions of one listener. */
   readonly mostSessions: number
   readonly thresholds: Thresholds
@@ -48,6 +51,8 @@ export class Thread {
     records: Records
     happenings: Happenings
     descriptorLimit: number
+    dials: SharedArrayBuffer
+    place: number
     thresholds: Thresholds
     report: (lease: number, state: EngineState) => void
     askOffload: () => void
@@ -65,6 +70,8 @@ export class Thread {
     this.mostSessions = Math.min(8192, Math.max(16, Math.floor(limit / 4)))
     this.clock = loopClock(loop)
     this.descriptors = new Descriptors({ limit, clock: this.clock })
+    this.tcpDials = new OwnStreamDials(options.dials, options.place)
+    this.udpDials = new OwnDials(options.dials)
   }
 
   /** Batches for UDP; most threads of most rules never need them. */

@@ -8,6 +8,7 @@ import { bestFirst, hashOf, type TargetState } from '../../relay/pick.ts'
 import { addressFromBytes, unmapped } from '../../base/address.ts'
 import type { Peer } from '../../relay/proxy/header.ts'
 import { writeProxyV2 } from '../../relay/proxy/write.ts'
+import { mostCrossings } from '../../relay/own-dials.ts'
 import { Refusals } from '../../relay/refusals.ts'
 import { Room, type Seat } from '../../relay/room.ts'
 import { targetsFault } from '../../relay/undelivered.ts'
@@ -39,7 +40,7 @@ import { Watcher, type Resumable } from './loop.ts'
 import type { ListenerData } from './messages.ts'
 import type { Offloadable } from './offloading.ts'
 import { cell } from './shared.ts'
-import { addressOf, peerIn, type Sockaddr } from './sockaddr.ts'
+import { addressOf, peerIn, portOf, type Sockaddr } from './sockaddr.ts'
 import {
   endpointOnWire,
   type Carried as CarriedByKernel,
@@ -219,6 +220,10 @@ export class UdpListener extends Watcher implements Listening, Outlet, Resumable
     const client = batch.arena.bytes.slice(at, at + (six ? 28 : 16))
     const source = addressOf(client)
     const { now } = this.thread.loop
+    if (this.thread.udpDials.behind(portOf(client)) >= mostCrossings) {
+      this.#refuse(edition, client, key, 'loop')
+      return null
+    }
     const admitted = this.#room.admit(edition.admission, source, now, this.carriage.paused)
     if (!admitted.ok) {
       this.#refuse(edition, client, key, admitted.reason)
@@ -486,7 +491,7 @@ export class UdpSession extends CarriedBase implements Served, Offloadable {
       socket = other
     }
     if (typeof socket === 'number') return socket
-    this.#upstream = new Upstream(this, socket)
+    this.#upstream = new Upstream(this, socket, this.client)
     if (this.ended) this.#upstream.close()
     return 0
   }

@@ -23,7 +23,7 @@ import type { Peer } from '../../relay/proxy/header.ts'
 import { aim } from './aim.ts'
 import { metItself } from './itself.ts'
 import { Watcher, type Resumable } from './loop.ts'
-import { peerIn, type Sockaddr } from './sockaddr.ts'
+import { peerIn, portOf, type Sockaddr } from './sockaddr.ts'
 
 /** The session, as its upstream knows it. */
 export interface Served extends Answered, Pick<CarriedBase, 'thread' | 'end'> {
@@ -48,13 +48,20 @@ export interface Served extends Answered, Pick<CarriedBase, 'thread' | 'end'> {
 export class Upstream extends Watcher implements Resumable {
   readonly session: Served
   readonly #socket: Descriptor
+  /** Of ours, that it sends from. */
+  readonly #port: number
   /** How many came at once lately: that many headers are made ready for the next time. */
   #expected = 2
 
-  constructor(session: Served, socket: Descriptor) {
+  /** @param client whose it is: a sockaddr */
+  constructor(session: Served, socket: Descriptor, client: Sockaddr) {
     super()
     this.session = session
     this.#socket = socket
+    const { udpDials } = session.thread
+    localAddress(socket)
+    this.#port = portOf(lastAddress())
+    udpDials.leaves(this.#port, udpDials.behind(portOf(client)))
     if (session.thread.loop.watch(this, socket, epollIn | epollEdge) < 0) session.end('engine-error')
   }
 
@@ -183,6 +190,7 @@ export class Upstream extends Watcher implements Resumable {
   }
 
   close(): void {
+    this.session.thread.udpDials.ended(this.#port)
     this.session.thread.loop.forget(this)
     close(this.#socket)
   }

@@ -65,6 +65,8 @@ class Worker {
       records,
       happenings: this.#happenings,
       descriptorLimit: data.descriptorLimit,
+      dials: data.dials,
+      place: data.place,
       thresholds: data.thresholds,
       report: (lease, state) => post({ type: 'state', lease, state }),
       askOffload: () => post({ type: 'offload' }),

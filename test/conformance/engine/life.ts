@@ -4,7 +4,12 @@ import { connect, type Socket } from 'node:net'
 import { expect } from 'vitest'
 import { parseCidr } from '../../../src/base/address.ts'
 import type { MakeEngine } from '../../../src/engines/contract.ts'
+import { makeSocketsEngine } from '../../../src/engines/sockets.ts'
+import type { Counters } from '../../../src/model/connection.ts'
+import { mostCrossings } from '../../../src/relay/own-dials.ts'
+import { freePort } from '../../free-port.ts'
 import {
+  bracketed,
   echo,
   ending,
   nextDatagram,
@@ -178,6 +183,45 @@ export function lifePromises(make: MakeEngine, options: ConformanceOptions): voi
     expect(await lease.verify({ signal })).toMatchObject({ state: 'held' })
     await lease.release({ signal })
     expect(await lease.verify({ signal })).toMatchObject({ state: 'lost' })
+  })
+
+  for (const [id, makeOther, who] of [
+    ['circle', make, 'two rules'],
+    ['circle-mixed', makeSocketsEngine, 'two rules of two engines'],
+  ] as const)
+    userSpace(id, `${who} that lead to each other carry nobody round for long, and say so`, async () => {
+      await using world = new World(make, options)
+      await using other = new World(makeOther, options)
+      const { host } = world
+      const [one, two] = [await freePort(host), await freePort(host)]
+      const leases = [
+        await world.open(ruleOf(`${bracketed(host)}:${one}/tcp+udp`, `${bracketed(host)}:${two}`)),
+        await other.open(ruleOf(`${bracketed(host)}:${two}/tcp+udp`, `${bracketed(host)}:${one}`)),
+      ]
+      const sum = (count: (counters: Counters) => number): number =>
+        leases.reduce((all, lease) => all + count(lease.counters()), 0)
+      expect(await ending(await world.dial(one))).toBe('ECONNRESET')
+      await expect.poll(() => sum(({ closed }) => closed.loop ?? 0), { interval: 1 }).toBe(1)
+      await expect.poll(() => sum(({ open }) => open), { interval: 1 }).toBe(0)
+      expect(sum(({ opened }) => opened)).toBe(mostCrossings)
+      await sendTo(await world.udp(), 'round', one, host)
+      await expect.poll(() => sum(({ closed }) => closed.loop ?? 0), { interval: 1 }).toBe(2)
+      expect(sum(({ opened }) => opened)).toBe(2 * mostCrossings)
+    })
+
+  userSpace('long-way', 'a rule that leads to another, and so on, is no circle', async () => {
+    await using world = new World(make, options)
+    let { at } = await world.target(echo)
+    let port = 0
+    for (let hop = 0; hop < mostCrossings; hop++) {
+      port = (await world.forward(at)).port
+      at = `${bracketed(world.host)}:${port}`
+    }
+    for (let client = 0; client < 20; client++) {
+      const socket = await world.dial(port)
+      expect(await say(socket, 'all the way')).toBe('all the way')
+      socket.destroy()
+    }
   })
 
   promise('itself', 'a rule that is its own target is refused', async () => {
