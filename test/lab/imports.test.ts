@@ -75,6 +75,8 @@ describeWith(
     }, 120_000)
     afterAll(() => lab[Symbol.asyncDispose]())
 
+    const nginxHead = `load_module ${streamModule};\ndaemon off;\nmaster_process off;\nerror_log stderr;\nevents { }\n`
+
     /** One run of each with all forwards at once, so that a case costs a few lines and no time. */
     const compare = async (
       from: ImportFormat,
@@ -294,6 +296,61 @@ ${server(7012, 'deny 10.80.1.0/24;')}
       expect(whole.found.rules).toHaveLength(3)
       expect(whole.answers).toEqual(original)
     }, 60_000)
+
+    /** An IPv4 client, an IPv6 one, and one of 6to4 who has an allowed IPv4 address within his own. */
+    const ofFamilies = (port: number): Question[] => [
+      { port, from: '10.80.0.2' },
+      { port, from: 'fd80::2', to: 'fd80::1' },
+      { port, from: '2002:a50:2::1', to: '2002:a50:2::9' },
+    ]
+
+    it('clients of one family are not taken for those of the other, when exported', async () => {
+      lab.client.ip('addr', 'add', '2002:a50:2::1/64', 'dev', 'eth0', 'nodad')
+      lab.middle.ip('addr', 'add', '2002:a50:2::9/64', 'dev', 'lan', 'nodad')
+      const target = '10.81.0.2:80'
+      const rules: Record<string, RuleInput> = {
+        six: { listen: 7021, target, allow: '::/0' },
+        four: { listen: 7022, target, allow: '0.0.0.0/0' },
+        lan: { listen: 7023, target, allow: '10.80.0.0/24' },
+        local: { listen: 7024, target, allow: 'fd80::/64' },
+        notSix: { listen: 7025, target, deny: '::/0' },
+        notLan: { listen: 7026, target, deny: '10.80.0.0/24' },
+        mixed: { listen: 7027, target, allow: ['10.80.0.0/24', '::/0'], deny: 'fd80::/64' },
+      }
+      const questions = Object.values(rules).flatMap(({ listen }) => ofFamilies(Number(listen)))
+      const parsed = Object.entries(rules).map(([name, rule]) => parseRule(name, rule))
+      const ours = (await lab.served(rules, questions)).map((answer) => answer !== '')
+      for (const [format, file] of [
+        ['haproxy', (text: string) => ['haproxy', '-db', '-f', lab.file('both.cfg', text)]],
+        ['nginx', (text: string) => ['nginx', '-e', 'stderr', '-c', lab.file('both.conf', nginxHead + text)]],
+      ] as const) {
+        const { text } = exportRules(format, parsed)
+        const there = await lab.asked(() => lab.middle.start(file(text)), questions)
+        const served = there.map((answer) => answer !== '')
+        expect([format, ...questions.map((question, at) => [question, served[at]])]).toEqual([
+          format,
+          ...questions.map((question, at) => [question, ours[at]]),
+        ])
+        const back = await lab.imported(text, format, questions)
+        expect(back.answers.map((answer) => answer !== '')).toEqual(ours)
+      }
+      const lists = ['src ::/0', 'src 10.80.0.0/24', 'src fd80::/64', 'src 0.0.0.0/0']
+      const text = `defaults\n mode tcp\n timeout connect 2s\n timeout client 5s\n timeout server 5s\n${lists
+        .flatMap((list) => [`reject if { ${list} }`, `reject unless { ${list} }`])
+        .map(
+          (line, at) =>
+            `listen l${at}\n bind :::${7030 + at} v4v6\n tcp-request connection ${line}\n server a ${target}`,
+        )
+        .join('\n')}\n`
+      const asked = lists.flatMap((_, at) => [...ofFamilies(7030 + 2 * at), ...ofFamilies(7031 + 2 * at)])
+      const path = lab.file('lists.cfg', text)
+      const original = await lab.asked(() => lab.middle.start(['haproxy', '-db', '-f', path]), asked)
+      const { answers } = await lab.imported(text, 'haproxy', asked)
+      for (const [at, question] of asked.entries())
+        if (answers[at] !== '')
+          expect({ ...question, answer: original[at] }).toEqual({ ...question, answer: answers[at] })
+      expect(answers.filter((answer) => answer !== '').length).toBeGreaterThan(6)
+    }, 90_000)
 
     it('rinetd', async () => {
       const one = (port: number, ...lines: string[]): Forward => ({

@@ -1,10 +1,17 @@
 /** Conditions behind `if` and `unless`, as far as they ask for the client's address, the server name or a count. */
-import { cidrOrNull, type Cidr } from '../../base/address.ts'
+import { addressBytes, cidrOrNull, parseCidr, type Cidr } from '../../base/address.ts'
+import { holds } from '../contract/access.ts'
 import type { Word } from '../contract/words.ts'
 
 export type Condition =
   | { readonly ask: 'always' }
-  | { readonly ask: 'source'; readonly cidrs: readonly Cidr[]; readonly negated: boolean }
+  | {
+      readonly ask: 'source'
+      readonly cidrs: readonly Cidr[]
+      /** Others that haproxy takes for one of them: `alsoMatched`. */
+      readonly also: readonly Cidr[]
+      readonly negated: boolean
+    }
   | { readonly ask: 'server-name'; readonly names: readonly string[]; readonly negated: boolean }
   /** Connections of this source, this one among them, are more than `count`. */
   | { readonly ask: 'connections-above'; readonly count: number }
@@ -25,10 +32,36 @@ export function conditionOf(words: readonly Word[], acls: Acls): Condition {
   if (term[0] === '!') [negated, term] = [!negated, term.slice(1)]
   else if (term[0]?.startsWith('!')) [negated, term] = [!negated, [term[0].slice(1), ...term.slice(1)]]
   if (term[0] === '{' && term.indexOf('}') === term.length - 1) return testOf([term.slice(1, -1)], negated)
+  if (term[0] === '{' && !negated) return withoutOthers(term)
   if (term.length !== 1 || !acls.has(term[0] ?? '')) return unknown
   // Several `acl` lines of one name are alternatives.
   const tests = (acls.get(term[0] ?? '') ?? []).map(({ text }) => text.split(' '))
   return testOf(tests, negated)
+}
+
+/** `{ src A } !{ src B }` where no client is in both. */
+function withoutOthers(term: readonly string[]): Condition {
+  const end = term.indexOf('}')
+  const [open, ...rest] = term.slice(end + 1)
+  if (open !== '!{' || rest.indexOf('}') !== rest.length - 1) return unknown
+  const [here, not] = [testOf([term.slice(1, end)], false), testOf([rest.slice(0, -1)], false)]
+  if (here.ask !== 'source' || not.ask !== 'source') return unknown
+  const meet = here.cidrs.some((a) => not.cidrs.some((b) => holds(a, b) || holds(b, a)))
+  return meet ? unknown : { ...here, also: here.also.filter((one) => !not.cidrs.some((b) => holds(b, one))) }
+}
+
+/**
+ * HAProxy holds an IPv6 client of 6to4 (2002::/16) or of ::/96 against IPv4 prefixes by the address within, and an IPv4
+ * client against IPv6 ones as ::ffff:0:0/96 (its pattern.c, pat_match_ip).
+ */
+function alsoMatched({ family, address, bits }: Cidr): Cidr[] {
+  const bytes = [...addressBytes(address)]
+  if (family === 6) return bits <= 80 && bytes.every((byte) => byte === 0) ? [parseCidr('0.0.0.0/0')] : []
+  const hex = (at: number): string => ((bytes[at] ?? 0) * 256 + (bytes[at + 1] ?? 0)).toString(16)
+  return [
+    parseCidr(`2002:${hex(0)}:${hex(2)}::/${16 + bits}`),
+    parseCidr(`::${hex(0)}:${hex(2)}/${96 + bits}`),
+  ]
 }
 
 function testOf(tests: readonly (readonly string[])[], negated: boolean): Condition {
@@ -36,7 +69,12 @@ function testOf(tests: readonly (readonly string[])[], negated: boolean): Condit
   const [first] = all
   if (!first) return unknown
   if (first.ask === 'source' && all.every((test) => test.ask === 'source'))
-    return { ask: 'source', negated, cidrs: all.flatMap((test) => (test.ask === 'source' ? test.cidrs : [])) }
+    return {
+      ask: 'source',
+      negated,
+      cidrs: all.flatMap((test) => (test.ask === 'source' ? test.cidrs : [])),
+      also: all.flatMap((test) => (test.ask === 'source' ? test.also : [])),
+    }
   if (first.ask === 'server-name' && all.every((test) => test.ask === 'server-name'))
     return {
       ask: 'server-name',
@@ -62,7 +100,9 @@ function sources(words: readonly string[]): Condition {
     if (cidr === null) return unknown
     cidrs.push(cidr)
   }
-  return cidrs.length > 0 ? { ask: 'source', cidrs, negated: false } : unknown
+  return cidrs.length > 0
+    ? { ask: 'source', cidrs, also: cidrs.flatMap(alsoMatched), negated: false }
+    : unknown
 }
 
 /** `-i -m end .example.org` is any name below, which we write `*.example.org`. */

@@ -234,9 +234,9 @@ function policyOf(
   front: Settings,
   back: Settings,
   served: readonly Servers[],
-  { acceptProxy }: Bind,
+  { listen, acceptProxy }: Bind,
 ): RuleInput {
-  const { allow, deny } = fromOrder(both(front.access, back.access))
+  const { allow, deny: denied } = fromOrder(both(front.access, back.access))
   const health = served.at(-1)?.health ?? null
   const source = served.at(-1)?.proxy ?? (back.keep || front.keep ? 'keep' : null)
   const limits = compact({
@@ -244,6 +244,9 @@ function policyOf(
     perSource: front.perSource,
     newPerSecond: front.newPerSecond,
   })
+  // Where only IPv4 comes in nobody needs to be turned away for an IPv6 address.
+  const isIPv4 = /^\d+\./.test(listen ?? '') && !acceptProxy && front.acceptProxy.length === 0
+  const deny = isIPv4 ? denied.filter((cidr) => !cidr.includes(':')) : denied
   const trusted = [...front.acceptProxy.map(formatCidr), ...(acceptProxy ? ['0.0.0.0/0', '::/0'] : [])]
   return {
     ...(back.balance === 'round-robin' ? {} : { balance: back.balance }),

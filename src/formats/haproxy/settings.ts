@@ -365,7 +365,9 @@ class Access {
     if (this.#closed) return condition.ask === 'always' && action === 'allow'
     if (condition.ask === 'always') this.#otherwise = action
     else if (condition.ask !== 'source') return false
-    else if (!condition.negated) this.#note(action, condition.cidrs)
+    // Who is turned away for another's address is turned away; nobody is let in for it.
+    else if (!condition.negated)
+      this.#note(action, action === 'deny' ? [...condition.cidrs, ...condition.also] : condition.cidrs)
     else {
       if (action === 'allow') return false
       this.#note('allow', condition.cidrs)

@@ -1,5 +1,5 @@
 /** Rules as `listen` sections; by server name, as a `frontend` and a `backend` a name. */
-import { formatCidr, formatEndpoint } from '../../base/address.ts'
+import { familyOf, formatCidr, formatEndpoint, type Cidr } from '../../base/address.ts'
 import { formatPortRange, portCount, type PortRange } from '../../base/port.ts'
 import { say } from '../../base/text.ts'
 import type { Listen } from '../../model/listen.ts'
@@ -77,7 +77,9 @@ function frontLines(rule: Rule): string[] {
     ...keepalive('cli', rule),
     ...(acceptProxy.length === 0
       ? []
-      : [`tcp-request connection expect-proxy layer4 if { src ${acceptProxy.map(formatCidr).join(' ')} }`]),
+      : runs(acceptProxy.map((cidr): Entry => ({ action: 'allow', cidr }))).map(
+          ({ cidrs }) => `tcp-request connection expect-proxy layer4 if ${from(cidrs, rule)}`,
+        )),
     ...(limits.perSource === null
       ? []
       : [
@@ -93,19 +95,33 @@ function accessLines(rule: Rule, layer: string): string[] {
   const { entries, otherwise } = inOrder(rule)
   const lines = runs(entries).map(
     ({ action, cidrs }) =>
-      `tcp-request ${layer} ${action === 'allow' ? 'accept' : 'reject'} if { src ${cidrs.join(' ')} }`,
+      `tcp-request ${layer} ${action === 'allow' ? 'accept' : 'reject'} if ${from(cidrs, rule)}`,
   )
   return otherwise === 'deny' ? [...lines, `tcp-request ${layer} reject`] : lines
 }
 
-/** Neighbours that say the same are one line. */
-function runs(entries: readonly Entry[]): { action: Entry['action']; cidrs: string[] }[] {
-  const result: { action: Entry['action']; cidrs: string[] }[] = []
+/**
+ * Clients by their address. HAProxy takes IPv6 clients of 6to4 for the IPv4 address within, and IPv4 clients for IPv6
+ * ones of ::ffff:0:0/96: neither is meant (`alsoMatched`).
+ * @param cidrs of one family
+ */
+function from(cidrs: readonly Cidr[], { listen, acceptProxy }: Rule): string {
+  const asked = `{ src ${cidrs.map(formatCidr).join(' ')} }`
+  const isIPv4 = cidrs.some(({ family }) => family === 4)
+  const onlyIPv4 = listen.kind === 'inet' && listen.address !== null && familyOf(listen.address) === 4
+  if (isIPv4) return onlyIPv4 && acceptProxy.length === 0 ? asked : `${asked} !{ src 2002::/16 ::/96 }`
+  return cidrs.some(({ address }) => address === '::') ? `${asked} !{ src ::ffff:0:0/96 }` : asked
+}
+
+/** Neighbours of one family that say the same are one line. */
+function runs(entries: readonly Entry[]): { action: Entry['action']; cidrs: Cidr[] }[] {
+  const result: { action: Entry['action']; cidrs: Cidr[] }[] = []
   for (const { action, cidr } of entries) {
     const last = result.at(-1)
     // A line of haproxy has 64 words where nothing else is configured.
-    if (last?.action === action && last.cidrs.length < 50) last.cidrs.push(formatCidr(cidr))
-    else result.push({ action, cidrs: [formatCidr(cidr)] })
+    const isSame = last?.action === action && last.cidrs[0]?.family === cidr.family
+    if (last && isSame && last.cidrs.length < 50) last.cidrs.push(cidr)
+    else result.push({ action, cidrs: [cidr] })
   }
   return result
 }

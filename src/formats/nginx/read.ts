@@ -1,5 +1,5 @@
 /** Each `server` of nginx's `stream` becomes a rule a `listen`; its targets are those of `proxy_pass`. */
-import { canonicalAddress, cidrOrNull, formatCidr } from '../../base/address.ts'
+import { canonicalAddress, cidrOrNull, formatCidr, type Cidr } from '../../base/address.ts'
 import type { Protocol } from '../../base/port.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { RuleInput } from '../../model/face.ts'
@@ -89,8 +89,7 @@ class Server {
     const { place } = this.#statement
     const leaveOut = (why: Text, what = 'server'): void => this.#reading.leaveOut(place, what, why)
     if (!pass?.args[0]) return leaveOut(say('it passes to nothing', 'proxy_pass가 없습니다'))
-    const access = this.#access()
-    if (access === null)
+    if (this.#access(false) === null)
       return leaveOut(
         say('who may come in is not said by addresses', '허용 대상이 주소로 적혀 있지 않습니다'),
         'allow/deny',
@@ -113,7 +112,7 @@ class Server {
       )
     const deciding = this.#deciding()
     if (deciding) return this.#reading.leaveOut(deciding.place, textOf(deciding), decidedBy(deciding))
-    for (const listen of listens) this.#add(listen, pass.args[0], access, losses)
+    for (const listen of listens) this.#add(listen, pass.args[0], losses)
     if (listens.length === 0) leaveOut(say('it listens nowhere', 'listen이 없습니다'))
   }
 
@@ -130,7 +129,7 @@ class Server {
     return programs ?? lists
   }
 
-  #add(listen: Statement, pass: string, access: RuleInput, losses: PartLoss[]): void {
+  #add(listen: Statement, pass: string, losses: PartLoss[]): void {
     const what = `listen ${listen.args.join(' ')}`
     const where = listenOf(listen)
     const leaveOut = (why: Text): void => this.#reading.leaveOut(listen.place, what, why)
@@ -141,6 +140,7 @@ class Server {
     const peerGuard =
       where.acceptProxy && this.#all('set_real_ip_from').length === 0 && this.#peerGuard(targets.rule)
     if (peerGuard) return this.#reading.leaveOut(peerGuard.place, textOf(peerGuard), heldAgainstPeer)
+    const access = this.#access(/^\d+(?:-\d+)?\//.test(where.text))
     losses.push(...where.losses)
     this.#reading.add(
       listen.place,
@@ -201,7 +201,7 @@ class Server {
   }
 
   /** Null where it is not said by addresses; a client that is in none comes in. */
-  #access(): RuleInput | null {
+  #access(isDual: boolean): RuleInput | null {
     const entries: Entry[] = []
     let otherwise: 'allow' | 'deny' = 'allow'
     const said = this.#said.some(isAccess) ? this.#said : this.#shared
@@ -215,6 +215,11 @@ class Server {
       if (cidr === null) return null
       entries.push({ action, cidr })
     }
+    // A list of IPv6 alone is also held against IPv4 clients of a socket of both, as ::ffff:0:0/96.
+    const hasAll = said.some((one) => isAccess(one) && one.args[0] === 'all')
+    const wide = entries.find(({ cidr }) => cidr.address === '::' && cidr.bits <= 80)
+    const isHeld = isDual && !hasAll && entries.every(({ cidr }) => cidr.family === 6)
+    if (isHeld && wide?.action === 'deny') entries.push({ action: 'deny', cidr: everybody[0] as Cidr })
     const { allow, deny } = fromOrder({ entries, otherwise })
     return { ...(allow.length > 0 ? { allow } : {}), ...(deny.length > 0 ? { deny } : {}) }
   }

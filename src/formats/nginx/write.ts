@@ -120,7 +120,10 @@ function serverLines(rule: Rule, index: number, protocol: Protocol, pass: string
 function accessLines(rule: Rule): string[] {
   const { entries, otherwise } = inOrder(rule)
   const lines = entries.map(({ action, cidr }) => `${action} ${formatCidr(cidr)};`)
-  return otherwise === 'deny' ? [...lines, 'deny all;'] : lines
+  if (otherwise === 'deny') return [...lines, 'deny all;']
+  // A list of IPv6 alone is also held against IPv4 clients of a socket of both.
+  const isSix = entries.length > 0 && entries.every(({ cidr }) => cidr.family === 6)
+  return isSix ? [...lines, 'allow 0.0.0.0/0;'] : lines
 }
 
 /** One listen of both families where no address is said. */
