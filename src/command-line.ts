@@ -7,5 +7,7 @@ import { cliDeps } from './daemon/index.ts'
 const lastWordsMs = 1000
 
 process.exitCode = await run(process.argv.slice(2), processIo(), cliDeps)
+// Whoever was asked to end may be told again while Node takes its loop down, and would end by that signal: at once, then.
+if (process.listenerCount('SIGTERM') > 0) process.exit()
 // All is said and done: what hangs in the background, such as a command that does not end, keeps nobody waiting.
 setTimeout(() => process.exit(), lastWordsMs).unref()

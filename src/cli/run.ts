@@ -158,19 +158,33 @@ function contextOf(words: Words, io: Io, deps: CliDeps, print: Printer): Context
   }
 }
 
-/** The first Ctrl-C asks to close everything, the second one does not wait for it. */
+/**
+ * Wrappers tell a stop twice: npm and `timeout` pass a signal on to a process that the terminal or the kernel has told
+ * already. What comes this soon is the same wish.
+ */
+const sameWishMs = 1000
+
+/** The first Ctrl-C asks to close everything, a later one does not wait for it. */
 function holdInterrupts(io: Io, print: Printer, reloads: boolean): Disposable & { signal: AbortSignal } {
   const stop = new AbortController()
+  let askedAt = 0
   const held = io.onInterrupt((by) => {
     if (by === 'hang-up' && reloads) return
-    if (!stop.signal.aborted) stop.abort()
+    if (!stop.signal.aborted) {
+      askedAt = io.now()
+      stop.abort()
+    }
     // A shell passes on the hang-up that the kernel has sent already.
-    else if (by === 'asked') {
+    else if (by === 'asked' && Math.abs(io.now() - askedAt) > sameWishMs) {
       print.talk(notWaited)
       io.exit(1)
     }
   })
-  return { signal: stop.signal, [Symbol.dispose]: () => held[Symbol.dispose]() }
+  return {
+    signal: stop.signal,
+    // Who was asked to end does so next: told again until then, it still ends with its own exit code.
+    [Symbol.dispose]: () => stop.signal.aborted || held[Symbol.dispose](),
+  }
 }
 
 const notWaited = say(

@@ -81,7 +81,7 @@ export interface Context {
   options(name: string): readonly string[]
   readonly switched: (name: string) => boolean
   /**
-   * Fires on the first Ctrl-C, SIGTERM or SIGHUP; a second Ctrl-C ends the process. Until it is asked for, Ctrl-C ends it
+   * Fires on the first Ctrl-C, SIGTERM or SIGHUP; one more than a second later ends the process. Until it is asked for, Ctrl-C ends it
    * at once. With `reloads` SIGHUP means something else to whoever asks, unless the terminal was closed.
    */
   interrupt(options?: { readonly reloads?: boolean }): AbortSignal

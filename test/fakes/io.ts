@@ -58,7 +58,8 @@ export class FakeIo implements Io {
     },
   }
 
-  readonly now = (): number => fakeNow
+  time = fakeNow
+  readonly now = (): number => this.time
   outputLost(): Promise<Error | null> {
     return Promise.resolve(this.lost)
   }
