@@ -8,10 +8,11 @@ import { fileURLToPath } from 'node:url'
 import type { ExitCode } from '../base/codes/entry.ts'
 import { isNaruError, messageOf, NaruError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
+import type { Host } from '../host/contract.ts'
 import { replaceFile } from '../base/replace-file.ts'
 import { Scope } from '../base/scope.ts'
 import { say } from '../base/text.ts'
-import { defaultAddress } from '../api/protocol/wire.ts'
+import { defaultAddress, defaultPort } from '../api/protocol/wire.ts'
 import { addressRange } from '../base/address.ts'
 import type { Served, TcpOptions } from '../api/server/options.ts'
 import type { UpOptions } from '../cli/deps.ts'
@@ -25,7 +26,6 @@ import { ruleFile, starter } from './files.ts'
 import { tellTo, undoLeftOvers } from './left-over.ts'
 import { starterOf } from './background.ts'
 import { createLog } from './log.ts'
-import type { Page } from './place/channel.ts'
 import type { GiveOptions } from './place/give.ts'
 import { tellManager } from './place/manager.ts'
 import type { TakenPlace } from './place/take.ts'
@@ -82,6 +82,7 @@ async function serveUntilStopped(options: UpOptions): Promise<ExitCode> {
     machine: await machineOf(parts, () => Promise.resolve(forwarder)),
   })
   scope.use(served)
+  if (tcp && served.url !== null) await tellWhereElse(tcp, served.url, parts.host, log)
   const sayReady = async (): Promise<void> => {
     const rules = await forwarder.rules.list()
     options.onReady(
@@ -149,19 +150,33 @@ async function givePlace(options: GiveOptions): Promise<AsyncDisposable | null> 
   })
 }
 
-function pageOn({ address = defaultAddress }: TcpOptions, { url, fd }: Served): GiveOptions['page'] {
-  return url === null || fd === null ? null : { address, port: Number(new URL(url).port), fd }
+/** A page that was open at the usual port, or a bookmark of it, meets another program there. */
+async function tellWhereElse(tcp: TcpOptions, url: string, host: Host, log: Log): Promise<void> {
+  const port = tcp.port ?? defaultPort
+  if (Number(new URL(url).port) === port) return
+  const holder = await host.sockets
+    .owner('tcp', port, { signal: AbortSignal.timeout(3000) })
+    .catch(() => null)
+  log.warn(
+    { port, holder },
+    `port ${port} is taken by ${holder ?? 'another program'}: the web page is at ${url}, and what answers at ${port} is not this Naru`,
+  )
+}
+
+function pageOn({ address = defaultAddress }: TcpOptions, served: Served): GiveOptions['page'] {
+  const { url, fd, pageKey: key } = served
+  return url === null || fd === null ? null : { address, port: Number(new URL(url).port), key, fd }
 }
 
 /** The page goes on where it was, unless another place is asked for. */
 function pageOf(
   place: TakenPlace | null,
   wish: Pick<TcpOptions, 'address' | 'port'>,
-): Partial<Page & { fd: number }> {
+): Pick<TcpOptions, 'address' | 'port' | 'fd' | 'pageKey'> {
   if (!place?.page) return {}
-  const { address, port } = place.page
+  const { address, port, key: pageKey } = place.page
   const same = (wish.address ?? address) === address && (wish.port ?? port) === port
-  return same ? { address, port, fd: place.takePage() } : {}
+  return same ? { address, port, pageKey, fd: place.takePage() } : {}
 }
 
 /** Stops now where the signal says so; a stop by the API ends it too. @throws NaruError NOT_UNDONE */
@@ -241,7 +256,7 @@ function parseApi(wish: string | null): 'off' | Pick<TcpOptions, 'address' | 'po
   return { ...(host !== null && { address: host }), port: ports.first, exact: true }
 }
 
-/** Kept over restarts, so that an open page stays logged in. */
+/** Kept over restarts: programs have them in their settings. */
 async function tokensIn(folder: string): Promise<{ token: string; readToken: string }> {
   const path = tokensPath(folder)
   try {

@@ -1,10 +1,11 @@
 /** Who gets in: the link and its token, the link to look only, and nobody from another site or under another name. */
-import { request } from 'node:http'
+import { createServer, request } from 'node:http'
 import { gzipSync } from 'node:zlib'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { NaruError } from '../../src/base/errors.ts'
 import { built } from '../built.ts'
 import { freePort } from '../free-port.ts'
 import { describeWith } from '../needs.ts'
@@ -42,7 +43,6 @@ describeWith({ files: [chromiumPath] }, 'the door of the web page', () => {
     expect(await page.context().cookies()).toEqual([])
     const kept = await page.evaluate<string | null>(`localStorage.getItem('naru.session')`)
     expect(kept).toMatch(/^[\w-]{43}$/)
-    expect(kept).not.toBe(new URL(daemon.loginUrl).searchParams.get('token'))
   })
 
   it('logs in, also where the page is loaded anew before it heard the answer', async () => {
@@ -57,6 +57,65 @@ describeWith({ files: [chromiumPath] }, 'the door of the web page', () => {
     await page.reload()
     await page.locator('tbody[data-rule="web"]').waitFor()
     expect(page.url()).not.toContain('token')
+  })
+
+  it('is of no use to whoever holds its port while it is away', async () => {
+    await using away = await Daemon.start({ file: 'rules: {}\n' })
+    await using visitor = await Visitor.open(browser, away.loginUrl, {
+      expected: [/^failed: .*\/api\//, /^console: /, /: (401|503)$/],
+    })
+    const { page } = visitor
+    const live = page.locator('.link-state[data-state="live"]')
+    await live.waitFor()
+    await away.stop()
+    const heard: string[] = []
+    const impostor = createServer((asked, answer) => {
+      heard.push(asked.headers.authorization ?? '')
+      answer.writeHead(503).end('{}')
+    })
+    impostor.listen(Number(new URL(away.url).port), '127.0.0.1')
+    await expect.poll(() => heard.length, { timeout: patience }).toBeGreaterThan(1)
+    impostor.closeAllConnections()
+    await new Promise((closed) => impostor.close(closed))
+    await away.start()
+    // The page is let in again, having shown that it is the one of before; what the impostor heard is worth nothing.
+    await live.waitFor()
+    const [stolen = ''] = heard
+    expect(stolen).toMatch(/^Bearer [\w-]{43}$/)
+    expect((await fetch(`${away.url}/api/rules`, { headers: { authorization: stolen } })).status).toBe(401)
+    expect(await page.evaluate<string>(`localStorage.getItem('naru.session')`)).not.toBe(stolen.slice(7))
+  })
+
+  it('shows an impostor nothing by which he comes in', async () => {
+    await using away = await Daemon.start({ file: 'rules: {}\n' })
+    const expected = [/^failed: .*\/api\//, /^console: /, /: 40[01]$/]
+    await using visitor = await Visitor.open(browser, away.loginUrl, { expected })
+    const { page } = visitor
+    await page.locator('.link-state[data-state="live"]').waitFor()
+    await away.stop()
+    const told: string[] = []
+    const impostor = createServer((asked, answer) => {
+      let body = ''
+      asked.on('data', (text) => (body += String(text)))
+      asked.on('end', () => {
+        told.push(`${asked.url} ${body}`)
+        const isReturn = asked.url === '/api/session/return'
+        const offer = {
+          at: new URL(away.url).host,
+          naruNonce: 'n',
+          proof: Buffer.alloc(32).toString('base64'),
+        }
+        answer.writeHead(isReturn ? 200 : 401, { 'content-type': 'application/json' })
+        answer.end(JSON.stringify(isReturn ? offer : new NaruError('API_NO_TOKEN', {}).toJSON()))
+      })
+    })
+    impostor.listen(Number(new URL(away.url).port), '127.0.0.1')
+    await page.getByLabel('Token').waitFor()
+    impostor.closeAllConnections()
+    await new Promise((closed) => impostor.close(closed))
+    const shown = told.filter((text) => text.startsWith('/api/session/return'))
+    expect(shown.length).toBe(1)
+    expect(shown[0]).toMatch(/^\S+ \{"access":"full","pageNonce":"[^"]+"\}$/)
   })
 
   it('shows nothing without a token, refuses a wrong one, takes the right one, and logs out', async () => {

@@ -37,7 +37,7 @@ export type Access = 'full' | 'read'
 
 export interface Session {
   readonly access: Access
-  /** Login link with the token in it; told over the local socket only. */
+  /** Login link, good until Naru ends; told over the local socket only. */
   readonly loginUrl: string | null
   readonly readOnlyUrl: string | null
 }
@@ -45,6 +45,17 @@ export interface Session {
 /** What the page gets for a token. */
 export interface Login {
   readonly access: Access
-  /** Sent as `Authorization: Bearer …` from then on; it does not tell the token. */
+  /** Sent as `Authorization: Bearer …` from then on; it does not tell the token, and ends with this Naru. */
   readonly session: string
+  /** Shows a later Naru who comes back; for the page's memory alone. */
+  readonly secret: string
+}
+
+export const returnPath = '/api/session/return'
+
+/** What a page is shown that comes back, before it shows anything itself. */
+export interface ReturnOffer {
+  readonly at: string
+  readonly naruNonce: string
+  readonly proof: string
 }

@@ -12,20 +12,21 @@ import type { Naru } from '../../model/face.ts'
 import type { Json } from '../../model/hop.ts'
 import type { MachineFace } from '../../model/machine-face.ts'
 import { ErrorSchema, NaruEventSchema, SessionSchema, z } from '../protocol/schemas.ts'
-import { bodyLimitBytes, type Login, type Session } from '../protocol/wire.ts'
+import { bodyLimitBytes, returnPath, type Login, type ReturnOffer, type Session } from '../protocol/wire.ts'
 import { errorAnswer } from './answer.ts'
 import type { App, Env } from './env.ts'
 import {
-  accessOfToken,
+  accessOfBearer,
   checkHost,
   checkOrigin,
   checkToken,
   isApi,
-  sessionOf,
+  loginOf,
   type Asked,
   type Tokens,
 } from './guard.ts'
 import { addMachineRoutes } from './machine-routes.ts'
+import { Returning } from './returning.ts'
 import { addRoutes } from './routes.ts'
 import { securityHeaders, staticFile } from './static.ts'
 
@@ -112,9 +113,14 @@ const askedBy = (request: HonoRequest): Asked => ({
   query: (name) => request.query(name),
 })
 
-const isLogin = ({ method, path }: Asked): boolean => path === '/api/session' && method === 'POST'
+const isLogin = ({ method, path }: Asked): boolean =>
+  ['/api/session', returnPath].includes(path) && method === 'POST'
 
 const LoginSchema = z.object({ token: z.string().max(200) })
+const ReturnSchema = z.union([
+  z.object({ access: z.enum(['full', 'read']), pageNonce: z.string().min(16).max(64) }),
+  z.object({ naruNonce: z.string().max(64), proof: z.string().max(64) }),
+])
 
 function addSession(app: App, { guard, session, webRoot }: AppOptions): void {
   if (guard === null) {
@@ -133,14 +139,22 @@ function addSession(app: App, { guard, session, webRoot }: AppOptions): void {
     const asked = LoginSchema.safeParse(await c.req.json().catch(() => null))
     if (!asked.success) throw badRequest(asked.error)
     const { token } = asked.data
-    const access = accessOfToken(token, tokens)
+    const access = accessOfBearer(token, tokens)
     if (access === null) throw new NaruError('API_NO_TOKEN', {})
-    return c.json<Login>({ access, session: sessionOf(token) })
+    return c.json<Login>(loginOf(access, tokens))
   })
-  // The link that `naru up` prints: the page takes the token out of the address bar and asks for its session.
+  const returning = new Returning(tokens)
+  app.post(returnPath, async (c) => {
+    const asked = ReturnSchema.safeParse(await c.req.json().catch(() => null))
+    if (!asked.success) throw badRequest(asked.error)
+    const said = asked.data
+    if ('proof' in said) return c.json<Login>(await returning.take(said.naruNonce, said.proof))
+    return c.json<ReturnOffer>(await returning.offer(said.access, said.pageNonce, c.env.incoming.socket))
+  })
+  // The link that `naru up` prints: the page takes it out of the address bar and keeps the session.
   app.get('/', (c, next) => {
     const token = c.req.query('token')
-    if (token === undefined || accessOfToken(token, tokens) !== null) return next()
+    if (token === undefined || accessOfBearer(token, tokens) !== null) return next()
     return strangersPage(webRoot, c.req.header('accept'))
   })
 }

@@ -5,11 +5,13 @@
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { isIP } from 'node:net'
 import { NaruError } from '../../base/errors.ts'
-import type { Access } from '../protocol/wire.ts'
+import type { Access, Login } from '../protocol/wire.ts'
 
 export interface Tokens {
   readonly token: string
   readonly readToken: string
+  /** Of this hold of the port: links and sessions are made with it, and end with it. */
+  readonly pageKey: string
 }
 
 export interface Asked {
@@ -93,26 +95,45 @@ function isLook(asked: Asked): boolean {
 function accessOf(asked: Asked, tokens: Tokens): Access | null {
   const bearer = /^Bearer +(\S{1,200})$/i.exec(asked.header('authorization') ?? '')?.[1]
   if (bearer === undefined) return null
+  return accessOfBearer(bearer, tokens)
+}
+
+export function accessOfBearer(bearer: string, tokens: Tokens): Access | null {
   return accessOfToken(bearer, tokens) ?? accessOfSession(bearer, tokens)
 }
 
-export function accessOfToken(token: string, tokens: Tokens): Access | null {
+function accessOfToken(token: string, tokens: Tokens): Access | null {
   if (same(token, tokens.token)) return 'full'
   return same(token, tokens.readToken) ? 'read' : null
 }
 
 function accessOfSession(session: string, tokens: Tokens): Access | null {
-  if (same(session, sessionOf(tokens.token))) return 'full'
-  return same(session, sessionOf(tokens.readToken)) ? 'read' : null
+  if (same(session, sessionOf(tokens.token, tokens))) return 'full'
+  return same(session, sessionOf(tokens.readToken, tokens)) ? 'read' : null
 }
 
-/** What the page keeps instead of the token, in the storage of its own origin, which has a port. */
-export function sessionOf(token: string): string {
-  return createHmac('sha256', token).update('naru session').digest('base64url')
+/**
+ * What links carry and the page keeps in place of the token, in the storage of its own origin, which has a port. While
+ * no Naru holds that port anybody of this machine may, is asked with the session by a page that was left open, and
+ * reads that storage as the same origin. So it is of no use to whoever held the port in between.
+ */
+export function sessionOf(token: string, { pageKey }: Pick<Tokens, 'pageKey'>): string {
+  return createHmac('sha256', token).update(`naru session ${pageKey}`).digest('base64url')
+}
+
+/** For a token or a session: the session, also for a page that is loaded anew. */
+export function loginOf(access: Access, tokens: Tokens): Login {
+  const token = access === 'full' ? tokens.token : tokens.readToken
+  return { access, session: sessionOf(token, tokens), secret: secretOf(token) }
+}
+
+/** What a page keeps in its memory alone, where no page of another owner of the port finds it. */
+export function secretOf(token: string): string {
+  return createHmac('sha256', token).update('naru page').digest('base64url')
 }
 
 /** In constant time, whatever the lengths. */
-function same(a: string, b: string): boolean {
+export function same(a: string, b: string): boolean {
   const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
   return timingSafeEqual(digest(a), digest(b))
 }

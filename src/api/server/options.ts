@@ -30,15 +30,19 @@ export interface TcpOptions {
   readonly token: string
   /** May look, not change. */
   readonly readToken: string
+  /** Comes with `fd` from the process whose place this one takes. @default a new one */
+  readonly pageKey?: string
 }
 
 export interface Served extends AsyncDisposable {
   /** The TCP side's socket, for a successor; null where there is none or the system does not tell. */
   readonly fd: number | null
+  /** Goes with it: links and sessions stay good for as long as the port is held without a gap. */
+  readonly pageKey: string
   readonly socketPath: string | null
   /** `http://127.0.0.1:6278`; null without a TCP side. */
   readonly url: string | null
-  /** With the token in it. */
+  /** Good until this hold of the port ends. */
   readonly loginUrl: string | null
   readonly readOnlyUrl: string | null
 }

@@ -25,6 +25,10 @@ import {
   PlanSchema,
   RuleStatusSchema,
 } from '../protocol/schemas.ts'
+import { isPlace, proofOf } from '../protocol/proof.ts'
+import type { ReturnOffer } from '../protocol/wire.ts'
+import { accessOfBearer, secretOf } from './guard.ts'
+import { Returning } from './returning.ts'
 import { newToken, serve, type Served } from './serve.ts'
 
 const token = newToken()
@@ -166,8 +170,8 @@ describe('the local socket', () => {
   it('tells the login links, which the TCP side never does', async () => {
     expect(await client.session()).toEqual({
       access: 'full',
-      loginUrl: `${served.url}/?token=${token}`,
-      readOnlyUrl: `${served.url}/?token=${readToken}`,
+      loginUrl: served.loginUrl,
+      readOnlyUrl: served.readOnlyUrl,
     })
     const answer = await raw('/api/session', { headers: bearer })
     expect(JSON.parse(answer.body)).toEqual({ access: 'full', loginUrl: null, readOnlyUrl: null })
@@ -244,6 +248,53 @@ describe('the TCP side asks who is there', () => {
     expect(session).toMatch(/^[\w-]{43}$/)
     expect(session).not.toBe(token)
     expect((await raw('/api/rules', { headers: { authorization: `Bearer ${session}` } })).status).toBe(200)
+  })
+
+  it('prints links that are good for as long as it holds its port, and tell no token', async () => {
+    for (const [link, access] of [
+      [served.loginUrl, 'full'],
+      [served.readOnlyUrl, 'read'],
+    ] as const) {
+      const said = new URL(link ?? '').searchParams.get('token') ?? ''
+      expect([token, readToken]).not.toContain(said)
+      const answer = await raw('/api/session', { method: 'POST', body: JSON.stringify({ token: said }) })
+      expect(JSON.parse(answer.body)).toMatchObject({ access, session: said })
+      const later = { token, readToken, pageKey: newToken() }
+      expect([accessOfBearer(said, later), accessOfBearer(token, later)]).toEqual([null, 'full'])
+    }
+  })
+
+  it('lets a page of before come back, which neither says nor is told its secret', async () => {
+    const ask = (body: object): ReturnType<typeof raw> =>
+      raw('/api/session/return', { method: 'POST', body: JSON.stringify(body) })
+    const secret = secretOf(readToken)
+    const pageNonce = 'a nonce of the page'
+    const offer = async (): Promise<ReturnOffer> =>
+      JSON.parse((await ask({ access: 'read', pageNonce })).body) as ReturnOffer
+    const { at, naruNonce, proof } = await offer()
+    expect(isPlace(at, new URL(served.url as string))).toBe(true)
+    const meeting = { at, pageNonce, naruNonce }
+    expect(proof).toBe(await proofOf(secret, 'naru', meeting))
+    const right = { naruNonce, proof: await proofOf(secret, 'page', meeting) }
+    expect(JSON.parse((await ask(right)).body)).toMatchObject({ access: 'read' })
+    // Once, and not by giving its own words back.
+    expect((await ask(right)).status).toBe(401)
+    const second = await offer()
+    expect((await ask({ naruNonce: second.naruNonce, proof: second.proof })).status).toBe(401)
+    for (const wrong of [{}, { access: 'root', pageNonce }, { access: 'read', pageNonce: 'x' }])
+      expect((await ask(wrong)).status).toBe(400)
+  })
+
+  it('keeps few offers, however many are asked for', async () => {
+    const offers = new Returning({ token, readToken, pageKey: newToken() })
+    const end = { localAddress: '::ffff:127.0.0.1', localPort: 6278 }
+    const first = await offers.offer('full', 'a nonce of the page', end)
+    expect(first.at).toBe('127.0.0.1:6278')
+    for (let more = 0; more < 64; more++) await offers.offer('full', 'a nonce of the page', end)
+    const meeting = { at: first.at, pageNonce: 'a nonce of the page', naruNonce: first.naruNonce }
+    await expect(
+      offers.take(first.naruNonce, await proofOf(secretOf(token), 'page', meeting)),
+    ).rejects.toMatchObject({ code: 'API_NO_TOKEN' })
   })
 
   it('gives browsers nothing that they would send to another port of this address', async () => {

@@ -14,6 +14,7 @@ import { defaultAddress, defaultPort } from '../protocol/wire.ts'
 import { createApp, type AppOptions } from './app.ts'
 import { Connections } from './connections.ts'
 import type { App } from './env.ts'
+import { newToken, sessionOf } from './guard.ts'
 import type { ServeOptions, Served, TcpOptions } from './options.ts'
 
 export { newToken } from './guard.ts'
@@ -34,9 +35,10 @@ export async function serve(naru: Naru, options: ServeOptions): Promise<Served> 
   let fd: number | null = null
   const url = (): string | null =>
     tcp === null || port === 0 ? null : `http://${formatEndpoint(shown(tcp.address ?? defaultAddress), port)}`
+  const pageKey = tcp?.pageKey ?? newToken()
   const link = (token: string | undefined): string | null => {
     const base = url()
-    return base === null || token === undefined ? null : `${base}/?token=${token}`
+    return base === null || token === undefined ? null : `${base}/?token=${sessionOf(token, { pageKey })}`
   }
   const common: Omit<AppOptions, 'guard'> = {
     closing: closing.signal,
@@ -50,7 +52,7 @@ export async function serve(naru: Naru, options: ServeOptions): Promise<Served> 
   }
   if (tcp) {
     const connections = new Connections()
-    const guard = { tokens: tcp, onProven: (socket: Socket) => connections.prove(socket) }
+    const guard = { tokens: { ...tcp, pageKey }, onProven: (socket: Socket) => connections.prove(socket) }
     const server = serverOf(createApp(naru, { ...common, guard }), connections)
     connections.watch(server)
     port = await listenOnTcp(server, tcp)
@@ -68,6 +70,7 @@ export async function serve(naru: Naru, options: ServeOptions): Promise<Served> 
   return {
     socketPath,
     fd,
+    pageKey,
     url: url(),
     loginUrl: link(tcp?.token),
     readOnlyUrl: link(tcp?.readToken),

@@ -26,10 +26,12 @@ export type Message =
 export interface Page {
   readonly address: string
   readonly port: number
+  /** What its links and sessions were made with. */
+  readonly key: string
 }
 
 /** Changes with what is said; another number is refused. */
-export const speaks = 2
+export const speaks = 3
 /** A range of thousands of ports has a socket each. */
 const longestLine = 64 << 20
 

@@ -85,7 +85,11 @@ async function lend(
 ): Promise<void> {
   const signal = withLimit(forwarder.stopping, readyWithinMs)
   const { offer } = handOver
-  channel.say({ type: 'offer', offer, page: page && { address: page.address, port: page.port } })
+  channel.say({
+    type: 'offer',
+    offer,
+    page: page && { address: page.address, port: page.port, key: page.key },
+  })
   const fds = [...offer.sockets.map(({ fd }) => fd), ...(page ? [page.fd] : [])]
   if (fds.length > 0) await sendTo(intakeOf(apiSocket, pid), fds, { signal })
   await channel.next('ready', { limitMs: readyWithinMs, signal })

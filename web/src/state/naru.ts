@@ -2,12 +2,13 @@
  * What the page knows of the running Naru. Events keep it true; after a gap, a lost connection or a restart it is
  * read anew. Pages look at the watched values and ask `client` and `machine` for the rest.
  */
-import { isNaruError, toNaruError, type NaruError, type NaruErrorJson } from '../../../src/base/errors.ts'
-import { createClient } from '../../../src/api/client/client.ts'
+import { isNaruError, NaruError, toNaruError, type NaruErrorJson } from '../../../src/base/errors.ts'
+import { createClient, errorFrom } from '../../../src/api/client/client.ts'
 import { fetchTransport } from '../../../src/api/client/fetch.ts'
 import { createMachineClient } from '../../../src/api/client/machine.ts'
 import { steadyEvents } from '../../../src/api/client/steady.ts'
-import type { Access, Login } from '../../../src/api/protocol/wire.ts'
+import { isPlace, proofOf, type Meeting } from '../../../src/api/protocol/proof.ts'
+import { returnPath, type Access, type Login, type ReturnOffer } from '../../../src/api/protocol/wire.ts'
 import type { About, ChangeResult, NaruEvent, RuleStatus } from '../../../src/model/face.ts'
 import { pageClock } from './clock.ts'
 import { Happenings } from './happenings.ts'
@@ -42,6 +43,8 @@ class PageState {
   readonly history = new TrafficHistory()
   readonly happenings = new Happenings()
   #stop = new AbortController()
+  /** Shows a Naru that was started anew who comes back. Never stored: whoever else holds this port reads its storage. */
+  #secret: string | null = null
   /** Events that came while the state was being read: they are newer than it, or say the same. */
   #waiting: NaruEvent[] | null = null
   /** A set for each change on its way: the rules of which an event came since it was asked for. */
@@ -64,6 +67,7 @@ class PageState {
 
   logOut(): void {
     session.forget()
+    this.#secret = null
     this.#stop.abort()
     this.rules.set(null)
     this.about.set(null)
@@ -97,12 +101,40 @@ class PageState {
     this.rules.set((this.rules.value ?? []).toSorted((a, b) => placeOf(a) - placeOf(b)))
   }
 
-  /** @returns whether the token is right. */
+  /** @param token or a session @returns whether it is right */
   async #takeSession(token: string): Promise<boolean> {
     const { status, body } = await transport.ask({ method: 'POST', path: '/api/session', body: { token } })
-    if (status !== 200) return false
-    session.keep((body as Login).session)
+    if (status === 401) return false
+    if (status !== 200) throw errorFrom(body, transport.where, status)
+    this.#keep(body as Login)
     return true
+  }
+
+  #keep(login: Login): void {
+    session.keep(login.session)
+    this.#secret = login.secret
+    this.access.set(login.access)
+  }
+
+  /**
+   * To a Naru that was started anew, which knows no session of before. @returns whether it is that Naru: while it was
+   * away anybody of that machine may have taken its port.
+   */
+  async #comeBack(): Promise<boolean> {
+    const secret = this.#secret
+    // Browsers have WebCrypto on loopback and over TLS alone.
+    if (secret === null || !globalThis.isSecureContext) return false
+    const pageNonce = btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(24))))
+    const ask = (body: object): ReturnType<typeof transport.ask> =>
+      transport.ask({ method: 'POST', path: returnPath, body })
+    const offered = await ask({ access: this.access.value, pageNonce })
+    if (offered.status !== 200) return false
+    const { at, naruNonce, proof } = offered.body as ReturnOffer
+    const meeting: Meeting = { at, pageNonce, naruNonce }
+    if (!isPlace(at, location) || proof !== (await proofOf(secret, 'naru', meeting))) return false
+    const taken = await ask({ naruNonce, proof: await proofOf(secret, 'page', meeting) })
+    if (taken.status === 200) this.#keep(taken.body as Login)
+    return taken.status === 200
   }
 
   async #follow(signal: AbortSignal, token: string | null): Promise<void> {
@@ -116,8 +148,10 @@ class PageState {
       for await (const event of steadyEvents(client, { signal, clock: pageClock, onState })) this.#take(event)
     } catch (error) {
       if (signal.aborted) return
-      if (isNaruError(error, 'API_NO_TOKEN')) this.link.set({ state: 'login', wrong: token !== null })
-      else this.link.set({ state: 'lost', why: toNaruError(error) })
+      if (!isNaruError(error, 'API_NO_TOKEN'))
+        return this.link.set({ state: 'lost', why: toNaruError(error) })
+      if (await this.#comeBack().catch(() => false)) return this.#follow(signal, null)
+      if (!signal.aborted) this.link.set({ state: 'login', wrong: token !== null })
     }
   }
 
@@ -128,12 +162,11 @@ class PageState {
   async #session(signal: AbortSignal, token: string | null): Promise<void> {
     for (;;) {
       try {
-        if (token !== null) {
-          await this.#takeSession(token)
-          forgetQuery()
-        }
-        this.access.set((await client.session()).access)
-        return
+        const known = token ?? session.read()
+        const isRight = known !== null && (await this.#takeSession(known))
+        if (token !== null) forgetQuery()
+        if (isRight) return
+        throw new NaruError('API_NO_TOKEN', {})
       } catch (error) {
         if (isNaruError(error, 'API_NO_TOKEN') || signal.aborted) throw error
         this.link.set({ state: 'lost', why: toNaruError(error) })
