@@ -57,3 +57,17 @@ it('files that include each other are refused', () => {
   const text = dump({ '/a/nginx.conf': 'stream { include b.conf; }', '/a/b.conf': 'include b.conf;' })
   expect(() => importRules(text, { from: 'nginx' })).toThrow('includes never end')
 })
+
+it('names are read where nginx reads them', () => {
+  const byName = (map: string, own: string): ReturnType<typeof importRules> =>
+    importRules(
+      `stream {\nmap $ssl_preread_server_name $to { ${map} a.example.org 10.0.0.3:443; *.example.net 10.0.0.4:443; default 10.0.0.2:443; }\nserver { listen 443; ${own} proxy_pass $to; }\n}\n`,
+    )
+  const names = ({ rules }: ReturnType<typeof importRules>): unknown =>
+    rules.map(({ rule }) => JSON.stringify(rule.targets).match(/"name":"[^"]+"/g))
+  expect(names(byName('', 'ssl_preread on;'))).toEqual([['"name":"a.example.org"']])
+  expect(names(byName('hostnames;', 'ssl_preread on;'))).toEqual([
+    ['"name":"a.example.org"', '"name":"*.example.net"'],
+  ])
+  expect(names(byName('hostnames;', ''))).toEqual([])
+})

@@ -135,6 +135,8 @@ class Server {
     const leaveOut = (why: Text): void => this.#reading.leaveOut(listen.place, what, why)
     if (where === null)
       return leaveOut(say('it listens on a name; write the address', '이름으로 수신합니다. 주소로 쓰세요'))
+    if (this.#upstreams.isMap(pass) && this.#one('ssl_preread')?.args[0] !== 'on')
+      return this.#reading.leaveOut(listen.place, `proxy_pass ${pass}`, namesUnread)
     const targets = this.#upstreams.targetsOf(pass, where.ports)
     if ('why' in targets) return this.#reading.leaveOut(listen.place, `proxy_pass ${pass}`, targets.why)
     const peerGuard =
@@ -239,6 +241,11 @@ const byProgram = /^js_(?:access|preread|filter)$/
 function decidedBy({ name }: Statement): Text {
   return name === 'include' ? notFollowed : name === 'server_name' ? byServerName : unclear
 }
+
+const namesUnread = say(
+  'without ssl_preread the name that a client asks for is not read',
+  'ssl_preread가 없으면 클라이언트가 요청한 이름을 읽지 않습니다',
+)
 
 const byServerName = say(
   'the server name decides which of the servers on one port takes a client',

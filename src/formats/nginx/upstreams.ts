@@ -37,6 +37,10 @@ export class Upstreams {
     }
   }
 
+  isMap(pass: string): boolean {
+    return this.#maps.has(pass)
+  }
+
   countsSources(zone: string): boolean {
     return this.#zones.has(zone)
   }
@@ -103,11 +107,14 @@ export class Upstreams {
     }
     const names: [string | null, string][] = []
     let unclear = false
+    // Without the word a "*" is a sign like any other, and no client asks for such a name.
+    const hasHosts = block.some(({ name }) => name === 'hostnames')
     for (const { name, args: values } of block) {
       const value = values[0] ?? ''
       if (name === 'hostnames' || name === 'volatile' || value === '') continue
       if (name === 'default') names.push([null, value])
       else if (/^~|^include$/.test(name)) unclear = true
+      else if (!hasHosts && /^[.*]|\*$/.test(name)) continue
       else if (name.startsWith('.')) names.push([name.slice(1), value], [`*${name}`, value])
       else names.push([name, value])
     }
