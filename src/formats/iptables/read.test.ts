@@ -2,7 +2,11 @@ import { expect, it } from 'vitest'
 import { importRules } from '../index.ts'
 
 const nat = (...lines: string[]): ReturnType<typeof importRules> =>
-  importRules(['*nat', ':PREROUTING ACCEPT [0:0]', ...lines, 'COMMIT', ''].join('\n'))
+  importRules(
+    ['*nat', ':PREROUTING ACCEPT [0:0]', ...lines, 'COMMIT', '*filter', ':FORWARD ACCEPT', 'COMMIT', ''].join(
+      '\n',
+    ),
+  )
 const to = (port: number, target: string, more = ''): string =>
   `-A PREROUTING -p tcp --dport ${port}${more} -j DNAT --to-destination ${target}`
 
@@ -186,6 +190,13 @@ it.each([
 ])('a forward to which FORWARD lets pass %s is left out with its line', (_, policy, lines) => {
   const { rules, losses } = withFilter(policy, ...lines)
   expect([rules, losses.filter(({ leftOut }) => leftOut).map(({ place }) => place?.line)]).toEqual([[], [2]])
+})
+
+it('tables that are not in the text are named, and one that cannot be printed lets nobody in', () => {
+  const alone = `*nat\n${to(80, '10.0.0.2:80')}\nCOMMIT\n`
+  expect(importRules(alone)).toMatchObject({ rules: [{}], losses: [{ what: '*nat', leftOut: false }] })
+  const hidden = importRules(`${alone}# Table \`filter' is incompatible, use 'nft' tool.\n`)
+  expect([hidden.rules, hidden.losses[0]?.leftOut]).toEqual([[], true])
 })
 
 it.each(['raw', 'mangle'])('who is dropped in %s before the forward stays out', (table) => {

@@ -29,6 +29,9 @@ export function read(text: string, reading: Reading): void {
   const told = new Set<Place>()
   for (const family of families)
     new Ruleset(tables, family, { reading, told, alone: families.length === 1 }).read()
+  const nat = tables.find(({ name }) => name === 'nat')
+  if (nat?.chains.has('PREROUTING') && !tables.some(({ name }) => name === 'filter'))
+    reading.lose(nat.place, '*nat', withoutFilter)
   for (const { name, place, chains } of tables) {
     const count = [...chains.values()].reduce((sum, chain) => sum + chain.length, 0)
     if (name !== 'nat' && count > 0) reading.lose(place, `*${name}: ${count}`, notForwarding)
@@ -38,6 +41,11 @@ export function read(text: string, reading: Reading): void {
     for (const entry of chains.get('OUTPUT') ?? []) if (!chains.has(entry.target)) loseOwn(entry, reading)
   }
 }
+
+const withoutFilter: Text = say(
+  'the text has no filter table: where its FORWARD turns somebody away, import all that iptables-save prints',
+  'filter 테이블이 없습니다. FORWARD가 거절하는 클라이언트가 있다면 iptables-save의 출력 전체를 가져오세요',
+)
 
 function loseOutward({ place, text }: Entry, reading: Reading): void {
   const why = say('about what goes out, no forward', '나가는 트래픽에 관한 것이며 포워딩이 아닙니다')
