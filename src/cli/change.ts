@@ -53,7 +53,7 @@ export async function change(
   if (rule) {
     for (const line of addressLines(rule, print)) print.data(line)
     for (const line of ruleTable([rule], print, { now: io.now(), room: roomOf(io.stdout) })) print.data(line)
-    for (const line of byHandLines(rule, print)) print.data(line)
+    for (const line of byHandLines(rule, print)) print.prose(line)
     await give(rule, context)
   }
   const nothing = running && result.plan.steps.every(({ action }) => action === 'keep')

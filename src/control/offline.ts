@@ -1,4 +1,5 @@
 /** The file alone, while nobody runs on it: read, check, plan and edit. Nothing is opened, nothing is journalled. */
+import { setMaxListeners } from 'node:events'
 import { isNaruError, NaruError } from '../base/errors.ts'
 import { say } from '../base/text.ts'
 import type { About, ChangeOptions, ChangeResult, Naru, RuleInput, RuleStatus } from '../model/face.ts'
@@ -13,6 +14,8 @@ import type { Parts } from './parts.ts'
 
 export function offlineNaru(parts: Parts): Naru {
   const signal = AbortSignal.timeout(60_000)
+  // Every rule that is planned waits for it.
+  setMaxListeners(0, signal)
   const loaded = async (): Promise<Loaded> => load(await parts.store.read({ signal }))
   const planned = async (wanted: Loaded, known?: Loaded): Promise<Plan> => {
     const fresh = [...wanted.rules.values()].filter((one) => known?.rules.get(one.rule.name) !== one)

@@ -45,7 +45,9 @@ it('says that the service does not run, and that it works again', { timeout: 4 *
   })
   const listed = async (): Promise<unknown> => JSON.parse(await said(['ls', '--json'], state))
   const held = { listen, state: 'degraded', targets: [`127.0.0.1:${port}`] }
-  await vi.waitFor(async () => expect(await listed()).toMatchObject({ running: false, elsewhere: [held] }))
+  await vi.waitFor(async () => expect(await listed()).toMatchObject({ running: false, elsewhere: [held] }), {
+    timeout: toldWithinMs,
+  })
 
   const name = `open-127.0.0.1-${door}`
   expect(JSON.parse(await said(['ports', door, '--json'], state))).toMatchObject({
@@ -57,7 +59,10 @@ it('says that the service does not run, and that it works again', { timeout: 4 *
   scope.defer(() => service.close())
   await naru.until('the service is back', () => naru.works, toldWithinMs)
   const status = async (): Promise<unknown> => JSON.parse(await said(['status', name, '--json'], state))
-  await vi.waitFor(async () => expect(await status()).toMatchObject({ name, state: 'open' }))
+  // A command takes its time where the machine is busy.
+  await vi.waitFor(async () => expect(await status()).toMatchObject({ name, state: 'open' }), {
+    timeout: toldWithinMs,
+  })
   expect(await naru.interrupt()).toBe(0)
   // Nothing of it is left, and there is no file.
   await expect(listed()).rejects.toThrow('FILE_MISSING')

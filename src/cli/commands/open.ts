@@ -181,17 +181,17 @@ async function followLog(naru: Naru, live: LiveLine, context: Context, signal: A
 
 function sayOpened(rule: RuleStatus, { print }: Context): void {
   const { bold, dim } = print.paint
-  for (const line of addressLines(rule, print)) print.data(line)
-  print.data(
+  for (const line of addressLines(rule, print)) print.prose(line)
+  print.prose(
     `${stateWord(rule.state, print, print.paint)}  ${bold(rule.listen)} → ${rule.targets.join(', ')}`,
   )
   for (const hop of inPathOrder(rule)) {
     if (hop.state === 'off') continue
-    print.data(`  ${mark(hop.state, print.paint)} ${print.say(hopWords[hop.hop])}: ${print.say(hop.text)}`)
-    for (const note of hop.notes) print.data(`      ${print.say(note)}`)
-    if (hop.hop === 'router') for (const line of byHandLines(rule, print)) print.data(line)
+    print.prose(`  ${mark(hop.state, print.paint)} ${print.say(hopWords[hop.hop])}: ${print.say(hop.text)}`)
+    for (const note of hop.notes) print.prose(`      ${print.say(note)}`)
+    if (hop.hop === 'router') for (const line of byHandLines(rule, print)) print.prose(line)
   }
-  if (rule.engine) print.data(dim(`  ${rule.engine.id}: ${print.say(rule.engine.why)}`))
+  if (rule.engine) print.prose(dim(`  ${rule.engine.id}: ${print.say(rule.engine.why)}`))
   print.talk(say('Ctrl-C closes everything.', 'Ctrl-C를 누르면 모두 닫습니다.'))
 }
 

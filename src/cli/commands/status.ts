@@ -44,7 +44,7 @@ async function rule(context: Context): Promise<ExitCode> {
   const { print, json, io } = context
   const { status, traffic } = await findRule(context, context.arg('NAME'))
   if (json) print.json(status)
-  else for (const line of ruleDetail(status, print, io.now(), traffic)) print.data(line)
+  else for (const line of ruleDetail(status, print, io.now(), traffic)) print.prose(line)
   await give(status, context)
   if (!json && traffic === 'unknown') print.talk(openElsewhere([status.name]))
   return status.hops.some(({ state }) => state === 'broken') || status.state === 'failed' ? 3 : 0

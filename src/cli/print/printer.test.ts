@@ -49,6 +49,19 @@ describe('what others named', () => {
     expect(clipped('\u001B\u001B', 8)).toBe('\\u001b\\…')
   })
 
+  it('breaks sentences between words on a terminal, under their own indentation, and nowhere else', () => {
+    const { io, print } = onTerminal()
+    io.stdout.columns = io.stderr.columns = 24
+    print.prose('  the service does not answer: 한글도 단어에서')
+    expect(io.stdout.lines).toEqual(['  the service does not', '  answer: 한글도', '  단어에서'])
+    print.talk('one_word_that_is_wider_than_the_terminal and more')
+    expect(io.stderr.lines).toEqual(['one_word_that_is_wider_than_the_terminal', 'and more'])
+    const file = new FakeIo()
+    file.stdout.columns = 10
+    createPrinter(file, 'en', { colour: false }).prose('to a file it goes as it is')
+    expect(file.stdout.lines).toEqual(['to a file it goes as it is'])
+  })
+
   it('is the same in JSON as it was, and says nothing to a terminal there either', () => {
     const { io, print } = onTerminal()
     print.json({ name: hostile })

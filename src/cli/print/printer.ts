@@ -3,8 +3,10 @@
  * named reaches either as a control sign.
  */
 import type { Language, Text } from '../../base/text.ts'
-import type { Io, Stream } from '../io.ts'
+import { visibleLines } from '../../base/visible.ts'
+import { roomOf, type Io, type Stream } from '../io.ts'
 import { mark, written } from './marks.ts'
+import { wrapped } from './width.ts'
 
 export type Paint = (text: string) => string
 
@@ -23,6 +25,8 @@ export interface Printer {
   say(text: Text): string
   /** A line to stdout. */
   data(line: string): void
+  /** Sentences to stdout: on a terminal they break between words. */
+  prose(line: string): void
   /** A value to stdout as JSON; on one line for streams, indented otherwise. */
   json(value: unknown, options?: { line?: boolean }): void
   /** A line to stderr. */
@@ -41,10 +45,19 @@ export function createPrinter(io: Io, language: Language, options: { colour: boo
     data: (line) => void io.stdout.write(`${written(line)}\n`),
     json: (value, { line = false } = {}) =>
       void io.stdout.write(`${written(JSON.stringify(value, null, line ? undefined : 2))}\n`),
-    talk: (line) => void io.stderr.write(`${written(typeof line === 'string' ? line : say(line))}\n`),
+    prose: (line) => void io.stdout.write(`${written(inWidth(line, io.stdout))}\n`),
+    talk: (line) =>
+      void io.stderr.write(`${written(inWidth(typeof line === 'string' ? line : say(line), io.stderr))}\n`),
     paint: paintsFor(io.stdout, io, options),
     paintTalk: paintsFor(io.stderr, io, options),
   }
+}
+
+function inWidth(text: string, stream: Stream): string {
+  return visibleLines(text)
+    .split('\n')
+    .map((line) => wrapped(line, roomOf(stream)))
+    .join('\n')
 }
 
 /** https://no-color.org: set and not empty means none; FORCE_COLOR asks for it off a terminal. */

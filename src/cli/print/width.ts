@@ -64,3 +64,20 @@ export function clipped(line: string, columns: number): string {
   }
   return coloured ? `${kept}…${mark(0)}` : `${kept}…`
 }
+
+/** A line at most so wide, broken between words; what follows is indented as it is. A word alone may be wider. */
+export function wrapped(line: string, columns: number): string {
+  if (widthOf(line) <= columns) return line
+  const indent = /^ */.exec(line)?.[0] ?? ''
+  const lines: string[] = []
+  let now = indent
+  for (const word of line.trimStart().split(' ')) {
+    const next = now === indent ? now + word : `${now} ${word}`
+    if (widthOf(next) <= columns || now === indent) now = next
+    else {
+      lines.push(now)
+      now = indent + word
+    }
+  }
+  return [...lines, now].join('\n')
+}
