@@ -103,6 +103,38 @@ describe('the file as a store', () => {
     stop.abort()
   })
 
+  it('does not take a file that is being written for one that lost its rules', async () => {
+    const whole = 'rules:\n  a: { listen: 1, target: 2 }\n  b: { listen: 3, target: 4 }\n'
+    const path = await at('slow.yaml', whole)
+    const store = createFileStore(path)
+    await store.read({ signal })
+    const stop = new AbortController()
+    const heard: string[] = []
+    store.watch({
+      signal: stop.signal,
+      onChange: () => void readFile(path, 'utf8').then((text) => heard.push(text)),
+    })
+    for (const part of ['', whole.slice(0, 37), whole]) {
+      await writeFile(path, part)
+      await new Promise((resolve) => setTimeout(resolve, 400))
+    }
+    expect(heard).toEqual([])
+    await writeFile(path, 'rules: {}\n')
+    await expect.poll(() => heard, { timeout: 5000 }).toEqual(['rules: {}\n'])
+    stop.abort()
+  })
+
+  it('is not emptied: a file without a sign in it changes nothing', async () => {
+    const path = await at('full-disk.yaml', 'rules:\n  a: { listen: 1, target: 2 }\n')
+    const store = createFileStore(path)
+    await store.read({ signal })
+    await writeFile(path, '\n')
+    await expect(store.read({ signal })).rejects.toThrow('to close all rules write `rules: {}`')
+    await expect(store.change([{ name: 'b', rule: null }], { signal })).rejects.toThrow('is empty')
+    await writeFile(path, 'rules: {}\n')
+    expect((await store.read({ signal })).rules.size).toBe(0)
+  })
+
   it('begins with the first rule where there is no file yet', async () => {
     const path = join(folder, 'new/naru.yaml')
     await createFileStore(path).change([{ name: 'a', rule: { listen: 1, target: 2 } }], { signal })

@@ -14,6 +14,11 @@ import { mostBytes, readDocument, type FileDocument, type PlacedProblem } from '
 
 /** Editors write in bursts. */
 const settleMs = 100
+/**
+ * A file that got shorter may be one that is still being written: a slow copy, a full disk. It is believed once it has
+ * stood still for this long.
+ */
+const rewriteMs = 1000
 /** For file systems that do not tell (network shares, some containers). */
 const pollMs = 2000
 
@@ -67,22 +72,33 @@ class FileStore implements Store {
 
   watch({ signal, onChange }: { signal: AbortSignal; onChange: () => void }): void {
     let timer: NodeJS.Timeout | undefined
+    let doubted: string | null = null
     const look = async (): Promise<void> => {
       const text = await readText(this.name).catch(() => null)
       if (signal.aborted) return
+      const revision = text === null ? null : revisionOf(text)
       // Our own writing is no news; that the file is gone or unreadable is.
-      if (text === null || revisionOf(text) !== this.#last?.revision) onChange()
+      if (revision !== null && revision === this.#last?.revision) return
+      const isShorter = text !== null && text.length < (this.#last?.document.text.length ?? 0)
+      if (isShorter && doubted !== revision) {
+        doubted = revision
+        return settle(rewriteMs)
+      }
+      doubted = null
+      onChange()
     }
-    const settle = (): void => {
+    const settle = (ms = settleMs): void => {
       clearTimeout(timer)
-      timer = setTimeout(() => void look(), settleMs).unref()
+      // After our own writing that is under way, so as not to take it for somebody else's.
+      timer = setTimeout(() => void this.#oneAtATime(look), ms).unref()
     }
-    const stopWatching = watchFolder(this.name, settle)
-    watchFile(this.name, { interval: pollMs, persistent: false }, settle)
+    const onNews = (): void => settle()
+    const stopWatching = watchFolder(this.name, onNews)
+    watchFile(this.name, { interval: pollMs, persistent: false }, onNews)
     signal.addEventListener('abort', () => {
       clearTimeout(timer)
       stopWatching()
-      unwatchFile(this.name, settle)
+      unwatchFile(this.name, onNews)
     })
   }
 
@@ -113,6 +129,8 @@ class FileStore implements Store {
     mustBeOurWord(this.name)
     const text = await readText(this.name)
     const revision = revisionOf(text)
+    if (text.trim() === '' && (this.#last?.document.rules.size ?? 0) > 0)
+      throw invalidFile(this.name, [emptied])
     if (this.#last?.revision !== revision) this.#last = { revision, document: this.#parsed(text) }
     return this.#last
   }
@@ -153,6 +171,16 @@ class FileStore implements Store {
 }
 
 /** A rule may be added before there is a file. */
+/** Nobody empties a file to close everything; what cuts a file short leaves nothing in it. */
+const emptied: PlacedProblem = {
+  place: { line: 1, column: 1 },
+  path: [],
+  text: say(
+    'the file is empty, so nothing was changed; to close all rules write `rules: {}`',
+    '파일이 비어 있어 아무것도 바꾸지 않았습니다. 모든 규칙을 닫으려면 `rules: {}`라고 쓰세요',
+  ),
+}
+
 function orEmpty(error: unknown): Read {
   const read = readDocument('')
   if (!isNaruError(error, 'FILE_MISSING') || 'problems' in read) throw error
