@@ -97,6 +97,26 @@ describeWith(needs, 'source: keep in the splice engine', () => {
     expect(peers).toEqual(['::ffff:10.1.0.2', 'fd01::2'])
   })
 
+  it('carries this machine’s own clients as this machine', async () => {
+    await using lab = new KeepLab()
+    const { peers } = lab.serve(lab.target, 80)
+    const asked = await lab.serveUdp(lab.target, 53)
+    await lab.keep({ listen: '0.0.0.0:8888', target: `${targetAddress}:80` })
+    await lab.keep({ listen: '[::]:8889', target: '[fd02::2]:80' })
+    await lab.keep({ listen: '0.0.0.0:5353/udp', target: `${targetAddress}:53` })
+    for (const [address, port] of [
+      ['127.0.0.1', 8888],
+      [hostAddress, 8888],
+      ['::1', 8889],
+      ['fd01::1', 8889],
+    ] as const)
+      expect(await echoes(await lab.dial(lab.host, address, port), address)).toBe(address)
+    expect(peers).toEqual(['::ffff:10.2.0.1', `::ffff:${hostAddress}`, 'fd02::1', 'fd01::1'])
+    for (const address of ['127.0.0.1', hostAddress])
+      expect(await echoesUdp(lab.host, address, 5353, address)).toBe(address)
+    expect(asked.peers).toEqual(['::ffff:10.2.0.1', `::ffff:${hostAddress}`])
+  })
+
   it('a connection that outlives its rule keeps its way back', async () => {
     await using lab = new KeepLab()
     lab.serve(lab.target, 80)
