@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { formatRule, parseRule, readRule } from './rule-file.ts'
+import { formatRule, parseRule, readRule, ruleNotes } from './rule-file.ts'
 import { mostProblems } from './shape.ts'
 
 const wrong = (input: unknown): string[] =>
@@ -88,6 +88,19 @@ describe('a rule as it is written', () => {
     expect(wrong({ listen: 80, target: 80 })[0]).toContain('forward to itself')
     expect(wrong({ listen: '8000-8010', target: 8005 })[0]).toContain('forward to itself')
     expect(wrong({ listen: '10.0.0.1:80', target: 80 })).toEqual([])
+  })
+
+  it('lets nobody but listed proxies say by UDP who the client is, and says what that is worth', () => {
+    const rule = (acceptProxy: unknown, listen: unknown = '53/udp') => ({ listen, target: 2, acceptProxy })
+    for (const anybody of ['0.0.0.0/0', ['10.0.0.1', '::/1'], '64.0.0.0/7'])
+      expect(wrong(rule(anybody))[0]).toContain('list the proxies')
+    expect(wrong(rule('0.0.0.0/0', 53))).toEqual([])
+    expect(wrong(rule(['10.0.0.0/8', 'fc00::/7']))).toEqual([])
+    const notes = (listen: string): number => ruleNotes(parseRule('r', rule('10.0.0.7', listen))).length
+    expect(notes('53/udp')).toBe(1)
+    expect(notes('0.0.0.0:53/tcp+udp')).toBe(1)
+    expect(notes('127.0.0.1:53/udp')).toBe(0)
+    expect(notes('53')).toBe(0)
   })
 
   it('takes no nonsense for a value', () => {

@@ -2,7 +2,7 @@
  * A rule as it is written in the file, the API and `open`'s flags: one table of keys from which come the parsed rule,
  * everything that is wrong with it, its JSON Schema and the option table in the docs.
  */
-import { formatCidr, parseCidr, type Cidr } from '../base/address.ts'
+import { addressRange, formatCidr, parseCidr, type Cidr } from '../base/address.ts'
 import { formatDuration, parseDuration } from '../base/duration.ts'
 import { NaruError } from '../base/errors.ts'
 import { isWellKnown, portCount } from '../base/port.ts'
@@ -307,7 +307,10 @@ export const ruleKeys = {
   },
   acceptProxy: {
     shape: cidrs,
-    doc: say('peers whose PROXY header is believed', 'PROXY 헤더를 믿을 상대'),
+    doc: say(
+      'peers whose PROXY header is believed. A UDP source can be made up: docs/udp.md',
+      'PROXY 헤더를 믿을 상대. UDP 출발지 주소는 속일 수 있음: docs/udp.md 참고',
+    ),
     fallback: [] as readonly Cidr[],
   },
   engine: {
@@ -434,6 +437,13 @@ function contradictions(rule: Rule): Problem[] {
     if (loops(rule.listen, to))
       at(path, 'the rule would forward to itself', '규칙이 자기 자신에게 전달하게 됩니다')
   })
+  if (takesUdp(rule.listen) && rule.acceptProxy.some(isAnybody)) {
+    at(
+      ['acceptProxy'],
+      'on UDP this would let anybody say who the client is: list the proxies, 10.0.0.0/8 at the widest',
+      'UDP에서는 누구나 클라이언트 주소를 꾸며낼 수 있게 됩니다. 프록시 주소를 적으세요(가장 넓게는 10.0.0.0/8)',
+    )
+  }
   if (rule.listen.kind === 'unix' && (rule.publish.firewall !== 'off' || rule.publish.router !== 'off')) {
     at(['publish'], 'a Unix socket cannot be published', 'Unix 소켓은 외부에 공개할 수 없습니다')
   }
@@ -448,6 +458,15 @@ function contradictions(rule: Rule): Problem[] {
     }
   }
   return found
+}
+
+function takesUdp(listen: Listen): boolean {
+  return listen.kind === 'inet' && listen.protocols.includes('udp')
+}
+
+/** Wider than any network of one's own: 10.0.0.0/8 (RFC 1918), fc00::/7 (RFC 4193). */
+function isAnybody({ family, bits }: Cidr): boolean {
+  return bits < (family === 4 ? 8 : 7)
 }
 
 /** Would what arrives at `listen` be sent to `listen` again? Names are only known when dialled; the relay looks again then. */
@@ -474,16 +493,28 @@ function isHere(listening: string | null, host: string): boolean {
 
 /** Remarks that stop nothing (law 8). */
 export function ruleNotes(rule: Rule): Text[] {
-  const outside = rule.publish.router !== 'off' && rule.listen.kind === 'inet'
-  if (!outside || rule.listen.kind !== 'inet') return []
+  return [noteOfWellKnown(rule), noteOfMadeUpProxy(rule)].filter((note) => note !== null)
+}
+
+function noteOfWellKnown(rule: Rule): Text | null {
+  if (rule.publish.router === 'off' || rule.listen.kind !== 'inet') return null
   const port = rule.publish.externalPort ?? rule.listen.ports.first
-  if (typeof port !== 'number' || !isWellKnown({ first: port, last: port })) return []
-  return [
-    say(
-      `${rule.name}: port ${port} is a well-known port (0–1023) and will be scanned by strangers; a high one such as ${port + 8000} draws less: publish: { externalPort: ${port + 8000} }`,
-      `${rule.name}: ${port}번은 잘 알려진 포트(0–1023)라 외부에서 자주 스캔됩니다. ${port + 8000}번 같은 높은 포트를 권합니다: publish: { externalPort: ${port + 8000} }`,
-    ),
-  ]
+  if (typeof port !== 'number' || !isWellKnown({ first: port, last: port })) return null
+  return say(
+    `${rule.name}: port ${port} is a well-known port (0–1023) and will be scanned by strangers; a high one such as ${port + 8000} draws less: publish: { externalPort: ${port + 8000} }`,
+    `${rule.name}: ${port}번은 잘 알려진 포트(0–1023)라 외부에서 자주 스캔됩니다. ${port + 8000}번 같은 높은 포트를 권합니다: publish: { externalPort: ${port + 8000} }`,
+  )
+}
+
+/** From outside nobody reaches a loopback listen in the name of a loopback address (martian, RFC 1812 §5.3.7). */
+function noteOfMadeUpProxy({ name, listen, acceptProxy }: Rule): Text | null {
+  if (acceptProxy.length === 0 || listen.kind !== 'inet' || !takesUdp(listen)) return null
+  if (listen.address !== null && addressRange(listen.address) === 'loopback') return null
+  const from = acceptProxy.map(formatCidr).join(', ')
+  return say(
+    `${name}: whoever can send UDP in the name of ${from} says who the client is, past allow, deny and limits: listen only where the proxies alone reach it (an address of their network, a tunnel, 127.0.0.1), or let the firewall hold that source to its interface`,
+    `${name}: ${from} 주소로 위장해 UDP를 보낼 수 있는 사람은 클라이언트 주소를 꾸며 allow, deny, limits를 피할 수 있습니다. 프록시만 닿는 곳(프록시 네트워크의 주소, 터널, 127.0.0.1)에서만 수신하거나, 방화벽에서 그 출발지를 해당 인터페이스로 제한하세요`,
+  )
 }
 
 /** Several problems as one line each: `limits.connections: …`. */
