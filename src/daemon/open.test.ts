@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createServer } from 'node:net'
 import { once } from 'node:events'
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import type { RuleStatus } from '../model/face.ts'
 import { freePort } from '../../test/free-port.ts'
 import { openHere } from './open.ts'
@@ -37,6 +37,37 @@ it('naru open tells of each hop while it opens, and no more once it is open', as
     await naru[Symbol.asyncDispose]()
   } finally {
     service.close()
+    if (before === undefined) delete process.env.NARU_STATE
+    else process.env.NARU_STATE = before
+    rmSync(folder, { recursive: true, force: true })
+  }
+})
+
+it('a port that another rule of Naru has is told by that rule’s name', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'naru-open-'))
+  const before = process.env.NARU_STATE
+  process.env.NARU_STATE = folder
+  const listen = `127.0.0.1:${await freePort()}`
+  const open = (name: string): ReturnType<typeof openHere> =>
+    openHere(
+      {
+        name,
+        rule: { listen, target: 'unix:/run/nobody', engine: 'sockets' },
+        keepPartial: false,
+        signal: new AbortController().signal,
+        onProgress: () => {},
+        onLeftOver: () => {},
+      },
+      () => Promise.resolve(null),
+    )
+  try {
+    await using first = await open('first')
+    expect(await first.rules.get('first')).toMatchObject({ state: 'open' })
+    // What it holds is written soon.
+    await vi.waitFor(() =>
+      expect(open('second')).rejects.toThrow(`in use by the rule first of Naru (pid ${process.pid})`),
+    )
+  } finally {
     if (before === undefined) delete process.env.NARU_STATE
     else process.env.NARU_STATE = before
     rmSync(folder, { recursive: true, force: true })
