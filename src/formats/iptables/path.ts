@@ -38,7 +38,7 @@ export interface Outcome {
   readonly sent: readonly (Entry | null)[]
   /** The first line that turned somebody away or let nobody pass because it asks what is not known. */
   readonly unclear: Entry | null
-  /** The last line that turned somebody away; null where that was the end of the chain. */
+  /** The line that turned away who is in no prefix that is named; null where that was the end of the chain. */
   readonly away: Entry | null
   /** All of them passed a MARK. */
   readonly marked: boolean
@@ -266,7 +266,7 @@ class Walk implements Outcome {
 
   out(at: number, entry: Entry, unclear: Entry | null = null): void {
     this.open[at] = 0
-    this.away = entry
+    if (at === 0) this.away = entry
     this.unclear ??= unclear
   }
 

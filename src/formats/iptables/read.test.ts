@@ -199,6 +199,18 @@ it('tables that are not in the text are named, and one that cannot be printed le
   expect([hidden.rules, hidden.losses[0]?.leftOut]).toEqual([[], true])
 })
 
+it('of a line for two ports the one that is left out is said', () => {
+  const { rules, losses } = withFilter(
+    'ACCEPT',
+    '-A FORWARD -m conntrack --ctorigdstport 443 -j DROP',
+    'COMMIT',
+    '*nat',
+    to(1, '10.0.0.3:1').replace('--dport 1', '-m multiport --dports 8,443'),
+  )
+  expect(rules.map(({ rule }) => rule.listen)).toEqual(['0.0.0.0:80', '0.0.0.0:8'])
+  expect(losses.filter(({ leftOut }) => leftOut).map(({ what }) => what.slice(0, 10))).toEqual(['443 of -A '])
+})
+
 it.each(['raw', 'mangle'])('who is dropped in %s before the forward stays out', (table) => {
   const { rules } = importRules(
     `*nat\n${to(80, '10.0.0.2:80')}\n${to(81, '10.0.0.2:80')}\nCOMMIT\n*${table}\n-A PREROUTING -s 10.9.0.0/16 -p tcp --dport 80 -j DROP\nCOMMIT\n`,

@@ -117,6 +117,7 @@ class Ruleset {
   readonly #stages: readonly Stage[]
   readonly #ports = new Map<string, Port>()
   readonly #elsewhere = new Set<string>()
+  readonly #leftOut = new Set<string>()
   #prefixes = 0
 
   constructor(tables: readonly Table[], family: Family, { reading, told, alone }: Telling) {
@@ -325,8 +326,17 @@ class Ruleset {
     return outward.some(({ target }) => hidesWhatIsMarked(this.#nat.get(target) ?? []))
   }
 
-  #leaveOutAll({ entries }: Port, why: Text): void {
-    for (const entry of entries) this.#leaveOut(entry, why)
+  /** A line may be in a rule for another port or address: what of it is left out is said all the same. */
+  #leaveOutAll({ entries, ports, match: { destination } }: Port, why: Text): void {
+    for (const { place, text, match } of entries) {
+      const once = `${place.line} ${why.en}`
+      if (this.#leftOut.has(once)) continue
+      const isPart = match.ports !== ports || this.#told.has(place)
+      const part = destination ? `${formatCidr(destination)} ${ports}` : ports
+      this.#reading.leaveOut(place, isPart ? `${part} of ${text}` : text, why)
+      this.#leftOut.add(once)
+    }
+    for (const { place } of entries) this.#told.add(place)
   }
 
   #leaveOut(entry: Entry, why: Text): void {
