@@ -1,11 +1,14 @@
 /** What happens, numbered, kept for a while, and handed to whoever listens. A slow listener loses events and is told. */
 import type { Clock } from '../base/clock.ts'
-import type { NaruEvent } from '../model/face.ts'
+import type { Happening, NaruEvent } from '../model/face.ts'
 
 type Body<E> = E extends NaruEvent ? Omit<E, 'id' | 'at'> : never
 export type EventBody = Body<NaruEvent>
 
 const kept = 1000
+const saidKept = 500
+/** A flood of strangers must not wash away what was said. */
+const refusedKept = 200
 const queueLimit = 2000
 
 interface Listener {
@@ -17,6 +20,8 @@ interface Listener {
 export class Events {
   readonly #clock: Clock
   readonly #ring: NaruEvent[] = []
+  readonly #said: Happening[] = []
+  readonly #refused: Happening[] = []
   readonly #listeners = new Set<Listener>()
   #last = 0
 
@@ -28,12 +33,23 @@ export class Events {
     return this.#listeners.size > 0
   }
 
+  /** What connections as they come and go do not wash away, oldest first. */
+  get happened(): readonly Happening[] {
+    return [...this.#said, ...this.#refused].sort((a, b) => a.id - b.id)
+  }
+
   emit(body: EventBody): void {
     const event = { id: ++this.#last, at: this.#clock.now(), ...body } as NaruEvent
     // Samples of traffic are of the moment; nobody wants the old ones.
     if (body.type !== 'traffic') this.#ring.push(event)
     if (this.#ring.length > kept) this.#ring.splice(0, this.#ring.length - kept)
+    this.#remember(event)
     for (const listener of this.#listeners) deliver(listener, event)
+  }
+
+  #remember(event: NaruEvent): void {
+    if (event.type === 'refused') keepLast(this.#refused, event, refusedKept)
+    else if (event.type === 'log' || event.type === 'file') keepLast(this.#said, event, saidKept)
   }
 
   /** Events after `since`, then those that come, until the signal. */
@@ -69,6 +85,11 @@ export class Events {
   #gap(): NaruEvent {
     return { id: this.#last, at: this.#clock.now(), type: 'gap' }
   }
+}
+
+function keepLast<T>(ring: T[], one: T, most: number): void {
+  ring.push(one)
+  if (ring.length > most) ring.shift()
 }
 
 function deliver(listener: Listener, event: NaruEvent): void {

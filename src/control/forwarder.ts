@@ -12,6 +12,7 @@ import type { Check } from '../checks/contract.ts'
 import type { EngineEvent } from '../engines/contract.ts'
 import type { Connection } from '../model/connection.ts'
 import type {
+  Happening,
   About,
   ChangeOptions,
   ChangeResult,
@@ -20,6 +21,7 @@ import type {
   RuleInput,
   RuleStatus,
   TrafficMoment,
+  TrafficOptions,
 } from '../model/face.ts'
 import type { Facts } from '../model/facts.ts'
 import { formatListen } from '../model/listen.ts'
@@ -371,8 +373,12 @@ export class Forwarder implements Naru, AsyncDisposable {
     return Promise.resolve([...open, ...closed].slice(0, limit))
   }
 
-  traffic(): Promise<readonly TrafficMoment[]> {
-    return Promise.resolve(this.#history.moments)
+  happened(): Promise<readonly Happening[]> {
+    return Promise.resolve(this.#events.happened)
+  }
+
+  traffic({ span = 'quarter', rule }: TrafficOptions = {}): Promise<readonly TrafficMoment[]> {
+    return Promise.resolve(span === 'day' ? this.#history.minutes(rule ?? null) : this.#history.moments)
   }
 
   cut(connection: string): Promise<boolean> {
@@ -650,7 +656,8 @@ export class Forwarder implements Naru, AsyncDisposable {
       if (this.#closed.length > closedKept) this.#closed.splice(0, this.#closed.length - closedKept)
     }
     if (event.type === 'state') this.#tellState(event.rule, event.state)
-    else if (this.#events.listened) this.#events.emit(inWords(event))
+    // Whom a rule refused is remembered for who asks later; connections are told to who listens.
+    else if (event.type === 'refused' || this.#events.listened) this.#events.emit(inWords(event))
   }
 
   #tellState(rule: string, state: Extract<EngineEvent, { type: 'state' }>['state']): void {

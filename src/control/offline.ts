@@ -84,6 +84,7 @@ export function offlineNaru(parts: Parts): Naru {
       return wish ? planned(changed(now, wish), now) : planned(now)
     },
     traffic: () => Promise.resolve([]),
+    happened: () => Promise.resolve([]),
     connections: () => Promise.resolve([]),
     cut: () => Promise.resolve(false),
     events: nothingHappens,

@@ -1,10 +1,11 @@
 /**
- * What flowed in the last 15 minutes, five seconds a moment, so that a page that is opened now can show what was
+ * What flowed in the last 15 minutes, five seconds a moment, and in the last 24 hours, a minute a moment, so that a page that is opened now can show what was
  * before. Quiet rules cost nothing, and of very many busy ones only the busiest are told apart.
  */
 import type { Counters } from '../model/connection.ts'
 import type { Flow, TrafficMoment } from '../model/face.ts'
 import { Rates } from './counters.ts'
+import { TrafficMinutes } from './traffic-minutes.ts'
 
 export const momentMs = 5000
 const keptMs = 15 * 60_000
@@ -13,9 +14,15 @@ const rulesKept = 50
 export class TrafficHistory {
   readonly #rates = new Rates()
   readonly #moments: TrafficMoment[] = []
+  readonly #minutes = new TrafficMinutes()
 
   get moments(): readonly TrafficMoment[] {
     return this.#moments
+  }
+
+  /** A day of a rule, or of all together. */
+  minutes(rule: string | null): readonly TrafficMoment[] {
+    return this.#minutes.of(rule)
   }
 
   /** @param at ms since the Unix epoch, @param monotonic ms that only go forward */
@@ -28,9 +35,11 @@ export class TrafficHistory {
       return [name, [toTarget, toClient, counters.open]]
     })
     const moved = flows.filter(([, [toTarget, toClient, open]]) => toTarget + toClient + open > 0)
+    const all = sum(moved.map(([, flow]) => flow))
+    this.#minutes.take(moved, all, at)
     const busiest =
       moved.length > rulesKept ? moved.sort((a, b) => weight(b) - weight(a)).slice(0, rulesKept) : moved
-    this.#moments.push({ at, all: sum(moved.map(([, flow]) => flow)), rules: Object.fromEntries(busiest) })
+    this.#moments.push({ at, all, rules: Object.fromEntries(busiest) })
     while (this.#moments.length > keptMs / momentMs) this.#moments.shift()
   }
 

@@ -80,6 +80,11 @@ async function serveUntilStopped(options: UpOptions): Promise<ExitCode> {
     log,
     ruleSchema: ruleSchema as Json,
     machine: await machineOf(parts, () => Promise.resolve(forwarder)),
+    exchange: {
+      // Read when somebody imports or exports, which most days nobody does.
+      read: async (text, how) => (await import('./exchange.ts')).exchange.read(text, how),
+      write: async (to, rules) => (await import('./exchange.ts')).exchange.write(to, rules),
+    },
   })
   scope.use(served)
   if (tcp && served.url !== null) await tellWhereElse(tcp, served.url, parts.host, log)

@@ -57,3 +57,21 @@ export interface Exported {
   readonly rules: readonly string[]
   readonly losses: readonly Loss[]
 }
+
+/** A rule that was found, with the name that it would get beside those that are there. */
+export interface NamedRule extends FoundRule {
+  /** As it is called where it comes from. */
+  readonly wanted: string
+  /** The same rule is there already, by this name. */
+  readonly isThere: boolean
+}
+
+/** Both ways, for the API. */
+export interface Exchange {
+  /** @throws NaruError IMPORT_INVALID, IMPORT_UNKNOWN */
+  read(text: string, options: { file: string; from: ImportFormat | null }): Promise<Imported>
+  write(
+    to: ExportFormat,
+    rules: readonly { readonly name: string; readonly rule: RuleInput }[],
+  ): Promise<Exported>
+}

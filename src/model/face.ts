@@ -34,8 +34,10 @@ export interface Naru {
 
   /** What would be done: for a change, or with no argument for the file as it is now. */
   plan(change?: { name: string; rule: RuleInput | null }): Promise<Plan>
-  /** What flowed in the last 15 minutes, oldest first. */
-  traffic(): Promise<readonly TrafficMoment[]>
+  /** What flowed, oldest first: the last 15 minutes, or a day with `span: 'day'`. */
+  traffic(options?: TrafficOptions): Promise<readonly TrafficMoment[]>
+  /** What Naru said and whom it refused lately, oldest first. */
+  happened(): Promise<readonly Happening[]>
   connections(filter?: { rule?: string; limit?: number }): Promise<readonly Connection[]>
   /** False where no such connection is open. */
   cut(connection: string): Promise<boolean>
@@ -148,13 +150,23 @@ export type NaruEvent = { readonly id: number; readonly at: number } & (
   | { readonly type: 'gap' }
 )
 
-/** Five seconds of traffic. */
+export interface TrafficOptions {
+  /** A day comes a minute a moment, and tells but one rule apart. @default 'quarter' */
+  readonly span?: 'quarter' | 'day'
+  /** Of a day: the rule that is told apart. @default none */
+  readonly rule?: string
+}
+
+/** Kept when the events around it are forgotten: the last 500, and the last 200 of `refused`. */
+export type Happening = Extract<NaruEvent, { type: 'log' | 'refused' | 'file' }>
+
+/** Five seconds of traffic, or a minute. */
 export interface TrafficMoment {
   /** When they ended; milliseconds since the Unix epoch. */
   readonly at: number
   /** Of all rules together. */
   readonly all: Flow
-  /** Of the rules that moved, the busiest 50 at most. */
+  /** Of the rules that moved, the busiest 50 at most; of a day the rule asked for, where it was among them. */
   readonly rules: Readonly<Record<string, Flow>>
 }
 

@@ -178,6 +178,8 @@ export class FakeNaru implements Naru {
 
   traffic: Naru['traffic'] = async () => [{ at: fakeNow, all: [100, 200, 1], rules: { iis: [100, 200, 1] } }]
 
+  happened: Naru['happened'] = async () => []
+
   cut: Naru['cut'] = async (id) => {
     this.#called('cut', id)
     const at = this.connectionsNow.findIndex((connection) => connection.id === id)

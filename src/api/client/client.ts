@@ -8,6 +8,7 @@ import { say } from '../../base/text.ts'
 import type {
   ChangeOptions,
   ChangeResult,
+  Happening,
   Naru,
   NaruEvent,
   RuleInput,
@@ -104,7 +105,9 @@ export function createClient(transport: Transport): NaruClient {
     connections: async (filter = {}) =>
       (await get<{ connections: readonly Connection[] }>(`/api/connections${queryOf({ ...filter })}`))
         .connections,
-    traffic: async () => (await get<{ moments: readonly TrafficMoment[] }>('/api/traffic')).moments,
+    traffic: async (options = {}) =>
+      (await get<{ moments: readonly TrafficMoment[] }>(`/api/traffic${queryOf({ ...options })}`)).moments,
+    happened: async () => (await get<{ happened: readonly Happening[] }>('/api/happened')).happened,
     cut: async (id) => {
       const { status, body } = await transport.ask({
         method: 'DELETE',

@@ -10,6 +10,9 @@ export const defaultAddress = '127.0.0.1'
 /** A request body may be this large; a file of ten thousand rules is not. */
 export const bodyLimitBytes = 1 << 20
 
+/** Characters of a file that the page sends to be imported: its JSON fits into a body. */
+export const mostImportText = 400_000
+
 /** A comment line is sent over an idle event stream this often, so that both ends notice a dead one. */
 export const heartbeatMs = 15_000
 

@@ -8,6 +8,7 @@ import type { HonoRequest, MiddlewareHandler } from 'hono'
 import { NaruError, isNaruError } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import { say } from '../../base/text.ts'
+import type { Exchange } from '../../model/exchange.ts'
 import type { Naru } from '../../model/face.ts'
 import type { Json } from '../../model/hop.ts'
 import type { MachineFace } from '../../model/machine-face.ts'
@@ -25,6 +26,7 @@ import {
   type Asked,
   type Tokens,
 } from './guard.ts'
+import { addExchangeRoutes } from './exchange-routes.ts'
 import { addMachineRoutes } from './machine-routes.ts'
 import { Returning } from './returning.ts'
 import { addRoutes } from './routes.ts'
@@ -45,6 +47,7 @@ export interface AppOptions {
   readonly version: string
   readonly ruleSchema: Json | null
   readonly machine: MachineFace | null
+  readonly exchange: Exchange | null
 }
 
 type Guarded = NonNullable<AppOptions['guard']>
@@ -66,6 +69,7 @@ export function createApp(naru: Naru, options: AppOptions): App {
   addSession(app, options)
   addRoutes(app, naru, options)
   if (options.machine) addMachineRoutes(app, options.machine, options.closing)
+  if (options.exchange) addExchangeRoutes(app, naru, options.exchange)
   addDocument(app, options)
   if (options.guard && options.webRoot !== null) addPage(app, options.webRoot)
   return app

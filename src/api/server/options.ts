@@ -1,5 +1,6 @@
 /** What the API server is told and what it answers, for the composition root. */
 import type { Log } from '../../base/log.ts'
+import type { Exchange } from '../../model/exchange.ts'
 import type { Json } from '../../model/hop.ts'
 import type { MachineFace } from '../../model/machine-face.ts'
 
@@ -13,6 +14,8 @@ export interface ServeOptions {
   readonly log: Log
   /** This machine, for the pages beside the rules. @default none: those paths are not there */
   readonly machine?: MachineFace
+  /** Files of other programs, for the page. @default none: those paths are not there */
+  readonly exchange?: Exchange
   /** JSON Schema of a rule as the file has it, shown in the OpenAPI document. @default an open object */
   readonly ruleSchema?: Json
 }

@@ -8,6 +8,7 @@ import {
   ChangeResultSchema,
   ConnectionSchema,
   ErrorSchema,
+  NaruEventSchema,
   PlanSchema,
   RuleInputSchema,
   RuleNameSchema,
@@ -275,10 +276,27 @@ function addTraffic(app: App, naru: Naru, { closing }: RouteOptions): void {
     createRoute({
       method: 'get',
       path: '/api/traffic',
-      summary: 'What flowed in the last 15 minutes, five seconds a moment, oldest first',
+      summary: 'What flowed, oldest first: 15 minutes, five seconds a moment, or a day, a minute a moment',
+      request: {
+        query: z.object({ span: z.enum(['quarter', 'day']).optional(), rule: RuleNameSchema.optional() }),
+      },
       responses: answers(z.object({ moments: z.array(TrafficMomentSchema) }), 'moments'),
     }),
-    async (c) => c.json({ moments: [...(await naru.traffic())] }, 200),
+    async (c) => {
+      const { span, rule } = c.req.valid('query')
+      const options = { ...(span !== undefined && { span }), ...(rule !== undefined && { rule }) }
+      return c.json({ moments: [...(await naru.traffic(options))] }, 200)
+    },
+  )
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/api/happened',
+      summary:
+        'What Naru said and whom it refused lately, oldest first: events of type log, refused and file',
+      responses: answers(z.object({ happened: z.array(NaruEventSchema) }), 'events'),
+    }),
+    async (c) => c.json({ happened: [...(await naru.happened())] }, 200),
   )
   app.openapi(
     createRoute({

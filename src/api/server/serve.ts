@@ -48,6 +48,7 @@ export async function serve(naru: Naru, options: ServeOptions): Promise<Served> 
     version,
     ruleSchema: options.ruleSchema ?? null,
     machine: options.machine ?? null,
+    exchange: options.exchange ?? null,
     session: () => ({ access: 'full', loginUrl: link(tcp?.token), readOnlyUrl: link(tcp?.readToken) }),
   }
   if (tcp) {

@@ -6,7 +6,8 @@ import { importFormats, type FoundRule, type Imported, type ImportFormat } from 
 import type { ChangeOptions, Naru, RuleInput, RuleStatus } from '../../model/face.ts'
 import { formatListen } from '../../model/listen.ts'
 import type { Rule } from '../../model/rule.ts'
-import { formatRule, parseRule } from '../../model/rule-file.ts'
+import { namedBeside } from '../../model/import-names.ts'
+import { parseRule } from '../../model/rule-file.ts'
 import { formatTarget } from '../../model/target.ts'
 import { printProblem } from '../print/errors.ts'
 import { printLosses } from '../print/losses.ts'
@@ -80,7 +81,7 @@ async function run(context: Context): Promise<ExitCode> {
   const shown = file === '-' ? 'stdin' : file
   const { naru, running } = await daemonOrFile(context)
   const existing = await rulesThere(naru)
-  const outcomes = named(imported, existing, context.switched('disabled'))
+  const outcomes = outcomesOf(imported, existing, context.switched('disabled'))
   if (!json) printFound(imported, outcomes, shown, context)
   for (const outcome of outcomes) await take(outcome, naru, { dryRun: dry })
   if (json)
@@ -106,33 +107,15 @@ async function rulesThere(naru: Naru): Promise<readonly RuleStatus[]> {
   }
 }
 
-function named({ rules }: Imported, existing: readonly RuleStatus[], disabled: boolean): Outcome[] {
-  const taken = new Set(existing.map(({ name }) => name))
-  const there = new Map(existing.map(({ name, rule }) => [sameness(name, rule), name]))
-  return rules.map(({ name: wanted, rule, place }) => {
-    const already = there.get(sameness(wanted, rule))
-    const name = already ?? free(wanted, taken)
-    taken.add(name)
-    return {
-      name,
-      wanted,
-      rule: disabled ? { ...rule, enabled: false } : rule,
-      place,
-      result: already === undefined ? 'planned' : 'there',
-      problem: null,
-    }
-  })
-}
-
-/** Two ways to write one rule are the same; whether it is switched on is not the question. */
-function sameness(name: string, rule: RuleInput): string {
-  return JSON.stringify(formatRule({ ...parseRule(name, rule), enabled: true }))
-}
-
-function free(wanted: string, taken: ReadonlySet<string>): string {
-  let name = wanted
-  for (let count = 2; taken.has(name); count++) name = `${wanted.slice(0, 36)}-${count}`
-  return name
+function outcomesOf({ rules }: Imported, existing: readonly RuleStatus[], disabled: boolean): Outcome[] {
+  return namedBeside(rules, existing).map(({ name, wanted, rule, place, isThere }) => ({
+    name,
+    wanted,
+    rule: disabled ? { ...rule, enabled: false } : rule,
+    place,
+    result: isThere ? 'there' : 'planned',
+    problem: null,
+  }))
 }
 
 async function take(outcome: Outcome, naru: Naru, options: ChangeOptions): Promise<void> {
