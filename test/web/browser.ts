@@ -42,7 +42,9 @@ export interface VisitorOptions {
 
 export const screens = {
   desktop: { width: 1280, height: 900 },
+  tablet: { width: 820, height: 1180 },
   phone: { width: 390, height: 844 },
+  smallPhone: { width: 360, height: 740 },
 } as const
 
 /** WCAG 2.2 AA, and what axe calls best practice. */

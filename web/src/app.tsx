@@ -6,14 +6,16 @@ import { Toasts } from './parts/toasts.tsx'
 import { LoginPage } from './pages/login.tsx'
 import { RulePage } from './pages/rule.tsx'
 import { RulesPage } from './pages/rules.tsx'
-import { RuleFormPage } from './form/page.tsx'
 import { naru } from './state/naru.ts'
-import { linkTo, place } from './state/place.ts'
+import { fields, linkTo, place } from './state/place.ts'
 import { useWatched } from './state/watched.ts'
 import type { Words } from './words/en.ts'
 import { useWords } from './words/index.ts'
 
+const RuleFormPage = lazy(() => import('./form/page.tsx'))
 const TrafficPage = lazy(() => import('./pages/traffic.tsx'))
+const LogPage = lazy(() => import('./pages/log.tsx'))
+const ExchangePage = lazy(() => import('./pages/exchange.tsx'))
 const DoctorPage = lazy(() => import('./pages/doctor.tsx'))
 const MachinePage = lazy(() => import('./pages/machine.tsx'))
 
@@ -22,6 +24,7 @@ type Section = keyof Omit<Words['nav'], 'label'>
 const sections: readonly { readonly name: Section; readonly icon: IconName }[] = [
   { name: 'rules', icon: 'rules' },
   { name: 'traffic', icon: 'traffic' },
+  { name: 'log', icon: 'log' },
   { name: 'doctor', icon: 'doctor' },
   { name: 'machine', icon: 'machine' },
 ]
@@ -52,7 +55,7 @@ function skipToContent(event: { preventDefault: () => void }): void {
 function Header() {
   const { words } = useWords()
   const [section] = useWatched(place)
-  const here = section === 'new' ? 'rules' : section
+  const here = section === 'new' || section === 'exchange' ? 'rules' : section
   return (
     <header className="header">
       <a className="brand" href={linkTo(['rules'])}>
@@ -147,11 +150,15 @@ function Content() {
 
 function Page({ where }: { readonly where: readonly string[] }) {
   const [section, name, verb] = where
-  if (section === 'new') return <RuleFormPage name={null} />
+  const query = useWatched(fields)
+  // What another page offers for a new rule is a form of its own.
+  if (section === 'new') return <RuleFormPage key={query.toString()} name={null} />
   if (section === 'rules' && name !== undefined && verb === 'edit')
     return <RuleFormPage key={name} name={name} />
   if (section === 'rules' && name !== undefined) return <RulePage key={name} name={name} />
   if (section === 'traffic') return <TrafficPage />
+  if (section === 'log') return <LogPage />
+  if (section === 'exchange') return <ExchangePage />
   if (section === 'doctor') return <DoctorPage key={name ?? ''} about={name ?? null} />
   if (section === 'machine') return <MachinePage tab={name ?? 'ip'} />
   return <RulesPage />

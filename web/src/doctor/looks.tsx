@@ -21,12 +21,18 @@ const tones: Readonly<Record<State, string>> = {
   failed: 'off',
 }
 
-/** One rule's looks are all shown; of many rules', what was found or could not be seen. */
+/** One rule's looks are all shown; of many rules', what was found or could not be seen, and what was not is folded. */
 const mostShown = 60
 
+/** Found by going through all of them once; no list of thousands is made of it. */
 function shownOf(looks: readonly Look[]): readonly Look[] {
   if (looks.length <= mostShown) return looks
-  return looks.filter(({ outcome }) => outcome !== null && outcome.state !== 'passed').slice(0, mostShown)
+  const shown: Look[] = []
+  for (const look of looks) {
+    if (look.outcome !== null && look.outcome.state !== 'passed') shown.push(look)
+    if (shown.length === mostShown) break
+  }
+  return shown
 }
 
 export function Looks({ looks, running }: { readonly looks: readonly Look[]; readonly running: boolean }) {
@@ -34,6 +40,7 @@ export function Looks({ looks, running }: { readonly looks: readonly Look[]; rea
   const done = looks.filter(({ outcome }) => outcome !== null).length
   if (looks.length === 0) return null
   const shown = shownOf(looks)
+  const isFolded = !running && looks.length > mostShown
   return (
     <section className="card">
       <div className="card-head">
@@ -43,15 +50,28 @@ export function Looks({ looks, running }: { readonly looks: readonly Look[]; rea
         </p>
       </div>
       {running && <progress value={done} max={looks.length} aria-label={words.doctor.checks} />}
-      <ul className="looks">
-        {shown.map((look) => (
-          <OneLook key={look.key} look={look} />
-        ))}
-      </ul>
+      {isFolded ? (
+        <details>
+          <summary>{words.doctor.showLooks}</summary>
+          <LookList looks={shown} />
+        </details>
+      ) : (
+        <LookList looks={shown} />
+      )}
       {shown.length < looks.length && (
-        <p className="quiet small-text">{words.doctor.notShown(looks.length - shown.length)}</p>
+        <p className="quiet small-text below">{words.doctor.notShown(looks.length - shown.length)}</p>
       )}
     </section>
+  )
+}
+
+function LookList({ looks }: { readonly looks: readonly Look[] }) {
+  return (
+    <ul className="looks">
+      {looks.map((look) => (
+        <OneLook key={look.key} look={look} />
+      ))}
+    </ul>
   )
 }
 

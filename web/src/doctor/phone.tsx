@@ -1,9 +1,10 @@
 /** The test from outside: a code for a phone that is off the Wi-Fi, and what arrived. */
-import { useCallback, useState } from 'react'
-import { qrCode } from '../../../src/model/qr.ts'
+import { useState } from 'react'
 import { Field } from '../form/fields.tsx'
 import { Failure } from '../parts/failure.tsx'
 import { Icon } from '../parts/icon.tsx'
+import Qr from '../parts/qr.tsx'
+import { RuleOptions } from '../parts/rule-options.tsx'
 import { naru } from '../state/naru.ts'
 import { useWatched } from '../state/watched.ts'
 import { useWords } from '../words/index.ts'
@@ -32,9 +33,7 @@ export function PhoneTest() {
           <Field label={words.doctor.phoneWhich}>
             {(described) => (
               <select {...described} value={rule} onChange={(event) => setChosen(event.target.value)}>
-                {tried.map(({ name }) => (
-                  <option key={name}>{name}</option>
-                ))}
+                <RuleOptions rules={tried} />
               </select>
             )}
           </Field>
@@ -67,28 +66,11 @@ export function PhoneTest() {
   )
 }
 
-/** Dark on light in every theme, with the quiet zone of four modules that readers need. */
 function Code({ url }: { readonly url: string }) {
   const { words } = useWords()
-  // A camera has to see all of it, on a small screen too.
-  const shown = useCallback((drawn: SVGSVGElement | null) => drawn?.scrollIntoView({ block: 'nearest' }), [])
-  const code = qrCode(url)
-  const size = code.length + 8
-  const path = code
-    .flatMap((row, y) => row.flatMap((dark, x) => (dark ? `M${x + 4} ${y + 4}h1v1h-1z` : [])))
-    .join('')
   return (
     <figure className="qr">
-      <svg
-        ref={shown}
-        viewBox={`0 0 ${size} ${size}`}
-        role="img"
-        aria-label={words.doctor.qr}
-        shapeRendering="crispEdges"
-      >
-        <rect width={size} height={size} fill="#fff" />
-        <path d={path} fill="#000" />
-      </svg>
+      <Qr text={url} label={words.doctor.qr} />
       <figcaption>
         <p>{words.doctor.phoneWait}</p>
         <p>

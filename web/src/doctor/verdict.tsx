@@ -2,6 +2,7 @@
 import { useState } from 'react'
 import { alike, consequencesIn, type Diagnosis } from '../../../src/model/diagnosis.ts'
 import type { Finding, Fix } from '../../../src/model/finding.ts'
+import { Copy } from '../parts/copy.tsx'
 import { Icon, type IconName } from '../parts/icon.tsx'
 import { linkTo } from '../state/place.ts'
 import { useWords } from '../words/index.ts'
@@ -23,18 +24,41 @@ export function Verdict({ diagnosis }: { readonly diagnosis: Diagnosis }) {
       {causes.length > 0 && (
         <section className="card">
           <h2>{words.doctor.causes}</h2>
-          {alike(causes).map((group) => (
-            <OneFinding key={keyOf(group[0])} group={group} folded={group.flatMap(follow)} />
-          ))}
+          <Findings groups={alike(causes)} follow={follow} />
         </section>
       )}
       {remarks.length > 0 && (
         <section className="card">
           <h2>{words.doctor.remarks}</h2>
-          {alike(remarks).map((group) => (
-            <OneFinding key={keyOf(group[0])} group={group} folded={[]} />
-          ))}
+          <Findings groups={alike(remarks)} follow={() => []} />
         </section>
+      )}
+    </>
+  )
+}
+
+type Alike = readonly [Finding, ...Finding[]]
+
+interface FindingsProps {
+  readonly groups: readonly Alike[]
+  readonly follow: (cause: Finding) => readonly Finding[]
+}
+
+/** So many faults are read one by one; the rest is there when asked for, as many again. */
+const mostAtOnce = 10
+
+function Findings({ groups, follow }: FindingsProps) {
+  const { words } = useWords()
+  const [shown, setShown] = useState(mostAtOnce)
+  return (
+    <>
+      {groups.slice(0, shown).map((group) => (
+        <OneFinding key={keyOf(group[0])} group={group} folded={group.flatMap(follow)} />
+      ))}
+      {groups.length > shown && (
+        <button type="button" className="button below" onClick={() => setShown(shown + mostAtOnce)}>
+          {words.rules.more(groups.length - shown)}
+        </button>
       )}
     </>
   )
@@ -51,13 +75,7 @@ const mostNamed = 20
 const mostFolded = 5
 
 /** One finding, or the same at several rules: of those the first tells evidence and fix. */
-function OneFinding({
-  group,
-  folded,
-}: {
-  readonly group: readonly [Finding, ...Finding[]]
-  readonly folded: readonly Finding[]
-}) {
+function OneFinding({ group, folded }: { readonly group: Alike; readonly folded: readonly Finding[] }) {
   const { words, say } = useWords()
   const [{ severity, hop, title, evidence, fixes, code }] = group
   const rules = group.flatMap(({ rule }) => rule ?? [])
@@ -105,14 +123,6 @@ function OneFinding({
 
 function FixView({ fix: { text, command } }: { readonly fix: Fix }) {
   const { words, say } = useWords()
-  const [copied, setCopied] = useState(false)
-  const copy = (): void => {
-    if (command !== undefined)
-      void navigator.clipboard?.writeText(command).then(
-        () => setCopied(true),
-        () => {},
-      )
-  }
   return (
     <div className="fix">
       <p>
@@ -121,10 +131,7 @@ function FixView({ fix: { text, command } }: { readonly fix: Fix }) {
       {command !== undefined && (
         <div className="command">
           <code>{command}</code>
-          <button type="button" className="button small" onClick={copy}>
-            <Icon name={copied ? 'check' : 'copy'} size={14} />{' '}
-            {copied ? words.doctor.copied : words.doctor.copy}
-          </button>
+          <Copy text={command} />
         </div>
       )}
     </div>

@@ -19,6 +19,11 @@ export interface TargetDraft {
 
 export interface Draft {
   readonly name: string
+  /** What people call it, in any language. */
+  readonly title: string
+  readonly description: string
+  /** With commas. */
+  readonly tags: string
   readonly externalPort: string
   readonly protocol: 'tcp' | 'udp' | 'tcp+udp'
   /** Empty is every address. */
@@ -32,6 +37,7 @@ export interface Draft {
   readonly balance: string
   /** One a line. */
   readonly source: string
+  readonly deny: string
   readonly firewall: boolean
   readonly router: boolean
   readonly routerPort: string
@@ -41,14 +47,27 @@ export interface Draft {
   readonly closingTime: string
   readonly connections: string
   readonly perSource: string
+  readonly newPerSecond: string
   readonly bandwidth: string
+  readonly connect: string
   readonly idle: string
+  readonly udp: string
+  readonly drain: string
+  readonly hello: string
+  readonly keepalive: string
+  readonly health: boolean
+  readonly every: string
+  readonly rise: string
+  readonly fall: string
   readonly engine: string
   readonly sourceMode: string
 }
 
 export const emptyDraft: Draft = {
   name: '',
+  title: '',
+  description: '',
+  tags: '',
   externalPort: '',
   protocol: 'tcp',
   listenAddress: '',
@@ -57,6 +76,7 @@ export const emptyDraft: Draft = {
   targets: [],
   balance: 'round-robin',
   source: '',
+  deny: '',
   firewall: false,
   router: false,
   routerPort: '',
@@ -65,10 +85,35 @@ export const emptyDraft: Draft = {
   closingTime: '',
   connections: '',
   perSource: '',
+  newPerSecond: '',
   bandwidth: '',
+  connect: '',
   idle: '',
+  udp: '',
+  drain: '',
+  hello: '',
+  keepalive: '',
+  health: false,
+  every: '',
+  rise: '',
+  fall: '',
   engine: 'auto',
   sourceMode: 'auto',
+}
+
+/** Keys of the file's `limits`, `timeouts` and `health` that are fields of the same name. */
+export const limitKeys = ['connections', 'perSource', 'newPerSecond', 'bandwidth'] as const
+export const timeoutKeys = ['connect', 'idle', 'udp', 'drain', 'hello', 'keepalive'] as const
+export const healthKeys = ['every', 'rise', 'fall'] as const
+
+type TextKey = { [K in keyof Draft]: Draft[K] extends string ? K : never }[keyof Draft]
+
+function textsOf<K extends TextKey>(keys: readonly K[], map: Keyed): Record<K, string> {
+  return Object.fromEntries(keys.map((key) => [key, textOf(map[key])])) as Record<K, string>
+}
+
+function picked<K extends TextKey>(keys: readonly K[], draft: Draft): Record<K, string> {
+  return Object.fromEntries(keys.map((key) => [key, draft[key]])) as unknown as Record<K, string>
 }
 
 export const emptyTarget: TargetDraft = { to: '', weight: '', name: '', backup: false }
@@ -87,9 +132,11 @@ export function draftOf(name: string, rule: RuleInput): Draft {
   const publish = mapOf(rule.publish)
   const isOpen = (hop: 'firewall' | 'router'): boolean =>
     rule.publish === true || (publish[hop] !== undefined && publish[hop] !== 'off')
-  const limits = mapOf(rule.limits)
   return {
     name,
+    title: textOf(rule.title),
+    description: textOf(rule.description),
+    tags: listOf(rule.tags).join(', '),
     externalPort: listen.port,
     protocol: protocolOf(listen.protocol),
     listenAddress: listen.address,
@@ -98,16 +145,17 @@ export function draftOf(name: string, rule: RuleInput): Draft {
     targets: targetListOf(rule).map(targetDraftOf),
     balance: textOf(rule.balance) || 'round-robin',
     source: listOf(rule.allow).join('\n'),
+    deny: listOf(rule.deny).join('\n'),
     firewall: isOpen('firewall'),
     router: isOpen('router'),
     routerPort: textOf(publish.externalPort),
     guestNat: publish.guest === 'nat',
     closing: rule.until === undefined ? 'never' : 'time',
     closingTime: rule.until === undefined ? '' : localTime(Date.parse(textOf(rule.until))),
-    connections: textOf(limits.connections),
-    perSource: textOf(limits.perSource),
-    bandwidth: textOf(limits.bandwidth),
-    idle: textOf(mapOf(rule.timeouts).idle),
+    ...textsOf(limitKeys, mapOf(rule.limits)),
+    ...textsOf(timeoutKeys, mapOf(rule.timeouts)),
+    health: rule.health !== undefined && rule.health !== null,
+    ...textsOf(healthKeys, mapOf(rule.health)),
     engine: textOf(rule.engine) || 'auto',
     sourceMode: textOf(rule.source) || 'auto',
   }
@@ -123,6 +171,9 @@ export function ruleOf(draft: Draft, base: RuleInput, now: number): RuleInput {
     if (value === undefined) delete rule[key]
     else rule[key] = value
   }
+  if (touched('title')) put('title', textOrNone(draft.title))
+  if (touched('description')) put('description', textOrNone(draft.description))
+  if (touched('tags')) put('tags', entriesOf(draft.tags, /,/))
   if (touched('externalPort', 'protocol', 'listenAddress')) put('listen', listenOf(draft))
   if (draft.targets.length === 0 && touched('target', 'internalPort', 'externalPort', 'targets')) {
     put('target', targetOf(draft))
@@ -133,19 +184,14 @@ export function ruleOf(draft: Draft, base: RuleInput, now: number): RuleInput {
     put('target', undefined)
   }
   if (touched('balance')) put('balance', draft.balance === 'round-robin' ? undefined : draft.balance)
-  if (touched('source')) put('allow', sourceOf(draft))
+  if (touched('source')) put('allow', entriesOf(draft.source, /[\s,]+/))
+  if (touched('deny')) put('deny', entriesOf(draft.deny, /[\s,]+/))
   if (touched('firewall', 'router', 'routerPort', 'guestNat')) put('publish', publishOf(draft, base.publish))
   if (touched('closing', 'closingTime')) put('until', untilOf(draft, now))
-  if (touched('connections', 'perSource', 'bandwidth'))
-    put(
-      'limits',
-      withKeys(base.limits, {
-        connections: draft.connections,
-        perSource: draft.perSource,
-        bandwidth: draft.bandwidth,
-      }),
-    )
-  if (touched('idle')) put('timeouts', withKeys(base.timeouts, { idle: draft.idle }))
+  if (touched(...limitKeys)) put('limits', withKeys(base.limits, picked(limitKeys, draft)))
+  if (touched(...timeoutKeys)) put('timeouts', withKeys(base.timeouts, picked(timeoutKeys, draft)))
+  if (touched('health', ...healthKeys))
+    put('health', draft.health ? (withKeys(base.health, picked(healthKeys, draft)) ?? {}) : undefined)
   if (touched('engine')) put('engine', draft.engine === 'auto' ? undefined : draft.engine)
   if (touched('sourceMode')) put('source', draft.sourceMode === 'auto' ? undefined : draft.sourceMode)
   return rule
@@ -166,6 +212,12 @@ export function changeBetween(base: RuleInput, next: RuleInput): RuleInput {
 /** Where something can be wrong: a field, or one of a target's, which is counted among those that are not blank. */
 export type Place = keyof Draft | `targets.${number}.${keyof TargetDraft}`
 
+const mapsOfKeys: Readonly<Record<string, readonly (keyof Draft)[]>> = {
+  limits: limitKeys,
+  timeouts: timeoutKeys,
+  health: healthKeys,
+}
+
 /** The field that a problem's path belongs to; null where it concerns the whole. */
 export function fieldOf(path: string): Place | null {
   const [, at, key = 'to'] = /^targets\.(\d+)(?:\.(to|weight|name|backup))?$/.exec(path) ?? []
@@ -181,15 +233,17 @@ export function fieldOf(path: string): Place | null {
     'publish.guest': 'guestNat',
     'publish.externalPort': 'routerPort',
     until: 'closing',
-    'limits.connections': 'connections',
-    'limits.perSource': 'perSource',
-    'limits.bandwidth': 'bandwidth',
-    'timeouts.idle': 'idle',
     engine: 'engine',
     source: 'sourceMode',
     name: 'name',
   }
-  if (path === 'allow' || path.startsWith('allow.')) return 'source'
+  const [first = '', second = ''] = path.split('.')
+  const inMap = mapsOfKeys[first]
+  const field = inMap?.find((key) => key === second)
+  if (field !== undefined) return field
+  if (first === 'allow') return 'source'
+  if (first === 'deny' || first === 'tags' || first === 'title' || first === 'description') return first
+  if (first === 'health') return 'health'
   return exact[path] ?? null
 }
 
@@ -256,9 +310,16 @@ function bracketed(host: string): string {
   return /^[\da-f]*:[\da-f:.]*:[\da-f:.]*$/i.test(host) ? `[${host}]` : host
 }
 
-function sourceOf({ source }: Draft): Json | undefined {
-  const lines = source.split(/[\s,]+/).filter(Boolean)
-  return lines.length > 0 ? lines : undefined
+function textOrNone(text: string): Json | undefined {
+  return text.trim() === '' ? undefined : text.trim()
+}
+
+function entriesOf(text: string, between: RegExp): Json | undefined {
+  const entries = text
+    .split(between)
+    .map((entry) => entry.trim())
+    .filter(Boolean)
+  return entries.length > 0 ? entries : undefined
 }
 
 /** A member that was named by hand stays named. */

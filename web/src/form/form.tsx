@@ -1,17 +1,18 @@
 /** The form itself: what is typed, what is wrong with it beside the field, the plan, and saving. */
-import { useRef, useState, type SubmitEvent } from 'react'
+import { useEffect, useRef, useState, type SubmitEvent } from 'react'
 import { NaruError, toNaruError } from '../../../src/base/errors.ts'
 import type { RuleInput } from '../../../src/model/face.ts'
 import { Icon } from '../parts/icon.tsx'
 import { toastError } from '../parts/toasts.tsx'
 import { naru } from '../state/naru.ts'
-import { goTo, linkTo } from '../state/place.ts'
+import { forgetDraft, keepDraft, keptAt } from '../state/drafts.ts'
+import { goTo, linkTo, linkToList } from '../state/place.ts'
 import { useWatched } from '../state/watched.ts'
 import { useWords } from '../words/index.ts'
 import { draftOf, isWritten, ruleOf, type Draft } from './draft.ts'
 import { problemsOf, useJudgement, type Problems } from './judge.ts'
 import { PlanView } from './plan.tsx'
-import { saveEdit, saveNew, sameRule, type Base } from './save.ts'
+import { rename, saveEdit, saveNew, sameRule, type Base } from './save.ts'
 import { Limits, Publishing, Service, Where, Who, HowLong } from './sections.tsx'
 
 export interface RuleFormProps {
@@ -19,12 +20,14 @@ export interface RuleFormProps {
   readonly name: string | null
   readonly base: RuleInput
   readonly first: Draft
+  /** As the form was before anybody wrote in it; `first` is what was written and not saved. */
+  readonly pristine: Draft
   readonly revision: string | null
 }
 
 type Conflict = { readonly theirs: RuleInput | null }
 
-export function RuleForm({ name, base: firstBase, first, revision }: RuleFormProps) {
+export function RuleForm({ name, base: firstBase, first, pristine, revision }: RuleFormProps) {
   const { words } = useWords()
   const [draft, setDraft] = useState(first)
   const [base, setBase] = useState<Base>({ rule: firstBase, revision })
@@ -36,13 +39,12 @@ export function RuleForm({ name, base: firstBase, first, revision }: RuleFormPro
   const form = useRef<HTMLFormElement>(null)
   const conflict = useConflict(name, base.rule, saving) ?? known
   const rule = ruleOf(draft, base.rule, now)
-  const enough =
-    draft.externalPort.trim() !== '' &&
-    (draft.target.trim() !== '' || draft.internalPort.trim() !== '' || draft.targets.some(isWritten))
-  const judgement = useJudgement(draft.name.trim() || 'new', enough || name !== null ? rule : null)
-  const taken = useNameTaken(name === null ? draft.name.trim() : '')
+  const enough = isEnough(draft)
+  const afresh = useKeeping({ draft, base: base.rule, pristine, saving })
+  const judgement = useJudgement(name ?? (draft.name.trim() || 'new'), enough || name !== null ? rule : null)
+  const taken = useNameTaken(draft.name.trim() === name ? '' : draft.name.trim())
   const problems: Problems = {
-    ...(judgement.state === 'wrong' && judgement.problems),
+    ...(judgement.state === 'wrong' && blamedRight(judgement.problems, draft)),
     ...(taken && { name: taken }),
     ...(tried && draft.name.trim() === '' && { name: { en: words.form.required, ko: words.form.required } }),
     ...refused,
@@ -72,6 +74,12 @@ export function RuleForm({ name, base: firstBase, first, revision }: RuleFormPro
         setSaving(false)
         return
       }
+      if (name !== null && draft.name.trim() !== name) {
+        // What is saved by now is what the form is about from here on, should the name not do.
+        setBase({ rule, revision: null })
+        await rename(name, draft.name.trim())
+      }
+      forgetDraft(location.hash)
       for (const failure of saved.result.failures) toastError(errorOf(failure))
       goTo('rules', draft.name.trim())
     } catch (error) {
@@ -88,6 +96,14 @@ export function RuleForm({ name, base: firstBase, first, revision }: RuleFormPro
   return (
     <form className="form" ref={form} onSubmit={submit} noValidate autoComplete="off">
       <div className="form-main">
+        {afresh && (
+          <KeptNote
+            onAfresh={() => {
+              afresh()
+              setDraft(pristine)
+            }}
+          />
+        )}
         {conflict && <ConflictNote conflict={conflict} onChoose={rebase} />}
         <Service {...props} isNew={name === null} />
         <Where {...props} />
@@ -103,13 +119,67 @@ export function RuleForm({ name, base: firstBase, first, revision }: RuleFormPro
             <Icon name="check" />{' '}
             {saving ? words.form.saving : name === null ? words.form.open : words.form.save}
           </button>
-          <a className="button" href={linkTo(name === null ? ['rules'] : ['rules', name])}>
+          <a
+            className="button"
+            href={name === null ? linkToList() : linkTo(['rules', name])}
+            onClick={() => forgetDraft(location.hash)}
+          >
             {words.form.cancel}
           </a>
         </div>
         {problems.whole && judgement.state !== 'wrong' && <Whole text={problems.whole} />}
       </div>
     </form>
+  )
+}
+
+/** With the same port on both sides and no target a rule would lead to itself: somebody is still writing. */
+function isEnough({ externalPort, target, internalPort, targets }: Draft): boolean {
+  const [outside, inside] = [externalPort.trim(), internalPort.trim()]
+  if (outside === '') return false
+  return target.trim() !== '' || (inside !== '' && inside !== outside) || targets.some(isWritten)
+}
+
+/** A target without a port of its own takes the external one: what is wrong with that is said there alone. */
+function blamedRight(problems: Problems, draft: Draft): Problems {
+  if (problems.externalPort === undefined || draft.internalPort.trim() !== '') return problems
+  const { target: _target, ...others } = problems
+  return others
+}
+
+interface Keeping {
+  readonly draft: Draft
+  readonly base: RuleInput
+  readonly pristine: Draft
+  readonly saving: boolean
+}
+
+/** Keeps what is written, as it is written. @returns how to forget it, where the form was opened with it. */
+function useKeeping({ draft, base, pristine, saving }: Keeping): (() => void) | null {
+  const [hash] = useState(() => location.hash)
+  const [restored, setRestored] = useState(() => keptAt(hash) !== null)
+  const isPristine = JSON.stringify(draft) === JSON.stringify(pristine)
+  useEffect(() => {
+    if (saving) return
+    if (isPristine) forgetDraft(hash)
+    else keepDraft({ hash, draft, base })
+  }, [hash, draft, base, isPristine, saving])
+  if (!restored) return null
+  return () => {
+    forgetDraft(hash)
+    setRestored(false)
+  }
+}
+
+function KeptNote({ onAfresh }: { readonly onAfresh: () => void }) {
+  const { words } = useWords()
+  return (
+    <div className="kept">
+      <p>{words.form.kept}</p>
+      <button type="button" className="button small" onClick={onAfresh}>
+        {words.form.afresh}
+      </button>
+    </div>
   )
 }
 

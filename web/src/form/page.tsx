@@ -2,21 +2,23 @@
 import { useEffect, useState } from 'react'
 import type { RuleInput } from '../../../src/model/face.ts'
 import { Icon } from '../parts/icon.tsx'
+import { keptAt } from '../state/drafts.ts'
 import { client, naru } from '../state/naru.ts'
-import { linkTo, proposals } from '../state/place.ts'
+import { fields as asked, linkTo } from '../state/place.ts'
 import { useWatched } from '../state/watched.ts'
 import { useWords } from '../words/index.ts'
 import { draftOf, emptyDraft, type Draft } from './draft.ts'
 import { RuleForm } from './form.tsx'
 
-export function RuleFormPage({ name }: { readonly name: string | null }) {
+export default function RuleFormPage({ name }: { readonly name: string | null }) {
   return name === null ? <NewRule /> : <EditRule name={name} />
 }
 
 function NewRule() {
   const { words } = useWords()
   const access = useWatched(naru.access)
-  const [draft] = useState(proposed)
+  const [offered] = useState(proposed)
+  const [kept] = useState(() => keptAt(location.hash))
   return (
     <>
       <BackTo words={[]} text={words.rule.back} />
@@ -24,7 +26,13 @@ function NewRule() {
       {access === 'read' ? (
         <p className="quiet">{words.link.readOnlyLong}</p>
       ) : (
-        <RuleForm name={null} base={{}} first={draft} revision={null} />
+        <RuleForm
+          name={null}
+          base={{}}
+          first={kept ? { ...emptyDraft, ...kept.draft } : offered}
+          pristine={offered}
+          revision={null}
+        />
       )}
     </>
   )
@@ -33,7 +41,7 @@ function NewRule() {
 /** What another page offers: `#/new?target=docker:web&internalPort=80`. */
 function proposed(): Draft {
   const fields = Object.fromEntries(
-    [...proposals()].filter(([key]) =>
+    [...asked.value].filter(([key]) =>
       ['name', 'target', 'internalPort', 'externalPort', 'protocol'].includes(key),
     ),
   )
@@ -49,6 +57,7 @@ function EditRule({ name }: { readonly name: string }) {
   const { words } = useWords()
   const access = useWatched(naru.access)
   const link = useWatched(naru.link)
+  const [kept] = useState(() => keptAt(location.hash))
   const [opened, setOpened] = useState<Opened | 'none' | null>(null)
   useEffect(() => {
     if (opened !== null || link.state !== 'live') return
@@ -68,9 +77,10 @@ function EditRule({ name }: { readonly name: string }) {
       {opened !== null && opened !== 'none' && access === 'full' && (
         <RuleForm
           name={name}
-          base={opened.rule}
-          first={draftOf(name, opened.rule)}
-          revision={opened.revision}
+          base={kept?.base ?? opened.rule}
+          first={kept ? { ...emptyDraft, ...kept.draft } : draftOf(name, opened.rule)}
+          pristine={draftOf(name, opened.rule)}
+          revision={kept ? null : opened.revision}
         />
       )}
     </>

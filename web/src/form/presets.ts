@@ -30,6 +30,12 @@ export const presets: readonly Preset[] = [
 
 const lastWellKnown = 1023
 
+/** The preset that the draft still is. */
+export function presetOf({ internalPort, protocol, name }: Draft): Preset | null {
+  const same = presets.filter((one) => one.port === internalPort && one.protocol === protocol)
+  return same.find((one) => one.name === name) ?? same[0] ?? null
+}
+
 /** What a preset fills in; a name that somebody typed stays. */
 export function withPreset(draft: Draft, { name, port, protocol }: Preset): Draft {
   const known = presets.some((one) => one.name === draft.name)

@@ -10,6 +10,8 @@ export interface Base {
   readonly revision: string | null
 }
 
+const unchanged: ChangeResult = { plan: { steps: [], notes: [] }, rules: [], failures: [], revision: '' }
+
 export type Saved =
   | { readonly state: 'saved'; readonly result: ChangeResult }
   /** Somebody else changed the rule; nothing was saved. Null: deleted it. */
@@ -20,9 +22,16 @@ export async function saveNew(name: string, rule: RuleInput): Promise<Saved> {
   return saved(() => client.rules.add(name, rule))
 }
 
+/** Nothing is opened or closed for it, and connections go on. @throws NaruError RULE_EXISTS, VALUE_INVALID */
+export async function rename(name: string, to: string): Promise<void> {
+  await naru.change(() => client.rules.rename(name, to))
+  naru.sort((await client.rules.list()).map((one) => one.name))
+}
+
 /** Other rules may have changed as often as they like. @throws NaruError RULE_INVALID … */
 export async function saveEdit(name: string, rule: RuleInput, base: Base): Promise<Saved> {
   const change = changeBetween(base.rule, rule)
+  if (Object.keys(change).length === 0 && base.revision !== null) return { state: 'saved', result: unchanged }
   const edit = (revision: string): Promise<Saved> =>
     saved(() => client.rules.edit(name, change, { revision }))
   try {

@@ -3,30 +3,33 @@ import { engineIds, sourceModes } from '../../../src/model/rule.ts'
 import { Choice } from '../parts/choice.tsx'
 import { Icon } from '../parts/icon.tsx'
 import { useWords } from '../words/index.ts'
-import { asTarget, emptyTarget, isGuest, type Draft } from './draft.ts'
+import { asTarget, emptyTarget, healthKeys, isGuest, limitKeys, timeoutKeys, type Draft } from './draft.ts'
 import { Check, Field } from './fields.tsx'
 import { TargetPicker, type Picked } from './picker.tsx'
-import { presets, withPreset } from './presets.ts'
+import { presetOf, presets, withPreset } from './presets.ts'
 import { useProblem, type SectionProps } from './section.ts'
 import { Targets } from './targets.tsx'
+
+/** For people: they change nothing of what the rule does. */
+const described = ['title', 'tags'] as const
 
 export function Service({ draft, problems, change, isNew }: SectionProps & { readonly isNew: boolean }) {
   const { words } = useWords()
   const problem = useProblem(problems)
+  const hints = { title: words.form.titleHint, tags: words.form.tagsHint }
   return (
     <section className="card">
       <h2>{words.form.what}</h2>
       <div className="grid">
         <Field
           label={words.form.name}
-          hint={isNew ? words.form.nameHint : undefined}
+          hint={isNew ? words.form.nameHint : words.form.renameHint}
           problem={problem('name')}
         >
           {(described) => (
             <input
               {...described}
               value={draft.name}
-              disabled={!isNew}
               required
               maxLength={40}
               onChange={(event) => change({ name: event.target.value })}
@@ -37,7 +40,7 @@ export function Service({ draft, problems, change, isNew }: SectionProps & { rea
           {(described) => (
             <select
               {...described}
-              value=""
+              value={presetOf(draft)?.name ?? ''}
               onChange={(event) => {
                 const preset = presets.find(({ name }) => name === event.target.value)
                 if (!preset) return
@@ -79,6 +82,27 @@ export function Service({ draft, problems, change, isNew }: SectionProps & { rea
           ]}
           onChoose={(protocol) => change({ protocol })}
         />
+        {described.map((field) => (
+          <Field key={field} label={words.form[field]} hint={hints[field]} problem={problem(field)}>
+            {(props) => (
+              <input
+                {...props}
+                value={draft[field]}
+                onChange={(event) => change({ [field]: event.target.value })}
+              />
+            )}
+          </Field>
+        ))}
+        <Field label={words.form.description} problem={problem('description')}>
+          {(props) => (
+            <textarea
+              {...props}
+              rows={2}
+              value={draft.description}
+              onChange={(event) => change({ description: event.target.value })}
+            />
+          )}
+        </Field>
       </div>
     </section>
   )
@@ -222,6 +246,16 @@ export function Who({ draft, problems, change }: SectionProps) {
             />
           )}
         </Field>
+        <Field label={words.form.deny} hint={words.form.denyHint} problem={problem('deny')}>
+          {(described) => (
+            <textarea
+              {...described}
+              rows={3}
+              value={draft.deny}
+              onChange={(event) => change({ deny: event.target.value })}
+            />
+          )}
+        </Field>
         <Field label={words.form.listenOn}>
           {(described) => (
             <select
@@ -280,67 +314,97 @@ export function HowLong({ draft, problems, change }: SectionProps) {
   )
 }
 
-const limited = ['connections', 'perSource', 'bandwidth', 'idle'] as const
-
 export function Limits({ draft, problems, change }: SectionProps) {
   const { words } = useWords()
   const problem = useProblem(problems)
-  const open = [...limited, 'engine', 'sourceMode'].some(
-    (field) => problems[field as keyof Draft] !== undefined,
-  )
-  const hints = { bandwidth: words.form.bandwidthHint, idle: words.form.idleHint }
+  const isWrong = (fields: readonly (keyof Draft)[]): boolean =>
+    fields.some((field) => problems[field] !== undefined)
+  const texts = { draft, problems, change }
   return (
-    <details className="card" open={open || undefined}>
-      <summary>
-        <h2>{words.form.more}</h2>
-      </summary>
-      <div className="grid">
-        {limited.map((field) => (
-          <Field
-            key={field}
-            label={words.form[field]}
-            hint={field in hints ? hints[field as keyof typeof hints] : undefined}
-            problem={problem(field)}
-          >
+    <>
+      <details className="card" open={isWrong([...limitKeys, 'engine', 'sourceMode']) || undefined}>
+        <summary>
+          <h2>{words.form.more}</h2>
+        </summary>
+        <div className="grid">
+          <Texts {...texts} fields={limitKeys} hints={words.form.limitHints} />
+          <Field label={words.form.engine} problem={problem('engine')}>
             {(described) => (
-              <input
+              <select
                 {...described}
-                value={draft[field]}
-                onChange={(event) => change({ [field]: event.target.value })}
-              />
+                value={draft.engine}
+                onChange={(event) => change({ engine: event.target.value })}
+              >
+                <option value="auto">{words.form.auto}</option>
+                {engineIds.map((id) => (
+                  <option key={id}>{id}</option>
+                ))}
+              </select>
             )}
           </Field>
-        ))}
-        <Field label={words.form.engine} problem={problem('engine')}>
-          {(described) => (
-            <select
-              {...described}
-              value={draft.engine}
-              onChange={(event) => change({ engine: event.target.value })}
-            >
-              <option value="auto">{words.form.auto}</option>
-              {engineIds.map((id) => (
-                <option key={id}>{id}</option>
-              ))}
-            </select>
+          <Field label={words.form.sourceMode} problem={problem('sourceMode')}>
+            {(described) => (
+              <select
+                {...described}
+                value={draft.sourceMode}
+                onChange={(event) => change({ sourceMode: event.target.value })}
+              >
+                {sourceModes.map((mode) => (
+                  <option key={mode} value={mode}>
+                    {words.form.sourceModes[mode]}
+                  </option>
+                ))}
+              </select>
+            )}
+          </Field>
+        </div>
+      </details>
+      <details className="card" open={isWrong([...timeoutKeys, ...healthKeys, 'health']) || undefined}>
+        <summary>
+          <h2>{words.form.waiting}</h2>
+        </summary>
+        <div className="grid">
+          <Texts {...texts} fields={timeoutKeys} hints={words.form.timeoutHints} />
+        </div>
+        <div className="stack below">
+          <Check
+            label={words.form.health}
+            hint={words.form.healthHint}
+            checked={draft.health}
+            problem={problem('health')}
+            onChange={(health) => change({ health })}
+          />
+          {draft.health && (
+            <div className="grid indented">
+              <Texts {...texts} fields={healthKeys} hints={words.form.healthHints} />
+            </div>
           )}
-        </Field>
-        <Field label={words.form.sourceMode} problem={problem('sourceMode')}>
-          {(described) => (
-            <select
-              {...described}
-              value={draft.sourceMode}
-              onChange={(event) => change({ sourceMode: event.target.value })}
-            >
-              {sourceModes.map((mode) => (
-                <option key={mode} value={mode}>
-                  {words.form.sourceModes[mode]}
-                </option>
-              ))}
-            </select>
-          )}
-        </Field>
-      </div>
-    </details>
+        </div>
+      </details>
+    </>
   )
+}
+
+type TextField = (typeof limitKeys)[number] | (typeof timeoutKeys)[number] | (typeof healthKeys)[number]
+
+interface TextsProps<K extends TextField> extends SectionProps {
+  readonly fields: readonly K[]
+  readonly hints: Readonly<Record<K, string>>
+}
+
+/** A line to write in for each. */
+function Texts<K extends TextField>({ draft, problems, change, fields, hints }: TextsProps<K>) {
+  const { words } = useWords()
+  const problem = useProblem(problems)
+  return fields.map((field) => (
+    <Field key={field} label={words.form[field]} hint={hints[field]} problem={problem(field)}>
+      {(described) => (
+        <input
+          {...described}
+          value={draft[field]}
+          onChange={(event) => change({ [field]: event.target.value })}
+        />
+      )}
+    </Field>
+  ))
 }

@@ -8,6 +8,7 @@ import { Verdict } from '../doctor/verdict.tsx'
 import { Field } from '../form/fields.tsx'
 import { Failure } from '../parts/failure.tsx'
 import { Icon } from '../parts/icon.tsx'
+import { RuleOptions } from '../parts/rule-options.tsx'
 import { naru } from '../state/naru.ts'
 import { useWatched } from '../state/watched.ts'
 import { useWords } from '../words/index.ts'
@@ -38,9 +39,7 @@ export default function DoctorPage({ about: first }: { readonly about: string | 
                 onChange={(event) => setAbout(event.target.value === '' ? null : event.target.value)}
               >
                 <option value="">{words.doctor.everything}</option>
-                {rules.map(({ name }) => (
-                  <option key={name}>{name}</option>
-                ))}
+                <RuleOptions rules={rules} />
               </select>
             )}
           </Field>

@@ -2,17 +2,21 @@
 import { closeReasons, type CloseReason } from '../../../src/model/connection.ts'
 import type { RuleStatus } from '../../../src/model/face.ts'
 import { StateBadge } from '../parts/badge.tsx'
+import { isLoopbackOnly } from '../parts/columns.ts'
+import { Give } from '../parts/give.tsx'
 import { pathOf, stateIcons, type PathHop } from '../parts/hops.ts'
 import { Icon } from '../parts/icon.tsx'
 import { PathPicture } from '../parts/picture.tsx'
+import { ByHand } from '../rule/by-hand.tsx'
+import { Live, OnSwitch } from '../rules/live.tsx'
+import { tagsOf, titleOf } from '../rules/arrange.ts'
 import { deleteRule } from '../state/changes.ts'
 import { naru } from '../state/naru.ts'
 import { useNow } from '../state/now.ts'
-import { goTo, linkTo } from '../state/place.ts'
+import { goToList, linkTo, linkToList } from '../state/place.ts'
 import { useWatched } from '../state/watched.ts'
 import { bytesText, durationText } from '../words/figures.ts'
 import { useWords } from '../words/index.ts'
-import { Live, OnSwitch } from './rules.tsx'
 
 export function RulePage({ name }: { readonly name: string }) {
   const { words } = useWords()
@@ -20,7 +24,7 @@ export function RulePage({ name }: { readonly name: string }) {
   const rule = rules?.find((one) => one.name === name)
   return (
     <>
-      <a className="back" href={linkTo(['rules'])}>
+      <a className="back" href={linkToList()}>
         <Icon name="back" size={14} /> {words.rule.back}
       </a>
       {rule && <OneRule rule={rule} />}
@@ -36,11 +40,14 @@ function OneRule({ rule }: { readonly rule: RuleStatus }) {
       <div className="page-head">
         <div className="title-row">
           <OnSwitch rule={rule} />
-          <h1>{rule.name}</h1>
+          <h1>{titleOf(rule)}</h1>
           <StateBadge state={rule.state} />
         </div>
         <Buttons rule={rule} />
       </div>
+      <About rule={rule} />
+      <Addresses rule={rule} />
+      {rule.byHand && <ByHand rule={rule} steps={rule.byHand} />}
       <section className="card" aria-label={words.rule.path}>
         <PathPicture rule={rule} />
         <Live rule={rule} />
@@ -61,6 +68,50 @@ function OneRule({ rule }: { readonly rule: RuleStatus }) {
   )
 }
 
+/** What people wrote of it: its name in the file where it has a title, a description, tags. */
+function About({ rule }: { readonly rule: RuleStatus }) {
+  const { words } = useWords()
+  const { name, rule: written } = rule
+  const description = typeof written['description'] === 'string' ? written['description'] : ''
+  const tags = tagsOf(rule)
+  if (titleOf(rule) === name && description === '' && tags.length === 0) return null
+  return (
+    <div className="about">
+      {description !== '' && <p className="prose description">{description}</p>}
+      <p className="name quiet small-text">
+        {titleOf(rule) !== name && <span>{words.rule.named(name)}</span>}
+        {tags.map((tag) => (
+          <a key={tag} className="tag" href={linkTo(['rules'], { tag })}>
+            {tag}
+          </a>
+        ))}
+      </p>
+    </div>
+  )
+}
+
+function Addresses({ rule }: { readonly rule: RuleStatus }) {
+  const { words } = useWords()
+  const { addresses } = rule
+  if (addresses.length === 0) return null
+  const isNear = addresses.every(({ scope }) => scope === 'machine')
+  return (
+    <section className="card">
+      <h2>{words.give.title}</h2>
+      <div className="gives">
+        {addresses.toReversed().map((address) => (
+          <Give key={address.text} address={address} />
+        ))}
+      </div>
+      {isNear && (
+        <p className="quiet small-text below">
+          {isLoopbackOnly(rule) ? words.give.loopback : words.give.notOpened}
+        </p>
+      )}
+    </section>
+  )
+}
+
 function Buttons({ rule }: { readonly rule: RuleStatus }) {
   const { words } = useWords()
   const access = useWatched(naru.access)
@@ -74,11 +125,7 @@ function Buttons({ rule }: { readonly rule: RuleStatus }) {
           <a className="button" href={linkTo(['rules', rule.name, 'edit'])}>
             <Icon name="edit" /> {words.rules.edit}
           </a>
-          <button
-            type="button"
-            className="button"
-            onClick={() => void deleteRule(rule).then(() => goTo('rules'))}
-          >
+          <button type="button" className="button" onClick={() => void deleteRule(rule).then(goToList)}>
             <Icon name="trash" /> {words.rules.delete}
           </button>
         </>
@@ -171,11 +218,14 @@ function Closes({ rule: { counters } }: { readonly rule: RuleStatus }) {
 
 const mostHappened = 8
 
-/** What Naru said of it since the page was opened, the newest first. */
+/** What Naru said of it lately, the newest first; the log has the rest. */
 function Happened({ name }: { readonly name: string }) {
   const { words, say } = useWords()
-  const log = useWatched(naru.happenings.log)
-  const said = log.filter(({ rule }) => rule === name).slice(-mostHappened)
+  const all = useWatched(naru.happenings.all)
+  const said = all
+    .filter((one) => one.type === 'log')
+    .filter(({ rule }) => rule === name)
+    .slice(-mostHappened)
   if (said.length === 0) return null
   return (
     <section className="card">
@@ -187,6 +237,9 @@ function Happened({ name }: { readonly name: string }) {
           </li>
         ))}
       </ol>
+      <p className="below">
+        <a href={linkTo(['log'], { find: name })}>{words.log.title}</a>
+      </p>
     </section>
   )
 }

@@ -28,6 +28,11 @@ export function columnsOf(rule: RuleStatus): Columns {
   }
 }
 
+/** Nothing but programs of this machine gets there, whoever is allowed. */
+export function isLoopbackOnly({ listen }: Pick<RuleStatus, 'listen'>): boolean {
+  return listen.startsWith('unix:') || /^(127\.|::1$|localhost$)/.test(listenParts(listen).address)
+}
+
 /** `[::1]:53/udp` in its parts; a Unix listen has its path as port. */
 export function listenParts(listen: string): { address: string; port: string; protocol: string } {
   if (listen.startsWith('unix:')) return { address: '', port: listen, protocol: 'unix' }

@@ -27,6 +27,10 @@ const paths = {
   down: 'M10 4v12M5 11l5 5 5-5',
   up: 'M10 16V4M5 9l5-5 5 5',
   copy: 'M7 7h9v9H7zM4 13V4h9',
+  qr: 'M3 3h5v5H3zM12 3h5v5h-5zM3 12h5v5H3zM12 12h2v2h-2zM16 16h1v1h-1zM12 17h1M17 12v1',
+  globe: 'M10 3a7 7 0 100 14 7 7 0 000-14zM3 10h14M10 3c5 5 5 9 0 14M10 3c-5 5-5 9 0 14',
+  log: 'M4 3h12v14H4zM7 7h6M7 10h6M7 13h4',
+  exchange: 'M3 7h12l-3-3M17 13H5l3 3',
   out: 'M8 4H4v12h4M12 6l4 4-4 4M16 10H8',
 } as const
 

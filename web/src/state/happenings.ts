@@ -1,15 +1,26 @@
-/** What Naru said lately, the newest last. Bounded. */
-import type { NaruEvent } from '../../../src/model/face.ts'
-import { Watched } from './watched.ts'
+/** What Naru said, whom it refused, and whether the file was valid: the newest last. Bounded. */
+import type { Happening, NaruEvent } from '../../../src/model/face.ts'
+import { Flurry } from './watched.ts'
 
-export type LogEvent = Extract<NaruEvent, { type: 'log' }>
-
-const kept = 200
+const kept = 700
 
 export class Happenings {
-  readonly log = new Watched<readonly LogEvent[]>([])
+  readonly all = new Flurry<readonly Happening[]>([])
 
   take(event: NaruEvent): void {
-    if (event.type === 'log') this.log.set([...this.log.value, event].slice(-kept))
+    if (event.type === 'log' || event.type === 'refused' || event.type === 'file')
+      this.all.set([...this.all.value, event].slice(-kept))
   }
+
+  /** What the daemon remembers, among it what has come since. */
+  fill(remembered: readonly Happening[]): void {
+    const known = new Set(remembered.map(keyOf))
+    const since = this.all.value.filter((one) => !known.has(keyOf(one)))
+    this.all.set([...remembered, ...since].sort((a, b) => a.at - b.at || a.id - b.id).slice(-kept))
+  }
+}
+
+/** Ids begin anew with the daemon. */
+export function keyOf({ at, id }: Happening): string {
+  return `${at} ${id}`
 }

@@ -4,6 +4,7 @@
  */
 import { isNaruError, NaruError, toNaruError, type NaruErrorJson } from '../../../src/base/errors.ts'
 import { createClient, errorFrom } from '../../../src/api/client/client.ts'
+import { createExchangeClient } from '../../../src/api/client/exchange.ts'
 import { fetchTransport } from '../../../src/api/client/fetch.ts'
 import { createMachineClient } from '../../../src/api/client/machine.ts'
 import { steadyEvents } from '../../../src/api/client/steady.ts'
@@ -13,7 +14,7 @@ import type { About, ChangeResult, NaruEvent, RuleStatus } from '../../../src/mo
 import { pageClock } from './clock.ts'
 import { Happenings } from './happenings.ts'
 import { TrafficHistory } from './history.ts'
-import { Watched } from './watched.ts'
+import { Flurry, Watched } from './watched.ts'
 
 export type Link =
   | { readonly state: 'starting' }
@@ -31,6 +32,7 @@ const session = {
 const transport = fetchTransport({ token: session.read })
 export const client = createClient(transport)
 export const machine = createMachineClient(transport)
+export const exchange = createExchangeClient(transport)
 
 /** An event that tells nothing to act on for this long after a lost stream is no reason to read anew. */
 class PageState {
@@ -38,7 +40,7 @@ class PageState {
   readonly access = new Watched<Access>('full')
   readonly about = new Watched<About | null>(null)
   /** In the order of the file; null until first read. */
-  readonly rules = new Watched<readonly RuleStatus[] | null>(null)
+  readonly rules = new Flurry<readonly RuleStatus[] | null>(null)
   readonly fileProblem = new Watched<NaruErrorJson | null>(null)
   readonly history = new TrafficHistory()
   readonly happenings = new Happenings()
@@ -191,8 +193,13 @@ class PageState {
       this.#waiting = null
       for (const event of waited) this.#take(event)
     }
-    const moments = await client.traffic().catch(() => [])
-    if (!signal.aborted) this.history.fill(moments)
+    const [moments, happened] = await Promise.all([
+      client.traffic().catch(() => []),
+      client.happened().catch(() => []),
+    ])
+    if (signal.aborted) return
+    this.history.fill(moments)
+    this.happenings.fill(happened)
   }
 
   #take(event: NaruEvent): void {
@@ -216,6 +223,7 @@ class PageState {
       case 'traffic':
         return this.#traffic(event)
       case 'file':
+        this.happenings.take(event)
         return this.fileProblem.set(event.problem)
       case 'gap':
         return void this.#readAnew(this.#stop.signal)

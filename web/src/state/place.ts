@@ -1,14 +1,33 @@
-/** Where in the page one is: the part after `#`, such as `#/rules/iis/edit`. */
+/**
+ * Where in the page one is: the part after `#`, such as `#/rules/iis/edit`, and behind a `?` what of that page is
+ * wanted, such as `#/rules?state=trouble&sort=port`. All of it is in the address: back, reload and a bookmark keep it.
+ */
 import { Watched } from './watched.ts'
 
-export const place = new Watched<readonly string[]>(read())
+export const place = new Watched<readonly string[]>(wordsOf(location.hash))
+export const fields = new Watched<URLSearchParams>(fieldsOf(location.hash))
 
-window.addEventListener('hashchange', () => place.set(read()))
+/** Of the list of rules as it was last looked at: the way back leads there. */
+let lastList = place.value[0] === 'rules' && place.value.length === 1 ? location.hash : '#/rules'
 
-function read(): readonly string[] {
-  const [path = ''] = location.hash.replace(/^#\/?/, '').split('?')
+window.addEventListener('hashchange', () => follow(location.hash))
+
+function follow(hash: string): void {
+  const words = wordsOf(hash)
+  const query = fieldsOf(hash)
+  if (words.length === 1 && words[0] === 'rules') lastList = hash
+  if (query.toString() !== fields.value.toString()) fields.set(query)
+  if (words.join('\n') !== place.value.join('\n')) place.set(words)
+}
+
+function wordsOf(hash: string): readonly string[] {
+  const [path = ''] = hash.replace(/^#\/?/, '').split('?')
   const words = path.split('/').filter(Boolean).map(decoded)
   return words.length === 0 ? ['rules'] : words
+}
+
+function fieldsOf(hash: string): URLSearchParams {
+  return new URLSearchParams(hash.split('?')[1] ?? '')
 }
 
 function decoded(word: string): string {
@@ -19,16 +38,35 @@ function decoded(word: string): string {
   }
 }
 
-/** `?target=…` after the path: what another page proposes for a new rule. */
-export function proposals(): URLSearchParams {
-  return new URLSearchParams(location.hash.split('?')[1] ?? '')
+/** Wants something else of this page; empty takes a field out. `typed`: back does not undo a letter. */
+export function setFields(
+  change: Readonly<Record<string, string>>,
+  { typed = false }: { readonly typed?: boolean } = {},
+): void {
+  const next = Object.fromEntries(
+    Object.entries({ ...Object.fromEntries(fields.value), ...change }).filter(([, value]) => value !== ''),
+  )
+  const hash = linkTo(place.value, next)
+  if (!typed) location.hash = hash
+  else {
+    history.replaceState(null, '', hash)
+    follow(hash)
+  }
 }
 
-export function linkTo(words: readonly string[], fields: Readonly<Record<string, string>> = {}): string {
-  const query = new URLSearchParams(fields).toString()
-  return `#/${words.map(encodeURIComponent).join('/')}${query === '' ? '' : `?${query}`}`
+export function linkTo(words: readonly string[], query: Readonly<Record<string, string>> = {}): string {
+  const text = new URLSearchParams(query).toString()
+  return `#/${words.map(encodeURIComponent).join('/')}${text === '' ? '' : `?${text}`}`
+}
+
+export function linkToList(): string {
+  return lastList
 }
 
 export function goTo(...words: string[]): void {
   location.hash = linkTo(words)
+}
+
+export function goToList(): void {
+  location.hash = lastList
 }

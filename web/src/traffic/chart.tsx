@@ -1,10 +1,9 @@
-/** A chart of one or two lines over the last 15 minutes. What it shows now is told in words, too. */
+/** A chart of one or two lines over the last minutes or hours. What it shows now is told in words, too. */
 import { useEffect, useRef } from 'react'
 import UPlot from 'uplot'
 import 'uplot/dist/uPlot.min.css'
 import { theme } from '../state/look.ts'
 import { useWatched } from '../state/watched.ts'
-import { timeRange } from './columns.ts'
 
 export interface Line {
   readonly label: string
@@ -15,15 +14,18 @@ export interface Line {
 export interface ChartProps {
   readonly label: string
   readonly time: readonly number[]
+  /** So far back from now, however young the page is. */
+  readonly spanMs: number
   readonly lines: readonly Line[]
-  readonly values: readonly (readonly number[])[]
+  /** Null leaves a gap. */
+  readonly values: readonly (readonly (number | null)[])[]
   readonly text: (value: number) => string
   readonly smallestTop: number
 }
 
 const height = 220
 
-export function Chart({ label, time, lines, values, text, smallestTop }: ChartProps) {
+export function Chart({ label, time, spanMs, lines, values, text, smallestTop }: ChartProps) {
   const box = useRef<HTMLDivElement>(null)
   const plot = useRef<UPlot | null>(null)
   const chosen = useWatched(theme)
@@ -32,7 +34,7 @@ export function Chart({ label, time, lines, values, text, smallestTop }: ChartPr
     const element = box.current
     if (element === null) return
     const made = new UPlot(
-      optionsOf(element, lines, text, smallestTop),
+      optionsOf(element, { spanMs, lines, text, smallestTop }),
       [[], ...lines.map(() => [])],
       element,
     )
@@ -45,9 +47,9 @@ export function Chart({ label, time, lines, values, text, smallestTop }: ChartPr
       plot.current = null
     }
     // `lines` and `text` are made anew at each drawing; `key` says when they differ.
-  }, [chosen, key, smallestTop])
+  }, [chosen, key, smallestTop, spanMs])
   useEffect(() => {
-    plot.current?.setData([time as number[], ...(values as number[][])])
+    plot.current?.setData([time as number[], ...(values as (number | null)[][])])
   })
   const now = lines.map(({ label: name }, index) => `${name} ${text(values[index]?.at(-1) ?? 0)}`)
   return (
@@ -77,9 +79,7 @@ function colourOf(element: HTMLElement, name: string): string {
 
 function optionsOf(
   element: HTMLElement,
-  lines: readonly Line[],
-  text: (value: number) => string,
-  smallestTop: number,
+  { spanMs, lines, text, smallestTop }: Pick<ChartProps, 'spanMs' | 'lines' | 'text' | 'smallestTop'>,
 ): UPlot.Options {
   const style = getComputedStyle(element)
   const colour = (name: string): string => colourOf(element, name)
@@ -97,7 +97,7 @@ function optionsOf(
     cursor: { show: false },
     legend: { show: false },
     scales: {
-      x: { range: () => timeRange(Date.now()) },
+      x: { range: () => [(Date.now() - spanMs) / 1000, Date.now() / 1000] },
       y: { range: (_plot, _least, most) => [0, Math.max(most * 1.1, smallestTop)] },
     },
     axes: [

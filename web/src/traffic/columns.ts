@@ -1,31 +1,30 @@
 /** The remembered moments as the columns that a chart wants. */
 import type { Flow, TrafficMoment } from '../../../src/model/face.ts'
-import { keptMs } from '../state/history.ts'
 
 export interface Columns {
   /** Seconds since the Unix epoch. */
   readonly time: number[]
-  readonly toTarget: number[]
-  readonly toClient: number[]
-  readonly open: number[]
+  /** Null where it is not known. */
+  readonly toTarget: (number | null)[]
+  readonly toClient: (number | null)[]
+  readonly open: (number | null)[]
 }
 
-const nothing: Flow = [0, 0, 0]
-
-/** Of one rule, or of all together. */
-export function columnsOf(moments: readonly TrafficMoment[], rule: string | null): Columns {
+/** Of one rule, or of all together. @param missing what a rule that is not told of stands for: nothing flowed, or not known */
+export function columnsOf(
+  moments: readonly TrafficMoment[],
+  rule: string | null,
+  missing: 0 | null,
+): Columns {
+  const nothing = [missing, missing, missing] as const
   const columns: Columns = { time: [], toTarget: [], toClient: [], open: [] }
   for (const { at, all, rules } of moments) {
-    const [toTarget, toClient, open] = rule === null ? all : (rules[rule] ?? nothing)
+    const flow: Flow | typeof nothing = rule === null ? all : (rules[rule] ?? nothing)
+    const [toTarget, toClient, open] = flow
     columns.time.push(at / 1000)
     columns.toTarget.push(toTarget)
     columns.toClient.push(toClient)
     columns.open.push(open)
   }
   return columns
-}
-
-/** The last quarter of an hour, however young the page is. */
-export function timeRange(now: number): [number, number] {
-  return [(now - keptMs) / 1000, now / 1000]
 }

@@ -1,0 +1,177 @@
+/** The page with two hundred rules: found, sorted, grouped and changed together, and never stuck. */
+import type { Browser, Page } from 'playwright-core'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { built } from '../built.ts'
+import { freePort } from '../free-port.ts'
+import { describeWith } from '../needs.ts'
+import { chromiumPath, startBrowser, Visitor } from './browser.ts'
+import { Daemon } from './daemon.ts'
+import { patience } from './patience.ts'
+import { Service } from './service.ts'
+import { tasksOf, watchTasks } from './tasks.ts'
+
+const count = 200
+/** A task longer than this is felt (web.dev/articles/optimize-long-tasks). */
+const longestMs = 50
+const tags = ['web', 'games', 'cameras', 'nas']
+
+describeWith({ files: [chromiumPath] }, 'two hundred rules in the browser', () => {
+  let browser: Browser
+  let daemon: Daemon
+  let service: Service
+  let port: number
+
+  beforeAll(async () => {
+    await built()
+    service = await Service.start('hello')
+    port = await freePort()
+    const dead = await freePort()
+    const ruleAt = (at: number): string => {
+      const target = at % 10 === 9 ? dead : service.port
+      const tag = at % 5 === 4 ? '' : `, tags: [${tags[at % 5]}]`
+      return `  r${String(at).padStart(3, '0')}: { listen: '127.7.0.${at + 1}:${port}', target: ${target}${tag} }\n`
+    }
+    daemon = await Daemon.start({
+      file: `rules:\n${Array.from({ length: count }, (_, at) => ruleAt(at)).join('')}`,
+    })
+    browser = await startBrowser()
+  }, 180_000)
+  afterAll(async () => {
+    await browser?.close()
+    await daemon?.[Symbol.asyncDispose]()
+    await service?.[Symbol.asyncDispose]()
+  })
+
+  const names = (page: Page): Promise<string[]> => page.locator('tbody.rule th a').allInnerTexts()
+  const listed = (page: Page): Promise<void> =>
+    page.locator('tbody.rule[data-state="open"]').first().waitFor()
+
+  it('are found by text, state and tag, sorted and grouped, and back undoes it', async () => {
+    await using visitor = await Visitor.open(browser, daemon.loginUrl)
+    const { page } = visitor
+    await listed(page)
+    await page.getByRole('searchbox', { name: 'Find' }).fill('r01')
+    await expect.poll(() => names(page)).toEqual(Array.from({ length: 10 }, (_, at) => `r01${at}`))
+    await page.getByRole('button', { name: 'Service name' }).click()
+    await page.getByRole('button', { name: 'Service name' }).click()
+    await expect.poll(async () => (await names(page))[0]).toBe('r019')
+    await page.reload()
+    await expect.poll(async () => (await names(page))[0]).toBe('r019')
+    await page.getByRole('link', { name: 'r019', exact: true }).click()
+    await page.getByRole('heading', { level: 1, name: 'r019' }).waitFor()
+    await page.getByRole('link', { name: 'All rules' }).click()
+    await expect.poll(async () => (await names(page))[0]).toBe('r019')
+    await page.goBack()
+    await page.goBack()
+    await page.goBack()
+    await expect.poll(async () => (await names(page))[0]).toBe('r010')
+
+    await visitor.goTo('rules')
+    await page.getByRole('combobox', { name: 'Tag' }).selectOption('games')
+    await expect.poll(() => names(page)).toContain('r001')
+    expect((await names(page)).every((name) => Number(name.slice(1)) % 5 === 1)).toBe(true)
+    await page.goBack()
+    await expect.poll(() => names(page)).toContain('r000')
+    await page.getByLabel('Group by tag').check()
+    await expect
+      .poll(() => page.locator('tbody.group th').first().innerText())
+      .toMatch(/^cameras\s+40 rules$/)
+  })
+
+  it('are switched off, switched on and deleted together, asked first, with what became of each', async () => {
+    await using visitor = await Visitor.open(browser, daemon.loginUrl)
+    const { page } = visitor
+    await listed(page)
+    await page.getByRole('searchbox', { name: 'Find' }).fill('r00')
+    await expect.poll(() => names(page)).toHaveLength(10)
+    await page.getByLabel('Select all that are listed').check()
+    const together = async (action: string): Promise<void> => {
+      await page.getByRole('button', { name: action, exact: true }).click()
+      const dialog = page.getByRole('dialog')
+      await dialog.getByRole('heading', { name: `${action} these 10 rules?` }).waitFor()
+      await dialog.getByRole('button', { name: action }).click()
+      await dialog.getByRole('heading', { name: '10 of 10 done' }).waitFor()
+      expect(await dialog.locator('[data-result="done"]').count()).toBe(10)
+      await dialog.getByRole('button', { name: 'Dismiss' }).click()
+    }
+    const inState = (state: string): Promise<unknown> =>
+      expect
+        .poll(() => page.locator(`tbody.rule[data-state="${state}"]`).count(), { timeout: patience })
+        .toBe(10)
+    await page.getByRole('button', { name: 'Delete', exact: true }).click()
+    await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click()
+    expect(await names(page)).toHaveLength(10)
+
+    await together('Switch off')
+    await inState('disabled')
+    await page.getByLabel('Select all that are listed').check()
+    await together('Switch on')
+    await expect.poll(async () => await page.locator('tbody.rule[data-state="disabled"]').count()).toBe(0)
+    await page.getByLabel('Select all that are listed').check()
+    await together('Delete')
+    await page.getByText('No rule matches.').waitFor()
+    expect(await daemon.file()).not.toContain('r00')
+    await page.getByRole('button', { name: 'Undo' }).click()
+    await expect.poll(() => names(page), { timeout: patience }).toHaveLength(10)
+    const file = await daemon.file()
+    for (let at = 0; at < 10; at++) expect(file).toContain(`r00${at}:`)
+  }, 180_000)
+
+  it('keep the browser from nothing: no task is long', { timeout: 10 * patience }, async () => {
+    await using visitor = await Visitor.open(browser, daemon.loginUrl)
+    const { page } = visitor
+    await listed(page)
+    await watchTasks(page)
+    const stories: Readonly<Record<string, () => Promise<void>>> = {
+      opening: async () => {
+        await page.reload()
+        await listed(page)
+      },
+      finding: async () => {
+        const find = page.getByRole('searchbox', { name: 'Find' })
+        for (const text of ['r1', 'r19', 'r199', 'r', '']) await find.fill(text)
+        await expect.poll(() => names(page)).toContain('r010')
+      },
+      sorting: async () => {
+        for (const order of ['port', 'state', 'traffic', 'name']) {
+          await page.getByLabel('Order').selectOption(order)
+          await page.locator(`tbody.rule`).nth(10).waitFor()
+        }
+      },
+      scrolling: async () => {
+        for (let step = 0; step < 200 && (await page.locator('.onward').count()) > 0; step++) {
+          await page.mouse.wheel(0, 1500)
+          await page.evaluate(
+            'new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))',
+          )
+        }
+        await page
+          .locator('tbody.rule')
+          .nth(count - 1)
+          .waitFor()
+      },
+      changing: async () => {
+        for (const at of [10, 20, 30])
+          await daemon.ask('PATCH', `/api/rules/r0${at}`, { allow: ['127.0.0.0/8'] })
+        await page.getByLabel('Compact').check()
+        await page.getByLabel('Compact').uncheck()
+      },
+      doctor: async () => {
+        await visitor.goTo('doctor')
+        await page.getByRole('button', { name: 'Examine' }).click()
+        await page.locator('.verdict').waitFor({ timeout: 3 * patience })
+      },
+    }
+    const long: string[] = []
+    for (const [name, story] of Object.entries(stories)) {
+      const tasks = await tasksOf(browser, page, story)
+      process.stderr.write(
+        `${name}: the longest task ${tasks.longestMs.toFixed(1)} ms of processor time; by the clock ${tasks.longByClock} over 50 ms\n`,
+      )
+      if (tasks.longestMs > longestMs) long.push(`${name}: ${tasks.longestMs.toFixed(1)} ms`)
+    }
+    expect(long).toEqual([])
+    // What is wrong is drawn, what is ruled out is folded.
+    expect(await page.evaluate<number>('document.body.scrollHeight')).toBeLessThan(15_000)
+  })
+})
