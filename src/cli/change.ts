@@ -1,6 +1,7 @@
 /** What `add`, `edit`, `rm`, `enable` and `disable` have in common: do it, then say what was and was not done. */
 import { codes, type Code } from '../base/codes/index.ts'
 import type { ExitCode } from '../base/codes/entry.ts'
+import { isNaruError } from '../base/errors.ts'
 import { say, type Text } from '../base/text.ts'
 import type { ChangeOptions, ChangeResult, Naru, RuleStatus } from '../model/face.ts'
 import { roomOf } from './io.ts'
@@ -37,7 +38,10 @@ export async function change(
   const { print, json, io } = context
   const { naru, running } = await daemonOrFile(context)
   const dry = context.switched('dry-run')
-  const result = await act(naru, { dryRun: dry })
+  const result = await act(naru, { dryRun: dry }).catch((error: unknown) => {
+    if (running && !json && isNaruError(error, ...cannotBe)) print.talk(asBefore(name))
+    throw error
+  })
   if (json) {
     print.json(result)
     return exitOf(result, name)
@@ -66,6 +70,23 @@ const written = say(
   'The rule is in the file all the same; what failed is tried again until it works.',
   '규칙은 파일에 저장했습니다. 실패한 구간은 될 때까지 다시 시도합니다.',
 )
+
+/** Why a rule that is carried stays as it is. */
+const cannotBe = [
+  'LISTEN_IN_USE',
+  'LISTEN_PRIVILEGED',
+  'LISTEN_NO_ADDRESS',
+  'LISTEN_FAILED',
+  'ENGINE_UNFIT',
+  'ENGINE_NONE',
+  'TARGET_LOOP',
+] as const
+
+const asBefore = (name: string): Text =>
+  say(
+    `nothing was changed: ${name} goes on as it was, and so does the file`,
+    `아무것도 바꾸지 않았습니다. ${name} 규칙과 파일은 이전 그대로입니다`,
+  )
 
 /** 0 where all was done, 3 where some of the rule stands, else the code of what failed. */
 export function exitOf({ failures, rules }: ChangeResult, name?: string): ExitCode {

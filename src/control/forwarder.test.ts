@@ -572,6 +572,161 @@ describe('the daemon’s own eye', () => {
   })
 })
 
+describe('a change that cannot be', () => {
+  const relay = (port: number, target = '10.0.0.1:80'): string => `splice ${port} → ${target}`
+
+  it.each([
+    ['of its listen', { listen: 9999 }, 'splice 9999', 'LISTEN_FAILED'],
+    [
+      'to a listen that overlaps',
+      { listen: '8888-8890', target: '10.0.0.1:80-82' },
+      '8888-8890',
+      'LISTEN_FAILED',
+    ],
+    ['to an engine that cannot', { engine: 'splice', limits: { connections: 1 } }, 'nothing', 'ENGINE_UNFIT'],
+    [
+      'of its listen, its target and who publishes it',
+      { listen: 9999, target: '10.0.0.9:1', publish: null },
+      'splice 9999',
+      'LISTEN_FAILED',
+    ],
+  ])('%s leaves the rule and the store as they were, and says why', async (_, change, failing, code) => {
+    for (const strict of [false, true]) {
+      const { forwarder, world, parts } = await start({ web: published }, { options: { strict } })
+      const before = { held: [...world.held].sort(), text: await parts.store.read({ signal }) }
+      world.failing.add(failing)
+      await expect(forwarder.rules.edit('web', change)).rejects.toMatchObject({ code })
+      expect([...world.held].sort()).toEqual(before.held)
+      const { revision, rules } = await parts.store.read({ signal })
+      expect({ revision, rules }).toEqual({ revision: before.text.revision, rules: before.text.rules })
+      expect(await forwarder.rules.get('web')).toMatchObject({
+        state: 'open',
+        listen: '8888',
+        rule: published,
+      })
+      world.failing.clear()
+      await forwarder.rules.edit('web', { listen: 7777 })
+      expect(world.held).toContain(relay(7777))
+      await forwarder.stop()
+      expect([...world.held]).toEqual([])
+    }
+  })
+
+  it('a listen elsewhere is there before the old one goes', async () => {
+    const { forwarder, world } = await start({ web })
+    await forwarder.rules.edit('web', { listen: 9999 })
+    expect(world.log).toEqual([`+ ${relay(8888)}`, `+ ${relay(9999)}`, `- ${relay(8888)}`])
+    await forwarder.stop()
+  })
+
+  it('because the store cannot be written leaves the rule as it was', async () => {
+    const { forwarder, world, parts } = await start({ web })
+    const full = new NaruError('FILE_UNWRITABLE', { file: 'memory', why: 'no space left' })
+    Object.assign(parts.store, {
+      change: async (...[, options]: Parameters<Parts['store']['change']>) => {
+        await options.before?.()
+        throw full
+      },
+    })
+    await expect(forwarder.rules.edit('web', { listen: 9999 })).rejects.toBe(full)
+    expect([...world.held]).toEqual([relay(8888)])
+    await forwarder.rules.disable('web').catch(() => {})
+    expect([...world.held]).toEqual([relay(8888)])
+    await forwarder.stop()
+  })
+
+  it('of the file by hand leaves that rule as it was, says which and why, and is tried again when it is read', async () => {
+    const { forwarder, world, parts } = await start({
+      web: published,
+      api: { listen: 2222, target: '10.0.0.2:1' },
+    })
+    const moved = { ...published, listen: 9999 }
+    await parts.store.change(
+      [
+        { name: 'web', rule: moved },
+        { name: 'new', rule: { listen: 3333, target: '10.0.0.3:1' } },
+      ],
+      { signal },
+    )
+    world.failing.add('splice 9999')
+    const { failures } = await forwarder.reload()
+    expect(failures).toMatchObject([{ code: 'LISTEN_FAILED' }])
+    expect(world.held).toContain(relay(8888))
+    expect(world.held).toContain('firewall 8888 web')
+    expect(world.held).toContain(relay(3333, '10.0.0.3:1'))
+    const { fileProblem } = await forwarder.about()
+    expect(fileProblem?.code).toBe('RULES_KEPT')
+    expect(fileProblem?.message.en).toMatch(/^the file says .*: web: .*9999/)
+    // Another rule's change tries nothing of this one, and says nothing else.
+    const log = world.log.length
+    await forwarder.rules.edit('api', { target: '10.0.0.4:1' })
+    expect(world.log.slice(log).filter((line) => line.includes('8888'))).toEqual([])
+    expect((await forwarder.about()).fileProblem).toEqual(fileProblem)
+    world.failing.clear()
+    await forwarder.reload()
+    expect(world.held).toContain(relay(9999))
+    expect(world.held).not.toContain(relay(8888))
+    expect((await forwarder.about()).fileProblem).toBeNull()
+    await forwarder.stop()
+    expect([...world.held]).toEqual([])
+  })
+
+  it('two rules change places in one reading of the file', async () => {
+    const { forwarder, world, parts } = await start({
+      a: { ...web, listen: 1111 },
+      b: { ...web, listen: 2222, target: '10.0.0.2:1' },
+    })
+    await parts.store.change(
+      [
+        { name: 'a', rule: { ...web, listen: 2222 } },
+        { name: 'b', rule: { listen: 1111, target: '10.0.0.2:1' } },
+      ],
+      { signal },
+    )
+    expect((await forwarder.reload()).failures).toEqual([])
+    expect([...world.held].sort()).toEqual([relay(1111, '10.0.0.2:1'), relay(2222)])
+    await forwarder.stop()
+  })
+
+  it('in any sequence changes nothing, and what is taken is what runs', async () => {
+    const port = fc.integer({ min: 8000, max: 8004 })
+    const edit = fc.record({
+      name: fc.constantFrom('a', 'b'),
+      listen: port,
+      target: fc.constantFrom('10.0.0.1:80', '10.0.0.2:80'),
+      firewall: fc.constantFrom('auto', 'off'),
+    })
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.tuple(edit, fc.option(port)), { maxLength: 8 }), async (edits) => {
+        const rules = { a: { ...published, listen: 8000 }, b: { ...published, listen: 8001 } }
+        const { forwarder, world, parts } = await start(rules)
+        for (const [{ name, firewall, ...change }, taken] of edits) {
+          const before = { held: [...world.held].sort(), store: (await parts.store.read({ signal })).rules }
+          const held = before.held.some((word) => word.startsWith(`splice ${taken} `))
+          if (taken !== null && !held) world.failing.add(`splice ${taken} `)
+          const result = await forwarder.rules
+            .edit(name, { ...change, publish: { firewall, router: 'off' } })
+            .catch((error: NaruError) => error)
+          world.failing.clear()
+          const store = (await parts.store.read({ signal })).rules
+          if (result instanceof NaruError) {
+            expect([...world.held].sort()).toEqual(before.held)
+            expect(store).toEqual(before.store)
+          } else {
+            expect(result.failures).toEqual([])
+            expect(world.held).toContain(`splice ${change.listen} → ${change.target}`)
+            expect(store.get(name)).toMatchObject(change)
+          }
+          expect(world.held.size).toBeLessThanOrEqual(4)
+        }
+        await forwarder.stop()
+        expect([...world.held]).toEqual([])
+      }),
+      { numRuns: 100 },
+    )
+  })
+})
+
 describe('a stop', () => {
   const ports = fc.integer({ min: 8000, max: 8005 })
   const rules = fc.dictionary(

@@ -24,12 +24,12 @@ import type {
   TrafficOptions,
 } from '../model/face.ts'
 import type { Facts } from '../model/facts.ts'
-import { formatListen } from '../model/listen.ts'
+import { formatListen, listensOverlap } from '../model/listen.ts'
 import type { Plan, PlanStep } from '../model/plan.ts'
 import type { Rule } from '../model/rule.ts'
 import { formatTarget } from '../model/target.ts'
 import type { Hop, Json } from '../model/hop.ts'
-import type { Snapshot } from '../stores/contract.ts'
+import type { Change, Snapshot } from '../stores/contract.ts'
 import { addressesOf } from './addresses.ts'
 import { changed, existing, merged, mustBeNew, notesFor, nothingToDo, renamed } from './changes.ts'
 import { circlesHere } from './circles.ts'
@@ -46,7 +46,7 @@ import { PlaceWatch } from './place.ts'
 import { rowByHand } from './row-by-hand.ts'
 import { ownerTag } from './routers/owner.ts'
 import { publisherOf } from './routers/publisher.ts'
-import { RuleRun, type RunTools } from './rule-run.ts'
+import { RuleRun, type ApplyOptions, type RunTools } from './rule-run.ts'
 import { Ticker } from './observe.ts'
 import { momentMs, TrafficHistory } from './traffic-history.ts'
 import { leftIn, notUndone, undoJournal } from './undo.ts'
@@ -73,6 +73,8 @@ export interface ForwarderOptions {
   readonly predecessor?: Predecessor
 }
 
+/** Pairs of listens: 40,000 take 10 ms. */
+const mostCompared = 40_000
 /** Within this everything is undone; what hangs longer is left to the journal, and named. */
 const stopLimitMs = 4500
 const closedKept = 1000
@@ -109,6 +111,8 @@ export class Forwarder implements Naru, AsyncDisposable {
   readonly #startedAt: number
   #loaded: Loaded = { revision: '', rules: new Map() }
   #fileProblem: NaruError | null = null
+  /** What the file says and could not be: those rules go on as they were, until it says otherwise or is read again. */
+  readonly #kept = new Map<string, { readonly loaded: LoadedRule; readonly why: NaruError }>()
   #changes: Promise<unknown> = Promise.resolve()
   #stopped: Promise<void> | null = null
   #web: string | null = null
@@ -396,11 +400,11 @@ export class Forwarder implements Naru, AsyncDisposable {
         const snapshot = await this.#parts.store.read({ signal: this.#work.signal })
         const loaded = load(snapshot, this.#loaded.rules)
         const plan = await this.#planFor(loaded)
-        const failures = await this.#bring(loaded, snapshot)
-        this.#setFileProblem(null)
+        const failures = await this.#bring(loaded, snapshot, { again: true })
         return this.#result(plan, failures, [...new Set(plan.steps.map(({ rule }) => rule))])
       } catch (error) {
-        this.#setFileProblem(toNaruError(error))
+        const { en, ko } = this.#setFileProblem(toNaruError(error)).text
+        this.#tell('error', null, say(`nothing was changed: ${en}`, `아무것도 바꾸지 않았습니다: ${ko}`))
         throw error
       }
     })
@@ -505,7 +509,10 @@ export class Forwarder implements Naru, AsyncDisposable {
     return this.#result(plan, failures, [name])
   }
 
-  /** One change at a time: validate, plan, write the file, apply. */
+  /**
+   * One change at a time: validate, plan, apply, write the file. Where a rule that listens would not any more, or the
+   * file cannot be written, all is as it was.
+   */
   #change(
     name: string,
     make: () => RuleInput | null,
@@ -513,15 +520,39 @@ export class Forwarder implements Naru, AsyncDisposable {
   ): Promise<ChangeResult> {
     return this.#inTurn(async () => {
       const change = { name, rule: make() }
-      const plan = await this.#planFor(changed(this.#loaded, change))
+      const wanted = changed(this.#loaded, change)
+      const plan = await this.#planFor(wanted)
       if (options.dryRun) return this.#result(plan, [], [name])
-      const snapshot = await this.#parts.store.change([change], {
-        signal: this.#work.signal,
-        revision: options.revision,
-      })
-      const failures = await this.#bring(load(snapshot, this.#loaded.rules), snapshot, options.now)
-      return this.#result(plan, failures, [name])
+      const { snapshot, failures } = await this.#written(change, wanted, options)
+      const loaded = load(snapshot, wanted.rules)
+      const more = await this.#bring(loaded, snapshot, { now: options.now ?? false })
+      return this.#result(plan, [...failures.map((error) => error.toJSON()), ...more], [name])
     })
+  }
+
+  /** What goes on listening is changed before the file is. @returns what of it could not be done */
+  async #written(
+    change: Change,
+    wanted: Loaded,
+    { revision, now }: ChangeOptions & { now?: boolean },
+  ): Promise<{ snapshot: Snapshot; failures: readonly NaruError[] }> {
+    const { store } = this.#parts
+    const { signal } = this.#work
+    const [run, loaded] = [this.#runs.get(change.name), wanted.rules.get(change.name)]
+    if (!run || !loaded || !run.goesOn(loaded.rule))
+      return { snapshot: await store.change([change], { signal, revision }), failures: [] }
+    const asItWas = run.loaded
+    let failures: readonly NaruError[] = []
+    const before = async (): Promise<void> => {
+      failures = await run.change(loaded, this.#how(now))
+    }
+    try {
+      const snapshot = await store.change([change], { signal, revision, before })
+      return { snapshot, failures: [...failures, ...run.stillInForce()] }
+    } catch (error) {
+      if (run.loaded !== asItWas) await run.apply(asItWas, this.#how())
+      throw error
+    }
   }
 
   /** Nothing in force is touched: what it was made under stays, and only what people see and write is another name. */
@@ -549,7 +580,8 @@ export class Forwarder implements Naru, AsyncDisposable {
     if (!run) return
     await this.#journal.rename(name, loaded.rule.name)
     this.#runs.delete(name)
-    run.rename(loaded)
+    const asWritten = run.loaded === this.#loaded.rules.get(name)
+    run.rename(asWritten ? loaded : { ...run.loaded, rule: { ...run.rule, name: loaded.rule.name } })
     this.#runs.set(run.name, run)
     this.#rates.forget(name)
     this.#history.forget(name)
@@ -578,16 +610,22 @@ export class Forwarder implements Naru, AsyncDisposable {
   }
 
   /** Brings what runs to what is loaded; only what changed is touched. @returns what could not be done */
-  async #bring(wanted: Loaded, snapshot: Snapshot, now = false): Promise<readonly NaruErrorJson[]> {
-    const before = this.#loaded.rules
+  async #bring(
+    wanted: Loaded,
+    snapshot: Snapshot,
+    { now = false, again = false }: { now?: boolean; again?: boolean } = {},
+  ): Promise<readonly NaruErrorJson[]> {
     this.#loaded = wanted
     this.#samplePort = snapshot.samplePort
-    const signal = this.#work.signal
     const ended = [...this.#runs.values()].filter(({ name }) => !wanted.rules.has(name))
     // What leaves makes room first: a listen may pass from one rule to another.
     await Promise.all(ended.map((run) => this.#end(run, now)))
+    for (const [name, { loaded }] of this.#kept)
+      if (again || wanted.rules.get(name) !== loaded) this.#kept.delete(name)
     const changed = [...wanted.rules.values()].filter(
-      (loaded) => before.get(loaded.rule.name) !== loaded || !this.#runs.has(loaded.rule.name),
+      (loaded) =>
+        this.#runs.get(loaded.rule.name)?.loaded !== loaded &&
+        this.#kept.get(loaded.rule.name)?.loaded !== loaded,
     )
     const closing = changed.filter(({ rule }) => !rule.enabled)
     const moving = changed.filter(({ rule }) => this.#moves(rule))
@@ -595,11 +633,19 @@ export class Forwarder implements Naru, AsyncDisposable {
     const { atOnce = 64 } = this.#options
     const failures: NaruError[] = []
     const applyAll = async (rules: readonly LoadedRule[], most: number): Promise<void> => {
-      failures.push(...(await this.#each(rules, most, (loaded) => this.#apply(loaded, signal, now))).flat())
+      const each = (loaded: LoadedRule): Promise<readonly NaruError[]> =>
+        this.#apply(loaded, now).catch((error: unknown) => {
+          // One that was carried goes on as it was; what was not leaves nothing.
+          if (this.#runs.get(loaded.rule.name)?.loaded === loaded) throw error
+          const why = toNaruError(error)
+          this.#kept.set(loaded.rule.name, { loaded, why })
+          return [why]
+        })
+      failures.push(...(await this.#each(rules, most, each)).flat())
     }
     await applyAll(closing, atOnce)
     // All of them, before the first takes another's.
-    await this.#each(moving, atOnce, async ({ rule }) => {
+    await this.#each(this.#inTheWay(moving, [...moving, ...later]), atOnce, async ({ rule }) => {
       await this.#runs.get(rule.name)?.makeRoom()
     })
     await applyAll(moving, atOnce)
@@ -611,6 +657,7 @@ export class Forwarder implements Naru, AsyncDisposable {
       later.filter(({ rule }) => !opensRelayAlone(rule)),
       atOnce,
     )
+    this.#tellKept()
     const touched = [...ended, ...changed.flatMap(({ rule }) => this.#runs.get(rule.name) ?? [])]
     return [...failures, ...touched.flatMap((run) => run.stillInForce())].map((error) => error.toJSON())
   }
@@ -619,6 +666,15 @@ export class Forwarder implements Naru, AsyncDisposable {
   #moves(rule: Rule): boolean {
     const run = this.#runs.get(rule.name)
     return run !== undefined && rule.enabled && formatListen(run.rule.listen) !== formatListen(rule.listen)
+  }
+
+  /** Those whose place another one is to have; of many, all, as finding out would take longer. */
+  #inTheWay(moving: readonly LoadedRule[], coming: readonly LoadedRule[]): readonly LoadedRule[] {
+    if (moving.length * coming.length > mostCompared) return moving
+    return moving.filter(({ rule: { name } }) => {
+      const listen = this.#runs.get(name)?.rule.listen
+      return coming.some(({ rule }) => rule.name !== name && listen && listensOverlap(rule.listen, listen))
+    })
   }
 
   async #each<T, R>(items: readonly T[], most: number, run: (item: T) => Promise<R>): Promise<R[]> {
@@ -632,12 +688,16 @@ export class Forwarder implements Naru, AsyncDisposable {
     return results
   }
 
-  async #apply(loaded: LoadedRule, signal: AbortSignal, now: boolean): Promise<readonly NaruError[]> {
-    const name = loaded.rule.name
+  /** @throws NaruError why it goes on as it was, where it was carried */
+  async #apply(loaded: LoadedRule, now = false): Promise<readonly NaruError[]> {
     const run = this.#run(loaded)
-    this.#runs.set(name, run)
+    this.#runs.set(loaded.rule.name, run)
+    return run.change(loaded, this.#how(now))
+  }
+
+  #how(now = false): ApplyOptions {
     const { strict = false, rowByHand: byHand = false } = this.#options
-    return run.apply(loaded, { strict, rowByHand: byHand, now, signal })
+    return { strict, rowByHand: byHand, now, signal: this.#work.signal }
   }
 
   async #end(run: RuleRun, now: boolean): Promise<void> {
@@ -724,7 +784,7 @@ export class Forwarder implements Naru, AsyncDisposable {
       signal: this.#work.signal,
       runs: () => this.#runs,
       examine: this.#options.checks ? (runs) => this.#examine(runs) : null,
-      apply: (run) => this.#apply({ rule: run.rule, input: run.input }, this.#work.signal, false),
+      apply: (run) => run.apply(run.loaded, this.#how()),
       sample: () => {
         this.#sample()
         void this.#lookAround()
@@ -771,15 +831,27 @@ export class Forwarder implements Naru, AsyncDisposable {
     this.#events.emit({ type: 'traffic', rules: moved })
   }
 
-  #setFileProblem(problem: NaruError | null): void {
-    if (problem === null && this.#fileProblem === null) return
+  /** Tells which rules of the file could not be, and go on as they were. */
+  #tellKept(): void {
+    if (this.#kept.size === 0) return void (this.#fileProblem && this.#setFileProblem(null))
+    const whys = [...this.#kept].map(
+      ([
+        name,
+        {
+          why: { text },
+        },
+      ]) => say(`${name}: ${text.en}`, `${name}: ${text.ko}`),
+    )
+    const rules = say(whys.map(({ en }) => en).join('; '), whys.map(({ ko }) => ko).join('; '))
+    const problem = new NaruError('RULES_KEPT', { rules })
+    if (problem.message === this.#fileProblem?.message) return
+    this.#tell('error', null, this.#setFileProblem(problem).text)
+  }
+
+  #setFileProblem<T extends NaruError | null>(problem: T): T {
     this.#fileProblem = problem
     this.#events.emit({ type: 'file', problem: problem?.toJSON() ?? null })
-    if (problem)
-      this.#tell('error', null, {
-        en: `nothing was changed: ${problem.text.en}`,
-        ko: `아무것도 바꾸지 않았습니다: ${problem.text.ko}`,
-      })
+    return problem
   }
 
   #ordered(): RuleRun[] {

@@ -13,6 +13,7 @@ import type { HopStatus, RuleInput, RuleState } from '../model/face.ts'
 import { hops, type Hop, type Json, type Lease } from '../model/hop.ts'
 import type { PlanStep } from '../model/plan.ts'
 import type { Finding } from '../model/finding.ts'
+import { listensOverlap } from '../model/listen.ts'
 import type { EngineId, Rule } from '../model/rule.ts'
 import { addCounters, noCounters } from './counters.ts'
 import { Calm } from './calm.ts'
@@ -79,6 +80,8 @@ export interface ApplyOptions {
   readonly now?: boolean
   readonly signal: AbortSignal
   readonly reason?: CloseReason
+  /** What is no longer wanted goes once the relay stands, so that all can be as before where it does not. @default false */
+  readonly relayFirst?: boolean
 }
 
 /** An effect that could not be undone, and why. */
@@ -120,6 +123,8 @@ export class RuleRun {
   #retrying: AbortController | null = null
   #retryMs = firstRetryMs
   #ended = false
+  /** It listened until a moment ago, for another rule's sake. */
+  #madeRoom = false
   #shown = new Map<Hop, string>()
   /** What is told of each hop, so that nothing flaps. */
   readonly #calm = new Map<Hop, Calm<Trouble>>()
@@ -149,6 +154,16 @@ export class RuleRun {
     return this.#loaded.rule
   }
 
+  /** The rule as it is carried: what the file says may be another that could not be. */
+  get loaded(): LoadedRule {
+    return this.#loaded
+  }
+
+  /** It listens, and is to after that change. */
+  goesOn(rule: Rule): boolean {
+    return this.#held.has('relay') && this.#isActive(rule)
+  }
+
   get input(): RuleInput {
     return this.#loaded.input
   }
@@ -163,20 +178,63 @@ export class RuleRun {
   apply(loaded: LoadedRule, options: ApplyOptions): Promise<readonly NaruError[]> {
     return this.#inPlaceOfRetry(async () => {
       if (this.#ended) return []
-      if (carriageOf(loaded.rule) !== carriageOf(this.rule)) this.#failedEngines.clear()
-      this.#loaded = loaded
-      // What was wrong with the rule as it was says nothing of it as it is.
-      this.#found = new Map()
-      this.#calm.clear()
+      this.#become(loaded)
       return this.#converge(options)
     })
+  }
+
+  /**
+   * As `apply`; but a rule that listens, and would not as it is wanted, goes on as it was.
+   * @returns what could not be done beyond the relay @throws NaruError why it is as before
+   */
+  change(loaded: LoadedRule, options: ApplyOptions): Promise<readonly NaruError[]> {
+    return this.#inPlaceOfRetry(async () => {
+      if (this.#ended) return []
+      const before = this.#loaded
+      const listened = this.#held.has('relay') || this.#madeRoom
+      this.#madeRoom = false
+      this.#become(loaded)
+      if (!listened) return this.#converge(options)
+      try {
+        const failures = await this.#converge({ ...options, relayFirst: true })
+        const why = this.#isActive(loaded.rule) ? this.#whyNotAsWanted() : null
+        if (!why) return failures
+        throw why
+      } catch (error) {
+        await this.#takeBack(before, options)
+        throw error
+      }
+    })
+  }
+
+  #become(loaded: LoadedRule): void {
+    if (carriageOf(loaded.rule) !== carriageOf(this.rule)) this.#failedEngines.clear()
+    this.#loaded = loaded
+    // What was wrong with the rule as it was says nothing of it as it is.
+    this.#found = new Map()
+    this.#calm.clear()
+  }
+
+  #whyNotAsWanted(): NaruError | null {
+    const relay = this.#failures.get('relay')
+    if (relay) return relay.why
+    return this.#held.has('relay') ? null : (this.failures()[0] ?? null)
+  }
+
+  /** What cannot be as before at once is tried again, as ever. */
+  async #takeBack(before: LoadedRule, options: ApplyOptions): Promise<void> {
+    this.#become(before)
+    this.#failures.clear()
+    await this.#converge({ ...options, strict: false }).catch(() => {})
   }
 
   /** Frees its listen ahead of `apply`, as another rule may take it. Connections go on. */
   makeRoom(): Promise<void> {
     return this.#inPlaceOfRetry(async () => {
       const relay = this.#held.get('relay')
-      if (relay) await this.#retire(relay)
+      if (!relay) return
+      this.#madeRoom = true
+      await this.#retire(relay)
     })
   }
 
@@ -391,7 +449,8 @@ export class RuleRun {
     const first = this.#failures.size === 0
     if (first && this.#held.size === 0) this.#report()
     const wanted = this.#isActive(rule) ? await this.#wants(rule, options.signal) : []
-    const steps = stepsBetween(this.#held, wanted)
+    const inOrder = stepsBetween(this.#held, wanted)
+    const steps = options.relayFirst ? relayFirst(inOrder) : inOrder
     for (const step of steps)
       if (first && step.action === 'open' && !step.held) this.#ahead.set(step.wanted.hop, step.wanted)
     if (this.#ahead.size > 0) this.#report()
@@ -455,9 +514,15 @@ export class RuleRun {
   }
 
   async #replace(held: Held, wanted: Wanted, options: ApplyOptions): Promise<Held> {
-    if (wanted.replace === 'close-first' || held.lost) await this.#retire(held)
+    // Nobody can, and nothing has to go for that to be said.
+    if (wanted.member === null && options.relayFirst) return this.#open(wanted, options)
+    if (held.lost || mustCloseFirst(held.wanted, wanted)) {
+      await this.#retire(held)
+      return this.#open(wanted, options)
+    }
     const next = await this.#open(wanted, options)
-    if (wanted.replace === 'open-first' && !held.lost) await this.#release(held.hop, held.lease)
+    if (isEngineLease(held.lease)) await this.#leaveBehind(held.lease)
+    else await this.#release(held.hop, held.lease)
     return next
   }
 
@@ -498,8 +563,12 @@ export class RuleRun {
   async #retire(held: Held): Promise<void> {
     this.#held.delete(held.hop)
     if (!isEngineLease(held.lease)) return this.#release(held.hop, held.lease)
-    this.#retired.add(held.lease)
-    await held.lease.retire()
+    await this.#leaveBehind(held.lease)
+  }
+
+  async #leaveBehind(lease: EngineLease): Promise<void> {
+    this.#retired.add(lease)
+    await lease.retire()
   }
 
   async #close(held: Held, { signal, now, reason = 'drained' }: Omit<ApplyOptions, 'strict'>): Promise<void> {
@@ -779,6 +848,20 @@ function renamedEvent(event: EngineEvent, rule: string): EngineEvent {
 /** @throws NaruError: what is called off begins nothing more */
 function refuseIfStopped(signal: AbortSignal, name: string): void {
   if (signal.aborted) throw stopped(signal, name)
+}
+
+function mustCloseFirst(held: Wanted, wanted: Wanted): boolean {
+  if (wanted.replace === 'open-first') return false
+  return !held.listen || !wanted.listen || listensOverlap(held.listen, wanted.listen)
+}
+
+/** What opens up to the relay, then what closes, then what opens outside of it. */
+function relayFirst(steps: readonly Step[]): Step[] {
+  const place = (step: Step): number => {
+    if (step.action === 'close') return 1
+    return step.wanted.hop === 'firewall' || step.wanted.hop === 'router' ? 2 : 0
+  }
+  return steps.toSorted((a, b) => place(a) - place(b))
 }
 
 /** What an engine that failed may fare better with, where it is another. */

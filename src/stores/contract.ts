@@ -12,9 +12,17 @@ export interface Store {
    * Puts (a rule) or takes out (null) by name, keeps everything else as it was written, and makes it durable.
    * @throws NaruError FILE_CHANGED where `revision` is given and no longer the one there is; FILE_UNWRITABLE
    */
-  change(changes: readonly Change[], options: { signal: AbortSignal; revision?: string }): Promise<Snapshot>
+  change(changes: readonly Change[], options: StoreChangeOptions): Promise<Snapshot>
   /** Calls back after somebody else changed the store. Ends with the signal. */
   watch(options: { signal: AbortSignal; onChange: () => void }): void
+}
+
+export interface StoreChangeOptions {
+  readonly signal: AbortSignal
+  /** The one that the caller saw. @default whichever there is */
+  readonly revision?: string
+  /** Awaited before anything is written; where it throws, nothing is. @default nothing */
+  readonly before?: () => Promise<void>
 }
 
 export interface Change {

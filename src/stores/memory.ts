@@ -2,7 +2,7 @@
 import { NaruError } from '../base/errors.ts'
 import type { RuleInput } from '../model/face.ts'
 import { joined } from '../model/rule-file.ts'
-import type { Change, Snapshot, Store } from './contract.ts'
+import type { Change, Snapshot, Store, StoreChangeOptions } from './contract.ts'
 
 export function createMemoryStore(rules: Readonly<Record<string, RuleInput>> = {}): Store {
   const held = new Map(Object.entries(rules))
@@ -21,9 +21,13 @@ export function createMemoryStore(rules: Readonly<Record<string, RuleInput>> = {
       })
     },
   })
-  const change = (changes: readonly Change[], expected: string | undefined): Snapshot => {
+  const change = async (
+    changes: readonly Change[],
+    { revision: expected, before }: StoreChangeOptions,
+  ): Promise<Snapshot> => {
     if (expected !== undefined && expected !== String(revision))
       throw new NaruError('FILE_CHANGED', { file: 'memory' })
+    await before?.()
     for (const { name, rule, was } of changes) {
       if (was !== undefined) renameIn(held, was, name)
       else if (rule === null) held.delete(name)
@@ -35,7 +39,7 @@ export function createMemoryStore(rules: Readonly<Record<string, RuleInput>> = {
   return {
     name: 'memory',
     read: () => Promise.resolve(snapshot()),
-    change: (changes, { revision: expected }) => Promise.resolve().then(() => change(changes, expected)),
+    change,
     watch() {},
   }
 }

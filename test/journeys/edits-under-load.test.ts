@@ -101,6 +101,34 @@ it.each(engines)('a rename cuts nothing, and what goes on has the new name: %s',
   for (const socket of [before, after]) socket.destroy()
 })
 
+it.each(engines)('an edit to a port that is taken changes nothing, and cuts nothing: %s', async (engine) => {
+  if (engine === 'splice' && process.platform !== 'linux') return
+  const [listen = 0] = await freePorts(1)
+  const { port } = echo.address() as AddressInfo
+  const rule = { listen: `127.0.0.1:${listen}`, target: `127.0.0.1:${port}`, engine }
+  const squatter = createServer().listen(0, '127.0.0.1')
+  await once(squatter, 'listening')
+  const taken = (squatter.address() as AddressInfo).port
+  await using naru = await createForwarder({ rules: { web: rule }, stateFolder })
+  const [before, stop] = [await opened(listen), new AbortController()]
+  const chatting = chat(before, stop.signal)
+  // Another place, and one that holds this one, which has to go first.
+  const around = createServer().listen(listen, process.platform === 'linux' ? '127.0.0.2' : '::1')
+  await once(around, 'listening')
+  const places = [`127.0.0.1:${taken}`, ...(process.platform === 'linux' ? [`0.0.0.0:${listen}`] : [])]
+  for (const place of places) {
+    await expect(naru.rules.edit('web', { listen: place })).rejects.toMatchObject({ code: 'LISTEN_IN_USE' })
+    expect((await naru.rules.get('web')).rule).toEqual(rule)
+    const after = await opened(listen)
+    after.destroy()
+  }
+  around.close()
+  stop.abort()
+  expect(await chatting).toBeGreaterThan(0)
+  before.destroy()
+  squatter.close()
+})
+
 async function opened(port: number): Promise<Socket> {
   const socket = connect(port, '127.0.0.1')
   // An answer says that it was let in; a connection that still waits to be accepted comes under the newer terms.

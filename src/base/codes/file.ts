@@ -21,6 +21,15 @@ export const fileCodes = {
   },
   FILE_UNREADABLE: { exit: 2, en: 'cannot read {file}: {why}', ko: '{file} 파일을 읽을 수 없습니다: {why}' },
   FILE_UNWRITABLE: { exit: 1, en: 'cannot write {file}: {why}', ko: '{file} 파일을 쓸 수 없습니다: {why}' },
+  RULES_KEPT: {
+    exit: 3,
+    en: 'the file says what cannot be, so these rules go on as they were: {rules}',
+    ko: '파일의 내용대로 할 수 없어 이 규칙들은 이전 상태로 계속 동작합니다: {rules}',
+    fix: {
+      en: 'make room or write them otherwise; `naru reload` tries again',
+      ko: '원인을 없애거나 파일을 고치세요. `naru reload`로 다시 시도합니다',
+    },
+  },
   FILE_CHANGED: {
     exit: 1,
     en: '{file} was changed by someone else meanwhile',

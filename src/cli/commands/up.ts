@@ -13,8 +13,8 @@ export const verb: Verb = {
     '데몬 실행: 파일의 규칙, API, 웹 페이지',
   ),
   about: say(
-    'Stays in the foreground, as systemd wants it. The file is watched; an invalid one changes nothing. SIGHUP re-reads it; SIGTERM, Ctrl-C and a closed terminal undo everything within 5 s, SIGUSR1 lets connections finish first.',
-    'systemd에 맞게 포그라운드에서 동작합니다. 파일이 바뀌면 바로 반영하고, 파일이 잘못되었으면 아무것도 바꾸지 않습니다. SIGHUP은 다시 읽기, SIGTERM과 Ctrl-C, 터미널 닫힘은 5초 안에 모두 되돌리고 종료, SIGUSR1은 연결이 끝나기를 기다려 종료합니다.',
+    'Stays in the foreground, as systemd wants it. The file is watched; an invalid one changes nothing, and a rule that cannot be as the file says goes on as it was. SIGHUP re-reads it; SIGTERM, Ctrl-C and a closed terminal undo everything within 5 s, SIGUSR1 lets connections finish first.',
+    'systemd에 맞게 포그라운드에서 동작합니다. 파일이 바뀌면 바로 반영하고, 파일이 잘못되었으면 아무것도 바꾸지 않고, 파일대로 할 수 없는 규칙은 이전 상태로 계속 동작합니다. SIGHUP은 다시 읽기, SIGTERM과 Ctrl-C, 터미널 닫힘은 5초 안에 모두 되돌리고 종료, SIGUSR1은 연결이 끝나기를 기다려 종료합니다.',
   ),
   options: [
     {

@@ -36,6 +36,7 @@ export async function wantRelay(rule: Rule, tools: RelayTools): Promise<Wanted> 
     needs: needsFor(rule, tools.facts),
     key: keyOf(engine?.id, carried(rule)),
     replace: 'close-first',
+    listen: rule.listen,
     async open({ inner, signal, record }) {
       if (!engine) throw noEngine(rule, why)
       const { resolve, onEvent, inherit } = tools

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import type { Text } from '../../base/text.ts'
 import type { Hop, Lease, OpenOptions } from '../../model/hop.ts'
+import type { Listen } from '../../model/listen.ts'
 import type { PlanStep } from '../../model/plan.ts'
 
 export interface Wanted {
@@ -19,6 +20,8 @@ export interface Wanted {
   update?(lease: Lease, inner: ReadonlyMap<Hop, Lease>): boolean
   /** Hold both for a moment, or close the old one before the new one opens. */
   readonly replace: 'open-first' | 'close-first'
+  /** Where it listens: two that do not overlap are held for a moment, whatever `replace` says. */
+  readonly listen?: Listen
 }
 
 export interface OpenHop extends OpenOptions {

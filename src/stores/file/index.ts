@@ -8,7 +8,7 @@ import { say, type Text } from '../../base/text.ts'
 import { whyUntrusted } from '../../base/trust.ts'
 import type { RuleInput } from '../../model/face.ts'
 import type { Problem } from '../../model/shape.ts'
-import type { Change, Snapshot, Store } from '../contract.ts'
+import type { Change, Snapshot, Store, StoreChangeOptions } from '../contract.ts'
 import { replaceFile } from '../../base/replace-file.ts'
 import { mostBytes, readDocument, type FileDocument, type PlacedProblem } from './document.ts'
 
@@ -53,21 +53,29 @@ class FileStore implements Store {
     return this.#snapshot(await this.#load())
   }
 
-  change(
-    changes: readonly Change[],
-    { revision }: { signal: AbortSignal; revision?: string },
-  ): Promise<Snapshot> {
+  change(changes: readonly Change[], { revision, before }: StoreChangeOptions): Promise<Snapshot> {
     return this.#oneAtATime(async () => {
-      const now = await this.#load().catch(orEmpty)
-      if (revision !== undefined && revision !== now.revision)
-        throw new NaruError('FILE_CHANGED', { file: this.name })
-      let { document } = now
-      for (const change of changes) document = this.#changed(document, change, now)
+      let [now, document] = await this.#draft(changes, revision)
+      if (before) {
+        await before()
+        // Somebody may have written meanwhile: what they wrote stays.
+        ;[now, document] = await this.#draft(changes, revision)
+      }
       await this.#write(document.text)
       this.#last = { revision: revisionOf(document.text), document }
       this.#remember(changes, now, this.#last)
       return this.#snapshot(this.#last)
     })
+  }
+
+  /** What there is, and what it would be. @throws NaruError FILE_CHANGED, FILE_INVALID */
+  async #draft(changes: readonly Change[], revision: string | undefined): Promise<[Read, FileDocument]> {
+    const now = await this.#load().catch(orEmpty)
+    if (revision !== undefined && revision !== now.revision)
+      throw new NaruError('FILE_CHANGED', { file: this.name })
+    let { document } = now
+    for (const change of changes) document = this.#changed(document, change, now)
+    return [now, document]
   }
 
   watch({ signal, onChange }: { signal: AbortSignal; onChange: () => void }): void {
