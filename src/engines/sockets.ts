@@ -3,6 +3,7 @@
  * nothing to it; what it cannot do it says beforehand.
  */
 import type { Clock } from '../base/clock.ts'
+import type { Log } from '../base/log.ts'
 import { messageOf, NaruError, toNaruError } from '../base/errors.ts'
 import { say, type Text } from '../base/text.ts'
 import type { Host } from '../host/contract.ts'
@@ -124,6 +125,8 @@ function whyNot(rule: Rule): Text | null {
   return null
 }
 
+const faultsToldEveryMs = 5000
+
 class SocketsLease implements EngineLease {
   readonly goodUntil = null
   readonly renewAfter = null
@@ -140,6 +143,7 @@ class SocketsLease implements EngineLease {
   #health: HealthChecks | null = null
   #clock: Clock | null = null
   #retired = false
+  #faults = { untold: 0, toldAtMs: -Infinity }
   /** False while a predecessor still accepts by the same sockets. */
   #begun: boolean
 
@@ -163,6 +167,15 @@ class SocketsLease implements EngineLease {
     })
   }
 
+  /** What one datagram brings about a thousand may: the first is told, and how many there were since. */
+  #tellFault(error: Error, clock: Clock, log: Log): void {
+    this.#faults.untold++
+    if (clock.monotonic() - this.#faults.toldAtMs < faultsToldEveryMs) return
+    const rule = this.#request.rule.name
+    log.error({ rule, count: this.#faults.untold, why: error.stack ?? messageOf(error) }, 'sockets: a fault')
+    this.#faults = { untold: 0, toldAtMs: clock.monotonic() }
+  }
+
   /** Both protocols or none. Each is loaded when a rule has it: a rule that another engine carries needs neither. */
   async start({ host, clock, log }: EngineTools, descriptors: Descriptors): Promise<void> {
     this.#clock = clock
@@ -180,11 +193,7 @@ class SocketsLease implements EngineLease {
       },
       onTrouble: (error: Error) =>
         log.warn({ rule: this.#request.rule.name, why: messageOf(error) }, 'listening'),
-      onFault: (error: Error) =>
-        log.error(
-          { rule: this.#request.rule.name, why: error.stack ?? messageOf(error) },
-          'sockets: a fault',
-        ),
+      onFault: (error: Error) => this.#tellFault(error, clock, log),
     }
     const ownerOf = (protocol: 'tcp' | 'udp') => (port: number) => owner(host, protocol, port)
     try {

@@ -210,7 +210,8 @@ export class Session {
     onHeard('target', this.#usedAtMs)
     if (!this.#mayPass(datagram.length)) return
     const out = this.apart ?? door.socket
-    if (isFull(out)) {
+    // Port 0 says that nobody waits for an answer (RFC 768).
+    if (from.port === 0 || isFull(out)) {
       meter.datagramsLost++
       return
     }

@@ -1,4 +1,4 @@
-/** TCP segments as no socket would send them, and those that arrive, in a host of the lab (raw(7)). */
+/** Packets as no socket would send them, and TCP segments that arrive, in a host of the lab (raw(7)). */
 import { createRequire } from 'node:module'
 import { addressBytes } from '../../src/base/address.ts'
 import { enter } from './enter.ts'
@@ -17,7 +17,7 @@ export interface Segment {
   readonly bytes?: string
 }
 
-const [inet, rawSocket, protocolTcp, protocolRaw, dontWait] = [2, 3, 6, 255, 0x40]
+const [inet, rawSocket, protocolTcp, protocolUdp, protocolRaw, dontWait] = [2, 3, 6, 17, 255, 0x40]
 
 export class RawTcp implements Disposable {
   readonly #out: number
@@ -65,6 +65,42 @@ export class RawTcp implements Disposable {
   }
 }
 
+export interface RawDatagram {
+  readonly from: string
+  /** May be 0, which no socket has. */
+  readonly fromPort: number
+  readonly to: string
+  readonly toPort: number
+  readonly bytes: string
+}
+
+export function sendRawDatagram(host: LabHost, { from, fromPort, to, toPort, bytes }: RawDatagram): void {
+  using _inside = enter(host)
+  const fd = calls().socket(inet, rawSocket, protocolRaw)
+  const udp = Buffer.alloc(8 + bytes.length)
+  udp.writeUInt16BE(fromPort, 0)
+  udp.writeUInt16BE(toPort, 2)
+  udp.writeUInt16BE(udp.length, 4)
+  udp.write(bytes, 8, 'latin1')
+  const address = Buffer.alloc(16)
+  address.writeUInt16LE(inet, 0)
+  address.set(addressBytes(to), 4)
+  // Without a checksum: IPv4 takes it (RFC 768).
+  const packet = inIp(from, to, protocolUdp, udp)
+  calls().sendto(fd, packet, packet.length, 0, address, address.length)
+  calls().close(fd)
+}
+
+function inIp(from: string, to: string, protocol: number, payload: Buffer): Buffer {
+  const ip = Buffer.alloc(20)
+  ip[0] = 0x45
+  ip.writeUInt16BE(20 + payload.length, 2)
+  ip[8] = 64
+  ip[9] = protocol
+  ip.set([...addressBytes(from), ...addressBytes(to)], 12)
+  return Buffer.concat([ip, payload])
+}
+
 function packetOf({
   from,
   fromPort,
@@ -87,13 +123,7 @@ function packetOf({
   const ends = Buffer.from([...addressBytes(from), ...addressBytes(to)])
   const pseudo = Buffer.concat([ends, Buffer.from([0, protocolTcp, tcp.length >> 8, tcp.length & 255])])
   tcp.writeUInt16BE(checksum(Buffer.concat([pseudo, tcp])), 16)
-  const ip = Buffer.alloc(20)
-  ip[0] = 0x45
-  ip.writeUInt16BE(20 + tcp.length, 2)
-  ip[8] = 64
-  ip[9] = protocolTcp
-  ip.set(ends, 12)
-  return Buffer.concat([ip, tcp])
+  return inIp(from, to, protocolTcp, tcp)
 }
 
 /** RFC 1071. */

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { expect } from 'vitest'
 import type { MakeEngine } from '../../../src/engines/contract.ts'
 import type { LabHost } from '../../lab/namespaces.ts'
+import { sendRawDatagram } from '../../lab/raw.ts'
 import { echo, ending, promisesFor, sendTo, World, type ConformanceOptions } from './world.ts'
 
 /** @param here where the test is, at 10.3.0.1; `there` is 10.3.0.2, on its `eth0`. */
@@ -75,6 +76,22 @@ export function ownNetworkPromises(
     } finally {
       options.here().sysctl('net/ipv4/ip_local_port_range', '32768 60999')
     }
+  })
+
+  userSpace('udp-from-port-0', 'who waits for no answer is one session, whose answers are lost', async () => {
+    await using world = new World(make, options)
+    let heard = 0
+    const target = await world.udpTarget((_, from, socket) => {
+      heard++
+      socket.send('answer', from.port, from.address)
+    })
+    const { lease, port } = await world.forward(target.at, { protocols: 'udp' })
+    for (let at = 1; at <= 5; at++) {
+      const ends = { from: '127.0.0.1', fromPort: 0, to: '127.0.0.1', toPort: port }
+      sendRawDatagram(options.here(), { ...ends, bytes: 'hello' })
+      await expect.poll(() => heard).toBe(at)
+    }
+    await expect.poll(() => lease.counters()).toMatchObject({ open: 1, opened: 1, datagramsLost: 5 })
   })
 
   userSpace(
