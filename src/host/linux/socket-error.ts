@@ -6,6 +6,8 @@ const [levelSocket, optionError] = [1, 4]
 const [connectionReset, timedOut] = [104, 110]
 const error = new Int32Array(1)
 const length = new Uint32Array(1)
+// Asked at the end of each connection: made once.
+const [errorThere, lengthThere] = [new Uint8Array(error.buffer), new Uint8Array(length.buffer)]
 
 /**
  * `reset` by the peer, or `lost` where it answered no more; null for neither, and where the system cannot be asked. A
@@ -14,13 +16,7 @@ const length = new Uint32Array(1)
 export function takeError(fd: number): 'reset' | 'lost' | null {
   error[0] = 0
   length[0] = error.byteLength
-  const asked = native()?.getsockopt(
-    fd,
-    levelSocket,
-    optionError,
-    new Uint8Array(error.buffer),
-    new Uint8Array(length.buffer),
-  )
+  const asked = native()?.getsockopt(fd, levelSocket, optionError, errorThere, lengthThere)
   if (asked !== 0) return null
   if (error[0] === connectionReset) return 'reset'
   return error[0] === timedOut ? 'lost' : null
