@@ -104,10 +104,18 @@ function shownOf(program: string | null, folder: string): string {
   ].join('')
 }
 
-/** systemd.service(5), "Command lines": quotes keep spaces, `%` and `$` are doubled. */
+/** systemd.service(5), "Command lines": quotes keep spaces, `%` and `$` are doubled; systemd.syntax(7): `\xHH`. */
 function quoted(word: string): string {
   const plain = word.replaceAll('%', '%%').replaceAll('$', '$$$$')
   return /^[\w@%+=:,./$-]+$/.test(plain)
     ? plain
-    : `"${plain.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`
+    : `"${plain
+        .replaceAll('\\', '\\\\')
+        .replaceAll('"', '\\"')
+        .replaceAll(/\p{Cc}/gu, asHex)}"`
+}
+
+/** A line break in a name would begin a line of its own. */
+function asHex(control: string): string {
+  return Array.from(Buffer.from(control), (byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('')
 }

@@ -103,7 +103,23 @@ function sayWhatIsLost(rule: Rule, format: Format, writing: Writing): void {
     if (isVital(aspect) || (aspect === 'udp' && onlyUdp)) writing.leaveOut(rule, aspect, lost(aspect))
     else writing.lose(rule, aspect, lost(aspect))
   }
+  if (writing.isLeftOut(rule.name)) return
+  const ends = [rule.listen, ...rule.targets.map(({ to }) => to)]
+  if (ends.some((end) => end.kind === 'unix' && !plainPath.test(end.path)))
+    writing.leaveOut(rule, 'unix', notPlain)
 }
+
+/**
+ * A path that is one word, and the same one, for every program and for a shell. Each has signs of its own that divide
+ * words or begin others (`,` `:` `!` `;` `{` `%` `$` `#`, spaces, quotes), and takes what begins without `/` from a
+ * folder of its own.
+ */
+const plainPath = /^\/[\w./-]+$/
+
+const notPlain: Text = say(
+  'the path begins with no /, or holds other signs than letters, digits, ".", "_", "-" and "/", which would be read otherwise there',
+  '경로가 /로 시작하지 않거나 영문자, 숫자, ".", "_", "-", "/" 밖의 문자가 있어 다르게 읽힐 수 있습니다',
+)
 
 function lost(aspect: Aspect): Text {
   const { en, ko } = aspects[aspect].text

@@ -1,6 +1,6 @@
 /**
  * A line of socat a port, as a shell script that runs them all. socat(1). Words are only ever ports, addresses, host
- * names and plain paths, so that nothing in them means anything to the shell or to socat.
+ * names and plain paths (others are left out before), so that nothing in them means anything to the shell or to socat.
  */
 import { familyOf, formatCidr, formatEndpoint } from '../base/address.ts'
 import { portCount, type Protocol } from '../base/port.ts'
@@ -14,8 +14,6 @@ import type { Writing } from './contract/writing.ts'
 
 /** A process a port. */
 const mostPorts = 256
-/** A path that is one word for the shell and for socat, where `,`, `:` and `!` divide. */
-const plainPath = /^[\w./-]+$/
 
 export const socat: WritableFormat = {
   id: 'socat',
@@ -55,15 +53,6 @@ function commandsOf(rule: Rule, writing: Writing): string[] {
   const { listen, targets } = rule
   const to = targets[0]?.to
   if (!to || to.kind === 'guest') return []
-  const path = [listen, to].find((end) => end.kind === 'unix' && !plainPath.test(end.path))
-  if (path) {
-    writing.leaveOut(
-      rule,
-      'unix',
-      say('the path has signs that socat would read otherwise', '경로에 socat이 다르게 읽는 문자가 있습니다'),
-    )
-    return []
-  }
   const access = inOrder(rule)
   if (access.entries.length > 1) {
     writing.leaveOut(rule, 'allow', say('socat asks for one prefix', 'socat은 대역 하나만 검사합니다'))

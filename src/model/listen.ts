@@ -94,17 +94,27 @@ export function splitHostPorts(text: string, whole: string): { host: string | nu
   return { host, ports: parsePortRange(text.slice(colon + 1)) }
 }
 
+/** It can break no line of a file, a terminal or a log that it is written to, and has bytes as a file name has. */
+export function isOneLine(text: string): boolean {
+  return !/[\p{Cc}\p{Zl}\p{Zp}\p{Cs}]/u.test(text)
+}
+
 /** sockaddr_un holds 108 bytes on Linux and 104 on macOS; one is the end. @throws NaruError VALUE_INVALID */
 export function parseUnixPath(path: string, what: string): string {
   const why =
-    path === '' || path.includes('\0')
+    path === ''
       ? say('a path is missing', '경로가 없습니다')
-      : Buffer.byteLength(path) > 103
+      : !isOneLine(path)
         ? say(
-            'the path is longer than 103 bytes, the most a Unix socket takes',
-            'Unix 소켓 경로는 103바이트까지입니다',
+            'the path holds control characters, line breaks or halves of a character',
+            '경로에 제어 문자나 줄바꿈 또는 깨진 문자가 들어 있습니다',
           )
-        : null
+        : Buffer.byteLength(path) > 103
+          ? say(
+              'the path is longer than 103 bytes, the most a Unix socket takes',
+              'Unix 소켓 경로는 103바이트까지입니다',
+            )
+          : null
   if (why) throw new NaruError('VALUE_INVALID', { what, value: path, why })
   return path
 }

@@ -3,7 +3,7 @@ import { canonicalAddress, formatEndpoint } from '../base/address.ts'
 import { NaruError } from '../base/errors.ts'
 import { formatPortRange, parsePortRange, type PortRange } from '../base/port.ts'
 import { say, type Text } from '../base/text.ts'
-import { parseUnixPath, splitHostPorts } from './listen.ts'
+import { isOneLine, parseUnixPath, splitHostPorts } from './listen.ts'
 
 /** Kinds of guest a target can name. */
 export const guestKinds = [
@@ -66,8 +66,15 @@ function parseGuest(text: string): Target | null {
   if (!guest && rest.length === 2 && isWord(kind)) throw bad(text, noSuchKind(kind))
   if (!guest || rest.length < 2) return null
   const name = rest.slice(0, -1).join(':')
-  if (!/^[^\s\0:][^\0]{0,254}$/.test(name))
-    throw bad(text, say('the guest has no name', '게스트 이름이 없습니다'))
+  if (!/^[^\s:].{0,254}$/s.test(name)) throw bad(text, say('the guest has no name', '게스트 이름이 없습니다'))
+  if (!isOneLine(name))
+    throw bad(
+      text,
+      say(
+        'the name of the guest holds control characters or line breaks',
+        '게스트 이름에 제어 문자나 줄바꿈이 들어 있습니다',
+      ),
+    )
   return { kind: 'guest', guest, name, ports: parsePortRange(rest.at(-1) as string) }
 }
 

@@ -310,7 +310,8 @@ function bindsOf(line: Line, losses: PartLoss[]): Bind[] {
 
 function bound(text: string, options: readonly string[]): Pick<Bind, 'listen' | 'ports' | 'why'> {
   const bare = text.replace(/^(?:ipv[46]@|unix@)/, '')
-  if (bare.startsWith('/')) return { listen: `unix:${bare}`, ports: '', why: null }
+  if (bare.startsWith('/') || text.startsWith('unix@'))
+    return { listen: `unix:${bare}`, ports: '', why: null }
   const [, host = '', ports = ''] = /^(.*):(\d+(?:-\d+)?)$/.exec(bare) ?? []
   const address = host.replaceAll(/[[\]]/g, '')
   if (ports === '')

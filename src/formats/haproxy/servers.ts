@@ -108,7 +108,7 @@ function healthOf(params: ReadonlyMap<string, string>): NonNullable<Servers['hea
 /** `10.0.0.2:80`, `[::1]:80`, `db:5432`, `unix@/path`; without a port, or with `:+1000`, from the client's port. */
 function targetOf(address: string, listenPorts: string): string {
   const bare = address.replace(/^(?:ipv[46]@|unix@)/, '')
-  if (bare.startsWith('/')) return `unix:${bare}`
+  if (bare.startsWith('/') || address.startsWith('unix@')) return `unix:${bare}`
   const [, host = '', port = ''] = /^(.*?)(?::([+-]?\d*))?$/.exec(bare) ?? []
   const plain = host.startsWith('[') ? host.slice(1, -1) : host
   const where = plain.includes(':') ? `[${plain}]` : plain
