@@ -38,7 +38,7 @@ export const asymmetricReturn = defineCheck({
             `${client}{은/는} ${lan.interface.name}{으로/로} 들어왔지만 응답은 ${back ? `${back.interface}{으로/로} 나갑니다` : '갈 곳이 없습니다'}`,
           ),
           say(
-            `${half.length} connections hang in SYN-RECV`,
+            `connections that hang in SYN-RECV: ${half.length}`,
             `연결 ${half.length}개가 SYN-RECV에 머물러 있습니다`,
           ),
         ],

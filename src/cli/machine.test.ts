@@ -251,7 +251,7 @@ describe('doctor', () => {
     const { exit, out } = await naru('doctor', deps())
     expect([exit, out]).toEqual([
       0,
-      ['nothing blocks', '', '1 checks passed, 0 found something, 0 could not look; 1.2 s'],
+      ['nothing blocks', '', '1 passed, 0 found something, 0 could not look; 1.2 s'],
     ])
   })
 
@@ -271,7 +271,7 @@ describe('doctor', () => {
       '      sudo ufw allow 8888/tcp',
       '  and 1 that follow from it (--all)',
       '',
-      '1 checks passed, 0 found something, 0 could not look; 1.2 s',
+      '1 passed, 0 found something, 0 could not look; 1.2 s',
     ])
     expect(fake.calls).toEqual([
       ['diagnose', { mayAskInternet: false, names: ['home.example.org'], fromPhone: false, about: 'iis' }],
@@ -336,7 +336,7 @@ describe('doctor', () => {
       'Open this on a phone that is off the Wi-Fi (two minutes):',
       'http://203.0.113.5:8888/',
       '█▀█',
-      'phone → 203.0.113.5:8888: nothing came through; 2 packets reached this machine',
+      'phone → 203.0.113.5:8888: nothing came through; packets that reached this machine: 2',
     ])
   })
 

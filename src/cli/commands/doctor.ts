@@ -192,7 +192,7 @@ function outsideLines(event: Extract<DoctorEvent, { type: 'link' | 'outside' }>)
     // Who came through needs no count, and over loopback none is taken.
     synsSeen === null || result === 'answered'
       ? say('', '')
-      : say(`; ${synsSeen} packets reached this machine`, `. 이 컴퓨터에 닿은 패킷 ${synsSeen}개`)
+      : say(`; packets that reached this machine: ${synsSeen}`, `. 이 컴퓨터에 닿은 패킷 ${synsSeen}개`)
   return [
     say(
       `${by} → ${to}:${port}: ${words[result].en}${seen.en}`,
@@ -243,7 +243,7 @@ function lines(diagnosis: Diagnosis, print: Printer, all: boolean): string[] {
     dim(
       print.say(
         say(
-          `${passed} checks passed, ${checks.length - passed - late} found something, ${late} could not look; ${(tookMs / 1000).toFixed(1)} s`,
+          `${passed} passed, ${checks.length - passed - late} found something, ${late} could not look; ${(tookMs / 1000).toFixed(1)} s`,
           `통과 ${passed}개, 발견 ${checks.length - passed - late}개, 확인 불가 ${late}개, ${(tookMs / 1000).toFixed(1)}초`,
         ),
       ),

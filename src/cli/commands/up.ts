@@ -4,6 +4,7 @@ import type { Ready } from '../deps.ts'
 import { roomOf } from '../io.ts'
 import { printProblem } from '../print/errors.ts'
 import { ruleTable } from '../print/rules.ts'
+import { connections as counted } from '../print/units.ts'
 import type { Context, Verb } from '../verb.ts'
 
 export const verb: Verb = {
@@ -74,7 +75,7 @@ function sayPassedOn(
 ): void {
   print.talk(
     say(
-      `Naru (pid ${pid}) has taken over; ${connections} connections go on here until they end.`,
+      `Naru (pid ${pid}) has taken over; what goes on here until it ends: ${counted(connections, 'en')}.`,
       `Naru(pid ${pid})가 넘겨받았습니다. 연결 ${connections}개는 끝날 때까지 여기서 이어집니다.`,
     ),
   )
