@@ -29,6 +29,7 @@ it('says of everybody what he is trusted with', () => {
     'LAN',
     'router',
     'guest',
+    'name server',
     'client',
     'page',
     'look-only token',
