@@ -82,7 +82,7 @@ function Interfaces({ value: { interfaces } }: Value) {
         key: name,
         cells: [
           name,
-          [kind, up ? '' : m.down, facesLan ? m.lan : ''].filter(Boolean).join(', '),
+          [m.kinds[kind], up ? '' : m.down, facesLan ? m.lan : ''].filter(Boolean).join(', '),
           addresses.map(({ address, bits }) => <div key={address}>{`${address}/${bits}`}</div>),
           mac ?? '–',
         ],

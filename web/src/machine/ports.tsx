@@ -4,8 +4,9 @@ import type { MachinePorts, PortRow } from '../../../src/model/machine.ts'
 import { useAsked } from '../parts/ask.ts'
 import { PlainTable } from '../parts/columns-table.tsx'
 import { Icon } from '../parts/icon.tsx'
-import { machine } from '../state/naru.ts'
+import { machine, naru } from '../state/naru.ts'
 import { linkTo } from '../state/place.ts'
+import { useWatched } from '../state/watched.ts'
 import { useWords } from '../words/index.ts'
 import { Look } from './look.tsx'
 import { NewRule } from './new-rule.tsx'
@@ -46,8 +47,14 @@ function textOf({ port, protocol, address, process, service, belongsTo }: PortRo
   return `${port}/${protocol} ${address} ${process?.name ?? ''} ${service ?? ''} ${belongsTo?.name ?? ''}`.toLowerCase()
 }
 
+/** Naru's own page is not offered: who published it would hand out the keys. */
+function isOurs({ process }: PortRow, pid: number | undefined): boolean {
+  return process !== null && process.pid === pid
+}
+
 function Rows({ rows }: { readonly rows: readonly PortRow[] }) {
   const { words } = useWords()
+  const pid = useWatched(naru.about)?.pid
   const { machine: m } = words
   return (
     <PlainTable
@@ -63,7 +70,7 @@ function Rows({ rows }: { readonly rows: readonly PortRow[] }) {
           row.service ?? '–',
           m.reachKind[row.reach],
           <Owner key="owner" row={row} />,
-          row.belongsTo?.kind === 'rule' ? null : (
+          row.belongsTo?.kind === 'rule' || isOurs(row, pid) ? null : (
             <NewRule key="new" what={`${row.port}/${row.protocol}`} fields={fieldsOf(row)} />
           ),
         ],

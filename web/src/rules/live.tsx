@@ -13,6 +13,7 @@ import { useWords } from '../words/index.ts'
 export function OnSwitch({ rule: { name, rule } }: { readonly rule: RuleStatus }) {
   const { words } = useWords()
   const access = useWatched(naru.access)
+  const link = useWatched(naru.link)
   const [wish, setWish] = useState<boolean | null>(null)
   const on = rule.enabled !== false
   const change = async (next: boolean): Promise<void> => {
@@ -24,7 +25,7 @@ export function OnSwitch({ rule: { name, rule } }: { readonly rule: RuleStatus }
     <Switch
       on={wish ?? on}
       label={words.rules.onNamed(name)}
-      disabled={access === 'read' || wish !== null}
+      disabled={access === 'read' || link.state === 'lost' || wish !== null}
       onSwitch={(next) => void change(next)}
     />
   )
