@@ -289,6 +289,18 @@ describe('a rule’s life', () => {
       await run.forwarder.stop()
     })
 
+    it('auto goes back to it when the rule is closed and opened, and not by itself', async () => {
+      const run = await begin({})
+      run.tell({ state: 'unfit', why: wall })
+      await vi.waitFor(async () => expect(await engineOf(run)).toContain('sockets: '))
+      await run.forwarder.rules.edit('web', { deny: ['10.0.0.0/8'] })
+      expect(await engineOf(run)).toContain('sockets: ')
+      await run.forwarder.rules.disable('web')
+      await run.forwarder.rules.enable('web')
+      expect(await engineOf(run)).toBe('splice: splice can')
+      await run.forwarder.stop()
+    })
+
     it('one that the rule names is refused, with the reason', async () => {
       const byHand = { web: { ...web, engine: 'splice' } }
       const run = await begin({ obstacle: () => Promise.resolve(wall) }, byHand)

@@ -208,7 +208,9 @@ export class RuleRun {
   }
 
   #become(loaded: LoadedRule): void {
-    if (carriageOf(loaded.rule) !== carriageOf(this.rule)) this.#failedEngines.clear()
+    // While it is closed, nobody notices that another engine is tried.
+    if (carriageOf(loaded.rule) !== carriageOf(this.rule) || !this.#isActive(this.rule))
+      this.#failedEngines.clear()
     this.#loaded = loaded
     // What was wrong with the rule as it was says nothing of it as it is.
     this.#found = new Map()
