@@ -27,7 +27,7 @@ function whyNoFile(path: string, thrown: unknown): Text {
 }
 
 /** Nobody is to be told to stop the very program that says so. */
-function notUs(owner: string): string | Text {
+export function notUs(owner: string): string | Text {
   if (!owner.split(', ').some((one) => one.endsWith(`(pid ${process.pid})`))) return owner
   return say('this very process, for another rule', '이 프로세스의 다른 규칙')
 }

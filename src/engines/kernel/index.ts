@@ -15,6 +15,7 @@ import type { Host, SocketEntry } from '../../host/contract.ts'
 import { Others } from '../../host/filter/index.ts'
 import { ownerLives, thisOwner } from '../../host/linux/owner.ts'
 import { formatListen, type InetListen } from '../../model/listen.ts'
+import { notUs } from '../../relay/listen-error.ts'
 import { targetsItself } from '../../relay/loop.ts'
 import type { Engine } from '../contract.ts'
 import { isAnyAddress, listenFamily } from './compile.ts'
@@ -214,7 +215,7 @@ async function refuseTaken(listen: InetListen, machine: Machine): Promise<void> 
   const taken = (await holder()) && (await holder(asked))
   if (!taken) return
   const by = taken.process ? `${taken.process.name} (pid ${taken.process.pid})` : 'another program'
-  throw new NaruError('LISTEN_IN_USE', { listen: formatListen(listen), owner: by })
+  throw new NaruError('LISTEN_IN_USE', { listen: formatListen(listen), owner: notUs(by) })
 }
 
 /** An IPv6 wildcard may take IPv4 too. */
