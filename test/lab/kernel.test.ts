@@ -1,9 +1,11 @@
+import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeAll, expect, it } from 'vitest'
 import { built } from '../built.ts'
 import { describeWith } from '../needs.ts'
+import { enter } from './enter.ts'
 import { echoes, echoesUdp, hostAddress, KernelLab, targetAddress } from './kernel-lab.ts'
 
 const needs = { root: true, platform: 'linux', commands: ['ip', 'nft', 'conntrack'] } as const
@@ -235,7 +237,10 @@ describeWith(needs, 'the kernel engine in a lab of three hosts', () => {
     lab.serve(lab.host, 8888)
     await expect(
       lab.open(lab.engine(), 'web', { listen: '0.0.0.0:8888', target: `${targetAddress}:80` }),
-    ).rejects.toMatchObject({ code: 'LISTEN_IN_USE' })
+    ).rejects.toMatchObject({
+      code: 'LISTEN_IN_USE',
+      params: { owner: { en: 'this very process, for another rule' } },
+    })
     await expect(
       lab.open(lab.engine(), 'web', { listen: '10.7.7.7:8888', target: `${targetAddress}:80` }),
     ).rejects.toMatchObject({ code: 'LISTEN_NO_ADDRESS' })
@@ -363,6 +368,45 @@ describeWith(needs, 'the kernel engine in a lab of three hosts', () => {
     await lab.dial(lab.client, hostAddress, 8888)
     expect(await echoes(before, 'stays')).toBe('stays')
     expect(peers).toHaveLength(2)
+  })
+
+  it('a UDP client that goes on sending follows a name that moves, there and back', async () => {
+    await using lab = new KernelLab()
+    await lab.serveUdp(lab.target, 53)
+    const addresses = ['10.2.0.2']
+    const resolve = (): Promise<{ addresses: string[]; ttlMs: number }> =>
+      Promise.resolve({ addresses: [...addresses], ttlMs: 1000 })
+    const rule = { listen: '0.0.0.0:5353/udp', target: 'app.example:53' }
+    const lease = await lab.open(lab.engine(), 'web', rule, resolve)
+    const client = createSocket('udp4')
+    {
+      using _inside = enter(lab.client)
+      client.bind(0)
+      await once(client, 'listening')
+    }
+    const targets = (): string[] =>
+      [...lab.host.run(['conntrack', '-L', '--dst-nat']).matchAll(/ src=(10\.2\.0\.\d)/g)].map(
+        ([, address]) => address as string,
+      )
+    const isAt = (address: string): Promise<void> =>
+      expect
+        .poll(
+          () => {
+            client.send('hello', 5353, hostAddress)
+            return targets()
+          },
+          { timeout: 8000, interval: 200 },
+        )
+        .toEqual([address])
+    try {
+      for (const address of ['10.2.0.2', '10.2.0.3', '10.2.0.2']) {
+        addresses[0] = address
+        await isAt(address)
+      }
+      expect(lease.counters().closed).toEqual({ 'target-lost': 2 })
+    } finally {
+      client.close()
+    }
   })
 
   it('forwards nothing but its rules where the machine forwarded nothing before', async () => {

@@ -45,6 +45,9 @@ export class KernelLease implements EngineLease, Lease {
   #rule: Rule
   #why: Text = say('', '')
   #address: string | null = null
+  /** Where the target's flows may be, and which target that is. */
+  readonly #aimedAt = new Set<string>()
+  #target = ''
   #compiled: Compiled | null = null
   #aimed = false
   #listening = true
@@ -222,8 +225,9 @@ export class KernelLease implements EngineLease, Lease {
 
   /** Points the rule at its target as it is now; nothing is touched where nothing changed. */
   async #aim(rule: Rule, signal: AbortSignal): Promise<void> {
-    const found = await this.#resolve(rule, signal)
-    if (found === null) return
+    const answer = await this.#resolve(rule, signal)
+    if (answer === null) return
+    const { found, addresses } = answer
     const way = await this.#machine.wayBack(rule.source, found)
     if (way.link && way.wayBack === 'keep') await this.#machine.ground.hairpin(way.link)
     const target = rule.targets[0]?.to
@@ -236,13 +240,41 @@ export class KernelLease implements EngineLease, Lease {
     this.#compiled = next
     this.#aimed = true
     await this.#machine.freshen(arrivalsOf(this.#listen))
+    await this.#leaveFormer(formatTarget(target), found, addresses)
     this.#address = found
     this.#why = way.why
     this.#machine.watch.changed()
   }
 
-  /** Null keeps the last good address. */
-  async #resolve(rule: Rule, signal: AbortSignal): Promise<string | null> {
+  /**
+   * A UDP client may send for ever: where the name has left an address, what the client sends next begins anew. A
+   * connection of TCP ends by itself, and after an edit those there are keep the target they began with.
+   */
+  async #leaveFormer(target: string, found: string, addresses: readonly string[]): Promise<void> {
+    const { watch, clock } = this.#machine
+    if (this.#target !== target) this.#aimedAt.clear()
+    this.#target = target
+    const former = [...this.#aimedAt].filter((address) => !addresses.includes(address))
+    for (const address of former) this.#aimedAt.delete(address)
+    this.#aimedAt.add(found)
+    if (former.length === 0 || !this.#listen.protocols.includes('udp')) return
+    await watch.look()
+    const flows = this.#traffic
+      .flows()
+      .filter(({ protocol, target: at }) => protocol === 'udp' && former.includes(at))
+    this.#traffic.cut(
+      flows.map(({ key }) => key),
+      'target-lost',
+      clock.now(),
+    )
+    await this.#forget(flows)
+  }
+
+  /** Null keeps the last good address. @returns the one that is taken, and all there are */
+  async #resolve(
+    rule: Rule,
+    signal: AbortSignal,
+  ): Promise<{ found: string; addresses: readonly string[] } | null> {
     const target = rule.targets[0]?.to
     this.#reaim?.[Symbol.dispose]()
     this.#reaim = null
@@ -258,7 +290,7 @@ export class KernelLease implements EngineLease, Lease {
     if (answer === null) return null
     const chosen = await this.#machine.choose(answer.addresses, this.#watched.family)
     if (chosen.address === null) throw unfit(rule, chosen.why)
-    return chosen.address
+    return { found: chosen.address, addresses: answer.addresses }
   }
 
   #reaimAfter(ttlMs: number): void {
