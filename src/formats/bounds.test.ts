@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { ImportFormat } from '../model/exchange.ts'
 import { importRules, mostImportBytes, readable } from './index.ts'
 
 const fill = (unit: string): string => unit.repeat(Math.floor((mostImportBytes - 1) / unit.length))
@@ -55,3 +56,77 @@ it('ten thousand forwards are read, one more is too many', () => {
   expect(performance.now() - started).toBeLessThan(30_000)
   expect(() => importRules(rows(10_001))).toThrow('10001:1: more than 10000 forwards')
 }, 60_000)
+
+/** Lists and servers of few lines that hold for each of many forwards. */
+describe('what a small file multiplies is read in a moment, or refused with its place', () => {
+  const many = (count: number, line: (at: number) => string): string =>
+    Array.from({ length: count }, (_, at) => line(at)).join('')
+  const prefix = (at: number): string => `10.${at >> 8}.${at & 255}`
+  const acls = many(1500, (at) => `  acl a src ::${at.toString(16)}\n`)
+  const servers = many(1000, (at) => `  server s${at} 10.0.0.1:80\n`)
+  it.each([
+    [
+      'rinetd',
+      many(1500, (at) => `allow ${prefix(at)}.*\n`) + many(1500, (at) => `0.0.0.0 ${at + 1} 10.0.0.1 1\n`),
+    ],
+    [
+      'rinetd',
+      many(1500, (at) => `allow ${prefix(at)}.*\n`) +
+        many(1500, (at) => `0.0.0.0 ${at + 1} 10.0.0.1 1\nallow ${prefix(at)}.1\n`),
+    ],
+    [
+      'rinetd',
+      many(50_000, (at) => `deny ${prefix(at)}.*\n`) +
+        many(9000, (at) => `0.0.0.0 ${at + 1} 10.0.0.1 1\ndeny 11.0.0.1\n`),
+    ],
+    [
+      'nginx',
+      `stream { ${many(1500, (at) => `deny ${prefix(at)}.0/24; `)}${many(
+        700,
+        (at) => `server { listen ${at + 1}; proxy_pass 10.0.0.1:1; }`,
+      )}}`,
+    ],
+    [
+      'nginx',
+      `stream { ${many(15_000, (at) => `deny ${prefix(at)}.0/24;\n`)}${many(
+        6000,
+        (at) => `server { listen ${at + 1}; proxy_pass 10.0.0.1:1; }\n`,
+      )}}`,
+    ],
+    [
+      'nginx',
+      `stream { upstream u {${many(1000, (at) => `server 10.0.0.1:${at + 1};`)}} server { proxy_pass u;${many(
+        3000,
+        (at) => `listen ${at + 1};`,
+      )}}}`,
+    ],
+    [
+      'haproxy',
+      `frontend f\n  bind :80\n${many(1000, (at) => `  use_backend b if { req.ssl_sni n${at} }\n`)}backend b\n${acls}  server s 10.0.0.1:80\n`,
+    ],
+    ['haproxy', `listen f\n  bind ${many(6000, (at) => `:${at + 1},`).slice(0, -1)}\n${servers}`],
+    [
+      'haproxy',
+      `defaults\n${many(20_000, () => '  timeout connect 5s\n')}${many(
+        5000,
+        (at) => `listen f${at}\n  bind :${at + 1}\n  server s 10.0.0.1:80\n`,
+      )}`,
+    ],
+    [
+      'haproxy',
+      `frontend f\n  bind :80\n${many(300, (line) => `  use_backend b if { req.ssl_sni ${many(50, (at) => `n${line * 50 + at} `)}}\n`)}backend b\n  server s 10.0.0.1:80\n`,
+    ],
+  ])(
+    '%s %#',
+    (from, text) => {
+      const started = performance.now()
+      try {
+        importRules(text, { from: from as ImportFormat })
+      } catch (error) {
+        expect(error).toMatchObject({ code: 'IMPORT_INVALID' })
+      }
+      expect(performance.now() - started).toBeLessThan(10_000)
+    },
+    60_000,
+  )
+})

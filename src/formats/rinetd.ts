@@ -8,7 +8,7 @@ import { say } from '../base/text.ts'
 import type { RuleInput } from '../model/face.ts'
 import { portNamed } from '../model/services.ts'
 import type { ReadableFormat } from './contract.ts'
-import { everybody, fromOrder, holds } from './contract/access.ts'
+import { both, everybody, fromOrder, type OrderedAccess } from './contract/access.ts'
 import { carriesNothing } from './contract/aspects.ts'
 import { listenText, type PartLoss, type Reading } from './contract/reading.ts'
 import { linesOf, type Line, type Word } from './contract/words.ts'
@@ -53,17 +53,32 @@ function read(text: string, reading: Reading): void {
       reading.lose(first.place, line.text, say('about rinetd itself', 'rinetd 자체의 설정입니다'))
     } else forwards.push({ line, access: { allow: null, deny: [], unclear: null } })
   }
-  for (const { line, access } of forwards) addForward(line, access, everywhere, reading)
+  const ofAll = ordered(everywhere)
+  const alone = accessOf(ofAll)
+  for (const { line, access } of forwards) {
+    const hasOwn = access.allow !== null || access.deny.length > 0
+    // Both lists of the line and both lists of all must let a client in.
+    const who = (): RuleInput => {
+      if (!hasOwn) return alone
+      const own = ordered(access)
+      reading.weigh(
+        line.words[0]?.place ?? { line: line.number, column: 1 },
+        ofAll.entries.length + own.entries.length,
+      )
+      return accessOf(both(ofAll, own))
+    }
+    addForward(line, access.unclear ?? everywhere.unclear, who, reading)
+  }
 }
 
 function note(access: Access, action: 'allow' | 'deny', pattern: Word): void {
   const cidrs = prefixesOf(pattern.text)
   if (cidrs === null) access.unclear ??= pattern
   else if (action === 'deny') access.deny.push(...cidrs)
-  else access.allow = [...(access.allow ?? []), ...cidrs]
+  else (access.allow ??= []).push(...cidrs)
 }
 
-function addForward(line: Line, own: Access, everywhere: Access, reading: Reading): void {
+function addForward(line: Line, unclear: Word | null, who: () => RuleInput, reading: Reading): void {
   const [address, port, target, targetPort, ...options] = line.words
   const place = line.words[0]?.place ?? { line: line.number, column: 1 }
   if (!address || !port || !target || !targetPort) {
@@ -76,7 +91,6 @@ function addForward(line: Line, own: Access, everywhere: Access, reading: Readin
     )
     return
   }
-  const unclear = own.unclear ?? everywhere.unclear
   const bind = addressNamed(address.text)
   const [from, to] = [portOf(port), portOf(targetPort)]
   if (unclear)
@@ -107,7 +121,7 @@ function addForward(line: Line, own: Access, everywhere: Access, reading: Readin
   const rule: RuleInput = {
     listen: listenText(bind, String(from.port), [from.protocol]),
     target: formatEndpoint(target.text, to.port),
-    ...accessOf(own, everywhere),
+    ...who(),
     ...(from.protocol === 'udp' ? { timeouts: { udp: `${seconds ?? udpSeconds}s` } } : {}),
   }
   reading.add(place, null, rule, { what: line.text, losses })
@@ -146,29 +160,20 @@ function optionsOf(words: readonly Word[]): { seconds: number | null; losses: Pa
 
 const notKnown = say('there is no such option here', '해당하는 설정이 없습니다')
 
-/** Both lists of the line and both lists of all must let a client in. */
-function accessOf(own: Access, everywhere: Access): RuleInput {
-  const deny = [...own.deny, ...everywhere.deny]
-  const lists = [own.allow, everywhere.allow].filter((list) => list !== null)
-  if (lists.length === 0) return deny.length > 0 ? { deny: texts(deny) } : {}
-  const [first = [], second = everybody] = lists
-  const both = second.flatMap((outer) => [
-    ...first.filter((inner) => holds(outer, inner)),
-    ...(first.some((one) => holds(one, outer)) ? [outer] : []),
-  ])
-  // A deny always wins here, so it stands first; what it holds is then shadowed.
-  const { allow, deny: denied } = fromOrder({
+/** A deny always wins here, so it stands first. */
+function ordered({ allow, deny }: Access): OrderedAccess {
+  return {
     entries: [
       ...deny.map((cidr) => ({ action: 'deny' as const, cidr })),
-      ...both.map((cidr) => ({ action: 'allow' as const, cidr })),
+      ...(allow ?? []).map((cidr) => ({ action: 'allow' as const, cidr })),
     ],
-    otherwise: 'deny',
-  })
-  return { ...(allow.length > 0 ? { allow } : {}), ...(denied.length > 0 ? { deny: denied } : {}) }
+    otherwise: allow === null ? 'allow' : 'deny',
+  }
 }
 
-function texts(cidrs: readonly Cidr[]): string[] {
-  return cidrs.map(({ address, bits }) => `${address}/${bits}`)
+function accessOf(list: OrderedAccess): RuleInput {
+  const { allow, deny } = fromOrder(list)
+  return { ...(allow.length > 0 ? { allow } : {}), ...(deny.length > 0 ? { deny } : {}) }
 }
 
 /** `206.125.69.*`, `192.168.2.1?`, `fe80:*`, one address; null where no list of prefixes says it. */

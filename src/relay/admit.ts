@@ -4,7 +4,7 @@
  */
 import { addressBytes, sourceKey, unmapped, type Cidr } from '../base/address.ts'
 import type { CloseReason } from '../model/connection.ts'
-import { PrefixTrie } from './prefix-trie.ts'
+import { PrefixTrie } from '../base/prefix-trie.ts'
 import type { CountLimits, LimitReason, Tally } from './tally.ts'
 
 export interface AdmitTerms {

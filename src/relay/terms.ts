@@ -7,7 +7,7 @@ import type { Rule } from '../model/rule.ts'
 import { Admission } from './admit.ts'
 import { biteOf, TokenBucket, type Bucket } from './bucket.ts'
 import { Targets } from './pick.ts'
-import { PrefixTrie } from './prefix-trie.ts'
+import { PrefixTrie } from '../base/prefix-trie.ts'
 import type { Tally } from './tally.ts'
 
 export interface Terms {

@@ -3,6 +3,7 @@
  * client decides, and the list of a packet filter or proxy, of which the first entry that matches decides.
  */
 import { addressBytes, formatCidr, type Cidr, type Family } from '../../base/address.ts'
+import { PrefixTrie } from '../../base/prefix-trie.ts'
 import type { Rule } from '../../model/rule.ts'
 
 export interface Entry {
@@ -32,7 +33,11 @@ export function inOrder({ allow, deny }: Pick<Rule, 'allow' | 'deny'>): OrderedA
  * longest stand first. */
 export function fromOrder({ entries, otherwise }: OrderedAccess): { allow: string[]; deny: string[] } {
   const alive = withoutShadowed(entries)
-  const needed = alive.filter((entry) => entry.action !== holderOf(entry, alive, otherwise))
+  const trie = trieOf(alive)
+  // Who would decide without this entry is the narrowest that holds it.
+  const needed = alive.filter(
+    ({ action, cidr }) => action !== (verdict(trie, cidr, cidr.bits - 1) ?? otherwise),
+  )
   const of = (action: Entry['action']): string[] =>
     needed
       .filter((entry) => entry.action === action)
@@ -55,15 +60,14 @@ export const everybody: readonly Cidr[] = [
 export function both(one: OrderedAccess, other: OrderedAccess): OrderedAccess {
   if (isOpen(other)) return one
   if (isOpen(one)) return other
-  const lists = [one, other]
+  const lists = [one, other].map(decided)
+  const admitted = (who: Cidr): boolean =>
+    lists.every(({ trie, otherwise }) => (verdict(trie, who) ?? otherwise) === 'allow')
   // Prefixes lie within each other or apart: what a list says of the longest that holds a client it says of the client.
   const entries = lists
-    .flatMap(({ entries: some }) => some)
+    .flatMap(({ alive }) => alive)
     .toSorted((a, b) => b.cidr.bits - a.cidr.bits)
-    .map(({ cidr }): Entry => ({
-      cidr,
-      action: lists.every((list) => admits(list, cidr)) ? 'allow' : 'deny',
-    }))
+    .map(({ cidr }): Entry => ({ cidr, action: admitted(cidr) ? 'allow' : 'deny' }))
   const otherwise = lists.every((list) => list.otherwise === 'allow') ? 'allow' : 'deny'
   return { entries: withoutShadowed(entries), otherwise }
 }
@@ -73,10 +77,6 @@ export function isOpen({ entries, otherwise }: OrderedAccess): boolean {
   return otherwise === 'allow' && entries.every(({ action }) => action === 'allow')
 }
 
-function admits({ entries, otherwise }: OrderedAccess, who: Cidr): boolean {
-  return (entries.find(({ cidr }) => holds(cidr, who))?.action ?? otherwise) === 'allow'
-}
-
 /** Entries of one family, as a format that writes each family apart needs them. */
 export function ofFamily(access: OrderedAccess, family: Family): OrderedAccess {
   return { ...access, entries: access.entries.filter(({ cidr }) => cidr.family === family) }
@@ -84,15 +84,45 @@ export function ofFamily(access: OrderedAccess, family: Family): OrderedAccess {
 
 /** What is within an entry before it never decides. */
 function withoutShadowed(entries: readonly Entry[]): Entry[] {
-  const kept: Entry[] = []
-  for (const entry of entries) if (!kept.some((before) => holds(before.cidr, entry.cidr))) kept.push(entry)
-  return kept
+  const before = new PrefixTrie()
+  return entries.filter(({ cidr }) => {
+    if (before.match(bytesOf(cidr), cidr.bits) > 0) return false
+    before.add(cidr, 1)
+    return true
+  })
 }
 
-/** Who would decide without this entry: the narrowest that holds it. */
-function holderOf(entry: Entry, entries: readonly Entry[], otherwise: 'allow' | 'deny'): 'allow' | 'deny' {
-  const holders = entries.filter((other) => other !== entry && holds(other.cidr, entry.cidr))
-  return holders.toSorted((a, b) => b.cidr.bits - a.cidr.bits)[0]?.action ?? otherwise
+interface Decided {
+  readonly alive: readonly Entry[]
+  readonly trie: PrefixTrie
+  readonly otherwise: Entry['action']
+}
+
+/** A list that many forwards share is worked out once. */
+const worked = new WeakMap<OrderedAccess, Decided>()
+
+function decided(list: OrderedAccess): Decided {
+  const before = worked.get(list)
+  if (before) return before
+  const alive = withoutShadowed(list.entries)
+  const made: Decided = { alive, trie: trieOf(alive), otherwise: list.otherwise }
+  worked.set(list, made)
+  return made
+}
+
+const values = { allow: 1, deny: 2 } as const
+
+/** Of entries of which none is shadowed the first that matches is the longest. */
+function trieOf(alive: readonly Entry[]): PrefixTrie {
+  const trie = new PrefixTrie()
+  for (const { action, cidr } of alive) trie.add(cidr, values[action])
+  return trie
+}
+
+/** What the longest entry that holds all of a prefix says, of those of `most` bits; null where none does. */
+function verdict(trie: PrefixTrie, cidr: Cidr, most = cidr.bits): Entry['action'] | null {
+  const value = trie.match(bytesOf(cidr), most)
+  return value === 0 ? null : value === values.allow ? 'allow' : 'deny'
 }
 
 /** Each prefix of a list is held against all others; its text is read once. */

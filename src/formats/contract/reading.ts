@@ -16,6 +16,8 @@ import { formatRule, joined, nameProblem, readRule } from '../../model/rule-file
 
 export const mostRules = 10_000
 const mostLosses = 100_000
+/** Prefixes and targets of all forwards together: a shared list counts once for each that it holds for. */
+const mostEntries = 500_000
 const mostProblems = 20
 
 /** A forward as a reader found it: `name` is null where the format has none. */
@@ -42,6 +44,7 @@ export class Reading {
   readonly folder: string | null
   readonly #drafts: Draft[] = []
   readonly #losses: Loss[] = []
+  #entries = 0
   readonly #problems: { place: Place; why: Text }[] = []
 
   constructor(file: string, folder: string | null) {
@@ -57,6 +60,7 @@ export class Reading {
     { what, losses = [] }: { what: string; losses?: readonly PartLoss[] },
   ): void {
     if (this.#drafts.length >= mostRules) throw this.tooMuch(place)
+    this.weigh(place, lengthOf(input['allow']) + lengthOf(input['deny']) + lengthOf(input['targets']))
     const { rule, problems } = readRule('imported', input)
     if (rule) this.#drafts.push({ place, name, rule, losses })
     else this.leaveOut(place, what, joined(problems))
@@ -76,6 +80,15 @@ export class Reading {
   wrong(place: Place, why: Text): void {
     this.#problems.push({ place, why })
     if (this.#problems.length >= mostProblems) throw this.#invalid()
+  }
+
+  /**
+   * Said before the work on so many prefixes or targets for one forward: a small file can ask for millions.
+   * @throws NaruError IMPORT_INVALID
+   */
+  weigh(place: Place, entries: number): void {
+    this.#entries += entries
+    if (this.#entries > mostEntries) throw this.tooMuch(place, tooManyEntries)
   }
 
   tooMuch(
@@ -128,6 +141,15 @@ export class Reading {
     }
     return new NaruError('IMPORT_INVALID', { file: this.file, problems })
   }
+}
+
+const tooManyEntries = say(
+  `the forwards up to here have more than ${mostEntries} prefixes and targets in all, where shared lists count for each`,
+  `여기까지의 포워딩에 주소 대역과 대상이 모두 ${mostEntries}개를 넘습니다. 함께 쓰는 목록은 포워딩마다 셉니다`,
+)
+
+function lengthOf(list: unknown): number {
+  return Array.isArray(list) ? list.length : 0
 }
 
 /** A name as a rule may have it, from what somebody called it; null where nothing is left. */

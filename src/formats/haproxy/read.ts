@@ -15,9 +15,10 @@ export function read(text: string, reading: Reading): void {
   const backends = new Map<string, Section>()
   for (const section of sections) if (section.kind !== 'frontend') backends.set(section.name, section)
   const used = new Set<Section>()
+  const read = new Map<Section, Settings>()
   const said = new Set<string>()
   for (const section of sections)
-    if (section.kind !== 'backend') new Frontend(section, backends, used, said, reading).read()
+    if (section.kind !== 'backend') new Frontend(section, { backends, used, read, said }, reading).read()
   for (const section of sections)
     if (section.kind === 'backend' && !used.has(section))
       reading.lose(
@@ -42,27 +43,33 @@ interface Served extends Servers {
   readonly settings: Settings
 }
 
+/** What all frontends share. */
+interface Shared {
+  readonly backends: ReadonlyMap<string, Section>
+  readonly used: Set<Section>
+  readonly read: Map<Section, Settings>
+  readonly said: Set<string>
+}
+
 class Frontend {
   readonly #section: Section
   readonly #settings: Settings
   readonly #backends: ReadonlyMap<string, Section>
   readonly #used: Set<Section>
+  /** Settings of backends, each read once. */
+  readonly #read: Map<Section, Settings>
   readonly #said: Set<string>
   readonly #reading: Reading
   readonly #losses: PartLoss[] = []
 
-  constructor(
-    section: Section,
-    backends: ReadonlyMap<string, Section>,
-    used: Set<Section>,
-    said: Set<string>,
-    reading: Reading,
-  ) {
+  constructor(section: Section, shared: Shared, reading: Reading) {
     this.#section = section
+    reading.weigh(section.place, section.inherited.length)
     this.#settings = settingsOf(section)
-    this.#backends = backends
-    this.#used = used
-    this.#said = said
+    this.#backends = shared.backends
+    this.#used = shared.used
+    this.#read = shared.read
+    this.#said = shared.said
     this.#reading = reading
   }
 
@@ -111,7 +118,12 @@ class Frontend {
       return null
     }
     this.#used.add(section)
-    return settingsOf(section)
+    const before = this.#read.get(section)
+    if (before) return before
+    this.#reading.weigh(section.place, section.inherited.length)
+    const settings = settingsOf(section)
+    this.#read.set(section, settings)
+    return settings
   }
 
   #whyUnfit(settings: Settings): Settings['unfit'] {
@@ -185,6 +197,14 @@ class Frontend {
     const { peerGuard, acceptProxy } = this.#settings
     if (peerGuard && (bind.acceptProxy || acceptProxy.length > 0))
       return this.#reading.leaveOut(peerGuard.place, `${kind} ${name}: ${peerGuard.what}`, heldAgainstPeer)
+    const lists = [this.#settings, groups.at(-1)?.settings ?? this.#settings].map(
+      ({ access }) => access.entries,
+    )
+    const entries = [...groups.map(({ settings }) => settings.servers), ...lists]
+    this.#reading.weigh(
+      bind.place,
+      entries.reduce((sum, { length }) => sum + length, 0),
+    )
     const served: Served[] = groups.map((group) => ({ ...group, ...serversOf(group.settings, bind.ports) }))
     const unfit = served.find((one) => one.unfit)?.unfit
     if (unfit) return this.#reading.leaveOut(unfit.place, `${kind} ${name}: ${unfit.what}`, unfit.why)

@@ -28,6 +28,8 @@ export interface Settings {
   peerGuard: At | null
   acceptProxy: Cidr[]
   readonly routes: { backend: string; names: readonly string[] }[]
+  /** All names of the `routes`. */
+  readonly taken: Set<string>
   /** Where whoever none of the `routes` takes goes; null for the section's own servers. */
   fallback: string | null
   /** A `use_backend` without a condition was said: haproxy reads no further, and no `default_backend`. */
@@ -84,6 +86,7 @@ export function settingsOf(section: Section): Settings {
     peerGuard: null,
     acceptProxy: [],
     routes: [],
+    taken: new Set(),
     fallback: null,
     isRouted: false,
     keep: false,
@@ -97,7 +100,9 @@ export function settingsOf(section: Section): Settings {
     const [first, name, ...rest] = words
     if (first?.text !== 'acl' || !name) continue
     const test = { ...name, text: rest.map(({ text }) => text).join(' ') }
-    acls.set(name.text, [...(acls.get(name.text) ?? []), test])
+    const there = acls.get(name.text)
+    if (there) there.push(test)
+    else acls.set(name.text, [test])
   }
   const requests = new Requests(settings, acls)
   for (const line of lines) takeLine(line, settings, requests, acls)
@@ -232,8 +237,9 @@ function takeRoute(line: Line, settings: Settings, acls: ReadonlyMap<string, Wor
     settings.isRouted = true
   } else if (condition.ask === 'server-name' && !condition.negated) {
     // haproxy takes the first that matches, a rule the nearest.
-    const taken = settings.routes.flatMap(({ names }) => names)
-    const names = condition.names.filter((name) => !taken.some((one) => isWithin(name, one)))
+    const { taken } = settings
+    const names = condition.names.filter((name) => !isTaken(name, taken))
+    for (const name of names) taken.add(name)
     if (names.length < condition.names.length) lose(line, settings, takenBefore)
     settings.routes.push({ backend, names })
   } else unfit(line, settings, elsewhere)
@@ -241,9 +247,13 @@ function takeRoute(line: Line, settings: Settings, acls: ReadonlyMap<string, Wor
 
 const takenBefore = say('a line before it takes all of it', '앞의 줄이 모두 가져갑니다')
 
-/** Is every client that asks for `name` (`*.` for any below) taken by `taken`? */
-function isWithin(name: string, taken: string): boolean {
-  return name === taken || (taken.startsWith('*.') && name.endsWith(taken.slice(1)))
+/** Is every client that asks for `name` (`*.` for any below) taken by one before? */
+function isTaken(name: string, taken: ReadonlySet<string>): boolean {
+  if (taken.has(name)) return true
+  // No name is longer (RFC 1035 §2.3.4).
+  for (let at = name.lastIndexOf('.', 255); at > 0; at = name.lastIndexOf('.', at - 1))
+    if (taken.has(`*${name.slice(at)}`)) return true
+  return false
 }
 
 /** In the order in which haproxy goes through them: the header of `accept-proxy` is read after the first. */

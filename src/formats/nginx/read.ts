@@ -44,7 +44,7 @@ const ownWords =
 
 function readStream(statements: readonly Statement[], reading: Reading): void {
   const upstreams = new Upstreams(statements)
-  const shared = statements.filter(({ name, block }) => block === null && name !== remark)
+  const shared = new Inherited(statements)
   let called: string | null = null
   for (const statement of statements) {
     const { name, args, place } = statement
@@ -60,23 +60,47 @@ function readStream(statements: readonly Statement[], reading: Reading): void {
   for (const loss of upstreams.losses) reading.lose(loss.place, loss.what, loss.why)
 }
 
+/** What stands on `stream` itself; thousands of servers ask for it. */
+class Inherited {
+  readonly #byName = new Map<string, Statement[]>()
+  readonly lists: readonly Statement[]
+
+  constructor(statements: readonly Statement[]) {
+    const said = statements.filter(({ name, block }) => block === null && name !== remark)
+    for (const statement of said) {
+      const there = this.#byName.get(statement.name)
+      if (there) there.push(statement)
+      else this.#byName.set(statement.name, [statement])
+    }
+    this.lists = said.filter(isAccess)
+  }
+
+  all(name: string): readonly Statement[] {
+    return this.#byName.get(name) ?? []
+  }
+}
+
 class Server {
   readonly #statement: Statement
   readonly #said: readonly Statement[]
-  readonly #shared: readonly Statement[]
+  /** Its own `allow` and `deny`, or those that it inherits. */
+  readonly #lists: readonly Statement[]
+  readonly #shared: Inherited
   readonly #upstreams: Upstreams
   readonly #name: string | null
   readonly #reading: Reading
 
   constructor(
     statement: Statement,
-    shared: readonly Statement[],
+    shared: Inherited,
     upstreams: Upstreams,
     name: string | null,
     reading: Reading,
   ) {
     this.#statement = statement
     this.#said = (statement.block ?? []).filter(({ name: one }) => one !== remark)
+    const own = this.#said.filter(isAccess)
+    this.#lists = own.length > 0 ? own : shared.lists
     this.#shared = shared
     this.#upstreams = upstreams
     this.#name = name
@@ -119,14 +143,13 @@ class Server {
   /** What says who comes in by what is not known here; a list of its own is all that a server takes of them. */
   #deciding(): Statement | undefined {
     const own = this.#said.find(
-      ({ name }) => name === 'include' || name === 'server_name' || byProgram.test(name),
+      ({ name }) => name === 'include' || name === 'server_name' || programs.includes(name),
     )
     if (own) return own
-    const programs = this.#shared.find(
-      ({ name }) => byProgram.test(name) && !this.#said.some((one) => one.name === name),
-    )
-    const lists = this.#said.some(isAccess) ? undefined : this.#shared.find(({ name }) => name === 'include')
-    return programs ?? lists
+    const program = programs
+      .filter((name) => !this.#said.some((one) => one.name === name))
+      .flatMap((name) => this.#shared.all(name))[0]
+    return program ?? (this.#said.some(isAccess) ? undefined : this.#shared.all('include')[0])
   }
 
   #add(listen: Statement, pass: string, losses: PartLoss[]): void {
@@ -191,10 +214,8 @@ class Server {
 
   /** Without `set_real_ip_from` nginx goes by the peer that connects, whatever its header says. */
   #peerGuard({ balance }: RuleInput): Statement | undefined {
-    const own = this.#said.filter(isAccess)
-    const lists = own.length > 0 ? own : this.#shared.filter(isAccess)
     return (
-      lists.find(({ args }) => args[0] !== 'all') ??
+      this.#lists.find(({ args }) => args[0] !== 'all') ??
       this.#one('limit_conn') ??
       this.#all('proxy_bind').find(({ args }) => args[0]?.includes('$')) ??
       this.#all('proxy_protocol').find(({ args }) => args[0] === 'on') ??
@@ -204,26 +225,12 @@ class Server {
 
   /** Null where it is not said by addresses; a client that is in none comes in. */
   #access(isDual: boolean): RuleInput | null {
-    const entries: Entry[] = []
-    let otherwise: 'allow' | 'deny' = 'allow'
-    const said = this.#said.some(isAccess) ? this.#said : this.#shared
-    for (const { name, args } of said.filter(isAccess)) {
-      const action = name as 'allow' | 'deny'
-      if (args[0] === 'all') {
-        otherwise = action
-        break
-      }
-      const cidr = cidrOrNull(args[0] ?? '')
-      if (cidr === null) return null
-      entries.push({ action, cidr })
-    }
-    // A list of IPv6 alone is also held against IPv4 clients of a socket of both, as ::ffff:0:0/96.
-    const hasAll = said.some((one) => isAccess(one) && one.args[0] === 'all')
-    const wide = entries.find(({ cidr }) => cidr.address === '::' && cidr.bits <= 80)
-    const isHeld = isDual && !hasAll && entries.every(({ cidr }) => cidr.family === 6)
-    if (isHeld && wide?.action === 'deny') entries.push({ action: 'deny', cidr: everybody[0] as Cidr })
-    const { allow, deny } = fromOrder({ entries, otherwise })
-    return { ...(allow.length > 0 ? { allow } : {}), ...(deny.length > 0 ? { deny } : {}) }
+    const known = isDual ? worked.dual : worked.single
+    const before = known.get(this.#lists)
+    if (before !== undefined) return before
+    const access = accessOf(this.#lists, isDual)
+    known.set(this.#lists, access)
+    return access
   }
 
   #one(name: string): Statement | undefined {
@@ -232,11 +239,39 @@ class Server {
 
   #all(name: string): readonly Statement[] {
     const own = this.#said.filter((one) => one.name === name)
-    return own.length > 0 ? own : this.#shared.filter((one) => one.name === name)
+    return own.length > 0 ? own : this.#shared.all(name)
   }
 }
 
-const byProgram = /^js_(?:access|preread|filter)$/
+/** Worked out once for all who share a list, and for all on which one listens. */
+const worked = {
+  dual: new WeakMap<readonly Statement[], RuleInput | null>(),
+  single: new WeakMap<readonly Statement[], RuleInput | null>(),
+}
+
+function accessOf(lists: readonly Statement[], isDual: boolean): RuleInput | null {
+  const entries: Entry[] = []
+  let otherwise: 'allow' | 'deny' = 'allow'
+  for (const { name, args } of lists) {
+    const action = name as 'allow' | 'deny'
+    if (args[0] === 'all') {
+      otherwise = action
+      break
+    }
+    const cidr = cidrOrNull(args[0] ?? '')
+    if (cidr === null) return null
+    entries.push({ action, cidr })
+  }
+  // A list of IPv6 alone is also held against IPv4 clients of a socket of both, as ::ffff:0:0/96.
+  const hasAll = lists.some(({ args }) => args[0] === 'all')
+  const wide = entries.find(({ cidr }) => cidr.address === '::' && cidr.bits <= 80)
+  const isHeld = isDual && !hasAll && entries.every(({ cidr }) => cidr.family === 6)
+  if (isHeld && wide?.action === 'deny') entries.push({ action: 'deny', cidr: everybody[0] as Cidr })
+  const { allow, deny } = fromOrder({ entries, otherwise })
+  return { ...(allow.length > 0 ? { allow } : {}), ...(deny.length > 0 ? { deny } : {}) }
+}
+
+const programs = ['js_access', 'js_preread', 'js_filter']
 
 function decidedBy({ name }: Statement): Text {
   return name === 'include' ? notFollowed : name === 'server_name' ? byServerName : unclear
