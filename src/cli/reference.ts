@@ -129,14 +129,14 @@ export function ruleReference(): string {
     '',
     'In `naru.yaml` under `rules: NAME:`, in the API and with `--set`. Unknown keys are errors. `naru.schema.json` in the package says the same to editors.',
     '',
-    '| key | value | meaning |',
-    '|---|---|---|',
+    '| key | value | default | meaning |',
+    '|---|---|---|---|',
     ...keyRows(ruleSchema, ''),
     '',
     '# Beside the rules',
     '',
-    '| key | value | meaning |',
-    '|---|---|---|',
+    '| key | value | default | meaning |',
+    '|---|---|---|---|',
     ...besideRules(),
     '',
     ...howItIsRead,
@@ -144,6 +144,32 @@ export function ruleReference(): string {
 }
 
 const howItIsRead = [
+  '# Units',
+  '',
+  '| what | how it is written |',
+  '|---|---|',
+  '| durations | `250ms`, `30s`, `5m`, `2h`, `1d`, `1h30m`; a number alone is seconds |',
+  '| rates | `512kbit`, `100mbit`, `1gbit`: bits a second, by thousands |',
+  '| ports | `8888`, `8000-8100`; behind a listen `/tcp`, `/udp` or `/tcp+udp`, without it TCP |',
+  '| addresses | `192.168.0.10`, `[2001:db8::1]`; ranges of them `192.168.0.0/16`, `2001:db8::/32` |',
+  '| times | with their offset: `2026-12-24T18:00:00+09:00`, `2026-12-24T09:00:00Z` |',
+  '',
+  '# An example',
+  '',
+  '```yaml',
+  'rules:',
+  '  shop:',
+  '    title: the shop',
+  '    listen: 8443',
+  '    targets: [{ to: 10.0.0.2:443, weight: 2 }, { to: 10.0.0.3:443, backup: true }]',
+  '    health: { every: 5s, rise: 1, fall: 2 }',
+  '    publish: { firewall: auto, router: auto, externalPort: 443 }',
+  '    deny: [203.0.113.0/24]',
+  '    limits: { connections: 1000, perSource: 50, bandwidth: 100mbit }',
+  '    timeouts: { connect: 3s, idle: 10m }',
+  '    until: 2026-12-24T18:00:00+09:00',
+  '```',
+  '',
   '# Who may come in',
   '',
   'The longest prefix among `allow` and `deny` that holds the client decides; of one prefix in both, `deny` stays. A client in neither comes in only where there is no `allow`. `::ffff:10.0.0.0/104` is `10.0.0.0/8`; other IPv6 prefixes are of IPv6 clients alone, so everybody is `0.0.0.0/0` and `::/0`. Addresses in lists have no zone. `limits.perSource` takes an IPv6 /64 for one source, and neighbours with link-local addresses each for one. A rule with `limits` is carried in user space: the kernel cannot count as they do (docs/connections.md).',
@@ -161,10 +187,10 @@ function besideRules(): string[] {
 function keyRows(schema: JsonSchema, prefix: string): string[] {
   return Object.entries((schema['properties'] ?? {}) as Record<string, JsonSchema>).flatMap(
     ([key, value]) => {
-      const { description, ...shape } = value
+      const { description, default: usual, ...shape } = value
       const name = `${prefix}${key}`
       return [
-        `| \`${name}\` | ${cell(valueOf(shape))} | ${typeof description === 'string' ? cell(description) : ''} |`,
+        `| \`${name}\` | ${cell(valueOf(shape))} | ${usual === undefined ? '' : `\`${JSON.stringify(usual).replaceAll('"', '')}\``} | ${typeof description === 'string' ? cell(description) : ''} |`,
         ...keyRows(mapIn(shape), `${name}${isList(shape) ? '[]' : ''}.`),
       ]
     },

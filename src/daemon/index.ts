@@ -6,6 +6,7 @@ import { say } from '../base/text.ts'
 import { mustBeTrusted } from '../base/trust.ts'
 import type { NaruClient } from '../api/client/client.ts'
 import type { CliDeps } from '../cli/deps.ts'
+import { Journal } from '../control/journal.ts'
 import { instanceOf, running, stateRoot } from '../control/instance.ts'
 import type { Naru } from '../model/face.ts'
 import { ruleFile } from './files.ts'
@@ -35,10 +36,7 @@ export const cliDeps: CliDeps = {
   },
   connect: ({ file }) => connect(file),
   async mustBeUndone({ file }) {
-    const [{ Journal }, { leftIn, notUndone }] = await Promise.all([
-      import('../control/journal.ts'),
-      import('../control/undo.ts'),
-    ])
+    const { leftIn, notUndone } = await import('../control/undo.ts')
     const root = stateRoot()
     const { id, holder } = await instanceOf(root, ruleFile(file))
     if (holder) return

@@ -41,7 +41,10 @@ import { formatTarget, parseTarget, type Target } from './target.ts'
 
 const mostConnections = 10_000_000
 
-const duration = written(parseDuration, { examples: ['30s', '5m', '2h'] })
+const duration = {
+  ...written(parseDuration, { examples: ['30s', '5m', '2h'] }),
+  write: formatDuration,
+}
 const cidrs = listOf(written(parseCidr, { examples: ['192.168.0.0/16'] }), { most: 10_000 })
 const target = written(parseTarget, { examples: ['192.168.79.128:80', 'docker:web:80'] })
 const count = whole(1, mostConnections)

@@ -24,6 +24,8 @@ export interface Shape<T, W = unknown> {
   /** Undefined where the value is wrong; then at least one problem was added. */
   read(value: unknown, path: Path, problems: Problem[]): T | undefined
   readonly schema: JsonSchema
+  /** How a value is written; as it is where this is missing. */
+  write?(value: T): string
   /** Never there; it carries the type. */
   readonly [writtenAs]?: W
 }
@@ -218,6 +220,12 @@ export function mapped<A, B, W>(shape: Shape<A, W>, to: (value: A) => B): Shape<
   }
 }
 
+/** As it is written; nothing where the absence of a key is its meaning. */
+function defaultOf(shape: Shape<unknown>, fallback: unknown): JsonSchema {
+  if (!['string', 'number', 'boolean'].includes(typeof fallback)) return {}
+  return { default: shape.write?.(fallback) ?? fallback }
+}
+
 /** A map with these keys and no others. A key that looks like a known one draws "did you mean". */
 export function record<F extends Record<string, Field<unknown>>>(
   fields: F,
@@ -228,9 +236,9 @@ export function record<F extends Record<string, Field<unknown>>>(
     schema: {
       type: 'object',
       properties: Object.fromEntries(
-        Object.entries(fields).map(([key, { shape, doc }]) => [
+        Object.entries(fields).map(([key, { shape, doc, fallback }]) => [
           key,
-          { description: doc.en, ...shape.schema },
+          { description: doc.en, ...shape.schema, ...defaultOf(shape, fallback) },
         ]),
       ),
       ...(required.length > 0 && { required }),
