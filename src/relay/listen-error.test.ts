@@ -24,3 +24,13 @@ it('the very process that says so is not named as a program to end', async () =>
   expect((await owned(`node (pid ${process.pid})`)).message).toContain('this very process, for another rule')
   expect((await owned('dnsmasq (pid 1)')).message).toContain('in use by dnsmasq (pid 1)')
 })
+
+it.each([
+  ['ENFILE', 'fs.file-max'],
+  ['ENOMEM', 'memory limit'],
+  ['ENOBUFS', 'memory limit'],
+])('%s is the whole machine’s, and no process’s limit', async (code, said) => {
+  const { message } = await listenError(systemError(code), '*:80/tcp', () => Promise.resolve(null))
+  expect(message).toContain(said)
+  expect(message).not.toContain('ulimit')
+})

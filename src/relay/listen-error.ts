@@ -16,6 +16,16 @@ function noDescriptors(): Text {
   )
 }
 
+const machineIsFull = say(
+  'this machine has as many files open as it may: end what holds them, or allow more (sysctl fs.file-max)',
+  '이 컴퓨터가 열 수 있는 파일을 모두 썼습니다. 파일을 쥔 프로그램을 끝내거나 한도를 늘리세요(sysctl fs.file-max)',
+)
+
+const noMemory = say(
+  'the system has no memory left for sockets: end what holds it, or allow more (the memory limit of the unit or container, sysctl net.ipv4.tcp_mem)',
+  '시스템에 소켓을 만들 메모리가 없습니다. 메모리를 쥔 프로그램을 끝내거나 한도를 늘리세요(유닛이나 컨테이너의 메모리 한도, sysctl net.ipv4.tcp_mem)',
+)
+
 /** libuv says EACCES also where the folder is not there. */
 function whyNoFile(path: string, thrown: unknown): Text {
   const folder = dirname(path)
@@ -50,8 +60,12 @@ export async function listenError(
       return new NaruError('LISTEN_IN_USE', { listen, owner: known ? notUs(known) : somebody }, cause)
     }
     case 'EMFILE':
-    case 'ENFILE':
       return new NaruError('LISTEN_FAILED', { listen, why: noDescriptors() }, cause)
+    case 'ENFILE':
+      return new NaruError('LISTEN_FAILED', { listen, why: machineIsFull }, cause)
+    case 'ENOBUFS':
+    case 'ENOMEM':
+      return new NaruError('LISTEN_FAILED', { listen, why: noMemory }, cause)
     case 'EACCES':
       return new NaruError('LISTEN_PRIVILEGED', { listen, first: firstUnprivilegedPort }, cause)
     case 'EADDRNOTAVAIL':
