@@ -20,7 +20,7 @@ export function circleNotes(
   isOwn: (address: string) => boolean,
 ): Text[] {
   const names = new Set(fresh.map(({ name }) => name))
-  const { found, all } = circlesIn(rules, isOwn)
+  const { found, all } = circlesIn(rules, isOwn, { from: fresh })
   const notes = found
     .filter((circle) => circle.some(({ name }) => names.has(name)))
     .slice(0, mostNamed)
@@ -53,6 +53,8 @@ export async function circlesHere(
   { network }: Pick<Host, 'network'>,
   signal: AbortSignal,
 ): Promise<Text[]> {
+  // The machine is asked only where rules lead to each other if every address were its own.
+  if (circleNotes(rules, fresh, () => true).length === 0) return []
   const interfaces = await network.interfaces({ signal })
   const own = new Set(interfaces.flatMap(({ addresses }) => addresses.map(({ address }) => address)))
   const isOwn = (address: string): boolean =>
@@ -67,18 +69,22 @@ export interface Circles {
   readonly all: boolean
 }
 
-/** Ports that are led on together are followed together, so that ranges cost what single ports do. */
+/**
+ * Ports that are led on together are followed together, so that ranges cost what single ports do.
+ * @param from the rules at which ways begin; a circle that touches one is found from there
+ */
 export function circlesIn(
   rules: readonly Rule[],
   isOwn: (address: string) => boolean,
-  mostSteps = enoughSteps,
+  { from = rules, mostSteps = enoughSteps }: { from?: readonly Rule[]; mostSteps?: number } = {},
 ): Circles {
   const enabled = rules.filter((rule) => rule.enabled)
   const heard = new ListenIndex<Rule>()
   for (const rule of enabled.toSorted((a, b) => portsHeard(a.listen).first - portsHeard(b.listen).first))
     heard.add(rule.listen, rule)
   const search = new Search(heard, isOwn, mostSteps)
-  for (const rule of enabled) for (const protocol of protocolsOf(rule)) search.from(rule, protocol)
+  for (const rule of from)
+    if (rule.enabled) for (const protocol of protocolsOf(rule)) search.from(rule, protocol)
   const places = new Map(enabled.map((rule, at) => [rule, at]))
   return { found: [...search.circles.values()].map((circle) => turned(circle, places)), all: !search.cut }
 }

@@ -13,11 +13,9 @@ import { load, type Loaded, type LoadedRule } from './load.ts'
 import type { Parts } from './parts.ts'
 
 export function offlineNaru(parts: Parts): Naru {
-  const signal = AbortSignal.timeout(60_000)
-  // Every rule that is planned waits for it.
-  setMaxListeners(0, signal)
-  const loaded = async (): Promise<Loaded> => load(await parts.store.read({ signal }))
+  const loaded = async (): Promise<Loaded> => load(await parts.store.read({ signal: soon() }))
   const planned = async (wanted: Loaded, known?: Loaded): Promise<Plan> => {
+    const signal = soon()
     const fresh = [...wanted.rules.values()].filter((one) => known?.rules.get(one.rule.name) !== one)
     const steps = await Promise.all(fresh.map(({ rule }) => planFresh(rule, parts, signal)))
     const notes = await Promise.all(fresh.map(({ rule }) => notesFor(rule, parts, signal)))
@@ -41,7 +39,7 @@ export function offlineNaru(parts: Parts): Naru {
     const touched = ({ rules }: Loaded): RuleStatus[] => [rules.get(name) ?? []].flat().map(status)
     if (options.dryRun) return { plan, rules: touched(wanted), failures: [], revision: now.revision }
     const snapshot = await parts.store.change([{ name, rule: wanted.rules.get(name)?.input ?? null }], {
-      signal,
+      signal: soon(),
       revision: options.revision,
     })
     const after = load(snapshot, wanted.rules)
@@ -73,7 +71,7 @@ export function offlineNaru(parts: Parts): Naru {
         const result = { plan: nothingToDo, rules: told(wanted.rules), failures: [] }
         if (options.dryRun) return { ...result, revision: wanted.revision }
         const { input } = wanted.rules.get(to) as LoadedRule
-        const how = { signal, revision: options.revision }
+        const how = { signal: soon(), revision: options.revision }
         const snapshot = await parts.store.change([{ name: to, rule: input, was: name }], how)
         return { ...result, revision: snapshot.revision }
       },
@@ -95,6 +93,14 @@ export function offlineNaru(parts: Parts): Naru {
 
 // oxlint-disable-next-line require-yield -- an empty stream has nothing to yield
 async function* nothingHappens(): AsyncGenerator<never> {}
+
+/** Each task has its own minute: an import is thousands of them. */
+function soon(): AbortSignal {
+  const signal = AbortSignal.timeout(60_000)
+  // Every rule that is planned waits for it.
+  setMaxListeners(0, signal)
+  return signal
+}
 
 /** The first rule may come before the file. */
 function orNothing(error: unknown): Loaded {
