@@ -8,6 +8,7 @@ import { NaruError } from '../base/errors.ts'
 import { say, verbatim, type Text } from '../base/text.ts'
 import { defineCheck, type Check } from '../checks/contract.ts'
 import type { Engine, EngineRequest, EngineState } from '../engines/contract.ts'
+import type { Heritage } from '../model/passing.ts'
 import type { NaruEvent, RuleInput, RuleStatus } from '../model/face.ts'
 import { createMemoryStore } from '../stores/memory.ts'
 import { Forwarder, type ForwarderOptions } from './forwarder.ts'
@@ -299,6 +300,73 @@ describe('a rule’s life', () => {
       await run.forwarder.rules.enable('web')
       expect(await engineOf(run)).toBe('splice: splice can')
       await run.forwarder.stop()
+    })
+
+    it('keeps the ports of the one before for the next, and lets go of what that did not take', async () => {
+      const told: string[] = []
+      const heritage = (): Heritage => ({
+        begun: Promise.resolve(),
+        sockets: { beside: () => null, unshare() {} },
+        take: ({ port }) => (told.push(`taken ${port}`), null),
+        [Symbol.dispose]: () => void told.push('let go'),
+      })
+      const world = new World()
+      const [best, other] = fakeParts(world, createMemoryStore({})).engines as [Engine, Engine]
+      let tell: EngineRequest['onEvent'] = () => {}
+      const first: Engine = {
+        ...best,
+        open: async (request, how) => {
+          tell = request.onEvent
+          const lease = await best.open(request, how)
+          const retire = (): Promise<void> => (told.push('retired'), lease.retire())
+          return { ...lease, retire, bequeath: () => (told.push('bequeathed'), heritage()) }
+        },
+      }
+      const second: Engine = {
+        ...other,
+        open: (request, how) => {
+          request.inherit?.take({ protocol: 'tcp', address: '*', port: 8888, part: 0 })
+          return other.open(request, how)
+        },
+      }
+      const run = await start({ web }, { world, overrides: { engines: [first, second] } })
+      tell({ type: 'state', rule: 'web', state: { state: 'unfit', why: wall } })
+      await vi.waitFor(async () => expect(await engineOf({ ...run })).toContain('sockets: '))
+      expect(told).toEqual(['bequeathed', 'retired', 'taken 8888', 'let go'])
+      await run.forwarder.stop()
+    })
+
+    it('keeps them as long as nobody carries the rule, and no longer than it is wanted', async () => {
+      const told: string[] = []
+      const world = new World()
+      const [best] = fakeParts(world, createMemoryStore({})).engines as [Engine]
+      let tell: EngineRequest['onEvent'] = () => {}
+      let obstacle: Text | null = null
+      const engine: Engine = {
+        ...best,
+        obstacle: () => Promise.resolve(obstacle),
+        open: async (request, how) => {
+          tell = request.onEvent
+          return {
+            ...(await best.open(request, how)),
+            bequeath: () => ({
+              begun: Promise.resolve(),
+              sockets: { beside: () => null, unshare() {} },
+              take: () => null,
+              [Symbol.dispose]: () => void told.push('let go'),
+            }),
+          }
+        },
+      }
+      const rules = { web: { ...web, engine: 'splice' } }
+      const { forwarder } = await start(rules, { world, overrides: { engines: [engine] } })
+      obstacle = wall
+      tell({ type: 'state', rule: 'web', state: { state: 'unfit', why: wall } })
+      await vi.waitFor(async () => expect((await forwarder.rules.get('web')).state).toBe('failed'))
+      expect(told).toEqual([])
+      await forwarder.rules.disable('web')
+      expect(told).toEqual(['let go'])
+      await forwarder.stop()
     })
 
     it('one that the rule names is refused, with the reason', async () => {

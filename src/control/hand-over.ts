@@ -53,7 +53,7 @@ export class HandOver {
     const entries = holding.runs.map((run) => {
       return [run.name, { text: textOf(run.input), listens: run.engine() !== null }] as const
     })
-    const sockets = holding.runs.flatMap((run) => run.passing()?.lend() ?? [])
+    const sockets = holding.runs.flatMap((run) => run.lends())
     this.offer = { pid: process.pid, rules: Object.fromEntries(entries), sockets }
   }
 

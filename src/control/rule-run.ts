@@ -13,7 +13,8 @@ import type { HopStatus, RuleInput, RuleState } from '../model/face.ts'
 import { hops, type Hop, type Json, type Lease } from '../model/hop.ts'
 import type { PlanStep } from '../model/plan.ts'
 import type { Finding } from '../model/finding.ts'
-import { listensOverlap } from '../model/listen.ts'
+import { formatListen, listensOverlap } from '../model/listen.ts'
+import type { Heritage, LentSocket } from '../model/passing.ts'
 import type { EngineId, Rule } from '../model/rule.ts'
 import { addCounters, noCounters } from './counters.ts'
 import { Calm } from './calm.ts'
@@ -113,6 +114,8 @@ export class RuleRun {
   /** Wait for the last of those. */
   readonly #awaitingAll: (() => void)[] = []
   #loaded: LoadedRule
+  /** Of an engine that gave the rule up: nobody else is to have its ports before the next one does. */
+  #heritage: Heritage | null = null
   /** Wanted, and not come to yet while the others are opened. */
   readonly #ahead = new Map<Hop, Wanted>()
   #past: Counters = noCounters
@@ -178,8 +181,13 @@ export class RuleRun {
   apply(loaded: LoadedRule, options: ApplyOptions): Promise<readonly NaruError[]> {
     return this.#inPlaceOfRetry(async () => {
       if (this.#ended) return []
+      const moves = this.#moves(loaded)
       this.#become(loaded)
-      return this.#converge(options)
+      try {
+        return await this.#converge(options)
+      } finally {
+        if (moves) this.#freePorts()
+      }
     })
   }
 
@@ -191,6 +199,7 @@ export class RuleRun {
     return this.#inPlaceOfRetry(async () => {
       if (this.#ended) return []
       const before = this.#loaded
+      const moves = this.#moves(loaded)
       const listened = this.#held.has('relay') || this.#madeRoom
       this.#madeRoom = false
       this.#become(loaded)
@@ -203,8 +212,15 @@ export class RuleRun {
       } catch (error) {
         await this.#takeBack(before, options)
         throw error
+      } finally {
+        if (moves) this.#freePorts()
       }
     })
+  }
+
+  /** What was kept of its ports may be another rule's from then on. */
+  #moves({ rule }: LoadedRule): boolean {
+    return formatListen(rule.listen) !== formatListen(this.rule.listen)
   }
 
   #become(loaded: LoadedRule): void {
@@ -234,9 +250,10 @@ export class RuleRun {
   makeRoom(): Promise<void> {
     return this.#inPlaceOfRetry(async () => {
       const relay = this.#held.get('relay')
-      if (!relay) return
+      if (!relay) return this.#freePorts()
       this.#madeRoom = true
       await this.#retire(relay)
+      this.#freePorts()
     })
   }
 
@@ -250,6 +267,7 @@ export class RuleRun {
       for (const [lease, { hop }] of this.unreleased) await this.#release(hop, lease)
       for (const step of stepsBetween(this.#held, []))
         if (step.action === 'close') await this.#close(step.held, options)
+      this.#freePorts()
       await this.#drainAll([...this.#retired], options)
       this.#report()
     })
@@ -285,6 +303,13 @@ export class RuleRun {
     })
   }
 
+  /** Sockets that a successor gets, those that only keep a port included. */
+  lends(): readonly LentSocket[] {
+    const relay = this.#held.get('relay')?.lease
+    if (!relay || !isEngineLease(relay)) return []
+    return [...(relay.passing?.lend() ?? []), ...(relay.held?.() ?? [])]
+  }
+
   /** How its listening sockets pass to a successor; undefined where they do not, or there are none. */
   passing(): Passing | undefined {
     const relay = this.#held.get('relay')?.lease
@@ -297,6 +322,7 @@ export class RuleRun {
     this.#retry?.[Symbol.dispose]()
     const relay = this.#held.get('relay')?.lease
     this.#held.clear()
+    this.#freePorts()
     if (!relay || !isEngineLease(relay)) return
     if (!relay.passing) return
     this.#retired.add(relay)
@@ -487,6 +513,7 @@ export class RuleRun {
       options.strict && !(options.rowByHand && failing === 'router' && failure && helpsByHand(failure))
     if (failure && strict) await this.#undo(opened, options)
     for (const hop of this.#failures.keys()) if (hop !== failing) this.#failures.delete(hop)
+    if (wanted.length === 0) this.#freePorts()
     this.#report()
     if (!failure) {
       this.#retryMs = firstRetryMs
@@ -542,8 +569,9 @@ export class RuleRun {
     const { journal, mark } = this.#tools
     const record = { ...journal.recorder(of, before), mark }
     const lease = await within(signal, stepLimitMs, (limited) =>
-      wanted.open({ signal: limited, record, inner: this.#inner() }),
+      wanted.open({ signal: limited, record, inner: this.#inner(), heritage: this.#heritage }),
     )
+    if (wanted.hop === 'relay') this.#freePorts()
     const held: Held = {
       hop: wanted.hop,
       wanted,
@@ -565,12 +593,22 @@ export class RuleRun {
   async #retire(held: Held): Promise<void> {
     this.#held.delete(held.hop)
     if (!isEngineLease(held.lease)) return this.#release(held.hop, held.lease)
+    const heritage = held.lease.bequeath?.()
+    if (heritage) {
+      this.#freePorts()
+      this.#heritage = heritage
+    }
     await this.#leaveBehind(held.lease)
   }
 
   async #leaveBehind(lease: EngineLease): Promise<void> {
     this.#retired.add(lease)
     await lease.retire()
+  }
+
+  #freePorts(): void {
+    this.#heritage?.[Symbol.dispose]()
+    this.#heritage = null
   }
 
   async #close(held: Held, { signal, now, reason = 'drained' }: Omit<ApplyOptions, 'strict'>): Promise<void> {

@@ -6,7 +6,7 @@ import type { Host } from '../host/contract.ts'
 import type { CloseReason, Connection, Counters } from '../model/connection.ts'
 import type { Facts } from '../model/facts.ts'
 import type { Json, Lease, OpenOptions } from '../model/hop.ts'
-import type { Inheritance, LentSocket, SocketMaker } from '../model/passing.ts'
+import type { Heritage, Inheritance, LentSocket, SocketMaker } from '../model/passing.ts'
 import type { EngineId, Rule } from '../model/rule.ts'
 import type { Support } from '../model/support.ts'
 import type { Target } from '../model/target.ts'
@@ -46,7 +46,7 @@ export interface EngineRequest {
   readonly rule: Rule
   readonly resolve: Resolve
   readonly onEvent: (event: EngineEvent) => void
-  /** Set while another process hands over to this one. */
+  /** Set while another process hands over to this one, and where another engine carried the rule until now. */
   readonly inherit?: Inheritance
 }
 
@@ -111,4 +111,8 @@ export interface EngineLease extends Lease {
   cut(id: string, reason: CloseReason): boolean
   /** Left out where a rule cannot pass to another process. */
   readonly passing?: Passing
+  /** Ports that it keeps without a socket that serves; lent to a successor, they stay its own. */
+  held?(): readonly LentSocket[]
+  /** Before `retire`: those ports outlive it, for whichever engine takes the rule up. */
+  bequeath?(): Heritage
 }

@@ -20,6 +20,12 @@ export interface Inheritance {
   readonly sockets: SocketMaker
 }
 
+/** The `part` of a socket that only keeps its port from others; who asks for part 0 gets it as one that serves. */
+export const heldPart = -1
+
+/** Ports that are kept between two engines of one rule. What nobody took is closed with it. */
+export interface Heritage extends Inheritance, Disposable {}
+
 /** What Node's own sockets cannot do. */
 export interface SocketMaker {
   /** A UDP socket on the same address as the socket `fd`, which hears `client` alone. @returns its descriptor, or null */

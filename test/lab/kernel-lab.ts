@@ -4,15 +4,19 @@
  */
 import { createSocket, type Socket as DatagramSocket } from 'node:dgram'
 import { once } from 'node:events'
+import { createRequire } from 'node:module'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { systemClock } from '../../src/base/clock.ts'
 import type { EngineEvent, Resolve } from '../../src/engines/contract.ts'
 import { createKernelEngine, type KernelEngine } from '../../src/engines/kernel/index.ts'
 import type { KernelLease } from '../../src/engines/kernel/lease.ts'
+import { Ports } from '../../src/engines/kernel/ports.ts'
 import { createSettings, type Settings } from '../../src/engines/kernel/settings.ts'
 import type { Host } from '../../src/host/contract.ts'
+import { socketMaker } from '../../src/host/linux/beside.ts'
 import type { Json } from '../../src/model/hop.ts'
+import type { Inheritance } from '../../src/model/passing.ts'
 import { parseRule } from '../../src/model/rule-file.ts'
 import { MemoryRecorder } from '../fakes/recorder.ts'
 import { enter } from './enter.ts'
@@ -67,10 +71,16 @@ export class KernelLab implements AsyncDisposable {
       host: this.machine,
       clock: systemClock,
       settings,
+      ports: new Ports({ inside: (work) => this.inside(work) }),
       ...(owner ? { owner } : {}),
     })
     this.#engines.push(engine)
     return engine
+  }
+
+  inside<T>(work: () => T): T {
+    using _inside = enter(this.host)
+    return work()
   }
 
   /** Every switch of the host that an engine may turn. */
@@ -90,10 +100,12 @@ export class KernelLab implements AsyncDisposable {
     name: string,
     rule: object,
     resolve: Resolve = neverResolved,
+    inherit?: Inheritance,
   ): Promise<KernelLease> {
     const request = {
       rule: parseRule(name, rule),
       resolve,
+      ...(inherit && { inherit }),
       onEvent: (event: EngineEvent) => void this.events.push(event),
     }
     return engine.open(request, { signal: AbortSignal.timeout(20_000), record: this.record })
@@ -181,6 +193,27 @@ export class KernelLab implements AsyncDisposable {
   }
 }
 
+/** What a successor in another process is lent of `lease`: the same sockets by descriptors of its own. */
+export function lentBy(lease: KernelLease): Inheritance {
+  const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi')
+  const dup = koffi.load('libc.so.6').func('int dup(int)') as (fd: number) => number
+  const lent = lease.held()
+  return {
+    begun: Promise.resolve(),
+    sockets: socketMaker,
+    take(wanted) {
+      const found = lent.find(
+        ({ protocol, address, port, part }) =>
+          protocol === wanted.protocol &&
+          address === wanted.address &&
+          port === wanted.port &&
+          part === wanted.part,
+      )
+      return found ? dup(found.fd) : null
+    },
+  }
+}
+
 /** One message there and its echo back. */
 export async function echoes(socket: Socket, message: string, ms = 5000): Promise<string> {
   socket.write(message)
@@ -227,6 +260,6 @@ function settingsIn(host: LabHost): Settings {
   }
 }
 
-function neverResolved(): Promise<never> {
+export function neverResolved(): Promise<never> {
   return Promise.reject(new Error('a plain address is not resolved'))
 }

@@ -6,7 +6,15 @@ import { beforeAll, expect, it } from 'vitest'
 import { built } from '../built.ts'
 import { describeWith } from '../needs.ts'
 import { enter } from './enter.ts'
-import { echoes, echoesUdp, hostAddress, KernelLab, targetAddress } from './kernel-lab.ts'
+import {
+  echoes,
+  echoesUdp,
+  hostAddress,
+  KernelLab,
+  lentBy,
+  neverResolved,
+  targetAddress,
+} from './kernel-lab.ts'
 
 const needs = { root: true, platform: 'linux', commands: ['ip', 'nft', 'conntrack'] } as const
 const dead = '4194303-1'
@@ -210,7 +218,7 @@ describeWith(needs, 'the kernel engine in a lab of three hosts', () => {
     // A successor that comes to nothing.
     const failing = lab.engine(successor)
     failing.succeed?.(process.pid)
-    await lab.open(failing, 'web', rule)
+    await lab.open(failing, 'web', rule, neverResolved, lentBy(held))
     failing.abandon()
     old.succeed?.(process.ppid)
     await held.renew({ signal: AbortSignal.timeout(5000) })
@@ -221,7 +229,7 @@ describeWith(needs, 'the kernel engine in a lab of three hosts', () => {
     // And one that stays.
     const next = lab.engine(successor)
     next.succeed?.(process.pid)
-    const taken = await lab.open(next, 'web', rule)
+    const taken = await lab.open(next, 'web', rule, neverResolved, lentBy(held))
     old.abandon()
     expect(await echoes(socket, 'went on')).toBe('went on')
     expect(await echoes(await lab.dial(lab.client, hostAddress, 8888), 'new')).toBe('new')

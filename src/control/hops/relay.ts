@@ -37,9 +37,10 @@ export async function wantRelay(rule: Rule, tools: RelayTools): Promise<Wanted> 
     key: keyOf(engine?.id, carried(rule)),
     replace: 'close-first',
     listen: rule.listen,
-    async open({ inner, signal, record }) {
+    async open({ inner, signal, record, heritage }) {
       if (!engine) throw noEngine(rule, why)
-      const { resolve, onEvent, inherit } = tools
+      const { resolve, onEvent } = tools
+      const inherit = heritage ?? tools.inherit
       const request = { rule: dialled(rule, inner), resolve, onEvent, ...(inherit && { inherit }) }
       const { ok, why: no } = engine.supports(request.rule, tools.facts)
       if (!ok) throw new NaruError('ENGINE_UNFIT', { engine: engine.id, name: rule.name, why: no })

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import type { Text } from '../../base/text.ts'
 import type { Hop, Lease, OpenOptions } from '../../model/hop.ts'
 import type { Listen } from '../../model/listen.ts'
+import type { Inheritance } from '../../model/passing.ts'
 import type { PlanStep } from '../../model/plan.ts'
 
 export interface Wanted {
@@ -27,6 +28,8 @@ export interface Wanted {
 export interface OpenHop extends OpenOptions {
   /** What the hops inside of this one hold. */
   readonly inner: ReadonlyMap<Hop, Lease>
+  /** Ports that the engine before this one left. */
+  readonly heritage?: Inheritance | null
 }
 
 export function keyOf(...parts: readonly unknown[]): string {

@@ -8,7 +8,8 @@ import { succeed, type Holder, type Instance } from '../../control/instance.ts'
 import { whyFfiCannot } from '../../engines/splice/probe.ts'
 import { Intake, mustBeOurUser } from '../../engines/splice/rights.ts'
 import { socketMaker } from '../../host/linux/beside.ts'
-import type { LentSocket } from '../../model/passing.ts'
+import { serveHeld } from '../../host/linux/held-port.ts'
+import { heldPart, type LentSocket } from '../../model/passing.ts'
 import { Channel, doorOf, intakeOf, speaks, sweepIntakes, type Page } from './channel.ts'
 
 const offerWithinMs = 60_000
@@ -81,7 +82,11 @@ function placeOf(taken: {
   const { root, id, holder, channel, left, offer, page } = taken
   let letGo = (): void => {}
   const begun = new Promise<void>((resolve) => (letGo = resolve))
-  const inherit = { begun, sockets: socketMaker, take: (socket: Omit<LentSocket, 'fd'>) => left.take(socket) }
+  const inherit = {
+    begun,
+    sockets: socketMaker,
+    take: (socket: Omit<LentSocket, 'fd'>) => left.take(socket) ?? left.takeHeld(socket),
+  }
   return {
     instance: succeed(root, id, holder),
     predecessor: { pid: offer.pid, rules: offer.rules, inherit },
@@ -125,6 +130,14 @@ class Left {
     const key = keyOf(socket)
     const fd = this.#byKey.get(key) ?? null
     this.#byKey.delete(key)
+    return fd
+  }
+
+  /** One that kept its port, for whoever wants to serve it. */
+  takeHeld(socket: Omit<LentSocket, 'fd'>): number | null {
+    if (socket.part !== 0 || socket.protocol === 'unix') return null
+    const fd = this.take({ ...socket, part: heldPart })
+    if (fd !== null) serveHeld(socket.protocol, fd)
     return fd
   }
 

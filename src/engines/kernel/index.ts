@@ -8,14 +8,15 @@
  */
 import { familyOf } from '../../base/address.ts'
 import { systemClock, type Clock } from '../../base/clock.ts'
-import { NaruError } from '../../base/errors.ts'
+import { errnoOf, NaruError } from '../../base/errors.ts'
 import { say } from '../../base/text.ts'
-import { portsOverlap } from '../../base/port.ts'
+import { portCount, portsOverlap } from '../../base/port.ts'
 import type { Host, SocketEntry } from '../../host/contract.ts'
 import { Others } from '../../host/filter/index.ts'
 import { ownerLives, thisOwner } from '../../host/linux/owner.ts'
 import { formatListen, type InetListen } from '../../model/listen.ts'
-import { notUs } from '../../relay/listen-error.ts'
+import type { LentSocket } from '../../model/passing.ts'
+import { listenError, notUs } from '../../relay/listen-error.ts'
 import { targetsItself } from '../../relay/loop.ts'
 import type { Engine } from '../contract.ts'
 import { isAnyAddress, listenFamily } from './compile.ts'
@@ -25,6 +26,7 @@ import { Guard } from './guard.ts'
 import { KernelLease, unfit } from './lease.ts'
 import { Machine } from './machine.ts'
 import { createNft } from './nft.ts'
+import { Ports, type Holding } from './ports.ts'
 import { Offloading } from './offloading.ts'
 import { createSettings, type Settings } from './settings.ts'
 import { noOfMachineNow, noOfPath, supports } from './supports.ts'
@@ -44,6 +46,8 @@ export interface KernelOptions {
   readonly owner?: string
   /** @default those of this host */
   readonly others?: Others
+  /** @default those of this process's network */
+  readonly ports?: Ports
 }
 
 export interface KernelEngine extends Engine {
@@ -72,7 +76,7 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
   const table = new Table(nft, owner, (other) => other === owner || lives(other))
   const guard = new Guard(host.runner, nft, owner, () => void repair(() => ground.guardLost()))
   const ground = new Ground(settings, table, guard)
-  const { others = new Others(host.runner, clock) } = options
+  const { others = new Others(host.runner, clock), ports = new Ports() } = options
   const offloading = new Offloading(clock)
   const watch = new Watch(host.runner, clock, offloading)
   /** By serial. */
@@ -140,11 +144,18 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
       const why = noOfPath(rule) ?? (await noOfMachineNow(others, 'askAnew'))
       if (why || listen.kind !== 'inet') throw unfit(rule, why ?? say('', ''))
       const family = listenFamily(listen)
-      await refuseTaken(listen, machine)
-      const was = await ground.oldValues(family)
-      const effect = await record.intend({ owner, rule: rule.name, was, boot } satisfies KernelEffect)
+      const holding = await takePorts(listen, machine, () => ports.hold(listen, request.inherit))
+      const effect = await Promise.resolve()
+        .then(async () => {
+          const was = await ground.oldValues(family)
+          return record.intend({ owner, rule: rule.name, was, boot } satisfies KernelEffect)
+        })
+        .catch((error: unknown) => {
+          holding[Symbol.dispose]()
+          throw error
+        })
       const tag = { owner, serial: serial++, rule: rule.name }
-      const lease = new KernelLease(machine, request, tag, effect)
+      const lease = new KernelLease(machine, request, tag, effect, holding)
       leases.set(tag.serial, lease)
       try {
         alarm.listen()
@@ -191,11 +202,38 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
 }
 
 /**
- * NAT goes before sockets: a program that listens here would be cut off without a word. One look serves all who open
- * at the same time; what it shows taken may be free by now, an engine's own sockets of a moment ago for instance.
+ * NAT goes before sockets: a program that listens here would be cut off without a word. The system itself tells of each
+ * port that can be held; of the others its list of sockets does.
+ * @throws NaruError LISTEN_…
  */
-async function refuseTaken(listen: InetListen, machine: Machine): Promise<void> {
-  const address = isAnyAddress(listen) ? null : (listen.address as string)
+async function takePorts(listen: InetListen, machine: Machine, hold: () => Holding): Promise<Holding> {
+  await refuseNoAddress(listen, machine)
+  const tryAgain = async (error: unknown): Promise<Holding> => {
+    // By name, where it can be seen; an engine's own sockets of a moment ago are gone by now.
+    if (errnoOf(error) === 'EADDRINUSE') await refuseTaken(listen, machine, [])
+    return hold()
+  }
+  const label = formatListen(listen)
+  const holding = await Promise.resolve()
+    .then(hold)
+    .catch(tryAgain)
+    .catch(async (error: unknown) => {
+      throw await listenError(error, label, () => Promise.resolve(null))
+    })
+  try {
+    await refuseTaken(listen, machine, holding.sockets)
+    return holding
+  } catch (error) {
+    holding[Symbol.dispose]()
+    throw error
+  }
+}
+
+const addressOf = (listen: InetListen): string | null => (isAnyAddress(listen) ? null : listen.address)
+
+/** One look serves all who open at the same time; an address that it does not show may have come since. */
+async function refuseNoAddress(listen: InetListen, machine: Machine): Promise<void> {
+  const address = addressOf(listen)
   const asked = machine.clock.monotonic()
   const isOwn = async (since?: number): Promise<boolean> =>
     (await machine.interfaces(since)).some(({ addresses }) =>
@@ -203,14 +241,22 @@ async function refuseTaken(listen: InetListen, machine: Machine): Promise<void> 
     )
   if (address !== null && !(await isOwn()) && !(await isOwn(asked)))
     throw new NaruError('LISTEN_NO_ADDRESS', { listen: formatListen(listen) })
+}
+
+/** Likewise: what a look shows taken may be free by now. */
+async function refuseTaken(listen: InetListen, machine: Machine, held: readonly LentSocket[]): Promise<void> {
+  const ours = new Set(held.map(({ protocol, port }) => `${protocol} ${port}`))
+  if (ours.size === portCount(listen.ports) * listen.protocols.length) return
+  const asked = machine.clock.monotonic()
   const family = listenFamily(listen)
   const holder = async (since?: number): Promise<SocketEntry | undefined> =>
     (await machine.sockets(since)).find(
       (socket) =>
         socket.state === 'listening' &&
         listen.protocols.includes(socket.protocol) &&
+        !ours.has(`${socket.protocol} ${socket.port}`) &&
         portsOverlap({ first: socket.port, last: socket.port }, listen.ports) &&
-        meets(socket.address, address, family),
+        meets(socket.address, addressOf(listen), family),
     )
   const taken = (await holder()) && (await holder(asked))
   if (!taken) return

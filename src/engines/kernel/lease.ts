@@ -8,6 +8,7 @@ import { say, type Text } from '../../base/text.ts'
 import type { CloseReason, Connection, Counters } from '../../model/connection.ts'
 import type { Effect, Lease, LeaseDescription, Verdict } from '../../model/hop.ts'
 import { formatListen, type InetListen } from '../../model/listen.ts'
+import type { Heritage, LentSocket } from '../../model/passing.ts'
 import type { Rule } from '../../model/rule.ts'
 import { formatTarget } from '../../model/target.ts'
 import type { EngineLease, EngineRequest, EngineState } from '../contract.ts'
@@ -23,6 +24,7 @@ import {
 import type { Flow } from './flows.ts'
 import type { Machine } from './machine.ts'
 import type { Tag } from './owner.ts'
+import type { Holding } from './ports.ts'
 import { Traffic } from './traffic.ts'
 import type { Arrival, Watched } from './watch.ts'
 
@@ -39,6 +41,7 @@ export class KernelLease implements EngineLease, Lease {
   readonly #request: EngineRequest
   readonly #tag: Tag
   readonly #effect: Effect
+  readonly #holding: Holding
   readonly #traffic: Traffic
   readonly #watched: Watched
   readonly #stopped = new AbortController()
@@ -57,12 +60,13 @@ export class KernelLease implements EngineLease, Lease {
   #reaim: Disposable | null = null
   #turn: Promise<unknown> = Promise.resolve()
 
-  constructor(machine: Machine, request: EngineRequest, tag: Tag, effect: Effect) {
+  constructor(machine: Machine, request: EngineRequest, tag: Tag, effect: Effect, holding: Holding) {
     this.#machine = machine
     this.#request = request
     this.#rule = request.rule
     this.#tag = tag
     this.#effect = effect
+    this.#holding = holding
     this.#traffic = new Traffic(request.rule.name, listenOf, request.onEvent)
     this.#watched = {
       traffic: this.#traffic,
@@ -112,6 +116,14 @@ export class KernelLease implements EngineLease, Lease {
   /** Resolves once everything asked of this lease has been done. */
   async settled(): Promise<void> {
     await this.#turn.catch(() => {})
+  }
+
+  held(): readonly LentSocket[] {
+    return this.#holding.sockets
+  }
+
+  bequeath(): Heritage {
+    return this.#holding.bequeath()
   }
 
   async retire(): Promise<void> {
@@ -310,6 +322,7 @@ export class KernelLease implements EngineLease, Lease {
     this.#stop({ watching: true })
     await this.#machine.table.change({ tag: this.#tag, remove: this.#compiled, add: null })
     this.#compiled = null
+    this.#holding[Symbol.dispose]()
     // What came since the last look is still ours; after this one nothing new is.
     await this.#machine.watch.look()
     this.#closed = true
@@ -353,6 +366,7 @@ export class KernelLease implements EngineLease, Lease {
     this.#reaim?.[Symbol.dispose]()
     this.#reaim = null
     if (watching) return
+    this.#holding[Symbol.dispose]()
     this.#machine.watch.remove(this.#watched)
     this.#stopped.abort()
   }

@@ -101,6 +101,7 @@ async function openTcp(listen: InetListen, port: number, options: ListenOptions)
   const inherited = options.inherit?.take({ ...about, port }) ?? null
   if (inherited !== null) {
     const socket = Descriptor.adopt(inherited)
+    setOption(socket, 'noDelay', 1)
     setKeepalive(socket, options.keepaliveMs)
     return { ...about, socket, port, label: labelOf(listen, port, 'tcp') }
   }
@@ -128,11 +129,7 @@ async function openUdp(listen: InetListen, port: number, options: ListenOptions)
   for (let thread = opened.length; thread < (one ? 1 : options.threads); thread++) {
     const make = (beside: boolean) =>
       bound(listen.address, opened[0]?.port ?? port, 'datagram', (socket) => {
-        setOption(socket, 'receiveBuffer', datagramBufferBytes)
-        // A dual-stack socket is told by both: only the IPv4 one names our own address where a broadcast was asked.
-        if (listenFamily(listen.address) === familyInet6) setOption(socket, 'packetInfo6', 1)
-        setOption(socket, 'packetInfo4', 1)
-        setOption(socket, 'groReceive', 1)
+        prepareDatagrams(socket, listen)
         if (beside) setOption(socket, 'reusePort', 1)
       })
     let made = make(thread > 0)
@@ -150,6 +147,14 @@ async function openUdp(listen: InetListen, port: number, options: ListenOptions)
   return opened
 }
 
+function prepareDatagrams(socket: Descriptor, listen: InetListen): void {
+  setOption(socket, 'receiveBuffer', datagramBufferBytes)
+  // A dual-stack socket is told by both: only the IPv4 one names our own address where a broadcast was asked.
+  if (listenFamily(listen.address) === familyInet6) setOption(socket, 'packetInfo6', 1)
+  setOption(socket, 'packetInfo4', 1)
+  setOption(socket, 'groReceive', 1)
+}
+
 /** All that there are, also where there were more threads before: the kernel spreads clients over each of them. */
 function inheritUdp(listen: InetListen, port: number, options: ListenOptions, one: boolean): Listener[] {
   const taken: Listener[] = []
@@ -159,7 +164,9 @@ function inheritUdp(listen: InetListen, port: number, options: ListenOptions, on
     if (fd === null) return taken
     const thread = (one ? port : part) % options.threads
     const label = labelOf(listen, port, 'udp')
-    taken.push({ ...about, socket: Descriptor.adopt(fd), label, thread, part })
+    const socket = Descriptor.adopt(fd)
+    prepareDatagrams(socket, listen)
+    taken.push({ ...about, socket, label, thread, part })
   }
 }
 

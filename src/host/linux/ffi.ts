@@ -445,6 +445,25 @@ export function localAddress(socket: Descriptor): number {
   return orErrno(c.getsockname(fdOf(socket), address, Arena.at(scratch, lengthAt, 4)))
 }
 
+/** What listened is bound as before, and nobody is accepted (inet_shutdown in the kernel). */
+export function stopListening(socket: Descriptor): number {
+  return orErrno(c.shutdown(fdOf(socket), 0))
+}
+
+const [attachFilter, detachFilter] = [26, 27]
+
+/** Whether everything that arrives is thrown away before it is queued (socket(7), SO_ATTACH_FILTER: `ret #0`). */
+export function dropArrivals(socket: Descriptor, drop: boolean): number {
+  const { words } = scratch
+  words.fill(0, 0, 6)
+  if (!drop) return orErrno(c.setsockopt(fdOf(socket), 1, detachFilter, Arena.at(scratch, 0, 4), 4))
+  // struct sock_fprog at 0: one instruction, whose struct sock_filter is at 16: BPF_RET | BPF_K.
+  words[0] = 1
+  Arena.point(scratch, 8, scratch, 16, 8)
+  words[4] = 6
+  return orErrno(c.setsockopt(fdOf(socket), 1, attachFilter, Arena.at(scratch, 0, 16), 16))
+}
+
 /** Sends FIN: this side says no more. */
 export function shutdownWrite(socket: Descriptor): number {
   return orErrno(c.shutdown(fdOf(socket), 1))
