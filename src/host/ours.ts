@@ -1,7 +1,31 @@
 /** What of this machine's tables and rules is a Naru's, whichever one's: whoever asks who else decides leaves it out. */
 
-/** A table of the kernel engine or of a Naru's firewall hop. */
-export const isOurTable = (table: string): boolean => /^naru\b|^naru[-_]/.test(table)
+/**
+ * Every base chain that a Naru makes, by the exact name of its table; each is of family inet. A process is its number and
+ * its start. Whoever calls a table or a chain alike, and not the same, is somebody else.
+ */
+const chains: readonly (readonly [table: RegExp, chains: readonly string[]])[] = [
+  // engines/kernel/skeleton.ts
+  [/^naru$/, ['loopback', 'passing', 'arriving', 'carry_arriving', 'carry_local', 'way_back']],
+  // engines/kernel/guard.ts
+  [/^naru_guard_\d+_\d+_\d+$/, ['loopback', 'passing']],
+  // engines/splice/keep.ts
+  [/^naru_keep_\d+_\d+$/, ['answers']],
+  // control/syn-counter.ts
+  [/^naru_syn_\d+_\d+$/, ['prerouting']],
+]
+
+export function isOurChain({
+  family,
+  table,
+  name,
+}: {
+  family: string
+  table: string
+  name: string
+}): boolean {
+  return family === 'inet' && chains.some(([ours, names]) => ours.test(table) && names.includes(name))
+}
 
 /**
  * The routing rule of `source: keep` (engines/splice/keep.ts): it asks for a mark that only answers to our sockets have.

@@ -62,6 +62,16 @@ const walls: readonly Wall[] = [
     why: 'inet wall input',
   },
   {
+    name: 'bans in a table whose name begins as ours do',
+    commands: [
+      nft(chain('input', 'accept'), `add rule inet wall input ip saddr ${banned} drop`).map((word) =>
+        word.replaceAll('inet wall', 'inet naru-bans'),
+      ),
+    ],
+    verdict: [true, false],
+    why: 'inet naru-bans input',
+  },
+  {
     name: 'a ban by source, on one interface, from a set',
     commands: [
       nft(
@@ -230,7 +240,7 @@ describeWith(needs, 'a client fares as those of a plain listener do', () => {
       expect(naru.failures[0]).toContain('ENGINE_UNFIT')
       expect(naru.failures[0]).toContain(why)
       expect(await verdicts(engines.kernel)).toEqual([false, false])
-      expect(before).not.toContain('naru')
+      expect(before).not.toMatch(/^table inet naru[_ ]/m)
     }
   })
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { FakeRunner, type Answer } from '../../../test/fakes/host.ts'
 import { systemClock } from '../../base/clock.ts'
+import type { OnSockets } from '../linux/offload/own-group.ts'
 import { Others, whoElseDecides } from './others.ts'
 
 const rules4 = '0:\tfrom all lookup local\n32766:\tfrom all lookup main\n32767:\tfrom all lookup default\n'
@@ -40,8 +41,14 @@ function machine(answers: Readonly<Record<string, Answer>> = {}): FakeRunner {
   return new FakeRunner((argv) => plain[argv.join(' ')])
 }
 
-async function who(answers: Readonly<Record<string, Answer>> = {}): Promise<string> {
-  const why = await whoElseDecides({ runner: machine(answers), signal: AbortSignal.timeout(5000) })
+async function who(
+  answers: Readonly<Record<string, Answer>> = {},
+  onSockets: OnSockets = 'none',
+): Promise<string> {
+  const why = await whoElseDecides(
+    { runner: machine(answers), signal: AbortSignal.timeout(5000) },
+    () => onSockets,
+  )
   return why?.en ?? 'nobody'
 }
 
@@ -157,6 +164,29 @@ describe('somebody else decides', () => {
   ] as const)('by %s', async (_, word, answers) => {
     expect(await who(answers)).toContain(`(${word})`)
   })
+})
+
+it.each([
+  ['naru-bans', 'input'],
+  ['naru_bans', 'input'],
+  ['naru', 'input'],
+  ['narubans', 'input'],
+  ['naru_guard_1_2_3', 'input'],
+  ['naru_guard_1_2', 'passing'],
+  ['naru_keep_812_77x', 'answers'],
+])('a table %s of an administrator’s with a chain %s is somebody else’s', async (table, chain) => {
+  const answers = { 'nft -j list chains': chains(['inet', table, chain, 'input', 'drop']) }
+  expect(await who(answers)).toContain(`(inet ${table} ${chain})`)
+})
+
+it('a table of our name in another family is somebody else’s', async () => {
+  const answers = { 'nft -j list chains': chains(['ip', 'naru', 'passing', 'forward', 'drop']) }
+  expect(await who(answers)).toContain('(ip naru passing)')
+})
+
+it('a program on our sockets decides, and one that cannot be asked for may be there', async () => {
+  expect(await who({}, 'some')).toContain('IPAddressDeny=')
+  expect(await who({}, 'unknown')).toContain('cannot be told')
 })
 
 it('what cannot be read is no answer', async () => {

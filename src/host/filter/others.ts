@@ -9,7 +9,8 @@ import { withLimit, type Clock } from '../../base/clock.ts'
 import { Latest } from '../../base/latest.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { Runner } from '../contract.ts'
-import { isOurTable, keepRule } from '../ours.ts'
+import { programsOnSockets, type OnSockets } from '../linux/offload/own-group.ts'
+import { isOurChain, keepRule } from '../ours.ts'
 import { asObject } from './nft-match.ts'
 import { nftObjects } from './nft.ts'
 import { legacyTables, savedBy, type ReadOptions } from './read.ts'
@@ -51,7 +52,10 @@ export class Others {
 }
 
 /** @throws NaruError NOT_PERMITTED, COMMAND_FAILED, TIMED_OUT */
-export async function whoElseDecides(options: ReadOptions): Promise<Text | null> {
+export async function whoElseDecides(
+  options: ReadOptions,
+  onSockets: () => OnSockets = programsOnSockets,
+): Promise<Text | null> {
   const [filter, routing, ipsec] = await Promise.all([
     filterOf(options),
     routingRuleOf(options),
@@ -71,6 +75,20 @@ export async function whoElseDecides(options: ReadOptions): Promise<Text | null>
     return say(
       'IPsec policies (ip xfrm policy) tell redirected packets from this machine’s own',
       'IPsec 정책(ip xfrm policy)은 커널이 돌려보내는 패킷과 이 컴퓨터가 보내는 패킷을 구분합니다',
+    )
+  return ofPrograms(onSockets())
+}
+
+function ofPrograms(onSockets: OnSockets): Text | null {
+  if (onSockets === 'some')
+    return say(
+      'a program on this service’s control group (IPAddressDeny=, IPAccounting=) decides about its sockets, and what the kernel redirects comes to none',
+      '이 서비스의 제어 그룹에 걸린 프로그램(IPAddressDeny=, IPAccounting=)이 소켓의 패킷을 가리는데, 커널이 돌려보내는 패킷은 소켓을 거치지 않습니다',
+    )
+  if (onSockets === 'unknown')
+    return say(
+      'whether a program on this process’s control group (IPAddressDeny=) decides cannot be told: that takes koffi, CAP_BPF and a cgroup2 mount',
+      '이 프로세스의 제어 그룹에 걸린 프로그램(IPAddressDeny=)이 있는지 알 수 없습니다. koffi와 CAP_BPF, cgroup2 마운트가 있어야 알 수 있습니다',
     )
   return null
 }
@@ -125,7 +143,7 @@ function baseChains(json: string): BaseChain[] {
         policy: String(policy),
       }
     })
-    .filter(({ family, table, hook }) => hook !== '' && family !== 'arp' && !isOurTable(table))
+    .filter((chain) => chain.hook !== '' && chain.family !== 'arp' && !isOurChain(chain))
     .sort((a, b) => rank(a) - rank(b))
 }
 

@@ -4,7 +4,7 @@
  * drops, also where that is everybody but a few: whoever is let in by name only stays out, and is told by what. Nor
  * before a drop of which it cannot be told whom it meets (a mark, a hardware address, raw bytes): it may be a ban.
  */
-import { isOurTable } from '../ours.ts'
+import { isOurChain } from '../ours.ts'
 import type { Packets } from './packets.ts'
 import { chainKey, type Chain, type FilterRule, type Packet, type PacketFilter } from './program.ts'
 import { walk, type ChainFate, type Place } from './walk.ts'
@@ -57,8 +57,8 @@ function besideDocker(filter: PacketFilter, place: Place): Place {
   return chain ? { chain, rule: chain.rules[0] ?? null } : place
 }
 
-/** Tables of our own engine: what they drop is the rule's policy. */
-export const isOurs = ({ table }: Chain): boolean => isOurTable(table)
+/** Chains of our own engine: what they drop is the rule's policy. */
+export const isOurs = (chain: Chain): boolean => chain.owner === 'nft' && isOurChain(chain)
 
 /** Is there a drop in this chain or in one it leads to? */
 export function canDrop(filter: PacketFilter, chain: Chain, seen = new Set<string>()): boolean {

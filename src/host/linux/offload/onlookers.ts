@@ -4,11 +4,12 @@
  * purpose: any rule of somebody else's counts, whatever it says, and a chain that is empty and lets everything pass does
  * not. All of it is asked of the kernel itself (netlink), in less than a millisecond, so that it can be asked often.
  */
-import { closeSync, openSync, readFileSync } from 'node:fs'
-import { Descriptor, EAFNOSUPPORT, EINVAL, ENOENT, EOPNOTSUPP, familyInet, familyInet6 } from '../ffi.ts'
-import { isOurTable, keepRule } from '../../ours.ts'
+import { readFileSync } from 'node:fs'
+import { EAFNOSUPPORT, EINVAL, ENOENT, EOPNOTSUPP, familyInet, familyInet6 } from '../ffi.ts'
+import { isOurChain, keepRule } from '../../ours.ts'
 import { Calls } from './calls.ts'
 import { attributesIn, Netlink, type Told } from './netlink.ts'
+import { programsOnSockets } from './own-group.ts'
 import { name as ourProgram } from './program.ts'
 
 /** Which part the owner of a flow plays. */
@@ -54,7 +55,7 @@ export class Onlookers {
 
   #ask(as: Role): boolean {
     this.#policed = this.#devices()
-    const onSockets = as === 'relay' && this.#programsOnSockets()
+    const onSockets = as === 'relay' && programsOnSockets() !== 'none'
     return this.#rules() || this.#policies() || this.#chains(as) || legacy() || onSockets
   }
 
@@ -99,15 +100,6 @@ export class Onlookers {
     return is
   }
 
-  /** As systemd's IPAddressDeny= and IPAccounting= have them on a service (systemd.resource-control(5)). */
-  #programsOnSockets(): boolean {
-    const group = ownGroup()
-    if (typeof group !== 'number') return group === 'closed'
-    const programs = this.#calls.onGroup(Descriptor.borrow(group))
-    closeSync(group)
-    return typeof programs === 'number' || programs.length > 0
-  }
-
   /** Classic filters on what comes in run after ours (tc-bpf(8)): they hang on a queue that stands for it. */
   #devices(): ReadonlySet<number> | null {
     const told = twice(() => this.#routes.list(ask.queues, new Uint8Array(20)))
@@ -115,19 +107,6 @@ export class Onlookers {
     // struct tcmsg: the device's number in bytes 4 to 7, whose child it is in 12 to 15.
     const word = ({ body }: Told, at: number): number => wordIn(body.subarray(at, at + 4), true)
     return new Set(told.filter((queue) => word(queue, 12) === ingress).map((queue) => word(queue, 4)))
-  }
-}
-
-/** Open, for whoever closes it; `none` where this machine keeps none of the kind that programs hang on (cgroups(7)). */
-function ownGroup(): number | 'none' | 'closed' {
-  const path = /^0::(.*)$/m.exec(readFileSync('/proc/self/cgroup', 'utf8'))?.[1]
-  const mounts = readFileSync('/proc/self/mountinfo', 'utf8')
-  const root = /^(?:\S+ ){4}(\S+) .* - cgroup2 /m.exec(mounts)?.[1]
-  if (path === undefined || root === undefined) return 'none'
-  try {
-    return openSync(root + path, 'r')
-  } catch {
-    return 'closed'
   }
 }
 
@@ -170,10 +149,11 @@ function isUsual({ body, attributes }: Told): boolean {
 
 // ── filters ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-const chain = { table: 1, hook: 4, policy: 5, rules: 6, kind: 7 } as const
+const chain = { table: 1, name: 3, hook: 4, policy: 5, rules: 6, kind: 7 } as const
 const hookNumber = 1
 /** NFPROTO_INET, _IPV4, _NETDEV and _IPV6: ARP and bridges are passed by as before. */
 const families: readonly number[] = [1, 2, 5, 10]
+const inet = 1
 const netdev = 5
 const accept = 1
 /** Where packets come by: before routing 0, to us 1, forwarded 2, from us 3, after routing 4, as they arrive 5. */
@@ -187,7 +167,8 @@ function hasSay({ body, attributes }: Told, as: Role): boolean {
   const hook = attributes.get(chain.hook)
   const family = body[0] as number
   if (!hook || !families.includes(family) || textIn(attributes.get(chain.kind)) === 'nat') return false
-  if (isOurTable(textIn(attributes.get(chain.table)))) return false
+  const [table, name] = [chain.table, chain.name].map((kind) => textIn(attributes.get(kind)))
+  if (family === inet && isOurChain({ family: 'inet', table: table ?? '', name: name ?? '' })) return false
   const number = wordIn(attributesIn(hook).get(hookNumber), false)
   const onWay = family === netdev ? number === 0 : hooks[as].includes(number)
   const idle = wordIn(attributes.get(chain.rules), false) === 0
