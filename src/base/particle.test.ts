@@ -43,6 +43,8 @@ test('Latin letters are read as a word, and one by one in capitals', () => {
     'hello',
     'ssh',
     'NAT',
+    'home',
+    'TARGET',
   ]
   expect(words.map((word) => withParticles(`${word}{을/를}`))).toEqual([
     'vmware를',
@@ -57,6 +59,8 @@ test('Latin letters are read as a word, and one by one in capitals', () => {
     'hello를',
     'ssh를',
     'NAT를',
+    'home을',
+    'TARGET을',
   ])
 })
 

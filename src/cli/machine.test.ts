@@ -29,6 +29,18 @@ describe('ip', () => {
     expect(talk).toEqual(['! no DNS over IPv6'])
   })
 
+  it('begins with the address that others of this network type, and ends with loopback', async () => {
+    const fake = new FakeMachine()
+    const addresses = await fake.addresses({ signal: AbortSignal.timeout(1000), mayAskInternet: false })
+    const [lan] = addresses.interfaces
+    const other = (name: string, kind: 'vm' | 'loopback') => ({ ...lan!, name, kind, facesLan: false })
+    const interfaces = [other('lo', 'loopback'), other('vmnet8', 'vm'), lan!]
+    const answer = { ...addresses, interfaces }
+    const { out } = await naru('ip', deps(Object.assign(fake, { addresses: () => Promise.resolve(answer) })))
+    const names = out.map((line) => /^(eth0|vmnet8|lo) /.exec(line)?.[1]).filter((name) => name !== undefined)
+    expect(names).toEqual(['eth0', 'vmnet8', 'lo'])
+  })
+
   it('speaks Korean, and asks the internet only when told', async () => {
     const fake = new FakeMachine()
     const { out } = await naru('ip --lang ko --all --internet', deps(fake))

@@ -142,8 +142,15 @@ describe('ls', () => {
     expect(await names('tag=Work')).toEqual(['web', 'ssh'])
     expect(await names('tag=work', '10.0.0.5')).toEqual(['ssh'])
     expect(await names('tag=wor')).toEqual([])
-    const { exit, talk } = await naru('ls --filter stat=open', fakeDeps(new FakeNaru(...rules)))
-    expect([exit, talk]).toEqual([2, ['error: --filter "stat=open" is not valid: did you mean state=?']])
+    const { out } = await naru('ls --json game', fakeDeps(new FakeNaru(...rules)))
+    expect(JSON.parse(out.join('\n'))).toMatchObject({ rules: [{ name: 'game' }] })
+    for (const [word, meant] of [
+      ['stat=open', 'state='],
+      ['state=offen', 'state=open'],
+    ]) {
+      const { exit, talk } = await naru(`ls --filter ${word}`, fakeDeps(new FakeNaru(...rules)))
+      expect([exit, talk]).toEqual([2, [`error: --filter "${word}" is not valid: did you mean ${meant}?`]])
+    }
   })
 
   it('says how to begin where there is nothing', async () => {

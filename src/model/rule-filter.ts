@@ -2,7 +2,7 @@
 import { NaruError } from '../base/errors.ts'
 import { say } from '../base/text.ts'
 import type { Json } from './hop.ts'
-import type { RuleStatus } from './face.ts'
+import type { RuleState, RuleStatus } from './face.ts'
 import { nearest } from './shape.ts'
 
 type Holds = (rule: RuleStatus) => boolean
@@ -18,6 +18,16 @@ const valuesOf: Readonly<Record<Key, (rule: RuleStatus) => readonly string[]>> =
   listen: ({ listen }) => [listen],
   target: ({ targets }) => targets,
 }
+const states: Readonly<Record<RuleState, true>> = {
+  stopped: true,
+  open: true,
+  opening: true,
+  degraded: true,
+  failed: true,
+  disabled: true,
+  draining: true,
+  expired: true,
+}
 /** Of these the whole word is meant, of the others a part is enough. */
 const whole: ReadonlySet<Key> = new Set(['state', 'tag', 'engine'])
 
@@ -32,6 +42,7 @@ function holdsOf(word: string): Holds {
   if (key === undefined) return (rule) => everyText(rule).some((text) => includes(text, word))
   const known = keys.find((one) => one === key)
   if (!known) throw unknownKey(word, key)
+  if (known === 'state' && !Object.hasOwn(states, value.toLowerCase())) throw unknownState(word, value)
   const fits = whole.has(known) ? same : includes
   return (rule) => valuesOf[known](rule).some((text) => fits(text, value))
 }
@@ -54,6 +65,18 @@ function texts(value: Json | undefined): readonly string[] {
 
 const same = (text: string, other: string): boolean => text.toLowerCase() === other.toLowerCase()
 const includes = (text: string, part: string): boolean => text.toLowerCase().includes(part.toLowerCase())
+
+function unknownState(word: string, value: string): NaruError {
+  const all = Object.keys(states)
+  const meant = nearest(value, all)
+  return new NaruError('VALUE_INVALID', {
+    what: '--filter',
+    value: word,
+    why: meant
+      ? say(`did you mean state=${meant}?`, `state=${meant}{을/를} 쓰려고 했나요?`)
+      : say(`a state is one of ${all.join(', ')}`, `상태는 ${all.join(', ')} 중 하나입니다`),
+  })
+}
 
 function unknownKey(value: string, key: string): NaruError {
   const meant = nearest(key, keys)

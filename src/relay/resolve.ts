@@ -8,6 +8,7 @@ import { canonicalAddress } from '../base/address.ts'
 import { systemClock, within, type Clock } from '../base/clock.ts'
 import { errnoOf, messageOf, NaruError } from '../base/errors.ts'
 import { Gate } from '../base/gate.ts'
+import { say, type Text } from '../base/text.ts'
 import { HostsFile } from './hosts-file.ts'
 import { interleaved } from './eyeballs.ts'
 
@@ -219,7 +220,7 @@ export class NameResolver {
     const serves = last !== undefined && this.#clock.monotonic() - goodAt < longestStaleMs
     if (serves && !isGone(failure)) return this.#keep(name, { addresses, ttlMs: staleTtlMs }, goodAt)
     this.#kept.delete(name)
-    const why = errnoOf(failure) ?? messageOf(failure)
+    const why = nameServerFault(errnoOf(failure)) ?? errnoOf(failure) ?? messageOf(failure)
     const error = new NaruError('NAME_NOT_FOUND', { name, why }, { cause: failure })
     this.#failed.set(name, { error, until: this.#clock.monotonic() + failedTtlMs })
     dropOldest(this.#failed)
@@ -299,5 +300,24 @@ export function systemSources(hostsFile = new HostsFile()): NameSources {
       return (await within(undefined, lookupTurnMs, turn)).map(({ address }) => address)
     },
     hosts: (name) => hostsFile.addresses(name),
+  }
+}
+
+/** In c-ares' words the name server is nobody: it reads as if the target had refused. Null for what speaks of the name. */
+function nameServerFault(errno: string | undefined): Text | null {
+  switch (errno) {
+    case 'ECONNREFUSED':
+      return say('the name server refuses to answer', '네임 서버가 응답을 거부합니다')
+    case 'ETIMEOUT':
+    case 'ETIMEDOUT':
+      return say('the name server does not answer', '네임 서버가 응답하지 않습니다')
+    case 'ESERVFAIL':
+    case 'EAI_AGAIN':
+      return say('the name server cannot say', '네임 서버가 지금 알려 주지 못합니다')
+    case 'ENOTFOUND':
+    case 'ENODATA':
+      return say('there is no such name', '그런 이름이 없습니다')
+    default:
+      return null
   }
 }

@@ -41,6 +41,10 @@ export const relayCodes = {
     exit: 1,
     en: 'cannot find the address of {name}: {why}',
     ko: '{name}의 주소를 찾을 수 없습니다: {why}',
+    fix: {
+      en: 'look at how it is written; `naru ip` shows the name servers, and an address in its place needs none',
+      ko: '철자를 확인하세요. `naru ip`로 네임 서버를 볼 수 있고, 이름 대신 주소를 쓰면 네임 서버가 필요 없습니다',
+    },
   },
   TARGET_SILENT: { exit: 1, en: '{target}: {why}', ko: '{target}: {why}' },
   SERVICE_SILENT: {

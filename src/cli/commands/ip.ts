@@ -44,7 +44,9 @@ export const verb: Verb = {
 function lines(answer: MachineAddresses, print: Printer, all: boolean): string[] {
   const t = (text: Text): string => print.say(text)
   const { dim, bold } = print.paint
-  const shown = answer.interfaces.filter(({ up, addresses }) => all || (up && addresses.length > 0))
+  const shown = answer.interfaces
+    .filter(({ up, addresses }) => all || (up && addresses.length > 0))
+    .toSorted((a, b) => placeOf(a) - placeOf(b))
   const rows = shown.flatMap((card) => rowsOf(card, print))
   const columns = [
     say('INTERFACE', '인터페이스'),
@@ -78,6 +80,9 @@ function lines(answer: MachineAddresses, print: Printer, all: boolean): string[]
   found.push(`NAT: ${t(answer.natText)}`)
   return found
 }
+
+/** The address that others of this network type stands first, and loopback, which nobody asks for, last. */
+const placeOf = ({ facesLan, kind }: MachineInterface): number => (facesLan ? 0 : kind === 'loopback' ? 2 : 1)
 
 const kinds: Readonly<Record<MachineInterface['kind'], Text>> = {
   ethernet: say('ethernet', '유선'),

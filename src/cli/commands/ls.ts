@@ -14,6 +14,14 @@ export const verb: Verb = {
     'Where no daemon runs it shows the rules of the file; what naru open holds in another terminal is listed too. Why each rule has its engine is told below the table, on stderr.',
     '실행 중인 데몬이 없으면 파일에 적힌 규칙을 보여 줍니다. 다른 터미널에서 naru open으로 연 것도 함께 나옵니다. 규칙마다 그 엔진을 고른 이유는 표 아래에, 표준 오류로 알려 줍니다.',
   ),
+  arguments: [
+    {
+      name: 'FILTER',
+      optional: true,
+      many: true,
+      text: say('the same as --filter', '--filter와 같음'),
+    },
+  ],
   options: [
     {
       name: 'filter',
@@ -27,7 +35,7 @@ export const verb: Verb = {
     },
   ],
   examples: [
-    { command: 'naru ls --filter state=failed', text: say('what does not work', '열리지 않은 규칙만') },
+    { command: 'naru ls state=failed', text: say('what does not work', '열리지 않은 규칙만') },
     {
       command: 'naru ls --filter tag=game --filter 25565',
       text: say('both have to hold', '둘 다 맞는 규칙'),
@@ -43,7 +51,7 @@ export const verb: Verb = {
   ),
   async run(context) {
     const { print, json, io, deps } = context
-    const words = context.options('filter')
+    const words = [...context.args('FILTER'), ...context.options('filter')]
     const isMeant = ruleFilter(words)
     const [{ naru, running }, others] = await Promise.all([daemonOrFile(context), deps.openElsewhere()])
     const elsewhere = others.filter(isMeant)
