@@ -38,7 +38,7 @@ export const socat: WritableFormat = {
 function write(rules: readonly Rule[], writing: Writing): string {
   const lines = [
     '#!/bin/sh',
-    '# Forwards of Naru with socat: runs until it is stopped, and all of them with it.',
+    '# Forwards of Naru with socat: runs until it is stopped; what is connected then goes on to its end.',
   ]
   lines.push('pids=', "trap 'kill $pids' EXIT", "trap 'exit 0' INT TERM")
   for (const rule of rules) {

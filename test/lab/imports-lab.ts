@@ -114,6 +114,8 @@ export class ImportsLab implements AsyncDisposable {
       return this.ask(questions)
     } finally {
       if (child) await end(child)
+      // What a program forked outlives it, with its ports: whoever comes next would find them taken.
+      for (const pid of this.middle.pids()) process.kill(pid, 'SIGKILL')
     }
   }
 
