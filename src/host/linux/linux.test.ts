@@ -61,10 +61,11 @@ describeWith({ platform: 'linux' }, 'the Linux host', () => {
     const dualPort = (dual.address() as AddressInfo).port
     const [six, mapped] = [connect(port, '::1'), connect(dualPort, '127.0.0.1')]
     await Promise.all([once(six, 'connect'), once(mapped, 'connect')])
-    const ports = new Set([port, dualPort, udp.address().port])
+    // The number of a UDP port may be anybody's TCP port.
+    const ports = new Set([`tcp ${port}`, `tcp ${dualPort}`, `udp ${udp.address().port}`])
     const ours = async (from: Host): Promise<readonly SocketEntry[]> =>
       (await from.sockets.list({ signal, all: true }))
-        .filter((one) => ports.has(one.port) || ports.has(one.peer?.port ?? 0))
+        .filter((one) => [one.port, one.peer?.port].some((at) => ports.has(`${one.protocol} ${at}`)))
         .toSorted((a, b) => JSON.stringify(a).localeCompare(JSON.stringify(b)))
     const noSs = {
       run: () => Promise.reject(new NaruError('COMMAND_MISSING', { command: 'ss' })),
