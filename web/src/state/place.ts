@@ -47,11 +47,10 @@ export function setFields(
     Object.entries({ ...Object.fromEntries(fields.value), ...change }).filter(([, value]) => value !== ''),
   )
   const hash = linkTo(place.value, next)
-  if (!typed) location.hash = hash
-  else {
-    history.replaceState(null, '', hash)
-    follow(hash)
-  }
+  if (typed) history.replaceState(null, '', hash)
+  else location.hash = hash
+  // The browser tells of it only later: until then a box would show what it was, and the next wish forget this one.
+  follow(hash)
 }
 
 export function linkTo(words: readonly string[], query: Readonly<Record<string, string>> = {}): string {
