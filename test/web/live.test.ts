@@ -93,7 +93,7 @@ describeWith({ files: [chromiumPath] }, 'the page follows', () => {
     await one.page.getByLabel('Source (allow-list)').fill('127.0.0.0/8')
     await other.page.getByLabel('Source (allow-list)').fill('10.0.0.0/8')
     await one.page.getByRole('button', { name: 'Save' }).click()
-    await one.page.getByRole('heading', { name: 'other' }).waitFor()
+    await one.page.getByRole('heading', { name: 'other', exact: true }).waitFor()
     const told = other.page.getByRole('alert').filter({ hasText: 'Someone else changed this rule' })
     await told.waitFor()
     await other.page.getByRole('button', { name: 'Save' }).click()
