@@ -126,7 +126,8 @@ export class Visitor implements AsyncDisposable {
         const why = request.failure()?.errorText ?? ''
         // Left by the page itself, such as the events of a page that is closed.
         // The browser asks for the icon when it likes, also while a test has cut the line; a missing one is noted below.
-        const isIcon = why === 'net::ERR_CONNECTION_REFUSED' && request.url().endsWith('/naru.svg')
+        const isCut = why.startsWith('net::ERR_CONNECTION') || why === 'net::ERR_EMPTY_RESPONSE'
+        const isIcon = isCut && request.url().endsWith('/naru.svg')
         if (why !== 'net::ERR_ABORTED' && !isIcon)
           note(`failed: ${request.method()} ${request.url()}: ${why}`)
       })

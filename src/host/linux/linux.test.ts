@@ -59,12 +59,14 @@ describeWith({ platform: 'linux' }, 'the Linux host', () => {
     await Promise.all([once(server, 'listening'), once(dual, 'listening'), once(udp, 'listening')])
     const { port } = server.address() as AddressInfo
     const dualPort = (dual.address() as AddressInfo).port
+    const accepted = [once(server, 'connection'), once(dual, 'connection')]
     const [six, mapped] = [connect(port, '::1'), connect(dualPort, '127.0.0.1')]
-    await Promise.all([once(six, 'connect'), once(mapped, 'connect')])
-    // The number of a UDP port may be anybody's TCP port.
+    await Promise.all([once(six, 'connect'), once(mapped, 'connect'), ...accepted])
     const ports = new Set([`tcp ${port}`, `tcp ${dualPort}`, `udp ${udp.address().port}`])
+    // A number that is ours at one address may be a stranger's at another, or left by one that is gone.
     const ours = async (from: Host): Promise<readonly SocketEntry[]> =>
       (await from.sockets.list({ signal, all: true }))
+        .filter((one) => one.process?.pid === process.pid)
         .filter((one) => [one.port, one.peer?.port].some((at) => ports.has(`${one.protocol} ${at}`)))
         .toSorted((a, b) => JSON.stringify(a).localeCompare(JSON.stringify(b)))
     const noSs = {
