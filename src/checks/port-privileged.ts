@@ -1,5 +1,5 @@
 /** A low port needs a right that this process does not have. */
-import { asService, withRight } from '../base/privilege.ts'
+import { asService, startingWords, withRight } from '../base/privilege.ts'
 import { say } from '../base/text.ts'
 import { defineCheck, heldAt, listenOf, problemAt } from './contract.ts'
 
@@ -32,11 +32,11 @@ export const portPrivileged = defineCheck({
       fixes: [
         {
           text: say('give this one right to Naru', 'Naru에 이 권한만 주세요'),
-          command: withRight('net_bind_service'),
+          command: withRight('net_bind_service', process, startingWords()),
         },
         {
           text: say('or run it as a service, which has it', '또는 이 권한이 있는 서비스로 실행하세요'),
-          command: asService,
+          command: asService(),
         },
         {
           text: say('or let everybody bind it', '또는 모든 사용자가 열 수 있게 하세요'),

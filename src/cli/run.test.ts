@@ -658,7 +658,7 @@ describe('open', () => {
   })
 
   it('that fails tells why, with the exit code of the failure', async () => {
-    const failure = new NaruError('LISTEN_PRIVILEGED', { listen: '80', first: 1024 })
+    const failure = new NaruError('LISTEN_PRIVILEGED', { listen: '80', first: 1024, command: 'sudo …' })
     const { exit, talk } = await naru(
       'open 80 8080',
       fakeDeps(null, { openHere: () => Promise.reject(failure) }),

@@ -3,6 +3,8 @@
  * prerouting, priority raw (−300), removed at the end. That a packet came is the one thing a closed port cannot hide.
  */
 import { NaruError } from '../base/errors.ts'
+import { asRoot } from '../base/privilege.ts'
+import { say } from '../base/text.ts'
 import type { Host } from '../host/contract.ts'
 
 export interface SynCounter extends AsyncDisposable {
@@ -26,7 +28,10 @@ export async function countSyns(
     })
     if (exit === 0) return stdout
     if (/not permitted/i.test(stderr))
-      throw new NaruError('NOT_PERMITTED', { what: 'count packets', command: 'sudo naru doctor' })
+      throw new NaruError('NOT_PERMITTED', {
+        what: say('count packets', '패킷 세기'),
+        command: asRoot(['doctor']),
+      })
     throw new NaruError('COMMAND_FAILED', { command: 'nft', exit, stderr: stderr.trim() })
   }
   await nft(['-f', '-'], programOf(table, [...new Set(ports)]))

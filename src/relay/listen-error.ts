@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { errnoOf, messageOf, NaruError } from '../base/errors.ts'
+import { withRight } from '../base/privilege.ts'
 import { say, verbatim, type Text } from '../base/text.ts'
 import { descriptorLimit } from './descriptors.ts'
 
@@ -67,7 +68,11 @@ export async function listenError(
     case 'ENOMEM':
       return new NaruError('LISTEN_FAILED', { listen, why: noMemory }, cause)
     case 'EACCES':
-      return new NaruError('LISTEN_PRIVILEGED', { listen, first: firstUnprivilegedPort }, cause)
+      return new NaruError(
+        'LISTEN_PRIVILEGED',
+        { listen, first: firstUnprivilegedPort, command: withRight('net_bind_service') },
+        cause,
+      )
     case 'EADDRNOTAVAIL':
       return new NaruError('LISTEN_NO_ADDRESS', { listen }, cause)
     default:

@@ -91,44 +91,72 @@ describe('open', () => {
   })
 })
 
-describeWith({ root: true, platform: 'linux', commands: ['setpriv'] }, 'without rights', () => {
-  it('a port below 1024 ends with 4 and says what to do', async () => {
-    await mkdir(join(folder, 'free'))
-    await chown(join(folder, 'free'), 65534, 65534)
-    await chmod(folder, 0o755)
-    const through = [
-      'setpriv',
-      '--reuid=65534',
-      '--regid=65534',
-      '--clear-groups',
-      '--inh-caps=-all',
-      '--bounding-set=-all',
-    ]
-    const answer = await naru(['open', '127.0.0.1:81', '8080'], {
-      through,
-      env: { NARU_STATE: join(folder, 'free/state'), HOME: join(folder, 'free') },
+describeWith(
+  { root: true, platform: 'linux', commands: ['setpriv', 'unshare', 'ip'] },
+  'without rights',
+  () => {
+    it('a port below 1024 ends with 4 and says what to do', async () => {
+      await mkdir(join(folder, 'free'))
+      await chown(join(folder, 'free'), 65534, 65534)
+      await chmod(folder, 0o755)
+      const through = [
+        'setpriv',
+        '--reuid=65534',
+        '--regid=65534',
+        '--clear-groups',
+        '--inh-caps=-all',
+        '--bounding-set=-all',
+      ]
+      const answer = await naru(['open', '127.0.0.1:81', '8080'], {
+        through,
+        env: { NARU_STATE: join(folder, 'free/state'), HOME: join(folder, 'free') },
+      })
+      expect(answer.exit).toBe(4)
+      const command = /run: (sudo .*)/.exec(answer.stderr)?.[1] ?? ''
+      expect(command).toContain(`dist/main.js open 127.0.0.1:81 8080`)
+      // Pasted by that user; this sudo asks for no password. The network is one of the test’s own.
+      const tools = join(folder, 'free/bin')
+      await mkdir(tools)
+      await writeFile(join(tools, 'sudo'), '#!/bin/sh\n[ "$1" = -E ] && shift\nexec "$@"\n', { mode: 0o755 })
+      await writeFile(join(tools, 'id'), '#!/bin/sh\necho 65534\n', { mode: 0o755 })
+      const pasted = spawn('unshare', ['--net', 'sh', '-c', `ip link set lo up && exec ${command}`], {
+        env: {
+          ...process.env,
+          LANG: 'C.UTF-8',
+          HOME: join(folder, 'free'),
+          PATH: `${tools}:${process.env['PATH']}`,
+        },
+        stdio: ['ignore', 'pipe', 'inherit'],
+      })
+      let said = ''
+      for await (const chunk of pasted.stdout) {
+        said += String(chunk)
+        if (said.includes('127.0.0.1:81')) break
+      }
+      expect(said).toContain('127.0.0.1:81')
+      const ended = once(pasted, 'close')
+      pasted.kill('SIGTERM')
+      expect((await ended)[0]).toBe(0)
     })
-    expect(answer.exit).toBe(4)
-    expect(answer.stderr).toContain('setpriv --reuid')
-  })
 
-  it('a state folder that cannot be written is named', async () => {
-    const through = [
-      'setpriv',
-      '--reuid=65534',
-      '--regid=65534',
-      '--clear-groups',
-      '--inh-caps=-all',
-      '--bounding-set=-all',
-    ]
-    const answer = await naru(['open', '127.0.0.1:9001', '8080'], {
-      through,
-      env: { NARU_STATE: '/root/naru-state' },
+    it('a state folder that cannot be written is named', async () => {
+      const through = [
+        'setpriv',
+        '--reuid=65534',
+        '--regid=65534',
+        '--clear-groups',
+        '--inh-caps=-all',
+        '--bounding-set=-all',
+      ]
+      const answer = await naru(['open', '127.0.0.1:9001', '8080'], {
+        through,
+        env: { NARU_STATE: '/root/naru-state' },
+      })
+      expect(answer.exit).toBe(1)
+      expect(answer.stderr).toMatch(/state folder \/root\/naru-state[^]*NARU_STATE/)
     })
-    expect(answer.exit).toBe(1)
-    expect(answer.stderr).toMatch(/state folder \/root\/naru-state[^]*NARU_STATE/)
-  })
-})
+  },
+)
 
 describe('the file', () => {
   it('tells every mistake at once, each with its line and column', async () => {

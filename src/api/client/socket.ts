@@ -1,6 +1,7 @@
 /** The transport of the CLI: HTTP over a Unix socket or a Windows named pipe. No token: the socket's mode is the guard. */
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { NaruError, errnoOf, messageOf } from '../../base/errors.ts'
+import { asRoot } from '../../base/privilege.ts'
 import { say, verbatim } from '../../base/text.ts'
 import { errorFrom, type Transport, type TransportRequest } from './client.ts'
 
@@ -86,7 +87,7 @@ function whyNot(error: Error, file: string, signal: AbortSignal | undefined): Na
           `talk to the Naru of ${file}: another user runs it`,
           `${file}의 Naru는 다른 사용자가 실행 중`,
         ),
-        command: `sudo naru ls --config ${file}`,
+        command: asRoot(['ls', '--config', file]),
       },
       { cause: error },
     )

@@ -1,4 +1,3 @@
-import { withRight } from '../privilege.ts'
 import type { CodeEntry } from './entry.ts'
 
 export const relayCodes = {
@@ -16,8 +15,8 @@ export const relayCodes = {
     en: 'cannot listen on {listen}: ports below {first} need a privilege',
     ko: '{listen}에서 수신 대기할 수 없습니다: {first} 미만 포트에는 권한이 필요합니다',
     fix: {
-      en: `choose a port from {first}, or run: ${withRight('net_bind_service')}`,
-      ko: `{first} 이상의 포트를 쓰거나 다음을 실행하세요: ${withRight('net_bind_service')}`,
+      en: 'choose a port from {first}, or run: {command}',
+      ko: '{first} 이상의 포트를 쓰거나 다음을 실행하세요: {command}',
     },
   },
   LISTEN_NO_ADDRESS: {

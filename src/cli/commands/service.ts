@@ -3,7 +3,8 @@ import { mkdir, realpath, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import type { ExitCode } from '../../base/codes/entry.ts'
 import { NaruError, errnoOf, messageOf } from '../../base/errors.ts'
-import { say, verbatim } from '../../base/text.ts'
+import { asService } from '../../base/privilege.ts'
+import { say } from '../../base/text.ts'
 import { untrusted, whyUntrusted } from '../../base/trust.ts'
 import { usage } from '../parse.ts'
 import { printProblem } from '../print/errors.ts'
@@ -117,7 +118,7 @@ async function write(path: string, text: string | null): Promise<void> {
     if (errnoOf(error) === 'EACCES' || errnoOf(error) === 'EPERM')
       throw new NaruError(
         'NOT_PERMITTED',
-        { what: verbatim(`write ${path}`), command: 'sudo naru service install --write' },
+        { what: say(`write ${path}`, `${path} 쓰기`), command: asService() },
         { cause: error },
       )
     throw new NaruError('FILE_UNWRITABLE', { file: path, why: messageOf(error) }, { cause: error })

@@ -9,7 +9,7 @@ import { wantRelay } from './relay.ts'
 const refusing: Engine = {
   id: 'sockets',
   supports: () => ({ ok: true, why: say('always', '항상') }),
-  open: () => Promise.reject(new NaruError('LISTEN_PRIVILEGED', { listen: '80', first: 1024 })),
+  open: () => Promise.reject(new NaruError('LISTEN_PRIVILEGED', { listen: '80', first: 1024, command: 'x' })),
 } as Partial<Engine> as Engine
 
 async function refusal(listen: string, firstUnprivilegedPort: number): Promise<unknown> {

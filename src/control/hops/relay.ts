@@ -69,7 +69,7 @@ function withKnownLimit(error: unknown, { listen }: Rule, { firstUnprivilegedPor
   if (firstUnprivilegedPort > listen.ports.first)
     return new NaruError(
       'LISTEN_PRIVILEGED',
-      { listen: where, first: firstUnprivilegedPort },
+      { listen: where, first: firstUnprivilegedPort, command: withRight('net_bind_service') },
       { cause: error },
     )
   // The port itself may be bound: it is something else, such as SELinux, that says no.

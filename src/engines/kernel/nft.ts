@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { temporaryPlace } from '../../base/trust.ts'
 import { NaruError } from '../../base/errors.ts'
 import { withRight } from '../../base/privilege.ts'
+import { say } from '../../base/text.ts'
 import type { Runner } from '../../host/contract.ts'
 import type { Json } from '../../model/hop.ts'
 
@@ -51,7 +52,10 @@ export function createNft(runner: Runner): Nft {
 
 function failed(exit: number, stderr: string): NaruError {
   if (/Operation not permitted|must be root/.test(stderr)) {
-    return new NaruError('NOT_PERMITTED', { what: 'change nftables', command: withRight('net_admin') })
+    return new NaruError('NOT_PERMITTED', {
+      what: say('change nftables', 'nftables 변경'),
+      command: withRight('net_admin'),
+    })
   }
   return new NaruError('COMMAND_FAILED', { command: 'nft', exit, stderr: stderr.trim().slice(0, 500) })
 }
