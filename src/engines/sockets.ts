@@ -188,9 +188,6 @@ class SocketsLease implements EngineLease {
       descriptors,
       outstanding: outstandingOf,
       takeError,
-      onFile: (file: string) => {
-        if (listen.kind === 'unix') void this.#effect?.amend(unixEffect(listen.path, file)).catch(() => {})
-      },
       onTrouble: (error: Error) =>
         log.warn({ rule: this.#request.rule.name, why: messageOf(error) }, 'listening'),
       onFault: (error: Error) => this.#tellFault(error, clock, log),

@@ -4,7 +4,6 @@
  */
 import { closeSync, linkSync, unlinkSync } from 'node:fs'
 import { createServer, type AddressInfo, type ListenOptions, type Server, type Socket } from 'node:net'
-import { setTimeout as pauseFor } from 'node:timers/promises'
 import { formatEndpoint } from '../base/address.ts'
 import { errnoOf } from '../base/errors.ts'
 import type { PortRange } from '../base/port.ts'
@@ -13,6 +12,7 @@ import type { Listen } from '../model/listen.ts'
 import type { Inheritance, LentSocket } from '../model/passing.ts'
 import { descriptorOf } from './handle.ts'
 import { listenError } from './listen-error.ts'
+import { reset } from './pipe.ts'
 import { besidePath, clearStalePath, removeSocketFile, socketFileAt } from './unix-path.ts'
 
 export interface DoorOptions {
@@ -22,26 +22,27 @@ export interface DoorOptions {
   readonly onSocket: (socket: Socket, door: Door) => void
   /** Listening broke after it had begun. */
   readonly onError: (error: Error) => void
-  /** A Unix socket was bound anew, as this file. */
-  readonly onFile: (file: string) => void
   /** Who holds an address that is in use: `nginx (pid 812)`. */
   readonly owner: (port: number) => Promise<string | null>
   /** Sockets of the process whose place this one takes. */
   readonly inherit?: Inheritance | undefined
 }
 
-/** One listening socket. It can stop accepting and go on. */
+/**
+ * One listening socket. It can stop taking clients and go on; the socket stays meanwhile, as anybody of this machine
+ * could listen in its place. Node cannot leave clients in the queue, so they are reset.
+ */
 export class Door {
   /** `0.0.0.0:8888/tcp`, `unix:/run/x.sock`. */
   readonly label: string
   /** Among the rule's ports; 0 for a Unix socket. */
   readonly port: number
   /** Which file a Unix socket's is. */
-  file: string | null = null
+  readonly file: string | null
   readonly #where: ListenOptions
   readonly #options: DoorOptions
-  #server: Server
-  #wanted = true
+  readonly #server: Server
+  #paused = false
   /** A predecessor's socket that is not listened on yet. */
   #waiting: number | null = null
 
@@ -51,7 +52,9 @@ export class Door {
     this.#options = options
     this.label = label
     this.port = where.port ?? 0
-    this.#attach(server)
+    this.file = where.path === undefined ? null : socketFileAt(where.path)
+    server.on('connection', (socket) => this.#comeIn(socket))
+    server.on('error', options.onError)
   }
 
   /** @throws the system's own error */
@@ -81,7 +84,7 @@ export class Door {
   }
 
   get accepting(): boolean {
-    return this.#server.listening || this.#waiting !== null
+    return !this.#paused && (this.#server.listening || this.#waiting !== null)
   }
 
   /** Null while it does not listen, and where Node does not tell its descriptor. */
@@ -92,36 +95,24 @@ export class Door {
 
   /** A successor listens on the same socket: nothing is taken away. */
   leave(): void {
-    this.#wanted = false
     if (this.#server.listening) this.#server.close()
   }
 
-  /** Node cannot leave clients in the queue, so the socket is closed: they are refused, which is the truth. */
   pause(): void {
-    this.#wanted = false
-    this.#shut()
+    this.#paused = true
   }
 
-  /** Tries until it listens again or is closed: the port may be someone else's for a while. */
-  async resume(): Promise<void> {
-    if (this.#wanted) return
-    this.#wanted = true
-    for (let waitMs = 50; this.#wanted && !this.accepting; waitMs = Math.min(waitMs * 2, 5000)) {
-      try {
-        const server = await listening(this.#where, this.#options)
-        if (!this.#wanted) return void server.close()
-        this.#attach(server)
-        if (this.file !== null) this.#options.onFile(this.file)
-      } catch (error) {
-        this.#options.onError(error as Error)
-        await pauseFor(waitMs, undefined, { ref: false })
-      }
-    }
+  resume(): void {
+    this.#paused = false
+  }
+
+  #comeIn(socket: Socket): void {
+    if (this.#paused) reset(socket.on('error', () => {}))
+    else this.#options.onSocket(socket, this)
   }
 
   /** Listens no more; sockets that came in live on. */
   close(): Promise<void> {
-    this.#wanted = false
     this.#shut()
     if (this.#waiting !== null) closeSync(this.#waiting)
     this.#waiting = null
@@ -133,13 +124,6 @@ export class Door {
     if (!this.#server.listening) return
     this.#server.close()
     if (this.#where.path !== undefined && hasOwnName) removeSocketFile(this.#where.path, this.file)
-  }
-
-  #attach(server: Server): void {
-    this.#server = server
-    if (this.#where.path !== undefined) this.file = socketFileAt(this.#where.path)
-    server.on('connection', (socket) => this.#options.onSocket(socket, this))
-    server.on('error', this.#options.onError)
   }
 }
 

@@ -31,8 +31,6 @@ export interface StreamOptions {
   readonly onPaused: (paused: boolean) => void
   /** A door could not be opened again. */
   readonly onTrouble: (error: Error) => void
-  /** A Unix socket was bound anew, as this file. */
-  readonly onFile: (file: string) => void
   /** Sockets of the process whose place this one takes. */
   readonly inherit?: Inheritance | undefined
 }
@@ -84,7 +82,6 @@ export class StreamRelay {
         keepaliveMs: terms.rule.timeouts.keepaliveMs,
         onSocket: (socket, door) => relay.#comeIn(socket, door),
         onError: options.onTrouble,
-        onFile: options.onFile,
         owner: options.owner,
         inherit: options.inherit,
       })
@@ -154,9 +151,8 @@ export class StreamRelay {
   }
 
   resume(): void {
-    void Promise.all(this.#doors.map((door) => door.resume())).then(() => {
-      if (this.accepting) this.#options.onPaused(false)
-    })
+    for (const door of this.#doors) door.resume()
+    this.#options.onPaused(false)
   }
 
   #comeIn(socket: Socket, door: Door): void {

@@ -5,6 +5,7 @@
 import { execFileSync, fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
@@ -48,6 +49,9 @@ export function descriptorPromises(make: MakeEngine, options: ConformanceOptions
       const { user, system } = process.cpuUsage(before)
       expect((user + system) / 1_500_000).toBeLessThan(0.15)
 
+      // Whoever could listen there by then would have its clients.
+      expect(await listeningElse(greedy.port, world.host)).toBe('EADDRINUSE')
+
       // Those who are in are served, and the other rule still takes new ones.
       expect(await crowd.ask({ count: true })).toBe(came + 2)
       expect(await crowd.ask({ open: 1, port: modest.port, host: world.host })).toBe(1)
@@ -62,6 +66,15 @@ export function descriptorPromises(make: MakeEngine, options: ConformanceOptions
     },
     60_000,
   )
+}
+
+/** What comes of another's attempt to listen there, also beside connections (Node's sockets have SO_REUSEADDR). */
+async function listeningElse(port: number, host: string): Promise<string> {
+  const server = createServer()
+  return new Promise((resolve) => {
+    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? ''))
+    server.listen(port, host, () => server.close(() => resolve('listening')))
+  })
 }
 
 /** The soft limit of open files of this process, until disposed. */
