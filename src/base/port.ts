@@ -59,6 +59,11 @@ export function portCount({ first, last }: PortRange): number {
   return last - first + 1
 }
 
+/** One after the other, first to last. */
+export function everyPort({ first, last }: PortRange): readonly number[] {
+  return Array.from({ length: last - first + 1 }, (_, at) => first + at)
+}
+
 export function portsOverlap(a: PortRange, b: PortRange): boolean {
   return a.first <= b.last && b.first <= a.last
 }

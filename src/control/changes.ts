@@ -7,7 +7,8 @@ import type { RuleInput } from '../model/face.ts'
 import type { Plan, PlanStep } from '../model/plan.ts'
 import type { Rule } from '../model/rule.ts'
 import { joined, nameProblem, readRule, ruleNotes } from '../model/rule-file.ts'
-import { isMap, nearest, type Problem } from '../model/shape.ts'
+import { isMap, type Problem } from '../model/shape.ts'
+import { unknownRule } from '../model/unknown-rule.ts'
 import type { Change } from '../stores/contract.ts'
 import { reachOf, resolveGuests } from './hops/guest.ts'
 import { wantsOf } from './hops/index.ts'
@@ -57,22 +58,6 @@ export function existing(loaded: Loaded, name: string): LoadedRule {
   const found = loaded.rules.get(name)
   if (found) return found
   throw unknownRule(name, [...loaded.rules.keys()])
-}
-
-const mostTold = 20
-
-/** With the name that was probably meant, or with those there are. */
-export function unknownRule(name: string, all: readonly string[]): NaruError {
-  const shown = name.slice(0, 60)
-  const meant = nearest(shown, all)
-  const list = all.slice(0, mostTold).join(', ') || '–'
-  const more = all.length - mostTold
-  const known = meant
-    ? say(`did you mean ${meant}?`, `${meant}{을/를} 찾으셨나요?`)
-    : more > 0
-      ? say(`there are: ${list} … and ${more} more`, `있는 규칙: ${list} … 외 ${more}개`)
-      : say(`there are: ${list}`, `있는 규칙: ${list}`)
-  return new NaruError('RULE_UNKNOWN', { name: shown, known })
 }
 
 /** @throws NaruError VALUE_INVALID, RULE_EXISTS */

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
-import type { PortRange } from '../base/port.ts'
+import { everyPort } from '../base/port.ts'
 import { listensOverlap, type Listen } from '../model/listen.ts'
 import { targetPort } from '../model/port-map.ts'
 import type { Rule } from '../model/rule.ts'
@@ -179,8 +179,4 @@ function anyPortByPort(rules: readonly Rule[]): boolean {
         return false
       }),
   )
-}
-
-function everyPort({ first, last }: PortRange): number[] {
-  return Array.from({ length: last - first + 1 }, (_, at) => first + at)
 }

@@ -17,7 +17,7 @@ import type { HopStatus } from '../model/face.ts'
 import type { Rule } from '../model/rule.ts'
 import { formatTarget, type Target } from '../model/target.ts'
 import type { Router, RouterMember } from '../routers/contract.ts'
-import { chooseFirewall } from './hops/firewall.ts'
+import { chooseFirewall } from './choose-firewall.ts'
 import { resolveGuest } from './guest-addresses.ts'
 import { facingLan, type AskStun } from './machine.ts'
 

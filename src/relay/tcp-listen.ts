@@ -6,7 +6,7 @@ import { closeSync, linkSync, unlinkSync } from 'node:fs'
 import { createServer, type AddressInfo, type ListenOptions, type Server, type Socket } from 'node:net'
 import { formatEndpoint } from '../base/address.ts'
 import { errnoOf } from '../base/errors.ts'
-import type { PortRange } from '../base/port.ts'
+import { everyPort } from '../base/port.ts'
 import { Scope } from '../base/scope.ts'
 import type { Listen } from '../model/listen.ts'
 import type { Inheritance, LentSocket } from '../model/passing.ts'
@@ -178,10 +178,6 @@ function places(listen: Listen): readonly ListenOptions[] {
     backlog,
     ipv6Only: address !== null && host === '::',
   }))
-}
-
-export function everyPort({ first, last }: PortRange): readonly number[] {
-  return Array.from({ length: last - first + 1 }, (_, at) => first + at)
 }
 
 function makeServer({ keepaliveMs }: DoorOptions): Server {

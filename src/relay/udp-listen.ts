@@ -11,12 +11,12 @@ import { getSystemErrorName } from 'node:util'
 import { familyOf, formatEndpoint } from '../base/address.ts'
 import type { Clock } from '../base/clock.ts'
 import { errnoOf } from '../base/errors.ts'
+import { everyPort } from '../base/port.ts'
 import type { InetListen } from '../model/listen.ts'
 import type { Inheritance, LentSocket } from '../model/passing.ts'
 import { handleOf } from './handle.ts'
 import { makeWay } from './left-doors.ts'
 import { listenError } from './listen-error.ts'
-import { everyPort } from './tcp-listen.ts'
 
 export interface DatagramDoorOptions {
   readonly clock: Clock

@@ -4,7 +4,7 @@
  */
 import { NaruError } from '../../src/base/errors.ts'
 import { say, verbatim } from '../../src/base/text.ts'
-import { unknownRule } from '../../src/control/changes.ts'
+import { unknownRule } from '../../src/model/unknown-rule.ts'
 import type { Connection, Counters } from '../../src/model/connection.ts'
 import type {
   About,

@@ -1,19 +1,13 @@
 /** The firewall hop: the one that decides on this machine lets the rule's port in, from the rule's clients only. */
 import { NaruError } from '../../base/errors.ts'
 import { formatPortRange } from '../../base/port.ts'
-import { Shared } from '../../base/shared.ts'
-import { say, type Text } from '../../base/text.ts'
+import { say } from '../../base/text.ts'
 import type { FirewallMember, FirewallRequest } from '../../firewalls/contract.ts'
 import type { Host } from '../../host/contract.ts'
 import { mayAdministerNetwork } from '../../model/facts.ts'
 import type { Rule } from '../../model/rule.ts'
-import type { Support } from '../../model/support.ts'
+import { chooseFirewall, type FirewallTools } from '../choose-firewall.ts'
 import { keyOf, type Wanted } from './wanted.ts'
-
-export interface FirewallTools {
-  readonly host: Host
-  readonly firewalls: readonly FirewallMember[]
-}
 
 /** Null where the rule does not ask for it. */
 export async function wantFirewall(
@@ -63,32 +57,3 @@ async function needsFor(
     command,
   }
 }
-
-/** `auto` is the first that says it decides here; a name is that one, if it says so too. */
-export async function chooseFirewall(
-  wish: string,
-  { host, firewalls }: FirewallTools,
-  signal: AbortSignal,
-): Promise<{ member: FirewallMember | null; why: Text }> {
-  const candidates = wish === 'auto' ? firewalls : firewalls.filter(({ id }) => id === wish)
-  let no = say(`there is no firewall ${wish} here`, `${wish} 방화벽이 여기에는 없습니다`)
-  for (const member of candidates) {
-    const support = await detection(member, host).get(signal)
-    if (support.ok) return { member, why: support.why }
-    no = support.why
-  }
-  return { member: null, why: no }
-}
-
-/** Hundreds of rules ask the same of the machine at the same moment: each asks it by a program. */
-function detection(member: FirewallMember, host: Host): Shared<Support> {
-  const ofHost = detections.get(host) ?? new Map<FirewallMember, Shared<Support>>()
-  detections.set(host, ofHost)
-  const known = ofHost.get(member)
-  if (known) return known
-  const asked = new Shared(`the look at ${member.id}`, (signal) => member.detect({ host, signal }))
-  ofHost.set(member, asked)
-  return asked
-}
-
-const detections = new WeakMap<Host, Map<FirewallMember, Shared<Support>>>()

@@ -7,8 +7,8 @@ import { getSystemErrorName } from 'node:util'
 import { formatEndpoint } from '../../base/address.ts'
 import type { InetListen, Listen } from '../../model/listen.ts'
 import type { Inheritance } from '../../model/passing.ts'
+import { everyPort } from '../../base/port.ts'
 import { listenError } from '../../relay/listen-error.ts'
-import { everyPort } from '../../relay/tcp-listen.ts'
 import { clearStalePath } from '../../relay/unix-path.ts'
 import {
   bind,

@@ -1,9 +1,9 @@
 import { getEventListeners } from 'node:events'
 import { expect, test } from 'vitest'
-import { verbatim } from '../../base/text.ts'
-import type { FirewallMember } from '../../firewalls/contract.ts'
-import type { Host } from '../../host/contract.ts'
-import { chooseFirewall } from './firewall.ts'
+import { verbatim } from '../base/text.ts'
+import type { FirewallMember } from '../firewalls/contract.ts'
+import type { Host } from '../host/contract.ts'
+import { chooseFirewall } from './choose-firewall.ts'
 
 test('rules that ask at the same moment which firewall decides here ask the machine once', async () => {
   let looks = 0

@@ -1,0 +1,20 @@
+/** A name that no rule has, told with the one that was probably meant. */
+import { NaruError } from '../base/errors.ts'
+import { say } from '../base/text.ts'
+import { nearest } from './shape.ts'
+
+const mostTold = 20
+
+/** With the name that was probably meant, or with those there are. */
+export function unknownRule(name: string, all: readonly string[]): NaruError {
+  const shown = name.slice(0, 60)
+  const meant = nearest(shown, all)
+  const list = all.slice(0, mostTold).join(', ') || '–'
+  const more = all.length - mostTold
+  const known = meant
+    ? say(`did you mean ${meant}?`, `${meant}{을/를} 찾으셨나요?`)
+    : more > 0
+      ? say(`there are: ${list} … and ${more} more`, `있는 규칙: ${list} … 외 ${more}개`)
+      : say(`there are: ${list}`, `있는 규칙: ${list}`)
+  return new NaruError('RULE_UNKNOWN', { name: shown, known })
+}
