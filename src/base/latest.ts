@@ -4,24 +4,43 @@
  */
 export class Latest<T> {
   readonly #make: () => Promise<T>
-  #underWay: Promise<T> | null = null
+  #underWay: Made<T> | null = null
   #next: Promise<T> | null = null
 
   constructor(make: () => Promise<T>) {
     this.#make = make
   }
 
-  get(): Promise<T> {
+  /** @param asked when, of `performance.now()`: who had to wait for its turn may take one that was begun meanwhile */
+  get(asked: number = performance.now()): Promise<T> {
+    if (this.#underWay && this.#underWay.begun > asked) return this.#underWay.value
     this.#next ??= this.#begin(this.#underWay)
     return this.#next
   }
 
-  async #begin(before: Promise<T> | null): Promise<T> {
-    await before?.catch(() => {})
+  async #begin(before: Made<T> | null): Promise<T> {
+    await before?.value.catch(() => {})
     // Those whose requests arrived in the same turn of the loop are served together.
     await new Promise((resolve) => setImmediate(resolve))
-    this.#underWay = this.#next
     this.#next = null
-    return await this.#make()
+    const made = { begun: performance.now(), value: this.#make() }
+    this.#underWay = made
+    try {
+      return await made.value
+    } finally {
+      setTimeout(() => this.#forget(made), keptMs).unref()
+    }
   }
+
+  #forget(made: Made<T>): void {
+    if (this.#underWay === made) this.#underWay = null
+  }
+}
+
+/** For those who wait in a line; who waits longer has one made anew. */
+const keptMs = 1000
+
+interface Made<T> {
+  readonly begun: number
+  readonly value: Promise<T>
 }

@@ -13,7 +13,14 @@ import type { Naru } from '../../model/face.ts'
 import type { Json } from '../../model/hop.ts'
 import type { MachineFace } from '../../model/machine-face.ts'
 import { ErrorSchema, NaruEventSchema, SessionSchema, z } from '../protocol/schemas.ts'
-import { bodyLimitBytes, returnPath, type Login, type ReturnOffer, type Session } from '../protocol/wire.ts'
+import {
+  bodyLimitBytes,
+  returnPath,
+  type Access,
+  type Login,
+  type ReturnOffer,
+  type Session,
+} from '../protocol/wire.ts'
 import { errorAnswer } from './answer.ts'
 import type { App, Env } from './env.ts'
 import {
@@ -39,7 +46,7 @@ export interface AppOptions {
   readonly guard: {
     readonly tokens: Tokens
     /** Told of each connection that has shown a token. */
-    readonly onProven: (socket: Socket) => void
+    readonly onProven: (socket: Socket, access: Access) => void
   } | null
   readonly webRoot: string | null
   readonly session: () => Session
@@ -95,8 +102,9 @@ function addGuard(app: App, { tokens, onProven }: Guarded): void {
     checkHost(asked)
     checkOrigin(asked)
     if (isApi(asked.path) && !isLogin(asked)) {
-      c.set('access', checkToken(asked, tokens))
-      onProven(c.env.incoming.socket)
+      const access = checkToken(asked, tokens)
+      c.set('access', access)
+      onProven(c.env.incoming.socket, access)
     }
     await next()
   }

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { FakeNaru, ruleStatus } from '../../../test/fakes/naru.ts'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { FakeNaru, connection, ruleStatus } from '../../../test/fakes/naru.ts'
 import { systemClock } from '../../base/clock.ts'
 import { silentLog } from '../../base/log.ts'
 import { say } from '../../base/text.ts'
@@ -52,12 +52,30 @@ function heard(socket: Socket, isEnough: (text: string) => boolean): Promise<str
   })
 }
 
-async function answered(path = '/api/about'): Promise<string> {
+async function answered(path = '/api/about', by = token): Promise<string> {
   const socket = await connected()
-  socket.write(asking(path))
+  socket.write(asking(path, by))
   const text = await heard(socket, (so) => so.includes('\r\n\r\n{'))
   socket.destroy()
   return text.split('\r\n', 1)[0] ?? ''
+}
+
+async function heardWhole(path: string): Promise<string> {
+  const socket = await connected()
+  socket.write(asking(path).replace('\r\n\r\n', '\r\nConnection: close\r\n\r\n'))
+  return await heard(socket, () => false)
+}
+
+/** Connections that have asked and been answered. */
+async function proven(count: number, by: string): Promise<Socket[]> {
+  const all: Socket[] = []
+  for (let at = 0; at < count; at++) {
+    const socket = await connected()
+    socket.write(asking('/api/about', by))
+    await once(socket, 'data')
+    all.push(socket)
+  }
+  return all
 }
 
 describe('the API goes on for others', () => {
@@ -67,11 +85,7 @@ describe('the API goes on for others', () => {
   })
 
   it('while holders of a token keep idle connections', async () => {
-    for (let at = 0; at < 450; at++) {
-      const socket = await connected()
-      socket.write(asking('/api/about'))
-      await once(socket, 'data')
-    }
+    await proven(450, token)
     expect(await answered()).toBe('HTTP/1.1 200 OK')
   })
 
@@ -124,5 +138,76 @@ describe('the API goes on for others', () => {
       naru.tell({ type: 'rule-removed', name: 'a' })
       expect(await first).toMatch(/^HTTP\/1.1 200 OK/)
     }
+  })
+
+  it('while one token keeps every connection busy that it may have', async () => {
+    for (let at = 0; at < 20_000; at++) naru.connectionsNow.push(connection(`c${at}`))
+    const crowd = await proven(256, readToken)
+    for (const socket of crowd) socket.pause().write(asking('/api/connections', readToken).repeat(3))
+    for (const by of [token, readToken]) expect(await answered('/api/about', by)).toBe('HTTP/1.1 200 OK')
+  })
+
+  it('while more requests wait than a token may have waiting', async () => {
+    let release = (): void => {}
+    const held = new Promise<void>((resolve) => (release = resolve))
+    naru.traffic = async () => {
+      await held
+      return []
+    }
+    const crowd: Socket[] = []
+    for (let at = 0; at < 100; at++) {
+      const socket = await connected()
+      crowd.push(socket.resume())
+      socket.write(asking('/api/traffic', readToken).repeat(60))
+    }
+    for (const by of [token, readToken]) expect(await answered('/api/about', by)).toBe('HTTP/1.1 200 OK')
+    await vi.waitFor(() => expect(crowd.filter(({ closed }) => closed).length).toBeGreaterThan(20))
+    release()
+    expect(crowd.filter(({ closed }) => !closed).length).toBeGreaterThan(50)
+  })
+})
+
+describe('an answer that tells how things are', () => {
+  /** How often the rules are listed for what `work` asks. */
+  async function listings(work: () => Promise<unknown>): Promise<number> {
+    const list = vi.spyOn(naru.rules, 'list')
+    await work()
+    return list.mock.calls.length
+  }
+
+  it('is made once for all who asked before', async () => {
+    const crowd = await proven(100, token)
+    const answers = async (): Promise<unknown> =>
+      await Promise.all(
+        crowd.map(async (socket) => {
+          socket.write(asking('/api/rules').repeat(20))
+          await heard(socket, (text) => text.split('HTTP/1.1 200').length === 21)
+        }),
+      )
+    // Of 2,000 requests, in as many pieces as they are read in.
+    expect(await listings(answers)).toBeLessThan(100)
+  })
+
+  it('is kept once, however many do not take it', async () => {
+    for (let at = 0; at < 2000; at++) naru.set(ruleStatus(`rule-${at}`))
+    const one = (await heardWhole('/api/rules')).length
+    const crowd = await proven(100, readToken)
+    const before = process.memoryUsage().arrayBuffers
+    for (const socket of crowd) socket.pause().write(asking('/api/rules', readToken).repeat(40))
+    expect(await answered('/api/rules')).toBe('HTTP/1.1 200 OK')
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(20 * one)
+  })
+
+  it('knows of every change that the same connection asked for before', async () => {
+    const socket = await connected()
+    const body = '{"listen":9999}'
+    const change =
+      `PATCH /api/rules/iis HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${token}\r\n` +
+      `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`
+    socket.write(asking('/api/rules') + change + asking('/api/rules'))
+    const text = await heard(socket, (so) => so.split('HTTP/1.1 200').length === 4 && so.endsWith('}]}'))
+    const [first, , last] = text.split('HTTP/1.1 200').slice(1)
+    expect(first).not.toContain('"listen":9999')
+    expect(last).toContain('"listen":9999')
   })
 })

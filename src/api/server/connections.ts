@@ -1,83 +1,164 @@
 /**
  * What clients of the API may cost together, whoever they are: connections that have shown no token give way to newer
- * ones, the requests of one connection are answered one after the other, and answers that nobody takes are bounded.
+ * ones, the requests of one connection are answered one after the other, those of all in turns, and requests that wait
+ * and answers that nobody takes are bounded. Each token has its own share of it, and so have those without one.
  */
 import { once } from 'node:events'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Access } from '../protocol/wire.ts'
+import { Turns } from './turns.ts'
 
 export interface ConnectionLimits {
   /** Connections that have shown no token; the oldest gives way. @default 128 */
   readonly strangers?: number
-  /** Connections that have; the one that has been idle for longest gives way. @default 384 */
+  /** Connections that have shown the same token; one that waits for nothing gives way. @default 256 */
   readonly known?: number
   /** Requests of one connection that wait for their turn; one more ends it. @default 64 */
   readonly pipelined?: number
+  /** Requests that wait with the same token; past them the connection with most of them ends. @default 4096 */
+  readonly waiting?: number
   /** Bytes of all answers that no client has taken yet; past them the oldest answer is cut off. @default 32 MiB */
   readonly unsentBytes?: number
 }
 
-interface Turns {
+/** The connections that came with the same token, or with none. */
+interface Party {
+  /** The one that asked least lately comes first. */
+  readonly sockets: Set<Socket>
   waiting: number
-  last: Promise<unknown>
 }
+
+interface Asked {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly handle: () => Promise<void>
+  /** Of `performance.now()`. */
+  readonly at: number
+}
+
+interface Client {
+  party: Party
+  /** The one that is being answered comes first. */
+  readonly asked: Asked[]
+}
+
+const askedAtOf = new WeakMap<IncomingMessage, number>()
+
+/** Since when a request wants to know how things are, of `performance.now()`: after what its connection changed before it. */
+export const askedAt = (request: IncomingMessage): number => askedAtOf.get(request) ?? performance.now()
 
 export class Connections {
   readonly #limits: Required<ConnectionLimits>
-  readonly #strangers = new Set<Socket>()
-  /** The one that asked least lately comes first. */
-  readonly #known = new Set<Socket>()
-  readonly #turns = new WeakMap<Socket, Turns>()
+  readonly #turns: Turns
+  readonly #strangers = newParty()
+  readonly #known: Readonly<Record<Access, Party>> = { full: newParty(), read: newParty() }
+  readonly #clients = new WeakMap<Socket, Client>()
   /** The oldest first. */
   readonly #unsent = new Map<ServerResponse, number>()
   #unsentBytes = 0
 
-  constructor(limits: ConnectionLimits = {}) {
-    this.#limits = { strangers: 128, known: 384, pipelined: 64, unsentBytes: 32 << 20, ...limits }
+  constructor(limits: ConnectionLimits = {}, turns: Turns = new Turns()) {
+    this.#limits = {
+      strangers: 128,
+      known: 256,
+      pipelined: 64,
+      waiting: 4096,
+      unsentBytes: 32 << 20,
+      ...limits,
+    }
+    this.#turns = turns
   }
 
   watch(server: Server): void {
     server.on('connection', (socket: Socket) => {
-      this.#strangers.add(socket)
-      socket.once('close', () => {
-        this.#strangers.delete(socket)
-        this.#known.delete(socket)
-      })
-      const [oldest] = this.#strangers
-      if (this.#strangers.size > this.#limits.strangers) oldest?.destroy()
+      this.#clientOf(socket)
+      const [oldest] = this.#strangers.sockets
+      if (oldest && this.#strangers.sockets.size > this.#limits.strangers) this.#drop(oldest)
     })
   }
 
   /** The connection has shown that it may ask. */
-  prove(socket: Socket): void {
+  prove(socket: Socket, access: Access): void {
     if (socket.destroyed) return
-    this.#strangers.delete(socket)
-    this.#known.delete(socket)
-    this.#known.add(socket)
-    if (this.#known.size <= this.#limits.known) return
-    const idle = [...this.#known].find((one) => (this.#turns.get(one)?.waiting ?? 0) === 0)
-    ;(idle ?? socket).destroy()
+    const party = this.#known[access]
+    this.#join(socket, party)
+    if (party.sockets.size > this.#limits.known) this.#drop(this.#leastNeeded(party, socket))
+    this.#bound(party)
   }
 
-  /** Has `handle` answer once the requests before it on the same connection are answered. */
-  async answer(
-    request: IncomingMessage,
-    response: ServerResponse,
-    handle: () => Promise<void>,
-  ): Promise<void> {
+  /** Has `handle` answer when it is the connection's turn, and the requests before it on it are answered. */
+  answer(request: IncomingMessage, response: ServerResponse, handle: () => Promise<void>): void {
     const { socket } = request
-    const turns = this.#turns.get(socket) ?? { waiting: 0, last: Promise.resolve() }
-    this.#turns.set(socket, turns)
-    if (turns.waiting >= this.#limits.pipelined) return void socket.destroy()
-    turns.waiting++
-    const before = turns.last
-    const over = once(response, 'close').catch(() => {})
-    turns.last = over
-    await before
-    void over.then(() => turns.waiting--)
     if (socket.destroyed) return
-    await handle()
-    this.#owe(response)
+    const client = this.#clientOf(socket)
+    if (client.asked.length >= this.#limits.pipelined) return this.#drop(socket)
+    client.asked.push({ request, response, handle, at: performance.now() })
+    client.party.waiting++
+    this.#bound(client.party)
+    if (client.asked.length === 1) void this.#serve(socket, client)
+  }
+
+  async #serve(socket: Socket, client: Client): Promise<void> {
+    let changedAt = 0
+    for (let next = client.asked[0]; next; next = client.asked[0]) {
+      await this.#turns.take(socket)
+      if (socket.destroyed) return
+      const { request, response, handle, at } = next
+      askedAtOf.set(request, Math.max(at, changedAt))
+      const over = once(response, 'close').catch(() => {})
+      await handle()
+      this.#owe(response)
+      await over
+      if (request.method !== 'GET' && request.method !== 'HEAD') changedAt = performance.now()
+      client.asked.shift()
+      if (client.party.sockets.has(socket)) client.party.waiting--
+    }
+  }
+
+  #clientOf(socket: Socket): Client {
+    const known = this.#clients.get(socket)
+    if (known) return known
+    const client: Client = { party: this.#strangers, asked: [] }
+    this.#clients.set(socket, client)
+    this.#join(socket, client.party)
+    // Node tells the end of the answer that is being written alone, not of those behind it.
+    socket.once('close', () => this.#leave(socket))
+    return client
+  }
+
+  /** Comes last in its party, the same one or another. */
+  #join(socket: Socket, party: Party): void {
+    const client = this.#clientOf(socket)
+    this.#leave(socket)
+    client.party = party
+    party.sockets.add(socket)
+    party.waiting += client.asked.length
+  }
+
+  #leave(socket: Socket): void {
+    const { party, asked } = this.#clientOf(socket)
+    if (party.sockets.delete(socket)) party.waiting -= asked.length
+  }
+
+  #drop(socket: Socket): void {
+    this.#leave(socket)
+    socket.destroy()
+  }
+
+  #bound(party: Party): void {
+    if (party.waiting > this.#limits.waiting) this.#drop(mostOf(party.sockets, (one) => this.#waitingOn(one)))
+  }
+
+  #waitingOn(socket: Socket): number {
+    return this.#clientOf(socket).asked.length
+  }
+
+  /** The one that has been idle for longest, else one that does not take its answer, else the newest. */
+  #leastNeeded({ sockets }: Party, newest: Socket): Socket {
+    for (const socket of sockets) if (this.#waitingOn(socket) === 0) return socket
+    for (const { socket } of this.#unsent.keys()) if (socket && sockets.has(socket)) return socket
+    return newest
   }
 
   /** Counts what of a whole answer is still here. */
@@ -100,4 +181,12 @@ export class Connections {
     this.#unsentBytes -= this.#unsent.get(response) ?? 0
     this.#unsent.delete(response)
   }
+}
+
+function newParty(): Party {
+  return { sockets: new Set(), waiting: 0 }
+}
+
+function mostOf<T>(things: Iterable<T>, count: (thing: T) => number): T {
+  return [...things].reduce((most, thing) => (count(thing) > count(most) ? thing : most))
 }

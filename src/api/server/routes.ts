@@ -1,7 +1,6 @@
 /** Every route of the API: its schema beside what it does. The OpenAPI document is made from these. */
 import { createRoute } from '@hono/zod-openapi'
 import { NaruError } from '../../base/errors.ts'
-import { Latest } from '../../base/latest.ts'
 import type { ChangeOptions, Naru } from '../../model/face.ts'
 import {
   AboutSchema,
@@ -18,6 +17,7 @@ import {
 } from '../protocol/schemas.ts'
 import type { App } from './env.ts'
 import { metricsOf, metricsType } from './metrics.ts'
+import { SharedAnswers } from './shared-answers.ts'
 import { EventStreams } from './sse.ts'
 
 export interface RouteOptions {
@@ -60,12 +60,13 @@ function body<T extends z.ZodType>(schema: T) {
 const changed = answers(ChangeResultSchema, 'what was done, and the rules after it')
 
 export function addRoutes(app: App, naru: Naru, options: RouteOptions): void {
-  addState(app, naru, options)
-  addRules(app, naru)
-  addTraffic(app, naru, options)
+  const shared = new SharedAnswers()
+  addState(app, naru, shared, options)
+  addRules(app, naru, shared)
+  addTraffic(app, naru, shared, options)
 }
 
-function addState(app: App, naru: Naru, { web }: RouteOptions): void {
+function addState(app: App, naru: Naru, shared: SharedAnswers, { web }: RouteOptions): void {
   app.openapi(
     createRoute({
       method: 'get',
@@ -85,7 +86,7 @@ function addState(app: App, naru: Naru, { web }: RouteOptions): void {
       summary: 'What would be done for the file as it is now',
       responses: answers(PlanSchema, 'plan'),
     }),
-    async (c) => c.json(await naru.plan(), 200),
+    async (c) => await shared.json(c, () => naru.plan()),
   )
   app.openapi(
     createRoute({
@@ -128,8 +129,7 @@ function addState(app: App, naru: Naru, { web }: RouteOptions): void {
   )
 }
 
-function addRules(app: App, naru: Naru): void {
-  const list = new Latest(async () => jsonBytes({ rules: await naru.rules.list() }))
+function addRules(app: App, naru: Naru, shared: SharedAnswers): void {
   app.openapi(
     createRoute({
       method: 'get',
@@ -137,7 +137,7 @@ function addRules(app: App, naru: Naru): void {
       summary: 'All rules with the state of each hop',
       responses: answers(z.object({ rules: z.array(RuleStatusSchema) }), 'rules in the order of the file'),
     }),
-    async () => new Response(await list.get(), { headers: { 'content-type': 'application/json' } }) as never,
+    async (c) => await shared.json(c, async () => ({ rules: await naru.rules.list() })),
   )
   app.openapi(
     createRoute({
@@ -256,11 +256,6 @@ function addSwitches(app: App, naru: Naru): void {
   )
 }
 
-const encoder = new TextEncoder()
-
-/** Bytes are shared by all answers that are on their way. */
-const jsonBytes = (value: unknown): Uint8Array<ArrayBuffer> => encoder.encode(JSON.stringify(value))
-
 function changeOptions(
   { dryRun }: { dryRun: boolean },
   { 'if-match': match }: { 'if-match'?: string | undefined },
@@ -269,9 +264,8 @@ function changeOptions(
   return { dryRun, ...(revision === undefined || revision === '*' ? {} : { revision }) }
 }
 
-function addTraffic(app: App, naru: Naru, { closing }: RouteOptions): void {
+function addTraffic(app: App, naru: Naru, shared: SharedAnswers, { closing }: RouteOptions): void {
   const streams = new EventStreams(naru)
-  const metrics = new Latest(async () => encoder.encode(await metricsOf(naru)))
   app.openapi(
     createRoute({
       method: 'get',
@@ -285,7 +279,7 @@ function addTraffic(app: App, naru: Naru, { closing }: RouteOptions): void {
     async (c) => {
       const { span, rule } = c.req.valid('query')
       const options = { ...(span !== undefined && { span }), ...(rule !== undefined && { rule }) }
-      return c.json({ moments: [...(await naru.traffic(options))] }, 200)
+      return await shared.json(c, async () => ({ moments: await naru.traffic(options) }))
     },
   )
   app.openapi(
@@ -296,7 +290,7 @@ function addTraffic(app: App, naru: Naru, { closing }: RouteOptions): void {
         'What Naru said and whom it refused lately, oldest first: events of type log, refused and file',
       responses: answers(z.object({ happened: z.array(NaruEventSchema) }), 'events'),
     }),
-    async (c) => c.json({ happened: [...(await naru.happened())] }, 200),
+    async (c) => await shared.json(c, async () => ({ happened: await naru.happened() })),
   )
   app.openapi(
     createRoute({
@@ -314,7 +308,7 @@ function addTraffic(app: App, naru: Naru, { closing }: RouteOptions): void {
     async (c) => {
       const { rule, limit } = c.req.valid('query')
       const filter = { ...(rule === undefined ? {} : { rule }), ...(limit === undefined ? {} : { limit }) }
-      return c.json({ connections: [...(await naru.connections(filter))] }, 200)
+      return await shared.json(c, async () => ({ connections: await naru.connections(filter) }))
     },
   )
   app.openapi(
@@ -370,9 +364,12 @@ function addTraffic(app: App, naru: Naru, { closing }: RouteOptions): void {
         default: failure,
       },
     }),
-    async () =>
-      new Response(await metrics.get(), {
-        headers: { 'content-type': metricsType, 'cache-control': 'no-store' },
-      }) as never,
+    async (c) =>
+      await shared.answer(c, async () => ({
+        body: encoder.encode(await metricsOf(naru)),
+        type: metricsType,
+      })),
   )
 }
+
+const encoder = new TextEncoder()

@@ -10,12 +10,13 @@ import { formatEndpoint } from '../../base/address.ts'
 import { NaruError, errnoOf, messageOf } from '../../base/errors.ts'
 import { Scope } from '../../base/scope.ts'
 import type { Naru } from '../../model/face.ts'
-import { defaultAddress, defaultPort } from '../protocol/wire.ts'
+import { defaultAddress, defaultPort, type Access } from '../protocol/wire.ts'
 import { createApp, type AppOptions } from './app.ts'
 import { Connections } from './connections.ts'
 import type { App } from './env.ts'
 import { newToken, sessionOf } from './guard.ts'
 import type { ServeOptions, Served, TcpOptions } from './options.ts'
+import { Turns } from './turns.ts'
 
 export { newToken } from './guard.ts'
 export type { ServeOptions, Served } from './options.ts'
@@ -51,9 +52,11 @@ export async function serve(naru: Naru, options: ServeOptions): Promise<Served> 
     exchange: options.exchange ?? null,
     session: () => ({ access: 'full', loginUrl: link(tcp?.token), readOnlyUrl: link(tcp?.readToken) }),
   }
+  const turns = new Turns()
   if (tcp) {
-    const connections = new Connections()
-    const guard = { tokens: { ...tcp, pageKey }, onProven: (socket: Socket) => connections.prove(socket) }
+    const connections = new Connections({}, turns)
+    const onProven = (socket: Socket, access: Access): void => connections.prove(socket, access)
+    const guard = { tokens: { ...tcp, pageKey }, onProven }
     const server = serverOf(createApp(naru, { ...common, guard }), connections)
     connections.watch(server)
     port = await listenOnTcp(server, tcp)
@@ -61,7 +64,7 @@ export async function serve(naru: Naru, options: ServeOptions): Promise<Served> 
     scope.defer(() => closeServer(server))
   }
   if (socketPath !== null) {
-    const server = serverOf(createApp(naru, { ...common, guard: null }), new Connections())
+    const server = serverOf(createApp(naru, { ...common, guard: null }), new Connections({}, turns))
     server.maxConnections = 512
     await listenOnPath(server, socketPath)
     scope.defer(() => closeServer(server))
@@ -95,7 +98,7 @@ function serverOf(app: App, connections: Connections): Server {
       connectionsCheckingInterval: 2000,
     },
     (request, response) =>
-      void connections.answer(request, response, async () => await listener(request, response)),
+      connections.answer(request, response, async () => await listener(request, response)),
   )
   // A client that neither reads nor writes for this long is let go; a heartbeat counts as life.
   server.timeout = 120_000
