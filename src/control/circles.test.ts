@@ -85,6 +85,11 @@ describe('rules that lead to each other', () => {
         const { found, all } = circlesIn(open, () => true)
         expect(all).toBe(true)
         expect(found.length > 0).toBe(anyPortByPort(open))
+        for (const rule of open) {
+          const from = circlesIn(open, () => true, { from: [rule] }).found
+          if (anyPortByPort(open, [rule])) expect(from).not.toEqual([])
+          else expect(from.filter((circle) => circle.includes(rule))).toEqual([])
+        }
       }),
       { numRuns: 500 },
     )
@@ -146,8 +151,8 @@ function chain(count: number, make: (at: number) => string[]): Rule[] {
   })
 }
 
-/** Of rules that listen on IPv4 addresses: each port of each rule by itself, forth from it and back to it. */
-function anyPortByPort(rules: readonly Rule[]): boolean {
+/** Of rules that listen on IPv4 addresses: each port of each of `from` by itself, forth from it and back to it. */
+function anyPortByPort(rules: readonly Rule[], from: readonly Rule[] = rules): boolean {
   const next = (at: number, port: number): [number, number][] =>
     rules[at]?.targets.flatMap(({ to }) => {
       const from = rules[at]?.listen
@@ -162,9 +167,10 @@ function anyPortByPort(rules: readonly Rule[]): boolean {
       )
     }) ?? []
   return rules.some(
-    ({ listen }, start) =>
-      listen.kind === 'inet' &&
-      everyPort(listen.ports).some((port) => {
+    (rule, start) =>
+      from.includes(rule) &&
+      rule.listen.kind === 'inet' &&
+      everyPort(rule.listen.ports).some((port) => {
         const seen = new Set<string>()
         const ways: [number, number, boolean][] = [[start, port, false]]
         for (let way = ways.pop(); way; way = ways.pop())

@@ -1,9 +1,9 @@
 /** Rules that lead to each other: what comes in by one goes round and round, a connection a step. */
-import { portCount, type PortRange, type Protocol } from '../base/port.ts'
+import { portCount, portsOverlap, type PortRange, type Protocol } from '../base/port.ts'
 import { say, type Text } from '../base/text.ts'
 import type { Host } from '../host/contract.ts'
 import { ListenIndex, PortHolders } from '../model/listen-index.ts'
-import type { Listen } from '../model/listen.ts'
+import { listensOverlap, type Listen } from '../model/listen.ts'
 import { targetPort } from '../model/port-map.ts'
 import type { Rule } from '../model/rule.ts'
 import type { Target } from '../model/target.ts'
@@ -79,6 +79,7 @@ export function circlesIn(
   { from = rules, mostSteps = enoughSteps }: { from?: readonly Rule[]; mostSteps?: number } = {},
 ): Circles {
   const enabled = rules.filter((rule) => rule.enabled)
+  if (from.length <= fewBegin && !mayTouch(enabled, from, isOwn)) return { found: [], all: true }
   const heard = new ListenIndex<Rule>()
   for (const rule of enabled.toSorted((a, b) => portsHeard(a.listen).first - portsHeard(b.listen).first))
     heard.add(rule.listen, rule)
@@ -87,6 +88,40 @@ export function circlesIn(
     if (rule.enabled) for (const protocol of protocolsOf(rule)) search.from(rule, protocol)
   const places = new Map(enabled.map((rule, at) => [rule, at]))
   return { found: [...search.circles.values()].map((circle) => turned(circle, places)), all: !search.cut }
+}
+
+/** Up to this many, each is held against all; 10,000 rules take 20 ms to be indexed. */
+const fewBegin = 20
+
+/** A circle that touches one of them leads from one of them to another rule, and from another rule to one of them. */
+function mayTouch(
+  enabled: readonly Rule[],
+  from: readonly Rule[],
+  isOwn: (address: string) => boolean,
+): boolean {
+  const names = new Set(from.map(({ name }) => name))
+  const these = enabled.filter(({ name }) => names.has(name))
+  return (
+    these.some((rule) => leadsToOther(rule, enabled, isOwn)) &&
+    enabled.some((rule) => leadsToOther(rule, these, isOwn))
+  )
+}
+
+function leadsToOther(rule: Rule, others: readonly Rule[], isOwn: (address: string) => boolean): boolean {
+  return rule.targets.some(({ to }) => {
+    const near = others.filter((other) => other !== rule && portsMeet(to, other.listen))
+    if (near.length === 0) return false
+    return protocolsOf(rule).some((protocol) => {
+      const whole = { rule, protocol, ports: portsHeard(rule.listen) }
+      const dialled = dialledBy(whole, to, isOwn)
+      return dialled !== null && near.some(({ listen }) => listensOverlap(listen, dialled))
+    })
+  })
+}
+
+function portsMeet(to: Target, listen: Listen): boolean {
+  if (to.kind !== 'inet' || listen.kind !== 'inet') return to.kind === listen.kind
+  return portsOverlap(to.ports, listen.ports)
 }
 
 /** It begins with the rule that stands first. */
@@ -228,7 +263,7 @@ function keepsApart({ rule }: Place, to: Target): boolean {
 
 /** What a target is to those who listen here; null where it is somewhere else. */
 function dialledBy(
-  { rule, ports, protocol }: Place,
+  { rule, ports, protocol }: Omit<Place, 'moved'>,
   to: Target,
   isOwn: (address: string) => boolean,
 ): Listen | null {

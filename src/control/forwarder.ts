@@ -24,7 +24,8 @@ import type {
   TrafficOptions,
 } from '../model/face.ts'
 import type { Facts } from '../model/facts.ts'
-import { formatListen, listensOverlap } from '../model/listen.ts'
+import { formatListen } from '../model/listen.ts'
+import { ListenIndex } from '../model/listen-index.ts'
 import type { Plan, PlanStep } from '../model/plan.ts'
 import type { Rule } from '../model/rule.ts'
 import { formatTarget } from '../model/target.ts'
@@ -73,8 +74,6 @@ export interface ForwarderOptions {
   readonly predecessor?: Predecessor
 }
 
-/** Pairs of listens: 40,000 take 10 ms. */
-const mostCompared = 40_000
 /** Within this everything is undone; what hangs longer is left to the journal, and named. */
 const stopLimitMs = 4500
 const closedKept = 1000
@@ -668,12 +667,14 @@ export class Forwarder implements Naru, AsyncDisposable {
     return run !== undefined && rule.enabled && formatListen(run.rule.listen) !== formatListen(rule.listen)
   }
 
-  /** Those whose place another one is to have; of many, all, as finding out would take longer. */
+  /** Those whose place another one is to have. */
   #inTheWay(moving: readonly LoadedRule[], coming: readonly LoadedRule[]): readonly LoadedRule[] {
-    if (moving.length * coming.length > mostCompared) return moving
-    return moving.filter(({ rule: { name } }) => {
-      const listen = this.#runs.get(name)?.rule.listen
-      return coming.some(({ rule }) => rule.name !== name && listen && listensOverlap(rule.listen, listen))
+    if (moving.length === 0) return []
+    const wanted = new ListenIndex<LoadedRule>()
+    for (const loaded of coming) wanted.add(loaded.rule.listen, loaded)
+    return moving.filter((loaded) => {
+      const run = this.#runs.get(loaded.rule.name)
+      return run !== undefined && wanted.someoneAt(run.rule.listen, loaded) !== null
     })
   }
 

@@ -25,6 +25,12 @@ it('who is found is one who would claim a socket of it, and one is found where t
       expect(someone !== null).toBe(there.some((one) => listensOverlap(one, asked)))
       for (const holder of [someone ?? [], index.allAt(asked).map((held) => held.holder)].flat())
         expect(listensOverlap(holder, asked)).toBe(true)
+      for (const except of there) {
+        const other = index.someoneAt(asked, except)
+        expect(other).not.toBe(except)
+        expect(other !== null).toBe(there.some((one) => one !== except && listensOverlap(one, asked)))
+        if (other !== null) expect(listensOverlap(other, asked)).toBe(true)
+      }
     }),
     { numRuns: 2000 },
   )

@@ -25,10 +25,14 @@ export class PortHolders<T> {
     return found
   }
 
-  /** One of those who hold a part of the range. */
-  someone({ first, last }: PortRange): T | null {
-    const piece = this.#pieces[this.#firstFrom(first)]
-    return piece && piece.ports.first <= last ? piece.holder : null
+  /** One of those who hold a part of the range, and who is not `except`. */
+  someone({ first, last }: PortRange, except: T | null = null): T | null {
+    for (let at = this.#firstFrom(first); at < this.#pieces.length; at++) {
+      const { ports, holder } = this.#pieces[at] as Held<T>
+      if (ports.first > last) break
+      if (holder !== except) return holder
+    }
+    return null
   }
 
   /** What of the range nobody holds. */
@@ -87,18 +91,22 @@ function joined<T>(pieces: readonly Held<T>[]): Held<T>[] {
 /** Addresses that a socket of one address meets are three: its own, all of its family, and all. */
 export class ListenIndex<T> {
   readonly #byKey = new Map<string, PortHolders<T>>()
+  /** The second who took a port that the first of its key holds: whoever is excepted, the other is found. */
+  readonly #second = new Map<string, PortHolders<T>>()
 
   add(listen: Listen, holder: T): void {
-    if (listen.kind === 'unix') return this.#at(`unix ${listen.path}`).take(noPort, holder)
+    if (listen.kind === 'unix') return this.#take(`unix ${listen.path}`, noPort, holder)
     for (const protocol of listen.protocols)
       for (const key of [listen.address ?? 'all', ...kindsOf(listen.address)])
-        this.#at(`${protocol} ${key}`).take(listen.ports, holder)
+        this.#take(`${protocol} ${key}`, listen.ports, holder)
   }
 
-  /** One of those that would claim a socket of this one; as `listensOverlap` of each. */
-  someoneAt(listen: Listen): T | null {
+  /** One of those, `except` left out, that would claim a socket of this one; as `listensOverlap` of each. */
+  someoneAt(listen: Listen, except: T | null = null): T | null {
+    const ports = portsOf(listen)
     for (const key of keysMet(listen)) {
-      const holder = this.#byKey.get(key)?.someone(portsOf(listen)) ?? null
+      const first = this.#byKey.get(key)?.someone(ports, except) ?? null
+      const holder = first ?? this.#second.get(key)?.someone(ports, except) ?? null
       if (holder !== null) return holder
     }
     return null
@@ -110,13 +118,20 @@ export class ListenIndex<T> {
     return keysMet(listen).flatMap((key) => this.#byKey.get(key)?.within(ports) ?? [])
   }
 
-  #at(key: string): PortHolders<T> {
-    const there = this.#byKey.get(key)
-    if (there) return there
-    const made = new PortHolders<T>()
-    this.#byKey.set(key, made)
-    return made
+  #take(key: string, range: PortRange, holder: T): void {
+    const first = holdersAt(this.#byKey, key)
+    for (const { ports, holder: other } of first.within(range))
+      if (other !== holder) holdersAt(this.#second, key).take(ports, holder)
+    first.take(range, holder)
   }
+}
+
+function holdersAt<T>(byKey: Map<string, PortHolders<T>>, key: string): PortHolders<T> {
+  const there = byKey.get(key)
+  if (there) return there
+  const made = new PortHolders<T>()
+  byKey.set(key, made)
+  return made
 }
 
 /** A Unix socket has none; it stands at this one. */
