@@ -17,6 +17,9 @@ const problemsOf = (text: string): string[] => {
     : []
 }
 
+const withRule = (document: FileDocument, name: string, rule: RuleInput | null): string =>
+  document.withRules(new Map([[name, rule]]))
+
 const file = `# My forwards.
 
 rules:
@@ -65,7 +68,7 @@ describe('beside the rules', () => {
 describe('editing the file', () => {
   it('touches only the lines of the rule, and keeps the comments inside it', () => {
     const { iis } = Object.fromEntries(open(file).rules) as { iis: RuleInput }
-    expect(open(file).withRule('iis', { ...iis, listen: 9999, limits: { connections: 5 } })).toBe(
+    expect(withRule(open(file), 'iis', { ...iis, listen: 9999, limits: { connections: 5 } })).toBe(
       file
         .replace('8888', '9999')
         .replace('allow: [192.168.0.0/16]\n', 'allow: [ 192.168.0.0/16 ]\n    limits: { connections: 5 }\n'),
@@ -73,13 +76,13 @@ describe('editing the file', () => {
   })
 
   it('takes a rule out with the comment that sits on it', () => {
-    expect(open(file).withRule('old', null)).toBe(
+    expect(withRule(open(file), 'old', null)).toBe(
       file.replace('  # to be removed\n  old:\n    listen: 1\n    target: 2\n', ''),
     )
   })
 
   it('puts a new rule after the last one', () => {
-    const text = open(file).withRule('ssh', {
+    const text = withRule(open(file), 'ssh', {
       listen: 2222,
       target: '10.0.0.5:22',
       publish: { router: 'auto' },
@@ -92,16 +95,31 @@ describe('editing the file', () => {
 
   it('makes the first rule of an empty file, and leaves an empty map after the last', () => {
     for (const text of ['', '# hello\n', 'rules:\n', 'rules: {}\n', '# hello\nrules:\n  # none yet\n']) {
-      const one = open(text).withRule('a', { listen: 1, target: 2 })
+      const one = withRule(open(text), 'a', { listen: 1, target: 2 })
       expect(Object.fromEntries(open(one).rules)).toEqual({ a: { listen: 1, target: 2 } })
       if (text.includes('hello')) expect(one).toContain('# hello')
-      expect(open(open(one).withRule('a', null)).rules.size).toBe(0)
+      expect(open(withRule(open(one), 'a', null)).rules.size).toBe(0)
     }
   })
 
   it('edits a file written as JSON', () => {
-    const text = open('{"rules": {"a": {"listen": 1, "target": 2}}}').withRule('b', { listen: 3, target: 4 })
+    const text = withRule(open('{"rules": {"a": {"listen": 1, "target": 2}}}'), 'b', { listen: 3, target: 4 })
     expect([...open(text).rules.keys()]).toEqual(['a', 'b'])
+  })
+
+  it('takes many edits at once as it takes them one by one, and leaves the rest as it is', () => {
+    const edits = new Map<string, RuleInput | null>([
+      ['ssh', { listen: 2222, target: 22 }],
+      ['old', null],
+      ['iis', { listen: 8889, target: '192.168.79.128:80', allow: ['192.168.0.0/16'] }],
+      ['git', { listen: 9418, target: 9418 }],
+    ])
+    let text = file
+    for (const [name, rule] of edits) text = withRule(open(text), name, rule)
+    expect(open(file).withRules(edits)).toBe(text)
+    expect(open(file).edited(edits)?.text).toBe(text)
+    expect(text).toContain('    listen: 8889 # outside\n')
+    expect(text).not.toContain('to be removed')
   })
 
   it('ends, after any edits, with what the edits say', () => {
@@ -118,18 +136,21 @@ describe('editing the file', () => {
     fc.assert(
       fc.property(
         fc.constantFrom(file, '', 'rules:\n    a:\n        listen: 5 # five\n        target: 6'),
-        fc.array(edit, { maxLength: 12 }),
-        (start, edits) => {
+        fc.array(fc.array(edit, { minLength: 1, maxLength: 3 }), { maxLength: 8 }),
+        (start, together) => {
           let text: string = start
           // The same edits, of which each reads no more than its own lines.
           let quick = open(start)
           const expected = new Map<string, unknown>(open(start).rules)
-          for (const [name, to] of edits) {
-            text = open(text).withRule(name, to)
-            quick = quick.edited(name, to) ?? open(quick.withRule(name, to))
+          for (const edits of together.map((one) => new Map(one))) {
+            text = open(text).withRules(edits)
+            quick = quick.edited(edits) ?? open(quick.withRules(edits))
             expect(quick.text).toBe(text)
-            if (to === null) expected.delete(name)
-            else expected.set(name, to)
+            for (const [name, to] of edits) {
+              if (to === null) expected.delete(name)
+              else expected.set(name, to)
+            }
+            expect([...quick.rules.keys()]).toEqual([...open(text).rules.keys()])
           }
           expect(Object.fromEntries(open(text).rules)).toEqual(Object.fromEntries(expected))
           expect(Object.fromEntries(quick.rules)).toEqual(Object.fromEntries(expected))
@@ -189,7 +210,7 @@ describe('a list in a rule', () => {
         backup: true
 `
   const edit = (targets: unknown[]): string =>
-    open(several).withRule('web', { listen: 8888, targets } as RuleInput)
+    withRule(open(several), 'web', { listen: 8888, targets } as RuleInput)
 
   it('keeps the comments of items that stay, that change, and that move', () => {
     const [first, second, third] = [

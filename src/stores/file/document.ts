@@ -48,16 +48,19 @@ export interface FileDocument {
   readonly stun: Snapshot['stun']
   /** Where the value at `path` stands; of a missing one, its nearest parent. Line and column count from 1. */
   placeOf(path: Path): Place
-  /** The text after a change. */
-  withRule(name: string, rule: RuleInput | null): string
+  /** The text after the edits. */
+  withRules(edits: Edits): string
   /** The text with another name in the place of that one, and nothing else changed. */
   renamed(name: string, to: string): string
   /**
-   * The document after a change, of which only that rule's lines were read: ten thousand rules take seconds to parse.
-   * Null where the file is not written plainly enough for that, and all of it must be read.
+   * The document after the edits, of which only the lines of those rules were read: ten thousand rules take seconds to
+   * parse. Null where the file is not written plainly enough for that, and all of it must be read.
    */
-  edited(name: string, rule: RuleInput | null): FileDocument | null
+  edited(edits: Edits): FileDocument | null
 }
+
+/** By name, what a rule is to be; null takes it out. */
+export type Edits = ReadonlyMap<string, RuleInput | null>
 
 /**
  * Keys that stand twice are looked for here: the library compares each key with all before it, which is half of the
@@ -87,7 +90,8 @@ export function readDocument(text: string): { document: FileDocument } | { probl
   if (problems.length > 0)
     return { problems: problems.map((problem) => ({ ...problem, place: placeOf(problem.path) })) }
   const top = (data ?? {}) as Top
-  let blocks: Blocks | undefined
+  let known: Spans | null | undefined
+  const spans = (): Spans | null => (known === undefined ? (known = spansOf(text, yaml)) : known)
   const document: FileDocument = {
     text,
     rules: new Map(Object.entries(top.rules ?? {})),
@@ -95,9 +99,9 @@ export function readDocument(text: string): { document: FileDocument } | { probl
     names: top.names ?? [],
     stun: (top.stun ?? []).map(stunServer),
     placeOf,
-    withRule: (name, rule) => withRule(text, yaml, name, rule),
+    withRules: (edits) => assembled(text, spans(), edits)?.text ?? rewritten(text, edits),
     renamed: (name, to) => renamed(text, yaml, name, to),
-    edited: (name, rule) => edited(document, (blocks ??= blocksOf(text, yaml)), name, rule),
+    edited: (edits) => edited(document, spans(), edits),
   }
   return { document }
 }
@@ -110,85 +114,152 @@ interface Block {
   readonly indent: string
 }
 
-/** In the order of the file. The plain way to write it is a block map without anchors. */
-type Blocks = ReadonlyMap<string, Block> | 'not plain'
+/** How long its pieces are, so that a change of one rule is none of the others'. */
+interface Span {
+  /** Between the end of the rule before it and this one's start. */
+  readonly gap: number
+  readonly comment: number
+  readonly lines: number
+}
 
-function blocksOf(text: string, yaml: Document): Blocks {
+/** In the order of the file. */
+interface Spans {
+  readonly indent: string
+  readonly byName: ReadonlyMap<string, Span>
+}
+
+/** The plain way to write it is a block map without anchors. */
+function spansOf(text: string, yaml: Document): Spans | null {
   const rules = yaml.get('rules', true)
-  if (!isMap(rules) || rules.flow || rules.items.length === 0 || hasAnchors(yaml)) return 'not plain'
-  const names = rules.items.map(({ key }) => keyText(key))
-  return new Map(rules.items.map((pair, index) => [names[index] as string, linesOfPair(text, pair)]))
+  if (!isMap(rules) || rules.flow || rules.items.length === 0 || hasAnchors(yaml)) return null
+  const byName = new Map<string, Span>()
+  let [before, indent] = [0, '']
+  for (const pair of rules.items) {
+    const block = linesOfPair(text, pair)
+    const { start, keyStart, end } = block
+    byName.set(keyText(pair.key), { gap: start - before, comment: keyStart - start, lines: end - keyStart })
+    before = end
+    indent = block.indent
+  }
+  return { indent, byName }
 }
 
-type Content = Omit<FileDocument, 'placeOf' | 'withRule' | 'renamed' | 'edited'>
-
-function edited(before: Content, blocks: Blocks, name: string, rule: RuleInput | null): FileDocument | null {
-  const [lastName, last] = (blocks === 'not plain' ? undefined : [...blocks].at(-1)) ?? []
-  if (blocks === 'not plain' || lastName === undefined || !last) return null
-  const block = blocks.get(name)
-  if (rule === null) return block && blocks.size > 1 ? without(before, blocks, name, block) : null
-  const { text } = before
-  const lines = ruleText(name, rule, last.indent, block ? text.slice(block.keyStart, block.end) : null)
-  const read = ruleIn(lines, name, rule)
-  if (read === null) return null
-  const at = block ?? { start: last.end, keyStart: last.end, end: last.end }
-  const gap = block || text.slice(0, at.keyStart).endsWith('\n') ? '' : '\n'
-  const keyStart = at.keyStart + gap.length
-  const end = keyStart + lines.length
-  const moved = shifted(blocks, at.end, end - at.end)
-  // A last line without its end gets one.
-  if (gap !== '') moved.set(lastName, { ...last, end: keyStart })
-  moved.set(name, { start: block ? at.start : keyStart, keyStart, end, indent: last.indent })
-  const after = text.slice(0, at.keyStart) + gap + lines + text.slice(at.end)
-  return partlyRead(
-    { ...contentOf(before), text: after, rules: new Map(before.rules).set(name, read) },
-    moved,
-  )
+interface Assembled {
+  readonly text: string
+  readonly spans: Spans
+  /** Lines that are not as they were, by the rule that they say. */
+  readonly written: ReadonlyMap<string, string>
 }
 
-function without(
-  before: Content,
-  blocks: ReadonlyMap<string, Block>,
-  name: string,
-  { start, end }: Block,
-): FileDocument {
+/** The text with other lines for those rules; null where it is not plain, or no rule would be left. */
+function assembled(text: string, spans: Spans | null, edits: Edits): Assembled | null {
+  if (spans === null) return null
+  const assembly = new Assembly(text, spans.indent)
+  for (const [name, span] of spans.byName) assembly.take(name, span, edits.get(name))
+  for (const [name, rule] of edits) if (rule !== null && !spans.byName.has(name)) assembly.append(name, rule)
+  return assembly.byName.size > 0 ? assembly.end() : null
+}
+
+/** A text of rules while its pieces are put together, in its order. */
+class Assembly {
+  readonly byName = new Map<string, Span>()
+  readonly #text: string
+  readonly #indent: string
+  readonly #written = new Map<string, string>()
+  #made = ''
+  /** How far the text was come to, and how much of it is in what is made. */
+  #at = 0
+  #copied = 0
+  /** What stood before a rule that goes stands before the next. */
+  #gap = 0
+
+  constructor(text: string, indent: string) {
+    this.#text = text
+    this.#indent = indent
+  }
+
+  /** The next of the rules that are there; `undefined` leaves it as it is. */
+  take(name: string, { gap, comment, lines }: Span, rule: RuleInput | null | undefined): void {
+    const start = this.#at + gap
+    const keyStart = start + comment
+    this.#at = keyStart + lines
+    if (rule === null) {
+      this.#made += this.#text.slice(this.#copied, start)
+      this.#copied = this.#at
+      this.#gap += gap
+    } else if (rule === undefined) this.#place(name, { gap, comment, lines })
+    else {
+      this.#made += this.#text.slice(this.#copied, keyStart)
+      this.#copied = this.#at
+      this.#write(name, rule, { gap, comment, was: this.#text.slice(keyStart, this.#at) })
+    }
+  }
+
+  /** Behind all that are there. */
+  append(name: string, rule: RuleInput): void {
+    this.#made += this.#text.slice(this.#copied, this.#at)
+    this.#copied = this.#at
+    // A last line without its end gets one.
+    const newline = this.#made.endsWith('\n') ? '' : '\n'
+    this.#made += newline
+    this.#write(name, rule, { gap: newline.length, comment: 0, was: null })
+  }
+
+  end(): Assembled {
+    const text = this.#made + this.#text.slice(this.#copied)
+    return { text, spans: { indent: this.#indent, byName: this.byName }, written: this.#written }
+  }
+
+  #write(
+    name: string,
+    rule: RuleInput,
+    { gap, comment, was }: { gap: number; comment: number; was: string | null },
+  ): void {
+    const lines = ruleText(name, rule, this.#indent, was)
+    this.#made += lines
+    this.#written.set(name, lines)
+    this.#place(name, { gap, comment, lines: lines.length })
+  }
+
+  #place(name: string, span: Span): void {
+    this.byName.set(name, this.#gap === 0 ? span : { ...span, gap: span.gap + this.#gap })
+    this.#gap = 0
+  }
+}
+
+type Content = Omit<FileDocument, 'placeOf' | 'withRules' | 'renamed' | 'edited'>
+
+function edited(before: Content, spans: Spans | null, edits: Edits): FileDocument | null {
+  const after = assembled(before.text, spans, edits)
+  const read = after && rulesIn(after.written, edits)
+  if (!after || !read) return null
   const rules = new Map(before.rules)
-  rules.delete(name)
-  const moved = shifted(blocks, end, start - end)
-  moved.delete(name)
-  const text = before.text.slice(0, start) + before.text.slice(end)
-  return partlyRead({ ...contentOf(before), text, rules }, moved)
+  for (const [name, rule] of edits) {
+    if (rule === null) rules.delete(name)
+    else rules.set(name, read.get(name) ?? rule)
+  }
+  return partlyRead({ ...contentOf(before), text: after.text, rules }, after.spans)
 }
 
 function contentOf({ text, rules, samplePort, names, stun }: Content): Content {
   return { text, rules, samplePort, names, stun }
 }
 
-/** What begins at `from` or behind it, moved. */
-function shifted(blocks: ReadonlyMap<string, Block>, from: number, by: number): Map<string, Block> {
-  const moved = new Map(blocks)
-  for (const [name, block] of blocks)
-    if (block.start >= from)
-      moved.set(name, {
-        ...block,
-        start: block.start + by,
-        keyStart: block.keyStart + by,
-        end: block.end + by,
-      })
-  return moved
-}
-
-/** The rule as the file will be read to have it; null where its lines would say something else. */
-function ruleIn(lines: string, name: string, rule: RuleInput): RuleInput | null {
-  const read = parseDocument(`rules:\n${lines}`, quietly)
+/** The rules as the file will be read to have them; null where their lines would say something else. */
+function rulesIn(written: ReadonlyMap<string, string>, edits: Edits): ReadonlyMap<string, RuleInput> | null {
+  if (written.size === 0) return new Map()
+  const read = parseDocument(`rules:\n${[...written.values()].join('')}`, quietly)
   if (misprints(read).length > 0) return null
   const { rules = {} } = (plainData(read) ?? {}) as { rules?: Record<string, RuleInput> }
-  const found = rules[name]
-  return Object.keys(rules).length === 1 && found && isDeepStrictEqual(found, rule) ? found : null
+  const found = new Map(Object.entries(rules))
+  const isWhatWasMeant =
+    found.size === written.size &&
+    [...found].every(([name, rule]) => written.has(name) && isDeepStrictEqual(rule, edits.get(name)))
+  return isWhatWasMeant ? found : null
 }
 
 /** A document of which only the changed lines were read. The rest is read when somebody asks for more of it. */
-function partlyRead(content: Content, blocks: ReadonlyMap<string, Block>): FileDocument {
+function partlyRead(content: Content, spans: Spans): FileDocument {
   let whole: FileDocument | null = null
   const all = (): FileDocument => {
     if (whole) return whole
@@ -199,9 +270,9 @@ function partlyRead(content: Content, blocks: ReadonlyMap<string, Block>): FileD
   return {
     ...content,
     placeOf: (path) => all().placeOf(path),
-    withRule: (name, rule) => all().withRule(name, rule),
+    withRules: (edits) => all().withRules(edits),
     renamed: (name, to) => all().renamed(name, to),
-    edited: (name, rule) => edited(content, blocks, name, rule),
+    edited: (edits) => edited(content, spans, edits),
   }
 }
 
@@ -374,24 +445,6 @@ function pairOf(map: YAMLMap, key: string): Pair | undefined {
 
 const keyText = (key: unknown): string => String(isScalar(key) ? key.value : key)
 
-function withRule(text: string, yaml: Document, name: string, rule: RuleInput | null): string {
-  const rules = yaml.get('rules', true)
-  // Only the plain way to write it, a block map without anchors, is edited line by line.
-  if (!isMap(rules) || rules.flow || rules.items.length === 0 || hasAnchors(yaml))
-    return rewritten(text, name, rule)
-  const lines = blockLines(text, rules, name)
-  const pair = pairOf(rules, name)
-  if (rule === null && rules.items.length === 1 && pair) return rewritten(text, name, null)
-  const replacement =
-    rule === null
-      ? ''
-      : ruleText(name, rule, lines.indent, pair ? text.slice(lines.keyStart, lines.end) : null)
-  if (pair)
-    return text.slice(0, rule === null ? lines.start : lines.keyStart) + replacement + text.slice(lines.end)
-  const before = text.slice(0, lines.end)
-  return before + (before.endsWith('\n') ? '' : '\n') + replacement + text.slice(lines.end)
-}
-
 function renamed(text: string, yaml: Document, name: string, to: string): string {
   const rules = yaml.get('rules', true)
   const key = isMap(rules) ? pairOf(rules, name)?.key : undefined
@@ -400,24 +453,12 @@ function renamed(text: string, yaml: Document, name: string, to: string): string
   return text.slice(0, start) + stringify(to).trimEnd() + text.slice(end)
 }
 
-/** Where a rule's lines begin (with the comment that sits on it) and end; for a new one, the end of the last rule. */
-function blockLines(text: string, rules: YAMLMap, name: string): Block {
-  return linesOfPair(text, pairOf(rules, name) ?? lastOf(rules))
-}
-
 function linesOfPair(text: string, pair: Pair): Block {
   const keyStart = lineStart(text, ((pair.key as Node).range as [number, number, number])[0])
   const indent = /^[ \t]*/.exec(text.slice(keyStart))?.[0] ?? ''
   const last =
     (pair.value as Node | null)?.range?.[1] ?? ((pair.key as Node).range as [number, number, number])[1]
   return { start: commentStart(text, keyStart, indent), keyStart, end: lineEnd(text, last), indent }
-}
-
-/** `rules` has at least one. */
-function lastOf(rules: YAMLMap): Pair {
-  const last = rules.items.at(-1)
-  if (!last) throw new RangeError('no rule to stand after')
-  return last
 }
 
 function lineStart(text: string, offset: number): number {
@@ -545,15 +586,21 @@ function hasAnchors(yaml: Document): boolean {
 }
 
 /** The whole file through the library: comments and order are kept, spacing may not be. */
-function rewritten(text: string, name: string, rule: RuleInput | null): string {
-  const yaml = parseDocument(text)
+function rewritten(text: string, edits: Edits): string {
+  const yaml = parseDocument(text, { uniqueKeys: false })
   if (!isMap(yaml.contents)) yaml.contents = yaml.createNode({ rules: {} }) as never
   if (!isMap(yaml.get('rules', true))) yaml.set('rules', yaml.createNode({}))
   const rules = yaml.get('rules', true) as YAMLMap
-  if (rule === null) rules.delete(name)
-  else {
-    rules.flow = false
-    rules.set(name, yaml.createNode(rule))
+  const there = new Set(rules.items.map(({ key }) => keyText(key)))
+  for (const [name, rule] of edits) {
+    if (rule === null) rules.delete(name)
+    else {
+      rules.flow = false
+      const node = yaml.createNode(rule)
+      // Looking a key up takes the library as long as there are keys.
+      if (there.has(name)) rules.set(name, node)
+      else rules.items.push(yaml.createPair(name, node) as never)
+    }
   }
   return flowLeaves(yaml, 5).toString({ lineWidth: 0, flowCollectionPadding: true })
 }

@@ -59,7 +59,7 @@ class FileStore implements Store {
       if (before) {
         await before()
         // Somebody may have written meanwhile: what they wrote stays.
-        ;[now, document] = await this.#draft(changes, revision)
+        if ((await this.#there()) !== now) [now, document] = await this.#draft(changes, revision)
       }
       await this.#write(document.text)
       this.#last = { revision: revisionOf(document.text), document }
@@ -68,14 +68,16 @@ class FileStore implements Store {
     })
   }
 
+  #there(): Promise<Read> {
+    return this.#load().catch(orEmpty)
+  }
+
   /** What there is, and what it would be. @throws NaruError FILE_CHANGED, FILE_INVALID */
   async #draft(changes: readonly Change[], revision: string | undefined): Promise<[Read, FileDocument]> {
-    const now = await this.#load().catch(orEmpty)
+    const now = await this.#there()
     if (revision !== undefined && revision !== now.revision)
       throw new NaruError('FILE_CHANGED', { file: this.name })
-    let { document } = now
-    for (const change of changes) document = this.#changed(document, change, now)
-    return [now, document]
+    return [now, this.#changed(changes, now)]
   }
 
   watch({ signal, onChange }: { signal: AbortSignal; onChange: () => void }): void {
@@ -110,19 +112,26 @@ class FileStore implements Store {
     })
   }
 
-  #changed(document: FileDocument, change: Change, now: Read): FileDocument {
-    const { name, rule, was } = change
-    if (was !== undefined) return this.#parsed(document.renamed(was, name))
-    const back = this.#takenBack(change, now)
+  #changed(changes: readonly Change[], now: Read): FileDocument {
+    const back = this.#takenBack(changes, now)
     if (back !== null) return this.#parsed(back)
-    return document.edited(name, rule) ?? this.#parsed(document.withRule(name, rule))
+    let { document } = now
+    for (const { name, was } of changes)
+      if (was !== undefined) document = this.#parsed(document.renamed(was, name))
+    const edits = new Map(
+      changes.filter(({ was }) => was === undefined).map(({ name, rule }) => [name, rule]),
+    )
+    if (edits.size === 0) return document
+    return document.edited(edits) ?? this.#parsed(document.withRules(edits))
   }
 
   /** A rule that comes back as it was, before anything else changed, comes back with its comments and in its place. */
-  #takenBack({ name, rule }: Change, now: Read): string | null {
+  #takenBack(changes: readonly Change[], now: Read): string | null {
     const removed = this.#removed
-    if (removed === null || removed.name !== name || removed.after !== now.revision) return null
-    return JSON.stringify(rule) === JSON.stringify(removed.rule) ? removed.before : null
+    const [only] = changes
+    if (removed === null || !only || changes.length > 1) return null
+    if (removed.name !== only.name || removed.after !== now.revision) return null
+    return JSON.stringify(only.rule) === JSON.stringify(removed.rule) ? removed.before : null
   }
 
   #remember(changes: readonly Change[], before: Read, after: Read): void {
@@ -136,11 +145,11 @@ class FileStore implements Store {
   async #load(): Promise<Read> {
     mustBeOurWord(this.name)
     const text = await readText(this.name)
+    if (this.#last?.document.text === text) return this.#last
     const revision = revisionOf(text)
     if (text.trim() === '' && (this.#last?.document.rules.size ?? 0) > 0)
       throw invalidFile(this.name, [emptied])
-    if (this.#last?.revision !== revision) this.#last = { revision, document: this.#parsed(text) }
-    return this.#last
+    return (this.#last = { revision, document: this.#parsed(text) })
   }
 
   #parsed(text: string): FileDocument {
