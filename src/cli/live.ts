@@ -1,5 +1,6 @@
 /** The one line that `naru open` keeps: rewritten in place on a terminal, printed when it says something new off one. */
 import type { RuleStatus } from '../model/face.ts'
+import { shownState } from '../model/shown-state.ts'
 import { say } from '../base/text.ts'
 import { visible } from '../base/visible.ts'
 import { roomOf, type Stream } from './io.ts'
@@ -32,7 +33,7 @@ export class LiveLine {
       this.#shown = true
       return
     }
-    const state = `${rule.state} ${hopStrip(rule, this.#print, this.#print.paintTalk)}`
+    const state = `${shownState(rule)} ${hopStrip(rule, this.#print, this.#print.paintTalk)}`
     const due = state !== this.#last.state || this.#now() - this.#last.at >= quietMs
     if (!due || text === this.#last.text) return
     this.#stream.write(`${written(visible(text))}\n`)
@@ -63,7 +64,7 @@ export function lineOf(rule: RuleStatus, print: Printer, now: number, room = Inf
   const parts = (more: number): string =>
     [
       more > 2 ? `${where} → ${targets.join(', ')}` : where,
-      rule.state === 'open' ? '' : stateWord(rule.state, print, paints),
+      shownState(rule) === 'open' ? '' : stateWord(rule, print, paints),
       more > 1 ? way : '',
       connections(counters.open, print.language),
       `↓ ${rate(rule.rate.toTarget)} ↑ ${rate(rule.rate.toClient)}`,

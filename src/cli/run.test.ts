@@ -72,6 +72,26 @@ describe('ls', () => {
     expect(talk).toEqual(['a, b, c and 2 more → sockets: works everywhere'])
   })
 
+  it('tells that a port is open from that somebody answers behind it', async () => {
+    const rules = [
+      ruleStatus('new', { service: 'untried' }),
+      ruleStatus('well'),
+      ruleStatus('gone', { state: 'degraded', service: 'silent' }),
+    ]
+    const states = async (...more: string[]): Promise<string[]> =>
+      (await naru(['ls', ...more].join(' '), fakeDeps(new FakeNaru(...rules)))).out.slice(1)
+    expect(await states()).toEqual([
+      expect.stringContaining(' target untried '),
+      expect.stringContaining(' open '),
+      expect.stringContaining(' target silent '),
+    ])
+    expect((await states('--lang', 'ko')).join()).toMatch(/대상 확인 전.*열림.*대상 응답 없음/)
+    expect(await states('state=silent')).toEqual([expect.stringMatching(/^gone /)])
+    const { out, exit } = await naru('status', fakeDeps(new FakeNaru(...rules)))
+    expect(out).toContain('rules: 3 (✗ 1 target silent, … 1 target untried)')
+    expect(exit).toBe(3)
+  })
+
   it('speaks Korean, in columns that stand', async () => {
     const { out } = await naru('ls --lang ko', fakeDeps(twoRules()))
     expect(out).toEqual([

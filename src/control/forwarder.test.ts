@@ -597,6 +597,24 @@ describe('the daemon’s own eye', () => {
     await forwarder.stop()
   })
 
+  it('tells a target that nobody has looked at from one that answers and one that does not', async () => {
+    const { forwarder, world, clock, events } = await watched()
+    const service = async (): Promise<string> => (await forwarder.rules.get('web')).service
+    expect(await service()).toBe('untried')
+    await clock.advance(2000)
+    expect(await service()).toBe('ok')
+    const told = events.seen.flatMap((event) => (event.type === 'rule' ? [event.rule.service] : []))
+    expect(told.at(-1)).toBe('ok')
+    // What was seen says nothing of another target.
+    await forwarder.rules.edit('web', { target: '10.0.0.2:80' })
+    expect(await service()).toBe('untried')
+    world.held.add('down')
+    await clock.advance(4000)
+    expect(await service()).toBe('silent')
+    events.stop.abort()
+    await forwarder.stop()
+  })
+
   it('tells a fault that comes and goes once', async () => {
     const { forwarder, world, clock, events } = await watched()
     for (let turn = 0; turn < 20; turn++) {

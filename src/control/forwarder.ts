@@ -883,6 +883,7 @@ export class Forwarder implements Naru, AsyncDisposable {
       listen: formatListen(rule.listen),
       targets: rule.targets.map(({ to }) => formatTarget(to)),
       state: run.state(),
+      service: run.service(),
       engine: run.engine(),
       hops,
       counters,

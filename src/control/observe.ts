@@ -16,6 +16,8 @@ const lookEveryMs = 2500
 /** However many rules there are, no more looks than this in a second. */
 const looksPerSecond = 200
 const jumpMs = 3000
+/** What was just opened does not wait for the round. */
+const firstLookMs = 1000
 
 export interface TickerOptions {
   readonly clock: Clock
@@ -36,6 +38,7 @@ export class Ticker implements Disposable {
   readonly #expired = new Set<RuleRun>()
   #sampledAt = 0
   #examinedAt: number
+  #firstLookAt = -Infinity
   #examining = false
   #offset: number
 
@@ -60,6 +63,7 @@ export class Ticker implements Disposable {
     }
     const atLeastMs = (runs().size / looksPerSecond) * 1000
     if (jumped || monotonic - this.#examinedAt >= Math.max(watchEveryMs, atLeastMs)) this.#examine(monotonic)
+    else if (monotonic - this.#firstLookAt >= firstLookMs) this.#lookFirst(monotonic)
     // Half a tick early rather than half a second late.
     const lookMs = Math.max(lookEveryMs, atLeastMs) - tickMs / 2
     for (const run of runs().values()) {
@@ -108,11 +112,24 @@ export class Ticker implements Disposable {
   }
 
   #examine(monotonic: number): void {
-    const { examine, runs } = this.#options
-    if (!examine || this.#examining) return
+    if (this.#examining) return
     this.#examinedAt = monotonic
+    this.#examineThese([...this.#options.runs().values()])
+  }
+
+  #lookFirst(monotonic: number): void {
+    if (this.#examining || !this.#options.examine) return
+    const untried = [...this.#options.runs().values()].filter((run) => run.isUntried)
+    if (untried.length === 0) return
+    this.#firstLookAt = monotonic
+    this.#examineThese(untried.slice(0, looksPerSecond))
+  }
+
+  #examineThese(runs: readonly RuleRun[]): void {
+    const { examine } = this.#options
+    if (!examine) return
     this.#examining = true
-    void examine([...runs().values()])
+    void examine(runs)
       .catch(() => {})
       .finally(() => (this.#examining = false))
   }

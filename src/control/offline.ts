@@ -136,6 +136,7 @@ function status({ rule, input }: LoadedRule): RuleStatus {
     listen: formatListen(rule.listen),
     targets: rule.targets.map(({ to }) => formatTarget(to)),
     state: rule.enabled ? 'stopped' : 'disabled',
+    service: 'untried',
     engine: null,
     hops: [
       {

@@ -9,7 +9,7 @@ import { stopped } from '../base/shared.ts'
 import { say, type Text } from '../base/text.ts'
 import type { EngineEvent, EngineLease, Passing } from '../engines/contract.ts'
 import type { CloseReason, Connection, Counters } from '../model/connection.ts'
-import type { HopStatus, RuleInput, RuleState } from '../model/face.ts'
+import type { HopStatus, RuleInput, RuleState, ServiceState } from '../model/face.ts'
 import { hops, type Hop, type Json, type Lease } from '../model/hop.ts'
 import type { PlanStep } from '../model/plan.ts'
 import type { Finding } from '../model/finding.ts'
@@ -230,6 +230,7 @@ export class RuleRun {
     this.#loaded = loaded
     // What was wrong with the rule as it was says nothing of it as it is.
     this.#found = new Map()
+    this.#examinedAt = null
     this.#calm.clear()
   }
 
@@ -372,7 +373,8 @@ export class RuleRun {
   }
 
   /** Takes what the cheap checks found to block; what they find no more is over. */
-  examined(findings: readonly Finding[]): void {
+  examined(findings: readonly Finding[], of: RuleToCheck): void {
+    if (of.rule !== this.rule) return
     const found = new Map<Hop, Trouble>()
     for (const finding of findings) {
       const hop = placeOf(finding.hop)
@@ -395,6 +397,7 @@ export class RuleRun {
       this.#calm.clear()
       this.#failedEngines.clear()
       this.#found = new Map()
+      this.#examinedAt = null
       return this.#converge({ strict: false, signal })
     })
   }
@@ -424,6 +427,19 @@ export class RuleRun {
 
   hopStatuses(): HopStatus[] {
     return hops.flatMap((hop) => this.#statusOf(hop) ?? [])
+  }
+
+  /** Its own lease on the service looks by itself; else the checks do. */
+  service(): ServiceState {
+    const statuses = this.hopStatuses().filter(({ hop }) => hop === 'service' || hop === 'guest')
+    if (statuses.some(({ state }) => state === 'broken')) return 'silent'
+    return this.#held.has('service') || this.#examinedAt !== null ? 'ok' : 'untried'
+  }
+
+  /** It listens, and its targets wait for the first look. */
+  get isUntried(): boolean {
+    if (this.#ended || this.#examinedAt !== null || this.#held.has('service')) return false
+    return this.#held.has('relay') && this.#isActive(this.rule)
   }
 
   engine(): { id: string; why: Text } | null {

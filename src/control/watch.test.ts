@@ -64,6 +64,23 @@ describe('a look of the daemon', () => {
     expect(await look([['down'], []])).toEqual([])
   })
 
+  it('is told with the rule that it looked at, which may be another by now', async () => {
+    const [before, after] = [ruleTo(80), ruleTo(81)]
+    let now = before
+    let told: RuleToCheck | null = null
+    const rule: Watched = {
+      toCheck: () => now,
+      knows: () => false,
+      examined: (_findings, of) => void (told = of),
+    }
+    const examine: Doctor['examine'] = () => {
+      now = after
+      return Promise.resolve([[]])
+    }
+    await watch([rule], { examine, clock: systemClock, signal })
+    expect(told).toBe(before)
+  })
+
   it('looks once at what is well or known', async () => {
     expect(await look([[]])).toEqual([])
     expect(await look([['down']], ['down'])).toEqual(['down'])

@@ -16,8 +16,13 @@ export interface Watched {
   toCheck(): RuleToCheck | null
   /** Is it told already? */
   knows(finding: Finding): boolean
-  /** What the checks found this time. */
-  examined(findings: readonly Finding[]): void
+  /** What the checks found this time of the rule as it was when they looked. */
+  examined(findings: readonly Finding[], of: RuleToCheck): void
+}
+
+interface Seen {
+  readonly subject: RuleToCheck
+  readonly findings: readonly Finding[]
 }
 
 export async function watch(
@@ -25,15 +30,16 @@ export async function watch(
   { examine, clock, signal }: { examine: Doctor['examine']; clock: Clock; signal: AbortSignal },
 ): Promise<void> {
   const first = await look(rules)
-  const news = rules.filter((rule) => first.get(rule)?.some((finding) => !rule.knows(finding)))
+  const news = rules.filter((rule) => first.get(rule)?.findings.some((finding) => !rule.knows(finding)))
   if (news.length > 0) await clock.sleep(secondLookMs, signal)
   const second = await look(news)
   for (const rule of rules) {
-    const findings = first.get(rule)
-    if (findings && rule.toCheck()) rule.examined(confirmed(findings, second.get(rule)))
+    const seen = first.get(rule)
+    if (seen && rule.toCheck())
+      rule.examined(confirmed(seen.findings, second.get(rule)?.findings), seen.subject)
   }
 
-  async function look(some: readonly Watched[]): Promise<ReadonlyMap<Watched, readonly Finding[]>> {
+  async function look(some: readonly Watched[]): Promise<ReadonlyMap<Watched, Seen>> {
     const asked = some.flatMap((rule) => {
       const subject = rule.toCheck()
       return subject ? [{ rule, subject }] : []
@@ -43,7 +49,7 @@ export async function watch(
       asked.map(({ subject }) => subject),
       { signal },
     )
-    return new Map(asked.map(({ rule }, at) => [rule, found[at] ?? []]))
+    return new Map(asked.map(({ rule, subject }, at) => [rule, { subject, findings: found[at] ?? [] }]))
   }
 }
 

@@ -19,6 +19,7 @@ const web = (state: 'ok' | 'broken'): RuleStatus => ({
   listen: '8888',
   targets: ['10.0.0.5:80'],
   state: state === 'ok' ? 'open' : 'degraded',
+  service: 'ok',
   engine: null,
   hops: [
     {

@@ -64,8 +64,9 @@ it('a port that another rule of Naru has is told by that rule’s name', async (
     await using first = await open('first')
     expect(await first.rules.get('first')).toMatchObject({ state: 'open' })
     // What it holds is written soon.
-    await vi.waitFor(() =>
-      expect(open('second')).rejects.toThrow(`in use by the rule first of Naru (pid ${process.pid})`),
+    await vi.waitFor(
+      () => expect(open('second')).rejects.toThrow(`in use by the rule first of Naru (pid ${process.pid})`),
+      { timeout: 10_000 },
     )
   } finally {
     if (before === undefined) delete process.env.NARU_STATE

@@ -87,6 +87,8 @@ export interface RuleStatus {
   readonly listen: string
   readonly targets: readonly string[]
   readonly state: RuleState
+  /** Its targets, as far as they were looked at; `shownState` in model/shown-state tells it in a word with `state`. */
+  readonly service: ServiceState
   readonly engine: { readonly id: string; readonly why: Text } | null
   readonly hops: readonly HopStatus[]
   readonly counters: Counters
@@ -105,6 +107,12 @@ export interface RuleAddress {
   /** `192.168.0.10:8888`, `unix:/run/web`; `http://192.168.0.10:8888` where it is known to be web. */
   readonly text: string
 }
+
+/**
+ * `untried`: nobody has looked yet since the rule was opened or changed. `silent`: what answers there is missing. `ok`:
+ * nothing is wrong with it, as far as can be told by asking (of UDP on other machines it cannot).
+ */
+export type ServiceState = 'untried' | 'ok' | 'silent'
 
 /** `stopped`: no Naru runs on the file. */
 export type RuleState =

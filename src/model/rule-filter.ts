@@ -2,8 +2,9 @@
 import { NaruError } from '../base/errors.ts'
 import { say } from '../base/text.ts'
 import type { Json } from './hop.ts'
-import type { RuleState, RuleStatus } from './face.ts'
+import type { RuleStatus } from './face.ts'
 import { nearest } from './shape.ts'
+import { shownState, type ShownState } from './shown-state.ts'
 
 type Holds = (rule: RuleStatus) => boolean
 
@@ -12,15 +13,17 @@ type Key = (typeof keys)[number]
 
 const valuesOf: Readonly<Record<Key, (rule: RuleStatus) => readonly string[]>> = {
   name: ({ name }) => [name],
-  state: ({ state }) => [state],
+  state: (rule) => [rule.state, shownState(rule)],
   tag: ({ rule }) => texts(rule['tags']),
   engine: ({ engine }) => (engine ? [engine.id] : []),
   listen: ({ listen }) => [listen],
   target: ({ targets }) => targets,
 }
-const states: Readonly<Record<RuleState, true>> = {
+const states: Readonly<Record<ShownState, true>> = {
   stopped: true,
   open: true,
+  untried: true,
+  silent: true,
   opening: true,
   degraded: true,
   failed: true,

@@ -54,6 +54,7 @@ export function ruleStatus(name: string, over: Partial<RuleStatus> = {}): RuleSt
     listen: '8888',
     targets: ['192.168.79.128:80'],
     state: 'open',
+    service: 'ok',
     engine: { id: 'sockets', why: say('works everywhere', '어디서나 동작') },
     hops: [
       hopStatus({

@@ -139,6 +139,10 @@ export const RuleStatusSchema: z.ZodType<RuleStatus> = z
     listen: z.string(),
     targets: z.array(z.string()),
     state: z.enum(['open', 'opening', 'degraded', 'failed', 'disabled', 'draining', 'expired', 'stopped']),
+    service: z.enum(['untried', 'ok', 'silent']).openapi({
+      description:
+        'untried: nobody has looked at its targets yet; silent: they do not answer; ok: nothing is wrong with them, as far as can be told by asking',
+    }),
     engine: z.object({ id: z.string(), why: TextSchema }).nullable(),
     hops: z.array(HopStatusSchema),
     counters: CountersSchema,

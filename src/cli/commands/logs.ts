@@ -3,6 +3,7 @@ import { systemClock } from '../../base/clock.ts'
 import { verbatim, say, type Text } from '../../base/text.ts'
 import { closeReasons } from '../../model/connection.ts'
 import type { NaruEvent } from '../../model/face.ts'
+import { shownState, type ShownState } from '../../model/shown-state.ts'
 import type { Printer } from '../print/printer.ts'
 import { bytes, span, time } from '../print/units.ts'
 import { hopWords, stateWords } from '../print/words.ts'
@@ -33,11 +34,18 @@ export const verb: Verb = {
       if (!context.switched('follow')) timer = systemClock.after(quietMs, () => quiet.abort())
     }
     wait()
+    const told = new Map<string, ShownState>()
     for await (const event of daemon.events({ signal, since: 0 })) {
       wait()
       if (event.type === 'traffic' || (name !== undefined && ruleOf(event) !== name)) continue
       if (json) print.json(event, { line: true })
       else {
+        // Told again with every hop and every look.
+        if (event.type === 'rule') {
+          const state = shownState(event.rule)
+          if (told.get(event.rule.name) === state) continue
+          told.set(event.rule.name, state)
+        }
         const line = lineOf(event, print)
         if (line !== null) print.data(line)
       }
@@ -74,8 +82,8 @@ function textOf(event: NaruEvent): Text | null {
     case 'log':
       return event.text
     case 'rule': {
-      const { en, ko } = stateWords[event.rule.state]
-      return say(`is ${en}`, `상태: ${ko}`)
+      const { en, ko } = stateWords[shownState(event.rule)]
+      return say(`state: ${en}`, `상태: ${ko}`)
     }
     case 'rule-removed':
       return say('was removed', '지워졌습니다')

@@ -3,6 +3,7 @@ import { systemClock } from '../../base/clock.ts'
 import { isNaruError, type ExitCode } from '../../base/errors.ts'
 import { say } from '../../base/text.ts'
 import type { Naru, RuleInput, RuleStatus } from '../../model/face.ts'
+import { shownState } from '../../model/shown-state.ts'
 import { LiveLine } from '../live.ts'
 import { addressLines, byHandLines, give, giveOptions } from '../print/addresses.ts'
 import { printError } from '../print/errors.ts'
@@ -168,7 +169,7 @@ async function watch(
 }
 
 const stateKey = (rule: RuleStatus): string =>
-  [rule.state, ...rule.hops.map(({ hop, state }) => `${hop}=${state}`)].join(' ')
+  [shownState(rule), ...rule.hops.map(({ hop, state }) => `${hop}=${state}`)].join(' ')
 
 async function followLog(naru: Naru, live: LiveLine, context: Context, signal: AbortSignal): Promise<void> {
   try {
@@ -182,9 +183,7 @@ async function followLog(naru: Naru, live: LiveLine, context: Context, signal: A
 function sayOpened(rule: RuleStatus, { print }: Context): void {
   const { bold, dim } = print.paint
   for (const line of addressLines(rule, print)) print.prose(line)
-  print.prose(
-    `${stateWord(rule.state, print, print.paint)}  ${bold(rule.listen)} → ${rule.targets.join(', ')}`,
-  )
+  print.prose(`${stateWord(rule, print, print.paint)}  ${bold(rule.listen)} → ${rule.targets.join(', ')}`)
   for (const hop of inPathOrder(rule)) {
     if (hop.state === 'off') continue
     print.prose(`  ${mark(hop.state, print.paint)} ${print.say(hopWords[hop.hop])}: ${print.say(hop.text)}`)

@@ -1,10 +1,12 @@
 /** `naru status [NAME]`: all that is known of a rule, or of the daemon itself. */
 import type { ExitCode } from '../../base/codes/entry.ts'
 import { say } from '../../base/text.ts'
+import { shownState, type ShownState } from '../../model/shown-state.ts'
 import { give, giveOptions } from '../print/addresses.ts'
 import { printProblem } from '../print/errors.ts'
 import { openElsewhere, ruleDetail } from '../print/rules.ts'
 import { span } from '../print/units.ts'
+import { stateWords } from '../print/words.ts'
 import { findRule } from '../reach.ts'
 import type { Context, Verb } from '../verb.ts'
 
@@ -58,12 +60,22 @@ async function daemon({ deps, file, print, json, io }: Context): Promise<ExitCod
     return 0
   }
   const broken = rules.filter(({ state }) => state === 'failed' || state === 'degraded').length
+  const told = (sign: string, state: ShownState): string[] => {
+    const count = rules.filter((one) => shownState(one) === state).length
+    return count > 0 ? [`${sign} ${count} ${print.say(stateWords[state])}`] : []
+  }
+  const states = [
+    ...told('✗', 'failed'),
+    ...told('✗', 'silent'),
+    ...told('✗', 'degraded'),
+    ...told('…', 'untried'),
+  ]
   const lines: readonly [{ en: string; ko: string }, string | null][] = [
     [say('Naru', 'Naru'), `${about.version} (pid ${about.pid}, ${span(io.now() - about.startedAt)})`],
     [say('file', '파일'), about.file],
     [say('web page', '웹 페이지'), session.loginUrl ?? about.web],
     [say('to look only', '읽기 전용'), session.readOnlyUrl],
-    [say('rules', '규칙'), `${rules.length}${broken > 0 ? ` (✗ ${broken})` : ''}`],
+    [say('rules', '규칙'), `${rules.length}${states.length > 0 ? ` (${states.join(', ')})` : ''}`],
   ]
   for (const [title, value] of lines) if (value !== null) print.data(`${print.say(title)}: ${value}`)
   if (about.fileProblem) printProblem(about.fileProblem, print)

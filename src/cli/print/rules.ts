@@ -62,7 +62,7 @@ export function ruleTable(
     rule.listen,
     rule.targets.join(', '),
     ...(found ? [addressToGive(rule) ?? '-'] : []),
-    stateWord(rule.state, print, print.paint),
+    stateWord(rule, print, print.paint),
     index < rules.length ? String(rule.counters.open) : '-',
     index < rules.length ? rate(rule.rate.toTarget + rule.rate.toClient) : '-',
     rule.engine?.id ?? '-',
@@ -124,7 +124,7 @@ export function ruleDetail(
 ): string[] {
   const { bold, dim } = print.paint
   const lines = [
-    `${bold(rule.name)}  ${stateWord(rule.state, print, print.paint)}  ${rule.listen} → ${rule.targets.join(', ')}`,
+    `${bold(rule.name)}  ${stateWord(rule, print, print.paint)}  ${rule.listen} → ${rule.targets.join(', ')}`,
   ]
   lines.push(...descriptionLines(rule, print))
   lines.push(...addressLines(rule, print).map((line) => `  ${line}`))

@@ -1,7 +1,8 @@
 /** The words of the field in both languages, for tables and lines. */
 import { say, type Text } from '../../base/text.ts'
-import type { HopStatus, RuleState, RuleStatus } from '../../model/face.ts'
+import type { HopStatus, RuleStatus } from '../../model/face.ts'
 import type { Hop } from '../../model/hop.ts'
+import { shownState, type ShownState } from '../../model/shown-state.ts'
 import type { Paints, Printer } from './printer.ts'
 
 export const hopWords: Readonly<Record<Hop, Text>> = {
@@ -12,9 +13,11 @@ export const hopWords: Readonly<Record<Hop, Text>> = {
   service: say('service', '서비스'),
 }
 
-export const stateWords: Readonly<Record<RuleState, Text>> = {
+export const stateWords: Readonly<Record<ShownState, Text>> = {
   stopped: say('stopped', '중지'),
   open: say('open', '열림'),
+  untried: say('target untried', '대상 확인 전'),
+  silent: say('target silent', '대상 응답 없음'),
   opening: say('opening', '여는 중'),
   degraded: say('degraded', '일부 장애'),
   failed: say('failed', '실패'),
@@ -50,13 +53,14 @@ export function mark(state: HopStatus['state'], paints: Paints): string {
   return paintOf(state, paints)(marks[state])
 }
 
-export function stateWord(state: RuleState, print: Printer, paints: Paints): string {
+export function stateWord(rule: RuleStatus, print: Printer, paints: Paints): string {
+  const state = shownState(rule)
   return statePaint(state, paints)(print.say(stateWords[state]))
 }
 
-function statePaint(state: RuleState, paints: Paints): (text: string) => string {
+function statePaint(state: ShownState, paints: Paints): (text: string) => string {
   if (state === 'open') return paints.green
-  if (state === 'failed') return paints.red
+  if (state === 'failed' || state === 'silent') return paints.red
   return state === 'disabled' || state === 'stopped' ? paints.dim : paints.yellow
 }
 

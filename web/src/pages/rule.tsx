@@ -41,7 +41,7 @@ function OneRule({ rule }: { readonly rule: RuleStatus }) {
         <div className="title-row">
           <OnSwitch rule={rule} />
           <h1>{titleOf(rule)}</h1>
-          <StateBadge state={rule.state} />
+          <StateBadge rule={rule} />
         </div>
         <Buttons rule={rule} />
       </div>
@@ -154,6 +154,8 @@ function HopInWords({ hop: { hop, state, status } }: { readonly hop: PathHop }) 
           <span className="quiet">{words.hopState[state]}</span>
         </p>
         {status && <p>{say(status.text)}</p>}
+        {status === null && state === 'ok' && <p>{words.rule.answers}</p>}
+        {state === 'untried' && <p>{words.rule.untried}</p>}
         {state === 'idle' && <p>{words.rule.idleService}</p>}
         {status?.notes.map((note) => (
           <p key={note.en} className="note">

@@ -8,7 +8,10 @@ import { Toolbar } from '../rules/toolbar.tsx'
 import { naru } from '../state/naru.ts'
 import { fields, linkTo } from '../state/place.ts'
 import { useCalm, useWatched } from '../state/watched.ts'
+import type { RuleCounts } from '../words/en.ts'
 import { useWords } from '../words/index.ts'
+import { shownState } from '../../../src/model/shown-state.ts'
+import type { RuleStatus } from '../../../src/model/face.ts'
 
 /** Fewer are seen at a glance. */
 const fewest = 5
@@ -38,14 +41,13 @@ export function RulesPage() {
     (wanted: boolean) => setChosen(new Set(wanted ? names.split('\n') : [])),
     [names],
   )
-  const open = (rules ?? []).filter(({ state }) => state === 'open').length
   const mayChange = access === 'full'
   return (
     <>
       <div className="page-head">
         <div>
           <h1>{words.rules.title}</h1>
-          <p className="quiet">{rules && words.rules.lead(open, rules.length)}</p>
+          <p className="quiet">{rules && words.rules.lead(countsOf(rules))}</p>
         </div>
         {mayChange && (
           <div className="row">
@@ -79,6 +81,13 @@ export function RulesPage() {
       <Bulk rules={all.filter(({ name }) => chosen.has(name))} onClear={() => setChosen(new Set())} />
     </>
   )
+}
+
+/** What listens is told apart from what somebody answers behind. */
+function countsOf(rules: readonly RuleStatus[]): RuleCounts {
+  const states = rules.map(shownState)
+  const count = (wanted: string): number => states.filter((state) => state === wanted).length
+  return { total: rules.length, open: count('open'), untried: count('untried'), silent: count('silent') }
 }
 
 function NoRules() {

@@ -1,10 +1,13 @@
 /** A rule's state in a word, with its icon: colour is never alone. */
-import type { RuleState } from '../../../src/model/face.ts'
+import type { RuleStatus } from '../../../src/model/face.ts'
+import { shownState, type ShownState } from '../../../src/model/shown-state.ts'
 import { useWords } from '../words/index.ts'
 import { Icon, type IconName } from './icon.tsx'
 
-const icons: Readonly<Record<RuleState, IconName>> = {
+const icons: Readonly<Record<ShownState, IconName>> = {
   open: 'check',
+  untried: 'eye',
+  silent: 'cross',
   opening: 'dots',
   degraded: 'warning',
   failed: 'cross',
@@ -14,7 +17,8 @@ const icons: Readonly<Record<RuleState, IconName>> = {
   stopped: 'none',
 }
 
-export function StateBadge({ state }: { readonly state: RuleState }) {
+export function StateBadge({ rule }: { readonly rule: RuleStatus }) {
+  const state = shownState(rule)
   const { words } = useWords()
   return (
     <span className="badge" data-state={state}>

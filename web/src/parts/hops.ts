@@ -3,11 +3,11 @@ import type { HopStatus, RuleStatus } from '../../../src/model/face.ts'
 import type { Hop, Json } from '../../../src/model/hop.ts'
 import type { IconName } from './icon.tsx'
 
-export type PathState = HopStatus['state'] | 'none' | 'idle'
+export type PathState = HopStatus['state'] | 'none' | 'idle' | 'untried'
 
 export interface PathHop {
   readonly hop: Hop
-  /** `none`: the rule does not want it. `idle`: there, and nobody watches it. */
+  /** `none`: the rule does not want it. `untried`: not looked at yet. `idle`: there, and nobody can tell by asking. */
   readonly state: PathState
   readonly status: HopStatus | null
 }
@@ -19,11 +19,18 @@ export function pathOf(rule: RuleStatus): readonly PathHop[] {
     const status = rule.hops.find((one) => one.hop === hop) ?? null
     if (status) return { hop, state: status.state, status }
     const away = rule.state === 'disabled' || rule.state === 'expired' || rule.state === 'stopped'
-    if (hop === 'service') return { hop, state: away ? 'none' : 'idle', status: null }
+    if (hop === 'service') return { hop, state: away ? 'none' : askedState(rule), status: null }
     if (hop === 'relay') return { hop, state: rule.state === 'opening' ? 'opening' : 'off', status: null }
     // Nothing outside of a hop that does not work is opened.
     return { hop, state: rule.state === 'failed' && isWanted(rule, hop) ? 'off' : 'none', status: null }
   })
+}
+
+/** Of UDP and Unix sockets nobody can tell whether there is an answer. */
+function askedState({ service, listen, targets }: RuleStatus): PathState {
+  if (service === 'untried') return 'untried'
+  const answers = !listen.endsWith('/udp') && targets.some((target) => !target.startsWith('unix:'))
+  return answers ? 'ok' : 'idle'
 }
 
 function isWanted({ rule: { publish } }: RuleStatus, hop: Hop): boolean {
@@ -41,5 +48,6 @@ export const stateIcons: Readonly<Record<PathState, IconName>> = {
   broken: 'cross',
   off: 'none',
   none: 'none',
-  idle: 'eye',
+  idle: 'none',
+  untried: 'eye',
 }

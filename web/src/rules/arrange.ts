@@ -1,5 +1,6 @@
 /** Which rules the list shows, in which order, under which heads. Pure: from the address of the page to rows. */
-import type { RuleState, RuleStatus } from '../../../src/model/face.ts'
+import type { RuleStatus } from '../../../src/model/face.ts'
+import { shownState, type ShownState } from '../../../src/model/shown-state.ts'
 import { columnsOf, listOf } from '../parts/columns.ts'
 
 export const stateFilters = ['', 'open', 'trouble', 'off'] as const
@@ -62,7 +63,7 @@ export function arranged(rules: readonly RuleStatus[], wish: Wish): readonly Gro
 }
 
 function isWanted(rule: RuleStatus, { find, state, tag }: Wish): boolean {
-  if (state !== '' && groupOfState[rule.state] !== state) return false
+  if (state !== '' && groupOfState[shownState(rule)] !== state) return false
   const tags = tagsOf(rule)
   if (tag !== '' && !tags.includes(tag)) return false
   const wanted = find.trim().toLowerCase()
@@ -71,8 +72,10 @@ function isWanted(rule: RuleStatus, { find, state, tag }: Wish): boolean {
 }
 
 /** What is on its way somewhere belongs to none of them. */
-const groupOfState: Readonly<Record<RuleState, StateFilter>> = {
+const groupOfState: Readonly<Record<ShownState, StateFilter>> = {
   open: 'open',
+  untried: '',
+  silent: 'trouble',
   degraded: 'trouble',
   failed: 'trouble',
   disabled: 'off',
@@ -83,15 +86,17 @@ const groupOfState: Readonly<Record<RuleState, StateFilter>> = {
 }
 
 /** What needs a person first. */
-const urgency: Readonly<Record<RuleState, number>> = {
+const urgency: Readonly<Record<ShownState, number>> = {
   failed: 0,
-  degraded: 1,
-  opening: 2,
-  draining: 3,
-  open: 4,
-  expired: 5,
-  disabled: 6,
-  stopped: 7,
+  silent: 1,
+  degraded: 2,
+  opening: 3,
+  draining: 4,
+  untried: 5,
+  open: 6,
+  expired: 7,
+  disabled: 8,
+  stopped: 9,
 }
 
 const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: 'base' })
@@ -103,7 +108,7 @@ const comparing: Readonly<Record<Exclude<Order, ''>, (a: RuleStatus, b: RuleStat
   name: (a, b) => byText(titleOf(a), titleOf(b)),
   port: (a, b) => byText(portOf(a), portOf(b)),
   target: (a, b) => byText(a.targets[0] ?? '', b.targets[0] ?? ''),
-  state: (a, b) => urgency[a.state] - urgency[b.state],
+  state: (a, b) => urgency[shownState(a)] - urgency[shownState(b)],
   traffic: (a, b) => flowOf(b) - flowOf(a) || b.counters.open - a.counters.open,
 }
 

@@ -76,7 +76,7 @@ function Name({ rule }: { readonly rule: RuleStatus }) {
     <div className="name">
       <a href={linkTo(['rules', rule.name])}>{title}</a>
       {title !== rule.name && <span className="quiet small-text">{rule.name}</span>}
-      <StateBadge state={rule.state} />
+      <StateBadge rule={rule} />
       {tagsOf(rule).map((tag) => (
         <button
           key={tag}

@@ -1,3 +1,11 @@
+/** How many rules there are, and how many of them are in which state. */
+export interface RuleCounts {
+  readonly total: number
+  readonly open: number
+  readonly untried: number
+  readonly silent: number
+}
+
 /** What the page says, in English. `ko.ts` says the same in Korean: a sentence that is missing there does not compile. */
 export const en = {
   brand: 'Naru',
@@ -40,6 +48,8 @@ export const en = {
   file: { problem: 'The file is not valid, so nothing was changed:' },
   state: {
     open: 'Open',
+    untried: 'Target untried',
+    silent: 'Target silent',
     opening: 'Opening',
     degraded: 'Partly broken',
     failed: 'Broken',
@@ -65,12 +75,19 @@ export const en = {
     broken: 'broken',
     off: 'not open',
     none: 'not part of this rule',
-    idle: 'not watched',
+    idle: 'cannot be told by asking',
+    untried: 'not looked at yet',
   },
   rules: {
     title: 'Port forwarding',
-    lead: (open: number, total: number) =>
-      total === 0 ? '' : `${open} of ${total} ${total === 1 ? 'rule' : 'rules'} open`,
+    lead: ({ total, open, untried, silent }: RuleCounts) =>
+      total === 0
+        ? ''
+        : [
+            `${open} of ${total} ${total === 1 ? 'rule' : 'rules'} open`,
+            ...(untried > 0 ? [`${untried} with a target not looked at yet`] : []),
+            ...(silent > 0 ? [`${silent} with a target that does not answer`] : []),
+          ].join(' · '),
     add: 'Add rule',
     find: 'Find',
     findHint: 'name, port or address',
@@ -153,8 +170,9 @@ export const en = {
     everyPort: 'every address',
     closes: 'Recently closed, by reason',
     noTraffic: 'quiet',
-    idleService:
-      'Asked by the doctor, and before anything is published. Connections that it refuses are counted below.',
+    answers: 'It answered when it was looked at last.',
+    untried: 'The port is open; whether anybody answers behind it is looked at next.',
+    idleService: 'UDP and Unix sockets tell by traffic alone whether somebody is there.',
     ourselves: 'this machine',
     happened: 'What happened',
     named: (name: string) => `Named ${name} in the file`,

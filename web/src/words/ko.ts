@@ -43,6 +43,8 @@ export const ko: Words = {
   file: { problem: '파일이 올바르지 않아 아무것도 바꾸지 않았습니다:' },
   state: {
     open: '열림',
+    untried: '대상 확인 전',
+    silent: '대상 응답 없음',
     opening: '여는 중',
     degraded: '일부 고장',
     failed: '고장',
@@ -68,11 +70,19 @@ export const ko: Words = {
     broken: '고장',
     off: '열리지 않음',
     none: '이 규칙에 없음',
-    idle: '지켜보지 않음',
+    idle: '물어서는 알 수 없음',
+    untried: '아직 확인 전',
   },
   rules: {
     title: '포트 포워딩',
-    lead: (open, total) => (total === 0 ? '' : `규칙 ${total}개 중 ${open}개 열림`),
+    lead: ({ total, open, untried, silent }) =>
+      total === 0
+        ? ''
+        : [
+            `규칙 ${total}개 중 ${open}개 열림`,
+            ...(untried > 0 ? [`${untried}개는 대상 확인 전`] : []),
+            ...(silent > 0 ? [`${silent}개는 대상 응답 없음`] : []),
+          ].join(' · '),
     add: '규칙 추가',
     find: '찾기',
     findHint: '이름, 포트, 주소',
@@ -154,7 +164,9 @@ export const ko: Words = {
     everyPort: '모든 주소',
     closes: '최근 종료 사유',
     noTraffic: '조용함',
-    idleService: '진단할 때와 외부에 공개하기 전에 확인합니다. 거부된 연결은 아래에 집계됩니다.',
+    answers: '마지막으로 확인했을 때 응답했습니다.',
+    untried: '포트는 열렸고, 대상이 응답하는지는 곧 확인합니다.',
+    idleService: 'UDP와 유닉스 소켓은 실제 트래픽이 있어야 상대가 있는지 알 수 있습니다.',
     ourselves: '이 컴퓨터',
     happened: '최근에 있었던 일',
     named: (name) => `파일에서의 이름: ${name}`,
