@@ -2,7 +2,7 @@
 
 /**
  * Every base chain that a Naru makes, by the exact name of its table; each is of family inet. A process is its number and
- * its start. Whoever calls a table or a chain alike, and not the same, is somebody else.
+ * its start, with `keep` also its namespace. Whoever calls a table or a chain alike, and not the same, is somebody else.
  */
 const chains: readonly (readonly [table: RegExp, chains: readonly string[]])[] = [
   // engines/kernel/skeleton.ts
@@ -10,7 +10,7 @@ const chains: readonly (readonly [table: RegExp, chains: readonly string[]])[] =
   // engines/kernel/guard.ts
   [/^naru_guard_\d+_\d+_\d+$/, ['loopback', 'passing']],
   // engines/splice/keep.ts
-  [/^naru_keep_\d+_\d+$/, ['answers']],
+  [/^naru_keep_\d+_\d+_\d+$/, ['answers']],
   // control/syn-counter.ts
   [/^naru_syn_\d+_\d+$/, ['prerouting']],
 ]
@@ -29,6 +29,6 @@ export function isOurChain({
 
 /**
  * The routing rule of `source: keep` (engines/splice/keep.ts): it asks for a mark that only answers to our sockets have.
- * Marks and routing tables are 32-bit numbers that begin with this byte, the `n` of Naru; the rest is the process.
+ * Marks and routing tables are 32-bit numbers that begin with this byte, the `n` of Naru; the rest is made of the process.
  */
 export const keepRule = { priority: 6278, firstByte: 0x6e } as const

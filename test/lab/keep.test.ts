@@ -6,6 +6,7 @@ import { silentLog } from '../../src/base/log.ts'
 import type { EngineEvent, EngineLease } from '../../src/engines/contract.ts'
 import { SpliceEngine } from '../../src/engines/splice/engine.ts'
 import { SourceKeeper } from '../../src/engines/splice/keep.ts'
+import { pidNamespace, thisOwner } from '../../src/host/linux/owner.ts'
 import { parseRule } from '../../src/model/rule-file.ts'
 import { built } from '../built.ts'
 import { testFacts, testHost } from '../conformance/engine/world.ts'
@@ -131,14 +132,30 @@ describeWith(needs, 'source: keep in the splice engine', () => {
 
   it('what a killed process left is undone from the journal', async () => {
     await using lab = new KeepLab()
-    const dead = '4194303-1'
+    const dead = `4194303-1-${pidNamespace()}`
     const { record } = lab
     const keeper = new SourceKeeper(lab.machine.runner, dead)
     await keeper.hold({ record, signal: AbortSignal.timeout(10_000) })
-    expect(lab.traces).toContain('naru_keep_4194303_1')
+    expect(lab.traces).toContain('naru_keep_4194303_1_')
     await lab.splice.undo({ keep: dead })
     await lab.splice.undo({ keep: dead })
     expect(lab.traces).toBe('')
+  })
+
+  it('is not in the way of a Naru of the same number in another container on this network', async () => {
+    await using lab = new KeepLab()
+    const { peers } = lab.serve(lab.target, 80)
+    await lab.keep({ listen: '0.0.0.0:8888', target: `${targetAddress}:80` })
+    const other = new SourceKeeper(lab.machine.runner, `${thisOwner()}-1`)
+    const drop = await other.hold({ record: lab.record, signal: AbortSignal.timeout(10_000) })
+    // Whoever comes last does not take it for a dead process's either.
+    const last = new SourceKeeper(lab.machine.runner, `1-1-2`)
+    await (
+      await last.hold({ record: lab.record, signal: AbortSignal.timeout(10_000) })
+    )()
+    await drop()
+    expect(await echoes(await lab.dial(lab.client, hostAddress, 8888), 'still')).toBe('still')
+    expect(peers).toEqual(['::ffff:10.1.0.2'])
   })
 
   it('says no where it cannot be, and why', () => {

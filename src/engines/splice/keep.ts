@@ -2,8 +2,10 @@
  * `source: keep` in user space (TPROXY): the target sees the client's address, and its answers to that address are
  * caught here. A table of our own marks packets for which this machine has a transparent socket, and a rule and a
  * route of our own deliver what is marked to this machine (kernel: Documentation/networking/tproxy.rst). All of it is
- * named after this process, so that several Narus are not in each other's way, and goes with the last rule.
+ * named after this process and its namespace, so that several Narus, in containers on one network too, are not in each
+ * other's way, and goes with the last rule.
  */
+import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -13,7 +15,7 @@ import { NaruError } from '../../base/errors.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { Runner } from '../../host/contract.ts'
 import { keepRule } from '../../host/ours.ts'
-import { ownerLives, thisOwner } from '../../host/linux/owner.ts'
+import { ownerLives, pidNamespace, thisOwner } from '../../host/linux/owner.ts'
 import { mayAdministerNetwork, type Facts } from '../../model/facts.ts'
 import type { Json, Recorder } from '../../model/hop.ts'
 import type { Rule } from '../../model/rule.ts'
@@ -58,7 +60,7 @@ export class SourceKeeper {
   #held = 0
   #turn: Promise<void> = Promise.resolve()
 
-  constructor(runner: Runner, owner: string = thisOwner()) {
+  constructor(runner: Runner, owner: string = `${thisOwner()}-${pidNamespace()}`) {
     this.#runner = runner
     this.#owner = owner
   }
@@ -81,11 +83,14 @@ export class SourceKeeper {
     return drop
   }
 
-  /** What a dead process left; one that lives still carries connections by it. */
+  /**
+   * What a dead process left; one that lives still carries connections by it. The journal that tells of one in another
+   * namespace is ours by now, so that one is gone.
+   */
   async undo(effect: Json): Promise<void> {
     const owner = (effect as { keep?: unknown } | null)?.keep
-    if (typeof owner === 'string' && /^\d+-\d+$/.test(owner) && !ownerLives(owner))
-      await this.#takeAway(owner)
+    if (typeof owner !== 'string' || !/^\d+-\d+-\d+$/.test(owner)) return
+    if (!isOfThisNamespace(owner) || !ownerLives(owner)) await this.#takeAway(owner)
   }
 
   /** Resolves once nothing is under way. */
@@ -132,12 +137,13 @@ export class SourceKeeper {
     for (const argv of gone) await this.#runner.run(argv, { signal, limitMs })
   }
 
-  /** What processes left whose journal another one had taken over by then. */
+  /** What processes left whose journal another one had taken over by then. Who lives in another namespace cannot be seen. */
   async #sweep(signal: AbortSignal): Promise<void> {
     const { stdout } = await this.#runner.run(['nft', 'list', 'tables', 'inet'], { signal, limitMs })
-    for (const [, pid, start] of stdout.matchAll(/\bnaru_keep_(\d+)_(\d+)\b/g)) {
-      const owner = `${pid}-${start}`
-      if (owner === this.#owner || !ownerLives(owner)) await this.#takeAway(owner)
+    for (const [, name = ''] of stdout.matchAll(/\bnaru_keep_(\d+_\d+_\d+)\b/g)) {
+      const owner = name.replaceAll('_', '-')
+      if (owner === this.#owner || (isOfThisNamespace(owner) && !ownerLives(owner)))
+        await this.#takeAway(owner)
     }
   }
 
@@ -170,11 +176,13 @@ export class SourceKeeper {
   }
 }
 
+const isOfThisNamespace = (owner: string): boolean => owner.endsWith(`-${pidNamespace()}`)
+
 /** The mark and the routing table are one number: `keepRule`. */
 function namesOf(owner: string): { table: string; mark: string; route: string } {
-  const number = keepRule.firstByte * 2 ** 24 + (Number(owner.split('-')[0]) & 0xff_ffff)
+  const number = keepRule.firstByte * 2 ** 24 + createHash('sha256').update(owner).digest().readUIntBE(0, 3)
   return {
-    table: `${tablePrefix}${owner.replace('-', '_')}`,
+    table: `${tablePrefix}${owner.replaceAll('-', '_')}`,
     mark: `0x${number.toString(16)}`,
     route: String(number),
   }

@@ -64,7 +64,7 @@ describe('nobody else decides', () => {
       {
         'nft -j list chains': chains(
           ['inet', 'naru', 'loopback', 'input', 'drop'],
-          ['inet', 'naru_keep_812_77', 'answers', 'prerouting', 'accept'],
+          ['inet', 'naru_keep_812_77_4026531836', 'answers', 'prerouting', 'accept'],
         ),
         'ip -4 rule show': `${rules4}6278:\tfrom all fwmark 0x6e00032c lookup 1845494572\n`,
       },
@@ -173,7 +173,7 @@ it.each([
   ['narubans', 'input'],
   ['naru_guard_1_2_3', 'input'],
   ['naru_guard_1_2', 'passing'],
-  ['naru_keep_812_77x', 'answers'],
+  ['naru_keep_812_77_4026531836x', 'answers'],
 ])('a table %s of an administrator’s with a chain %s is somebody else’s', async (table, chain) => {
   const answers = { 'nft -j list chains': chains(['inet', table, chain, 'input', 'drop']) }
   expect(await who(answers)).toContain(`(inet ${table} ${chain})`)
