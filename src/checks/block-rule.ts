@@ -13,8 +13,8 @@ export const blockRule = defineCheck({
   remedy: say('remove that block rule', '그 차단 규칙을 지우세요'),
   async look({ look }) {
     const answer = await look.admission()
-    const id = (await look.firewall())?.member.id ?? ''
-    if (answer?.verdict !== 'blocked' || blockedByDefault(id, answer.by)) return null
+    const member = (await look.firewall())?.member
+    if (answer?.verdict !== 'blocked' || blockedByDefault(member, answer)) return null
     const { protocol, port, by } = answer
     const show: Record<string, string> = {
       ufw: 'sudo ufw status numbered',
@@ -24,6 +24,7 @@ export const blockRule = defineCheck({
       windows:
         'Get-NetFirewallRule -Direction Inbound -Action Block -Enabled True | Format-Table Name,DisplayName',
     }
+    const command = show[member?.id ?? '']
     return {
       evidence: [
         say(`${protocol} port ${port} is blocked by: ${by}`, `${protocol} ${port}번을 막는 규칙: ${by}`),
@@ -34,7 +35,7 @@ export const blockRule = defineCheck({
             'find it and remove it; Naru leaves rules alone that are not its own',
             '찾아서 지우세요. Naru는 자기 것이 아닌 규칙을 건드리지 않습니다',
           ),
-          ...(show[id] ? { command: show[id] } : {}),
+          ...(command ? { command } : {}),
         },
       ],
     }

@@ -249,12 +249,9 @@ export function field(data: unknown, name: string): unknown {
   return typeof one === 'object' && one !== null ? (one as Record<string, unknown>)[name] : undefined
 }
 
-/** Did nothing decide but the default, as the firewall's member words it? Otherwise a rule blocks on purpose. */
-export function blockedByDefault(member: string, by: string): boolean {
-  if (member === 'windows') return by.startsWith('profile ')
-  // macOS decides by program, and says its path for either.
-  if (member === 'macos') return true
-  return !/dport|sport|saddr|(^|\s)-s\s/.test(by)
+/** Did nothing decide but the default? Otherwise a rule blocks on purpose. */
+export function blockedByDefault(member: FirewallMember | undefined, answer: FirewallAnswer): boolean {
+  return member?.decidesByDefault?.(answer) ?? !/dport|sport|saddr|(^|\s)-s\s/.test(answer.by)
 }
 
 /** Is `address` in the network `of`/`bits`? IPv4 only. */

@@ -16,7 +16,7 @@ export const hostFirewall = defineCheck({
     const answer = await subject.look.admission()
     const seen = subject.outside.find(({ result, synsSeen }) => result === 'silent' && (synsSeen ?? 0) > 0)
     const firewall = await subject.look.firewall()
-    if (answer?.verdict !== 'blocked' || !blockedByDefault(firewall?.member.id ?? '', answer.by)) return null
+    if (answer?.verdict !== 'blocked' || !blockedByDefault(firewall?.member, answer)) return null
     const { port, protocol, by, why } = answer
     return {
       severity: isReachedFromOutside(subject) ? 'blocks' : 'warns',

@@ -6,6 +6,7 @@ import type { Clock } from '../base/clock.ts'
 import type { NaruError } from '../base/errors.ts'
 import { say, type Text } from '../base/text.ts'
 import type { Hop } from '../model/hop.ts'
+import { isEngineLease } from './hops/relay.ts'
 import type { RuleRun } from './rule-run.ts'
 import { watchEveryMs } from './watch.ts'
 
@@ -140,10 +141,10 @@ export class Ticker implements Disposable {
   }
 }
 
-/** A relay in this process tells by itself; what others hold has to be looked at. */
+/** What others hold has to be looked at. */
 function watchedHops(run: RuleRun): Hop[] {
   return run
     .leases()
-    .filter(({ hop, wanted }) => hop !== 'relay' || wanted.member === 'kernel')
+    .filter(({ lease }) => !isEngineLease(lease) || lease.mustBeLookedAt)
     .map(({ hop }) => hop)
 }

@@ -769,7 +769,7 @@ export class RuleRun {
     const failure = await repair.renew(held, signal)
     if (failure && isNaruError(failure, 'ABORTED')) return
     // Where there is no firewall, none was opened.
-    if (!failure && held.lost && held.lease.describe().member !== 'none') this.#reopened.add(held.hop)
+    if (!failure && held.lost && !held.lease.isEmpty) this.#reopened.add(held.hop)
     held.lost = failure?.of(this.name) ?? null
     held.checkedAt = this.#tools.clock.now()
     this.#settle(held.hop)

@@ -94,6 +94,8 @@ export type EngineState =
   | { readonly state: 'unfit'; readonly why: Text }
 
 export interface EngineLease extends Lease {
+  /** Its faults are seen only when it is looked at. @default it tells them by events, as it is in this process */
+  readonly mustBeLookedAt?: true
   /** As bound: `0.0.0.0:8888/tcp`. */
   readonly listening: readonly string[]
   /**

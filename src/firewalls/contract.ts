@@ -17,6 +17,8 @@ export interface FirewallMember {
   status(options: FirewallOptions): Promise<FirewallStatus>
   /** Would a packet get in, and by which rule? */
   explain(question: FirewallQuestion, options: FirewallOptions): Promise<FirewallAnswer>
+  /** Did nothing decide but the default? @default where what decides names no port and no source */
+  decidesByDefault?(answer: FirewallAnswer): boolean
   /** @throws NaruError NOT_PERMITTED, FIREWALL_… */
   open(request: FirewallRequest, options: FirewallOptions & OpenOptions): Promise<Lease>
   /** What somebody with rights would type to open it by hand; null where nothing is to be done. */

@@ -6,6 +6,8 @@ import type { Text } from '../base/text.ts'
 import type { Json, Lease, LeaseDescription, Verdict } from '../model/hop.ts'
 
 export interface FirewallLeaseParts {
+  /** Nothing was opened. @default something was */
+  readonly isEmpty?: true
   readonly member: string
   readonly text: Text
   readonly differs: () => readonly Text[]
@@ -19,12 +21,14 @@ export interface FirewallLeaseParts {
 }
 
 export class FirewallLease implements Lease {
+  readonly isEmpty?: true
   readonly #parts: FirewallLeaseParts
   #last: Promise<unknown> = Promise.resolve()
   #released = false
 
   constructor(parts: FirewallLeaseParts) {
     this.#parts = parts
+    if (parts.isEmpty) this.isEmpty = true
   }
 
   get goodUntil(): number | null {

@@ -30,6 +30,8 @@ export type Verdict =
 
 /** A handle on one effect at one hop. */
 export interface Lease {
+  /** There was nothing to open, and there is nothing to undo. @default it holds an effect */
+  readonly isEmpty?: true
   describe(): LeaseDescription
   /** Milliseconds since the Unix epoch; null is until released. */
   readonly goodUntil: number | null

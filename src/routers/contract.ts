@@ -16,6 +16,8 @@ export const lookWaitsMs = [200, 300, 500, 700] as const
 export interface RouterMember {
   /** `pcp`, `nat-pmp`, `upnp`. */
   readonly id: string
+  /** As people write it: `PCP`, `NAT-PMP`, `UPnP IGD`. */
+  readonly title: string
   /**
    * Looks for routers that speak this protocol, on the interfaces and gateways that the machine really has; with
    * `at`, by unicast at that address alone. Nothing found is an empty list. Ends within 6 s.
@@ -55,8 +57,10 @@ export interface RouterTools {
 /** One router by one protocol. A router of family 6 opens pinholes: its external port is always the internal one. */
 export interface Router {
   readonly member: string
-  /** `pcp`, `upnp-2`, `nat-pmp`, `upnp-1`: PCP > UPnP v2 > NAT-PMP > UPnP v1. */
+  /** `pcp`, `upnp-2`, `nat-pmp`, `upnp-1`. */
   readonly flavour: string
+  /** Of the protocols of one router the lowest is asked first: pinhole by UPnP 0, PCP 1, UPnP v2 2, NAT-PMP 3, UPnP v1 4. */
+  readonly rank: number
   readonly family: Family
   /** Where it answers. The same router by another protocol has the same address. */
   readonly address: string
@@ -66,6 +70,8 @@ export interface Router {
   readonly clientAddress: string
   /** True where many mappings that are verified at the same moment are one question to it; otherwise each is one. */
   readonly looksAtAll: boolean
+  /** It tells what others mapped, and lets that be deleted; what it refuses is known to be another's. */
+  readonly showsOthers: boolean
   info(options: { signal: AbortSignal }): Promise<RouterInfo>
   /** Every mapping the protocol lets us see; null where it has no list (PCP, NAT-PMP). */
   mappings(options: { signal: AbortSignal }): Promise<readonly Mapping[] | null>

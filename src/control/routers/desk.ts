@@ -63,7 +63,7 @@ async function handMemory({ byHandPath = null, clock }: DeskDeps): Promise<ByHan
 async function everyRouter(finder: RouterFinder, signal: AbortSignal): Promise<readonly Router[]> {
   const routers = await finder.find({ signal, all: true, fresh: true })
   if (routers.length > 0) return routers
-  throw new NaruError('ROUTER_NOT_FOUND', { tried: 'PCP, UPnP IGD, NAT-PMP' })
+  throw new NaruError('ROUTER_NOT_FOUND', { tried: finder.tried })
 }
 
 async function views(routers: readonly Router[], signal: AbortSignal): Promise<readonly RouterView[]> {
@@ -198,8 +198,8 @@ async function add(
   if (near.length === 0)
     throw new NaruError('ROUTER_NOT_FOUND', { tried: family === 6 ? 'IPv6: PCP, UPnP IGD' : 'IPv4' })
   const ordered = [
-    ...near.filter(({ member }) => member === 'upnp'),
-    ...near.filter(({ member }) => member !== 'upnp'),
+    ...near.filter(({ showsOthers }) => showsOthers),
+    ...near.filter(({ showsOthers }) => !showsOthers),
   ]
   const added: RouterAdded[] = []
   for (const protocol of wish.protocols) added.push(await addOne(wish, protocol, ordered, memory, signal))
@@ -237,7 +237,7 @@ async function addOn(
   // A pinhole opens the very port that is listened on.
   const externalPort = router.family === 6 ? internalPort : asked
   // PCP, NAT-PMP and pinholes know nothing permanent: a day is what most grant at most.
-  const listed = router.flavour.startsWith('upnp-') && router.family === 4
+  const listed = router.showsOthers && router.family === 4
   const leaseSeconds = wish.leaseSeconds || (listed ? 0 : 86_400)
   const record = listed
     ? null
@@ -322,7 +322,7 @@ async function removeOfThatName(
 ): Promise<void> {
   const names = new Set(pinholes.map(({ name }) => mappingDescription(name)))
   const routers = await finder.find({ signal, all: true, fresh: true })
-  for (const router of routers.filter(({ member, family }) => member === 'upnp' && family === 4)) {
+  for (const router of routers.filter(({ showsOthers, family }) => showsOthers && family === 4)) {
     const found = await router.lookup(key, { signal }).catch(() => null)
     if (found !== null && found !== 'unknown' && names.has(found.description))
       await router.remove(key, { signal })
@@ -335,8 +335,8 @@ async function remove(
   signal: AbortSignal,
   force: boolean,
 ): Promise<void> {
-  const upnp = routers.find(({ member, family }) => member === 'upnp' && family === 4)
-  await (upnp ?? routers[0])?.remove(key, { signal, force })
+  const telling = routers.find(({ showsOthers, family }) => showsOthers && family === 4)
+  await (telling ?? routers[0])?.remove(key, { signal, force })
 }
 
 /** Our address towards the router and its own; where none answers, those of the way to the internet. */

@@ -13,10 +13,9 @@ const keepNothingMs = 10_000
 const graceMs = 900
 const mostSeen = 32
 
-/** PCP > UPnP v2 > NAT-PMP > UPnP v1. A pinhole by UPnP can be deleted everywhere, one by PCP not (see pcp). */
-const preference = ['upnp-pinhole', 'pcp', 'upnp-2', 'nat-pmp', 'upnp-1']
-
 export class RouterFinder {
+  /** The protocols by which it looks, as people write them. */
+  readonly tried: string
   readonly #members: readonly RouterMember[]
   readonly #tools: RouterTools
   #found: readonly Router[] = []
@@ -27,6 +26,7 @@ export class RouterFinder {
 
   constructor(members: readonly RouterMember[], tools: RouterTools) {
     this.#members = members
+    this.tried = members.map(({ title }) => title).join(', ')
     this.#tools = tools
   }
 
@@ -182,11 +182,7 @@ function sorted(routers: readonly Router[], gateways: readonly string[]): readon
     const at = gateways.indexOf(address.split('%')[0] as string)
     return at < 0 ? gateways.length : at
   }
-  const rank = ({ flavour }: Router): number => {
-    const at = preference.indexOf(flavour)
-    return at < 0 ? preference.length : at
-  }
-  return [...routers].sort((a, b) => distance(a) - distance(b) || rank(a) - rank(b))
+  return [...routers].sort((a, b) => distance(a) - distance(b) || a.rank - b.rank)
 }
 
 async function gatewaysOf(network: Network, signal: AbortSignal): Promise<readonly string[]> {

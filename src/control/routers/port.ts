@@ -236,7 +236,7 @@ export class PublishedPort {
     const key = { protocol, externalPort }
     this.#inTheWay = null
     for (const router of await this.#routers({ signal, all: true })) {
-      if (router.member !== 'upnp' || router.clientAddress === address) continue
+      if (!router.showsOthers || router.clientAddress === address) continue
       const found = await router.lookup(key, { signal }).catch(() => 'unknown' as const)
       if (found === 'unknown' || found?.internalAddress !== address) continue
       if (found.internalPort !== internalPort) continue
@@ -257,9 +257,9 @@ export class PublishedPort {
   #inOrder(routers: readonly Router[]): readonly Router[] {
     if (!this.wish.request.anyPort) return routers
     const before = new Set(this.#record.before?.map((effect) => (effect as { via?: unknown } | null)?.via))
-    const rank = ({ member, address }: Router): number => {
+    const rank = ({ member, address, showsOthers }: Router): number => {
       if (address !== routers[0]?.address) return 3
-      return before.has(member) ? 0 : member === 'upnp' ? 1 : 2
+      return before.has(member) ? 0 : showsOthers ? 1 : 2
     }
     return routers.toSorted((a, b) => rank(a) - rank(b))
   }
@@ -278,7 +278,7 @@ export class PublishedPort {
         if (signal.aborted) throw calledOff(router, signal)
         failures.push({ router, failure: toNaruError(failure) })
         // Whose port it is was read from the router's list: no other way to ask makes it ours.
-        if (router.member === 'upnp' && isNaruError(failure, 'ROUTER_PORT_TAKEN')) return null
+        if (router.showsOthers && isNaruError(failure, 'ROUTER_PORT_TAKEN')) return null
       }
     }
     return null
@@ -387,7 +387,7 @@ export class PublishedPort {
     // UPnP tells whose a port is and what is not allowed; PCP and NAT-PMP have a number for it.
     const weight = ({ router, failure: { code } }: Failure): number =>
       telling.includes(code)
-        ? telling.indexOf(code) - (router.member === 'upnp' ? telling.length : 0)
+        ? telling.indexOf(code) - (router.showsOthers ? telling.length : 0)
         : telling.length
     const [worst] = failures.toSorted((a, b) => weight(a) - weight(b))
     if (!worst) return this.#nobody(this.wish.family)
@@ -422,7 +422,7 @@ export class PublishedPort {
   }
 
   #nobody(family: 4 | 6): NaruError {
-    const tried = this.wish.by === 'auto' ? 'PCP, UPnP IGD, NAT-PMP' : this.wish.by
+    const tried = this.wish.by === 'auto' ? this.#tools.finder.tried : this.wish.by
     return new NaruError('ROUTER_NOT_FOUND', { tried: family === 6 ? `IPv6: ${tried}` : tried })
   }
 

@@ -52,6 +52,7 @@ export class KernelLease implements EngineLease, Lease {
   readonly #aimedAt = new Set<string>()
   #target = ''
   #compiled: Compiled | null = null
+  readonly mustBeLookedAt = true
   #aimed = false
   #listening = true
   /** Set once nothing of it is in the table any more. */

@@ -27,6 +27,7 @@ const isLinux = async ({ host }: FirewallOptions): Promise<boolean> =>
 function lease(request: FirewallRequest, { host }: FirewallOptions): Lease {
   return new FirewallLease({
     member: 'none',
+    isEmpty: true,
     text: nothing,
     differs: () => (request.allow.length > 0 ? [unfiltered] : []),
     data: () => ({ ports: portsText(request) }),

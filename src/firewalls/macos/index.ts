@@ -65,6 +65,8 @@ export const macos: FirewallMember = {
     }
   },
   explain,
+  // It decides by program, and says its path for either.
+  decidesByDefault: () => true,
   open,
   byHand: () => allowCommand(process.execPath),
   undo,

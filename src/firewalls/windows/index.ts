@@ -50,6 +50,7 @@ export const windows: FirewallMember = {
     }
   },
   status,
+  decidesByDefault: ({ by }) => by.startsWith('profile '),
   explain: async (question, options) =>
     decide(question, await readProfiles(options), await readRules(options), options),
   open,

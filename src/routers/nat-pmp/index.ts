@@ -32,6 +32,7 @@ export function natPmp(options: NatPmpOptions = {}): RouterMember {
   const { port = natPmpPort } = options
   return {
     id: 'nat-pmp',
+    title: 'NAT-PMP',
     async discover({ signal, tools, at }) {
       const limited = withLimit(signal, 6000)
       const places = at
@@ -64,6 +65,7 @@ export function natPmp(options: NatPmpOptions = {}): RouterMember {
 class NatPmpRouter implements Router {
   readonly member = 'nat-pmp'
   readonly flavour = 'nat-pmp'
+  readonly rank = 3
   readonly family = 4
   readonly clientAddress: string
   readonly #gateway: Gateway
@@ -81,6 +83,7 @@ class NatPmpRouter implements Router {
 
   /** That it answers, and has not restarted, is all there is to see. */
   readonly looksAtAll = true
+  readonly showsOthers = false
 
   get place(): string {
     return `nat-pmp ${this.address}`

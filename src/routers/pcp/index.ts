@@ -34,6 +34,7 @@ const discoveryWaitsMs = [500, 1000, 2500] as const
 export function pcp(options: PcpOptions = {}): RouterMember {
   return {
     id: 'pcp',
+    title: 'PCP',
     async discover({ signal, tools, at }) {
       const limited = withLimit(signal, 6000)
       const { port } = options
@@ -73,6 +74,7 @@ export function pcp(options: PcpOptions = {}): RouterMember {
 class PcpRouter implements Router {
   readonly member = 'pcp'
   readonly flavour = 'pcp'
+  readonly rank = 1
   readonly #server: Server
   readonly #tools: RouterTools
   readonly #options: PcpOptions
@@ -91,6 +93,7 @@ class PcpRouter implements Router {
 
   /** That it answers, and has not restarted, is all there is to see. */
   readonly looksAtAll = true
+  readonly showsOthers = false
 
   get place(): string {
     return `pcp ${this.address}`

@@ -53,6 +53,7 @@ const publicRank = 3
 export function upnp(options: UpnpOptions = {}): RouterMember {
   return {
     id: 'upnp',
+    title: 'UPnP IGD',
     async discover({ signal, tools, at }) {
       const limited = withLimit(signal, 6000)
       const ways = at ? [] : await gateways(tools.host.network, limited)
@@ -207,6 +208,7 @@ class UpnpRouter implements Router {
   readonly #reader: TableReader
   readonly #tools: RouterTools
   readonly #options: UpnpOptions
+  readonly showsOthers = true
   readonly #choosing = new Shared('UPnP', (signal) => this.#choose(signal))
 
   constructor(device: Device, clientAddress: string, tools: RouterTools, options: UpnpOptions) {
@@ -223,6 +225,10 @@ class UpnpRouter implements Router {
 
   get flavour(): string {
     return this.#device.connection?.version === 2 ? 'upnp-2' : 'upnp-1'
+  }
+
+  get rank(): number {
+    return this.flavour === 'upnp-2' ? 2 : 4
   }
 
   get place(): string {
@@ -338,7 +344,10 @@ class UpnpRouter implements Router {
 class PinholeRouter implements Router {
   readonly member = 'upnp'
   readonly flavour = 'upnp-pinhole'
+  /** A pinhole by UPnP can be deleted everywhere, one by PCP not (see pcp). */
+  readonly rank = 0
   readonly looksAtAll = false
+  readonly showsOthers = true
   readonly family = 6
   readonly #device: Device
   readonly #way: Gateway
