@@ -3,6 +3,7 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { say } from './language.mjs'
 
 const root = new URL('..', import.meta.url).pathname.replace(/^\/([A-Z]:)/i, '$1')
 const force = process.argv.includes('--force')
@@ -23,7 +24,8 @@ function build(name, { sources, output, make }) {
   make()
   writeFileSync(stamp, '')
   utimesSync(stamp, new Date(), new Date(Math.max(from, Date.now())))
-  console.error(`built ${name} in ${Math.round(performance.now() - started)} ms`)
+  const ms = Math.round(performance.now() - started)
+  console.error(say(`built ${name} in ${ms} ms`, `${name} 빌드 완료 (${ms}ms)`))
 }
 
 function run(script, args, cwd = root) {

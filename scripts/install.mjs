@@ -3,13 +3,19 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, statSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { say } from './language.mjs'
 
 const at = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url))
 
 export function installDependencies() {
   const [major, minor] = process.versions.node.split('.').map(Number)
   if (major < 20 || (major === 20 && minor < 19)) {
-    console.error(`naru needs Node.js 20.19 or newer; this is ${process.versions.node}`)
+    console.error(
+      say(
+        `naru needs Node.js 20.19 or newer; this is ${process.versions.node}`,
+        `naru에는 Node.js 20.19 이상이 필요합니다. 현재 버전은 ${process.versions.node}입니다`,
+      ),
+    )
     process.exit(1)
   }
   const installed = at('node_modules/.package-lock.json')
@@ -18,7 +24,7 @@ export function installDependencies() {
     statSync(installed).mtimeMs >= statSync(at('package-lock.json')).mtimeMs - 1000
   )
     return
-  console.error('installing the pinned dependencies …')
+  console.error(say('installing the pinned dependencies …', '의존성 패키지를 설치하는 중 …'))
   run(['ci', '--no-audit', '--no-fund', '--loglevel=error'])
 }
 

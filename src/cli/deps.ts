@@ -3,7 +3,7 @@
  * daemon, or from the file alone. Each is loaded when it is called, so that a verb pays for what it uses.
  */
 import type { NaruErrorJson } from '../base/errors.ts'
-import type { Text } from '../base/text.ts'
+import type { Language, Text } from '../base/text.ts'
 import type { NaruClient } from '../api/client/client.ts'
 import type { ExitCode } from '../base/codes/entry.ts'
 import type { Exported, ExportFormat, Imported, ImportFormat } from '../model/exchange.ts'
@@ -80,6 +80,8 @@ export interface OpenHereOptions {
 export interface UpOptions extends FileOptions {
   /** `ADDRESS:PORT`, `off`, or null for 127.0.0.1:6278 or the next free port. */
   readonly api: string | null
+  /** Of what is said at a terminal while it runs. */
+  readonly language: Language
   /** Take the place of the daemon that runs on the file, where one does. */
   readonly replace: boolean
   /** A successor has everything but `connections`; this process ends with the last of them. */

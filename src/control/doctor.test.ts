@@ -85,6 +85,9 @@ describe('a rule that a naru open in another terminal holds', () => {
     expect(fixes.map(({ text }) => text.en).join('\n')).toMatch(
       /Ctrl-C, and start it again with --external-port /,
     )
+    expect(fixes.map(({ text }) => text.ko).join('\n')).toMatch(
+      /Ctrl-C로 끝내고 --external-port \S+ 옵션을 붙여 다시 시작하세요/,
+    )
   })
 
   it('has a next step also where all that is advised is for a daemon', async () => {

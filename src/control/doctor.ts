@@ -170,10 +170,12 @@ function openAnew(finding: Finding): Finding {
 function changedAnew({ text, command = '' }: Fix): Fix | [] {
   const words = /^naru edit \S+ (?:--listen |--target )?(.+)$/.exec(command)?.[1]
   if (words === undefined) return []
+  // An option is added; a port or a target takes the place of what was typed.
+  const how = words.startsWith('-') ? `${words} 옵션을 붙여` : `${words}{으로/로} 바꿔`
   return {
     text: say(
       `${text.en}: end that naru open with Ctrl-C, and start it again with ${words}`,
-      `${text.ko}: 실행 중인 naru open을 Ctrl-C로 끝내고 ${words} 값으로 다시 시작하세요`,
+      `${text.ko}: 실행 중인 naru open을 Ctrl-C로 끝내고 ${how} 다시 시작하세요`,
     ),
   }
 }

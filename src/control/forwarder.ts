@@ -162,7 +162,7 @@ export class Forwarder implements Naru, AsyncDisposable {
     const loaded = load(snapshot)
     const journal = await Journal.open(instance.journalPath)
     scope.defer(() => journal.close())
-    if (journal.damage) parts.log.warn({}, damageText(journal.damage).en)
+    if (journal.damage) parts.log.warn({}, damageText(journal.damage))
     const adopted = new Set(parts.engines.filter(({ adopts }) => adopts).map(({ id }) => id as string))
     const before = new Set(journal.live().map(({ id }) => id))
     if (parts.routers.length > 0)
@@ -767,7 +767,7 @@ export class Forwarder implements Naru, AsyncDisposable {
   }
 
   #tell(level: 'info' | 'warn' | 'error', rule: string | null, text: Text): void {
-    this.#parts.log[level]({ rule }, text.en)
+    this.#parts.log[level]({ rule }, text)
     this.#events.emit({ type: 'log', level, rule, text })
   }
 

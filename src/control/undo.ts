@@ -59,10 +59,13 @@ function undoEffect({ hop, member, effect }: Entry, parts: Parts, signal: AbortS
 }
 
 function logFailure(log: Log, entry: Entry, error: unknown): void {
-  const { en } = toNaruError(error).text
+  const { en, ko } = toNaruError(error).text
   log.warn(
     { rule: entry.rule, hop: entry.hop, member: entry.member },
-    say(`left over from before, not undone yet: ${en}`, '').en,
+    say(
+      `left over from before, not undone yet: ${en}`,
+      `이전 실행에서 남은 것을 아직 되돌리지 못했습니다: ${ko}`,
+    ),
   )
 }
 

@@ -21,7 +21,7 @@ export type TellLeftOver = (level: 'info' | 'warn', text: Text) => void
 export const tellTo =
   (log: Log): TellLeftOver =>
   (level, text) =>
-    log[level]({}, text.en)
+    log[level]({}, text)
 
 interface LeftOverOptions {
   /** The instance that the caller is about to take over itself. */

@@ -1,11 +1,12 @@
 /** The daemon's log: JSON lines on standard error for journald and files, plain ones for a person at a terminal. */
-import type { Log } from '../base/log.ts'
+import type { Log, LogMessage } from '../base/log.ts'
+import type { Language } from '../base/text.ts'
 import { visible } from '../base/visible.ts'
 
 /** NARU_LOG sets the level: debug, info, warn, error or silent. @default info */
-export async function createLog(): Promise<Log> {
+export async function createLog(language: Language = 'en'): Promise<Log> {
   const level = process.env.NARU_LOG ?? 'info'
-  if (process.stderr.isTTY) return plainLog(level)
+  if (process.stderr.isTTY) return plainLog(level, language)
   const { pino } = await import('pino')
   const lines = pino(
     {
@@ -18,24 +19,27 @@ export async function createLog(): Promise<Log> {
     { write: (line: string) => void process.stderr.write(line) },
   )
   return {
-    debug: (fields, message) => lines.debug(fields, message),
-    info: (fields, message) => lines.info(fields, message),
-    warn: (fields, message) => lines.warn(fields, message),
-    error: (fields, message) => lines.error(fields, message),
+    debug: (fields, message) => lines.debug(fields, inWords(message, 'en')),
+    info: (fields, message) => lines.info(fields, inWords(message, 'en')),
+    warn: (fields, message) => lines.warn(fields, inWords(message, 'en')),
+    error: (fields, message) => lines.error(fields, inWords(message, 'en')),
   }
 }
 
+const inWords = (message: LogMessage, language: Language): string =>
+  typeof message === 'string' ? message : message[language]
+
 const levels = ['debug', 'info', 'warn', 'error', 'silent']
 
-function plainLog(least: string): Log {
+function plainLog(least: string, language: Language): Log {
   const from = Math.max(0, levels.indexOf(least))
   const write =
     (level: string) =>
-    (fields: object, message: string): void => {
+    (fields: object, message: LogMessage): void => {
       if (levels.indexOf(level) < from) return
       const { rule } = fields as { rule?: string | null }
       process.stderr.write(
-        `${new Date().toISOString().slice(11, 19)} ${level === 'info' ? '' : `${level}: `}${rule ? `${visible(rule)}: ` : ''}${indented(message)}\n`,
+        `${new Date().toISOString().slice(11, 19)} ${level === 'info' ? '' : `${level}: `}${rule ? `${visible(rule)}: ` : ''}${indented(inWords(message, language))}\n`,
       )
     }
   return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') }

@@ -43,7 +43,7 @@ export async function up(options: UpOptions): Promise<ExitCode> {
 }
 
 async function serveUntilStopped(options: UpOptions): Promise<ExitCode> {
-  const log = await createLog()
+  const log = await createLog(options.language)
   const unwanted = new AbortController()
   const whoWaits = starterOf(() => unwanted.abort())
   const signal = AbortSignal.any([options.signal, unwanted.signal])
@@ -150,7 +150,13 @@ async function givePlace(options: GiveOptions): Promise<AsyncDisposable | null> 
   if (process.platform !== 'linux') return null
   const give = await import('./place/give.ts')
   return give.givePlace(options).catch((error: unknown) => {
-    options.log.warn({}, `no successor can take over from this one: ${messageOf(error)}`)
+    options.log.warn(
+      {},
+      say(
+        `no successor can take over from this one: ${messageOf(error)}`,
+        `다른 Naru가 이 프로세스를 넘겨받을 수 없습니다: ${messageOf(error)}`,
+      ),
+    )
     return null
   })
 }
@@ -164,7 +170,10 @@ async function tellWhereElse(tcp: TcpOptions, url: string, host: Host, log: Log)
     .catch(() => null)
   log.warn(
     { port, holder },
-    `port ${port} is taken by ${holder ?? 'another program'}: the web page is at ${url}, and what answers at ${port} is not this Naru`,
+    say(
+      `port ${port} is taken by ${holder ?? 'another program'}: the web page is at ${url}, and what answers at ${port} is not this Naru`,
+      `${port}번 포트는 ${holder ?? '다른 프로그램'}{이/가} 쓰고 있습니다. 웹 페이지는 ${url}에 있고, ${port}번에서 응답하는 것은 이 Naru가 아닙니다`,
+    ),
   )
 }
 
@@ -234,7 +243,13 @@ async function followSample(forwarder: Forwarder, log: Log): Promise<AsyncDispos
     try {
       if (port !== null) serving = { port, page: await serveSample(port) }
     } catch (error) {
-      log.warn({ port }, `the sample page cannot be served: ${messageOf(error)}`)
+      log.warn(
+        { port },
+        say(
+          `the sample page cannot be served: ${messageOf(error)}`,
+          `예시 페이지를 열 수 없습니다: ${messageOf(error)}`,
+        ),
+      )
     }
   }
   await follow()

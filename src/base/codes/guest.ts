@@ -10,6 +10,15 @@ export const guestCodes = {
       ko: '{kind}{을/를} 시작하거나 게스트 주소를 대상으로 직접 쓰세요',
     },
   },
+  GUEST_NOT_RUNNING: {
+    exit: 1,
+    en: '{kind} is not running: {why}',
+    ko: '{kind}{이/가} 실행 중이 아닙니다: {why}',
+    fix: {
+      en: 'start it: {start}; or write the guest’s address as the target',
+      ko: '시작하세요: {start}. 또는 게스트 주소를 대상으로 직접 쓰세요',
+    },
+  },
   GUEST_NO_TOOL: {
     exit: 1,
     en: 'cannot ask {kind} for its guests: {why}',

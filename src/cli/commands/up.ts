@@ -5,6 +5,7 @@ import { roomOf } from '../io.ts'
 import { printProblem } from '../print/errors.ts'
 import { ruleTable } from '../print/rules.ts'
 import { connections as counted } from '../print/units.ts'
+import type { ExitCode } from '../../base/codes/entry.ts'
 import type { Context, Verb } from '../verb.ts'
 
 export const verb: Verb = {
@@ -57,17 +58,33 @@ export const verb: Verb = {
     '규칙이 열린 뒤 객체 하나: {about, loginUrl, readOnlyUrl, pageOnNetwork, sampleUrl, rules, failures}',
   ),
   run: (context) =>
-    context.switched('background')
-      ? context.deps.upInBackground(context.interrupt())
-      : context.deps.up({
-          file: context.file,
-          api: context.option('api'),
-          replace: context.switched('replace'),
-          onPassedOn: (to) => sayPassedOn(to, context),
-          onReady: (ready, { inBackground }) => sayReady(ready, inBackground, context),
-          signal: context.interrupt({ reloads: true }),
-        }),
+    context.switched('background') ? context.deps.upInBackground(context.interrupt()) : upHere(context),
 }
+
+async function upHere(context: Context): Promise<ExitCode> {
+  const { deps, print, json, language } = context
+  const signal = context.interrupt({ reloads: true })
+  let passedOn = false
+  if (!json) signal.addEventListener('abort', () => print.talk(stopping), { once: true })
+  const code = await deps.up({
+    file: context.file,
+    api: context.option('api'),
+    language,
+    replace: context.switched('replace'),
+    onPassedOn(to) {
+      passedOn = true
+      sayPassedOn(to, context)
+    },
+    onReady: (ready, { inBackground }) => sayReady(ready, inBackground, context),
+    signal,
+  })
+  // What could not be undone is an error, and told as one.
+  if (code === 0 && !passedOn && !json) print.talk(stopped)
+  return code
+}
+
+const stopping = say('Stopping; everything is being undone …', '중지하는 중 … 열었던 것을 모두 되돌립니다')
+const stopped = say('Stopped; nothing is left open.', '중지했습니다. 열린 채 남은 것은 없습니다.')
 
 function sayPassedOn(
   { pid, connections }: { readonly pid: number; readonly connections: number },

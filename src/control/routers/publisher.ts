@@ -253,7 +253,7 @@ export class RouterPublisher implements Disposable {
    * what is there is harmless.
    */
   #putBack(router: Router, why: Text): void {
-    this.#tools.log.info({ router: router.address }, why.en)
+    this.#tools.log.info({ router: router.address }, why)
     this.#everythingBack()
   }
 }

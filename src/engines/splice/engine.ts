@@ -32,6 +32,11 @@ import { Standing } from './standing.ts'
 import { Block, cell, cellsOf, editionIn, reasonCell } from './shared.ts'
 import type { EditionNames, RecordNames, RecordReader } from './shared.ts'
 
+const carriedByKernel = say(
+  'splice: the kernel carries busy UDP sessions by itself',
+  'splice: 바쁜 UDP 세션은 커널이 직접 전달합니다',
+)
+
 export interface SpliceOptions extends Partial<Thresholds> {
   /** @default one a core, at most 8 */
   readonly threads?: number
@@ -284,7 +289,7 @@ export class SpliceEngine implements Engine {
       const opened = Offload.open()
       this.#offload = opened instanceof Offload ? opened : null
       const { log } = this.#tools
-      if (opened instanceof Offload) log.info({}, 'splice: the kernel carries busy UDP sessions by itself')
+      if (opened instanceof Offload) log.info({}, carriedByKernel)
       else log.debug({ why: opened.en }, 'splice: the kernel carries no UDP sessions by itself')
     }
     return this.#offload?.join() ?? null

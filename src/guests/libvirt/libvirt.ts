@@ -3,7 +3,7 @@
  * host has a leg in it. On user networking there is a forward: with QEMU's own NAT it is added to the running guest
  * through its monitor; with passt it stands in the guest's definition, and only one that is there can be used.
  */
-import { NaruError } from '../../base/errors.ts'
+import { isNaruError, NaruError } from '../../base/errors.ts'
 import { shellWord } from '../../base/shell.ts'
 import { say, verbatim } from '../../base/text.ts'
 import type { Runner } from '../../host/contract.ts'
@@ -224,9 +224,41 @@ class Virsh {
     return ['virsh', '--quiet', ...this.#connect]
   }
 
-  #ask(args: readonly string[], signal: AbortSignal): Promise<string> {
-    return mustRun(kind, toolOf(kind, this.#runner), [...this.#virsh, ...args], { signal })
+  async #ask(args: readonly string[], signal: AbortSignal): Promise<string> {
+    try {
+      return await mustRun(kind, toolOf(kind, this.#runner), [...this.#virsh, ...args], { signal })
+    } catch (error) {
+      throw whyNot(error)
+    }
   }
+}
+
+/** `Failed to connect socket to '/var/run/libvirt/libvirt-sock': No such file or directory`, or `Connection refused`. */
+const noDaemon = /socket to '([^'\n]{1,200})': (?:No such file or directory|Connection refused)/
+
+/** virsh is there, and nobody answers it: that is no refusal. */
+function whyNot(error: unknown): unknown {
+  if (!isNaruError(error, 'GUEST_REFUSED')) return error
+  const { why } = error.params
+  const socket = noDaemon.exec(typeof why === 'object' ? why.en : String(why))?.[1]
+  if (socket === undefined) return error
+  return new NaruError(
+    'GUEST_NOT_RUNNING',
+    {
+      kind,
+      why: say(`nobody answers at ${socket}`, `${socket}에서 응답이 없습니다`),
+      start: startOf(socket),
+    },
+    { cause: error },
+  )
+}
+
+/** One daemon for all (libvirtd) or one a driver (virtqemud); a user's own is started by hand. */
+function startOf(socket: string): string {
+  const daemon = socket.includes('virtqemud') ? 'virtqemud' : 'libvirtd'
+  return socket.startsWith('/run/user/') || socket.includes('/.cache/')
+    ? `${daemon} --daemon`
+    : `sudo systemctl start ${daemon}`
 }
 
 function unseen({ name, state }: Domain): Guest {

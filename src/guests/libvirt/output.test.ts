@@ -46,6 +46,35 @@ it('a passt interface tells the forwards of its definition', () => {
   ])
 })
 
+it.each([
+  ['/var/run/libvirt/libvirt-sock', 'No such file or directory', 'sudo systemctl start libvirtd'],
+  ['/var/run/libvirt/virtqemud-sock', 'Connection refused', 'sudo systemctl start virtqemud'],
+  ['/run/user/1000/libvirt/libvirt-sock', 'No such file or directory', 'libvirtd --daemon'],
+])(
+  'a libvirt that does not run (%s: %s) is told as that, with what starts it',
+  async (socket, why, start) => {
+    const stderr = `error: failed to connect to the hypervisor\nerror: Failed to connect socket to '${socket}': ${why}\n`
+    const host = fakeHost({ run: () => ({ exit: 1, stderr }) })
+    await expect(
+      libvirt().resolve('web', { host, signal: AbortSignal.timeout(10_000) }),
+    ).rejects.toMatchObject({
+      code: 'GUEST_NOT_RUNNING',
+      message: `libvirt is not running: nobody answers at ${socket}`,
+      params: { start },
+    })
+  },
+)
+
+it('a libvirt that refuses is told with its words', async () => {
+  const stderr = `error: failed to connect to the hypervisor\nerror: Failed to connect socket to '/var/run/libvirt/libvirt-sock': Permission denied\n`
+  const host = fakeHost({ run: () => ({ exit: 1, stderr }) })
+  await expect(libvirt().resolve('web', { host, signal: AbortSignal.timeout(10_000) })).rejects.toMatchObject(
+    {
+      code: 'GUEST_REFUSED',
+    },
+  )
+})
+
 it('a forward of passt is used where it is, and cannot be added', async () => {
   const virsh = new FakeVirsh([{ name: 'web', state: 1, id: 3, network: 'passt', address: '', forwards: [] }])
   const options = { host: fakeHost({ run: virsh.answer }), signal: AbortSignal.timeout(10_000) }
