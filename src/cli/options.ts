@@ -20,6 +20,15 @@ export const globalOptions: readonly Option[] = [
   { name: 'help', short: 'h', text: say('this help', '도움말') },
 ]
 
+/** For verbs that tell of rules in a line each. */
+export const verboseOption: Option = {
+  name: 'verbose',
+  text: say(
+    'also why each rule has its engine, and why others cannot carry it',
+    '규칙마다 그 엔진을 고른 이유와 다른 엔진을 쓰지 못한 이유까지 표시',
+  ),
+}
+
 /** Those that a verb takes: what prints a script or nothing at all has no JSON. */
 export function commonOptions({ json, verbs, run }: Pick<Verb, 'json' | 'verbs' | 'run'>): readonly Option[] {
   const speaks = json !== undefined || verbs !== undefined || run === undefined

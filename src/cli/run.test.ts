@@ -62,14 +62,14 @@ describe('ls', () => {
       'iis   8888    192.168.79.128:80  open         3  1.2 MB/s  sockets  1h59m  router ✗ → relay ✓ → service ✓',
       'dns   53/udp  10.0.0.2:53        disabled     0     0 B/s  -        -      -',
     ])
-    expect(talk).toEqual(['iis → sockets: works everywhere'])
+    expect(talk).toEqual([''])
     expect(exit).toBe(0)
   })
 
   it('tells why rules have their engine, once for each reason', async () => {
     const rules = ['a', 'b', 'c', 'd', 'e'].map((name) => ruleStatus(name))
-    const { talk } = await naru('ls', fakeDeps(new FakeNaru(...rules)))
-    expect(talk).toEqual(['a, b, c and 2 more → sockets: works everywhere'])
+    const { talk } = await naru('ls --verbose', fakeDeps(new FakeNaru(...rules)))
+    expect(talk).toEqual(['a, b, c and 2 more → sockets: works everywhere (splice: no, because …)'])
   })
 
   it('tells that a port is open from that somebody answers behind it', async () => {
@@ -115,10 +115,7 @@ describe('ls', () => {
     const offline = (): Promise<FakeNaru> => Promise.resolve(twoRules())
     const { out, talk, exit } = await naru('ls', fakeDeps(null, { offline }))
     expect([out.length, exit]).toEqual([3, 0])
-    expect(talk).toEqual([
-      'No Naru runs; these are the rules of the file.',
-      'iis → sockets: works everywhere',
-    ])
+    expect(talk).toEqual(['No Naru runs; these are the rules of the file.'])
   })
 
   it('lists what is open in another terminal, whose traffic is not known here', async () => {
@@ -198,6 +195,8 @@ describe('status', () => {
       '  1 × the target refused it',
     ])
     expect(exit).toBe(3)
+    const verbose = await naru('status iis --verbose', fakeDeps(twoRules()))
+    expect(verbose.out).toContain('engine: sockets (works everywhere (splice: no, because …))')
   })
 
   it('tells what naru open holds in another terminal, but for its traffic, unless the daemon has that name', async () => {
@@ -707,6 +706,35 @@ describe('up', () => {
       }
       expect((await naru('up', fakeDeps(null, { up }), io)).exit).toBe(stops ? 1 : 0)
     }
+  })
+
+  it('says that it stops, and what is left open', async () => {
+    const io = new FakeIo()
+    const up = ({ signal, language }: UpOptions): Promise<ExitCode> => {
+      io.interrupt()
+      return Promise.resolve(signal.aborted && language === 'ko' ? 0 : 1)
+    }
+    const { talk, exit } = await naru('up --lang ko', fakeDeps(null, { up }), io)
+    expect(exit).toBe(0)
+    expect(talk).toEqual([
+      '중지하는 중 … 열었던 것을 모두 되돌립니다',
+      '중지했습니다. 열린 채 남은 것은 없습니다.',
+    ])
+  })
+
+  it('does not say that nothing is left open where something is, or where another has taken over', async () => {
+    const left = new NaruError('NOT_UNDONE', { left: 'ufw 8888' })
+    const failing = await naru('up', fakeDeps(null, { up: () => Promise.reject(left) }))
+    const passing = await naru(
+      'up',
+      fakeDeps(null, {
+        up({ onPassedOn }) {
+          onPassedOn({ pid: 7, connections: 1 })
+          return Promise.resolve(0)
+        },
+      }),
+    )
+    for (const { talk } of [failing, passing]) expect(talk.join()).not.toContain('nothing is left open')
   })
 
   it('prints the links, the rules and what failed', async () => {

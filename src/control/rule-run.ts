@@ -9,7 +9,7 @@ import { stopped } from '../base/shared.ts'
 import { say, type Text } from '../base/text.ts'
 import type { EngineEvent, EngineLease, Passing } from '../engines/contract.ts'
 import type { CloseReason, Connection, Counters } from '../model/connection.ts'
-import type { HopStatus, RuleInput, RuleState, ServiceState } from '../model/face.ts'
+import type { HopStatus, RuleInput, RuleState, RuleStatus, ServiceState } from '../model/face.ts'
 import { hops, type Hop, type Json, type Lease } from '../model/hop.ts'
 import type { PlanStep } from '../model/plan.ts'
 import type { Finding } from '../model/finding.ts'
@@ -442,9 +442,11 @@ export class RuleRun {
     return this.#held.has('relay') && this.#isActive(this.rule)
   }
 
-  engine(): { id: string; why: Text } | null {
+  engine(): RuleStatus['engine'] {
     const relay = this.#held.get('relay')
-    return relay ? { id: relay.lease.describe().member, why: relay.wanted.why } : null
+    if (!relay) return null
+    const { why, brief = why } = relay.wanted
+    return { id: relay.lease.describe().member, why, brief }
   }
 
   listening(): readonly string[] {

@@ -89,7 +89,8 @@ export interface RuleStatus {
   readonly state: RuleState
   /** Its targets, as far as they were looked at; `shownState` in model/shown-state tells it in a word with `state`. */
   readonly service: ServiceState
-  readonly engine: { readonly id: string; readonly why: Text } | null
+  /** `why` tells also why engines that are preferred cannot carry it; `brief` leaves those out. */
+  readonly engine: { readonly id: string; readonly why: Text; readonly brief: Text } | null
   readonly hops: readonly HopStatus[]
   readonly counters: Counters
   /** Bytes a second over the last seconds. */

@@ -55,7 +55,11 @@ export function ruleStatus(name: string, over: Partial<RuleStatus> = {}): RuleSt
     targets: ['192.168.79.128:80'],
     state: 'open',
     service: 'ok',
-    engine: { id: 'sockets', why: say('works everywhere', '어디서나 동작') },
+    engine: {
+      id: 'sockets',
+      why: say('works everywhere (splice: no, because …)', '어디서나 동작 (splice: 불가 — …)'),
+      brief: say('works everywhere', '어디서나 동작'),
+    },
     hops: [
       hopStatus({
         hop: 'service',

@@ -143,7 +143,9 @@ export const RuleStatusSchema: z.ZodType<RuleStatus> = z
       description:
         'untried: nobody has looked at its targets yet; silent: they do not answer; ok: nothing is wrong with them, as far as can be told by asking',
     }),
-    engine: z.object({ id: z.string(), why: TextSchema }).nullable(),
+    engine: z.object({ id: z.string(), why: TextSchema, brief: TextSchema }).nullable().openapi({
+      description: 'why tells also why engines that are preferred cannot carry it; brief leaves those out',
+    }),
     hops: z.array(HopStatusSchema),
     counters: CountersSchema,
     rate: RateSchema,

@@ -3,6 +3,7 @@ import { isNaruError } from '../../base/errors.ts'
 import { say, verbatim } from '../../base/text.ts'
 import { ruleFilter } from '../../model/rule-filter.ts'
 import { roomOf } from '../io.ts'
+import { verboseOption } from '../options.ts'
 import { engineReasons, openElsewhere, ruleTable } from '../print/rules.ts'
 import { daemonOrFile } from '../reach.ts'
 import type { Verb } from '../verb.ts'
@@ -11,8 +12,8 @@ export const verb: Verb = {
   name: 'ls',
   summary: say('rules with each hop’s state', '규칙과 각 구간의 상태'),
   about: say(
-    'STATE tells that the port is open from that somebody answers behind it: target untried is open and not looked at yet, target silent is open and nobody answers. Where no daemon runs it shows the rules of the file; what naru open holds in another terminal is listed too. Why each rule has its engine is told below the table, on stderr.',
-    '상태는 포트가 열린 것과 대상이 응답하는 것을 구분합니다. 대상 확인 전은 열렸지만 아직 확인하지 않은 것, 대상 응답 없음은 열렸지만 대상이 응답하지 않는 것입니다. 실행 중인 데몬이 없으면 파일에 적힌 규칙을 보여 줍니다. 다른 터미널에서 naru open으로 연 것도 함께 나옵니다. 규칙마다 그 엔진을 고른 이유는 표 아래에, 표준 오류로 알려 줍니다.',
+    'STATE tells that the port is open from that somebody answers behind it: target untried is open and not looked at yet, target silent is open and nobody answers. Where no daemon runs it shows the rules of the file; what naru open holds in another terminal is listed too.',
+    '상태는 포트가 열린 것과 대상이 응답하는 것을 구분합니다. 대상 확인 전은 열렸지만 아직 확인하지 않은 것, 대상 응답 없음은 열렸지만 대상이 응답하지 않는 것입니다. 실행 중인 데몬이 없으면 파일에 적힌 규칙을 보여 줍니다. 다른 터미널에서 naru open으로 연 것도 함께 나옵니다.',
   ),
   arguments: [
     {
@@ -23,6 +24,7 @@ export const verb: Verb = {
     },
   ],
   options: [
+    verboseOption,
     {
       name: 'filter',
       short: 'f',
@@ -71,7 +73,8 @@ export const verb: Verb = {
     else
       for (const line of ruleTable(rules, print, { now: io.now(), elsewhere, room: roomOf(io.stdout) }))
         print.data(line)
-    for (const line of engineReasons([...rules, ...elsewhere], print)) print.talk(verbatim(line))
+    if (context.switched('verbose'))
+      for (const line of engineReasons([...rules, ...elsewhere], print)) print.talk(verbatim(line))
     if (elsewhere.length > 0) print.talk(openElsewhere(elsewhere.map(({ name }) => name)))
     return 0
   },

@@ -5,6 +5,8 @@ import { say } from '../../base/text.ts'
 import type { Naru, RuleInput, RuleStatus } from '../../model/face.ts'
 import { shownState } from '../../model/shown-state.ts'
 import { LiveLine } from '../live.ts'
+import { verboseOption } from '../options.ts'
+import { engineReason } from '../print/rules.ts'
 import { addressLines, byHandLines, give, giveOptions } from '../print/addresses.ts'
 import { printError } from '../print/errors.ts'
 import { stateWord, mark, hopWords, inPathOrder } from '../print/words.ts'
@@ -33,6 +35,7 @@ export const verb: Verb = {
     { name: 'name', short: 'n', value: 'NAME', text: say('name of the rule', '규칙 이름') },
     ...ruleOptions,
     ...giveOptions,
+    verboseOption,
     {
       name: 'keep-partial',
       text: say(
@@ -180,7 +183,7 @@ async function followLog(naru: Naru, live: LiveLine, context: Context, signal: A
   }
 }
 
-function sayOpened(rule: RuleStatus, { print }: Context): void {
+function sayOpened(rule: RuleStatus, { print, switched }: Context): void {
   const { bold, dim } = print.paint
   for (const line of addressLines(rule, print)) print.prose(line)
   print.prose(`${stateWord(rule, print, print.paint)}  ${bold(rule.listen)} → ${rule.targets.join(', ')}`)
@@ -190,7 +193,8 @@ function sayOpened(rule: RuleStatus, { print }: Context): void {
     for (const note of hop.notes) print.prose(`      ${print.say(note)}`)
     if (hop.hop === 'router') for (const line of byHandLines(rule, print)) print.prose(line)
   }
-  if (rule.engine) print.prose(dim(`  ${rule.engine.id}: ${print.say(rule.engine.why)}`))
+  if (rule.engine)
+    print.prose(dim(`  ${rule.engine.id}: ${engineReason(rule.engine, print, switched('verbose'))}`))
   print.talk(say('Ctrl-C closes everything.', 'Ctrl-C를 누르면 모두 닫습니다.'))
 }
 

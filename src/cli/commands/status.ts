@@ -3,6 +3,7 @@ import type { ExitCode } from '../../base/codes/entry.ts'
 import { say } from '../../base/text.ts'
 import { shownState, type ShownState } from '../../model/shown-state.ts'
 import { give, giveOptions } from '../print/addresses.ts'
+import { verboseOption } from '../options.ts'
 import { printProblem } from '../print/errors.ts'
 import { openElsewhere, ruleDetail } from '../print/rules.ts'
 import { span } from '../print/units.ts'
@@ -16,7 +17,7 @@ export const verb: Verb = {
   arguments: [
     { name: 'NAME', text: say('name of the rule', '규칙 이름'), optional: true, completes: 'rule' },
   ],
-  options: giveOptions,
+  options: [...giveOptions, verboseOption],
   about: say(
     'Of a rule that naru open holds in another terminal it tells the hops as they were when one last changed, not the traffic.',
     '다른 터미널의 naru open이 연 규칙은 트래픽을 뺀 구간 상태를, 마지막으로 바뀐 때의 모습으로 보여 줍니다.',
@@ -46,7 +47,10 @@ async function rule(context: Context): Promise<ExitCode> {
   const { print, json, io } = context
   const { status, traffic } = await findRule(context, context.arg('NAME'))
   if (json) print.json(status)
-  else for (const line of ruleDetail(status, print, io.now(), traffic)) print.prose(line)
+  else {
+    const verbose = context.switched('verbose')
+    for (const line of ruleDetail(status, print, { now: io.now(), traffic, verbose })) print.prose(line)
+  }
   await give(status, context)
   if (!json && traffic === 'unknown') print.talk(openElsewhere([status.name]))
   return status.hops.some(({ state }) => state === 'broken') || status.state === 'failed' ? 3 : 0

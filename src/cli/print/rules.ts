@@ -107,6 +107,15 @@ export function engineReasons(rules: readonly RuleStatus[], print: Printer): str
   })
 }
 
+/** One line; with `verbose` also why others cannot. */
+export function engineReason(
+  { why, brief }: NonNullable<RuleStatus['engine']>,
+  print: Printer,
+  verbose: boolean,
+): string {
+  return print.say(verbose ? why : brief)
+}
+
 /** Who holds these, as it is not the daemon. */
 export function openElsewhere(rules: readonly string[]): Text {
   const names = rules.join(', ')
@@ -119,8 +128,7 @@ export function openElsewhere(rules: readonly string[]): Text {
 export function ruleDetail(
   rule: RuleStatus,
   print: Printer,
-  now: number,
-  traffic: 'known' | 'unknown' = 'known',
+  { now, traffic, verbose }: { now: number; traffic: 'known' | 'unknown'; verbose: boolean },
 ): string[] {
   const { bold, dim } = print.paint
   const lines = [
@@ -130,7 +138,7 @@ export function ruleDetail(
   lines.push(...addressLines(rule, print).map((line) => `  ${line}`))
   if (rule.engine)
     lines.push(
-      `${print.say(say('engine', '엔진'))}: ${rule.engine.id} ${dim(`(${print.say(rule.engine.why)})`)}`,
+      `${print.say(say('engine', '엔진'))}: ${rule.engine.id} ${dim(`(${engineReason(rule.engine, print, verbose)})`)}`,
     )
   if (rule.until !== null)
     lines.push(`${print.say(say('until', '만료'))}: ${time(rule.until)} (${span(rule.until - now)})`)

@@ -25,7 +25,7 @@ export interface RelayTools {
 }
 
 export async function wantRelay(rule: Rule, tools: RelayTools): Promise<Wanted> {
-  const { engine, why } = await chooseEngine(rule, tools)
+  const { engine, why, brief = why } = await chooseEngine(rule, tools)
   const listen = formatListen(rule.listen)
   const targets = rule.targets.map(({ to }) => formatTarget(to)).join(', ')
   return {
@@ -33,6 +33,7 @@ export async function wantRelay(rule: Rule, tools: RelayTools): Promise<Wanted> 
     member: engine?.id ?? null,
     what: say(`carry ${listen} to ${targets}`, `${listen} → ${targets} 전달`),
     why,
+    brief,
     needs: needsFor(rule, tools.facts),
     key: keyOf(engine?.id, carried(rule)),
     replace: 'close-first',
@@ -94,22 +95,28 @@ export function isEngineFailure(error: unknown): boolean {
   )
 }
 
+interface Choice {
+  readonly engine: Engine | null
+  readonly why: Text
+  readonly brief?: Text
+}
+
 /** The first that says yes, with its reason; the noes before it are part of the reason. */
-async function chooseEngine(rule: Rule, tools: RelayTools): Promise<{ engine: Engine | null; why: Text }> {
+async function chooseEngine(rule: Rule, tools: RelayTools): Promise<Choice> {
   const { engines } = tools
   if (rule.engine !== 'auto') return onlyEngine(rule, tools)
   const noes: Text[] = []
   for (const engine of engines) {
     const failed = tools.failed.get(engine.id)
     const { ok, why } = failed ? { ok: false, why: failed } : await support(engine, rule, tools)
-    if (ok) return { engine, why: chosen(why, noes) }
+    if (ok) return { engine, why: chosen(why, noes), brief: why }
     noes.push({ en: `${engine.id}: no, because ${why.en}`, ko: `${engine.id}: 불가 — ${why.ko}` })
   }
   return { engine: null, why: listed(noes) }
 }
 
 /** By the user's word, also where it failed before. */
-async function onlyEngine(rule: Rule, tools: RelayTools): Promise<{ engine: Engine | null; why: Text }> {
+async function onlyEngine(rule: Rule, tools: RelayTools): Promise<Choice> {
   const engine = tools.engines.find(({ id }) => id === rule.engine)
   if (!engine)
     return {

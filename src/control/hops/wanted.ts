@@ -12,6 +12,8 @@ export interface Wanted {
   readonly member: string | null
   readonly what: Text
   readonly why: Text
+  /** The same without who cannot. @default `why` */
+  readonly brief?: Text
   readonly needs: PlanStep['needs']
   /** Equal keys need no change. */
   readonly key: string

@@ -40,7 +40,7 @@ export function Live({ rule }: { readonly rule: RuleStatus }) {
         <li title={say(engine.why)}>
           <span className="hidden">{words.rules.engine}: </span>
           <span className="engine">{engine.id}</span>
-          <span className="engine-why"> {say(engine.why)}</span>
+          <span className="engine-why"> {say(engine.brief)}</span>
         </li>
       )}
       {counters.open > 0 && <li className="figure">{words.rules.connections(counters.open)}</li>}
