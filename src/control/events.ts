@@ -1,7 +1,9 @@
 /** What happens, numbered, kept for a while, and handed to whoever listens. A slow listener loses events and is told. */
 import type { Clock } from '../base/clock.ts'
 import type { Happening, NaruEvent } from '../model/face.ts'
+import { shownState } from '../model/shown-state.ts'
 
+type RuleEvent = Extract<NaruEvent, { type: 'rule' }>
 type Body<E> = E extends NaruEvent ? Omit<E, 'id' | 'at'> : never
 export type EventBody = Body<NaruEvent>
 
@@ -20,10 +22,14 @@ interface Listener {
 export class Events {
   readonly #clock: Clock
   readonly #ring: NaruEvent[] = []
+  /** A rule is told anew with every look at it: its last word stands for those before, and washes nothing away. */
+  readonly #rules = new Map<string, RuleEvent>()
   readonly #said: Happening[] = []
   readonly #refused: Happening[] = []
   readonly #listeners = new Set<Listener>()
   #last = 0
+  /** Of the newest that is not kept any more. */
+  #forgotten = 0
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -40,14 +46,22 @@ export class Events {
 
   emit(body: EventBody): void {
     const event = { id: ++this.#last, at: this.#clock.now(), ...body } as NaruEvent
-    // Samples of traffic are of the moment; nobody wants the old ones.
-    if (body.type !== 'traffic') this.#ring.push(event)
-    if (this.#ring.length > kept) this.#ring.splice(0, this.#ring.length - kept)
+    if (this.#isNews(event)) this.#ring.push(event)
+    if (this.#ring.length > kept) this.#forgotten = this.#ring.shift()?.id ?? 0
     this.#remember(event)
     for (const listener of this.#listeners) deliver(listener, event)
   }
 
+  /** Samples of traffic are of the moment; nobody wants the old ones. */
+  #isNews(event: NaruEvent): boolean {
+    if (event.type !== 'rule') return event.type !== 'traffic'
+    const before = this.#rules.get(event.rule.name)
+    return !before || shownState(before.rule) !== shownState(event.rule)
+  }
+
   #remember(event: NaruEvent): void {
+    if (event.type === 'rule') this.#rules.set(event.rule.name, event)
+    if (event.type === 'rule-removed') this.#rules.delete(event.name)
     if (event.type === 'refused') keepLast(this.#refused, event, refusedKept)
     else if (event.type === 'log' || event.type === 'file') keepLast(this.#said, event, saidKept)
   }
@@ -76,9 +90,10 @@ export class Events {
 
   #after(since: number | undefined): NaruEvent[] {
     if (since === undefined) return []
-    const oldest = this.#ring[0]?.id ?? this.#last + 1
-    const missed = since + 1 < oldest || since > this.#last
-    const newer = this.#ring.filter(({ id }) => id > since)
+    const missed = since < this.#forgotten || since > this.#last
+    const newer = [...new Set([...this.#ring, ...this.#rules.values()])]
+      .filter(({ id }) => id > since)
+      .sort((a, b) => a.id - b.id)
     return missed ? [this.#gap(), ...newer] : newer
   }
 
