@@ -8,7 +8,8 @@ import type { Facts } from '../model/facts.ts'
 import type { Finding } from '../model/finding.ts'
 import type { HopStatus, RuleInput } from '../model/face.ts'
 import { parseRule } from '../model/rule-file.ts'
-import type { CheckSubject, Lan, Look, SeenRouter, UnclaimedOpening } from './contract.ts'
+import type { FirewallMember } from '../firewalls/contract.ts'
+import type { CheckSubject, Lan, Look, SeenRouter, SeenTarget, UnclaimedOpening } from './contract.ts'
 import { parseProfiles, parseZones } from './firewall-profile.ts'
 import { checks } from './index.ts'
 import { parseGsettings, parsePmset, parsePowercfg } from './machine-sleeps.ts'
@@ -31,6 +32,7 @@ const lan: Lan = {
 interface Scene {
   readonly rule?: RuleInput | null
   readonly hops?: readonly HopStatus[]
+  readonly servedByUs?: boolean
   readonly facts?: Partial<Facts>
   readonly run?: Answering
   readonly look?: Partial<Look>
@@ -38,7 +40,15 @@ interface Scene {
 }
 
 /** A chain on which nothing is wrong, but for what the scene says. */
-function subject({ rule = {}, hops = [], facts, run, look, names = [] }: Scene): CheckSubject {
+function subject({
+  rule = {},
+  hops = [],
+  servedByUs = false,
+  facts,
+  run,
+  look,
+  names = [],
+}: Scene): CheckSubject {
   const host = fakeHost({ ...(facts && { facts }), ...(run && { run }) })
   const quiet: Look = {
     facts: () => host.facts(),
@@ -63,6 +73,7 @@ function subject({ rule = {}, hops = [], facts, run, look, names = [] }: Scene):
   return {
     rule: rule === null ? null : parseRule('web', written),
     hops,
+    servedByUs,
     host,
     clock: systemClock,
     routers: [],
@@ -73,6 +84,14 @@ function subject({ rule = {}, hops = [], facts, run, look, names = [] }: Scene):
     outside: [],
     look: quiet,
   }
+}
+
+/** A guest's target, where whoever keeps it cannot be asked. */
+function unseen(code: 'GUEST_NO_TOOL' | 'GUEST_NOT_HERE'): SeenTarget {
+  const problem = new NaruError(code, { kind: 'vmware', why: verbatim('vmrun is not installed') })
+  const guest = { kind: 'vmware', name: 'win10' }
+  const seen = { addresses: [], local: false, dialled: null, neighbour: null, problem }
+  return { text: 'vmware:win10:80', guest, port: 80, protocol: 'tcp', ...seen }
 }
 
 async function found(code: string, scene: Scene): Promise<readonly Finding[]> {
@@ -204,6 +223,54 @@ describe('on Windows', () => {
       [],
     )
     expect(await found('nat-service-stopped', { rule, run: () => undefined })).toEqual([])
+    const look = { targets: () => Promise.resolve([unseen('GUEST_NO_TOOL')]) }
+    expect(await found('nat-service-stopped', { rule, run: () => ({ exit: 1 }), look })).toEqual([])
+  })
+
+  it('guest-unseen: whoever keeps the guest cannot be asked, and the way round is told', async () => {
+    const rule = { target: 'vmware:win10:80' }
+    for (const code of ['GUEST_NO_TOOL', 'GUEST_NOT_HERE'] as const) {
+      const look = { targets: () => Promise.resolve([unseen(code)]) }
+      const [finding] = await found('guest-unseen', { rule, look })
+      expect(finding?.evidence[0]?.en).toBe('cannot ask vmware for its guests: vmrun is not installed')
+      expect(finding?.fixes.at(-1)?.command).toBe('naru edit web --target ADDRESS:80')
+    }
+    const stopped = new NaruError('GUEST_STOPPED', {
+      kind: 'vmware',
+      name: 'win10',
+      state: 'off',
+      start: 'x',
+    })
+    const look = { targets: () => Promise.resolve([{ ...unseen('GUEST_NO_TOOL'), problem: stopped }]) }
+    expect(await found('guest-unseen', { rule, look })).toEqual([])
+  })
+
+  it('where no Naru runs, that is the cause: of its own page, and of a firewall that it would open', async () => {
+    const target = { text: '127.0.0.1:6280', guest: null, addresses: ['127.0.0.1'], port: 6280 } as const
+    const refused = { result: 'refused', errno: 'ECONNREFUSED', ms: 1 } as const
+    const seen = {
+      ...target,
+      protocol: 'tcp',
+      local: true,
+      problem: null,
+      dialled: refused,
+      neighbour: null,
+    } as const
+    const look = { targets: () => Promise.resolve([seen]) }
+    const dependsOn = async (code: string, scene: Scene): Promise<readonly string[]> =>
+      (await found(code, scene))[0]?.dependsOn ?? []
+    expect(await dependsOn('service-down', { look })).not.toContain('relay-not-open')
+    expect(await dependsOn('service-down', { look, servedByUs: true })).toContain('relay-not-open')
+    const blocked = { verdict: 'blocked', by: 'inet filter input: policy drop', why: verbatim('') } as const
+    const admission = (): ReturnType<Look['admission']> =>
+      Promise.resolve({ ...blocked, protocol: 'tcp', port: 8888 })
+    const member = { id: 'nftables' } as unknown as FirewallMember
+    const firewall = { admission, firewall: () => Promise.resolve({ member }) }
+    expect(await dependsOn('host-firewall', { look: firewall })).toContain('relay-not-open')
+    const inside = { publish: { firewall: 'off', router: 'off' } } as const
+    expect(await dependsOn('host-firewall', { rule: inside, look: firewall })).not.toContain('relay-not-open')
+    const [closed] = await found('relay-not-open', {})
+    expect(closed?.fixes.map(({ command }) => command)).toEqual(['naru up'])
   })
 
   it('machine-sleeps: what holds on mains power, in seconds', async () => {

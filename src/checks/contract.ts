@@ -40,6 +40,8 @@ export interface CheckSubject {
   readonly rule: Rule | null
   /** What the daemon knows of that rule's hops; empty where it does not run. */
   readonly hops: readonly HopStatus[]
+  /** Naru itself serves what the rule leads to (the sample page), as long as it runs. */
+  readonly servedByUs: boolean
   readonly host: Host
   readonly clock: Clock
   readonly routers: readonly RouterMember[]
@@ -158,6 +160,8 @@ export interface Sighting {
   readonly fixes: readonly Fix[]
   readonly severity?: Severity
   readonly title?: Text
+  /** Beside those of its check. @default [] */
+  readonly dependsOn?: readonly string[]
 }
 
 export interface CheckDefinition extends Omit<Check, 'run' | 'severity' | 'dependsOn' | 'cheap'> {
@@ -193,7 +197,7 @@ export function defineCheck(definition: CheckDefinition): Check {
         title: sighting.title ?? rest.title,
         evidence: sighting.evidence,
         fixes: sighting.fixes,
-        dependsOn,
+        dependsOn: [...dependsOn, ...(sighting.dependsOn ?? [])],
       }))
     },
   }

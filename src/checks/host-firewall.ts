@@ -20,6 +20,8 @@ export const hostFirewall = defineCheck({
     const { port, protocol, by, why } = answer
     return {
       severity: isReachedFromOutside(subject) ? 'blocks' : 'warns',
+      // It is opened together with the relay.
+      dependsOn: subject.rule?.publish.firewall === 'off' ? [] : ['relay-not-open'],
       evidence: [
         say(`${protocol} port ${port}: ${by} (${why.en})`, `${protocol} ${port}번: ${by} (${why.ko})`),
         ...(seen

@@ -17,6 +17,7 @@ import { guestAway } from './guest-away.ts'
 import { guestBridged } from './guest-bridged.ts'
 import { guestFirewall } from './guest-firewall.ts'
 import { guestForwardMissing } from './guest-forward-missing.ts'
+import { guestUnseen } from './guest-unseen.ts'
 import { hostFirewall } from './host-firewall.ts'
 import { hypervFirewall } from './hyperv-firewall.ts'
 import { loopbackOnly } from './loopback-only.ts'
@@ -51,6 +52,7 @@ export const checks: readonly Check[] = [
   wrongProtocol,
   addressFamily,
   serviceDown,
+  guestUnseen,
   guestAway,
   guestFirewall,
   guestForwardMissing,

@@ -14,6 +14,9 @@ export const natServiceStopped = defineCheck({
   remedy: say('start it', '서비스를 시작하세요'),
   async look(subject, { signal }) {
     if (!subject.rule?.targets.some(({ to }) => to.kind === 'guest' && to.guest === 'vmware')) return null
+    // Where there is no VMware, its NAT is not what stands still.
+    if ((await subject.look.targets()).some(({ problem }) => isNaruError(problem, 'GUEST_NO_TOOL')))
+      return null
     const { platform } = await subject.look.facts()
     return platform === 'win32' ? onWindows(subject, signal) : elsewhere(subject, signal, platform)
   },

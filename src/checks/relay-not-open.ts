@@ -1,7 +1,7 @@
 /** Nothing listens for the rule, and no other check says why: Naru does not run, or the rule is off. */
 import { formatListen } from '../model/listen.ts'
 import { say } from '../base/text.ts'
-import { defineCheck, listenOf, problemAt, statusOf } from './contract.ts'
+import { defineCheck, listenOf, problemAt, statusOf, type CheckSubject } from './contract.ts'
 
 export const relayNotOpen = defineCheck({
   code: 'relay-not-open',
@@ -17,6 +17,7 @@ export const relayNotOpen = defineCheck({
     'port-taken',
     'port-privileged',
     'reserved-range',
+    'guest-unseen',
     'guest-away',
     'guest-firewall',
     'guest-forward-missing',
@@ -43,11 +44,16 @@ export const relayNotOpen = defineCheck({
       ],
       fixes: [
         { text: say('start the daemon', '데몬을 시작하세요'), command: 'naru up' },
-        {
-          text: say('or enable the rule', '또는 규칙을 켜세요'),
-          command: `naru enable ${subject.rule?.name ?? 'NAME'}`,
-        },
+        // Where nobody runs, what is not switched off needs nothing else.
+        ...(subject.rule?.enabled && subject.hops.length === 0 ? [] : [enabling(subject)]),
       ],
     }
   },
 })
+
+function enabling({ rule }: CheckSubject) {
+  return {
+    text: say('or enable the rule', '또는 규칙을 켜세요'),
+    command: `naru enable ${rule?.name ?? 'NAME'}`,
+  }
+}

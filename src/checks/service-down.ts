@@ -19,19 +19,22 @@ export const serviceDown = defineCheck({
     'loopback-only',
     'wrong-protocol',
     'address-family',
+    'guest-unseen',
     'guest-away',
     'guest-forward-missing',
     'nat-service-stopped',
   ],
   cheap: true,
-  async look({ look }) {
+  async look({ look, servedByUs }) {
     const targets = await look.targets()
     if (targets.some(answers)) return null
     const listeners = await look.listeners()
     const taken = (target: SeenTarget): boolean =>
       target.local &&
       listeners.some((entry) => entry.protocol === target.protocol && entry.port === target.port)
-    return targets.filter((target) => isDown(target) && !taken(target)).map(sightingOf)
+    return targets
+      .filter((target) => isDown(target) && !taken(target))
+      .map((target) => ({ ...sightingOf(target), ...(servedByUs && { dependsOn: ['relay-not-open'] }) }))
   },
 })
 

@@ -29,6 +29,8 @@ export interface DoctorDeps extends LookDeps {
 export interface RuleToCheck {
   readonly rule: Rule
   readonly hops: readonly HopStatus[]
+  /** Naru itself serves what it leads to, as long as it runs. @default false */
+  readonly servedByUs?: boolean
   /** A `naru open` holds it: no file has it, so no command changes it. @default false */
   readonly inForeground?: boolean
 }
@@ -87,8 +89,8 @@ async function examine(
   const machine = lookAtMachine(deps, { ...options, mayAskInternet: false })
   const checks = deps.checks.filter(({ cheap }) => cheap)
   const order = checks.map(({ code }) => code)
-  return await eachRule(rules, signal, async ({ rule, hops }) => {
-    const subject = subjectOf(deps, { rule, hops, machine }, options)
+  return await eachRule(rules, signal, async (one) => {
+    const subject = subjectOf(deps, { ...one, machine }, options)
     const runs = await runChecks(checks, subject, deps.clock, options)
     const findings = runs.flatMap((run) => run.findings)
     return judge({ findings, outcomes: [], order, tookMs: 0 }).causes
@@ -117,13 +119,13 @@ async function diagnose(given: DoctorDeps, options: DiagnoseOptions): Promise<Di
   const machine = lookAtMachine(deps, { signal, mayAskInternet, awaited: routerMembersOf(rules) })
   const lan = await machine.lan().catch(() => null)
   const chosen = chooseRules(rules, options.about, lan?.address)
-  const whole = { rule: null, hops: [], inForeground: false }
+  const whole = { rule: null, hops: [], inForeground: false, servedByUs: false }
   // The machine's own checks wait for silent routers the longest, so they begin first.
   const all = options.about === undefined ? [whole, ...chosen] : chosen
   const names = (): Promise<readonly string[]> => machine.shared('names', options.names ?? noNames)
   const known = new Set(rules.flatMap(({ rule, inForeground }) => (inForeground ? [] : [rule.name])))
-  const looked = await eachRule(all, signal, async ({ rule, hops, inForeground }) => {
-    const subject = subjectOf(deps, { rule, hops, machine }, { ...options, names })
+  const looked = await eachRule(all, signal, async ({ inForeground, ...one }) => {
+    const subject = subjectOf(deps, { ...one, machine }, { ...options, names })
     const advise = (finding: Finding): Finding =>
       inForeground ? openAnew(finding) : typeable(finding, known)
     const runs = await runChecks(deps.checks, subject, deps.clock, options)
@@ -196,15 +198,19 @@ function withFixes(finding: Finding, [first, ...more]: readonly Fix[]): Finding 
 
 function subjectOf(
   deps: DoctorDeps,
-  what: Pick<CheckSubject, 'rule' | 'hops'> & { machine: ReturnType<typeof lookAtMachine> },
+  what: Pick<CheckSubject, 'rule' | 'hops'> & {
+    servedByUs?: boolean
+    machine: ReturnType<typeof lookAtMachine>
+  },
   options: DiagnoseOptions & { quiet?: boolean },
 ): CheckSubject {
   const { host, clock, routers, firewalls, guests } = deps
   const { signal, mayAskInternet = false, names = noNames, outside = [], quiet = false } = options
-  const { rule, hops, machine } = what
+  const { rule, hops, servedByUs = false, machine } = what
   return {
     rule,
     hops,
+    servedByUs,
     host,
     clock,
     routers,

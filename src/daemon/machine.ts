@@ -10,6 +10,7 @@ import { askStun } from '../host/stun.ts'
 import type { Naru, RuleStatus } from '../model/face.ts'
 import type { MachineFace } from '../model/machine-face.ts'
 import { readRule } from '../model/rule-file.ts'
+import type { Rule } from '../model/rule.ts'
 import type { Snapshot } from '../stores/contract.ts'
 import { createFileStore } from '../stores/file/index.ts'
 import { foregroundRules } from './foreground.ts'
@@ -35,14 +36,16 @@ export async function machineOf(parts: Parts, naru: () => Promise<Naru | null>):
 }
 
 /** What the file says beside its rules; nothing where there is none that can be read. */
-async function settingsOf(find: () => Promise<Naru | null>): Promise<Pick<Snapshot, 'names' | 'stun'>> {
+async function settingsOf(
+  find: () => Promise<Naru | null>,
+): Promise<Pick<Snapshot, 'names' | 'stun' | 'samplePort'>> {
   try {
     const file = (await (await find())?.about())?.file
     if (file) return await createFileStore(file).read({ signal: AbortSignal.timeout(5000) })
   } catch {
     // Whoever asks for the rules is told what is wrong with the file.
   }
-  return { names: [], stun: [] }
+  return { names: [], stun: [], samplePort: null }
 }
 
 /** Nothing is told where no daemon runs. */
@@ -71,11 +74,19 @@ async function listOf(naru: Naru): Promise<readonly RuleStatus[]> {
 }
 
 async function allRules(find: () => Promise<Naru | null>): Promise<readonly RuleToCheck[]> {
-  const naru = await find()
+  const [naru, { samplePort }] = await Promise.all([find(), settingsOf(find)])
   const listed = (naru ? await listOf(naru) : []).flatMap(({ name, rule, hops, state }) => {
     const read = readRule(name, rule).rule
     // Of a file that nobody runs, no hop was looked at.
-    return read ? [{ rule: read, hops: state === 'stopped' ? [] : hops }] : []
+    return read
+      ? [{ rule: read, hops: state === 'stopped' ? [] : hops, servedByUs: leadsToSample(read, samplePort) }]
+      : []
   })
   return [...listed, ...(await foregroundRules(stateRoot()))]
+}
+
+function leadsToSample({ targets }: Rule, samplePort: number | null): boolean {
+  return targets.every(
+    ({ to }) => to.kind === 'inet' && to.host === '127.0.0.1' && to.ports.first === samplePort,
+  )
 }

@@ -325,6 +325,7 @@ async function until(holds: () => Promise<boolean>): Promise<void> {
 /** Codes whose fault is not made here, and what stands in for it in src/checks/checks.test.ts. */
 export const recorded: Readonly<Record<string, string>> = {
   'nat-service-stopped': 'the output of `sc query` in English and Korean; `pgrep` elsewhere',
+  'guest-unseen': 'the hypervisor’s tool is not installed, or the engine does not run',
   'guest-bridged': 'a guest with an address of the LAN, as the hypervisor lists it',
   'reserved-range': 'the output of `netsh int ipv4 show excludedportrange` in Korean',
   'port-privileged': 'a process without the right, as /proc tells it',
