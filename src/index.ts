@@ -24,13 +24,23 @@ export { NaruError, isNaruError, type Code, type ExitCode } from './base/errors.
 export type { Log } from './base/log.ts'
 export type { Text } from './base/text.ts'
 export { closeReasons, type CloseReason, type Connection, type Counters } from './model/connection.ts'
-export type { About, ChangeOptions, HopStatus, RuleAddress, RuleState, TrafficSample } from './model/face.ts'
+export type {
+  About,
+  AddedRule,
+  AddedRules,
+  ChangeOptions,
+  HopStatus,
+  RuleAddress,
+  RuleState,
+  TrafficSample,
+} from './model/face.ts'
 export type {
   ChangeResult,
   FoundRule,
   Imported,
   Naru,
   NaruEvent,
+  NewRule,
   RuleChange,
   RuleInput,
   RuleStatus,

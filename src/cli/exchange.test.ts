@@ -76,6 +76,7 @@ describe('import and export, on the file alone', () => {
     const { io, code } = await naru('import', join(folder, 'rinetd.conf'), '--from', 'rinetd')
     expect(code).toBe(3)
     expect(io.stderr.text).toContain('already taken by the rule web')
+    expect(io.stderr.text).toContain('rinetd.conf:2:1: port-8080:')
     expect(io.stderr.text).toContain('added 1, 1 failed')
     expect(file()).toContain('port-8081')
     expect(file()).not.toContain('port-8080')

@@ -1,9 +1,10 @@
 /** A change of one rule, held against all the others before anybody acts on it. */
 import { canonicalAddress } from '../base/address.ts'
 import { withLimit } from '../base/clock.ts'
-import { NaruError, toNaruError } from '../base/errors.ts'
+import { NaruError, toNaruError, type NaruErrorJson } from '../base/errors.ts'
 import { say, type Text } from '../base/text.ts'
-import type { RuleInput } from '../model/face.ts'
+import type { AddedRule, NewRule, RuleInput } from '../model/face.ts'
+import { ListenIndex } from '../model/listen-index.ts'
 import type { Plan, PlanStep } from '../model/plan.ts'
 import type { Rule } from '../model/rule.ts'
 import { joined, nameProblem, readRule, ruleNotes } from '../model/rule-file.ts'
@@ -12,7 +13,7 @@ import { unknownRule } from '../model/unknown-rule.ts'
 import type { Change } from '../stores/contract.ts'
 import { reachOf, resolveGuests } from './hops/guest.ts'
 import { wantsOf } from './hops/index.ts'
-import { overlaps, type Loaded, type LoadedRule } from './load.ts'
+import { overlap, overlaps, type Loaded, type LoadedRule } from './load.ts'
 import type { Parts } from './parts.ts'
 import { shown, stepsBetween } from './plan.ts'
 
@@ -31,13 +32,66 @@ export function changed(now: Loaded, { name, rule: input }: Change): Loaded {
       [...rules.values()].map((other) => other.rule),
       [rule],
     )
-    if (clash.length > 0)
-      throw invalid(
-        name,
-        clash.map((problem) => ({ ...problem, path: problem.path.slice(2) })),
-      )
+    if (clash.length > 0) throw invalid(name, clash.map(ofRule))
   }
   return { revision: now.revision, rules }
+}
+
+export interface WithNew {
+  readonly wanted: Loaded
+  /** Those of `asked` that can be. */
+  readonly fresh: readonly LoadedRule[]
+  /** Of each that was asked why it may not be, or null. */
+  readonly refusals: readonly (NaruError | null)[]
+}
+
+/** What would be loaded with those of the rules that may be, each held against all before it. */
+export function withNew(now: Loaded, asked: readonly NewRule[]): WithNew {
+  const rules = new Map(now.rules)
+  const fresh: LoadedRule[] = []
+  const held = new ListenIndex<Rule>()
+  for (const { rule } of rules.values()) if (rule.enabled) held.add(rule.listen, rule)
+  const wanted = { revision: now.revision, rules }
+  const refusals = asked.map((one) => {
+    const loaded = orRefusal(() => readNew(wanted, held, one))
+    if (loaded instanceof NaruError) return loaded
+    if (loaded.rule.enabled) held.add(loaded.rule.listen, loaded.rule)
+    rules.set(one.name, loaded)
+    fresh.push(loaded)
+    return null
+  })
+  return { wanted, fresh, refusals }
+}
+
+/** What is told of each. */
+export function addedOf(
+  asked: readonly NewRule[],
+  refusals: WithNew['refusals'],
+  failureOf: (name: string) => NaruErrorJson | null = () => null,
+): readonly AddedRule[] {
+  return asked.map(({ name }, at) => {
+    const why = refusals[at]
+    return { name, added: !why, problem: why ? why.toJSON() : failureOf(name) }
+  })
+}
+
+/** @throws NaruError VALUE_INVALID, RULE_EXISTS, RULE_INVALID */
+function readNew(now: Loaded, held: ListenIndex<Rule>, { name, rule: input }: NewRule): LoadedRule {
+  mustBeNew(now, name)
+  const { rule, problems } = readRule(name, input)
+  if (!rule) throw invalid(name, problems)
+  const other = rule.enabled ? held.someoneAt(rule.listen) : null
+  if (other) throw invalid(name, [ofRule(overlap(rule, other))])
+  return { rule, input }
+}
+
+function orRefusal<T>(make: () => T): T | NaruError {
+  try {
+    return make()
+  } catch (error) {
+    if (error instanceof NaruError) return error
+    throw error
+  }
 }
 
 /** In its place among the others. @throws NaruError RULE_UNKNOWN, RULE_EXISTS, VALUE_INVALID */
@@ -138,6 +192,11 @@ function isAddress(host: string): boolean {
 
 function isInput(value: unknown): value is RuleInput {
   return isMap(value)
+}
+
+/** Its path starts at the rule. */
+function ofRule(problem: Problem): Problem {
+  return { ...problem, path: problem.path.slice(2) }
 }
 
 function invalid(name: string, problems: readonly Problem[]): NaruError {

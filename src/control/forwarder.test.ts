@@ -9,7 +9,7 @@ import { say, verbatim, type Text } from '../base/text.ts'
 import { defineCheck, type Check } from '../checks/contract.ts'
 import type { Engine, EngineRequest, EngineState } from '../engines/contract.ts'
 import type { Heritage } from '../model/passing.ts'
-import type { NaruEvent, RuleInput, RuleStatus } from '../model/face.ts'
+import type { NaruEvent, NewRule, RuleInput, RuleStatus } from '../model/face.ts'
 import { createMemoryStore } from '../stores/memory.ts'
 import { Forwarder, type ForwarderOptions } from './forwarder.ts'
 import { abandoned, claim, type Instance } from './instance.ts'
@@ -448,6 +448,95 @@ describe('edits', () => {
     await expect(forwarder.rules.add('a b', web)).rejects.toMatchObject({ code: 'VALUE_INVALID' })
     await expect(forwarder.rules.remove('nobody')).rejects.toThrow(/there are: web, ssh/)
     expect((await parts.store.read({ signal })).revision).toBe('0')
+    await forwarder.stop()
+  })
+
+  it('of many new rules are one writing, and one that may not be is refused by itself', async () => {
+    const { forwarder, world, parts } = await start({ web })
+    const change = vi.spyOn(parts.store, 'change')
+    const asked: NewRule[] = [
+      { name: 'a', rule: { listen: 1000, target: 2 } },
+      { name: 'web', rule: { listen: 1001, target: 2 } },
+      { name: 'on-web', rule: { listen: '127.0.0.1:8888', target: 2 } },
+      { name: 'a b', rule: { listen: 1002, target: 2 } },
+      { name: 'typo', rule: { listne: 1003, target: 2 } },
+      { name: 'on-a', rule: { listen: '1000-1001', target: 2 } },
+      { name: 'a', rule: { listen: 1004, target: 2 } },
+      { name: 'off', rule: { listen: 1000, target: 2, enabled: false } },
+      { name: 'down', rule: { listen: 1005, target: '10.0.0.7:80', publish: { firewall: 'auto' } } },
+    ]
+    world.held.add('down 10.0.0.7:80')
+    const would = await forwarder.rules.addAll(asked, { dryRun: true })
+    expect(change).not.toHaveBeenCalled()
+    const { rules, revision } = await forwarder.rules.addAll(asked)
+    expect(change).toHaveBeenCalledTimes(1)
+    expect(rules.map(({ name, added, problem }) => [name, added, problem?.code ?? null])).toEqual([
+      ['a', true, null],
+      ['web', false, 'RULE_EXISTS'],
+      ['on-web', false, 'RULE_INVALID'],
+      ['a b', false, 'VALUE_INVALID'],
+      ['typo', false, 'RULE_INVALID'],
+      ['on-a', false, 'RULE_INVALID'],
+      ['a', false, 'RULE_EXISTS'],
+      ['off', true, null],
+      ['down', true, 'SERVICE_SILENT'],
+    ])
+    expect(rules[2]?.problem?.message.en).toContain('already taken by the rule web (8888)')
+    expect(would.rules.map(({ added }) => added)).toEqual(rules.map(({ added }) => added))
+    expect([...(await parts.store.read({ signal })).rules.keys()]).toEqual(['web', 'a', 'off', 'down'])
+    expect((await forwarder.about()).revision).toBe(revision)
+    expect(world.held).toContain('splice 1000 → 127.0.0.1:2')
+    await forwarder.stop()
+  })
+
+  it('of many new rules open the others where one cannot listen, also where it is all or nothing', async () => {
+    const world = new World()
+    const { forwarder } = await start({ web }, { world, options: { strict: true } })
+    world.failing.add('splice 1001').add('sockets 1001')
+    const asked = [1000, 1001, 1002].map((port) => ({
+      name: `p${port}`,
+      rule: { listen: port, target: 2 },
+    }))
+    const { rules } = await forwarder.rules.addAll(asked)
+    expect(rules.map(({ added, problem }) => [added, problem?.code ?? null])).toEqual([
+      [true, null],
+      [true, 'LISTEN_FAILED'],
+      [true, null],
+    ])
+    expect([...world.held].filter((line) => line.includes('→ 127.0.0.1:2'))).toHaveLength(2)
+    await forwarder.stop()
+  })
+
+  it('of many new rules name those that lead to each other', async () => {
+    const { forwarder } = await start({ web })
+    const { notes } = await forwarder.rules.addAll([
+      { name: 'a', rule: { listen: 1000, target: 1001 } },
+      { name: 'b', rule: { listen: 1001, target: 1000 } },
+    ])
+    expect(notes.map(({ en }) => en)).toEqual([expect.stringContaining('a → b → a')])
+    await forwarder.stop()
+  })
+
+  it('that move make way for whoever comes to their place, however many', async () => {
+    const at = (port: number): RuleInput => ({ listen: port, target: 2 })
+    const ports = Array.from({ length: 300 }, (_, index) => 1000 + index)
+    const { forwarder, world, parts } = await start(
+      Object.fromEntries(ports.map((port) => [`r${port}`, at(port)])),
+    )
+    world.log.length = 0
+    // Every other one goes to its neighbour's place, and that one elsewhere.
+    const changes = ports.map((port) => ({
+      name: `r${port}`,
+      rule: at(port % 2 === 0 ? port + 1 : port + 5000),
+    }))
+    await parts.store.change(changes, { signal })
+    await forwarder.reload()
+    expect([...world.held]).toHaveLength(300)
+    const placeOf = (line: string): number => world.log.findIndex((one) => one.startsWith(line))
+    for (const port of ports.filter((odd) => odd % 2 === 1))
+      expect(placeOf(`- splice ${port} `)).toBeLessThan(placeOf(`+ splice ${port} `))
+    // One that nobody follows goes on listening until it has its new place.
+    expect(placeOf('- splice 1000 ')).toBeGreaterThan(placeOf('+ splice 1001 '))
     await forwarder.stop()
   })
 

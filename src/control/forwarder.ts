@@ -14,10 +14,12 @@ import type { Connection } from '../model/connection.ts'
 import type {
   Happening,
   About,
+  AddedRules,
   ChangeOptions,
   ChangeResult,
   Naru,
   NaruEvent,
+  NewRule,
   RuleInput,
   RuleStatus,
   TrafficMoment,
@@ -32,7 +34,17 @@ import { formatTarget } from '../model/target.ts'
 import type { Hop, Json } from '../model/hop.ts'
 import type { Change, Snapshot } from '../stores/contract.ts'
 import { addressesOf } from './addresses.ts'
-import { changed, existing, merged, mustBeNew, notesFor, nothingToDo, renamed } from './changes.ts'
+import {
+  addedOf,
+  changed,
+  existing,
+  merged,
+  mustBeNew,
+  notesFor,
+  nothingToDo,
+  renamed,
+  withNew,
+} from './changes.ts'
 import { circlesHere } from './circles.ts'
 import { Rates } from './counters.ts'
 import { createDoctor, type Doctor } from './doctor.ts'
@@ -76,6 +88,15 @@ export interface ForwarderOptions {
 
 /** Within this everything is undone; what hangs longer is left to the journal, and named. */
 const stopLimitMs = 4500
+interface BringOptions {
+  /** Cut in place of draining. */
+  readonly now?: boolean
+  /** Try again what could not be and goes on as it was. */
+  readonly again?: boolean
+  /** Where `strict`: one that cannot be is told of, as others are opened all the same. */
+  readonly eachAlone?: boolean
+}
+
 const closedKept = 1000
 const reopenLimitMs = 60_000
 /** For ten thousand rules whose targets all hang. */
@@ -345,6 +366,7 @@ export class Forwarder implements Naru, AsyncDisposable {
     list: () => Promise.resolve(this.#ordered().map((run) => this.#status(run))),
     get: async (name) => this.#status(this.#find(name)),
     add: (name, rule, options) => this.#change(name, () => (mustBeNew(this.#loaded, name), rule), options),
+    addAll: (rules, options) => this.#addAll(rules, options),
     edit: (name, change, options) => this.#change(name, () => merged(this.#input(name), change), options),
     remove: (name, options) => this.#change(name, () => (this.#input(name), null), options),
     enable: (name, options) =>
@@ -529,6 +551,29 @@ export class Forwarder implements Naru, AsyncDisposable {
     })
   }
 
+  /** One look at what is there, one writing of the file, and then all are opened. */
+  #addAll(asked: readonly NewRule[], options: ChangeOptions = {}): Promise<AddedRules> {
+    return this.#inTurn(async () => {
+      const { wanted, fresh, refusals } = withNew(this.#loaded, asked)
+      const { host, store } = this.#parts
+      const { signal } = this.#work
+      const notes = await circlesHere(
+        [...wanted.rules.values()].map(({ rule }) => rule),
+        fresh.map(({ rule }) => rule),
+        host,
+        withLimit(signal, 30_000),
+      )
+      if (!options.dryRun && fresh.length > 0) {
+        const changes = fresh.map(({ rule, input }) => ({ name: rule.name, rule: input }))
+        const snapshot = await store.change(changes, { signal, revision: options.revision })
+        await this.#bring(load(snapshot, wanted.rules), snapshot, { eachAlone: true })
+      }
+      const failureOf = (name: string): NaruErrorJson | null =>
+        this.#runs.get(name)?.failures()[0]?.toJSON() ?? null
+      return { rules: addedOf(asked, refusals, failureOf), notes, revision: this.#loaded.revision }
+    })
+  }
+
   /** What goes on listening is changed before the file is. @returns what of it could not be done */
   async #written(
     change: Change,
@@ -612,7 +657,7 @@ export class Forwarder implements Naru, AsyncDisposable {
   async #bring(
     wanted: Loaded,
     snapshot: Snapshot,
-    { now = false, again = false }: { now?: boolean; again?: boolean } = {},
+    { now = false, again = false, eachAlone = false }: BringOptions = {},
   ): Promise<readonly NaruErrorJson[]> {
     this.#loaded = wanted
     this.#samplePort = snapshot.samplePort
@@ -635,8 +680,11 @@ export class Forwarder implements Naru, AsyncDisposable {
       const each = (loaded: LoadedRule): Promise<readonly NaruError[]> =>
         this.#apply(loaded, now).catch((error: unknown) => {
           // One that was carried goes on as it was; what was not leaves nothing.
-          if (this.#runs.get(loaded.rule.name)?.loaded === loaded) throw error
           const why = toNaruError(error)
+          if (this.#runs.get(loaded.rule.name)?.loaded === loaded) {
+            if (eachAlone) return [why]
+            throw error
+          }
           this.#kept.set(loaded.rule.name, { loaded, why })
           return [why]
         })

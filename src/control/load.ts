@@ -77,7 +77,7 @@ function overlapsInOrder(enabled: readonly Rule[]): Problem[] {
   return found
 }
 
-function overlap(rule: Rule, other: Rule): Problem {
+export function overlap(rule: Rule, other: Rule): Problem {
   const [mine, theirs] = [formatListen(rule.listen), formatListen(other.listen)]
   return {
     path: ['rules', rule.name, 'listen'],

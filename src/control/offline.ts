@@ -2,11 +2,32 @@
 import { setMaxListeners } from 'node:events'
 import { isNaruError, NaruError } from '../base/errors.ts'
 import { say } from '../base/text.ts'
-import type { About, ChangeOptions, ChangeResult, Naru, RuleInput, RuleStatus } from '../model/face.ts'
+import type {
+  About,
+  AddedRules,
+  ChangeOptions,
+  ChangeResult,
+  Naru,
+  NewRule,
+  RuleInput,
+  RuleStatus,
+} from '../model/face.ts'
 import { formatListen } from '../model/listen.ts'
+import type { Rule } from '../model/rule.ts'
 import type { Plan } from '../model/plan.ts'
 import { formatTarget } from '../model/target.ts'
-import { changed, existing, merged, mustBeNew, notesFor, nothingToDo, planFresh, renamed } from './changes.ts'
+import {
+  addedOf,
+  changed,
+  existing,
+  merged,
+  mustBeNew,
+  notesFor,
+  nothingToDo,
+  planFresh,
+  renamed,
+  withNew,
+} from './changes.ts'
 import { circlesHere } from './circles.ts'
 import { noCounters } from './counters.ts'
 import { load, type Loaded, type LoadedRule } from './load.ts'
@@ -19,13 +40,7 @@ export function offlineNaru(parts: Parts): Naru {
     const fresh = [...wanted.rules.values()].filter((one) => known?.rules.get(one.rule.name) !== one)
     const steps = await Promise.all(fresh.map(({ rule }) => planFresh(rule, parts, signal)))
     const notes = await Promise.all(fresh.map(({ rule }) => notesFor(rule, parts, signal)))
-    const all = [...wanted.rules.values()].map(({ rule }) => rule)
-    const circles = await circlesHere(
-      all,
-      fresh.map(({ rule }) => rule),
-      parts.host,
-      signal,
-    )
+    const circles = await circlesHere(rulesOf(wanted), fresh.map(ruleOf), parts.host, signal)
     return { steps: steps.flat(), notes: [...notes.flat(), ...circles] }
   }
   const change = async (
@@ -45,6 +60,16 @@ export function offlineNaru(parts: Parts): Naru {
     const after = load(snapshot, wanted.rules)
     return { plan, rules: touched(after), failures: [], revision: after.revision }
   }
+  const addAll = async (asked: readonly NewRule[], options: ChangeOptions = {}): Promise<AddedRules> => {
+    const now = await loaded().catch(orNothing)
+    const { wanted, fresh, refusals } = withNew(now, asked)
+    const notes = await circlesHere(rulesOf(wanted), fresh.map(ruleOf), parts.host, soon())
+    const told = addedOf(asked, refusals)
+    if (options.dryRun || fresh.length === 0) return { rules: told, notes, revision: now.revision }
+    const changes = fresh.map(({ rule, input }) => ({ name: rule.name, rule: input }))
+    const { revision } = await parts.store.change(changes, { signal: soon(), revision: options.revision })
+    return { rules: told, notes, revision }
+  }
   return {
     about: () => about(parts, loaded),
     rules: {
@@ -59,6 +84,7 @@ export function offlineNaru(parts: Parts): Naru {
           },
           options,
         ),
+      addAll,
       edit: (name, edit, options) => change(name, (now) => merged(existing(now, name).input, edit), options),
       remove: (name, options) => change(name, (now) => (existing(now, name), null), options),
       enable: (name, options) =>
@@ -123,6 +149,14 @@ async function about(parts: Parts, loaded: () => Promise<Loaded>): Promise<About
     web: null,
     fileProblem: null,
   }
+}
+
+function ruleOf({ rule }: LoadedRule): Rule {
+  return rule
+}
+
+function rulesOf({ rules }: Loaded): Rule[] {
+  return [...rules.values()].map(ruleOf)
 }
 
 function statuses(loaded: Loaded): RuleStatus[] {

@@ -18,6 +18,11 @@ export interface Naru {
     get(name: string): Promise<RuleStatus>
     /** `rule` is written as in the file. @throws NaruError RULE_EXISTS, RULE_INVALID */
     add(name: string, rule: RuleInput, options?: ChangeOptions): Promise<ChangeResult>
+    /**
+     * Many, of which the file is written once. One that may not be is refused by itself, and the rest is added.
+     * @throws NaruError FILE_CHANGED, FILE_INVALID, FILE_UNWRITABLE
+     */
+    addAll(rules: readonly NewRule[], options?: ChangeOptions): Promise<AddedRules>
     /** Merges into what is there: null takes a key out. @throws NaruError RULE_UNKNOWN, RULE_INVALID, FILE_CHANGED */
     edit(name: string, change: RuleInput, options?: ChangeOptions): Promise<ChangeResult>
     remove(name: string, options?: ChangeOptions & { now?: boolean }): Promise<ChangeResult>
@@ -66,6 +71,27 @@ export interface ChangeResult {
   /** What could not be done; the rest was. */
   readonly failures: readonly NaruErrorJson[]
   readonly revision: string
+}
+
+export interface NewRule {
+  readonly name: string
+  readonly rule: RuleInput
+}
+
+export interface AddedRules {
+  /** In the order of what was asked. */
+  readonly rules: readonly AddedRule[]
+  /** What a person should read. */
+  readonly notes: readonly Text[]
+  readonly revision: string
+}
+
+export interface AddedRule {
+  readonly name: string
+  /** It is in the file now; with `dryRun`, it would be. */
+  readonly added: boolean
+  /** Why it was refused; of one that was added, what of it could not be done. */
+  readonly problem: NaruErrorJson | null
 }
 
 export interface About {

@@ -1,19 +1,18 @@
 /** What was found in another program's file beside the rules that are there: what is there already, and free names. */
 import type { FoundRule, NamedRule } from './exchange.ts'
 import type { RuleInput } from './face.ts'
-import { formatRule, parseRule } from './rule-file.ts'
+import { formatRule, longestName, parseRule } from './rule-file.ts'
 
 /** A name that is taken gets a number behind it. */
 export function namedBeside(
   found: readonly FoundRule[],
   existing: readonly { readonly name: string; readonly rule: RuleInput }[],
 ): readonly NamedRule[] {
-  const taken = new Set(existing.map(({ name }) => name))
+  const names = new FreeNames(existing.map(({ name }) => name))
   const there = new Map(existing.map(({ name, rule }) => [sameness(name, rule), name]))
   return found.map(({ name: wanted, rule, place }) => {
     const already = there.get(sameness(wanted, rule))
-    const name = already ?? free(wanted, taken)
-    taken.add(name)
+    const name = already ?? names.take(wanted)
     return { name, wanted, rule, place, isThere: already !== undefined }
   })
 }
@@ -24,8 +23,26 @@ function sameness(name: string, rule: RuleInput): string {
   return JSON.stringify(formatRule({ ...parseRule(name, rule), ...plain }))
 }
 
-function free(wanted: string, taken: ReadonlySet<string>): string {
-  let name = wanted
-  for (let count = 2; taken.has(name); count++) name = `${wanted.slice(0, 36)}-${count}`
-  return name
+class FreeNames {
+  readonly #taken: Set<string>
+  /** The last number that stood behind each. */
+  readonly #numbers = new Map<string, number>()
+
+  constructor(taken: readonly string[]) {
+    this.#taken = new Set(taken)
+  }
+
+  take(wanted: string): string {
+    let name = wanted
+    let number = this.#numbers.get(wanted) ?? 1
+    while (this.#taken.has(name)) name = numbered(wanted, ++number)
+    this.#numbers.set(wanted, number)
+    this.#taken.add(name)
+    return name
+  }
+}
+
+function numbered(name: string, number: number): string {
+  const behind = `-${number}`
+  return name.slice(0, longestName - behind.length) + behind
 }

@@ -16,6 +16,11 @@ type Change<T> = { readonly [K in keyof T]?: ChangeOf<T[K]> | null | undefined }
 /** Maps merge into maps; a list, a word or a number takes the place of what was there. */
 type ChangeOf<V> = V extends readonly unknown[] ? V : V extends object ? Change<V> : V
 
+export interface NewRule {
+  readonly name: string
+  readonly rule: RuleInput
+}
+
 export interface RuleStatus extends Omit<face.RuleStatus, 'rule'> {
   /** As in the file. */
   readonly rule: RuleInput
@@ -46,6 +51,8 @@ export interface Naru extends Omit<face.Naru, 'rules' | 'plan' | 'events' | 'rel
     get(name: string): Promise<RuleStatus>
     /** @throws NaruError RULE_EXISTS, RULE_INVALID, VALUE_INVALID, and what a hop says */
     add(name: string, rule: RuleInput, options?: face.ChangeOptions): Promise<ChangeResult>
+    /** Many at once: one that may not be is refused by itself, and the rest is added. @throws NaruError what a hop says */
+    addAll(rules: readonly NewRule[], options?: face.ChangeOptions): Promise<face.AddedRules>
     /** Merges into what is there: null takes a key out. @throws NaruError RULE_UNKNOWN, RULE_INVALID */
     edit(name: string, change: RuleChange, options?: face.ChangeOptions): Promise<ChangeResult>
     /** Its connections may finish (`timeouts.drain`); `now` cuts them. @throws NaruError RULE_UNKNOWN */

@@ -340,6 +340,8 @@ export type WrittenRule = Written<typeof ruleShape>
 
 export const ruleSchema = ruleShape.schema
 
+export const longestName = 40
+
 /** Names are words that fit into a firewall comment and a router's description. */
 export const rulePattern = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$/
 

@@ -134,6 +134,16 @@ export class FakeNaru implements Naru {
         rules.set(name, ruleStatus(name, { rule, listen: JSON.stringify(rule.listen ?? '') })),
       )
     },
+    addAll: async (rules, options) => {
+      this.#called('addAll', rules, options)
+      const told = rules.map(({ name }) => {
+        const problem = this.#rules.has(name) ? new NaruError('RULE_EXISTS', { name }).toJSON() : null
+        return { name, added: problem === null, problem }
+      })
+      for (const { name, rule } of options?.dryRun ? [] : rules)
+        if (!this.#rules.has(name)) this.#rules.set(name, ruleStatus(name, { rule }))
+      return { rules: told, notes: [], revision: this.aboutNow.revision }
+    },
     edit: async (name, change, options) => {
       this.#called('edit', name, change, options)
       const status = this.#known(name)

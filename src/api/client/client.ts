@@ -6,17 +6,19 @@ import { codes, type Code } from '../../base/codes/index.ts'
 import { NaruError, type NaruErrorJson, type Param } from '../../base/errors.ts'
 import { say } from '../../base/text.ts'
 import type {
+  AddedRules,
   ChangeOptions,
   ChangeResult,
   Happening,
   Naru,
   NaruEvent,
+  NewRule,
   RuleInput,
   RuleStatus,
   TrafficMoment,
 } from '../../model/face.ts'
 import type { Connection } from '../../model/connection.ts'
-import { queryOf, type Session } from '../protocol/wire.ts'
+import { bodyLimitBytes, mostAdded, queryOf, type Session } from '../protocol/wire.ts'
 import { eventsIn } from './sse.ts'
 
 export interface TransportRequest {
@@ -60,18 +62,35 @@ export function createClient(transport: Transport): NaruClient {
     return body as T
   }
   const get = <T>(path: string): Promise<T> => ask<T>({ method: 'GET', path })
-  const change = (
+  const change = <T = ChangeResult>(
     method: 'POST' | 'PATCH' | 'DELETE',
     path: string,
     options: (ChangeOptions & { now?: boolean }) | undefined,
     body?: unknown,
-  ): Promise<ChangeResult> =>
-    ask<ChangeResult>({
+  ): Promise<T> =>
+    ask<T>({
       method,
       path: path + queryOf({ dryRun: options?.dryRun, now: options?.now }),
       ...(options?.revision === undefined ? {} : { headers: { 'if-match': `"${options.revision}"` } }),
       ...(body === undefined ? {} : { body }),
     })
+  /** As many as fit into a request at a time. */
+  const addAll = async (asked: readonly NewRule[], options: ChangeOptions = {}): Promise<AddedRules> => {
+    const answers: AddedRules[] = []
+    let seen = options.revision
+    for (const rules of inRequests(asked)) {
+      const how = { ...options, ...(seen !== undefined && { revision: seen }) }
+      const answer = await change<AddedRules>('POST', '/api/rules/all', how, { rules })
+      answers.push(answer)
+      // What this one made of the file is what the next one saw.
+      if (seen !== undefined) seen = answer.revision
+    }
+    return {
+      rules: answers.flatMap(({ rules }) => rules),
+      notes: answers.flatMap(({ notes }) => notes),
+      revision: answers.at(-1)?.revision ?? '',
+    }
+  }
   const at = (name: string): string => `/api/rules/${encodeURIComponent(name)}`
 
   async function* keyedEvents({
@@ -93,6 +112,7 @@ export function createClient(transport: Transport): NaruClient {
       list: async () => (await get<{ rules: readonly RuleStatus[] }>('/api/rules')).rules,
       get: (name) => get(at(name)),
       add: (name: string, rule: RuleInput, options) => change('POST', '/api/rules', options, { name, rule }),
+      addAll,
       edit: (name, rule, options) => change('PATCH', at(name), options, rule),
       remove: (name, options) => change('DELETE', at(name), options),
       enable: (name, options) => change('POST', `${at(name)}/enable`, options),
@@ -127,6 +147,22 @@ export function createClient(transport: Transport): NaruClient {
     },
     session: () => get('/api/session'),
   }
+}
+
+/** At least one, which may be empty. */
+function inRequests(rules: readonly NewRule[]): NewRule[][] {
+  const requests: NewRule[][] = [[]]
+  let bytes = 0
+  for (const rule of rules) {
+    // Three bytes a character at the most.
+    const size = 3 * JSON.stringify(rule).length
+    const last = requests.at(-1) as NewRule[]
+    const fits = last.length < mostAdded && bytes + size < bodyLimitBytes
+    if (fits || last.length === 0) last.push(rule)
+    else requests.push([rule])
+    bytes = fits ? bytes + size : size
+  }
+  return requests
 }
 
 /** The server's first bytes come at once, long before the first event. */

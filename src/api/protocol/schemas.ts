@@ -6,6 +6,7 @@ import { z } from '@hono/zod-openapi'
 import { closeReasons, type CloseReason, type Connection, type Counters } from '../../model/connection.ts'
 import type {
   About,
+  AddedRules,
   ChangeResult,
   HopStatus,
   NaruEvent,
@@ -19,7 +20,7 @@ import type { NaruErrorJson } from '../../base/errors.ts'
 import type { Text } from '../../base/text.ts'
 import type { Plan } from '../../model/plan.ts'
 import { makers, type RouterSteps } from '../../model/router-steps.ts'
-import type { Session } from './wire.ts'
+import { mostAdded, type Session } from './wire.ts'
 
 const count = z.int().min(0)
 const timeMs = z.number().openapi({ description: 'milliseconds since the Unix epoch' })
@@ -182,6 +183,26 @@ export const ChangeResultSchema: z.ZodType<ChangeResult> = z
     revision: z.string(),
   })
   .openapi('ChangeResult')
+
+export const NewRulesSchema = z
+  .object({ rules: z.array(z.object({ name: RuleNameSchema, rule: RuleInputSchema })).max(mostAdded) })
+  .openapi('NewRules')
+
+export const AddedRulesSchema: z.ZodType<AddedRules> = z
+  .object({
+    rules: z.array(
+      z.object({
+        name: z.string(),
+        added: z.boolean().openapi({ description: 'it is in the file now; with dryRun, it would be' }),
+        problem: ErrorSchema.nullable().openapi({
+          description: 'why it was refused; of one that was added, what of it could not be done',
+        }),
+      }),
+    ),
+    notes: z.array(TextSchema),
+    revision: z.string(),
+  })
+  .openapi('AddedRules')
 
 export const ConnectionSchema: z.ZodType<Connection> = z
   .object({

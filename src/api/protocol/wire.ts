@@ -10,6 +10,9 @@ export const defaultAddress = '127.0.0.1'
 /** A request body may be this large; a file of ten thousand rules is not. */
 export const bodyLimitBytes = 1 << 20
 
+/** Rules that are added by one request; a client that has more asks again. */
+export const mostAdded = 1000
+
 /** Characters of a file that the page sends to be imported: its JSON fits into a body. */
 export const mostImportText = 400_000
 

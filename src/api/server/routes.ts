@@ -4,10 +4,12 @@ import { NaruError } from '../../base/errors.ts'
 import type { ChangeOptions, Naru } from '../../model/face.ts'
 import {
   AboutSchema,
+  AddedRulesSchema,
   ChangeResultSchema,
   ConnectionSchema,
   ErrorSchema,
   NaruEventSchema,
+  NewRulesSchema,
   PlanSchema,
   RuleInputSchema,
   RuleNameSchema,
@@ -165,6 +167,19 @@ function addRules(app: App, naru: Naru, shared: SharedAnswers): void {
       const { name, rule } = c.req.valid('json')
       const options = changeOptions(c.req.valid('query'), c.req.valid('header'))
       return c.json(await naru.rules.add(name, rule, options), 200)
+    },
+  )
+  app.openapi(
+    createRoute({
+      method: 'post',
+      path: '/api/rules/all',
+      summary: 'Adds many rules, of which the file is written once; one that may not be is refused by itself',
+      request: { query: change, headers: revision, body: body(NewRulesSchema) },
+      responses: answers(AddedRulesSchema, 'what became of each, in the order of what was asked'),
+    }),
+    async (c) => {
+      const options = changeOptions(c.req.valid('query'), c.req.valid('header'))
+      return c.json(await naru.rules.addAll(c.req.valid('json').rules, options), 200)
     },
   )
   app.openapi(

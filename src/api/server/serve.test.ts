@@ -119,6 +119,19 @@ describe('the local socket', () => {
     expect(naru.stopped).toEqual({ drain: true })
   })
 
+  it('carries any number of new rules, as many at a time as a request may have', async () => {
+    const rule = { listen: 9000, target: '80', title: '긴 이름'.repeat(50) }
+    const rules = Array.from({ length: 2500 }, (_, at) => ({ name: at === 7 ? 'iis' : `r${at}`, rule }))
+    const { rules: told } = await client.rules.addAll(rules, { dryRun: true })
+    expect(told.map(({ name }) => name)).toEqual(rules.map(({ name }) => name))
+    expect(told.filter(({ added }) => !added)).toMatchObject([
+      { name: 'iis', problem: { code: 'RULE_EXISTS' } },
+    ])
+    expect(await client.rules.addAll([])).toMatchObject({ rules: [] })
+    const large = { name: 'large', rule: { ...rule, description: 'x'.repeat(2 << 20) } }
+    await expect(client.rules.addAll([large])).rejects.toMatchObject({ code: 'API_TOO_LARGE' })
+  })
+
   it('carries changes with their options', async () => {
     const rule = { listen: 9000, target: '80', publish: { router: 'auto' } }
     const { revision } = await client.about()

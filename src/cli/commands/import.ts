@@ -1,6 +1,6 @@
 /** `naru import FILE`: forwards of another program, added as rules. */
 import type { ExitCode } from '../../base/codes/entry.ts'
-import { NaruError, toNaruError, type NaruErrorJson } from '../../base/errors.ts'
+import { toNaruError, type NaruErrorJson } from '../../base/errors.ts'
 import { say, type Text } from '../../base/text.ts'
 import { importFormats, type FoundRule, type Imported, type ImportFormat } from '../../model/exchange.ts'
 import type { ChangeOptions, Naru, RuleInput, RuleStatus } from '../../model/face.ts'
@@ -83,7 +83,7 @@ async function run(context: Context): Promise<ExitCode> {
   const existing = await rulesThere(naru)
   const outcomes = outcomesOf(imported, existing, context.switched('disabled'))
   if (!json) printFound(imported, outcomes, shown, context)
-  for (const outcome of outcomes) await take(outcome, naru, { dryRun: dry })
+  const notes = await takeAll(outcomes, naru, { dryRun: dry })
   if (json)
     print.json({
       format: imported.format,
@@ -92,7 +92,10 @@ async function run(context: Context): Promise<ExitCode> {
       rules: outcomes.map(({ place, ...rest }) => ({ ...rest, ...place })),
       losses: imported.losses,
     })
-  else printOutcomes(outcomes, imported, dry, context)
+  else {
+    for (const note of notes) print.talk(note)
+    printOutcomes(outcomes, imported, { dry, file: shown }, context)
+  }
   if (!running && !json && outcomes.some(({ result }) => result === 'added')) tellFileAlone(context)
   return exitOf(outcomes, imported)
 }
@@ -118,17 +121,23 @@ function outcomesOf({ rules }: Imported, existing: readonly RuleStatus[], disabl
   }))
 }
 
-async function take(outcome: Outcome, naru: Naru, options: ChangeOptions): Promise<void> {
-  if (outcome.result === 'there') return
-  try {
-    const { failures } = await naru.rules.add(outcome.name, outcome.rule, options)
-    outcome.result = options.dryRun ? 'planned' : 'added'
-    outcome.problem = failures[0] ?? null
-  } catch (error) {
-    if (!(error instanceof NaruError)) throw error
-    outcome.result = 'failed'
-    outcome.problem = error.toJSON()
+/** @returns what is to be read beside what became of each */
+async function takeAll(
+  outcomes: readonly Outcome[],
+  naru: Naru,
+  options: ChangeOptions,
+): Promise<readonly Text[]> {
+  const fresh = outcomes.filter(({ result }) => result !== 'there')
+  const { rules, notes } = await naru.rules.addAll(
+    fresh.map(({ name, rule }) => ({ name, rule })),
+    options,
+  )
+  for (const [at, { added, problem }] of rules.entries()) {
+    const outcome = fresh[at] as Outcome
+    outcome.result = !added ? 'failed' : options.dryRun ? 'planned' : 'added'
+    outcome.problem = problem
   }
+  return notes
 }
 
 function printFound(
@@ -185,12 +194,12 @@ function otherKeys(rule: RuleInput): string {
 function printOutcomes(
   outcomes: readonly Outcome[],
   { losses }: Imported,
-  dry: boolean,
+  { dry, file }: { readonly dry: boolean; readonly file: string },
   { print }: Context,
 ): void {
-  for (const { name, problem } of outcomes) {
+  for (const { name, place, problem } of outcomes) {
     if (!problem) continue
-    print.talk(`${print.paintTalk.bold(name)}:`)
+    print.talk(`${file}:${place.line}:${place.column}: ${print.paintTalk.bold(name)}:`)
     printProblem(problem, print)
   }
   const count = (result: Outcome['result']): number => outcomes.filter((one) => one.result === result).length

@@ -166,7 +166,7 @@ class Assembly {
   readonly #text: string
   readonly #indent: string
   readonly #written = new Map<string, string>()
-  #made = ''
+  readonly #pieces: string[] = []
   /** How far the text was come to, and how much of it is in what is made. */
   #at = 0
   #copied = 0
@@ -184,30 +184,33 @@ class Assembly {
     const keyStart = start + comment
     this.#at = keyStart + lines
     if (rule === null) {
-      this.#made += this.#text.slice(this.#copied, start)
-      this.#copied = this.#at
+      this.#copyTo(start)
       this.#gap += gap
     } else if (rule === undefined) this.#place(name, { gap, comment, lines })
     else {
-      this.#made += this.#text.slice(this.#copied, keyStart)
-      this.#copied = this.#at
+      this.#copyTo(keyStart)
       this.#write(name, rule, { gap, comment, was: this.#text.slice(keyStart, this.#at) })
     }
   }
 
   /** Behind all that are there. */
   append(name: string, rule: RuleInput): void {
-    this.#made += this.#text.slice(this.#copied, this.#at)
-    this.#copied = this.#at
+    this.#copyTo(this.#at)
     // A last line without its end gets one.
-    const newline = this.#made.endsWith('\n') ? '' : '\n'
-    this.#made += newline
+    const newline = this.#pieces.findLast((piece) => piece !== '')?.endsWith('\n') ? '' : '\n'
+    this.#pieces.push(newline)
     this.#write(name, rule, { gap: newline.length, comment: 0, was: null })
   }
 
   end(): Assembled {
-    const text = this.#made + this.#text.slice(this.#copied)
+    const text = this.#pieces.join('') + this.#text.slice(this.#copied)
     return { text, spans: { indent: this.#indent, byName: this.byName }, written: this.#written }
+  }
+
+  /** What is between there and the end of the rule that was come to is left out. */
+  #copyTo(offset: number): void {
+    this.#pieces.push(this.#text.slice(this.#copied, offset))
+    this.#copied = this.#at
   }
 
   #write(
@@ -216,7 +219,7 @@ class Assembly {
     { gap, comment, was }: { gap: number; comment: number; was: string | null },
   ): void {
     const lines = ruleText(name, rule, this.#indent, was)
-    this.#made += lines
+    this.#pieces.push(lines)
     this.#written.set(name, lines)
     this.#place(name, { gap, comment, lines: lines.length })
   }

@@ -10,7 +10,7 @@ import { PlainTable } from '../parts/columns-table.tsx'
 import { listOf } from '../parts/columns.ts'
 import { Failure } from '../parts/failure.tsx'
 import { Icon } from '../parts/icon.tsx'
-import { client, exchange, naru } from '../state/naru.ts'
+import { client, exchange } from '../state/naru.ts'
 import { linkTo } from '../state/place.ts'
 import { bytesText } from '../words/figures.ts'
 import { useWords } from '../words/index.ts'
@@ -112,6 +112,23 @@ export function Import() {
 
 type Result = 'added' | 'there' | { readonly why: Text }
 
+/** Rules that are added together, of which the file is written once. */
+const atOnce = 200
+
+async function added(some: readonly NamedRule[], disabled: boolean): Promise<(readonly [string, Result])[]> {
+  const written = some.map(({ name, rule }) => ({
+    name,
+    rule: disabled ? { ...rule, enabled: false } : rule,
+  }))
+  try {
+    const { rules } = await client.rules.addAll(written)
+    return rules.map(({ name, problem }) => [name, problem ? { why: problem.message } : 'added'])
+  } catch (error) {
+    const { text } = toNaruError(error)
+    return some.map(({ name }) => [name, { why: text }])
+  }
+}
+
 function Found({ preview: { rules, losses, format } }: { readonly preview: Preview }) {
   const { words } = useWords()
   const { exchange: x } = words
@@ -121,13 +138,10 @@ function Found({ preview: { rules, losses, format } }: { readonly preview: Previ
   const fresh = rules.filter(({ isThere }) => !isThere)
   const add = async (): Promise<void> => {
     setBusy(true)
-    for (const { name, rule } of fresh) {
-      const written = disabled ? { ...rule, enabled: false } : rule
-      const result = await naru
-        .change(() => client.rules.add(name, written))
-        .then(({ failures }): Result => (failures[0] ? { why: failures[0].message } : 'added'))
-        .catch((error: unknown): Result => ({ why: toNaruError(error).text }))
-      setResults((before) => new Map(before).set(name, result))
+    for (let at = 0; at < fresh.length; at += atOnce) {
+      const some = fresh.slice(at, at + atOnce)
+      const told = await added(some, disabled)
+      setResults((before) => new Map([...before, ...told]))
     }
     setBusy(false)
   }
