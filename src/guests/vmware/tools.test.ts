@@ -1,10 +1,12 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { execFileSync } from 'node:child_process'
+import { chownSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { fakeHost, FakeRunner } from '../../../test/fakes/host.ts'
 import { MemoryRecorder } from '../../../test/fakes/recorder.ts'
 import { parseInventory, parseVmrunList, parseVmx, toolsSide, usualPlace } from './tools.ts'
+import { textOf } from './text-file.ts'
 import { vmware } from './vmware.ts'
 
 const signal = AbortSignal.timeout(30_000)
@@ -157,4 +159,26 @@ it('vmrun, the inventory and a .vmx file are read as VMware writes them', () => 
       'ethernet0.present = "TRUE"\nethernet0.connectionType = "custom"\nethernet0.vnet = "/dev/vmnet2"\nethernet0.address = "00:50:56:AA:BB:CC"\n',
     ),
   ).toEqual([{ type: 'custom', vmnet: 'vmnet2', mac: '00:50:56:aa:bb:cc' }])
+})
+
+describe.runIf(process.platform === 'linux')('files that a VM’s owner chose', () => {
+  it('a FIFO, and what is larger than VMware writes, read as empty', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'naru-vmx-'))
+    execFileSync('mkfifo', [join(folder, 'fifo.vmx')])
+    writeFileSync(join(folder, 'huge.vmx'), Buffer.alloc(2 << 20, 0x20))
+    writeFileSync(join(folder, 'usual.vmx'), 'displayName = "win10"\n')
+    const read = ['fifo', 'huge', 'usual', 'missing'].map((name) => textOf(join(folder, `${name}.vmx`)))
+    expect(await Promise.all(read)).toEqual(['', '', 'displayName = "win10"\n', ''])
+    rmSync(folder, { recursive: true })
+  })
+
+  it.runIf(process.getuid?.() === 0)('as root the inventory is not looked for in another user’s home', () => {
+    const home = mkdtempSync(join(tmpdir(), 'naru-home-'))
+    expect(usualPlace('linux', { HOME: home }).inventory).toBe(join(home, '.vmware/inventory.vmls'))
+    chownSync(home, 65_534, 65_534)
+    expect(usualPlace('linux', { HOME: home }).inventory).toBe(
+      join(userInfo().homedir, '.vmware/inventory.vmls'),
+    )
+    rmSync(home, { recursive: true })
+  })
 })

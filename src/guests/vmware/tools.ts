@@ -6,11 +6,14 @@
 import { chmod, open, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errnoOf, NaruError } from '../../base/errors.ts'
+import { homeFolder } from '../../base/home.ts'
 import type { PortRange } from '../../base/port.ts'
+import { shellWord } from '../../base/shell.ts'
 import { say } from '../../base/text.ts'
 import type { Runner } from '../../host/contract.ts'
 import { changeMs } from '../contract/patience.ts'
 import { mustRun, toolOf } from '../contract/tool.ts'
+import { textOf } from './text-file.ts'
 import { nameOfVmx, type NatForward, type Vm, type VmNic, type VmwareSide } from './side.ts'
 
 const kind = 'vmware'
@@ -42,15 +45,24 @@ export function usualPlace(platform: NodeJS.Platform, env: NodeJS.ProcessEnv): T
       platform,
       mayRestart,
       vmrun: '/Applications/VMware Fusion.app/Contents/Library/vmrun',
-      inventory: join(env.HOME ?? '', 'Library/Application Support/VMware Fusion/vmInventory'),
+      inventory: atHome(env, 'Library/Application Support/VMware Fusion/vmInventory'),
       networking: '/Library/Preferences/VMware Fusion/networking',
     }
   return {
     platform,
     mayRestart,
     vmrun: 'vmrun',
-    inventory: join(env.HOME ?? '', '.vmware/inventory.vmls'),
+    inventory: atHome(env, '.vmware/inventory.vmls'),
     networking: '/etc/vmware/networking',
+  }
+}
+
+/** Nowhere for whoever has no home. */
+function atHome(env: NodeJS.ProcessEnv, path: string): string {
+  try {
+    return join(homeFolder(env), path)
+  } catch {
+    return ''
   }
 }
 
@@ -85,7 +97,7 @@ export function toolsSide(place: ToolsPlace, runner: Runner, env: NodeJS.Process
     ],
     async vms(signal) {
       const running = parseVmrunList(await run([place.vmrun, 'list'], signal))
-      const known = parseInventory(await readFile(place.inventory, 'utf8').catch(() => ''))
+      const known = parseInventory(await textOf(place.inventory))
       const paths = [...new Set([...running, ...known.keys()])]
       return paths.map((path): Vm => ({
         id: path,
@@ -98,7 +110,7 @@ export function toolsSide(place: ToolsPlace, runner: Runner, env: NodeJS.Process
       const { exit, stdout } = await tool([place.vmrun, 'getGuestIPAddress', path], { signal })
       return exit === 0 && stdout.trim() !== 'unknown' ? stdout.trim() || null : null
     },
-    nicsOf: async ({ path }) => parseVmx(await readFile(path, 'utf8').catch(() => '')),
+    nicsOf: async ({ path }) => parseVmx(await textOf(path)),
     forwards: (vmnet, signal) => table.forwards(vmnet, signal),
     async add(vmnet, forward, signal) {
       await table.add(vmnet, forward, signal)
@@ -173,12 +185,10 @@ function byHand(
   const { first } = guestPorts
   const hostPort = first < 50_000 ? first + 10_000 : first - 10_000
   const line = `add_nat_portfwd ${vmnet.replace(/^vmnet/, '')} ${protocol} ${hostPort} ${address} ${first}`
-  const commands = restartCommands(place, vmnet, env).map((argv) => argv.map(shellWord).join(' '))
+  const commands = restartCommands(place, vmnet, env).map((argv) =>
+    argv.map((word) => shellWord(word)).join(' '),
+  )
   return `sudo sh -c ${shellWord([`echo ${shellWord(line)} >> ${shellWord(place.networking)}`, ...commands].join(' && '))}`
-}
-
-function shellWord(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`
 }
 
 type Table = Pick<VmwareSide, 'forwards' | 'add' | 'remove' | 'pinOf' | 'pin'>

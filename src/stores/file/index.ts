@@ -5,6 +5,7 @@ import { mkdir, open, unlink, readdir } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { errnoOf, isNaruError, messageOf, NaruError } from '../../base/errors.ts'
 import { say, type Text } from '../../base/text.ts'
+import { shellWord } from '../../base/shell.ts'
 import { whyUntrusted } from '../../base/trust.ts'
 import type { RuleInput } from '../../model/face.ts'
 import type { Problem } from '../../model/shape.ts'
@@ -212,7 +213,7 @@ function mustBeOurWord(file: string): void {
   if (process.getuid?.() !== 0 || process.env.NARU_TRUST_FILE) return
   const distrust = whyUntrusted(file)
   if (!distrust) return
-  const mend = distrust.command ?? `install -D -m 644 ${file} /etc/naru/naru.yaml`
+  const mend = distrust.command ?? `install -D -m 644 ${shellWord(file)} /etc/naru/naru.yaml`
   throw new NaruError('UNTRUSTED_PATH', {
     path: file,
     why: distrust.why,
