@@ -20,7 +20,7 @@ export function parseDuration(text: string | number): number {
     })
   }
   let ms = 0
-  for (const [, count, unit] of written.matchAll(/(\d+)(ms|s|m|h|d)/g))
+  for (const [, count, unit] of written.matchAll(/(\d{1,10})(ms|s|m|h|d)/g))
     ms += Number(count) * unitMs[unit as Unit]
   return ms
 }

@@ -39,8 +39,8 @@ const digits: readonly Sound[] = 'closed rieul open closed open open closed rieu
 
 /** Signs at the end are not read, nor is what stands in brackets there: `nginx (pid 812)` is nginx. */
 function lastSound(written: string): Sound {
-  const before = written.replace(/\s*\([^()]*\)["'`”’]*$/, '')
-  const word = /[\p{L}\p{N}]+(?=[^\p{L}\p{N}]*$)/u.exec(before)?.[0] ?? ''
+  const before = written.replace(/\([^()]*\)["'`”’]*$/, '')
+  const word = before.match(/[\p{L}\p{N}]+/gu)?.at(-1) ?? ''
   const last = word.codePointAt(word.length - 1) ?? 0
   if (last >= firstSyllable && last <= lastSyllable) {
     const final = (last - firstSyllable) % finals

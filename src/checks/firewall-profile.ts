@@ -99,7 +99,7 @@ async function onFirewalld({ host, look }: CheckSubject, port: string, signal: A
       host.runner.run(['cat', '/etc/firewalld/firewalld.conf'], { signal }),
     ])
     const all = parseZones(zones.stdout)
-    const standard = /^\s*DefaultZone=(\S+)/m.exec(file.stdout)?.[1] ?? 'public'
+    const standard = /^[ \t]*DefaultZone=(\S+)/m.exec(file.stdout)?.[1] ?? 'public'
     const zone = all.find(({ interfaces }) => interfaces.includes(lan.interface.name))?.name ?? standard
     const open = all.filter(({ ports }) => ports.includes(port))
     if (open.length === 0 || open.some(({ name }) => name === zone)) return null

@@ -79,7 +79,7 @@ export function parsePowercfg(text: string): number | null {
 /** `AC Power:` … ` sleep  10`, in minutes. */
 export function parsePmset(text: string): number | null {
   const mains = text.slice(Math.max(0, text.indexOf('AC Power')))
-  const minutes = /^\s+sleep\s+(\d+)/m.exec(mains)?.[1]
+  const minutes = /^[ \t]+sleep[ \t]+(\d+)/m.exec(mains)?.[1]
   return minutes === undefined ? null : Number(minutes) * 60
 }
 

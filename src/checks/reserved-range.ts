@@ -48,8 +48,10 @@ export const reservedRange = defineCheck({
 
 /** Rows of two numbers, a `*` behind those an administrator set; headings are translated and have none. */
 export function parseExcludedRanges(text: string): { first: number; last: number }[] {
-  return [...text.matchAll(/^\s*(\d{1,5})\s+(\d{1,5})\s*\*?\s*$/gm)].map(([, first, last]) => ({
-    first: Number(first),
-    last: Number(last),
-  }))
+  return [...text.matchAll(/^[ \t]*(\d{1,5})[ \t]+(\d{1,5})[ \t]*(?:\*[ \t]*)?\r?$/gm)].map(
+    ([, first, last]) => ({
+      first: Number(first),
+      last: Number(last),
+    }),
+  )
 }

@@ -86,7 +86,7 @@ export function routerSteps(
 ): RouterSteps {
   const { path, urlPath, fields, both, range, notes, source, shifts = false } = pages[maker]
   const base = page !== null && /^https?:\/\//.test(page) ? page : `http://${router}/`
-  const origin = base.replace(/^(https?:\/\/[^/]+).*$/, '$1')
+  const origin = /^https?:\/\/[^/]+/.exec(base)?.[0] ?? base
   const protocols =
     wish.protocols.length > 1 && both ? [both] : wish.protocols.map((name) => name.toUpperCase())
   const ranges = shifts || samePorts(wish) ? [wish] : onePortEach(wish)

@@ -6,6 +6,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { expect, it } from 'vitest'
 import { NaruError } from '../../src/base/errors.ts'
+import { cpuMs } from '../cpu-time.ts'
 import { mutated, randomFrom } from './mutate.ts'
 import { parsers, type Parser } from './parsers.ts'
 
@@ -20,13 +21,6 @@ const mostKeptBytes = 48 * 2 ** 20
 
 setFlagsFromString('--expose-gc')
 const collect = runInNewContext('gc') as () => void
-
-function cpuMs(work: () => unknown): number {
-  const before = process.cpuUsage()
-  work()
-  const { user, system } = process.cpuUsage(before)
-  return (user + system) / 1000
-}
 
 /** Null where all is well. */
 function fault({ read }: Parser, bytes: Buffer): string | null {

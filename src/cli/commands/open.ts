@@ -133,7 +133,7 @@ function staysAlive(): Disposable {
 }
 
 function nameFor(listen: string): string {
-  return `open-${listen.replace(/[^\w.-]+/g, '-').replace(/^-+|-+$/g, '')}`.slice(0, 40)
+  return `open-${listen.replace(/[^\w.-]+/g, '-').replace(/^-|-$/g, '')}`.slice(0, 40)
 }
 
 async function planOnly(context: Context, name: string, rule: RuleInput): Promise<ExitCode> {

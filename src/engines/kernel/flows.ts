@@ -37,7 +37,7 @@ export interface Flow {
 }
 
 const line =
-  /^(tcp|udp) +\d+ (\d+) (?:([A-Z_0-9]+) )?src=(\S+) dst=(\S+) sport=(\d+) dport=(\d+) (?:packets=(\d+) bytes=(\d+) )?(\[UNREPLIED\] )?src=(\S+) dst=(\S+) sport=(\d+) dport=(\d+) (?:packets=(\d+) bytes=(\d+) )?.*?(?:id=(\d+))?\s*$/
+  /^(tcp|udp) +\d+ (\d+) (?:([A-Z_0-9]+) )?src=(\S+) dst=(\S+) sport=(\d+) dport=(\d+) (?:packets=(\d+) bytes=(\d+) )?(\[UNREPLIED\] )?src=(\S+) dst=(\S+) sport=(\d+) dport=(\d+) (?:packets=(\d+) bytes=(\d+) )?(.*)$/s
 
 /** Null for a line of another protocol. */
 export function parseFlow(text: string): Flow | null {
@@ -46,7 +46,8 @@ export function parseFlow(text: string): Flow | null {
   const [, protocol = '', expires, state = '', client = '', listen = '', clientPort, listenPort] = match
   const [packetsOut, bytesOut, unreplied, target = '', upstream = '', targetPort, upstreamPort, ...rest] =
     match.slice(8)
-  const [packetsIn, bytesIn, id = ''] = rest
+  const [packetsIn, bytesIn, further = ''] = rest
+  const id = / id=(\d+)$/.exec(` ${further.trim()}`)?.[1] ?? ''
   return {
     key: `${protocol} ${formatEndpoint(client, clientPort ?? '')} ${formatEndpoint(listen, listenPort ?? '')} ${id}`,
     protocol: protocol as Protocol,

@@ -63,7 +63,7 @@ function protocolIn(text: string): Protocol | 'any' {
 
 /** Ports by number; null where none are named. */
 function portsIn(text: string): PortRange[] | null {
-  const written = /\bdport (\{[^}]*\}|[\d-]+)|--dports? ([\d:,]+)/.exec(text)
+  const written = /\bdport (\{[^{}]*\}|[\d-]+)|--dports? ([\d:,]+)/.exec(text)
   const list = (written?.[1] ?? written?.[2]?.replaceAll(':', '-'))?.replaceAll(/[{}\s]/g, '')
   if (!list) return null
   return list

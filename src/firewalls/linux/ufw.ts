@@ -86,7 +86,7 @@ function carriedAs(rule: UfwRule): Carried {
 async function isEnabled({ host, signal }: FirewallOptions): Promise<boolean> {
   try {
     const { exit, stdout } = await host.runner.run(['cat', '/etc/ufw/ufw.conf'], { signal })
-    return exit === 0 && /^\s*ENABLED=["']?yes/im.test(stdout)
+    return exit === 0 && /^[ \t]*ENABLED=["']?yes/im.test(stdout)
   } catch (error) {
     if (isNaruError(error, 'COMMAND_MISSING')) return false
     throw error

@@ -159,7 +159,7 @@ export function ruleName(text: string): string | null {
     .replaceAll(/[^A-Za-z0-9_.-]+/g, '-')
     .replace(/^[^A-Za-z0-9]+/, '')
     .slice(0, 40)
-    .replace(/-+$/, '')
+    .replace(/-{1,40}$/, '')
   return name !== '' && nameProblem(name) === null ? name : null
 }
 

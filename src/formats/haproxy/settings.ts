@@ -262,7 +262,7 @@ type Layer = (typeof layers)[number]
 
 /** Actions that turn nobody away and leave everybody the address that he has. */
 const idle =
-  /^(?:track-sc\d|inspect-delay|capture|log|set-var|unset-var|set-var-fmt|sc-inc-gpc.*|sc-set-gpt.*|set-mark|set-tos|set-nice|set-log-level|set-bandwidth-limit|set-fc-.*)(?:\(.*)?$/
+  /^(?:track-sc\d|inspect-delay|capture|log|set-var|unset-var|set-var-fmt|sc-inc-gpc[^(]*|sc-set-gpt[^(]*|set-mark|set-tos|set-nice|set-log-level|set-bandwidth-limit|set-fc-[^(]*)(?:\(|$)/
 
 /**
  * `tcp-request` lines. Each layer is a list of its own, of which the first line that matches ends that layer alone: who

@@ -72,7 +72,7 @@ function filesOf(text: string, reading: Reading): Map<string, Statement[]> {
   const starts = lines.flatMap((line, at) => (marker.test(line) ? [at] : []))
   const [first] = starts
   // What nginx says of itself may come before.
-  if (first === undefined || lines.slice(0, first).some((line) => !/^(?:nginx: .*)?\s*$/.test(line)))
+  if (first === undefined || lines.slice(0, first).some((line) => !/^(?:nginx: |\s*$)/.test(line)))
     return files
   for (const [index, start] of starts.entries()) {
     const path = marker.exec(lines[start] ?? '')?.[1] ?? ''

@@ -86,7 +86,8 @@ function tokensOf(text: string, reading: Reading, before: number): Token[] {
   const tokens: Token[] = []
   const lines = text.split(/\r\n|\n|\r/)
   for (const [index, line] of lines.entries()) {
-    const pattern = /#.*$|[{};]|(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\$\{\w+\}|\\.|[^\s{};"'\\])+|["'].*$/gu
+    const pattern =
+      /#[^]*|[{};]|(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\$\{\w+\}|\\.|[^\s{};"'\\])+|["'][^]*/gu
     for (const { 0: raw, index: at } of line.matchAll(pattern)) {
       const place = { line: before + index + 1, column: at + 1 }
       if (raw.startsWith('#')) {

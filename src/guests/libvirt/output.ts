@@ -56,45 +56,68 @@ export function parseAddresses(text: string): readonly string[] {
 }
 
 export function parseInterfaces(xml: string): readonly DomainInterface[] {
-  return [...xml.matchAll(/<interface type=['"](\w+)['"][^>]*>([\s\S]*?)<\/interface>/g)].map(
-    ([, type = '', body = '']) => ({
-      type,
-      passt: /<backend\b[^>]*type=['"]passt['"]/.test(body),
-      alias: /<alias name=['"]([^'"]+)['"]/.exec(body)?.[1] ?? null,
-      forwards: parsePortForwards(body),
-    }),
-  )
+  return elementsIn(xml, 'interface').map(({ attributes, body }) => ({
+    type: attributeIn(attributes, 'type') ?? '',
+    passt: elementsIn(body, 'backend').some((one) => attributeIn(one.attributes, 'type') === 'passt'),
+    alias: attributeIn(elementsIn(body, 'alias')[0]?.attributes ?? '', 'name'),
+    forwards: parsePortForwards(body),
+  }))
 }
 
 /** `<portForward proto='tcp' address='127.0.0.1'><range start='8080' end='8090' to='80'/></portForward>`. */
 function parsePortForwards(xml: string): readonly Forward[] {
-  return [...xml.matchAll(/<portForward\b([^>]*)>([\s\S]*?)<\/portForward>/g)].flatMap(
-    ([, attributes = '', body = '']) => {
-      const protocol = (/proto=['"](tcp|udp)['"]/.exec(attributes)?.[1] ?? 'tcp') as Protocol
-      const hostAddress = /address=['"]([^'"]+)['"]/.exec(attributes)?.[1] ?? null
-      return [...body.matchAll(/<range\b([^>]*)\/>/g)].flatMap(([, range = '']) => {
-        const number = (key: string): number | null => {
-          const value = new RegExp(`\\b${key}=['"](\\d{1,5})['"]`).exec(range)?.[1]
-          return value === undefined ? null : Number(value)
-        }
-        const start = number('start')
-        if (start === null || /exclude=['"]yes/.test(range)) return []
-        const [end, to] = [number('end') ?? start, number('to') ?? start]
-        const count = Math.min(Math.max(end - start + 1, 0), 1000)
-        return Array.from({ length: count }, (_, offset): Forward => ({
-          protocol,
-          hostAddress,
-          hostPort: start + offset,
-          guestPort: to + offset,
-        }))
-      })
-    },
-  )
+  return elementsIn(xml, 'portForward').flatMap(({ attributes, body }) => {
+    const protocol = attributeIn(attributes, 'proto') === 'udp' ? 'udp' : 'tcp'
+    const hostAddress = attributeIn(attributes, 'address')
+    return elementsIn(body, 'range').flatMap(({ attributes: range }) => {
+      const number = (key: string): number | null => {
+        const value = attributeIn(range, key)
+        return value !== null && /^\d{1,5}$/.test(value) ? Number(value) : null
+      }
+      const start = number('start')
+      if (start === null || attributeIn(range, 'exclude') === 'yes') return []
+      const [end, to] = [number('end') ?? start, number('to') ?? start]
+      const count = Math.min(Math.max(end - start + 1, 0), 1000)
+      return Array.from({ length: count }, (_, offset): Forward => ({
+        protocol,
+        hostAddress,
+        hostPort: start + offset,
+        guestPort: to + offset,
+      }))
+    })
+  })
+}
+
+interface Element {
+  readonly attributes: string
+  /** Empty for one that closes itself. */
+  readonly body: string
+}
+
+/** Those of one name; libvirt nests none of them in itself. One that is not closed ends the list. */
+function elementsIn(xml: string, name: string): readonly Element[] {
+  const elements: Element[] = []
+  const opening = new RegExp(`<${name}(?=[\\s/>])([^<>]*)>`, 'g')
+  for (let found = opening.exec(xml); found; found = opening.exec(xml)) {
+    const attributes = found[1] ?? ''
+    const closing = attributes.endsWith('/')
+      ? opening.lastIndex
+      : xml.indexOf(`</${name}>`, opening.lastIndex)
+    if (closing < 0) break
+    elements.push({ attributes, body: xml.slice(opening.lastIndex, closing) })
+    opening.lastIndex = closing
+  }
+  return elements
+}
+
+function attributeIn(attributes: string, key: string): string | null {
+  const [, , value = null] = new RegExp(`(?:^|\\s)${key}=(["'])([^"']*)\\1`).exec(attributes) ?? []
+  return value
 }
 
 /** QEMU's `info usernet`: `  TCP[HOST_FORWARD]   8       127.0.0.1 18222       10.0.2.15    22     0     0`. */
 export function parseUserNet(text: string): readonly Forward[] {
-  const row = /^\s+(TCP|UDP)\[HOST_FORWARD\]\s+\d+\s+(\S+)\s+(\d+)\s+\S+\s+(\d+)\s/gm
+  const row = /^[ \t]+(TCP|UDP)\[HOST_FORWARD\][ \t]+\d+[ \t]+(\S+)[ \t]+(\d+)[ \t]+\S+[ \t]+(\d+)\s/gm
   return [...`${text} `.matchAll(row)].map(([, protocol = '', source = '', hostPort, guestPort]) => ({
     protocol: protocol.toLowerCase() as Protocol,
     hostAddress: source === '*' || source === '0.0.0.0' ? null : source,

@@ -52,7 +52,7 @@ export function parseNetwork(text: string): readonly Nic[] {
   for (const line of text.split(/\r?\n/)) {
     const card = line.includes('type=nic,') ? /macaddr=([\da-f:]{17})/i.exec(line) : null
     mac = card?.[1]?.toLowerCase() ?? mac
-    const backEnd = /^ \\ (.+?): index=\d+,type=([\w-]+)(.*)$/.exec(line)
+    const backEnd = /^ \\ (.+?): index=\d+,type=([\w-]+)(.*)$/s.exec(line)
     if (!backEnd || mac === null) continue
     const [, netdev = '', type = '', rest = ''] = backEnd
     nics.push({ mac, netdev, type, interface: /ifname=([^,]+)/.exec(rest)?.[1] ?? null })

@@ -210,7 +210,7 @@ function registry(run: Run): Table {
         })),
       )
       return texts.flatMap(({ protocol, text }) =>
-        [...text.matchAll(/^\s+(\d{1,5})\s+REG_SZ\s+([\d.]+):(\d{1,5})\s*$/gm)].map(
+        [...text.matchAll(/^[ \t]+(\d{1,5})[ \t]+REG_SZ[ \t]+([\d.]+):(\d{1,5})[ \t\r]*$/gm)].map(
           ([, hostPort, guestAddress = '', guestPort]): NatForward => ({
             protocol,
             hostPort: Number(hostPort),

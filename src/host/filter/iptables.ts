@@ -49,7 +49,7 @@ export function readSaved(saved: string, owner: FilterOwner, family: 'ip' | 'ip6
   const chains: Chain[] = []
   const tables: string[] = []
   const incompatible = new Set(
-    [...saved.matchAll(/^# Table `(\S+?)'.*incompatible/gm)].map(([, name]) => name),
+    [...saved.matchAll(/^# Table `([^\s']+)'.*incompatible/gm)].map(([, name]) => name),
   )
   for (const section of saved.split(/^\*/m).slice(1)) {
     const [table = ''] = section.split('\n', 1)

@@ -44,7 +44,7 @@ function insideOf(text: string, answer: Xml): string {
   const inside = child(answer, documentInside)
   if (typeof inside !== 'string') return ''
   // Resolved twice, what another machine wrote into its description would become elements of ours.
-  return /<(?:\w+:)?NewPortListing[^>]*>\s*<!\[CDATA\[/.test(text) ? inside : unescapeXml(inside)
+  return /<(?:\w+:)?NewPortListing[^<>]*>\s*<!\[CDATA\[/.test(text) ? inside : unescapeXml(inside)
 }
 
 function parseFault(fault: Parameters<typeof child>[0]): SoapAnswer {

@@ -307,7 +307,7 @@ function targetOf({ target, internalPort, externalPort }: Draft): Json {
 
 /** An IPv6 address has two colons and no guest's word before the first. */
 function bracketed(host: string): string {
-  return /^[\da-f]*:[\da-f:.]*:[\da-f:.]*$/i.test(host) ? `[${host}]` : host
+  return /^[\da-f]*:[\da-f.]*:[\da-f:.]*$/i.test(host) ? `[${host}]` : host
 }
 
 function textOrNone(text: string): Json | undefined {

@@ -109,7 +109,11 @@ function useNodes(rule: RuleStatus): readonly Node[] {
 
 /** The router says `203.0.113.5:8888 → …`. */
 function routerLines(text: string, port: string): readonly string[] {
-  const all = [...text.matchAll(/(\S+):(\d+) (?:→|->)/g)]
+  const words = text.split(' ')
+  const all = words.flatMap((word, at) => {
+    const end = /^→|^->/.test(words[at + 1] ?? '') ? /(\S{1,300}):(\d{1,5})$/.exec(word) : null
+    return end ? [end] : []
+  })
   // An IPv4 address, where there is one, is what people give out.
   const outside = all.find(([, address]) => !address?.startsWith('[')) ?? all[0]
   return outside ? [outside[1] as string, outside[2] as string] : [port]
