@@ -130,6 +130,14 @@ describe('import and export, on the file alone', () => {
     const all = await naru('export', '--to', 'netsh')
     expect(all.code).toBe(3)
     expect(all.io.stderr.text).toContain('✗ port-8081: allow: ')
+    await naru('disable', 'port-8081')
+    const off = await naru('export', '--to', 'netsh', 'port-8080', 'port-8081')
+    expect([off.code, off.io.stderr.text]).toEqual([
+      0,
+      expect.stringContaining('Off, so not in it: port-8081'),
+    ])
+    expect(off.io.stderr.text).not.toContain('✗')
+    await naru('enable', 'port-8081')
     const json = await naru('export', '--to', 'haproxy', '--json')
     expect(json.code).toBe(0)
     expect(JSON.parse(json.io.stdout.text)).toMatchObject({

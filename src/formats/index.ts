@@ -73,7 +73,8 @@ export function exportRules(
   if (!format) throw new RangeError(`no format ${to}`)
   const writing = new Writing()
   for (const rule of rules)
-    if (rule.until !== null && rule.until <= now) writing.leaveOut(rule, 'until', isOver)
+    if (rule.until !== null && rule.until <= now) writing.passOver(rule, 'until', isOver)
+    else if (!rule.enabled && format.carries.disabled === false) writing.passOver(rule, 'disabled', isOff)
     else sayWhatIsLost(rule, format, writing)
   const carried = rules.filter(({ name }) => !writing.isLeftOut(name))
   const text = format.write(carried, writing)
@@ -88,6 +89,11 @@ export function exportRules(
     losses,
   }
 }
+
+const isOff: Text = say(
+  'it is switched off, and elsewhere it would be open',
+  '꺼진 규칙이라 내보내면 열리게 됩니다',
+)
 
 const isOver: Text = say(
   'its time is over, and elsewhere it would be open again',

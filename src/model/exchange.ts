@@ -29,6 +29,8 @@ export interface Loss {
    * its name, it is there, switched off, until somebody says what the text does not.
    */
   readonly leftOut: boolean
+  /** The rule is switched off or over: it forwards nothing here, and so is no failure to miss there. @default false */
+  readonly off?: boolean
   /** As it is written there (`mode http`), or the key of the rule (`limits.bandwidth`). */
   readonly what: string
   readonly why: Text

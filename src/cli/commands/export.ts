@@ -14,8 +14,8 @@ export const verb: Verb = {
   name: 'export',
   summary: say('print rules as another program’s file', '규칙을 다른 프로그램의 설정으로 출력합니다'),
   about: say(
-    'What the other program cannot do is listed on stderr. A rule that would then be another one, or open to others, is left out whole, and the exit code is 3. docs/import-export.md has the table of what is carried.',
-    '그 프로그램이 할 수 없는 것은 stderr에 보여 줍니다. 그 때문에 다른 규칙이 되거나 더 많은 사람에게 열리는 규칙은 통째로 빼고 종료 코드 3으로 끝납니다. 무엇이 옮겨지는지는 docs/import-export.md의 표를 보세요.',
+    'What the other program cannot do is listed on stderr. A rule that would then be another one, or open to others, is left out whole, and the exit code is 3; one that is switched off or over is named and no failure. docs/import-export.md has the table of what is carried.',
+    '그 프로그램이 할 수 없는 것은 stderr에 보여 줍니다. 그 때문에 다른 규칙이 되거나 더 많은 사람에게 열리는 규칙은 통째로 빼고 종료 코드 3으로 끝납니다. 꺼졌거나 만료된 규칙은 이름만 알려 주며 실패가 아닙니다. 무엇이 옮겨지는지는 docs/import-export.md의 표를 보세요.',
   ),
   arguments: [
     {
@@ -63,7 +63,7 @@ export const verb: Verb = {
       print.data(exported.text.replace(/\n$/, ''))
       printLosses(exported.losses, null, print)
     }
-    return exported.losses.some(({ leftOut }) => leftOut) ? 3 : (0 satisfies ExitCode)
+    return exported.losses.some(({ leftOut, off }) => leftOut && !off) ? 3 : (0 satisfies ExitCode)
   },
 }
 

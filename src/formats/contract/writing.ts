@@ -23,4 +23,10 @@ export class Writing {
     this.#leftOut.add(name)
     this.#losses.push({ place: null, rule: name, leftOut: true, what, why })
   }
+
+  /** It forwards nothing here either. */
+  passOver({ name }: Pick<Rule, 'name'>, what: string, why: Text): void {
+    this.#leftOut.add(name)
+    this.#losses.push({ place: null, rule: name, leftOut: true, off: true, what, why })
+  }
 }

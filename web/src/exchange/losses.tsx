@@ -3,8 +3,19 @@ import type { Loss } from '../../../src/model/exchange.ts'
 import { useWords } from '../words/index.ts'
 
 export function Losses({ losses }: { readonly losses: readonly Loss[] }) {
+  const { words } = useWords()
+  const missed = losses.filter(({ off }) => !off)
+  const off = losses.flatMap((loss) => (loss.off && loss.rule !== null ? [loss.rule] : []))
+  return (
+    <>
+      {off.length > 0 && <p className="quiet small-text below">{words.exchange.off(off.join(', '))}</p>}
+      {missed.length > 0 && <Missed losses={missed} />}
+    </>
+  )
+}
+
+function Missed({ losses }: { readonly losses: readonly Loss[] }) {
   const { words, say } = useWords()
-  if (losses.length === 0) return null
   return (
     <>
       <h3>{words.exchange.lossesTitle(losses.length)}</h3>

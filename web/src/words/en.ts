@@ -227,6 +227,7 @@ export const en = {
     more: 'More',
     lossesTitle: (count: number) => `Not carried over: ${count}`,
     leftOut: 'left out',
+    off: (names: string) => `Off, so not in it: ${names}`,
     disabled: 'Into the file only, switched off',
     add: (count: number) => `Add ${count} ${count === 1 ? 'rule' : 'rules'}`,
     adding: (done: number, all: number) => `${done} of ${all} …`,

@@ -221,6 +221,7 @@ export const ko: Words = {
     more: '기타',
     lossesTitle: (count) => `옮기지 못한 것: ${count}개`,
     leftOut: '통째로 제외',
+    off: (names) => `꺼져 있거나 만료되어 넣지 않은 규칙: ${names}`,
     disabled: '파일에만 넣고 꺼 두기',
     add: (count) => `규칙 ${count}개 추가`,
     adding: (done, all) => `${all}개 중 ${done}개 …`,
