@@ -59,6 +59,13 @@ export class Events {
     return !before || shownState(before.rule) !== shownState(event.rule)
   }
 
+  /** What happened to a rule is found under the name that it has now. */
+  rename(from: string, to: string): void {
+    for (const ring of [this.#ring, this.#said, this.#refused]) {
+      for (const [at, event] of ring.entries()) ring[at] = renamed(event, from, to)
+    }
+  }
+
   #remember(event: NaruEvent): void {
     if (event.type === 'rule') this.#rules.set(event.rule.name, event)
     if (event.type === 'rule-removed') this.#rules.delete(event.name)
@@ -100,6 +107,13 @@ export class Events {
   #gap(): NaruEvent {
     return { id: this.#last, at: this.#clock.now(), type: 'gap' }
   }
+}
+
+/** What was told of the rule itself stays: that it was called so, and no longer is. */
+function renamed<E extends NaruEvent>(event: E, from: string, to: string): E {
+  if ('connection' in event && event.connection.rule === from)
+    return { ...event, connection: { ...event.connection, rule: to } }
+  return 'rule' in event && event.rule === from ? { ...event, rule: to } : event
 }
 
 function keepLast<T>(ring: T[], one: T, most: number): void {

@@ -704,6 +704,23 @@ describe('the daemon’s own eye', () => {
     await forwarder.stop()
   })
 
+  it('is found under the name that the rule has now', async () => {
+    const { forwarder, world, clock, events } = await watched()
+    world.held.add('down')
+    await clock.advance(10_000)
+    await forwarder.rules.rename('web', 'homepage')
+    expect((await forwarder.happened()).map((one) => (one.type === 'log' ? one.rule : null))).toContain(
+      'homepage',
+    )
+    expect(JSON.stringify(await forwarder.happened())).not.toContain('"web"')
+    await clock.advance(0)
+    expect(events.seen).toContainEqual(
+      expect.objectContaining({ type: 'rule-removed', name: 'web', renamedTo: 'homepage' }),
+    )
+    events.stop.abort()
+    await forwarder.stop()
+  })
+
   it('tells a fault that comes and goes once', async () => {
     const { forwarder, world, clock, events } = await watched()
     for (let turn = 0; turn < 20; turn++) {

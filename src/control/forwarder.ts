@@ -629,7 +629,8 @@ export class Forwarder implements Naru, AsyncDisposable {
     this.#runs.set(run.name, run)
     this.#rates.forget(name)
     this.#history.forget(name)
-    this.#events.emit({ type: 'rule-removed', name })
+    this.#events.rename(name, run.name)
+    this.#events.emit({ type: 'rule-removed', name, renamedTo: run.name })
   }
 
   async #planFor(wanted: Loaded): Promise<Plan> {

@@ -168,7 +168,8 @@ export interface HopStatus {
 
 export type NaruEvent = { readonly id: number; readonly at: number } & (
   | { readonly type: 'rule'; readonly rule: RuleStatus }
-  | { readonly type: 'rule-removed'; readonly name: string }
+  /** With `renamedTo` it goes on under that name, and so does what happened to it. */
+  | { readonly type: 'rule-removed'; readonly name: string; readonly renamedTo?: string | undefined }
   | { readonly type: 'hop'; readonly rule: string; readonly status: HopStatus }
   | { readonly type: 'opened' | 'closed'; readonly connection: Connection }
   | { readonly type: 'refused'; readonly rule: string; readonly client: string; readonly reason: string }

@@ -148,9 +148,26 @@ function Content() {
   )
 }
 
+/** The page itself is at `/`; what stands behind `#` is where in it. */
+function NotFound({ path, back }: { readonly path: string; readonly back: string }) {
+  const { words } = useWords()
+  return (
+    <div className="empty card">
+      <h1>{words.notFound.title}</h1>
+      <p>{words.notFound.text(path)}</p>
+      <p className="below">
+        <a className="button" href={back}>
+          {words.notFound.back}
+        </a>
+      </p>
+    </div>
+  )
+}
+
 function Page({ where }: { readonly where: readonly string[] }) {
   const [section, name, verb] = where
   const query = useWatched(fields)
+  if (location.pathname !== '/') return <NotFound path={location.pathname} back="/" />
   // What another page offers for a new rule is a form of its own.
   if (section === 'new') return <RuleFormPage key={query.toString()} name={null} />
   if (section === 'rules' && name !== undefined && verb === 'edit')
@@ -161,5 +178,6 @@ function Page({ where }: { readonly where: readonly string[] }) {
   if (section === 'exchange') return <ExchangePage />
   if (section === 'doctor') return <DoctorPage key={name ?? ''} about={name ?? null} />
   if (section === 'machine') return <MachinePage tab={name ?? 'ip'} />
-  return <RulesPage />
+  if (section === 'rules') return <RulesPage />
+  return <NotFound path={`#/${where.join('/')}`} back={linkTo(['rules'])} />
 }

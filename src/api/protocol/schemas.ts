@@ -239,7 +239,12 @@ const event = { id: z.int(), at: timeMs }
 export const NaruEventSchema: z.ZodType<NaruEvent> = z
   .union([
     z.object({ ...event, type: z.literal('rule'), rule: RuleStatusSchema }),
-    z.object({ ...event, type: z.literal('rule-removed'), name: z.string() }),
+    z.object({
+      ...event,
+      type: z.literal('rule-removed'),
+      name: z.string(),
+      renamedTo: z.string().optional(),
+    }),
     z.object({ ...event, type: z.literal('hop'), rule: z.string(), status: HopStatusSchema }),
     z.object({ ...event, type: z.enum(['opened', 'closed']), connection: ConnectionSchema }),
     z.object({

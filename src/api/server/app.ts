@@ -164,18 +164,23 @@ function addSession(app: App, { guard, session, webRoot }: AppOptions): void {
     return c.json<ReturnOffer>(await returning.offer(said.access, said.pageNonce, c.env.incoming.socket))
   })
   // The link that `naru up` prints: the page takes it out of the address bar and keeps the session.
-  app.get('/', (c, next) => {
+  app.get('/', async (c, next) => {
     const token = c.req.query('token')
     if (token === undefined || accessOfBearer(token, tokens) !== null) return next()
-    return strangersPage(webRoot, c.req.header('accept'))
+    const page = webRoot === null ? null : await pageAs(401, webRoot, askedBy(c.req))
+    if (page === null) throw new NaruError('API_NO_TOKEN', {})
+    return page
   })
 }
 
-/** A browser with an old link gets the page, which asks for the new one; it is a 401 all the same. */
-async function strangersPage(webRoot: string | null, accept = ''): Promise<Response> {
-  const page = webRoot !== null && accept.includes('text/html') ? await staticFile(webRoot, '/') : null
-  if (page === null) throw new NaruError('API_NO_TOKEN', {})
-  return new Response(page.body, { status: 401, headers: page.headers })
+/** A person in a browser gets the page, which says what is wrong; it is that status all the same. Null for programs. */
+async function pageAs(
+  status: number,
+  webRoot: string,
+  { header }: Pick<Asked, 'header'>,
+): Promise<Response | null> {
+  const page = (header('accept') ?? '').includes('text/html') ? await staticFile(webRoot, '/') : null
+  return page && new Response(page.body, { status, headers: page.headers })
 }
 
 function addDocument(app: App, { version, ruleSchema }: AppOptions): void {
@@ -201,7 +206,7 @@ function addPage(app: App, root: string): void {
   app.get('*', async (c, next) => {
     if (isApi(c.req.path)) return next()
     const file = await staticFile(root, c.req.path, c.req.header('if-none-match'))
-    return file ?? next()
+    return file ?? (await pageAs(404, root, askedBy(c.req))) ?? next()
   })
 }
 

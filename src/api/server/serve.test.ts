@@ -416,6 +416,18 @@ describe('bad input', () => {
     expect(naru.calls).toEqual([])
   })
 
+  it('answers 404 where nothing is: to programs as JSON, to browsers with the page, which says so', async () => {
+    for (const path of ['/healthz', '/rules', '/assets/none.js', '/api/nothing']) {
+      const answer = await raw(path, { headers: bearer })
+      expect([path, answer.status, codeOf(answer)]).toEqual([path, 404, 'API_NOT_FOUND'])
+    }
+    const page = await raw('/healthz', { headers: { accept: 'text/html,*/*' } })
+    expect([page.status, page.body]).toEqual([404, expect.stringContaining('<title>Naru</title>')])
+    const api = await raw('/api/nothing', { headers: { ...bearer, accept: 'text/html' } })
+    expect([api.status, codeOf(api)]).toEqual([404, 'API_NOT_FOUND'])
+    expect((await raw('/')).status).toBe(200)
+  })
+
   it('names what does not exist', async () => {
     const answer = await raw('/api/nothing', { headers: bearer })
     expect([answer.status, codeOf(answer)]).toEqual([404, 'API_NOT_FOUND'])
@@ -600,7 +612,7 @@ describe('the page', () => {
   })
 
   it('answers its own paths, and keeps what never changes', async () => {
-    expect((await raw('/rules/iis')).body).toContain('<title>Naru')
+    expect((await raw('/')).body).toContain('<title>Naru')
     const script = await raw('/assets/app-1.js')
     expect(script.headers['content-type']).toBe('text/javascript; charset=utf-8')
     expect(script.headers['cache-control']).toContain('immutable')

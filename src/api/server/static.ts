@@ -29,7 +29,7 @@ export const securityHeaders: Readonly<Record<string, string>> = {
   'permissions-policy': 'camera=(), microphone=(), geolocation=()',
 }
 
-/** The file at `path`; the page itself for a path without a file name. Null where there is none. */
+/** The file at `path`, which for `/` is the page itself. Null where there is none. */
 export async function staticFile(root: string, path: string, ifNoneMatch?: string): Promise<Response | null> {
   const name = nameOf(path)
   if (name === null) return null
@@ -57,5 +57,5 @@ function nameOf(path: string): string | null {
   }
   if (/[\0\\]/.test(decoded) || decoded.split('/').some((part) => part.startsWith('.'))) return null
   const name = decoded.replace(/^\/+/, '')
-  return extname(name) === '' ? 'index.html' : name
+  return name === '' ? 'index.html' : name
 }

@@ -81,8 +81,8 @@ export const apiCodes = {
     en: 'no public address is known to which a phone could go',
     ko: '휴대폰이 접속할 공인 주소를 알 수 없습니다',
     fix: {
-      en: 'let a STUN server be asked: --internet',
-      ko: '--internet으로 STUN 서버에 물어보게 하세요',
+      en: 'let a STUN server be asked: --internet on the command line, the checkbox on the page',
+      ko: 'STUN 서버에 물어보게 하세요. 명령줄에서는 --internet, 웹 페이지에서는 체크 상자입니다',
     },
   },
   USAGE: {

@@ -3,7 +3,8 @@ import { useState } from 'react'
 import type { Guest } from '../../../src/model/guest.ts'
 import type { PortRow } from '../../../src/model/machine.ts'
 import { Icon } from '../parts/icon.tsx'
-import { machine } from '../state/naru.ts'
+import { isOurs } from '../machine/own.ts'
+import { machine, naru } from '../state/naru.ts'
 import { useWords } from '../words/index.ts'
 import type { Words } from '../words/en.ts'
 import type { Draft } from './draft.ts'
@@ -77,9 +78,10 @@ function Groups({ found, onPick }: { readonly found: Found; readonly onPick: (pi
 /** What cannot be looked at is left out: the address can be typed. */
 async function look(words: Words): Promise<Found> {
   const signal = AbortSignal.timeout(limitMs)
+  const pid = naru.about.value?.pid
   const or = <T,>(asked: Promise<readonly T[]>): Promise<readonly T[]> => asked.catch(() => [])
   const [ports, guests, neighbours] = await Promise.all([
-    or(machine.ports({ signal }).then(({ rows }) => rows)),
+    or(machine.ports({ signal }).then(({ rows }) => rows.filter((row) => !isOurs(row, pid)))),
     or(machine.guests({ signal }).then((report) => report.guests)),
     or(machine.neighbours({ signal })),
   ])

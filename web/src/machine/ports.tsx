@@ -10,6 +10,7 @@ import { useWatched } from '../state/watched.ts'
 import { useWords } from '../words/index.ts'
 import { Look } from './look.tsx'
 import { NewRule } from './new-rule.tsx'
+import { isOurs } from './own.ts'
 
 const ask = (signal: AbortSignal): Promise<MachinePorts> => machine.ports({ signal })
 const mostShown = 300
@@ -45,11 +46,6 @@ export function PortsTab() {
 
 function textOf({ port, protocol, address, process, service, belongsTo }: PortRow): string {
   return `${port}/${protocol} ${address} ${process?.name ?? ''} ${service ?? ''} ${belongsTo?.name ?? ''}`.toLowerCase()
-}
-
-/** Naru's own page is not offered: who published it would hand out the keys. */
-function isOurs({ process }: PortRow, pid: number | undefined): boolean {
-  return process !== null && process.pid === pid
 }
 
 function Rows({ rows }: { readonly rows: readonly PortRow[] }) {

@@ -1,29 +1,15 @@
 /** What happened lately, live: what Naru said, whom it refused, and what became of the file. */
 import { useDeferredValue, useMemo, useState } from 'react'
-import type { Text } from '../../../src/base/text.ts'
-import { closeReasons, type CloseReason } from '../../../src/model/connection.ts'
-import type { Happening } from '../../../src/model/face.ts'
+import { Again, whenText } from '../parts/again.tsx'
 import { Icon, type IconName } from '../parts/icon.tsx'
-import { keyOf } from '../state/happenings.ts'
+import { gathered, lineOf, type Level, type LogLine } from '../state/log-lines.ts'
 import { naru } from '../state/naru.ts'
 import { fields, linkTo, setFields } from '../state/place.ts'
 import { useCalm, useWatched } from '../state/watched.ts'
-import { en } from '../words/en.ts'
-import { ko } from '../words/ko.ts'
 import { useWords } from '../words/index.ts'
 
 const kinds = ['all', 'trouble', 'refused'] as const
 type Kind = (typeof kinds)[number]
-
-type Level = 'info' | 'warn' | 'error' | 'refused'
-
-interface Line {
-  readonly key: string
-  readonly at: number
-  readonly level: Level
-  readonly rule: string | null
-  readonly text: Text
-}
 
 const shownAtFirst = 100
 
@@ -31,8 +17,7 @@ export default function LogPage() {
   const { words } = useWords()
   const all = useCalm(naru.happenings.all)
   const query = useDeferredValue(useWatched(fields))
-  const lines = useMemo(() => all.map(lineOf).toReversed(), [all])
-  const shown = useMemo(() => lines.filter((line) => isWanted(line, query)), [lines, query])
+  const lines = useMemo(() => gathered(all.filter((one) => isWanted(lineOf(one), query))), [all, query])
   const kind = kinds.find((one) => one === query.get('kind')) ?? 'all'
   return (
     <>
@@ -58,10 +43,10 @@ export default function LogPage() {
           </select>
         </label>
       </search>
-      {shown.length === 0 ? (
-        <p className="quiet">{lines.length === 0 ? words.log.none : words.log.noMatch}</p>
+      {lines.length === 0 ? (
+        <p className="quiet">{all.length === 0 ? words.log.none : words.log.noMatch}</p>
       ) : (
-        <Lines lines={shown} />
+        <Lines lines={lines} />
       )}
     </>
   )
@@ -84,20 +69,7 @@ function Find() {
   )
 }
 
-function lineOf(one: Happening): Line {
-  const line = { key: keyOf(one), at: one.at }
-  if (one.type === 'log') return { ...line, level: one.level, rule: one.rule, text: one.text }
-  if (one.type === 'refused') {
-    const { rule, client, reason } = one
-    const why = closeReasons[reason as CloseReason] ?? { en: reason, ko: reason }
-    const text = { en: en.log.refused(client, why.en), ko: ko.log.refused(client, why.ko) }
-    return { ...line, level: 'refused', rule, text }
-  }
-  const text = one.problem?.message ?? { en: en.log.fileGood, ko: ko.log.fileGood }
-  return { ...line, level: one.problem ? 'error' : 'info', rule: null, text }
-}
-
-function isWanted({ level, rule, text }: Line, query: URLSearchParams): boolean {
+function isWanted({ level, rule, text }: LogLine, query: URLSearchParams): boolean {
   const kind = query.get('kind') as Kind | null
   if (kind === 'trouble' && level !== 'warn' && level !== 'error') return false
   if (kind === 'refused' && level !== 'refused') return false
@@ -119,13 +91,15 @@ const tones: Readonly<Record<Level, string>> = {
   refused: 'off',
 }
 
-function Lines({ lines }: { readonly lines: readonly Line[] }) {
+function Lines({ lines }: { readonly lines: readonly LogLine[] }) {
   const { words, say } = useWords()
   const [most, setMost] = useState(shownAtFirst)
+  const rules = useWatched(naru.rules)
+  const isThere = (name: string): boolean => rules?.some((rule) => rule.name === name) ?? false
   return (
     <section className="card">
       <ol className="log">
-        {lines.slice(0, most).map(({ key, at, level, rule, text }) => (
+        {lines.slice(0, most).map(({ key, at, level, rule, text, times, lastAt }) => (
           <li key={key} data-state={tones[level]}>
             <span className="stop-mark">
               <Icon name={icons[level]} size={12} />
@@ -136,11 +110,10 @@ function Lines({ lines }: { readonly lines: readonly Line[] }) {
             <span>
               <span className="hidden">{words.log.level[level]}: </span>
               {rule !== null && (
-                <>
-                  <a href={linkTo(['rules', rule])}>{rule}</a>{' '}
-                </>
+                <>{isThere(rule) ? <a href={linkTo(['rules', rule])}>{rule}</a> : <b>{rule}</b>} </>
               )}
               {say(text)}
+              <Again times={times} lastAt={lastAt} />
             </span>
           </li>
         ))}
@@ -152,11 +125,4 @@ function Lines({ lines }: { readonly lines: readonly Line[] }) {
       )}
     </section>
   )
-}
-
-/** With its day, where that is not today. */
-function whenText(at: number): string {
-  const when = new Date(at)
-  const time = when.toLocaleTimeString()
-  return when.toDateString() === new Date().toDateString() ? time : `${when.toLocaleDateString()} ${time}`
 }

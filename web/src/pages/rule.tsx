@@ -7,10 +7,12 @@ import { Give } from '../parts/give.tsx'
 import { pathOf, stateIcons, type PathHop } from '../parts/hops.ts'
 import { Icon } from '../parts/icon.tsx'
 import { PathPicture } from '../parts/picture.tsx'
+import { Again } from '../parts/again.tsx'
 import { ByHand } from '../rule/by-hand.tsx'
 import { Live, OnSwitch } from '../rules/live.tsx'
 import { tagsOf, titleOf } from '../rules/arrange.ts'
 import { deleteRule } from '../state/changes.ts'
+import { gathered } from '../state/log-lines.ts'
 import { naru } from '../state/naru.ts'
 import { useNow } from '../state/now.ts'
 import { goToList, linkTo, linkToList } from '../state/place.ts'
@@ -224,18 +226,16 @@ const mostHappened = 8
 function Happened({ name }: { readonly name: string }) {
   const { words, say } = useWords()
   const all = useWatched(naru.happenings.all)
-  const said = all
-    .filter((one) => one.type === 'log')
-    .filter(({ rule }) => rule === name)
-    .slice(-mostHappened)
-  if (said.length === 0) return null
+  const lines = gathered(all.filter((one) => one.type === 'log' && one.rule === name)).slice(0, mostHappened)
+  if (lines.length === 0) return null
   return (
     <section className="card">
       <h2>{words.rule.happened}</h2>
       <ol className="closes">
-        {said.toReversed().map(({ id, at, text }) => (
-          <li key={`${at} ${id}`}>
+        {lines.map(({ key, at, text, times, lastAt }) => (
+          <li key={key}>
             <time className="quiet figure">{new Date(at).toLocaleTimeString()}</time> {say(text)}
+            <Again times={times} lastAt={lastAt} />
           </li>
         ))}
       </ol>

@@ -12,6 +12,13 @@ export class Happenings {
       this.all.set([...this.all.value, event].slice(-kept))
   }
 
+  /** As the daemon tells it from now on: a link leads to a rule by its name. */
+  rename(from: string, to: string): void {
+    const named = (one: Happening): Happening =>
+      one.type !== 'file' && one.rule === from ? { ...one, rule: to } : one
+    this.all.set(this.all.value.map(named))
+  }
+
   /** What the daemon remembers, among it what has come since. */
   fill(remembered: readonly Happening[]): void {
     const known = new Set(remembered.map(keyOf))

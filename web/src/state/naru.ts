@@ -213,6 +213,7 @@ class PageState {
         return this.#put(event.rule)
       case 'rule-removed':
         this.#tell(event.name)
+        if (event.renamedTo !== undefined) this.happenings.rename(event.name, event.renamedTo)
         return this.rules.set((this.rules.value ?? []).filter(({ name }) => name !== event.name))
       case 'hop':
         this.#tell(event.rule)

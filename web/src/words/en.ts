@@ -38,6 +38,11 @@ export const en = {
     readOnly: 'Read-only',
     readOnlyLong: 'This link lets you look, not change.',
   },
+  notFound: {
+    title: 'There is no such page',
+    text: (path: string) => `Nothing is at ${path}.`,
+    back: 'To the rules',
+  },
   login: {
     title: 'Log in',
     text: 'Naru printed a link when it started. Open that link, or paste its token here. `naru status` shows it again.',
@@ -206,6 +211,7 @@ export const en = {
     level: { info: 'Note', warn: 'Warning', error: 'Error', refused: 'Refused' },
     refused: (client: string, reason: string) => `${client} was refused: ${reason}`,
     fileGood: 'The file is valid.',
+    again: (times: number, last: string) => `× ${times}, last at ${last}`,
     none: 'Nothing yet.',
     noMatch: 'Nothing of that kind.',
   },

@@ -33,6 +33,11 @@ export const ko: Words = {
     readOnly: '읽기 전용',
     readOnlyLong: '이 링크로는 볼 수만 있고 바꿀 수 없습니다.',
   },
+  notFound: {
+    title: '없는 페이지입니다',
+    text: (path) => `${path}에는 아무것도 없습니다.`,
+    back: '규칙 목록으로',
+  },
   login: {
     title: '로그인',
     text: 'Naru를 시작할 때 출력된 링크를 열거나 링크에 있는 토큰을 붙여 넣으세요. `naru status`로 다시 볼 수 있습니다.',
@@ -201,6 +206,7 @@ export const ko: Words = {
     level: { info: '알림', warn: '경고', error: '오류', refused: '거부' },
     refused: (client, reason) => `${client} 거부: ${reason}`,
     fileGood: '파일이 올바릅니다.',
+    again: (times, last) => `× ${times}회, 마지막 ${last}`,
     none: '아직 기록이 없습니다.',
     noMatch: '해당하는 기록이 없습니다.',
   },
