@@ -39,6 +39,7 @@ function isUnseen(problem: SeenTarget['problem']): problem is NaruError {
   return isNaruError(
     problem,
     'GUEST_NOT_HERE',
+    'GUEST_NOT_RUNNING',
     'GUEST_NO_TOOL',
     'GUEST_UNREADABLE',
     'GUEST_REFUSED',
