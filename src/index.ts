@@ -9,6 +9,7 @@
  * ```
  */
 import { randomBytes } from 'node:crypto'
+import { awake } from './base/awake.ts'
 import { silentLog, type Log } from './base/log.ts'
 import { Forwarder } from './control/forwarder.ts'
 import { claim, stateRoot } from './control/instance.ts'
@@ -72,7 +73,11 @@ export interface CreateForwarderOptions {
  * left behind is undone first.
  * @throws NaruError RULE_INVALID, LISTEN_…, STATE_FOLDER, and what a hop says
  */
-export async function createForwarder(options: CreateForwarderOptions = {}): Promise<Naru & AsyncDisposable> {
+export function createForwarder(options: CreateForwarderOptions = {}): Promise<Naru & AsyncDisposable> {
+  return awake(() => begun(options))
+}
+
+async function begun(options: CreateForwarderOptions): Promise<Naru & AsyncDisposable> {
   const {
     rules = {},
     strict = true,

@@ -3,6 +3,7 @@
  * (apply), read back and repaired while it lasts (observe, renew), and taken away without a trace (undo).
  */
 import { setMaxListeners } from 'node:events'
+import { awake } from '../base/awake.ts'
 import { withLimit } from '../base/clock.ts'
 import { NaruError, toNaruError, type NaruErrorJson } from '../base/errors.ts'
 import { Scope } from '../base/scope.ts'
@@ -439,7 +440,7 @@ export class Forwarder implements Naru, AsyncDisposable {
   stop({ drain = false }: { drain?: boolean } = {}): Promise<void> {
     if (!drain) this.#hurry.abort()
     if (!this.#stopped) {
-      this.#stopped = this.#stopOnce()
+      this.#stopped = awake(() => this.#stopOnce())
       // Whoever asked hears it; who only waits for the end need not.
       this.#stopped.catch(() => {})
     }
@@ -955,7 +956,7 @@ export class Forwarder implements Naru, AsyncDisposable {
   #inTurn<T>(run: () => Promise<T>): Promise<T> {
     const act = async (): Promise<T> => {
       this.#refuseIfOver()
-      return run()
+      return awake(run)
     }
     const next = this.#changes.then(act, act)
     this.#changes = next.catch(() => {})
