@@ -95,17 +95,20 @@ describeWith(needs, 'the kernel engine in a lab of three hosts', () => {
     expect(peers).toEqual(['::ffff:10.2.0.1'])
   })
 
-  it('carries a range to the same ports and to others', async () => {
+  it('carries a range to the same ports, to others and to one', async () => {
     await using lab = new KernelLab()
     lab.serve(lab.target, 9005, 'nine thousand and five')
+    await lab.serveUdp(lab.target, 9005)
     const engine = lab.engine()
     await lab.open(engine, 'same', { listen: '0.0.0.0:9000-9100', target: `${targetAddress}:9000-9100` })
     await lab.open(engine, 'other', { listen: '0.0.0.0:7000-7100', target: `${targetAddress}:9000-9100` })
-    for (const port of [9005, 7005]) {
+    await lab.open(engine, 'one', { listen: '0.0.0.0:6000-6100/tcp+udp', target: `${targetAddress}:9005` })
+    for (const port of [9005, 7005, 6000, 6100]) {
       const socket = await lab.dial(lab.client, hostAddress, port)
       const [greeting] = (await once(socket, 'data')) as [Buffer]
       expect(greeting.toString()).toBe('nine thousand and five')
     }
+    expect(await echoesUdp(lab.client, hostAddress, 6077, 'by UDP too')).toBe('by UDP too')
   })
 
   it('refuses clients by the longest prefix, and counts them', async () => {

@@ -20,12 +20,22 @@ function show(value: unknown): string {
   if (Array.isArray(part.concat)) return part.concat.map(show).join(' . ')
   if (Array.isArray(part.range)) return part.range.join('-')
   if (part.prefix) return Object.values(part.prefix).join('/')
-  return `jump ${(part.jump as { target: string }).target}`
+  return `goto ${(part.goto as { target: string }).target}`
 }
 
-it('makes one port an element, whatever else there is', () => {
+it('makes one port an element', () => {
   expect(compiled({ listen: '0.0.0.0:8888', target: '10.0.0.2:80' }, '10.0.0.2')).toBe(
-    ['port4 tcp . 8888 : 10.0.0.2 . 80', 'back4_tcp 8888 : jump hide', 'asked 8888'].join('\n'),
+    'port4 tcp . 8888 : 10.0.0.2 . 80',
+  )
+})
+
+it('says of the way back what is not so anyway: that it keeps the client, how long it waits', () => {
+  expect(compiled({ listen: '0.0.0.0:53/tcp+udp', target: '10.0.0.2:53' }, '10.0.0.2')).toBe(
+    [
+      'port4 tcp . 53 : 10.0.0.2 . 53',
+      'port4 udp . 53 : 10.0.0.2 . 53',
+      'back_port4 udp . 53 : goto udp4-300s-hide',
+    ].join('\n'),
   )
 })
 
@@ -33,26 +43,26 @@ it('keeps a listen on one address to that address', () => {
   expect(compiled({ listen: '[fd01::1]:53/tcp+udp', target: '[fd02::2]:53' }, 'fd02::2', 'keep')).toBe(
     [
       'at6 fd01::1 . tcp . 53 : fd02::2 . 53',
-      'back6_tcp 53 : jump keep',
-      'asked 53',
+      'back_at6 fd01::1 . tcp . 53 : goto keep',
       'at6 fd01::1 . udp . 53 : fd02::2 . 53',
-      'terms6 fd01::1 . udp . 53 : jump udp6-300s',
-      'back6_udp 53 : jump keep',
+      'back_at6 fd01::1 . udp . 53 : goto udp6-300s-keep',
     ].join('\n'),
   )
 })
 
 it('makes a range that keeps its ports one interval', () => {
   const input = { listen: '0.0.0.0:8000-8001', target: '10.0.0.2:8000-8001' }
-  expect(compiled(input, '10.0.0.2')).toBe(
+  expect(compiled(input, '10.0.0.2', 'keep')).toBe(
     [
       'span4 0.0.0.0/0 . tcp . 8000-8001 : 10.0.0.2',
-      'back4_tcp 8000 : jump hide',
-      'back4_tcp 8001 : jump hide',
-      'asked 8000',
-      'asked 8001',
+      'back_span4 0.0.0.0/0 . tcp . 8000-8001 : goto keep',
     ].join('\n'),
   )
+})
+
+it('makes a range that all goes to one port one interval', () => {
+  const input = { listen: '10.0.0.1:8000-8999', target: '10.0.0.2:80' }
+  expect(compiled(input, '10.0.0.2')).toBe('into4 10.0.0.1 . tcp . 8000-8999 : 10.0.0.2 . 80')
 })
 
 it('makes a range that moves an element a port', () => {

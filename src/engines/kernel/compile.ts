@@ -26,11 +26,12 @@ export interface Element {
   readonly value: Json
 }
 
-/** How long a UDP session may be silent, which no element of a map can say: a chain that sets it. */
+/** How long a UDP session may be silent, which no element of a map can say: a chain that sets it and goes on to `way`. */
 export interface Patience {
   readonly chain: string
   readonly family: Family
   readonly seconds: number
+  readonly way: WayBack
 }
 
 export interface Compiled {
@@ -49,32 +50,41 @@ export function listenFamily(listen: InetListen): Family {
 
 export function compile(aim: Aim): Compiled {
   const listen = aim.rule.listen as InetListen
-  const patience = patienceOf(aim.rule, listen)
+  const patience = patienceOf(aim, listen)
   return {
     elements: listen.protocols.flatMap((protocol) => [
       ...destinations(aim, listen, protocol),
       ...denials(aim.rule, listen, protocol),
-      ...(patience && protocol === 'udp' ? [patienceElement(patience, listen)] : []),
-      ...waysBack(aim, listen, protocol),
+      ...wayBack(aim, listen, protocol, patience),
     ]),
     patience,
   }
 }
 
-/** Ports that keep their number are one interval; ports that move are one element each. */
+/**
+ * Ports that keep their number are one interval, and so are ports that all become one. Ports that move along are one
+ * element each: nft calculates with no port, and of a target's range it takes the first that is free, not the one as far
+ * on (the kernel's NF_NAT_RANGE_PROTO_OFFSET has no word in nft's language).
+ */
 function destinations({ address, ports }: Aim, listen: InetListen, protocol: Protocol): Element[] {
   const family = listenFamily(listen)
-  if (portCount(listen.ports) > 1 && listen.ports.first === ports.first && listen.ports.last === ports.last) {
-    return [{ set: `span${family}`, key: listenKey(listen, protocol), value: address }]
-  }
-  const exact = isAnyAddress(listen)
-    ? { set: `port${family}`, head: [protocol] }
-    : { set: `at${family}`, head: [listen.address, protocol] }
+  const key = listenKey(listen, protocol)
+  if (portCount(listen.ports) > 1 && listen.ports.first === ports.first && listen.ports.last === ports.last)
+    return [{ set: `span${family}`, key, value: address }]
+  if (portCount(listen.ports) > 1 && portCount(ports) === 1)
+    return [{ set: `into${family}`, key, value: { concat: [address, ports.first] } }]
   return portsOf(listen.ports).map((port) => ({
-    set: exact.set,
-    key: { concat: [...exact.head, port] },
+    ...place(listen, protocol, port),
     value: { concat: [address, ports.first + Math.min(port - listen.ports.first, portCount(ports) - 1)] },
   }))
+}
+
+/** One port is looked up by its hash. */
+function place({ address }: InetListen, protocol: Protocol, port: number): Pick<Element, 'set' | 'key'> {
+  const family = familyOf(address as string)
+  return isAny(address as string)
+    ? { set: `port${family}`, key: { concat: [protocol, port] } }
+    : { set: `at${family}`, key: { concat: [address, protocol, port] } }
 }
 
 function denials({ allow, deny }: Rule, listen: InetListen, protocol: Protocol): Element[] {
@@ -88,33 +98,35 @@ function denials({ allow, deny }: Rule, listen: InetListen, protocol: Protocol):
   }))
 }
 
-/**
- * conntrack keeps the port that the client asked for, whatever the destination became. What asks for it by TCP and
- * belongs to no connection is a stray.
- */
-function waysBack({ wayBack }: Aim, listen: InetListen, protocol: Protocol): Element[] {
-  const set = `back${listenFamily(listen)}_${protocol}`
-  const value = { jump: { target: wayBack } }
-  const ports = portsOf(listen.ports)
-  const back = ports.map((port) => ({ set, key: port, value }))
-  return protocol === 'tcp' ? [...back, ...ports.map((key) => ({ set: 'asked', key, value: null }))] : back
+/** Whoever hides and has no patience of its own needs no element: that is what becomes of any other of ours. */
+function wayBack(
+  { wayBack: way }: Aim,
+  listen: InetListen,
+  protocol: Protocol,
+  patience: Patience | null,
+): Element[] {
+  const chain = protocol === 'udp' && patience ? patience.chain : way
+  if (chain === 'hide') return []
+  const value = { goto: { target: chain } }
+  const { first, last } = listen.ports
+  const family = listenFamily(listen)
+  if (first !== last) return [{ set: `back_span${family}`, key: listenKey(listen, protocol), value }]
+  const { set, key } = place(listen, protocol, first)
+  return [{ set: `back_${set}`, key, value }]
 }
 
 /** Ten thousand rules of one patience are ten thousand elements and one chain. */
-function patienceOf({ timeouts }: Rule, listen: InetListen): Patience | null {
+function patienceOf({ rule: { timeouts }, wayBack: way }: Aim, listen: InetListen): Patience | null {
   if (!listen.protocols.includes('udp')) return null
   const family = listenFamily(listen)
   const seconds = Math.max(1, Math.ceil(timeouts.udpMs / 1000))
-  return { chain: `udp${family}-${seconds}s`, family, seconds }
+  return { chain: `udp${family}-${seconds}s-${way}`, family, seconds, way }
 }
 
-function patienceElement({ chain }: Patience, listen: InetListen): Element {
-  const key = listenKey(listen, 'udp')
-  return { set: `terms${listenFamily(listen)}`, key, value: { jump: { target: chain } } }
-}
+const isAny = (address: string): boolean => address === '0.0.0.0' || address === '::'
 
 export function isAnyAddress({ address }: InetListen): boolean {
-  return address === '0.0.0.0' || address === '::'
+  return isAny(address as string)
 }
 
 function listenKey(listen: InetListen, protocol: Protocol): { readonly concat: readonly Json[] } {

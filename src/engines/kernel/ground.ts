@@ -31,6 +31,8 @@ export class Ground {
   readonly #table: Table
   readonly #guard: Guard
   readonly #was = new Map<string, string>()
+  /** `#was` for journals: one object for the thousands that open at once. */
+  #told: OldValues | null = null
   readonly #links = new Map<string, Promise<void>>()
   readonly #ready = new Set<Family>()
   readonly #noted = new Set<Family>()
@@ -56,7 +58,7 @@ export class Ground {
       if (!this.#noted.has(family)) this.#note(family)
       this.#noted.add(family)
     }
-    return Object.fromEntries(this.#was)
+    return (this.#told ??= Object.fromEntries(this.#was))
   }
 
   /** Takes over what a predecessor changed, from its journal entry, as long as this process has rules: `prepare` again. */
@@ -64,6 +66,7 @@ export class Ground {
     for (const [key, value] of Object.entries(was))
       if (isNote(key, value) && !this.#was.has(key)) {
         this.#was.set(key, value)
+        this.#told = null
         this.recheck()
       }
   }
@@ -126,6 +129,7 @@ export class Ground {
       await this.#table.remove()
       await this.#guard.end()
       this.#was.clear()
+      this.#told = null
       this.#links.clear()
       this.#closedTo = ''
       this.recheck()
@@ -156,13 +160,16 @@ export class Ground {
 
   /** What other Narus noted in the table. */
   async #learn(): Promise<void> {
-    for (const [key, value] of await this.#table.notes())
+    const notes = await this.#table.notes()
+    this.#told = null
+    for (const [key, value] of notes)
       if (isNote(key, value) && !this.#was.has(key)) this.#was.set(key, value)
     if (this.#was.get(everywhere4) === '0' && this.#settings.read(everywhere4) === '1')
       for (const key of this.#was.keys()) if (key === everywhere4 || forwards4(key)) this.#was.delete(key)
   }
 
   #note(family: Family): void {
+    this.#told = null
     for (const wanted of this.#wanted(family)) {
       for (const key of [...changedAlong(this.#settings, wanted), wanted.key])
         if (!this.#was.has(key)) this.#was.set(key, this.#settings.read(key) ?? '')

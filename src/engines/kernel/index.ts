@@ -10,12 +10,11 @@ import { familyOf } from '../../base/address.ts'
 import { systemClock, type Clock } from '../../base/clock.ts'
 import { errnoOf, NaruError } from '../../base/errors.ts'
 import { say } from '../../base/text.ts'
-import { portCount, portsOverlap } from '../../base/port.ts'
+import { portsOverlap } from '../../base/port.ts'
 import type { Host, SocketEntry } from '../../host/contract.ts'
 import { Others } from '../../host/filter/index.ts'
 import { ownerLives, thisOwner } from '../../host/linux/owner.ts'
 import { formatListen, type InetListen } from '../../model/listen.ts'
-import type { LentSocket } from '../../model/passing.ts'
 import { listenError, notUs } from '../../relay/listen-error.ts'
 import { targetsItself } from '../../relay/loop.ts'
 import type { Engine } from '../contract.ts'
@@ -210,7 +209,7 @@ async function takePorts(listen: InetListen, machine: Machine, hold: () => Holdi
   await refuseNoAddress(listen, machine)
   const tryAgain = async (error: unknown): Promise<Holding> => {
     // By name, where it can be seen; an engine's own sockets of a moment ago are gone by now.
-    if (errnoOf(error) === 'EADDRINUSE') await refuseTaken(listen, machine, [])
+    if (errnoOf(error) === 'EADDRINUSE') await refuseTaken(listen, machine, null)
     return hold()
   }
   const label = formatListen(listen)
@@ -221,7 +220,7 @@ async function takePorts(listen: InetListen, machine: Machine, hold: () => Holdi
       throw await listenError(error, label, () => Promise.resolve(null))
     })
   try {
-    await refuseTaken(listen, machine, holding.sockets)
+    await refuseTaken(listen, machine, holding)
     return holding
   } catch (error) {
     holding[Symbol.dispose]()
@@ -244,9 +243,8 @@ async function refuseNoAddress(listen: InetListen, machine: Machine): Promise<vo
 }
 
 /** Likewise: what a look shows taken may be free by now. */
-async function refuseTaken(listen: InetListen, machine: Machine, held: readonly LentSocket[]): Promise<void> {
-  const ours = new Set(held.map(({ protocol, port }) => `${protocol} ${port}`))
-  if (ours.size === portCount(listen.ports) * listen.protocols.length) return
+async function refuseTaken(listen: InetListen, machine: Machine, held: Holding | null): Promise<void> {
+  if (held?.isWhole) return
   const asked = machine.clock.monotonic()
   const family = listenFamily(listen)
   const holder = async (since?: number): Promise<SocketEntry | undefined> =>
@@ -254,7 +252,7 @@ async function refuseTaken(listen: InetListen, machine: Machine, held: readonly 
       (socket) =>
         socket.state === 'listening' &&
         listen.protocols.includes(socket.protocol) &&
-        !ours.has(`${socket.protocol} ${socket.port}`) &&
+        !held?.has(socket.protocol, socket.port) &&
         portsOverlap({ first: socket.port, last: socket.port }, listen.ports) &&
         meets(socket.address, addressOf(listen), family),
     )

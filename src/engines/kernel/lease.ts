@@ -16,7 +16,6 @@ import {
   compile,
   isAnyAddress,
   listenFamily,
-  portsOf,
   elementId,
   type Aim,
   type Compiled,
@@ -398,9 +397,7 @@ export class KernelLease implements EngineLease, Lease {
 function arrivalsOf(listen: InetListen): Arrival[] {
   const family = listenFamily(listen)
   const address = isAnyAddress(listen) ? null : listen.address
-  return listen.protocols.flatMap((protocol) =>
-    portsOf(listen.ports).map((port) => ({ protocol, port, address, family })),
-  )
+  return listen.protocols.map((protocol) => ({ protocol, ports: listen.ports, address, family }))
 }
 
 function listenOf({ listen, listenPort, protocol }: Flow): string {

@@ -1,5 +1,5 @@
 /** What the leases of one engine share: the table, the ground it stands on, the watch over conntrack. */
-import { familyOf, type Family } from '../../base/address.ts'
+import type { Family } from '../../base/address.ts'
 import type { Clock } from '../../base/clock.ts'
 import { withLimit } from '../../base/clock.ts'
 import type { Host, Interface, Network, Runner, SocketEntry } from '../../host/contract.ts'
@@ -11,7 +11,7 @@ import type { Offloading } from './offloading.ts'
 import type { Held, Table } from './table.ts'
 import { chooseAddress, type Chosen } from './target.ts'
 import { chooseWayBack, type Way } from './way-back.ts'
-import type { Arrival, Watch } from './watch.ts'
+import { Places, type Arrival, type Watch } from './watch.ts'
 
 /** How long one reading of the machine serves everybody who asks at the same time. */
 const freshMs = 1000
@@ -83,11 +83,10 @@ export class Machine {
     const own = new Set(
       (await this.interfaces()).flatMap(({ addresses }) => addresses.map((one) => one.address)),
     )
-    const here = new Set(arrivals.map(({ family, port, address }) => `${family} ${port} ${address ?? ''}`))
-    const old = (await listUntouched(this.runner, families, { signal })).filter(({ listen, listenPort }) => {
-      const at = `${familyOf(listen)} ${listenPort}`
-      return here.has(`${at} ${listen}`) || (here.has(`${at} `) && own.has(listen))
-    })
+    const untouched = await listUntouched(this.runner, families, { signal })
+    const places = new Places<true>()
+    for (const arrival of arrivals) places.add(arrival, true)
+    const old = untouched.filter((flow) => places.of(flow, { wide: own.has(flow.listen) }))
     if (old.length > 0) await cutFlows(this.runner, old, { signal })
   }
 

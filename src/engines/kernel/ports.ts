@@ -1,16 +1,16 @@
 /**
  * The ports of what the kernel carries, held by sockets that serve nobody: nobody else may bind them, and whoever takes
  * the rule up after the kernel gets them as they are. Without our table they are closed: TCP is refused, UDP dropped.
+ * A rule may have sixty thousand, so that what is kept of a port is its descriptor, and no object.
  */
 import { getSystemErrorName } from 'node:util'
 import { familyOf } from '../../base/address.ts'
-import type { Protocol } from '../../base/port.ts'
+import type { PortRange, Protocol } from '../../base/port.ts'
 import { canHold, holdPort, letGo, serveHeld } from '../../host/linux/held-port.ts'
 import { socketMaker } from '../../host/linux/beside.ts'
 import type { InetListen } from '../../model/listen.ts'
 import { heldPart, type Heritage, type Inheritance, type LentSocket } from '../../model/passing.ts'
 import { descriptorLimit } from '../../relay/descriptors.ts'
-import { portsOf } from './compile.ts'
 
 /** A held port costs 2 to 4 KiB of the kernel's memory. */
 const mostHeld = 16_384
@@ -25,8 +25,8 @@ export interface PortsOptions {
 export class Ports {
   readonly #inside: <T>(work: () => T) => T
   readonly #most: number
-  /** By protocol and port. */
-  readonly #held = new Map<string, LentSocket[]>()
+  /** By protocol and page of ports, for whoever looks for those at one port. */
+  readonly #pages = new Map<string, Set<Held>>()
   #count = 0
 
   constructor({ inside = (work) => work(), most }: PortsOptions = {}) {
@@ -37,113 +37,178 @@ export class Ports {
 
   /** All of a rule's ports that there is room for. @throws the system's own error; nothing is held then */
   hold(listen: InetListen, inherit: Inheritance | undefined): Holding {
-    const sockets: LentSocket[] = []
+    const all: Held[] = []
     try {
       this.#inside(() => {
-        for (const protocol of listen.protocols)
-          for (const port of portsOf(listen.ports)) {
-            if (this.#count >= this.#most) return
-            const socket = this.#one(protocol, listen.address as string, port, inherit)
-            if (socket) sockets.push(socket)
-          }
+        for (const protocol of listen.protocols) {
+          const held = new Held(protocol, listen.address as string, listen.ports)
+          all.push(held)
+          this.#enter(held)
+          if (!this.#fill(held, inherit)) break
+        }
       })
     } catch (error) {
-      this.free(sockets)
+      for (const held of all) this.free(held)
       throw error
     }
-    return new Holding(this, sockets)
+    return new Holding(this, all)
   }
 
-  /** Null where the process has no descriptor left. */
-  #one(
-    protocol: Protocol,
-    address: string,
-    port: number,
-    inherit: Inheritance | undefined,
-  ): LentSocket | null {
-    const about = { protocol, address, port, part: heldPart } as const
-    const key = keyOf(about)
-    const there = this.#held.get(key) ?? []
-    const beside = there.filter((one) => meet(one.address, address)).map(({ fd }) => fd)
-    const fd = inherit?.take(about) ?? holdPort(protocol, address, port, beside)
-    if (fd < 0) {
-      const code = getSystemErrorName(fd)
-      if (code === 'EMFILE' || code === 'ENFILE' || code === 'ENOBUFS' || code === 'ENOMEM') return null
-      throw Object.assign(new Error(code), { code })
+  /** @returns whether there was room for all */
+  #fill(held: Held, inherit: Inheritance | undefined): boolean {
+    const { protocol, address, first, last } = held
+    for (let port = first; port <= last; port++) {
+      if (this.#count >= this.#most) return false
+      const fd =
+        inherit?.take({ protocol, address, port, part: heldPart }) ??
+        holdPort(protocol, address, port, () => this.#beside(held, port))
+      if (fd < 0) {
+        const code = getSystemErrorName(fd)
+        if (full.has(code)) return false
+        throw Object.assign(new Error(code), { code })
+      }
+      held.put(port, fd)
+      this.#count++
     }
-    const socket = { ...about, fd }
-    this.#held.set(key, [...there, socket])
-    this.#count++
-    return socket
+    return true
   }
 
-  free(sockets: readonly LentSocket[]): void {
-    for (const socket of sockets) {
-      this.forget(socket)
-      letGo(socket.fd)
+  /** Ours of that port that the system takes for one with it. */
+  #beside({ protocol, address }: Held, port: number): number[] {
+    return [...(this.#pages.get(pageOf(protocol, port)) ?? [])]
+      .filter((one) => meet(one.address, address))
+      .map((one) => one.at(port))
+      .filter((fd) => fd >= 0)
+  }
+
+  /** Closes what it still has. */
+  free(held: Held): void {
+    for (let port = held.first; port <= held.last; port++) {
+      const fd = this.takeOut(held, port)
+      if (fd >= 0) letGo(fd)
+    }
+    for (const page of pagesOf(held)) {
+      const there = this.#pages.get(page)
+      there?.delete(held)
+      if (there?.size === 0) this.#pages.delete(page)
     }
   }
 
-  /** It is somebody else's to close. */
-  forget(socket: LentSocket): void {
-    const key = keyOf(socket)
-    const left = (this.#held.get(key) ?? []).filter((one) => one !== socket)
-    if (left.length > 0) this.#held.set(key, left)
-    else this.#held.delete(key)
+  /** From then on the descriptor is somebody else's to close. @returns below zero where there is none */
+  takeOut(held: Held, port: number): number {
+    const fd = held.at(port)
+    if (fd < 0) return fd
+    held.put(port, none)
     this.#count--
+    return fd
+  }
+
+  #enter(held: Held): void {
+    for (const page of pagesOf(held)) {
+      const there = this.#pages.get(page)
+      if (there) there.add(held)
+      else this.#pages.set(page, new Set([held]))
+    }
+  }
+}
+
+/** Room for one more is missing, and what is held stays. */
+const full = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'])
+const none = -1
+
+/** A range of ports at one address: the descriptors of those that are held. */
+class Held {
+  readonly protocol: Protocol
+  readonly address: string
+  readonly first: number
+  readonly last: number
+  readonly #fds: Int32Array
+
+  constructor(protocol: Protocol, address: string, { first, last }: PortRange) {
+    this.protocol = protocol
+    this.address = address
+    this.first = first
+    this.last = last
+    this.#fds = new Int32Array(last - first + 1).fill(none)
+  }
+
+  /** Below zero where it is not held. */
+  at(port: number): number {
+    return this.#fds[port - this.first] ?? none
+  }
+
+  put(port: number, fd: number): void {
+    this.#fds[port - this.first] = fd
+  }
+
+  get sockets(): LentSocket[] {
+    const { protocol, address, first } = this
+    return [...this.#fds]
+      .map((fd, at) => ({ protocol, address, port: first + at, part: heldPart, fd }))
+      .filter(({ fd }) => fd >= 0)
   }
 }
 
 /** What is held for one rule. */
 export class Holding implements Disposable {
   readonly #ports: Ports
-  #sockets: readonly LentSocket[]
+  #held: readonly Held[]
 
-  constructor(ports: Ports, sockets: readonly LentSocket[]) {
+  constructor(ports: Ports, held: readonly Held[]) {
     this.#ports = ports
-    this.#sockets = sockets
+    this.#held = held
   }
 
   /** They stay this rule's. */
   get sockets(): readonly LentSocket[] {
-    return this.#sockets
+    return this.#held.flatMap(({ sockets }) => sockets)
+  }
+
+  has(protocol: Protocol, port: number): boolean {
+    return this.#held.some((held) => held.protocol === protocol && held.at(port) >= 0)
+  }
+
+  /** Whether there was room for all. */
+  get isWhole(): boolean {
+    const ends = (held: Held): boolean => held.at(held.last) >= 0
+    return this.#held.length > 0 && this.#held.every(ends)
   }
 
   /** From now on they are the heir's. */
   bequeath(): Heritage {
     const ports = this.#ports
-    const left = new Map(this.#sockets.map((socket) => [nameOf(socket), socket]))
-    this.#sockets = []
+    const left = this.#held
+    this.#held = []
     return {
       begun: Promise.resolve(),
       sockets: socketMaker,
-      take(wanted) {
-        if (wanted.part !== 0 && wanted.part !== heldPart) return null
-        const socket = left.get(nameOf(wanted))
-        if (!socket) return null
-        left.delete(nameOf(wanted))
-        ports.forget(socket)
-        if (wanted.part === heldPart || serveHeld(socket.protocol as Protocol, socket.fd) === 0)
-          return socket.fd
-        letGo(socket.fd)
+      take({ protocol, address, port, part }) {
+        if (part !== 0 && part !== heldPart) return null
+        const held = left.find((one) => one.protocol === protocol && one.address === address)
+        const fd = held ? ports.takeOut(held, port) : none
+        if (fd < 0) return null
+        if (part === heldPart || serveHeld(protocol as Protocol, fd) === 0) return fd
+        letGo(fd)
         return null
       },
       [Symbol.dispose]() {
-        ports.free([...left.values()])
-        left.clear()
+        for (const held of left) ports.free(held)
       },
     }
   }
 
   [Symbol.dispose](): void {
-    this.#ports.free(this.#sockets)
-    this.#sockets = []
+    for (const held of this.#held) this.#ports.free(held)
+    this.#held = []
   }
 }
 
-const keyOf = ({ protocol, port }: Pick<LentSocket, 'protocol' | 'port'>): string => `${protocol} ${port}`
-const nameOf = ({ protocol, address, port }: Omit<LentSocket, 'fd'>): string =>
-  `${protocol} ${address} ${port}`
+const pageOf = (protocol: Protocol, port: number): string => `${protocol} ${port >> 8}`
+
+function pagesOf({ protocol, first, last }: Held): string[] {
+  const length = (last >> 8) - (first >> 8) + 1
+  return Array.from({ length }, (_, at) => pageOf(protocol, first + (at << 8)))
+}
 
 const isAny = (address: string): boolean => address === '0.0.0.0' || address === '::'
 const meet = (one: string, other: string): boolean =>

@@ -38,12 +38,10 @@ interface Job extends Change {
   failed(error: unknown): void
 }
 
-const maps = [4, 6].flatMap((family) => [
-  ...['port', 'at', 'span', 'terms'].map((name) => `${name}${family}`),
-  `back${family}_tcp`,
-  `back${family}_udp`,
-])
-const sets = ['deny4', 'deny6', 'asked']
+const maps = [4, 6].flatMap((family) =>
+  ['port', 'at', 'span', 'into', 'back_port', 'back_at', 'back_span'].map((name) => `${name}${family}`),
+)
+const sets = ['deny4', 'deny6']
 
 export class Table {
   readonly #nft: Nft
@@ -52,8 +50,6 @@ export class Table {
   readonly #elements = new Map<string, Held>()
   /** Chains of patience that are there, among others. */
   readonly #chains = new Set<string>()
-  /** Which of our leases want an element that several may share: the way back of a port. */
-  readonly #shares = new Map<string, ReadonlySet<number>>()
   /** Switches of this machine as they were before the first Naru changed them: objects of the table tell. */
   #was = new Map<string, string>()
   #known = false
@@ -228,7 +224,7 @@ export class Table {
       alive.set(owner, known)
       return known
     }
-    return new Plan(this.#elements, this.#chains, this.#shares, this.#owner, lives)
+    return new Plan(this.#elements, this.#chains, this.#owner, lives)
   }
 
   /** Somebody changed the table under us: read it again, then say who has what was wanted. */
@@ -355,20 +351,17 @@ class Plan {
   readonly #back: (Step | (() => void))[] = []
   readonly #elements: Map<string, Held>
   readonly #chains: Set<string>
-  readonly #shares: Map<string, ReadonlySet<number>>
   readonly #owner: string
   readonly #lives: (owner: string) => boolean
 
   constructor(
     elements: Map<string, Held>,
     chains: Set<string>,
-    shares: Map<string, ReadonlySet<number>>,
     owner: string,
     lives: (owner: string) => boolean,
   ) {
     this.#elements = elements
     this.#chains = chains
-    this.#shares = shares
     this.#owner = owner
     this.#lives = lives
   }
@@ -387,9 +380,10 @@ class Plan {
     try {
       const wanted = new Map((add?.elements ?? []).map((element) => [elementId(element), element]))
       for (const element of remove?.elements ?? []) {
-        if (!wanted.has(elementId(element))) this.#remove(element, tag)
+        const id = elementId(element)
+        if (!wanted.has(id)) this.#remove(id, tag)
       }
-      for (const element of wanted.values()) this.#add(element, tag)
+      for (const [id, element] of wanted) this.#add(id, element, tag)
       if (add?.patience) this.#addPatience(add.patience)
     } catch (error) {
       this.undo(mark)
@@ -413,15 +407,10 @@ class Plan {
     else map.set(key, value)
   }
 
-  #add(element: Element, tag: Tag): void {
-    const id = elementId(element)
-    if (isShared(element)) this.#share(id, tag, true)
+  #add(id: string, element: Element, tag: Tag): void {
     const there = this.#elements.get(id)
     const same = there && JSON.stringify(there.element.value) === JSON.stringify(element.value)
-    if (there && !this.#mayReplace(there, tag, element)) {
-      if (same && isShared(element)) return
-      throw inUse(element, there.tag)
-    }
+    if (there && !this.#mayReplace(there, tag)) throw inUse(element, there.tag)
     if (there && same && there.tag && formatTag(there.tag) === formatTag(tag)) return
     if (there) this.#delete(id, there.element)
     const held = { element, tag }
@@ -429,31 +418,17 @@ class Plan {
     this.#put(this.#elements, id, held)
   }
 
-  #remove(element: Element, tag: Tag): void {
-    const id = elementId(element)
-    if (isShared(element) && this.#share(id, tag, false) > 0) return
+  #remove(id: string, tag: Tag): void {
     const there = this.#elements.get(id)
     if (!there?.tag || there.tag.owner !== this.#owner) return
-    if (there.tag.serial !== tag.serial && !isShared(element)) return
+    if (there.tag.serial !== tag.serial) return
     this.#delete(id, there.element)
     this.#put(this.#elements, id, undefined)
   }
 
-  #mayReplace({ tag, element: there }: Held, mine: Tag, wanted: Element): boolean {
+  #mayReplace({ tag }: Held, mine: Tag): boolean {
     if (tag === null) return false
-    if (tag.owner !== this.#owner) return !this.#lives(tag.owner)
-    if (tag.serial === mine.serial) return true
-    // Another rule of ours on the same port, at another address: both must ask for the same way back.
-    return isShared(wanted) && (this.#shares.get(elementId(there))?.size ?? 0) <= 1
-  }
-
-  /** Asked twice is wanted once. @returns how many want it now */
-  #share(id: string, { serial }: Tag, wants: boolean): number {
-    const sharers = new Set(this.#shares.get(id))
-    if (wants) sharers.add(serial)
-    else sharers.delete(serial)
-    this.#put(this.#shares, id, sharers.size === 0 ? undefined : sharers)
-    return sharers.size
+    return tag.owner === this.#owner ? tag.serial === mine.serial : !this.#lives(tag.owner)
   }
 
   #delete(id: string, element: Element): void {
@@ -477,9 +452,6 @@ class Plan {
   }
 }
 
-/** The way back is kept by port alone, so rules on two addresses share it. */
-const isShared = ({ set }: Element): boolean => set === 'asked' || set.startsWith('back')
-
 /** What JSON cannot say to nft 1.0.6, as text: a policy of a `ct timeout` is lost in it. */
 function patienceText({ chain, family, seconds }: Patience): string {
   const body = `protocol udp; l3proto ${family === 4 ? 'ip' : 'ip6'}; policy = { unreplied : ${seconds}, replied : ${seconds} };`
@@ -487,11 +459,12 @@ function patienceText({ chain, family, seconds }: Patience): string {
 }
 
 /** The chain, once `patienceText` is there. */
-function patienceCommands({ chain }: Patience): Command[] {
+function patienceCommands({ chain, way }: Patience): Command[] {
   const isUdp = { match: { op: '==', left: { meta: { key: 'l4proto' } }, right: 'udp' } }
   return [
     command('add', 'chain', { name: chain }),
     command('add', 'rule', { chain, expr: [isUdp, { 'ct timeout': chain }] }),
+    command('add', 'rule', { chain, expr: [{ goto: { target: way } }] }),
   ]
 }
 
@@ -528,7 +501,6 @@ function grouped<T>(
 
 /** nft shows a range of sources as a prefix where it is one; we write ranges. */
 function asRange(key: Json): Json {
-  if (typeof key === 'number') return key
   const { concat } = key as { concat: readonly Json[] }
   const source = concat[3] as { prefix?: { addr: string; len: number } } | string
   if (typeof source === 'string' || !source.prefix) return key

@@ -5,8 +5,9 @@
  */
 import type { Clock } from '../../base/clock.ts'
 import { familyOf, type Family } from '../../base/address.ts'
-import type { Protocol } from '../../base/port.ts'
+import type { PortRange, Protocol } from '../../base/port.ts'
 import type { Runner } from '../../host/contract.ts'
+import { PortHolders } from '../../model/listen-index.ts'
 import { listFlows, type Flow } from './flows.ts'
 import type { Offloading } from './offloading.ts'
 import type { Traffic } from './traffic.ts'
@@ -31,7 +32,7 @@ export interface Watched {
 
 export interface Arrival {
   readonly protocol: Protocol
-  readonly port: number
+  readonly ports: PortRange
   /** Null is any address. */
   readonly address: string | null
   readonly family: Family
@@ -42,7 +43,7 @@ export class Watch {
   readonly #clock: Clock
   readonly #offloading: Offloading
   readonly #watched = new Set<Watched>()
-  #index: Index | null = null
+  #index: Places<Watched> | null = null
   /** Whose each connection is, as of the last look. */
   #owners = new Map<string, Watched>()
   /** As of the look before: what conntrack has forgotten since is told of once more. */
@@ -105,11 +106,9 @@ export class Watch {
   /** What comes to these places by now, before a lease is in force there. A look serves all who open within a second. */
   async arriving(arrivals: readonly Arrival[]): Promise<readonly Flow[]> {
     await this.lookLately(busyMs)
-    const places = new Map(arrivals.map((one) => [`${one.protocol} ${one.family} ${one.port}`, one.address]))
-    return this.#shown.filter(({ protocol, listen, listenPort }) => {
-      const address = places.get(`${protocol} ${familyOf(listen)} ${listenPort}`)
-      return address === null || address === listen
-    })
+    const places = new Places<true>()
+    for (const arrival of arrivals) places.add(arrival, true)
+    return this.#shown.filter((flow) => places.of(flow))
   }
 
   stop(): void {
@@ -150,14 +149,20 @@ export class Watch {
 
   /** Notes whose each is. */
   #own(flows: readonly Flow[]): void {
-    const index = (this.#index ??= indexOf(this.#watched))
+    const places = (this.#index ??= this.#listening())
     const owners = new Map<string, Watched>()
     for (const flow of flows) {
-      const watched = this.#ownerOf(flow, index)
+      const watched = this.#ownerOf(flow, places)
       if (watched) owners.set(flow.key, watched)
     }
     this.#before = this.#owners
     this.#owners = owners
+  }
+
+  #listening(): Places<Watched> {
+    const places = new Places<Watched>()
+    for (const watched of this.#watched) for (const arrival of watched.arrivals()) places.add(arrival, watched)
+    return places
   }
 
   #share(flows: readonly Flow[]): void {
@@ -174,34 +179,38 @@ export class Watch {
   }
 
   /** A connection stays with the lease that first had it; a new one is of whoever listens there now. */
-  #ownerOf(flow: Flow, index: Index): Watched | null {
+  #ownerOf(flow: Flow, places: Places<Watched>): Watched | null {
     const known = this.#owners.get(flow.key)
     if (known) return this.#watched.has(known) ? known : null
-    const family = familyOf(flow.listen)
-    const here = index.get(arrivalKey(flow.protocol, flow.listenPort)) ?? []
-    const found = here.find(
-      ({ arrival }) =>
-        arrival.family === family && (arrival.address === null || arrival.address === flow.listen),
-    )
-    return found?.watched ?? null
+    return places.of(flow)
   }
 }
 
-const arrivalKey = (protocol: Protocol, port: number): string => `${protocol}:${port}`
+/** Who listens where, as flows ask for it. */
+export class Places<T> {
+  readonly #byPlace = new Map<string, PortHolders<T>>()
 
-type Index = Map<string, { arrival: Arrival; watched: Watched }[]>
+  add({ protocol, family, address, ports }: Arrival, holder: T): void {
+    const key = placeKey(protocol, family, address)
+    const there = this.#byPlace.get(key) ?? new PortHolders<T>()
+    this.#byPlace.set(key, there)
+    there.take(ports, holder)
+  }
 
-function indexOf(all: ReadonlySet<Watched>): Index {
-  const index: Index = new Map()
-  for (const watched of all)
-    for (const arrival of watched.arrivals()) {
-      const key = arrivalKey(arrival.protocol, arrival.port)
-      const there = index.get(key)
-      if (there) there.push({ arrival, watched })
-      else index.set(key, [{ arrival, watched }])
-    }
-  return index
+  /** @param wide whether who listens at every address counts */
+  of({ protocol, listen, listenPort: port }: Came, { wide = true } = {}): T | null {
+    const at = (address: string | null): T | null =>
+      this.#byPlace
+        .get(placeKey(protocol, familyOf(listen), address))
+        ?.someone({ first: port, last: port }) ?? null
+    return at(listen) ?? (wide ? at(null) : null)
+  }
 }
+
+type Came = Pick<Flow, 'protocol' | 'listen' | 'listenPort'>
+
+const placeKey = (protocol: Protocol, family: Family, address: string | null): string =>
+  `${protocol} ${address ?? family}`
 
 function familiesOf(all: ReadonlySet<Watched>): Family[] {
   return [...new Set([...all].map(({ family }) => family))].sort((a, b) => a - b)

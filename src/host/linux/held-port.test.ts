@@ -57,7 +57,7 @@ describeWith({ platform: 'linux' }, 'a held port', () => {
 
   it('is nobody else’s to listen on, and nobody is accepted', async () => {
     const port = await freePort()
-    const held = holdPort('tcp', '0.0.0.0', port, [])
+    const held = holdPort('tcp', '0.0.0.0', port, () => [])
     expect(held).toBeGreaterThan(0)
     expect(await whyNoListen(port)).toBe('EADDRINUSE')
     expect(await whyNoConnect(port)).toBe('ECONNREFUSED')
@@ -68,7 +68,7 @@ describeWith({ platform: 'linux' }, 'a held port', () => {
   it('is told to be in use where somebody listens', async () => {
     const server = createServer().listen(0, '127.0.0.1')
     await once(server, 'listening')
-    expect(holdPort('tcp', '0.0.0.0', (server.address() as AddressInfo).port, [])).toBe(-98)
+    expect(holdPort('tcp', '0.0.0.0', (server.address() as AddressInfo).port, () => [])).toBe(-98)
     server.close()
   })
 
@@ -80,7 +80,7 @@ describeWith({ platform: 'linux' }, 'a held port', () => {
     const client = connect(port, '127.0.0.1')
     const [socket] = (await accepted) as [import('node:net').Socket]
     server.close()
-    const held = holdPort('tcp', '0.0.0.0', port, [])
+    const held = holdPort('tcp', '0.0.0.0', port, () => [])
     expect(held).toBeGreaterThan(0)
     expect(await whyNoListen(port)).toBe('EADDRINUSE')
     expect(await whyNoConnect(port)).toBe('ECONNREFUSED')
@@ -94,8 +94,8 @@ describeWith({ platform: 'linux' }, 'a held port', () => {
   it('is held a second time beside our own, and stays when one of them goes', async () => {
     const port = await freePort()
     for (const protocol of ['tcp', 'udp'] as const) {
-      const first = holdPort(protocol, '0.0.0.0', port, [])
-      const second = holdPort(protocol, '127.0.0.1', port, [first])
+      const first = holdPort(protocol, '0.0.0.0', port, () => [])
+      const second = holdPort(protocol, '127.0.0.1', port, () => [first])
       expect(second).toBeGreaterThan(0)
       letGo(first)
       const why = protocol === 'tcp' ? whyNoListen : whyNoBind
@@ -106,7 +106,7 @@ describeWith({ platform: 'linux' }, 'a held port', () => {
 
   it('queues no datagram, and takes in those that come once it is served', async () => {
     const port = await freePort()
-    const held = holdPort('udp', '127.0.0.1', port, [])
+    const held = holdPort('udp', '127.0.0.1', port, () => [])
     expect(await whyNoBind(port)).toBe('EADDRINUSE')
     const sender = createSocket('udp4')
     const send = (text: string): Promise<void> =>

@@ -33,25 +33,29 @@ export function canHold(): boolean {
   }
 }
 
-/** @param beside our own of this port that are there already. @returns a descriptor, or an errno below zero */
+/** @param beside our own of this port that are there, asked for where one is. @returns a descriptor, or an errno below zero */
 export function holdPort(
   protocol: Protocol,
   address: string,
   port: number,
-  beside: readonly number[],
+  beside: () => readonly number[],
 ): number {
   const sockaddr = sockaddrOf(address, port)
   const socket = openSocket(sockaddr[0] as number, protocol === 'tcp' ? 'stream' : 'datagram')
   if (typeof socket === 'number') return socket
-  if (sockaddr[0] === familyInet6) setOption(socket, 'v6Only', 1)
-  // An IPv6 address that is still being tried (RFC 4862) is held as well.
-  setOption(socket, 'freeBind4', 1)
+  if (sockaddr[0] === familyInet6) {
+    setOption(socket, 'v6Only', 1)
+    // One that is still being tried (RFC 4862) is held as well.
+    setOption(socket, 'freeBind4', 1)
+  }
   if (protocol === 'udp') dropArrivals(socket, true)
   let result = bind(socket, sockaddr)
-  if (result === -EADDRINUSE)
-    result = protocol === 'tcp' ? bindBesideStreams(socket, sockaddr, beside) : -EADDRINUSE
-  if (result === -EADDRINUSE && protocol === 'udp' && (beside.length > 0 || !isTaken(address, port)))
-    result = shared(socket, beside, () => bind(socket, sockaddr))
+  if (result === -EADDRINUSE) {
+    const own = beside()
+    if (protocol === 'tcp') result = bindBesideStreams(socket, sockaddr, own)
+    else if (own.length > 0 || !isTaken(address, port))
+      result = shared(socket, own, () => bind(socket, sockaddr))
+  }
   if (result === 0) return Descriptor.release(socket)
   close(socket)
   return result
