@@ -372,6 +372,26 @@ describe('by what the daemon and the router say', () => {
     expect(await found('dns-stale', { names: ['gone.example.org'], look: { routers } })).toHaveLength(1)
   })
 
+  it('cannot-dial: this machine has no port left, or no address of the family; the service is not blamed', async () => {
+    const target = (address: string) => ({
+      text: address,
+      guest: null,
+      addresses: [address],
+      port: 80,
+      protocol: 'tcp' as const,
+      local: false,
+      problem: null,
+      dialled: { result: 'unreachable' as const, errno: 'EADDRNOTAVAIL', ms: 0 },
+      neighbour: null,
+    })
+    const at = (address: string): Scene => ({ look: { targets: () => Promise.resolve([target(address)]) } })
+    const [ports] = await found('cannot-dial', at('10.0.0.2'))
+    expect(ports?.evidence[0]?.en).toContain('each port that this machine dials from is taken')
+    const [family] = await found('cannot-dial', at('fd00::2'))
+    expect(family?.evidence[0]?.en).toContain('this machine has no IPv6 address')
+    expect(await found('service-down', at('10.0.0.2'))).toEqual([])
+  })
+
   it('guest-bridged and guest-forward-missing: what the hypervisor lists', async () => {
     const rule = { target: 'vmware:win10:80' }
     const target = {

@@ -6,6 +6,7 @@ import { addressChanged } from './address-changed.ts'
 import { addressFamily } from './address-family.ts'
 import { asymmetricReturn } from './asymmetric-return.ts'
 import { blockRule } from './block-rule.ts'
+import { cannotDial } from './cannot-dial.ts'
 import { carrierNat } from './carrier-nat.ts'
 import { clientIsolation } from './client-isolation.ts'
 import type { Check } from './contract.ts'
@@ -53,6 +54,7 @@ export const checks: readonly Check[] = [
   addressFamily,
   serviceDown,
   guestUnseen,
+  cannotDial,
   guestAway,
   guestFirewall,
   guestForwardMissing,

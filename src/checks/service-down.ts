@@ -45,8 +45,8 @@ function isDown({ dialled, protocol, local, neighbour, problem }: SeenTarget): b
   // A UDP service shows itself in the socket table alone; of another machine nothing is known.
   if (protocol === 'udp') return local
   if (dialled?.result === 'refused') return true
-  // This machine has no port left to dial from, which says nothing of the service.
-  if (dialled?.errno === 'EADDRNOTAVAIL') return false
+  // What this machine lacks says nothing of the service (`cannot-dial`).
+  if (dialled?.errno === 'EADDRNOTAVAIL' || dialled?.errno === 'EAFNOSUPPORT') return false
   return dialled !== null && dialled.result !== 'connected' && !local && neighbour === null
 }
 

@@ -30,6 +30,18 @@ export const closeReasons = {
   drained: say('the rule ended and its drain time was over', '규칙이 끝나고 정리 시간이 지남'),
   evicted: say('made room for a newer UDP session', '새 UDP 세션을 위해 자리를 비움'),
   shutdown: say('Naru stopped', 'Naru 종료'),
+  'no-local-port': say(
+    'this machine had no free port left to dial from',
+    '이 컴퓨터에 연결에 쓸 포트가 남아 있지 않음',
+  ),
+  'no-local-address': say(
+    'this machine has no address of that family to dial from',
+    '이 컴퓨터에 그 주소 체계로 연결할 주소가 없음',
+  ),
+  'no-room': say(
+    'this machine had no file descriptor or memory left',
+    '이 컴퓨터에 파일 디스크립터나 메모리가 모자람',
+  ),
   'engine-error': say('the engine failed', '엔진 오류'),
 } as const satisfies Record<string, Text>
 

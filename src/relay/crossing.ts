@@ -17,6 +17,7 @@ import type { Intake } from './intake.ts'
 import type { Live } from './meter.ts'
 import type { TargetState } from './pick.ts'
 import { isGone } from './gone.ts'
+import { isOwnFault } from './own-lack.ts'
 import { Pipe, reset, type AskOutstanding, type TakeError } from './pipe.ts'
 import { beginsLikeProxy, type Peer } from './proxy/header.ts'
 import { readProxyHeader } from './proxy/read.ts'
@@ -297,7 +298,7 @@ export class Crossing {
     // What this machine lacks is not the target's fault.
     const { clock, terms } = this.#options
     const nowMs = clock.monotonic()
-    if (reason !== 'engine-error') state.failed(nowMs)
+    if (!isOwnFault(reason)) state.failed(nowMs)
     else if (errnoOf(error) === 'EMFILE' || errnoOf(error) === 'ENFILE') this.#options.onExhausted()
     terms.targets.again(this.#waiting, 0, this.#source?.address ?? '', nowMs)
     this.#tryNext(reason)

@@ -3,7 +3,7 @@
  * all within the connect timeout. Nothing has been read from the client for good by then, so another target can
  * still be tried.
  */
-import { connect, type NetConnectOpts, type Socket } from 'node:net'
+import { connect, isIP, type NetConnectOpts, type Socket } from 'node:net'
 import type { Clock } from '../base/clock.ts'
 import { errnoOf, isNaruError } from '../base/errors.ts'
 import type { CloseReason } from '../model/connection.ts'
@@ -11,6 +11,7 @@ import { Intake } from './intake.ts'
 import { attemptDelayMs } from './eyeballs.ts'
 import { ownPortOf } from './handle.ts'
 import { OwnStreamDials } from './own-dials.ts'
+import { ownLack, type OwnLack } from './own-lack.ts'
 import { reset } from './pipe.ts'
 
 export interface DialOptions {
@@ -32,6 +33,7 @@ export type DialReason = Extract<
   | 'name-not-found'
   | 'loop'
   | 'no-such-name'
+  | OwnLack
   | 'engine-error'
 >
 
@@ -147,6 +149,8 @@ function socketOptions(endpoint: Endpoint, { onread }: Intake, keepaliveMs: numb
 
 export function dialReason(error: unknown): DialReason {
   if (isNaruError(error)) return 'name-not-found'
+  const lack = ownLack(errnoOf(error) ?? '', addressIn(error))
+  if (lack) return lack
   switch (errnoOf(error)) {
     case 'ECONNREFUSED':
     case 'ENOENT':
@@ -156,14 +160,15 @@ export function dialReason(error: unknown): DialReason {
       return 'target-reset'
     case 'ETIMEDOUT':
       return 'connect-timeout'
-    case 'EMFILE':
-    case 'ENFILE':
-    case 'ENOBUFS':
-    case 'EADDRNOTAVAIL':
-      return 'engine-error'
     default:
       return 'target-unreachable'
   }
+}
+
+/** Node names what it dialled in its errors: an address, or a path. */
+function addressIn(error: unknown): string | null {
+  const { address } = error as { readonly address?: unknown }
+  return typeof address === 'string' && isIP(address) !== 0 ? address : null
 }
 
 function deaf(socket: Socket): Socket {

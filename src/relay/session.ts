@@ -11,6 +11,7 @@ import type { CloseReason } from '../model/connection.ts'
 import { dialReason, type DialReason } from './dial.ts'
 import type { Live, Meter } from './meter.ts'
 import { OwnDials } from './own-dials.ts'
+import { isOwnFault, ownLack } from './own-lack.ts'
 import { bestFirst, hashOf, type TargetState } from './pick.ts'
 import type { Peer } from './proxy/header.ts'
 import { writeProxyV2 } from './proxy/write.ts'
@@ -285,8 +286,9 @@ export class Session {
       })
       .catch((error: unknown) => {
         if (this.#ended) return
-        state.failed(clock.monotonic())
-        this.#tryNext(dialReason(error))
+        const reason = dialReason(error)
+        if (!isOwnFault(reason)) state.failed(clock.monotonic())
+        this.#tryNext(reason)
       })
       .catch((error: unknown) => this.#fault(error))
   }
@@ -424,11 +426,12 @@ export class Session {
   #failed(upstream: Upstream, error: Error): void {
     if (this.#ended || upstream !== this.#upstream) return
     const errno = errnoOf(error) ?? ''
+    const lack = ownLack(errno, upstream.address)
     if (errno === 'EMFILE' || errno === 'ENFILE') {
       this.#options.onExhausted()
-      return this.end('engine-error')
+      return this.end('no-room')
     }
-    if (targetsFault.has(errno)) this.#turnedAway(upstream)
+    if (lack === null && targetsFault.has(errno)) this.#turnedAway(upstream)
     if (upstream.ready) {
       this.#options.meter.datagramsLost++
       return
@@ -438,7 +441,7 @@ export class Session {
     const address = this.#addresses.shift()
     this.#leave()
     if (address !== undefined) this.#aim(upstream.target, address)
-    else this.#tryNext('target-unreachable')
+    else this.#tryNext(lack ?? 'target-unreachable')
   }
 
   #turnedAway(upstream: Upstream): void {

@@ -1,7 +1,7 @@
 /**
  * What an error of a UDP socket says. Some speak of the target (nobody there, no way there); the others of this one
  * datagram or of this machine, and hold nothing against the target: too large (EMSGSIZE), buffers full, a filter of
- * ours (EPERM).
+ * ours (EPERM), no port or address to send from (EADDRNOTAVAIL).
  */
 export const targetsFault: ReadonlySet<string> = new Set([
   'ECONNREFUSED',
@@ -12,7 +12,6 @@ export const targetsFault: ReadonlySet<string> = new Set([
   'ENETDOWN',
   'ENOPROTOOPT',
   'EPROTO',
-  'EADDRNOTAVAIL',
   'EACCES',
   'EINVAL',
 ])

@@ -162,8 +162,7 @@ export class Ground {
   async #learn(): Promise<void> {
     const notes = await this.#table.notes()
     this.#told = null
-    for (const [key, value] of notes)
-      if (isNote(key, value) && !this.#was.has(key)) this.#was.set(key, value)
+    for (const [key, value] of notes) if (isNote(key, value) && !this.#was.has(key)) this.#was.set(key, value)
     if (this.#was.get(everywhere4) === '0' && this.#settings.read(everywhere4) === '1')
       for (const key of this.#was.keys()) if (key === everywhere4 || forwards4(key)) this.#was.delete(key)
   }

@@ -12,14 +12,7 @@ import type { Heritage, LentSocket } from '../../model/passing.ts'
 import type { Rule } from '../../model/rule.ts'
 import { formatTarget } from '../../model/target.ts'
 import type { EngineLease, EngineRequest, EngineState } from '../contract.ts'
-import {
-  compile,
-  isAnyAddress,
-  listenFamily,
-  elementId,
-  type Aim,
-  type Compiled,
-} from './compile.ts'
+import { compile, isAnyAddress, listenFamily, elementId, type Aim, type Compiled } from './compile.ts'
 import type { Flow } from './flows.ts'
 import type { Machine } from './machine.ts'
 import type { Tag } from './owner.ts'

@@ -161,7 +161,8 @@ export class Watch {
 
   #listening(): Places<Watched> {
     const places = new Places<Watched>()
-    for (const watched of this.#watched) for (const arrival of watched.arrivals()) places.add(arrival, watched)
+    for (const watched of this.#watched)
+      for (const arrival of watched.arrivals()) places.add(arrival, watched)
     return places
   }
 

@@ -2,8 +2,10 @@
  * Dials a connection's targets in order: all addresses of one by Happy Eyeballs (RFC 8305 §5), within the connect
  * timeout, then the next. Nothing of the client's has been read by then, so each target gets all of it.
  */
+import { getSystemErrorName } from 'node:util'
 import type { CloseReason } from '../../model/connection.ts'
 import { attemptDelayMs } from '../../relay/eyeballs.ts'
+import { isOwnFault, ownLack, type OwnLack } from '../../relay/own-lack.ts'
 import type { TargetState } from '../../relay/pick.ts'
 import { epollError, epollHangUp, epollOut } from './epoll.ts'
 import {
@@ -15,7 +17,6 @@ import {
   ECONNRESET,
   EINPROGRESS,
   EMFILE,
-  EADDRNOTAVAIL,
   ENFILE,
   ENOBUFS,
   ENOENT,
@@ -30,7 +31,7 @@ import {
 import { metItself } from './itself.ts'
 import type { Found } from './names.ts'
 import { bothMask, readMask, Side, type Joining } from './side.ts'
-import { isLoopback, portOf, type Sockaddr } from './sockaddr.ts'
+import { addressOf, isLoopback, portOf, type Sockaddr } from './sockaddr.ts'
 import { canDialAs, dialAs } from './transparent.ts'
 
 /** How often a dial that found no descriptor tries again. */
@@ -129,7 +130,7 @@ export class Dial {
     this.#failure = reason
     const state = this.#order[this.#at] as TargetState
     const { edition, thread } = this.#connection
-    if (reason !== 'engine-error') edition.failed(state, thread.loop.now)
+    if (!isOwnFault(reason)) edition.failed(state, thread.loop.now)
     edition.again(this.#order, this.#at + 1, this.#connection.source, thread.loop.now)
     this.#nextTarget()
   }
@@ -142,7 +143,7 @@ export class Dial {
       return
     }
     const socket = openSocket(address[0] as number, 'stream')
-    if (typeof socket === 'number') return this.#cannotOpen(socket)
+    if (typeof socket === 'number') return this.#cannotOpen(socket, address)
     const { behind, edition, source, thread } = this.#connection
     thread.tcpDials.begins(portOf(address), behind)
     let result = (edition.keeps ? dialAs(socket, source) : 0) || connect(socket, address)
@@ -156,7 +157,7 @@ export class Dial {
     const side = new Side(this.#connection, false, socket, true)
     if (result === -EINPROGRESS || result === -EALREADY) return this.#watch({ side, address, own })
     this.#drop({ side, address, own })
-    this.#failure = dialFailure(-result)
+    this.#failure = dialFailure(-result, address)
     this.#attempt()
   }
 
@@ -193,9 +194,9 @@ export class Dial {
   }
 
   /** No descriptor for the target: the client waits until there is one, or until its time is over. */
-  #cannotOpen(error: number): void {
+  #cannotOpen(error: number, address: Sockaddr): void {
     const { thread } = this.#connection
-    this.#failure = dialFailure(-error)
+    this.#failure = dialFailure(-error, address)
     if (!isShortage(error) || thread.loop.now >= this.#giveUpAt) return this.#attempt()
     thread.outOfDescriptors()
     this.#next--
@@ -233,8 +234,9 @@ export class Dial {
   }
 
   #attemptFailed(side: Side, error: number): void {
-    this.#failure = dialFailure(error)
-    this.#drop(this.#take(side))
+    const attempt = this.#take(side)
+    this.#failure = dialFailure(error, attempt.address)
+    this.#drop(attempt)
     this.#attempt()
   }
 }
@@ -244,7 +246,15 @@ export function isShortage(error: number): boolean {
   return error === -EMFILE || error === -ENFILE || error === -ENOBUFS || error === -ENOMEM
 }
 
-function dialFailure(error: number): CloseReason {
+/** @param error above zero @returns null where it speaks of the target */
+export function lackIn(error: number, to: Sockaddr): OwnLack | null {
+  return ownLack(getSystemErrorName(-error), to[0] === familyUnix ? null : addressOf(to))
+}
+
+/** @param error above zero */
+function dialFailure(error: number, to: Sockaddr): CloseReason {
+  const lack = lackIn(error, to)
+  if (lack) return lack
   switch (error) {
     case ECONNREFUSED:
     case ENOENT:
@@ -254,12 +264,6 @@ function dialFailure(error: number): CloseReason {
       return 'target-reset'
     case ETIMEDOUT:
       return 'connect-timeout'
-    case EADDRNOTAVAIL:
-    case EMFILE:
-    case ENFILE:
-    case ENOBUFS:
-    case ENOMEM:
-      return 'engine-error'
     default:
       return 'target-unreachable'
   }

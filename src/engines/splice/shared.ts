@@ -20,8 +20,9 @@ export const cell = {
   offloaded: 7,
 } as const
 const firstReasonCell = 8
+const cellsPerLine = 8
 /** Two threads never write to one cache line. */
-export const cellsPerThread = 32
+export const cellsPerThread = Math.ceil((firstReasonCell + reasonList.length) / cellsPerLine) * cellsPerLine
 
 export function reasonCell(reason: CloseReason): number {
   return firstReasonCell + reasonList.indexOf(reason)

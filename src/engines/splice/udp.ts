@@ -11,6 +11,7 @@ import { writeProxyV2 } from '../../relay/proxy/write.ts'
 import { mostCrossings } from '../../relay/own-dials.ts'
 import { Refusals } from '../../relay/refusals.ts'
 import { Room, type Seat } from '../../relay/room.ts'
+import { isOwnFault } from '../../relay/own-lack.ts'
 import { targetsFault } from '../../relay/undelivered.ts'
 import type { CloseReason } from '../../model/connection.ts'
 import { CarriedBase } from './carried.ts'
@@ -31,7 +32,7 @@ import {
   type Arena,
 } from '../../host/linux/ffi.ts'
 import { aim } from './aim.ts'
-import { isShortage } from './dial.ts'
+import { isShortage, lackIn } from './dial.ts'
 import { metItself } from './itself.ts'
 import { canDialAs, dialAs } from './transparent.ts'
 import { openBeside } from '../../host/linux/beside.ts'
@@ -427,16 +428,17 @@ export class UdpSession extends CarriedBase implements Served, Offloadable {
 
   /** To the first of the target's addresses that can be sent to. */
   #connectNext(state: TargetState): void {
-    let error = 0
+    let reason: CloseReason = 'target-unreachable'
     for (let address = this.#addresses.shift(); address; address = this.#addresses.shift()) {
-      error = this.#connect(address)
+      const error = this.#connect(address)
       if (this.ended) return
       if (error === 0) return this.#connected(state, address)
+      reason = lackIn(-error, address) ?? 'target-unreachable'
     }
-    if (isShortage(error)) return this.end('engine-error')
-    // A family that this client or this machine does not have is not the target's fault.
-    if (error !== -EAFNOSUPPORT) this.edition.failed(state, this.thread.loop.now)
-    this.#aimNext('target-unreachable')
+    if (reason === 'no-room') return this.end(reason)
+    // What this client or this machine does not have is not the target's fault.
+    if (!isOwnFault(reason)) this.edition.failed(state, this.thread.loop.now)
+    this.#aimNext(reason)
   }
 
   #connected(state: TargetState, address: Sockaddr): void {

@@ -1,6 +1,6 @@
 /** What is promised of networks that misbehave; each is made here, of namespaces. */
 import { once } from 'node:events'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'vitest'
@@ -77,6 +77,62 @@ export function ownNetworkPromises(
       options.here().sysctl('net/ipv4/ip_local_port_range', '32768 60999')
     }
   })
+
+  userSpace(
+    'ports-used-up',
+    'where this machine has no port left to dial from, that is what is told, and no target is blamed',
+    async () => {
+      await using world = new World(make, options)
+      const there = await world.target(echo)
+      const health = { everyMs: 60_000, rise: 1, fall: 1 }
+      const tcp = await world.forward(there.at, { health })
+      const heard = await world.udpTarget((datagram, from, socket) =>
+        socket.send(datagram, from.port, from.address),
+      )
+      const udp = await world.forward(heard.at, { protocols: 'udp' })
+      const clients = await Promise.all([30_001, 30_002].map((port) => world.udp(world.host, port)))
+      const knock = (localPort: number): Socket =>
+        connect({ port: tcp.port, host: '127.0.0.1', localPort, allowHalfOpen: true })
+      options.here().sysctl('net/ipv4/ip_local_port_range', '40000 40000')
+      try {
+        const first = knock(30_003)
+        first.write('hello')
+        expect(String((await once(first, 'data'))[0])).toBe('hello')
+        expect(await ending(knock(30_004))).toBe('ECONNRESET')
+        expect((await world.closed()).closeReason).toBe('no-local-port')
+        first.destroy()
+        for (const client of clients) await sendTo(client, 'hello', udp.port)
+        await expect.poll(() => udp.lease.counters().closed).toEqual({ 'no-local-port': 1 })
+        expect(udp.lease.counters().open).toBe(1)
+      } finally {
+        options.here().sysctl('net/ipv4/ip_local_port_range', '32768 60999')
+      }
+      const again = knock(30_005)
+      again.write('and again')
+      expect(String((await once(again, 'data'))[0])).toBe('and again')
+      again.destroy()
+    },
+  )
+
+  userSpace(
+    'family-switched-off',
+    'where this machine has no address of the target’s family, that is what is told',
+    async () => {
+      await using world = new World(make, options)
+      const tcp = await world.forward('[::1]:80')
+      const udp = await world.forward('[::1]:80', { protocols: 'udp' })
+      const client = await world.udp()
+      options.here().sysctl('net/ipv6/conf/lo/disable_ipv6', '1')
+      try {
+        expect(await ending(connect(tcp.port, '127.0.0.1'))).toBe('ECONNRESET')
+        expect((await world.closed()).closeReason).toBe('no-local-address')
+        await sendTo(client, 'hello', udp.port)
+        await expect.poll(() => udp.lease.counters().closed).toEqual({ 'no-local-address': 1 })
+      } finally {
+        options.here().sysctl('net/ipv6/conf/lo/disable_ipv6', '0')
+      }
+    },
+  )
 
   userSpace('udp-from-port-0', 'who waits for no answer is one session, whose answers are lost', async () => {
     await using world = new World(make, options)
