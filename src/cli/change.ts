@@ -10,6 +10,7 @@ import { printProblem } from './print/errors.ts'
 import { planLines } from './print/plan.ts'
 import { ruleTable } from './print/rules.ts'
 import { daemonOrFile, tellFileAlone } from './reach.ts'
+import { tellShutOut } from './shut-out.ts'
 import type { Context, Option } from './verb.ts'
 
 export const dryRun: Option = {
@@ -58,6 +59,12 @@ export async function change(
     for (const line of addressLines(rule, print)) print.data(line)
     for (const line of ruleTable([rule], print, { now: io.now(), room: roomOf(io.stdout) })) print.data(line)
     for (const line of byHandLines(rule, print)) print.prose(line)
+    if (running)
+      await tellShutOut(
+        rule,
+        say(`\`naru edit ${name} --firewall\` opens it`, `\`naru edit ${name} --firewall\`로 열 수 있습니다`),
+        context,
+      )
     await give(rule, context)
   }
   const nothing = running && result.plan.steps.every(({ action }) => action === 'keep')

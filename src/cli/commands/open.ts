@@ -11,6 +11,7 @@ import { addressLines, byHandLines, give, giveOptions } from '../print/addresses
 import { printError } from '../print/errors.ts'
 import { stateWord, mark, hopWords, inPathOrder } from '../print/words.ts'
 import { bytes, connections, span } from '../print/units.ts'
+import { tellShutOut } from '../shut-out.ts'
 import { publishedAsSaid, ruleFrom, ruleOptions, targetsFrom } from '../rule-options.ts'
 import type { Context, Verb } from '../verb.ts'
 
@@ -114,7 +115,10 @@ async function open(context: Context): Promise<ExitCode> {
     last = await naru.rules.get(name)
     live.clear()
     if (json) print.json({ type: 'opened', rule: last }, { line: true })
-    else sayOpened(last, context)
+    else {
+      sayOpened(last, context)
+      await tellShutOut(last, withFirewall, context)
+    }
     await give(last, context)
     last = await watch(naru, last, live, context, signal)
   } finally {
@@ -197,6 +201,8 @@ function sayOpened(rule: RuleStatus, { print, switched }: Context): void {
     print.prose(dim(`  ${rule.engine.id}: ${engineReason(rule.engine, print, switched('verbose'))}`))
   print.talk(say('Ctrl-C closes everything.', 'Ctrl-C를 누르면 모두 닫습니다.'))
 }
+
+const withFirewall = say('with --firewall Naru opens it', '--firewall을 붙이면 Naru가 엽니다')
 
 function sayClosed({ counters }: RuleStatus, { print }: Context): void {
   const total = bytes(counters.bytesToTarget + counters.bytesToClient)

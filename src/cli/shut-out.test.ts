@@ -1,0 +1,50 @@
+import { expect, it } from 'vitest'
+import { FakeIo, fakeDeps, naru } from '../../test/fakes/io.ts'
+import { FakeMachine } from '../../test/fakes/machine.ts'
+import { FakeNaru, hopStatus, ruleStatus } from '../../test/fakes/naru.ts'
+import type { RuleStatus } from '../model/face.ts'
+
+/** Its firewall lets in all but port 80. */
+const machine = new FakeMachine()
+const lan = { scope: 'lan', text: 'http://192.168.1.10:80' } as const
+
+/** What is said on stderr until the prompt is back. */
+async function opened(over: Partial<RuleStatus>, line = 'open 80 8080'): Promise<string[]> {
+  const fake = new FakeNaru()
+  const io = new FakeIo()
+  const deps = fakeDeps(null, {
+    machine: () => Promise.resolve(machine),
+    openHere: ({ name }) => {
+      fake.set(ruleStatus(name, { listen: '80', addresses: [lan], ...over }))
+      return Promise.resolve(Object.assign(fake, { [Symbol.asyncDispose]: () => Promise.resolve() }))
+    },
+  })
+  const running = naru(line, deps, io)
+  await io.stderr.until('connections')
+  io.interrupt()
+  return (await running).talk
+}
+
+it('an open port that the firewall drops is said not to be reached by others, with what opens it', async () => {
+  expect(await opened({})).toContain(
+    '! other computers do not get in: the host firewall drops 80 (policy drop); with --firewall Naru opens it',
+  )
+  expect(machine.calls).toContainEqual(['admits', { protocol: 'tcp', port: 80, from: '192.168.1.9' }])
+})
+
+it('nothing is said where it lets in, where Naru opens it, or where nobody else is meant', async () => {
+  const told = async (over: Partial<RuleStatus>): Promise<string[]> =>
+    (await opened(over)).filter((line) => line.startsWith('!'))
+  expect(await told({ listen: '8888' })).toEqual([])
+  expect(await told({ hops: [hopStatus({ hop: 'firewall' }), hopStatus({ hop: 'relay' })] })).toEqual([])
+  expect(await told({ addresses: [{ scope: 'machine', text: '127.0.0.1:80' }] })).toEqual([])
+})
+
+it('`naru add` says it too, with the command for that rule', async () => {
+  const fake = new FakeNaru(ruleStatus('web', { listen: '80', addresses: [lan] }))
+  const { talk } = await naru(
+    'edit web --target 8080',
+    fakeDeps(fake, { machine: () => Promise.resolve(machine) }),
+  )
+  expect(talk.join('\n')).toContain('`naru edit web --firewall` opens it')
+})

@@ -1,0 +1,53 @@
+/** A port that listens while the host firewall drops what others send there looks open to nobody but this machine. */
+import { addressBytes, addressFromBytes } from '../base/address.ts'
+import { withLimit } from '../base/clock.ts'
+import { say, type Text } from '../base/text.ts'
+import type { FirewallQuestion } from '../model/firewall.ts'
+import type { RuleStatus } from '../model/face.ts'
+import { parseListen } from '../model/listen.ts'
+import { look } from './look.ts'
+import type { Context } from './verb.ts'
+
+/** Somebody waits for the prompt; a firewall that is not read by then is told of by the doctor. */
+const limitMs = 2000
+
+/**
+ * Told where it can be read who decides, and that it lets nobody in. Nothing is said where that is not known.
+ * @param opens what the person can do
+ */
+export async function tellShutOut(rule: RuleStatus, opens: Text, context: Context): Promise<void> {
+  const questions = questionsFor(rule)
+  if (questions.length === 0) return
+  const { print } = context
+  const answers = await look(context, (machine, { signal }) =>
+    Promise.all(questions.map((one) => machine.admits(one, { signal: withLimit(signal, limitMs) }))),
+  ).catch(() => [])
+  const shut = answers.find(({ verdict }) => verdict === 'blocked')
+  if (shut) print.talk(`${print.paintTalk.yellow('!')} ${print.say(shutOut(rule, shut.by, opens))}`)
+}
+
+/** As a neighbour of the network would come. None where the rule opens the firewall itself, or others do not find it. */
+function questionsFor({ listen, addresses, hops }: RuleStatus): FirewallQuestion[] {
+  const from = addresses.find(({ scope }) => scope === 'lan')?.text
+  if (!from || hops.some(({ hop, state }) => hop === 'firewall' && state !== 'off')) return []
+  const parsed = parseListen(listen)
+  if (parsed.kind === 'unix') return []
+  const own = from.replace(/^https?:\/\//, '').replace(/:\d+(?:-\d+)?$/, '')
+  const neighbour = neighbourOf(own.replace(/^\[|\]$/g, ''))
+  return parsed.protocols.map((protocol) => ({ protocol, port: parsed.ports.first, from: neighbour }))
+}
+
+/** What comes from an address of our own comes over loopback, which everybody lets in. */
+function neighbourOf(address: string): string {
+  const bytes = Uint8Array.from(addressBytes(address))
+  const last = bytes.at(-1) ?? 0
+  bytes[bytes.length - 1] = last > 1 ? last - 1 : last + 1
+  return addressFromBytes(bytes)
+}
+
+function shutOut({ listen }: RuleStatus, by: string, opens: Text): Text {
+  return say(
+    `other computers do not get in: the host firewall drops ${listen} (${by}); ${opens.en}`,
+    `다른 컴퓨터에서는 접속할 수 없습니다. 호스트 방화벽이 ${listen}{을/를} 막고 있습니다(${by}). ${opens.ko}`,
+  )
+}
