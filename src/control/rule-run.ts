@@ -32,6 +32,7 @@ import {
 import { isEngineFailure, isEngineLease } from './hops/relay.ts'
 import type { Wanted } from './hops/wanted.ts'
 import type { Journal } from './journal.ts'
+import { hopNames } from './judge.ts'
 import type { LoadedRule } from './load.ts'
 import { shown, stepsBetween, type Step } from './plan.ts'
 import { repair } from './renew.ts'
@@ -288,8 +289,11 @@ export class RuleRun {
   /** What it wants no more and could not undo. */
   stillInForce(): readonly NaruError[] {
     return [...this.unreleased.values()].map(({ hop, member, text, why }) => {
-      const place = `${hop} (${member})`
-      const left = say(`${place} ${text.en}: ${why.text.en}`, `${place} ${text.ko}: ${why.text.ko}`)
+      const { en, ko } = hopNames[hop]
+      const left = say(
+        `${en} (${member}) ${text.en}: ${why.text.en}`,
+        `${ko} (${member}) ${text.ko}: ${why.text.ko}`,
+      )
       return new NaruError('STILL_IN_FORCE', { name: this.name, left }, { left: [left], cause: why })
     })
   }
@@ -696,7 +700,10 @@ export class RuleRun {
     this.#tools.tell(
       'info',
       this.name,
-      say(`undone after all: ${hop}: ${text.en}`, `다시 시도해 되돌렸습니다: ${hop}: ${text.ko}`),
+      say(
+        `undone after all: ${hop}: ${text.en}`,
+        `다시 시도해 되돌렸습니다: ${hopNames[hop].ko}: ${text.ko}`,
+      ),
     )
     if (this.unreleased.size > 0) return
     this.#againMs = firstRetryMs
@@ -762,8 +769,8 @@ export class RuleRun {
 
   #recovered(hop: Hop): Text {
     return this.#reopened.delete(hop)
-      ? say(`${hop} was opened again`, `${hop} 구간을 다시 열었습니다`)
-      : say(`${hop} works again`, `${hop} 구간이 다시 정상입니다`)
+      ? say(`${hop} was opened again`, `${hopNames[hop].ko} 구간을 다시 열었습니다`)
+      : say(`${hop} works again`, `${hopNames[hop].ko} 구간이 다시 정상입니다`)
   }
 
   async #repair(held: Held, signal: AbortSignal): Promise<void> {

@@ -5,6 +5,7 @@ import { say, type Text } from '../base/text.ts'
 import { hops, type Hop } from '../model/hop.ts'
 import type { Log } from '../base/log.ts'
 import type { Entry, Journal } from './journal.ts'
+import { hopNames } from './judge.ts'
 import type { Unreleased } from './rule-run.ts'
 import type { Parts } from './parts.ts'
 import { publisherOf } from './routers/publisher.ts'
@@ -79,8 +80,12 @@ export function leftIn(
 ): readonly Text[] {
   const named = entries.map(({ rule, hop, member, why }) => {
     const known = unreleased.find((one) => one.rule === rule && one.hop === hop)
-    const place = `${rule}: ${hop} (${known?.member ?? member})`
-    const what = known ? say(`${place} ${known.text.en}`, `${place} ${known.text.ko}`) : say(place, place)
+    const { en, ko } = hopNames[hop]
+    const by = `(${known?.member ?? member})`
+    const what = say(
+      [`${rule}: ${en} ${by}`, known?.text.en].join(' ').trimEnd(),
+      [`${rule}: ${ko} ${by}`, known?.text.ko].join(' ').trimEnd(),
+    )
     const because = known?.why ?? why
     return because ? say(`${what.en}: ${because.text.en}`, `${what.ko}: ${because.text.ko}`) : what
   })
