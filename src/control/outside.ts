@@ -31,7 +31,7 @@ interface Place {
   readonly carried: boolean
 }
 
-/** @throws NaruError OUTSIDE_WHICH, OUTSIDE_NO_ADDRESS, VANTAGE_SILENT, VANTAGE_KEY */
+/** @throws NaruError OUTSIDE_WHICH, OUTSIDE_NO_ADDRESS, OUTSIDE_STUN_SILENT, VANTAGE_SILENT, VANTAGE_KEY */
 export async function testFromOutside(
   deps: OutsideDeps,
   machine: Machine,
@@ -88,7 +88,10 @@ async function askPhone(
 ): Promise<OutsideTest> {
   const { publicAddresses } = await machine.addresses({ signal, mayAskInternet })
   const address = whereTo(publicAddresses, family)
-  if (address === undefined) throw new NaruError('OUTSIDE_NO_ADDRESS', {})
+  if (address === undefined)
+    throw mayAskInternet
+      ? new NaruError('OUTSIDE_STUN_SILENT', { port: externalPort })
+      : new NaruError('OUTSIDE_NO_ADDRESS', {})
   const { rows } = await machine.ports({ signal, port, protocol: 'tcp' })
   await using phone = await startPhoneTest({
     host: deps.host,

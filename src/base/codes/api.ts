@@ -85,6 +85,15 @@ export const apiCodes = {
       ko: 'STUN 서버에 물어보게 하세요. 명령줄에서는 --internet, 웹 페이지에서는 체크 상자입니다',
     },
   },
+  OUTSIDE_STUN_SILENT: {
+    exit: 1,
+    en: 'no public address is known to which a phone could go: no router told one, and no STUN server answered',
+    ko: '휴대폰이 접속할 공인 주소를 알 수 없습니다. 주소를 알려 준 공유기도, 응답한 STUN 서버도 없습니다',
+    fix: {
+      en: 'see whether this machine reaches the internet by UDP, or type the WAN address that the router’s page shows into the phone by hand, with port {port}',
+      ko: '이 컴퓨터에서 인터넷으로 UDP가 나가는지 확인하거나, 공유기 페이지에 나오는 WAN 주소와 {port}번 포트를 휴대폰에 직접 입력하세요',
+    },
+  },
   USAGE: {
     exit: 2,
     en: '{why}',
