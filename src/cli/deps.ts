@@ -36,6 +36,8 @@ export interface CliDeps {
    * @throws NaruError FILE_INVALID, FILE_UNREADABLE
    */
   offline(options: FileOptions): Promise<Naru>
+  /** Undoes what killed ones left in force, and tells of it; of nothing, nothing. */
+  undoLeftOvers(options: { readonly signal: AbortSignal; readonly tell: (text: Text) => void }): Promise<void>
   /** This machine, from this process; the rules it knows are the daemon's, or the file's. */
   machine(options: FileOptions): Promise<MachineFace>
   /** Of it, the sockets alone, which take a fraction of the time to load; the rules they know are the daemon's. */

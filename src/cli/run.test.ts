@@ -423,6 +423,21 @@ describe('plan, check, reload, stop', () => {
       expect([verb, exit, talk[0]]).toEqual([verb, 1, 'error: no Naru runs on /home/kim/naru.yaml'])
     }
   })
+
+  it('a stop undoes what one that was killed left open, and says what', async () => {
+    const text = say(
+      'undone, left over from before: iis: firewall (nftables)',
+      '이전에 남은 것을 되돌렸습니다',
+    )
+    const undoLeftOvers: CliDeps['undoLeftOvers'] = async ({ tell }) => tell(text)
+    const { exit, talk } = await naru('stop', fakeDeps(null, { undoLeftOvers }))
+    expect([exit, talk]).toEqual([0, [text.en]])
+    const { out } = await naru('stop --json', fakeDeps(null, { undoLeftOvers }))
+    expect(JSON.parse(out.join(''))).toEqual({ stopped: false, undone: [text] })
+    const mustBeUndone = (): Promise<never> =>
+      Promise.reject(new NaruError('NOT_UNDONE', { left: say('iis: router (upnp)', '') }))
+    expect((await naru('stop', fakeDeps(null, { undoLeftOvers, mustBeUndone }))).exit).toBe(1)
+  })
 })
 
 describe('logs', () => {

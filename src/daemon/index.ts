@@ -43,6 +43,10 @@ export const cliDeps: CliDeps = {
     const entries = await Journal.peek(join(root, id, 'journal'))
     if (entries?.length !== 0) throw notUndone(entries ? leftIn(entries) : [unreadable])
   },
+  async undoLeftOvers({ signal, tell }) {
+    const { undoLeftOvers } = await import('./left-over.ts')
+    await undoLeftOvers(stateRoot(), { except: null, signal, tell: (_level, text) => tell(text) })
+  },
   async offline({ file }) {
     const [{ offlineNaru }, { gatherParts }, { createFileStore }] = await Promise.all([
       import('../control/offline.ts'),

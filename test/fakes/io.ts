@@ -106,6 +106,7 @@ export function fakeDeps(
     connect: () => (client ? Promise.resolve(client) : notRunning()),
     offline: notRunning,
     mustBeUndone: () => Promise.resolve(),
+    undoLeftOvers: () => Promise.resolve(),
     machine: notRunning,
     ports: notRunning,
     vantage: notRunning,

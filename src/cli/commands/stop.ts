@@ -1,23 +1,29 @@
 /** `naru stop`: ends the daemon, waits until it is gone, and says whether everything is undone. */
 import { systemClock } from '../../base/clock.ts'
-import { isNaruError } from '../../base/errors.ts'
-import { say } from '../../base/text.ts'
+import type { ExitCode } from '../../base/codes/entry.ts'
+import { isNaruError, NaruError, toNaruError } from '../../base/errors.ts'
+import { say, type Text } from '../../base/text.ts'
 import type { Naru } from '../../model/face.ts'
-import type { Verb } from '../verb.ts'
+import type { Context, Verb } from '../verb.ts'
 
 export const verb: Verb = {
   name: 'stop',
   summary: say('stop the daemon; everything is undone', '데몬을 멈추고 모두 되돌립니다'),
   about: say(
-    'Says "stopped" once the daemon is gone and its journal holds nothing; what could not be undone is named, with exit code 1.',
-    '데몬이 끝나고 저널에 남은 것이 없을 때 "멈췄습니다"라고 알립니다. 되돌리지 못한 것이 있으면 알려 주고 종료 코드 1로 끝납니다.',
+    'Says "stopped" once the daemon is gone and its journal holds nothing; what could not be undone is named, with exit code 1. What a killed one left open is undone, too.',
+    '데몬이 끝나고 저널에 남은 것이 없을 때 "멈췄습니다"라고 알립니다. 되돌리지 못한 것이 있으면 알려 주고 종료 코드 1로 끝납니다. 비정상 종료된 Naru가 열어 둔 것도 되돌립니다.',
   ),
   options: [{ name: 'drain', text: say('let connections finish first', '연결이 끝나기를 기다린 뒤 종료') }],
   examples: [{ command: 'naru stop --drain', text: say('connections finish first', '연결이 끝난 뒤 종료') }],
-  json: say('{stopped: true}', '{stopped: true}'),
+  json: say(
+    '{stopped: true}; {stopped: false, undone} where nobody ran and what a killed one left was undone',
+    '{stopped: true}. 실행 중인 것이 없고 비정상 종료된 Naru가 남긴 것을 되돌렸으면 {stopped: false, undone}',
+  ),
   async run(context) {
     const { deps, file, print, json } = context
-    const daemon = await deps.connect({ file })
+    const daemon = await deps.connect({ file }).catch((error: unknown) => toNaruError(error))
+    if (isNaruError(daemon, 'NOT_RUNNING')) return undoDead(daemon, context)
+    if (daemon instanceof NaruError) throw daemon
     const { pid, file: itsFile } = await daemon.about()
     await daemon.stop({ drain: context.switched('drain') })
     if (!(await gone(daemon, pid, context.interrupt()))) {
@@ -34,6 +40,19 @@ export const verb: Verb = {
     else print.talk(say('stopped', '멈췄습니다'))
     return 0
   },
+}
+
+/** Nobody runs: what one that was killed left open is undone all the same. @throws NaruError NOT_RUNNING, NOT_UNDONE */
+async function undoDead(nobody: NaruError, context: Context): Promise<ExitCode> {
+  const { deps, file, print, json } = context
+  const told: Text[] = []
+  const signal = context.interrupt()
+  await deps.undoLeftOvers({ signal, tell: (text) => void told.push(text) })
+  if (told.length === 0) throw nobody
+  if (!json) for (const text of told) print.talk(text)
+  await deps.mustBeUndone({ file })
+  if (json) print.json({ stopped: false, undone: told })
+  return 0
 }
 
 /** The socket goes last: once nobody answers there, or another one does. False where nobody waits any more. */
