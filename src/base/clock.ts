@@ -3,6 +3,7 @@
  * and the real one can tell a jump (NTP, suspend) from time that passed.
  */
 import { setMaxListeners } from 'node:events'
+import { onAbort } from './on-abort.ts'
 
 export interface Clock {
   /** Milliseconds since the Unix epoch; may jump. For what people wrote (`until`) and what is shown. */
@@ -27,14 +28,14 @@ export const systemClock: Clock = {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason as Error)
       const timer = systemClock.after(ms, () => {
-        signal?.removeEventListener('abort', stop)
+        wait?.[Symbol.dispose]()
         resolve()
       })
       const stop = (): void => {
         timer[Symbol.dispose]()
         reject(signal?.reason as Error)
       }
-      signal?.addEventListener('abort', stop, { once: true })
+      const wait = signal && onAbort(signal, stop)
     })
   },
   every(ms, run) {
@@ -98,20 +99,20 @@ function limit(signal: AbortSignal | undefined, ms: number): Disposable & { read
   // A hundred ports that wait for one signal are no leak.
   setMaxListeners(0, limited.signal, ...(signal ? [signal] : []))
   const timer = systemClock.after(ms, () => {
-    signal?.removeEventListener('abort', follow)
+    wait?.[Symbol.dispose]()
     limited.abort(new DOMException(`no end within ${ms} ms`, 'TimeoutError'))
   })
   const follow = (): void => {
     timer[Symbol.dispose]()
     limited.abort(signal?.reason)
   }
+  const wait = signal && !signal.aborted ? onAbort(signal, follow) : null
   if (signal?.aborted) follow()
-  else signal?.addEventListener('abort', follow, { once: true })
   return {
     signal: limited.signal,
     [Symbol.dispose]: () => {
       timer[Symbol.dispose]()
-      signal?.removeEventListener('abort', follow)
+      wait?.[Symbol.dispose]()
     },
   }
 }

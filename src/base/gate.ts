@@ -1,4 +1,5 @@
 /** Lets so many through at once; the others wait in the order they came. */
+import { onAbort } from './on-abort.ts'
 import { stopped } from './shared.ts'
 
 export class Gate {
@@ -27,7 +28,7 @@ export class Gate {
   #enter(signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const enter = (): void => {
-        signal.removeEventListener('abort', leave)
+        wait?.[Symbol.dispose]()
         this.#inside++
         resolve()
       }
@@ -36,9 +37,10 @@ export class Gate {
         if (at >= 0) this.#waiting.splice(at, 1)
         reject(stopped(signal, this.#what))
       }
+      let wait: Disposable | null = null
       if (signal.aborted) return leave()
       if (this.#inside < this.#most) return enter()
-      signal.addEventListener('abort', leave, { once: true })
+      wait = onAbort(signal, leave)
       this.#waiting.push(enter)
     })
   }

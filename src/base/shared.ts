@@ -3,6 +3,7 @@
  * everybody who waited for it has gone.
  */
 import { NaruError } from './errors.ts'
+import { onAbort } from './on-abort.ts'
 
 export class Shared<T> {
   readonly #ask: (signal: AbortSignal) => Promise<T>
@@ -60,8 +61,8 @@ export function orAborted<T>(promise: Promise<T>, signal: AbortSignal, what: str
   return new Promise((resolve, reject) => {
     const stop = (): void => reject(stopped(signal, what))
     if (signal.aborted) stop()
-    signal.addEventListener('abort', stop, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
+    const wait = onAbort(signal, stop)
+    promise.then(resolve, reject).finally(() => wait[Symbol.dispose]())
   })
 }
 

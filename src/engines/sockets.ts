@@ -3,6 +3,7 @@
  * nothing to it; what it cannot do it says beforehand.
  */
 import type { Clock } from '../base/clock.ts'
+import { onAbort } from '../base/on-abort.ts'
 import type { Log } from '../base/log.ts'
 import { messageOf, NaruError, toNaruError } from '../base/errors.ts'
 import { say, type Text } from '../base/text.ts'
@@ -357,12 +358,12 @@ class SocketsLease implements EngineLease {
     return new Promise((resolve) => {
       const done = (): void => {
         timer?.[Symbol.dispose]()
-        signal?.removeEventListener('abort', done)
+        wait?.[Symbol.dispose]()
         this.#waiting.delete(done)
         resolve()
       }
       const timer = this.#clock?.after(limitMs, done)
-      signal?.addEventListener('abort', done, { once: true })
+      const wait = signal && onAbort(signal, done)
       this.#waiting.add(done)
     })
   }

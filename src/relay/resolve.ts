@@ -5,6 +5,7 @@
  */
 import { lookup as systemLookup, Resolver } from 'node:dns/promises'
 import { canonicalAddress } from '../base/address.ts'
+import { onAbort } from '../base/on-abort.ts'
 import { systemClock, within, type Clock } from '../base/clock.ts'
 import { errnoOf, messageOf, NaruError } from '../base/errors.ts'
 import { Gate } from '../base/gate.ts'
@@ -282,8 +283,8 @@ function orAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const stop = (): void => reject(signal.reason as Error)
     if (signal.aborted) stop()
-    signal.addEventListener('abort', stop, { once: true })
-    answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
+    const wait = onAbort(signal, stop)
+    answer.then(resolve, reject).finally(() => wait[Symbol.dispose]())
   })
 }
 

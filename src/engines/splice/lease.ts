@@ -1,5 +1,6 @@
 /** A rule as the main thread holds it: its sockets, its editions, and what the threads say of it. */
 import { systemClock } from '../../base/clock.ts'
+import { onAbort } from '../../base/on-abort.ts'
 import { NaruError } from '../../base/errors.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { CloseReason, Connection, Counters } from '../../model/connection.ts'
@@ -407,7 +408,7 @@ export class SpliceLease implements EngineLease {
     return new Promise((resolve) => {
       const stop = (): void => {
         timer[Symbol.dispose]()
-        signal?.removeEventListener('abort', stop)
+        wait?.[Symbol.dispose]()
         this.#waiting.delete(look)
         resolve()
       }
@@ -415,7 +416,7 @@ export class SpliceLease implements EngineLease {
         if (done()) stop()
       }
       const timer = systemClock.after(limitMs, stop)
-      signal?.addEventListener('abort', stop, { once: true })
+      const wait = signal && onAbort(signal, stop)
       this.#waiting.add(look)
     })
   }
