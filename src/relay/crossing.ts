@@ -12,12 +12,12 @@ import type { Target } from '../model/target.ts'
 import type { Admitted, Ticket } from './admit.ts'
 import type { Anteroom } from './anteroom.ts'
 import { AskedName } from './asked-name.ts'
+import { isTargetsFault } from './blame.ts'
 import { Dial, dialReason, type DialReason, type Endpoint } from './dial.ts'
 import type { Intake } from './intake.ts'
 import type { Live } from './meter.ts'
 import type { TargetState } from './pick.ts'
 import { isGone } from './gone.ts'
-import { isOwnFault } from './own-lack.ts'
 import { Pipe, reset, type AskOutstanding, type TakeError } from './pipe.ts'
 import { beginsLikeProxy, type Peer } from './proxy/header.ts'
 import { readProxyHeader } from './proxy/read.ts'
@@ -295,11 +295,10 @@ export class Crossing {
     this.#cancel = null
     // A client that left while we dialled says nothing about the target.
     if (this.#pipe.closed) return
-    // What this machine lacks is not the target's fault.
-    const { clock, terms } = this.#options
+    const { clock, port, terms } = this.#options
     const nowMs = clock.monotonic()
-    if (!isOwnFault(reason)) state.failed(nowMs)
-    else if (errnoOf(error) === 'EMFILE' || errnoOf(error) === 'ENFILE') this.#options.onExhausted()
+    if (isTargetsFault(terms.rule, state.choice.to, port, reason)) state.failed(nowMs)
+    if (errnoOf(error) === 'EMFILE' || errnoOf(error) === 'ENFILE') this.#options.onExhausted()
     terms.targets.again(this.#waiting, 0, this.#source?.address ?? '', nowMs)
     this.#tryNext(reason)
   }

@@ -8,6 +8,7 @@ import { familyOf, formatEndpoint, unmapped } from '../base/address.ts'
 import type { Clock } from '../base/clock.ts'
 import { errnoOf } from '../base/errors.ts'
 import type { CloseReason } from '../model/connection.ts'
+import { speaksForAll } from './blame.ts'
 import { dialReason, type DialReason } from './dial.ts'
 import type { Live, Meter } from './meter.ts'
 import { OwnDials } from './own-dials.ts'
@@ -448,7 +449,9 @@ export class Session {
     const { target } = upstream
     if (upstream.good) target.good = 0
     upstream.good = false
-    if (this.#addresses.length === 0) target.failed(this.#options.clock.monotonic())
+    const { clock, door, terms } = this.#options
+    if (this.#addresses.length === 0 && speaksForAll(terms.rule, target.choice.to, door.port))
+      target.failed(clock.monotonic())
     this.#refused = true
   }
 

@@ -5,7 +5,8 @@
 import { getSystemErrorName } from 'node:util'
 import type { CloseReason } from '../../model/connection.ts'
 import { attemptDelayMs } from '../../relay/eyeballs.ts'
-import { isOwnFault, ownLack, type OwnLack } from '../../relay/own-lack.ts'
+import { isTargetsFault } from '../../relay/blame.ts'
+import { ownLack, type OwnLack } from '../../relay/own-lack.ts'
 import type { TargetState } from '../../relay/pick.ts'
 import { epollError, epollHangUp, epollOut } from './epoll.ts'
 import {
@@ -71,6 +72,8 @@ export class Dial {
   #giveUpAt = 0
   #waitsForDescriptor = false
   #failure: CloseReason = 'no-such-name'
+  /** An address of the target cannot be dialled as this client: another family, or an address that only its own network knows. */
+  #clientCannot = false
 
   constructor(connection: Dialling) {
     this.#connection = connection
@@ -100,6 +103,7 @@ export class Dial {
     if (!state) return this.#connection.end(this.#failure)
     this.#giveUpAt = thread.loop.now + edition.timeouts.connectMs
     this.#aim([])
+    this.#clientCannot = false
     const { listen } = edition.rule
     const { names } = edition.carriage
     const known = names.known(state.choice.to, port, listen, thread.loop.now)
@@ -122,15 +126,16 @@ export class Dial {
     const { edition, source } = this.#connection
     this.#aim(edition.keeps ? found.filter((address) => canDialAs(source, address)) : found)
     if (this.#addresses.length === 0) this.#failure = 'target-unreachable'
+    if (this.#addresses.length < found.length) this.#clientCannot = true
     this.#attempt()
   }
 
-  /** What this machine lacks is not the target's fault. */
   #targetFailed(reason: CloseReason): void {
     this.#failure = reason
     const state = this.#order[this.#at] as TargetState
-    const { edition, thread } = this.#connection
-    if (!isOwnFault(reason)) edition.failed(state, thread.loop.now)
+    const { edition, port, thread } = this.#connection
+    if (!this.#clientCannot && isTargetsFault(edition.rule, state.choice.to, port, reason))
+      edition.failed(state, thread.loop.now)
     edition.again(this.#order, this.#at + 1, this.#connection.source, thread.loop.now)
     this.#nextTarget()
   }
@@ -146,7 +151,9 @@ export class Dial {
     if (typeof socket === 'number') return this.#cannotOpen(socket, address)
     const { behind, edition, source, thread } = this.#connection
     thread.tcpDials.begins(portOf(address), behind)
-    let result = (edition.keeps ? dialAs(socket, source) : 0) || connect(socket, address)
+    let result = edition.keeps ? dialAs(socket, source) : 0
+    if (result < 0) this.#clientCannot = true
+    else result = connect(socket, address)
     const through = result === 0 || result === -EINPROGRESS
     const own = through ? this.#leavesFrom(socket, address) : 0
     if (own <= 0) thread.tcpDials.fails()

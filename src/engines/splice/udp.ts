@@ -4,6 +4,7 @@
  */
 import { constants } from 'node:os'
 import type { Ticket } from '../../relay/admit.ts'
+import { speaksForAll } from '../../relay/blame.ts'
 import { bestFirst, hashOf, type TargetState } from '../../relay/pick.ts'
 import { addressFromBytes, unmapped } from '../../base/address.ts'
 import type { Peer } from '../../relay/proxy/header.ts'
@@ -507,10 +508,8 @@ export class UdpSession extends CarriedBase implements Served, Offloadable {
     setOption(socket, 'receiveBuffer', socketBufferBytes)
     if (segmentation.on) setOption(socket, 'groReceive', 1)
     const { keeps } = this.edition
-    const error =
-      keeps && !canDialAs(this.source, address)
-        ? -EAFNOSUPPORT
-        : (keeps ? dialAs(socket, this.source) : 0) || aim(socket, address)
+    const asClient = !keeps || (canDialAs(this.source, address) && dialAs(socket, this.source) === 0)
+    const error = asClient ? aim(socket, address) : -EAFNOSUPPORT
     if (error < 0) close(socket)
     return error < 0 ? error : socket
   }
@@ -642,7 +641,9 @@ export class UdpSession extends CarriedBase implements Served, Offloadable {
     if (!target || !targetsFaults.has(-error)) return
     if (this.#isGood) this.edition.found(target, 0)
     this.#isGood = false
-    if (this.#addresses.length === 0) this.edition.failed(target, this.thread.loop.now)
+    const { rule } = this.edition
+    if (this.#addresses.length === 0 && speaksForAll(rule, target.choice.to, this.listener.data.port))
+      this.edition.failed(target, this.thread.loop.now)
     this.#refused = true
     // The next datagram is to come here.
     this.thread.offloading.takeBack(this)

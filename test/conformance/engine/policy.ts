@@ -5,9 +5,19 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
 import { parseCidr } from '../../../src/base/address.ts'
 import type { MakeEngine } from '../../../src/engines/contract.ts'
+import type { TargetChoice } from '../../../src/model/rule.ts'
 import { parseTarget } from '../../../src/model/target.ts'
 import { freePort } from '../../free-port.ts'
-import { echo, ending, promisesFor, readAll, readSome, World, type ConformanceOptions } from './world.ts'
+import {
+  echo,
+  ending,
+  promisesFor,
+  readAll,
+  readSome,
+  ruleOf,
+  World,
+  type ConformanceOptions,
+} from './world.ts'
 
 export function policyPromises(make: MakeEngine, options: ConformanceOptions): void {
   const promise = promisesFor(options)
@@ -277,6 +287,32 @@ export function policyPromises(make: MakeEngine, options: ConformanceOptions): v
     two.close()
     expect(String(await readAll(await world.dial(port)))).toBe('spare')
   })
+
+  userSpace(
+    'range-blame',
+    'a port of a range that nobody serves takes no target from the others',
+    async () => {
+      await using world = new World(make, options)
+      const from = await freePort(world.host, 2)
+      const [main, spare] = [await freePort(world.targetHost, 2), await freePort(world.targetHost, 2)]
+      await world.target((socket) => socket.end('main'), world.targetHost, main)
+      for (const at of [spare, spare + 1])
+        await world.target((socket) => socket.end('spare'), world.targetHost, at)
+      const choice = (at: number, backup: boolean): TargetChoice => ({
+        to: parseTarget(`${world.targetHost}:${at}-${at + 1}`),
+        weight: 1,
+        backup,
+        name: null,
+      })
+      await world.open(
+        ruleOf(`${world.host}:${from}-${from + 1}`, [choice(main, false), choice(spare, true)]),
+      )
+      for (let times = 0; times < 3; times++) {
+        expect(String(await readAll(await world.dial(from + 1)))).toBe('spare')
+        expect(String(await readAll(await world.dial(from)))).toBe('main')
+      }
+    },
+  )
 
   userSpace(
     'health',
