@@ -1,6 +1,7 @@
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeAll, expect, it } from 'vitest'
 import { built } from '../built.ts'
@@ -335,6 +336,33 @@ describeWith(needs, 'the kernel engine in a lab of three hosts', () => {
     lab.target.run(['true'])
     expect(lab.events.filter(({ type }) => type === 'opened')).toHaveLength(2)
   })
+
+  it.each(['client', 'target'] as const)(
+    'a connection that the %s has ended lives as long the other way as one that nobody has',
+    async (side) => {
+      await using lab = new KernelLab()
+      const { server, sockets } = lab.serve(lab.target, 80)
+      await lab.open(lab.engine(), 'web', { listen: '0.0.0.0:8888', target: `${targetAddress}:80` })
+      const client = await lab.dial(lab.client, hostAddress, 8888)
+      expect(await echoes(client, 'hello')).toBe('hello')
+      const served = sockets[0] as Socket
+      client.allowHalfOpen = true
+      served.unpipe().resume()
+      const ends = side === 'client' ? client : served
+      ends.end()
+      // conntrack alone would have forgotten it after 60 s (CLOSE_WAIT) or 120 s (FIN_WAIT).
+      const patience = (): number => {
+        const told = lab.host.run(['conntrack', '-L', '-p', 'tcp', '--dst-nat'])
+        return Number(/^tcp +6 (\d+) (?:CLOSE|FIN)_WAIT/m.exec(told)?.[1] ?? 0)
+      }
+      await expect.poll(patience, { timeout: 5000 }).toBeGreaterThan(86_400)
+      const other = side === 'client' ? served : client
+      const heard = once(ends, 'data')
+      other.write('and the answer')
+      expect(String((await heard)[0])).toBe('and the answer')
+      server.close()
+    },
+  )
 
   it('drains: no new connections, those there are finish, the rest is cut', async () => {
     await using lab = new KernelLab()

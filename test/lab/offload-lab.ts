@@ -18,7 +18,7 @@ export type Family = (typeof families)[number]
 /** As rules and sockets name them. */
 export const places = {
   4: { listen: '0.0.0.0', target: targetAddress, host: hostAddress, ipAndUdp: 28 },
-  6: { listen: '[::]', target: '[fd02::2]', host: 'fd01::1', ipAndUdp: 48 },
+  6: { listen: '[fd01::1]', target: '[fd02::2]', host: 'fd01::1', ipAndUdp: 48 },
 } as const
 export class Relay {
   readonly #child: ChildProcess

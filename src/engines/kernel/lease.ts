@@ -190,7 +190,8 @@ export class KernelLease implements EngineLease, Lease {
           ),
         ),
       }
-    if (missing.length === 0) return { state: 'held', notes: [this.#why] }
+    // What the target sees is said where the hop is described; nothing is amiss.
+    if (missing.length === 0) return { state: 'held', notes: [] }
     const count = missing.length
     const why = say(
       `${count} elements of the table inet naru were taken out by somebody else`,

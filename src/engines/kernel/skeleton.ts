@@ -83,8 +83,12 @@ ${waysBack(6, 'udp')}
     goto hide
   }
 
+${halfClosed(4)}
+${halfClosed(6)}
   chain expect {
     meta l4proto != tcp return
+    meta nfproto ipv4 meta l4proto tcp ct timeout set "tcp4"
+    meta nfproto ipv6 meta l4proto tcp ct timeout set "tcp6"
     update @ends4 { ip daddr . th dport }
     update @ends6 { ip6 daddr . th dport }
     meta l4proto tcp update @asked { ct original proto-dst }
@@ -111,6 +115,17 @@ ${guardChains('ct state invalid jump strays')}
 const straySets = `  set asked { type inet_service; flags dynamic; size 65535; }
   set ends4 { type ipv4_addr . inet_service; flags dynamic; size 65535; }
   set ends6 { type ipv6_addr . inet_service; flags dynamic; size 65535; }`
+
+/**
+ * Who has ended one way may say as much as it likes the other way, for as long as a connection may that has ended
+ * neither (nf_conntrack_tcp_timeout_established, 5 days). conntrack alone would forget it after one or two minutes.
+ */
+function halfClosed(family: Family): string {
+  const seconds = 432_000
+  return `  ct timeout tcp${family} { protocol tcp; l3proto ${family === 4 ? 'ip' : 'ip6'}
+    policy = { fin_wait : ${seconds}, close_wait : ${seconds} }
+  }`
+}
 
 function setsOf(family: Family): string {
   const address = family === 4 ? 'ipv4_addr' : 'ipv6_addr'

@@ -33,6 +33,7 @@ it('says yes to what nftables can enforce', () => {
 it.each([
   [{ listen: 8888 }, 'listen on 0.0.0.0'],
   [{ listen: '127.0.0.1:8888' }, 'loopback'],
+  [{ listen: '[::]:8888', target: '[2001:db8::2]:80' }, 'link-local'],
   [{ target: '127.0.0.1:80' }, 'route_localnet'],
   [{ target: '80' }, 'route_localnet'],
   [{ target: '[2001:db8::2]:80' }, 'IPv4 into IPv6'],

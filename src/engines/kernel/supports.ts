@@ -50,12 +50,19 @@ const bothFamilies = say(
   '커널은 IPv4와 IPv6 클라이언트를 한 대상으로 함께 보낼 수 없습니다. IPv4만 받으려면 0.0.0.0으로 지정하세요',
 )
 
+const everyIpv6 = say(
+  'the kernel forwards no client with a link-local address, nor this machine’s own ::1; listen on one IPv6 address',
+  '커널은 링크 로컬 주소의 클라이언트와 이 컴퓨터의 ::1을 전달하지 못합니다. IPv6 주소 하나로 지정하세요',
+)
+
 export function noOfPath({ listen, targets }: Rule): Text | null {
   if (listen.kind === 'unix' || targets.some(({ to }) => to.kind === 'unix'))
     return say('Unix sockets are outside the kernel’s NAT', 'Unix 소켓은 커널 NAT로 전달할 수 없습니다')
   const itself = targets.find(({ to }) => targetsItself(listen, to))
   if (itself) return say('its target is its own listen', '대상이 이 규칙이 수신 대기하는 주소입니다')
   if (listen.address === null) return bothFamilies
+  // RFC 4291 §2.5.6: a router forwards no packet with a link-local source, nor one from ::1.
+  if (listen.address === '::') return everyIpv6
   if (addressRange(listen.address) === 'loopback')
     return say('a listen on loopback is carried in user space', '루프백 수신은 사용자 공간에서 처리합니다')
   if (listen.address.includes('%') || addressRange(listen.address) === 'linkLocal')
