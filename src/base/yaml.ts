@@ -1,49 +1,170 @@
-/** YAML that somebody else wrote, read without trust in its shape. */
+/** YAML that somebody else wrote, read without trust in its shape: every reader of YAML begins here. */
 import {
+  Composer,
+  Document,
+  isCollection,
   isNode,
   isScalar,
-  parseDocument,
+  Lexer,
+  Parser,
   visit,
   YAMLParseError,
-  type Document,
+  type CST,
   type DocumentOptions,
+  type Node,
+  type Pair,
   type ParseOptions,
   type SchemaOptions,
 } from 'yaml'
 import { say, type Text } from './text.ts'
 
+/** Levels of maps and lists in each other; a rules file has five, a Compose file six. */
+const mostLevels = 64
+
+/** The library looks at all of them for each. */
+const mostDirectives = 20
+
+interface Options extends Omit<ParseOptions, 'uniqueKeys'>, DocumentOptions, SchemaOptions {
+  /** Words, signs and spaces; each costs up to 15 µs. @default 4,000,000 */
+  readonly mostTokens?: number
+  /** Those that mean something to the reader, such as `!reset`. @default none */
+  readonly tags?: readonly string[]
+}
+
 /**
- * Null where it is nested deeper than can be read: the library's readers call themselves for each level.
- * A key that is a map, a list or an alias is an error of the document: the library writes such a key out for each
- * level that it is in, and its quotes are quoted anew each time, so that thirty levels would fill the memory.
+ * The first document of `text`; what keeps it from being read is among its errors, in the order of the text.
+ *
+ * The library's readers call themselves for each level, and near the end of the stack V8 may end the process where it
+ * compiles a regular expression, which nobody can catch: so the levels are counted before anything is read. A key that
+ * is a map, a list or an alias is an error: the library writes such a key out for each level that it is in, and its
+ * quotes are quoted anew each time, so that thirty levels would fill the memory. Keys that stand twice are looked for
+ * here: the library compares each key with all before it.
  */
-export function yamlDocument(
-  text: string,
-  options: ParseOptions & DocumentOptions & SchemaOptions,
-): Document.Parsed | null {
+export function yamlDocument(text: string, options: Options): Document.Parsed {
   try {
-    const document = parseDocument(text, options)
-    visit(document, {
-      Pair(_, { key }) {
-        if (isScalar(key) || !isNode(key)) return
-        const [at, end] = key.range ?? [0, 0]
-        document.errors.push(new YAMLParseError([at, end], 'UNEXPECTED_TOKEN', notAKey))
-        // Who walks on would meet it again.
-        return visit.SKIP
-      },
-    })
+    const document = composed(text, options)
+    checkNodes(document, options.tags ?? [])
+    document.errors.sort((a, b) => a.pos[0] - b.pos[0])
     return document
   } catch (error) {
-    if (error instanceof RangeError) return null
-    throw error
+    if (!(error instanceof Refused)) throw error
+    const empty = new Document(null) as Document.Parsed
+    empty.errors.push(problemAt(error.offset, error.problem))
+    return empty
   }
 }
 
-const notAKey = 'a key is a word, not a map, a list or an alias'
-
 /** An error of a document as a line; but for our own, in the library's words. */
 export function yamlProblem({ message }: { readonly message: string }): Text {
-  if (message === notAKey) return say(notAKey, '키 자리에는 맵, 목록, 별칭이 아닌 낱말을 씁니다')
+  const own = Object.values(problems).find(({ en }) => en === message)
+  if (own) return own
   const first = message.split('\n')[0] ?? message
   return say(first, `YAML 문법 오류: ${first}`)
+}
+
+const problems = {
+  keyTwice: say('this key stands here twice', '같은 키가 두 번 나옵니다'),
+  noWord: say(
+    'a key is a word, not a map, a list or an alias',
+    '키 자리에는 맵, 목록, 별칭이 아닌 낱말을 씁니다',
+  ),
+  tooDeep: say(
+    `it is nested too deeply here: the most is ${mostLevels} levels of maps and lists`,
+    `여기서 너무 깊이 중첩됩니다. 맵과 목록은 ${mostLevels}단계까지입니다`,
+  ),
+  tooLong: say('it says more than can be read up to here', '여기까지의 내용이 너무 많아 읽을 수 없습니다'),
+  directives: say(
+    `more than ${mostDirectives} lines with % before the document: take them out`,
+    `문서 앞에 %로 시작하는 줄이 ${mostDirectives}개를 넘습니다. 지우세요`,
+  ),
+  itself: say(
+    'this alias stands in what it names, which would never end: write the value out',
+    '별칭이 자신이 가리키는 값 안에 있어 끝나지 않습니다. 값을 직접 쓰세요',
+  ),
+  tag: say(
+    'a tag such as !!binary means nothing here: take it out',
+    '!!binary 같은 태그는 쓰지 않습니다. 지우세요',
+  ),
+}
+
+type Problem = keyof typeof problems
+
+function composed(text: string, options: Options): Document.Parsed {
+  let first: Document.Parsed | null = null
+  const composer = new Composer({ ...options, uniqueKeys: false })
+  for (const document of composer.compose(tokensOf(text, options), true, text.length)) {
+    if (first) {
+      const second = [document.range[0], document.range[1]] as [number, number]
+      first.errors.push(new YAMLParseError(second, 'MULTIPLE_DOCS', 'a second document begins here'))
+      break
+    }
+    first = document
+  }
+  return first as Document.Parsed
+}
+
+class Refused extends Error {
+  readonly offset: number
+  readonly problem: Problem
+
+  constructor(offset: number, problem: Problem) {
+    super()
+    this.offset = offset
+    this.problem = problem
+  }
+}
+
+/** @throws Refused */
+function* tokensOf(text: string, { lineCounter, mostTokens = 4_000_000 }: Options): Generator<CST.Token> {
+  const parser = new Parser(lineCounter?.addNewLine)
+  lineCounter?.addNewLine(0)
+  let [directives, tokens] = [0, 0]
+  for (const lexeme of new Lexer().lex(text)) {
+    for (const token of parser.next(lexeme)) {
+      if (token.type === 'directive' && ++directives > mostDirectives)
+        throw new Refused(token.offset, 'directives')
+      yield token
+    }
+    if (++tokens > mostTokens) throw new Refused(parser.offset, 'tooLong')
+    if (parser.stack.length > mostLevels) throw new Refused(parser.offset, 'tooDeep')
+  }
+  yield* parser.end()
+}
+
+function checkNodes(document: Document.Parsed, tags: readonly string[]): void {
+  const wrong = (node: Node, problem: Problem): void => {
+    document.errors.push(problemAt(node.range?.[0] ?? 0, problem))
+  }
+  const checkTag = (node: Node & { tag?: string | undefined }): void => {
+    if (node.tag !== undefined && !plainTags.test(node.tag) && !tags.includes(node.tag)) wrong(node, 'tag')
+  }
+  visit(document, {
+    Map(_, map) {
+      checkTag(map)
+      const keys = new Set<string>()
+      for (const { key } of map.items as Pair<Node>[]) {
+        if (!isScalar(key)) continue
+        const name = String(key.value)
+        if (keys.has(name)) wrong(key, 'keyTwice')
+        keys.add(name)
+      }
+    },
+    Pair(_, { key }) {
+      if (isScalar(key) || !isNode(key)) return
+      wrong(key, 'noWord')
+      // Who walks on would meet it again.
+      return visit.SKIP
+    },
+    Alias(_, alias, path) {
+      if (path.some((above) => isCollection(above) && above.anchor === alias.source)) wrong(alias, 'itself')
+    },
+    Value: (_, node) => checkTag(node),
+  })
+}
+
+/** What a value is without one, too. */
+const plainTags = /^tag:yaml\.org,2002:(?:str|int|float|bool|null|map|seq|merge)$/
+
+function problemAt(offset: number, problem: Problem): YAMLParseError {
+  return new YAMLParseError([offset, offset + 1], 'UNEXPECTED_TOKEN', problems[problem].en)
 }

@@ -62,12 +62,9 @@ function read(text: string, reading: Reading): void {
     prettyErrors: false,
     logLevel: 'error',
     merge: true,
+    tags: ['!reset', '!override'],
+    mostTokens: 100_000,
   })
-  if (document === null)
-    return reading.wrong(
-      { line: 1, column: 1 },
-      say('it is nested too deeply', '너무 깊이 중첩되어 있습니다'),
-    )
   const placeOf = (offset: number): Place => {
     const { line, col } = lines.linePos(offset)
     return { line: Math.max(line, 1), column: Math.max(col, 1) }

@@ -2,6 +2,7 @@
  * Everything that reads what others wrote: strangers on the network, routers, guests, other programs' files and
  * output, our own file and API. Each with real inputs to begin from. A new parser is a line here.
  */
+import { jsonProblem } from '../../src/base/json.ts'
 import { importRules } from '../../src/formats/index.ts'
 import { Container } from '../../src/guests/docker/engine.ts'
 import {
@@ -244,6 +245,7 @@ export const parsers: readonly Parser[] = [
   ),
   parser('import', Object.values(imports), (bytes) => importRules(bytes)),
   textParser('naru.yaml', [yaml, yamlKeys], readDocument, 16_384),
+  textParser('json', [JSON.stringify({ rule, deep: [[[{ a: [] }]]], '\u2028"\\': -1.5e-3 })], jsonProblem),
   textParser('a rule', [JSON.stringify(rule)], (text) => [
     RuleInputSchema.safeParse(jsonOf(text)),
     readRule('web', jsonOf(text)),

@@ -6,6 +6,7 @@ import type { Socket } from 'node:net'
 import { OpenAPIHono } from '@hono/zod-openapi'
 import type { HonoRequest, MiddlewareHandler } from 'hono'
 import { NaruError, isNaruError } from '../../base/errors.ts'
+import { jsonProblem } from '../../base/json.ts'
 import type { Log } from '../../base/log.ts'
 import { say } from '../../base/text.ts'
 import type { Exchange } from '../../model/exchange.ts'
@@ -88,6 +89,9 @@ const bounded: MiddlewareHandler<Env> = async (c, next) => {
     throw new NaruError('API_BAD_REQUEST', { why: say('say Content-Length', 'Content-Length가 필요합니다') })
   if (Number(c.req.header('content-length') ?? 0) > bodyLimitBytes)
     throw new NaruError('API_TOO_LARGE', { bytes: bodyLimitBytes })
+  const body = await c.req.text()
+  const why = body === '' ? null : jsonProblem(body)
+  if (why !== null) throw new NaruError('API_BAD_REQUEST', { why })
   await next()
 }
 

@@ -465,6 +465,20 @@ describe('bad input', () => {
     }
   })
 
+  it('that does not mean one thing to everybody is refused with its place', async () => {
+    for (const [rule, why] of [
+      ['{"listen":1,"listen":2}', '1:32: this key stands here twice'],
+      ['{"limits":{"perSource":1e999}}', '1:43: a number is at most 9007199254740991'],
+      ['{"__proto__":{"listen":1}}', '1:21: __proto__ is no key'],
+      ['{', 'it is no JSON'],
+    ]) {
+      const answer = await raw('/api/rules', { method: 'POST', headers, body: `{"name":"a","rule":${rule}}` })
+      expect([answer.status, codeOf(answer)]).toEqual([400, 'API_BAD_REQUEST'])
+      expect(answer.body).toContain(why)
+    }
+    expect(naru.calls).toEqual([])
+  })
+
   it('that is no HTTP at all disturbs nobody', async () => {
     const { port } = new URL(served.url as string)
     const socket = connect(Number(port), '127.0.0.1')

@@ -188,12 +188,18 @@ describe('what is wrong with the file', () => {
 
   // Each level quotes the quotes of the one in it: thirty levels filled the memory.
   it.each([
-    ['a map', `rules:\n  ${'{'.repeat(300)}a${'}'.repeat(300)}: 1\n`],
-    ['a list', `rules:\n  ? ${'['.repeat(300)}${']'.repeat(300)}\n  : 1\n`],
-    ['a map that is not closed', `rules:\n  web: ${'{'.repeat(300)}\n`],
+    ['a map', `rules:\n  ${'{'.repeat(40)}a${'}'.repeat(40)}: 1\n`],
+    ['a list', `rules:\n  ? ${'['.repeat(40)}${']'.repeat(40)}\n  : 1\n`],
+    ['a map that is not closed', `rules:\n  web: ${'{'.repeat(40)}\n`],
     ['an alias', `stun: &a [x]\nrules:\n  ? *a\n  : 1\n`],
   ])('is a key that is %s', (_, text) => {
     expect(problemsOf(text)).toContainEqual(expect.stringContaining('a key is a word, not a map, a list'))
+  })
+
+  it('is told with its place where it is nested too deeply', () => {
+    expect(problemsOf(`rules:\n  web: ${'['.repeat(50_000)}`)).toEqual([
+      '2:70  it is nested too deeply here: the most is 64 levels of maps and lists',
+    ])
   })
 })
 

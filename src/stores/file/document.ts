@@ -14,6 +14,7 @@ import {
   visit,
   type Node,
   type Pair,
+  type YAMLError,
   type YAMLMap,
   type YAMLSeq,
 } from 'yaml'
@@ -62,11 +63,7 @@ export interface FileDocument {
 /** By name, what a rule is to be; null takes it out. */
 export type Edits = ReadonlyMap<string, RuleInput | null>
 
-/**
- * Keys that stand twice are looked for here: the library compares each key with all before it, which is half of the
- * time that ten thousand rules take to read.
- */
-const quietly = { prettyErrors: false, logLevel: 'error', uniqueKeys: false } as const
+const quietly = { prettyErrors: false, logLevel: 'error' } as const
 
 const topKeys = ['rules', 'sample', 'names', 'stun']
 
@@ -74,15 +71,15 @@ const topKeys = ['rules', 'sample', 'names', 'stun']
 export function readDocument(text: string): { document: FileDocument } | { problems: PlacedProblem[] } {
   const lines = new LineCounter()
   const yaml = yamlDocument(text, { ...quietly, lineCounter: lines })
-  if (yaml === null) return { problems: [{ ...tooDeep, place: { line: 1, column: 1 } }] }
   const place = (offset: number): Place => {
     const { line, col } = lines.linePos(offset)
     return { line: Math.max(line, 1), column: Math.max(col, 1) }
   }
-  const errors = misprints(yaml)
-  if (errors.length > 0)
+  if (yaml.errors.length > 0)
     return {
-      problems: errors.slice(0, 20).map(({ at, text }) => ({ place: place(at), path: [], text })),
+      problems: yaml.errors
+        .slice(0, 20)
+        .map((error) => ({ place: place(error.pos[0]), path: [], text: misprint(error) })),
     }
   const placeOf = (path: Path): Place => place(offsetOf(yaml, path))
   const data = plainData(yaml)
@@ -251,8 +248,8 @@ function contentOf({ text, rules, samplePort, names, stun }: Content): Content {
 /** The rules as the file will be read to have them; null where their lines would say something else. */
 function rulesIn(written: ReadonlyMap<string, string>, edits: Edits): ReadonlyMap<string, RuleInput> | null {
   if (written.size === 0) return new Map()
-  const read = parseDocument(`rules:\n${[...written.values()].join('')}`, quietly)
-  if (misprints(read).length > 0) return null
+  const read = yamlDocument(`rules:\n${[...written.values()].join('')}`, quietly)
+  if (read.errors.length > 0) return null
   const { rules = {} } = (plainData(read) ?? {}) as { rules?: Record<string, RuleInput> }
   const found = new Map(Object.entries(rules))
   const isWhatWasMeant =
@@ -294,11 +291,6 @@ const serverPattern = /^(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9.-]{1,253}))(?::
 function stunServer(text: string): Snapshot['stun'][number] {
   const [, six, host = '', port] = serverPattern.exec(text) ?? []
   return { host: six ?? host, port: port === undefined ? stunPort : Number(port) }
-}
-
-const tooDeep: Problem = {
-  path: [],
-  text: say('it is nested too deeply', '너무 깊이 중첩되어 있습니다'),
 }
 
 const tooManyAliases: Problem = {
@@ -393,39 +385,13 @@ function listProblems(
   )
 }
 
-interface Misprint {
-  /** Offset in the text. */
-  readonly at: number
-  readonly text: Text
-}
+const misprint = (error: YAMLError): Text =>
+  error.code === 'MULTIPLE_DOCS' ? secondDocument : yamlProblem(error)
 
-/** The library passes over what is behind it where it may not report errors. */
 const secondDocument = say(
   'a second document begins here, which would not be read: put all rules under one `rules:`',
   '여기서 두 번째 문서가 시작되며 읽히지 않습니다. 모든 규칙을 하나의 `rules:` 아래에 두세요',
 )
-
-/** In the order of the text. */
-function misprints(yaml: Document.Parsed): Misprint[] {
-  const errors = yaml.errors.map((error) => ({
-    at: error.pos[0],
-    text: error.code === 'MULTIPLE_DOCS' ? secondDocument : yamlProblem(error),
-  }))
-  visit(yaml, {
-    Map(_, { items }) {
-      const keys = new Set<string>()
-      for (const { key } of items as Pair<Node>[]) {
-        if (!isScalar(key)) continue
-        const name = keyText(key)
-        if (keys.has(name) && key.range) errors.push({ at: key.range[0], text: keyTwice })
-        keys.add(name)
-      }
-    },
-  })
-  return errors.toSorted((a, b) => a.at - b.at)
-}
-
-const keyTwice = say('this key stands here twice', '같은 키가 두 번 나옵니다')
 
 function offsetOf(yaml: Document, path: Path): number {
   let node: unknown = yaml.contents
