@@ -145,15 +145,22 @@ it('the shared tally answers as the local one does, whatever comes and goes', ()
   )
 })
 
-it('a shared tally that is full of sources lets no further one in where each has a share', () => {
-  const tally = new SharedTally(SharedTally.allocate(4))
+it('a flood of sources keeps no other out of a shared tally, and each has its share', () => {
+  const tally = new SharedTally(SharedTally.allocate(64))
   const limits = { ...none, perSource: 2 }
-  expect(['a', 'b', 'c', 'd'].map((source) => tally.take(source, limits, 0))).toEqual([
-    null,
-    null,
-    null,
-    'limit-source',
-  ])
-  tally.release('a')
-  expect(tally.take('d', limits, 0)).toBe(null)
+  const sources = Array.from({ length: 48 }, (_, at) => `10.0.${at}.1`)
+  for (const source of sources) expect(tally.take(source, limits, 0)).toBe(null)
+  // Beyond three quarters they share sixteen counts.
+  expect(tally.take('192.0.2.1', limits, 0)).toBe(null)
+  const answers = ['first', 'second', 'third'].map(() => tally.take('192.0.2.1', limits, 0))
+  expect(answers).toEqual([null, 'limit-source', 'limit-source'])
+  tally.release('192.0.2.1')
+  expect(tally.take('192.0.2.1', limits, 0)).toBe(null)
+  for (const source of sources) tally.release(source)
+  for (let times = 0; times < 2; times++) tally.release('192.0.2.1')
+  expect(tally.open).toBe(0)
+  // Nothing is left of them in the counts, wherever each was.
+  for (let times = 0; times < 2; times++)
+    for (const source of sources) expect(tally.take(source, limits, 0)).toBe(null)
+  for (let times = 0; times < 2; times++) expect(tally.take('192.0.2.1', limits, 0)).toBe(null)
 })

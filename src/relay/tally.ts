@@ -56,32 +56,48 @@ export class LocalTally implements Tally {
   }
 }
 
-/** Word 0 is the lock, 1 the open connections, 2 the slots in use; bytes 16–23 hold `due`; slots follow. */
+/**
+ * Word 0 is the lock, 1 the open connections, 2 the slots in use, 6 and 7 the hashes' seed; bytes 16–23 hold `due`; slots
+ * follow, and then the counts of the crowd.
+ */
 const headWords = 8
+const seedAt = 6
 /** What the lock's word says: somebody holds it, and somebody sleeps until it is given back. */
 const [free, held, awaited] = [0, 1, 2]
 /** Two words of hash and a count. */
 const slotWords = 3
+/** Of the slots; beyond it a search takes long. */
+const mostLoad = 0.75
 
 /**
  * The same in shared memory, under a lock that is held for well under a microsecond. Sources are kept as 64-bit
- * hashes in an open-addressed table; one that is full lets no further source in where `perSource` is set.
+ * hashes in an open-addressed table. While that is full, further ones share the counts of a crowd, some sources each: a
+ * flood of sources (an IPv6 /48 has 65,536) keeps nobody out by itself. The hashes have a seed of their own in each table,
+ * so that nobody can choose sources that meet.
  */
 export class SharedTally implements Tally {
   readonly #words: Int32Array
   readonly #due: Float64Array
   readonly #mask: number
+  readonly #crowdAt: number
+  readonly #crowdMask: number
 
-  /** @param sources most sources to tell apart at once; rounded up to a power of two. 12 bytes each. */
-  static allocate(sources = 16_384): SharedArrayBuffer {
-    const slots = 2 ** Math.ceil(Math.log2(Math.max(sources, 2)))
-    return new SharedArrayBuffer((headWords + slots * slotWords) * 4)
+  /** @param slots three quarters of them are sources to tell apart at once; rounded up to a power of two. 13 bytes each. */
+  static allocate(slots = 16_384): SharedArrayBuffer {
+    const all = 2 ** Math.ceil(Math.log2(Math.max(slots, 4)))
+    const memory = new SharedArrayBuffer((headWords + all * slotWords + all / 4) * 4)
+    // Not into shared memory itself, which getRandomValues does not take.
+    new Int32Array(memory).set(crypto.getRandomValues(new Int32Array(2)), seedAt)
+    return memory
   }
 
   constructor(memory: SharedArrayBuffer) {
     this.#words = new Int32Array(memory)
     this.#due = new Float64Array(memory, 16, 1)
-    this.#mask = (this.#words.length - headWords) / slotWords - 1
+    const slots = (this.#words.length - headWords) / (slotWords + 1 / 4)
+    this.#mask = slots - 1
+    this.#crowdAt = headWords + slots * slotWords
+    this.#crowdMask = slots / 4 - 1
   }
 
   get open(): number {
@@ -89,7 +105,7 @@ export class SharedTally implements Tally {
   }
 
   take(source: string, limits: CountLimits, nowMs: number): LimitReason | null {
-    const [high, low] = hash64(source)
+    const [high, low] = this.#hash(source)
     this.#lock()
     try {
       return this.#take(high, low, limits, nowMs)
@@ -99,15 +115,17 @@ export class SharedTally implements Tally {
   }
 
   release(source: string): void {
-    const [high, low] = hash64(source)
+    const [high, low] = this.#hash(source)
     this.#lock()
     try {
       const words = this.#words
       words[1] = (words[1] as number) - 1
       const slot = this.#find(high, low)
       const count = words[slot + 2] as number
+      const crowd = this.#crowdOf(high)
       if (count > 1) words[slot + 2] = count - 1
       else if (count === 1) this.#remove(slot)
+      else if ((words[crowd] as number) > 0) words[crowd] = (words[crowd] as number) - 1
     } finally {
       this.#unlock()
     }
@@ -116,24 +134,43 @@ export class SharedTally implements Tally {
   #take(high: number, low: number, limits: CountLimits, nowMs: number): LimitReason | null {
     const words = this.#words
     const slot = this.#find(high, low)
-    const here = words[slot + 2] as number
-    // One slot always stays empty, so that a search ends.
-    const full = here === 0 && (words[2] as number) >= this.#mask
+    // Some slots always stay empty, so that a search ends, and soon.
+    const full = words[slot + 2] === 0 && (words[2] as number) >= mostLoad * (this.#mask + 1)
+    const count = full ? this.#crowdOf(high) : slot + 2
+    const here = words[count] as number
     if (limits.connections !== null && (words[1] as number) >= limits.connections) return 'limit-connections'
-    if (limits.perSource !== null && (full || here >= limits.perSource)) return 'limit-source'
+    if (limits.perSource !== null && here >= limits.perSource) return 'limit-source'
     if (limits.newPerSecond !== null) {
       const due = nextDue(this.#due[0] as number, limits.newPerSecond, nowMs)
       if (due === null) return 'limit-rate'
       this.#due[0] = due
     }
     words[1] = (words[1] as number) + 1
-    if (!full) {
-      if (here === 0) words[2] = (words[2] as number) + 1
-      words[slot] = high
-      words[slot + 1] = low
-      words[slot + 2] = here + 1
-    }
+    words[count] = here + 1
+    if (full || here > 0) return null
+    words[2] = (words[2] as number) + 1
+    words[slot] = high
+    words[slot + 1] = low
     return null
+  }
+
+  /** Where those are counted that a full table has no slot for. */
+  #crowdOf(high: number): number {
+    return this.#crowdAt + ((high ^ (high >>> 16)) & this.#crowdMask)
+  }
+
+  /** Two 32-bit hashes of an address's text, after FNV-1a. */
+  #hash(text: string): readonly [high: number, low: number] {
+    let high = this.#words[seedAt] as number
+    let low = this.#words[seedAt + 1] as number
+    for (let at = 0; at < text.length; at++) {
+      const code = text.charCodeAt(at)
+      high = Math.imul(high ^ code, 0x9e3779b1)
+      high ^= high >>> 13
+      low = Math.imul(low ^ code, 0x85ebca6b)
+      low ^= low >>> 15
+    }
+    return [high, low]
   }
 
   /** Index of the source's slot, or of the empty one where it would go. */
@@ -178,17 +215,4 @@ export class SharedTally implements Tally {
     // Nobody is woken where nobody sleeps: that call costs more than all the rest.
     if (Atomics.exchange(this.#words, 0, free) === awaited) Atomics.notify(this.#words, 0, 1)
   }
-}
-
-/** Two independent 32-bit FNV-1a hashes of an address's text. */
-function hash64(text: string): readonly [high: number, low: number] {
-  let high = 0x811c9dc5 | 0
-  let low = 0x2b5d4c1f | 0
-  for (let at = 0; at < text.length; at++) {
-    const code = text.charCodeAt(at)
-    high = Math.imul(high ^ code, 0x01000193)
-    low = Math.imul(low ^ code, 0x85ebca6b)
-    low ^= low >>> 15
-  }
-  return [high, low]
 }
