@@ -441,6 +441,25 @@ describe('plan, check, reload, stop', () => {
 })
 
 describe('logs', () => {
+  it('tell what broke once, whether the hop or the log says it first', async () => {
+    const fake = twoRules()
+    const text = say('the service does not answer', '서비스가 응답하지 않습니다')
+    const hop = {
+      type: 'hop',
+      rule: 'iis',
+      status: hopStatus({ hop: 'service', state: 'broken', text }),
+    } as const
+    const log = { type: 'log', level: 'warn', rule: 'iis', text } as const
+    const again = { ...log, level: 'info', text: say('service works again', '다시 정상입니다') } as const
+    for (const event of [hop, log, again, log, hop]) fake.tell(event)
+    const { out } = await naru('logs iis', fakeDeps(fake))
+    expect(out.map((line) => line.slice(21))).toEqual([
+      'iis  service: the service does not answer',
+      'iis  service works again',
+      'iis  the service does not answer',
+    ])
+  })
+
   it('tell what happened, of one rule where it is named', async () => {
     const fake = twoRules()
     fake.tell({ type: 'opened', connection: connection('c1') })

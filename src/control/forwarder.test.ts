@@ -704,6 +704,18 @@ describe('the daemon’s own eye', () => {
     await forwarder.stop()
   })
 
+  it('has what was changed, and what of it does not work', async () => {
+    const { forwarder, world, events } = await watched()
+    world.held.add('down')
+    await forwarder.rules.add('more', { listen: 9000, target: '10.0.0.9:80' })
+    await forwarder.rules.rename('more', 'less')
+    await forwarder.rules.remove('less')
+    const said = (await forwarder.happened()).flatMap((one) => (one.type === 'log' ? [one.text.en] : []))
+    expect(said).toEqual(['added: 9000 → 10.0.0.9:80', 'renamed, was more', 'removed: 9000 → 10.0.0.9:80'])
+    events.stop.abort()
+    await forwarder.stop()
+  })
+
   it('is found under the name that the rule has now', async () => {
     const { forwarder, world, clock, events } = await watched()
     world.held.add('down')

@@ -63,6 +63,7 @@ import { publisherOf } from './routers/publisher.ts'
 import { RuleRun, type ApplyOptions, type RunTools } from './rule-run.ts'
 import { Ticker } from './observe.ts'
 import { momentMs, TrafficHistory } from './traffic-history.ts'
+import { toldChanges } from './told-changes.ts'
 import { leftIn, notUndone, undoJournal } from './undo.ts'
 import { watch } from './watch.ts'
 
@@ -99,6 +100,8 @@ interface BringOptions {
 }
 
 const closedKept = 1000
+/** An import of thousands to a machine that is away fills no log. */
+const brokenTold = 20
 const reopenLimitMs = 60_000
 /** For ten thousand rules whose targets all hang. */
 const examineLimitMs = 60_000
@@ -616,6 +619,7 @@ export class Forwarder implements Naru, AsyncDisposable {
       const failures = await this.#bring(loaded, snapshot)
       const run = this.#runs.get(to)
       if (run) this.#events.emit({ type: 'rule', rule: this.#status(run) })
+      this.#tell('info', to, say(`renamed, was ${name}`, `이름 변경: ${name} → ${to}`))
       return this.#result(nothingToDo, failures, [to])
     })
   }
@@ -661,6 +665,7 @@ export class Forwarder implements Naru, AsyncDisposable {
     snapshot: Snapshot,
     { now = false, again = false, eachAlone = false }: BringOptions = {},
   ): Promise<readonly NaruErrorJson[]> {
+    const before = this.#loaded.rules
     this.#loaded = wanted
     this.#samplePort = snapshot.samplePort
     const ended = [...this.#runs.values()].filter(({ name }) => !wanted.rules.has(name))
@@ -708,7 +713,21 @@ export class Forwarder implements Naru, AsyncDisposable {
     )
     this.#tellKept()
     const touched = [...ended, ...changed.flatMap(({ rule }) => this.#runs.get(rule.name) ?? [])]
+    // What it begins with is told by whoever starts it.
+    if (this.#ticker) this.#tellChanges(before)
     return [...failures, ...touched.flatMap((run) => run.stillInForce())].map((error) => error.toJSON())
+  }
+
+  #tellChanges(before: Loaded['rules']): void {
+    const told = toldChanges(before, this.#loaded.rules)
+    if (!told) return
+    this.#tell('info', told.rule, told.text)
+    const broken = told.opened.flatMap((name) =>
+      (this.#runs.get(name)?.hopStatuses() ?? [])
+        .filter(({ state }) => state === 'broken')
+        .map(({ text }) => ({ name, text })),
+    )
+    for (const { name, text } of broken.slice(0, brokenTold)) this.#tell('warn', name, text)
   }
 
   /** Is open, and is to be open on another listen. */

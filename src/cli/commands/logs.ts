@@ -35,6 +35,7 @@ export const verb: Verb = {
     }
     wait()
     const told = new Map<string, ShownState>()
+    const twice = new Twice()
     for await (const event of daemon.events({ signal, since: 0 })) {
       wait()
       if (event.type === 'traffic' || (name !== undefined && ruleOf(event) !== name)) continue
@@ -46,12 +47,27 @@ export const verb: Verb = {
           if (told.get(event.rule.name) === state) continue
           told.set(event.rule.name, state)
         }
+        if (twice.isTold(event)) continue
         const line = lineOf(event, print)
         if (line !== null) print.data(line)
       }
     }
     return 0
   },
+}
+
+/** What breaks at a hop comes as the hop's state and as a word of the log, either of them first. */
+class Twice {
+  readonly #last = new Map<string | null, { type: NaruEvent['type']; words: string }>()
+
+  isTold(event: NaruEvent): boolean {
+    if (event.type !== 'hop' && event.type !== 'log') return false
+    const { type, rule } = event
+    const words = event.type === 'hop' ? event.status.text.en : event.text.en
+    const last = this.#last.get(rule)
+    this.#last.set(rule, { type, words })
+    return last !== undefined && last.words === words && last.type !== type
+  }
 }
 
 function ruleOf(event: NaruEvent): string | null {
@@ -85,8 +101,9 @@ function textOf(event: NaruEvent): Text | null {
       const { en, ko } = stateWords[shownState(event.rule)]
       return say(`state: ${en}`, `상태: ${ko}`)
     }
+    // Told by the log, which tells a rule that was renamed from one that is gone.
     case 'rule-removed':
-      return say('was removed', '지워졌습니다')
+      return null
     case 'hop': {
       // What is about to be done is told once it is.
       if (event.status.state === 'opening') return null
