@@ -41,7 +41,7 @@ export function foundTrouble({ code, severity, title, evidence, fixes }: Finding
 }
 
 function fixText({ text, command }: Finding['fixes'][number]): Text {
-  return command === undefined ? text : say(`${text.en}: ${command}`, `${text.ko}: ${command}`)
+  return command === undefined ? text : say(`${text.en}: \`${command}\``, `${text.ko}: \`${command}\``)
 }
 
 export function heldStatus(held: Held, calm: Calm<Trouble> | undefined): HopStatus {

@@ -59,7 +59,11 @@ export function PhoneTest() {
         {now.outside.map((one) => (
           <Arrived key={`${one.by}${one.to}${one.port}`} outside={one} />
         ))}
-        {now.why && <Failure why={now.why} />}
+        {now.why && (
+          <div className="below">
+            <Failure why={now.why} />
+          </div>
+        )}
       </div>
       {now.diagnosis && <Verdict diagnosis={now.diagnosis} />}
     </section>

@@ -5,10 +5,11 @@ import type { Finding, Fix } from '../../../src/model/finding.ts'
 import { Copy } from '../parts/copy.tsx'
 import { Icon, type IconName } from '../parts/icon.tsx'
 import { linkTo } from '../state/place.ts'
+import { Said } from '../parts/said.tsx'
 import { useWords } from '../words/index.ts'
 
 export function Verdict({ diagnosis }: { readonly diagnosis: Diagnosis }) {
-  const { words, say } = useWords()
+  const { words } = useWords()
   const { verdict, summary, causes, folded, remarks } = diagnosis
   const follow = consequencesIn(folded)
   const severity = verdict?.severity ?? 'none'
@@ -18,7 +19,9 @@ export function Verdict({ diagnosis }: { readonly diagnosis: Diagnosis }) {
         <h2>{words.doctor.verdict}</h2>
         <p className="verdict-text">
           <Icon name={verdict === null ? 'check' : 'warning'} size={24} />
-          <span>{say(summary)}</span>
+          <span>
+            <Said text={summary} />
+          </span>
         </p>
       </section>
       {causes.length > 0 && (
@@ -102,7 +105,9 @@ function OneFinding({ group, folded }: { readonly group: Alike; readonly folded:
       {evidence.length > 0 && (
         <ul className="evidence" aria-label={words.doctor.evidence}>
           {evidence.map((one) => (
-            <li key={one.en}>{say(one)}</li>
+            <li key={one.en}>
+              <Said text={one} />
+            </li>
           ))}
         </ul>
       )}
@@ -122,11 +127,11 @@ function OneFinding({ group, folded }: { readonly group: Alike; readonly folded:
 }
 
 function FixView({ fix: { text, command } }: { readonly fix: Fix }) {
-  const { words, say } = useWords()
+  const { words } = useWords()
   return (
     <div className="fix">
       <p>
-        <b>{words.doctor.fix}:</b> {say(text)}
+        <b>{words.doctor.fix}:</b> <Said text={text} />
       </p>
       {command !== undefined && (
         <div className="command">

@@ -7,6 +7,7 @@ import { Give } from '../parts/give.tsx'
 import { pathOf, stateIcons, type PathHop } from '../parts/hops.ts'
 import { Icon } from '../parts/icon.tsx'
 import { PathPicture } from '../parts/picture.tsx'
+import { Said } from '../parts/said.tsx'
 import { Again } from '../parts/again.tsx'
 import { ByHand } from '../rule/by-hand.tsx'
 import { Live, OnSwitch } from '../rules/live.tsx'
@@ -137,7 +138,7 @@ function Buttons({ rule }: { readonly rule: RuleStatus }) {
 }
 
 function HopInWords({ hop: { hop, state, status } }: { readonly hop: PathHop }) {
-  const { words, say } = useWords()
+  const { words } = useWords()
   const now = useNow()
   return (
     <li data-state={state} data-hop={hop}>
@@ -147,7 +148,7 @@ function HopInWords({ hop: { hop, state, status } }: { readonly hop: PathHop }) 
       <div>
         <p>
           <b>{words.hop[hop]}</b>
-          {status && status.member !== null && (
+          {status && status.member !== null && status.member !== hop && (
             <>
               {' '}
               <span className="engine">{status.member}</span>
@@ -155,13 +156,17 @@ function HopInWords({ hop: { hop, state, status } }: { readonly hop: PathHop }) 
           )}{' '}
           <span className="quiet">{words.hopState[state]}</span>
         </p>
-        {status && <p>{say(status.text)}</p>}
+        {status && (
+          <p>
+            <Said text={status.text} />
+          </p>
+        )}
         {status === null && state === 'ok' && <p>{words.rule.answers}</p>}
         {state === 'untried' && <p>{words.rule.untried}</p>}
         {state === 'idle' && <p>{words.rule.idleService}</p>}
         {status?.notes.map((note) => (
           <p key={note.en} className="note">
-            {say(note)}
+            <Said text={note} />
           </p>
         ))}
         {status?.checkedAt && (

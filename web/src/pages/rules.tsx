@@ -21,7 +21,8 @@ export function RulesPage() {
   const rules = useCalm(naru.rules)
   const access = useWatched(naru.access)
   const query = useWatched(fields)
-  const wish = useMemo(() => wishOf(query), [query])
+  const total = rules?.length ?? 0
+  const wish = useMemo(() => wishOf(query, total), [query, total])
   const shownWish = useDeferredValue(wish)
   const groups = useMemo(() => arranged(rules ?? [], shownWish), [rules, shownWish])
   const tagText = useMemo(() => tagsIn(rules ?? []).join('\n'), [rules])

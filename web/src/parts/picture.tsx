@@ -99,7 +99,7 @@ function useNodes(rule: RuleStatus): readonly Node[] {
       return {
         icon: hop,
         title: words.hop[hop],
-        member: hop === 'service' ? '' : (status?.member ?? ''),
+        member: hop === 'service' || status?.member === hop ? '' : (status?.member ?? ''),
         lines,
         state,
       }

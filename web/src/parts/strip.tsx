@@ -3,6 +3,7 @@ import type { RuleStatus } from '../../../src/model/face.ts'
 import { useWords } from '../words/index.ts'
 import { pathOf, stateIcons, type PathHop } from './hops.ts'
 import { Icon } from './icon.tsx'
+import { Said } from './said.tsx'
 
 export function HopStrip({ rule }: { readonly rule: RuleStatus }) {
   const { words } = useWords()
@@ -32,7 +33,9 @@ function Stop({ hop: { hop, state, status } }: { readonly hop: PathHop }) {
       </span>
       <span className="stop-name">
         {words.hop[hop]}
-        {member !== null && hop !== 'service' && <span className="stop-member"> {member}</span>}
+        {member !== null && hop !== 'service' && member !== hop && (
+          <span className="stop-member"> {member}</span>
+        )}
       </span>
       <span className="hidden">: {words.hopState[state]}</span>
     </li>
@@ -40,14 +43,14 @@ function Stop({ hop: { hop, state, status } }: { readonly hop: PathHop }) {
 }
 
 function Reason({ hop, status }: Pick<PathHop, 'hop' | 'status'>) {
-  const { words, say } = useWords()
+  const { words } = useWords()
   if (!status) return null
   return (
     <p className="reason">
-      <b>{words.hop[hop]}:</b> {say(status.text)}
+      <b>{words.hop[hop]}:</b> <Said text={status.text} />
       {status.notes.map((note) => (
         <span key={note.en} className="reason-note">
-          {say(note)}
+          <Said text={note} />
         </span>
       ))}
     </p>

@@ -27,7 +27,11 @@ export interface Group {
   readonly rules: readonly RuleStatus[]
 }
 
-export function wishOf(fields: URLSearchParams): Wish {
+/** More are easier to look over in a line each. */
+const mostInFull = 30
+
+/** @param count how many rules there are */
+export function wishOf(fields: URLSearchParams, count: number): Wish {
   const oneOf = <T extends string>(allowed: readonly T[], key: string): T =>
     allowed.find((one) => one === fields.get(key)) ?? (allowed[0] as T)
   return {
@@ -37,8 +41,12 @@ export function wishOf(fields: URLSearchParams): Wish {
     order: oneOf(orders, 'sort'),
     reversed: fields.has('reversed'),
     grouped: fields.get('group') === 'tag',
-    compact: fields.has('compact'),
+    compact: isCompact(fields.get('compact'), count),
   }
+}
+
+function isCompact(said: string | null, count: number): boolean {
+  return said === null ? count > mostInFull : said !== '0'
 }
 
 export function tagsOf({ rule }: RuleStatus): readonly string[] {

@@ -38,10 +38,9 @@ export function Bulk({ rules, onClear }: BulkProps) {
       {asked && (
         <BulkDialog
           {...asked}
-          onEnd={(done) => {
-            setAsked(null)
-            if (done) onClear()
-          }}
+          // Whoever chooses anew while it is done, or right after, loses nothing of that.
+          onBegin={onClear}
+          onEnd={() => setAsked(null)}
         />
       )}
     </>
@@ -51,11 +50,11 @@ export function Bulk({ rules, onClear }: BulkProps) {
 interface BulkDialogProps {
   readonly action: BulkAction
   readonly rules: readonly RuleStatus[]
-  /** Whether anything was done. */
-  readonly onEnd: (done: boolean) => void
+  readonly onBegin: () => void
+  readonly onEnd: () => void
 }
 
-function BulkDialog({ action, rules, onEnd }: BulkDialogProps) {
+function BulkDialog({ action, rules, onBegin, onEnd }: BulkDialogProps) {
   const { words } = useWords()
   const box = useRef<HTMLDialogElement>(null)
   const [results, setResults] = useState<ReadonlyMap<string, BulkResult>>(new Map())
@@ -68,6 +67,7 @@ function BulkDialog({ action, rules, onEnd }: BulkDialogProps) {
   }, [])
   const go = async (): Promise<void> => {
     setState('doing')
+    onBegin()
     await bulkChange(action, rules, {
       signal: stop.current.signal,
       onResult: (name, result) => setResults((before) => new Map(before).set(name, result)),
@@ -81,7 +81,7 @@ function BulkDialog({ action, rules, onEnd }: BulkDialogProps) {
       className="dialog"
       aria-labelledby="bulk-title"
       onCancel={(event) => state === 'doing' && event.preventDefault()}
-      onClose={() => onEnd(results.size > 0)}
+      onClose={onEnd}
     >
       <h2 id="bulk-title">
         {state === 'asking'

@@ -46,21 +46,25 @@ export const Row = memo(function Row({ rule, compact, mayChange, chosen, onChoos
         <th scope="row">
           <Name rule={rule} />
         </th>
-        <td data-label={words.rules.externalPort} className="figure">
+        <td data-label={words.rules.externalPort} className="figure port">
           {columns.externalPort}
         </td>
-        <td data-label={words.rules.internalPort} className="figure">
+        <td data-label={words.rules.internalPort} className="figure port">
           {columns.internalPort}
         </td>
         <td data-label={words.rules.target} className="figure">
-          {columns.target === '' ? words.rules.thisMachine : columns.target}
-          {columns.moreTargets > 0 && (
-            <span className="quiet"> {words.rules.andMore(columns.moreTargets)}</span>
-          )}
+          <span>
+            {columns.target === '' ? words.rules.thisMachine : columns.target}
+            {columns.moreTargets > 0 && (
+              <span className="quiet"> {words.rules.andMore(columns.moreTargets)}</span>
+            )}
+          </span>
         </td>
         <td data-label={words.rules.protocol}>{columns.protocol}</td>
         <td data-label={words.rules.source} className="figure">
-          <Source rule={rule} source={columns.source} />
+          <span>
+            <Source rule={rule} source={columns.source} />
+          </span>
         </td>
         <td className="actions">{mayChange && <Actions rule={rule} />}</td>
       </tr>

@@ -3,6 +3,7 @@
  * the browser from anything else for the time of several frames.
  */
 import { memo, startTransition, useEffect, useMemo, useRef, useState } from 'react'
+import { SortedHead } from '../parts/sorted-head.tsx'
 import { useWords } from '../words/index.ts'
 import { setFields } from '../state/place.ts'
 import type { Group, Order, Wish } from './arrange.ts'
@@ -147,7 +148,15 @@ function Heads({ wish, mayChange, allChosen, onChooseAll }: HeadsProps) {
               {text}
             </th>
           ) : (
-            <SortedHead key={column} column={column} text={text} order={order} wish={wish} />
+            <SortedHead
+              key={column}
+              column={column}
+              text={text}
+              order={wish.order === order ? (wish.reversed ? 'descending' : 'ascending') : null}
+              onSort={() =>
+                setFields({ sort: order, reversed: wish.order === order && !wish.reversed ? '1' : '' })
+              }
+            />
           ),
         )}
         <th scope="col" data-column="actions">
@@ -155,31 +164,5 @@ function Heads({ wish, mayChange, allChosen, onChooseAll }: HeadsProps) {
         </th>
       </tr>
     </thead>
-  )
-}
-
-interface SortedHeadProps {
-  readonly column: string
-  readonly text: string
-  readonly order: Order
-  readonly wish: Wish
-}
-
-function SortedHead({ column, text, order, wish }: SortedHeadProps) {
-  const mine = wish.order === order
-  return (
-    <th
-      scope="col"
-      data-column={column}
-      aria-sort={mine ? (wish.reversed ? 'descending' : 'ascending') : undefined}
-    >
-      <button
-        type="button"
-        onClick={() => setFields({ sort: order, reversed: mine && !wish.reversed ? '1' : '' })}
-      >
-        {text}
-        <span aria-hidden="true">{mine ? (wish.reversed ? ' ▾' : ' ▴') : ''}</span>
-      </button>
-    </th>
   )
 }

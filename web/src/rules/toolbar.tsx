@@ -51,7 +51,11 @@ export function Toolbar({ wish, tags }: ToolbarProps) {
           onCheck={(on) => setFields({ group: on ? 'tag' : '' })}
         />
       )}
-      <Box label={r.compact} checked={wish.compact} onCheck={(on) => setFields({ compact: on ? '1' : '' })} />
+      <Box
+        label={r.compact}
+        checked={wish.compact}
+        onCheck={(on) => setFields({ compact: on ? '1' : '0' })}
+      />
     </search>
   )
 }

@@ -6,6 +6,7 @@ import { toastError } from '../parts/toasts.tsx'
 import { naru } from '../state/naru.ts'
 import { useNow } from '../state/now.ts'
 import { linkTo } from '../state/place.ts'
+import { SortedHead } from '../parts/sorted-head.tsx'
 import { useWatched } from '../state/watched.ts'
 import { bytesText, durationText } from '../words/figures.ts'
 import { useWords } from '../words/index.ts'
@@ -98,7 +99,15 @@ function Rows({ connections, sorting, onSort, onCut }: RowsProps) {
         <thead>
           <tr aria-rowindex={1}>
             {heads.map(([column, text]) => (
-              <Head key={column} column={column} text={text} sorting={sorting} onSort={onSort} />
+              <SortedHead
+                key={column}
+                column={column}
+                text={text}
+                order={sorting.column === column ? (sorting.descending ? 'descending' : 'ascending') : null}
+                onSort={() =>
+                  onSort({ column, descending: sorting.column === column && !sorting.descending })
+                }
+              />
             ))}
             <th scope="col">
               <span className="hidden">{words.rules.actions}</span>
@@ -129,32 +138,6 @@ function Space({ height }: { readonly height: number }) {
       <td style={{ height }} />
     </tr>
   ) : null
-}
-
-interface HeadProps {
-  readonly column: Column
-  readonly text: string
-  readonly sorting: Sorting
-  readonly onSort: (sorting: Sorting) => void
-}
-
-function Head({ column, text, sorting, onSort }: HeadProps) {
-  const mine = sorting.column === column
-  return (
-    <th
-      scope="col"
-      data-column={column}
-      aria-sort={mine ? (sorting.descending ? 'descending' : 'ascending') : undefined}
-    >
-      <button
-        type="button"
-        onClick={() => onSort({ column, descending: mine ? !sorting.descending : false })}
-      >
-        {text}
-        <span aria-hidden="true">{mine ? (sorting.descending ? ' ↓' : ' ↑') : ''}</span>
-      </button>
-    </th>
-  )
 }
 
 interface RowProps {

@@ -549,7 +549,7 @@ export const en = {
     looked: 'Where Naru looked',
     guestPort: 'Its port',
   },
-  units: { second: 's', minute: 'min', hour: 'h', day: 'd' },
+  units: { second: ' s', minute: ' min', hour: ' h', day: ' d' },
   error: { again: 'Try again', title: 'That did not work' },
 }
 
