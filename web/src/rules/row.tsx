@@ -103,11 +103,13 @@ function More({ rule, mayChange }: { readonly rule: RuleStatus; readonly mayChan
       {mayChange && <td className="choose" />}
       <td className="on" />
       <td colSpan={cellCount - 1}>
-        <div className="rule-live">
-          <HopStrip rule={rule} />
-          <Live rule={rule} />
+        <div className="rule-below">
+          <div className="rule-live">
+            <HopStrip rule={rule} />
+            <Live rule={rule} />
+          </div>
+          {address && <Give address={address} />}
         </div>
-        {address && <Give address={address} />}
       </td>
     </tr>
   )
