@@ -1,3 +1,5 @@
+import { orAborted, stopped } from './shared.ts'
+
 /**
  * An answer that is dear to make and the same for all who ask at once. Whoever asks gets one that was begun after it
  * asked, so that nobody misses a change of its own; those who wait meanwhile share the next.
@@ -16,6 +18,12 @@ export class Latest<T> {
     if (this.#underWay && this.#underWay.begun > asked) return this.#underWay.value
     this.#next ??= this.#begin(this.#underWay)
     return this.#next
+  }
+
+  /** For one who may leave before: the answer is made all the same. @throws NaruError ABORTED */
+  async getUntil(signal: AbortSignal, what: string): Promise<T> {
+    if (signal.aborted) throw stopped(signal, what)
+    return orAborted(this.get(), signal, what)
   }
 
   async #begin(before: Made<T> | null): Promise<T> {

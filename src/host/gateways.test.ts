@@ -73,6 +73,23 @@ describe('of several addresses on one card', () => {
   })
 })
 
+it('`ip` is asked once by all who look at once', async () => {
+  const asked: string[] = []
+  const runner = new FakeRunner((argv) => (asked.push(argv.join(' ')), '[]'))
+  const network = linuxNetwork(runner, '/nowhere')
+  await Promise.all(
+    Array.from({ length: 100 }, () => [
+      network.interfaces({ signal }),
+      network.defaultRoutes({ signal }),
+    ]).flat(),
+  )
+  expect(asked.toSorted()).toEqual([
+    'ip -j -4 route show default',
+    'ip -j -6 route show default',
+    'ip -j -d address show',
+  ])
+})
+
 it('`ip` tells which addresses pass', async () => {
   const told = [
     {

@@ -1,5 +1,6 @@
 /** The firewall hop: the one that decides on this machine lets the rule's port in, from the rule's clients only. */
 import { NaruError } from '../../base/errors.ts'
+import { Gate } from '../../base/gate.ts'
 import { formatPortRange } from '../../base/port.ts'
 import { say } from '../../base/text.ts'
 import type { FirewallMember, FirewallRequest } from '../../firewalls/contract.ts'
@@ -37,10 +38,25 @@ export async function wantFirewall(
     replace: 'open-first',
     async open({ signal, record }) {
       if (!member) throw new NaruError('FIREWALL_UNFIT', { firewall: rule.publish.firewall, why })
-      return member.open(request, { host: tools.host, signal, record })
+      return opening(tools.host).through(
+        () => member.open(request, { host: tools.host, signal, record }),
+        signal,
+      )
     },
   }
 }
+
+/** Each may be a program of its own. */
+const openedAtOnce = 64
+
+/** One for a machine. */
+function opening(host: Host): Gate {
+  const gate = gates.get(host) ?? new Gate(openedAtOnce, 'opening the firewall')
+  gates.set(host, gate)
+  return gate
+}
+
+const gates = new WeakMap<Host, Gate>()
 
 const isWildcard = (address: string | null): boolean => address === '0.0.0.0' || address === '::'
 

@@ -54,6 +54,25 @@ describe('reading filters', () => {
     expect(await ask(host, 80)).toBe('unknown')
   })
 
+  it('is one reading for all who ask at once, and another for who asks after it began', async () => {
+    let read = 0
+    const host = fakeHost({
+      run: ([command, first]) => (command === 'nft' && first === '-j' ? (read++, nothing) : ''),
+    })
+    const ask = (until = signal): Promise<PacketFilter> => readFilter({ runner: host.runner, signal: until })
+    const gone = ask(AbortSignal.abort(new Error('gone')))
+    const leaving = new AbortController()
+    const left = ask(leaving.signal)
+    const all = Array.from({ length: 500 }, () => ask())
+    leaving.abort(new Error('left'))
+    await expect(gone).rejects.toMatchObject({ code: 'ABORTED' })
+    await expect(left).rejects.toMatchObject({ code: 'ABORTED' })
+    expect(new Set(await Promise.all(all)).size).toBe(1)
+    expect(read).toBe(1)
+    await ask()
+    expect(read).toBe(2)
+  })
+
   it('says that legacy rules are there which no tool here can read', async () => {
     expect(await ask(machine({ nft: nothing, cat: 'filter\n' }), 80)).toBe('unknown')
   })

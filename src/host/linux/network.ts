@@ -6,30 +6,39 @@ import { readFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
 import { canonicalAddress, familyOf, type Family } from '../../base/address.ts'
 import { isNaruError } from '../../base/errors.ts'
+import { Latest } from '../../base/latest.ts'
 import type { Interface, InterfaceAddress, Neighbour, Network, Route, Runner } from '../contract.ts'
 import { longestPrefix } from '../longest-prefix.ts'
 import { bestFirst, interfacesOfRuntime } from '../ranking.ts'
 import { kindOf, type IpAddress, type IpDevice } from './kinds.ts'
 import { parseRoutes4, parseRoutes6 } from './proc-routes.ts'
 
+/** Whoever leaves first does not end it for the others; `ip` has its own limit. */
+const neverAborted = new AbortController().signal
+
 type Signal = { readonly signal: AbortSignal }
 
 export function linuxNetwork(runner: Runner, procNet: string): Network {
   const ip = (args: readonly string[], how: Signal): Promise<unknown[] | null> => ipJson(runner, args, how)
 
+  // Hundreds of rules that look at the same moment share one answer.
+  const fixed = (...args: string[]): ((how: Signal) => Promise<unknown[] | null>) => {
+    const latest = new Latest(() => ip(args, { signal: neverAborted }))
+    return ({ signal }) => latest.getUntil(signal, `ip ${args.join(' ')}`)
+  }
+  const addresses = fixed('-d', 'address', 'show')
+  const defaults4 = fixed('-4', 'route', 'show', 'default')
+  const defaults6 = fixed('-6', 'route', 'show', 'default')
+
   async function interfaces(how: Signal): Promise<readonly Interface[]> {
-    const devices = await ip(['-d', 'address', 'show'], how)
+    const devices = await addresses(how)
     if (devices === null)
       return interfacesOfRuntime(networkInterfaces(), (name) => kindOf({ ifname: name }, []))
     return (devices as IpDevice[]).map((device) => toInterface(device, devices as IpDevice[]))
   }
 
   async function defaultRoutes(how: Signal): Promise<readonly Route[]> {
-    const [devices, four, six] = await Promise.all([
-      interfaces(how),
-      ip(['-4', 'route', 'show', 'default'], how),
-      ip(['-6', 'route', 'show', 'default'], how),
-    ])
+    const [devices, four, six] = await Promise.all([interfaces(how), defaults4(how), defaults6(how)])
     const routes =
       four === null
         ? procRoutes(procNet).filter((route) => route.bits === 0)
