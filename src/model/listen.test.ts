@@ -124,6 +124,9 @@ describe('a target', () => {
   it.each([
     ['80', { kind: 'inet', host: '127.0.0.1', ports: { first: 80, last: 80 } }],
     ['Example.ORG:80', { kind: 'inet', host: 'example.org', ports: { first: 80, last: 80 } }],
+    ['나루.example:80', { kind: 'inet', host: 'xn--910br1n.example', ports: { first: 80, last: 80 } }],
+    ['web.1:80', { kind: 'inet', host: 'web.1', ports: { first: 80, last: 80 } }],
+    ['[::ffff:10.0.0.5]:80', { kind: 'inet', host: '10.0.0.5', ports: { first: 80, last: 80 } }],
     ['docker:80', { kind: 'inet', host: 'docker', ports: { first: 80, last: 80 } }],
     ['docker:web:80', { kind: 'guest', guest: 'docker', name: 'web', ports: { first: 80, last: 80 } }],
   ])('%s', (text, expected) => expect(parseTarget(text)).toEqual(expected))
@@ -138,6 +141,11 @@ describe('a target', () => {
     'a..b:80',
     '10.1:80',
     '1.2.3.4.5:80',
+    '127.1:80',
+    '0x7f000001:80',
+    '2130706433:80',
+    '나 루.example:80',
+    '１２７.0.0.1:80',
     '::1:80',
     'http://a:80',
     'docker::80',

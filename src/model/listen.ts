@@ -1,5 +1,5 @@
 /** Where traffic arrives: `[ADDRESS:]PORT[-PORT][/tcp|/udp|/tcp+udp]` or `unix:PATH`. */
-import { canonicalAddress, formatEndpoint } from '../base/address.ts'
+import { canonicalAddress, formatEndpoint, unmapped } from '../base/address.ts'
 import { NaruError } from '../base/errors.ts'
 import { formatPortRange, parsePortRange, portsOverlap, type PortRange, type Protocol } from '../base/port.ts'
 import { say, type Text } from '../base/text.ts'
@@ -39,7 +39,7 @@ export function parseListen(text: string): Listen {
       say('listen on an address of this machine, not on a name', '이름이 아니라 이 컴퓨터의 주소를 쓰세요'),
     )
   }
-  return { kind: 'inet', address, ports, protocols }
+  return { kind: 'inet', address: unmapped(address), ports, protocols }
 }
 
 export function formatListen(listen: Listen): string {

@@ -90,6 +90,33 @@ describe('a rule as it is written', () => {
     expect(wrong({ listen: '10.0.0.1:80', target: 80 })).toEqual([])
   })
 
+  it.each([
+    ['80', '0.0.0.0:80'],
+    ['80', '[::]:80'],
+    ['80', '[::ffff:127.0.0.1]:80'],
+    ['80', 'localhost.:80'],
+    ['127.0.0.1:80', '0.0.0.0:80'],
+    ['[::1]:80', '[::]:80'],
+    ['[::ffff:127.0.0.1]:80', '127.0.0.1:80'],
+  ])('tells that what arrives at %s would reach itself by %s', (listen, target) => {
+    expect(wrong({ listen, target })[0]).toContain('forward to itself')
+  })
+
+  it.each([
+    ['[::]:80', '127.0.0.1:80'],
+    ['0.0.0.0:80', '[::1]:80'],
+    ['0.0.0.0:80', '[::]:80'],
+    ['[::1]:80', '0.0.0.0:80'],
+    ['80', '0.0.0.0:81'],
+  ])('carries %s to %s, which is the other family or another port', (listen, target) => {
+    expect(wrong({ listen, target })).toEqual([])
+  })
+
+  it('routes by a name in any language as the wire has it', () => {
+    const { rule } = readRule('r', { listen: 443, targets: [{ to: '10.0.0.1:443', name: '*.나루.example' }] })
+    expect(rule?.targets[0]?.name).toBe('*.xn--910br1n.example')
+  })
+
   it('lets nobody but listed proxies say by UDP who the client is, and says what that is worth', () => {
     const rule = (acceptProxy: unknown, listen: unknown = '53/udp') => ({ listen, target: 2, acceptProxy })
     for (const anybody of ['0.0.0.0/0', ['10.0.0.1', '::/1'], '64.0.0.0/7'])

@@ -37,7 +37,7 @@ import {
   type Written,
   mostProblems,
 } from './shape.ts'
-import { formatTarget, parseTarget, type Target } from './target.ts'
+import { asciiName, formatTarget, parseTarget, type Target } from './target.ts'
 
 const mostConnections = 10_000_000
 
@@ -480,8 +480,7 @@ function loops(listen: Listen, to: Target): boolean {
     return listen.kind === 'unix' && to.kind === 'unix' && listen.path === to.path
   if (to.kind === 'guest') return false
   const here =
-    to.host === listen.address ||
-    (/^(127\.|::1$|localhost$)/.test(to.host) && isHere(listen.address, to.host))
+    to.host === listen.address || (isThisMachine(to.host) && isHere(listen.address, bareName(to.host)))
   const offset = portCount(to.ports) === 1 ? null : to.ports.first - listen.ports.first
   const meets =
     offset === null
@@ -490,10 +489,25 @@ function loops(listen: Listen, to: Target): boolean {
   return here && meets
 }
 
+const anywhere: ReadonlySet<string> = new Set(['0.0.0.0', '::'])
+
+/** Loopback, and the unspecified address, which whoever dials it takes for loopback (connect(2)). */
+function isThisMachine(host: string): boolean {
+  return /^(127\.|::1$|localhost\.?$)/.test(host) || anywhere.has(host)
+}
+
+function bareName(host: string): string {
+  return host.replace(/\.$/, '')
+}
+
+/** `localhost` is both families. */
 function isHere(listening: string | null, host: string): boolean {
-  if (listening === null || listening === '::') return true
-  if (listening === '0.0.0.0') return host !== '::1'
-  return host === 'localhost' && (listening === '127.0.0.1' || listening === '::1')
+  const [four, six] = host === 'localhost' ? [true, true] : [!host.includes(':'), host.includes(':')]
+  if (listening === null) return true
+  if (listening === '0.0.0.0') return four
+  if (listening === '::') return six
+  if (host !== 'localhost' && !anywhere.has(host)) return false
+  return (four && listening === '127.0.0.1') || (six && listening === '::1')
 }
 
 /** Remarks that stop nothing (law 8). */
@@ -549,7 +563,7 @@ function parseInstant(text: string): number {
 }
 
 function parseServerName(text: string): string {
-  const name = text.toLowerCase()
+  const name = asciiName(text)
   if (
     name.length <= 253 &&
     /^(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$/.test(name)

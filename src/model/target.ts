@@ -1,5 +1,6 @@
 /** Where traffic goes: `PORT`, `HOST:PORT[-PORT]`, `unix:PATH`, or a guest such as `docker:NAME:PORT`. */
-import { canonicalAddress, formatEndpoint } from '../base/address.ts'
+import { domainToASCII } from 'node:url'
+import { canonicalAddress, formatEndpoint, unmapped } from '../base/address.ts'
 import { NaruError } from '../base/errors.ts'
 import { formatPortRange, parsePortRange, type PortRange } from '../base/port.ts'
 import { say, type Text } from '../base/text.ts'
@@ -42,10 +43,10 @@ export function parseTarget(text: string): Target {
   const { host, ports } = splitHostPorts(written, text)
   if (host === null) return { kind: 'inet', host: '127.0.0.1', ports }
   const address = canonicalAddress(host)
-  if (address === null && (!hostName.test(host) || /^[\d.]+$/.test(host))) {
-    throw bad(text, say('that is neither an address nor a name', '주소도 이름도 아닙니다'))
-  }
-  return { kind: 'inet', host: address ?? host.toLowerCase(), ports }
+  if (address !== null) return { kind: 'inet', host: unmapped(address), ports }
+  const name = nameOf(host)
+  if (name === null) throw bad(text, say('that is neither an address nor a name', '주소도 이름도 아닙니다'))
+  return { kind: 'inet', host: name, ports }
 }
 
 export function formatTarget(target: Target): string {
@@ -83,8 +84,25 @@ function isWord(text: string | undefined): text is string {
   return /^[a-z]\w*$/i.test(text ?? '') && /[g-z]/i.test(text ?? '')
 }
 
+/** What inet_aton(3), and with it the system's resolver, reads as an IPv4 address: `127.1`, `0x7f000001`. */
+const numbers = /^(?:\d+|0x[\da-f]*)(?:\.(?:\d+|0x[\da-f]*))*\.?$/i
+
+/** Null for what is no name. */
+function nameOf(host: string): string | null {
+  const name = asciiName(host)
+  return hostName.test(name) && !numbers.test(name) ? name : null
+}
+
+/**
+ * As DNS, TLS and HTTP have it, in lower case: `나루.example` is `xn--910br1n.example` (RFC 5891). Empty for what has no
+ * such form.
+ */
+export function asciiName(name: string): string {
+  return /^[ -~]*$/.test(name) ? name.toLowerCase() : domainToASCII(name)
+}
+
 function noPort(host: string): Text {
-  const such = canonicalAddress(host) !== null || hostName.test(host) ? host : '192.168.79.128'
+  const such = canonicalAddress(host) !== null || nameOf(host) !== null ? host : '192.168.79.128'
   return say(`the port is missing: write ${such}:80`, `포트가 빠졌습니다. ${such}:80처럼 쓰세요`)
 }
 

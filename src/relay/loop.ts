@@ -24,7 +24,7 @@ export function reachesListen(
   if (own === null || own === dialled) return true
   if (own === '0.0.0.0') return !dialled.includes(':')
   if (own === '::') return dialled.includes(':')
-  return unspecified && (own === '127.0.0.1' || own === '::1')
+  return (dialled === '0.0.0.0' && own === '127.0.0.1') || (dialled === '::' && own === '::1')
 }
 
 /** True where some port of the rule would be carried to the rule itself. Names are not resolved. */
@@ -35,7 +35,7 @@ export function targetsItself(
 ): boolean {
   if (target.kind === 'unix') return listen.kind === 'unix' && listen.path === target.path
   if (target.kind === 'guest' || listen.kind === 'unix') return false
-  const host = target.host === 'localhost' ? '127.0.0.1' : target.host
+  const host = /^localhost\.?$/.test(target.host) ? '127.0.0.1' : target.host
   if (!/^[\d.]+$|:/.test(host)) return false
   // Reading the interfaces takes 0.1 ms, which thousands of rules feel: only where the ports do meet, and once.
   let known: boolean | undefined
