@@ -22,6 +22,12 @@ export class HostsFile {
     this.#path = path
   }
 
+  /** Another word wherever the file was written since; empty where there is none. */
+  async version(): Promise<string> {
+    const there = await stat(this.#path).catch(() => null)
+    return there === null ? '' : `${there.size}/${there.mtimeMs}`
+  }
+
   /** Addresses of `name` in the order of the file; none where it is not there or cannot be read. */
   async addresses(name: string): Promise<readonly string[]> {
     try {
@@ -34,8 +40,13 @@ export class HostsFile {
     } catch {
       return []
     }
-    return this.#entries.get(name.toLowerCase()) ?? []
+    return this.#entries.get(withoutRoot(name).toLowerCase()) ?? []
   }
+}
+
+/** `nas.` is `nas`, and no search domain is asked for (RFC 1034 §3.1). */
+export function withoutRoot(name: string): string {
+  return name.endsWith('.') ? name.slice(0, -1) : name
 }
 
 /** hosts(5): an address and its names on each line, `#` begins a comment. */

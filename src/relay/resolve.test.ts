@@ -46,6 +46,58 @@ function world(): { names: FakeNames; resolver: NameResolver; pass: (ms: number)
   }
 }
 
+describe('where others answer than before', () => {
+  it('names are asked for again within ten seconds, whatever their TTL', async () => {
+    const { names, resolver, pass } = world()
+    const origins = ['10.0.0.53']
+    const asking = Object.assign(names, { origin: () => Promise.resolve(origins[0] as string) })
+    names.four.set('a.test', [['10.0.0.1', 3600]])
+    const first = await resolver.resolve('a.test')
+    expect(first.ttlMs).toBeLessThanOrEqual(5000)
+    names.four.set('a.test', [['10.8.0.1', 3600]])
+
+    pass(first.ttlMs + 1)
+    expect((await resolver.resolve('a.test')).addresses).toEqual(['10.0.0.1'])
+    expect(asking.asked).toBe(2)
+
+    origins[0] = '10.8.0.53'
+    pass(5000)
+    await resolver.resolve('a.test')
+    pass(4999)
+    await expect.poll(async () => (await resolver.resolve('a.test')).addresses).toEqual(['10.8.0.1'])
+  })
+
+  it('the last good answer serves as long as the new ones are silent', async () => {
+    const { names, resolver, pass } = world()
+    const origins = ['one']
+    Object.assign(names, { origin: () => Promise.resolve(origins[0] as string) })
+    names.four.set('a.test', [['10.0.0.1', 3600]])
+    await resolver.resolve('a.test')
+    origins[0] = 'two'
+    names.four.set('a.test', 'ETIMEOUT')
+    names.six.set('a.test', 'ETIMEOUT')
+    pass(5001)
+    await resolver.resolve('a.test')
+    pass(4000)
+    expect((await resolver.resolve('a.test')).addresses).toEqual(['10.0.0.1'])
+  })
+
+  it('a line more in the hosts file is another word', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'naru-hosts-'))
+    try {
+      const file = new HostsFile(join(folder, 'hosts'))
+      expect(await file.version()).toBe('')
+      await writeFile(join(folder, 'hosts'), '10.0.0.1 nas\n')
+      const before = await file.version()
+      expect(await file.addresses('nas.')).toEqual(['10.0.0.1'])
+      await writeFile(join(folder, 'hosts'), '10.0.0.1 nas\n10.0.0.2 tv\n')
+      expect(await file.version()).not.toBe(before)
+    } finally {
+      await rm(folder, { recursive: true })
+    }
+  })
+})
+
 describe('a name', () => {
   it('keeps its addresses for its TTL, and is asked for again after', async () => {
     const { names, resolver, pass } = world()
@@ -187,6 +239,8 @@ describe('a name', () => {
     expect((await resolver.resolve('printer.local')).addresses).toEqual(['10.0.0.7'])
     const { asked } = names
     expect((await resolver.resolve('localhost')).addresses).toEqual(['::1', '127.0.0.1'])
+    names.system.set('localhost.', ['127.0.0.1'])
+    expect((await resolver.resolve('localhost.')).addresses).toEqual(['127.0.0.1'])
     expect(names.asked).toBe(asked)
   })
 

@@ -10,7 +10,7 @@ import { systemClock, within, type Clock } from '../base/clock.ts'
 import { errnoOf, messageOf, NaruError } from '../base/errors.ts'
 import { Gate } from '../base/gate.ts'
 import { say, type Text } from '../base/text.ts'
-import { HostsFile } from './hosts-file.ts'
+import { HostsFile, withoutRoot } from './hosts-file.ts'
 import { interleaved } from './eyeballs.ts'
 
 export interface Resolved {
@@ -32,6 +32,8 @@ export interface NameSources {
   /** The system's resolver; it knows no TTL. */
   lookup(name: string): Promise<readonly string[]>
   hosts(name: string): Promise<readonly string[]>
+  /** Who answers now, in a word: another one tells that what is kept may be out of date, whatever its TTL. */
+  origin?(): Promise<string>
 }
 
 export interface NameResolverOptions {
@@ -48,6 +50,8 @@ const unknownTtlMs = 10_000
 /** A TTL of 0 would ask for each connection; one of a week would never notice a move. */
 const shortestTtlMs = 1000
 const longestTtlMs = 3_600_000
+/** A VPN that comes up brings other name servers, a person adds a line to the hosts file: looked for at most so often. */
+const originEveryMs = 5000
 /** While DNS is broken the last good answer serves, and DNS is asked again after this. */
 const staleTtlMs = 5000
 /** DNS may renew an answer for so long before the last good one serves; where it failed before, nobody waits. */
@@ -93,6 +97,8 @@ export class NameResolver {
   readonly #halves = new WeakSet<Kept>()
   readonly #failed = new Map<string, { readonly error: NaruError; readonly until: number }>()
   readonly #asking = new Map<string, Asking>()
+  #origin: string | null = null
+  #lookedAt = Number.NEGATIVE_INFINITY
 
   constructor({ sources = systemSources(), clock = systemClock, limitMs = 5000 }: NameResolverOptions = {}) {
     this.#sources = sources
@@ -110,6 +116,7 @@ export class NameResolver {
     if (address !== null) return { addresses: [address], ttlMs: Number.POSITIVE_INFINITY }
     const kept = this.#kept.get(name)
     const now = this.#clock.monotonic()
+    this.#lookForOthers(now)
     if (kept && kept.freshUntil > now) return { addresses: kept.addresses, ttlMs: this.#holds(kept, now) }
     const failed = this.#failed.get(name)
     if (failed && failed.until > now) throw failed.error
@@ -152,7 +159,8 @@ export class NameResolver {
     const hosts = await this.#sources.hosts(name)
     if (hosts.length > 0) return only({ addresses: interleaved(hosts), ttlMs: unknownTtlMs })
     // RFC 6761 §6.3: never to a DNS server.
-    const local = name === 'localhost' || name.endsWith('.localhost')
+    const bare = withoutRoot(name)
+    const local = bare === 'localhost' || bare.endsWith('.localhost')
     try {
       if (local) throw Object.assign(new Error('not asked'), { code: 'ENOTFOUND' })
       return await this.#limited(this.#dns(name))
@@ -191,7 +199,8 @@ export class NameResolver {
 
   #keepFound(name: string, { now, later }: Found): Resolved {
     const kept = this.#keep(name, now)
-    if (later === null) return kept
+    if (later === null)
+      return { addresses: kept.addresses, ttlMs: this.#holds(kept, this.#clock.monotonic()) }
     this.#halves.add(kept)
     void later.then((whole) => {
       this.#halves.delete(kept)
@@ -200,9 +209,22 @@ export class NameResolver {
     return { addresses: kept.addresses, ttlMs: shortestTtlMs }
   }
 
-  /** Who asks comes again soon where a family is still to come. */
+  /** Who asks comes again soon where a family is still to come, and where others may answer by then. */
   #holds(kept: Kept, now: number): number {
-    return this.#halves.has(kept) ? shortestTtlMs : kept.freshUntil - now
+    if (this.#halves.has(kept)) return shortestTtlMs
+    const left = kept.freshUntil - now
+    return this.#sources.origin ? Math.min(left, originEveryMs) : left
+  }
+
+  /** Where others answer than before, every name is asked again; until then the last good answer serves. */
+  #lookForOthers(now: number): void {
+    if (!this.#sources.origin || now - this.#lookedAt < originEveryMs) return
+    this.#lookedAt = now
+    this.#sources.origin().then((origin) => {
+      if (this.#origin !== null && origin !== this.#origin)
+        for (const [name, kept] of this.#kept) this.#kept.set(name, { ...kept, freshUntil: 0 })
+      this.#origin = origin
+    }, ignore)
   }
 
   #keep(name: string, { addresses, ttlMs }: Resolved, goodAt = this.#clock.monotonic()): Kept {
@@ -301,6 +323,7 @@ export function systemSources(hostsFile = new HostsFile()): NameSources {
       return (await within(undefined, lookupTurnMs, turn)).map(({ address }) => address)
     },
     hosts: (name) => hostsFile.addresses(name),
+    origin: async () => `${await hostsFile.version()} ${resolver().getServers().join(' ')}`,
   }
 }
 
