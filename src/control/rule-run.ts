@@ -788,21 +788,24 @@ export class RuleRun {
   #onEngineEvent(event: EngineEvent): void {
     if (event.type !== 'state') return
     const { state } = event
-    if (state.state !== 'failed' && state.state !== 'unfit') return
+    if (state.state !== 'failed' && state.state !== 'unfit' && state.state !== 'adrift') return
     const relay = this.#held.get('relay')
     const id = relay?.wanted.member as EngineId | undefined
     if (!relay || !id || this.#ended) return
     // It is told again and again until it is taken away.
     if (state.state === 'unfit' && relay.lost && isNaruError(relay.lost, 'ENGINE_UNFIT')) return
-    relay.lost =
-      state.state === 'unfit'
-        ? new NaruError('ENGINE_UNFIT', { engine: id, name: this.name, why: state.why })
-        : new NaruError('ENGINE_FAILED', { engine: id, why: state.why })
-    this.#passOver(id, relay.lost)
+    if (state.state === 'adrift') this.#tools.tell('info', this.name, state.why)
+    else {
+      relay.lost =
+        state.state === 'unfit'
+          ? new NaruError('ENGINE_UNFIT', { engine: id, name: this.name, why: state.why })
+          : new NaruError('ENGINE_FAILED', { engine: id, why: state.why })
+      this.#passOver(id, relay.lost)
+    }
     void this.#inPlaceOfRetry(async () => {
       if (this.#ended) return
-      // It would go on past somebody's firewall while what is wanted is found out anew.
-      if (state.state === 'unfit' && this.#held.get('relay') === relay) await this.#retire(relay)
+      // It would go on past somebody's firewall, or unheard, while what is wanted is found out anew.
+      if (state.state !== 'failed' && this.#held.get('relay') === relay) await this.#retire(relay)
       await within(this.#tools.working, stepLimitMs, (signal) => this.#converge({ strict: false, signal }))
     }).catch(() => {})
   }

@@ -92,6 +92,8 @@ export type EngineState =
   | { readonly state: 'failed'; readonly why: string }
   /** The machine or the target is no more such that it may carry the rule. It does until it is told otherwise. */
   | { readonly state: 'unfit'; readonly why: Text }
+  /** Nobody arrives any more where it listens; opened anew it would be heard. */
+  | { readonly state: 'adrift'; readonly why: Text }
 
 export interface EngineLease extends Lease {
   /** Its faults are seen only when it is looked at. @default it tells them by events, as it is in this process */

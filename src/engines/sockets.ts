@@ -27,6 +27,7 @@ import type { StreamRelay } from '../relay/tcp.ts'
 import { termsOf, type Terms } from '../relay/terms.ts'
 import type { DatagramRelay } from '../relay/udp.ts'
 import { undoUnixEffect, unixEffect } from '../relay/unix-path.ts'
+import { watchLink } from '../relay/zone.ts'
 import type { Engine, EngineLease, EngineRequest, EngineTools, MakeEngine, Passing } from './contract.ts'
 
 export const makeSocketsEngine: MakeEngine = (tools) => new SocketsEngine(tools)
@@ -142,6 +143,7 @@ class SocketsLease implements EngineLease {
   #streams: StreamRelay | null = null
   #datagrams: DatagramRelay | null = null
   #health: HealthChecks | null = null
+  #link: Disposable | null = null
   #clock: Clock | null = null
   #retired = false
   #faults = { untold: 0, toldAtMs: -Infinity }
@@ -214,6 +216,13 @@ class SocketsLease implements EngineLease {
       await this.#streams?.close()
       throw error
     }
+    this.#link = watchLink(listen.kind === 'inet' ? listen.address : null, clock, (why) =>
+      this.#request.onEvent({
+        type: 'state',
+        rule: this.#terms.rule.name,
+        state: { state: 'adrift', why },
+      }),
+    )
     this.#checkHealth()
   }
 
@@ -252,6 +261,7 @@ class SocketsLease implements EngineLease {
 
   /** @param sessions whether those of UDP are to go on. */
   async #retire(sessions: 'keep' | CloseReason): Promise<void> {
+    this.#link?.[Symbol.dispose]()
     this.#health?.[Symbol.dispose]()
     await this.#streams?.close()
     if (this.#left) this.#datagrams?.leave()

@@ -14,6 +14,7 @@ import { HealthChecks } from '../../relay/health.ts'
 import { keyOf, Targets, type TargetState } from '../../relay/pick.ts'
 import { SharedTally } from '../../relay/tally.ts'
 import { removeSocketFile, socketFileAt } from '../../relay/unix-path.ts'
+import { watchLink } from '../../relay/zone.ts'
 import type { EngineLease, EngineRequest, EngineState, Passing } from '../contract.ts'
 import type { Crew } from './crew.ts'
 import { close, Descriptor, setKeepalive } from '../../host/linux/ffi.ts'
@@ -43,6 +44,7 @@ export class SpliceLease implements EngineLease {
   readonly #listeners: readonly Listener[]
   readonly listenerNumbers: readonly number[]
   readonly #effect: Effect | null
+  readonly #link: Disposable | null
   /** Which file a Unix listen's socket is. */
   readonly file: string | null
   #rule: Rule
@@ -80,6 +82,9 @@ export class SpliceLease implements EngineLease {
     this.#rule = options.request.rule
     const { listen } = this.#rule
     this.file = listen.kind === 'unix' ? socketFileAt(listen.path) : null
+    this.#link = watchLink(listen.kind === 'inet' ? listen.address : null, systemClock, (why) =>
+      this.#tell({ state: 'adrift', why }),
+    )
     this.#memory = memoryFor(options.crew.size)
     this.listenerNumbers = options.listeners.map((listener) => options.numbers.listener(listener))
     this.#edition = this.#newEdition(this.#rule)
@@ -207,6 +212,7 @@ export class SpliceLease implements EngineLease {
 
   async #unlisten(queued: 'take' | 'leave', apart: boolean, thenUndo: () => Promise<void>): Promise<void> {
     this.#state = 'retired'
+    this.#link?.[Symbol.dispose]()
     this.#health?.[Symbol.dispose]()
     this.#unlistening = this.#toLiving({ type: 'unlisten', lease: this.number, queued, apart })
     await this.#until(() => this.#unlistening?.size === 0, answerWithinMs)

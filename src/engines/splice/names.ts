@@ -6,6 +6,7 @@ import { canonicalAddress } from '../../base/address.ts'
 import type { Listen } from '../../model/listen.ts'
 import { formatTarget, type Target } from '../../model/target.ts'
 import { portOf, withoutLoops } from '../../relay/route.ts'
+import { hasZoneName } from '../../relay/zone.ts'
 import type { Answer } from './messages.ts'
 import { sockaddrOf, sockaddrOfPath, type Sockaddr } from './sockaddr.ts'
 
@@ -97,7 +98,7 @@ function sockaddrs(entry: Entry, target: Target, port: number, listen: Listen): 
   if (!found) {
     found =
       target.kind === 'unix' ? [sockaddrOfPath(target.path)] : route(entry.addresses, target, port, listen)
-    if (entry.byPort.size < mostPorts) entry.byPort.set(port, found)
+    if (entry.byPort.size < mostPorts && !entry.addresses.some(hasZoneName)) entry.byPort.set(port, found)
   }
   return found
 }

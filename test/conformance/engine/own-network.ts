@@ -7,7 +7,7 @@ import { expect } from 'vitest'
 import type { MakeEngine } from '../../../src/engines/contract.ts'
 import type { LabHost } from '../../lab/namespaces.ts'
 import { sendRawDatagram } from '../../lab/raw.ts'
-import { echo, ending, promisesFor, sendTo, World, type ConformanceOptions } from './world.ts'
+import { echo, ending, promisesFor, ruleOf, sendTo, World, type ConformanceOptions } from './world.ts'
 
 /** @param here where the test is, at 10.3.0.1; `there` is 10.3.0.2, on its `eth0`. */
 export function ownNetworkPromises(
@@ -198,6 +198,51 @@ export function ownNetworkPromises(
       expect((await world.closed()).closeReason).toBe('target-lost')
       expect(patient.lease.counters().open).toBe(1)
       there.ip('link', 'set', 'eth0', 'up')
+    },
+    40_000,
+  )
+
+  userSpace(
+    'link-made-anew',
+    'an interface that is made anew is dialled by, and a listen on the one before it is told as adrift',
+    async () => {
+      await using world = new World(make, options)
+      const [here, there] = [options.here(), options.there()]
+      const plug = (): void => {
+        here.ip('link', 'add', 'll0', 'type', 'veth', 'peer', 'name', 'll1', 'netns', there.namespace)
+        for (const [host, name, address] of [
+          [here, 'll0', 'fe80::1/64'],
+          [there, 'll1', 'fe80::2/64'],
+        ] as const) {
+          host.ip('address', 'add', address, 'dev', name, 'nodad')
+          host.ip('link', 'set', name, 'up')
+        }
+      }
+      const reach = (port: number): Promise<void> =>
+        expect
+          .poll(
+            async () => {
+              const socket = await world.dial(port)
+              socket.end('hello')
+              return await Promise.race([once(socket, 'data').then(String), ending(socket)])
+            },
+            { timeout: 15_000, interval: 100 },
+          )
+          .toBe('hello')
+      there.start(['socat', 'TCP6-LISTEN:81,fork,reuseaddr', 'PIPE'])
+      const target = await world.target(echo)
+      plug()
+      try {
+        const { port } = await world.forward('[fe80::2%ll0]:81')
+        await world.open(ruleOf('[fe80::1%ll0]:82/tcp+udp', target.at))
+        await reach(port)
+        here.ip('link', 'delete', 'll0')
+        plug()
+        await reach(port)
+        await world.event((event) => event.type === 'state' && event.state.state === 'adrift')
+      } finally {
+        here.ip('link', 'delete', 'll0')
+      }
     },
     40_000,
   )
