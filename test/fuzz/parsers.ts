@@ -2,7 +2,16 @@
  * Everything that reads what others wrote: strangers on the network, routers, guests, other programs' files and
  * output, our own file and API. Each with real inputs to begin from. A new parser is a line here.
  */
+import { NaruError } from '../../src/base/errors.ts'
 import { jsonProblem } from '../../src/base/json.ts'
+import { checkHost, checkOrigin, checkToken, isApi } from '../../src/api/server/guard.ts'
+import { parseEventKey } from '../../src/api/protocol/wire.ts'
+import { parseProfiles, parseZones } from '../../src/checks/firewall-profile.ts'
+import { parseGsettings, parsePmset, parsePowercfg } from '../../src/checks/machine-sleeps.ts'
+import { parseExcludedRanges } from '../../src/checks/reserved-range.ts'
+import { parseFirewallProducts } from '../../src/checks/security-suite.ts'
+import { formatLine, readLines } from '../../src/control/journal-lines.ts'
+import { parseFlow } from '../../src/engines/kernel/flows.ts'
 import { importRules } from '../../src/formats/index.ts'
 import { Container } from '../../src/guests/docker/engine.ts'
 import {
@@ -10,7 +19,9 @@ import {
   parseDomains,
   parseInterfaces,
 } from '../../src/guests/libvirt/output.ts'
+import { parseArguments } from '../../src/guests/qemu/find.ts'
 import { parseNetwork, parseUserNet } from '../../src/guests/qemu/monitor.ts'
+import { parseMessage } from '../../src/guests/qemu/qmp.ts'
 import {
   parseAddresses as parseBoxAddresses,
   parseList,
@@ -35,7 +46,15 @@ import { parseIpconfig } from '../../src/host/windows/ipconfig.ts'
 import { parseNetConnections, parseNetstat, parseTasklist } from '../../src/host/windows/netstat.ts'
 import { parseArp, parseNetRoutes, parseRoutePrint } from '../../src/host/windows/routes.ts'
 import { importFormats } from '../../src/model/exchange.ts'
+import { parseListen } from '../../src/model/listen.ts'
+import { parseMappingTag } from '../../src/model/mapping.ts'
+import { parseBandwidth } from '../../src/model/rate.ts'
 import { readRule } from '../../src/model/rule-file.ts'
+import { parseTag } from '../../src/model/tag.ts'
+import { parseTarget } from '../../src/model/target.ts'
+import { parseCidr } from '../../src/base/address.ts'
+import { parseDuration } from '../../src/base/duration.ts'
+import { parsePortRange } from '../../src/base/port.ts'
 import { RuleInputSchema } from '../../src/api/protocol/schemas.ts'
 import { AskedName } from '../../src/relay/asked-name.ts'
 import { parseHosts } from '../../src/relay/hosts-file.ts'
@@ -187,6 +206,54 @@ const savedRules =
   '*filter\n:INPUT DROP [0:0]\n:ufw-user-input - [0:0]\n-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n-A INPUT ! -s 10.0.0.0/8 -i eth+ -p tcp -m multiport --dports 22,80:90 -m set --match-set s src -j ufw-user-input\n-A ufw-user-input -m iprange --src-range 10.0.0.1-10.0.0.9 -m comment --comment "it\\"s" -j REJECT\nCOMMIT\n'
 const nft =
   '{"nftables":[{"metainfo":{"version":"1.0.6"}},{"table":{"family":"inet","name":"f","handle":1}},{"chain":{"family":"inet","table":"f","name":"in","handle":1,"type":"filter","hook":"input","prio":0,"policy":"drop"}},{"set":{"family":"inet","name":"s","table":"f","type":"ipv4_addr","handle":2,"elem":["10.0.0.1",{"prefix":{"addr":"10.1.0.0","len":16}},{"range":["10.2.0.1","10.2.0.9"]}]}},{"rule":{"family":"inet","table":"f","chain":"in","handle":3,"expr":[{"match":{"op":"==","left":{"payload":{"protocol":"ip","field":"saddr"}},"right":"@s"}},{"match":{"op":"in","left":{"ct":{"key":"state"}},"right":["established","related"]}},{"accept":null}]}}]}'
+
+const journal = formatLine({
+  op: 'intend',
+  id: 1,
+  rule: 'web',
+  hop: 'router',
+  member: 'upnp',
+  effect: { externalPort: 8888 },
+  at: 1_700_000_000_000,
+})
+
+const tokens = { token: 'abcdefghijklmnop', readToken: 'ponmlkjihgfedcba', pageKey: 'key' }
+
+/** What a request says of itself, a line each. */
+function enterDoor(text: string): void {
+  const [method = '', address = '', host, origin, site, authorization, last = ''] = text.split('\n')
+  const [path = '', query = ''] = address.split('?')
+  const headers = new Map(Object.entries({ host, origin, 'sec-fetch-site': site, authorization }))
+  const asked = {
+    method,
+    path,
+    header: (name: string) => headers.get(name),
+    query: (name: string) => new URLSearchParams(query).get(name) ?? undefined,
+  }
+  parseEventKey(last)
+  checkHost(asked)
+  checkOrigin(asked)
+  if (isApi(path)) checkToken(asked, tokens)
+}
+
+/** Each of them by itself: what one refuses, another takes. */
+function readWords(text: string): void {
+  for (const read of [
+    parseListen,
+    parseTarget,
+    parseCidr,
+    parseDuration,
+    parseBandwidth,
+    parsePortRange,
+    parseTag,
+    parseMappingTag,
+  ])
+    try {
+      read(text)
+    } catch (error) {
+      if (!(error instanceof NaruError)) throw error
+    }
+}
 
 export const parsers: readonly Parser[] = [
   parser('host', [request, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'], askedInPieces),
@@ -380,5 +447,76 @@ export const parsers: readonly Parser[] = [
       'public (active)\n  target: default\n  interfaces: eth0\n  services: ssh\n  ports: 80/tcp 1000-2000/udp\n  rich rules: \n\trule family="ipv4" source address="10.0.0.0/8" port port="8888" protocol="tcp" accept\n',
     ],
     (text) => parseZone('public', text),
+  ),
+  textParser(
+    'conntrack',
+    [
+      'tcp      6 431999 ESTABLISHED src=192.168.1.7 dst=192.168.1.1 sport=40000 dport=8888 packets=3 bytes=180 src=10.0.0.2 dst=192.168.1.1 sport=80 dport=40000 packets=2 bytes=120 [ASSURED] mark=0 use=1 id=77\n',
+      'udp      17 29 src=::1 dst=::1 sport=1 dport=2 [UNREPLIED] src=::1 dst=::1 sport=2 dport=1 id=8 \n',
+    ],
+    (text) => text.split('\n').map(parseFlow),
+  ),
+  textParser(
+    'checks',
+    [
+      'public (active)\n  target: default\n  interfaces: eth0 eth1\n  ports: 80/tcp 1000-2000/udp\n\nwork\n  interfaces: \n',
+      '{"networks":[{"InterfaceAlias":"Ethernet","NetworkCategory":"Public"}],"profiles":[{"Name":"Public","Enabled":true}]}',
+      '[{"displayName":"Windows Defender","productState":397568}]',
+      '    Current AC Power Setting Index: 0x00000708\r\n    Current DC Power Setting Index: 0x00000384\r\n',
+      'AC Power:\n sleep                10\n',
+      "org.gnome.settings-daemon.plugins.power sleep-inactive-ac-type 'suspend'\norg.gnome.settings-daemon.plugins.power sleep-inactive-ac-timeout 1200\n",
+      'Start Port    End Port\r\n----------    --------\r\n      5357        5357\r\n     50000       50059     *\r\n',
+    ],
+    (text) => [
+      parseZones(text),
+      parseProfiles(text),
+      parseFirewallProducts(text),
+      parsePowercfg(text),
+      parsePmset(text),
+      parseGsettings(text),
+      parseExcludedRanges(text),
+    ],
+  ),
+  parser('journal', [Buffer.from(journal + journal), Buffer.from(`${journal.slice(11)}\0\0`)], readLines),
+  textParser(
+    'qmp',
+    [
+      '{"QMP": {"version": {"qemu": {"micro": 0, "minor": 2, "major": 7}}, "capabilities": []}}',
+      '{"return": "net0: type=user\\r\\n"}',
+      '{"error": {"class": "GenericError", "desc": "no"}}',
+      '{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "STOP"}',
+    ],
+    (text) => parseMessage(text, '/run/a.sock'),
+  ),
+  textParser(
+    'qemu arguments',
+    [
+      'qemu-system-x86_64\0-name\0guest=web,debug-threads=on\0-netdev\0user,id=n0,hostfwd=tcp:127.0.0.1:8080-:80\0-qmp\0unix:/run/a.sock,server=on,wait=off\0-chardev\0socket,id=m,path=/run/b.sock\0-mon\0chardev=m,mode=control\0',
+    ],
+    (text) => parseArguments(text.split('\0')),
+  ),
+  textParser(
+    'door',
+    [
+      'GET\n/api/doctor?about=10.0.0.1:80&names=a\n127.0.0.1:6278\nhttp://127.0.0.1:6278\nsame-origin\nBearer abcdefghijklmnop\n1700000000000.17',
+      'POST\n/api/rules\n[::1]:6278\n\nnone\nBearer x\n1.1',
+    ],
+    enterDoor,
+  ),
+  textParser(
+    'words',
+    [
+      '0.0.0.0:9000-9100/tcp+udp',
+      'unix:/run/web.sock',
+      '[2001:db8::1]:443',
+      'docker:web:80',
+      '10.0.0.0/8',
+      '1h30m',
+      '100mbit',
+      '1000-2000',
+      'naru:web:0123456789abcdef',
+      'naru web 10.0.0.2:80 #3',
+    ],
+    readWords,
   ),
 ]

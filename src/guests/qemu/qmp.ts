@@ -101,7 +101,8 @@ async function* readMessages(socket: Socket, path: string): AsyncGenerator<Messa
   }
 }
 
-function parseMessage(line: string, path: string): Message {
+/** @throws NaruError GUEST_UNREADABLE */
+export function parseMessage(line: string, path: string): Message {
   try {
     return Message.parse(JSON.parse(line))
   } catch (error) {
