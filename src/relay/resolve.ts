@@ -192,7 +192,8 @@ export class NameResolver {
       const addresses = await this.#sources.lookup(name)
       if (addresses.length > 0) return { addresses: interleaved(addresses), ttlMs: unknownTtlMs }
     } catch (failure) {
-      if (isGone(dnsFailure)) throw failure
+      // The system's word for "no address" is "no such name".
+      if (isGone(dnsFailure) && !isGone(failure)) throw failure
     }
     throw dnsFailure
   }
@@ -331,6 +332,7 @@ export function systemSources(hostsFile = new HostsFile()): NameSources {
 function nameServerFault(errno: string | undefined): Text | null {
   switch (errno) {
     case 'ECONNREFUSED':
+    case 'EREFUSED':
       return say('the name server refuses to answer', '네임 서버가 응답을 거부합니다')
     case 'ETIMEOUT':
     case 'ETIMEDOUT':
@@ -339,8 +341,9 @@ function nameServerFault(errno: string | undefined): Text | null {
     case 'EAI_AGAIN':
       return say('the name server cannot say', '네임 서버가 지금 알려 주지 못합니다')
     case 'ENOTFOUND':
-    case 'ENODATA':
       return say('there is no such name', '그런 이름이 없습니다')
+    case 'ENODATA':
+      return say('the name has no address', '이름은 있지만 주소가 없습니다')
     default:
       return null
   }
