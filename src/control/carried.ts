@@ -1,12 +1,15 @@
 /**
- * Openings that a saved ruleset brought back: netfilter-persistent, `iptables-save` and `nft list ruleset` take ours
- * along while they are open, and once they come back no journal knows them. They carry the mark of the state folder.
+ * Openings and forwards that a saved ruleset brought back: netfilter-persistent, `iptables-save` and `nft list ruleset`
+ * take ours along while they are open, and once they come back no journal knows them. They carry the mark of the state
+ * folder.
  */
 import { withLimit } from '../base/clock.ts'
 import { isNaruError, toNaruError } from '../base/errors.ts'
 import { say, type Text } from '../base/text.ts'
 import type { UnclaimedOpening } from '../checks/contract.ts'
-import type { Carried, FirewallMember } from '../firewalls/contract.ts'
+import type { Engine } from '../engines/contract.ts'
+import type { FirewallMember } from '../firewalls/contract.ts'
+import type { Carried } from '../model/carried.ts'
 import { parseTag } from '../model/tag.ts'
 import { inForce } from './instance.ts'
 import { readOnce } from './look.ts'
@@ -18,7 +21,7 @@ const limitMs = 8000
 
 /** An opening that no journal of this root has. */
 export interface Unclaimed extends Carried {
-  readonly member: FirewallMember
+  readonly member: FirewallMember | Engine
 }
 
 /** Another Naru may hold what it names: one of another user, or in a container on this network. */
@@ -49,7 +52,7 @@ export async function unclaimedHere(
   }
 }
 
-type ReadParts = Pick<Parts, 'host' | 'firewalls'>
+type ReadParts = Pick<Parts, 'host' | 'firewalls'> & Partial<Pick<Parts, 'engines'>>
 
 /**
  * Null where a journal cannot be read whole, and nobody can tell. The firewall is read first: an opening is in its
@@ -57,12 +60,12 @@ type ReadParts = Pick<Parts, 'host' | 'firewalls'>
  */
 async function read(
   root: string,
-  { host, firewalls }: ReadParts,
+  { host, firewalls, engines = [] }: ReadParts,
   signal: AbortSignal,
 ): Promise<readonly Unclaimed[] | null> {
   const options = { host: readOnce(host, signal), signal }
   const found: Unclaimed[] = []
-  for (const member of firewalls)
+  for (const member of [...firewalls, ...engines])
     for (const one of (await member.carried?.(options)) ?? []) found.push({ ...one, member })
   if (found.length === 0) return []
   const entries = await inForce(root)

@@ -3,6 +3,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 import type { Text } from '../base/text.ts'
 import type { Host } from '../host/contract.ts'
+import type { Carried } from '../model/carried.ts'
 import type { CloseReason, Connection, Counters } from '../model/connection.ts'
 import type { Facts } from '../model/facts.ts'
 import type { Json, Lease, OpenOptions } from '../model/hop.ts'
@@ -36,6 +37,11 @@ export interface Engine {
   succeed?(pid: number): void
   /** Undoes what the journal says an engine of a dead process did. An engine without traces outside its process does nothing. */
   undo(effect: Json, options: { signal: AbortSignal }): Promise<void>
+  /**
+   * What there is of Narus that are gone, or that cannot be seen from here: a saved ruleset brings back what it held.
+   * Left out where nothing comes back that way.
+   */
+  carried?(options: { signal: AbortSignal }): Promise<readonly Carried[]>
   /** Ends this side alone: what it has in force outside of this process stays so, for a successor. */
   abandon?(): void
   /** Ends threads and tables shared by all leases; open leases are cut. */

@@ -2,6 +2,7 @@
 import type { Cidr } from '../base/address.ts'
 import type { PortRange, Protocol } from '../base/port.ts'
 import type { Host } from '../host/contract.ts'
+import type { Carried } from '../model/carried.ts'
 import type { FirewallAnswer, FirewallQuestion, FirewallStatus } from '../model/firewall.ts'
 import type { Json, Lease, OpenOptions } from '../model/hop.ts'
 import type { Support } from '../model/support.ts'
@@ -32,17 +33,7 @@ export interface FirewallMember {
   carried?(options: FirewallOptions): Promise<readonly Carried[]>
 }
 
-/** An opening as the firewall itself has it. */
-export interface Carried {
-  /** Its tag; null where the tool keeps no words with a rule, and nobody can tell whose it is. */
-  readonly tag: string | null
-  /** As the tool prints it. */
-  readonly text: string
-  /** What `undo` takes it away by; null where only its administrator can tell that it is wanted no more. */
-  readonly effect: Json | null
-  /** What one types to take it away. */
-  readonly command: string
-}
+export type { Carried } from '../model/carried.ts'
 
 export interface FirewallOptions {
   readonly host: Host

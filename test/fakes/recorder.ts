@@ -5,6 +5,8 @@ export class MemoryRecorder implements Recorder {
   readonly before: readonly Json[]
   readonly #open = new Map<number, Json>()
   #next = 0
+  /** What effects carry that a saved list may bring back. */
+  mark?: () => Promise<string>
   /** Everything ever intended or amended, in order. */
   readonly written: Json[] = []
 

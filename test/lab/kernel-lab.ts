@@ -64,9 +64,12 @@ export class KernelLab implements AsyncDisposable {
     this.machine = labHost(this.host)
   }
 
-  /** An engine as a process of its own would have it: `owner` names one that is dead where it is not this one. */
-  engine(owner?: string): KernelEngine {
-    const settings = settingsIn(this.host)
+  /**
+   * An engine as a process of its own would have it: `owner` names one that is dead where it is not this one, `boot`
+   * another start of the machine.
+   */
+  engine(owner?: string, { boot }: { boot?: string } = {}): KernelEngine {
+    const settings = settingsIn(this.host, boot)
     const engine = createKernelEngine({
       host: this.machine,
       clock: systemClock,
@@ -247,14 +250,15 @@ export async function echoesUdp(
 }
 
 /** /proc/sys/net is that of whoever opens the file. */
-function settingsIn(host: LabHost): Settings {
+function settingsIn(host: LabHost, boot?: string): Settings {
   const settings = createSettings()
   const within = <T>(work: () => T): T => {
     using _inside = enter(host)
     return work()
   }
   return {
-    read: (key) => within(() => settings.read(key)),
+    read: (key) =>
+      boot !== undefined && key === 'kernel/random/boot_id' ? boot : within(() => settings.read(key)),
     write: (key, value) => within(() => settings.write(key, value)),
     names: (folder) => within(() => settings.names(folder)),
   }

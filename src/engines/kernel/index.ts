@@ -13,7 +13,8 @@ import { say } from '../../base/text.ts'
 import { portsOverlap } from '../../base/port.ts'
 import type { Host, SocketEntry } from '../../host/contract.ts'
 import { Others } from '../../host/filter/index.ts'
-import { ownerLives, thisOwner } from '../../host/linux/owner.ts'
+import { ownerLives, pidNamespace, thisOwner } from '../../host/linux/owner.ts'
+import type { Recorder } from '../../model/hop.ts'
 import { formatListen, type InetListen } from '../../model/listen.ts'
 import { listenError, notUs } from '../../relay/listen-error.ts'
 import { targetsItself } from '../../relay/loop.ts'
@@ -30,6 +31,8 @@ import { Offloading } from './offloading.ts'
 import { createSettings, type Settings } from './settings.ts'
 import { noOfMachineNow, noOfPath, supports } from './supports.ts'
 import { Table } from './table.ts'
+import { carriedIn, formatCarried } from './carried.ts'
+import type { Origin, Tag } from './owner.ts'
 import { Watch } from './watch.ts'
 
 /** How soon it is seen that somebody else filters, or routes, ms. */
@@ -64,6 +67,8 @@ type KernelEffect = {
   readonly rule: string
   readonly was: OldValues
   readonly boot: string | null
+  /** As `carried` tells of it. */
+  readonly tag: string | null
 }
 
 export function createKernelEngine(options: KernelOptions): KernelEngine {
@@ -72,7 +77,8 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
   /** Processes that live but hand over: theirs may be taken. */
   const handedOver = new Set<string>()
   const lives = (other: string): boolean => !handedOver.has(other) && ownerLives(other)
-  const table = new Table(nft, owner, (other) => other === owner || lives(other))
+  const boot = settings.read('kernel/random/boot_id')
+  const table = new Table(nft, owner, boot ?? '', (other) => other === owner || lives(other))
   const guard = new Guard(host.runner, nft, owner, () => void repair(() => ground.guardLost()))
   const ground = new Ground(settings, table, guard)
   const { others = new Others(host.runner, clock), ports = new Ports() } = options
@@ -82,10 +88,17 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
   const leases = new Map<number, KernelLease>()
   /** Dead owners whose things are out, with the switches that were theirs. */
   const swept = new Map<string, ReadonlySet<string>>()
+  /** One reading of the state folder's mark serves thousands of rules. */
+  let mark: Promise<string> | null = null
+  async function originOf(record: Recorder): Promise<Origin | null> {
+    if (!record.mark) return null
+    mark ??= record.mark()
+    mark.catch(() => (mark = null))
+    return { namespace: pidNamespace(), mark: await mark }
+  }
   let serial = 0
   let lookingAround: Disposable | null = null
 
-  const boot = settings.read('kernel/random/boot_id')
   const alarm = new Alarm(host.runner, clock, {
     tableLost: () => void repair(() => ground.tableLost()),
     linksChanged: () => void repair(() => ground.recheck(), { whole: false }),
@@ -104,11 +117,14 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
       for (const family of families) await ground.prepare(family)
       const signal = AbortSignal.timeout(30_000)
       if (whole) await Promise.all([...leases.values()].map((lease) => lease.repair(signal)))
+      if (whole) await table.sweep(isForgotten)
     }
     repairing = repairing.then(run).catch(() => {})
     return repairing
   }
 
+  /** Of this very process, and of no rule that it has: a saved ruleset brought it back. */
+  const isForgotten = (tag: Tag): boolean => tag.owner === owner && !leases.has(tag.serial)
   const hasRules = (): boolean => leases.size > 0
   async function onLeft(left: number): Promise<void> {
     leases.delete(left)
@@ -117,7 +133,7 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
     await alarm.stop()
     await ground.leave(hasRules)
   }
-  const machine = new Machine({ host, clock, table, ground, watch, offloading, onLeft })
+  const machine = new Machine({ host, clock, table, ground, watch, offloading, isForgotten, onLeft })
 
   /** Somebody may filter by now who did not when a rule was opened. */
   async function lookAround(): Promise<void> {
@@ -144,16 +160,19 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
       if (why || listen.kind !== 'inet') throw unfit(rule, why ?? say('', ''))
       const family = listenFamily(listen)
       const holding = await takePorts(listen, machine, () => ports.hold(listen, request.inherit))
+      let origin: Origin | null = null
       const effect = await Promise.resolve()
         .then(async () => {
           const was = await ground.oldValues(family)
-          return record.intend({ owner, rule: rule.name, was, boot } satisfies KernelEffect)
+          origin = await originOf(record)
+          const told = origin && formatCarried(owner, origin.mark)
+          return record.intend({ owner, rule: rule.name, was, boot, tag: told } satisfies KernelEffect)
         })
         .catch((error: unknown) => {
           holding[Symbol.dispose]()
           throw error
         })
-      const tag = { owner, serial: serial++, rule: rule.name }
+      const tag = { owner, serial: serial++, rule: rule.name, origin }
       const lease = new KernelLease(machine, request, tag, effect, holding)
       leases.set(tag.serial, lease)
       try {
@@ -177,11 +196,12 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
       swept.set(whose, new Set([...(done ?? []), ...Object.keys(was)]))
       ground.remember(was)
       if (!done) {
-        await table.sweep(whose)
+        await table.sweep((tag) => tag.owner === whose)
       }
       if (!hasRules()) await ground.leave(hasRules)
       else await repair(() => {}, { whole: false })
     },
+    carried: () => carriedIn(table, owner),
     succeed: (pid) => void handedOver.add(thisOwner(pid)),
     async close() {
       await Promise.all([...leases.values()].map((lease) => lease.release()))

@@ -26,6 +26,7 @@ export const makeKernelEngine: MakeEngine = ({ host, clock }) => {
     obstacle: () => noOfMachineNow(others),
     open: async (...asked) => (await loaded()).open(...asked),
     undo: async (...asked) => (await loaded()).undo(...asked),
+    carried: async (...asked) => (await loaded()).carried?.(...asked) ?? [],
     succeed(pid) {
       before.push(pid)
       engine?.succeed?.(pid)

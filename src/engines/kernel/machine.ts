@@ -7,6 +7,7 @@ import type { SourceMode } from '../../model/rule.ts'
 import { cutFlows, listUntouched, type Flow } from './flows.ts'
 import { Gathering } from './gathering.ts'
 import type { Ground } from './ground.ts'
+import type { Tag } from './owner.ts'
 import type { Offloading } from './offloading.ts'
 import type { Held, Table } from './table.ts'
 import { chooseAddress, type Chosen } from './target.ts'
@@ -23,6 +24,8 @@ export interface MachineParts {
   readonly ground: Ground
   readonly watch: Watch
   readonly offloading: Offloading
+  /** Whether an element of this process belongs to none of its leases. */
+  readonly isForgotten: (tag: Tag) => boolean
   /** Hears of each lease that is over, by its serial. */
   readonly onLeft: (serial: number) => Promise<void>
 }
@@ -48,7 +51,7 @@ export class Machine {
   )
   readonly #freshening = new Gathering<Arrival>((arrivals) => this.#freshen(arrivals))
 
-  constructor({ host, clock, table, ground, watch, offloading, onLeft }: MachineParts) {
+  constructor({ host, clock, table, ground, watch, offloading, isForgotten, onLeft }: MachineParts) {
     this.runner = host.runner
     this.#network = host.network
     this.clock = clock
@@ -60,7 +63,7 @@ export class Machine {
     const signal = (): AbortSignal => withLimit(undefined, 30_000)
     this.interfaces = fresh(clock, () => host.network.interfaces({ signal: signal() }))
     this.sockets = fresh(clock, () => host.sockets.list({ signal: signal() }).catch(() => []))
-    this.reading = fresh(clock, () => table.read())
+    this.reading = fresh(clock, () => table.sweep(isForgotten))
   }
 
   /** Ends connections: nothing carries them any more. Those of all leases that end at once are one batch. */

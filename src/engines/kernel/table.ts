@@ -10,8 +10,8 @@ import { ownerLives } from '../../host/linux/owner.ts'
 import type { Json } from '../../model/hop.ts'
 import { elementId, type Compiled, type Element, type Patience } from './compile.ts'
 import type { Command, Nft, NftObject } from './nft.ts'
-import { formatTag, parseTag, type Tag } from './owner.ts'
-import { layout, skeleton, tableName } from './skeleton.ts'
+import { formatTag, isGone, parseTag, type Tag } from './owner.ts'
+import { layout, skeleton, startMark, tableName } from './skeleton.ts'
 
 /** What one lease wants changed. */
 export interface Change {
@@ -47,12 +47,17 @@ export class Table {
   readonly #nft: Nft
   readonly #owner: string
   readonly #lives: (owner: string) => boolean
+  readonly #boot: string
   readonly #elements = new Map<string, Held>()
   /** Chains of patience that are there, among others. */
   readonly #chains = new Set<string>()
+  /** Elements of other Narus by the name of their rule: one that is gone left them. */
+  readonly #left = new Map<string, string[]>()
   /** Switches of this machine as they were before the first Naru changed them: objects of the table tell. */
   #was = new Map<string, string>()
   #known = false
+  /** The handle of a table that is of an earlier start of the machine. */
+  #old: number | null = null
   /** How often what was known has turned out wrong: a reading that began before the last time tells nothing. */
   #losses = 0
   #knowing: Reading | null = null
@@ -60,8 +65,10 @@ export class Table {
   #queue: Job[] = []
   #running: Promise<void> | null = null
 
-  constructor(nft: Nft, owner: string, lives: (owner: string) => boolean = ownerLives) {
+  /** @param boot which start of the machine this is (`kernel/random/boot_id`) */
+  constructor(nft: Nft, owner: string, boot: string, lives: (owner: string) => boolean = ownerLives) {
     this.#nft = nft
+    this.#boot = boot
     this.#owner = owner
     this.#lives = lives
   }
@@ -85,7 +92,7 @@ export class Table {
     try {
       await this.#nft.apply(commands, { signal: withLimit(undefined, 60_000) })
     } catch (error) {
-      if (again === 0 || !isGone(error)) throw error
+      if (again === 0 || !isMissing(error)) throw error
       this.lost()
       await this.apply(commands, { again: again - 1 })
     }
@@ -99,15 +106,21 @@ export class Table {
     return this.#elements
   }
 
-  /** Takes out whatever a dead owner left. */
-  async sweep(owner: string): Promise<void> {
+  /** Takes out what nobody wants any more, read anew. @returns the rest */
+  async sweep(isLeft: (tag: Tag) => boolean): Promise<ReadonlyMap<string, Held>> {
     const elements = await this.read()
     const left = [...elements.values()]
-      .filter(({ tag }) => tag?.owner === owner)
+      .filter(({ tag }) => tag !== null && isLeft(tag))
       .map(({ element }) => element)
     const commands = grouped('delete', left, ({ set }) => set, deleted)
     if (left.length > 0) await this.#nft.apply(commands, { signal: withLimit(undefined, 60_000) })
     for (const element of left) this.#elements.delete(elementId(element))
+    return this.#elements
+  }
+
+  /** It was made at an earlier start of the machine: whatever is in it is nobody's. As of the last reading. */
+  get isOld(): boolean {
+    return this.#old !== null
   }
 
   /** Notes what a switch was, for whoever leaves last. The first to note it is right. */
@@ -158,10 +171,10 @@ export class Table {
 
   /** The whole table goes. */
   async remove(): Promise<void> {
-    if (this.#known)
+    if (this.#known || this.isOld)
       await this.apply([command('delete', 'table', { name: tableName })], { again: 0 }).catch(
         (error: unknown) => {
-          if (!isGone(error)) throw error
+          if (!isMissing(error)) throw error
         },
       )
     this.lost()
@@ -172,6 +185,8 @@ export class Table {
     this.#elements.clear()
     this.#chains.clear()
     this.#was.clear()
+    this.#left.clear()
+    this.#old = null
   }
 
   async #drain(): Promise<void> {
@@ -200,7 +215,7 @@ export class Table {
         await this.#nft.apply(plan.commands, { signal: withLimit(undefined, 60_000) })
     } catch (error) {
       plan.undo()
-      if (again > 0 && isGone(error)) {
+      if (again > 0 && isMissing(error)) {
         // The table was flushed away under us: what is to be taken out is out, what is to be there goes into a new one.
         this.lost()
         await this.#know()
@@ -224,7 +239,7 @@ export class Table {
       alive.set(owner, known)
       return known
     }
-    return new Plan(this.#elements, this.#chains, this.#owner, lives)
+    return new Plan(this.#elements, this.#chains, this.#left, this.#owner, lives)
   }
 
   /** Somebody changed the table under us: read it again, then say who has what was wanted. */
@@ -271,7 +286,10 @@ export class Table {
     this.#forget()
     const options = { signal: withLimit(undefined, 60_000) }
     const objects = await this.#nft.list(['-t', 'list', 'table', 'inet', tableName], options)
-    if (objects === null) {
+    this.#old = objects && this.#handleOfOld(objects)
+    if (create && this.#old !== null) await this.#dropOld(this.#old)
+    if (objects === null || (create && this.#old !== null)) {
+      this.#old = null
       if (!create) return false
       await this.#make(options)
       this.#making = `made at ${performance.now()}`
@@ -287,7 +305,7 @@ export class Table {
       if (table) this.#making = JSON.stringify(table.handle)
       if (chain) this.#chains.add(chain.name as string)
       const [, key, value] = /^was\/(.+)\/([^/]+)$/.exec((counter?.name as string | undefined) ?? '') ?? []
-      if (key && value) this.#was.set(key, value)
+      if (key && value && this.#old === null) this.#was.set(key, value)
     }
     for (const [kind, names] of [
       ['map', maps],
@@ -297,14 +315,42 @@ export class Table {
         const found = await this.#nft.list(['list', kind, 'inet', tableName, name], options)
         // Flushed away while it was read.
         if (found === null) this.lost()
-        for (const held of elementsOf(found ?? [], name)) this.#elements.set(elementId(held.element), held)
+        for (const held of elementsOf(found ?? [], name)) this.#keep(held)
       }
-    return true
+    // Nothing may be added to one that is old.
+    return this.#old === null
+  }
+
+  #keep(held: Held): void {
+    const id = elementId(held.element)
+    this.#elements.set(id, held)
+    const { tag } = held
+    if (tag === null || tag.owner === this.#owner) return
+    const left = this.#left.get(tag.rule)
+    if (left) left.push(id)
+    else this.#left.set(tag.rule, [id])
+  }
+
+  /** Null where it is of this start of the machine, or does not say. */
+  #handleOfOld(objects: readonly NftObject[]): number | null {
+    const names = objects.flatMap(({ counter }) => (typeof counter?.name === 'string' ? [counter.name] : []))
+    const starts = names.filter((name) => name.startsWith(startMark('')))
+    if (starts.length === 0 || starts.includes(startMark(this.#boot))) return null
+    return (objects.find(({ table }) => table)?.table?.handle as number | undefined) ?? null
+  }
+
+  /** That very table, and not one that another Naru has made in its place. */
+  async #dropOld(handle: number): Promise<void> {
+    await this.#nft
+      .apply(`delete table inet handle ${handle}\n`, { signal: withLimit(undefined, 60_000) })
+      .catch((error: unknown) => {
+        if (!isMissing(error)) throw error
+      })
   }
 
   async #make(options: { signal: AbortSignal }): Promise<void> {
     try {
-      await this.#nft.apply(skeleton(), options)
+      await this.#nft.apply(skeleton(this.#boot), options)
     } catch (error) {
       // Another Naru was quicker.
       if (!/File exists/.test(messageOf(error))) throw error
@@ -315,7 +361,7 @@ export class Table {
 /** How often in a row the table may be flushed away before a change gives up. */
 const losses = 5
 
-const isGone = (error: unknown): boolean => /No such file or directory/.test(messageOf(error))
+const isMissing = (error: unknown): boolean => /No such file or directory/.test(messageOf(error))
 
 const goneAgain = (): NaruError =>
   new NaruError('COMMAND_FAILED', {
@@ -351,17 +397,20 @@ class Plan {
   readonly #back: (Step | (() => void))[] = []
   readonly #elements: Map<string, Held>
   readonly #chains: Set<string>
+  readonly #left: ReadonlyMap<string, readonly string[]>
   readonly #owner: string
   readonly #lives: (owner: string) => boolean
 
   constructor(
     elements: Map<string, Held>,
     chains: Set<string>,
+    left: ReadonlyMap<string, readonly string[]>,
     owner: string,
     lives: (owner: string) => boolean,
   ) {
     this.#elements = elements
     this.#chains = chains
+    this.#left = left
     this.#owner = owner
     this.#lives = lives
   }
@@ -384,6 +433,7 @@ class Plan {
         if (!wanted.has(id)) this.#remove(id, tag)
       }
       for (const [id, element] of wanted) this.#add(id, element, tag)
+      if (add) this.#removeLeft(tag, wanted)
       if (add?.patience) this.#addPatience(add.patience)
     } catch (error) {
       this.undo(mark)
@@ -424,6 +474,17 @@ class Plan {
     if (there.tag.serial !== tag.serial) return
     this.#delete(id, there.element)
     this.#put(this.#elements, id, undefined)
+  }
+
+  /** What a gone Naru of the same state folder carried by that name, and its rule does not say any more. */
+  #removeLeft({ rule, origin }: Tag, wanted: ReadonlyMap<string, Element>): void {
+    for (const id of this.#left.get(rule) ?? []) {
+      const there = this.#elements.get(id)
+      if (!there?.tag || wanted.has(id) || there.tag.owner === this.#owner) continue
+      if (origin === null || there.tag.origin?.mark !== origin.mark || !isGone(there.tag)) continue
+      this.#delete(id, there.element)
+      this.#put(this.#elements, id, undefined)
+    }
   }
 
   #mayReplace({ tag }: Held, mine: Tag): boolean {
