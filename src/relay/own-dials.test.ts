@@ -29,6 +29,16 @@ it('a dial under way is known by where it goes, and then by where it comes from'
   expect(main.behind(40_000, 80)).toBe(0)
 })
 
+it('a dial that was made long ago is not what comes in from its port now', () => {
+  let now = 5000
+  const dials = new OwnStreamDials(allocateDials(), 0, () => now)
+  dials.leaves(40_000, 7)
+  now += 10
+  expect(dials.behind(40_000, 80)).toBe(8)
+  now += 1
+  expect(dials.behind(40_000, 80)).toBe(0)
+})
+
 it('protocols have ports of their own', () => {
   const memory = allocateDials()
   new OwnStreamDials(memory).leaves(40_000, 0)

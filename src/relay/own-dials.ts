@@ -2,16 +2,23 @@
  * Rules that lead to each other would carry a client round and round until descriptors run out. Whoever comes in from a
  * port that a dial of ours leaves from has come through us before: how often is noted by that port, in memory that all
  * threads share. Names, NAT and other rules in between hide nothing from it. A stranger who has the same port elsewhere
- * looks like it, which matters only beyond more crossings than anybody builds.
+ * looks like it, which matters only beyond more crossings than anybody builds; and who builds them on purpose, to have
+ * others with such ports turned away, has to go on doing so: a TCP dial comes round at once or never.
  */
 
 /** Who has so many crossings behind it goes round. */
 export const mostCrossings = 8
 
+/** A dial that was made longer ago is not what comes in now, s: twice what `timeouts.connect` is where nobody says it. */
+const comesRoundWithin = 10
+
 const ports = 65_536
 const mostThreads = 256
 const wordsApart = 16
-const [placesAt, dialsAt] = [2 * ports, 2 * ports + 64]
+/** UDP's crossings, TCP's with the time of each in its upper bits, how many places there are, and the dials under way. */
+const [streamsAt, placesAt, dialsAt] = [ports, 3 * ports, 3 * ports + 64]
+const crossingBits = 4
+const mostSeconds = 2 ** (16 - crossingBits) - 1
 
 /** @returns memory for both protocols. */
 export function allocateDials(): SharedArrayBuffer {
@@ -41,8 +48,8 @@ export class OwnDials {
   static readonly udp = new OwnDials()
   readonly #crossings: Uint8Array
 
-  constructor(memory = dialsOfProcess, protocol: 'tcp' | 'udp' = 'udp') {
-    this.#crossings = new Uint8Array(memory, protocol === 'tcp' ? 0 : ports, ports)
+  constructor(memory = dialsOfProcess) {
+    this.#crossings = new Uint8Array(memory, 0, ports)
   }
 
   /** How many crossings of ours lie behind a client from `port`: none, for nearly all. */
@@ -68,16 +75,19 @@ export class OwnDials {
 export class OwnStreamDials {
   /** Those of this process, for who is on its main thread. */
   static readonly main = new OwnStreamDials()
-  readonly #noted: OwnDials
+  /** Crossings, and above them the second of the dial. */
+  readonly #noted: Uint16Array
+  readonly #seconds: () => number
   /** How many places there are. */
   readonly #places: Int32Array
   /** By place, so far apart that no two threads write to one cache line. */
   readonly #underWay: Int32Array
   readonly #own: number
 
-  /** @param place of this thread alone */
-  constructor(memory = dialsOfProcess, place = 0) {
-    this.#noted = new OwnDials(memory, 'tcp')
+  /** @param place of this thread alone. @param seconds a clock that all threads have alike */
+  constructor(memory = dialsOfProcess, place = 0, seconds = () => process.hrtime()[0]) {
+    this.#noted = new Uint16Array(memory, streamsAt, ports)
+    this.#seconds = seconds
     this.#places = new Int32Array(memory, placesAt, 1)
     this.#underWay = new Int32Array(memory, dialsAt)
     this.#own = place * wordsApart
@@ -93,7 +103,14 @@ export class OwnStreamDials {
   behind(port: number, listen: number): number {
     // In this order: whoever is under way no more has been noted.
     const underWay = this.#behindDialTo(listen)
-    return this.#noted.behind(port) || underWay
+    return this.#behindDialFrom(port) || underWay
+  }
+
+  #behindDialFrom(port: number): number {
+    const noted = this.#noted[port] as number
+    if (noted === 0) return 0
+    const age = (this.#seconds() - (noted >> crossingBits)) & mostSeconds
+    return age > comesRoundWithin ? 0 : noted & (2 ** crossingBits - 1)
   }
 
   #behindDialTo(listen: number): number {
@@ -113,7 +130,8 @@ export class OwnStreamDials {
 
   /** The dial leaves from `port`. */
   leaves(port: number, behind: number): void {
-    this.#noted.leaves(port, behind)
+    const second = this.#seconds() & mostSeconds
+    this.#noted[port] = (second << crossingBits) | Math.min(behind + 1, mostCrossings)
     Atomics.store(this.#underWay, this.#own, 0)
   }
 
@@ -123,6 +141,6 @@ export class OwnStreamDials {
 
   /** The one from `port` is over. */
   ended(port: number): void {
-    this.#noted.ended(port)
+    this.#noted[port] = 0
   }
 }
