@@ -12,6 +12,25 @@ function problemsOf(text: string, tags: string[] = []): string[] {
   })
 }
 
+it.each([
+  ['rules:\n  web:\n    listen: 1\n   target: 2\n', '들여쓰기'],
+  ['rules:\n\tweb: 1\n', '탭'],
+  ['a: {b: 1\nc: 2\n', '중괄호'],
+  ['a: [1, 2\nc: 2\n', '대괄호'],
+  ['a: "b\n', '따옴표'],
+  ['a: b: c\n', '두 번'],
+  ['a: 1\nb\n', '콜론'],
+  ['a: {b: 1 c: 2}\n', '쉼표'],
+  ['a: @b\n', '따옴표로'],
+  ['a: "\\q"\n', '작은따옴표'],
+  ['a: }\n', '이 자리에'],
+])('what people mistype is told in Korean too: %j', (text, word) => {
+  const { errors } = yamlDocument(text, { prettyErrors: false, logLevel: 'error' })
+  const told = errors.map((error) => yamlProblem(error).ko)
+  expect(told.join('\n')).toContain(word)
+  expect(told.join('\n').replaceAll('YAML', '')).not.toMatch(/[A-Za-z]{3}/)
+})
+
 describe('a text is refused with its place', () => {
   const tooDeep = 'it is nested too deeply here: the most is 64 levels of maps and lists'
 

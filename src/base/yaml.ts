@@ -54,13 +54,43 @@ export function yamlDocument(text: string, options: Options): Document.Parsed {
   }
 }
 
-/** An error of a document as a line; but for our own, in the library's words. */
+/** An error of a document as a line; but for our own, in the library's words where they are English. */
 export function yamlProblem({ message }: { readonly message: string }): Text {
   const own = Object.values(problems).find(({ en }) => en === message)
   if (own) return own
   const first = message.split('\n')[0] ?? message
-  return say(first, `YAML 문법 오류: ${first}`)
+  const [, ko = first] = inKorean.find(([words]) => words.test(first)) ?? []
+  return say(first, `YAML 문법 오류: ${ko}`)
 }
+
+/** What the library says of what people mistype; the rest is rare. */
+const inKorean: readonly (readonly [RegExp, string])[] = [
+  [/end with a \}/, '여는 중괄호 {에 맞는 }가 없습니다'],
+  [/end with a \]/, '여는 대괄호 [에 맞는 ]가 없습니다'],
+  [/^Tabs are not allowed/, '들여쓰기에는 탭 대신 공백을 쓰세요'],
+  [
+    /^All (?:mapping|sequence) items|indent/i,
+    '들여쓰기가 맞지 않습니다. 같은 단계의 줄은 같은 칸에서 시작합니다',
+  ],
+  [/^Nested mappings/, '한 줄에 "키: 값"이 두 번 나옵니다. 줄을 나누거나 값을 따옴표로 묶으세요'],
+  [/^Implicit keys need/, '키는 한 줄에 씁니다. 이 줄이나 앞줄의 들여쓰기와 콜론(:)을 확인하세요'],
+  [/^Implicit map keys need/, '"키: 값"에서 콜론(:)이 빠졌습니다'],
+  [
+    /^Block collections are not/,
+    '괄호 안에서는 항목 사이에 쉼표(,)를 쓰고, 들여쓴 맵이나 목록은 쓰지 않습니다',
+  ],
+  [/^Missing closing .quote/, '닫는 따옴표가 없습니다'],
+  [/^Missing , /, '항목 사이에 쉼표(,)가 빠졌습니다'],
+  [/^Missing space after :/, '콜론(:) 뒤에 공백을 넣으세요'],
+  [/^Comments must be separated/, '주석(#) 앞에 공백을 넣으세요'],
+  [/^Sequence item without -/, '목록 항목 앞에 "- "가 빠졌습니다'],
+  [/^A block sequence may not/, '"- "로 시작하는 목록은 다음 줄에 들여써서 쓰세요'],
+  [/^Plain value cannot start with/, '이 기호로 시작하는 값은 따옴표로 묶으세요'],
+  [/^Invalid escape sequence/, '큰따옴표 안의 \\ 표기가 잘못되었습니다. 작은따옴표로 묶으세요'],
+  [/^a second document begins here/, '두 번째 문서가 여기서 시작됩니다. 문서는 하나만 씁니다'],
+  [/^Unresolved alias/, '별칭(*)이 가리키는 값이 없습니다'],
+  [/^Unexpected /, '이 자리에 올 수 없는 것이 있습니다. 따옴표, 괄호, 쉼표를 확인하세요'],
+]
 
 const problems = {
   keyTwice: say('this key stands here twice', '같은 키가 두 번 나옵니다'),

@@ -160,3 +160,30 @@ it('a guest of a kind that does not exist is told which kinds do', () => {
   expect(() => parseTarget('fe80::1:80')).toThrow(/brackets/)
   expect(parseTarget('vbox:80')).toMatchObject({ kind: 'inet', host: 'vbox' })
 })
+
+describe('what other programs write so is told in our words, ready to type', () => {
+  const whyNot = (read: () => unknown): string => {
+    try {
+      read()
+      return 'it was read'
+    } catch (error) {
+      return (error as Error).message
+    }
+  }
+
+  it.each([
+    ['http://192.168.79.128', '192.168.79.128:80'],
+    ['https://10.0.0.2/admin?a=1', '10.0.0.2:443'],
+    ['http://[2001:db8::1]:8080/', '[2001:db8::1]:8080'],
+    ['tcp://web:9000', 'web:9000'],
+    ['http://192.168.79.300:80', '192.168.79.128:80'],
+    ['http://', '192.168.79.128:80'],
+  ])('a link as the target: %s', (text, such) => {
+    expect(whyNot(() => parseTarget(text))).toContain(`without http:// and a path: write ${such}`)
+  })
+
+  it('both ports as the listen, as Docker has it', () => {
+    expect(whyNot(() => parseListen('8888:80'))).toContain('write 8888, and HOST:80 as the target')
+    expect(whyNot(() => parseListen('web:80'))).toContain('listen on an address of this machine')
+  })
+})

@@ -34,12 +34,21 @@ export function parseListen(text: string): Listen {
   if (host === null || host === '*') return { kind: 'inet', address: null, ports, protocols }
   const address = canonicalAddress(host)
   if (address === null) {
+    if (/^\d{1,5}$/.test(host)) throw bad(text, twoPorts(host, ports))
     throw bad(
       text,
       say('listen on an address of this machine, not on a name', '이름이 아니라 이 컴퓨터의 주소를 쓰세요'),
     )
   }
   return { kind: 'inet', address: unmapped(address), ports, protocols }
+}
+
+/** As Docker's -p and ssh's -L have it. */
+function twoPorts(here: string, { first }: PortRange): Text {
+  return say(
+    `${here} is where traffic arrives, and ${first} belongs to the target: write ${here}, and HOST:${first} as the target`,
+    `수신 포트와 대상 포트를 나누어 쓰세요. 수신은 ${here}, 대상은 HOST:${first}입니다`,
+  )
 }
 
 export function formatListen(listen: Listen): string {

@@ -37,6 +37,7 @@ const hostName =
 export function parseTarget(text: string): Target {
   const written = text.trim()
   if (written.startsWith('unix:')) return { kind: 'unix', path: parseUnixPath(written.slice(5), 'target') }
+  if (isLink(written)) throw bad(text, noLink(written))
   const guest = parseGuest(written)
   if (guest) return guest
   if (!written.includes(':') && !/^[\d-]+$/.test(written)) throw bad(text, noPort(written))
@@ -77,6 +78,21 @@ function parseGuest(text: string): Target | null {
       ),
     )
   return { kind: 'guest', guest, name, ports: parsePortRange(rest.at(-1) as string) }
+}
+
+/** What stands in a browser's address bar, and what other programs call a target. */
+const isLink = (text: string): boolean => /^[a-z][a-z0-9+.-]*:\/\//i.test(text)
+
+const usualPorts: Readonly<Record<string, number>> = { 'https:': 443, 'wss:': 443, 'ssh:': 22 }
+
+function noLink(link: string): Text {
+  const url = URL.canParse(link) ? new URL(link) : null
+  const port = url?.port || (usualPorts[url?.protocol ?? ''] ?? 80)
+  const such = `${url?.hostname || '192.168.79.128'}:${port}`
+  return say(
+    `a target is an address and a port, without http:// and a path: write ${such}`,
+    `http://와 경로 없이 주소와 포트만 씁니다. ${such}처럼 쓰세요`,
+  )
 }
 
 /** A word that no IPv6 address begins with. */
