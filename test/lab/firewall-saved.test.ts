@@ -126,17 +126,21 @@ for (const { name, commands, member, start, save } of stands) {
           journal,
         }
       }
+      /** An opening that was saved while it was open, and is closed: the saved ruleset brings it back. */
+      async function cameBack(port: number): Promise<void> {
+        const { lease, journal } = await open(port)
+        const restore = save(firewall)
+        await lease.release({ signal: signal() })
+        await journal.close()
+        restore()
+      }
       const startAgain = (folder = root): Promise<void> =>
         removeReturned(folder, parts(), { signal: signal(), tell: (_, { en }) => void told.push(en) })
       const reach = (port: number): Promise<string> => scene.reach('tcp', port)
 
       it('an opening that came back is closed by the next start, and said', async () => {
         const before = firewall.snapshot()
-        const { lease, journal } = await open(8888)
-        const restore = save(firewall)
-        await lease.release({ signal: signal() })
-        await journal.close()
-        restore()
+        await cameBack(8888)
         expect(await reach(8888)).toBe('in')
         await startAgain()
         expect(await reach(8888)).not.toBe('in')
@@ -169,11 +173,7 @@ for (const { name, commands, member, start, save } of stands) {
       }, 90_000)
 
       it('where a journal cannot be read, nothing is taken away', async () => {
-        const { lease, journal } = await open(8888)
-        const restore = save(firewall)
-        await lease.release({ signal: signal() })
-        await journal.close()
-        restore()
+        await cameBack(8888)
         mkdirSync(join(root, 'up'))
         writeFileSync(join(root, 'up', 'journal'), 'no line of ours\n')
         await startAgain()
@@ -186,11 +186,7 @@ for (const { name, commands, member, start, save } of stands) {
 
       it('what a person would type takes it away', async () => {
         const before = firewall.snapshot()
-        const { lease, journal } = await open(8888)
-        const restore = save(firewall)
-        await lease.release({ signal: signal() })
-        await journal.close()
-        restore()
+        await cameBack(8888)
         for (;;) {
           const [one] = await unclaimed(root, parts(), signal())
           if (!one) break

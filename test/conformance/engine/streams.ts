@@ -128,14 +128,8 @@ export function streamPromises(make: MakeEngine, options: ConformanceOptions): v
       `a reset by the ${who} right behind its last bytes is no end`,
       async () => {
         await using world = new World(make, options)
-        const arrived = deferred<Socket>()
-        const target = await world.target((socket) => arrived.resolve(socket))
-        const { port } = await world.forward(target.at)
-        const client = await world.dial(port)
-        client.write('hello')
-        const server = await arrived.promise
-        await readSome(server, 5)
-        const [speaker, listener] = who === 'client' ? [client, server] : [server, client]
+        const ends = await greeted(world)
+        const [speaker, listener] = who === 'client' ? [ends.client, ends.target] : [ends.target, ends.client]
         const told = ending(listener)
         // In one turn, so that both are there before anybody here looks: libuv takes that for an end.
         speaker.write(Buffer.alloc(50_000))
@@ -187,14 +181,7 @@ export function streamPromises(make: MakeEngine, options: ConformanceOptions): v
       `a ${who} that finished speaking and then resets is told of`,
       async () => {
         await using world = new World(make, options)
-        const arrived = deferred<Socket>()
-        const target = await world.target((socket) => arrived.resolve(socket))
-        const { port } = await world.forward(target.at)
-        const client = await world.dial(port)
-        client.write('hello')
-        const server = await arrived.promise
-        await readSome(server, 5)
-        const ends = { client, target: server }
+        const ends = await greeted(world)
         ends[who].end()
         await once(ends[other].resume(), 'end')
         ends[who].resetAndDestroy()
@@ -542,6 +529,18 @@ export function streamPromises(make: MakeEngine, options: ConformanceOptions): v
 }
 
 /** Sends `bytes` random ones and a FIN. @returns their digest. */
+/** A connection through a rule of its own, over which the client has greeted the target. */
+async function greeted(world: World): Promise<{ client: Socket; target: Socket }> {
+  const arrived = deferred<Socket>()
+  const { at } = await world.target((socket) => arrived.resolve(socket))
+  const { port } = await world.forward(at)
+  const client = await world.dial(port)
+  client.write('hello')
+  const target = await arrived.promise
+  await readSome(target, 5)
+  return { client, target }
+}
+
 async function pour(socket: Socket, bytes: number): Promise<string> {
   const hash = createHash('sha1')
   const block = randomBytes(1024 * 1024)
