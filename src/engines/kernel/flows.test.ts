@@ -82,3 +82,16 @@ it('tells by what was seen last why one has gone', () => {
   traffic.seen([], 2)
   expect(traffic.counters().closed).toEqual({ 'connect-timeout': 1, idle: 1 })
 })
+
+it('takes one that could not be ended for a new one, so that it is ended yet', () => {
+  const { traffic, said } = watched()
+  traffic.seen([flow({ protocol: 'udp', state: '' })], 1)
+  const keys = traffic.flows().map(({ key }) => key)
+  traffic.cut(keys, 'target-lost', 2)
+  traffic.seen([flow({ protocol: 'udp', state: '' })], 3)
+  expect(traffic.flows()).toEqual([])
+  traffic.stillThere(keys)
+  traffic.seen([flow({ protocol: 'udp', state: '' })], 4)
+  expect(traffic.flows()).toHaveLength(1)
+  expect(said).toEqual(['opened', 'closed target-lost', 'opened'])
+})

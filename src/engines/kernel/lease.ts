@@ -23,6 +23,8 @@ import type { Arrival, Watched } from './watch.ts'
 /** Names are asked again no more often than this, whatever their TTL says. */
 const shortestTtlMs = 1000
 const lookWhileDrainingMs = 250
+/** How long flows are looked for at an address that a name has left. */
+const leavingMs = 30_000
 /** Of an offloaded connection conntrack sees a packet a second; one that it forgets sooner than this is not. */
 const leastPatienceMs = 5000
 
@@ -42,6 +44,8 @@ export class KernelLease implements EngineLease, Lease {
   #address: string | null = null
   /** Where the target's flows may be, and which target that is. */
   readonly #aimedAt = new Set<string>()
+  /** Where the target's name has been, and until when (monotonic ms) flows there are looked for. */
+  readonly #leaving = new Map<string, number>()
   #target = ''
   #compiled: Compiled | null = null
   readonly mustBeLookedAt = true
@@ -254,26 +258,31 @@ export class KernelLease implements EngineLease, Lease {
 
   /**
    * A UDP client may send for ever: where the name has left an address, what the client sends next begins anew. A
-   * connection of TCP ends by itself, and after an edit those there are keep the target they began with.
+   * connection of TCP ends by itself, and after an edit those there are keep the target they began with. A flow that
+   * one look did not show, or that could not be ended, is ended by the next.
    */
   async #leaveFormer(target: string, found: string, addresses: readonly string[]): Promise<void> {
     const { watch, clock } = this.#machine
-    if (this.#target !== target) this.#aimedAt.clear()
+    if (this.#target !== target) for (const those of [this.#aimedAt, this.#leaving]) those.clear()
     this.#target = target
     const former = [...this.#aimedAt].filter((address) => !addresses.includes(address))
     for (const address of former) this.#aimedAt.delete(address)
     this.#aimedAt.add(found)
-    if (former.length === 0 || !this.#listen.protocols.includes('udp')) return
+    const now = clock.monotonic()
+    for (const address of former) this.#leaving.set(address, now + leavingMs)
+    for (const [address, until] of this.#leaving)
+      if (addresses.includes(address) || until < now) this.#leaving.delete(address)
+    if (this.#leaving.size === 0 || !this.#listen.protocols.includes('udp')) return
     await watch.look()
     const flows = this.#traffic
       .flows()
-      .filter(({ protocol, target: at }) => protocol === 'udp' && former.includes(at))
-    this.#traffic.cut(
-      flows.map(({ key }) => key),
-      'target-lost',
-      clock.now(),
-    )
-    await this.#forget(flows)
+      .filter(({ protocol, target: at }) => protocol === 'udp' && this.#leaving.has(at))
+    const keys = flows.map(({ key }) => key)
+    this.#traffic.cut(keys, 'target-lost', clock.now())
+    await this.#forget(flows).catch((error: unknown) => {
+      this.#traffic.stillThere(keys)
+      throw error
+    })
   }
 
   /** Null keeps the last good address. @returns the one that is taken, and all there are */

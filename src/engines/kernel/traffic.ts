@@ -80,6 +80,11 @@ export class Traffic {
     for (const key of keys) if (this.#open.has(key)) this.#end(key, reason, at)
   }
 
+  /** They could not be ended: the next look has them as new ones. */
+  stillThere(keys: readonly string[]): void {
+    for (const key of keys) this.#ended.delete(key)
+  }
+
   counters(): Counters {
     return {
       open: this.#open.size,
