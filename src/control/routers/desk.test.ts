@@ -5,7 +5,9 @@ import { expect, it } from 'vitest'
 import { here, membersAt, toolsAtHome } from '../../../test/fakes/at-home.ts'
 import { FakeRunner } from '../../../test/fakes/host.ts'
 import { FakeRouter, type Quirks } from '../../../test/fakes/router.ts'
+import type { HopStatus } from '../../model/face.ts'
 import type { RouterCheckWish, RouterDesk } from '../../model/router.ts'
+import { parseRule } from '../../model/rule-file.ts'
 import type { RouterMember } from '../../routers/contract.ts'
 import { routerDesk, type DeskDeps } from './desk.ts'
 
@@ -97,6 +99,27 @@ it('adds, lists with ours marked, and removes; another’s only when forced', as
   })
   await at.desk.remove({ protocol: 'tcp', externalPort: 1 }, { signal, force: true })
   expect([...at.fake.table.keys()]).toEqual(['udp 7000'])
+})
+
+it('a mapping that the router has no words for is its rule’s, by what that rule holds', async () => {
+  const udp = parseRule('game', { listen: '19132-19140/udp', target: '10.0.0.2:19132', publish: true })
+  const held = { hop: 'router', member: 'pcp', state: 'ok', data: { externalPort: 20_000 } }
+  const rules = (): ReturnType<NonNullable<DeskDeps['rules']>> =>
+    Promise.resolve([{ rule: udp, hops: [held as unknown as HopStatus] }])
+  await using at = await desk({}, { rules })
+  const row = (externalPort: number, internalPort: number, internalAddress: string): void => {
+    const words = { description: 'PCP MAP e8d3', leaseSeconds: 60 }
+    const key = { protocol: 'udp', externalPort } as const
+    at.fake.table.set(`udp ${externalPort}`, { ...key, internalAddress, internalPort, ...words })
+  }
+  row(20_002, 19_134, here)
+  row(20_003, 19_134, here)
+  row(20_004, 19_136, '10.0.0.9')
+  expect((await at.desk.list({ signal })).map(({ externalPort, rule }) => [externalPort, rule])).toEqual([
+    [20_002, 'game'],
+    [20_003, null],
+    [20_004, null],
+  ])
 })
 
 it('check: listed and leading here is open; leading elsewhere is wrong, with the row to type', async () => {

@@ -7,6 +7,8 @@ import type { Recorder } from '../../model/hop.ts'
 import { mappingDescription, parseMappingTag } from '../../model/mapping.ts'
 import type { RouterAdd, RouterAdded, RouterDesk, RouterEntry, RouterView } from '../../model/router.ts'
 import type { Mapping, MappingKey, Router, RouterInfo } from '../../routers/contract.ts'
+import { field } from '../../checks/contract.ts'
+import type { RuleToCheck } from '../doctor.ts'
 import type { Parts } from '../parts.ts'
 import { ByHand, type HandMade } from './by-hand.ts'
 import { check, infoOf, type CheckDeps } from './check.ts'
@@ -18,6 +20,8 @@ export interface DeskDeps extends Pick<Parts, 'routers' | 'host' | 'clock' | 'lo
   /** The file that remembers what only its maker can remove; null remembers nothing. */
   readonly byHandPath?: string | null
   readonly onOpened?: CheckDeps['onOpened']
+  /** Those whose mappings are told as theirs where the router keeps no words with one. @default none */
+  readonly rules?: () => Promise<readonly RuleToCheck[]>
 }
 
 export function routerDesk(parts: DeskDeps): RouterDesk {
@@ -30,12 +34,14 @@ export function routerDesk(parts: DeskDeps): RouterDesk {
     },
     async list({ signal }) {
       await using memory = await handMemory(parts)
-      return await entries(
+      const all = await entries(
         await everyRouter(finder, signal),
         (await memory?.list()) ?? [],
         parts.clock,
         signal,
       )
+      const rules = await (parts.rules?.() ?? Promise.resolve([])).catch(() => [])
+      return all.map((entry) => (entry.rule === null ? { ...entry, rule: ruleBehind(entry, rules) } : entry))
     },
     async add(wish, { signal }) {
       await using memory = await handMemory(parts)
@@ -163,6 +169,19 @@ async function entries(
     })),
   )
   return [...rows, ...remembered.map((each) => rememberedEntry(each, clock.now()))]
+}
+
+/** PCP and NAT-PMP keep no words with a mapping: the rule that holds it knows. */
+function ruleBehind(entry: RouterEntry, rules: readonly RuleToCheck[]): string | null {
+  const holder = rules.find(({ rule: { listen }, hops }) => {
+    const status = hops.find(({ hop, state }) => hop === 'router' && state !== 'broken' && state !== 'off')
+    const first = field(status?.data, 'externalPort')
+    if (typeof first !== 'number' || listen.kind !== 'inet' || !listen.protocols.includes(entry.protocol))
+      return false
+    const { ports } = listen
+    return entry.internalPort <= ports.last && entry.externalPort - first === entry.internalPort - ports.first
+  })
+  return entry.here ? (holder?.rule.name ?? null) : null
 }
 
 function rememberedEntry({ name, until, ...made }: HandMade, now: number): RouterEntry {
