@@ -37,6 +37,9 @@ function knockUdp({ address, port, from, waitMs }) {
     const timer = setTimeout(() => end('silent'), waitMs)
     socket.once('message', () => end('in'))
     socket.once('error', () => end('refused'))
-    socket.bind({ port: 0, address: from }, () => socket.send('ferry', port, address))
+    // Connected, as relays are: it hears of refusals, and its own address has a say in the route.
+    socket.bind({ port: 0, address: from }, () =>
+      socket.connect(port, address, (error) => (error ? end('refused') : socket.send('ferry'))),
+    )
   })
 }
