@@ -1,0 +1,243 @@
+/**
+ * Imports never widen, for configurations that nobody thought of: random ones of haproxy, nginx and rinetd are run by the
+ * program itself and by Naru on what it reads from them, with the same clients, some behind PROXY headers. Whoever is
+ * served here is served the same there.
+ *
+ * `NARU_CASES=50 NARU_SEED=1 npx vitest run test/lab/imports-random-proxies.test.ts` runs more of them.
+ */
+import fc from 'fast-check'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import type { ImportFormat } from '../../src/model/exchange.ts'
+import { built } from '../built.ts'
+import { describeWith } from '../needs.ts'
+import { clients, ImportsLab, type Question } from './imports-lab.ts'
+
+const cases = Number(process.env['NARU_CASES'] ?? 3)
+const seed = Number(process.env['NARU_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
+const streamModule = '/usr/lib/nginx/modules/ngx_stream_module.so'
+
+const forwardsEach = 10
+const firstPort = 7001
+const pick = fc.constantFrom
+const some = (line: fc.Arbitrary<string>, maxLength: number) => fc.array(line, { maxLength })
+const sources = [
+  '10.80.0.2',
+  '10.80.0.66',
+  '10.80.0.0/24',
+  '10.80.0.64/26',
+  '10.80.1.5',
+  '10.80.0.0/16',
+  '203.0.113.0/24',
+  'fd80::/64',
+]
+const source = pick(...sources)
+
+/** Of a forward its text, told its number. */
+type Forward = (number: number) => string
+interface Program {
+  readonly format: ImportFormat
+  readonly whole: (forwards: readonly string[]) => string
+  readonly forward: fc.Arbitrary<Forward>
+  readonly command: (path: string) => readonly string[]
+}
+
+const asks = fc.oneof(
+  source.map((one) => `{ src ${one} }`),
+  fc.tuple(source, source).map((both) => `{ src ${both.join(' ')} }`),
+  source.map((one) => `!{ src ${one} }`),
+  fc.tuple(source, source).map(([one, other]) => `{ src ${one} } !{ src ${other} }`),
+  fc.tuple(source, source).map(([one, other]) => `{ src ${one} } or { src ${other} }`),
+  pick('a', '!a', 'b', 'a b', 'a !b', 'a || !b', 'TRUE', 'FALSE', 'LOCALHOST', 'METH_GET'),
+  pick(
+    '{ dst 10.80.0.1 }',
+    '{ dst_port 7003 }',
+    '{ fe_conn gt 999 }',
+    '{ src_port lt 1024 }',
+    '{ always_true }',
+  ),
+)
+const condition = fc
+  .tuple(pick('if', 'if', 'unless'), asks)
+  .map((words) => words.join(' '))
+  .chain((asked) => pick(asked, asked, asked, asked, ''))
+const haproxyLine = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: fc
+      .tuple(
+        pick('connection', 'connection', 'session', 'content'),
+        pick('reject', 'reject', 'accept'),
+        condition,
+      )
+      .map(([when, what, asked]) => `tcp-request ${when} ${what} ${asked}`.trim()),
+  },
+  {
+    weight: 1,
+    arbitrary: source.map((one) => `tcp-request connection expect-proxy layer4 if { src ${one} }`),
+  },
+  { weight: 2, arbitrary: asks.map((asked) => `use_backend other if ${asked}`) },
+)
+const haproxy: Program = {
+  format: 'haproxy',
+  whole: (forwards) => `defaults
+ mode tcp
+ timeout connect 1s
+ timeout client 5s
+ timeout server 5s
+backend other
+ server c 10.81.0.3:81
+${forwards.join('')}`,
+  forward: fc
+    .record({
+      proxy: pick('', '', ' accept-proxy'),
+      acls: fc.tuple(source, source, source),
+      lines: some(haproxyLine, 4),
+      servers: pick(
+        ['a 10.81.0.2:80'],
+        ['a 10.81.0.2:80 send-proxy'],
+        ['a 10.81.0.2:82 disabled', 'b 10.81.0.2:81'],
+        ['a 10.81.0.2:80', 'b 10.81.0.2:81 backup'],
+      ),
+    })
+    .map(
+      ({ proxy, acls: [a, b, more], lines, servers }): Forward =>
+        (number) =>
+          [
+            `listen f${number}`,
+            `bind 10.80.0.1:${firstPort + number}${proxy}`,
+            `acl a src ${a}`,
+            `acl b src ${b}`,
+            `acl a src ${more}`,
+            // haproxy takes each kind in its own time, whatever the order.
+            ...['connection', 'session', 'content', 'use_backend'].flatMap((kind) =>
+              lines.filter((line) => line.includes(kind)),
+            ),
+            ...servers.map((server) => `server ${server}`),
+            '',
+          ].join('\n'),
+    ),
+  command: (path) => ['haproxy', '-db', '-f', path],
+}
+
+const nginx: Program = {
+  format: 'nginx',
+  whole: (forwards) => `load_module ${streamModule};
+daemon off; master_process off; error_log stderr; events { }
+stream {
+deny 203.0.113.7;
+geo $other { default 10.81.0.2:80; 10.80.0.64/26 10.81.0.3:81; }
+${forwards.join('\n')}
+}
+`,
+  forward: fc
+    .record({
+      proxy: pick('', '', ' proxy_protocol'),
+      lines: some(
+        fc.oneof(
+          fc.tuple(pick('allow', 'allow', 'deny'), pick(...sources, 'all')).map((words) => words.join(' ')),
+          source.map((one) => `set_real_ip_from ${one}`),
+          pick('proxy_protocol on', 'proxy_connect_timeout 1s', 'limit_conn_log_level error'),
+        ),
+        5,
+      ),
+      to: pick('10.81.0.2:80', '10.81.0.2:80', '10.81.0.2:81', '$other'),
+    })
+    .map(({ proxy, lines, to }): Forward => (number) => {
+      const own = [...new Set(lines)].map((line) => `${line};`).join(' ')
+      return `server { listen 10.80.0.1:${firstPort + number}${proxy}; ${own} proxy_pass ${to}; }`
+    }),
+  command: (path) => ['nginx', '-e', 'stderr', '-c', path],
+}
+
+const pattern = pick(
+  '10.80.0.*',
+  '10.80.0.66',
+  '10.80.*',
+  '10.80.0.?',
+  '*',
+  '10.80.1.5',
+  '10.*.5',
+  '10.80.0.2',
+)
+const rinetdLine = fc.tuple(pick('allow', 'deny'), pattern).map((words) => words.join(' '))
+const rinetd: Program = {
+  format: 'rinetd',
+  whole: (forwards) => forwards.join(''),
+  forward: some(rinetdLine, 4).map(
+    (lines): Forward =>
+      (number) =>
+        [
+          // What stands before the first forward is for all of them.
+          ...(number === 0 ? lines : []),
+          `10.80.0.1 ${firstPort + number} 10.81.0.2 ${80 + (number % 3)}`,
+          ...(number === 0 ? [] : lines),
+          '',
+        ].join('\n'),
+  ),
+  command: (path) => ['rinetd', '-f', '-c', path],
+}
+
+describeWith(
+  {
+    root: true,
+    platform: 'linux',
+    commands: ['ip', 'haproxy', 'nginx', 'rinetd'],
+    files: [streamModule],
+  },
+  'random configurations',
+  () => {
+    let lab: ImportsLab
+    beforeAll(async () => {
+      await built()
+      lab = new ImportsLab()
+      await lab.serve()
+    }, 120_000)
+    afterAll(() => lab[Symbol.asyncDispose]())
+
+    const ports = Array.from({ length: forwardsEach }, (_, number) => firstPort + number)
+    const plain: Question[] = ports.flatMap((port) => clients.map((from) => ({ port, from })))
+    const headers = ['10.80.0.2', '203.0.113.9', '10.80.0.66']
+    const behind = plain.flatMap((one) => headers.map((claims) => ({ ...one, claims })))
+
+    it.each([haproxy, nginx, rinetd])(
+      `of $format serve all whom our rules serve (seed ${seed})`,
+      async ({ format, whole, forward, command }) => {
+        let [served, ours] = [0, 0]
+        // rinetd knows no header, and does not survive many at once.
+        const questions = format === 'rinetd' ? plain : [...plain, ...behind]
+        const texts = fc
+          .array(forward, { minLength: forwardsEach, maxLength: forwardsEach })
+          .map((list) => whole(list.map((one, number) => one(number))))
+        await fc.assert(
+          fc.asyncProperty(texts, async (text) => {
+            const path = lab.file(`random-${format}.conf`, text)
+            const { found, answers } = await lab.imported(text, format, questions)
+            if (answers.every((answer) => answer === '')) return
+            const original = await lab.asked(() => lab.middle.start([...command(path)]), questions)
+            served += original.filter(Boolean).length
+            ours += answers.filter(Boolean).length
+            for (const [index, question] of questions.entries()) {
+              const seen = (answer = ''): string =>
+                question.claims ? answer : answer.replace(/ told .*/, '')
+              const answer = seen(answers[index])
+              // Where a header is wanted of everybody, a client that ours takes without one is served behind one.
+              const there = questions.flatMap(({ port, from, claims }, at) =>
+                port === question.port &&
+                from === question.from &&
+                [claims, undefined].includes(question.claims)
+                  ? [seen(original[at])]
+                  : [],
+              )
+              if (answer === '' || there.includes(answer)) continue
+              const { losses } = found
+              expect({ losses, ...question, answer: '' }).toEqual({ losses, ...question, answer })
+            }
+          }),
+          { numRuns: cases, seed, endOnFailure: true },
+        )
+        expect(ours).toBeGreaterThan(served / 5)
+      },
+      Math.max(120_000, cases * 20_000),
+    )
+  },
+)
