@@ -1,8 +1,24 @@
 import { expect, it } from 'vitest'
+import type { CodeEntry } from './codes/entry.ts'
+import { codes } from './codes/index.ts'
 import { toNaruError } from './errors.ts'
 
 it.each(['EMFILE', 'ENFILE'])('want of descriptors (%s) is foreseen, and says what to do', (code) => {
   const error = toNaruError(Object.assign(new Error(`${code}: too many open files`), { code }))
   expect(error).toMatchObject({ code: 'OUT_OF_DESCRIPTORS' })
   expect(error.text.en).toContain('too many open files')
+})
+
+it('every code tells a next step, in both languages; but where its sentence does, or nothing is to be done', () => {
+  const all = Object.entries<CodeEntry>(codes)
+  const without = all.flatMap(([code, { fix }]) => (fix === null ? [code] : []))
+  expect(without.toSorted()).toEqual([
+    'ABORTED',
+    'OUTSIDE_WHICH',
+    'RULE_INVALID',
+    'RULE_UNKNOWN',
+    'VALUE_INVALID',
+  ])
+  for (const [code, { fix }] of all)
+    if (fix) expect([code, fix.en !== '', fix.ko !== '']).toEqual([code, true, true])
 })

@@ -14,6 +14,10 @@ export const apiCodes = {
     exit: 1,
     en: 'Naru at {where} does not answer as it should: {why}',
     ko: '{where}의 Naru가 올바르게 응답하지 않습니다: {why}',
+    fix: {
+      en: 'see whether it hangs; `naru stop` and `naru up` start it anew',
+      ko: '멈춰 있는지 확인하세요. `naru stop` 후 `naru up`으로 다시 시작할 수 있습니다',
+    },
   },
   API_IN_USE: {
     exit: 5,
@@ -28,6 +32,10 @@ export const apiCodes = {
     exit: 1,
     en: 'cannot listen on {address}: {why}',
     ko: '{address}에서 수신 대기할 수 없습니다: {why}',
+    fix: {
+      en: 'choose another with --api ADDRESS:PORT, or go without with --api off',
+      ko: '--api 주소:포트로 다른 주소를 쓰거나 --api off로 끄세요',
+    },
   },
   API_NO_TOKEN: {
     exit: 4,
@@ -48,11 +56,19 @@ export const apiCodes = {
     exit: 4,
     en: 'refused: the request comes from another site ({what})',
     ko: '거부됨: 다른 사이트에서 온 요청입니다({what})',
+    fix: {
+      en: 'open the page itself, by the link that `naru up` printed',
+      ko: '`naru up`이 출력한 링크로 페이지를 직접 여세요',
+    },
   },
   API_TOO_LARGE: {
     exit: 2,
     en: 'the request is larger than {bytes} bytes',
     ko: '요청이 {bytes}바이트보다 큽니다',
+    fix: {
+      en: 'send less at a time; `naru import FILE` takes larger files',
+      ko: '나누어 보내세요. 큰 파일은 `naru import 파일`로 가져올 수 있습니다',
+    },
   },
   API_BUSY: {
     exit: 1,
@@ -64,17 +80,34 @@ export const apiCodes = {
     exit: 2,
     en: 'the request is not valid: {why}',
     ko: '요청이 올바르지 않습니다: {why}',
+    fix: {
+      en: '/api/openapi.json tells what is expected',
+      ko: '/api/openapi.json에서 형식을 확인하세요',
+    },
   },
-  API_NOT_FOUND: { exit: 2, en: 'there is nothing at {path}', ko: '{path}에는 아무것도 없습니다' },
+  API_NOT_FOUND: {
+    exit: 2,
+    en: 'there is nothing at {path}',
+    ko: '{path}에는 아무것도 없습니다',
+    fix: {
+      en: '/api/openapi.json lists what there is',
+      ko: '/api/openapi.json에서 목록을 확인하세요',
+    },
+  },
   CONNECTION_UNKNOWN: {
     exit: 2,
     en: 'no connection {id} is open',
     ko: '열려 있는 연결 {id}{이/가} 없습니다',
+    fix: {
+      en: 'it has ended meanwhile; `naru top` shows those that are open',
+      ko: '그사이 끝난 연결입니다. 열려 있는 연결은 `naru top`으로 확인하세요',
+    },
   },
   OUTSIDE_WHICH: {
     exit: 2,
     en: 'say which rule or TCP port is to be tried from outside; there are: {known}',
     ko: '밖에서 시험할 규칙이나 TCP 포트를 하나 지정하세요. 있는 규칙: {known}',
+    fix: null,
   },
   OUTSIDE_NO_ADDRESS: {
     exit: 1,

@@ -5,6 +5,6 @@ export type ExitCode = 0 | 1 | 2 | 3 | 4 | 5
 
 export interface CodeEntry extends Text {
   readonly exit: ExitCode
-  /** The next step for the person who reads it. */
-  readonly fix?: Text
+  /** The next step for the person who reads it; null where the sentence itself tells it, or nothing is to be done. */
+  readonly fix: Text | null
 }

@@ -19,8 +19,24 @@ export const fileCodes = {
       ko: '`naru up`은 예시 파일을 만들고, `naru add`는 규칙과 함께 새로 만듭니다. --config로 다른 파일을 지정할 수도 있습니다',
     },
   },
-  FILE_UNREADABLE: { exit: 2, en: 'cannot read {file}: {why}', ko: '{file} 파일을 읽을 수 없습니다: {why}' },
-  FILE_UNWRITABLE: { exit: 1, en: 'cannot write {file}: {why}', ko: '{file} 파일을 쓸 수 없습니다: {why}' },
+  FILE_UNREADABLE: {
+    exit: 2,
+    en: 'cannot read {file}: {why}',
+    ko: '{file} 파일을 읽을 수 없습니다: {why}',
+    fix: {
+      en: 'see that it is a file that this user may read, or name another with --config',
+      ko: '이 사용자가 읽을 수 있는 파일인지 확인하거나, --config로 다른 파일을 지정하세요',
+    },
+  },
+  FILE_UNWRITABLE: {
+    exit: 1,
+    en: 'cannot write {file}: {why}',
+    ko: '{file} 파일을 쓸 수 없습니다: {why}',
+    fix: {
+      en: 'see that this user may write there, and that the disk has room',
+      ko: '이 사용자가 쓸 수 있는 곳인지, 디스크에 공간이 있는지 확인하세요',
+    },
+  },
   RULES_KEPT: {
     exit: 3,
     en: 'the file says what cannot be, so these rules go on as they were: {rules}',
@@ -40,6 +56,7 @@ export const fileCodes = {
     exit: 2,
     en: 'there is no rule named {name}; {known}',
     ko: '{name}{이라는/라는} 규칙이 없습니다. {known}',
+    fix: null,
   },
   RULE_EXISTS: {
     exit: 2,
@@ -54,8 +71,17 @@ export const fileCodes = {
     exit: 2,
     en: 'the rule {name} is not valid: {problems}',
     ko: '{name} 규칙이 올바르지 않습니다: {problems}',
+    fix: null,
   },
-  IMPORT_MISSING: { exit: 2, en: 'there is no file {file}', ko: '{file} 파일이 없습니다' },
+  IMPORT_MISSING: {
+    exit: 2,
+    en: 'there is no file {file}',
+    ko: '{file} 파일이 없습니다',
+    fix: {
+      en: 'look at how its name is written, and in which folder you are',
+      ko: '파일 이름과 현재 폴더를 확인하세요',
+    },
+  },
   IMPORT_INVALID: {
     exit: 2,
     en: '{file} cannot be read:\n{problems}',
@@ -75,5 +101,6 @@ export const fileCodes = {
     exit: 2,
     en: '{what} "{value}" is not valid: {why}',
     ko: '{what} "{value}"{이/가} 올바르지 않습니다: {why}',
+    fix: null,
   },
 } as const satisfies Record<string, CodeEntry>

@@ -32,10 +32,18 @@ export const firewallCodes = {
     exit: 1,
     en: '{firewall} cannot do that: {why}',
     ko: '{firewall}에서는 할 수 없습니다: {why}',
+    fix: {
+      en: 'change the rule, or open the firewall by hand and leave it out: `firewall: off`',
+      ko: '규칙을 바꾸거나, `firewall: off`로 두고 방화벽을 직접 여세요',
+    },
   },
   FIREWALL_UNCLEAR: {
     exit: 1,
     en: 'cannot understand the answer of {command}: {why}',
     ko: '{command}의 응답을 해석할 수 없습니다: {why}',
+    fix: {
+      en: 'run it by hand and see what it says; `firewall: off` leaves the firewall to you',
+      ko: '직접 실행해 출력을 확인하세요. `firewall: off`로 두고 방화벽을 직접 열 수도 있습니다',
+    },
   },
 } as const satisfies Record<string, CodeEntry>

@@ -71,6 +71,10 @@ export const guestCodes = {
     exit: 1,
     en: '{kind} would not {what}: {why}',
     ko: '{kind}{이/가} 거부했습니다({what}): {why}',
+    fix: {
+      en: 'mend what it says, or write the guest’s address as the target',
+      ko: '표시된 원인을 고치거나 게스트 주소를 대상으로 직접 쓰세요',
+    },
   },
   GUEST_NO_ADDRESS: {
     exit: 1,

@@ -23,17 +23,34 @@ export const machineCodes = {
     exit: 1,
     en: '{what} gave no answer within {ms} ms',
     ko: '{what}: {ms}ms 안에 응답이 없습니다',
+    fix: {
+      en: 'try again; if it stays silent, see whether it hangs',
+      ko: '다시 시도하세요. 계속 응답이 없으면 멈춰 있는지 확인하세요',
+    },
   },
-  ABORTED: { exit: 1, en: '{what} was stopped before it was done', ko: '{what}: 끝나기 전에 중단되었습니다' },
+  ABORTED: {
+    exit: 1,
+    en: '{what} was stopped before it was done',
+    ko: '{what}: 끝나기 전에 중단되었습니다',
+    fix: null,
+  },
   COMMAND_MISSING: {
     exit: 1,
     en: 'cannot run {command}: it is not installed or not on PATH',
     ko: '{command}{을/를} 실행할 수 없습니다: 설치되어 있지 않거나 PATH에 없습니다',
+    fix: {
+      en: 'install it, or put the folder that has it on PATH',
+      ko: '설치하거나, 설치된 폴더를 PATH에 추가하세요',
+    },
   },
   COMMAND_FAILED: {
     exit: 1,
     en: '{command} failed with exit code {exit}: {stderr}',
     ko: '{command} 명령이 종료 코드 {exit}{으로/로} 실패했습니다: {stderr}',
+    fix: {
+      en: 'mend what it says; run by hand it may tell more',
+      ko: '출력된 원인을 고치세요. 직접 실행해 보면 더 자세히 알 수 있습니다',
+    },
   },
   NOT_PERMITTED: {
     exit: 4,

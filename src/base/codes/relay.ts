@@ -29,6 +29,10 @@ export const relayCodes = {
     exit: 1,
     en: 'cannot listen on {listen}: {why}',
     ko: '{listen}에서 수신 대기할 수 없습니다: {why}',
+    fix: {
+      en: 'mend that, or listen on another address or port',
+      ko: '원인을 없애거나 다른 주소나 포트를 쓰세요',
+    },
   },
   TARGET_LOOP: {
     exit: 2,
@@ -45,7 +49,15 @@ export const relayCodes = {
       ko: '철자를 확인하세요. `naru ip`로 네임 서버를 볼 수 있고, 이름 대신 주소를 쓰면 네임 서버가 필요 없습니다',
     },
   },
-  TARGET_SILENT: { exit: 1, en: '{target}: {why}', ko: '{target}: {why}' },
+  TARGET_SILENT: {
+    exit: 1,
+    en: '{target}: {why}',
+    ko: '{target}: {why}',
+    fix: {
+      en: 'see that it runs and can be reached from here: `naru doctor` tells more',
+      ko: '실행 중이고 여기서 접속할 수 있는지 `naru doctor`로 확인하세요',
+    },
+  },
   SERVICE_SILENT: {
     exit: 1,
     en: 'the service at {target} does not answer: {why}',
@@ -59,6 +71,10 @@ export const relayCodes = {
     exit: 1,
     en: 'the engine {engine} failed: {why}',
     ko: '{engine} 엔진이 실패했습니다: {why}',
+    fix: {
+      en: 'use another: `engine: sockets` works on any system; NARU_LOG=debug tells more',
+      ko: '다른 엔진을 쓰세요. `engine: sockets`는 모든 시스템에서 동작합니다. 원인은 NARU_LOG=debug로 확인할 수 있습니다',
+    },
   },
   ENGINE_NONE: {
     exit: 1,

@@ -14,11 +14,19 @@ export const routerCodes = {
     exit: 1,
     en: 'the router {router} does not answer by {protocol}: {why}',
     ko: '공유기 {router}{이/가} {protocol}{으로/로} 응답하지 않습니다: {why}',
+    fix: {
+      en: 'see that the router is on and has that protocol switched on; `naru doctor` tells more',
+      ko: '공유기가 켜져 있고 그 프로토콜을 사용하도록 설정했는지 확인하세요. 자세한 원인은 `naru doctor`로 볼 수 있습니다',
+    },
   },
   ROUTER_ANSWER_BAD: {
     exit: 1,
     en: 'the router {router} answered something that is not {protocol}: {why}',
     ko: '공유기 {router}의 {protocol} 응답이 올바르지 않습니다: {why}',
+    fix: {
+      en: 'take another protocol with --router, or start the router anew',
+      ko: '--router로 다른 프로토콜을 쓰거나 공유기를 다시 시작하세요',
+    },
   },
   ROUTER_REFUSED: {
     exit: 1,
@@ -114,6 +122,10 @@ export const routerCodes = {
     exit: 1,
     en: 'the mapping {port} on the router {router} is gone: {why}',
     ko: '공유기 {router}의 {port} 매핑이 사라졌습니다: {why}',
+    fix: {
+      en: 'Naru asks for it again while it runs; if it vanishes again, look for what removes it there',
+      ko: '실행 중이면 Naru가 다시 요청합니다. 계속 사라지면 공유기에서 지우는 것이 무엇인지 찾으세요',
+    },
   },
   ROUTER_NO_LIST: {
     exit: 1,
