@@ -1,38 +1,28 @@
 /** What somebody wrote into a form is theirs until they save it or say otherwise; and everything of a rule can be written. */
-import type { Browser, Page } from 'playwright-core'
+import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { built } from '../built.ts'
 import { freePort } from '../free-port.ts'
 import { describeWith } from '../needs.ts'
-import { chromiumPath, startBrowser, Visitor } from './browser.ts'
-import { Daemon } from './daemon.ts'
-import { served, Service } from './service.ts'
+import { chromiumPath } from './browser.ts'
+import { served } from './service.ts'
+import { Stage, stageMs } from './stage.ts'
 
 describeWith({ files: [chromiumPath] }, 'a draft', () => {
-  let browser: Browser
-  let daemon: Daemon
-  let service: Service
+  let stage: Stage
   let port: number
 
   beforeAll(async () => {
-    await built()
-    service = await Service.start('hello from the guest')
     port = await freePort()
-    daemon = await Daemon.start({
-      file: `rules:\n  kept:\n    listen: 127.0.0.1:${port}\n    target: ${service.port}\n`,
-    })
-    browser = await startBrowser()
-  }, 180_000)
-  afterAll(async () => {
-    await browser?.close()
-    await daemon?.[Symbol.asyncDispose]()
-    await service?.[Symbol.asyncDispose]()
-  })
+    stage = await Stage.build(
+      (target) => `rules:\n  kept:\n    listen: 127.0.0.1:${port}\n    target: ${target}\n`,
+    )
+  }, stageMs)
+  afterAll(() => stage?.[Symbol.asyncDispose]())
 
   const nameIn = (page: Page): Promise<string> => page.getByLabel('Service name').inputValue()
 
   it('is there again after another page, after a reload and in another tab; begun afresh it is gone', async () => {
-    await using visitor = await Visitor.open(browser, daemon.loginUrl, { expected: [/\/api\/plan: 4/] })
+    await using visitor = await stage.visit({ expected: [/\/api\/plan: 4/] })
     const { page } = visitor
     await visitor.goTo('new')
     await page.getByLabel('Service name').fill('game')
@@ -52,7 +42,7 @@ describeWith({ files: [chromiumPath] }, 'a draft', () => {
     await page.getByLabel('Service name').fill('other')
 
     const tab = await page.context().newPage()
-    await tab.goto(`${daemon.url}/#/new`)
+    await tab.goto(`${stage.daemon.url}/#/new`)
     await tab.getByText('This was not saved yet').waitFor()
     expect(await nameIn(tab)).toBe('game')
     await tab.getByRole('button', { name: 'Begin afresh' }).click()
@@ -63,7 +53,7 @@ describeWith({ files: [chromiumPath] }, 'a draft', () => {
   }, 120_000)
 
   it('of an edit is kept beside what the file says, and gone when it is saved', async () => {
-    await using visitor = await Visitor.open(browser, daemon.loginUrl)
+    await using visitor = await stage.visit()
     const { page } = visitor
     await visitor.goTo('rules/kept/edit')
     await page.getByLabel('Source (allow-list)').fill('127.0.0.0/8')
@@ -72,14 +62,14 @@ describeWith({ files: [chromiumPath] }, 'a draft', () => {
     expect(await page.getByLabel('Source (allow-list)').inputValue()).toBe('127.0.0.0/8')
     await page.getByRole('button', { name: 'Save' }).click()
     await page.getByRole('heading', { level: 1, name: 'kept', exact: true }).waitFor()
-    expect(await daemon.file()).toContain('127.0.0.0/8')
+    expect(await stage.daemon.file()).toContain('127.0.0.0/8')
     await visitor.goTo('rules/kept/edit')
     await page.getByLabel('Service name').waitFor()
     expect(await page.getByText('This was not saved yet').count()).toBe(0)
   }, 120_000)
 
   it('says who is kept out, how long to wait, how to ask for health, and what people call it', async () => {
-    await using visitor = await Visitor.open(browser, daemon.loginUrl)
+    await using visitor = await stage.visit()
     const { page } = visitor
     await visitor.goTo('rules/kept/edit')
     await page.getByLabel('Title').fill('할머니의 웹')
@@ -92,7 +82,7 @@ describeWith({ files: [chromiumPath] }, 'a draft', () => {
     await page.getByLabel('Ask every').fill('3s')
     await page.getByRole('button', { name: 'Save' }).click()
     await page.getByRole('heading', { level: 1, name: '할머니의 웹', exact: true }).waitFor()
-    const { rule } = (await (await daemon.ask('GET', '/api/rules/kept')).json()) as { rule: object }
+    const { rule } = (await (await stage.daemon.ask('GET', '/api/rules/kept')).json()) as { rule: object }
     expect(rule).toMatchObject({
       title: '할머니의 웹',
       tags: ['web', '가족'],
@@ -107,11 +97,11 @@ describeWith({ files: [chromiumPath] }, 'a draft', () => {
     await page.getByLabel('Never these (deny-list)').fill('')
     await page.getByRole('button', { name: 'Save' }).click()
     await page.getByRole('heading', { level: 1, name: '할머니의 웹', exact: true }).waitFor()
-    expect(await daemon.file()).not.toMatch(/health|deny/)
+    expect(await stage.daemon.file()).not.toMatch(/health|deny/)
   }, 120_000)
 
   it('that only gives another name cuts no connection', async () => {
-    await using visitor = await Visitor.open(browser, daemon.loginUrl, { expected: [/\/api\/plan: 4/] })
+    await using visitor = await stage.visit({ expected: [/\/api\/plan: 4/] })
     const { page } = visitor
     await visitor.goTo('rules/kept/edit')
     await page.getByLabel('Service name').fill('renamed')

@@ -1,35 +1,25 @@
 /** All that a mouse can do, the keyboard can; the language and the theme are the visitor's. */
-import type { Browser, Page } from 'playwright-core'
+import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { built } from '../built.ts'
 import { describeWith } from '../needs.ts'
 import { freePort } from '../free-port.ts'
-import { chromiumPath, startBrowser, Visitor } from './browser.ts'
-import { Daemon } from './daemon.ts'
-import { Service } from './service.ts'
+import { chromiumPath } from './browser.ts'
+import { Stage, stageMs } from './stage.ts'
 
 describeWith({ files: [chromiumPath] }, 'without a mouse', () => {
-  let browser: Browser
-  let daemon: Daemon
-  let service: Service
+  let stage: Stage
 
   beforeAll(async () => {
-    await built()
-    service = await Service.start('hello')
     const open = await freePort()
-    daemon = await Daemon.start({
-      file: `rules:\n  web: { listen: '127.0.0.1:${open}', target: ${service.port} }\n`,
-    })
-    browser = await startBrowser()
-  }, 180_000)
-  afterAll(async () => {
-    await browser?.close()
-    await daemon?.[Symbol.asyncDispose]()
-    await service?.[Symbol.asyncDispose]()
-  })
+    stage = await Stage.build(
+      (target) => `rules:\n  web: { listen: '127.0.0.1:${open}', target: ${target} }\n`,
+      'hello',
+    )
+  }, stageMs)
+  afterAll(() => stage?.[Symbol.asyncDispose]())
 
   it('a rule is added, edited, switched off, deleted and brought back', async () => {
-    await using visitor = await Visitor.open(browser, daemon.loginUrl)
+    await using visitor = await stage.visit()
     const { page } = visitor
     await page.locator('[data-rule="web"]').waitFor()
     const press = (...keys: string[]): Promise<void> =>
@@ -56,7 +46,7 @@ describeWith({ files: [chromiumPath] }, 'without a mouse', () => {
     await reach('TCP')
     await press('ArrowRight', 'ArrowLeft')
     await reach('Internal port')
-    await page.keyboard.type(String(service.port))
+    await page.keyboard.type(String(stage.service.port))
     await press('Enter')
     await page.getByRole('heading', { name: 'keys' }).waitFor()
     await page.locator('.badge', { hasText: 'Open' }).waitFor()
@@ -81,7 +71,7 @@ describeWith({ files: [chromiumPath] }, 'without a mouse', () => {
   })
 
   it('the page speaks the other language and takes the other theme at once, and remembers', async () => {
-    await using visitor = await Visitor.open(browser, daemon.loginUrl)
+    await using visitor = await stage.visit()
     const { page } = visitor
     await page.getByRole('button', { name: 'Settings' }).click()
     await page.getByRole('radio', { name: '한국어' }).check()

@@ -1,13 +1,11 @@
 /** The page with two hundred rules: found, sorted, grouped and changed together, and never stuck. */
-import type { Browser, Page } from 'playwright-core'
+import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { built } from '../built.ts'
 import { freePort } from '../free-port.ts'
 import { describeWith } from '../needs.ts'
-import { chromiumPath, startBrowser, Visitor } from './browser.ts'
-import { Daemon } from './daemon.ts'
+import { chromiumPath } from './browser.ts'
 import { patience } from './patience.ts'
-import { Service } from './service.ts'
+import { Stage, stageMs } from './stage.ts'
 import { tasksOf, watchTasks, workMs } from './tasks.ts'
 
 const count = 200
@@ -20,31 +18,21 @@ const soon = <T>(read: () => T) => expect.poll(read, { timeout: patience })
 const tags = ['web', 'games', 'cameras', 'nas']
 
 describeWith({ files: [chromiumPath] }, 'two hundred rules in the browser', () => {
-  let browser: Browser
-  let daemon: Daemon
-  let service: Service
-  let port: number
+  let stage: Stage
 
   beforeAll(async () => {
-    await built()
-    service = await Service.start('hello')
-    port = await freePort()
+    const port = await freePort()
     const dead = await freePort()
-    const ruleAt = (at: number): string => {
-      const target = at % 10 === 9 ? dead : service.port
+    const ruleAt = (at: number, target: number): string => {
+      const to = at % 10 === 9 ? dead : target
       const tag = at % 5 === 4 ? '' : `, tags: [${tags[at % 5]}]`
-      return `  r${String(at).padStart(3, '0')}: { listen: '127.7.0.${at + 1}:${port}', target: ${target}${tag} }\n`
+      return `  r${String(at).padStart(3, '0')}: { listen: '127.7.0.${at + 1}:${port}', target: ${to}${tag} }\n`
     }
-    daemon = await Daemon.start({
-      file: `rules:\n${Array.from({ length: count }, (_, at) => ruleAt(at)).join('')}`,
-    })
-    browser = await startBrowser()
-  }, 180_000)
-  afterAll(async () => {
-    await browser?.close()
-    await daemon?.[Symbol.asyncDispose]()
-    await service?.[Symbol.asyncDispose]()
-  })
+    const rules = (target: number): string =>
+      Array.from({ length: count }, (_, at) => ruleAt(at, target)).join('')
+    stage = await Stage.build((target) => `rules:\n${rules(target)}`, 'hello')
+  }, stageMs)
+  afterAll(() => stage?.[Symbol.asyncDispose]())
 
   const names = (page: Page): Promise<string[]> => page.locator('tbody.rule th a').allInnerTexts()
   const listed = (page: Page): Promise<void> =>
@@ -63,7 +51,7 @@ describeWith({ files: [chromiumPath] }, 'two hundred rules in the browser', () =
   }
 
   it('are found by text, state and tag, sorted and grouped, and back undoes it', async () => {
-    await using visitor = await Visitor.open(browser, daemon.loginUrl)
+    await using visitor = await stage.visit()
     const { page } = visitor
     await listed(page)
     // More than thirty are a line each, until somebody wants otherwise.
@@ -97,7 +85,7 @@ describeWith({ files: [chromiumPath] }, 'two hundred rules in the browser', () =
   })
 
   it('are switched off, switched on and deleted together, asked first, with what became of each', async () => {
-    await using visitor = await Visitor.open(browser, daemon.loginUrl)
+    await using visitor = await stage.visit()
     const { page } = visitor
     await listed(page)
     await page.getByRole('searchbox', { name: 'Find' }).fill('r00')
@@ -126,15 +114,15 @@ describeWith({ files: [chromiumPath] }, 'two hundred rules in the browser', () =
     await page.getByLabel('Select all that are listed').check()
     await together('Delete')
     await page.getByText('No rule matches.').waitFor()
-    expect(await daemon.file()).not.toContain('r00')
+    expect(await stage.daemon.file()).not.toContain('r00')
     await page.getByRole('button', { name: 'Undo' }).click()
     await soon(() => names(page)).toHaveLength(10)
-    const file = await daemon.file()
+    const file = await stage.daemon.file()
     for (let at = 0; at < 10; at++) expect(file).toContain(`r00${at}:`)
   }, 180_000)
 
   it('keep the browser from nothing: no task is long', { timeout: 10 * patience }, async () => {
-    await using visitor = await Visitor.open(browser, daemon.loginUrl)
+    await using visitor = await stage.visit()
     const { page } = visitor
     await listed(page)
     await watchTasks(page)
@@ -165,7 +153,7 @@ describeWith({ files: [chromiumPath] }, 'two hundred rules in the browser', () =
       },
       changing: async () => {
         for (const at of [10, 20, 30])
-          await daemon.ask('PATCH', `/api/rules/r0${at}`, { allow: ['127.0.0.0/8'] })
+          await stage.daemon.ask('PATCH', `/api/rules/r0${at}`, { allow: ['127.0.0.0/8'] })
         await page.getByLabel('Compact').check()
         await page.getByLabel('Compact').uncheck()
       },
@@ -176,9 +164,9 @@ describeWith({ files: [chromiumPath] }, 'two hundred rules in the browser', () =
       },
     }
     const long: string[] = []
-    const work = await workMs(browser, page)
+    const work = await workMs(stage.browser, page)
     for (const [name, story] of Object.entries(stories)) {
-      const tasks = await tasksOf(browser, page, story)
+      const tasks = await tasksOf(stage.browser, page, story)
       process.stderr.write(
         `${name}: the longest task ${tasks.longestMs.toFixed(1)} ms of processor time (a piece of work ${work.toFixed(1)}); by the clock ${tasks.longByClock} over 50 ms\n`,
       )
