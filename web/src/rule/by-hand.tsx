@@ -9,6 +9,7 @@ import { listenParts } from '../parts/columns.ts'
 import { Copy } from '../parts/copy.tsx'
 import { Failure } from '../parts/failure.tsx'
 import { Icon } from '../parts/icon.tsx'
+import { Said } from '../parts/said.tsx'
 import { machine } from '../state/naru.ts'
 import { useWords } from '../words/index.ts'
 
@@ -71,7 +72,7 @@ type Answer = RouterCheck | { readonly why: NaruError }
 
 /** Tries whether the typed-in row works, as `naru router check` does. */
 function CheckNow({ rule }: { readonly rule: RuleStatus }) {
-  const { words, say } = useWords()
+  const { words } = useWords()
   const [answer, setAnswer] = useState<Answer | 'busy' | null>(null)
   const busy = answer === 'busy'
   const check = async (): Promise<void> => {
@@ -98,7 +99,9 @@ function CheckNow({ rule }: { readonly rule: RuleStatus }) {
               {words.byHand.found[answer.state]}
             </span>
             {answer.evidence.map((one) => (
-              <p key={one.en}>{say(one)}</p>
+              <p key={one.en}>
+                <Said text={one} />
+              </p>
             ))}
           </div>
         )}
