@@ -172,7 +172,7 @@ const howItIsRead = [
   '',
   '# Who may come in',
   '',
-  'The longest prefix among `allow` and `deny` that holds the client decides; of one prefix in both, `deny` stays. A client in neither comes in only where there is no `allow`. `::ffff:10.0.0.0/104` is `10.0.0.0/8`; other IPv6 prefixes are of IPv6 clients alone, so everybody is `0.0.0.0/0` and `::/0`. Addresses in lists have no zone. `limits.perSource` takes an IPv6 /64 for one source, and neighbours with link-local addresses each for one. A rule with `limits` is carried in user space: the kernel cannot count as they do (docs/connections.md).',
+  'The longest prefix among `allow` and `deny` that holds the client decides; of one prefix in both, `deny` stays. A client in neither comes in only where there is no `allow`. `::ffff:10.0.0.0/104` is `10.0.0.0/8`; other IPv6 prefixes are of IPv6 clients alone, so everybody is `0.0.0.0/0` and `::/0`. Addresses in lists have no zone. `limits.perSource` takes an IPv6 /64 for one source, and all link-local addresses of one link. A rule with `limits` is carried in user space: the kernel cannot count as they do (docs/connections.md).',
   '',
   '# Targets by name',
   '',
