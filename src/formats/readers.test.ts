@@ -158,7 +158,9 @@ services:
       item: { listen: 18085, target: 'docker:item:85' },
     })
     expect(importRules(shared).losses).toMatchObject([{ leftOut: true, what: '18082' }])
-    expect(() => importRules('services:\n  a: &a\n    <<: *a\n    ports: ["80:80"]\n')).toThrow('aliases')
+    expect(() => importRules('services:\n  a: &a\n    <<: *a\n    ports: ["80:80"]\n')).toThrow(
+      'this alias stands in what it names',
+    )
   })
 
   it('publishes what its networks publish, on their address', () => {
