@@ -1,7 +1,8 @@
 /** The firewall hop: the one that decides on this machine lets the rule's port in, from the rule's clients only. */
-import { NaruError } from '../../base/errors.ts'
+import { isNaruError, NaruError } from '../../base/errors.ts'
 import { Gate } from '../../base/gate.ts'
 import { formatPortRange } from '../../base/port.ts'
+import { asRoot, asService, startingWords } from '../../base/privilege.ts'
 import { say } from '../../base/text.ts'
 import type { FirewallMember, FirewallRequest } from '../../firewalls/contract.ts'
 import type { Host } from '../../host/contract.ts'
@@ -38,10 +39,11 @@ export async function wantFirewall(
     replace: 'open-first',
     async open({ signal, record }) {
       if (!member) throw new NaruError('FIREWALL_UNFIT', { firewall: rule.publish.firewall, why })
-      return opening(tools.host).through(
-        () => member.open(request, { host: tools.host, signal, record }),
-        signal,
-      )
+      return opening(tools.host)
+        .through(() => member.open(request, { host: tools.host, signal, record }), signal)
+        .catch((error: unknown) => {
+          throw isNaruError(error, 'NOT_PERMITTED') ? noRight(error, member.byHand?.(request) ?? null) : error
+        })
     },
   }
 }
@@ -60,16 +62,29 @@ const gates = new WeakMap<Host, Gate>()
 
 const isWildcard = (address: string | null): boolean => address === '0.0.0.0' || address === '::'
 
-/** The command that a person with rights would type, where this process has none. */
+/** What a person opens by hand nobody undoes, and a start after it fails as before: so that is the second way. */
+function noRight(error: NaruError, hand: string | null): NaruError {
+  const what = error.params.what
+  if (hand === null || what === undefined) return error
+  return new NaruError('FIREWALL_NO_RIGHT', { what, command: startWithRights(), hand }, { cause: error })
+}
+
+/** In the foreground the same again as root; rules of a file belong to the service then, which has a file of its own. */
+function startWithRights(): string {
+  const words = startingWords().filter((word) => word !== '--dry-run')
+  return words.includes('open') ? asRoot(words) : asService()
+}
+
+/** How this process would have the right that it lacks. */
 async function needsFor(
   member: FirewallMember | null,
   request: FirewallRequest,
   host: Host,
 ): Promise<Wanted['needs']> {
-  const command = member?.byHand?.(request) ?? null
-  if (command === null || mayAdministerNetwork(await host.facts())) return null
+  const hand = member?.byHand?.(request) ?? null
+  if (hand === null || mayAdministerNetwork(await host.facts())) return null
   return {
     text: say('changing the firewall needs a right', '방화벽을 바꾸려면 권한이 필요합니다'),
-    command,
+    command: startWithRights(),
   }
 }
