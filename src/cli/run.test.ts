@@ -66,6 +66,17 @@ describe('ls', () => {
     expect(exit).toBe(0)
   })
 
+  it('marks a rule that goes on as it was while the file says otherwise, with the reason', async () => {
+    const kept = new NaruError('LISTEN_IN_USE', { listen: '9999', owner: 'nginx' }).toJSON()
+    const rules = [ruleStatus('iis', { kept }), ruleStatus('web')]
+    const { out, talk } = await naru('ls', fakeDeps(new FakeNaru(...rules)))
+    expect(out[1]).toMatch(/^iis .* open\* /)
+    expect(out[2]).toMatch(/^web .* open /)
+    expect(talk.join('\n')).toMatch(/^\* iis: goes on as it was.*9999.*naru reload/)
+    const one = await naru('status iis', fakeDeps(new FakeNaru(...rules)))
+    expect(one.out[1]).toMatch(/^ {2}! goes on as it was/)
+  })
+
   it('tells why rules have their engine, once for each reason', async () => {
     const rules = ['a', 'b', 'c', 'd', 'e'].map((name) => ruleStatus(name))
     const { talk } = await naru('ls --verbose', fakeDeps(new FakeNaru(...rules)))

@@ -451,6 +451,32 @@ describe('edits', () => {
     await forwarder.stop()
   })
 
+  it('are told of with what is written, and of what is not written yet nobody hears', async () => {
+    const { forwarder, parts } = await start({ web })
+    const change = parts.store.change.bind(parts.store)
+    const heard: RuleStatus[] = []
+    const stop = new AbortController()
+    const listening = (async () => {
+      for await (const event of forwarder.events({ signal: stop.signal }))
+        if (event.type === 'rule') heard.push(event.rule)
+    })()
+    await new Promise((resolve) => setImmediate(resolve))
+    const edited = { ...web, target: '10.0.0.2:80' }
+    const beforeWriting: RuleInput[] = []
+    vi.spyOn(parts.store, 'change').mockImplementationOnce(async (changes, options) => {
+      await options.before?.()
+      await new Promise((resolve) => setImmediate(resolve))
+      beforeWriting.push(...heard.map(({ rule }) => rule), (await forwarder.rules.get('web')).rule)
+      return change(changes, { ...options, before: async () => {} })
+    })
+    await forwarder.rules.edit('web', { target: '10.0.0.2:80' })
+    for (const rule of beforeWriting) expect(rule).toEqual(web)
+    await vi.waitFor(() => expect(heard.at(-1)?.rule).toEqual(edited))
+    stop.abort()
+    await listening.catch(() => {})
+    await forwarder.stop()
+  })
+
   it('of many new rules are one writing, and one that may not be is refused by itself', async () => {
     const { forwarder, world, parts } = await start({ web })
     const change = vi.spyOn(parts.store, 'change')
@@ -873,6 +899,14 @@ describe('a change that cannot be', () => {
     const { fileProblem } = await forwarder.about()
     expect(fileProblem?.code).toBe('RULES_KEPT')
     expect(fileProblem?.message.en).toMatch(/^the file says .*: web: .*9999/)
+    // It runs as before, while the file says otherwise: both are told, and why.
+    expect(await forwarder.rules.get('web')).toMatchObject({
+      rule: moved,
+      listen: '8888',
+      state: 'open',
+      kept: { code: 'LISTEN_FAILED' },
+    })
+    expect((await forwarder.rules.get('api')).kept).toBeUndefined()
     // Another rule's change tries nothing of this one, and says nothing else.
     const log = world.log.length
     await forwarder.rules.edit('api', { target: '10.0.0.4:1' })
@@ -883,6 +917,7 @@ describe('a change that cannot be', () => {
     expect(world.held).toContain(relay(9999))
     expect(world.held).not.toContain(relay(8888))
     expect((await forwarder.about()).fileProblem).toBeNull()
+    expect((await forwarder.rules.get('web')).kept).toBeUndefined()
     await forwarder.stop()
     expect([...world.held]).toEqual([])
   })

@@ -551,6 +551,7 @@ export class Forwarder implements Naru, AsyncDisposable {
       const { snapshot, failures } = await this.#written(change, wanted, options)
       const loaded = load(snapshot, wanted.rules)
       const more = await this.#bring(loaded, snapshot, { now: options.now ?? false })
+      this.#tellRule(name)
       return this.#result(plan, [...failures.map((error) => error.toJSON()), ...more], [name])
     })
   }
@@ -617,8 +618,7 @@ export class Forwarder implements Naru, AsyncDisposable {
       await this.#callRun(name, loaded.rules.get(to) as LoadedRule)
       this.#loaded = { ...wanted, rules: new Map(wanted.rules).set(to, loaded.rules.get(to) as LoadedRule) }
       const failures = await this.#bring(loaded, snapshot)
-      const run = this.#runs.get(to)
-      if (run) this.#events.emit({ type: 'rule', rule: this.#status(run) })
+      this.#tellRule(to)
       this.#tell('info', to, say(`renamed, was ${name}`, `이름 변경: ${name} → ${to}`))
       return this.#result(nothingToDo, failures, [to])
     })
@@ -693,6 +693,7 @@ export class Forwarder implements Naru, AsyncDisposable {
             throw error
           }
           this.#kept.set(loaded.rule.name, { loaded, why })
+          this.#tellRule(loaded.rule.name)
           return [why]
         })
       failures.push(...(await this.#each(rules, most, each)).flat())
@@ -835,6 +836,12 @@ export class Forwarder implements Naru, AsyncDisposable {
     }
   }
 
+  /** With what the file says of it now. */
+  #tellRule(name: string): void {
+    const run = this.#runs.get(name)
+    if (run && this.#events.listened) this.#events.emit({ type: 'rule', rule: this.#status(run) })
+  }
+
   #tell(level: 'info' | 'warn' | 'error', rule: string | null, text: Text): void {
     this.#parts.log[level]({ rule }, text)
     this.#events.emit({ type: 'log', level, rule, text })
@@ -946,9 +953,11 @@ export class Forwarder implements Naru, AsyncDisposable {
     const counters = run.counters()
     const hops = run.hopStatuses()
     const place = this.#place.now
+    const kept = this.#kept.get(run.name)
     return {
       name: run.name,
-      rule: run.input,
+      rule: this.#loaded.rules.get(run.name)?.input ?? run.input,
+      ...(kept && { kept: kept.why.toJSON() }),
       listen: formatListen(rule.listen),
       targets: rule.targets.map(({ to }) => formatTarget(to)),
       state: run.state(),

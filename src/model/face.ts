@@ -108,8 +108,11 @@ export interface About {
 
 export interface RuleStatus {
   readonly name: string
-  /** As in the file. */
+  /** As in the file: never what is not written yet. */
   readonly rule: RuleInput
+  /** Why what the file says could not be: it goes on as it was. @default absent: it is as the file says */
+  readonly kept?: NaruErrorJson
+  /** Of the rule as it runs, as are its targets. */
   readonly listen: string
   readonly targets: readonly string[]
   readonly state: RuleState

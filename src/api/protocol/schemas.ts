@@ -137,6 +137,10 @@ export const RuleStatusSchema: z.ZodType<RuleStatus> = z
   .object({
     name: z.string(),
     rule: RuleInputSchema,
+    kept: ErrorSchema.optional().openapi({
+      description:
+        'why what the file says could not be: the rule goes on as it was; listen and targets are as it runs',
+    }),
     listen: z.string(),
     targets: z.array(z.string()),
     state: z.enum(['open', 'opening', 'degraded', 'failed', 'disabled', 'draining', 'expired', 'stopped']),

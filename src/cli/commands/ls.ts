@@ -4,7 +4,7 @@ import { say, verbatim } from '../../base/text.ts'
 import { ruleFilter } from '../../model/rule-filter.ts'
 import { roomOf } from '../io.ts'
 import { verboseOption } from '../options.ts'
-import { engineReasons, openElsewhere, ruleTable } from '../print/rules.ts'
+import { engineReasons, keptLines, openElsewhere, ruleTable } from '../print/rules.ts'
 import { daemonOrFile } from '../reach.ts'
 import type { Verb } from '../verb.ts'
 
@@ -73,6 +73,7 @@ export const verb: Verb = {
     else
       for (const line of ruleTable(rules, print, { now: io.now(), elsewhere, room: roomOf(io.stdout) }))
         print.data(line)
+    for (const line of keptLines(rules, print)) print.talk(line)
     if (context.switched('verbose'))
       for (const line of engineReasons([...rules, ...elsewhere], print)) print.talk(verbatim(line))
     if (elsewhere.length > 0) print.talk(openElsewhere(elsewhere.map(({ name }) => name)))

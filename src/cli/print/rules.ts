@@ -62,7 +62,7 @@ export function ruleTable(
     rule.listen,
     rule.targets.join(', '),
     ...(found ? [addressToGive(rule) ?? '-'] : []),
-    stateWord(rule, print, print.paint),
+    stateWord(rule, print, print.paint) + (rule.kept ? '*' : ''),
     index < rules.length ? String(rule.counters.open) : '-',
     index < rules.length ? rate(rule.rate.toTarget + rule.rate.toClient) : '-',
     rule.engine?.id ?? '-',
@@ -116,6 +116,18 @@ export function engineReason(
   return print.say(verbose ? why : brief)
 }
 
+/** Marked by a star in the table. */
+export function keptLines(rules: readonly RuleStatus[], print: Printer): string[] {
+  return rules.flatMap(({ name, kept }) => (kept ? [`* ${name}: ${print.say(keptWhy(kept))}`] : []))
+}
+
+function keptWhy({ message }: NonNullable<RuleStatus['kept']>): Text {
+  return say(
+    `goes on as it was, as what the file says now cannot be: ${message.en}; naru reload tries again`,
+    `파일에 적힌 대로 할 수 없어 이전 상태로 계속 동작합니다: ${message.ko}. naru reload로 다시 시도합니다`,
+  )
+}
+
 /** Who holds these, as it is not the daemon. */
 export function openElsewhere(rules: readonly string[]): Text {
   const names = rules.join(', ')
@@ -135,6 +147,7 @@ export function ruleDetail(
     `${bold(rule.name)}  ${stateWord(rule, print, print.paint)}  ${rule.listen} → ${rule.targets.join(', ')}`,
   ]
   lines.push(...descriptionLines(rule, print))
+  if (rule.kept) lines.push(`  ! ${print.say(keptWhy(rule.kept))}`)
   lines.push(...addressLines(rule, print).map((line) => `  ${line}`))
   if (rule.engine)
     lines.push(
