@@ -107,6 +107,7 @@ function bracketed({ host }: InetTarget): string {
   return host.includes(':') ? `[${host}]` : host
 }
 
+/** A port each: nft calculates with none, and of a range as target it takes the first that is free. */
 function portMap({ listen, to }: KernelForward, protocol: Protocol): string {
   const pairs = Array.from(
     { length: portCount(listen.ports) },
