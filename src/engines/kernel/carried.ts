@@ -18,10 +18,11 @@ export function formatCarried(owner: string, mark = ''): string {
   return `naru:table:${createHash('sha256').update(owner).digest('hex').slice(0, 8)}${mark}`
 }
 
-/** Empty where there is no nft, and so no table. @param own this process */
+/** Empty where there is no nft, and so no table, and where the table is of another version. @param own this process */
 export async function carriedIn(table: Table, own: string): Promise<Carried[]> {
   const there = await table.read().catch((error: unknown) => {
-    if (isNaruError(error, 'COMMAND_MISSING')) return new Map<never, never>()
+    if (isNaruError(error, 'COMMAND_MISSING') || isNaruError(error, 'COMMAND_FAILED'))
+      return new Map<never, never>()
     throw error
   })
   const byOwner = new Map<string, Tag[]>()
