@@ -271,6 +271,10 @@ describe('on Windows', () => {
     expect(await dependsOn('host-firewall', { rule: inside, look: firewall })).not.toContain('relay-not-open')
     const [closed] = await found('relay-not-open', {})
     expect(closed?.fixes.map(({ command }) => command)).toEqual(['naru up'])
+    // A daemon that runs and could not open it says itself what to do.
+    const taken = { ...broken('relay', 'LISTEN_IN_USE'), notes: [verbatim('choose another port')] }
+    const [held] = await found('relay-not-open', { hops: [taken] })
+    expect(held?.fixes).toEqual([{ text: verbatim('choose another port') }])
   })
 
   it('machine-sleeps: what holds on mains power, in seconds', async () => {

@@ -1,5 +1,6 @@
 /** Nothing listens for the rule, and no other check says why: Naru does not run, or the rule is off. */
 import { formatListen } from '../model/listen.ts'
+import type { Finding } from '../model/finding.ts'
 import { say } from '../base/text.ts'
 import { defineCheck, listenOf, problemAt, statusOf, type CheckSubject } from './contract.ts'
 
@@ -42,18 +43,18 @@ export const relayNotOpen = defineCheck({
         ),
         ...(code && status ? [status.text] : []),
       ],
-      fixes: [
-        { text: say('start the daemon', '데몬을 시작하세요'), command: 'naru up' },
-        // Where nobody runs, what is not switched off needs nothing else.
-        ...(subject.rule?.enabled && subject.hops.length === 0 ? [] : [enabling(subject)]),
-      ],
+      // A daemon that tried and could not says itself what to do.
+      fixes: code && status ? status.notes.map((text) => ({ text })) : toOpen(subject),
     }
   },
 })
 
-function enabling({ rule }: CheckSubject) {
-  return {
+function toOpen({ rule, hops }: CheckSubject): Finding['fixes'] {
+  const start = { text: say('start the daemon', '데몬을 시작하세요'), command: 'naru up' }
+  const enable = {
     text: say('or enable the rule', '또는 규칙을 켜세요'),
     command: `naru enable ${rule?.name ?? 'NAME'}`,
   }
+  // Where nobody runs, what is not switched off needs nothing else.
+  return rule?.enabled && hops.length === 0 ? [start] : [start, enable]
 }

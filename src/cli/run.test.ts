@@ -323,7 +323,7 @@ describe('changes', () => {
       expect([state, exit]).toEqual([state, expected])
       expect(talk.slice(0, 2)).toEqual([
         'error: cannot listen on 8888: the address is in use by nginx (pid 812)',
-        '→ end what listens there or choose another port',
+        '→ end what has it, or choose another port: from 32768 up it may be a connection that was given it',
       ])
     }
   })

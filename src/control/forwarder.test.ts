@@ -290,6 +290,27 @@ describe('a rule’s life', () => {
       await run.forwarder.stop()
     })
 
+    it('opens anew by the same engine where nobody would be heard any more', async () => {
+      const opened: string[] = []
+      const world = new World()
+      const [best, other] = fakeParts(world, createMemoryStore({})).engines as [Engine, Engine]
+      let tell: EngineRequest['onEvent'] = () => {}
+      const engine: Engine = {
+        ...best,
+        open: async (request, how) => {
+          tell = request.onEvent
+          opened.push('opened')
+          const lease = await best.open(request, how)
+          return { ...lease, retire: () => (opened.push('retired'), lease.retire()) }
+        },
+      }
+      const run = await start({ web }, { world, overrides: { engines: [engine, other] } })
+      tell({ type: 'state', rule: 'web', state: { state: 'adrift', why: say('ppp0 is new', 'ppp0') } })
+      await vi.waitFor(() => expect(opened).toEqual(['opened', 'retired', 'opened']))
+      await vi.waitFor(async () => expect(await engineOf(run)).toBe('splice: splice can'))
+      await run.forwarder.stop()
+    })
+
     it('auto goes back to it when the rule is closed and opened, and not by itself', async () => {
       const run = await begin({})
       run.tell({ state: 'unfit', why: wall })

@@ -118,6 +118,9 @@ export interface SocketEntry {
 export interface Sockets {
   /** `holders: false` spares looking for the processes, where that costs more than the sockets. @default true */
   list(options: { signal: AbortSignal; all?: boolean; holders?: boolean }): Promise<readonly SocketEntry[]>
-  /** Who listens on a port: `nginx (pid 812)`; null where nobody does or it cannot be seen. */
+  /**
+   * Who has a port: `nginx (pid 812)`; who listens, and on Linux else who has a connection that left from it. Null where
+   * nobody does or it cannot be seen.
+   */
   owner(protocol: Protocol, port: number, options: { signal: AbortSignal }): Promise<string | null>
 }

@@ -6,8 +6,8 @@ export const relayCodes = {
     en: 'cannot listen on {listen}: the address is in use by {owner}',
     ko: '{listen}에서 수신 대기할 수 없습니다: {owner}{이/가} 이미 쓰고 있습니다',
     fix: {
-      en: 'end what listens there or choose another port',
-      ko: '그 포트를 비우거나 다른 포트를 고르세요',
+      en: 'end what has it, or choose another port: from 32768 up it may be a connection that was given it',
+      ko: '그 포트를 비우거나 다른 포트를 고르세요. 32768 이상이면 나가는 연결이 쓰는 중일 수 있습니다',
     },
   },
   LISTEN_PRIVILEGED: {

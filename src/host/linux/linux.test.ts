@@ -36,6 +36,11 @@ describeWith({ platform: 'linux' }, 'the Linux host', () => {
     expect(udp).toMatchObject({ address: '127.0.0.1', state: 'listening', process: { pid: process.pid } })
     expect(await host.sockets.owner('tcp', tcpPort, { signal })).toContain(`(pid ${process.pid})`)
     expect(await host.sockets.owner('udp', tcpPort === 9 ? 10 : 9, { signal })).toBeNull()
+    const client = connect(tcpPort, '127.0.0.1')
+    await once(client, 'connect')
+    const { localPort } = client
+    expect(await host.sockets.owner('tcp', localPort as number, { signal })).toContain(`(pid ${process.pid})`)
+    client.destroy()
     server.close()
     socket.close()
   })

@@ -31,9 +31,10 @@ export function linuxSockets(runner: Runner, procNet: string, here: boolean): So
   }
 
   async function owner(protocol: Protocol, port: number, { signal }: Signal): Promise<string | null> {
-    const found = readTables(procNet).filter(
-      (socket) => socket.protocol === protocol && socket.port === port && socket.state === 'listening',
-    )
+    const there = readTables(procNet).filter((one) => one.protocol === protocol && one.port === port)
+    const listening = there.filter(({ state }) => state === 'listening')
+    // A connection that left from this port keeps it as well.
+    const found = listening.length > 0 ? listening : there
     if (found.length === 0) return null
     const owners = await findOwners(Promise.resolve(found), signal)
     return ownerOf(found.map(({ inode }) => owners.get(inode) ?? null))
