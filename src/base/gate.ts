@@ -14,6 +14,11 @@ export class Gate {
     this.#what = what
   }
 
+  /** How many wait for room. */
+  get waiting(): number {
+    return this.#waiting.length
+  }
+
   /** Runs `task` when there is room. @throws NaruError ABORTED where the signal fires before */
   async through<T>(task: () => Promise<T>, signal: AbortSignal): Promise<T> {
     await this.#enter(signal)

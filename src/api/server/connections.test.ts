@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { FakeMachine } from '../../../test/fakes/machine.ts'
 import { FakeNaru, connection, ruleStatus } from '../../../test/fakes/naru.ts'
 import { systemClock } from '../../base/clock.ts'
 import { silentLog } from '../../base/log.ts'
@@ -11,16 +12,19 @@ const token = newToken()
 const readToken = newToken()
 
 let naru: FakeNaru
+let machine: { -readonly [K in keyof FakeMachine]: FakeMachine[K] }
 let served: Served
 const sockets: Socket[] = []
 
 beforeEach(async () => {
   naru = new FakeNaru(ruleStatus('iis'))
+  machine = new FakeMachine()
   served = await serve(naru, {
     socketPath: null,
     tcp: { port: 0, exact: true, token, readToken },
     webRoot: null,
     log: silentLog,
+    machine,
   })
 })
 
@@ -144,6 +148,19 @@ describe('the API goes on for others', () => {
     for (let at = 0; at < 20_000; at++) naru.connectionsNow.push(connection(`c${at}`))
     const crowd = await proven(256, readToken)
     for (const socket of crowd) socket.pause().write(asking('/api/connections', readToken).repeat(3))
+    for (const by of [token, readToken]) expect(await answered('/api/about', by)).toBe('HTTP/1.1 200 OK')
+  })
+
+  it('while one token waits for more diagnoses than may wait', async () => {
+    machine.diagnose = () => new Promise(() => {})
+    const many: Promise<string>[] = []
+    for (const socket of await proven(80, readToken)) {
+      socket.write(asking('/api/doctor', readToken))
+      many.push(heard(socket, (text) => text.includes('\r\n\r\n')))
+    }
+    const refused = (await Promise.all(many)).filter((text) => text.startsWith('HTTP/1.1 429'))
+    // Two are under way, and 64 wait.
+    expect(refused).toHaveLength(80 - 66)
     for (const by of [token, readToken]) expect(await answered('/api/about', by)).toBe('HTTP/1.1 200 OK')
   })
 

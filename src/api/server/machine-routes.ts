@@ -4,7 +4,7 @@
  */
 import { createRoute } from '@hono/zod-openapi'
 import type { MiddlewareHandler } from 'hono'
-import { toNaruError } from '../../base/errors.ts'
+import { NaruError, toNaruError } from '../../base/errors.ts'
 import { withLimit } from '../../base/clock.ts'
 import { Gate } from '../../base/gate.ts'
 import type { DoctorEvent } from '../../model/diagnosis.ts'
@@ -38,6 +38,8 @@ const described = {
 /** What holders of one token may have this machine do at once; the rest waits for its turn. */
 const mostLooks = 4
 const mostDiagnoses = 2
+/** And how many may wait. */
+const mostWaiting = 64
 
 export function addMachineRoutes(app: App, machine: MachineFace, closing: AbortSignal): void {
   const asking = (request: Request): { signal: AbortSignal } => ({
@@ -54,7 +56,7 @@ function inTurn(closing: AbortSignal): MiddlewareHandler<Env> {
   const gates = gatesOf(mostLooks, 'a look at this machine')
   return async (c, next) => {
     const signal = withLimit(AbortSignal.any([closing, c.req.raw.signal]), limitMs)
-    await gates[c.get('access')].through(next, signal)
+    await roomIn(gates[c.get('access')]).through(next, signal)
   }
 }
 
@@ -62,6 +64,12 @@ const gatesOf = (most: number, what: string): Record<Access, Gate> => ({
   full: new Gate(most, what),
   read: new Gate(most, what),
 })
+
+/** @throws NaruError API_BUSY where too many wait already */
+function roomIn(gate: Gate): Gate {
+  if (gate.waiting >= mostWaiting) throw new NaruError('API_BUSY', { most: mostWaiting })
+  return gate
+}
 
 type AskingOf = (request: Request) => { signal: AbortSignal }
 
@@ -245,7 +253,7 @@ function addDoctor(app: App, machine: MachineFace, closing: AbortSignal): void {
     fromPhone: boolean,
   ): Response => {
     const limit = fromPhone ? phoneLimitMs : limitMs
-    const body = diagnosisStream(machine, gates[access], {
+    const body = diagnosisStream(machine, roomIn(gates[access]), {
       signal: withLimit(AbortSignal.any([closing, request.signal]), limit),
       mayAskInternet: internet,
       fromPhone,

@@ -72,8 +72,8 @@ export const apiCodes = {
   },
   API_BUSY: {
     exit: 1,
-    en: 'already {most} programs listen to events with this token',
-    ko: '이 토큰으로 이미 {most}개 프로그램이 이벤트를 듣고 있습니다',
+    en: 'this token already has {most} such requests under way',
+    ko: '이 토큰으로 보낸 같은 요청 {most}개가 이미 진행 중입니다',
     fix: { en: 'close some, such as old tabs of the page', ko: '오래된 탭 등을 닫은 뒤 다시 시도하세요' },
   },
   API_BAD_REQUEST: {
