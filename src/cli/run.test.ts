@@ -445,6 +445,9 @@ describe('plan, check, reload, stop', () => {
     expect([exit, talk]).toEqual([0, [text.en]])
     const { out } = await naru('stop --json', fakeDeps(null, { undoLeftOvers }))
     expect(JSON.parse(out.join(''))).toEqual({ stopped: false, undone: [text] })
+    const gone = new NaruError('NOT_RUNNING', { file: '/home/kim/naru.yaml' })
+    const dying = Object.assign(new FakeNaru(), { about: () => Promise.reject(gone) })
+    expect((await naru('stop', fakeDeps(dying, { undoLeftOvers }))).exit).toBe(0)
     const mustBeUndone = (): Promise<never> =>
       Promise.reject(new NaruError('NOT_UNDONE', { left: say('iis: router (upnp)', '') }))
     expect((await naru('stop', fakeDeps(null, { undoLeftOvers, mustBeUndone }))).exit).toBe(1)

@@ -4,6 +4,7 @@ import type { ExitCode } from '../../base/codes/entry.ts'
 import { isNaruError, NaruError, toNaruError } from '../../base/errors.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { Naru } from '../../model/face.ts'
+import type { CliDeps } from '../deps.ts'
 import type { Context, Verb } from '../verb.ts'
 
 export const verb: Verb = {
@@ -21,10 +22,10 @@ export const verb: Verb = {
   ),
   async run(context) {
     const { deps, file, print, json } = context
-    const daemon = await deps.connect({ file }).catch((error: unknown) => toNaruError(error))
-    if (isNaruError(daemon, 'NOT_RUNNING')) return undoDead(daemon, context)
-    if (daemon instanceof NaruError) throw daemon
-    const { pid, file: itsFile } = await daemon.about()
+    const found = await answering(deps, file).catch((error: unknown) => toNaruError(error))
+    if (isNaruError(found, 'NOT_RUNNING')) return undoDead(found, context)
+    if (found instanceof NaruError) throw found
+    const { daemon, pid, itsFile } = found
     await daemon.stop({ drain: context.switched('drain') })
     if (!(await gone(daemon, pid, context.interrupt()))) {
       print.talk(
@@ -40,6 +41,16 @@ export const verb: Verb = {
     else print.talk(say('stopped', '멈췄습니다'))
     return 0
   },
+}
+
+/** One that was killed just now has a door yet, and nobody behind it. @throws NaruError NOT_RUNNING */
+async function answering(
+  deps: CliDeps,
+  file: string | null,
+): Promise<{ daemon: Naru; pid: number; itsFile: string | null }> {
+  const daemon = await deps.connect({ file })
+  const { pid, file: itsFile } = await daemon.about()
+  return { daemon, pid, itsFile }
 }
 
 /** Nobody runs: what one that was killed left open is undone all the same. @throws NaruError NOT_RUNNING, NOT_UNDONE */
