@@ -814,6 +814,28 @@ describe('up', () => {
     expect(talk[0]).toBe('error: cannot listen on 53/udp: the address is in use by dnsmasq')
   })
 
+  it('says that the network can read along where the page is on it', async () => {
+    for (const pageOnNetwork of [true, false]) {
+      const ready: Ready = {
+        about: twoRules().aboutNow,
+        loginUrl: 'http://192.168.1.5:6278/?token=T',
+        readOnlyUrl: null,
+        pageOnNetwork,
+        sampleUrl: null,
+        rules: [],
+        failures: [],
+      }
+      const deps = fakeDeps(null, {
+        up: ({ onReady }) => {
+          onReady(ready, { inBackground: false })
+          return Promise.resolve(0)
+        },
+      })
+      const { talk } = await naru('up', deps)
+      expect(talk.join().includes('others on this network can read')).toBe(pageOnNetwork)
+    }
+  })
+
   it('keeps the links that log in out of the journal', async () => {
     const about = { ...twoRules().aboutNow, web: 'http://127.0.0.1:6278/' }
     const ready: Ready = {
