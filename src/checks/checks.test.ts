@@ -33,6 +33,7 @@ interface Scene {
   readonly rule?: RuleInput | null
   readonly hops?: readonly HopStatus[]
   readonly servedByUs?: boolean
+  readonly outside?: CheckSubject['outside']
   readonly facts?: Partial<Facts>
   readonly run?: Answering
   readonly look?: Partial<Look>
@@ -48,6 +49,7 @@ function subject({
   run,
   look,
   names = [],
+  outside = [],
 }: Scene): CheckSubject {
   const host = fakeHost({ ...(facts && { facts }), ...(run && { run }) })
   const quiet: Look = {
@@ -81,7 +83,7 @@ function subject({
     guests: [],
     mayAskInternet: false,
     names: () => Promise.resolve(names),
-    outside: [],
+    outside,
     look: quiet,
   }
 }
@@ -352,6 +354,11 @@ describe('by what the daemon and the router say', () => {
     const [finding] = await found('no-hairpin', { hops: [held('router', { externalPort: 8888 })], look })
     expect(finding?.severity).toBe('informs')
     expect(finding?.evidence[0]?.en).toContain('says nothing of the outside')
+    expect(finding?.fixes[0]?.command).toBe('naru doctor web --from-phone')
+    const came = { port: 8888, to: '8.8.4.4', by: 'phone', result: 'answered', synsSeen: 1 } as const
+    const hops = [held('router', { externalPort: 8888 })]
+    const [after] = await found('no-hairpin', { hops, look, outside: [came] })
+    expect(after?.fixes.map(({ command }) => command)).not.toContain('naru doctor web --from-phone')
   })
 
   it('mapping-lost: the list has it no more; a list that could not be read is no all-clear', async () => {

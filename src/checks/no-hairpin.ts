@@ -1,7 +1,7 @@
 /** A test from inside the LAN against the public address fails, which says nothing of the outside. */
 import { formatEndpoint, isPublic } from '../base/address.ts'
 import { say } from '../base/text.ts'
-import { defineCheck, externalPortOf, heldAt, isPublished, listenOf } from './contract.ts'
+import { defineCheck, externalPortOf, heldAt, isPublished, listenOf, type CheckSubject } from './contract.ts'
 
 export const noHairpin = defineCheck({
   code: 'no-hairpin',
@@ -39,10 +39,8 @@ export const noHairpin = defineCheck({
         ),
       ],
       fixes: [
-        {
-          text: say('test from outside', '바깥에서 시험하세요'),
-          command: `naru doctor ${subject.rule?.name ?? 'NAME'} --from-phone`,
-        },
+        // Once somebody came in from there, that is done.
+        ...(subject.outside.some(({ result }) => result === 'answered') ? [] : [fromOutside(subject)]),
         ...(lan
           ? [
               {
@@ -57,3 +55,10 @@ export const noHairpin = defineCheck({
     }
   },
 })
+
+function fromOutside({ rule }: CheckSubject) {
+  return {
+    text: say('test from outside', '바깥에서 시험하세요'),
+    command: `naru doctor ${rule?.name ?? 'NAME'} --from-phone`,
+  }
+}

@@ -47,8 +47,8 @@ export const routerSilent = defineCheck({
           : [
               {
                 text: say(
-                  `or add there: service name naru-${rule?.name}, external port ${externalPortOf(subject)}, internal port ${port}, internal address ${lan.address}, protocol ${protocol}`,
-                  `또는 직접 추가: 서비스 이름 naru-${rule?.name}, 외부 포트 ${externalPortOf(subject)}, 내부 포트 ${port}, 내부 IP ${lan.address}, 프로토콜 ${protocol}`,
+                  `or add there: service name ${rule?.name}, external port ${externalPortOf(subject)}, internal port ${port}, internal address ${lan.address}, protocol ${protocol}`,
+                  `또는 직접 추가: 서비스 이름 ${rule?.name}, 외부 포트 ${externalPortOf(subject)}, 내부 포트 ${port}, 내부 IP ${lan.address}, 프로토콜 ${protocol}`,
                 ),
                 command: `naru router check ${rule?.name}`,
               },
