@@ -97,8 +97,11 @@ function argumentsOf(
 }
 
 function unknownOption(word: string, known: readonly Option[], command: string): NaruError {
-  const all = known.flatMap(({ name, short }) => (short ? [`--${name}`, `-${short}`] : [`--${name}`]))
-  return usage(command, unknown(say('option', '옵션'), word, nearest(word, all)))
+  // Their dashes are alike in all of them, and say nothing of which is meant.
+  const all = known.flatMap(({ name, short }) => (short ? [name, short] : [name]))
+  const meant = nearest(word.replace(/^-+/, ''), all)
+  const dashed = meant && `${meant.length > 1 ? '--' : '-'}${meant}`
+  return usage(command, unknown(say('option', '옵션'), word, dashed))
 }
 
 /** "there is no X named Y; did you mean Z?" */

@@ -101,6 +101,7 @@ describe('ls', () => {
     const { out, exit } = await naru('status', fakeDeps(new FakeNaru(...rules)))
     expect(out).toContain('rules: 3 (✗ 1 target silent, … 1 target untried)')
     expect(exit).toBe(3)
+    expect((await naru('status --json', fakeDeps(new FakeNaru(...rules)))).exit).toBe(3)
   })
 
   it('speaks Korean, in columns that stand', async () => {
@@ -884,6 +885,11 @@ describe('words that do not fit', () => {
     expect([exit, out]).toEqual([2, ['']])
     expect(talk[0]).toContain(message)
     expect(talk[1]).toMatch(/^→ `naru .*--help` shows how$/)
+  })
+
+  it('are not said to be near what they have nothing of', async () => {
+    const { talk } = await naru('open 8888 80 --공개', fakeDeps(null))
+    expect(talk[0]).toBe('error: there is no option --공개')
   })
 
   it('are told in Korean too', async () => {

@@ -59,11 +59,11 @@ async function rule(context: Context): Promise<ExitCode> {
 async function daemon({ deps, file, print, json, io }: Context): Promise<ExitCode> {
   const naru = await deps.connect({ file })
   const [about, session, rules] = [await naru.about(), await naru.session(), await naru.rules.list()]
+  const broken = rules.filter(({ state }) => state === 'failed' || state === 'degraded').length
   if (json) {
     print.json({ about, session, rules })
-    return 0
+    return broken > 0 ? 3 : 0
   }
-  const broken = rules.filter(({ state }) => state === 'failed' || state === 'degraded').length
   const told = (sign: string, state: ShownState): string[] => {
     const count = rules.filter((one) => shownState(one) === state).length
     return count > 0 ? [`${sign} ${count} ${print.say(stateWords[state])}`] : []

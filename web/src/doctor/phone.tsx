@@ -1,6 +1,7 @@
 /** The test from outside: a code for a phone that is off the Wi-Fi, and what arrived. */
 import { useState } from 'react'
 import { Field } from '../form/fields.tsx'
+import { isLoopbackOnly } from '../parts/columns.ts'
 import { Failure } from '../parts/failure.tsx'
 import { Icon } from '../parts/icon.tsx'
 import Qr from '../parts/qr.tsx'
@@ -18,7 +19,10 @@ export function PhoneTest() {
   const rules = useWatched(naru.rules) ?? []
   const [chosen, setChosen] = useState<string | null>(null)
   const [internet, setInternet] = useState(true)
-  const tried = rules.filter(({ listen, state }) => !/\/udp$|^unix:/.test(listen) && state !== 'disabled')
+  // A phone reaches nothing that listens on this machine alone.
+  const tried = rules.filter(
+    (one) => !/\/udp$|^unix:/.test(one.listen) && one.state !== 'disabled' && !isLoopbackOnly(one),
+  )
   const rule = chosen ?? tried[0]?.name ?? null
   return (
     <section className="card">

@@ -49,7 +49,7 @@ export function Export() {
             </select>
           )}
         </Field>
-        <Field label={words.doctor.phoneWhich}>
+        <Field label={x.whichRule}>
           {(described) => (
             <select {...described} value={rule} onChange={(event) => setRule(event.target.value)}>
               <option value="">{x.which(rules.length)}</option>

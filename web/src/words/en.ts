@@ -243,6 +243,7 @@ export const en = {
     export: 'Export',
     to: 'Program',
     which: (count: number) => `All ${count} rules`,
+    whichRule: 'Rules',
     write: 'Write',
     download: 'Download',
     exported: (count: number) => `${count} ${count === 1 ? 'rule' : 'rules'} in it`,

@@ -237,6 +237,7 @@ export const ko: Words = {
     export: '내보내기',
     to: '프로그램',
     which: (count) => `규칙 ${count}개 전체`,
+    whichRule: '내보낼 규칙',
     write: '만들기',
     download: '내려받기',
     exported: (count) => `규칙 ${count}개가 들어 있습니다`,
