@@ -63,6 +63,7 @@ function subject({
     guests: () => Promise.resolve([]),
     firewall: () => Promise.resolve(null),
     admission: () => Promise.resolve(null),
+    wayRound: () => Promise.resolve(null),
     unclaimed: () => Promise.resolve([]),
     routers: () => Promise.resolve([]),
     secondHop: () => Promise.resolve(null),
@@ -381,6 +382,16 @@ describe('by what the daemon and the router say', () => {
     expect(await found('dns-stale', scene('9.9.9.9'))).toHaveLength(1)
     expect(await found('dns-stale', scene('8.8.4.4'))).toEqual([])
     expect(await found('dns-stale', { names: ['gone.example.org'], look: { routers } })).toHaveLength(1)
+  })
+
+  it('rule-loop: by which rules it comes back, of many the first', async () => {
+    const round = (...way: string[]): Scene => ({ look: { wayRound: () => Promise.resolve(way) } })
+    const [finding] = await found('rule-loop', round('web', 'api', 'old'))
+    expect(finding?.evidence[0]?.en).toContain('web → api → old → web: these rules lead to each other')
+    expect(finding?.fixes[0]?.command).toBe('naru edit web --target HOST:PORT')
+    const [long] = await found('rule-loop', round(...Array.from({ length: 5000 }, (_, at) => `r${at}`)))
+    expect(long?.evidence[0]?.en.length).toBeLessThan(300)
+    expect(await found('rule-loop', {})).toEqual([])
   })
 
   it('cannot-dial: this machine has no port left, or no address of the family; the service is not blamed', async () => {

@@ -81,6 +81,8 @@ export interface Look {
   listeners(): Promise<readonly SocketEntry[]>
   /** Connects once and closes; at most 1.5 s. */
   dial(address: string, port: number): Promise<Dialled>
+  /** Names of the rules by which this one leads back to itself, from it on; null where it does not. */
+  wayRound(): Promise<readonly string[] | null>
   /** Where the rule's targets are now, dialled where they are TCP. */
   targets(): Promise<readonly SeenTarget[]>
   /** Guests of every hypervisor that is here. */

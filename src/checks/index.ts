@@ -37,6 +37,7 @@ import { portTaken } from './port-taken.ts'
 import { providerBlocks } from './provider-blocks.ts'
 import { relayNotOpen } from './relay-not-open.ts'
 import { reservedRange } from './reserved-range.ts'
+import { ruleLoop } from './rule-loop.ts'
 import { routerAdminPort } from './router-admin-port.ts'
 import { routerNoAddress } from './router-no-address.ts'
 import { routerRefuses } from './router-refuses.ts'
@@ -52,6 +53,7 @@ export const checks: readonly Check[] = [
   loopbackOnly,
   wrongProtocol,
   addressFamily,
+  ruleLoop,
   serviceDown,
   guestUnseen,
   cannotDial,

@@ -1,7 +1,7 @@
 /** Rules that lead to each other: what comes in by one goes round and round, a connection a step. */
 import { portCount, portsOverlap, type PortRange, type Protocol } from '../base/port.ts'
 import { say, type Text } from '../base/text.ts'
-import type { Host } from '../host/contract.ts'
+import type { Host, Interface } from '../host/contract.ts'
 import { ListenIndex, PortHolders } from '../model/listen-index.ts'
 import { listensOverlap, type Listen } from '../model/listen.ts'
 import { targetPort } from '../model/port-map.ts'
@@ -55,11 +55,13 @@ export async function circlesHere(
 ): Promise<Text[]> {
   // The machine is asked only where rules lead to each other if every address were its own.
   if (circleNotes(rules, fresh, () => true).length === 0) return []
-  const interfaces = await network.interfaces({ signal })
+  return circleNotes(rules, fresh, ownAddress(await network.interfaces({ signal })))
+}
+
+/** Whether an address is this machine's. */
+export function ownAddress(interfaces: readonly Interface[]): (address: string) => boolean {
   const own = new Set(interfaces.flatMap(({ addresses }) => addresses.map(({ address }) => address)))
-  const isOwn = (address: string): boolean =>
-    address.startsWith('127.') || address === '::1' || own.has(address)
-  return circleNotes(rules, fresh, isOwn)
+  return (address) => address.startsWith('127.') || address === '::1' || own.has(address)
 }
 
 export interface Circles {
@@ -78,7 +80,8 @@ export function circlesIn(
   isOwn: (address: string) => boolean,
   { from = rules, mostSteps = enoughSteps }: { from?: readonly Rule[]; mostSteps?: number } = {},
 ): Circles {
-  const enabled = rules.filter((rule) => rule.enabled)
+  // Whoever leads to nobody here is in no circle.
+  const enabled = rules.filter((rule) => rule.enabled && rule.targets.some(({ to }) => leadsHere(to, isOwn)))
   if (from.length <= fewBegin && !mayTouch(enabled, from, isOwn)) return { found: [], all: true }
   const heard = new ListenIndex<Rule>()
   for (const rule of enabled.toSorted((a, b) => portsHeard(a.listen).first - portsHeard(b.listen).first))
@@ -117,6 +120,10 @@ function leadsToOther(rule: Rule, others: readonly Rule[], isOwn: (address: stri
       return dialled !== null && near.some(({ listen }) => listensOverlap(listen, dialled))
     })
   })
+}
+
+function leadsHere(to: Target, isOwn: (address: string) => boolean): boolean {
+  return to.kind === 'unix' || (to.kind === 'inet' && isOwn(loopbackOf.get(to.host) ?? to.host))
 }
 
 function portsMeet(to: Target, listen: Listen): boolean {

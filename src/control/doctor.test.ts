@@ -9,6 +9,7 @@ import { createHost } from '../host/index.ts'
 import { verbatim } from '../base/text.ts'
 import type { Diagnosis } from '../model/diagnosis.ts'
 import type { HopStatus } from '../model/face.ts'
+import type { Rule } from '../model/rule.ts'
 import { parseRule } from '../model/rule-file.ts'
 import { createMemoryStore } from '../stores/memory.ts'
 import { chooseRules, createDoctor } from './doctor.ts'
@@ -49,6 +50,29 @@ describe('a port that no rule has', () => {
     expect(chosen?.rule.targets[0]?.to).toMatchObject({ host: '192.168.1.10', ports: { first: 8888 } })
     expect(() => chooseRules([], 'nonsense')).toThrow(/nonsense/)
   })
+})
+
+it('rules that lead to each other are named with the way round, and none that only leads there', async () => {
+  const rules = [
+    parseRule('a', { listen: 8101, target: 8102 }),
+    parseRule('b', { listen: 8102, target: '127.0.0.1:8101' }),
+    parseRule('to-a', { listen: 8103, target: 8101 }),
+  ]
+  const doctor = createDoctor({
+    ...fakeParts(new World(), createMemoryStore({})),
+    checks: checks.filter(({ code }) => code === 'rule-loop'),
+    askStun: () => Promise.reject(new Error('nobody is to be asked')),
+    rules: () => Promise.resolve(rules.map((rule) => ({ rule, hops: [] }))),
+  })
+  const signal = AbortSignal.timeout(30_000)
+  const { causes } = await doctor.diagnose({ signal })
+  expect(causes.map(({ rule, evidence }) => [rule, evidence[0]?.en.split(':')[0]])).toEqual([
+    ['a', 'a → b → a'],
+    ['b', 'b → a → b'],
+  ])
+  // The daemon's own look at some of them knows the others.
+  const [seen] = await doctor.examine([{ rule: rules[1] as Rule, hops: [] }], { signal })
+  expect(seen).toMatchObject([{ code: 'rule-loop', rule: 'b' }])
 })
 
 describe('a rule that a naru open in another terminal holds', () => {

@@ -878,7 +878,7 @@ export class Forwarder implements Naru, AsyncDisposable {
       ...this.#parts,
       checks: await checks(),
       askStun: () => Promise.resolve(null),
-      rules: () => Promise.resolve([]),
+      rules: () => Promise.resolve([...this.#runs.values()].flatMap((run) => run.toCheck() ?? [])),
     })
     const doctor = this.#doctor
     const examine: Doctor['examine'] = (rules, options) => doctor.examine(rules, options)

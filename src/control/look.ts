@@ -17,6 +17,7 @@ import type { HopStatus } from '../model/face.ts'
 import type { Rule } from '../model/rule.ts'
 import { formatTarget, type Target } from '../model/target.ts'
 import type { Router, RouterMember } from '../routers/contract.ts'
+import { circlesIn, ownAddress } from './circles.ts'
 import { chooseFirewall } from './choose-firewall.ts'
 import { resolveGuest } from './guest-addresses.ts'
 import { facingLan, type AskStun } from './machine.ts'
@@ -31,11 +32,16 @@ export interface LookDeps {
   /** Addresses of names; guests are resolved by their members. */
   readonly resolveName: Resolve
   readonly askStun: AskStun
+  /** All that are open or to be. @default none */
+  readonly rules?: () => Promise<readonly { readonly rule: Rule }[]>
   /** Openings that no journal of this state folder has. @default none */
   readonly unclaimed?: (options: { signal: AbortSignal }) => Promise<readonly UnclaimedOpening[]>
 }
 
-type MachineLook = Omit<Look, 'targets' | 'admission'>
+type MachineLook = Omit<Look, 'targets' | 'admission' | 'wayRound'> & {
+  /** Rules that lead to each other, by name. */
+  circles(): Promise<readonly (readonly string[])[]>
+}
 
 interface HowToLook {
   readonly signal: AbortSignal
@@ -106,6 +112,11 @@ export function lookAtMachine(
       const { member } = await chooseFirewall('auto', deps, signal)
       return member && { member }
     }),
+    circles: once(async () => {
+      const rules = ((await deps.rules?.()) ?? []).map(({ rule }) => rule)
+      const { found } = circlesIn(rules, ownAddress(await look.interfaces()))
+      return found.map((circle) => circle.map(({ name }) => name))
+    }),
     unclaimed: once(async () => (await deps.unclaimed?.({ signal })) ?? []),
     routers: once(() => seeRouters(deps, awaited, signal)),
     stun: once(async () => (mayAskInternet ? ((await deps.askStun({ signal }))?.address ?? null) : null)),
@@ -153,6 +164,13 @@ export function lookAtRule(
 ): Look {
   return {
     ...machine,
+    wayRound: once(async () => {
+      const circles = rule?.enabled ? await machine.circles() : []
+      const found = circles.find((circle) => circle.includes(rule?.name ?? ''))
+      if (!found || !rule) return null
+      const at = found.indexOf(rule.name)
+      return [...found.slice(at), ...found.slice(0, at)]
+    }),
     targets: once(async () => {
       // The rule's own lease on its service looks more often than we do.
       if (quiet && hops.some(({ hop, state }) => hop === 'service' && state === 'ok')) return []

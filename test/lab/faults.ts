@@ -327,6 +327,7 @@ export const recorded: Readonly<Record<string, string>> = {
   'nat-service-stopped': 'the output of `sc query` in English and Korean; `pgrep` elsewhere',
   'guest-unseen': 'the hypervisor’s tool is not installed, or the engine does not run',
   'guest-bridged': 'a guest with an address of the LAN, as the hypervisor lists it',
+  'rule-loop': 'rules that lead to each other, in a forwarder that carries them',
   'cannot-dial': 'EADDRNOTAVAIL, as both engines meet it where ports are used up and IPv6 is off',
   'reserved-range': 'the output of `netsh int ipv4 show excludedportrange` in Korean',
   'port-privileged': 'a process without the right, as /proc tells it',
