@@ -149,6 +149,27 @@ describe('import and export, on the file alone', () => {
     expect((await naru('export')).code).toBe(2)
   })
 
+  it.each([
+    ['a rule of 60,000 ports', ['r: { listen: 1001-61000, target: "10.0.0.2:1001-61000" }']],
+    [
+      'a thousand rules of 60 ports',
+      Array.from({ length: 1000 }, (_, at) => {
+        const ports = `${1001 + 60 * at}-${1060 + 60 * at}`
+        return `r${at}: { listen: ${ports}, target: "10.0.0.2:${ports}" }`
+      }),
+    ],
+  ])('names ranges as ranges, whatever is asked: %s', async (_what, rules) => {
+    writeFileSync(join(folder, 'naru.yaml'), `rules:\n${rules.map((rule) => `  ${rule}\n`).join('')}`)
+    const verbs = ['ls', 'plan', 'check']
+    for (const word of [...verbs, 'nft', 'iptables', 'haproxy', 'nginx', 'netsh', 'socat']) {
+      const isVerb = verbs.includes(word)
+      const { io } = await naru(...(isVerb ? [word] : ['export', '--to', word]), '--json')
+      // Those have no ranges: a line a port, and none of a rule that would take thousands.
+      const most = ['netsh', 'socat'].includes(word) ? 300 * 60 : 2500
+      expect(io.stdout.text.length, word).toBeLessThan(3000 + most * rules.length)
+    }
+  })
+
   it('speaks Korean', async () => {
     const { io } = await naru('import', join(folder, 'rinetd.conf'), '--dry-run', '--lang', 'ko')
     expect(io.stderr.text).toContain('옮기지 못한 것:')
