@@ -122,6 +122,13 @@ describe('editing the file', () => {
     expect(text).not.toContain('to be removed')
   })
 
+  it('leaves no blank line of a rule whose last line had no end', () => {
+    const start = open('rules:\n  a:\n    listen: 5\n    target: 6')
+    const added = start.edited(new Map([['b', { listen: 1, target: 80 }]]))
+    const text = 'rules:\n  b:\n    listen: 1\n    target: 80\n'
+    expect(added?.edited(new Map([['a', null]]))?.text).toBe(text)
+  })
+
   it('ends, after any edits, with what the edits say', () => {
     const rule = fc.record(
       {

@@ -193,10 +193,15 @@ class Assembly {
   /** Behind all that are there. */
   append(name: string, rule: RuleInput): void {
     this.#copyTo(this.#at)
-    // A last line without its end gets one.
-    const newline = this.#pieces.findLast((piece) => piece !== '')?.endsWith('\n') ? '' : '\n'
-    this.#pieces.push(newline)
-    this.#write(name, rule, { gap: newline.length, comment: 0, was: null })
+    if (!this.#pieces.findLast((piece) => piece !== '')?.endsWith('\n')) this.#endLine()
+    this.#write(name, rule, { gap: 0, comment: 0, was: null })
+  }
+
+  /** A last line without its end gets one, which is its rule's. */
+  #endLine(): void {
+    this.#pieces.push('\n')
+    const [name, last] = [...this.byName].at(-1) ?? []
+    if (name !== undefined && last) this.byName.set(name, { ...last, lines: last.lines + 1 })
   }
 
   end(): Assembled {
