@@ -3,12 +3,13 @@ import { familyOf } from '../../base/address.ts'
 import type { Clock } from '../../base/clock.ts'
 import { NaruError } from '../../base/errors.ts'
 import { say, type Text } from '../../base/text.ts'
+import type { HopStatus } from '../../model/face.ts'
 import type { Recorder } from '../../model/hop.ts'
 import { mappingDescription, parseMappingTag } from '../../model/mapping.ts'
 import type { RouterAdd, RouterAdded, RouterDesk, RouterEntry, RouterView } from '../../model/router.ts'
+import type { Rule } from '../../model/rule.ts'
 import type { Mapping, MappingKey, Router, RouterInfo } from '../../routers/contract.ts'
 import { field } from '../../checks/contract.ts'
-import type { RuleToCheck } from '../doctor.ts'
 import type { Parts } from '../parts.ts'
 import { ByHand, type HandMade } from './by-hand.ts'
 import { check, infoOf, type CheckDeps } from './check.ts'
@@ -16,12 +17,18 @@ import { aboveByHop, carrierGrade } from './outer.ts'
 import type { RouterFinder } from './finder.ts'
 import { publisherOf, type RouterPublisher } from './publisher.ts'
 
+/** A rule that is open, and how its hops stand. */
+interface OpenRule {
+  readonly rule: Rule
+  readonly hops: readonly HopStatus[]
+}
+
 export interface DeskDeps extends Pick<Parts, 'routers' | 'host' | 'clock' | 'log' | 'probe'> {
   /** The file that remembers what only its maker can remove; null remembers nothing. */
   readonly byHandPath?: string | null
   readonly onOpened?: CheckDeps['onOpened']
   /** Those whose mappings are told as theirs where the router keeps no words with one. @default none */
-  readonly rules?: () => Promise<readonly RuleToCheck[]>
+  readonly rules?: () => Promise<readonly OpenRule[]>
 }
 
 export function routerDesk(parts: DeskDeps): RouterDesk {
@@ -172,7 +179,7 @@ async function entries(
 }
 
 /** PCP and NAT-PMP keep no words with a mapping: the rule that holds it knows. */
-function ruleBehind(entry: RouterEntry, rules: readonly RuleToCheck[]): string | null {
+function ruleBehind(entry: RouterEntry, rules: readonly OpenRule[]): string | null {
   const holder = rules.find(({ rule: { listen }, hops }) => {
     const status = hops.find(({ hop, state }) => hop === 'router' && state !== 'broken' && state !== 'off')
     const first = field(status?.data, 'externalPort')
