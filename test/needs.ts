@@ -7,7 +7,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { release } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { describe, it } from 'vitest'
-import { Offload } from '../src/host/linux/offload/offload.ts'
+import { Offload } from '../src/linux/bpf/offload.ts'
 
 export interface Needs {
   /** Root on Linux, for namespaces and packet filters. */

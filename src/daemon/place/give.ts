@@ -4,8 +4,8 @@ import { messageOf } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import type { Forwarder } from '../../control/forwarder.ts'
 import type { HandOver } from '../../control/hand-over.ts'
-import { mustBeOurUser, sendTo } from '../../engines/splice/rights.ts'
-import { socketMaker } from '../../host/linux/beside.ts'
+import { mustBeOurUser, sendTo } from '../../linux/fd-passing.ts'
+import { socketMaker } from '../../linux/udp-connected-twin.ts'
 import { intakeOf, openDoor, speaks, doorOf, type Channel, type Page } from './channel.ts'
 
 export interface GiveOptions {

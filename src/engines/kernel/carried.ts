@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { isNaruError } from '../../base/errors.ts'
-import { pidNamespace } from '../../host/linux/owner.ts'
+import { pidNamespace } from '../../linux/process-identity.ts'
 import type { Carried } from '../../model/carried.ts'
 import { isGone, type Tag } from './owner.ts'
 import { tableName } from './skeleton.ts'

@@ -6,8 +6,8 @@ import type { Protocol } from '../../base/port.ts'
 import { familyOf, formatEndpoint, type Family } from '../../base/address.ts'
 import { NaruError } from '../../base/errors.ts'
 import type { Runner } from '../../host/contract.ts'
-import { endpointOnWire } from '../../host/linux/offload/flows.ts'
-import { Conntrack } from '../../host/linux/offload/conntrack.ts'
+import { endpointOnWire } from '../../linux/bpf/flows.ts'
+import { Conntrack } from '../../linux/bpf/conntrack.ts'
 
 export interface Flow {
   /** Stable while the connection lives. */

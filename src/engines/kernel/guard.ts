@@ -6,7 +6,7 @@
 import type { Family } from '../../base/address.ts'
 import { NaruError } from '../../base/errors.ts'
 import type { HeldCommand, Runner } from '../../host/contract.ts'
-import type { Nft, NftObject } from './nft.ts'
+import type { Nft, NftObject } from '../../linux/nft.ts'
 
 /** Bits of conntrack's label: a connection to one of our ports, and one of those that another's chain sent on. */
 export const asked = 126

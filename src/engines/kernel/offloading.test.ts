@@ -1,7 +1,7 @@
 import { expect, it, vi } from 'vitest'
 import { systemClock } from '../../base/clock.ts'
 import { say } from '../../base/text.ts'
-import { Offload } from '../../host/linux/offload/offload.ts'
+import { Offload } from '../../linux/bpf/offload.ts'
 import { parseFlow, type Flow } from './flows.ts'
 import { Offloading } from './offloading.ts'
 

@@ -6,7 +6,7 @@
  */
 import { familyOf } from '../../base/address.ts'
 import type { Clock } from '../../base/clock.ts'
-import { Conntrack } from '../../host/linux/offload/conntrack.ts'
+import { Conntrack } from '../../linux/bpf/conntrack.ts'
 import {
   endpointOnWire as endpoint,
   Flows,
@@ -14,9 +14,9 @@ import {
   type CarriedPair,
   type Ends,
   type Pair,
-} from '../../host/linux/offload/flows.ts'
-import { leftOutBytes } from '../../host/linux/offload/layout.ts'
-import { Offload } from '../../host/linux/offload/offload.ts'
+} from '../../linux/bpf/flows.ts'
+import { leftOutBytes } from '../../linux/bpf/layout.ts'
+import { Offload } from '../../linux/bpf/offload.ts'
 import type { Flow } from './flows.ts'
 
 /** From so many packets a second on, both ways together. */

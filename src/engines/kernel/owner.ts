@@ -5,7 +5,7 @@
  * of the state folder that the rule was opened from (control/mark.ts), by which a later start knows what a saved ruleset
  * brought back.
  */
-import { ownerLives, pidNamespace } from '../../host/linux/owner.ts'
+import { ownerLives, pidNamespace } from '../../linux/process-identity.ts'
 
 export interface Tag {
   readonly owner: string

@@ -6,10 +6,10 @@
 import { isNaruError, messageOf, NaruError } from '../../base/errors.ts'
 import { addressBytes, addressFromBytes } from '../../base/address.ts'
 import { withLimit } from '../../base/clock.ts'
-import { ownerLives } from '../../host/linux/owner.ts'
+import { ownerLives } from '../../linux/process-identity.ts'
 import type { Json } from '../../model/hop.ts'
 import { elementId, type Compiled, type Element, type Patience } from './compile.ts'
-import type { Command, Nft, NftObject } from './nft.ts'
+import type { Command, Nft, NftObject } from '../../linux/nft.ts'
 import { formatTag, isGone, parseTag, type Tag } from './owner.ts'
 import { layout, skeleton, startMark, tableName } from './skeleton.ts'
 

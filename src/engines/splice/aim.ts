@@ -1,5 +1,5 @@
 /** Connects a UDP socket to where its datagrams go. */
-import { connect, EACCES, setOption, type Descriptor } from '../../host/linux/ffi.ts'
+import { connect, EACCES, setOption, type Descriptor } from '../../linux/libc.ts'
 import type { Sockaddr } from './sockaddr.ts'
 
 /** A broadcast address takes leave of the system to send there (SO_BROADCAST, socket(7)). @returns 0 or an errno below zero */

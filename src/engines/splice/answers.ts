@@ -1,6 +1,6 @@
 /** Answers of UDP targets on their way to clients, and when datagrams of equal size may leave as one (UDP_SEGMENT). */
 import { type Datagrams } from './datagrams.ts'
-import { ECONNREFUSED, EIO, type Descriptor } from '../../host/linux/ffi.ts'
+import { ECONNREFUSED, EIO, type Descriptor } from '../../linux/libc.ts'
 import type { Sockaddr } from './sockaddr.ts'
 
 /** What one datagram can carry over IPv4: 65,535 less both headers. A run is not longer either. */

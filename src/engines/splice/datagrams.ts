@@ -1,5 +1,5 @@
 /** Many datagrams a call: headers, names, control messages and data as recvmmsg(2) and sendmmsg(2) want them. */
-import { Arena, receiveMany, send, sendMany, type Descriptor } from '../../host/linux/ffi.ts'
+import { Arena, receiveMany, send, sendMany, type Descriptor } from '../../linux/libc.ts'
 
 /** struct mmsghdr, in words; iovec and cmsghdr have 16 bytes: alike on x86-64 and arm64 (LP64). */
 const header = {

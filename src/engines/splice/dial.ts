@@ -8,7 +8,7 @@ import { attemptDelayMs } from '../../relay/eyeballs.ts'
 import { isTargetsFault } from '../../relay/blame.ts'
 import { ownLack, type OwnLack } from '../../relay/own-lack.ts'
 import type { TargetState } from '../../relay/pick.ts'
-import { epollError, epollHangUp, epollOut } from './epoll.ts'
+import { epollError, epollHangUp, epollOut } from '../../linux/epoll.ts'
 import {
   closeWithReset,
   connect,
@@ -28,7 +28,7 @@ import {
   openSocket,
   takeError,
   type Descriptor,
-} from '../../host/linux/ffi.ts'
+} from '../../linux/libc.ts'
 import { metItself } from './itself.ts'
 import type { Found } from './names.ts'
 import { bothMask, readMask, Side, type Joining } from './side.ts'

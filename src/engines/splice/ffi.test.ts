@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { beforeAll, expect, it } from 'vitest'
 import { describeWith } from '../../../test/needs.ts'
 import { Datagrams } from './datagrams.ts'
-import { Epoll, epollEdge, epollIn, epollOut } from './epoll.ts'
+import { Epoll, epollEdge, epollIn, epollOut } from '../../linux/epoll.ts'
 import {
   accept,
   Arena,
@@ -32,10 +32,10 @@ import {
   setOption,
   silenceBell,
   splice,
-} from '../../host/linux/ffi.ts'
+} from '../../linux/libc.ts'
 import { whyFfiCannot } from './probe.ts'
-import { receiveDescriptors, sendDescriptors } from './rights-message.ts'
-import { Ring, ringBufferBytes, ringKind } from './ring.ts'
+import { receiveDescriptors, sendDescriptors } from '../../linux/scm-rights.ts'
+import { Ring, ringBufferBytes, ringKind } from '../../linux/io-uring.ts'
 import { endpointOf, portOf, sockaddrOf, sockaddrOfPath } from './sockaddr.ts'
 
 const badDescriptor = -9

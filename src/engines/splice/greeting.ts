@@ -7,7 +7,7 @@ import { unmapped } from '../../base/address.ts'
 import { AskedName } from '../../relay/asked-name.ts'
 import { beginsLikeProxy, type Peer } from '../../relay/proxy/header.ts'
 import { readProxyHeader } from '../../relay/proxy/read.ts'
-import { EAGAIN, peek, receive, send, shutdownWrite } from '../../host/linux/ffi.ts'
+import { EAGAIN, peek, receive, send, shutdownWrite } from '../../linux/libc.ts'
 import type { Joining, Side } from './side.ts'
 import { copyBytes } from './thread.ts'
 

@@ -1,5 +1,5 @@
 /** Bytes of one direction that were read and that the other side did not take yet, in the order in which they go. */
-import { send, type Arena, type Descriptor } from '../../host/linux/ffi.ts'
+import { send, type Arena, type Descriptor } from '../../linux/libc.ts'
 import { copyBytes, type Thread } from './thread.ts'
 
 interface Piece {

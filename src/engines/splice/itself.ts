@@ -1,5 +1,5 @@
 /** Whether a socket is connected to its own end. */
-import { familyUnix, lastAddress, localAddress, type Descriptor } from '../../host/linux/ffi.ts'
+import { familyUnix, lastAddress, localAddress, type Descriptor } from '../../linux/libc.ts'
 import { addressOf, portOf, type Sockaddr } from './sockaddr.ts'
 
 /**

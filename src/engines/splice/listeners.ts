@@ -25,7 +25,7 @@ import {
   openSocket,
   setKeepalive,
   setOption,
-} from '../../host/linux/ffi.ts'
+} from '../../linux/libc.ts'
 import { isTaken } from '../../host/linux/udp-door.ts'
 import { portOf, sockaddrOf, sockaddrOfPath, socketFamily, type Sockaddr } from './sockaddr.ts'
 

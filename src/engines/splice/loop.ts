@@ -8,9 +8,9 @@
 import { performance } from 'node:perf_hooks'
 import { BusyPoll } from './busy-poll.ts'
 import { Deadlines } from './deadlines.ts'
-import { Epoll } from './epoll.ts'
-import { type Descriptor } from '../../host/linux/ffi.ts'
-import { Ring, ringKind } from './ring.ts'
+import { Epoll } from '../../linux/epoll.ts'
+import { type Descriptor } from '../../linux/libc.ts'
+import { Ring, ringKind } from '../../linux/io-uring.ts'
 
 export abstract class Watcher {
   slot = -1

@@ -2,7 +2,7 @@
 import type { CloseReason } from '../../model/connection.ts'
 import type { Rule } from '../../model/rule.ts'
 import type { Target } from '../../model/target.ts'
-import type { Share } from '../../host/linux/offload/flows.ts'
+import type { Share } from '../../linux/bpf/flows.ts'
 import type { EngineState } from '../contract.ts'
 
 /** From when on a direction's bytes move otherwise than by recv, send and splice as epoll tells of them. */

@@ -4,7 +4,7 @@
  * (docs/performance.md). What came to the session before is sent on first. Where a route changes, or somebody else begins
  * to filter, the session takes all of them back at the next look.
  */
-import { sameWay, type Way } from '../../host/linux/offload/ways.ts'
+import { sameWay, type Way } from '../../linux/bpf/ways.ts'
 import {
   Flows,
   type Carried,
@@ -12,7 +12,7 @@ import {
   type Ends,
   type Pair,
   type Share,
-} from '../../host/linux/offload/flows.ts'
+} from '../../linux/bpf/flows.ts'
 import { Deadline, type Timed } from './deadlines.ts'
 import type { Loop } from './loop.ts'
 

@@ -2,7 +2,7 @@
  * Pipes to splice through. They are kept for the next who needs one; a direction holds one only while bytes are in
  * it, and one that still holds bytes is never kept. Without pipes there is copying.
  */
-import { close, openPipe, resizePipe, type PipeEnds } from '../../host/linux/ffi.ts'
+import { close, openPipe, resizePipe, type PipeEnds } from '../../linux/libc.ts'
 
 /**
  * Larger pipes move more bytes a call; tried in this order. With 1 MiB a gigabyte costs no less CPU time, and what is

@@ -1,6 +1,6 @@
 /** Whether this system lets us: tried for real, before a rule is given to the engine. */
 import { say, type Text } from '../../base/text.ts'
-import { Epoll, epollIn } from './epoll.ts'
+import { Epoll, epollIn } from '../../linux/epoll.ts'
 import {
   Arena,
   close,
@@ -12,7 +12,7 @@ import {
   write,
   type Descriptor,
   type PipeEnds,
-} from '../../host/linux/ffi.ts'
+} from '../../linux/libc.ts'
 
 /** Tries, for real, what the engine lives on. @returns null, or why it does not work here. */
 export function whyFfiCannot(): Text | null {

@@ -15,7 +15,7 @@ import {
   epollOut,
   epollPriority,
   epollReadHangUp,
-} from './epoll.ts'
+} from '../../linux/epoll.ts'
 import {
   EAGAIN,
   ECANCELED,
@@ -28,12 +28,12 @@ import {
   splice,
   takeError,
   type Descriptor,
-} from '../../host/linux/ffi.ts'
+} from '../../linux/libc.ts'
 import type { Whole } from './carried.ts'
 import { Coalescing } from './coalesce.ts'
 import { Held } from './held.ts'
 import type { Pipe } from './pipes.ts'
-import { ringBufferBytes } from './ring.ts'
+import { ringBufferBytes } from '../../linux/io-uring.ts'
 import { copyBytes } from './thread.ts'
 
 /** A stream that has more than this waits for its next turn, so that it does not starve others. */

@@ -3,10 +3,10 @@
  * bytes are alike on every Linux: the family in the machine's order (little-endian here), the port in the network's.
  */
 import { addressFromBytes, familyOf, formatEndpoint } from '../../base/address.ts'
-import { familyInet, familyInet6, familyUnix } from '../../host/linux/ffi.ts'
-import { sockaddrLength, type Sockaddr } from '../../host/linux/sockaddr.ts'
+import { familyInet, familyInet6, familyUnix } from '../../linux/libc.ts'
+import { sockaddrLength, type Sockaddr } from '../../linux/sockaddr.ts'
 
-export { sockaddrOf, type Sockaddr } from '../../host/linux/sockaddr.ts'
+export { sockaddrOf, type Sockaddr } from '../../linux/sockaddr.ts'
 
 export function sockaddrOfPath(path: string): Sockaddr {
   const bytes = Buffer.from(path)

@@ -15,7 +15,7 @@ import type { CloseReason } from '../../model/connection.ts'
 import { CarriedBase } from './carried.ts'
 import { descriptorsEach, type Carriage, type Edition, type Listening } from './edition.ts'
 import { Dial, isShortage, type Dialling } from './dial.ts'
-import { epollError, epollExclusive, epollIn } from './epoll.ts'
+import { epollError, epollExclusive, epollIn } from '../../linux/epoll.ts'
 import {
   accept,
   close,
@@ -30,7 +30,7 @@ import {
   setKeepalive,
   setOption,
   takeError,
-} from '../../host/linux/ffi.ts'
+} from '../../linux/libc.ts'
 import { Watcher } from './loop.ts'
 import { readMask, Side } from './side.ts'
 import { cell } from './shared.ts'

@@ -3,7 +3,7 @@
  * (IP_TRANSPARENT, ip(7)). The way back is keep.ts's business.
  */
 import { addressRange } from '../../base/address.ts'
-import { bind, familyInet, setOption, type Descriptor } from '../../host/linux/ffi.ts'
+import { bind, familyInet, setOption, type Descriptor } from '../../linux/libc.ts'
 import { sockaddrOf, type Sockaddr } from './sockaddr.ts'
 
 /** Can the target see this client at all? An address of the other family has no way to tell. */

@@ -18,7 +18,7 @@ import type { CloseReason } from '../../model/connection.ts'
 import { CarriedBase } from './carried.ts'
 import type { Carriage, Edition, Listening } from './edition.ts'
 import { batchesPerTurn, type Datagrams } from './datagrams.ts'
-import { epollEdge, epollIn } from './epoll.ts'
+import { epollEdge, epollIn } from '../../linux/epoll.ts'
 import {
   close,
   Descriptor,
@@ -31,12 +31,12 @@ import {
   openSocket,
   setOption,
   type Arena,
-} from '../../host/linux/ffi.ts'
+} from '../../linux/libc.ts'
 import { aim } from './aim.ts'
 import { isShortage, lackIn } from './dial.ts'
 import { metItself } from './itself.ts'
 import { canDialAs, dialAs } from './transparent.ts'
-import { openBeside } from '../../host/linux/beside.ts'
+import { openBeside } from '../../linux/udp-connected-twin.ts'
 import type { Found } from './names.ts'
 import { Watcher, type Resumable } from './loop.ts'
 import type { ListenerData } from './messages.ts'
@@ -48,7 +48,7 @@ import {
   type Carried as CarriedByKernel,
   type Endpoint,
   type Pair,
-} from '../../host/linux/offload/flows.ts'
+} from '../../linux/bpf/flows.ts'
 import { segmentation, type Outlet } from './answers.ts'
 import type { Thread } from './thread.ts'
 import { Upstream, type Served } from './upstream.ts'

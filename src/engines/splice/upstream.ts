@@ -6,7 +6,7 @@ import { batchesPerTurn } from './datagrams.ts'
 import type { CarriedBase } from './carried.ts'
 import { lengthOf, mostBytes, runLength, segmentation, type Answered, type Outlet } from './answers.ts'
 import type { Datagrams } from './datagrams.ts'
-import { epollEdge, epollIn } from './epoll.ts'
+import { epollEdge, epollIn } from '../../linux/epoll.ts'
 import {
   close,
   EAGAIN,
@@ -18,7 +18,7 @@ import {
   setOption,
   type Arena,
   type Descriptor,
-} from '../../host/linux/ffi.ts'
+} from '../../linux/libc.ts'
 import type { Peer } from '../../relay/proxy/header.ts'
 import { aim } from './aim.ts'
 import { metItself } from './itself.ts'

@@ -5,8 +5,8 @@
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import type { Target } from '../../model/target.ts'
 import { Carriage } from './edition.ts'
-import { epollIn } from './epoll.ts'
-import { Descriptor, keepLedger, loadFfi, silenceBell } from '../../host/linux/ffi.ts'
+import { epollIn } from '../../linux/epoll.ts'
+import { Descriptor, keepLedger, loadFfi, silenceBell } from '../../linux/libc.ts'
 import { Happenings } from './happenings.ts'
 import { Loop, Watcher } from './loop.ts'
 import {

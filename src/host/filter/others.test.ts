@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { FakeRunner, type Answer } from '../../../test/fakes/host.ts'
 import { systemClock } from '../../base/clock.ts'
-import type { OnSockets } from '../linux/offload/own-group.ts'
+import type { OnSockets } from '../../linux/bpf/own-group.ts'
 import { Others, whoElseDecides } from './others.ts'
 
 const rules4 = '0:\tfrom all lookup local\n32766:\tfrom all lookup main\n32767:\tfrom all lookup default\n'

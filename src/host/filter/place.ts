@@ -4,7 +4,7 @@
  * drops, also where that is everybody but a few: whoever is let in by name only stays out, and is told by what. Nor
  * before a drop of which it cannot be told whom it meets (a mark, a hardware address, raw bytes): it may be a ban.
  */
-import { isOurChain } from '../ours.ts'
+import { isOurChain } from '../../linux/own-names.ts'
 import type { Packets } from './packets.ts'
 import { chainKey, type Chain, type FilterRule, type Packet, type PacketFilter } from './program.ts'
 import { walk, type ChainFate, type Place } from './walk.ts'

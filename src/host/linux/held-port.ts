@@ -17,8 +17,8 @@ import {
   openSocket,
   setOption,
   stopListening,
-} from './ffi.ts'
-import { sockaddrOf, type Sockaddr } from './sockaddr.ts'
+} from '../../linux/libc.ts'
+import { sockaddrOf, type Sockaddr } from '../../linux/sockaddr.ts'
 import { isTaken } from './udp-door.ts'
 
 const backlog = 65_535

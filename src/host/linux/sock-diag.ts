@@ -6,7 +6,7 @@ import { endianness } from 'node:os'
 import { setImmediate } from 'node:timers/promises'
 import type { Protocol } from '../../base/port.ts'
 import type { SocketEntry } from '../contract.ts'
-import { native, type Native } from './native.ts'
+import { native, type Native } from '../../linux/native.ts'
 import { addressAt } from './proc-address.ts'
 import type { SsSocket } from './ss.ts'
 

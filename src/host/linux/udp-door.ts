@@ -3,11 +3,11 @@
  * one: that takes SO_REUSEPORT, which no other user's process can join (socket(7)), and for which Node has no door
  * before 22.12. By koffi, which is optional.
  */
-import { bind, close, Descriptor, familyInet6, loadFfi, openSocket, setOption } from './ffi.ts'
+import { bind, close, Descriptor, familyInet6, loadFfi, openSocket, setOption } from '../../linux/libc.ts'
 import { existsSync, readFileSync } from 'node:fs'
 import { familyOf } from '../../base/address.ts'
 import { parseTable, type ProcSocket } from './proc-sockets.ts'
-import { sockaddrOf } from './sockaddr.ts'
+import { sockaddrOf } from '../../linux/sockaddr.ts'
 
 export interface UdpDoors {
   /** @param beside joins those of this user that are there. @returns a bound descriptor, or an errno below zero */

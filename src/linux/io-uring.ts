@@ -13,7 +13,7 @@ import {
   keepBatches,
   openRing,
   registerWithRing,
-} from '../../host/linux/ffi.ts'
+} from './libc.ts'
 
 /** Calls that may be written before they have to be handed over. */
 const entries = 1024

@@ -11,7 +11,7 @@ import {
   waitForEvents,
   waitForEventsFinely,
   type Descriptor,
-} from '../../host/linux/ffi.ts'
+} from './libc.ts'
 
 export const epollIn = 0x1
 /** Urgent data. */

@@ -11,7 +11,7 @@ import {
   receive,
   send,
   type Descriptor,
-} from '../ffi.ts'
+} from '../libc.ts'
 
 export const netlinkProtocol = { route: 0, transform: 6, netfilter: 12 } as const
 

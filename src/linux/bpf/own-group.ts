@@ -4,7 +4,7 @@
  * it. What the kernel redirects, and what is carried past sockets, never comes by them.
  */
 import { closeSync, openSync, readFileSync } from 'node:fs'
-import { close, Descriptor, EINVAL, loadFfi, mountApart } from '../ffi.ts'
+import { close, Descriptor, EINVAL, loadFfi, mountApart } from '../libc.ts'
 import { Calls } from './calls.ts'
 
 /** `unknown` where it cannot be told: the group cannot be seen, or bpf(2) cannot be called. */

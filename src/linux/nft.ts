@@ -4,12 +4,12 @@
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { temporaryPlace } from '../../base/trust.ts'
-import { NaruError } from '../../base/errors.ts'
-import { withRight } from '../../base/privilege.ts'
-import { say } from '../../base/text.ts'
-import type { Runner } from '../../host/contract.ts'
-import type { Json } from '../../model/hop.ts'
+import { temporaryPlace } from '../base/trust.ts'
+import { NaruError } from '../base/errors.ts'
+import { withRight } from '../base/privilege.ts'
+import { say } from '../base/text.ts'
+import type { Runner } from '../host/contract.ts'
+import type { Json } from '../model/hop.ts'
 
 /** 65,535 ports in both protocols take nft about 2 s; more is a stuck machine. */
 const limitMs = 60_000

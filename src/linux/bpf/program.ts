@@ -14,8 +14,8 @@
  *
  * Of this file alone one may also choose the terms of MIT or GPL-2.0: looking up a route is for such programs alone.
  */
-import type { Family } from '../../../base/address.ts'
-import { familyInet, familyInet6 } from '../ffi.ts'
+import type { Family } from '../../base/address.ts'
+import { familyInet, familyInet6 } from '../libc.ts'
 import { Assembly, type Register } from './assembly.ts'
 import { etherBytes, layouts, transports, type Layout, type Transport } from './layout.ts'
 import { loopbackDevice as loopback } from './ways.ts'

@@ -1,5 +1,5 @@
 /** Where things lie in a packet and in what is kept of its flow, for each version of IP. */
-import type { Family } from '../../../base/address.ts'
+import type { Family } from '../../base/address.ts'
 
 /** Bytes of an Ethernet header (RFC 894). */
 export const etherBytes = 14

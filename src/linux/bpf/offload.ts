@@ -3,10 +3,10 @@
  * one a process, held on the devices that they arrive at. Everything hangs on descriptors, so that nothing is left
  * behind however the process ends. Wants Linux 6.6, CAP_BPF and CAP_NET_ADMIN, and koffi.
  */
-import type { Family } from '../../../base/address.ts'
-import { messageOf } from '../../../base/errors.ts'
-import { say, type Text } from '../../../base/text.ts'
-import { close, Descriptor, EPERM, loadFfi } from '../ffi.ts'
+import type { Family } from '../../base/address.ts'
+import { messageOf } from '../../base/errors.ts'
+import { say, type Text } from '../../base/text.ts'
+import { close, Descriptor, EPERM, loadFfi } from '../libc.ts'
 import { Calls } from './calls.ts'
 import { sizesOf, type Share } from './flows.ts'
 import { beatSizes, layouts, sentOnBytes } from './layout.ts'

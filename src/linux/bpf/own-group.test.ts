@@ -3,12 +3,12 @@ import { closeSync, mkdirSync, openSync, readFileSync, rmdirSync } from 'node:fs
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { beforeAll, expect, it } from 'vitest'
-import { built } from '../../../../test/built.ts'
-import { describeWith } from '../../../../test/needs.ts'
-import { Lab } from '../../../../test/lab/namespaces.ts'
-import { Arena, bpf, close, Descriptor, loadFfi, openBpf } from '../ffi.ts'
+import { built } from '../../../test/built.ts'
+import { describeWith } from '../../../test/needs.ts'
+import { Lab } from '../../../test/lab/namespaces.ts'
+import { Arena, bpf, close, Descriptor, loadFfi, openBpf } from '../libc.ts'
 
-const module = fileURLToPath(new URL('../../../../dist/host/linux/offload/own-group.js', import.meta.url))
+const module = fileURLToPath(new URL('../../../dist/linux/bpf/own-group.js', import.meta.url))
 const cgroups = /^(?:\S+ ){4}(\S+) .* - cgroup2 /m.exec(readFileSync('/proc/self/mountinfo', 'utf8'))?.[1]
 const needs = {
   root: true,

@@ -3,8 +3,8 @@
  * machine's order (little-endian here), the port in the network's.
  */
 import { networkInterfaces } from 'node:os'
-import { addressBytes } from '../../base/address.ts'
-import { familyInet, familyInet6 } from './ffi.ts'
+import { addressBytes } from '../base/address.ts'
+import { familyInet, familyInet6 } from './libc.ts'
 
 export type Sockaddr = Uint8Array
 

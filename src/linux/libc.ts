@@ -6,7 +6,7 @@
  */
 import { constants } from 'node:os'
 import { requireOwn } from './own-package.ts'
-import type { Outstanding } from '../../model/outstanding.ts'
+import type { Outstanding } from '../model/outstanding.ts'
 import { readTcpInfo, tcpInfoBytes } from './tcp-info.ts'
 
 const { errno } = constants

@@ -1,13 +1,5 @@
 /** Descriptors that pass from one process to another: a message on a Unix socket with SCM_RIGHTS (unix(7)). */
-import {
-  Arena,
-  close,
-  Descriptor,
-  EINVAL,
-  EPROTO,
-  receiveMessage,
-  sendMessage,
-} from '../../host/linux/ffi.ts'
+import { Arena, close, Descriptor, EINVAL, EPROTO, receiveMessage, sendMessage } from './libc.ts'
 
 /** Most descriptors in one message; the kernel takes 253 (SCM_MAX_FD). */
 export const mostRights = 200

@@ -1,5 +1,5 @@
 /** What conntrack is asked and told about single connections. */
-import { loadFfi } from '../ffi.ts'
+import { loadFfi } from '../libc.ts'
 import { transports, type Transport } from './layout.ts'
 import { attributesIn, familyIn, Netlink, type Attribute } from './netlink.ts'
 

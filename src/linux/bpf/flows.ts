@@ -1,6 +1,6 @@
 /** The flows of one owner, on its own thread: what arrives how, how it leaves, and how much was carried. */
-import { addressBytes, type Family } from '../../../base/address.ts'
-import { Descriptor } from '../ffi.ts'
+import { addressBytes, type Family } from '../../base/address.ts'
+import { Descriptor } from '../libc.ts'
 import { Calls } from './calls.ts'
 import {
   beatSizes,

@@ -3,7 +3,7 @@
  * in a folder only its user can enter, in the order they were listed, as many as there are.
  */
 import { rm } from 'node:fs/promises'
-import { systemClock, withLimit } from '../../base/clock.ts'
+import { systemClock, withLimit } from '../base/clock.ts'
 import {
   accept,
   Arena,
@@ -18,9 +18,9 @@ import {
   openSocket,
   send,
   userAtPeer,
-} from '../../host/linux/ffi.ts'
-import { mostRights, receiveDescriptors, sendDescriptors } from './rights-message.ts'
-import { sockaddrOfPath } from './sockaddr.ts'
+} from './libc.ts'
+import { mostRights, receiveDescriptors, sendDescriptors } from './scm-rights.ts'
+import { sockaddrOfPath } from '../engines/splice/sockaddr.ts'
 
 /** How soon a socket that had nothing, or no room, is asked again. */
 const againMs = 2

@@ -2,8 +2,8 @@
  * A UDP socket beside another one, on the same local address, that hears one client alone: a connected socket goes
  * before an unconnected one in the kernel's choice, so datagrams of that client come here whoever reads the other.
  */
-import { unmapped } from '../../base/address.ts'
-import type { SocketMaker } from '../../model/passing.ts'
+import { unmapped } from '../base/address.ts'
+import type { SocketMaker } from '../model/passing.ts'
 import {
   bind,
   close,
@@ -15,7 +15,7 @@ import {
   localAddress,
   openSocket,
   setOption,
-} from './ffi.ts'
+} from './libc.ts'
 import { mappedBytes, sockaddrLength, sockaddrOf, type Sockaddr } from './sockaddr.ts'
 
 /**

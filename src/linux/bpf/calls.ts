@@ -1,5 +1,5 @@
 /** bpf(2) as far as flows need it: maps, a program, and links that hold the program on a device while they are open. */
-import { Arena, bpf, close, Descriptor, openBpf } from '../ffi.ts'
+import { Arena, bpf, close, Descriptor, openBpf } from '../libc.ts'
 
 /** enum bpf_cmd. */
 const command = {

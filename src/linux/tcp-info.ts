@@ -1,5 +1,5 @@
 /** struct tcp_info (linux/tcp.h) as getsockopt(TCP_INFO) gives it: as much as tells what waits for the peer. */
-import type { Outstanding } from '../../model/outstanding.ts'
+import type { Outstanding } from '../model/outstanding.ts'
 import { native } from './native.ts'
 
 export const tcpInfoBytes = 160

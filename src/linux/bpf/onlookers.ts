@@ -5,8 +5,8 @@
  * not. All of it is asked of the kernel itself (netlink), in less than a millisecond, so that it can be asked often.
  */
 import { readFileSync } from 'node:fs'
-import { EAFNOSUPPORT, EINVAL, ENOENT, EOPNOTSUPP, familyInet, familyInet6 } from '../ffi.ts'
-import { isOurChain, keepRule } from '../../ours.ts'
+import { EAFNOSUPPORT, EINVAL, ENOENT, EOPNOTSUPP, familyInet, familyInet6 } from '../libc.ts'
+import { isOurChain, keepRule } from '../own-names.ts'
 import { Calls } from './calls.ts'
 import { attributesIn, Netlink, type Told } from './netlink.ts'
 import { programsOnSockets } from './own-group.ts'
