@@ -16,8 +16,8 @@ import { claim, stateRoot } from './control/instance.ts'
 import { gatherParts } from './daemon/rooms.ts'
 import { tellTo, undoLeftOvers } from './daemon/left-over.ts'
 import { exportRules as writeRules, importRules as readRules, type ImportOptions } from './formats/index.ts'
-import type { Exported, ExportFormat } from './model/exchange.ts'
-import type { Imported, Naru, RuleInput } from './model/library-face.ts'
+import type { Exported, ExportFormat } from './model/import-export.ts'
+import type { Imported, Naru, RuleInput } from './model/library-api.ts'
 import { parseRule } from './model/rule-file.ts'
 import { createMemoryStore } from './stores/memory.ts'
 
@@ -34,7 +34,7 @@ export type {
   RuleAddress,
   RuleState,
   TrafficSample,
-} from './model/face.ts'
+} from './model/naru-api.ts'
 export type {
   ChangeResult,
   FoundRule,
@@ -45,9 +45,9 @@ export type {
   RuleChange,
   RuleInput,
   RuleStatus,
-} from './model/library-face.ts'
+} from './model/library-api.ts'
 export type { ImportOptions } from './formats/index.ts'
-export type { Exported, ExportFormat, ImportFormat, Loss, Place } from './model/exchange.ts'
+export type { Exported, ExportFormat, ImportFormat, Loss, Place } from './model/import-export.ts'
 export type { Hop, Json } from './model/hop.ts'
 export type { Plan, PlanStep } from './model/plan.ts'
 

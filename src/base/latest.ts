@@ -1,4 +1,4 @@
-import { orAborted, stopped } from './shared.ts'
+import { orAborted, stopped } from './single-flight.ts'
 
 /**
  * An answer that is dear to make and the same for all who ask at once. Whoever asks gets one that was begun after it

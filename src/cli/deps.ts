@@ -6,11 +6,11 @@ import type { NaruErrorJson } from '../base/errors.ts'
 import type { Language, Text } from '../base/text.ts'
 import type { NaruClient } from '../api/client/client.ts'
 import type { ExitCode } from '../base/codes/entry.ts'
-import type { Exported, ExportFormat, Imported, ImportFormat } from '../model/exchange.ts'
-import type { MachineFace } from '../model/machine-face.ts'
+import type { Exported, ExportFormat, Imported, ImportFormat } from '../model/import-export.ts'
+import type { MachineFace } from '../model/machine-api.ts'
 import type { Plan } from '../model/plan.ts'
 import type { Rule } from '../model/rule.ts'
-import type { About, Naru, RuleInput, RuleStatus } from '../model/face.ts'
+import type { About, Naru, RuleInput, RuleStatus } from '../model/naru-api.ts'
 
 export interface CliDeps {
   readonly version: string

@@ -1,5 +1,5 @@
 /** The one line that `naru open` keeps: rewritten in place on a terminal, printed when it says something new off one. */
-import type { RuleStatus } from '../model/face.ts'
+import type { RuleStatus } from '../model/naru-api.ts'
 import { shownState } from '../model/shown-state.ts'
 import { say } from '../base/text.ts'
 import { visible } from '../base/visible.ts'

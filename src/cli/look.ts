@@ -1,6 +1,6 @@
 /** What the verbs that look at this machine have in common: the machine, and a Ctrl-C that ends the look at once. */
 import { NaruError } from '../base/errors.ts'
-import type { MachineFace } from '../model/machine-face.ts'
+import type { MachineFace } from '../model/machine-api.ts'
 import type { Context, Option } from './verb.ts'
 import { say } from '../base/text.ts'
 

@@ -1,7 +1,7 @@
 /** Words of the command line, by a verb's definition. What does not fit is told with what was probably meant. */
 import { NaruError } from '../base/errors.ts'
 import { say, type Text } from '../base/text.ts'
-import { nearest } from '../model/shape.ts'
+import { nearest } from '../model/schema.ts'
 import { on, type Option, type Verb, type Words } from './verb.ts'
 
 /** @param command `naru router add`, for the hint. @throws NaruError USAGE */

@@ -1,7 +1,7 @@
 /** Which `Naru` a verb talks to: the running daemon, or the file alone where none runs. */
 import { isNaruError } from '../base/errors.ts'
 import { say } from '../base/text.ts'
-import type { Naru, RuleStatus } from '../model/face.ts'
+import type { Naru, RuleStatus } from '../model/naru-api.ts'
 import type { Context } from './verb.ts'
 
 export async function daemonOrFile({ deps, file }: Context): Promise<{ naru: Naru; running: boolean }> {

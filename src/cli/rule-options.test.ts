@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { fakeNow } from '../../test/fakes/naru.ts'
 import { parseRule } from '../model/rule-file.ts'
-import type { RuleInput } from '../model/face.ts'
+import type { RuleInput } from '../model/naru-api.ts'
 import { parseWords } from './parse.ts'
 import { publishedAsSaid, ruleFrom, ruleOptions, targetsFrom } from './rule-options.ts'
 import { on } from './verb.ts'

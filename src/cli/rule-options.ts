@@ -2,10 +2,10 @@
 import { parseDuration } from '../base/duration.ts'
 import { isNaruError, NaruError } from '../base/errors.ts'
 import { say } from '../base/text.ts'
-import type { RuleInput } from '../model/face.ts'
+import type { RuleInput } from '../model/naru-api.ts'
 import type { Json } from '../model/hop.ts'
 import { balances, engineIds, sourceModes } from '../model/rule.ts'
-import { isMap } from '../model/shape.ts'
+import { isMap } from '../model/schema.ts'
 import { usage } from './parse.ts'
 import type { Context, Option } from './verb.ts'
 

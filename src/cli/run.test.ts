@@ -11,7 +11,7 @@ import {
 } from '../../test/fakes/naru.ts'
 import { NaruError, type ExitCode } from '../base/errors.ts'
 import { say, verbatim, type Text } from '../base/text.ts'
-import type { RuleStatus } from '../model/face.ts'
+import type { RuleStatus } from '../model/naru-api.ts'
 import { qrText } from '../model/qr.ts'
 import { routerSteps } from '../model/router-steps.ts'
 import type { CliDeps, OpenHereOptions, Ready, UpOptions } from './deps.ts'

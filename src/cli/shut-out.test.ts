@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import { FakeIo, fakeDeps, naru } from '../../test/fakes/io.ts'
 import { FakeMachine } from '../../test/fakes/machine.ts'
 import { FakeNaru, hopStatus, ruleStatus } from '../../test/fakes/naru.ts'
-import type { RuleStatus } from '../model/face.ts'
+import type { RuleStatus } from '../model/naru-api.ts'
 
 /** Its firewall lets in all but port 80. */
 const machine = new FakeMachine()

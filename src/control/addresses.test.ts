@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { say } from '../base/text.ts'
-import type { HopStatus } from '../model/face.ts'
+import type { HopStatus } from '../model/naru-api.ts'
 import type { Hop, Json } from '../model/hop.ts'
 import { parseRule } from '../model/rule-file.ts'
 import { addressesOf } from './addresses.ts'

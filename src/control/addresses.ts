@@ -4,7 +4,7 @@
  */
 import { addressRange, formatEndpoint, isPublic, type Cidr } from '../base/address.ts'
 import { formatPortRange, type PortRange } from '../base/port.ts'
-import type { HopStatus, RuleAddress } from '../model/face.ts'
+import type { HopStatus, RuleAddress } from '../model/naru-api.ts'
 import type { Hop, Json } from '../model/hop.ts'
 import type { InetListen } from '../model/listen.ts'
 import type { Rule } from '../model/rule.ts'

@@ -1,5 +1,5 @@
 /** Which firewall decides on this machine: asked of the members, once for all who want to know at the same time. */
-import { Shared } from '../base/shared.ts'
+import { Shared } from '../base/single-flight.ts'
 import { say, type Text } from '../base/text.ts'
 import type { FirewallMember } from '../firewalls/contract.ts'
 import type { Host } from '../host/contract.ts'

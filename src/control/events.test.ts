@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { systemClock } from '../base/clock.ts'
-import type { NaruEvent, RuleStatus } from '../model/face.ts'
+import type { NaruEvent, RuleStatus } from '../model/naru-api.ts'
 import { Events } from './events.ts'
 
 const status = (name: string, state: RuleStatus['state']): RuleStatus =>

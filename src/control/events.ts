@@ -1,6 +1,6 @@
 /** What happens, numbered, kept for a while, and handed to whoever listens. A slow listener loses events and is told. */
 import type { Clock } from '../base/clock.ts'
-import type { Happening, NaruEvent } from '../model/face.ts'
+import type { Happening, NaruEvent } from '../model/naru-api.ts'
 import { shownState } from '../model/shown-state.ts'
 
 type RuleEvent = Extract<NaruEvent, { type: 'rule' }>

@@ -7,7 +7,7 @@ import { awake } from '../base/awake.ts'
 import { withLimit } from '../base/clock.ts'
 import { NaruError, toNaruError, type NaruErrorJson } from '../base/errors.ts'
 import { Scope } from '../base/scope.ts'
-import { orAborted, stopped } from '../base/shared.ts'
+import { orAborted, stopped } from '../base/single-flight.ts'
 import { say, type Text } from '../base/text.ts'
 import type { Check } from '../checks/contract.ts'
 import type { EngineEvent } from '../engines/contract.ts'
@@ -25,7 +25,7 @@ import type {
   RuleStatus,
   TrafficMoment,
   TrafficOptions,
-} from '../model/face.ts'
+} from '../model/naru-api.ts'
 import type { Facts } from '../model/facts.ts'
 import { formatListen } from '../model/listen.ts'
 import { ListenIndex } from '../model/listen-index.ts'

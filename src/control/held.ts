@@ -2,7 +2,7 @@
 import type { NaruError } from '../base/errors.ts'
 import { say, type Text } from '../base/text.ts'
 import type { Finding } from '../model/finding.ts'
-import type { HopStatus } from '../model/face.ts'
+import type { HopStatus } from '../model/naru-api.ts'
 import type { Hop, Lease } from '../model/hop.ts'
 import type { Calm } from './calm.ts'
 import type { Wanted } from './hops/wanted.ts'

@@ -1,11 +1,11 @@
 /** From what the store holds to rules that can be trusted: each is read once, then all are held against each other. */
 import { say } from '../base/text.ts'
-import type { RuleInput } from '../model/face.ts'
+import type { RuleInput } from '../model/naru-api.ts'
 import { formatListen, listensOverlap } from '../model/listen.ts'
 import { ListenIndex } from '../model/listen-index.ts'
 import type { Rule } from '../model/rule.ts'
 import { readRule } from '../model/rule-file.ts'
-import type { Problem } from '../model/shape.ts'
+import type { Problem } from '../model/schema.ts'
 import type { Snapshot } from '../stores/contract.ts'
 
 export interface Loaded {

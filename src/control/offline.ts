@@ -11,7 +11,7 @@ import type {
   NewRule,
   RuleInput,
   RuleStatus,
-} from '../model/face.ts'
+} from '../model/naru-api.ts'
 import { formatListen } from '../model/listen.ts'
 import type { Rule } from '../model/rule.ts'
 import type { Plan } from '../model/plan.ts'

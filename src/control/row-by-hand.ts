@@ -1,7 +1,7 @@
 /** What a person types on the router's page where it does not open a rule's ports by itself; null where no row helps. */
 import { canonicalAddress } from '../base/address.ts'
 import type { Code } from '../base/errors.ts'
-import type { HopStatus } from '../model/face.ts'
+import type { HopStatus } from '../model/naru-api.ts'
 import { guessedMaker, makerOf, routerSteps, type RouterSteps } from '../model/router-steps.ts'
 import type { Rule } from '../model/rule.ts'
 import type { RouterInfo } from '../routers/contract.ts'

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import type { RuleInput } from '../model/face.ts'
+import type { RuleInput } from '../model/naru-api.ts'
 import { parseRule } from '../model/rule-file.ts'
 import type { LoadedRule } from './load.ts'
 import { toldChanges } from './told-changes.ts'

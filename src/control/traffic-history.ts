@@ -3,7 +3,7 @@
  * before. Quiet rules cost nothing, and of very many busy ones only the busiest are told apart.
  */
 import type { Counters } from '../model/connection.ts'
-import type { Flow, TrafficMoment } from '../model/face.ts'
+import type { Flow, TrafficMoment } from '../model/naru-api.ts'
 import { Rates } from './counters.ts'
 import { TrafficMinutes } from './traffic-minutes.ts'
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import type { Flow } from '../model/face.ts'
+import type { Flow } from '../model/naru-api.ts'
 import { TrafficMinutes } from './traffic-minutes.ts'
 
 const stepMs = 5000

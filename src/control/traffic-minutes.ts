@@ -2,7 +2,7 @@
  * What flowed in the last 24 hours, a minute a moment: the means of the five-second moments that made it up. Of each
  * minute the busiest 50 rules are told apart, so that a day takes some 7 MB at most, however many rules there are.
  */
-import type { Flow, TrafficMoment } from '../model/face.ts'
+import type { Flow, TrafficMoment } from '../model/naru-api.ts'
 
 const minuteMs = 60_000
 const kept = 24 * 60

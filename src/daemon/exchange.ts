@@ -4,7 +4,7 @@ import { basename, dirname, resolve } from 'node:path'
 import { errnoOf, messageOf, NaruError } from '../base/errors.ts'
 import { say, type Text } from '../base/text.ts'
 import { exportRules, importRules, mostImportBytes } from '../formats/index.ts'
-import type { Exchange, Imported, ImportFormat } from '../model/exchange.ts'
+import type { Exchange, Imported, ImportFormat } from '../model/import-export.ts'
 import { parseRule } from '../model/rule-file.ts'
 
 /** For the API: text in, text out. */

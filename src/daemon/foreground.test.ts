@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { verbatim } from '../base/text.ts'
 import { noCounters } from '../control/counters.ts'
 import { abandoned, claim } from '../control/instance.ts'
-import type { RuleStatus } from '../model/face.ts'
+import type { RuleStatus } from '../model/naru-api.ts'
 import { foregroundRules, telling } from './foreground.ts'
 import { undoLeftOvers } from './left-over.ts'
 

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { replaceFile } from '../base/replace-file.ts'
 import type { RuleToCheck } from '../control/doctor.ts'
 import { running, type Instance } from '../control/instance.ts'
-import type { RuleStatus } from '../model/face.ts'
+import type { RuleStatus } from '../model/naru-api.ts'
 import { readRule } from '../model/rule-file.ts'
 
 const wordIn = (folder: string): string => join(folder, 'rule.json')

@@ -8,7 +8,7 @@ import type { NaruClient } from '../api/client/client.ts'
 import type { CliDeps } from '../cli/deps.ts'
 import { Journal } from '../control/journal.ts'
 import { instanceOf, running, stateRoot } from '../control/instance.ts'
-import type { Naru } from '../model/face.ts'
+import type { Naru } from '../model/naru-api.ts'
 import { ruleFile } from './files.ts'
 import { version } from './version.ts'
 

@@ -1,6 +1,6 @@
 /** The rules that are open now, as those who hold them tell: what `naru ports` holds sockets against. */
 import { stateRoot } from '../control/instance.ts'
-import type { Naru, RuleStatus } from '../model/face.ts'
+import type { Naru, RuleStatus } from '../model/naru-api.ts'
 import { parseListen, type Listen } from '../model/listen.ts'
 import { foregroundStatuses } from './foreground.ts'
 

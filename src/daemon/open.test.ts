@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { createServer } from 'node:net'
 import { once } from 'node:events'
 import { expect, it, vi } from 'vitest'
-import type { RuleStatus } from '../model/face.ts'
+import type { RuleStatus } from '../model/naru-api.ts'
 import { freePort } from '../../test/free-port.ts'
 import { openHere } from './open.ts'
 

@@ -3,8 +3,8 @@ import { systemClock } from '../base/clock.ts'
 import { silentLog } from '../base/log.ts'
 import { createMachine } from '../control/machine.ts'
 import { createHost } from '../host/index.ts'
-import type { Naru } from '../model/face.ts'
-import type { MachineFace } from '../model/machine-face.ts'
+import type { Naru } from '../model/naru-api.ts'
+import type { MachineFace } from '../model/machine-api.ts'
 import { openRules } from './open-rules.ts'
 
 /** @param daemon whose rules are open; null where none runs. */

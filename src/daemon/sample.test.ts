@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { RuleStatus } from '../model/face.ts'
+import type { RuleStatus } from '../model/naru-api.ts'
 import { sampleUrl } from './sample.ts'
 
 const rule = (listen: string, target: string, state: RuleStatus['state'] = 'open'): RuleStatus =>

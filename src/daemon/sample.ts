@@ -1,7 +1,7 @@
 /** A small page to forward to, on loopback: the first rule of a new user works without a service of their own. */
 import { createServer, type IncomingMessage } from 'node:http'
 import { formatEndpoint } from '../base/address.ts'
-import type { RuleStatus } from '../model/face.ts'
+import type { RuleStatus } from '../model/naru-api.ts'
 import { parseListen } from '../model/listen.ts'
 import { formatTarget } from '../model/target.ts'
 

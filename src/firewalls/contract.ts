@@ -2,7 +2,7 @@
 import type { Cidr } from '../base/address.ts'
 import type { PortRange, Protocol } from '../base/port.ts'
 import type { Host } from '../host/contract.ts'
-import type { Carried } from '../model/carried.ts'
+import type { Carried } from '../model/marked-entry.ts'
 import type { FirewallAnswer, FirewallQuestion, FirewallStatus } from '../model/firewall.ts'
 import type { Json, Lease, OpenOptions } from '../model/hop.ts'
 import type { Support } from '../model/support.ts'
@@ -33,7 +33,7 @@ export interface FirewallMember {
   carried?(options: FirewallOptions): Promise<readonly Carried[]>
 }
 
-export type { Carried } from '../model/carried.ts'
+export type { Carried } from '../model/marked-entry.ts'
 
 export interface FirewallOptions {
   readonly host: Host

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { cpuMs } from '../../test/cpu-time.ts'
-import type { ImportFormat } from '../model/exchange.ts'
+import type { ImportFormat } from '../model/import-export.ts'
 import { importRules, mostImportBytes, readable } from './index.ts'
 
 const fill = (unit: string): string => unit.repeat(Math.floor((mostImportBytes - 1) / unit.length))

@@ -17,7 +17,7 @@ import {
 import type { Protocol } from '../base/port.ts'
 import { yamlDocument, yamlProblem } from '../base/yaml.ts'
 import { say, type Text } from '../base/text.ts'
-import type { Place } from '../model/exchange.ts'
+import type { Place } from '../model/import-export.ts'
 import type { ReadableFormat } from './contract.ts'
 import { carriesNothing } from './contract/aspects.ts'
 import { listenText, ruleName, type PartLoss, type Reading } from './contract/reading.ts'

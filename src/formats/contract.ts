@@ -3,7 +3,7 @@
  * member. What a format cannot say is said to `Reading` or follows from `carries`; it is never dropped in silence.
  */
 import type { Text } from '../base/text.ts'
-import type { ExportFormat, ImportFormat } from '../model/exchange.ts'
+import type { ExportFormat, ImportFormat } from '../model/import-export.ts'
 import type { Rule } from '../model/rule.ts'
 import type { Aspect } from './contract/aspects.ts'
 import type { Reading } from './contract/reading.ts'

@@ -5,7 +5,7 @@
 import { systemClock } from '../base/clock.ts'
 import { NaruError } from '../base/errors.ts'
 import { say, type Text } from '../base/text.ts'
-import type { Exported, ExportFormat, Imported, ImportFormat } from '../model/exchange.ts'
+import type { Exported, ExportFormat, Imported, ImportFormat } from '../model/import-export.ts'
 import type { Rule } from '../model/rule.ts'
 import { asus } from './asus.ts'
 import { compose } from './compose.ts'

@@ -5,7 +5,7 @@
 import { canonicalAddress, cidrOrNull, formatEndpoint, parseCidr, type Cidr } from '../base/address.ts'
 import type { Protocol } from '../base/port.ts'
 import { say } from '../base/text.ts'
-import type { RuleInput } from '../model/face.ts'
+import type { RuleInput } from '../model/naru-api.ts'
 import { portNamed } from '../model/services.ts'
 import type { ReadableFormat } from './contract.ts'
 import { both, everybody, fromOrder, type OrderedAccess } from './contract/access.ts'

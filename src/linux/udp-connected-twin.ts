@@ -3,7 +3,7 @@
  * before an unconnected one in the kernel's choice, so datagrams of that client come here whoever reads the other.
  */
 import { unmapped } from '../base/address.ts'
-import type { SocketMaker } from '../model/passing.ts'
+import type { SocketMaker } from '../model/handover-sockets.ts'
 import {
   bind,
   close,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { formatRule, parseRule, readRule, ruleNotes } from './rule-file.ts'
-import { mostProblems } from './shape.ts'
+import { mostProblems } from './schema.ts'
 
 const wrong = (input: unknown): string[] =>
   readRule('web', input).problems.map(({ path, text }) => `${path.join('.')}: ${text.en}`)

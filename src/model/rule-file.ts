@@ -7,7 +7,7 @@ import { formatDuration, parseDuration } from '../base/duration.ts'
 import { NaruError } from '../base/errors.ts'
 import { isWellKnown, portCount } from '../base/port.ts'
 import { say, type Text } from '../base/text.ts'
-import type { RuleInput } from './face.ts'
+import type { RuleInput } from './naru-api.ts'
 import type { Json } from './hop.ts'
 import { formatListen, parseListen, type Listen } from './listen.ts'
 import { formatBandwidth, parseBandwidth } from './rate.ts'
@@ -36,7 +36,7 @@ import {
   type Problem,
   type Written,
   mostProblems,
-} from './shape.ts'
+} from './schema.ts'
 import { asciiName, formatTarget, parseTarget, type Target } from './target.ts'
 
 const mostConnections = 10_000_000

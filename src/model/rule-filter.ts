@@ -2,8 +2,8 @@
 import { NaruError } from '../base/errors.ts'
 import { say } from '../base/text.ts'
 import type { Json } from './hop.ts'
-import type { RuleStatus } from './face.ts'
-import { nearest } from './shape.ts'
+import type { RuleStatus } from './naru-api.ts'
+import { nearest } from './schema.ts'
 import { shownState, type ShownState } from './shown-state.ts'
 
 type Holds = (rule: RuleStatus) => boolean

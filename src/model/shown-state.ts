@@ -1,5 +1,5 @@
 /** A rule's state as people are told it: that it listens is one thing, that somebody answers behind it another. */
-import type { RuleState, RuleStatus } from './face.ts'
+import type { RuleState, RuleStatus } from './naru-api.ts'
 
 export type ShownState = RuleState | 'untried' | 'silent'
 

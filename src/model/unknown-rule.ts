@@ -1,7 +1,7 @@
 /** A name that no rule has, told with the one that was probably meant. */
 import { NaruError } from '../base/errors.ts'
 import { say } from '../base/text.ts'
-import { nearest } from './shape.ts'
+import { nearest } from './schema.ts'
 
 const mostTold = 20
 

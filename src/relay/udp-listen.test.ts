@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { expect, it } from 'vitest'
 import { describeWith } from '../../test/needs.ts'
 import { systemClock } from '../base/clock.ts'
-import { udpDoors } from '../host/linux/udp-door.ts'
+import { udpDoors } from '../host/linux/udp-bind.ts'
 import type { InetListen } from '../model/listen.ts'
 import { DatagramDoors, localAddresses, type DatagramDoor } from './udp-listen.ts'
 

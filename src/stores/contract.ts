@@ -1,7 +1,7 @@
 /** Where rules live. The store hands out what it holds with its revision, and takes changes one at a time. */
 import type { NaruError } from '../base/errors.ts'
-import type { RuleInput } from '../model/face.ts'
-import type { Problem } from '../model/shape.ts'
+import type { RuleInput } from '../model/naru-api.ts'
+import type { Problem } from '../model/schema.ts'
 
 export interface Store {
   /** What people call it: the file's path. */

@@ -1,6 +1,6 @@
 /** Rules that live as long as the process: for `naru open`, and for programs that use the library. */
 import { NaruError } from '../base/errors.ts'
-import type { RuleInput } from '../model/face.ts'
+import type { RuleInput } from '../model/naru-api.ts'
 import { joined } from '../model/rule-file.ts'
 import type { Change, Snapshot, Store, StoreChangeOptions } from './contract.ts'
 

@@ -2,7 +2,7 @@
 import { say, verbatim } from '../../src/base/text.ts'
 import type { Diagnosis } from '../../src/model/diagnosis.ts'
 import type { Finding } from '../../src/model/finding.ts'
-import type { MachineFace } from '../../src/model/machine-face.ts'
+import type { MachineFace } from '../../src/model/machine-api.ts'
 
 export function finding(code: string, over: Partial<Finding> = {}): Finding {
   return {

@@ -15,7 +15,7 @@ import type {
   NaruEvent,
   RuleInput,
   RuleStatus,
-} from '../../src/model/face.ts'
+} from '../../src/model/naru-api.ts'
 import type { Plan } from '../../src/model/plan.ts'
 
 type Unnumbered = NaruEvent extends infer E ? (E extends NaruEvent ? Omit<E, 'id' | 'at'> : never) : never

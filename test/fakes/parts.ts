@@ -6,7 +6,7 @@
 import { systemClock, type Clock } from '../../src/base/clock.ts'
 import { NaruError } from '../../src/base/errors.ts'
 import { silentLog } from '../../src/base/log.ts'
-import { stopped } from '../../src/base/shared.ts'
+import { stopped } from '../../src/base/single-flight.ts'
 import { say, verbatim } from '../../src/base/text.ts'
 import type { Parts } from '../../src/control/parts.ts'
 import { noCounters } from '../../src/control/counters.ts'

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { beforeAll, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { starter } from '../../src/daemon/files.ts'
-import type { RuleInput, RuleStatus } from '../../src/model/face.ts'
+import type { RuleInput, RuleStatus } from '../../src/model/naru-api.ts'
 import { built } from '../built.ts'
 import { describeWith } from '../needs.ts'
 

@@ -6,7 +6,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import type { HopStatus, RuleStatus } from '../../src/model/face.ts'
+import type { HopStatus, RuleStatus } from '../../src/model/naru-api.ts'
 
 const main = join(import.meta.dirname, '../../dist/main.js')
 

@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { answerFor, packetsOf, readFilter } from '../../src/host/filter/index.ts'
+import { answerFor, packetsOf, readFilter } from '../../src/host/simulate/index.ts'
 import { parseCidr } from '../../src/base/address.ts'
 import { client, own, Scene, signal } from '../conformance/firewall/suite.ts'
 import { describeWith } from '../needs.ts'

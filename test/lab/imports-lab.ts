@@ -8,8 +8,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { importRules } from '../../src/formats/index.ts'
-import type { Imported, ImportFormat } from '../../src/model/exchange.ts'
-import type { RuleInput } from '../../src/model/face.ts'
+import type { Imported, ImportFormat } from '../../src/model/import-export.ts'
+import type { RuleInput } from '../../src/model/naru-api.ts'
 import { end, Lab } from './namespaces.ts'
 
 export interface Question {

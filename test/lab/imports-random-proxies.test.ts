@@ -7,7 +7,7 @@
  */
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import type { ImportFormat } from '../../src/model/exchange.ts'
+import type { ImportFormat } from '../../src/model/import-export.ts'
 import { built } from '../built.ts'
 import { describeWith } from '../needs.ts'
 import { clients, ImportsLab, type Question } from './imports-lab.ts'

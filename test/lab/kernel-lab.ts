@@ -16,7 +16,7 @@ import { createSettings, type Settings } from '../../src/engines/kernel/settings
 import type { Host } from '../../src/host/contract.ts'
 import { socketMaker } from '../../src/linux/udp-connected-twin.ts'
 import type { Json } from '../../src/model/hop.ts'
-import type { Inheritance } from '../../src/model/passing.ts'
+import type { Inheritance } from '../../src/model/handover-sockets.ts'
 import { parseRule } from '../../src/model/rule-file.ts'
 import { MemoryRecorder } from '../fakes/recorder.ts'
 import { enter } from './enter.ts'

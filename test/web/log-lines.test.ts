@@ -1,7 +1,7 @@
 /** How the page gathers its log. */
 import { expect, it } from 'vitest'
 import { verbatim } from '../../src/base/text.ts'
-import type { Happening } from '../../src/model/face.ts'
+import type { Happening } from '../../src/model/naru-api.ts'
 import { gathered } from '../../web/src/state/log-lines.ts'
 
 let id = 0

@@ -16,7 +16,7 @@ import type {
   RuleInput,
   RuleStatus,
   TrafficMoment,
-} from '../../model/face.ts'
+} from '../../model/naru-api.ts'
 import type { Connection } from '../../model/connection.ts'
 import { bodyLimitBytes, mostAdded, queryOf, type Session } from '../protocol/wire.ts'
 import { eventsIn } from './sse.ts'

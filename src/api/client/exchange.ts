@@ -1,5 +1,5 @@
 /** Import and export spoken from afar, for the web page. */
-import type { Exported, ExportFormat, Imported, ImportFormat, NamedRule } from '../../model/exchange.ts'
+import type { Exported, ExportFormat, Imported, ImportFormat, NamedRule } from '../../model/import-export.ts'
 import { queryOf } from '../protocol/wire.ts'
 import { errorFrom, type Transport, type TransportRequest } from './client.ts'
 

@@ -2,7 +2,7 @@
 import { NaruError, type NaruErrorJson } from '../../base/errors.ts'
 import { say } from '../../base/text.ts'
 import type { Diagnosis, DoctorEvent } from '../../model/diagnosis.ts'
-import type { LanNeighbour, MachineFace } from '../../model/machine-face.ts'
+import type { LanNeighbour, MachineFace } from '../../model/machine-api.ts'
 import type { RouterAdded, RouterDesk, RouterEntry, RouterView } from '../../model/router.ts'
 import { queryOf } from '../protocol/wire.ts'
 import { errorFrom, type Transport, type TransportRequest } from './client.ts'

@@ -1,7 +1,7 @@
 /** Events over a connection that is lost without a word. */
 import { describe, expect, it } from 'vitest'
 import { HandClock } from '../../../test/fakes/parts.ts'
-import type { NaruEvent } from '../../model/face.ts'
+import type { NaruEvent } from '../../model/naru-api.ts'
 import type { NaruClient } from './client.ts'
 import { steadyEvents } from './steady.ts'
 

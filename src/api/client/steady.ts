@@ -5,7 +5,7 @@
  */
 import type { Clock } from '../../base/clock.ts'
 import { isNaruError, toNaruError, type NaruError } from '../../base/errors.ts'
-import type { NaruEvent } from '../../model/face.ts'
+import type { NaruEvent } from '../../model/naru-api.ts'
 import { heartbeatMs } from '../protocol/wire.ts'
 import type { NaruClient } from './client.ts'
 

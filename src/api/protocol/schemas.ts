@@ -14,7 +14,7 @@ import type {
   RuleStatus,
   TrafficMoment,
   TrafficSample,
-} from '../../model/face.ts'
+} from '../../model/naru-api.ts'
 import { hops, type Json } from '../../model/hop.ts'
 import type { NaruErrorJson } from '../../base/errors.ts'
 import type { Text } from '../../base/text.ts'

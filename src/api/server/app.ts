@@ -9,10 +9,10 @@ import { NaruError, isNaruError } from '../../base/errors.ts'
 import { jsonProblem } from '../../base/json.ts'
 import type { Log } from '../../base/log.ts'
 import { say } from '../../base/text.ts'
-import type { Exchange } from '../../model/exchange.ts'
-import type { Naru } from '../../model/face.ts'
+import type { Exchange } from '../../model/import-export.ts'
+import type { Naru } from '../../model/naru-api.ts'
 import type { Json } from '../../model/hop.ts'
-import type { MachineFace } from '../../model/machine-face.ts'
+import type { MachineFace } from '../../model/machine-api.ts'
 import { ErrorSchema, NaruEventSchema, SessionSchema, z } from '../protocol/schemas.ts'
 import {
   bodyLimitBytes,

@@ -1,7 +1,7 @@
 /** Forwards of other programs for the web page: what `naru import --dry-run` and `naru export` say. Nothing is changed. */
 import { createRoute } from '@hono/zod-openapi'
-import { exportFormats, importFormats, type Exchange } from '../../model/exchange.ts'
-import type { Naru } from '../../model/face.ts'
+import { exportFormats, importFormats, type Exchange } from '../../model/import-export.ts'
+import type { Naru } from '../../model/naru-api.ts'
 import { namedBeside } from '../../model/import-names.ts'
 import { ErrorSchema, RuleNameSchema, z } from '../protocol/schemas.ts'
 import { mostImportText } from '../protocol/wire.ts'

@@ -1,6 +1,6 @@
 /** What Prometheus reads at /metrics: every rule's counters, as they are when it asks. */
 import { Counter, Gauge, Registry } from 'prom-client'
-import type { Naru, RuleStatus } from '../../model/face.ts'
+import type { Naru, RuleStatus } from '../../model/naru-api.ts'
 
 export const metricsType = Registry.PROMETHEUS_CONTENT_TYPE
 

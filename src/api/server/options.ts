@@ -1,8 +1,8 @@
 /** What the API server is told and what it answers, for the composition root. */
 import type { Log } from '../../base/log.ts'
-import type { Exchange } from '../../model/exchange.ts'
+import type { Exchange } from '../../model/import-export.ts'
 import type { Json } from '../../model/hop.ts'
-import type { MachineFace } from '../../model/machine-face.ts'
+import type { MachineFace } from '../../model/machine-api.ts'
 
 export interface ServeOptions {
   /** Unix socket (mode 0600; a stale one is replaced) or `\\.\pipe\…`, without a token. Null: none. */

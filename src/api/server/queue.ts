@@ -2,7 +2,7 @@
  * Events on their way to one listener. It holds so many; a listener that falls further behind loses them and is told
  * so by one `gap`, and the source is never held up.
  */
-import type { NaruEvent } from '../../model/face.ts'
+import type { NaruEvent } from '../../model/naru-api.ts'
 
 export class EventQueue {
   #waiting: NaruEvent[] = []

@@ -1,7 +1,7 @@
 /** Every route of the API: its schema beside what it does. The OpenAPI document is made from these. */
 import { createRoute } from '@hono/zod-openapi'
 import { NaruError } from '../../base/errors.ts'
-import type { ChangeOptions, Naru } from '../../model/face.ts'
+import type { ChangeOptions, Naru } from '../../model/naru-api.ts'
 import {
   AboutSchema,
   AddedRulesSchema,

@@ -10,7 +10,7 @@ import { FakeNaru, connection, hopStatus, noCounters, ruleStatus } from '../../.
 import { NaruError } from '../../base/errors.ts'
 import { silentLog } from '../../base/log.ts'
 import { say } from '../../base/text.ts'
-import type { NaruEvent } from '../../model/face.ts'
+import type { NaruEvent } from '../../model/naru-api.ts'
 import { createClient, type NaruClient } from '../client/client.ts'
 import { fetchTransport } from '../client/fetch.ts'
 import { createMachineClient } from '../client/machine.ts'

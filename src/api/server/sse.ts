@@ -4,7 +4,7 @@
  */
 import { systemClock } from '../../base/clock.ts'
 import { NaruError } from '../../base/errors.ts'
-import type { Naru, NaruEvent } from '../../model/face.ts'
+import type { Naru, NaruEvent } from '../../model/naru-api.ts'
 import { eventKey, heartbeatMs, parseEventKey, type Access } from '../protocol/wire.ts'
 import { EventQueue } from './queue.ts'
 

@@ -1,6 +1,6 @@
 /** `naru edit NAME`: change some keys of a rule; the rest stays, and so do the connections it has. */
 import { say } from '../../base/text.ts'
-import type { RuleInput } from '../../model/face.ts'
+import type { RuleInput } from '../../model/naru-api.ts'
 import type { Json } from '../../model/hop.ts'
 import { change, dryRun, resultJson } from '../change.ts'
 import { usage } from '../parse.ts'

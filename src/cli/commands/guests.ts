@@ -1,7 +1,7 @@
 /** `naru guests`: the VMs and containers that a target can name. */
 import { say, type Text } from '../../base/text.ts'
 import { guestName, type Guest } from '../../model/guest.ts'
-import type { GuestsReport } from '../../model/machine-face.ts'
+import type { GuestsReport } from '../../model/machine-api.ts'
 import { look } from '../look.ts'
 import type { Printer } from '../print/printer.ts'
 import { table } from '../print/table.ts'

@@ -2,7 +2,7 @@
 import { systemClock } from '../../base/clock.ts'
 import { verbatim, say, type Text } from '../../base/text.ts'
 import { closeReasons } from '../../model/connection.ts'
-import type { NaruEvent } from '../../model/face.ts'
+import type { NaruEvent } from '../../model/naru-api.ts'
 import { shownState, type ShownState } from '../../model/shown-state.ts'
 import type { Printer } from '../print/printer.ts'
 import { bytes, span, time } from '../print/units.ts'

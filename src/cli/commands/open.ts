@@ -2,7 +2,7 @@
 import { systemClock } from '../../base/clock.ts'
 import { isNaruError, type ExitCode } from '../../base/errors.ts'
 import { say } from '../../base/text.ts'
-import type { Naru, RuleInput, RuleStatus } from '../../model/face.ts'
+import type { Naru, RuleInput, RuleStatus } from '../../model/naru-api.ts'
 import { shownState } from '../../model/shown-state.ts'
 import { LiveLine } from '../live.ts'
 import { verboseOption } from '../options.ts'

@@ -3,7 +3,7 @@ import { systemClock } from '../../base/clock.ts'
 import type { ExitCode } from '../../base/codes/entry.ts'
 import { isNaruError, NaruError, toNaruError } from '../../base/errors.ts'
 import { say, type Text } from '../../base/text.ts'
-import type { Naru } from '../../model/face.ts'
+import type { Naru } from '../../model/naru-api.ts'
 import type { CliDeps } from '../deps.ts'
 import type { Context, Verb } from '../verb.ts'
 

@@ -1,6 +1,6 @@
 /** The addresses of a rule for people: what to give to others, farthest first, and the row to type on a router's page. */
 import { say, type Text } from '../../base/text.ts'
-import type { RuleAddress, RuleStatus } from '../../model/face.ts'
+import type { RuleAddress, RuleStatus } from '../../model/naru-api.ts'
 import { qrText } from '../../model/qr.ts'
 import { stepLines } from '../../model/router-steps.ts'
 import type { Context, Option } from '../verb.ts'

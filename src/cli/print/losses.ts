@@ -1,6 +1,6 @@
 /** What could not be carried over, a line each: where, what, why. Always to stderr. */
 import { say } from '../../base/text.ts'
-import type { Loss } from '../../model/exchange.ts'
+import type { Loss } from '../../model/import-export.ts'
 import type { Printer } from './printer.ts'
 
 export function printLosses(losses: readonly Loss[], file: string | null, print: Printer): void {

@@ -1,7 +1,7 @@
 /** Rules for people: a line each for `ls`, all that is known for `status NAME`. */
 import { say, type Text } from '../../base/text.ts'
 import { closeReasons, type CloseReason } from '../../model/connection.ts'
-import type { RuleStatus } from '../../model/face.ts'
+import type { RuleStatus } from '../../model/naru-api.ts'
 import { addressLines, addressToGive, byHandLines } from './addresses.ts'
 import type { Printer } from './printer.ts'
 import { tableWithin } from './table.ts'

@@ -1,6 +1,6 @@
 /** The words of the field in both languages, for tables and lines. */
 import { say, type Text } from '../../base/text.ts'
-import type { HopStatus, RuleStatus } from '../../model/face.ts'
+import type { HopStatus, RuleStatus } from '../../model/naru-api.ts'
 import type { Hop } from '../../model/hop.ts'
 import { shownState, type ShownState } from '../../model/shown-state.ts'
 import type { Paints, Printer } from './printer.ts'

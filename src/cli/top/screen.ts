@@ -1,7 +1,7 @@
 /** What `top` shows and where its cursor stands. Lines in, keys in; it never touches the terminal itself. */
 import { say, type Text } from '../../base/text.ts'
 import type { Connection } from '../../model/connection.ts'
-import type { RuleStatus } from '../../model/face.ts'
+import type { RuleStatus } from '../../model/naru-api.ts'
 import { moveOf } from '../move-keys.ts'
 import type { Printer } from '../print/printer.ts'
 import { mark } from '../print/marks.ts'

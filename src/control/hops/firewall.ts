@@ -1,6 +1,6 @@
 /** The firewall hop: the one that decides on this machine lets the rule's port in, from the rule's clients only. */
 import { isNaruError, NaruError } from '../../base/errors.ts'
-import { Gate } from '../../base/gate.ts'
+import { Gate } from '../../base/semaphore.ts'
 import { formatPortRange } from '../../base/port.ts'
 import { asRoot, asService, startingWords } from '../../base/privilege.ts'
 import { say } from '../../base/text.ts'

@@ -6,7 +6,7 @@ import type { Engine, EngineEvent, EngineLease, Resolve } from '../../engines/co
 import type { Facts } from '../../model/facts.ts'
 import type { Hop, Lease } from '../../model/hop.ts'
 import { formatListen } from '../../model/listen.ts'
-import type { Inheritance } from '../../model/passing.ts'
+import type { Inheritance } from '../../model/handover-sockets.ts'
 import type { EngineId, Rule } from '../../model/rule.ts'
 import type { Support } from '../../model/support.ts'
 import { formatTarget } from '../../model/target.ts'

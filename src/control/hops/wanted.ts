@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import type { Text } from '../../base/text.ts'
 import type { Hop, Lease, OpenOptions } from '../../model/hop.ts'
 import type { Listen } from '../../model/listen.ts'
-import type { Inheritance } from '../../model/passing.ts'
+import type { Inheritance } from '../../model/handover-sockets.ts'
 import type { PlanStep } from '../../model/plan.ts'
 
 export interface Wanted {

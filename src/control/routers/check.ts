@@ -3,7 +3,7 @@
  * that comes back; where neither tells, the rows to type once more, in that maker's words.
  */
 import { withLimit } from '../../base/clock.ts'
-import { Gate } from '../../base/gate.ts'
+import { Gate } from '../../base/semaphore.ts'
 import type { Protocol } from '../../base/port.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { RouterCheck, RouterCheckWish } from '../../model/router.ts'

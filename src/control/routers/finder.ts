@@ -3,7 +3,7 @@
  * better protocol; what was found is kept for a while, and nothing found is asked again soon.
  */
 import type { Family } from '../../base/address.ts'
-import { orAborted } from '../../base/shared.ts'
+import { orAborted } from '../../base/single-flight.ts'
 import type { Network } from '../../host/contract.ts'
 import type { Reach, Router, RouterMember, RouterTools } from '../../routers/contract.ts'
 

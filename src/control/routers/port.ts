@@ -5,7 +5,7 @@
 import { isPublic } from '../../base/address.ts'
 import { formatDuration } from '../../base/duration.ts'
 import { isNaruError, NaruError, toNaruError } from '../../base/errors.ts'
-import { Shared, stopped } from '../../base/shared.ts'
+import { Shared, stopped } from '../../base/single-flight.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { LeaseDescription, Recorder, Verdict } from '../../model/hop.ts'
 import type { Mapping, MappingLease, MappingRequest, Router, RouterInfo } from '../../routers/contract.ts'

@@ -4,7 +4,7 @@
  * earlier run left in a router's list.
  */
 import { setMaxListeners } from 'node:events'
-import { Gate } from '../../base/gate.ts'
+import { Gate } from '../../base/semaphore.ts'
 import { NaruError, isNaruError, toNaruError } from '../../base/errors.ts'
 import type { Cidr } from '../../base/address.ts'
 import type { PortRange, Protocol } from '../../base/port.ts'

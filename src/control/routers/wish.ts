@@ -1,6 +1,6 @@
 /** What one port wants of a router, and what everybody who opens one is handed. */
 import type { Clock } from '../../base/clock.ts'
-import type { Gate } from '../../base/gate.ts'
+import type { Gate } from '../../base/semaphore.ts'
 import type { NaruError } from '../../base/errors.ts'
 import type { Host } from '../../host/contract.ts'
 import type { Json, Recorder } from '../../model/hop.ts'

@@ -9,7 +9,7 @@ import { whyFfiCannot } from '../../engines/splice/probe.ts'
 import { Intake, mustBeOurUser } from '../../linux/fd-passing.ts'
 import { socketMaker } from '../../linux/udp-connected-twin.ts'
 import { serveHeld } from '../../host/linux/held-port.ts'
-import { heldPart, type LentSocket } from '../../model/passing.ts'
+import { heldPart, type LentSocket } from '../../model/handover-sockets.ts'
 import { Channel, doorOf, intakeOf, speaks, sweepIntakes, type Page } from './channel.ts'
 
 const offerWithinMs = 60_000

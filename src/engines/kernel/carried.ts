@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto'
 import { isNaruError } from '../../base/errors.ts'
 import { pidNamespace } from '../../linux/process-identity.ts'
-import type { Carried } from '../../model/carried.ts'
+import type { Carried } from '../../model/marked-entry.ts'
 import { isGone, type Tag } from './owner.ts'
 import { tableName } from './skeleton.ts'
 import type { Table } from './table.ts'

@@ -2,7 +2,7 @@
  * The `kernel` engine as everyone sees it: whether it can is known at once, how it does so is loaded when it is asked
  * to. A start that another engine carries is shorter by that.
  */
-import { Others } from '../../host/filter/index.ts'
+import { Others } from '../../host/simulate/index.ts'
 import type { MakeEngine } from '../contract.ts'
 import type { KernelEngine } from './index.ts'
 import { noOfMachineNow, supports } from './supports.ts'

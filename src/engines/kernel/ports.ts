@@ -9,7 +9,7 @@ import type { PortRange, Protocol } from '../../base/port.ts'
 import { canHold, holdPort, letGo, serveHeld } from '../../host/linux/held-port.ts'
 import { socketMaker } from '../../linux/udp-connected-twin.ts'
 import type { InetListen } from '../../model/listen.ts'
-import { heldPart, type Heritage, type Inheritance, type LentSocket } from '../../model/passing.ts'
+import { heldPart, type Heritage, type Inheritance, type LentSocket } from '../../model/handover-sockets.ts'
 import { descriptorLimit } from '../../relay/descriptors.ts'
 
 /** A held port costs 2 to 4 KiB of the kernel's memory. */

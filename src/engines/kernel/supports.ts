@@ -4,7 +4,7 @@ import { say, type Text } from '../../base/text.ts'
 import { mayAdministerNetwork, type Facts } from '../../model/facts.ts'
 import type { Rule } from '../../model/rule.ts'
 import { targetsItself } from '../../relay/loop.ts'
-import { unreadable, type Others } from '../../host/filter/index.ts'
+import { unreadable, type Others } from '../../host/simulate/index.ts'
 import { noOfAddress } from './target.ts'
 import type { Support } from '../../model/support.ts'
 

@@ -6,7 +6,7 @@
 import { getSystemErrorName } from 'node:util'
 import { formatEndpoint } from '../../base/address.ts'
 import type { InetListen, Listen } from '../../model/listen.ts'
-import type { Inheritance } from '../../model/passing.ts'
+import type { Inheritance } from '../../model/handover-sockets.ts'
 import { everyPort } from '../../base/port.ts'
 import { listenError } from '../../relay/listen-error.ts'
 import { clearStalePath } from '../../relay/unix-path.ts'
@@ -26,7 +26,7 @@ import {
   setKeepalive,
   setOption,
 } from '../../linux/libc.ts'
-import { isTaken } from '../../host/linux/udp-door.ts'
+import { isTaken } from '../../host/linux/udp-bind.ts'
 import { portOf, sockaddrOf, sockaddrOfPath, socketFamily, type Sockaddr } from './sockaddr.ts'
 
 export interface Listener {

@@ -15,7 +15,7 @@ import {
   type FilterRule,
   type Opening,
   type PacketFilter,
-} from '../../host/filter/index.ts'
+} from '../../host/simulate/index.ts'
 import type { RunResult } from '../../host/contract.ts'
 import { shellWord } from '../../base/shell.ts'
 import { parseTag } from '../../model/tag.ts'

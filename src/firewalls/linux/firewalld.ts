@@ -10,7 +10,7 @@ import { formatPortRange, parsePortRange, type Protocol } from '../../base/port.
 import { shellWord } from '../../base/shell.ts'
 import { say } from '../../base/text.ts'
 import { isNaruError } from '../../base/errors.ts'
-import { failed, type Opening } from '../../host/filter/index.ts'
+import { failed, type Opening } from '../../host/simulate/index.ts'
 import type { FirewallMember, FirewallOptions, FirewallStatus } from '../contract.ts'
 import { onLinux } from './linux.ts'
 import { defaultInput, unnamedPort } from './listing.ts'

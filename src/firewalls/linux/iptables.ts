@@ -1,6 +1,6 @@
 /** iptables and ip6tables, over nftables or legacy: each chain is changed by the tool that keeps it. */
 import { say } from '../../base/text.ts'
-import { readFilter, type Chain } from '../../host/filter/index.ts'
+import { readFilter, type Chain } from '../../host/simulate/index.ts'
 import type { FirewallMember } from '../contract.ts'
 import { onLinux } from './linux.ts'
 import { droppingChain, filterStatus } from './nftables.ts'

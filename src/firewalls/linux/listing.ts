@@ -8,7 +8,7 @@ import {
   type FilterRule,
   type PacketFilter,
   type Packets,
-} from '../../host/filter/index.ts'
+} from '../../host/simulate/index.ts'
 import { parseTag } from '../../model/tag.ts'
 import type { FirewallStatus } from '../contract.ts'
 

@@ -1,7 +1,7 @@
 /** nftables: base chains that an administrator wrote, such as those of /etc/nftables.conf. */
 import { isNaruError } from '../../base/errors.ts'
 import { say } from '../../base/text.ts'
-import { canDrop, isOurs, readFilter, type Chain, type PacketFilter } from '../../host/filter/index.ts'
+import { canDrop, isOurs, readFilter, type Chain, type PacketFilter } from '../../host/simulate/index.ts'
 import type { FirewallMember, FirewallOptions, FirewallStatus } from '../contract.ts'
 import { defaultInput, openPorts, unnamedPort } from './listing.ts'
 import { carriedIn, chainHand } from './entries.ts'

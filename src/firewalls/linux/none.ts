@@ -5,7 +5,7 @@ import type { FirewallAnswer, FirewallMember, FirewallOptions, FirewallRequest }
 import { FirewallLease } from '../lease.ts'
 import type { Lease, Verdict } from '../../model/hop.ts'
 import { askedBy, explain, look, portsText } from './packet-filter.ts'
-import { answerFor } from '../../host/filter/index.ts'
+import { answerFor } from '../../host/simulate/index.ts'
 
 const nothing = say('no firewall is active on this machine', '이 컴퓨터에는 켜진 방화벽이 없습니다')
 

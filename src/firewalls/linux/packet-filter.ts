@@ -18,7 +18,7 @@ import {
   type Opening,
   type PacketFilter,
   type Packets,
-} from '../../host/filter/index.ts'
+} from '../../host/simulate/index.ts'
 import type { Effect, Json, Lease, OpenOptions, Verdict } from '../../model/hop.ts'
 import { newTag } from '../../model/tag.ts'
 import type { FirewallAnswer, FirewallOptions, FirewallQuestion, FirewallRequest } from '../contract.ts'

@@ -5,7 +5,7 @@
 import { formatPortRange, type PortRange, type Protocol } from '../../base/port.ts'
 import type { Family } from '../../base/address.ts'
 import type { Tools } from './packet-filter.ts'
-import { failed } from '../../host/filter/index.ts'
+import { failed } from '../../host/simulate/index.ts'
 
 export interface UfwRule {
   readonly family: Family

@@ -1,6 +1,6 @@
 /** Lines and words of a text with their places, bounded: what reads line by line begins here. */
 import { say } from '../../base/text.ts'
-import type { Place } from '../../model/exchange.ts'
+import type { Place } from '../../model/import-export.ts'
 import type { Reading } from './reading.ts'
 
 const mostWords = 2000

@@ -1,6 +1,6 @@
 /** What a writer says beside its text: losses of rules that only it can know, such as a range it cannot shift. */
 import type { Text } from '../../base/text.ts'
-import type { Loss } from '../../model/exchange.ts'
+import type { Loss } from '../../model/import-export.ts'
 import type { Rule } from '../../model/rule.ts'
 
 export class Writing {

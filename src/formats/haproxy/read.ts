@@ -1,8 +1,8 @@
 /** Each frontend with its backends becomes a rule; a frontend that binds several times becomes several. */
 import { canonicalAddress, formatCidr } from '../../base/address.ts'
 import { say, type Text } from '../../base/text.ts'
-import type { Place } from '../../model/exchange.ts'
-import type { RuleInput } from '../../model/face.ts'
+import type { Place } from '../../model/import-export.ts'
+import type { RuleInput } from '../../model/naru-api.ts'
 import { both, fromOrder } from '../contract/access.ts'
 import { listenText, ruleName, type PartLoss, type Reading } from '../contract/reading.ts'
 import type { Line } from '../contract/words.ts'

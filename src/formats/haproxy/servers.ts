@@ -1,6 +1,6 @@
 /** `server` lines as targets, and what they say of checks and PROXY headers. */
 import { say, type Text } from '../../base/text.ts'
-import type { Place } from '../../model/exchange.ts'
+import type { Place } from '../../model/import-export.ts'
 import type { Json } from '../../model/hop.ts'
 import type { Line, Word } from '../contract/words.ts'
 import { countOf, millisecondsOf, type Settings } from './settings.ts'

@@ -1,6 +1,6 @@
 /** What the lines of one proxy say, its inherited ones first: later lines replace earlier ones, as haproxy has it. */
 import { say, type Text } from '../../base/text.ts'
-import type { Place } from '../../model/exchange.ts'
+import type { Place } from '../../model/import-export.ts'
 import type { OrderedAccess } from '../contract/access.ts'
 import { both, everybody, type Entry } from '../contract/access.ts'
 import type { Cidr } from '../../base/address.ts'

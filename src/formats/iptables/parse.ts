@@ -1,7 +1,7 @@
 /** One `-A CHAIN …` line of iptables-save as what it matches and where it sends. */
 import { canonicalAddress, cidrOrNull, type Cidr } from '../../base/address.ts'
 import type { Protocol } from '../../base/port.ts'
-import type { Place } from '../../model/exchange.ts'
+import type { Place } from '../../model/import-export.ts'
 import type { Word } from '../contract/words.ts'
 
 export interface Match {

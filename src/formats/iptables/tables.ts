@@ -4,7 +4,7 @@
  */
 import type { Cidr, Family } from '../../base/address.ts'
 import { say } from '../../base/text.ts'
-import type { Place } from '../../model/exchange.ts'
+import type { Place } from '../../model/import-export.ts'
 import { holds } from '../contract/access.ts'
 import type { Reading } from '../contract/reading.ts'
 import { linesOf, type Word } from '../contract/words.ts'

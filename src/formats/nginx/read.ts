@@ -2,7 +2,7 @@
 import { canonicalAddress, cidrOrNull, formatCidr, type Cidr } from '../../base/address.ts'
 import type { Protocol } from '../../base/port.ts'
 import { say, type Text } from '../../base/text.ts'
-import type { RuleInput } from '../../model/face.ts'
+import type { RuleInput } from '../../model/naru-api.ts'
 import { everybody, fromOrder, type Entry } from '../contract/access.ts'
 import { listenText, ruleName, type PartLoss, type Reading } from '../contract/reading.ts'
 import { neverMs, noSuch, timeOf } from './words.ts'

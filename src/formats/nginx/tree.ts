@@ -1,6 +1,6 @@
 /** nginx's configuration as a tree of statements, bounded in depth and number; a remark `# naru:NAME` is one too. */
 import { say } from '../../base/text.ts'
-import type { Place } from '../../model/exchange.ts'
+import type { Place } from '../../model/import-export.ts'
 import type { Reading } from '../contract/reading.ts'
 
 const mostDepth = 16

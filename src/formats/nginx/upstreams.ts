@@ -1,6 +1,6 @@
 /** What `proxy_pass` may name: an upstream, a map by server name, or a place itself. */
 import { say, type Text } from '../../base/text.ts'
-import type { RuleInput } from '../../model/face.ts'
+import type { RuleInput } from '../../model/naru-api.ts'
 import type { Json } from '../../model/hop.ts'
 import type { PartLoss } from '../contract/reading.ts'
 import type { Statement } from './tree.ts'

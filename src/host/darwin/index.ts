@@ -4,7 +4,7 @@ import { networkInterfaces } from 'node:os'
 import { familyOf, type Family } from '../../base/address.ts'
 import { isNaruError } from '../../base/errors.ts'
 import type { Interface, Network, Route, Runner, SocketEntry, Sockets } from '../contract.ts'
-import { ownerOf } from '../owner.ts'
+import { ownerOf } from '../port-holder.ts'
 import { bestFirst, interfacesOfRuntime } from '../ranking.ts'
 import { kindOfDevice, parseArp, parseLsof, parseRouteGet, parseWifiDevices } from './parse.ts'
 

@@ -19,7 +19,7 @@ import {
   stopListening,
 } from '../../linux/libc.ts'
 import { sockaddrOf, type Sockaddr } from '../../linux/sockaddr.ts'
-import { isTaken } from './udp-door.ts'
+import { isTaken } from './udp-bind.ts'
 
 const backlog = 65_535
 

@@ -1,6 +1,6 @@
 /** One gateway that speaks NAT-PMP: asks it, and keeps the epoch of everything it answers. */
 import { NaruError } from '../../base/errors.ts'
-import { Shared } from '../../base/shared.ts'
+import { Shared } from '../../base/single-flight.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { Clock } from '../../base/clock.ts'
 import type { Protocol } from '../../base/port.ts'

@@ -1,7 +1,7 @@
 /** One PCP server: asks it from one address of ours, and keeps the epoch of everything it answers. */
 import type { Clock } from '../../base/clock.ts'
 import { NaruError } from '../../base/errors.ts'
-import { Shared } from '../../base/shared.ts'
+import { Shared } from '../../base/single-flight.ts'
 import { say, type Text } from '../../base/text.ts'
 import { askUdp, isSilence } from '../../host/ask-udp.ts'
 import { lookWaitsMs } from '../contract.ts'

@@ -4,8 +4,8 @@
  */
 import { errnoOf, NaruError } from '../../base/errors.ts'
 import type { Clock } from '../../base/clock.ts'
-import { Gate } from '../../base/gate.ts'
-import { Shared, stopped } from '../../base/shared.ts'
+import { Gate } from '../../base/semaphore.ts'
+import { Shared, stopped } from '../../base/single-flight.ts'
 import { parseDescription, type Description, type Service } from './description.ts'
 import { UpnpFault } from './fault.ts'
 import { exchange, isElsewhere, reachedNobody, type HttpPlace } from './http.ts'

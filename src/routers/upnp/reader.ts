@@ -5,7 +5,7 @@
 import { withLimit } from '../../base/clock.ts'
 import { isNaruError, NaruError } from '../../base/errors.ts'
 import type { Protocol } from '../../base/port.ts'
-import { orAborted } from '../../base/shared.ts'
+import { orAborted } from '../../base/single-flight.ts'
 import type { Mapping, MappingKey } from '../contract.ts'
 import type { Device } from './device.ts'
 import { faultCode } from './fault.ts'

@@ -5,7 +5,7 @@
 import { familyOf } from '../../base/address.ts'
 import type { Clock } from '../../base/clock.ts'
 import { say, type Text } from '../../base/text.ts'
-import { patrol } from '../../host/patrol.ts'
+import { patrol } from '../../host/poll-and-listen.ts'
 import { findAt, type Device } from './device.ts'
 import type { Found } from './search.ts'
 import { parseNotice, ssdpGroup, ssdpGroups6, ssdpPort } from './ssdp.ts'

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { RuleInput } from '../../model/face.ts'
+import type { RuleInput } from '../../model/naru-api.ts'
 import { readDocument, type FileDocument } from './document.ts'
 
 const open = (text: string): FileDocument => {

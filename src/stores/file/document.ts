@@ -20,10 +20,10 @@ import {
 } from 'yaml'
 import { say, type Text } from '../../base/text.ts'
 import { yamlDocument, yamlProblem } from '../../base/yaml.ts'
-import type { RuleInput } from '../../model/face.ts'
+import type { RuleInput } from '../../model/naru-api.ts'
 import type { Json } from '../../model/hop.ts'
 import type { Snapshot } from '../contract.ts'
-import { isMap as isPlainMap, nearest, type Path, type Problem } from '../../model/shape.ts'
+import { isMap as isPlainMap, nearest, type Path, type Problem } from '../../model/schema.ts'
 
 /** Ten thousand rules take about 2 MiB. */
 export const mostBytes = 16 * 1024 * 1024

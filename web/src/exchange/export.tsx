@@ -1,7 +1,7 @@
 /** Rules as another program's file: to read, copy and download, with what it cannot say. */
 import { useState } from 'react'
 import { toNaruError, type NaruError } from '../../../src/base/errors.ts'
-import { exportFormats, type Exported, type ExportFormat } from '../../../src/model/exchange.ts'
+import { exportFormats, type Exported, type ExportFormat } from '../../../src/model/import-export.ts'
 import { Field } from '../form/fields.tsx'
 import { Copy } from '../parts/copy.tsx'
 import { Failure } from '../parts/failure.tsx'

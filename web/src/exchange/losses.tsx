@@ -1,5 +1,5 @@
 /** What could not be carried over, each with its line and the reason: nothing is dropped in silence. */
-import type { Loss } from '../../../src/model/exchange.ts'
+import type { Loss } from '../../../src/model/import-export.ts'
 import { useWords } from '../words/index.ts'
 
 export function Losses({ losses }: { readonly losses: readonly Loss[] }) {

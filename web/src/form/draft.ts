@@ -2,7 +2,7 @@
  * A rule as the form holds it, and back. Keys that the form does not know, and those nobody touched, stay exactly as
  * the file has them.
  */
-import type { RuleInput } from '../../../src/model/face.ts'
+import type { RuleInput } from '../../../src/model/naru-api.ts'
 import type { Json } from '../../../src/model/hop.ts'
 import { listenParts, listOf, targetParts } from '../parts/columns.ts'
 

@@ -1,7 +1,7 @@
 /** The form itself: what is typed, what is wrong with it beside the field, the plan, and saving. */
 import { useEffect, useRef, useState, type SubmitEvent } from 'react'
 import { NaruError, toNaruError } from '../../../src/base/errors.ts'
-import type { RuleInput } from '../../../src/model/face.ts'
+import type { RuleInput } from '../../../src/model/naru-api.ts'
 import { Icon } from '../parts/icon.tsx'
 import { toastError } from '../parts/toasts.tsx'
 import { naru } from '../state/naru.ts'

@@ -2,7 +2,7 @@
 import { useEffect, useState } from 'react'
 import { isNaruError, NaruError, toNaruError } from '../../../src/base/errors.ts'
 import type { Text } from '../../../src/base/text.ts'
-import type { RuleInput } from '../../../src/model/face.ts'
+import type { RuleInput } from '../../../src/model/naru-api.ts'
 import type { Plan } from '../../../src/model/plan.ts'
 import { client } from '../state/naru.ts'
 import { fieldOf, type Place } from './draft.ts'

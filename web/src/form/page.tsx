@@ -1,6 +1,6 @@
 /** Adding or changing a rule: the form on one side, what will be done on the other, before it is done. */
 import { useEffect, useState } from 'react'
-import type { RuleInput } from '../../../src/model/face.ts'
+import type { RuleInput } from '../../../src/model/naru-api.ts'
 import { Icon } from '../parts/icon.tsx'
 import { keptAt } from '../state/drafts.ts'
 import { client, naru } from '../state/naru.ts'

@@ -1,6 +1,6 @@
 /** Saving a draft: over what one saw, never over what somebody else wrote meanwhile. */
 import { isNaruError } from '../../../src/base/errors.ts'
-import type { ChangeResult, RuleInput } from '../../../src/model/face.ts'
+import type { ChangeResult, RuleInput } from '../../../src/model/naru-api.ts'
 import { client, naru } from '../state/naru.ts'
 import { changeBetween } from './draft.ts'
 

@@ -2,7 +2,7 @@
 import { useState } from 'react'
 import { toNaruError, type NaruError } from '../../../src/base/errors.ts'
 import type { FirewallAnswer, FirewallStatus } from '../../../src/model/firewall.ts'
-import type { FirewallReport } from '../../../src/model/machine-face.ts'
+import type { FirewallReport } from '../../../src/model/machine-api.ts'
 import { useAsked } from '../parts/ask.ts'
 import { Choice } from '../parts/choice.tsx'
 import { PlainTable } from '../parts/columns-table.tsx'

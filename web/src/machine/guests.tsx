@@ -1,6 +1,6 @@
 /** `naru guests`: VMs and containers, and where Naru looked for them. */
 import { guestName, type Guest } from '../../../src/model/guest.ts'
-import type { GuestsReport } from '../../../src/model/machine-face.ts'
+import type { GuestsReport } from '../../../src/model/machine-api.ts'
 import { useAsked } from '../parts/ask.ts'
 import { PlainTable } from '../parts/columns-table.tsx'
 import { machine } from '../state/naru.ts'

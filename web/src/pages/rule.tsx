@@ -1,6 +1,6 @@
 /** One rule: its path as a picture, each hop in words, and how its connections ended. */
 import { closeReasons, type CloseReason } from '../../../src/model/connection.ts'
-import type { RuleStatus } from '../../../src/model/face.ts'
+import type { RuleStatus } from '../../../src/model/naru-api.ts'
 import { StateBadge } from '../parts/badge.tsx'
 import { isLoopbackOnly } from '../parts/columns.ts'
 import { Give } from '../parts/give.tsx'

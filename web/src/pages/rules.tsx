@@ -11,7 +11,7 @@ import { useCalm, useWatched } from '../state/watched.ts'
 import type { RuleCounts } from '../words/en.ts'
 import { useWords } from '../words/index.ts'
 import { shownState } from '../../../src/model/shown-state.ts'
-import type { RuleStatus } from '../../../src/model/face.ts'
+import type { RuleStatus } from '../../../src/model/naru-api.ts'
 
 /** Fewer are seen at a glance. */
 const fewest = 5

@@ -1,6 +1,6 @@
 /** What flows: rates and connections over the last 15 minutes, an hour or a day, by rule, and every connection. */
 import { useEffect, useState } from 'react'
-import type { RuleStatus, TrafficMoment } from '../../../src/model/face.ts'
+import type { RuleStatus, TrafficMoment } from '../../../src/model/naru-api.ts'
 import { Field } from '../form/fields.tsx'
 import { Choice } from '../parts/choice.tsx'
 import { PlainTable } from '../parts/columns-table.tsx'

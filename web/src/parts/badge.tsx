@@ -1,5 +1,5 @@
 /** A rule's state in a word, with its icon: colour is never alone. */
-import type { RuleStatus } from '../../../src/model/face.ts'
+import type { RuleStatus } from '../../../src/model/naru-api.ts'
 import { shownState, type ShownState } from '../../../src/model/shown-state.ts'
 import { useWords } from '../words/index.ts'
 import { Icon, type IconName } from './icon.tsx'

@@ -1,5 +1,5 @@
 /** A rule as the seven columns that a router's page has. */
-import type { RuleStatus } from '../../../src/model/face.ts'
+import type { RuleStatus } from '../../../src/model/naru-api.ts'
 import type { Json } from '../../../src/model/hop.ts'
 
 export interface Columns {

@@ -1,6 +1,6 @@
 /** An address to give to others: as text, to copy, and as a code for a camera. */
 import { lazy, Suspense, useState } from 'react'
-import type { RuleAddress, RuleStatus } from '../../../src/model/face.ts'
+import type { RuleAddress, RuleStatus } from '../../../src/model/naru-api.ts'
 import { useWords } from '../words/index.ts'
 import { Copy } from './copy.tsx'
 import { Icon, type IconName } from './icon.tsx'

@@ -1,5 +1,5 @@
 /** A rule's path from the outside in, as the page draws it: every place that there is, open or not. */
-import type { HopStatus, RuleStatus } from '../../../src/model/face.ts'
+import type { HopStatus, RuleStatus } from '../../../src/model/naru-api.ts'
 import type { Hop, Json } from '../../../src/model/hop.ts'
 import type { IconName } from './icon.tsx'
 

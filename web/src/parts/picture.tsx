@@ -2,7 +2,7 @@
  * The path of a rule as a picture: from the client through every hop to the service, each with where it is reached,
  * its state, and what flows. It lies on a wide screen and stands on a narrow one. What it shows is told in words below it.
  */
-import type { RuleStatus } from '../../../src/model/face.ts'
+import type { RuleStatus } from '../../../src/model/naru-api.ts'
 import type { Json } from '../../../src/model/hop.ts'
 import { useNarrow } from '../state/narrow.ts'
 import { rateText } from '../words/figures.ts'

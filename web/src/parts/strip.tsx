@@ -1,5 +1,5 @@
 /** The path of a rule in one line: each hop with its state as icon, colour and words. */
-import type { RuleStatus } from '../../../src/model/face.ts'
+import type { RuleStatus } from '../../../src/model/naru-api.ts'
 import { useWords } from '../words/index.ts'
 import { pathOf, stateIcons, type PathHop } from './hops.ts'
 import { Icon } from './icon.tsx'

@@ -1,7 +1,7 @@
 /** What a person types on the router's own page where it opens nothing by itself, and whether it is open by now. */
 import { useState } from 'react'
 import { toNaruError, type NaruError } from '../../../src/base/errors.ts'
-import type { RuleStatus } from '../../../src/model/face.ts'
+import type { RuleStatus } from '../../../src/model/naru-api.ts'
 import type { Json } from '../../../src/model/hop.ts'
 import type { RouterCheck, RouterCheckWish } from '../../../src/model/router.ts'
 import type { Field, RouterSteps } from '../../../src/model/router-steps.ts'

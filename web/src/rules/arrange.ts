@@ -1,5 +1,5 @@
 /** Which rules the list shows, in which order, under which heads. Pure: from the address of the page to rows. */
-import type { RuleStatus } from '../../../src/model/face.ts'
+import type { RuleStatus } from '../../../src/model/naru-api.ts'
 import { shownState, type ShownState } from '../../../src/model/shown-state.ts'
 import { columnsOf, listOf } from '../parts/columns.ts'
 

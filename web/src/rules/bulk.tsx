@@ -1,6 +1,6 @@
 /** What is done to all chosen rules: asked first, then rule by rule, with what became of each. */
 import { useEffect, useRef, useState } from 'react'
-import type { RuleStatus } from '../../../src/model/face.ts'
+import type { RuleStatus } from '../../../src/model/naru-api.ts'
 import { Icon, type IconName } from '../parts/icon.tsx'
 import { bulkChange, type BulkAction, type BulkResult } from '../state/changes.ts'
 import { useWords } from '../words/index.ts'

@@ -1,6 +1,6 @@
 /** Engine, connections, rates and expiry of a rule in a line, and its switch. */
 import { useState } from 'react'
-import type { RuleStatus } from '../../../src/model/face.ts'
+import type { RuleStatus } from '../../../src/model/naru-api.ts'
 import { Icon } from '../parts/icon.tsx'
 import { Switch } from '../parts/switch.tsx'
 import { switchRule } from '../state/changes.ts'

@@ -1,6 +1,6 @@
 /** A rule of the list: the columns a router's page has, and below them the path, live. Drawn anew only where it changed. */
 import { memo } from 'react'
-import type { RuleStatus } from '../../../src/model/face.ts'
+import type { RuleStatus } from '../../../src/model/naru-api.ts'
 import { StateBadge } from '../parts/badge.tsx'
 import { columnsOf, isLoopbackOnly } from '../parts/columns.ts'
 import { furthestOf, Give } from '../parts/give.tsx'

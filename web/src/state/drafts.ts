@@ -2,7 +2,7 @@
  * What was written into a form and not saved yet, kept in this browser by the form's address: another page, a reload
  * or a closed tab loses none of it. It goes when it is saved, or when somebody says so.
  */
-import type { RuleInput } from '../../../src/model/face.ts'
+import type { RuleInput } from '../../../src/model/naru-api.ts'
 import type { Draft } from '../form/draft.ts'
 import { Watched } from './watched.ts'
 

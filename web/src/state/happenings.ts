@@ -1,5 +1,5 @@
 /** What Naru said, whom it refused, and whether the file was valid: the newest last. Bounded. */
-import type { Happening, NaruEvent } from '../../../src/model/face.ts'
+import type { Happening, NaruEvent } from '../../../src/model/naru-api.ts'
 import { Flurry } from './watched.ts'
 
 const kept = 700

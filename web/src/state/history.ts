@@ -2,7 +2,7 @@
  * Traffic of the last 15 minutes: what the daemon remembers of the time before this page was opened, five seconds a
  * moment, then each second as it comes.
  */
-import type { Flow, TrafficMoment, TrafficSample } from '../../../src/model/face.ts'
+import type { Flow, TrafficMoment, TrafficSample } from '../../../src/model/naru-api.ts'
 import { Watched } from './watched.ts'
 
 export const keptMs = 15 * 60_000

@@ -1,7 +1,7 @@
 /** The log as it is read: the newest first, and what is said again and again in one line. Pure. */
 import type { Text } from '../../../src/base/text.ts'
 import { closeReasons, type CloseReason } from '../../../src/model/connection.ts'
-import type { Happening } from '../../../src/model/face.ts'
+import type { Happening } from '../../../src/model/naru-api.ts'
 import { en } from '../words/en.ts'
 import { ko } from '../words/ko.ts'
 import { keyOf } from './happenings.ts'

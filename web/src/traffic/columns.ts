@@ -1,5 +1,5 @@
 /** The remembered moments as the columns that a chart wants. */
-import type { Flow, TrafficMoment } from '../../../src/model/face.ts'
+import type { Flow, TrafficMoment } from '../../../src/model/naru-api.ts'
 
 export interface Columns {
   /** Seconds since the Unix epoch. */

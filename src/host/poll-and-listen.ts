@@ -4,7 +4,7 @@
  * can send one.
  */
 import type { Clock } from '../base/clock.ts'
-import { spaced } from '../base/spaced.ts'
+import { spaced } from '../base/throttle.ts'
 import { say, type Text } from '../base/text.ts'
 import { hasAddress } from './ask-udp.ts'
 import { listenMulticast } from './multicast.ts'

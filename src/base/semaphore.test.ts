@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { Gate } from './gate.ts'
+import { Gate } from './semaphore.ts'
 
 const never = new AbortController().signal
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))

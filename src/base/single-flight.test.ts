@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { Shared } from './shared.ts'
+import { Shared } from './single-flight.ts'
 
 const never = new AbortController().signal
 

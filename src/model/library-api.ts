@@ -2,8 +2,8 @@
  * The library's types: those of `model/face`, with rules as the keys of the file have them, so that a wrong key does not
  * compile. Inside, a rule that came from anywhere is a map that was not read yet.
  */
-import type * as exchange from './exchange.ts'
-import type * as face from './face.ts'
+import type * as exchange from './import-export.ts'
+import type * as face from './naru-api.ts'
 import type { WrittenRule } from './rule-file.ts'
 
 /** A rule with the keys of the file (docs/rules.md). */

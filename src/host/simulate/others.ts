@@ -12,7 +12,7 @@ import type { Runner } from '../contract.ts'
 import { programsOnSockets, type OnSockets } from '../../linux/bpf/own-group.ts'
 import { isOurChain, keepRule } from '../../linux/own-names.ts'
 import { asObject } from './nft-match.ts'
-import { nftObjects } from './nft.ts'
+import { nftObjects } from './nft-ruleset.ts'
 import { legacyTables, savedBy, type ReadOptions } from './read.ts'
 
 /** So long is an answer told to whoever only plans. */

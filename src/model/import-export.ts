@@ -3,7 +3,7 @@
  * dropped without a word: each loss says where it stood and why.
  */
 import type { Text } from '../base/text.ts'
-import type { RuleInput } from './face.ts'
+import type { RuleInput } from './naru-api.ts'
 
 /** What `naru import` reads. */
 export const importFormats = ['netsh', 'rinetd', 'nginx', 'haproxy', 'iptables', 'compose', 'asus'] as const

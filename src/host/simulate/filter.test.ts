@@ -6,7 +6,7 @@ import type { Host, Interface } from '../contract.ts'
 import { answerFor, openingsFor, packetsOf, placeText, readFilter, type PacketFilter } from './index.ts'
 import { optionsOf, readIpSets, ruleWords } from './iptables.ts'
 import { rangePrefixes } from './nft-match.ts'
-import { nftWords, readNft } from './nft.ts'
+import { nftWords, readNft } from './nft-ruleset.ts'
 
 const signal = AbortSignal.timeout(60_000)
 

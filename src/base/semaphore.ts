@@ -1,6 +1,6 @@
 /** Lets so many through at once; the others wait in the order they came. */
 import { onAbort } from './on-abort.ts'
-import { stopped } from './shared.ts'
+import { stopped } from './single-flight.ts'
 
 export class Gate {
   readonly #most: number

@@ -7,7 +7,7 @@ import { Latest } from '../../base/latest.ts'
 import { say } from '../../base/text.ts'
 import type { Runner, RunResult } from '../contract.ts'
 import { readIpSets, readSaved, type IpSets, type SavedRules } from './iptables.ts'
-import { nftObjects, nftWords, readNft } from './nft.ts'
+import { nftObjects, nftWords, readNft } from './nft-ruleset.ts'
 import { asObject } from './nft-match.ts'
 import type { Chain, PacketFilter } from './program.ts'
 

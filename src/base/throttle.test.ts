@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { systemClock } from './clock.ts'
-import { spaced } from './spaced.ts'
+import { spaced } from './throttle.ts'
 
 const until = async (done: () => boolean): Promise<void> => {
   while (!done()) await new Promise((resolve) => setTimeout(resolve, 5))
