@@ -62,6 +62,6 @@ async function makeEngine() {
     case 'kernel':
       return (await import('../../dist/engines/kernel/index.js')).createKernelEngine(tools)
     default:
-      return (await import('../../dist/engines/sockets.js')).makeSocketsEngine(tools)
+      return (await import('../../dist/engines/sockets/engine.js')).makeSocketsEngine(tools)
   }
 }

@@ -1,7 +1,7 @@
 /** The engines there are, best first: `auto` takes the first that says yes. */
 import type { MakeEngine } from './contract.ts'
 import { makeKernelEngine } from './kernel/later.ts'
-import { makeSocketsEngine } from './sockets.ts'
+import { makeSocketsEngine } from './sockets/engine.ts'
 import { makeSpliceEngine } from './splice/engine.ts'
 
 export const engines: readonly MakeEngine[] = [makeKernelEngine, makeSpliceEngine, makeSocketsEngine]

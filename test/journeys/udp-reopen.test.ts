@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { createForwarder } from '../../src/index.ts'
-import { makeSocketsEngine } from '../../src/engines/sockets.ts'
+import { makeSocketsEngine } from '../../src/engines/sockets/engine.ts'
 import { nextDatagram, sendTo, World } from '../conformance/engine/world.ts'
 import { freePort } from '../free-port.ts'
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { crc32c } from './crc32c.ts'
-import { unwrapDatagram } from './datagram.ts'
+import { unwrapDatagram } from '../../engines/sockets/proxy-datagram.ts'
 import { beginsLikeProxy, signatureV2, type Peer } from './header.ts'
 import { readProxyHeader } from './read.ts'
 import { writeProxyV1, writeProxyV2 } from './write.ts'

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe } from 'vitest'
-import { makeSocketsEngine } from '../../../src/engines/sockets.ts'
+import { makeSocketsEngine } from '../../../src/engines/sockets/engine.ts'
 import { SpliceEngine } from '../../../src/engines/splice/engine.ts'
 import { built } from '../../built.ts'
 import { enter } from '../../lab/enter.ts'

@@ -1,4 +1,4 @@
-import { makeSocketsEngine } from '../../../src/engines/sockets.ts'
+import { makeSocketsEngine } from '../../../src/engines/sockets/engine.ts'
 import { engineConformance } from './engine.ts'
 
 engineConformance('sockets', makeSocketsEngine)

@@ -2,33 +2,33 @@
  * The engine that runs wherever Node does: streams by net, datagrams by dgram. It composes what relay/ has and adds
  * nothing to it; what it cannot do it says beforehand.
  */
-import type { Clock } from '../base/clock.ts'
-import { onAbort } from '../base/on-abort.ts'
-import type { Log } from '../base/log.ts'
-import { messageOf, NaruError, toNaruError } from '../base/errors.ts'
-import { say, type Text } from '../base/text.ts'
-import type { Host } from '../host/contract.ts'
-import { takeError } from '../linux/socket-error.ts'
-import { outstandingOf } from '../linux/tcp-info.ts'
-import { socketMaker } from '../linux/udp-connected-twin.ts'
-import { udpDoors } from '../host/linux/udp-bind.ts'
-import type { CloseReason, Connection, Counters } from '../model/connection.ts'
-import type { Effect, Json, LeaseDescription, OpenOptions, Verdict } from '../model/hop.ts'
-import { formatListen } from '../model/listen.ts'
-import type { Rule } from '../model/rule.ts'
-import type { Support } from '../model/support.ts'
-import { formatTarget } from '../model/target.ts'
-import { Descriptors } from '../relay/descriptors.ts'
-import { HealthChecks } from '../relay/health.ts'
-import { targetsItself } from '../relay/loop.ts'
-import { Meter } from '../relay/meter.ts'
-import { LocalTally } from '../relay/tally.ts'
-import type { StreamRelay } from '../relay/tcp.ts'
-import { termsOf, type Terms } from '../relay/terms.ts'
-import type { DatagramRelay } from '../relay/udp.ts'
-import { undoUnixEffect, unixEffect } from '../relay/unix-path.ts'
-import { watchLink } from '../relay/zone.ts'
-import type { Engine, EngineLease, EngineRequest, EngineTools, MakeEngine, Passing } from './contract.ts'
+import type { Clock } from '../../base/clock.ts'
+import { onAbort } from '../../base/on-abort.ts'
+import type { Log } from '../../base/log.ts'
+import { messageOf, NaruError, toNaruError } from '../../base/errors.ts'
+import { say, type Text } from '../../base/text.ts'
+import type { Host } from '../../host/contract.ts'
+import { takeError } from '../../linux/socket-error.ts'
+import { outstandingOf } from '../../linux/tcp-info.ts'
+import { socketMaker } from '../../linux/udp-connected-twin.ts'
+import { udpDoors } from '../../host/linux/udp-bind.ts'
+import type { CloseReason, Connection, Counters } from '../../model/connection.ts'
+import type { Effect, Json, LeaseDescription, OpenOptions, Verdict } from '../../model/hop.ts'
+import { formatListen } from '../../model/listen.ts'
+import type { Rule } from '../../model/rule.ts'
+import type { Support } from '../../model/support.ts'
+import { formatTarget } from '../../model/target.ts'
+import { Descriptors } from '../../relay/descriptors.ts'
+import { HealthChecks } from '../../relay/health.ts'
+import { targetsItself } from '../../relay/loop.ts'
+import { Meter } from '../../relay/meter.ts'
+import { LocalTally } from '../../relay/tally.ts'
+import type { StreamRelay } from './tcp.ts'
+import { termsOf, type Terms } from '../../relay/terms.ts'
+import type { DatagramRelay } from './udp.ts'
+import { undoUnixEffect, unixEffect } from '../../relay/unix-path.ts'
+import { watchLink } from '../../relay/zone.ts'
+import type { Engine, EngineLease, EngineRequest, EngineTools, MakeEngine, Passing } from '../contract.ts'
 
 export const makeSocketsEngine: MakeEngine = (tools) => new SocketsEngine(tools)
 
@@ -198,12 +198,12 @@ class SocketsLease implements EngineLease {
     const ownerOf = (protocol: 'tcp' | 'udp') => (port: number) => owner(host, protocol, port)
     try {
       if (listen.kind === 'unix' || listen.protocols.includes('tcp')) {
-        const { StreamRelay } = await import('../relay/tcp.ts')
+        const { StreamRelay } = await import('./tcp.ts')
         const onPaused = (paused: boolean): void => this.#tellPaused(paused)
         this.#streams = await StreamRelay.open(this.#terms, { ...options, owner: ownerOf('tcp'), onPaused })
       }
       if (listen.kind === 'inet' && listen.protocols.includes('udp')) {
-        const { DatagramRelay } = await import('../relay/udp.ts')
+        const { DatagramRelay } = await import('./udp.ts')
         const besides = udpDoors()
         this.#datagrams = await DatagramRelay.open(listen, this.#terms, {
           ...options,

@@ -1,10 +1,10 @@
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { expect, it } from 'vitest'
-import { describeWith } from '../../test/needs.ts'
-import { systemClock } from '../base/clock.ts'
-import { udpDoors } from '../host/linux/udp-bind.ts'
-import type { InetListen } from '../model/listen.ts'
+import { describeWith } from '../../../test/needs.ts'
+import { systemClock } from '../../base/clock.ts'
+import { udpDoors } from '../../host/linux/udp-bind.ts'
+import type { InetListen } from '../../model/listen.ts'
 import { DatagramDoors, localAddresses, type DatagramDoor } from './udp-listen.ts'
 
 const anywhere: InetListen = { kind: 'inet', address: null, ports: { first: 0, last: 0 }, protocols: ['udp'] }

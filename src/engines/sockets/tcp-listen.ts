@@ -4,16 +4,16 @@
  */
 import { closeSync, linkSync, unlinkSync } from 'node:fs'
 import { createServer, type AddressInfo, type ListenOptions, type Server, type Socket } from 'node:net'
-import { formatEndpoint } from '../base/address.ts'
-import { errnoOf } from '../base/errors.ts'
-import { everyPort } from '../base/port.ts'
-import { Scope } from '../base/scope.ts'
-import type { Listen } from '../model/listen.ts'
-import type { Inheritance, LentSocket } from '../model/handover-sockets.ts'
-import { descriptorOf } from './handle.ts'
-import { listenError } from './listen-error.ts'
-import { reset } from './pipe.ts'
-import { besidePath, clearStalePath, removeSocketFile, socketFileAt } from './unix-path.ts'
+import { formatEndpoint } from '../../base/address.ts'
+import { errnoOf } from '../../base/errors.ts'
+import { everyPort } from '../../base/port.ts'
+import { Scope } from '../../base/scope.ts'
+import type { Listen } from '../../model/listen.ts'
+import type { Inheritance, LentSocket } from '../../model/handover-sockets.ts'
+import { descriptorOf } from '../../relay/handle.ts'
+import { listenError } from '../../relay/listen-error.ts'
+import { reset } from '../../relay/pipe.ts'
+import { besidePath, clearStalePath, removeSocketFile, socketFileAt } from '../../relay/unix-path.ts'
 
 export interface DoorOptions {
   /** TCP keepalive after this much silence; 0 is never. */

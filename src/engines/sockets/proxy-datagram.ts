@@ -1,7 +1,7 @@
 /** PROXY headers on datagrams: version 2 only, whole, in front of the payload of the same datagram. */
 import { unmapped } from '../../base/address.ts'
-import { beginsLikeProxy, signatureV2, type Peer } from './header.ts'
-import { readProxyHeader } from './read.ts'
+import { beginsLikeProxy, signatureV2, type Peer } from '../../relay/proxy/header.ts'
+import { readProxyHeader } from '../../relay/proxy/read.ts'
 
 export type Unwrapped =
   /** There is no header, and none has to be. */
