@@ -17,7 +17,11 @@ const packages = (id) => /^[^./]/.test(id) && !isAbsolute(id) && !withinBundle.i
  * 100 KB of text 4 ms.
  */
 const groups = [
-  { name: 'early', test: /dist[\\/]engines[\\/]splice[\\/](early|messages)\.js/, priority: 3 },
+  {
+    name: 'early',
+    test: /dist[\\/]engines[\\/]splice[\\/](main[\\/]prestart|shared[\\/]messages)\.js/,
+    priority: 3,
+  },
   {
     name: 'core',
     test: /dist[\\/](base|model|cli[\\/](run|io|live|rule-options|print[\\/](words|units|width))|daemon[\\/]index)\b/,
@@ -49,7 +53,7 @@ async function bundle(input, codeSplitting) {
 rmSync(out, { recursive: true, force: true })
 await bundle('main.js', { groups })
 // A thread loads its own part and nothing else.
-await bundle('engines/splice/worker.js')
+await bundle('engines/splice/worker/worker.js')
 for (const name of withinBundle)
   copyFileSync(join(root, 'node_modules', name, 'LICENSE'), join(out, `${name}.LICENSE`))
 writeFileSync(join(root, 'dist/main.js'), "#!/usr/bin/env node\nimport './bundle/main.js'\n")

@@ -56,7 +56,7 @@ function ruleAt(index, away) {
 async function makeEngine() {
   switch (engineId) {
     case 'splice': {
-      const { SpliceEngine } = await import('../../dist/engines/splice/engine.js')
+      const { SpliceEngine } = await import('../../dist/engines/splice/main/engine.js')
       return new SpliceEngine(tools, { threads: 1 })
     }
     case 'kernel':

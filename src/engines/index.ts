@@ -2,6 +2,6 @@
 import type { MakeEngine } from './contract.ts'
 import { makeKernelEngine } from './kernel/later.ts'
 import { makeSocketsEngine } from './sockets/engine.ts'
-import { makeSpliceEngine } from './splice/engine.ts'
+import { makeSpliceEngine } from './splice/main/engine.ts'
 
 export const engines: readonly MakeEngine[] = [makeKernelEngine, makeSpliceEngine, makeSocketsEngine]

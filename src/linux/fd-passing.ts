@@ -20,7 +20,7 @@ import {
   userAtPeer,
 } from './libc.ts'
 import { mostRights, receiveDescriptors, sendDescriptors } from './scm-rights.ts'
-import { sockaddrOfPath } from '../engines/splice/sockaddr.ts'
+import { sockaddrOfPath } from './sockaddr-fields.ts'
 
 /** How soon a socket that had nothing, or no room, is asked again. */
 const againMs = 2

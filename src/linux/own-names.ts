@@ -9,7 +9,7 @@ const chains: readonly (readonly [table: RegExp, chains: readonly string[]])[] =
   [/^naru$/, ['loopback', 'passing', 'arriving', 'carry_arriving', 'carry_local', 'way_back']],
   // engines/kernel/guard.ts
   [/^naru_guard_\d+_\d+_\d+$/, ['loopback', 'passing']],
-  // engines/splice/keep.ts
+  // engines/splice/main/tproxy.ts
   [/^naru_keep_\d+_\d+_\d+$/, ['answers']],
   // control/syn-counter.ts
   [/^naru_syn_\d+_\d+$/, ['prerouting']],
@@ -28,7 +28,7 @@ export function isOurChain({
 }
 
 /**
- * The routing rule of `source: keep` (engines/splice/keep.ts): it asks for a mark that only answers to our sockets have.
+ * The routing rule of `source: keep` (engines/splice/main/tproxy.ts): it asks for a mark that only answers to our sockets have.
  * Marks and routing tables are 32-bit numbers that begin with this byte, the `n` of Naru; the rest is made of the process.
  */
 export const keepRule = { priority: 6278, firstByte: 0x6e } as const

@@ -10,7 +10,7 @@ const task = process.argv[2]
 const root = new URL('../../', import.meta.url)
 const from = async (path) => await import(new URL(`dist/${path}`, root))
 
-const { SpliceEngine } = await from('engines/splice/engine.js')
+const { SpliceEngine } = await from('engines/splice/main/engine.js')
 const { parseListen } = await from('model/listen.js')
 const { parseTarget } = await from('model/target.js')
 

@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline'
 import { systemClock } from '../../dist/base/clock.js'
 import { silentLog } from '../../dist/base/log.js'
 import { createKernelEngine } from '../../dist/engines/kernel/index.js'
-import { SpliceEngine } from '../../dist/engines/splice/engine.js'
+import { SpliceEngine } from '../../dist/engines/splice/main/engine.js'
 import { createHost } from '../../dist/host/index.js'
 import { parseRule } from '../../dist/model/rule-file.js'
 

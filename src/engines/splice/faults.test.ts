@@ -17,7 +17,7 @@ import {
   type RuleChange,
 } from '../../../test/conformance/engine/world.ts'
 import type { EngineTools } from '../contract.ts'
-import { SpliceEngine } from './engine.ts'
+import { SpliceEngine } from './main/engine.ts'
 
 const fixture = new URL('../../../test/engines/splice.mjs', import.meta.url).pathname
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeAll, expect, it } from 'vitest'
 import { describeWith } from '../../../test/needs.ts'
-import { Datagrams } from './datagrams.ts'
+import { Datagrams } from './worker/datagrams.ts'
 import { Epoll, epollEdge, epollIn, epollOut } from '../../linux/epoll.ts'
 import {
   accept,
@@ -33,10 +33,10 @@ import {
   silenceBell,
   splice,
 } from '../../linux/libc.ts'
-import { whyFfiCannot } from './probe.ts'
+import { whyFfiCannot } from './main/probe.ts'
 import { receiveDescriptors, sendDescriptors } from '../../linux/scm-rights.ts'
 import { Ring, ringBufferBytes, ringKind } from '../../linux/io-uring.ts'
-import { endpointOf, portOf, sockaddrOf, sockaddrOfPath } from './sockaddr.ts'
+import { endpointOf, portOf, sockaddrOf, sockaddrOfPath } from '../../linux/sockaddr-fields.ts'
 
 const badDescriptor = -9
 

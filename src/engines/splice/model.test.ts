@@ -11,7 +11,7 @@ import type { CloseReason } from '../../model/connection.ts'
 import { built } from '../../../test/built.ts'
 import { describeWith } from '../../../test/needs.ts'
 import { World } from '../../../test/conformance/engine/world.ts'
-import { SpliceEngine } from './engine.ts'
+import { SpliceEngine } from './main/engine.ts'
 
 /** NARU_MODEL=5000 runs that many; NARU_SEED repeats a run. */
 const connections = Number(process.env.NARU_MODEL ?? 400)

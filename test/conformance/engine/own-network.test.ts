@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe } from 'vitest'
 import { makeSocketsEngine } from '../../../src/engines/sockets/engine.ts'
-import { SpliceEngine } from '../../../src/engines/splice/engine.ts'
+import { SpliceEngine } from '../../../src/engines/splice/main/engine.ts'
 import { built } from '../../built.ts'
 import { enter } from '../../lab/enter.ts'
 import { Lab, type LabHost } from '../../lab/namespaces.ts'

@@ -1,5 +1,5 @@
 import { beforeAll } from 'vitest'
-import { SpliceEngine } from '../../../src/engines/splice/engine.ts'
+import { SpliceEngine } from '../../../src/engines/splice/main/engine.ts'
 import { built } from '../../built.ts'
 import { engineConformance } from './engine.ts'
 
