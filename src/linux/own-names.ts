@@ -5,7 +5,7 @@
  * its start, with `keep` also its namespace. Whoever calls a table or a chain alike, and not the same, is somebody else.
  */
 const chains: readonly (readonly [table: RegExp, chains: readonly string[]])[] = [
-  // engines/kernel/skeleton.ts
+  // engines/kernel/base-table.ts
   [/^naru$/, ['loopback', 'passing', 'arriving', 'carry_arriving', 'carry_local', 'way_back']],
   // engines/kernel/guard.ts
   [/^naru_guard_\d+_\d+_\d+$/, ['loopback', 'passing']],

@@ -2,7 +2,7 @@
 import { beforeAll, expect, it, vi } from 'vitest'
 import { systemClock } from '../../src/base/clock.ts'
 import { silentLog } from '../../src/base/log.ts'
-import { Ports } from '../../src/engines/kernel/ports.ts'
+import { Ports } from '../../src/engines/kernel/held-ports.ts'
 import { makeSocketsEngine } from '../../src/engines/sockets/engine.ts'
 import { parseListen, type InetListen } from '../../src/model/listen.ts'
 import { parseRule } from '../../src/model/rule-file.ts'

@@ -7,7 +7,7 @@ import { portCount, type PortRange, type Protocol } from '../../base/port.ts'
 import type { Json } from '../../model/hop.ts'
 import type { InetListen } from '../../model/listen.ts'
 import type { Rule } from '../../model/rule.ts'
-import { deniedSources } from './sources.ts'
+import { deniedSources } from './deny-ranges.ts'
 
 /** How the target finds its way back: by answering this machine, or the client itself through this machine. */
 export type WayBack = 'hide' | 'keep'

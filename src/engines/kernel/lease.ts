@@ -14,11 +14,11 @@ import { formatTarget } from '../../model/target.ts'
 import type { EngineLease, EngineRequest, EngineState } from '../contract.ts'
 import { compile, isAnyAddress, listenFamily, elementId, type Aim, type Compiled } from './compile.ts'
 import type { Flow } from './flows.ts'
-import type { Machine } from './machine.ts'
-import type { Tag } from './owner.ts'
-import type { Holding } from './ports.ts'
+import type { Machine } from './engine-context.ts'
+import type { Tag } from './element-tag.ts'
+import type { Holding } from './held-ports.ts'
 import { Traffic } from './traffic.ts'
-import type { Arrival, Watched } from './watch.ts'
+import type { Arrival, Watched } from './conntrack-poll.ts'
 
 /** Names are asked again no more often than this, whatever their TTL says. */
 const shortestTtlMs = 1000

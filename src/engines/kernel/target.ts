@@ -7,7 +7,7 @@ import { addressRange, familyOf, type Family } from '../../base/address.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { Interface, Network, Route } from '../../host/contract.ts'
 import { isForMany } from './broadcast.ts'
-import { isOnLink } from './way-back.ts'
+import { isOnLink } from './masquerade.ts'
 
 export type Chosen =
   | { readonly address: string }

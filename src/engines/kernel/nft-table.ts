@@ -10,8 +10,8 @@ import { ownerLives } from '../../linux/process-identity.ts'
 import type { Json } from '../../model/hop.ts'
 import { elementId, type Compiled, type Element, type Patience } from './compile.ts'
 import type { Command, Nft, NftObject } from '../../linux/nft.ts'
-import { formatTag, isGone, parseTag, type Tag } from './owner.ts'
-import { layout, skeleton, startMark, tableName } from './skeleton.ts'
+import { formatTag, isGone, parseTag, type Tag } from './element-tag.ts'
+import { layout, skeleton, startMark, tableName } from './base-table.ts'
 
 /** What one lease wants changed. */
 export interface Change {

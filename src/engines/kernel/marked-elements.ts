@@ -6,9 +6,9 @@ import { createHash } from 'node:crypto'
 import { isNaruError } from '../../base/errors.ts'
 import { pidNamespace } from '../../linux/process-identity.ts'
 import type { Carried } from '../../model/marked-entry.ts'
-import { isGone, type Tag } from './owner.ts'
-import { tableName } from './skeleton.ts'
-import type { Table } from './table.ts'
+import { isGone, type Tag } from './element-tag.ts'
+import { tableName } from './base-table.ts'
+import type { Table } from './nft-table.ts'
 
 /** Named one by one. */
 const mostRules = 5

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { addressBytes, addressFromBytes, parseCidr, type Cidr } from '../../base/address.ts'
-import { deniedSources } from './sources.ts'
+import { deniedSources } from './deny-ranges.ts'
 
 const number = (address: string): number => new DataView(addressBytes(address).buffer).getUint32(0)
 

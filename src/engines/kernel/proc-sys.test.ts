@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
-import { isLinkChange, isTableLoss } from './alarm.ts'
-import { changedAlong, forwarding6, inOrder, isOurSwitch, wantedSettings, type Settings } from './settings.ts'
+import { isLinkChange, isTableLoss } from './netlink-monitor.ts'
+import { changedAlong, forwarding6, inOrder, isOurSwitch, wantedSettings, type Settings } from './proc-sys.ts'
 
 /** Switches as a map, as /proc/sys has them. */
 function fake(values: Record<string, string>): Settings {

@@ -17,8 +17,8 @@ import {
   localnet,
   wantedSettings,
   type Settings,
-} from './settings.ts'
-import { command, type Table } from './table.ts'
+} from './proc-sys.ts'
+import { command, type Table } from './nft-table.ts'
 
 /** Old values by key: `{ 'net/ipv4/conf/eth0/forwarding': '0' }`. */
 export type OldValues = Readonly<Record<string, string>>

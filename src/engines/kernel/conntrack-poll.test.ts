@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import type { Clock } from '../../base/clock.ts'
 import type { Runner } from '../../host/contract.ts'
 import { Offloading } from './offloading.ts'
-import { Watch, type Watched } from './watch.ts'
+import { Watch, type Watched } from './conntrack-poll.ts'
 
 it('however long a look takes, the next one is not so late that a reset goes by unseen', async () => {
   let now = 0

@@ -6,7 +6,7 @@
  */
 import type { Clock } from '../../base/clock.ts'
 import type { HeldCommand, Runner } from '../../host/contract.ts'
-import { tableName } from './skeleton.ts'
+import { tableName } from './base-table.ts'
 
 const againMs = 1000
 /** A link comes in several messages; what it calls for is done once. */
