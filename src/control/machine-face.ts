@@ -15,7 +15,7 @@ import type { LookDeps } from './look.ts'
 import { createMachine, type MachineDeps } from './machine.ts'
 import { testFromOutside, type OutsideDeps } from './outside.ts'
 import type { Parts } from './parts.ts'
-import { routerDesk } from './routers/desk.ts'
+import { routerDesk } from '../mappings/manual-mappings.ts'
 
 export interface MachineFaceDeps extends OutsideDeps, Pick<Parts, 'probe'> {
   readonly checks: readonly Check[]

@@ -5,7 +5,7 @@ import { isPublic } from '../base/address.ts'
 import type { Host, Interface, InterfaceAddress, Route } from '../host/contract.ts'
 import type { Router, RouterInfo } from '../routers/contract.ts'
 import { facingLan } from './machine.ts'
-import { infoOf } from './routers/check.ts'
+import { infoOf } from '../mappings/check.ts'
 
 export interface Place {
   /** Of the card that faces the LAN, best first: IPv4, and IPv6 where IPv4 is public as well. */

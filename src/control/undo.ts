@@ -8,7 +8,7 @@ import type { Entry, Journal } from './journal.ts'
 import { hopNames } from './judge.ts'
 import type { Unreleased } from './rule-run.ts'
 import type { Parts } from './parts.ts'
-import { publisherOf } from './routers/publisher.ts'
+import { publisherOf } from '../mappings/publisher.ts'
 
 const oneLimitMs = 8000
 

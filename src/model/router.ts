@@ -1,4 +1,4 @@
-/** What `naru router` shows and takes. Plain data; control/routers/desk.ts answers it. */
+/** What `naru router` shows and takes. Plain data; mappings/manual-mappings.ts answers it. */
 import type { Protocol } from '../base/port.ts'
 import type { Text } from '../base/text.ts'
 import type { RouterSteps } from './router-steps.ts'

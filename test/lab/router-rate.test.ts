@@ -5,7 +5,7 @@
 import { expect, it } from 'vitest'
 import { systemClock } from '../../src/base/clock.ts'
 import { silentLog } from '../../src/base/log.ts'
-import { RouterPublisher, type PublishWish } from '../../src/control/routers/publisher.ts'
+import { RouterPublisher, type PublishWish } from '../../src/mappings/publisher.ts'
 import { createHost } from '../../src/host/index.ts'
 import type { Lease } from '../../src/model/hop.ts'
 import { createRouters } from '../../src/routers/index.ts'

@@ -4,7 +4,7 @@ import { NaruError } from '../../base/errors.ts'
 import { formatPortRange } from '../../base/port.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { Rule } from '../../model/rule.ts'
-import type { RouterPublisher } from '../routers/publisher.ts'
+import type { RouterPublisher } from '../../mappings/publisher.ts'
 import { keyOf, type Wanted } from './wanted.ts'
 
 /** Null where the rule does not ask for it. Looks for routers, so that the plan can say which protocol it will be. */

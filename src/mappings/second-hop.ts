@@ -2,9 +2,9 @@
  * What is above a router whose own address is not public: the next hop's address by a ping that dies there, or the
  * addresses that home routers have. Only private addresses are ever asked, never the internet.
  */
-import { addressRange, canonicalAddress } from '../../base/address.ts'
-import { withLimit } from '../../base/clock.ts'
-import type { Host } from '../../host/contract.ts'
+import { addressRange, canonicalAddress } from '../base/address.ts'
+import { withLimit } from '../base/clock.ts'
+import type { Host } from '../host/contract.ts'
 
 /** A documentation address (RFC 5737) that nobody has; with two hops to live, the packet ends at the second router. */
 const nowhere = '192.0.2.1'

@@ -1,12 +1,12 @@
 /** Choosing, falling back, several ports, and what is left when something fails: on fake routers over real sockets. */
 import { describe, expect, it } from 'vitest'
-import { asking, here, membersAt, toolsAtHome } from '../../../test/fakes/at-home.ts'
-import { memoryJournal } from '../../../test/fakes/journal.ts'
-import { FakeRouter, type Quirks } from '../../../test/fakes/router.ts'
-import { withLimit } from '../../base/clock.ts'
-import type { Route } from '../../host/contract.ts'
-import { pcp } from '../../routers/pcp/index.ts'
-import { upnp } from '../../routers/upnp/index.ts'
+import { asking, here, membersAt, toolsAtHome } from '../../test/fakes/at-home.ts'
+import { memoryJournal } from '../../test/fakes/journal.ts'
+import { FakeRouter, type Quirks } from '../../test/fakes/router.ts'
+import { withLimit } from '../base/clock.ts'
+import type { Route } from '../host/contract.ts'
+import { pcp } from '../routers/pcp/index.ts'
+import { upnp } from '../routers/upnp/index.ts'
 import { RouterPublisher, type PublishWish } from './publisher.ts'
 
 const signal = (): AbortSignal => AbortSignal.timeout(15_000)

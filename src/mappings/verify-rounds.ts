@@ -3,8 +3,8 @@
  * for every mapping on it. Of ports that a router must be asked for one by one, a few take their turn each time: a
  * weak router is not asked a hundred things every two seconds.
  */
-import { withLimit, type Clock } from '../../base/clock.ts'
-import type { PublishedPort } from './port.ts'
+import { withLimit, type Clock } from '../base/clock.ts'
+import type { PublishedPort } from './published-port.ts'
 
 /** What somebody deleted is missed within 5 s: a round, the next tick of who asks, and the second look. */
 const everyMs = 2000

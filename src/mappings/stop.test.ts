@@ -3,12 +3,12 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { membersAt, toolsAtHome } from '../../../test/fakes/at-home.ts'
-import { fakeParts, World } from '../../../test/fakes/parts.ts'
-import { FakeRouter } from '../../../test/fakes/router.ts'
-import { createMemoryStore } from '../../stores/memory.ts'
-import { Forwarder } from '../forwarder.ts'
-import { claim } from '../instance.ts'
+import { membersAt, toolsAtHome } from '../../test/fakes/at-home.ts'
+import { fakeParts, World } from '../../test/fakes/parts.ts'
+import { FakeRouter } from '../../test/fakes/router.ts'
+import { createMemoryStore } from '../stores/memory.ts'
+import { Forwarder } from '../control/forwarder.ts'
+import { claim } from '../control/instance.ts'
 
 const web = { listen: 8888, target: '10.0.0.1:80', publish: { router: 'upnp' } } as const
 

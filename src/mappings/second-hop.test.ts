@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
-import { fakeHost } from '../../../test/fakes/host.ts'
-import { hopIn, outerCandidates, secondHop } from './beyond.ts'
+import { fakeHost } from '../../test/fakes/host.ts'
+import { hopIn, outerCandidates, secondHop } from './second-hop.ts'
 
 it('reads who answered from ping and traceroute, in whatever language', () => {
   const linux =

@@ -2,15 +2,15 @@
  * One port published on a router, and on the router above it where there are two: opened by the best protocol that
  * verifies, renewed, looked at, opened again elsewhere when the router or our address changed, closed.
  */
-import { isPublic } from '../../base/address.ts'
-import { formatDuration } from '../../base/duration.ts'
-import { isNaruError, NaruError, toNaruError } from '../../base/errors.ts'
-import { Shared, stopped } from '../../base/single-flight.ts'
-import { say, type Text } from '../../base/text.ts'
-import type { LeaseDescription, Recorder, Verdict } from '../../model/hop.ts'
-import type { Mapping, MappingLease, MappingRequest, Router, RouterInfo } from '../../routers/contract.ts'
-import { openOuter, type Outer } from './outer.ts'
-import { viaMember, type PortWish, type PublisherTools } from './wish.ts'
+import { isPublic } from '../base/address.ts'
+import { formatDuration } from '../base/duration.ts'
+import { isNaruError, NaruError, toNaruError } from '../base/errors.ts'
+import { Shared, stopped } from '../base/single-flight.ts'
+import { say, type Text } from '../base/text.ts'
+import type { LeaseDescription, Recorder, Verdict } from '../model/hop.ts'
+import type { Mapping, MappingLease, MappingRequest, Router, RouterInfo } from '../routers/contract.ts'
+import { openOuter, type Outer } from './outer-router.ts'
+import { viaMember, type PortWish, type PublisherTools } from './request.ts'
 
 interface Open {
   readonly router: Router

@@ -2,10 +2,10 @@
  * What was mapped by hand and only its maker can take away: PCP wants the nonce, a pinhole its number, NAT-PMP the
  * internal port, and none of them has a list. Kept in a file of its own until it is removed or its lease ends.
  */
-import type { Clock } from '../../base/clock.ts'
-import type { Protocol } from '../../base/port.ts'
-import type { Json, Recorder } from '../../model/hop.ts'
-import { Journal } from '../journal.ts'
+import type { Clock } from '../base/clock.ts'
+import type { Protocol } from '../base/port.ts'
+import type { Json, Recorder } from '../model/hop.ts'
+import { Journal } from '../control/journal.ts'
 
 export interface HandMade {
   readonly id: number

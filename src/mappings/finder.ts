@@ -2,10 +2,10 @@
  * Which routers there are, by every protocol at once. Whoever answers first is enough to go on, with a moment for a
  * better protocol; what was found is kept for a while, and nothing found is asked again soon.
  */
-import type { Family } from '../../base/address.ts'
-import { orAborted } from '../../base/single-flight.ts'
-import type { Network } from '../../host/contract.ts'
-import type { Reach, Router, RouterMember, RouterTools } from '../../routers/contract.ts'
+import type { Family } from '../base/address.ts'
+import { orAborted } from '../base/single-flight.ts'
+import type { Network } from '../host/contract.ts'
+import type { Reach, Router, RouterMember, RouterTools } from '../routers/contract.ts'
 
 const keepMs = 300_000
 const keepNothingMs = 10_000

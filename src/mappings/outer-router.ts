@@ -2,14 +2,14 @@
  * The second router: found by evidence, told to send its port on to the first one's WAN address. Where it cannot be,
  * what is above is named as what it is.
  */
-import { addressRange, isPublic } from '../../base/address.ts'
-import { NaruError, toNaruError } from '../../base/errors.ts'
-import { say, type Text } from '../../base/text.ts'
-import type { Host } from '../../host/contract.ts'
-import type { Recorder } from '../../model/hop.ts'
-import type { MappingLease, Router } from '../../routers/contract.ts'
-import { outerCandidates, secondHop } from './beyond.ts'
-import { viaMember, type PortWish, type PublisherTools } from './wish.ts'
+import { addressRange, isPublic } from '../base/address.ts'
+import { NaruError, toNaruError } from '../base/errors.ts'
+import { say, type Text } from '../base/text.ts'
+import type { Host } from '../host/contract.ts'
+import type { Recorder } from '../model/hop.ts'
+import type { MappingLease, Router } from '../routers/contract.ts'
+import { outerCandidates, secondHop } from './second-hop.ts'
+import { viaMember, type PortWish, type PublisherTools } from './request.ts'
 
 export interface Outer {
   /** Null where nothing up there opens ports. */

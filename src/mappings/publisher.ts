@@ -4,20 +4,20 @@
  * earlier run left in a router's list.
  */
 import { setMaxListeners } from 'node:events'
-import { Gate } from '../../base/semaphore.ts'
-import { NaruError, isNaruError, toNaruError } from '../../base/errors.ts'
-import type { Cidr } from '../../base/address.ts'
-import type { PortRange, Protocol } from '../../base/port.ts'
-import type { Text } from '../../base/text.ts'
-import { parseMappingTag } from '../../model/mapping.ts'
-import type { Json, Lease, LeaseDescription, OpenOptions, Verdict } from '../../model/hop.ts'
-import type { Mapped, Router, RouterMember, RouterTools } from '../../routers/contract.ts'
+import { Gate } from '../base/semaphore.ts'
+import { NaruError, isNaruError, toNaruError } from '../base/errors.ts'
+import type { Cidr } from '../base/address.ts'
+import type { PortRange, Protocol } from '../base/port.ts'
+import type { Text } from '../base/text.ts'
+import { parseMappingTag } from '../model/mapping.ts'
+import type { Json, Lease, LeaseDescription, OpenOptions, Verdict } from '../model/hop.ts'
+import type { Mapped, Router, RouterMember, RouterTools } from '../routers/contract.ts'
 import { RouterFinder } from './finder.ts'
-import { explainNoAddress } from './outer.ts'
-import { PublishedPort } from './port.ts'
-import { makePutBack } from './put-back.ts'
-import { Rounds } from './rounds.ts'
-import type { PublisherTools } from './wish.ts'
+import { explainNoAddress } from './outer-router.ts'
+import { PublishedPort } from './published-port.ts'
+import { makePutBack } from './restore.ts'
+import { Rounds } from './verify-rounds.ts'
+import type { PublisherTools } from './request.ts'
 
 export interface PublishWish {
   readonly rule: string

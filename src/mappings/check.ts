@@ -2,14 +2,14 @@
  * Does a row that was typed in by hand work? The router's list where it has one, and a knock by the outside address
  * that comes back; where neither tells, the rows to type once more, in that maker's words.
  */
-import { withLimit } from '../../base/clock.ts'
-import { Gate } from '../../base/semaphore.ts'
-import type { Protocol } from '../../base/port.ts'
-import { say, type Text } from '../../base/text.ts'
-import type { RouterCheck, RouterCheckWish } from '../../model/router.ts'
-import { makerOf, routerSteps, type RouterSteps } from '../../model/router-steps.ts'
-import type { Mapping, Router, RouterInfo } from '../../routers/contract.ts'
-import type { Parts } from '../parts.ts'
+import { withLimit } from '../base/clock.ts'
+import { Gate } from '../base/semaphore.ts'
+import type { Protocol } from '../base/port.ts'
+import { say, type Text } from '../base/text.ts'
+import type { RouterCheck, RouterCheckWish } from '../model/router.ts'
+import { makerOf, routerSteps, type RouterSteps } from '../model/router-steps.ts'
+import type { Mapping, Router, RouterInfo } from '../routers/contract.ts'
+import type { Parts } from '../control/parts.ts'
 
 export interface CheckDeps extends Pick<Parts, 'clock' | 'probe'> {
   /** Calls back with the client of each connection that the rule opens; without it nothing arrives. */

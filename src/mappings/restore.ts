@@ -2,9 +2,9 @@
  * After a restart everything is put back: every port is renewed, and what the router does not take yet is tried again
  * until it does. One restart is told by several protocols; they are one round, and a hint during it is one more.
  */
-import { withLimit, type Clock } from '../../base/clock.ts'
-import { NaruError, toNaruError } from '../../base/errors.ts'
-import type { PublishedPort } from './port.ts'
+import { withLimit, type Clock } from '../base/clock.ts'
+import { NaruError, toNaruError } from '../base/errors.ts'
+import type { PublishedPort } from './published-port.ts'
 
 /** A router that answers again is not yet one that maps: its parts start one after the other. */
 const [againMs, patienceMs, oneLimitMs] = [700, 30_000, 12_000]

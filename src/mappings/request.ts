@@ -1,10 +1,10 @@
 /** What one port wants of a router, and what everybody who opens one is handed. */
-import type { Clock } from '../../base/clock.ts'
-import type { Gate } from '../../base/semaphore.ts'
-import type { NaruError } from '../../base/errors.ts'
-import type { Host } from '../../host/contract.ts'
-import type { Json, Recorder } from '../../model/hop.ts'
-import type { MappingRequest, Router } from '../../routers/contract.ts'
+import type { Clock } from '../base/clock.ts'
+import type { Gate } from '../base/semaphore.ts'
+import type { NaruError } from '../base/errors.ts'
+import type { Host } from '../host/contract.ts'
+import type { Json, Recorder } from '../model/hop.ts'
+import type { MappingRequest, Router } from '../routers/contract.ts'
 import type { RouterFinder } from './finder.ts'
 
 export interface PortWish {
