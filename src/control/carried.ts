@@ -11,10 +11,10 @@ import type { Engine } from '../engines/contract.ts'
 import type { FirewallMember } from '../firewalls/contract.ts'
 import type { Carried } from '../model/marked-entry.ts'
 import { parseTag } from '../model/tag.ts'
-import { inForce } from './instance.ts'
+import { inForce } from '../instance/instance.ts'
 import { readOnce } from './look.ts'
-import { readMark } from './mark.ts'
-import type { Parts } from './parts.ts'
+import { readMark } from '../instance/state-mark.ts'
+import type { Parts } from '../instance/deps.ts'
 
 /** Reading and removing, in all: nobody waits longer for a firewall that hangs. */
 const limitMs = 8000

@@ -14,7 +14,7 @@ import type { Change } from '../stores/contract.ts'
 import { reachOf, resolveGuests } from './hops/guest.ts'
 import { wantsOf } from './hops/index.ts'
 import { overlap, overlaps, type Loaded, type LoadedRule } from './load.ts'
-import type { Parts } from './parts.ts'
+import type { Parts } from '../instance/deps.ts'
 import { shown, stepsBetween } from './plan.ts'
 
 /** A person waits for the plan. */

@@ -12,9 +12,9 @@ import type { Heritage } from '../model/handover-sockets.ts'
 import type { NaruEvent, NewRule, RuleInput, RuleStatus } from '../model/naru-api.ts'
 import { createMemoryStore } from '../stores/memory.ts'
 import { Forwarder, type ForwarderOptions } from './forwarder.ts'
-import { abandoned, claim, type Instance } from './instance.ts'
-import { Journal } from './journal.ts'
-import type { Parts } from './parts.ts'
+import { abandoned, claim, type Instance } from '../instance/instance.ts'
+import { Journal } from '../instance/journal.ts'
+import type { Parts } from '../instance/deps.ts'
 import { undoJournal } from './undo.ts'
 
 let root: string

@@ -14,7 +14,7 @@ import { chooseFirewall } from './choose-firewall.ts'
 import type { LookDeps } from './look.ts'
 import { createMachine, type MachineDeps } from './machine.ts'
 import { testFromOutside, type OutsideDeps } from './outside.ts'
-import type { Parts } from './parts.ts'
+import type { Parts } from '../instance/deps.ts'
 import { routerDesk } from '../mappings/manual-mappings.ts'
 
 export interface MachineFaceDeps extends OutsideDeps, Pick<Parts, 'probe'> {

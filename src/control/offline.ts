@@ -31,7 +31,7 @@ import {
 import { circlesHere } from './circles.ts'
 import { noCounters } from './counters.ts'
 import { load, type Loaded, type LoadedRule } from './load.ts'
-import type { Parts } from './parts.ts'
+import type { Parts } from '../instance/deps.ts'
 
 export function offlineNaru(parts: Parts): Naru {
   const loaded = async (): Promise<Loaded> => load(await parts.store.read({ signal: soon() }))

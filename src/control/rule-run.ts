@@ -31,7 +31,7 @@ import {
 } from './held.ts'
 import { isEngineFailure, isEngineLease } from './hops/relay.ts'
 import type { Wanted } from './hops/wanted.ts'
-import type { Journal } from './journal.ts'
+import type { Journal } from '../instance/journal.ts'
 import { hopNames } from './judge.ts'
 import type { LoadedRule } from './load.ts'
 import { shown, stepsBetween, type Step } from './plan.ts'

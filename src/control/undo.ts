@@ -4,10 +4,10 @@ import { withLimit } from '../base/clock.ts'
 import { say, type Text } from '../base/text.ts'
 import { hops, type Hop } from '../model/hop.ts'
 import type { Log } from '../base/log.ts'
-import type { Entry, Journal } from './journal.ts'
+import type { Entry, Journal } from '../instance/journal.ts'
 import { hopNames } from './judge.ts'
 import type { Unreleased } from './rule-run.ts'
-import type { Parts } from './parts.ts'
+import type { Parts } from '../instance/deps.ts'
 import { publisherOf } from '../mappings/publisher.ts'
 
 const oneLimitMs = 8000

@@ -1,7 +1,7 @@
 /** The door of a daemon for other commands opens after its rules: who comes meanwhile waits. */
 import { connect } from 'node:net'
 import { systemClock } from '../base/clock.ts'
-import type { Holder } from '../control/instance.ts'
+import type { Holder } from '../instance/instance.ts'
 
 /** Routers and firewalls may take seconds to open; a command that waits longer says what it found. */
 const longestWaitMs = 20_000

@@ -1,11 +1,11 @@
 /** This machine for the CLI and the web page: its rooms, and the rules of a `Naru` where there is one. */
 import { join } from 'node:path'
-import { stateRoot } from '../control/instance.ts'
+import { stateRoot } from '../instance/instance.ts'
 import { isNaruError } from '../base/errors.ts'
 import { unclaimedHere } from '../control/carried.ts'
 import { createMachineFace } from '../control/machine-face.ts'
 import type { RuleToCheck } from '../control/doctor.ts'
-import type { Parts } from '../control/parts.ts'
+import type { Parts } from '../instance/deps.ts'
 import { askStun } from '../host/stun.ts'
 import type { Naru, RuleStatus } from '../model/naru-api.ts'
 import type { MachineFace } from '../model/machine-api.ts'

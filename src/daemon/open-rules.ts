@@ -1,5 +1,5 @@
 /** The rules that are open now, as those who hold them tell: what `naru ports` holds sockets against. */
-import { stateRoot } from '../control/instance.ts'
+import { stateRoot } from '../instance/instance.ts'
 import type { Naru, RuleStatus } from '../model/naru-api.ts'
 import { parseListen, type Listen } from '../model/listen.ts'
 import { foregroundStatuses } from './foreground.ts'

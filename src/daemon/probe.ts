@@ -4,7 +4,7 @@
  */
 import { connect } from 'node:net'
 import { NaruError, messageOf } from '../base/errors.ts'
-import type { Parts } from '../control/parts.ts'
+import type { Parts } from '../instance/deps.ts'
 import { metItself } from '../relay/dial.ts'
 
 export const probe: Parts['probe'] = ({ host, port }, { signal, stayMs = 0 }) =>

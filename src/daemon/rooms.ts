@@ -4,7 +4,7 @@
  */
 import { systemClock } from '../base/clock.ts'
 import { silentLog, type Log } from '../base/log.ts'
-import type { Parts } from '../control/parts.ts'
+import type { Parts } from '../instance/deps.ts'
 import { createHost } from '../host/index.ts'
 import { NameResolver } from '../relay/resolve.ts'
 import type { Store } from '../stores/contract.ts'

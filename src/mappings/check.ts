@@ -9,7 +9,7 @@ import { say, type Text } from '../base/text.ts'
 import type { RouterCheck, RouterCheckWish } from '../model/router.ts'
 import { makerOf, routerSteps, type RouterSteps } from '../model/router-steps.ts'
 import type { Mapping, Router, RouterInfo } from '../routers/contract.ts'
-import type { Parts } from '../control/parts.ts'
+import type { Parts } from '../instance/deps.ts'
 
 export interface CheckDeps extends Pick<Parts, 'clock' | 'probe'> {
   /** Calls back with the client of each connection that the rule opens; without it nothing arrives. */

@@ -5,7 +5,7 @@
 import type { Clock } from '../base/clock.ts'
 import type { Protocol } from '../base/port.ts'
 import type { Json, Recorder } from '../model/hop.ts'
-import { Journal } from '../control/journal.ts'
+import { Journal } from '../instance/journal.ts'
 
 export interface HandMade {
   readonly id: number

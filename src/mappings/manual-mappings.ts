@@ -10,7 +10,7 @@ import type { RouterAdd, RouterAdded, RouterDesk, RouterEntry, RouterView } from
 import type { Rule } from '../model/rule.ts'
 import type { Mapping, MappingKey, Router, RouterInfo } from '../routers/contract.ts'
 import { field } from '../checks/contract.ts'
-import type { Parts } from '../control/parts.ts'
+import type { Parts } from '../instance/deps.ts'
 import { ByHand, type HandMade } from './manual-log.ts'
 import { check, infoOf, type CheckDeps } from './check.ts'
 import { aboveByHop, carrierGrade } from './outer-router.ts'

@@ -11,7 +11,7 @@ export interface Tag {
   readonly rule: string
   /** Null where another hop's short form `naru:RULE` is read. */
   readonly token: string | null
-  /** Whose state folder's it is (control/mark.ts); null where the tag does not say. */
+  /** Whose state folder's it is (instance/state-mark.ts); null where the tag does not say. */
   readonly mark: string | null
 }
 

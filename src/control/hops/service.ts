@@ -6,7 +6,7 @@ import type { Resolve } from '../../engines/contract.ts'
 import type { Hop, Lease, Verdict } from '../../model/hop.ts'
 import type { Rule } from '../../model/rule.ts'
 import { formatTarget, type Target } from '../../model/target.ts'
-import type { Parts } from '../parts.ts'
+import type { Parts } from '../../instance/deps.ts'
 import { forwardFor } from './guest.ts'
 import { keyOf, type Wanted } from './wanted.ts'
 

@@ -2,7 +2,7 @@
  * Whose an element of the table is. Several Narus share one table, so each thing carries
  * `naru:OWNER.SERIAL.NAMESPACE.MARK:RULE`. An owner is a process by its number and its start: a reused number is another
  * owner, and a dead owner's things may be taken over. The number is one of a namespace (pid_namespaces(7)); the mark is
- * of the state folder that the rule was opened from (control/mark.ts), by which a later start knows what a saved ruleset
+ * of the state folder that the rule was opened from (instance/state-mark.ts), by which a later start knows what a saved ruleset
  * brought back.
  */
 import { ownerLives, pidNamespace } from '../../linux/process-identity.ts'

@@ -24,7 +24,7 @@ import { replaceFile } from '../base/replace-file.ts'
 import { say } from '../base/text.ts'
 import { isOwn, mustBeTrusted, temporaryPlace, whyUntrusted } from '../base/trust.ts'
 import { Journal, type Entry } from './journal.ts'
-import { markOf } from './mark.ts'
+import { markOf } from './state-mark.ts'
 
 /** Who holds a folder. */
 export interface Holder {
