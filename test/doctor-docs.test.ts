@@ -3,8 +3,8 @@
  * `npx vitest run test/doctor-docs.test.ts -u`.
  */
 import { expect, it } from 'vitest'
-import type { Check } from '../src/checks/contract.ts'
-import { checks } from '../src/checks/index.ts'
+import type { Check } from '../src/doctor/checks/contract.ts'
+import { checks } from '../src/doctor/checks/index.ts'
 import { faults, pairs, recorded } from './lab/faults.ts'
 
 it('docs/doctor.md says what the checks say', async () => {

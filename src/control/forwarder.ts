@@ -9,7 +9,7 @@ import { NaruError, toNaruError, type NaruErrorJson } from '../base/errors.ts'
 import { Scope } from '../base/scope.ts'
 import { orAborted, stopped } from '../base/single-flight.ts'
 import { say, type Text } from '../base/text.ts'
-import type { Check } from '../checks/contract.ts'
+import type { Check } from '../doctor/checks/contract.ts'
 import type { EngineEvent } from '../engines/contract.ts'
 import type { Connection } from '../model/connection.ts'
 import type {
@@ -48,7 +48,7 @@ import {
 } from './changes.ts'
 import { circlesHere } from './circles.ts'
 import { Rates } from './counters.ts'
-import { createDoctor, type Doctor } from './doctor.ts'
+import { createDoctor, type Doctor } from '../doctor/diagnose.ts'
 import { Events, type EventBody } from './events.ts'
 import { HandOver, mustListen, settle, textOf, type Predecessor } from './hand-over.ts'
 import { wantsOf } from './hops/index.ts'
@@ -65,7 +65,7 @@ import { Ticker } from './observe.ts'
 import { momentMs, TrafficHistory } from './traffic-history.ts'
 import { toldChanges } from './told-changes.ts'
 import { leftIn, notUndone, undoJournal } from './undo.ts'
-import { watch } from './watch.ts'
+import { watch } from '../doctor/watch.ts'
 
 /**
  * Rules applied at once that wait for no router and no guest: what an engine or a firewall asks the system is one question

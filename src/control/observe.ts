@@ -8,7 +8,7 @@ import { say, type Text } from '../base/text.ts'
 import type { Hop } from '../model/hop.ts'
 import { isEngineLease } from './hops/relay.ts'
 import type { RuleRun } from './rule-run.ts'
-import { watchEveryMs } from './watch.ts'
+import { watchEveryMs } from '../doctor/watch.ts'
 
 const tickMs = 500
 const sampleMs = 1000

@@ -18,7 +18,7 @@ import type { Heritage, LentSocket } from '../model/handover-sockets.ts'
 import type { EngineId, Rule } from '../model/rule.ts'
 import { addCounters, noCounters } from './counters.ts'
 import { Calm } from './calm.ts'
-import type { RuleToCheck } from './doctor.ts'
+import type { RuleToCheck } from '../doctor/diagnose.ts'
 import {
   aheadStatus,
   failedStatus,
@@ -32,7 +32,7 @@ import {
 import { isEngineFailure, isEngineLease } from './hops/relay.ts'
 import type { Wanted } from './hops/wanted.ts'
 import type { Journal } from '../instance/journal.ts'
-import { hopNames } from './judge.ts'
+import { hopNames } from '../doctor/verdict.ts'
 import type { LoadedRule } from './load.ts'
 import { shown, stepsBetween, type Step } from './plan.ts'
 import { repair } from './renew.ts'

@@ -5,7 +5,7 @@
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { replaceFile } from '../base/replace-file.ts'
-import type { RuleToCheck } from '../control/doctor.ts'
+import type { RuleToCheck } from '../doctor/diagnose.ts'
 import { running, type Instance } from '../instance/instance.ts'
 import type { RuleStatus } from '../model/naru-api.ts'
 import { readRule } from '../model/rule-file.ts'

@@ -76,7 +76,7 @@ export const cliDeps: CliDeps = {
     return copy(text)
   },
   async vantage(options) {
-    const { startVantage } = await import('../control/vantage.ts')
+    const { startVantage } = await import('../doctor/outside/vantage.ts')
     return startVantage({ ...options, clock: systemClock })
   },
   async machine({ file }) {

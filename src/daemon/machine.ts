@@ -2,9 +2,9 @@
 import { join } from 'node:path'
 import { stateRoot } from '../instance/instance.ts'
 import { isNaruError } from '../base/errors.ts'
-import { unclaimedHere } from '../control/carried.ts'
+import { unclaimedHere } from '../doctor/returned-openings.ts'
 import { createMachineFace } from '../control/machine-face.ts'
-import type { RuleToCheck } from '../control/doctor.ts'
+import type { RuleToCheck } from '../doctor/diagnose.ts'
 import type { Parts } from '../instance/deps.ts'
 import { askStun } from '../host/stun.ts'
 import type { Naru, RuleStatus } from '../model/naru-api.ts'
@@ -18,7 +18,7 @@ import { openRules } from './open-rules.ts'
 
 /** @param naru the daemon or its file; null where there is neither, then no rules are known. */
 export async function machineOf(parts: Parts, naru: () => Promise<Naru | null>): Promise<MachineFace> {
-  const { checks } = await import('../checks/index.ts')
+  const { checks } = await import('../doctor/checks/index.ts')
   return createMachineFace({
     ...parts,
     checks,

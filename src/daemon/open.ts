@@ -42,7 +42,7 @@ export async function openHere(
       rowByHand: true,
       onRule,
       signal,
-      checks: async () => (await import('../checks/index.ts')).checks,
+      checks: async () => (await import('../doctor/checks/index.ts')).checks,
     })
     opening = false
     others.tell(await forwarder.rules.get(name))

@@ -64,7 +64,7 @@ async function serveUntilStopped(options: UpOptions): Promise<ExitCode> {
   let stopped = false
   const { forwarder, failures } = await Forwarder.start(parts, instance, {
     signal,
-    checks: async () => (await import('../checks/index.ts')).checks,
+    checks: async () => (await import('../doctor/checks/index.ts')).checks,
     ...(place && { predecessor: place.predecessor }),
   })
   // Whoever ends otherwise than by a stop is told by the log of what is left.

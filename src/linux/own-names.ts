@@ -11,7 +11,7 @@ const chains: readonly (readonly [table: RegExp, chains: readonly string[]])[] =
   [/^naru_guard_\d+_\d+_\d+$/, ['loopback', 'passing']],
   // engines/splice/main/tproxy.ts
   [/^naru_keep_\d+_\d+_\d+$/, ['answers']],
-  // control/syn-counter.ts
+  // doctor/outside/syn-counter.ts
   [/^naru_syn_\d+_\d+$/, ['prerouting']],
 ]
 

@@ -1,8 +1,8 @@
 /** Proof from outside, in the lab: what a phone or a vantage on the internet tells is what the doctor is told. */
 import { expect, it } from 'vitest'
 import { systemClock } from '../../src/base/clock.ts'
-import { startPhoneTest } from '../../src/control/phone.ts'
-import { askVantage, newVantageKey } from '../../src/control/vantage.ts'
+import { startPhoneTest } from '../../src/doctor/outside/phone.ts'
+import { askVantage, newVantageKey } from '../../src/doctor/outside/vantage.ts'
 import { describeWith } from '../needs.ts'
 import { answers, Chain } from './chain.ts'
 
@@ -64,7 +64,7 @@ describeWith(needs, 'proof from outside', () => {
   })
 })
 
-/** The other side of the protocol as src/control/vantage.ts writes it down, spoken by a program of its own. */
+/** The other side of the protocol as src/doctor/outside/vantage.ts writes it down, spoken by a program of its own. */
 function vantageScript(key: string): string {
   return `
 const { createHmac } = require('crypto'), net = require('net')

@@ -322,7 +322,7 @@ async function until(holds: () => Promise<boolean>): Promise<void> {
   throw new Error('it never came to be')
 }
 
-/** Codes whose fault is not made here, and what stands in for it in src/checks/checks.test.ts. */
+/** Codes whose fault is not made here, and what stands in for it in src/doctor/checks/checks.test.ts. */
 export const recorded: Readonly<Record<string, string>> = {
   'nat-service-stopped': 'the output of `sc query` in English and Korean; `pgrep` elsewhere',
   'guest-unseen': 'the hypervisor’s tool is not installed, or the engine does not run',

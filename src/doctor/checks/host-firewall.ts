@@ -1,0 +1,63 @@
+/** The firewall of this machine drops what comes in, since no rule lets it in. */
+import { say } from '../../base/text.ts'
+import { blockedByDefault, defineCheck, listenOf, type CheckSubject } from './contract.ts'
+
+export const hostFirewall = defineCheck({
+  code: 'host-firewall',
+  hop: 'firewall',
+  title: say('the host firewall drops it', '호스트 방화벽이 막고 있습니다'),
+  explains: say(
+    'Walks the ruleset as a packet to the rule’s port would: no rule accepts it and the policy drops. From outside it looks like a time-out although the SYN arrives.',
+    '규칙의 포트로 오는 패킷처럼 방화벽 규칙을 따라가 봅니다. 허용하는 규칙이 없고 기본 정책이 차단입니다. 바깥에서는 SYN이 도착했는데도 시간 초과로 보입니다.',
+  ),
+  remedy: say('add a tagged allow rule for the port', '포트를 허용하는 규칙(naru 표시)을 추가하세요'),
+  dependsOn: ['firewall-profile'],
+  async look(subject) {
+    const answer = await subject.look.admission()
+    const seen = subject.outside.find(({ result, synsSeen }) => result === 'silent' && (synsSeen ?? 0) > 0)
+    const firewall = await subject.look.firewall()
+    if (answer?.verdict !== 'blocked' || !blockedByDefault(firewall?.member, answer)) return null
+    const { port, protocol, by, why } = answer
+    return {
+      severity: isReachedFromOutside(subject) ? 'blocks' : 'warns',
+      // It is opened together with the relay.
+      dependsOn: subject.rule?.publish.firewall === 'off' ? [] : ['relay-not-open'],
+      evidence: [
+        say(`${protocol} port ${port}: ${by} (${why.en})`, `${protocol} ${port}번: ${by} (${why.ko})`),
+        ...(seen
+          ? [
+              say(
+                `${seen.synsSeen} SYN arrived from ${seen.by}, and it got no answer`,
+                `${seen.by}에서 SYN ${seen.synsSeen}개가 도착했지만 응답을 받지 못했습니다`,
+              ),
+            ]
+          : []),
+      ],
+      fixes: [
+        {
+          text: say('let Naru open it', 'Naru가 열게 하세요'),
+          command: `naru edit ${subject.rule?.name ?? 'NAME'} --firewall`,
+          ours: subject.rule !== null,
+        },
+        ...byHand(firewall?.member.id ?? '', protocol, port),
+      ],
+    }
+  },
+})
+
+function isReachedFromOutside(subject: CheckSubject): boolean {
+  const listen = listenOf(subject)
+  return listen !== null && listen.address !== '127.0.0.1' && listen.address !== '::1'
+}
+
+function byHand(member: string, protocol: string, port: number) {
+  const commands: Record<string, string> = {
+    ufw: `sudo ufw allow ${port}/${protocol}`,
+    firewalld: `sudo firewall-cmd --add-port=${port}/${protocol}`,
+    nftables: `sudo nft insert rule inet filter input ${protocol} dport ${port} accept`,
+    iptables: `sudo iptables -I INPUT -p ${protocol} --dport ${port} -j ACCEPT`,
+    windows: `New-NetFirewallRule -DisplayName "port ${port}" -Direction Inbound -Action Allow -Protocol ${protocol.toUpperCase()} -LocalPort ${port} -Profile Any`,
+  }
+  const command = commands[member]
+  return command ? [{ text: say('or by hand', '또는 직접'), command }] : []
+}

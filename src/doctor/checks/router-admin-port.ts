@@ -1,0 +1,50 @@
+/** The router itself listens on the port that is to be forwarded. */
+import { say } from '../../base/text.ts'
+import { defineCheck, externalPortOf, isPublished, listenOf } from './contract.ts'
+
+export const routerAdminPort = defineCheck({
+  code: 'router-admin-port',
+  hop: 'router',
+  severity: 'warns',
+  title: say('the router’s own page is on that port', '공유기 관리 페이지가 그 포트를 쓰고 있습니다'),
+  explains: say(
+    'A connection to the gateway’s address and the external port is answered: the router serves something of its own there (or has it open to the outside), and many then ignore the forward.',
+    '게이트웨이 주소의 외부 포트에 연결이 됩니다. 공유기 자체 서비스가 쓰는 포트라서 포워딩이 무시될 수 있습니다.',
+  ),
+  remedy: say(
+    'move the router’s page, or take another external port',
+    '관리 페이지 포트를 옮기거나 다른 외부 포트를 쓰세요',
+  ),
+  async look(subject) {
+    const port = externalPortOf(subject)
+    const listen = listenOf(subject)
+    if (port === null || !isPublished(subject) || !listen?.protocols.includes('tcp')) return null
+    const gateway = (await subject.look.lan())?.gateway
+    if (!gateway || (await subject.look.dial(gateway, port)).result !== 'connected') return null
+    // A router that forwards LAN clients too answers for us: that is no page of its own.
+    const forwarded = (await subject.look.routers()).some(({ mappings }) =>
+      mappings?.some((mapping) => mapping.externalPort === port),
+    )
+    if (forwarded) {
+      const wan = (await subject.look.routers()).map(({ info }) => info?.externalAddress).find(Boolean)
+      if (wan && (await subject.look.dial(wan, port)).result === 'connected') return null
+    }
+    return {
+      evidence: [
+        say(`${gateway}:${port} answers by itself`, `${gateway}:${port}에서 공유기가 직접 응답합니다`),
+      ],
+      fixes: [
+        {
+          text: say('take another external port', '다른 외부 포트를 쓰세요'),
+          command: `naru edit ${subject.rule?.name ?? 'NAME'} --external-port ${port + 8000 > 65_535 ? 8888 : port + 8000}`,
+        },
+        {
+          text: say(
+            `or move the page: http://${gateway}/ → Administration → System → port`,
+            `또는 관리 페이지 포트를 옮기세요: http://${gateway}/ → 관리 → 시스템 → 포트`,
+          ),
+        },
+      ],
+    }
+  },
+})

@@ -1,0 +1,75 @@
+/** Nothing answers where the rule's targets point: the innermost hop, and so the first to look at. */
+import { formatEndpoint } from '../../base/address.ts'
+import { say } from '../../base/text.ts'
+import { defineCheck, type SeenTarget, type Sighting } from './contract.ts'
+
+export const serviceDown = defineCheck({
+  code: 'service-down',
+  hop: 'service',
+  title: say('the service does not run', '서비스가 실행되고 있지 않습니다'),
+  explains: say(
+    'Connects to each target, as the relay would. Refused, with nobody in the socket table on that port, means that no program listens there.',
+    '릴레이가 하듯 각 대상에 연결해 봅니다. 연결이 거부되고 소켓 표에도 그 포트를 연 프로그램이 없으면 서비스가 실행되지 않은 것입니다.',
+  ),
+  remedy: say(
+    'start the service, or aim the rule at the port it listens on',
+    '서비스를 시작하거나, 규칙의 대상을 서비스가 여는 포트로 바꾸세요',
+  ),
+  dependsOn: [
+    'loopback-only',
+    'wrong-protocol',
+    'address-family',
+    'guest-unseen',
+    'guest-away',
+    'guest-forward-missing',
+    'nat-service-stopped',
+  ],
+  cheap: true,
+  async look({ look, servedByUs }) {
+    const targets = await look.targets()
+    if (targets.some(answers)) return null
+    const listeners = await look.listeners()
+    const taken = (target: SeenTarget): boolean =>
+      target.local &&
+      listeners.some((entry) => entry.protocol === target.protocol && entry.port === target.port)
+    return targets
+      .filter((target) => isDown(target) && !taken(target))
+      .map((target) => ({ ...sightingOf(target), ...(servedByUs && { dependsOn: ['relay-not-open'] }) }))
+  },
+})
+
+const answers = ({ dialled }: SeenTarget): boolean => dialled?.result === 'connected'
+
+function isDown({ dialled, protocol, local, neighbour, problem }: SeenTarget): boolean {
+  if (problem) return false
+  // A UDP service shows itself in the socket table alone; of another machine nothing is known.
+  if (protocol === 'udp') return local
+  if (dialled?.result === 'refused') return true
+  // What this machine lacks says nothing of the service (`cannot-dial`).
+  if (dialled?.errno === 'EADDRNOTAVAIL' || dialled?.errno === 'EAFNOSUPPORT') return false
+  return dialled !== null && dialled.result !== 'connected' && !local && neighbour === null
+}
+
+function sightingOf({ text, addresses, port, protocol, local, dialled }: SeenTarget): Sighting {
+  const where = formatEndpoint(addresses[0] ?? '', port)
+  const how =
+    dialled?.result === 'refused'
+      ? say(`${where} refuses connections`, `${where}에서 연결을 거부합니다`)
+      : say(`${where} (${protocol}) gives no answer`, `${where}(${protocol})에서 응답이 없습니다`)
+  const nobody = say(
+    `no program listens on ${protocol} port ${port}`,
+    `${protocol} ${port}번 포트를 연 프로그램이 없습니다`,
+  )
+  return {
+    evidence: local ? [how, nobody] : [how],
+    fixes: [
+      {
+        text: say(
+          `start the program behind ${text}, then look who listens`,
+          `${text}의 프로그램을 시작한 뒤, 포트가 열렸는지 확인하세요`,
+        ),
+        command: `naru ports --find ${port}`,
+      },
+    ],
+  }
+}

@@ -1,0 +1,80 @@
+/** The host firewall hides the router's multicast answers; asked by unicast it is found all the same. */
+import { createSocket } from 'node:dgram'
+import { say } from '../../base/text.ts'
+import { defineCheck } from './contract.ts'
+
+const group = '239.255.255.250'
+/** UPnP Device Architecture 1.1 §1.3.2; MX 1, since we wait little longer. */
+const search = (host: string): string =>
+  `M-SEARCH * HTTP/1.1\r\nHOST: ${host}:1900\r\nMAN: "ssdp:discover"\r\nMX: 1\r\nST: urn:schemas-upnp-org:device:InternetGatewayDevice:1\r\n\r\n`
+/** MX, and a little for the way. */
+const waitMs = 1200
+
+export const ssdpHidden = defineCheck({
+  code: 'ssdp-hidden',
+  hop: 'firewall',
+  severity: 'informs',
+  title: say(
+    'the host firewall hides the router’s announcements',
+    '호스트 방화벽이 공유기의 SSDP 응답을 가립니다',
+  ),
+  explains: say(
+    'A search by multicast gets no answer, the same search sent straight to the gateway gets one: the packet filter does not connect a multicast question with its answer.',
+    '멀티캐스트 검색에는 응답이 없는데 게이트웨이로 직접 보낸 검색에는 응답이 옵니다. 패킷 필터가 멀티캐스트 질문과 응답을 연결하지 못하기 때문입니다.',
+  ),
+  remedy: say(
+    'nothing to do: Naru asks by unicast first',
+    '할 일이 없습니다. Naru는 유니캐스트로 먼저 묻습니다',
+  ),
+  async look({ look, routers }) {
+    const lan = await look.lan()
+    if (!lan?.gateway || !routers.some(({ id }) => id === 'upnp')) return null
+    const { address, gateway } = lan
+    const [many, one] = await look.shared('ssdp-hidden', (signal) =>
+      Promise.all([asked(group, address, signal), asked(gateway, address, signal)]),
+    )
+    if (many || !one) return null
+    return {
+      evidence: [
+        say(
+          `${lan.gateway} answers unicast SSDP, and nothing comes back for multicast`,
+          `${lan.gateway}{은/는} 유니캐스트 SSDP에 응답하지만 멀티캐스트에는 응답이 돌아오지 않습니다`,
+        ),
+      ],
+      fixes: [
+        {
+          text: say(
+            'nothing to do: Naru asks by unicast',
+            '조치가 필요 없습니다. Naru는 유니캐스트로 묻습니다',
+          ),
+        },
+      ],
+    }
+  },
+})
+
+function asked(to: string, from: string, signal: AbortSignal): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createSocket('udp4')
+    const end = (answered: boolean): void => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', onAbort)
+      socket.removeAllListeners('message')
+      socket.close(() => resolve(answered))
+    }
+    const onAbort = (): void => end(false)
+    const timer = setTimeout(() => end(false), waitMs)
+    signal.addEventListener('abort', onAbort, { once: true })
+    socket.on('error', () => {})
+    socket.once('message', () => end(true))
+    socket.bind(0, from, () => {
+      try {
+        socket.setMulticastInterface(from)
+        socket.send(search(to), 1900, to, () => {})
+      } catch {
+        // The interface has just gone.
+        end(false)
+      }
+    })
+  })
+}

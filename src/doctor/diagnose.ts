@@ -1,0 +1,368 @@
+/**
+ * `naru doctor`: runs every check at once, each with its own limit, folds consequences under their causes and puts
+ * the verdict first. A check that fails or is late says so in its outcome; the others are not held up.
+ */
+import { setMaxListeners } from 'node:events'
+import type { Clock } from '../base/clock.ts'
+import { NaruError, isNaruError, toNaruError } from '../base/errors.ts'
+import { Gate } from '../base/semaphore.ts'
+import { orAborted } from '../base/single-flight.ts'
+import type { Check, CheckSubject, OutsideTest } from './checks/contract.ts'
+import type { CheckOutcome, Diagnosis, DoctorEvent } from '../model/diagnosis.ts'
+import type { HopStatus } from '../model/naru-api.ts'
+import type { Finding, Fix } from '../model/finding.ts'
+import { parseListen } from '../model/listen.ts'
+import { parseRule } from '../model/rule-file.ts'
+import type { Rule } from '../model/rule.ts'
+import { unknownRule } from '../model/unknown-rule.ts'
+import type { Target } from '../model/target.ts'
+import { say, type Text } from '../base/text.ts'
+import { judge } from './verdict.ts'
+import { lookAtMachine, lookAtRule, readOnce, type LookDeps } from './readings.ts'
+
+export interface DoctorDeps extends LookDeps {
+  readonly checks: readonly Check[]
+  /** The rules there are, with what is known of their hops; hops are empty where no daemon runs. */
+  readonly rules: () => Promise<readonly RuleToCheck[]>
+}
+
+export interface RuleToCheck {
+  readonly rule: Rule
+  readonly hops: readonly HopStatus[]
+  /** Naru itself serves what it leads to, as long as it runs. @default false */
+  readonly servedByUs?: boolean
+  /** A `naru open` holds it: no file has it, so no command changes it. @default false */
+  readonly inForeground?: boolean
+}
+
+export interface DiagnoseOptions {
+  readonly signal: AbortSignal
+  /** A rule's name, or a port, of which the rule that listens there is looked at. @default every rule, then the machine */
+  readonly about?: string
+  /** May servers on the internet be asked (STUN)? @default false */
+  readonly mayAskInternet?: boolean
+  /** Names given out for this place; asked for by the check that needs them. @default none */
+  readonly names?: () => Promise<readonly string[]>
+  /** What tests from outside said. @default [] */
+  readonly outside?: readonly OutsideTest[]
+  readonly onEvent?: (event: DoctorEvent) => void
+  /** Longest that a check may take. @default what the check says, else 11_000 */
+  readonly limitMs?: number
+}
+
+export interface Doctor {
+  /** @throws NaruError RULE_UNKNOWN where `about` is neither a rule nor a port */
+  diagnose(options: DiagnoseOptions): Promise<Diagnosis>
+  /**
+   * The cheap checks alone, made so that nobody notices: what runs here is read from the socket table, not dialled, and
+   * what the rule's own leases say is believed. @returns the causes of each rule, in the order of `rules`
+   */
+  examine(
+    rules: readonly RuleToCheck[],
+    options: { signal: AbortSignal },
+  ): Promise<readonly (readonly Finding[])[]>
+}
+
+/** Checks share readings, so none may end before the slowest one (a silent router, a guest that is off) is there. */
+const defaultLimitMs = 11_000
+
+export function createDoctor(deps: DoctorDeps): Doctor {
+  return {
+    diagnose: (options) => diagnose(deps, options),
+    examine: (rules, options) => examine(deps, rules, options),
+  }
+}
+
+const noNames = (): Promise<readonly string[]> => Promise.resolve([])
+
+/** So many rules are looked at at once, whose targets may all have to be dialled. */
+const rulesAtOnce = 64
+
+async function examine(
+  given: DoctorDeps,
+  rules: readonly RuleToCheck[],
+  { signal }: { signal: AbortSignal },
+): Promise<readonly (readonly Finding[])[]> {
+  const options = { signal, quiet: true }
+  setMaxListeners(0, signal)
+  const deps = { ...given, host: readOnce(given.host, signal) }
+  const machine = lookAtMachine(deps, { ...options, mayAskInternet: false })
+  const checks = deps.checks.filter(({ cheap }) => cheap)
+  const order = checks.map(({ code }) => code)
+  return await eachRule(rules, signal, async (one) => {
+    const subject = subjectOf(deps, { ...one, machine }, options)
+    const runs = await runChecks(checks, subject, deps.clock, options)
+    const findings = runs.flatMap((run) => run.findings)
+    return judge({ findings, outcomes: [], order, tookMs: 0 }).causes
+  })
+}
+
+/** A window goes over the rules: one that waits for a silent target holds up no other. */
+async function eachRule<R, T>(
+  rules: readonly R[],
+  signal: AbortSignal,
+  work: (rule: R) => Promise<T>,
+): Promise<T[]> {
+  const gate = new Gate(rulesAtOnce, 'a diagnosis')
+  const results = await Promise.all(rules.map((rule) => gate.through(() => work(rule), signal)))
+  signal.throwIfAborted()
+  return results
+}
+
+async function diagnose(given: DoctorDeps, options: DiagnoseOptions): Promise<Diagnosis> {
+  const began = given.clock.monotonic()
+  const { signal, mayAskInternet = false } = options
+  // As many look at once as there are checks and targets; Node takes more than ten for a leak.
+  setMaxListeners(0, signal)
+  const deps = { ...given, host: readOnce(given.host, signal) }
+  const rules = await deps.rules()
+  const machine = lookAtMachine(deps, { signal, mayAskInternet, awaited: routerMembersOf(rules) })
+  const lan = await machine.lan().catch(() => null)
+  const chosen = chooseRules(rules, options.about, lan?.address)
+  const whole = { rule: null, hops: [], inForeground: false, servedByUs: false }
+  // The machine's own checks wait for silent routers the longest, so they begin first.
+  const all = options.about === undefined ? [whole, ...chosen] : chosen
+  const names = (): Promise<readonly string[]> => machine.shared('names', options.names ?? noNames)
+  const known = new Set(rules.flatMap(({ rule, inForeground }) => (inForeground ? [] : [rule.name])))
+  const looked = await eachRule(all, signal, async ({ inForeground, ...one }) => {
+    const subject = subjectOf(deps, { ...one, machine }, { ...options, names })
+    const advise = (finding: Finding): Finding =>
+      inForeground ? openAnew(finding) : typeable(finding, known)
+    const runs = await runChecks(deps.checks, subject, deps.clock, options)
+    return runs.map(({ findings, outcome }) => ({ findings: findings.map(advise), outcome }))
+  })
+  // Told as ever: rules in the order of the file, then the machine.
+  const results = (all[0] === whole ? [...looked.slice(1), looked[0] ?? []] : looked).flat()
+  return judge({
+    findings: results.flatMap(({ findings }) => findings),
+    outcomes: results.map(({ outcome }) => outcome),
+    order: deps.checks.map(({ code }) => code),
+    tookMs: Math.round(deps.clock.monotonic() - began),
+  })
+}
+
+/** What was the second way is the first one now. */
+function asFirst({ en, ko }: Text): Text {
+  return say(en.replace(/^or /, ''), ko.replace(/^또는 /, ''))
+}
+
+/** Who holds a mapping for one of the rules: without that one's answer nothing can be said of it. */
+function routerMembersOf(rules: readonly RuleToCheck[]): ReadonlySet<string> {
+  const held = rules.flatMap(({ hops }) => hops.find(({ hop }) => hop === 'router')?.member ?? [])
+  return new Set(held)
+}
+
+/** Of a port that no rule has, no rule can be edited. */
+function typeable(finding: Finding, known: ReadonlySet<string>): Finding {
+  const { rule, fixes } = finding
+  if (rule === null || known.has(rule)) return finding
+  const others = fixes.filter(({ command }) => !isOfRule(rule, command))
+  return withFixes(finding, others)
+}
+
+/** What a `naru open` holds is changed where that was typed, and there alone. */
+function openAnew(finding: Finding): Finding {
+  const { rule, fixes } = finding
+  if (rule === null) return finding
+  const doable = fixes.flatMap((fix) => (isOfRule(rule, fix.command) ? changedAnew(fix) : fix))
+  return withFixes(finding, doable.length > 0 ? doable : [triedAgain])
+}
+
+/** Nothing where the command is no edit, such as to enable it. */
+function changedAnew({ text, command = '' }: Fix): Fix | [] {
+  const words = /^naru edit \S+ (?:--listen |--target )?(.+)$/.exec(command)?.[1]
+  if (words === undefined) return []
+  // An option is added; a port or a target takes the place of what was typed.
+  const how = words.startsWith('-') ? `${words} 옵션을 붙여` : `${words}{으로/로} 바꿔`
+  return {
+    text: say(
+      `${text.en}: end that naru open with Ctrl-C, and start it again with ${words}`,
+      `${text.ko}: 실행 중인 naru open을 Ctrl-C로 끝내고 ${how} 다시 시작하세요`,
+    ),
+  }
+}
+
+const triedAgain: Fix = {
+  text: say(
+    'that naru open tries again by itself; to try at once, end it with Ctrl-C and start it again',
+    '실행 중인 naru open이 스스로 다시 시도합니다. 바로 시도하려면 Ctrl-C로 끝내고 다시 시작하세요',
+  ),
+}
+
+const isOfRule = (rule: string, command = ''): boolean =>
+  command.startsWith('naru ') && command.split(' ').includes(rule)
+
+function withFixes(finding: Finding, [first, ...more]: readonly Fix[]): Finding {
+  return { ...finding, fixes: first ? [{ ...first, text: asFirst(first.text) }, ...more] : [] }
+}
+
+function subjectOf(
+  deps: DoctorDeps,
+  what: Pick<CheckSubject, 'rule' | 'hops'> & {
+    servedByUs?: boolean
+    machine: ReturnType<typeof lookAtMachine>
+  },
+  options: DiagnoseOptions & { quiet?: boolean },
+): CheckSubject {
+  const { host, clock, routers, firewalls, guests } = deps
+  const { signal, mayAskInternet = false, names = noNames, outside = [], quiet = false } = options
+  const { rule, hops, servedByUs = false, machine } = what
+  return {
+    rule,
+    hops,
+    servedByUs,
+    host,
+    clock,
+    routers,
+    firewalls,
+    guests,
+    mayAskInternet,
+    names,
+    outside,
+    look: lookAtRule(machine, deps, { rule, hops, signal, quiet }),
+  }
+}
+
+/** A port without a rule is looked at as a rule would be that forwards it to itself. @throws NaruError RULE_UNKNOWN */
+export function chooseRules(
+  rules: readonly RuleToCheck[],
+  about: string | undefined,
+  ownAddress = '127.0.0.1',
+): readonly RuleToCheck[] {
+  if (about === undefined) return rules.filter(({ rule }) => rule.enabled)
+  const named = rules.filter(({ rule }) => rule.name === about)
+  if (named.length > 0) return named
+  const listening = rules.filter(({ rule }) => listensOn(rule, about))
+  if (listening.length > 0) return listening
+  try {
+    return [{ rule: asIfRule(about, ownAddress), hops: [ownListen] }]
+  } catch (error) {
+    if (isNaruError(error, 'VALUE_INVALID'))
+      throw unknownRule(
+        about,
+        rules.map(({ rule }) => rule.name),
+      )
+    throw error
+  }
+}
+
+function listensOn({ listen }: Rule, about: string): boolean {
+  const port = /^(\d{1,5})(?:\/(tcp|udp))?$/.exec(about)
+  if (!port || listen.kind !== 'inet') return false
+  const [, number, protocol] = port
+  const inside = listen.ports.first <= Number(number) && Number(number) <= listen.ports.last
+  return inside && (protocol === undefined || listen.protocols.includes(protocol as 'tcp' | 'udp'))
+}
+
+/** Where the service listens itself, no relay is missing and no port is taken from one. */
+const ownListen: HopStatus = {
+  hop: 'relay',
+  member: null,
+  state: 'ok',
+  text: say('no rule: the service listens itself', '규칙 없음: 서비스가 직접 수신합니다'),
+  notes: [],
+  data: null,
+  checkedAt: null,
+}
+
+/** A service that clients reach without a relay: the port itself is service and listen in one. */
+function asIfRule(about: string, ownAddress: string): Rule {
+  const listen = parseListen(about)
+  if (listen.kind !== 'inet') throw unknownRule(about, [])
+  const { first } = listen.ports
+  // No rule may forward to itself; this one is none that anybody opens.
+  const rule = parseRule(`port-${first}`, { listen: about, target: first === 1 ? 2 : 1 })
+  const to: Target = { kind: 'inet', host: listen.address ?? ownAddress, ports: listen.ports }
+  return { ...rule, targets: rule.targets.map((choice) => ({ ...choice, to })) }
+}
+
+interface CheckRun {
+  readonly findings: readonly Finding[]
+  readonly outcome: CheckOutcome
+}
+
+/** All checks of one rule begin together, and each has its limit. */
+async function runChecks(
+  checks: readonly Check[],
+  subject: CheckSubject,
+  clock: Clock,
+  options: DiagnoseOptions,
+): Promise<CheckRun[]> {
+  const limits = new Map<number, Limit>()
+  const limitOf = (check: Check): Limit => {
+    const ms = options.limitMs ?? check.limitMs ?? defaultLimitMs
+    const limit = limits.get(ms) ?? new Limit(ms, options.signal)
+    limits.set(ms, limit)
+    return limit
+  }
+  try {
+    return await Promise.all(checks.map((check) => runCheck(check, subject, clock, limitOf(check), options)))
+  } finally {
+    for (const limit of limits.values()) limit.end()
+  }
+}
+
+/** The time of checks that begin together, with one signal for all of them: a rule has some forty. */
+class Limit {
+  readonly ms: number
+  readonly signal: AbortSignal
+  #late = new AbortController()
+  readonly #timer: NodeJS.Timeout
+
+  constructor(ms: number, outer: AbortSignal) {
+    this.ms = ms
+    this.signal = AbortSignal.any([outer, this.#late.signal])
+    setMaxListeners(0, this.signal)
+    this.#timer = setTimeout(() => this.#late.abort(tooLate), ms)
+  }
+
+  get isOver(): boolean {
+    return this.#late.signal.reason === tooLate
+  }
+
+  /** What a check left under way is called off. */
+  end(): void {
+    clearTimeout(this.#timer)
+    this.#late.abort(over)
+  }
+}
+
+const tooLate = Symbol('too late')
+const over = Symbol('over')
+
+async function runCheck(
+  check: Check,
+  subject: CheckSubject,
+  clock: Clock,
+  limit: Limit,
+  { onEvent }: DiagnoseOptions,
+): Promise<CheckRun> {
+  const { code, hop, title } = check
+  const rule = subject.rule?.name ?? null
+  onEvent?.({ type: 'started', code, hop, rule, title })
+  const began = clock.monotonic()
+  let findings: readonly Finding[] = []
+  let problem: NaruError | null = null
+  try {
+    // Ends also where the check itself does not heed its signal.
+    findings = await orAborted(check.run(subject, { signal: limit.signal }), limit.signal, code)
+  } catch (error) {
+    problem = limit.isOver ? new NaruError('TIMED_OUT', { what: code, ms: limit.ms }) : toNaruError(error)
+  }
+  const outcome: CheckOutcome = {
+    code,
+    hop,
+    rule,
+    title,
+    state: stateOf(findings, problem),
+    problem: problem?.toJSON() ?? null,
+    tookMs: Math.round(clock.monotonic() - began),
+  }
+  onEvent?.({ type: 'finished', outcome, findings })
+  return { findings, outcome }
+}
+
+function stateOf(findings: readonly Finding[], problem: NaruError | null): CheckOutcome['state'] {
+  if (problem) return isNaruError(problem, 'TIMED_OUT') ? 'timed-out' : 'failed'
+  return findings.length > 0 ? 'found' : 'passed'
+}
