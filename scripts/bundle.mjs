@@ -29,7 +29,7 @@ const groups = [
   },
   {
     name: 'machine',
-    test: /dist[\\/](host[\\/](index|facts|runner)|control[\\/](machine|port-rows))\.js/,
+    test: /dist[\\/](host[\\/](index|facts|runner)|machine[\\/](machine|port-rows))\.js/,
     priority: 1,
   },
   { name: 'host', test: /dist[\\/](daemon[\\/](ports|open-rules)|host[\\/]linux[\\/](network|sockets))\.js/ },

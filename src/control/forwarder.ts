@@ -46,7 +46,7 @@ import {
   renamed,
   withNew,
 } from './changes.ts'
-import { circlesHere } from './circles.ts'
+import { circlesHere } from '../machine/circles.ts'
 import { Rates } from './counters.ts'
 import { createDoctor, type Doctor } from '../doctor/diagnose.ts'
 import { Events, type EventBody } from './events.ts'

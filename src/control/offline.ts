@@ -28,7 +28,7 @@ import {
   renamed,
   withNew,
 } from './changes.ts'
-import { circlesHere } from './circles.ts'
+import { circlesHere } from '../machine/circles.ts'
 import { noCounters } from './counters.ts'
 import { load, type Loaded, type LoadedRule } from './load.ts'
 import type { Parts } from '../instance/deps.ts'

@@ -4,7 +4,7 @@ import { withLimit } from '../base/clock.ts'
 import { isPublic } from '../base/address.ts'
 import type { Host, Interface, InterfaceAddress, Route } from '../host/contract.ts'
 import type { Router, RouterInfo } from '../routers/contract.ts'
-import { facingLan } from './machine.ts'
+import { facingLan } from '../machine/machine.ts'
 import { infoOf } from '../mappings/check.ts'
 
 export interface Place {

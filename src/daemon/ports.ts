@@ -1,7 +1,7 @@
 /** `naru ports` by itself: of all rooms only the host's is loaded, and the guests' where a socket may be one of theirs. */
 import { systemClock } from '../base/clock.ts'
 import { silentLog } from '../base/log.ts'
-import { createMachine } from '../control/machine.ts'
+import { createMachine } from '../machine/machine.ts'
 import { createHost } from '../host/index.ts'
 import type { Naru } from '../model/naru-api.ts'
 import type { MachineFace } from '../model/machine-api.ts'

@@ -17,10 +17,10 @@ import type { HopStatus } from '../model/naru-api.ts'
 import type { Rule } from '../model/rule.ts'
 import { formatTarget, type Target } from '../model/target.ts'
 import type { Router, RouterMember } from '../routers/contract.ts'
-import { circlesIn, ownAddress } from '../control/circles.ts'
-import { chooseFirewall } from '../control/choose-firewall.ts'
-import { resolveGuest } from '../control/guest-addresses.ts'
-import { facingLan, type AskStun } from '../control/machine.ts'
+import { circlesIn, ownAddress } from '../machine/circles.ts'
+import { chooseFirewall } from '../machine/choose-firewall.ts'
+import { resolveGuest } from '../machine/guest-addresses.ts'
+import { facingLan, type AskStun } from '../machine/machine.ts'
 
 export interface LookDeps {
   readonly host: Host

@@ -1,4 +1,4 @@
-/** What `naru ip` and `naru ports` say of this machine. Plain data; control/machine.ts makes it. */
+/** What `naru ip` and `naru ports` say of this machine. Plain data; machine/machine.ts makes it. */
 import type { Family } from '../base/address.ts'
 import type { Protocol } from '../base/port.ts'
 import type { Text } from '../base/text.ts'

@@ -8,7 +8,7 @@ import type { FirewallMember, FirewallRequest } from '../../firewalls/contract.t
 import type { Host } from '../../host/contract.ts'
 import { mayAdministerNetwork } from '../../model/facts.ts'
 import type { Rule } from '../../model/rule.ts'
-import { chooseFirewall, type FirewallTools } from '../choose-firewall.ts'
+import { chooseFirewall, type FirewallTools } from '../../machine/choose-firewall.ts'
 import { keyOf, type Wanted } from './wanted.ts'
 
 /** Null where the rule does not ask for it. */

@@ -8,7 +8,7 @@ import type { Host } from '../../host/contract.ts'
 import type { Hop, Lease, Recorder } from '../../model/hop.ts'
 import type { Rule } from '../../model/rule.ts'
 import type { Target } from '../../model/target.ts'
-import { resolveGuest } from '../guest-addresses.ts'
+import { resolveGuest } from '../../machine/guest-addresses.ts'
 import { keyOf, type Wanted } from './wanted.ts'
 
 type GuestTarget = Extract<Target, { kind: 'guest' }>
