@@ -11,7 +11,7 @@
 import { randomBytes } from 'node:crypto'
 import { awake } from './base/awake.ts'
 import { silentLog, type Log } from './base/log.ts'
-import { Forwarder } from './control/forwarder.ts'
+import { Forwarder } from './rules/forwarder.ts'
 import { claim, stateRoot } from './instance/instance.ts'
 import { gatherParts } from './daemon/rooms.ts'
 import { tellTo, undoLeftOvers } from './daemon/left-over.ts'

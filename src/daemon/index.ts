@@ -20,7 +20,7 @@ export const cliDeps: CliDeps = {
   },
   async planHere({ name, rule }) {
     const [{ offlineNaru }, { gatherParts }, { createMemoryStore }] = await Promise.all([
-      import('../control/offline.ts'),
+      import('../rules/offline.ts'),
       import('./rooms.ts'),
       import('../stores/memory.ts'),
     ])
@@ -36,7 +36,7 @@ export const cliDeps: CliDeps = {
   },
   connect: ({ file }) => connect(file),
   async mustBeUndone({ file }) {
-    const { leftIn, notUndone } = await import('../control/undo.ts')
+    const { leftIn, notUndone } = await import('../rules/undo.ts')
     const root = stateRoot()
     const { id, holder } = await instanceOf(root, ruleFile(file))
     if (holder) return
@@ -49,7 +49,7 @@ export const cliDeps: CliDeps = {
   },
   async offline({ file }) {
     const [{ offlineNaru }, { gatherParts }, { createFileStore }] = await Promise.all([
-      import('../control/offline.ts'),
+      import('../rules/offline.ts'),
       import('./rooms.ts'),
       import('../stores/file/index.ts'),
     ])

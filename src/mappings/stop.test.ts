@@ -7,7 +7,7 @@ import { membersAt, toolsAtHome } from '../../test/fakes/at-home.ts'
 import { fakeParts, World } from '../../test/fakes/parts.ts'
 import { FakeRouter } from '../../test/fakes/router.ts'
 import { createMemoryStore } from '../stores/memory.ts'
-import { Forwarder } from '../control/forwarder.ts'
+import { Forwarder } from '../rules/forwarder.ts'
 import { claim } from '../instance/instance.ts'
 
 const web = { listen: 8888, target: '10.0.0.1:80', publish: { router: 'upnp' } } as const

@@ -8,7 +8,7 @@ import { connect, createServer, type Socket } from 'node:net'
 import { dirname, join } from 'node:path'
 import { systemClock, withLimit } from '../../base/clock.ts'
 import { errnoOf } from '../../base/errors.ts'
-import type { Offer } from '../../control/hand-over.ts'
+import type { Offer } from '../../rules/hand-over.ts'
 
 export type Message =
   | { readonly type: 'hello'; readonly pid: number; readonly speaks: number }

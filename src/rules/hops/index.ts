@@ -13,7 +13,7 @@ import { resolveGuests, wantGuest } from './guest.ts'
 import { wantRelay } from './relay.ts'
 import { wantRouter } from './router.ts'
 import { wantService } from './service.ts'
-import { keyOf, type Wanted } from './wanted.ts'
+import { keyOf, type Wanted } from './desired.ts'
 
 export interface WantTools {
   readonly parts: Parts

@@ -9,7 +9,7 @@ import type { Host } from '../../host/contract.ts'
 import { mayAdministerNetwork } from '../../model/facts.ts'
 import type { Rule } from '../../model/rule.ts'
 import { chooseFirewall, type FirewallTools } from '../../machine/choose-firewall.ts'
-import { keyOf, type Wanted } from './wanted.ts'
+import { keyOf, type Wanted } from './desired.ts'
 
 /** Null where the rule does not ask for it. */
 export async function wantFirewall(

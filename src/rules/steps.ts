@@ -5,8 +5,8 @@
 import type { Hop } from '../model/hop.ts'
 import type { PlanStep } from '../model/plan.ts'
 import { say } from '../base/text.ts'
-import type { Held } from './held.ts'
-import type { Wanted } from './hops/wanted.ts'
+import type { Held } from './hop-state.ts'
+import type { Wanted } from './hops/desired.ts'
 
 /** In the order of opening. The service is asked through the guest's forward where there is one. */
 export const openingOrder: readonly Hop[] = ['guest', 'service', 'relay', 'firewall', 'router']

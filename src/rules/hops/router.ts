@@ -5,7 +5,7 @@ import { formatPortRange } from '../../base/port.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { Rule } from '../../model/rule.ts'
 import type { RouterPublisher } from '../../mappings/publisher.ts'
-import { keyOf, type Wanted } from './wanted.ts'
+import { keyOf, type Wanted } from './desired.ts'
 
 /** Null where the rule does not ask for it. Looks for routers, so that the plan can say which protocol it will be. */
 export async function wantRouter(

@@ -15,7 +15,7 @@ import { reachOf, resolveGuests } from './hops/guest.ts'
 import { wantsOf } from './hops/index.ts'
 import { overlap, overlaps, type Loaded, type LoadedRule } from './load.ts'
 import type { Parts } from '../instance/deps.ts'
-import { shown, stepsBetween } from './plan.ts'
+import { shown, stepsBetween } from './steps.ts'
 
 /** A person waits for the plan. */
 const nameLimitMs = 3000

@@ -5,7 +5,7 @@ import type { HopStatus } from '../model/naru-api.ts'
 import { guessedMaker, makerOf, routerSteps, type RouterSteps } from '../model/router-steps.ts'
 import type { Rule } from '../model/rule.ts'
 import type { RouterInfo } from '../routers/contract.ts'
-import type { Place } from './place.ts'
+import type { Place } from './lan.ts'
 
 /** The router is there and does not do it; of a carrier's NAT, or an address that leads nowhere, no row says anything. */
 const rowHelps: ReadonlySet<string> = new Set<Code>([

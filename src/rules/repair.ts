@@ -2,7 +2,7 @@
 import { withLimit } from '../base/clock.ts'
 import { NaruError, toNaruError } from '../base/errors.ts'
 import type { Verdict } from '../model/hop.ts'
-import type { Held } from './held.ts'
+import type { Held } from './hop-state.ts'
 
 const lookLimitMs = 4000
 const renewLimitMs = 10_000

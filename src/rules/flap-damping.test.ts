@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { Calm, calmMs } from './calm.ts'
+import { Calm, calmMs } from './flap-damping.ts'
 
 /** What is told when a look comes each second and sees what `pattern` says: `x` is trouble, `.` is none. */
 function told(pattern: string, everyMs = 1000): string[] {

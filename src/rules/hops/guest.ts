@@ -9,7 +9,7 @@ import type { Hop, Lease, Recorder } from '../../model/hop.ts'
 import type { Rule } from '../../model/rule.ts'
 import type { Target } from '../../model/target.ts'
 import { resolveGuest } from '../../machine/guest-addresses.ts'
-import { keyOf, type Wanted } from './wanted.ts'
+import { keyOf, type Wanted } from './desired.ts'
 
 type GuestTarget = Extract<Target, { kind: 'guest' }>
 

@@ -17,7 +17,7 @@ import { formatListen, listensOverlap } from '../model/listen.ts'
 import type { Heritage, LentSocket } from '../model/handover-sockets.ts'
 import type { EngineId, Rule } from '../model/rule.ts'
 import { addCounters, noCounters } from './counters.ts'
-import { Calm } from './calm.ts'
+import { Calm } from './flap-damping.ts'
 import type { RuleToCheck } from '../doctor/diagnose.ts'
 import {
   aheadStatus,
@@ -28,15 +28,15 @@ import {
   troubleOf,
   type Held,
   type Trouble,
-} from './held.ts'
+} from './hop-state.ts'
 import { isEngineFailure, isEngineLease } from './hops/relay.ts'
-import type { Wanted } from './hops/wanted.ts'
+import type { Wanted } from './hops/desired.ts'
 import type { Journal } from '../instance/journal.ts'
 import { hopNames } from '../doctor/verdict.ts'
 import type { LoadedRule } from './load.ts'
-import { shown, stepsBetween, type Step } from './plan.ts'
-import { repair } from './renew.ts'
-import { helpsByHand } from './row-by-hand.ts'
+import { shown, stepsBetween, type Step } from './steps.ts'
+import { repair } from './repair.ts'
+import { helpsByHand } from './manual-row.ts'
 
 /** The longest that one step may take; discovery of a silent router takes 6 s. */
 const stepLimitMs = 20_000

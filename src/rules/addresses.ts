@@ -9,7 +9,7 @@ import type { Hop, Json } from '../model/hop.ts'
 import type { InetListen } from '../model/listen.ts'
 import type { Rule } from '../model/rule.ts'
 import { webScheme } from '../model/web-port.ts'
-import type { Place } from './place.ts'
+import type { Place } from './lan.ts'
 
 export interface AddressOptions {
   readonly hops: readonly HopStatus[]

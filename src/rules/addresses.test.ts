@@ -4,8 +4,8 @@ import type { HopStatus } from '../model/naru-api.ts'
 import type { Hop, Json } from '../model/hop.ts'
 import { parseRule } from '../model/rule-file.ts'
 import { addressesOf } from './addresses.ts'
-import type { Place } from './place.ts'
-import { rowByHand } from './row-by-hand.ts'
+import type { Place } from './lan.ts'
+import { rowByHand } from './manual-row.ts'
 
 const home: Place = {
   addresses: ['192.168.50.23'],

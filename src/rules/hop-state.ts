@@ -4,8 +4,8 @@ import { say, type Text } from '../base/text.ts'
 import type { Finding } from '../model/finding.ts'
 import type { HopStatus } from '../model/naru-api.ts'
 import type { Hop, Lease } from '../model/hop.ts'
-import type { Calm } from './calm.ts'
-import type { Wanted } from './hops/wanted.ts'
+import type { Calm } from './flap-damping.ts'
+import type { Wanted } from './hops/desired.ts'
 
 export interface Held {
   readonly hop: Hop

@@ -8,7 +8,7 @@ import type { Rule } from '../../model/rule.ts'
 import { formatTarget, type Target } from '../../model/target.ts'
 import type { Parts } from '../../instance/deps.ts'
 import { forwardFor } from './guest.ts'
-import { keyOf, type Wanted } from './wanted.ts'
+import { keyOf, type Wanted } from './desired.ts'
 
 /** A service in a VM may take a while to accept; a person waits no longer than this. */
 const limitMs = 3000

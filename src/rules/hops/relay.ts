@@ -11,7 +11,7 @@ import type { EngineId, Rule } from '../../model/rule.ts'
 import type { Support } from '../../model/support.ts'
 import { formatTarget } from '../../model/target.ts'
 import { forwardFor } from './guest.ts'
-import { keyOf, type Wanted } from './wanted.ts'
+import { keyOf, type Wanted } from './desired.ts'
 
 export interface RelayTools {
   readonly engines: readonly Engine[]
