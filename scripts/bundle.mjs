@@ -32,10 +32,13 @@ const groups = [
     test: /dist[\\/](host[\\/](index|facts|runner)|machine[\\/](machine|port-rows))\.js/,
     priority: 1,
   },
-  { name: 'host', test: /dist[\\/](daemon[\\/](ports|open-rules)|host[\\/]linux[\\/](network|sockets))\.js/ },
+  {
+    name: 'host',
+    test: /dist[\\/](daemon[\\/](compose-ports|open-rules)|host[\\/]linux[\\/](network|sockets))\.js/,
+  },
   {
     name: 'ferry',
-    test: /dist[\\/](daemon[\\/](open|left-over|rooms)|engines[\\/]index|stores[\\/]memory|cli[\\/]commands[\\/]open)\.js/,
+    test: /dist[\\/](daemon[\\/](open|recover|compose)|engines[\\/]index|stores[\\/]memory|cli[\\/]commands[\\/]open)\.js/,
   },
 ]
 

@@ -9,7 +9,7 @@ import { addressLines, byHandLines, give } from './print/addresses.ts'
 import { printProblem } from './print/errors.ts'
 import { planLines } from './print/plan.ts'
 import { ruleTable } from './print/rules.ts'
-import { daemonOrFile, tellFileAlone } from './reach.ts'
+import { daemonOrFile, tellFileAlone } from './connect.ts'
 import { tellShutOut } from './shut-out.ts'
 import type { Context, Option } from './verb.ts'
 

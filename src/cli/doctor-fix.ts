@@ -8,7 +8,7 @@ import type { Finding } from '../model/finding.ts'
 import { changeFrom, verb as edit } from './commands/edit.ts'
 import { globalOptions } from './options.ts'
 import { parseWords } from './parse.ts'
-import { daemonOrFile, tellFileAlone } from './reach.ts'
+import { daemonOrFile, tellFileAlone } from './connect.ts'
 import { publishedAsSaid } from './rule-options.ts'
 import { on, type Context } from './verb.ts'
 

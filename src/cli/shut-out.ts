@@ -5,7 +5,7 @@ import { say, type Text } from '../base/text.ts'
 import type { FirewallQuestion } from '../model/firewall.ts'
 import type { RuleStatus } from '../model/naru-api.ts'
 import { parseListen } from '../model/listen.ts'
-import { look } from './look.ts'
+import { look } from './with-machine.ts'
 import type { Context } from './verb.ts'
 
 /** Somebody waits for the prompt; a firewall that is not read by then is told of by the doctor. */

@@ -7,7 +7,7 @@ import { noCounters } from '../rules/counters.ts'
 import { abandoned, claim } from '../instance/instance.ts'
 import type { RuleStatus } from '../model/naru-api.ts'
 import { foregroundRules, telling } from './foreground.ts'
-import { undoLeftOvers } from './left-over.ts'
+import { undoLeftOvers } from './recover.ts'
 
 let root: string
 beforeEach(() => void (root = mkdtempSync(join(tmpdir(), 'naru-foreground-'))))

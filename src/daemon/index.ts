@@ -21,7 +21,7 @@ export const cliDeps: CliDeps = {
   async planHere({ name, rule }) {
     const [{ offlineNaru }, { gatherParts }, { createMemoryStore }] = await Promise.all([
       import('../rules/offline.ts'),
-      import('./rooms.ts'),
+      import('./compose.ts'),
       import('../stores/memory.ts'),
     ])
     return offlineNaru(await gatherParts(createMemoryStore({}))).plan({ name, rule })
@@ -44,13 +44,13 @@ export const cliDeps: CliDeps = {
     if (entries?.length !== 0) throw notUndone(entries ? leftIn(entries) : [unreadable])
   },
   async undoLeftOvers({ signal, tell }) {
-    const { undoLeftOvers } = await import('./left-over.ts')
+    const { undoLeftOvers } = await import('./recover.ts')
     await undoLeftOvers(stateRoot(), { except: null, signal, tell: (_level, text) => tell(text) })
   },
   async offline({ file }) {
     const [{ offlineNaru }, { gatherParts }, { createFileStore }] = await Promise.all([
       import('../rules/offline.ts'),
-      import('./rooms.ts'),
+      import('./compose.ts'),
       import('../stores/file/index.ts'),
     ])
     return offlineNaru(await gatherParts(createFileStore(ruleFile(file))))
@@ -60,11 +60,11 @@ export const cliDeps: CliDeps = {
     return (await foregroundStatuses(stateRoot())).map(({ status }) => status)
   },
   async ports({ file }) {
-    const { portsOf } = await import('./ports.ts')
+    const { portsOf } = await import('./compose-ports.ts')
     return portsOf(() => connect(file).catch(() => null))
   },
   async importFile(file, from) {
-    const { importFile } = await import('./exchange.ts')
+    const { importFile } = await import('./import-file.ts')
     return importFile(file, from)
   },
   async exportRules(to, rules) {
@@ -81,8 +81,8 @@ export const cliDeps: CliDeps = {
   },
   async machine({ file }) {
     const [{ machineOf }, { gatherParts }, { createMemoryStore }] = await Promise.all([
-      import('./machine.ts'),
-      import('./rooms.ts'),
+      import('./compose-machine.ts'),
+      import('./compose.ts'),
       import('../stores/memory.ts'),
     ])
     const naru = (): Promise<Naru | null> =>
@@ -103,7 +103,7 @@ async function connect(flag: string | null): Promise<NaruClient> {
     named ?? (flag === null && !process.env.NARU_CONFIG && daemons.length === 1 ? daemons[0] : undefined)
   if (!holder) throw new NaruError('NOT_RUNNING', { file })
   mustBeTrusted(holder.socket, say('start that Naru anew', '해당 Naru를 다시 시작하세요'))
-  const { doorOpens } = await import('./door.ts')
+  const { doorOpens } = await import('./wait-for-daemon.ts')
   await doorOpens(holder, async () => (await running(root)).some(({ pid }) => pid === holder.pid))
   const { createClient } = await import('../api/client/client.ts')
   const { socketTransport } = await import('../api/client/socket.ts')

@@ -14,8 +14,8 @@ import type { Rule } from '../model/rule.ts'
 import { parseRule } from '../model/rule-file.ts'
 import { createMemoryStore } from '../stores/memory.ts'
 import { telling } from './foreground.ts'
-import { undoLeftOvers } from './left-over.ts'
-import { gatherParts } from './rooms.ts'
+import { undoLeftOvers } from './recover.ts'
+import { gatherParts } from './compose.ts'
 
 /** @throws NaruError where the rule is wrong or a hop could not be opened; nothing is left then. */
 export async function openHere(

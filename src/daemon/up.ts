@@ -23,13 +23,13 @@ import { splitHostPorts } from '../model/listen.ts'
 import type { Json } from '../model/hop.ts'
 import { createFile, createFileStore } from '../stores/file/index.ts'
 import { ruleFile, starter } from './files.ts'
-import { tellTo, undoLeftOvers } from './left-over.ts'
+import { tellTo, undoLeftOvers } from './recover.ts'
 import { starterOf } from './background.ts'
-import { createLog } from './log.ts'
-import type { GiveOptions } from './place/give.ts'
+import { createLog } from './log-output.ts'
+import type { GiveOptions } from './handover/offer.ts'
 import { tellManager } from '../linux/sd-notify.ts'
-import type { TakenPlace } from './place/take.ts'
-import { gatherParts } from './rooms.ts'
+import type { TakenPlace } from './handover/accept.ts'
+import { gatherParts } from './compose.ts'
 import { sampleUrl, serveSample } from './sample.ts'
 
 export async function up(options: UpOptions): Promise<ExitCode> {
@@ -71,7 +71,7 @@ async function serveUntilStopped(options: UpOptions): Promise<ExitCode> {
   scope.defer(() => forwarder.stop().catch((left: unknown) => stopped || log.error({}, messageOf(left))))
   const tokens = await tokensIn(instance.folder)
   const { serve } = await import('../api/server/serve.ts')
-  const { machineOf } = await import('./machine.ts')
+  const { machineOf } = await import('./compose-machine.ts')
   const tcp = tcpWish === 'off' ? null : { ...tcpWish, ...tokens, ...pageOf(place, tcpWish) }
   const served = await serve(forwarder, {
     socketPath: instance.holder.socket,
@@ -82,8 +82,8 @@ async function serveUntilStopped(options: UpOptions): Promise<ExitCode> {
     machine: await machineOf(parts, () => Promise.resolve(forwarder)),
     exchange: {
       // Read when somebody imports or exports, which most days nobody does.
-      read: async (text, how) => (await import('./exchange.ts')).exchange.read(text, how),
-      write: async (to, rules) => (await import('./exchange.ts')).exchange.write(to, rules),
+      read: async (text, how) => (await import('./import-file.ts')).exchange.read(text, how),
+      write: async (to, rules) => (await import('./import-file.ts')).exchange.write(to, rules),
     },
   })
   scope.use(served)
@@ -141,14 +141,14 @@ async function serveUntilStopped(options: UpOptions): Promise<ExitCode> {
 async function placeToTake(root: string, id: string, signal: AbortSignal): Promise<TakenPlace | null> {
   const holder = await holderOf(root, id)
   if (holder === null) return null
-  const { takePlace } = await import('./place/take.ts')
+  const { takePlace } = await import('./handover/accept.ts')
   return takePlace(root, id, holder, { signal })
 }
 
 /** Linux alone passes sockets on. */
 async function givePlace(options: GiveOptions): Promise<AsyncDisposable | null> {
   if (process.platform !== 'linux') return null
-  const give = await import('./place/give.ts')
+  const give = await import('./handover/offer.ts')
   return give.givePlace(options).catch((error: unknown) => {
     options.log.warn(
       {},

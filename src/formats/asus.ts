@@ -9,8 +9,8 @@ import { say } from '../base/text.ts'
 import type { Place } from '../model/import-export.ts'
 import type { RuleInput } from '../model/naru-api.ts'
 import type { ReadableFormat } from './contract.ts'
-import { carriesNothing } from './contract/aspects.ts'
-import { listenText, ruleName, type Reading } from './contract/reading.ts'
+import { carriesNothing } from './shared/capabilities.ts'
+import { listenText, ruleName, type Reading } from './shared/import-context.ts'
 
 const protocols: Readonly<Record<string, readonly Protocol[]>> = {
   TCP: ['tcp'],

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { importFormats } from '../model/import-export.ts'
 import type { RuleInput } from '../model/naru-api.ts'
 import { parseRule } from '../model/rule-file.ts'
-import { aspectIds, aspects, aspectsOf, isVital, type Aspect } from './contract/aspects.ts'
+import { aspectIds, aspects, aspectsOf, isVital, type Aspect } from './shared/capabilities.ts'
 import { exportRules, importRules, writable } from './index.ts'
 import { formatReference } from './reference.ts'
 

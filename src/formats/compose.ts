@@ -19,8 +19,8 @@ import { yamlDocument, yamlProblem } from '../base/yaml.ts'
 import { say, type Text } from '../base/text.ts'
 import type { Place } from '../model/import-export.ts'
 import type { ReadableFormat } from './contract.ts'
-import { carriesNothing } from './contract/aspects.ts'
-import { listenText, ruleName, type PartLoss, type Reading } from './contract/reading.ts'
+import { carriesNothing } from './shared/capabilities.ts'
+import { listenText, ruleName, type PartLoss, type Reading } from './shared/import-context.ts'
 
 export const compose: ReadableFormat = {
   id: 'compose',

@@ -5,9 +5,9 @@
 import type { Text } from '../base/text.ts'
 import type { ExportFormat, ImportFormat } from '../model/import-export.ts'
 import type { Rule } from '../model/rule.ts'
-import type { Aspect } from './contract/aspects.ts'
-import type { Reading } from './contract/reading.ts'
-import type { Writing } from './contract/writing.ts'
+import type { Aspect } from './shared/capabilities.ts'
+import type { Reading } from './shared/import-context.ts'
+import type { Writing } from './shared/writing.ts'
 
 export interface Format {
   readonly id: ImportFormat | ExportFormat

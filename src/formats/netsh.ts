@@ -9,10 +9,10 @@ import { say, type Text } from '../base/text.ts'
 import type { Rule } from '../model/rule.ts'
 import { portNamed } from '../model/services.ts'
 import type { ReadableFormat, WritableFormat } from './contract.ts'
-import { carriesNothing } from './contract/aspects.ts'
-import { listenText, mostRules, ruleName, type Reading } from './contract/reading.ts'
-import { linesOf, type Line, type Word } from './contract/words.ts'
-import type { Writing } from './contract/writing.ts'
+import { carriesNothing } from './shared/capabilities.ts'
+import { listenText, mostRules, ruleName, type Reading } from './shared/import-context.ts'
+import { linesOf, type Line, type Word } from './shared/words.ts'
+import type { Writing } from './shared/writing.ts'
 
 /** A port is a line of its own; more are a mistake in a script that somebody must read. */
 const mostPorts = 1024

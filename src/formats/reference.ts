@@ -1,7 +1,7 @@
 /** docs/import-export.md: which key of a rule each format carries, made from what the formats say of themselves. */
 import { say, type Language, type Text } from '../base/text.ts'
 import type { Carry, Format } from './contract.ts'
-import { aspectIds, aspects, isVital } from './contract/aspects.ts'
+import { aspectIds, aspects, isVital } from './shared/capabilities.ts'
 import { readable, writable } from './index.ts'
 
 const generated = '<!-- Made by `node scripts/generate.mjs` from the source. Edit there. -->'

@@ -8,10 +8,10 @@ import { say } from '../base/text.ts'
 import type { RuleInput } from '../model/naru-api.ts'
 import { portNamed } from '../model/services.ts'
 import type { ReadableFormat } from './contract.ts'
-import { both, everybody, fromOrder, type OrderedAccess } from './contract/access.ts'
-import { carriesNothing } from './contract/aspects.ts'
-import { listenText, type PartLoss, type Reading } from './contract/reading.ts'
-import { linesOf, type Line, type Word } from './contract/words.ts'
+import { both, everybody, fromOrder, type OrderedAccess } from './shared/access.ts'
+import { carriesNothing } from './shared/capabilities.ts'
+import { listenText, type PartLoss, type Reading } from './shared/import-context.ts'
+import { linesOf, type Line, type Word } from './shared/words.ts'
 
 const forward =
   /^[ \t]{0,40}(?:[\da-f:.]{1,45}|localhost)[ \t]{1,40}[\w-]{1,20}(?:\/(?:tcp|udp))?[ \t]{1,40}[\w.:-]{1,253}[ \t]{1,40}[\w-]{1,20}(?:\/(?:tcp|udp))?[ \t]{0,40}(?:\[|$)/im

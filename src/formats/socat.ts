@@ -8,9 +8,9 @@ import { say } from '../base/text.ts'
 import type { Rule } from '../model/rule.ts'
 import type { Target } from '../model/target.ts'
 import type { WritableFormat } from './contract.ts'
-import { inOrder, type OrderedAccess } from './contract/access.ts'
-import { carriesNothing } from './contract/aspects.ts'
-import type { Writing } from './contract/writing.ts'
+import { inOrder, type OrderedAccess } from './shared/access.ts'
+import { carriesNothing } from './shared/capabilities.ts'
+import type { Writing } from './shared/writing.ts'
 
 /** A process a port. */
 const mostPorts = 256

@@ -13,7 +13,7 @@ import { parseFirewallProducts } from '../../src/doctor/checks/security-suite.ts
 import { formatLine, readLines } from '../../src/instance/journal-lines.ts'
 import { parseFlow } from '../../src/engines/kernel/flows.ts'
 import { importRules } from '../../src/formats/index.ts'
-import { Container } from '../../src/guests/docker/engine.ts'
+import { Container } from '../../src/guests/docker/engine-api.ts'
 import {
   parseAddresses as parseLibvirtAddresses,
   parseDomains,
@@ -26,7 +26,7 @@ import {
   parseAddresses as parseBoxAddresses,
   parseList,
   parseMachine,
-} from '../../src/guests/virtualbox/machine.ts'
+} from '../../src/guests/virtualbox/vm-info.ts'
 import { parseInventory, parseVmrunList, parseVmx } from '../../src/guests/vmware/tools.ts'
 import {
   parseArp as parseDarwinArp,

@@ -6,7 +6,7 @@
  */
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { parseCidr } from '../../src/base/address.ts'
-import { inOrder, holds } from '../../src/formats/contract/access.ts'
+import { inOrder, holds } from '../../src/formats/shared/access.ts'
 import { importRules } from '../../src/formats/index.ts'
 import { formatEndpoint } from '../../src/base/address.ts'
 import { parseRule } from '../../src/model/rule-file.ts'

@@ -34,7 +34,7 @@ import {
   type Asked,
   type Tokens,
 } from './guard.ts'
-import { addExchangeRoutes } from './exchange-routes.ts'
+import { addExchangeRoutes } from './import-export-routes.ts'
 import { addMachineRoutes } from './machine-routes.ts'
 import { Returning } from './returning.ts'
 import { addRoutes } from './routes.ts'

@@ -13,9 +13,9 @@ import { say } from '../../base/text.ts'
 import type { NaruEvent } from '../../model/naru-api.ts'
 import { createClient, type NaruClient } from '../client/client.ts'
 import { fetchTransport } from '../client/fetch.ts'
-import { createMachineClient } from '../client/machine.ts'
+import { createMachineClient } from '../client/machine-client.ts'
 import { socketTransport } from '../client/socket.ts'
-import { steadyEvents } from '../client/steady.ts'
+import { steadyEvents } from '../client/reconnect.ts'
 import { systemClock } from '../../base/clock.ts'
 import {
   AboutSchema,

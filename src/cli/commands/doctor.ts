@@ -5,7 +5,7 @@ import { alike, consequencesIn, type Diagnosis, type DoctorEvent } from '../../m
 import type { Finding } from '../../model/finding.ts'
 import { splitHostPorts } from '../../model/listen.ts'
 import type { DiagnoseRequest } from '../../model/machine-api.ts'
-import { internet, look } from '../look.ts'
+import { internet, look } from '../with-machine.ts'
 import { written } from '../print/marks.ts'
 import type { Printer } from '../print/printer.ts'
 import { usage } from '../parse.ts'

@@ -7,7 +7,7 @@ import type { RuleStatus } from '../../model/naru-api.ts'
 import { parseRule } from '../../model/rule-file.ts'
 import { usage } from '../parse.ts'
 import { printLosses } from '../print/losses.ts'
-import { daemonOrFile } from '../reach.ts'
+import { daemonOrFile } from '../connect.ts'
 import type { Context, Verb } from '../verb.ts'
 
 export const verb: Verb = {

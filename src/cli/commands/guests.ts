@@ -2,7 +2,7 @@
 import { say, type Text } from '../../base/text.ts'
 import { guestName, type Guest } from '../../model/guest.ts'
 import type { GuestsReport } from '../../model/machine-api.ts'
-import { look } from '../look.ts'
+import { look } from '../with-machine.ts'
 import type { Printer } from '../print/printer.ts'
 import { table } from '../print/table.ts'
 import type { Verb } from '../verb.ts'

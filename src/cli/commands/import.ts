@@ -12,7 +12,7 @@ import { formatTarget } from '../../model/target.ts'
 import { printProblem } from '../print/errors.ts'
 import { printLosses } from '../print/losses.ts'
 import { table } from '../print/table.ts'
-import { daemonOrFile, tellFileAlone } from '../reach.ts'
+import { daemonOrFile, tellFileAlone } from '../connect.ts'
 import type { Context, Verb } from '../verb.ts'
 
 export const verb: Verb = {

@@ -1,7 +1,7 @@
 /** `naru ip`: interfaces, private and public addresses, gateway, DNS, and what NAT is above. */
 import { say, type Text } from '../../base/text.ts'
 import type { MachineAddresses, MachineInterface } from '../../model/machine.ts'
-import { internet, look } from '../look.ts'
+import { internet, look } from '../with-machine.ts'
 import type { Printer } from '../print/printer.ts'
 import { table } from '../print/table.ts'
 import type { Verb } from '../verb.ts'

@@ -5,7 +5,7 @@ import { ruleFilter } from '../../model/rule-filter.ts'
 import { roomOf } from '../io.ts'
 import { verboseOption } from '../options.ts'
 import { engineReasons, keptLines, openElsewhere, ruleTable } from '../print/rules.ts'
-import { daemonOrFile } from '../reach.ts'
+import { daemonOrFile } from '../connect.ts'
 import type { Verb } from '../verb.ts'
 
 export const verb: Verb = {

@@ -1,7 +1,7 @@
 /** `naru plan`: what would be done for the file as it is now, and by whom. */
 import { say } from '../../base/text.ts'
 import { printPlan } from '../print/plan.ts'
-import { daemonOrFile } from '../reach.ts'
+import { daemonOrFile } from '../connect.ts'
 import type { Verb } from '../verb.ts'
 
 export const verb: Verb = {

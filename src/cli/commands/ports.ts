@@ -2,7 +2,7 @@
 import { parsePort, type Protocol } from '../../base/port.ts'
 import { say } from '../../base/text.ts'
 import { portSorts, type MachinePorts, type PortsOptions } from '../../model/machine.ts'
-import { lookAt } from '../look.ts'
+import { lookAt } from '../with-machine.ts'
 import { portTable } from '../ports/table.ts'
 import type { Context, Verb } from '../verb.ts'
 

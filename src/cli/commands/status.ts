@@ -8,7 +8,7 @@ import { printProblem } from '../print/errors.ts'
 import { openElsewhere, ruleDetail } from '../print/rules.ts'
 import { span } from '../print/units.ts'
 import { stateWords } from '../print/words.ts'
-import { findRule } from '../reach.ts'
+import { findRule } from '../connect.ts'
 import type { Context, Verb } from '../verb.ts'
 
 export const verb: Verb = {

@@ -4,7 +4,7 @@ import { portSorts, type MachinePorts, type PortRow, type PortSort } from '../..
 import { moveOf } from '../move-keys.ts'
 import type { Printer } from '../print/printer.ts'
 import { clipped, plainOf } from '../print/width.ts'
-import { portChanges, portKey } from './changes.ts'
+import { portChanges, portKey } from './port-changes.ts'
 import { portTable } from './table.ts'
 
 /** So long a row is marked as new, and one that went is still shown. */

@@ -7,7 +7,7 @@ import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { built } from '../../../test/built.ts'
 import { describeWith } from '../../../test/needs.ts'
 import type { PortRow } from '../../model/machine.ts'
-import { portChanges } from './changes.ts'
+import { portChanges } from './port-changes.ts'
 
 const main = join(import.meta.dirname, '../../../dist/main.js')
 

@@ -8,7 +8,7 @@ import { visible } from '../../base/visible.ts'
 import type { MachinePorts, PortsOptions } from '../../model/machine.ts'
 import type { Context } from '../verb.ts'
 import { written } from '../print/marks.ts'
-import { portChanges } from './changes.ts'
+import { portChanges } from './port-changes.ts'
 import { PortsScreen } from './screen.ts'
 import { portCells, portTable } from './table.ts'
 

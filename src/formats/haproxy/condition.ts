@@ -1,7 +1,7 @@
 /** Conditions behind `if` and `unless`, as far as they ask for the client's address, the server name or a count. */
 import { addressBytes, cidrOrNull, parseCidr, type Cidr } from '../../base/address.ts'
-import { holds } from '../contract/access.ts'
-import type { Word } from '../contract/words.ts'
+import { holds } from '../shared/access.ts'
+import type { Word } from '../shared/words.ts'
 
 export type Condition =
   | { readonly ask: 'always' }

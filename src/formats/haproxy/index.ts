@@ -4,7 +4,7 @@
  */
 import { say } from '../../base/text.ts'
 import type { ReadableFormat, WritableFormat } from '../contract.ts'
-import { carriesNothing } from '../contract/aspects.ts'
+import { carriesNothing } from '../shared/capabilities.ts'
 import { read } from './read.ts'
 import { write } from './write.ts'
 

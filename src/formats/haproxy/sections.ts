@@ -1,8 +1,8 @@
 /** An haproxy.cfg as sections, each with its own lines and those it inherits from the `defaults` before it. */
 import { say } from '../../base/text.ts'
 import type { Place } from '../../model/import-export.ts'
-import type { Reading } from '../contract/reading.ts'
-import { linesOf, type Line, type Word } from '../contract/words.ts'
+import type { Reading } from '../shared/import-context.ts'
+import { linesOf, type Line, type Word } from '../shared/words.ts'
 
 export type Kind = 'frontend' | 'backend' | 'listen'
 

@@ -2,7 +2,7 @@
 import { say, type Text } from '../../base/text.ts'
 import type { Place } from '../../model/import-export.ts'
 import type { Json } from '../../model/hop.ts'
-import type { Line, Word } from '../contract/words.ts'
+import type { Line, Word } from '../shared/words.ts'
 import { countOf, millisecondsOf, type Settings } from './settings.ts'
 
 export interface Servers {

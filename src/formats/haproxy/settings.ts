@@ -1,10 +1,10 @@
 /** What the lines of one proxy say, its inherited ones first: later lines replace earlier ones, as haproxy has it. */
 import { say, type Text } from '../../base/text.ts'
 import type { Place } from '../../model/import-export.ts'
-import type { OrderedAccess } from '../contract/access.ts'
-import { both, everybody, type Entry } from '../contract/access.ts'
+import type { OrderedAccess } from '../shared/access.ts'
+import { both, everybody, type Entry } from '../shared/access.ts'
 import type { Cidr } from '../../base/address.ts'
-import type { Line, Word } from '../contract/words.ts'
+import type { Line, Word } from '../shared/words.ts'
 import { conditionOf, type Condition } from './condition.ts'
 import type { Section } from './sections.ts'
 

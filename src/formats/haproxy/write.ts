@@ -4,8 +4,8 @@ import { formatPortRange, portCount, type PortRange } from '../../base/port.ts'
 import { say } from '../../base/text.ts'
 import type { Listen } from '../../model/listen.ts'
 import type { Rule, TargetChoice } from '../../model/rule.ts'
-import { inOrder, type Entry } from '../contract/access.ts'
-import type { Writing } from '../contract/writing.ts'
+import { inOrder, type Entry } from '../shared/access.ts'
+import type { Writing } from '../shared/writing.ts'
 import { neverMs } from './settings.ts'
 
 export function write(rules: readonly Rule[], writing: Writing): string {

@@ -1,7 +1,7 @@
 /** iptables-save and iptables-restore, IPv4 and IPv6. iptables-extensions(8): DNAT, REDIRECT, MASQUERADE. */
 import { say } from '../../base/text.ts'
 import type { ReadableFormat, WritableFormat } from '../contract.ts'
-import { carriesNothing } from '../contract/aspects.ts'
+import { carriesNothing } from '../shared/capabilities.ts'
 import { read } from './read.ts'
 import { write } from './write.ts'
 

@@ -2,7 +2,7 @@
 import { canonicalAddress, cidrOrNull, type Cidr } from '../../base/address.ts'
 import type { Protocol } from '../../base/port.ts'
 import type { Place } from '../../model/import-export.ts'
-import type { Word } from '../contract/words.ts'
+import type { Word } from '../shared/words.ts'
 
 export interface Match {
   readonly protocol: Protocol | null

@@ -4,7 +4,7 @@
  */
 import type { Cidr, Family } from '../../base/address.ts'
 import type { Protocol } from '../../base/port.ts'
-import { holds } from '../contract/access.ts'
+import { holds } from '../shared/access.ts'
 import type { Entry, Match } from './parse.ts'
 import { portsWithin } from './ports.ts'
 import type { Sources, Span } from './sources.ts'

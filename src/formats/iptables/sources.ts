@@ -3,7 +3,7 @@
  * says the same of all clients of a prefix, so a way through chains is followed once for all of them.
  */
 import { addressBytes, formatCidr, type Cidr, type Family } from '../../base/address.ts'
-import { everybody, holds } from '../contract/access.ts'
+import { everybody, holds } from '../shared/access.ts'
 import type { Entry } from './parse.ts'
 
 export type Span = readonly [first: number, end: number]

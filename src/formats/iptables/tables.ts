@@ -5,9 +5,9 @@
 import type { Cidr, Family } from '../../base/address.ts'
 import { say } from '../../base/text.ts'
 import type { Place } from '../../model/import-export.ts'
-import { holds } from '../contract/access.ts'
-import type { Reading } from '../contract/reading.ts'
-import { linesOf, type Word } from '../contract/words.ts'
+import { holds } from '../shared/access.ts'
+import type { Reading } from '../shared/import-context.ts'
+import { linesOf, type Word } from '../shared/words.ts'
 import { entryOf, noMatch, type Entry } from './parse.ts'
 
 export type Chains = Map<string, Entry[]>

@@ -6,9 +6,9 @@
 import { formatCidr, formatEndpoint } from '../../base/address.ts'
 import { formatPortRange, portCount, type Protocol } from '../../base/port.ts'
 import type { Rule } from '../../model/rule.ts'
-import { inOrder, isOpen, ofFamily } from '../contract/access.ts'
-import { kernelForward, type KernelForward } from '../contract/kernel.ts'
-import type { Writing } from '../contract/writing.ts'
+import { inOrder, isOpen, ofFamily } from '../shared/access.ts'
+import { kernelForward, type KernelForward } from '../shared/kernel.ts'
+import type { Writing } from '../shared/writing.ts'
 
 export function write(rules: readonly Rule[], writing: Writing): string {
   const forwards = rules.flatMap((rule) => kernelForward(rule, writing) ?? [])

@@ -4,7 +4,7 @@
  */
 import { dirname, resolve } from 'node:path/posix'
 import { say } from '../../base/text.ts'
-import type { Reading } from '../contract/reading.ts'
+import type { Reading } from '../shared/import-context.ts'
 import { treeOf, type Statement } from './tree.ts'
 
 const marker = /^# configuration file (\/\S{1,1000}):[ \t]{0,10}\r?$/

@@ -1,7 +1,7 @@
 /** nginx's stream module, both ways. https://nginx.org/en/docs/stream/ngx_stream_core_module.html */
 import { say } from '../../base/text.ts'
 import type { ReadableFormat, WritableFormat } from '../contract.ts'
-import { carriesNothing } from '../contract/aspects.ts'
+import { carriesNothing } from '../shared/capabilities.ts'
 import { read } from './read.ts'
 import { write } from './write.ts'
 

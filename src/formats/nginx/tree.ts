@@ -1,7 +1,7 @@
 /** nginx's configuration as a tree of statements, bounded in depth and number; a remark `# naru:NAME` is one too. */
 import { say } from '../../base/text.ts'
 import type { Place } from '../../model/import-export.ts'
-import type { Reading } from '../contract/reading.ts'
+import type { Reading } from '../shared/import-context.ts'
 
 const mostDepth = 16
 const mostStatements = 100_000

@@ -2,7 +2,7 @@
 import { say, type Text } from '../../base/text.ts'
 import type { RuleInput } from '../../model/naru-api.ts'
 import type { Json } from '../../model/hop.ts'
-import type { PartLoss } from '../contract/reading.ts'
+import type { PartLoss } from '../shared/import-context.ts'
 import type { Statement } from './tree.ts'
 import { noSuch } from './words.ts'
 

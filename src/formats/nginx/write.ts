@@ -4,8 +4,8 @@ import { formatPortRange, portCount, type Protocol } from '../../base/port.ts'
 import { say } from '../../base/text.ts'
 import { formatTarget } from '../../model/target.ts'
 import type { Rule, TargetChoice } from '../../model/rule.ts'
-import { inOrder } from '../contract/access.ts'
-import type { Writing } from '../contract/writing.ts'
+import { inOrder } from '../shared/access.ts'
+import type { Writing } from '../shared/writing.ts'
 import { neverMs } from './words.ts'
 
 export function write(rules: readonly Rule[], writing: Writing): string {

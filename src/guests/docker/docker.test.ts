@@ -4,7 +4,7 @@ import { fakeHost } from '../../../test/fakes/host.ts'
 import { MemoryRecorder } from '../../../test/fakes/recorder.ts'
 import type { GuestForwardRequest } from '../contract.ts'
 import { docker, podman } from './docker.ts'
-import { engineAt } from './engine.ts'
+import { engineAt } from './engine-api.ts'
 
 const host = fakeHost()
 const signal = AbortSignal.timeout(60_000)

@@ -7,8 +7,8 @@ import { NaruError } from '../../base/errors.ts'
 import { shellWord } from '../../base/shell.ts'
 import { say } from '../../base/text.ts'
 import type { Guest, GuestMember } from '../contract.ts'
-import { openForwards, type ListedForward } from '../contract/forwards.ts'
-import { pickGuest, pickRunning } from '../contract/pick.ts'
+import { openForwards, type ListedForward } from '../shared/forwards.ts'
+import { pickGuest, pickRunning } from '../shared/pick.ts'
 import {
   inspectContainer,
   type Inspected,
@@ -17,8 +17,8 @@ import {
   type Container,
   type Engine,
   type EngineKind,
-} from './engine.ts'
-import { findEngine, hostVariables, type Place } from './place.ts'
+} from './engine-api.ts'
+import { findEngine, hostVariables, type Place } from './engine-place.ts'
 
 export interface DockerOptions {
   /** `unix://PATH`, `tcp://HOST:PORT`. @default DOCKER_HOST or CONTAINER_HOST, else the usual sockets */

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import { fakeHost, FakeRunner } from '../../../test/fakes/host.ts'
 import { FakePowerShell } from '../../../test/fakes/hypervisor-tools.ts'
 import { MemoryRecorder } from '../../../test/fakes/recorder.ts'
-import { quoted } from '../contract/powershell.ts'
+import { quoted } from '../shared/powershell.ts'
 import { hyperv } from './hyperv.ts'
 
 const signal = AbortSignal.timeout(30_000)

@@ -15,10 +15,10 @@ import {
   undoForward,
   type ForwardTable,
   type ListedForward,
-} from '../contract/forwards.ts'
-import { changeMs } from '../contract/patience.ts'
-import { pickRunning } from '../contract/pick.ts'
-import { listOf, powershell, quoted } from '../contract/powershell.ts'
+} from '../shared/forwards.ts'
+import { changeMs } from '../shared/patience.ts'
+import { pickRunning } from '../shared/pick.ts'
+import { listOf, powershell, quoted } from '../shared/powershell.ts'
 
 const kind = 'hyperv'
 const ttlMs = 5000

@@ -14,11 +14,11 @@ import {
   undoForward,
   type Forward,
   type ForwardTable,
-} from '../contract/forwards.ts'
-import { lookAtEach } from '../contract/each.ts'
-import { changeMs } from '../contract/patience.ts'
-import { pickGuest, pickRunning } from '../contract/pick.ts'
-import { mustRun, toolOf } from '../contract/tool.ts'
+} from '../shared/forwards.ts'
+import { lookAtEach } from '../shared/each.ts'
+import { changeMs } from '../shared/patience.ts'
+import { pickGuest, pickRunning } from '../shared/pick.ts'
+import { mustRun, toolOf } from '../shared/tool.ts'
 import {
   parseAddresses,
   parseDomains,

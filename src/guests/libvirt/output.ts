@@ -1,6 +1,6 @@
 /** What virsh prints, turned into data (LC_ALL=C). Sources: virsh(1); libvirt's domain XML, "Userspace connection using passt". */
 import type { Protocol } from '../../base/port.ts'
-import type { Forward } from '../contract/forwards.ts'
+import type { Forward } from '../shared/forwards.ts'
 
 export interface Domain {
   readonly name: string

@@ -1,6 +1,6 @@
 /** What QEMU's human monitor prints, turned into data: `info usernet` and `info network`. Recorded from QEMU 7.2. */
 import type { Protocol } from '../../base/port.ts'
-import type { Forward } from '../contract/forwards.ts'
+import type { Forward } from '../shared/forwards.ts'
 
 export interface UserForward extends Forward {
   /** The network back end that keeps it, such as `n0`. */

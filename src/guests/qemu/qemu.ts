@@ -17,9 +17,9 @@ import {
   undoForward,
   type Forward,
   type ForwardTable,
-} from '../contract/forwards.ts'
-import { answered, changeMs } from '../contract/patience.ts'
-import { pickGuest, stopped } from '../contract/pick.ts'
+} from '../shared/forwards.ts'
+import { answered, changeMs } from '../shared/patience.ts'
+import { pickGuest, stopped } from '../shared/pick.ts'
 import { findQemu, instanceOf, type FindOptions, type QemuProcess } from './find.ts'
 import { parseNetwork, parseUserNet, type Nic, type UserForward } from './monitor.ts'
 import { withQmp, type Qmp } from './qmp.ts'

@@ -7,7 +7,7 @@ import { createConnection, type Socket } from 'node:net'
 import { z } from 'zod'
 import { NaruError } from '../../base/errors.ts'
 import { say, verbatim } from '../../base/text.ts'
-import { HungUp } from '../contract/patience.ts'
+import { HungUp } from '../shared/patience.ts'
 
 /** `query-rx-filter` lists 4096 VLANs in 25 KB; nothing we ask is longer than a forward table. */
 const longestAnswer = 4 * 1024 * 1024

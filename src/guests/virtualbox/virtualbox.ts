@@ -16,12 +16,12 @@ import {
   type Forward,
   type ForwardTable,
   type ListedForward,
-} from '../contract/forwards.ts'
-import { lookAtEach } from '../contract/each.ts'
-import { changeMs } from '../contract/patience.ts'
-import { pickGuest, pickRunning } from '../contract/pick.ts'
-import { mustRun, refused, toolOf } from '../contract/tool.ts'
-import { parseAddresses, parseList, parseMachine, type Machine, type Nic } from './machine.ts'
+} from '../shared/forwards.ts'
+import { lookAtEach } from '../shared/each.ts'
+import { changeMs } from '../shared/patience.ts'
+import { pickGuest, pickRunning } from '../shared/pick.ts'
+import { mustRun, refused, toolOf } from '../shared/tool.ts'
+import { parseAddresses, parseList, parseMachine, type Machine, type Nic } from './vm-info.ts'
 
 export interface VirtualboxOptions {
   /** @default where Windows' installer puts it, else `VBoxManage` on PATH */

@@ -9,15 +9,9 @@ import { say, type Text } from '../../base/text.ts'
 import type { Host } from '../../host/contract.ts'
 import type { Effect, Json, Recorder } from '../../model/hop.ts'
 import type { Guest, GuestLease, GuestMember } from '../contract.ts'
-import {
-  guestOfForward,
-  isOurTag,
-  openForwards,
-  undoForward,
-  type ForwardTable,
-} from '../contract/forwards.ts'
-import { lookAtEach } from '../contract/each.ts'
-import { pickRunning } from '../contract/pick.ts'
+import { guestOfForward, isOurTag, openForwards, undoForward, type ForwardTable } from '../shared/forwards.ts'
+import { lookAtEach } from '../shared/each.ts'
+import { pickRunning } from '../shared/pick.ts'
 import { restAt } from './rest.ts'
 import type { NatForward, Vm, VmNic, VmwareSide } from './side.ts'
 import { toolsSide, usualPlace, type ToolsPlace } from './tools.ts'

@@ -31,7 +31,7 @@ import { pageOf } from './page.ts'
 import { search, type Found, type SearchOptions, type SearchPlace } from './search.ts'
 import { TableReader } from './reader.ts'
 import { dropMapping, externalAddress, isConnected, listMappings, uptimeSeconds } from './table.ts'
-import { watchDevice } from './watch.ts'
+import { watchDevice } from './notify-watch.ts'
 
 export interface UpnpOptions {
   /** @default 1900 */

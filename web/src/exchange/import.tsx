@@ -1,7 +1,7 @@
 /** Paste or choose a file, see what comes of it and what is lost, then add. */
 import { useRef, useState, type ChangeEvent } from 'react'
 import { mostImportText } from '../../../src/api/protocol/wire.ts'
-import type { Preview } from '../../../src/api/client/exchange.ts'
+import type { Preview } from '../../../src/api/client/import-export.ts'
 import { toNaruError, type NaruError } from '../../../src/base/errors.ts'
 import type { Text } from '../../../src/base/text.ts'
 import { importFormats, type ImportFormat, type NamedRule } from '../../../src/model/import-export.ts'

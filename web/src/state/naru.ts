@@ -4,10 +4,10 @@
  */
 import { isNaruError, NaruError, toNaruError, type NaruErrorJson } from '../../../src/base/errors.ts'
 import { createClient, errorFrom } from '../../../src/api/client/client.ts'
-import { createExchangeClient } from '../../../src/api/client/exchange.ts'
+import { createExchangeClient } from '../../../src/api/client/import-export.ts'
 import { fetchTransport } from '../../../src/api/client/fetch.ts'
-import { createMachineClient } from '../../../src/api/client/machine.ts'
-import { steadyEvents } from '../../../src/api/client/steady.ts'
+import { createMachineClient } from '../../../src/api/client/machine-client.ts'
+import { steadyEvents } from '../../../src/api/client/reconnect.ts'
 import { isPlace, proofOf, type Meeting } from '../../../src/api/protocol/proof.ts'
 import { returnPath, type Access, type Login, type ReturnOffer } from '../../../src/api/protocol/wire.ts'
 import type { About, ChangeResult, NaruEvent, RuleStatus } from '../../../src/model/naru-api.ts'

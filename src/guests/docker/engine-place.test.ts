@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { FakeEngine } from '../../../test/fakes/docker-engine.ts'
 import { fakeHost } from '../../../test/fakes/host.ts'
 import { docker } from './docker.ts'
-import { findEngine } from './place.ts'
+import { findEngine } from './engine-place.ts'
 
 describe.skipIf(process.platform === 'win32')('a context of Docker', () => {
   let folder: string

@@ -13,7 +13,7 @@ import type { Parts } from '../instance/deps.ts'
 import { leftIn, undoJournal } from '../rules/undo.ts'
 import { createMemoryStore } from '../stores/memory.ts'
 import { forgetWord } from './foreground.ts'
-import { gatherParts } from './rooms.ts'
+import { gatherParts } from './compose.ts'
 
 /** Told of what was undone, and of what was not. */
 export type TellLeftOver = (level: 'info' | 'warn', text: Text) => void

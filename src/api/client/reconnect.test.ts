@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { HandClock } from '../../../test/fakes/parts.ts'
 import type { NaruEvent } from '../../model/naru-api.ts'
 import type { NaruClient } from './client.ts'
-import { steadyEvents } from './steady.ts'
+import { steadyEvents } from './reconnect.ts'
 
 const gap: NaruEvent = { id: 1, at: 0, type: 'gap' }
 

@@ -6,8 +6,8 @@ import { z } from 'zod'
 import { errnoOf, NaruError } from '../../base/errors.ts'
 import { say, verbatim } from '../../base/text.ts'
 import type { Json } from '../../model/hop.ts'
-import { askHttp, type HttpPlace } from '../contract/http.ts'
-import { answered } from '../contract/patience.ts'
+import { askHttp, type HttpPlace } from '../shared/http.ts'
+import { answered } from '../shared/patience.ts'
 
 export type EngineKind = 'docker' | 'podman'
 

@@ -10,7 +10,7 @@ import { z } from 'zod'
 import { homeFolder } from '../../base/home.ts'
 import { say, type Text } from '../../base/text.ts'
 import { isOwn, whyUntrusted } from '../../base/trust.ts'
-import { engineAt, type Engine, type EngineKind } from './engine.ts'
+import { engineAt, type Engine, type EngineKind } from './engine-api.ts'
 
 export type Place = { readonly engine: Engine } | { readonly engine: null; readonly why: Text }
 

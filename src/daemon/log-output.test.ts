@@ -1,6 +1,6 @@
 import { afterEach, expect, it, vi } from 'vitest'
 import { say } from '../base/text.ts'
-import { createLog } from './log.ts'
+import { createLog } from './log-output.ts'
 
 const { isTTY } = process.stderr
 afterEach(() => {

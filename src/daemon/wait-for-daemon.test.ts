@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { doorOpens } from './door.ts'
+import { doorOpens } from './wait-for-daemon.ts'
 
 describe('the door of a daemon that starts', () => {
   let folder: string

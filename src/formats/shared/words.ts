@@ -1,7 +1,7 @@
 /** Lines and words of a text with their places, bounded: what reads line by line begins here. */
 import { say } from '../../base/text.ts'
 import type { Place } from '../../model/import-export.ts'
-import type { Reading } from './reading.ts'
+import type { Reading } from './import-context.ts'
 
 const mostWords = 2000
 

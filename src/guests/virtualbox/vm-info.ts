@@ -1,6 +1,6 @@
 /** What VBoxManage prints, turned into data. It is not localised in these forms. Source: VirtualBox manual, ch. 8. */
 import type { Protocol } from '../../base/port.ts'
-import type { ListedForward } from '../contract/forwards.ts'
+import type { ListedForward } from '../shared/forwards.ts'
 
 export interface Machine {
   readonly name: string
