@@ -1,11 +1,11 @@
 import { expect, it } from 'vitest'
-import { Gate } from './semaphore.ts'
+import { Semaphore } from './semaphore.ts'
 
 const never = new AbortController().signal
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 it('lets so many in at once, the others in the order they came, also past one that failed or left', async () => {
-  const gate = new Gate(2, 'it')
+  const gate = new Semaphore(2, 'it')
   const order: number[] = []
   const ends: (() => void)[] = []
   const stay = (id: number): Promise<void> =>

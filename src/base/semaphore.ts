@@ -2,7 +2,7 @@
 import { onAbort } from './on-abort.ts'
 import { stopped } from './single-flight.ts'
 
-export class Gate {
+export class Semaphore {
   readonly #most: number
   readonly #what: string
   readonly #waiting: (() => void)[] = []

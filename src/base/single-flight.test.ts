@@ -1,18 +1,18 @@
 import { expect, it } from 'vitest'
-import { Shared } from './single-flight.ts'
+import { SingleFlight } from './single-flight.ts'
 
 const never = new AbortController().signal
 
 it('is asked once however many ask meanwhile, and anew afterwards', async () => {
   let asked = 0
-  const shared = new Shared('it', () => Promise.resolve(++asked))
+  const shared = new SingleFlight('it', () => Promise.resolve(++asked))
   expect(await Promise.all([1, 2, 3].map(() => shared.get(never)))).toEqual([1, 1, 1])
   expect(await shared.get(never)).toBe(2)
 })
 
 it('lets one leave without disturbing the others, and stops when all have left', async () => {
   const signals: AbortSignal[] = []
-  const shared = new Shared(
+  const shared = new SingleFlight(
     'it',
     (signal) =>
       new Promise<never>((_, reject) => {
@@ -33,7 +33,7 @@ it('lets one leave without disturbing the others, and stops when all have left',
 })
 
 it('tells everybody that it failed', async () => {
-  const shared = new Shared('it', () => Promise.reject(new Error('no')))
+  const shared = new SingleFlight('it', () => Promise.reject(new Error('no')))
   const all = await Promise.allSettled([shared.get(never), shared.get(never)])
   expect(all.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
 })

@@ -5,7 +5,7 @@
 import { NaruError } from './errors.ts'
 import { onAbort } from './on-abort.ts'
 
-export class Shared<T> {
+export class SingleFlight<T> {
   readonly #ask: (signal: AbortSignal) => Promise<T>
   #current: Asked<T> | null = null
 

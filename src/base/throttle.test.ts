@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { systemClock } from './clock.ts'
-import { spaced } from './throttle.ts'
+import { throttled } from './throttle.ts'
 
 const until = async (done: () => boolean): Promise<void> => {
   while (!done()) await new Promise((resolve) => setTimeout(resolve, 5))
@@ -9,7 +9,7 @@ const until = async (done: () => boolean): Promise<void> => {
 it('answers the first hint at once and a crowd of them once more', async () => {
   const at: number[] = []
   const life = new AbortController()
-  const hint = spaced(async () => void at.push(performance.now()), {
+  const hint = throttled(async () => void at.push(performance.now()), {
     everyMs: 100,
     clock: systemClock,
     signal: life.signal,
@@ -28,7 +28,7 @@ it('answers the first hint at once and a crowd of them once more', async () => {
 it('runs once more where it was hinted at while it ran long, never two at once', async () => {
   const life = new AbortController()
   const ends: (() => void)[] = []
-  const hint = spaced(() => new Promise((resolve) => ends.push(resolve)), {
+  const hint = throttled(() => new Promise((resolve) => ends.push(resolve)), {
     everyMs: 10,
     clock: systemClock,
     signal: life.signal,

@@ -5,7 +5,7 @@
 import type { Clock } from './clock.ts'
 
 /** @returns the hint. After `signal` it does nothing. What `run` throws is its own affair. */
-export function spaced(
+export function throttled(
   run: () => Promise<void>,
   { everyMs, clock, signal }: { everyMs: number; clock: Clock; signal: AbortSignal },
 ): () => void {

@@ -27,7 +27,7 @@ import { tellTo, undoLeftOvers } from './recover.ts'
 import { starterOf } from './background.ts'
 import { createLog } from './log-output.ts'
 import type { GiveOptions } from './handover/offer.ts'
-import { tellManager } from '../linux/sd-notify.ts'
+import { notifySystemd } from '../linux/sd-notify.ts'
 import type { TakenPlace } from './handover/accept.ts'
 import { gatherParts } from './compose.ts'
 import { sampleUrl, serveSample } from './sample.ts'
@@ -108,7 +108,7 @@ async function serveUntilStopped(options: UpOptions): Promise<ExitCode> {
     // Whoever waits hears it, and then goes.
     if (whoWaits) await sayReady()
     await whoWaits?.served()
-    await tellManager(log)
+    await notifySystemd(log)
   }
   if (place) {
     await place.begin(announce)

@@ -5,7 +5,7 @@
 import { setMaxListeners } from 'node:events'
 import type { Clock } from '../base/clock.ts'
 import { NaruError, isNaruError, toNaruError } from '../base/errors.ts'
-import { Gate } from '../base/semaphore.ts'
+import { Semaphore } from '../base/semaphore.ts'
 import { orAborted } from '../base/single-flight.ts'
 import type { Check, CheckSubject, OutsideTest } from './checks/contract.ts'
 import type { CheckOutcome, Diagnosis, DoctorEvent } from '../model/diagnosis.ts'
@@ -103,7 +103,7 @@ async function eachRule<R, T>(
   signal: AbortSignal,
   work: (rule: R) => Promise<T>,
 ): Promise<T[]> {
-  const gate = new Gate(rulesAtOnce, 'a diagnosis')
+  const gate = new Semaphore(rulesAtOnce, 'a diagnosis')
   const results = await Promise.all(rules.map((rule) => gate.through(() => work(rule), signal)))
   signal.throwIfAborted()
   return results

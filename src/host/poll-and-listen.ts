@@ -4,12 +4,12 @@
  * can send one.
  */
 import type { Clock } from '../base/clock.ts'
-import { spaced } from '../base/throttle.ts'
+import { throttled } from '../base/throttle.ts'
 import { say, type Text } from '../base/text.ts'
 import { hasAddress } from './ask-udp.ts'
 import { listenMulticast } from './multicast.ts'
 
-export interface Patrol {
+export interface PollOptions {
   /**
    * Asks the router. False where it did not answer. What it throws is its own affair.
    * @param announced it has announced something since it was asked last, or somebody in its name.
@@ -35,7 +35,15 @@ export interface Patrol {
 const shortestMs = 1000
 
 /** Returns at once. */
-export function patrol({ ask, everyMs, source, onAddressGone, announcements, clock, signal }: Patrol): void {
+export function pollAndListen({
+  ask,
+  everyMs,
+  source,
+  onAddressGone,
+  announcements,
+  clock,
+  signal,
+}: PollOptions): void {
   let announced = false
   const look = async (): Promise<void> => {
     const heard = announced
@@ -45,7 +53,7 @@ export function patrol({ ask, everyMs, source, onAddressGone, announcements, clo
     // Silence is when a restart is under way: its end must not wait for the next round.
     if (!answered) hint()
   }
-  const hint = spaced(look, { everyMs: shortestMs, clock, signal })
+  const hint = throttled(look, { everyMs: shortestMs, clock, signal })
   hint()
   const poll = clock.every(everyMs, hint)
   signal.addEventListener('abort', () => poll[Symbol.dispose](), { once: true })

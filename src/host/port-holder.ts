@@ -3,7 +3,7 @@ import { visible } from '../base/visible.ts'
 import type { SocketEntry } from './contract.ts'
 
 /** `nginx (pid 812)`, several with commas; null where none can be seen. */
-export function ownerOf(processes: readonly SocketEntry['process'][]): string | null {
+export function holderText(processes: readonly SocketEntry['process'][]): string | null {
   const named = processes.flatMap((process) =>
     process ? [`${visible(process.name)} (pid ${process.pid})`] : [],
   )

@@ -68,7 +68,7 @@ export function sendDatagramTo(path: string, text: string): void {
 }
 
 /** Where descriptors come in. */
-export class Intake implements AsyncDisposable {
+export class DescriptorIntake implements AsyncDisposable {
   readonly #path: string
   readonly #door: Descriptor
 
@@ -77,13 +77,13 @@ export class Intake implements AsyncDisposable {
     this.#door = door
   }
 
-  static async open(path: string): Promise<Intake> {
+  static async open(path: string): Promise<DescriptorIntake> {
     loadFfi()
     await rm(path, { force: true })
     const door = opened(openSocket(familyUnix, 'packets'))
     done('bind', bind(door, sockaddrOfPath(path)))
     done('listen', listen(door, 1))
-    return new Intake(path, door)
+    return new DescriptorIntake(path, door)
   }
 
   /** @returns `count` descriptors that are this process's now. @throws Error where fewer come */

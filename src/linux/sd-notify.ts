@@ -6,7 +6,7 @@ import { messageOf } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 
 /** Does nothing where no service manager listens. */
-export async function tellManager(log: Log): Promise<void> {
+export async function notifySystemd(log: Log): Promise<void> {
   const path = process.env['NOTIFY_SOCKET']
   if (!path) return
   try {

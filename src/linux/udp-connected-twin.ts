@@ -23,7 +23,7 @@ import { mappedBytes, sockaddrLength, sockaddrOf, type Sockaddr } from './sockad
  * @param local which of our addresses it wrote to, 4 or 16 bytes; null where `shared` has only one
  * @returns an errno below zero where it cannot be
  */
-export function openBeside(
+export function openConnectedTwin(
   shared: Descriptor,
   client: Sockaddr,
   local: Uint8Array | null,
@@ -63,7 +63,7 @@ export const socketMaker: SocketMaker = {
     const six = lastAddress()[0] === familyInet6
     const client = sockaddrOf(unmapped(address), port)
     if (six !== (client[0] !== familyInet)) return null
-    const socket = openBeside(shared, client, null)
+    const socket = openConnectedTwin(shared, client, null)
     return typeof socket === 'number' ? null : Descriptor.release(socket)
   },
   unshare(fd) {

@@ -1,5 +1,5 @@
 /** Which firewall decides on this machine: asked of the members, once for all who want to know at the same time. */
-import { Shared } from '../base/single-flight.ts'
+import { SingleFlight } from '../base/single-flight.ts'
 import { say, type Text } from '../base/text.ts'
 import type { FirewallMember } from '../firewalls/contract.ts'
 import type { Host } from '../host/contract.ts'
@@ -27,14 +27,14 @@ export async function chooseFirewall(
 }
 
 /** Hundreds of rules ask the same of the machine at the same moment: each asks it by a program. */
-function detection(member: FirewallMember, host: Host): Shared<Support> {
-  const ofHost = detections.get(host) ?? new Map<FirewallMember, Shared<Support>>()
+function detection(member: FirewallMember, host: Host): SingleFlight<Support> {
+  const ofHost = detections.get(host) ?? new Map<FirewallMember, SingleFlight<Support>>()
   detections.set(host, ofHost)
   const known = ofHost.get(member)
   if (known) return known
-  const asked = new Shared(`the look at ${member.id}`, (signal) => member.detect({ host, signal }))
+  const asked = new SingleFlight(`the look at ${member.id}`, (signal) => member.detect({ host, signal }))
   ofHost.set(member, asked)
   return asked
 }
 
-const detections = new WeakMap<Host, Map<FirewallMember, Shared<Support>>>()
+const detections = new WeakMap<Host, Map<FirewallMember, SingleFlight<Support>>>()

@@ -3,7 +3,7 @@
  * that comes back; where neither tells, the rows to type once more, in that maker's words.
  */
 import { withLimit } from '../base/clock.ts'
-import { Gate } from '../base/semaphore.ts'
+import { Semaphore } from '../base/semaphore.ts'
 import type { Protocol } from '../base/port.ts'
 import { say, type Text } from '../base/text.ts'
 import type { RouterCheck, RouterCheckWish } from '../model/router.ts'
@@ -29,7 +29,7 @@ export async function check(
   const infos = await Promise.all(nearest.map((router) => infoOf(router, signal)))
   const ports = portsOf(wish)
   // A router with a list answers for all at once; another is not asked for a hundred at the same moment.
-  const gate = new Gate(nearest.every(({ looksAtAll }) => looksAtAll) ? ports.length : 4, 'a mapping')
+  const gate = new Semaphore(nearest.every(({ looksAtAll }) => looksAtAll) ? ports.length : 4, 'a mapping')
   const limited = withLimit(signal, readBackLimitMs)
   const listed = await Promise.all(
     ports.map((port) => gate.through(() => readBack(port, nearest, deps.own, limited), signal)),

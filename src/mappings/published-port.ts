@@ -5,7 +5,7 @@
 import { isPublic } from '../base/address.ts'
 import { formatDuration } from '../base/duration.ts'
 import { isNaruError, NaruError, toNaruError } from '../base/errors.ts'
-import { Shared, stopped } from '../base/single-flight.ts'
+import { SingleFlight, stopped } from '../base/single-flight.ts'
 import { say, type Text } from '../base/text.ts'
 import type { LeaseDescription, Recorder, Verdict } from '../model/hop.ts'
 import type { Mapping, MappingLease, MappingRequest, Router, RouterInfo } from '../routers/contract.ts'
@@ -48,7 +48,7 @@ export class PublishedPort {
   #open: Open | null = null
   #trouble: NaruError | null = null
   #seenAt = -Infinity
-  readonly #looking = new Shared('a look at a mapping', (signal) =>
+  readonly #looking = new SingleFlight('a look at a mapping', (signal) =>
     this.#inTurn(() => this.#lookOnce(signal)),
   )
   #turn: Promise<unknown> = Promise.resolve()

@@ -4,7 +4,7 @@
  * earlier run left in a router's list.
  */
 import { setMaxListeners } from 'node:events'
-import { Gate } from '../base/semaphore.ts'
+import { Semaphore } from '../base/semaphore.ts'
 import { NaruError, isNaruError, toNaruError } from '../base/errors.ts'
 import type { Cidr } from '../base/address.ts'
 import type { PortRange, Protocol } from '../base/port.ts'
@@ -73,7 +73,7 @@ export class RouterPublisher implements Disposable {
       finder: this.finder,
       host: tools.host,
       clock: tools.clock,
-      gate: new Gate(openedAtOnce, 'a mapping that waited for its turn'),
+      gate: new Semaphore(openedAtOnce, 'a mapping that waited for its turn'),
       onOpen: () => this.#watchWhatIsHeld(),
       explainNoAddress: (nearest, failure, signal) =>
         explainNoAddress(nearest, failure, this.#publishing, signal),

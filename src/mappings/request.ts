@@ -1,6 +1,6 @@
 /** What one port wants of a router, and what everybody who opens one is handed. */
 import type { Clock } from '../base/clock.ts'
-import type { Gate } from '../base/semaphore.ts'
+import type { Semaphore } from '../base/semaphore.ts'
 import type { NaruError } from '../base/errors.ts'
 import type { Host } from '../host/contract.ts'
 import type { Json, Recorder } from '../model/hop.ts'
@@ -19,7 +19,7 @@ export interface PublisherTools {
   readonly host: Host
   readonly clock: Clock
   /** What is asked of a router passes here: a hundred ports are not a hundred questions at once. */
-  readonly gate: Gate
+  readonly gate: Semaphore
   /** A port was opened, perhaps on another router than before. */
   readonly onOpen: () => void
   readonly explainNoAddress: (nearest: Router, failure: NaruError, signal: AbortSignal) => Promise<NaruError>

@@ -8,7 +8,7 @@ import { canonicalAddress } from '../base/address.ts'
 import { onAbort } from '../base/on-abort.ts'
 import { systemClock, within, type Clock } from '../base/clock.ts'
 import { errnoOf, messageOf, NaruError } from '../base/errors.ts'
-import { Gate } from '../base/semaphore.ts'
+import { Semaphore } from '../base/semaphore.ts'
 import { say, type Text } from '../base/text.ts'
 import { HostsFile, withoutRoot } from './hosts-file.ts'
 import { interleaved } from './eyeballs.ts'
@@ -314,7 +314,7 @@ function orAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
 export function systemSources(hostsFile = new HostsFile()): NameSources {
   // A new one for each query, as the machine may have changed its name servers since the last.
   const resolver = (): Resolver => new Resolver({ timeout: 2000, tries: 2 })
-  const gate = new Gate(mostLookups, 'looking a name up')
+  const gate = new Semaphore(mostLookups, 'looking a name up')
   const lookup = (name: string) => systemLookup(name, { all: true, order: 'verbatim' })
   return {
     resolve4: (name) => resolver().resolve4(name, { ttl: true }),

@@ -6,7 +6,7 @@ import { createRoute } from '@hono/zod-openapi'
 import type { MiddlewareHandler } from 'hono'
 import { NaruError, toNaruError } from '../../base/errors.ts'
 import { withLimit } from '../../base/clock.ts'
-import { Gate } from '../../base/semaphore.ts'
+import { Semaphore } from '../../base/semaphore.ts'
 import type { DoctorEvent } from '../../model/diagnosis.ts'
 import type { MachineFace } from '../../model/machine-api.ts'
 import { portSorts } from '../../model/machine.ts'
@@ -60,13 +60,13 @@ function inTurn(closing: AbortSignal): MiddlewareHandler<Env> {
   }
 }
 
-const gatesOf = (most: number, what: string): Record<Access, Gate> => ({
-  full: new Gate(most, what),
-  read: new Gate(most, what),
+const gatesOf = (most: number, what: string): Record<Access, Semaphore> => ({
+  full: new Semaphore(most, what),
+  read: new Semaphore(most, what),
 })
 
 /** @throws NaruError API_BUSY where too many wait already */
-function roomIn(gate: Gate): Gate {
+function roomIn(gate: Semaphore): Semaphore {
   if (gate.waiting >= mostWaiting) throw new NaruError('API_BUSY', { most: mostWaiting })
   return gate
 }
@@ -289,7 +289,7 @@ function addDoctor(app: App, machine: MachineFace, closing: AbortSignal): void {
 
 function diagnosisStream(
   machine: MachineFace,
-  gate: Gate,
+  gate: Semaphore,
   options: Omit<Parameters<MachineFace['diagnose']>[0], 'onEvent'>,
 ): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder()

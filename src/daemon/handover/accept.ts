@@ -6,7 +6,7 @@ import { mustBeTrusted } from '../../base/trust.ts'
 import type { Predecessor } from '../../rules/hand-over.ts'
 import { succeed, type Holder, type Instance } from '../../instance/instance.ts'
 import { whyFfiCannot } from '../../engines/splice/main/probe.ts'
-import { Intake, mustBeOurUser } from '../../linux/fd-passing.ts'
+import { DescriptorIntake, mustBeOurUser } from '../../linux/fd-passing.ts'
 import { socketMaker } from '../../linux/udp-connected-twin.ts'
 import { serveHeld } from '../../host/linux/held-port.ts'
 import { heldPart, type LentSocket } from '../../model/handover-sockets.ts'
@@ -54,7 +54,7 @@ function failed({ pid }: Holder, error: unknown): NaruError {
 async function take(root: string, id: string, holder: Holder, signal: AbortSignal): Promise<TakenPlace> {
   mustBeTrusted(holder.socket, startAnew)
   await sweepIntakes(holder.socket)
-  await using intake = await Intake.open(intakeOf(holder.socket, process.pid))
+  await using intake = await DescriptorIntake.open(intakeOf(holder.socket, process.pid))
   const channel = await Channel.to(doorOf(holder.socket))
   try {
     mustBeOurUser(channel.fd)

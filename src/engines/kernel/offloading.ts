@@ -10,7 +10,7 @@ import { Conntrack } from '../../linux/bpf/conntrack.ts'
 import {
   endpointOnWire as endpoint,
   Flows,
-  type Carried,
+  type OffloadedPair,
   type CarriedPair,
   type Ends,
   type Pair,
@@ -34,7 +34,7 @@ interface Offloaded {
   /** After so many seconds of silence conntrack forgets it. */
   patienceSeconds: number
   /** What was carried so far. */
-  total: Ends<Carried>
+  total: Ends<OffloadedPair>
   last: Flow
 }
 
@@ -187,7 +187,7 @@ export class Offloading {
   }
 }
 
-const nothing: Carried = { packets: 0, bytes: 0 }
+const nothing: OffloadedPair = { packets: 0, bytes: 0 }
 
 /** TCP while nobody has finished: what begins and ends a connection is conntrack's. */
 const canBe = ({ protocol, state }: Flow): boolean => protocol === 'udp' || state === 'ESTABLISHED'
@@ -208,8 +208,8 @@ function pairOf(flow: Flow): Pair {
   }
 }
 
-function sum(one: Ends<Carried>, other: Ends<Carried>): Ends<Carried> {
-  const add = (a: Carried, b: Carried): Carried => {
+function sum(one: Ends<OffloadedPair>, other: Ends<OffloadedPair>): Ends<OffloadedPair> {
+  const add = (a: OffloadedPair, b: OffloadedPair): OffloadedPair => {
     return { packets: a.packets + b.packets, bytes: a.bytes + b.bytes }
   }
   return { there: add(one.there, other.there), back: add(one.back, other.back) }

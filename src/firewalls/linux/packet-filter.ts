@@ -14,7 +14,7 @@ import {
   packetsOf,
   readFilter,
   walk,
-  type Asked,
+  type PacketQuestion,
   type Opening,
   type PacketFilter,
   type Packets,
@@ -56,19 +56,19 @@ const mostRounds = 4
 export async function explain(question: FirewallQuestion, options: FirewallOptions): Promise<FirewallAnswer> {
   const ports = { first: question.port, last: question.port }
   const sources = question.from === null ? [] : [parseCidr(question.from.split('%')[0] as string)]
-  const asked: Asked = { protocols: [question.protocol], ports, address: null, sources }
+  const asked: PacketQuestion = { protocols: [question.protocol], ports, address: null, sources }
   const [filter, packets] = await look(asked, options)
   return answerFor(filter, packets)
 }
 
 export async function look(
-  asked: Asked,
+  asked: PacketQuestion,
   { host, signal }: FirewallOptions,
 ): Promise<[PacketFilter, Packets]> {
   return Promise.all([readFilter({ runner: host.runner, signal }), packetsOf(asked, host, signal)])
 }
 
-export const askedBy = ({ protocols, ports, address, allow }: FirewallRequest): Asked => ({
+export const askedBy = ({ protocols, ports, address, allow }: FirewallRequest): PacketQuestion => ({
   protocols,
   ports,
   address,

@@ -4,7 +4,7 @@ import { networkInterfaces } from 'node:os'
 import { familyOf, type Family } from '../../base/address.ts'
 import { isNaruError } from '../../base/errors.ts'
 import type { Interface, Network, Route, Runner, SocketEntry, Sockets } from '../contract.ts'
-import { ownerOf } from '../port-holder.ts'
+import { holderText } from '../port-holder.ts'
 import { bestFirst, interfacesOfRuntime } from '../ranking.ts'
 import { kindOfDevice, parseArp, parseLsof, parseRouteGet, parseWifiDevices } from './parse.ts'
 
@@ -51,7 +51,7 @@ export function darwinSockets(runner: Runner): Sockets {
 
   async function owner(protocol: 'tcp' | 'udp', port: number, how: Signal): Promise<string | null> {
     const held = (await list(how)).filter((entry) => entry.protocol === protocol && entry.port === port)
-    return ownerOf(held.map(({ process }) => process))
+    return holderText(held.map(({ process }) => process))
   }
 
   return { list, owner }

@@ -7,7 +7,7 @@ import { setImmediate } from 'node:timers/promises'
 import { isNaruError } from '../../base/errors.ts'
 import type { Protocol } from '../../base/port.ts'
 import type { Runner, SocketEntry, Sockets } from '../contract.ts'
-import { ownerOf } from '../port-holder.ts'
+import { holderText } from '../port-holder.ts'
 import { native } from '../../linux/native.ts'
 import { parseTable, type ProcSocket } from './proc-sockets.ts'
 import { readDiag } from './sock-diag.ts'
@@ -37,7 +37,7 @@ export function linuxSockets(runner: Runner, procNet: string, here: boolean): So
     const found = listening.length > 0 ? listening : there
     if (found.length === 0) return null
     const owners = await findOwners(Promise.resolve(found), signal)
-    return ownerOf(found.map(({ inode }) => owners.get(inode) ?? null))
+    return holderText(found.map(({ inode }) => owners.get(inode) ?? null))
   }
 
   return { list, owner }

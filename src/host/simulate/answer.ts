@@ -3,16 +3,16 @@ import { formatCidr } from '../../base/address.ts'
 import { say, verbatim, type Text } from '../../base/text.ts'
 import type { Packets } from './packets.ts'
 import type { Chain, Packet, PacketFilter } from './program.ts'
-import { walk, type Journey, type Place } from './walk.ts'
+import { walk, type Journey, type ChainPlace } from './walk.ts'
 
-export interface Answer {
+export interface FilterAnswer {
   readonly verdict: 'allowed' | 'blocked' | 'unknown'
   readonly by: string
   readonly why: Text
 }
 
 /** The first packet decides; where another fares differently, `why` says so. */
-export function answerFor(filter: PacketFilter, { packets, wayOut }: Packets): Answer {
+export function answerFor(filter: PacketFilter, { packets, wayOut }: Packets): FilterAnswer {
   const journeys = packets.map((packet) => ({ packet, journey: walk(filter, packet, { wayOut }) }))
   const [first] = journeys
   if (!first || filter.unread.length > 0) return unread(filter)
@@ -23,7 +23,7 @@ export function answerFor(filter: PacketFilter, { packets, wayOut }: Packets): A
   return { verdict, by: first.journey.at ? placeText(first.journey.at) : '', why: joined(parts) }
 }
 
-function unread({ unread: parts }: PacketFilter): Answer {
+function unread({ unread: parts }: PacketFilter): FilterAnswer {
   const what = parts.join(', ') || 'network'
   return {
     verdict: 'unknown',
@@ -90,7 +90,7 @@ function joined(parts: readonly Text[]): Text {
 }
 
 /** `inet filter input: tcp dport 22 accept`, `iptables -A INPUT -j DROP`, `… policy drop`. */
-export function placeText({ chain, rule }: Place): string {
+export function placeText({ chain, rule }: ChainPlace): string {
   if (chain.owner === 'nft')
     return `${chain.family} ${chain.table} ${chain.name}: ${rule ? rule.text : endText(chain)}`
   const tool = toolOf(chain)

@@ -110,13 +110,13 @@ export function ruleWords(line: string): string[] {
 }
 
 /** One option with its values: `! --dport 80` → `{ name: '--dport', values: ['80'], not: true }`. */
-export interface Option {
+export interface IptablesOption {
   readonly name: string
   readonly values: readonly string[]
   readonly not: boolean
 }
 
-export function optionsOf(words: readonly string[]): Option[] {
+export function optionsOf(words: readonly string[]): IptablesOption[] {
   const options: { name: string; values: string[]; not: boolean }[] = []
   let not = false
   for (const word of words) {
@@ -151,7 +151,7 @@ function readRule(words: readonly string[], position: number, place: TablePlace)
 const quoted = (word: string): string => (/[\s"]/.test(word) ? JSON.stringify(word) : word)
 
 /** `-s`, lists of addresses, MACs, countries, hosts seen lately (port knocking); and every interface but one. */
-function asksSource({ name, values, not }: Option): boolean {
+function asksSource({ name, values, not }: IptablesOption): boolean {
   if (name === '-i') return not && values[0] !== 'lo'
   if (name === '--match-set') return /\bsrc\b/.test(values[1] ?? '')
   return /^(?:-s|--(?:src-range|mac-source|src-cc|source-country|rcheck|update))$/.test(name)
@@ -164,13 +164,13 @@ const silent =
 type Known = TablePlace & { readonly protocol: string | null }
 
 /** What an option asks of a packet; null where it asks nothing. */
-function compileOption(option: Option, known: Known): Match | null {
+function compileOption(option: IptablesOption, known: Known): Match | null {
   if (silent.test(option.name)) return null
   const match = compilePlain(option, known)
   return option.not ? (packet) => negate(match(packet)) : match
 }
 
-function compilePlain({ name, values }: Option, { sets }: Known): Match {
+function compilePlain({ name, values }: IptablesOption, { sets }: Known): Match {
   const [value = '', second = ''] = values
   switch (name) {
     case '-p':
@@ -314,7 +314,7 @@ const continuing = new Set([
   'CONNSECMARK',
 ])
 
-function actionOf(options: readonly Option[], { owner, family, table }: TablePlace): Action {
+function actionOf(options: readonly IptablesOption[], { owner, family, table }: TablePlace): Action {
   const jump = options.find(({ name }) => name === '-j' || name === '-g')
   const [target] = jump?.values ?? []
   if (!jump || target === undefined) return { do: 'continue' }
@@ -344,7 +344,7 @@ function actionOf(options: readonly Option[], { owner, family, table }: TablePla
   }
 }
 
-function numberOf(options: readonly Option[], wanted: string): number | null {
+function numberOf(options: readonly IptablesOption[], wanted: string): number | null {
   const port = Number(options.find(({ name }) => name === wanted)?.values[0])
   return Number.isInteger(port) ? port : null
 }

@@ -5,7 +5,7 @@ import type { Host, Interface, Network } from '../contract.ts'
 import type { Packet } from './program.ts'
 import type { WayOut } from './walk.ts'
 
-export interface Asked {
+export interface PacketQuestion {
   readonly protocols: readonly Protocol[]
   readonly ports: PortRange
   /** The local address packets come to; null is any of ours. */
@@ -25,7 +25,7 @@ type Here = Pick<Host, 'network'>
 /** Ports of a range that are tried: both ends and some between. */
 const mostPorts = 32
 
-export async function packetsOf(asked: Asked, host: Here, signal: AbortSignal): Promise<Packets> {
+export async function packetsOf(asked: PacketQuestion, host: Here, signal: AbortSignal): Promise<Packets> {
   const [interfaces, facing] = await Promise.all([list(host, signal), facingOthers(host, signal)])
   const packets: Packet[] = []
   for (const source of sourcesOf(asked, interfaces)) {
@@ -43,7 +43,7 @@ interface Source {
   readonly prefix: Cidr | null
 }
 
-function sourcesOf({ address, sources }: Asked, interfaces: readonly Interface[]): Source[] {
+function sourcesOf({ address, sources }: PacketQuestion, interfaces: readonly Interface[]): Source[] {
   const named = sources.map((prefix) => ({ family: prefix.family, prefix }))
   const wanted = named.length > 0 ? named : familiesOf(interfaces).map((family) => ({ family, prefix: null }))
   return address === null ? wanted : wanted.filter(({ family }) => family === familyOf(address))
@@ -105,7 +105,7 @@ function packetOf(
     protocol,
     port,
   }: { source: Source; from: Interface | null; protocol: Protocol; port: number },
-  asked: Asked,
+  asked: PacketQuestion,
   interfaces: readonly Interface[],
 ): Packet {
   const owners = from && from.addresses.length > 0 ? [from] : interfaces

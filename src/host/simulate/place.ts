@@ -7,7 +7,7 @@
 import { isOurChain } from '../../linux/own-names.ts'
 import type { Packets } from './packets.ts'
 import { chainKey, type Chain, type FilterRule, type Packet, type PacketFilter } from './program.ts'
-import { walk, type ChainFate, type Place } from './walk.ts'
+import { walk, type ChainFate, type ChainPlace } from './walk.ts'
 
 /** One place that needs an accept, and the packets that need it there. */
 export interface Opening {
@@ -40,7 +40,7 @@ export function openingsFor(filter: PacketFilter, { packets, wayOut }: Packets):
 }
 
 /** Null where this chain is not in the way. */
-function placeFor(filter: PacketFilter, { base, fate, at, packet }: ChainFate): Place | null {
+function placeFor(filter: PacketFilter, { base, fate, at, packet }: ChainFate): ChainPlace | null {
   if (isOurs(base)) return null
   if (fate !== 'accept') return at
   const hook = base.base?.hook
@@ -50,7 +50,7 @@ function placeFor(filter: PacketFilter, { base, fate, at, packet }: ChainFate): 
 }
 
 /** Docker writes its chains anew as it likes and leaves one to others: DOCKER-USER, which it runs first. */
-function besideDocker(filter: PacketFilter, place: Place): Place {
+function besideDocker(filter: PacketFilter, place: ChainPlace): ChainPlace {
   const { owner, family, table, name } = place.chain
   if (owner === 'nft' || !/^DOCKER\b/.test(name)) return place
   const chain = filter.chains.get(chainKey(owner, family, table, 'DOCKER-USER'))

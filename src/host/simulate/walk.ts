@@ -7,7 +7,7 @@ import type { Action, Chain, FilterHook, FilterRule, Packet, PacketFilter, Truth
 import { every } from './program.ts'
 
 /** A rule in its chain, or the end of a chain: its policy, or where a packet falls off. */
-export interface Place {
+export interface ChainPlace {
   readonly chain: Chain
   /** Null is the end of the chain. */
   readonly rule: FilterRule | null
@@ -20,11 +20,11 @@ export interface ChainFate {
   readonly base: Chain
   readonly fate: Fate
   /** What decided. */
-  readonly at: Place
+  readonly at: ChainPlace
   /** Rules that may decide otherwise before that one, in order. */
-  readonly possible: readonly { readonly fate: Fate; readonly at: Place }[]
+  readonly possible: readonly { readonly fate: Fate; readonly at: ChainPlace }[]
   /** Rules that decide for some sources only. */
-  readonly some: readonly { readonly fate: Fate; readonly at: Place }[]
+  readonly some: readonly { readonly fate: Fate; readonly at: ChainPlace }[]
   /** The packet as this chain saw it. */
   readonly packet: Packet
   /** The deciding rule holds only within a rate. */
@@ -34,10 +34,10 @@ export interface ChainFate {
 export interface Journey {
   readonly verdict: 'allowed' | 'blocked' | 'unknown'
   /** Who decided; null where no base chain saw the packet at all. */
-  readonly at: Place | null
+  readonly at: ChainPlace | null
   readonly chains: readonly ChainFate[]
   /** Rules that decide for some sources only, seen on the way. */
-  readonly some: readonly { readonly fate: Fate; readonly at: Place }[]
+  readonly some: readonly { readonly fate: Fate; readonly at: ChainPlace }[]
   readonly limited: boolean
   /** Where the packet was sent instead of to this machine: a container or VM. */
   readonly forwardedTo: { readonly address: string; readonly port: number } | null
@@ -143,9 +143,9 @@ class Run {
   readonly #base: Chain
   /** Whether lists of who may come let it pass. */
   readonly #listed: boolean
-  readonly #possible: { fate: Fate; at: Place }[] = []
-  readonly #some: { fate: Fate; at: Place }[] = []
-  #decided: { fate: Fate; at: Place } | null = null
+  readonly #possible: { fate: Fate; at: ChainPlace }[] = []
+  readonly #some: { fate: Fate; at: ChainPlace }[] = []
+  #decided: { fate: Fate; at: ChainPlace } | null = null
   #limited = false
   #steps = 0
   /** Where the packet falls off when nobody decides: the base chain, or one it went to for good. */
@@ -214,7 +214,7 @@ class Run {
     return false
   }
 
-  #decide(fate: Fate, at: Place, truth: Truth): boolean {
+  #decide(fate: Fate, at: ChainPlace, truth: Truth): boolean {
     if (truth !== 'yes') {
       this.#note(fate, at, truth)
       return false
@@ -223,7 +223,7 @@ class Run {
     return true
   }
 
-  #note(fate: Fate, at: Place, truth: Truth): void {
+  #note(fate: Fate, at: ChainPlace, truth: Truth): void {
     if (truth === 'maybe') this.#possible.push({ fate, at })
     else if (truth === 'some') this.#some.push({ fate, at })
   }
@@ -238,7 +238,7 @@ class Run {
     return depth === 0
   }
 
-  #rewrite(action: { address: string | null; port: number | null; here: boolean }, at: Place): boolean {
+  #rewrite(action: { address: string | null; port: number | null; here: boolean }, at: ChainPlace): boolean {
     const { packet } = this
     const elsewhere = action.address !== null && !packet.destinations.includes(action.address)
     this.packet = {

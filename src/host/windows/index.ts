@@ -7,7 +7,7 @@ import { networkInterfaces } from 'node:os'
 import { isNaruError } from '../../base/errors.ts'
 import type { Interface, Network, Route, Runner, SocketEntry, Sockets } from '../contract.ts'
 import { longestPrefix } from '../longest-prefix.ts'
-import { ownerOf } from '../port-holder.ts'
+import { holderText } from '../port-holder.ts'
 import { bestFirst, interfacesOfRuntime } from '../ranking.ts'
 import { kindOfAdapter, parseIpconfig, type Adapter } from './ipconfig.ts'
 import { parseNetConnections, parseNetstat, parseTasklist, type WindowsSocket } from './netstat.ts'
@@ -86,7 +86,7 @@ export function windowsSockets(runner: Runner): Sockets {
 
   async function owner(protocol: 'tcp' | 'udp', port: number, how: Signal): Promise<string | null> {
     const held = (await list(how)).filter((entry) => entry.protocol === protocol && entry.port === port)
-    return ownerOf(held.map(({ process }) => process))
+    return holderText(held.map(({ process }) => process))
   }
 
   return { list, owner }

@@ -1,6 +1,6 @@
 /** What conntrack is asked and told about single connections. */
 import { loadFfi } from '../libc.ts'
-import { transports, type Transport } from './layout.ts'
+import { transports, type IpTransport } from './layout.ts'
 import { attributesIn, familyIn, Netlink, type Attribute } from './netlink.ts'
 
 /** IPCTNL_MSG_CT_NEW of NFNL_SUBSYS_CTNETLINK, without NLM_F_CREATE: what is there is changed; _GET and _DELETE. */
@@ -51,14 +51,14 @@ export class Conntrack {
   }
 
   /** It forgets the connection no sooner than in so many seconds. */
-  keep(protocol: Transport, way: FromTo, seconds: number): void {
+  keep(protocol: IpTransport, way: FromTo, seconds: number): void {
     const bytes = new Uint8Array(4)
     new DataView(bytes.buffer).setUint32(0, seconds)
     this.#tell(protocol, way, [timeout, bytes])
   }
 
   /** Whether what goes this way, or answers what does, gets other addresses or ports; what it does not know does not. */
-  isRewritten(protocol: Transport, as: 'original' | 'reply', way: FromTo): boolean {
+  isRewritten(protocol: IpTransport, as: 'original' | 'reply', way: FromTo): boolean {
     const told = this.#netlink.ask(get, header(way), [[tuple[as], tupleOf(protocol, way)]])
     const other = told?.attributes.get(tuple[as === 'original' ? 'reply' : 'original'])
     if (told?.type !== change || !other) return false
@@ -69,11 +69,11 @@ export class Conntrack {
    * Its next packet belongs to no connection. In microseconds, where conntrack(8) reads the whole table for each, 10 ms.
    * @returns whether it was there.
    */
-  forget(protocol: Transport, way: FromTo): boolean {
+  forget(protocol: IpTransport, way: FromTo): boolean {
     return this.#netlink.tell(remove, header(way), [[tuple.original, tupleOf(protocol, way)]])
   }
 
-  #tell(protocol: Transport, way: FromTo, what: Attribute): boolean {
+  #tell(protocol: IpTransport, way: FromTo, what: Attribute): boolean {
     return this.#netlink.tell(change, header(way), [[tuple.original, tupleOf(protocol, way)], what])
   }
 
@@ -87,7 +87,7 @@ const header = ([from]: FromTo): Uint8Array => Uint8Array.of(familyIn(from.subar
 const addressKinds = (address: Uint8Array): { source: number; destination: number } =>
   tuple.addresses[address.length === 4 ? 4 : 16]
 
-function tupleOf(protocol: Transport, [from, to]: FromTo): readonly Attribute[] {
+function tupleOf(protocol: IpTransport, [from, to]: FromTo): readonly Attribute[] {
   const { source, destination } = addressKinds(from.subarray(0, -2))
   const addresses: Attribute[] = [
     [source, from.subarray(0, -2)],

@@ -9,7 +9,7 @@ import {
   sentOnBytes,
   transports,
   type Layout,
-  type Transport,
+  type IpTransport,
 } from './layout.ts'
 import { Onlookers, type Role } from './onlookers.ts'
 import { Conntrack } from './conntrack.ts'
@@ -20,21 +20,21 @@ import { loopbackDevice, Ways, type Way } from './ways.ts'
 const aliveMs = 3000
 
 /** Four or sixteen bytes of address and two of port, as on the wire. */
-export type Endpoint = Uint8Array
+export type WireEndpoint = Uint8Array
 
-export function endpointOnWire(address: string, port: number): Endpoint {
+export function endpointOnWire(address: string, port: number): WireEndpoint {
   return Uint8Array.of(...addressBytes(address), port >> 8, port & 0xff)
 }
 
-type FromTo = readonly [from: Endpoint, to: Endpoint]
+type FromTo = readonly [from: WireEndpoint, to: WireEndpoint]
 
 /** What arrives as client → listen leaves as upstream → target, and the other way round; all of one version of IP. */
 export interface Pair {
-  readonly protocol: Transport
-  readonly client: Endpoint
-  readonly listen: Endpoint
-  readonly upstream: Endpoint
-  readonly target: Endpoint
+  readonly protocol: IpTransport
+  readonly client: WireEndpoint
+  readonly listen: WireEndpoint
+  readonly upstream: WireEndpoint
+  readonly target: WireEndpoint
 }
 
 /** Numbers by which another thread joins. */
@@ -53,7 +53,7 @@ export interface Ends<T> {
   readonly back: T
 }
 
-export interface Carried {
+export interface OffloadedPair {
   readonly packets: number
   /** Of a datagram's payload; of a segment with its headers. */
   readonly bytes: number
@@ -99,7 +99,7 @@ export class Flows {
    */
   ways({ protocol, client, listen, upstream, target }: Pair, as: Role, nowMs: number): Ends<Way> | null {
     if ([listen, upstream, target].some(({ length }) => length !== client.length)) return null
-    const way = (from: Endpoint, to: Endpoint): Way | null =>
+    const way = (from: WireEndpoint, to: WireEndpoint): Way | null =>
       this.#ways.find({ protocol, from: as === 'relay' ? from : null, to }, nowMs)
     const there = way(upstream, target)
     const back = way(listen, client)
@@ -153,7 +153,7 @@ export class Flows {
   /** @returns its key, or null where there is no room. */
   #add(
     layout: Layout,
-    protocol: Transport,
+    protocol: IpTransport,
     was: FromTo,
     becomes: FromTo,
     arrives: number,
@@ -204,7 +204,7 @@ export class Flows {
     this.#calls.update(this.#sentOn[layout.family], { key: layout.key.bytes, value: sentOnBytes })
   }
 
-  #read(layout: Layout, how: 'find' | 'take', at: Uint8Array): Carried {
+  #read(layout: Layout, how: 'find' | 'take', at: Uint8Array): OffloadedPair {
     const { family, flow } = layout
     this.#calls.key.set(at)
     const { value } = this.#calls
@@ -218,33 +218,33 @@ export class Flows {
   }
 }
 
-const nothing: Carried = { packets: 0, bytes: 0 }
+const nothing: OffloadedPair = { packets: 0, bytes: 0 }
 
 /** Both directions of one pair. What is told is what was carried since it was told last. */
 export class CarriedPair {
-  readonly #read: (how: 'find' | 'take', which: 'there' | 'back') => Carried
+  readonly #read: (how: 'find' | 'take', which: 'there' | 'back') => OffloadedPair
   readonly #told = { there: nothing, back: nothing }
   /** A relay's: all that came the ordinary way, up to the one of this number, has been sent on. */
   readonly sentOn: (which: 'there' | 'back', number: number) => void
 
   constructor(
-    read: (how: 'find' | 'take', which: 'there' | 'back') => Carried,
+    read: (how: 'find' | 'take', which: 'there' | 'back') => OffloadedPair,
     sentOn: (which: 'there' | 'back', number: number) => void,
   ) {
     this.#read = read
     this.sentOn = sentOn
   }
 
-  look(): Ends<Carried> {
+  look(): Ends<OffloadedPair> {
     return { there: this.#since('find', 'there'), back: this.#since('find', 'back') }
   }
 
   /** From now on its packets go the ordinary way. Once. */
-  close(): Ends<Carried> {
+  close(): Ends<OffloadedPair> {
     return { there: this.#since('take', 'there'), back: this.#since('take', 'back') }
   }
 
-  #since(how: 'find' | 'take', which: 'there' | 'back'): Carried {
+  #since(how: 'find' | 'take', which: 'there' | 'back'): OffloadedPair {
     const before = this.#told[which]
     const now = this.#read(how, which)
     // It is gone: nothing more is to be told.
@@ -254,16 +254,16 @@ export class CarriedPair {
   }
 }
 
-const addressIn = (endpoint: Endpoint): Uint8Array => endpoint.subarray(0, -2)
+const addressIn = (endpoint: WireEndpoint): Uint8Array => endpoint.subarray(0, -2)
 
-const layoutFor = (endpoint: Endpoint): Layout => layouts[endpoint.length === 6 ? 4 : 6]
+const layoutFor = (endpoint: WireEndpoint): Layout => layouts[endpoint.length === 6 ? 4 : 6]
 
 /** Of the map of flows. */
 export function sizesOf({ key, flow }: Layout): { key: number; value: number } {
   return { key: key.bytes, value: flow.bytes }
 }
 
-function keyOf({ key }: Layout, protocol: Transport, from: Endpoint, to: Endpoint): Uint8Array {
+function keyOf({ key }: Layout, protocol: IpTransport, from: WireEndpoint, to: WireEndpoint): Uint8Array {
   const out = new Uint8Array(key.bytes)
   out[key.protocol] = transports[protocol].number
   out.set(addressIn(from), key.source)
@@ -275,7 +275,7 @@ function keyOf({ key }: Layout, protocol: Transport, from: Endpoint, to: Endpoin
 
 /** RFC 1624: what `bytes` bytes at `at` of both endpoints add to a checksum as they change, in the wire's own order. */
 function change(was: FromTo, becomes: FromTo, at: number, bytes: number): number {
-  const word = (of: Endpoint, offset: number): number =>
+  const word = (of: WireEndpoint, offset: number): number =>
     (of[offset] as number) | ((of[offset + 1] as number) << 8)
   let sum = 0
   for (let offset = at; offset < at + bytes; offset += 2) {

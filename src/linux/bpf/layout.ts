@@ -37,10 +37,10 @@ export const transports = {
   udp: { number: 17, headerBytes: 8, checksumAt: 6, checksumFlags: 0x20 },
   tcp: { number: 6, headerBytes: 20, checksumAt: 16, checksumFlags: 0 },
 } as const
-export type Transport = keyof typeof transports
+export type IpTransport = keyof typeof transports
 
 /** Bytes of each packet that are not counted: of TCP the headers count too, as conntrack counts them. */
-export function leftOutBytes(family: Family, transport: Transport): number {
+export function leftOutBytes(family: Family, transport: IpTransport): number {
   return transport === 'udp' ? headers[family].headerBytes + transports.udp.headerBytes : 0
 }
 

@@ -17,7 +17,7 @@
 import type { Family } from '../../base/address.ts'
 import { familyInet, familyInet6 } from '../libc.ts'
 import { Assembly, type Register } from './assembly.ts'
-import { etherBytes, layouts, transports, type Layout, type Transport } from './layout.ts'
+import { etherBytes, layouts, transports, type Layout, type IpTransport } from './layout.ts'
 import { loopbackDevice as loopback } from './ways.ts'
 
 /** What the kernel is told of the licence (`license` in bpf(2)). */
@@ -136,7 +136,7 @@ export function carryFlows(family: Family, { flows, sentOn, beats }: Maps): Uint
 }
 
 /** r1 is where the packet's headers begin; who has not those of the transport passes. */
-function readPacket({ program, layout }: Terms, transport: Transport = 'udp'): Assembly {
+function readPacket({ program, layout }: Terms, transport: IpTransport = 'udp'): Assembly {
   return program
     .load(4, 1, context, packet.data)
     .load(4, 2, context, packet.end)

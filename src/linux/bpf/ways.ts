@@ -1,10 +1,10 @@
 /** Where the kernel would send a packet: by which device, to which neighbour, from which address of ours (rtnetlink(7)). */
-import { transports, type Transport } from './layout.ts'
+import { transports, type IpTransport } from './layout.ts'
 import { attributesIn, familyIn, Netlink, type Attribute } from './netlink.ts'
 
 /** What goes from one endpoint to another: four or sixteen bytes of address and two of port, as on the wire. */
 export interface Trip {
-  readonly protocol: Transport
+  readonly protocol: IpTransport
   /** Null is wherever. */
   readonly from: Uint8Array | null
   readonly to: Uint8Array

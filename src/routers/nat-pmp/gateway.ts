@@ -1,6 +1,6 @@
 /** One gateway that speaks NAT-PMP: asks it, and keeps the epoch of everything it answers. */
 import { NaruError } from '../../base/errors.ts'
-import { Shared } from '../../base/single-flight.ts'
+import { SingleFlight } from '../../base/single-flight.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { Clock } from '../../base/clock.ts'
 import type { Protocol } from '../../base/port.ts'
@@ -28,7 +28,7 @@ export class Gateway {
   readonly port: number
   readonly #clock: Clock
   readonly #epoch = new Epoch()
-  readonly #asked = new Shared('NAT-PMP', (signal) => this.askAddress(signal, { waitsMs: lookWaitsMs }))
+  readonly #asked = new SingleFlight('NAT-PMP', (signal) => this.askAddress(signal, { waitsMs: lookWaitsMs }))
   /** Called when an answer tells that the gateway lost its mappings. */
   onRestart: ((why: Text) => void) | null = null
   /** How often that has happened; a lease made before it is lost. */

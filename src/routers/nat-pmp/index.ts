@@ -5,7 +5,7 @@ import { NaruError } from '../../base/errors.ts'
 import { say, type Text } from '../../base/text.ts'
 import { hasAddress } from '../../host/ask-udp.ts'
 import { gateways } from '../../host/gateways.ts'
-import { patrol } from '../../host/poll-and-listen.ts'
+import { pollAndListen } from '../../host/poll-and-listen.ts'
 import type { Json, OpenOptions } from '../../model/hop.ts'
 import type {
   MappingLease,
@@ -161,7 +161,7 @@ class NatPmpRouter implements Router {
       seen = now
       return true
     }
-    patrol({
+    pollAndListen({
       ask,
       everyMs: this.#options.pollMs ?? 2500,
       source: gateway.source,

@@ -8,7 +8,7 @@ import { NaruError } from '../../base/errors.ts'
 import type { Text } from '../../base/text.ts'
 import { hasAddress } from '../../host/ask-udp.ts'
 import { gateways } from '../../host/gateways.ts'
-import { patrol } from '../../host/poll-and-listen.ts'
+import { pollAndListen } from '../../host/poll-and-listen.ts'
 import type { Json, OpenOptions } from '../../model/hop.ts'
 import type {
   MappingLease,
@@ -158,7 +158,7 @@ class PcpRouter implements Router {
     const server = this.#server
     server.onRestart = onRestart
     signal.addEventListener('abort', () => (server.onRestart = null), { once: true })
-    patrol({
+    pollAndListen({
       ask: async (announced) => (await server.announce(signal, { waitsMs: [500, 1000], announced })) !== null,
       everyMs: this.#options.pollMs ?? 2500,
       source: server.place.source,

@@ -1,7 +1,7 @@
 /** One PCP server: asks it from one address of ours, and keeps the epoch of everything it answers. */
 import type { Clock } from '../../base/clock.ts'
 import { NaruError } from '../../base/errors.ts'
-import { Shared } from '../../base/single-flight.ts'
+import { SingleFlight } from '../../base/single-flight.ts'
 import { say, type Text } from '../../base/text.ts'
 import { askUdp, isSilence } from '../../host/ask-udp.ts'
 import { lookWaitsMs } from '../contract.ts'
@@ -35,7 +35,7 @@ export class Server {
   readonly place: ServerPlace
   readonly #clock: Clock
   readonly #epoch = new Epoch()
-  readonly #announced = new Shared('PCP ANNOUNCE', (signal) =>
+  readonly #announced = new SingleFlight('PCP ANNOUNCE', (signal) =>
     this.announce(signal, { waitsMs: lookWaitsMs }),
   )
   /** Called when an answer tells that the server lost its mappings. */

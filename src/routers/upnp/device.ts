@@ -4,8 +4,8 @@
  */
 import { errnoOf, NaruError } from '../../base/errors.ts'
 import type { Clock } from '../../base/clock.ts'
-import { Gate } from '../../base/semaphore.ts'
-import { Shared, stopped } from '../../base/single-flight.ts'
+import { Semaphore } from '../../base/semaphore.ts'
+import { SingleFlight, stopped } from '../../base/single-flight.ts'
 import { parseDescription, type Description, type Service } from './description.ts'
 import { UpnpFault } from './fault.ts'
 import { exchange, isElsewhere, reachedNobody, type HttpPlace } from './http.ts'
@@ -49,8 +49,8 @@ export class Device {
   /** When the last search that found nothing began. */
   #soughtInVainAt = -Infinity
   #stumbled = false
-  readonly #turn = new Gate(1, 'UPnP')
-  readonly #sought = new Shared('UPnP', (signal) => this.#rediscover(signal))
+  readonly #turn = new Semaphore(1, 'UPnP')
+  readonly #sought = new SingleFlight('UPnP', (signal) => this.#rediscover(signal))
 
   private constructor(place: DevicePlace, clock: Clock, found: Found, description: Description) {
     this.place = place

@@ -6,7 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { addressRange, familyOf, isPublic } from '../../base/address.ts'
 import { withLimit } from '../../base/clock.ts'
 import { NaruError } from '../../base/errors.ts'
-import { Shared } from '../../base/single-flight.ts'
+import { SingleFlight } from '../../base/single-flight.ts'
 import type { Text } from '../../base/text.ts'
 import { hasAddress } from '../../host/ask-udp.ts'
 import { gateways, realNetworks, type Gateway } from '../../host/gateways.ts'
@@ -209,7 +209,7 @@ class UpnpRouter implements Router {
   readonly #tools: RouterTools
   readonly #options: UpnpOptions
   readonly showsOthers = true
-  readonly #choosing = new Shared('UPnP', (signal) => this.#choose(signal))
+  readonly #choosing = new SingleFlight('UPnP', (signal) => this.#choose(signal))
 
   constructor(device: Device, clientAddress: string, tools: RouterTools, options: UpnpOptions) {
     this.#device = device

@@ -5,7 +5,7 @@
 import { familyOf } from '../../base/address.ts'
 import type { Clock } from '../../base/clock.ts'
 import { say, type Text } from '../../base/text.ts'
-import { patrol } from '../../host/poll-and-listen.ts'
+import { pollAndListen } from '../../host/poll-and-listen.ts'
 import { findAt, type Device } from './device.ts'
 import type { Found } from './search.ts'
 import { parseNotice, ssdpGroup, ssdpGroups6, ssdpPort } from './ssdp.ts'
@@ -37,7 +37,7 @@ export function watchDevice(device: Device, { signal, clock, pollMs = 2500, onRe
     return now !== 'silent'
   }
   const { source, address } = device.place
-  patrol({
+  pollAndListen({
     ask,
     everyMs: pollMs,
     source,

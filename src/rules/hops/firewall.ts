@@ -1,6 +1,6 @@
 /** The firewall hop: the one that decides on this machine lets the rule's port in, from the rule's clients only. */
 import { isNaruError, NaruError } from '../../base/errors.ts'
-import { Gate } from '../../base/semaphore.ts'
+import { Semaphore } from '../../base/semaphore.ts'
 import { formatPortRange } from '../../base/port.ts'
 import { asRoot, asService, startingWords } from '../../base/privilege.ts'
 import { say } from '../../base/text.ts'
@@ -52,13 +52,13 @@ export async function wantFirewall(
 const openedAtOnce = 64
 
 /** One for a machine. */
-function opening(host: Host): Gate {
-  const gate = gates.get(host) ?? new Gate(openedAtOnce, 'opening the firewall')
+function opening(host: Host): Semaphore {
+  const gate = gates.get(host) ?? new Semaphore(openedAtOnce, 'opening the firewall')
   gates.set(host, gate)
   return gate
 }
 
-const gates = new WeakMap<Host, Gate>()
+const gates = new WeakMap<Host, Semaphore>()
 
 const isWildcard = (address: string | null): boolean => address === '0.0.0.0' || address === '::'
 

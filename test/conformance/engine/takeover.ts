@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import type { EngineLease, EngineRequest, MakeEngine } from '../../../src/engines/contract.ts'
-import { Intake, sendTo as sendDescriptors } from '../../../src/linux/fd-passing.ts'
+import { DescriptorIntake, sendTo as sendDescriptors } from '../../../src/linux/fd-passing.ts'
 import { socketMaker } from '../../../src/linux/udp-connected-twin.ts'
 import type { Rule } from '../../../src/model/rule.ts'
 import { MemoryRecorder } from '../../fakes/recorder.ts'
@@ -29,7 +29,7 @@ import {
 async function inherited(lease: EngineLease): Promise<Map<string, number>> {
   const lent = lease.passing?.lend() ?? []
   const folder = await mkdtemp(join(tmpdir(), 'naru-takeover-'))
-  await using intake = await Intake.open(join(folder, 's'))
+  await using intake = await DescriptorIntake.open(join(folder, 's'))
   const signal = AbortSignal.timeout(10_000)
   const [fds] = await Promise.all([
     intake.take(lent.length, { signal }),

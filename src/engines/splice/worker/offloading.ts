@@ -7,7 +7,7 @@
 import { sameWay, type Way } from '../../../linux/bpf/ways.ts'
 import {
   Flows,
-  type Carried,
+  type OffloadedPair,
   type CarriedPair,
   type Ends,
   type Pair,
@@ -28,7 +28,7 @@ export interface Offloadable {
   /** One more is, or one less. */
   offloaded(by: 1 | -1): void
   /** So much was carried since it was told last. */
-  carried(there: Carried, back: Carried): void
+  carried(there: OffloadedPair, back: OffloadedPair): void
 }
 
 interface Offloaded {

@@ -36,7 +36,7 @@ import { aim } from './udp-connect.ts'
 import { isShortage, lackIn } from './dial.ts'
 import { metItself } from './self-connect.ts'
 import { canDialAs, dialAs } from './transparent-dial.ts'
-import { openBeside } from '../../../linux/udp-connected-twin.ts'
+import { openConnectedTwin } from '../../../linux/udp-connected-twin.ts'
 import type { Found } from './resolve-cache.ts'
 import { Watcher, type Resumable } from './loop.ts'
 import type { ListenerData } from '../shared/messages.ts'
@@ -45,8 +45,8 @@ import { cell } from '../shared/records.ts'
 import { addressOf, peerIn, portOf, type Sockaddr } from '../../../linux/sockaddr-fields.ts'
 import {
   endpointOnWire,
-  type Carried as CarriedByKernel,
-  type Endpoint,
+  type OffloadedPair as CarriedByKernel,
+  type WireEndpoint,
   type Pair,
 } from '../../../linux/bpf/flows.ts'
 import { segmentation, type Outlet } from './udp-replies.ts'
@@ -145,7 +145,7 @@ export class UdpListener extends Watcher implements Listening, Outlet, Resumable
 
   /** Without one its datagrams reach the successor, which begins anew. */
   #giveDoor(session: UdpSession): void {
-    const socket = openBeside(this.socket, session.client, session.local)
+    const socket = openConnectedTwin(this.socket, session.client, session.local)
     if (typeof socket === 'number') return
     if (this.#tellsMarks) setOption(socket, 'receiveMark', 1)
     session.door = new OwnDoor(this, socket)
@@ -711,7 +711,7 @@ const targetsFaults: ReadonlySet<number> = new Set(
   [...targetsFault].map((name) => (constants.errno as Readonly<Record<string, number>>)[name] ?? 0),
 )
 
-function onWire(peer: Peer | null): Endpoint | null {
+function onWire(peer: Peer | null): WireEndpoint | null {
   return peer && endpointOnWire(peer.address, peer.port)
 }
 
