@@ -47,7 +47,7 @@ export type {
   RuleStatus,
 } from './model/library-api.ts'
 export type { ImportOptions } from './formats/index.ts'
-export type { Exported, ExportFormat, ImportFormat, Loss, Place } from './model/import-export.ts'
+export type { Exported, ExportFormat, ImportFormat, Loss, SourcePlace } from './model/import-export.ts'
 export type { Hop, Json } from './model/hop.ts'
 export type { Plan, PlanStep } from './model/plan.ts'
 

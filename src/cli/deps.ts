@@ -7,7 +7,7 @@ import type { Language, Text } from '../base/text.ts'
 import type { NaruClient } from '../api/client/client.ts'
 import type { ExitCode } from '../base/codes/entry.ts'
 import type { Exported, ExportFormat, Imported, ImportFormat } from '../model/import-export.ts'
-import type { MachineFace } from '../model/machine-api.ts'
+import type { MachineApi } from '../model/machine-api.ts'
 import type { Plan } from '../model/plan.ts'
 import type { Rule } from '../model/rule.ts'
 import type { About, Naru, RuleInput, RuleStatus } from '../model/naru-api.ts'
@@ -39,9 +39,9 @@ export interface CliDeps {
   /** Undoes what killed ones left in force, and tells of it; of nothing, nothing. */
   undoLeftOvers(options: { readonly signal: AbortSignal; readonly tell: (text: Text) => void }): Promise<void>
   /** This machine, from this process; the rules it knows are the daemon's, or the file's. */
-  machine(options: FileOptions): Promise<MachineFace>
+  machine(options: FileOptions): Promise<MachineApi>
   /** Of it, the sockets alone, which take a fraction of the time to load; the rules they know are the daemon's. */
-  ports(options: FileOptions): Promise<Pick<MachineFace, 'ports'>>
+  ports(options: FileOptions): Promise<Pick<MachineApi, 'ports'>>
   /** Another program's file, or standard input (`-`). @throws NaruError FILE_UNREADABLE, IMPORT_… */
   importFile(file: string, from: ImportFormat | null): Promise<Imported>
   /** Rules as another program's file. */

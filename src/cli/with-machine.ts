@@ -1,12 +1,12 @@
 /** What the verbs that look at this machine have in common: the machine, and a Ctrl-C that ends the look at once. */
 import { NaruError } from '../base/errors.ts'
-import type { MachineFace } from '../model/machine-api.ts'
+import type { MachineApi } from '../model/machine-api.ts'
 import type { Context, Option } from './verb.ts'
 import { say } from '../base/text.ts'
 
 export function look<T>(
   context: Context,
-  ask: (machine: MachineFace, options: { readonly signal: AbortSignal }) => Promise<T>,
+  ask: (machine: MachineApi, options: { readonly signal: AbortSignal }) => Promise<T>,
 ): Promise<T> {
   return lookAt(context, context.deps.machine({ file: context.file }), ask)
 }

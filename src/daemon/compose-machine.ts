@@ -8,7 +8,7 @@ import type { RuleToCheck } from '../doctor/diagnose.ts'
 import type { Parts } from '../instance/deps.ts'
 import { askStun } from '../host/stun.ts'
 import type { Naru, RuleStatus } from '../model/naru-api.ts'
-import type { MachineFace } from '../model/machine-api.ts'
+import type { MachineApi } from '../model/machine-api.ts'
 import { readRule } from '../model/rule-file.ts'
 import type { Rule } from '../model/rule.ts'
 import type { Snapshot } from '../stores/contract.ts'
@@ -17,7 +17,7 @@ import { foregroundRules } from './foreground.ts'
 import { openRules } from './open-rules.ts'
 
 /** @param naru the daemon or its file; null where there is neither, then no rules are known. */
-export async function machineOf(parts: Parts, naru: () => Promise<Naru | null>): Promise<MachineFace> {
+export async function machineOf(parts: Parts, naru: () => Promise<Naru | null>): Promise<MachineApi> {
   const { checks } = await import('../doctor/checks/index.ts')
   return createMachineFace({
     ...parts,

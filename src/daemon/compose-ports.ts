@@ -4,11 +4,11 @@ import { silentLog } from '../base/log.ts'
 import { createMachine } from '../machine/machine.ts'
 import { createHost } from '../host/index.ts'
 import type { Naru } from '../model/naru-api.ts'
-import type { MachineFace } from '../model/machine-api.ts'
+import type { MachineApi } from '../model/machine-api.ts'
 import { openRules } from './open-rules.ts'
 
 /** @param daemon whose rules are open; null where none runs. */
-export function portsOf(daemon: () => Promise<Naru | null>): Pick<MachineFace, 'ports'> {
+export function portsOf(daemon: () => Promise<Naru | null>): Pick<MachineApi, 'ports'> {
   return createMachine({
     host: createHost(),
     clock: systemClock,

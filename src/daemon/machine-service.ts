@@ -7,7 +7,7 @@ import { isNaruError, toNaruError } from '../base/errors.ts'
 import { say } from '../base/text.ts'
 import type { Check } from '../doctor/checks/contract.ts'
 import type { GuestMember } from '../guests/contract.ts'
-import type { FirewallReport, GuestsReport, MachineFace } from '../model/machine-api.ts'
+import type { FirewallReport, GuestsReport, MachineApi } from '../model/machine-api.ts'
 import type { Guest } from '../model/guest.ts'
 import { createDoctor } from '../doctor/diagnose.ts'
 import { chooseFirewall } from '../machine/choose-firewall.ts'
@@ -33,7 +33,7 @@ export interface MachineFaceDeps extends OutsideDeps, Pick<Parts, 'probe'> {
  */
 const guestLimitMs = 10_000
 
-export function createMachineFace(deps: MachineFaceDeps): MachineFace {
+export function createMachineFace(deps: MachineFaceDeps): MachineApi {
   const machine = createMachine({ ...deps, guests: () => Promise.resolve(deps.guests), rules: deps.open })
   const doctor = createDoctor(deps)
   return {

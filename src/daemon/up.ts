@@ -14,7 +14,7 @@ import { Scope } from '../base/scope.ts'
 import { say } from '../base/text.ts'
 import { defaultAddress, defaultPort } from '../api/protocol/wire.ts'
 import { addressRange } from '../base/address.ts'
-import type { Served, TcpOptions } from '../api/server/options.ts'
+import type { RunningServer, TcpOptions } from '../api/server/options.ts'
 import type { UpOptions } from '../cli/deps.ts'
 import { Forwarder } from '../rules/forwarder.ts'
 import { claim, holderOf, instanceOf, stateRoot, tokensPath } from '../instance/instance.ts'
@@ -177,7 +177,7 @@ async function tellWhereElse(tcp: TcpOptions, url: string, host: Host, log: Log)
   )
 }
 
-function pageOn({ address = defaultAddress }: TcpOptions, served: Served): GiveOptions['page'] {
+function pageOn({ address = defaultAddress }: TcpOptions, served: RunningServer): GiveOptions['page'] {
   const { url, fd, pageKey: key } = served
   return url === null || fd === null ? null : { address, port: Number(new URL(url).port), key, fd }
 }

@@ -9,7 +9,7 @@ import { say, type Text } from '../base/text.ts'
 import type { UnclaimedOpening } from './checks/contract.ts'
 import type { Engine } from '../engines/contract.ts'
 import type { FirewallMember } from '../firewalls/contract.ts'
-import type { Carried } from '../model/marked-entry.ts'
+import type { MarkedEntry } from '../model/marked-entry.ts'
 import { parseTag } from '../model/tag.ts'
 import { inForce } from '../instance/instance.ts'
 import { readOnce } from './readings.ts'
@@ -20,7 +20,7 @@ import type { Parts } from '../instance/deps.ts'
 const limitMs = 8000
 
 /** An opening that no journal of this root has. */
-export interface Unclaimed extends Carried {
+export interface Unclaimed extends MarkedEntry {
   readonly member: FirewallMember | Engine
 }
 

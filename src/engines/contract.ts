@@ -3,7 +3,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 import type { Text } from '../base/text.ts'
 import type { Host } from '../host/contract.ts'
-import type { Carried } from '../model/marked-entry.ts'
+import type { MarkedEntry } from '../model/marked-entry.ts'
 import type { CloseReason, Connection, Counters } from '../model/connection.ts'
 import type { Facts } from '../model/facts.ts'
 import type { Json, Lease, OpenOptions } from '../model/hop.ts'
@@ -41,7 +41,7 @@ export interface Engine {
    * What there is of Narus that are gone, or that cannot be seen from here: a saved ruleset brings back what it held.
    * Left out where nothing comes back that way.
    */
-  carried?(options: { signal: AbortSignal }): Promise<readonly Carried[]>
+  carried?(options: { signal: AbortSignal }): Promise<readonly MarkedEntry[]>
   /** Ends this side alone: what it has in force outside of this process stays so, for a successor. */
   abandon?(): void
   /** Ends threads and tables shared by all leases; open leases are cut. */

@@ -2,7 +2,7 @@
 import type { Cidr } from '../base/address.ts'
 import type { PortRange, Protocol } from '../base/port.ts'
 import type { Host } from '../host/contract.ts'
-import type { Carried } from '../model/marked-entry.ts'
+import type { MarkedEntry } from '../model/marked-entry.ts'
 import type { FirewallAnswer, FirewallQuestion, FirewallStatus } from '../model/firewall.ts'
 import type { Json, Lease, OpenOptions } from '../model/hop.ts'
 import type { Support } from '../model/support.ts'
@@ -30,10 +30,10 @@ export interface FirewallMember {
    * All there is that some Naru opened, also what no journal has: a saved ruleset brings back what it held. Left out
    * where nothing comes back that way.
    */
-  carried?(options: FirewallOptions): Promise<readonly Carried[]>
+  carried?(options: FirewallOptions): Promise<readonly MarkedEntry[]>
 }
 
-export type { Carried } from '../model/marked-entry.ts'
+export type { MarkedEntry } from '../model/marked-entry.ts'
 
 export interface FirewallOptions {
   readonly host: Host

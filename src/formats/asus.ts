@@ -6,7 +6,7 @@
 import { formatEndpoint } from '../base/address.ts'
 import type { Protocol } from '../base/port.ts'
 import { say } from '../base/text.ts'
-import type { Place } from '../model/import-export.ts'
+import type { SourcePlace } from '../model/import-export.ts'
 import type { RuleInput } from '../model/naru-api.ts'
 import type { ReadableFormat } from './contract.ts'
 import { carriesNothing } from './shared/capabilities.ts'
@@ -56,8 +56,8 @@ function read(text: string, reading: Reading): void {
     reading.wrong({ line: 1, column: 1 }, say('there is no vts_rulelist', 'vts_rulelist가 없습니다'))
 }
 
-function readList(list: string, start: Place, isOff: boolean, reading: Reading): void {
-  const at = (offset: number): Place => ({ ...start, column: start.column + offset })
+function readList(list: string, start: SourcePlace, isOff: boolean, reading: Reading): void {
+  const at = (offset: number): SourcePlace => ({ ...start, column: start.column + offset })
   let read = list.indexOf('<')
   if (read === -1) return
   for (const match of list.matchAll(entry)) {
@@ -78,7 +78,7 @@ const unreadable = say(
   '포워딩은 <이름>포트>주소>포트>프로토콜> 형식입니다',
 )
 
-function readEntry(match: RegExpMatchArray, place: Place, isOff: boolean, reading: Reading): void {
+function readEntry(match: RegExpMatchArray, place: SourcePlace, isOff: boolean, reading: Reading): void {
   const [what, name = '', external = '', address = '', internal = '', protocol = '', source = ''] = match.map(
     (field) => field?.trim() ?? '',
   )

@@ -17,7 +17,7 @@ import {
 import type { Protocol } from '../base/port.ts'
 import { yamlDocument, yamlProblem } from '../base/yaml.ts'
 import { say, type Text } from '../base/text.ts'
-import type { Place } from '../model/import-export.ts'
+import type { SourcePlace } from '../model/import-export.ts'
 import type { ReadableFormat } from './contract.ts'
 import { carriesNothing } from './shared/capabilities.ts'
 import { listenText, ruleName, type PartLoss, type Reading } from './shared/import-context.ts'
@@ -65,7 +65,7 @@ function read(text: string, reading: Reading): void {
     tags: ['!reset', '!override'],
     mostTokens: 100_000,
   })
-  const placeOf = (offset: number): Place => {
+  const placeOf = (offset: number): SourcePlace => {
     const { line, col } = lines.linePos(offset)
     return { line: Math.max(line, 1), column: Math.max(col, 1) }
   }
@@ -99,13 +99,13 @@ interface Entry {
 /** Nodes as YAML means them: aliases are what they name, and `<<` brings in what a map does not say itself. */
 class Services {
   readonly #document: Document.Parsed
-  readonly #placeOf: (offset: number) => Place
+  readonly #placeOf: (offset: number) => SourcePlace
   readonly #reading: Reading
   readonly #networks = new Map<string, Network>()
   /** What each alias names: the last anchor of that name before it. */
   readonly #named = new Map<Alias, Node>()
 
-  constructor(document: Document.Parsed, placeOf: (offset: number) => Place, reading: Reading) {
+  constructor(document: Document.Parsed, placeOf: (offset: number) => SourcePlace, reading: Reading) {
     this.#document = document
     this.#placeOf = placeOf
     this.#reading = reading
@@ -232,7 +232,7 @@ class Services {
     return this.#resolved(node)?.toJS(this.#document, { maxAliasCount: mostAliases }) ?? null
   }
 
-  #at(node: Node | null): Place {
+  #at(node: Node | null): SourcePlace {
     return this.#placeOf(node?.range?.[0] ?? 0)
   }
 }
@@ -282,7 +282,7 @@ const notFollowed = say(
 
 function addPort(
   port: Port,
-  from: { service: string; guest: string; written: string; place: Place },
+  from: { service: string; guest: string; written: string; place: SourcePlace },
   reading: Reading,
 ): void {
   const { service, guest, written, place } = from

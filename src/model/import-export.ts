@@ -14,14 +14,14 @@ export const exportFormats = ['nft', 'iptables', 'haproxy', 'nginx', 'netsh', 's
 export type ExportFormat = (typeof exportFormats)[number]
 
 /** Both count from 1. */
-export interface Place {
+export interface SourcePlace {
   readonly line: number
   readonly column: number
 }
 
 export interface Loss {
   /** Where it stands in what was read; null for what is written. */
-  readonly place: Place | null
+  readonly place: SourcePlace | null
   /** The rule that goes without it; null where it belongs to none, or to none that was made. */
   readonly rule: string | null
   /**
@@ -40,7 +40,7 @@ export interface FoundRule {
   readonly name: string
   /** With the keys of the file. */
   readonly rule: RuleInput
-  readonly place: Place
+  readonly place: SourcePlace
 }
 
 export interface Imported {

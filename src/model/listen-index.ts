@@ -5,20 +5,20 @@
 import type { PortRange } from '../base/port.ts'
 import type { Listen } from './listen.ts'
 
-export interface Held<T> {
+export interface HeldListen<T> {
   readonly ports: PortRange
   readonly holder: T
 }
 
 /** Ports that are held, each by the first who took it; what lies side by side and is held by one is one piece. */
 export class PortHolders<T> {
-  #pieces: Held<T>[] = []
+  #pieces: HeldListen<T>[] = []
 
   /** What of the range is held. */
-  within({ first, last }: PortRange): Held<T>[] {
-    const found: Held<T>[] = []
+  within({ first, last }: PortRange): HeldListen<T>[] {
+    const found: HeldListen<T>[] = []
     for (let at = this.#firstFrom(first); at < this.#pieces.length; at++) {
-      const { ports, holder } = this.#pieces[at] as Held<T>
+      const { ports, holder } = this.#pieces[at] as HeldListen<T>
       if (ports.first > last) break
       found.push({ ports: { first: Math.max(first, ports.first), last: Math.min(last, ports.last) }, holder })
     }
@@ -28,7 +28,7 @@ export class PortHolders<T> {
   /** One of those who hold a part of the range, and who is not `except`. */
   someone({ first, last }: PortRange, except: T | null = null): T | null {
     for (let at = this.#firstFrom(first); at < this.#pieces.length; at++) {
-      const { ports, holder } = this.#pieces[at] as Held<T>
+      const { ports, holder } = this.#pieces[at] as HeldListen<T>
       if (ports.first > last) break
       if (holder !== except) return holder
     }
@@ -53,10 +53,10 @@ export class PortHolders<T> {
     const near = { first: range.first - 1, last: range.last + 1 }
     const from = this.#firstFrom(near.first)
     let to = from
-    while (to < this.#pieces.length && (this.#pieces[to] as Held<T>).ports.first <= near.last) to++
+    while (to < this.#pieces.length && (this.#pieces[to] as HeldListen<T>).ports.first <= near.last) to++
     const all = [
       ...this.#pieces.slice(from, to),
-      ...this.free(range).map((ports): Held<T> => ({ ports, holder })),
+      ...this.free(range).map((ports): HeldListen<T> => ({ ports, holder })),
     ]
     const merged = joined(all.toSorted((a, b) => a.ports.first - b.ports.first))
     // In place, as far as arguments of a call go.
@@ -69,7 +69,7 @@ export class PortHolders<T> {
     let [low, high] = [0, this.#pieces.length]
     while (low < high) {
       const middle = (low + high) >> 1
-      if ((this.#pieces[middle] as Held<T>).ports.last < port) low = middle + 1
+      if ((this.#pieces[middle] as HeldListen<T>).ports.last < port) low = middle + 1
       else high = middle
     }
     return low
@@ -77,8 +77,8 @@ export class PortHolders<T> {
 }
 
 /** Neighbours of one holder as one. */
-function joined<T>(pieces: readonly Held<T>[]): Held<T>[] {
-  const result: Held<T>[] = []
+function joined<T>(pieces: readonly HeldListen<T>[]): HeldListen<T>[] {
+  const result: HeldListen<T>[] = []
   for (const { ports, holder } of pieces) {
     const last = result.at(-1)
     if (last?.holder === holder && last.ports.last + 1 === ports.first)
@@ -113,7 +113,7 @@ export class ListenIndex<T> {
   }
 
   /** All of those, with the ports at which they meet; of one wildcard only one who holds it at each port. */
-  allAt(listen: Listen): Held<T>[] {
+  allAt(listen: Listen): HeldListen<T>[] {
     const ports = portsOf(listen)
     return keysMet(listen).flatMap((key) => this.#byKey.get(key)?.within(ports) ?? [])
   }

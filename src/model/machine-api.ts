@@ -10,7 +10,7 @@ import type { MachineAddresses, MachinePorts, PortsOptions } from './machine.ts'
 import type { RouterDesk } from './router.ts'
 import type { GuestKind } from './target.ts'
 
-export interface MachineFace {
+export interface MachineApi {
   /** Ends within about 7 s. */
   addresses(options: Asking & { readonly mayAskInternet?: boolean }): Promise<MachineAddresses>
   ports(options: Asking & PortsOptions): Promise<MachinePorts>

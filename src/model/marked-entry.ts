@@ -2,7 +2,7 @@
 import type { Json } from './hop.ts'
 
 /** One of it, as the list itself has it. */
-export interface Carried {
+export interface MarkedEntry {
   /** Its tag; null where the tool keeps no words with a rule, and nobody can tell whose it is. */
   readonly tag: string | null
   /** As the tool prints it. */

@@ -204,13 +204,13 @@ export interface TrafficMoment {
   /** When they ended; milliseconds since the Unix epoch. */
   readonly at: number
   /** Of all rules together. */
-  readonly all: Flow
+  readonly all: TrafficFlow
   /** Of the rules that moved, the busiest 50 at most; of a day the rule asked for, where it was among them. */
-  readonly rules: Readonly<Record<string, Flow>>
+  readonly rules: Readonly<Record<string, TrafficFlow>>
 }
 
 /** Mean bytes a second each way, and connections open at the end. */
-export type Flow = readonly [toTarget: number, toClient: number, open: number]
+export type TrafficFlow = readonly [toTarget: number, toClient: number, open: number]
 
 export interface TrafficSample {
   readonly name: string

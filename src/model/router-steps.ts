@@ -28,7 +28,7 @@ export interface RowWish {
   readonly allow: readonly Cidr[]
 }
 
-export interface Field {
+export interface StepField {
   /** As the page calls it. */
   readonly label: Text
   readonly value: string
@@ -41,7 +41,7 @@ export interface RouterSteps {
   /** Where to click from there. */
   readonly path: Text
   /** One list of fields a row to add. */
-  readonly rows: readonly (readonly Field[])[]
+  readonly rows: readonly (readonly StepField[])[]
   /** What to press afterwards, and what the page cannot do. */
   readonly notes: readonly Text[]
 }
@@ -141,19 +141,19 @@ interface Page {
     wish: RowWish
     protocol: string
     range: (ports: PortRange) => string
-  }) => readonly Field[]
+  }) => readonly StepField[]
   /** Sends a range on to another one of the same length. @default false */
   readonly shifts?: boolean
   /** The field for where clients may come from. */
-  readonly source?: (allow: readonly Cidr[]) => readonly Field[]
+  readonly source?: (allow: readonly Cidr[]) => readonly StepField[]
   readonly notes: readonly Text[]
 }
 
-const field = (en: string, ko: string, value: string): Field => ({ label: say(en, ko), value })
+const field = (en: string, ko: string, value: string): StepField => ({ label: say(en, ko), value })
 /** One source is what these pages take. */
 const oneSource =
   (en: string, ko: string) =>
-  (allow: readonly Cidr[]): readonly Field[] => {
+  (allow: readonly Cidr[]): readonly StepField[] => {
     const only = allow.filter(({ family }) => family === 4)
     return only.length === 1 ? [field(en, ko, formatCidr(only[0] as Cidr))] : []
   }

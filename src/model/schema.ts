@@ -6,10 +6,10 @@
 import { isNaruError, toNaruError } from '../base/errors.ts'
 import { say, verbatim, type Text } from '../base/text.ts'
 
-export type Path = readonly (string | number)[]
+export type KeyPath = readonly (string | number)[]
 
 export interface Problem {
-  readonly path: Path
+  readonly path: KeyPath
   /** What is wrong and what is allowed. */
   readonly text: Text
 }
@@ -22,7 +22,7 @@ export type JsonSchema = { readonly [key: string]: unknown }
 /** `W` is what may be written where `T` is read from it: for the types of programs, since nothing is trusted. */
 export interface Shape<T, W = unknown> {
   /** Undefined where the value is wrong; then at least one problem was added. */
-  read(value: unknown, path: Path, problems: Problem[]): T | undefined
+  read(value: unknown, path: KeyPath, problems: Problem[]): T | undefined
   readonly schema: JsonSchema
   /** How a value is written; as it is where this is missing. */
   write?(value: T): string
@@ -340,7 +340,7 @@ function brief(value: unknown, room: number): string {
   return (text + (Array.isArray(value) ? ']' : '}')).slice(0, room)
 }
 
-function wrong(problems: Problem[], path: Path, text: Text): undefined {
+function wrong(problems: Problem[], path: KeyPath, text: Text): undefined {
   problems.push({ path, text })
   return undefined
 }

@@ -10,7 +10,7 @@ import type { Rule } from '../model/rule.ts'
 import { joined, nameProblem, readRule, ruleNotes } from '../model/rule-file.ts'
 import { isMap, type Problem } from '../model/schema.ts'
 import { unknownRule } from '../model/unknown-rule.ts'
-import type { Change } from '../stores/contract.ts'
+import type { StoreChange } from '../stores/contract.ts'
 import { reachOf, resolveGuests } from './hops/guest.ts'
 import { wantsOf } from './hops/index.ts'
 import { overlap, overlaps, type Loaded, type LoadedRule } from './load.ts'
@@ -21,7 +21,7 @@ import { shown, stepsBetween } from './steps.ts'
 const nameLimitMs = 3000
 
 /** What would be loaded after the change. @throws NaruError RULE_INVALID */
-export function changed(now: Loaded, { name, rule: input }: Change): Loaded {
+export function changed(now: Loaded, { name, rule: input }: StoreChange): Loaded {
   const rules = new Map(now.rules)
   if (input === null) rules.delete(name)
   else {

@@ -33,7 +33,7 @@ import type { Plan, PlanStep } from '../model/plan.ts'
 import type { Rule } from '../model/rule.ts'
 import { formatTarget } from '../model/target.ts'
 import type { Hop, Json } from '../model/hop.ts'
-import type { Change, Snapshot } from '../stores/contract.ts'
+import type { StoreChange, Snapshot } from '../stores/contract.ts'
 import { addressesOf } from './addresses.ts'
 import {
   addedOf,
@@ -581,7 +581,7 @@ export class Forwarder implements Naru, AsyncDisposable {
 
   /** What goes on listening is changed before the file is. @returns what of it could not be done */
   async #written(
-    change: Change,
+    change: StoreChange,
     wanted: Loaded,
     { revision, now }: ChangeOptions & { now?: boolean },
   ): Promise<{ snapshot: Snapshot; failures: readonly NaruError[] }> {

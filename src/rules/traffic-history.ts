@@ -3,7 +3,7 @@
  * before. Quiet rules cost nothing, and of very many busy ones only the busiest are told apart.
  */
 import type { Counters } from '../model/connection.ts'
-import type { Flow, TrafficMoment } from '../model/naru-api.ts'
+import type { TrafficFlow, TrafficMoment } from '../model/naru-api.ts'
 import { Rates } from './counters.ts'
 import { TrafficMinutes } from './traffic-minutes.ts'
 
@@ -30,7 +30,7 @@ export class TrafficHistory {
     rules: readonly { readonly name: string; readonly counters: Counters }[],
     { at, monotonic }: { at: number; monotonic: number },
   ): void {
-    const flows = rules.map(({ name, counters }): [string, Flow] => {
+    const flows = rules.map(({ name, counters }): [string, TrafficFlow] => {
       const { toTarget, toClient } = this.#rates.of(name, counters, monotonic)
       return [name, [toTarget, toClient, counters.open]]
     })
@@ -48,10 +48,13 @@ export class TrafficHistory {
   }
 }
 
-function weight([, [toTarget, toClient, open]]: [string, Flow]): number {
+function weight([, [toTarget, toClient, open]]: [string, TrafficFlow]): number {
   return toTarget + toClient + open
 }
 
-function sum(flows: readonly Flow[]): Flow {
-  return flows.reduce<Flow>((all, one) => [all[0] + one[0], all[1] + one[1], all[2] + one[2]], [0, 0, 0])
+function sum(flows: readonly TrafficFlow[]): TrafficFlow {
+  return flows.reduce<TrafficFlow>(
+    (all, one) => [all[0] + one[0], all[1] + one[1], all[2] + one[2]],
+    [0, 0, 0],
+  )
 }

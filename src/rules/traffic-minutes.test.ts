@@ -1,14 +1,14 @@
 import { expect, it } from 'vitest'
-import type { Flow } from '../model/naru-api.ts'
+import type { TrafficFlow } from '../model/naru-api.ts'
 import { TrafficMinutes } from './traffic-minutes.ts'
 
 const stepMs = 5000
 const perMinute = 12
 
 /** The same flows for so many minutes, beginning at 0. */
-function fed(minutes: number, moved: readonly (readonly [string, Flow])[]): TrafficMinutes {
+function fed(minutes: number, moved: readonly (readonly [string, TrafficFlow])[]): TrafficMinutes {
   const history = new TrafficMinutes()
-  const all: Flow = [0, moved.reduce((sum, [, flow]) => sum + flow[1], 0), moved.length]
+  const all: TrafficFlow = [0, moved.reduce((sum, [, flow]) => sum + flow[1], 0), moved.length]
   for (let step = 0; step <= minutes * perMinute; step++) history.take(moved, all, step * stepMs)
   return history
 }
@@ -16,7 +16,7 @@ function fed(minutes: number, moved: readonly (readonly [string, Flow])[]): Traf
 it('remembers the mean of each minute, and the most that was open in it', () => {
   const history = new TrafficMinutes()
   for (let step = 0; step <= perMinute; step++) {
-    const flow: Flow = [step < 7 ? 1300 : 0, 26, step === 3 ? 9 : 1]
+    const flow: TrafficFlow = [step < 7 ? 1300 : 0, 26, step === 3 ? 9 : 1]
     history.take([['a', flow]], flow, step * stepMs)
   }
   expect(history.of('a')).toEqual([{ at: 60_000, all: [700, 26, 9], rules: { a: [700, 26, 9] } }])

@@ -2,7 +2,7 @@
  * What flowed in the last 24 hours, a minute a moment: the means of the five-second moments that made it up. Of each
  * minute the busiest 50 rules are told apart, so that a day takes some 7 MB at most, however many rules there are.
  */
-import type { Flow, TrafficMoment } from '../model/naru-api.ts'
+import type { TrafficFlow, TrafficMoment } from '../model/naru-api.ts'
 
 const minuteMs = 60_000
 const kept = 24 * 60
@@ -18,7 +18,7 @@ export class TrafficMinutes {
   #endsAt: number | null = null
 
   /** @param moved the rules that moved, @param all of them together, @param at ms since the Unix epoch */
-  take(moved: readonly (readonly [name: string, flow: Flow])[], all: Flow, at: number): void {
+  take(moved: readonly (readonly [name: string, flow: TrafficFlow])[], all: TrafficFlow, at: number): void {
     this.#endsAt ??= at + minuteMs
     this.#count++
     add(this.#all, all)
@@ -42,7 +42,7 @@ export class TrafficMinutes {
 
   #close(at: number): void {
     const count = this.#count
-    const mean = ([toTarget, toClient, open]: Sums): Flow => [
+    const mean = ([toTarget, toClient, open]: Sums): TrafficFlow => [
       Math.round(toTarget / count),
       Math.round(toClient / count),
       open,
@@ -64,12 +64,12 @@ function only(rule: string, rules: TrafficMoment['rules']): TrafficMoment['rules
   return Object.keys(rules).length < rulesKept ? { [rule]: [0, 0, 0] } : {}
 }
 
-function add(sums: Sums, [toTarget, toClient, open]: Flow): void {
+function add(sums: Sums, [toTarget, toClient, open]: TrafficFlow): void {
   sums[0] += toTarget
   sums[1] += toClient
   sums[2] = Math.max(sums[2], open)
 }
 
-function weight([toTarget, toClient, open]: Flow): number {
+function weight([toTarget, toClient, open]: TrafficFlow): number {
   return toTarget + toClient + open
 }

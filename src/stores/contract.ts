@@ -12,7 +12,7 @@ export interface Store {
    * Puts (a rule) or takes out (null) by name, keeps everything else as it was written, and makes it durable.
    * @throws NaruError FILE_CHANGED where `revision` is given and no longer the one there is; FILE_UNWRITABLE
    */
-  change(changes: readonly Change[], options: StoreChangeOptions): Promise<Snapshot>
+  change(changes: readonly StoreChange[], options: StoreChangeOptions): Promise<Snapshot>
   /** Calls back after somebody else changed the store. Ends with the signal. */
   watch(options: { signal: AbortSignal; onChange: () => void }): void
 }
@@ -25,7 +25,7 @@ export interface StoreChangeOptions {
   readonly before?: () => Promise<void>
 }
 
-export interface Change {
+export interface StoreChange {
   readonly name: string
   readonly rule: RuleInput | null
   /** It was called so before: it keeps its place and its comments. `rule` is as it was. */

@@ -2,7 +2,7 @@
 import { NaruError } from '../base/errors.ts'
 import type { RuleInput } from '../model/naru-api.ts'
 import { joined } from '../model/rule-file.ts'
-import type { Change, Snapshot, Store, StoreChangeOptions } from './contract.ts'
+import type { StoreChange, Snapshot, Store, StoreChangeOptions } from './contract.ts'
 
 export function createMemoryStore(rules: Readonly<Record<string, RuleInput>> = {}): Store {
   const held = new Map(Object.entries(rules))
@@ -22,7 +22,7 @@ export function createMemoryStore(rules: Readonly<Record<string, RuleInput>> = {
     },
   })
   const change = async (
-    changes: readonly Change[],
+    changes: readonly StoreChange[],
     { revision: expected, before }: StoreChangeOptions,
   ): Promise<Snapshot> => {
     if (expected !== undefined && expected !== String(revision))

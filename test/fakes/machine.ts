@@ -2,7 +2,7 @@
 import { say, verbatim } from '../../src/base/text.ts'
 import type { Diagnosis } from '../../src/model/diagnosis.ts'
 import type { Finding } from '../../src/model/finding.ts'
-import type { MachineFace } from '../../src/model/machine-api.ts'
+import type { MachineApi } from '../../src/model/machine-api.ts'
 
 export function finding(code: string, over: Partial<Finding> = {}): Finding {
   return {
@@ -48,12 +48,12 @@ export function diagnosis(over: Partial<Diagnosis> = {}): Diagnosis {
   }
 }
 
-export class FakeMachine implements MachineFace {
+export class FakeMachine implements MachineApi {
   readonly calls: unknown[][] = []
   /** Answered in turn; the last one stays. */
   diagnoses: Diagnosis[] = [diagnosis()]
 
-  readonly addresses: MachineFace['addresses'] = async ({ signal: _signal, ...asked }) => {
+  readonly addresses: MachineApi['addresses'] = async ({ signal: _signal, ...asked }) => {
     this.calls.push(['addresses', asked])
     return {
       interfaces: [
@@ -89,7 +89,7 @@ export class FakeMachine implements MachineFace {
     }
   }
 
-  readonly ports: MachineFace['ports'] = async ({ signal: _signal, ...asked }) => {
+  readonly ports: MachineApi['ports'] = async ({ signal: _signal, ...asked }) => {
     this.calls.push(['ports', asked])
     const row = { family: 4 as const, state: 'listening' as const, peer: null, bothFamilies: true }
     return {
@@ -119,7 +119,7 @@ export class FakeMachine implements MachineFace {
     }
   }
 
-  readonly router: MachineFace['router'] = {
+  readonly router: MachineApi['router'] = {
     info: async () => {
       this.calls.push(['router.info'])
       return [
@@ -193,7 +193,7 @@ export class FakeMachine implements MachineFace {
     },
   }
 
-  readonly firewall: MachineFace['firewall'] = async () => {
+  readonly firewall: MachineApi['firewall'] = async () => {
     this.calls.push(['firewall'])
     return {
       why: say('ufw is active', 'ufw가 켜져 있음'),
@@ -221,7 +221,7 @@ export class FakeMachine implements MachineFace {
     }
   }
 
-  readonly admits: MachineFace['admits'] = async (question) => {
+  readonly admits: MachineApi['admits'] = async (question) => {
     this.calls.push(['admits', question])
     const blocked = question.port === 80
     return {
@@ -233,7 +233,7 @@ export class FakeMachine implements MachineFace {
     }
   }
 
-  readonly guests: MachineFace['guests'] = async () => {
+  readonly guests: MachineApi['guests'] = async () => {
     this.calls.push(['guests'])
     return {
       guests: [
@@ -259,12 +259,12 @@ export class FakeMachine implements MachineFace {
     }
   }
 
-  readonly neighbours: MachineFace['neighbours'] = async () => {
+  readonly neighbours: MachineApi['neighbours'] = async () => {
     this.calls.push(['neighbours'])
     return [{ address: '192.168.1.40', mac: '02:00:00:00:00:40', interface: 'eth0' }]
   }
 
-  readonly diagnose: MachineFace['diagnose'] = async ({ signal: _signal, onEvent, ...asked }) => {
+  readonly diagnose: MachineApi['diagnose'] = async ({ signal: _signal, onEvent, ...asked }) => {
     this.calls.push(['diagnose', asked])
     const answer =
       this.diagnoses.length > 1 ? (this.diagnoses.shift() as Diagnosis) : (this.diagnoses[0] as Diagnosis)

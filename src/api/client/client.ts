@@ -18,7 +18,7 @@ import type {
   TrafficMoment,
 } from '../../model/naru-api.ts'
 import type { Connection } from '../../model/connection.ts'
-import { bodyLimitBytes, mostAdded, queryOf, type Session } from '../protocol/wire.ts'
+import { bodyLimitBytes, mostAdded, queryOf, type WebSession } from '../protocol/wire.ts'
 import { eventsIn } from './sse.ts'
 
 export interface TransportRequest {
@@ -31,7 +31,7 @@ export interface TransportRequest {
   readonly signal?: AbortSignal
 }
 
-export interface Transport {
+export interface ClientTransport {
   /** Named in errors. */
   readonly where: string
   /** @throws NaruError NOT_RUNNING, API_SILENT */
@@ -42,7 +42,7 @@ export interface Transport {
 
 /** What the API offers beyond `Naru`. */
 export interface NaruClient extends Naru {
-  session(): Promise<Session>
+  session(): Promise<WebSession>
   /** As `events`, with the key to resume at after a restart of the daemon: hand it back as `lastKey`. */
   keyedEvents(options: {
     signal: AbortSignal
@@ -55,7 +55,7 @@ export interface NaruClient extends Naru {
   }): AsyncIterable<{ readonly key: string; readonly event: NaruEvent }>
 }
 
-export function createClient(transport: Transport): NaruClient {
+export function createClient(transport: ClientTransport): NaruClient {
   const ask = async <T>(request: TransportRequest): Promise<T> => {
     const { status, body } = await transport.ask(request)
     if (status < 200 || status > 299) throw errorFrom(body, transport.where, status)

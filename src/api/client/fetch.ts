@@ -1,7 +1,7 @@
 /** The transport of the web page and of other programs: `fetch`, with a bearer token or the page's session. */
 import { NaruError, messageOf } from '../../base/errors.ts'
 import { say, verbatim } from '../../base/text.ts'
-import { errorFrom, type Transport, type TransportRequest } from './client.ts'
+import { errorFrom, type ClientTransport, type TransportRequest } from './client.ts'
 
 export interface FetchOptions {
   /** `http://127.0.0.1:6278`; empty in the page, whose requests go to where it came from. @default '' */
@@ -10,7 +10,7 @@ export interface FetchOptions {
   readonly token?: string | (() => string | null)
 }
 
-export function fetchTransport({ base = '', token }: FetchOptions = {}): Transport {
+export function fetchTransport({ base = '', token }: FetchOptions = {}): ClientTransport {
   const where = base === '' ? 'Naru' : base
   const send = async (request: TransportRequest): Promise<Response> => {
     const { method, path, headers = {}, body, signal } = request

@@ -1,7 +1,7 @@
 /** Import and export spoken from afar, for the web page. */
 import type { Exported, ExportFormat, Imported, ImportFormat, NamedRule } from '../../model/import-export.ts'
 import { queryOf } from '../protocol/wire.ts'
-import { errorFrom, type Transport, type TransportRequest } from './client.ts'
+import { errorFrom, type ClientTransport, type TransportRequest } from './client.ts'
 
 /** What was found, with the names that it would get here. */
 export interface Preview extends Omit<Imported, 'rules'> {
@@ -18,7 +18,7 @@ export interface ExchangeClient {
   write(to: ExportFormat, options: { rule?: string; signal: AbortSignal }): Promise<Exported>
 }
 
-export function createExchangeClient(transport: Transport): ExchangeClient {
+export function createExchangeClient(transport: ClientTransport): ExchangeClient {
   const ask = async <T>(request: TransportRequest): Promise<T> => {
     const { status, body } = await transport.ask(request)
     if (status !== 200) throw errorFrom(body, transport.where, status)

@@ -2,13 +2,13 @@
 import { NaruError, type NaruErrorJson } from '../../base/errors.ts'
 import { say } from '../../base/text.ts'
 import type { Diagnosis, DoctorEvent } from '../../model/diagnosis.ts'
-import type { LanNeighbour, MachineFace } from '../../model/machine-api.ts'
+import type { LanNeighbour, MachineApi } from '../../model/machine-api.ts'
 import type { RouterAdded, RouterDesk, RouterEntry, RouterView } from '../../model/router.ts'
 import { queryOf } from '../protocol/wire.ts'
-import { errorFrom, type Transport, type TransportRequest } from './client.ts'
+import { errorFrom, type ClientTransport, type TransportRequest } from './client.ts'
 import { eventsIn } from './sse.ts'
 
-export function createMachineClient(transport: Transport): MachineFace {
+export function createMachineClient(transport: ClientTransport): MachineApi {
   const ask = async <T>(request: TransportRequest): Promise<T> => {
     const { status, body } = await transport.ask(request)
     if (status < 200 || status > 299) throw errorFrom(body, transport.where, status)

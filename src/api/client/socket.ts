@@ -3,7 +3,7 @@ import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { NaruError, errnoOf, messageOf } from '../../base/errors.ts'
 import { asRoot } from '../../base/privilege.ts'
 import { say, verbatim } from '../../base/text.ts'
-import { errorFrom, type Transport, type TransportRequest } from './client.ts'
+import { errorFrom, type ClientTransport, type TransportRequest } from './client.ts'
 
 export interface SocketOptions {
   readonly socketPath: string
@@ -16,7 +16,7 @@ export interface SocketOptions {
 /** An answer larger than this is not ours: 100,000 connections stay below it. */
 const largestAnswer = 128 << 20
 
-export function socketTransport({ socketPath, file, limitMs = 150_000 }: SocketOptions): Transport {
+export function socketTransport({ socketPath, file, limitMs = 150_000 }: SocketOptions): ClientTransport {
   const where = file
   return {
     where,

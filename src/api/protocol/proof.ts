@@ -5,7 +5,7 @@
  */
 const encoder = new TextEncoder()
 
-export type Side = 'page' | 'naru'
+export type ProofSide = 'page' | 'naru'
 
 export interface Meeting {
   /** `127.0.0.1:6278`, as the server's own end of the connection has it. */
@@ -18,7 +18,7 @@ export interface Meeting {
 /** Needs WebCrypto, which browsers offer on loopback. @returns base64 */
 export async function proofOf(
   secret: string,
-  side: Side,
+  side: ProofSide,
   { at, pageNonce, naruNonce }: Meeting,
 ): Promise<string> {
   const how = { name: 'HMAC', hash: 'SHA-256' }

@@ -20,7 +20,7 @@ import type { NaruErrorJson } from '../../base/errors.ts'
 import type { Text } from '../../base/text.ts'
 import type { Plan } from '../../model/plan.ts'
 import { makers, type RouterSteps } from '../../model/router-steps.ts'
-import { mostAdded, type Session } from './wire.ts'
+import { mostAdded, type WebSession } from './wire.ts'
 
 const count = z.int().min(0)
 const timeMs = z.number().openapi({ description: 'milliseconds since the Unix epoch' })
@@ -78,7 +78,7 @@ export const AboutSchema: z.ZodType<About> = z
   })
   .openapi('About')
 
-export const SessionSchema: z.ZodType<Session> = z
+export const SessionSchema: z.ZodType<WebSession> = z
   .object({
     access: z.enum(['full', 'read']),
     loginUrl: z.string().nullable(),

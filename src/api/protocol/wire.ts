@@ -41,7 +41,7 @@ export function queryOf(fields: Readonly<Record<string, string | number | boolea
 /** What a token may do. */
 export type Access = 'full' | 'read'
 
-export interface Session {
+export interface WebSession {
   readonly access: Access
   /** Login link, good until Naru ends; told over the local socket only. */
   readonly loginUrl: string | null

@@ -12,7 +12,7 @@ import { say } from '../../base/text.ts'
 import type { Exchange } from '../../model/import-export.ts'
 import type { Naru } from '../../model/naru-api.ts'
 import type { Json } from '../../model/hop.ts'
-import type { MachineFace } from '../../model/machine-api.ts'
+import type { MachineApi } from '../../model/machine-api.ts'
 import { ErrorSchema, NaruEventSchema, SessionSchema, z } from '../protocol/schemas.ts'
 import {
   bodyLimitBytes,
@@ -20,7 +20,7 @@ import {
   type Access,
   type Login,
   type ReturnOffer,
-  type Session,
+  type WebSession,
 } from '../protocol/wire.ts'
 import { errorAnswer } from './answer.ts'
 import type { App, Env } from './env.ts'
@@ -31,7 +31,7 @@ import {
   checkToken,
   isApi,
   loginOf,
-  type Asked,
+  type AskedFor,
   type Tokens,
 } from './guard.ts'
 import { addExchangeRoutes } from './import-export-routes.ts'
@@ -50,11 +50,11 @@ export interface AppOptions {
     readonly onProven: (socket: Socket, access: Access) => void
   } | null
   readonly webRoot: string | null
-  readonly session: () => Session
+  readonly session: () => WebSession
   readonly web: () => string | null
   readonly version: string
   readonly ruleSchema: Json | null
-  readonly machine: MachineFace | null
+  readonly machine: MachineApi | null
   readonly exchange: Exchange | null
 }
 
@@ -122,14 +122,14 @@ function addGuard(app: App, { tokens, onProven }: Guarded): void {
   app.use(guard)
 }
 
-const askedBy = (request: HonoRequest): Asked => ({
+const askedBy = (request: HonoRequest): AskedFor => ({
   method: request.method,
   path: request.path,
   header: (name) => request.header(name),
   query: (name) => request.query(name),
 })
 
-const isLogin = ({ method, path }: Asked): boolean =>
+const isLogin = ({ method, path }: AskedFor): boolean =>
   ['/api/session', returnPath].includes(path) && method === 'POST'
 
 const LoginSchema = z.object({ token: z.string().max(200) })
@@ -145,7 +145,7 @@ function addSession(app: App, { guard, session, webRoot }: AppOptions): void {
   }
   const { tokens } = guard
   app.get('/api/session', (c) => {
-    return c.json<Session>({
+    return c.json<WebSession>({
       access: checkToken(askedBy(c.req), tokens),
       loginUrl: null,
       readOnlyUrl: null,
@@ -181,7 +181,7 @@ function addSession(app: App, { guard, session, webRoot }: AppOptions): void {
 async function pageAs(
   status: number,
   webRoot: string,
-  { header }: Pick<Asked, 'header'>,
+  { header }: Pick<AskedFor, 'header'>,
 ): Promise<Response | null> {
   const page = (header('accept') ?? '').includes('text/html') ? await staticFile(webRoot, '/') : null
   return page && new Response(page.body, { status, headers: page.headers })

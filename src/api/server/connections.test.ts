@@ -6,14 +6,14 @@ import { FakeNaru, connection, ruleStatus } from '../../../test/fakes/naru.ts'
 import { systemClock } from '../../base/clock.ts'
 import { silentLog } from '../../base/log.ts'
 import { say } from '../../base/text.ts'
-import { newToken, serve, type Served } from './serve.ts'
+import { newToken, serve, type RunningServer } from './serve.ts'
 
 const token = newToken()
 const readToken = newToken()
 
 let naru: FakeNaru
 let machine: { -readonly [K in keyof FakeMachine]: FakeMachine[K] }
-let served: Served
+let served: RunningServer
 const sockets: Socket[] = []
 
 beforeEach(async () => {

@@ -14,7 +14,7 @@ export interface Tokens {
   readonly pageKey: string
 }
 
-export interface Asked {
+export interface AskedFor {
   readonly method: string
   readonly path: string
   header(name: string): string | undefined
@@ -32,7 +32,7 @@ export function newToken(): string {
  * name as Host. So names are refused: an address literal cannot be rebound, nor can `localhost` (RFC 6761 §6.3).
  * @throws NaruError API_FOREIGN
  */
-export function checkHost(asked: Asked): void {
+export function checkHost(asked: AskedFor): void {
   const host = asked.header('host') ?? ''
   if (!/^(?:localhost|[\d.]+|\[[\da-f:.]+\])(?::\d{1,5})?$/i.test(host) || !isLocalName(host))
     throw new NaruError('API_FOREIGN', { what: `Host: ${host.slice(0, 100)}` })
@@ -51,7 +51,7 @@ function isLocalName(host: string): boolean {
  * that is not ours, or say `Sec-Fetch-Site`. A link from elsewhere may open the page itself.
  * @throws NaruError API_FOREIGN
  */
-export function checkOrigin(asked: Asked): void {
+export function checkOrigin(asked: AskedFor): void {
   const origin = asked.header('origin')
   if (origin !== undefined && origin !== `http://${asked.header('host')}`)
     throw new NaruError('API_FOREIGN', { what: `Origin: ${origin.slice(0, 100)}` })
@@ -66,7 +66,7 @@ export function isApi(path: string): boolean {
 }
 
 /** @returns what the request may do. @throws NaruError API_NO_TOKEN, API_READ_ONLY */
-export function checkToken(asked: Asked, tokens: Tokens): Access {
+export function checkToken(asked: AskedFor, tokens: Tokens): Access {
   const access = accessOf(asked, tokens)
   if (access === null) throw new NaruError('API_NO_TOKEN', {})
   if (access === 'read' && !isLook(asked)) throw new NaruError('API_READ_ONLY', {})
@@ -81,7 +81,7 @@ const looks: ReadonlySet<string> = new Set(['/api/session', '/api/machine/router
  * the file asks for its names, and so do the doctor's names; its `about` with an address would dial there. Nor is
  * the internet asked.
  */
-function isLook(asked: Asked): boolean {
+function isLook(asked: AskedFor): boolean {
   if (asked.method !== 'GET' && asked.method !== 'HEAD') return looks.has(asked.path)
   if (asked.query('internet') === 'true') return false
   if (asked.path !== '/api/doctor') return true
@@ -92,7 +92,7 @@ function isLook(asked: Asked): boolean {
  * By the token or by a session made from it, in the Authorization header alone. A cookie would be sent to every port
  * of this address (RFC 6265 §8.5), and so to any service behind one of our own forwards.
  */
-function accessOf(asked: Asked, tokens: Tokens): Access | null {
+function accessOf(asked: AskedFor, tokens: Tokens): Access | null {
   const bearer = /^Bearer +(\S{1,200})$/i.exec(asked.header('authorization') ?? '')?.[1]
   if (bearer === undefined) return null
   return accessOfBearer(bearer, tokens)

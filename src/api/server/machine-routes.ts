@@ -8,7 +8,7 @@ import { NaruError, toNaruError } from '../../base/errors.ts'
 import { withLimit } from '../../base/clock.ts'
 import { Semaphore } from '../../base/semaphore.ts'
 import type { DoctorEvent } from '../../model/diagnosis.ts'
-import type { MachineFace } from '../../model/machine-api.ts'
+import type { MachineApi } from '../../model/machine-api.ts'
 import { portSorts } from '../../model/machine.ts'
 import { ErrorSchema, z } from '../protocol/schemas.ts'
 import { heartbeatMs, type Access } from '../protocol/wire.ts'
@@ -41,7 +41,7 @@ const mostDiagnoses = 2
 /** And how many may wait. */
 const mostWaiting = 64
 
-export function addMachineRoutes(app: App, machine: MachineFace, closing: AbortSignal): void {
+export function addMachineRoutes(app: App, machine: MachineApi, closing: AbortSignal): void {
   const asking = (request: Request): { signal: AbortSignal } => ({
     signal: withLimit(AbortSignal.any([closing, request.signal]), limitMs),
   })
@@ -73,7 +73,7 @@ function roomIn(gate: Semaphore): Semaphore {
 
 type AskingOf = (request: Request) => { signal: AbortSignal }
 
-function addLooks(app: App, machine: MachineFace, asking: AskingOf): void {
+function addLooks(app: App, machine: MachineApi, asking: AskingOf): void {
   app.openapi(
     createRoute({
       method: 'get',
@@ -179,7 +179,7 @@ const RouterCheckSchema = z.object({
   externalPort: externalPort.nullable(),
 })
 
-function addRouter(app: App, { router }: MachineFace, asking: AskingOf): void {
+function addRouter(app: App, { router }: MachineApi, asking: AskingOf): void {
   app.openapi(
     createRoute({
       method: 'get',
@@ -235,7 +235,7 @@ function addRouter(app: App, { router }: MachineFace, asking: AskingOf): void {
   )
 }
 
-function addDoctor(app: App, machine: MachineFace, closing: AbortSignal): void {
+function addDoctor(app: App, machine: MachineApi, closing: AbortSignal): void {
   const query = z.object({
     about: z.string().min(1).max(128).optional(),
     internet: flag,
@@ -288,9 +288,9 @@ function addDoctor(app: App, machine: MachineFace, closing: AbortSignal): void {
 }
 
 function diagnosisStream(
-  machine: MachineFace,
+  machine: MachineApi,
   gate: Semaphore,
-  options: Omit<Parameters<MachineFace['diagnose']>[0], 'onEvent'>,
+  options: Omit<Parameters<MachineApi['diagnose']>[0], 'onEvent'>,
 ): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder()
   const gone = new AbortController()

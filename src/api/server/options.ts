@@ -2,7 +2,7 @@
 import type { Log } from '../../base/log.ts'
 import type { Exchange } from '../../model/import-export.ts'
 import type { Json } from '../../model/hop.ts'
-import type { MachineFace } from '../../model/machine-api.ts'
+import type { MachineApi } from '../../model/machine-api.ts'
 
 export interface ServeOptions {
   /** Unix socket (mode 0600; a stale one is replaced) or `\\.\pipe\…`, without a token. Null: none. */
@@ -13,7 +13,7 @@ export interface ServeOptions {
   readonly webRoot: string | null
   readonly log: Log
   /** This machine, for the pages beside the rules. @default none: those paths are not there */
-  readonly machine?: MachineFace
+  readonly machine?: MachineApi
   /** Files of other programs, for the page. @default none: those paths are not there */
   readonly exchange?: Exchange
   /** JSON Schema of a rule as the file has it, shown in the OpenAPI document. @default an open object */
@@ -37,7 +37,7 @@ export interface TcpOptions {
   readonly pageKey?: string
 }
 
-export interface Served extends AsyncDisposable {
+export interface RunningServer extends AsyncDisposable {
   /** The TCP side's socket, for a successor; null where there is none or the system does not tell. */
   readonly fd: number | null
   /** Goes with it: links and sessions stay good for as long as the port is held without a gap. */

@@ -29,18 +29,18 @@ import { isPlace, proofOf } from '../protocol/proof.ts'
 import type { ReturnOffer } from '../protocol/wire.ts'
 import { accessOfBearer, secretOf } from './guard.ts'
 import { Returning } from './returning.ts'
-import { newToken, serve, type Served } from './serve.ts'
+import { newToken, serve, type RunningServer } from './serve.ts'
 
 const token = newToken()
 const readToken = newToken()
 
 let folder: string
 let naru: FakeNaru
-let served: Served
+let served: RunningServer
 let client: NaruClient
 const opened: AsyncDisposable[] = []
 
-async function open(over: Partial<Parameters<typeof serve>[1]> = {}): Promise<Served> {
+async function open(over: Partial<Parameters<typeof serve>[1]> = {}): Promise<RunningServer> {
   const one = await serve(naru, {
     socketPath: join(folder, 'naru.sock'),
     tcp: { port: 0, exact: true, token, readToken },
@@ -553,7 +553,7 @@ describe('events', () => {
 
   it('survive a restart of the daemon', async () => {
     const path = join(folder, 'again.sock')
-    const start = (): Promise<Served> =>
+    const start = (): Promise<RunningServer> =>
       serve(naru, { socketPath: path, tcp: null, webRoot: null, log: silentLog })
     let running = await start()
     const stop = new AbortController()

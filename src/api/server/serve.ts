@@ -15,11 +15,11 @@ import { createApp, type AppOptions } from './app.ts'
 import { Connections } from './connections.ts'
 import type { App } from './env.ts'
 import { newToken, sessionOf } from './guard.ts'
-import type { ServeOptions, Served, TcpOptions } from './options.ts'
+import type { ServeOptions, RunningServer, TcpOptions } from './options.ts'
 import { Turns } from './turns.ts'
 
 export { newToken } from './guard.ts'
-export type { ServeOptions, Served } from './options.ts'
+export type { ServeOptions, RunningServer } from './options.ts'
 
 /** How far the search for a free port goes. */
 const portsToTry = 20
@@ -27,7 +27,7 @@ const portsToTry = 20
 const closeGraceMs = 1000
 
 /** @throws NaruError API_IN_USE, API_UNAVAILABLE */
-export async function serve(naru: Naru, options: ServeOptions): Promise<Served> {
+export async function serve(naru: Naru, options: ServeOptions): Promise<RunningServer> {
   await using scope = new Scope()
   const closing = new AbortController()
   const { version } = await naru.about()

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto'
 import { isNaruError } from '../../base/errors.ts'
 import { pidNamespace } from '../../linux/process-identity.ts'
-import type { Carried } from '../../model/marked-entry.ts'
+import type { MarkedEntry } from '../../model/marked-entry.ts'
 import { isGone, type Tag } from './element-tag.ts'
 import { tableName } from './base-table.ts'
 import type { Table } from './nft-table.ts'
@@ -19,7 +19,7 @@ export function formatCarried(owner: string, mark = ''): string {
 }
 
 /** Empty where there is no nft, and so no table, and where the table is of another version. @param own this process */
-export async function carriedIn(table: Table, own: string): Promise<Carried[]> {
+export async function carriedIn(table: Table, own: string): Promise<MarkedEntry[]> {
   const there = await table.read().catch((error: unknown) => {
     if (isNaruError(error, 'COMMAND_MISSING') || isNaruError(error, 'COMMAND_FAILED'))
       return new Map<never, never>()
@@ -40,7 +40,7 @@ export async function carriedIn(table: Table, own: string): Promise<Carried[]> {
 const isSeen = (tag: Tag, table: Table): boolean =>
   !table.isOld && tag.origin?.namespace === pidNamespace() && !isGone(tag)
 
-function carriedBy(tags: readonly Tag[], table: Table): Carried {
+function carriedBy(tags: readonly Tag[], table: Table): MarkedEntry {
   const { owner, origin } = tags[0] as Tag
   const rules = [...new Set(tags.map(({ rule }) => rule))]
   const more = rules.length > mostRules ? ` and ${rules.length - mostRules} more` : ''

@@ -19,7 +19,7 @@ import {
 import type { RunResult } from '../../host/contract.ts'
 import { shellWord } from '../../base/shell.ts'
 import { parseTag } from '../../model/tag.ts'
-import type { Carried, FirewallRequest } from '../contract.ts'
+import type { MarkedEntry, FirewallRequest } from '../contract.ts'
 import { portsText, type Hand, type Tools } from './packet-filter.ts'
 
 /** One rule of ours, with all that is needed to take it away. */
@@ -223,12 +223,12 @@ async function removeEntries(
 }
 
 /** Every opening of a Naru in chains of that kind, whichever one's. */
-export function carriedIn(filter: PacketFilter, kept: (chain: Chain) => boolean): Carried[] {
+export function carriedIn(filter: PacketFilter, kept: (chain: Chain) => boolean): MarkedEntry[] {
   const ours = taggedRules(filter, (comment) => parseTag(comment) !== null)
   return ours.filter(({ chain }) => kept(chain)).map(({ chain, rule }) => carriedBy(chain, rule))
 }
 
-function carriedBy(chain: Chain, rule: FilterRule): Carried {
+function carriedBy(chain: Chain, rule: FilterRule): MarkedEntry {
   const words =
     chain.owner === 'nft'
       ? ['nft', 'delete', 'rule', chain.family, chain.table, chain.name, 'handle', String(rule.handle)]

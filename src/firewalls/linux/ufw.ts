@@ -10,7 +10,13 @@ import { say } from '../../base/text.ts'
 import { failed, type Opening } from '../../host/simulate/index.ts'
 import { parseTag } from '../../model/tag.ts'
 import type { Json } from '../../model/hop.ts'
-import type { Carried, FirewallAnswer, FirewallMember, FirewallOptions, FirewallStatus } from '../contract.ts'
+import type {
+  MarkedEntry,
+  FirewallAnswer,
+  FirewallMember,
+  FirewallOptions,
+  FirewallStatus,
+} from '../contract.ts'
 import { onLinux } from './linux.ts'
 import { defaultInput, unnamedPort } from './listing.ts'
 import { explain, look, openWith, undoWith, type Hand, type Tools, type Wanted } from './packet-filter.ts'
@@ -72,7 +78,7 @@ export const ufw: FirewallMember = {
   },
 }
 
-function carriedAs(rule: UfwRule): Carried {
+function carriedAs(rule: UfwRule): MarkedEntry {
   const entry = ufwEntry(rule)
   return {
     tag: rule.comment,

@@ -1,7 +1,7 @@
 /** Each frontend with its backends becomes a rule; a frontend that binds several times becomes several. */
 import { canonicalAddress, formatCidr } from '../../base/address.ts'
 import { say, type Text } from '../../base/text.ts'
-import type { Place } from '../../model/import-export.ts'
+import type { SourcePlace } from '../../model/import-export.ts'
 import type { RuleInput } from '../../model/naru-api.ts'
 import { both, fromOrder } from '../shared/access.ts'
 import { listenText, ruleName, type PartLoss, type Reading } from '../shared/import-context.ts'
@@ -29,7 +29,7 @@ export function read(text: string, reading: Reading): void {
 }
 
 interface Bind {
-  readonly place: Place
+  readonly place: SourcePlace
   /** As in a rule; null where `why` says why not. */
   readonly listen: string | null
   readonly ports: string

@@ -1,6 +1,6 @@
 /** An haproxy.cfg as sections, each with its own lines and those it inherits from the `defaults` before it. */
 import { say } from '../../base/text.ts'
-import type { Place } from '../../model/import-export.ts'
+import type { SourcePlace } from '../../model/import-export.ts'
 import type { Reading } from '../shared/import-context.ts'
 import { linesOf, type Line, type Word } from '../shared/words.ts'
 
@@ -9,7 +9,7 @@ export type Kind = 'frontend' | 'backend' | 'listen'
 export interface Section {
   readonly kind: Kind
   readonly name: string
-  readonly place: Place
+  readonly place: SourcePlace
   readonly inherited: readonly Line[]
   readonly own: Line[]
 }

@@ -1,6 +1,6 @@
 /** `server` lines as targets, and what they say of checks and PROXY headers. */
 import { say, type Text } from '../../base/text.ts'
-import type { Place } from '../../model/import-export.ts'
+import type { SourcePlace } from '../../model/import-export.ts'
 import type { Json } from '../../model/hop.ts'
 import type { Line, Word } from '../shared/words.ts'
 import { countOf, millisecondsOf, type Settings } from './settings.ts'
@@ -9,8 +9,8 @@ export interface Servers {
   readonly targets: { to: string; weight: number; backup: boolean }[]
   health: { every: string; rise: number; fall: number } | null
   proxy: 'proxy-v1' | 'proxy-v2' | null
-  readonly losses: { place: Place; what: string; why: Text }[]
-  unfit: { place: Place; what: string; why: Text } | null
+  readonly losses: { place: SourcePlace; what: string; why: Text }[]
+  unfit: { place: SourcePlace; what: string; why: Text } | null
 }
 
 /** Parameters with a value behind them, as far as they are met on servers of TCP proxies. */

@@ -1,6 +1,6 @@
 /** What the lines of one proxy say, its inherited ones first: later lines replace earlier ones, as haproxy has it. */
 import { say, type Text } from '../../base/text.ts'
-import type { Place } from '../../model/import-export.ts'
+import type { SourcePlace } from '../../model/import-export.ts'
 import type { OrderedAccess } from '../shared/access.ts'
 import { both, everybody, type Entry } from '../shared/access.ts'
 import type { Cidr } from '../../base/address.ts'
@@ -42,7 +42,7 @@ export interface Settings {
 }
 
 interface At {
-  readonly place: Place
+  readonly place: SourcePlace
   readonly what: string
 }
 

@@ -1,7 +1,7 @@
 /** One `-A CHAIN …` line of iptables-save as what it matches and where it sends. */
 import { canonicalAddress, cidrOrNull, type Cidr } from '../../base/address.ts'
 import type { Protocol } from '../../base/port.ts'
-import type { Place } from '../../model/import-export.ts'
+import type { SourcePlace } from '../../model/import-export.ts'
 import type { Word } from '../shared/words.ts'
 
 export interface Match {
@@ -34,7 +34,7 @@ export interface Entry {
   readonly goes: boolean
   /** `10.0.0.2:80` of DNAT, `8080` of REDIRECT. */
   readonly to: string | null
-  readonly place: Place
+  readonly place: SourcePlace
   readonly text: string
   /** Where `-I` puts it in its chain, from 0; null at the end. */
   readonly at: number | null

@@ -6,7 +6,7 @@
 import { familyOf, formatCidr, type Cidr, type Family } from '../../base/address.ts'
 import type { Protocol } from '../../base/port.ts'
 import { say, type Text } from '../../base/text.ts'
-import type { Place } from '../../model/import-export.ts'
+import type { SourcePlace } from '../../model/import-export.ts'
 import type { RuleInput } from '../../model/naru-api.ts'
 import { holds } from '../shared/access.ts'
 import { listenText, ruleName, type PartLoss, type Reading } from '../shared/import-context.ts'
@@ -26,7 +26,7 @@ const mostPrefixes = 200_000
 export function read(text: string, reading: Reading): void {
   const tables = tablesOf(text, reading)
   const families = familiesOf(tables)
-  const told = new Set<Place>()
+  const told = new Set<SourcePlace>()
   for (const family of families)
     new Ruleset(tables, family, { reading, told, alone: families.length === 1 }).read()
   const nat = tables.find(({ name }) => name === 'nat')
@@ -101,7 +101,7 @@ interface Stage {
 interface Telling {
   readonly reading: Reading
   /** Lines that something was said of, or that are in a rule. */
-  readonly told: Set<Place>
+  readonly told: Set<SourcePlace>
   /** The text is for this family alone. */
   readonly alone: boolean
 }
@@ -109,7 +109,7 @@ interface Telling {
 class Ruleset {
   readonly #family: Family
   readonly #reading: Reading
-  readonly #told: Set<Place>
+  readonly #told: Set<SourcePlace>
   readonly #alone: boolean
   readonly #nat: Chains
   readonly #natPath: Path

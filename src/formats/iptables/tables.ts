@@ -4,7 +4,7 @@
  */
 import type { Cidr, Family } from '../../base/address.ts'
 import { say } from '../../base/text.ts'
-import type { Place } from '../../model/import-export.ts'
+import type { SourcePlace } from '../../model/import-export.ts'
 import { holds } from '../shared/access.ts'
 import type { Reading } from '../shared/import-context.ts'
 import { linesOf, type Word } from '../shared/words.ts'
@@ -16,7 +16,7 @@ export interface Table {
   readonly name: string
   /** Null where the text does not say. */
   readonly family: Family | null
-  readonly place: Place
+  readonly place: SourcePlace
   readonly chains: Chains
   /** Of the chains that are hooks: `ACCEPT` or `DROP`. */
   readonly policies: Map<string, string>
@@ -29,7 +29,7 @@ export function tablesOf(text: string, reading: Reading): Table[] {
   const tables: Table[] = []
   let family: Family | null = null
   let table: Table | undefined
-  const open = (name: string, place: Place): Table => {
+  const open = (name: string, place: SourcePlace): Table => {
     const made = { name, family, place, chains: new Map(), policies: new Map() }
     tables.push(made)
     return made

@@ -1,6 +1,6 @@
 /** nginx's configuration as a tree of statements, bounded in depth and number; a remark `# naru:NAME` is one too. */
 import { say } from '../../base/text.ts'
-import type { Place } from '../../model/import-export.ts'
+import type { SourcePlace } from '../../model/import-export.ts'
 import type { Reading } from '../shared/import-context.ts'
 
 const mostDepth = 16
@@ -10,7 +10,7 @@ const mostWords = 2000
 export interface Statement {
   readonly name: string
   readonly args: readonly string[]
-  readonly place: Place
+  readonly place: SourcePlace
   /** Null where it ends with `;`. */
   readonly block: readonly Statement[] | null
 }
@@ -20,7 +20,7 @@ export const remark = '# naru'
 
 interface Token {
   readonly text: string
-  readonly place: Place
+  readonly place: SourcePlace
   readonly kind: 'word' | '{' | '}' | ';' | 'remark'
 }
 
@@ -30,10 +30,10 @@ export function treeOf(text: string, reading: Reading, before = 0): Statement[] 
   const [top] = stacked()
   let words: Token[] = []
   let count = 0
-  const open: { statements: Statement[]; place: Place }[] = [
+  const open: { statements: Statement[]; place: SourcePlace }[] = [
     { statements: top, place: { line: before + 1, column: 1 } },
   ]
-  const add = (block: Statement[] | null, at: Place): void => {
+  const add = (block: Statement[] | null, at: SourcePlace): void => {
     const [first, ...rest] = words
     words = []
     if (!first) return reading.wrong(at, say('a statement is missing', '지시어가 없습니다'))

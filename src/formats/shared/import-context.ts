@@ -7,7 +7,7 @@ import { formatEndpoint } from '../../base/address.ts'
 import { NaruError } from '../../base/errors.ts'
 import type { Protocol } from '../../base/port.ts'
 import { say, type Text } from '../../base/text.ts'
-import type { FoundRule, Loss, Place } from '../../model/import-export.ts'
+import type { FoundRule, Loss, SourcePlace } from '../../model/import-export.ts'
 import type { RuleInput } from '../../model/naru-api.ts'
 import { formatListen, type InetListen } from '../../model/listen.ts'
 import { ListenIndex } from '../../model/listen-index.ts'
@@ -22,7 +22,7 @@ const mostProblems = 20
 
 /** A forward as a reader found it: `name` is null where the format has none. */
 interface Draft {
-  readonly place: Place
+  readonly place: SourcePlace
   readonly name: string | null
   readonly rule: Rule
   readonly losses: readonly PartLoss[]
@@ -30,7 +30,7 @@ interface Draft {
 
 /** A loss of one forward, said before the forward has its name. */
 export interface PartLoss {
-  readonly place: Place
+  readonly place: SourcePlace
   readonly what: string
   readonly why: Text
   /** The rule is switched off for it, as what is not known here would decide whom it lets in. */
@@ -45,7 +45,7 @@ export class Reading {
   readonly #drafts: Draft[] = []
   readonly #losses: Loss[] = []
   #entries = 0
-  readonly #problems: { place: Place; why: Text }[] = []
+  readonly #problems: { place: SourcePlace; why: Text }[] = []
 
   constructor(file: string, folder: string | null) {
     this.file = file
@@ -54,7 +54,7 @@ export class Reading {
 
   /** A forward; `losses` are what it goes without. One that would be no valid rule is left out with the reason. */
   add(
-    place: Place,
+    place: SourcePlace,
     name: string | null,
     input: RuleInput,
     { what, losses = [] }: { what: string; losses?: readonly PartLoss[] },
@@ -67,17 +67,17 @@ export class Reading {
   }
 
   /** Something that no rule is the poorer for by itself, such as a logging directive. */
-  lose(place: Place, what: string, why: Text): void {
+  lose(place: SourcePlace, what: string, why: Text): void {
     this.#lost({ place, rule: null, leftOut: false, what: shown(what), why })
   }
 
   /** A whole forward that cannot be one of ours. */
-  leaveOut(place: Place, what: string, why: Text): void {
+  leaveOut(place: SourcePlace, what: string, why: Text): void {
     this.#lost({ place, rule: null, leftOut: true, what: shown(what), why })
   }
 
   /** The text is not what it should be: nothing is taken from it. */
-  wrong(place: Place, why: Text): void {
+  wrong(place: SourcePlace, why: Text): void {
     this.#problems.push({ place, why })
     if (this.#problems.length >= mostProblems) throw this.#invalid()
   }
@@ -86,13 +86,13 @@ export class Reading {
    * Said before the work on so many prefixes or targets for one forward: a small file can ask for millions.
    * @throws NaruError IMPORT_INVALID
    */
-  weigh(place: Place, entries: number): void {
+  weigh(place: SourcePlace, entries: number): void {
     this.#entries += entries
     if (this.#entries > mostEntries) throw this.tooMuch(place, tooManyEntries)
   }
 
   tooMuch(
-    place: Place,
+    place: SourcePlace,
     why = say(`more than ${mostRules} forwards`, `포워딩이 ${mostRules}개를 넘습니다`),
   ): NaruError {
     this.wrong(place, why)
@@ -133,7 +133,7 @@ export class Reading {
   #invalid(): NaruError {
     const line =
       (language: keyof Text) =>
-      ({ place, why }: { place: Place; why: Text }): string =>
+      ({ place, why }: { place: SourcePlace; why: Text }): string =>
         `  ${this.file}:${place.line}:${place.column}: ${why[language]}`
     const problems: Text = {
       en: this.#problems.map(line('en')).join('\n'),

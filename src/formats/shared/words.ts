@@ -1,13 +1,13 @@
 /** Lines and words of a text with their places, bounded: what reads line by line begins here. */
 import { say } from '../../base/text.ts'
-import type { Place } from '../../model/import-export.ts'
+import type { SourcePlace } from '../../model/import-export.ts'
 import type { Reading } from './import-context.ts'
 
 const mostWords = 2000
 
 export interface Word {
   readonly text: string
-  readonly place: Place
+  readonly place: SourcePlace
   /** It stood in quotes, so it is no keyword. */
   readonly quoted: boolean
 }

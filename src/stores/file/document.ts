@@ -23,21 +23,21 @@ import { yamlDocument, yamlProblem } from '../../base/yaml.ts'
 import type { RuleInput } from '../../model/naru-api.ts'
 import type { Json } from '../../model/hop.ts'
 import type { Snapshot } from '../contract.ts'
-import { isMap as isPlainMap, nearest, type Path, type Problem } from '../../model/schema.ts'
+import { isMap as isPlainMap, nearest, type KeyPath, type Problem } from '../../model/schema.ts'
 
 /** Ten thousand rules take about 2 MiB. */
 export const mostBytes = 16 * 1024 * 1024
 /** An alias may repeat a list of addresses; a bomb repeats itself. */
 const mostAliases = 100
 
-export interface Place {
+export interface KeyPlace {
   readonly line: number
   readonly column: number
 }
 
 export interface PlacedProblem {
-  readonly place: Place
-  readonly path: Path
+  readonly place: KeyPlace
+  readonly path: KeyPath
   readonly text: Text
 }
 
@@ -48,7 +48,7 @@ export interface FileDocument {
   readonly names: readonly string[]
   readonly stun: Snapshot['stun']
   /** Where the value at `path` stands; of a missing one, its nearest parent. Line and column count from 1. */
-  placeOf(path: Path): Place
+  placeOf(path: KeyPath): KeyPlace
   /** The text after the edits. */
   withRules(edits: Edits): string
   /** The text with another name in the place of that one, and nothing else changed. */
@@ -71,7 +71,7 @@ const topKeys = ['rules', 'sample', 'names', 'stun']
 export function readDocument(text: string): { document: FileDocument } | { problems: PlacedProblem[] } {
   const lines = new LineCounter()
   const yaml = yamlDocument(text, { ...quietly, lineCounter: lines })
-  const place = (offset: number): Place => {
+  const place = (offset: number): KeyPlace => {
     const { line, col } = lines.linePos(offset)
     return { line: Math.max(line, 1), column: Math.max(col, 1) }
   }
@@ -81,7 +81,7 @@ export function readDocument(text: string): { document: FileDocument } | { probl
         .slice(0, 20)
         .map((error) => ({ place: place(error.pos[0]), path: [], text: misprint(error) })),
     }
-  const placeOf = (path: Path): Place => place(offsetOf(yaml, path))
+  const placeOf = (path: KeyPath): KeyPlace => place(offsetOf(yaml, path))
   const data = plainData(yaml)
   const problems = data === undefined ? [tooManyAliases] : structureProblems(data)
   if (problems.length > 0)
@@ -398,7 +398,7 @@ const secondDocument = say(
   '여기서 두 번째 문서가 시작되며 읽히지 않습니다. 모든 규칙을 하나의 `rules:` 아래에 두세요',
 )
 
-function offsetOf(yaml: Document, path: Path): number {
+function offsetOf(yaml: Document, path: KeyPath): number {
   let node: unknown = yaml.contents
   let offset = 0
   for (const step of path) {

@@ -9,7 +9,7 @@ import { shellWord } from '../../base/shell.ts'
 import { whyUntrusted } from '../../base/trust.ts'
 import type { RuleInput } from '../../model/naru-api.ts'
 import type { Problem } from '../../model/schema.ts'
-import type { Change, Snapshot, Store, StoreChangeOptions } from '../contract.ts'
+import type { StoreChange, Snapshot, Store, StoreChangeOptions } from '../contract.ts'
 import { replaceFile } from '../../base/replace-file.ts'
 import { mostBytes, readDocument, type FileDocument, type PlacedProblem } from './document.ts'
 
@@ -54,7 +54,7 @@ class FileStore implements Store {
     return this.#snapshot(await this.#load())
   }
 
-  change(changes: readonly Change[], { revision, before }: StoreChangeOptions): Promise<Snapshot> {
+  change(changes: readonly StoreChange[], { revision, before }: StoreChangeOptions): Promise<Snapshot> {
     return this.#oneAtATime(async () => {
       let [now, document] = await this.#draft(changes, revision)
       if (before) {
@@ -74,7 +74,7 @@ class FileStore implements Store {
   }
 
   /** What there is, and what it would be. @throws NaruError FILE_CHANGED, FILE_INVALID */
-  async #draft(changes: readonly Change[], revision: string | undefined): Promise<[Read, FileDocument]> {
+  async #draft(changes: readonly StoreChange[], revision: string | undefined): Promise<[Read, FileDocument]> {
     const now = await this.#there()
     if (revision !== undefined && revision !== now.revision)
       throw new NaruError('FILE_CHANGED', { file: this.name })
@@ -113,7 +113,7 @@ class FileStore implements Store {
     })
   }
 
-  #changed(changes: readonly Change[], now: Read): FileDocument {
+  #changed(changes: readonly StoreChange[], now: Read): FileDocument {
     const back = this.#takenBack(changes, now)
     if (back !== null) return this.#parsed(back)
     let { document } = now
@@ -127,7 +127,7 @@ class FileStore implements Store {
   }
 
   /** A rule that comes back as it was, before anything else changed, comes back with its comments and in its place. */
-  #takenBack(changes: readonly Change[], now: Read): string | null {
+  #takenBack(changes: readonly StoreChange[], now: Read): string | null {
     const removed = this.#removed
     const [only] = changes
     if (removed === null || !only || changes.length > 1) return null
@@ -135,7 +135,7 @@ class FileStore implements Store {
     return JSON.stringify(only.rule) === JSON.stringify(removed.rule) ? removed.before : null
   }
 
-  #remember(changes: readonly Change[], before: Read, after: Read): void {
+  #remember(changes: readonly StoreChange[], before: Read, after: Read): void {
     const [only] = changes
     const rule =
       only?.rule === null && changes.length === 1 ? before.document.rules.get(only.name) : undefined

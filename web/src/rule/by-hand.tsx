@@ -4,7 +4,7 @@ import { toNaruError, type NaruError } from '../../../src/base/errors.ts'
 import type { RuleStatus } from '../../../src/model/naru-api.ts'
 import type { Json } from '../../../src/model/hop.ts'
 import type { RouterCheck, RouterCheckWish } from '../../../src/model/router.ts'
-import type { Field, RouterSteps } from '../../../src/model/router-steps.ts'
+import type { StepField, RouterSteps } from '../../../src/model/router-steps.ts'
 import { listenParts } from '../parts/columns.ts'
 import { Copy } from '../parts/copy.tsx'
 import { Failure } from '../parts/failure.tsx'
@@ -48,7 +48,7 @@ export function ByHand({ rule, steps }: { readonly rule: RuleStatus; readonly st
   )
 }
 
-function Row({ number, row }: { readonly number: number | null; readonly row: readonly Field[] }) {
+function Row({ number, row }: { readonly number: number | null; readonly row: readonly StepField[] }) {
   const { words, say } = useWords()
   return (
     <>

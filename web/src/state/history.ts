@@ -2,7 +2,7 @@
  * Traffic of the last 15 minutes: what the daemon remembers of the time before this page was opened, five seconds a
  * moment, then each second as it comes.
  */
-import type { Flow, TrafficMoment, TrafficSample } from '../../../src/model/naru-api.ts'
+import type { TrafficFlow, TrafficMoment, TrafficSample } from '../../../src/model/naru-api.ts'
 import { Watched } from './watched.ts'
 
 export const keptMs = 15 * 60_000
@@ -18,7 +18,7 @@ export class TrafficHistory {
 
   add(at: number, samples: readonly TrafficSample[]): void {
     const all: [number, number, number] = [0, 0, 0]
-    const rules: Record<string, Flow> = {}
+    const rules: Record<string, TrafficFlow> = {}
     for (const { name, rate, counters } of samples) {
       const flow = [rate.toTarget, rate.toClient, counters.open] as const
       rules[name] = flow

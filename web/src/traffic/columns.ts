@@ -1,5 +1,5 @@
 /** The remembered moments as the columns that a chart wants. */
-import type { Flow, TrafficMoment } from '../../../src/model/naru-api.ts'
+import type { TrafficFlow, TrafficMoment } from '../../../src/model/naru-api.ts'
 
 export interface Columns {
   /** Seconds since the Unix epoch. */
@@ -19,7 +19,7 @@ export function columnsOf(
   const nothing = [missing, missing, missing] as const
   const columns: Columns = { time: [], toTarget: [], toClient: [], open: [] }
   for (const { at, all, rules } of moments) {
-    const flow: Flow | typeof nothing = rule === null ? all : (rules[rule] ?? nothing)
+    const flow: TrafficFlow | typeof nothing = rule === null ? all : (rules[rule] ?? nothing)
     const [toTarget, toClient, open] = flow
     columns.time.push(at / 1000)
     columns.toTarget.push(toTarget)
