@@ -2,7 +2,7 @@
 import { HelloReader, unrecognizedName } from './client-hello.ts'
 import { headTooLarge, HostReader, misdirected } from './host-header.ts'
 
-export type Asked =
+export type NameAnswer =
   /** Look again once there are more bytes. */
   | { readonly state: 'more' }
   /**
@@ -22,7 +22,7 @@ export class AskedName {
   #reader: HelloReader | HostReader | null = null
 
   /** @param bytes all that the client has said so far, each time with the former in front. */
-  look(bytes: Uint8Array): Asked {
+  look(bytes: Uint8Array): NameAnswer {
     if (bytes.length === 0) return { state: 'more' }
     const tls = bytes[0] === tlsHandshake
     this.#reader ??= tls ? new HelloReader() : new HostReader()

@@ -11,7 +11,7 @@ import type { Targets, TargetState } from './pick.ts'
 import type { Intake } from './intake.ts'
 import { reset } from './pipe.ts'
 import { writeProxyOwn } from './proxy/write.ts'
-import { plainRoute, portOf, type Resolve } from './route.ts'
+import { plainRoute, portOf, type ResolveTarget } from './route.ts'
 
 /** A target that does not hang up is hung up on. */
 const hangUpMs = 1000
@@ -20,7 +20,7 @@ const stayMs = 200
 
 export interface HealthOptions {
   readonly clock: Clock
-  readonly resolve: Resolve
+  readonly resolve: ResolveTarget
   /** A target has answered or not; `state` says what follows from it. For engines whose threads keep their own states. */
   readonly onHeard?: (state: TargetState) => void
 }

@@ -7,12 +7,12 @@ import { targetPort } from '../model/port-map.ts'
 import { withZoneName } from './zone.ts'
 
 /** The engines' contract has the same. @throws NaruError NAME_NOT_FOUND, GUEST_… */
-export type Resolve = (
+export type ResolveTarget = (
   target: Target,
   options: { signal: AbortSignal },
 ) => Promise<{ readonly addresses: readonly string[]; readonly ttlMs: number }>
 
-export interface Route {
+export interface TargetRoute {
   readonly addresses: readonly string[]
   readonly port: number
   /** For how long; Infinity for a plain address. */
@@ -20,7 +20,7 @@ export interface Route {
 }
 
 /** A plain address, or null where it has to be resolved first. */
-export function plainRoute(target: Exclude<Target, { kind: 'unix' }>, port: number): Route | null {
+export function plainRoute(target: Exclude<Target, { kind: 'unix' }>, port: number): TargetRoute | null {
   if (target.kind === 'guest') return null
   const address = canonicalAddress(target.host)
   return address === null
@@ -29,7 +29,7 @@ export function plainRoute(target: Exclude<Target, { kind: 'unix' }>, port: numb
 }
 
 /** @returns null where every address leads back to the rule itself. */
-export function withoutLoops(route: Route, listen: Listen): Route | null {
+export function withoutLoops(route: TargetRoute, listen: Listen): TargetRoute | null {
   if (listen.kind === 'unix' || route.port < listen.ports.first || route.port > listen.ports.last)
     return route
   const addresses = route.addresses.filter(

@@ -22,7 +22,7 @@ import { Pipe, reset, type AskOutstanding, type TakeError } from '../../relay/pi
 import { beginsLikeProxy, type Peer } from '../../relay/proxy/header.ts'
 import { readProxyHeader } from '../../relay/proxy/read.ts'
 import { writeProxyV1, writeProxyV2 } from '../../relay/proxy/write.ts'
-import { plainRoute, portOf, withoutLoops, type Resolve, type Route } from '../../relay/route.ts'
+import { plainRoute, portOf, withoutLoops, type ResolveTarget, type TargetRoute } from '../../relay/route.ts'
 import { proxyDuty, type Terms } from '../../relay/terms.ts'
 
 export interface CrossingOptions {
@@ -39,7 +39,7 @@ export interface CrossingOptions {
   /** The client's place within the limits; null where its address is still to be told by a PROXY header. */
   readonly ticket: Ticket | null
   readonly anteroom: Anteroom
-  readonly resolve: Resolve
+  readonly resolve: ResolveTarget
   readonly outstanding: AskOutstanding
   readonly takeError: TakeError
   /** The system had no descriptor left. */
@@ -250,7 +250,7 @@ export class Crossing {
     }
   }
 
-  #follow(state: TargetState, route: Route, connectMs: number): void {
+  #follow(state: TargetState, route: TargetRoute, connectMs: number): void {
     const open = withoutLoops(route, this.#options.terms.rule.listen)
     if (open === null)
       return this.#failed(state, route.addresses.length > 0 ? 'loop' : 'name-not-found', null)

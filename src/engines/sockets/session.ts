@@ -16,7 +16,7 @@ import { isOwnFault, ownLack } from '../../relay/own-lack.ts'
 import { bestFirst, hashOf, type TargetState } from '../../relay/pick.ts'
 import type { Peer } from '../../relay/proxy/header.ts'
 import { writeProxyV2 } from '../../relay/proxy/write.ts'
-import { plainRoute, portOf, withoutLoops, type Resolve, type Route } from '../../relay/route.ts'
+import { plainRoute, portOf, withoutLoops, type ResolveTarget, type TargetRoute } from '../../relay/route.ts'
 import type { Terms } from '../../relay/terms.ts'
 import { closeQuietly, datagramOptions, type DatagramDoor } from './udp-listen.ts'
 import { largestDatagram, targetsFault } from '../../relay/undelivered.ts'
@@ -26,7 +26,7 @@ export interface SessionOptions {
   readonly live: Live
   readonly meter: Meter
   readonly clock: Clock
-  readonly resolve: Resolve
+  readonly resolve: ResolveTarget
   readonly door: DatagramDoor
   /** Who called, its address canonical: the peer itself, or whom a trusted proxy names. */
   readonly source: Peer
@@ -294,7 +294,7 @@ export class Session {
       .catch((error: unknown) => this.#fault(error))
   }
 
-  async #route({ choice }: TargetState): Promise<Route> {
+  async #route({ choice }: TargetState): Promise<TargetRoute> {
     const { terms, door, resolve } = this.#options
     if (choice.to.kind === 'unix') return { addresses: [], port: 0, ttlMs: 0 }
     const port = portOf(choice.to, terms.rule.listen, door.port)
@@ -302,7 +302,7 @@ export class Session {
     return plain ?? { port, ...(await resolve(choice.to, { signal: this.#stop.signal })) }
   }
 
-  #follow(state: TargetState, route: Route): void {
+  #follow(state: TargetState, route: TargetRoute): void {
     const open = withoutLoops(route, this.#options.terms.rule.listen)
     const addresses = open === null ? [] : bestFirst(open.addresses, state.good, (one) => one)
     const [address] = addresses
@@ -409,7 +409,7 @@ export class Session {
     }
   }
 
-  #move(upstream: Upstream, route: Route | null): void {
+  #move(upstream: Upstream, route: TargetRoute | null): void {
     const { clock, live } = this.#options
     this.#freshUntilMs = clock.monotonic() + (route?.ttlMs ?? retryNameMs)
     if (route === null || route.addresses.includes(upstream.address)) return

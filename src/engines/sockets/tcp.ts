@@ -10,7 +10,7 @@ import type { Inheritance, LentSocket } from '../../model/handover-sockets.ts'
 import type { Descriptors } from '../../relay/descriptors.ts'
 import type { Live, Meter } from '../../relay/meter.ts'
 import type { Peer } from '../../relay/proxy/header.ts'
-import type { Resolve } from '../../relay/route.ts'
+import type { ResolveTarget } from '../../relay/route.ts'
 import type { RefuseReason, Ticket } from '../../relay/admit.ts'
 import { Anteroom } from '../../relay/anteroom.ts'
 import { Crossing } from './crossing.ts'
@@ -22,7 +22,7 @@ import { proxyDuty, type Terms } from '../../relay/terms.ts'
 export interface StreamOptions {
   readonly meter: Meter
   readonly clock: Clock
-  readonly resolve: Resolve
+  readonly resolve: ResolveTarget
   readonly descriptors: Descriptors
   readonly outstanding: AskOutstanding
   readonly takeError: TakeError

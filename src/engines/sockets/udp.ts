@@ -15,7 +15,7 @@ import { handleOf } from '../../relay/handle.ts'
 import { leaveDoor } from './closing-doors.ts'
 import { unwrapDatagram } from './proxy-datagram.ts'
 import type { Peer } from '../../relay/proxy/header.ts'
-import type { Resolve } from '../../relay/route.ts'
+import type { ResolveTarget } from '../../relay/route.ts'
 import { mostCrossings, OwnDials } from '../../relay/own-dials.ts'
 import { Refusals } from '../../relay/refusals.ts'
 import { Room } from '../../relay/room.ts'
@@ -32,7 +32,7 @@ import {
 export interface DatagramOptions {
   readonly meter: Meter
   readonly clock: Clock
-  readonly resolve: Resolve
+  readonly resolve: ResolveTarget
   readonly descriptors: Descriptors
   readonly owner: (port: number) => Promise<string | null>
   readonly onTrouble: (error: Error) => void
