@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** `naru`: begins at once what takes longest, and then hands over to the command line. */
 
-if (likelyToSplice(process.argv.slice(2))) (await import('./engines/splice/main/prestart.ts')).beginEarly()
+if (likelyToSplice(process.argv.slice(2))) (await import('./engines/splice/main/prestart.ts')).prestart()
 await import('./command-line.ts')
 
 /** A guess, before anything is parsed: a wrong one costs a thread that ends unused, or the time to start one. */

@@ -7,7 +7,7 @@ import type { OpenHereOptions } from '../cli/deps.ts'
 import { Forwarder } from '../rules/forwarder.ts'
 import { claim, stateRoot } from '../instance/instance.ts'
 import type { Parts } from '../instance/deps.ts'
-import { dismissEarly } from '../engines/splice/main/prestart.ts'
+import { dismissPrestarted } from '../engines/splice/main/prestart.ts'
 import type { Naru, RuleStatus } from '../model/naru-api.ts'
 import { formatListen, listensOverlap } from '../model/listen.ts'
 import type { Rule } from '../model/rule.ts'
@@ -46,7 +46,7 @@ export async function openHere(
     })
     opening = false
     others.tell(await forwarder.rules.get(name))
-    void dismissEarly()
+    void dismissPrestarted()
     return forwarder
   } catch (error) {
     await instance.release({ forget: true })

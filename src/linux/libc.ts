@@ -181,7 +181,7 @@ export class Arena {
 let ledger: Uint8Array | null = null
 let owner = 0
 
-export function keepLedger(shared: Uint8Array, as: number): void {
+export function keepFdOwners(shared: Uint8Array, as: number): void {
   ledger = shared
   owner = as
 }

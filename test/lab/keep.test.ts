@@ -5,7 +5,7 @@ import { systemClock } from '../../src/base/clock.ts'
 import { silentLog } from '../../src/base/log.ts'
 import type { EngineEvent, EngineLease } from '../../src/engines/contract.ts'
 import { SpliceEngine } from '../../src/engines/splice/main/engine.ts'
-import { SourceKeeper } from '../../src/engines/splice/main/tproxy.ts'
+import { TproxyRules } from '../../src/engines/splice/main/tproxy.ts'
 import { pidNamespace, thisOwner } from '../../src/linux/process-identity.ts'
 import { parseRule } from '../../src/model/rule-file.ts'
 import { built } from '../built.ts'
@@ -134,7 +134,7 @@ describeWith(needs, 'source: keep in the splice engine', () => {
     await using lab = new KeepLab()
     const dead = `4194303-1-${pidNamespace()}`
     const { record } = lab
-    const keeper = new SourceKeeper(lab.machine.runner, dead)
+    const keeper = new TproxyRules(lab.machine.runner, dead)
     await keeper.hold({ record, signal: AbortSignal.timeout(10_000) })
     expect(lab.traces).toContain('naru_keep_4194303_1_')
     await lab.splice.undo({ keep: dead })
@@ -146,10 +146,10 @@ describeWith(needs, 'source: keep in the splice engine', () => {
     await using lab = new KeepLab()
     const { peers } = lab.serve(lab.target, 80)
     await lab.keep({ listen: '0.0.0.0:8888', target: `${targetAddress}:80` })
-    const other = new SourceKeeper(lab.machine.runner, `${thisOwner()}-1`)
+    const other = new TproxyRules(lab.machine.runner, `${thisOwner()}-1`)
     const drop = await other.hold({ record: lab.record, signal: AbortSignal.timeout(10_000) })
     // Whoever comes last does not take it for a dead process's either.
-    const last = new SourceKeeper(lab.machine.runner, `1-1-2`)
+    const last = new TproxyRules(lab.machine.runner, `1-1-2`)
     await (
       await last.hold({ record: lab.record, signal: AbortSignal.timeout(10_000) })
     )()

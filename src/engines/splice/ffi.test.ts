@@ -17,7 +17,7 @@ import {
   ECANCELED,
   familyInet,
   familyUnix,
-  keepLedger,
+  keepFdOwners,
   lastAddress,
   listen,
   loadFfi,
@@ -217,7 +217,7 @@ describeWith({ platform: 'linux' }, 'calls into the kernel', () => {
 
   it('what a thread held can be closed after it is gone', () => {
     const ledger = new SharedArrayBuffer(65_536)
-    keepLedger(new Uint8Array(ledger), 3)
+    keepFdOwners(new Uint8Array(ledger), 3)
     const [client, server] = pair()
     expect(new Uint8Array(ledger)[Descriptor.number(client)]).toBe(3)
     expect(closeAllOf(new Uint8Array(ledger), 3)).toBe(2)
@@ -226,7 +226,7 @@ describeWith({ platform: 'linux' }, 'calls into the kernel', () => {
     expect(closeAllOf(new Uint8Array(ledger), 3)).toBe(0)
     Descriptor.release(client)
     Descriptor.release(server)
-    keepLedger(new Uint8Array(ledger), 0)
+    keepFdOwners(new Uint8Array(ledger), 0)
   })
 })
 

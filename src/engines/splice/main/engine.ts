@@ -28,14 +28,14 @@ import type {
 import { close } from '../../../linux/libc.ts'
 import type { Share } from '../../../linux/bpf/flows.ts'
 import { Offload } from '../../../linux/bpf/offload.ts'
-import { Crew, whyNotBuilt } from './worker-pool.ts'
+import { WorkerPool, whyNotBuilt } from './worker-pool.ts'
 import { whyFfiCannot } from './probe.ts'
-import { SourceKeeper, whyNotKeep } from './tproxy.ts'
+import { TproxyRules, whyNoTproxy } from './tproxy.ts'
 import { SpliceLease, type Numbers } from './lease.ts'
 import { openListeners, type Listener } from './listeners.ts'
 import { happened, happenedRecordAt, happeningBytes } from '../shared/messages.ts'
-import type { Answer, FromThread, Thresholds } from '../shared/messages.ts'
-import { Standing } from '../shared/target-health.ts'
+import type { WorkerAnswer, FromThread, Thresholds } from '../shared/messages.ts'
+import { TargetHealth } from '../shared/target-health.ts'
 import { Block, cell, cellsOf, editionIn, reasonCell } from '../shared/records.ts'
 import type { EditionNames, RecordNames, RecordReader } from '../shared/records.ts'
 
@@ -77,10 +77,10 @@ export class SpliceEngine implements Engine {
   readonly #leases = new Map<number, SpliceLease>()
   readonly #editions = new Map<number, { lease: SpliceLease; names: EditionNames }>()
   readonly #listeners = new Map<number, Listener>()
-  readonly #keeper: SourceKeeper
+  readonly #keeper: TproxyRules
   /** What ends with a lease that shows its targets the clients' addresses. */
   readonly #keeping = new Map<number, () => Promise<void>>()
-  #crew: Promise<Crew> | null = null
+  #pool: Promise<WorkerPool> | null = null
   /** Null where this machine cannot; undefined until a thread asks. */
   #offload: Offload | null | undefined
   #count = 0
@@ -89,7 +89,7 @@ export class SpliceEngine implements Engine {
 
   constructor(tools: EngineTools, options: SpliceOptions = {}) {
     this.#tools = tools
-    this.#keeper = new SourceKeeper(tools.host.runner)
+    this.#keeper = new TproxyRules(tools.host.runner)
     this.#thresholds = {
       messagesBeforeRing: options.messagesBeforeRing ?? usual.messagesBeforeRing,
       eventsBeforeRing: options.eventsBeforeRing ?? usual.eventsBeforeRing,
@@ -101,7 +101,7 @@ export class SpliceEngine implements Engine {
   }
 
   supports(rule: Rule, facts: Facts): Support {
-    const keep = rule.source === 'keep' ? whyNotKeep(rule, facts) : null
+    const keep = rule.source === 'keep' ? whyNoTproxy(rule, facts) : null
     const why = this.#whyNotHere(facts) ?? keep ?? whyNotRule(rule)
     if (why) return { ok: false, why }
     return {
@@ -130,8 +130,8 @@ export class SpliceEngine implements Engine {
       throw new NaruError('TARGET_LOOP', { name: rule.name, listen: formatListen(rule.listen) })
     const why = this.#whyNotHere({ platform: process.platform } as Facts)
     if (why) throw new NaruError('ENGINE_UNFIT', { engine: this.id, name: rule.name, why })
-    const crew = await this.#startCrew().catch((error: unknown) => {
-      this.#crew = null
+    const crew = await this.#startPool().catch((error: unknown) => {
+      this.#pool = null
       const why = verbatim(messageOf(error).split('\n')[0] as string)
       throw new NaruError('ENGINE_UNFIT', { engine: this.id, name: rule.name, why }, { cause: error })
     })
@@ -151,7 +151,7 @@ export class SpliceEngine implements Engine {
     }
   }
 
-  async #openOn(crew: Crew, request: EngineRequest, effect: Effect | null): Promise<SpliceLease> {
+  async #openOn(crew: WorkerPool, request: EngineRequest, effect: Effect | null): Promise<SpliceLease> {
     const { rule } = request
     const { connections, perSource } = rule.limits
     const { sockets } = this.#tools.host
@@ -181,27 +181,27 @@ export class SpliceEngine implements Engine {
 
   async close(): Promise<void> {
     this.#closed = true
-    const crew = await this.#crew?.catch(() => null)
+    const crew = await this.#pool?.catch(() => null)
     await Promise.all([...this.#leases.values()].map((lease) => lease.release()))
     await crew?.close()
     this.#offload?.close()
     await this.#keeper.settled()
-    this.#crew = null
+    this.#pool = null
   }
 
   /** Ends a thread as a crash would; for tests. */
   async killThread(thread: number): Promise<void> {
-    await (await this.#crew)?.kill(thread)
+    await (await this.#pool)?.kill(thread)
   }
 
-  #startCrew(): Promise<Crew> {
-    this.#crew ??= Crew.start({
+  #startPool(): Promise<WorkerPool> {
+    this.#pool ??= WorkerPool.start({
       threads: this.#threads,
       thresholds: this.#thresholds,
       descriptorLimit: Math.min(descriptorLimit(), mostDescriptors),
       names: this.#names,
-      onMessage: (thread, message) => this.#hear(thread, message),
-      onDeath: (thread, reader, why) => this.#mourn(thread, reader, why),
+      onMessage: (thread, message) => this.#onMessage(thread, message),
+      onDeath: (thread, reader, why) => this.#onWorkerExit(thread, reader, why),
       onJoined: (thread) => {
         for (const lease of this.#leases.values()) lease.openOn(thread)
       },
@@ -210,7 +210,7 @@ export class SpliceEngine implements Engine {
         for (const lease of this.#leases.values()) lease.fail(why.split('\n')[0] as string)
       },
     })
-    return this.#crew
+    return this.#pool
   }
 
   readonly #numbers: Numbers = {
@@ -244,10 +244,10 @@ export class SpliceEngine implements Engine {
     },
   }
 
-  #hear(thread: number, message: FromThread): void {
+  #onMessage(thread: number, message: FromThread): void {
     switch (message.type) {
       case 'happened':
-        return void this.#relate(thread, message)
+        return void this.#deliverEvents(thread, message)
       case 'state':
         return this.#leases.get(message.lease)?.stateOn(thread, message.state)
       case 'unlistened':
@@ -270,8 +270,11 @@ export class SpliceEngine implements Engine {
   }
 
   /** Hands a batch of events on, in order. */
-  async #relate(thread: number, { batch, count }: Extract<FromThread, { type: 'happened' }>): Promise<void> {
-    const reader = (await this.#crew)?.reader(thread)
+  async #deliverEvents(
+    thread: number,
+    { batch, count }: Extract<FromThread, { type: 'happened' }>,
+  ): Promise<void> {
+    const reader = (await this.#pool)?.reader(thread)
     const touched = new Set<SpliceLease>()
     const block = new Block(batch)
     for (let at = 0; at < count * happeningBytes; at += happeningBytes) {
@@ -287,7 +290,7 @@ export class SpliceEngine implements Engine {
 
   async #share(thread: number): Promise<void> {
     const share = this.#joinOffload()
-    const crew = await this.#crew
+    const crew = await this.#pool
     crew?.post(thread, { type: 'offload', share })
   }
 
@@ -304,11 +307,11 @@ export class SpliceEngine implements Engine {
 
   async #resolve(thread: number, ask: Extract<FromThread, { type: 'resolve' }>): Promise<void> {
     const answer = await this.#answer(ask.lease, ask.target)
-    const crew = await this.#crew
+    const crew = await this.#pool
     crew?.post(thread, { type: 'resolved', asked: ask.asked, answer })
   }
 
-  async #answer(lease: number, target: Target): Promise<Answer> {
+  async #answer(lease: number, target: Target): Promise<WorkerAnswer> {
     try {
       const resolve = this.#leases.get(lease)?.request.resolve
       if (!resolve) return { ok: false }
@@ -320,7 +323,7 @@ export class SpliceEngine implements Engine {
   }
 
   /** What a dead thread carried ends here: by the record it left. */
-  #mourn(thread: number, reader: RecordReader, why: string): void {
+  #onWorkerExit(thread: number, reader: RecordReader, why: string): void {
     this.#tools.log.error(
       { thread, why },
       'splice: a thread died; its connections are lost, a new one starts',
@@ -336,7 +339,7 @@ export class SpliceEngine implements Engine {
         const ended = { state: 'closed', closedAt: Date.now(), closeReason: 'engine-error' } as const
         lease.request.onEvent({ type: 'closed', connection: () => ({ ...connection, ...ended }) })
       }
-      new Standing(lease.memory.standing, thread).forgetThread()
+      new TargetHealth(lease.memory.standing, thread).forgetThread()
       lease.unlistened(thread)
       lease.moved()
     }

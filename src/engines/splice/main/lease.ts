@@ -16,11 +16,11 @@ import { SharedTally } from '../../../relay/tally.ts'
 import { removeSocketFile, socketFileAt } from '../../../relay/unix-path.ts'
 import { watchLink } from '../../../relay/zone.ts'
 import type { EngineLease, EngineRequest, EngineState, Passing } from '../../contract.ts'
-import type { Crew } from './worker-pool.ts'
+import type { WorkerPool } from './worker-pool.ts'
 import { close, Descriptor, setKeepalive } from '../../../linux/libc.ts'
 import type { Listener } from './listeners.ts'
 import type { ListenerData, RuleMemory, ToThread } from '../shared/messages.ts'
-import { mostTargets, Standing } from '../shared/target-health.ts'
+import { mostTargets, TargetHealth } from '../shared/target-health.ts'
 import { allocateCells, cell, parseId, reasonCell, reasonList, sumCell } from '../shared/records.ts'
 
 /** Numbers that stand for editions and listeners in shared memory; unique within the engine. */
@@ -39,7 +39,7 @@ export class SpliceLease implements EngineLease {
   readonly number: number
   readonly request: EngineRequest
   readonly editions = new Set<number>()
-  readonly #crew: Crew
+  readonly #crew: WorkerPool
   readonly #numbers: Numbers
   readonly #listeners: readonly Listener[]
   readonly listenerNumbers: readonly number[]
@@ -68,7 +68,7 @@ export class SpliceLease implements EngineLease {
   constructor(options: {
     number: number
     request: EngineRequest
-    crew: Crew
+    crew: WorkerPool
     numbers: Numbers
     listeners: readonly Listener[]
     effect: Effect | null
@@ -107,7 +107,7 @@ export class SpliceLease implements EngineLease {
     if (this.#listeners.every(({ protocol }) => protocol === 'udp')) return
     this.#targets = new Targets(this.#rule, this.#targets ?? undefined)
     const { states } = this.#targets
-    const standing = new Standing(this.#memory.standing, 0)
+    const standing = new TargetHealth(this.#memory.standing, 0)
     const onHeard = (state: TargetState): void => {
       const slot = this.#slots[states.indexOf(state)] ?? -1
       standing.check(slot, state.up)
@@ -155,7 +155,7 @@ export class SpliceLease implements EngineLease {
   /** A target keeps its slot as long as it is named; a new one takes a free slot. */
   #slotsFor({ targets }: Rule): readonly number[] {
     const wanted = new Set(targets.map((choice) => keyOf(choice)))
-    const standing = new Standing(this.#memory.standing, 0)
+    const standing = new TargetHealth(this.#memory.standing, 0)
     for (const [key, slot] of this.#slotByTarget) {
       if (wanted.has(key)) continue
       this.#slotByTarget.delete(key)
@@ -433,6 +433,6 @@ function memoryFor(threads: number): RuleMemory {
     cells: allocateCells(threads),
     tally: SharedTally.allocate(),
     bucket: SharedBucket.allocate(),
-    standing: Standing.allocate(threads),
+    standing: TargetHealth.allocate(threads),
   }
 }

@@ -4,7 +4,7 @@ import { beforeAll, expect, it } from 'vitest'
 import { built } from '../../../../test/built.ts'
 import { describeWith } from '../../../../test/needs.ts'
 import { echo, readSome, World } from '../../../../test/conformance/engine/world.ts'
-import { beginEarly, dismissEarly, takeEarly } from './prestart.ts'
+import { prestart, dismissPrestarted, takePrestarted } from './prestart.ts'
 import { SpliceEngine } from './engine.ts'
 
 const main = new URL('../../../../dist/main.js', import.meta.url).pathname
@@ -13,20 +13,20 @@ describeWith({ platform: 'linux' }, 'a thread that was begun before anyone asked
   beforeAll(built, 120_000)
 
   it('carries what comes first', async () => {
-    beginEarly()
+    prestart()
     await using world = new World((tools) => new SpliceEngine(tools, { threads: 1 }))
     const target = await world.target(echo)
     const { port } = await world.forward(target.at)
-    expect(takeEarly(), 'somebody took it').toBeNull()
+    expect(takePrestarted(), 'somebody took it').toBeNull()
     const client = await world.dial(port)
     client.write('hello')
     expect(String(await readSome(client, 5))).toBe('hello')
   })
 
   it('ends where another engine carries the rule', async () => {
-    beginEarly()
-    await dismissEarly()
-    expect(takeEarly()).toBeNull()
+    prestart()
+    await dismissPrestarted()
+    expect(takePrestarted()).toBeNull()
   })
 
   it('ends with a process that has no use for it, whatever it is doing by then', async () => {

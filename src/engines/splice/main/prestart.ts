@@ -40,7 +40,7 @@ export function threadOptions(thread: number, workerData: unknown): WorkerOption
 let early: { readonly worker: Worker; readonly gate: Int32Array } | null = null
 
 /** Begins a thread that nobody has asked for yet. It keeps no process alive. */
-export function beginEarly(): void {
+export function prestart(): void {
   if (process.platform !== 'linux' || !existsSync(fileURLToPath(workerFile()))) return
   const memory = new SharedArrayBuffer(4)
   const gate = new Int32Array(memory)
@@ -57,7 +57,7 @@ export function beginEarly(): void {
 }
 
 /** The thread that was begun, waiting for its `ThreadData`; null where there is none. Once. */
-export function takeEarly(): Worker | null {
+export function takePrestarted(): Worker | null {
   const worker = early?.worker ?? null
   forget()
   worker?.ref()
@@ -67,7 +67,7 @@ export function takeEarly(): Worker | null {
 }
 
 /** Nobody will ask for it: another engine carries the rule. Resolves when it has ended. */
-export async function dismissEarly(): Promise<void> {
+export async function dismissPrestarted(): Promise<void> {
   if (early === null) return
   const ended = once(early.worker, 'exit')
   Atomics.compareExchange(early.gate, 0, addOn.unloaded, addOn.unwanted)

@@ -27,7 +27,7 @@ const rulePriority = String(keepRule.priority)
 const limitMs = 10_000
 
 /** Null where this machine and this process can do it for that rule. */
-export function whyNotKeep({ listen, targets }: Rule, facts: Facts): Text | null {
+export function whyNoTproxy({ listen, targets }: Rule, facts: Facts): Text | null {
   if (!mayAdministerNetwork(facts))
     return say(
       'keeping the client’s address needs root or CAP_NET_ADMIN',
@@ -54,7 +54,7 @@ export function whyNotKeep({ listen, targets }: Rule, facts: Facts): Text | null
   return null
 }
 
-export class SourceKeeper {
+export class TproxyRules {
   readonly #runner: Runner
   readonly #owner: string
   #held = 0

@@ -9,11 +9,11 @@ import { systemClock } from '../../../base/clock.ts'
 import { say, type Text } from '../../../base/text.ts'
 import { dialsOfProcess, givePlace, takePlace } from '../../../relay/own-dials.ts'
 import { closeAllOf, close, Descriptor, openBell, ringBell } from '../../../linux/libc.ts'
-import { takeEarly, threadOptions, workerFile } from './prestart.ts'
+import { takePrestarted, threadOptions, workerFile } from './prestart.ts'
 import type { FromThread, ThreadData, Thresholds, ToThread } from '../shared/messages.ts'
 import { RecordReader, type RecordNames } from '../shared/records.ts'
 
-export interface CrewOptions {
+export interface WorkerPoolOptions {
   readonly threads: number
   readonly descriptorLimit: number
   readonly thresholds: Thresholds
@@ -42,13 +42,13 @@ export function whyNotBuilt(): Text | null {
 
 /** The one that was begun early is as good as a new one. */
 function startThread(data: ThreadData): Worker {
-  const early = data.thread === 0 ? takeEarly() : null
+  const early = data.thread === 0 ? takePrestarted() : null
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
   early?.postMessage(data)
   return early ?? new Worker(workerFile(), threadOptions(data.thread, data))
 }
 
-class Member {
+class WorkerHandle {
   readonly bell: Descriptor
   readonly worker: Worker
   readonly reader: RecordReader
@@ -59,7 +59,7 @@ class Member {
   readonly ready: Promise<void>
 
   constructor(
-    options: CrewOptions,
+    options: WorkerPoolOptions,
     data: Omit<ThreadData, 'bell' | 'descriptorLimit' | 'thresholds'>,
     on: { message: (message: FromThread) => void; gone: (why: string) => void },
   ) {
@@ -95,10 +95,10 @@ class Member {
   }
 }
 
-export class Crew {
-  readonly #options: CrewOptions
+export class WorkerPool {
+  readonly #options: WorkerPoolOptions
   readonly #ledger: SharedArrayBuffer
-  readonly #members: (Member | null)[] = []
+  readonly #members: (WorkerHandle | null)[] = []
   readonly #deaths: number[][] = []
   #closing = false
   #whole: Promise<void> = Promise.resolve()
@@ -106,7 +106,7 @@ export class Crew {
     for (const member of this.#members) if (member) ringBell(member.bell)
   }
 
-  private constructor(options: CrewOptions) {
+  private constructor(options: WorkerPoolOptions) {
     this.#options = options
     this.#ledger = new SharedArrayBuffer(options.descriptorLimit)
   }
@@ -115,8 +115,8 @@ export class Crew {
    * Ready with its first thread: a second takes as long again to start (about 0.1 s), and `naru open` is to forward
    * by then. @throws where no thread can be started
    */
-  static async start(options: CrewOptions): Promise<Crew> {
-    const crew = new Crew(options)
+  static async start(options: WorkerPoolOptions): Promise<WorkerPool> {
+    const crew = new WorkerPool(options)
     // A thread that waits for events keeps the process from exiting until it looks up.
     process.on('exit', crew.#wakeAll)
     try {
@@ -172,7 +172,7 @@ export class Crew {
     return new Promise((resolve, reject) => {
       const place = takePlace()
       const data = { thread, ledger: this.#ledger, firstSerial, dials: dialsOfProcess, place }
-      const member = new Member(this.#options, data, {
+      const member = new WorkerHandle(this.#options, data, {
         message: (message) => {
           if (message.type === 'block') member.reader.addBlock(message.memory)
           else if (message.type === 'ready') {
@@ -192,14 +192,14 @@ export class Crew {
     })
   }
 
-  #gone(thread: number, member: Member, why: string): void {
+  #gone(thread: number, member: WorkerHandle, why: string): void {
     this.#members[thread] = null
     const bell = member.bell
-    if (!this.#closing) this.#bury(thread, member, why)
+    if (!this.#closing) this.#restartWorker(thread, member, why)
     close(bell)
   }
 
-  #bury(thread: number, member: Member, why: string): void {
+  #restartWorker(thread: number, member: WorkerHandle, why: string): void {
     this.#options.onDeath(thread, member.reader, why)
     closeAllOf(new Uint8Array(this.#ledger), thread + 1)
     const now = performance.now()
@@ -228,7 +228,7 @@ export class Crew {
   }
 }
 
-async function within(ms: number, member: Member): Promise<void> {
+async function within(ms: number, member: WorkerHandle): Promise<void> {
   const timer = systemClock.every(ms, () => {
     if (member.mayEnd) void member.worker.terminate()
   })

@@ -106,12 +106,12 @@ export type ToThread =
       readonly reason: CloseReason
     }
   | { readonly type: 'forget'; readonly lease: number }
-  | { readonly type: 'resolved'; readonly asked: number; readonly answer: Answer }
+  | { readonly type: 'resolved'; readonly asked: number; readonly answer: WorkerAnswer }
   /** Answers `offload`: null where this machine cannot. */
   | { readonly type: 'offload'; readonly share: Share | null }
   | { readonly type: 'stop' }
 
-export type Answer =
+export type WorkerAnswer =
   | { readonly ok: true; readonly addresses: readonly string[]; readonly ttlMs: number }
   | { readonly ok: false }
 

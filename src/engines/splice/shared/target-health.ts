@@ -12,7 +12,7 @@ const at = { turn: 0, ejectedUntil: 1, failures: 2, down: 3, good: 4 } as const
 /** The first double is the lock. */
 const head = 1
 
-export class Standing {
+export class TargetHealth {
   readonly #lock: Int32Array
   readonly #doubles: Float64Array
   readonly #thread: number

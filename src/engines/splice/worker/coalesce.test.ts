@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { Coalescing, Gathering } from './coalesce.ts'
+import { Coalescing, ReadGathering } from './coalesce.ts'
 import { Deadlines } from './deadlines.ts'
 import type { Loop, Resumable } from './loop.ts'
 
@@ -14,7 +14,7 @@ function world({ waitsFinely = true, pace = from } = {}) {
     deadlines: new Deadlines(),
     again: (work: Resumable) => resumed.push(work),
   }
-  const gathering = new Gathering(loop as unknown as Loop, pace)
+  const gathering = new ReadGathering(loop as unknown as Loop, pace)
   const looked: string[] = []
   const direction = (name: string) => new Coalescing(gathering, () => looked.push(name), 0)
   const pass = (ms: number) => {

@@ -13,7 +13,7 @@ const gatherMs = 0.3
 const provenMs = 8
 
 /** The directions of one thread that gather, all until the same moment. */
-export class Gathering {
+export class ReadGathering {
   readonly #loop: Loop
   /** Bytes a millisecond that are fast. */
   readonly from: number
@@ -40,7 +40,7 @@ export class Gathering {
 
 /** What one direction in bulk knows of its pace, and whether it gathers. */
 export class Coalescing implements Resumable {
-  readonly #gathering: Gathering
+  readonly #gathering: ReadGathering
   readonly #onGathered: () => void
   #gathers = false
   #joined = false
@@ -50,7 +50,7 @@ export class Coalescing implements Resumable {
   /** Bytes since nothing was left. */
   #fresh = 0
 
-  constructor(gathering: Gathering, onGathered: () => void, now: number) {
+  constructor(gathering: ReadGathering, onGathered: () => void, now: number) {
     this.#gathering = gathering
     this.#onGathered = onGathered
     this.#since = now

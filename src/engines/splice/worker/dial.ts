@@ -30,8 +30,8 @@ import {
   type Descriptor,
 } from '../../../linux/libc.ts'
 import { metItself } from './self-connect.ts'
-import type { Found } from './resolve-cache.ts'
-import { bothMask, readMask, Side, type Joining } from './tcp-side.ts'
+import type { CachedAddresses } from './resolve-cache.ts'
+import { bothMask, readMask, TcpSide, type TcpFlow } from './tcp-side.ts'
 import { addressOf, isLoopback, portOf, type Sockaddr } from '../../../linux/sockaddr-fields.ts'
 import { canDialAs, dialAs } from './transparent-dial.ts'
 
@@ -41,15 +41,15 @@ const descriptorRetryMs = 100
 const itself = -1
 
 interface Attempt {
-  readonly side: Side
+  readonly side: TcpSide
   readonly address: Sockaddr
   /** Of ours, that it leaves from. */
   readonly own: number
 }
 
 /** What a dial asks of the connection that it is for. */
-export interface Dialling extends Joining {
-  readonly client: Side
+export interface Dialling extends TcpFlow {
+  readonly client: TcpSide
   /** Who calls. */
   readonly source: string
   /** By which of the rule's ports it came in. */
@@ -57,10 +57,10 @@ export interface Dialling extends Joining {
   /** How many crossings of ours it has behind it. */
   readonly behind: number
   /** The first attempt that got through. @param own the port of ours that it leaves from */
-  connected(server: Side, state: TargetState, address: Sockaddr, own: number): void
+  connected(server: TcpSide, state: TargetState, address: Sockaddr, own: number): void
 }
 
-export class Dial {
+export class TargetDial {
   readonly #connection: Dialling
   #order: readonly TargetState[] = []
   /** Index of the target under way. */
@@ -121,7 +121,7 @@ export class Dial {
     this.#next = 0
   }
 
-  #dialAll(found: Found): void {
+  #dialAll(found: CachedAddresses): void {
     if (typeof found === 'string') return this.#targetFailed(found)
     const { edition, source } = this.#connection
     this.#aim(edition.keeps ? found.filter((address) => canDialAs(source, address)) : found)
@@ -161,7 +161,7 @@ export class Dial {
     // On this machine the handshake is over before connect returns, and asking again says how it went (connect(2)).
     else if (result === -EINPROGRESS && isLoopback(address)) result = connect(socket, address)
     if (result === 0) return this.#connected(socket, address, own)
-    const side = new Side(this.#connection, false, socket, true)
+    const side = new TcpSide(this.#connection, false, socket, true)
     if (result === -EINPROGRESS || result === -EALREADY) return this.#watch({ side, address, own })
     this.#drop({ side, address, own })
     this.#failure = dialFailure(-result, address)
@@ -180,7 +180,7 @@ export class Dial {
 
   #connected(socket: Descriptor, address: Sockaddr, own: number): void {
     const { thread } = this.#connection
-    const side = new Side(this.#connection, false, socket, false)
+    const side = new TcpSide(this.#connection, false, socket, false)
     this.cancel()
     if (thread.loop.watch(side, socket, readMask) < 0) {
       this.#drop({ side, address, own })
@@ -226,7 +226,7 @@ export class Dial {
     this.#attempt()
   }
 
-  onEvents(side: Side, mask: number): void {
+  onEvents(side: TcpSide, mask: number): void {
     if (mask & epollError) return this.#attemptFailed(side, takeError(side.descriptor) || ECONNREFUSED)
     if (!(mask & epollOut)) return mask & epollHangUp ? this.#attemptFailed(side, ECONNREFUSED) : undefined
     const state = this.#order[this.#at] as TargetState
@@ -235,12 +235,12 @@ export class Dial {
     this.#connection.connected(side, state, address, own)
   }
 
-  #take(side: Side): Attempt {
+  #take(side: TcpSide): Attempt {
     const at = this.#attempts.findIndex((attempt) => attempt.side === side)
     return this.#attempts.splice(at, 1)[0] as Attempt
   }
 
-  #attemptFailed(side: Side, error: number): void {
+  #attemptFailed(side: TcpSide, error: number): void {
     const attempt = this.#take(side)
     this.#failure = dialFailure(error, attempt.address)
     this.#drop(attempt)

@@ -15,7 +15,7 @@ const delayMs = 10
  */
 const mostAtOnce = 1024
 
-export class Happenings {
+export class EventBatch {
   readonly #records: Records
   readonly #post: (batch: ArrayBuffer, count: number) => void
   #bytes = new Uint8Array(0)

@@ -2,12 +2,12 @@ import { expect, it } from 'vitest'
 import type { CloseReason } from '../../../model/connection.ts'
 import { Admission } from '../../../relay/admit.ts'
 import { LocalTally } from '../../../relay/tally.ts'
-import { CarriedBase } from './flow.ts'
-import type { Edition } from './rule-revision.ts'
-import { Roll } from './swap-list.ts'
+import { FlowBase } from './flow.ts'
+import type { RuleRevision } from './rule-revision.ts'
+import { SwapList } from './swap-list.ts'
 import type { Thread } from './thread.ts'
 
-class Broken extends CarriedBase {
+class Broken extends FlowBase {
   onDeadline(): void {}
   protected release(): void {
     throw new Error('unforeseen')
@@ -26,9 +26,9 @@ it('a fault at its end takes neither its place within the limits nor its record 
     happenings: { opened: nothing, closed: nothing },
     loop: { wall: 0, now: 0, deadlines: { drop: nothing } },
   } as unknown as Thread
-  const carried = new Roll<CarriedBase>()
+  const carried = new SwapList<FlowBase>()
   const carriage = { cells: new Float64Array(64), carried, count: (why: CloseReason) => counted.push(why) }
-  const edition = { id: 0, carriage } as unknown as Edition
+  const edition = { id: 0, carriage } as unknown as RuleRevision
   const broken = new Broken(thread, edition, 0, new Uint8Array(16), admitted.ok ? admitted.ticket : null)
   expect(tally.open).toBe(1)
   expect(() => broken.end('idle')).toThrow('unforeseen')

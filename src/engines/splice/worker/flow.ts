@@ -3,13 +3,13 @@ import type { Ticket } from '../../../relay/admit.ts'
 import type { TargetState } from '../../../relay/pick.ts'
 import type { CloseReason } from '../../../model/connection.ts'
 import { Deadline, type Timed } from './deadlines.ts'
-import type { Carried, Edition } from './rule-revision.ts'
+import type { Flow, RuleRevision } from './rule-revision.ts'
 import { cell } from '../shared/records.ts'
 import type { Thread } from './thread.ts'
 
-export abstract class CarriedBase implements Carried, Timed {
+export abstract class FlowBase implements Flow, Timed {
   readonly thread: Thread
-  readonly edition: Edition
+  readonly edition: RuleRevision
   readonly record: number
   readonly deadline = new Deadline(this)
   place = -1
@@ -19,7 +19,13 @@ export abstract class CarriedBase implements Carried, Timed {
   ticket: Ticket | null
 
   /** @param client its sockaddr; copied. */
-  constructor(thread: Thread, edition: Edition, listener: number, client: Uint8Array, ticket: Ticket | null) {
+  constructor(
+    thread: Thread,
+    edition: RuleRevision,
+    listener: number,
+    client: Uint8Array,
+    ticket: Ticket | null,
+  ) {
     this.thread = thread
     this.edition = edition
     this.ticket = ticket
@@ -75,4 +81,4 @@ export abstract class CarriedBase implements Carried, Timed {
 }
 
 /** What a connection's parts may know of it. */
-export type Whole = Pick<CarriedBase, 'thread' | 'edition' | 'record' | 'deadline' | 'ended' | 'end'>
+export type Whole = Pick<FlowBase, 'thread' | 'edition' | 'record' | 'deadline' | 'ended' | 'end'>

@@ -8,7 +8,7 @@ interface Piece {
   to: number
 }
 
-export class Held {
+export class PendingBytes {
   readonly #thread: Thread
   readonly #pieces: Piece[] = []
 

@@ -21,24 +21,24 @@ const mostIdle = 32
 /** After a failure it is not tried again for so long. */
 const restMs = 1000
 
-export interface Pipe {
+export interface KernelPipe {
   readonly ends: PipeEnds
   /** Most bytes to put in at once. */
   readonly bite: number
 }
 
 export class Pipes {
-  readonly #idle: Pipe[] = []
+  readonly #idle: KernelPipe[] = []
   #restUntil = 0
   #largest = 0
 
   /** @returns an empty pipe, or null where none can be had now. */
-  take(now: number): Pipe | null {
+  take(now: number): KernelPipe | null {
     return this.#idle.pop() ?? (now < this.#restUntil ? null : this.#open(now))
   }
 
   /** @param left bytes that are still in it. */
-  giveBack(pipe: Pipe, left: number): void {
+  giveBack(pipe: KernelPipe, left: number): void {
     if (left === 0 && this.#idle.length < mostIdle) this.#idle.push(pipe)
     else closePipe(pipe)
   }
@@ -49,7 +49,7 @@ export class Pipes {
     for (const pipe of this.#idle.splice(0)) closePipe(pipe)
   }
 
-  #open(now: number): Pipe | null {
+  #open(now: number): KernelPipe | null {
     const ends = openPipe()
     if (typeof ends === 'number') {
       this.#restUntil = now + restMs
@@ -74,7 +74,7 @@ export class Pipes {
   }
 }
 
-function closePipe({ ends }: Pipe): void {
+function closePipe({ ends }: KernelPipe): void {
   close(ends.read)
   close(ends.write)
 }

@@ -8,7 +8,7 @@ import { AskedName } from '../../../relay/asked-name.ts'
 import { beginsLikeProxy, type Peer } from '../../../relay/proxy/header.ts'
 import { readProxyHeader } from '../../../relay/proxy/read.ts'
 import { EAGAIN, peek, receive, send, shutdownWrite } from '../../../linux/libc.ts'
-import type { Joining, Side } from './tcp-side.ts'
+import type { TcpFlow, TcpSide } from './tcp-side.ts'
 import { copyBytes } from './thread.ts'
 
 /** A refused client that does not hang up is hung up on. */
@@ -21,8 +21,8 @@ const nothing = Buffer.alloc(0)
 type Phase = 'proxy' | 'admission' | 'name' | 'watch' | 'refusing' | 'done'
 
 /** What is asked of the connection that is looked at. */
-export interface Greeted extends Joining {
-  readonly client: Side
+export interface PreambleFlow extends TcpFlow {
+  readonly client: TcpSide
   calledBy(source: Peer, destination: Peer | null): void
   /** Goes on with `then` once whom a trusted proxy named is let in; else the connection ends. */
   admitLate(then: () => void): void
@@ -30,13 +30,13 @@ export interface Greeted extends Joining {
   dial(name: string | null): boolean
 }
 
-export class Greeting {
-  readonly #connection: Greeted
+export class Preamble {
+  readonly #connection: PreambleFlow
   readonly #duty: 'required' | 'refused' | 'ignored'
   #phase: Phase = 'done'
   #asked: AskedName | null = null
 
-  constructor(connection: Greeted, duty: 'required' | 'refused' | 'ignored') {
+  constructor(connection: PreambleFlow, duty: 'required' | 'refused' | 'ignored') {
     this.#connection = connection
     this.#duty = duty
   }

@@ -7,33 +7,35 @@ import type { Listen } from '../../../model/listen.ts'
 import { formatTarget, type Target } from '../../../model/target.ts'
 import { portOf, withoutLoops } from '../../../relay/route.ts'
 import { hasZoneName } from '../../../relay/zone.ts'
-import type { Answer } from '../shared/messages.ts'
+import type { WorkerAnswer } from '../shared/messages.ts'
 import { sockaddrOf, sockaddrOfPath, type Sockaddr } from '../../../linux/sockaddr-fields.ts'
 
 /** Addresses in the order to try, or why there are none. */
-export type Found = readonly Sockaddr[] | 'name-not-found' | 'loop'
+export type CachedAddresses = readonly Sockaddr[] | 'name-not-found' | 'loop'
 
 interface Entry {
   addresses: readonly string[]
   freshUntil: number
-  readonly byPort: Map<number, Found>
-  waiting: { readonly port: number; readonly listen: Listen; readonly tell: (found: Found) => void }[] | null
+  readonly byPort: Map<number, CachedAddresses>
+  waiting:
+    | { readonly port: number; readonly listen: Listen; readonly tell: (found: CachedAddresses) => void }[]
+    | null
 }
 
 /** Ports remembered for one target; a range of thousands is computed anew. */
 const mostPorts = 64
 
-export class NameBook {
+export class ResolveCache {
   readonly #entries = new Map<string, Entry>()
   readonly #byTarget = new WeakMap<Target, Entry>()
-  readonly #ask: (target: Target, answer: (answer: Answer, now: number) => void) => void
+  readonly #ask: (target: Target, answer: (answer: WorkerAnswer, now: number) => void) => void
 
-  constructor(ask: (target: Target, answer: (answer: Answer, now: number) => void) => void) {
+  constructor(ask: (target: Target, answer: (answer: WorkerAnswer, now: number) => void) => void) {
     this.#ask = ask
   }
 
   /** @param port the port the client came in by. @returns undefined where it would have to be asked. */
-  known(target: Target, port: number, listen: Listen, now: number): Found | undefined {
+  known(target: Target, port: number, listen: Listen, now: number): CachedAddresses | undefined {
     const entry = this.#byTarget.get(target) ?? this.#enter(target)
     return entry.freshUntil > now ? sockaddrs(entry, target, port, listen) : undefined
   }
@@ -47,8 +49,8 @@ export class NameBook {
     port: number,
     listen: Listen,
     now: number,
-    tell: (found: Found) => void,
-  ): Found | undefined {
+    tell: (found: CachedAddresses) => void,
+  ): CachedAddresses | undefined {
     const entry = this.#byTarget.get(target) ?? this.#enter(target)
     if (entry.freshUntil > now) return sockaddrs(entry, target, port, listen)
     if (entry.waiting) entry.waiting.push({ port, listen, tell })
@@ -82,7 +84,7 @@ export class NameBook {
     return entry
   }
 
-  #answered(entry: Entry, target: Target, answer: Answer, now: number): void {
+  #answered(entry: Entry, target: Target, answer: WorkerAnswer, now: number): void {
     const waiting = entry.waiting ?? []
     entry.waiting = null
     entry.byPort.clear()
@@ -93,7 +95,7 @@ export class NameBook {
   }
 }
 
-function sockaddrs(entry: Entry, target: Target, port: number, listen: Listen): Found {
+function sockaddrs(entry: Entry, target: Target, port: number, listen: Listen): CachedAddresses {
   let found = entry.byPort.get(port)
   if (!found) {
     found =
@@ -108,7 +110,7 @@ function route(
   target: Exclude<Target, { kind: 'unix' }>,
   port: number,
   listen: Listen,
-): Found {
+): CachedAddresses {
   if (addresses.length === 0) return 'name-not-found'
   const open = withoutLoops({ addresses, port: portOf(target, listen, port), ttlMs: 0 }, listen)
   return open === null ? 'loop' : open.addresses.map((address) => sockaddrOf(address, open.port))

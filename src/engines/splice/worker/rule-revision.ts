@@ -14,24 +14,24 @@ import { SharedTally } from '../../../relay/tally.ts'
 import type { CloseReason } from '../../../model/connection.ts'
 import type { Rule } from '../../../model/rule.ts'
 import type { RuleMemory } from '../shared/messages.ts'
-import { NameBook } from './resolve-cache.ts'
-import { Roll, type OnRoll } from './swap-list.ts'
-import { Standing } from '../shared/target-health.ts'
+import { ResolveCache } from './resolve-cache.ts'
+import { SwapList, type OnSwapList } from './swap-list.ts'
+import { TargetHealth } from '../shared/target-health.ts'
 import { cell, cellsOf, reasonCell, sumCell } from '../shared/records.ts'
 
 /** A client's and a target's. */
 export const descriptorsEach = 2
 
 /** What a lease has on one thread. */
-export class Carriage implements DescriptorUser {
+export class RuleOnThread implements DescriptorUser {
   readonly id: number
   readonly thread: number
   readonly cells: Float64Array
-  readonly carried = new Roll<Carried>()
+  readonly carried = new SwapList<Flow>()
   readonly listeners = new Set<Listening>()
-  readonly names: NameBook
+  readonly names: ResolveCache
   readonly anteroom: Anteroom
-  edition: Edition
+  edition: RuleRevision
   /** Takes nobody new for now: descriptors are short. */
   paused = false
   readonly #allCells: SharedArrayBuffer
@@ -44,7 +44,7 @@ export class Carriage implements DescriptorUser {
     rule: Rule
     memory: RuleMemory
     slots: readonly number[]
-    names: NameBook
+    names: ResolveCache
     clock: Clock
     onPaused: (paused: boolean) => void
   }) {
@@ -56,11 +56,11 @@ export class Carriage implements DescriptorUser {
     this.cells = cellsOf(memory.cells, options.thread)
     this.#allCells = memory.cells
     this.#onPaused = options.onPaused
-    this.edition = new Edition(edition, this, rule, memory, slots, null)
+    this.edition = new RuleRevision(edition, this, rule, memory, slots, null)
   }
 
   update(edition: number, rule: Rule, memory: RuleMemory, slots: readonly number[]): void {
-    this.edition = new Edition(edition, this, rule, memory, slots, this.edition)
+    this.edition = new RuleRevision(edition, this, rule, memory, slots, this.edition)
   }
 
   /** Over all threads: the greediest rule is the same wherever one looks. */
@@ -86,7 +86,7 @@ export class Carriage implements DescriptorUser {
 }
 
 /** A connection or a session. */
-export interface Carried extends OnRoll {
+export interface Flow extends OnSwapList {
   readonly serial: number
   end(reason: CloseReason): void
 }
@@ -102,9 +102,9 @@ export interface Listening {
   takeBack?(): void
 }
 
-export class Edition implements Terms {
+export class RuleRevision implements Terms {
   readonly id: number
-  readonly carriage: Carriage
+  readonly carriage: RuleOnThread
   readonly rule: Rule
   readonly admission: Admission
   readonly targets: Targets
@@ -116,18 +116,18 @@ export class Edition implements Terms {
   /** Most bytes to read at once. */
   readonly bite: number
   readonly timeouts: Rule['timeouts']
-  readonly #standing: Standing
+  readonly #standing: TargetHealth
   readonly #slots: readonly number[]
 
   constructor(
     id: number,
-    carriage: Carriage,
+    carriage: RuleOnThread,
     rule: Rule,
     memory: RuleMemory,
     slots: readonly number[],
-    before: Edition | null,
+    before: RuleRevision | null,
   ) {
-    this.#standing = new Standing(memory.standing, carriage.thread)
+    this.#standing = new TargetHealth(memory.standing, carriage.thread)
     this.#slots = slots
     this.id = id
     this.carriage = carriage

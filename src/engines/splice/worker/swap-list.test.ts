@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { Roll } from './swap-list.ts'
+import { SwapList } from './swap-list.ts'
 
 describe('a roll', () => {
   it('has who came and did not leave, whoever leaves', () => {
-    const roll = new Roll<{ place: number; name: number }>()
+    const roll = new SwapList<{ place: number; name: number }>()
     const there = new Set<{ place: number; name: number }>()
     for (let name = 0; name < 1000; name++) {
       const item = { place: -1, name }
@@ -21,7 +21,7 @@ describe('a roll', () => {
   })
 
   it('may lose whom one meets while it is walked', () => {
-    const roll = new Roll<{ place: number }>()
+    const roll = new SwapList<{ place: number }>()
     for (let i = 0; i < 5; i++) roll.add({ place: -1 })
     for (const item of roll.all()) roll.remove(item)
     expect(roll.all().length).toBe(0)

@@ -2,12 +2,12 @@
  * Everybody that is somewhere, in no order. A `Set` asks V8 for a hash of each object and grows by rehashing; here each
  * knows its own place, which is 1 % of what a short connection costs.
  */
-export interface OnRoll {
-  /** Only `Roll` writes it. */
+export interface OnSwapList {
+  /** Only `SwapList` writes it. */
   place: number
 }
 
-export class Roll<T extends OnRoll> {
+export class SwapList<T extends OnSwapList> {
   readonly #all: T[] = []
 
   /** @param item on no roll yet. */

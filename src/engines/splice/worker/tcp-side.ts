@@ -31,8 +31,8 @@ import {
 } from '../../../linux/libc.ts'
 import type { Whole } from './flow.ts'
 import { Coalescing } from './coalesce.ts'
-import { Held } from './pending-bytes.ts'
-import type { Pipe } from './pipes.ts'
+import { PendingBytes } from './pending-bytes.ts'
+import type { KernelPipe } from './pipes.ts'
 import { ringBufferBytes } from '../../../linux/io-uring.ts'
 import { copyBytes } from './thread.ts'
 
@@ -50,7 +50,7 @@ export const readMask = epollIn | epollReadHangUp | epollPriority | epollEdge
 export const bothMask = readMask | epollOut
 
 /** What a side asks of the connection that it is an end of. */
-export interface Joining extends Whole {
+export interface TcpFlow extends Whole {
   /** Most bytes to read at once. */
   readonly bite: number
   /** The other side is there. */
@@ -58,21 +58,21 @@ export interface Joining extends Whole {
   /** The client's bytes must not pass yet. */
   readonly greets: boolean
   onGreeting(): void
-  onEventsWhileDialling(side: Side, mask: number): void
+  onEventsWhileDialling(side: TcpSide, mask: number): void
   /** Bytes were read from `side`, and go to the other next. */
-  carried(side: Side, bytes: number): void
+  carried(side: TcpSide, bytes: number): void
   /** The other side took some of what had waited for it. */
   taken(): void
   /** @param error an errno */
-  broke(side: Side, error: number): void
+  broke(side: TcpSide, error: number): void
 }
 
 /** The states of one direction that has read its FIN. */
-export class Side extends Receiver implements Resumable, Timed {
-  readonly connection: Joining
+export class TcpSide extends Receiver implements Resumable, Timed {
+  readonly connection: TcpFlow
   readonly isClient: boolean
   descriptor: Descriptor
-  other!: Side
+  other!: TcpSide
   /** Epoll said so and no read has found it empty since. */
   readable = false
   /** The peer's FIN is in the queue. */
@@ -90,8 +90,8 @@ export class Side extends Receiver implements Resumable, Timed {
   #bulk = false
   #maySplice = true
   #smallSplices = 0
-  #pipe: Pipe | null = null
-  #held: Held | null = null
+  #pipe: KernelPipe | null = null
+  #held: PendingBytes | null = null
   /** Bytes that were read here and not sent yet: in the pipe or held. */
   #waiting = 0
   #again = false
@@ -109,7 +109,7 @@ export class Side extends Receiver implements Resumable, Timed {
   /** While bytes come in in bulk. */
   #coalescing: Coalescing | null = null
 
-  constructor(connection: Joining, isClient: boolean, descriptor: Descriptor, watchesOut: boolean) {
+  constructor(connection: TcpFlow, isClient: boolean, descriptor: Descriptor, watchesOut: boolean) {
     super()
     this.connection = connection
     this.isClient = isClient
@@ -384,7 +384,7 @@ export class Side extends Receiver implements Resumable, Timed {
   }
 
   #hold(bytes: Uint8Array, place: 'first' | 'last'): void {
-    this.#held ??= new Held(this.connection.thread)
+    this.#held ??= new PendingBytes(this.connection.thread)
     if (place === 'first') this.#held.addFirst(bytes)
     else this.#held.add(bytes)
     this.#waiting += bytes.length
@@ -404,7 +404,7 @@ export class Side extends Receiver implements Resumable, Timed {
       if (this.other.full) return false
       const sent = this.#held
         ? this.#held.send(this.other.descriptor)
-        : splice((this.#pipe as Pipe).ends.read, this.other.descriptor, this.#waiting)
+        : splice((this.#pipe as KernelPipe).ends.read, this.other.descriptor, this.#waiting)
       if (sent === -EAGAIN || sent === 0) {
         this.#otherIsFull()
         return false

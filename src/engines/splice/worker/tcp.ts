@@ -4,7 +4,7 @@
  */
 import type { Admitted, RefuseReason, Ticket } from '../../../relay/admit.ts'
 import { peerIn, portOf, sockaddrOf, addressOf, type Sockaddr } from '../../../linux/sockaddr-fields.ts'
-import { Greeting, type Greeted } from './preamble.ts'
+import { Preamble, type PreambleFlow } from './preamble.ts'
 import type { Peer } from '../../../relay/proxy/header.ts'
 import { writeProxyV1, writeProxyV2 } from '../../../relay/proxy/write.ts'
 import { mostCrossings } from '../../../relay/own-dials.ts'
@@ -12,9 +12,9 @@ import { isGone } from '../../../relay/gone.ts'
 import { proxyDuty } from '../../../relay/terms.ts'
 import type { TargetState } from '../../../relay/pick.ts'
 import type { CloseReason } from '../../../model/connection.ts'
-import { CarriedBase } from './flow.ts'
-import { descriptorsEach, type Carriage, type Edition, type Listening } from './rule-revision.ts'
-import { Dial, isShortage, type Dialling } from './dial.ts'
+import { FlowBase } from './flow.ts'
+import { descriptorsEach, type RuleOnThread, type RuleRevision, type Listening } from './rule-revision.ts'
+import { TargetDial, isShortage, type Dialling } from './dial.ts'
 import { epollError, epollExclusive, epollIn } from '../../../linux/epoll.ts'
 import {
   accept,
@@ -32,7 +32,7 @@ import {
   takeError,
 } from '../../../linux/libc.ts'
 import { Watcher } from './loop.ts'
-import { readMask, Side } from './tcp-side.ts'
+import { readMask, TcpSide } from './tcp-side.ts'
 import { cell } from '../shared/records.ts'
 import type { ListenerData } from '../shared/messages.ts'
 import type { Thread } from './thread.ts'
@@ -46,12 +46,12 @@ const looksWithinIdle = 4
 
 export class TcpListener extends Watcher implements Listening {
   readonly #thread: Thread
-  readonly #carriage: Carriage
+  readonly #carriage: RuleOnThread
   readonly #data: ListenerData
   readonly #socket: Descriptor
   #stopped = false
 
-  constructor(thread: Thread, carriage: Carriage, data: ListenerData) {
+  constructor(thread: Thread, carriage: RuleOnThread, data: ListenerData) {
     super()
     this.#thread = thread
     this.#carriage = carriage
@@ -130,7 +130,7 @@ export class TcpListener extends Watcher implements Listening {
   }
 
   #carry(
-    edition: Edition,
+    edition: RuleRevision,
     socket: Descriptor,
     client: Uint8Array,
     source: string,
@@ -150,16 +150,16 @@ export class TcpListener extends Watcher implements Listening {
   }
 }
 
-export class TcpConnection extends CarriedBase implements Dialling, Greeted {
-  readonly client: Side
+export class TcpConnection extends FlowBase implements Dialling, PreambleFlow {
+  readonly client: TcpSide
   established = false
   readonly #listener: ListenerData
   /** Who calls; behind a trusted proxy whom it names. */
   source: string
   readonly behind: number
   /** Until the target is there: whoever only waits need not keep it. */
-  #dial: Dial | null
-  #server: Side | null = null
+  #dial: TargetDial | null
+  #server: TcpSide | null = null
   /** It is still to be set on the target's socket. */
   #keepaliveDue = false
   /** How often in a row nothing had moved. */
@@ -170,13 +170,13 @@ export class TcpConnection extends CarriedBase implements Dialling, Greeted {
   #own = 0
   /** Counted up to two. */
   #messagesToTarget = 0
-  #greeting: Greeting | null = null
+  #greeting: Preamble | null = null
   /** Who called and whom, where a trusted proxy said so. */
   #told: { readonly source: Peer; readonly destination: Peer | null } | null = null
 
   constructor(
     thread: Thread,
-    edition: Edition,
+    edition: RuleRevision,
     listener: ListenerData,
     socket: Descriptor,
     client: Uint8Array,
@@ -187,8 +187,8 @@ export class TcpConnection extends CarriedBase implements Dialling, Greeted {
     this.#listener = listener
     this.source = source
     this.behind = thread.tcpDials.behind(portOf(client), listener.port)
-    this.client = new Side(this, true, socket, false)
-    this.#dial = new Dial(this)
+    this.client = new TcpSide(this, true, socket, false)
+    this.#dial = new TargetDial(this)
   }
 
   get bite(): number {
@@ -203,7 +203,7 @@ export class TcpConnection extends CarriedBase implements Dialling, Greeted {
     const { loop } = this.thread
     if (loop.watch(this.client, this.client.descriptor, readMask) < 0) return this.end('engine-error')
     if (duty === 'ignored' && !this.edition.targets.byName) return void this.dial(null)
-    this.#greeting = new Greeting(this, duty)
+    this.#greeting = new Preamble(this, duty)
     this.#greeting.begin()
   }
 
@@ -241,7 +241,7 @@ export class TcpConnection extends CarriedBase implements Dialling, Greeted {
     this.#greeting?.look()
   }
 
-  onEventsWhileDialling(side: Side, mask: number): void {
+  onEventsWhileDialling(side: TcpSide, mask: number): void {
     if (!side.isClient) this.#dial?.onEvents(side, mask)
     // A client that only half-closed still waits for its answer.
     else if (mask & epollError) this.broke(side, takeError(side.descriptor))
@@ -249,7 +249,7 @@ export class TcpConnection extends CarriedBase implements Dialling, Greeted {
   }
 
   /** Tells the target who calls; no part of what the client said. A new socket takes it whole. */
-  #sendPreface(server: Side): void {
+  #sendPreface(server: TcpSide): void {
     const { source } = this.edition.rule
     if (source !== 'proxy-v1' && source !== 'proxy-v2') return
     const caller = this.#told ? this.#told.source : this.#peer()
@@ -273,7 +273,7 @@ export class TcpConnection extends CarriedBase implements Dialling, Greeted {
     return peerIn(lastAddress())
   }
 
-  connected(server: Side, state: TargetState, address: Sockaddr, own: number): void {
+  connected(server: TcpSide, state: TargetState, address: Sockaddr, own: number): void {
     const { client } = this
     this.#server = server
     this.#own = own
@@ -291,7 +291,7 @@ export class TcpConnection extends CarriedBase implements Dialling, Greeted {
     if (!this.ended && server.readable) server.pump()
   }
 
-  carried(side: Side, bytes: number): void {
+  carried(side: TcpSide, bytes: number): void {
     const { cells } = this.edition.carriage
     if (side.isClient) {
       if (this.#messagesToTarget < 2) this.#sendsToTarget()
@@ -325,7 +325,7 @@ export class TcpConnection extends CarriedBase implements Dialling, Greeted {
   }
 
   /** The client's socket has it from the listener's. For the target's, short connections never need it. */
-  #keepAlive(server: Side): void {
+  #keepAlive(server: TcpSide): void {
     const { idleMs, keepaliveMs } = this.edition.timeouts
     const later = idleMs === 0 && keepaliveMs >= 2 * keepaliveAfterMs
     if (keepaliveMs > 0 && !later) setKeepalive(server.descriptor, keepaliveMs)
@@ -360,7 +360,7 @@ export class TcpConnection extends CarriedBase implements Dialling, Greeted {
   }
 
   /** `side`'s connection is broken; the other side sees the same. */
-  broke(side: Side, error: number): void {
+  broke(side: TcpSide, error: number): void {
     const who = side.isClient ? 'client' : 'target'
     this.end(error === ETIMEDOUT ? `${who}-lost` : `${who}-reset`)
   }

@@ -3,16 +3,16 @@ import type { EngineState } from '../../contract.ts'
 import type { Clock } from '../../../base/clock.ts'
 import { Descriptors } from '../../../relay/descriptors.ts'
 import { OwnDials, OwnStreamDials } from '../../../relay/own-dials.ts'
-import type { Carriage } from './rule-revision.ts'
-import { Gathering } from './coalesce.ts'
+import type { RuleOnThread } from './rule-revision.ts'
+import { ReadGathering } from './coalesce.ts'
 import { Deadline } from './deadlines.ts'
 import { Datagrams } from './datagrams.ts'
 import { Arena } from '../../../linux/libc.ts'
-import type { Happenings } from './event-batch.ts'
+import type { EventBatch } from './event-batch.ts'
 import type { Loop } from './loop.ts'
 import { Offloading } from './offloading.ts'
 import type { Thresholds } from '../shared/messages.ts'
-import { Answers } from './udp-replies.ts'
+import { UdpReplies } from './udp-replies.ts'
 import { Pipes } from './pipes.ts'
 import type { Records } from '../shared/records.ts'
 
@@ -25,10 +25,10 @@ export class Thread {
   readonly number: number
   readonly loop: Loop
   readonly records: Records
-  readonly happenings: Happenings
+  readonly happenings: EventBatch
   readonly pipes = new Pipes()
   readonly buffer = Arena.allocate(copyBytes)
-  readonly carriages = new Map<number, Carriage>()
+  readonly carriages = new Map<number, RuleOnThread>()
   /** The loop's own. */
   readonly clock: Clock
   readonly descriptors: Descriptors
@@ -39,17 +39,17 @@ export class Thread {
   readonly thresholds: Thresholds
   /** Whoever pauses a rule's accepting tells the main thread. */
   readonly report: (lease: number, state: EngineState) => void
-  readonly gathering: Gathering
+  readonly gathering: ReadGathering
   readonly offloading: Offloading
   readonly #idleBlocks: Arena[] = []
   #batches: { incoming: Datagrams; outgoing: Datagrams } | null = null
-  #answers: Answers | null = null
+  #answers: UdpReplies | null = null
 
   constructor(options: {
     number: number
     loop: Loop
     records: Records
-    happenings: Happenings
+    happenings: EventBatch
     descriptorLimit: number
     dials: SharedArrayBuffer
     place: number
@@ -61,7 +61,7 @@ export class Thread {
     const { descriptorLimit: limit, loop } = options
     this.number = options.number
     this.loop = loop
-    this.gathering = new Gathering(loop, options.thresholds.gatherFrom)
+    this.gathering = new ReadGathering(loop, options.thresholds.gatherFrom)
     this.offloading = new Offloading(loop, options.askOffload, options.holdOffload)
     this.records = options.records
     this.happenings = options.happenings
@@ -80,8 +80,8 @@ export class Thread {
     return this.#batches
   }
 
-  get answers(): Answers {
-    this.#answers ??= new Answers(this.datagrams.outgoing)
+  get answers(): UdpReplies {
+    this.#answers ??= new UdpReplies(this.datagrams.outgoing)
     return this.#answers
   }
 

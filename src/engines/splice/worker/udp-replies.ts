@@ -44,7 +44,7 @@ interface Answer {
 }
 
 /** Answers on their way to clients, gathered over all sessions of a listener and sent at once. */
-export class Answers {
+export class UdpReplies {
   readonly #batch: Datagrams
   #outlet: Outlet | null = null
   /** Slots that hold an answer. */

@@ -3,7 +3,7 @@
  * size, as one; what comes back is gathered with what comes back to others.
  */
 import { batchesPerTurn } from './datagrams.ts'
-import type { CarriedBase } from './flow.ts'
+import type { FlowBase } from './flow.ts'
 import { lengthOf, mostBytes, runLength, segmentation, type Answered, type Outlet } from './udp-replies.ts'
 import type { Datagrams } from './datagrams.ts'
 import { epollEdge, epollIn } from '../../../linux/epoll.ts'
@@ -20,13 +20,13 @@ import {
   type Descriptor,
 } from '../../../linux/libc.ts'
 import type { Peer } from '../../../relay/proxy/header.ts'
-import { aim } from './udp-connect.ts'
+import { connectUdp } from './udp-connect.ts'
 import { metItself } from './self-connect.ts'
 import { Watcher, type Resumable } from './loop.ts'
 import { peerIn, portOf, type Sockaddr } from '../../../linux/sockaddr-fields.ts'
 
 /** The session, as its upstream knows it. */
-export interface Served extends Answered, Pick<CarriedBase, 'thread' | 'end'> {
+export interface UpstreamSession extends Answered, Pick<FlowBase, 'thread' | 'end'> {
   /** Through which answers leave. */
   readonly outlet: Outlet
   /** Each datagram has a header of its own. */
@@ -45,8 +45,8 @@ export interface Served extends Answered, Pick<CarriedBase, 'thread' | 'end'> {
 }
 
 /** The socket that the target knows the client by. */
-export class Upstream extends Watcher implements Resumable {
-  readonly session: Served
+export class UdpUpstream extends Watcher implements Resumable {
+  readonly session: UpstreamSession
   readonly #socket: Descriptor
   /** Of ours, that it sends from. */
   readonly #port: number
@@ -54,7 +54,7 @@ export class Upstream extends Watcher implements Resumable {
   #expected = 2
 
   /** @param client whose it is: a sockaddr */
-  constructor(session: Served, socket: Descriptor, client: Sockaddr) {
+  constructor(session: UpstreamSession, socket: Descriptor, client: Sockaddr) {
     super()
     this.session = session
     this.#socket = socket
@@ -178,7 +178,7 @@ export class Upstream extends Watcher implements Resumable {
 
   /** Another address of the same family. @returns 0 or an errno below zero */
   moveTo(address: Sockaddr): number {
-    return aim(this.#socket, address) || (metItself(this.#socket, address) ? -ECONNREFUSED : 0)
+    return connectUdp(this.#socket, address) || (metItself(this.#socket, address) ? -ECONNREFUSED : 0)
   }
 
   /** A datagram that had waited for a name. */

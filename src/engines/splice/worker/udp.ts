@@ -15,8 +15,8 @@ import { Room, type Seat } from '../../../relay/room.ts'
 import { isOwnFault } from '../../../relay/own-lack.ts'
 import { targetsFault } from '../../../relay/undelivered.ts'
 import type { CloseReason } from '../../../model/connection.ts'
-import { CarriedBase } from './flow.ts'
-import type { Carriage, Edition, Listening } from './rule-revision.ts'
+import { FlowBase } from './flow.ts'
+import type { RuleOnThread, RuleRevision, Listening } from './rule-revision.ts'
 import { batchesPerTurn, type Datagrams } from './datagrams.ts'
 import { epollEdge, epollIn } from '../../../linux/epoll.ts'
 import {
@@ -32,12 +32,12 @@ import {
   setOption,
   type Arena,
 } from '../../../linux/libc.ts'
-import { aim } from './udp-connect.ts'
+import { connectUdp } from './udp-connect.ts'
 import { isShortage, lackIn } from './dial.ts'
 import { metItself } from './self-connect.ts'
 import { canDialAs, dialAs } from './transparent-dial.ts'
 import { openConnectedTwin } from '../../../linux/udp-connected-twin.ts'
-import type { Found } from './resolve-cache.ts'
+import type { CachedAddresses } from './resolve-cache.ts'
 import { Watcher, type Resumable } from './loop.ts'
 import type { ListenerData } from '../shared/messages.ts'
 import type { Offloadable } from './offloading.ts'
@@ -51,7 +51,7 @@ import {
 } from '../../../linux/bpf/flows.ts'
 import { segmentation, type Outlet } from './udp-replies.ts'
 import type { Thread } from './thread.ts'
-import { Upstream, type Served } from './udp-upstream.ts'
+import { UdpUpstream, type UpstreamSession } from './udp-upstream.ts'
 
 /** Batches that are still read when a successor takes over; under a flood the rest is its. */
 const drainedWhenYielded = 64
@@ -69,7 +69,7 @@ const leastPatienceMs = 2000
 
 export class UdpListener extends Watcher implements Listening, Outlet, Resumable {
   readonly thread: Thread
-  readonly carriage: Carriage
+  readonly carriage: RuleOnThread
   readonly data: ListenerData
   readonly socket: Descriptor
   readonly #sessions = new Map<number, UdpSession>()
@@ -85,7 +85,7 @@ export class UdpListener extends Watcher implements Listening, Outlet, Resumable
   #yielded = false
   #tellsMarks = false
 
-  constructor(thread: Thread, carriage: Carriage, data: ListenerData) {
+  constructor(thread: Thread, carriage: RuleOnThread, data: ListenerData) {
     super()
     this.thread = thread
     this.carriage = carriage
@@ -242,7 +242,7 @@ export class UdpListener extends Watcher implements Listening, Outlet, Resumable
     return session.ended ? null : session
   }
 
-  #refuse(edition: Edition, client: Uint8Array, key: number, reason: CloseReason): void {
+  #refuse(edition: RuleRevision, client: Uint8Array, key: number, reason: CloseReason): void {
     const { now } = this.thread.loop
     if (!this.#refusals.tell(key, now)) return
     this.carriage.count(reason)
@@ -279,7 +279,7 @@ export class UdpListener extends Watcher implements Listening, Outlet, Resumable
   }
 }
 
-export class UdpSession extends CarriedBase implements Served, Offloadable {
+export class UdpSession extends FlowBase implements UpstreamSession, Offloadable {
   readonly listener: UdpListener
   readonly key: number
   readonly client: Uint8Array
@@ -296,7 +296,7 @@ export class UdpSession extends CarriedBase implements Served, Offloadable {
   #noticeAt = 0
   /** Its own way in, once the shared one is a successor's. */
   door: OwnDoor | null = null
-  #upstream: Upstream | null = null
+  #upstream: UdpUpstream | null = null
   /** Targets that were not tried yet. */
   #targets: TargetState[] = []
   /** Addresses of the target that were not tried yet. */
@@ -323,7 +323,7 @@ export class UdpSession extends CarriedBase implements Served, Offloadable {
 
   constructor(
     listener: UdpListener,
-    edition: Edition,
+    edition: RuleRevision,
     key: number,
     client: Uint8Array,
     local: Uint8Array | null,
@@ -399,7 +399,7 @@ export class UdpSession extends CarriedBase implements Served, Offloadable {
     this.#upstream = null
   }
 
-  #find(state: TargetState, tell: (found: Found) => void): Found | undefined {
+  #find(state: TargetState, tell: (found: CachedAddresses) => void): CachedAddresses | undefined {
     const { rule, carriage } = this.edition
     return carriage.names.find(
       state.choice.to,
@@ -417,7 +417,7 @@ export class UdpSession extends CarriedBase implements Served, Offloadable {
     )
   }
 
-  #aim(state: TargetState, found: Found): void {
+  #aim(state: TargetState, found: CachedAddresses): void {
     if (typeof found === 'string') {
       this.edition.failed(state, this.thread.loop.now)
       return this.#aimNext(found)
@@ -467,7 +467,7 @@ export class UdpSession extends CarriedBase implements Served, Offloadable {
     if (found !== undefined) this.#move(state, found)
   }
 
-  #move(state: TargetState, found: Found): void {
+  #move(state: TargetState, found: CachedAddresses): void {
     if (typeof found === 'string') {
       this.#freshUntil = this.thread.loop.now + retryNameMs
       return
@@ -494,7 +494,7 @@ export class UdpSession extends CarriedBase implements Served, Offloadable {
       socket = other
     }
     if (typeof socket === 'number') return socket
-    this.#upstream = new Upstream(this, socket, this.client)
+    this.#upstream = new UdpUpstream(this, socket, this.client)
     if (this.ended) this.#upstream.close()
     return 0
   }
@@ -509,7 +509,7 @@ export class UdpSession extends CarriedBase implements Served, Offloadable {
     if (segmentation.on) setOption(socket, 'groReceive', 1)
     const { keeps } = this.edition
     const asClient = !keeps || (canDialAs(this.source, address) && dialAs(socket, this.source) === 0)
-    const error = asClient ? aim(socket, address) : -EAFNOSUPPORT
+    const error = asClient ? connectUdp(socket, address) : -EAFNOSUPPORT
     if (error < 0) close(socket)
     return error < 0 ? error : socket
   }

@@ -4,27 +4,27 @@
  */
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import type { Target } from '../../../model/target.ts'
-import { Carriage } from './rule-revision.ts'
+import { RuleOnThread } from './rule-revision.ts'
 import { epollIn } from '../../../linux/epoll.ts'
-import { Descriptor, keepLedger, loadFfi, silenceBell } from '../../../linux/libc.ts'
-import { Happenings } from './event-batch.ts'
+import { Descriptor, keepFdOwners, loadFfi, silenceBell } from '../../../linux/libc.ts'
+import { EventBatch } from './event-batch.ts'
 import { Loop, Watcher } from './loop.ts'
 import {
   addOn,
-  type Answer,
+  type WorkerAnswer,
   type EarlyData,
   type FromThread,
   type ListenerData,
   type ThreadData,
   type ToThread,
 } from '../shared/messages.ts'
-import { NameBook } from './resolve-cache.ts'
+import { ResolveCache } from './resolve-cache.ts'
 import { Records } from '../shared/records.ts'
 import { TcpConnection, TcpListener } from './tcp.ts'
-import { Side } from './tcp-side.ts'
+import { TcpSide } from './tcp-side.ts'
 import { Thread } from './thread.ts'
 import { UdpListener, UdpSession } from './udp.ts'
-import { Upstream } from './udp-upstream.ts'
+import { UdpUpstream } from './udp-upstream.ts'
 
 class Bell extends Watcher {
   readonly #bell: Descriptor
@@ -45,18 +45,18 @@ class Bell extends Watcher {
 class Worker {
   readonly #thread: Thread
   readonly #loop: Loop
-  readonly #happenings: Happenings
-  readonly #asked = new Map<number, (answer: Answer, now: number) => void>()
+  readonly #happenings: EventBatch
+  readonly #asked = new Map<number, (answer: WorkerAnswer, now: number) => void>()
   /** Those who stop accepting when descriptors are short. */
   readonly #registered = new Map<number, Disposable>()
   #asks = 0
   #running = true
 
   constructor(data: ThreadData) {
-    keepLedger(new Uint8Array(data.ledger), data.thread + 1)
+    keepFdOwners(new Uint8Array(data.ledger), data.thread + 1)
     this.#loop = new Loop((watcher, thrown) => this.#fault(watcher, thrown), data.thresholds.busyPollMs)
     const records = new Records(data.firstSerial, (memory) => post({ type: 'block', memory }))
-    this.#happenings = new Happenings(records, (batch, count) =>
+    this.#happenings = new EventBatch(records, (batch, count) =>
       post({ type: 'happened', batch, count }, [batch]),
     )
     this.#thread = new Thread({
@@ -98,14 +98,14 @@ class Worker {
       const received = receiveMessageOnPort(parentPort)
       if (!received) return
       try {
-        this.#obey(received.message as ToThread)
+        this.#handle(received.message as ToThread)
       } catch (thrown) {
         this.#fault(this, thrown)
       }
     }
   }
 
-  #obey(message: ToThread): void {
+  #handle(message: ToThread): void {
     switch (message.type) {
       case 'open':
         return this.#open(message)
@@ -150,28 +150,28 @@ class Worker {
     this.#registered.set(lease, descriptors.register(carriage))
   }
 
-  #carriage({ lease, edition, rule, memory, slots }: Extract<ToThread, { type: 'open' }>): Carriage {
+  #carriage({ lease, edition, rule, memory, slots }: Extract<ToThread, { type: 'open' }>): RuleOnThread {
     const thread = this.#thread
-    return new Carriage({
+    return new RuleOnThread({
       id: lease,
       thread: thread.number,
       edition,
       rule,
       memory,
       slots,
-      names: new NameBook((target, answer) => this.#ask(lease, target, answer)),
+      names: new ResolveCache((target, answer) => this.#ask(lease, target, answer)),
       clock: thread.clock,
       onPaused: (paused) =>
         thread.report(lease, paused ? { state: 'paused', why: 'out-of-descriptors' } : { state: 'carrying' }),
     })
   }
 
-  #listen(carriage: Carriage, data: ListenerData): void {
+  #listen(carriage: RuleOnThread, data: ListenerData): void {
     const Kind = data.protocol === 'udp' ? UdpListener : TcpListener
     carriage.listeners.add(new Kind(this.#thread, carriage, data))
   }
 
-  #ask(lease: number, target: Target, answer: (answer: Answer, now: number) => void): void {
+  #ask(lease: number, target: Target, answer: (answer: WorkerAnswer, now: number) => void): void {
     const asked = this.#asks++
     this.#asked.set(asked, answer)
     post({ type: 'resolve', asked, lease, target })
@@ -216,9 +216,9 @@ class Worker {
   #fault(watcher: object, thrown: unknown): void {
     const message = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)
     post({ type: 'fault', where: watcher.constructor.name, message })
-    if (watcher instanceof Side) watcher.connection.end('engine-error')
+    if (watcher instanceof TcpSide) watcher.connection.end('engine-error')
     else if (watcher instanceof TcpConnection || watcher instanceof UdpSession) watcher.end('engine-error')
-    else if (watcher instanceof Upstream) watcher.session.end('engine-error')
+    else if (watcher instanceof UdpUpstream) watcher.session.end('engine-error')
   }
 }
 
