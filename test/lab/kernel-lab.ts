@@ -12,7 +12,7 @@ import type { EngineEvent, Resolve } from '../../src/engines/contract.ts'
 import { createKernelEngine, type KernelEngine } from '../../src/engines/kernel/index.ts'
 import type { KernelLease } from '../../src/engines/kernel/lease.ts'
 import { Ports } from '../../src/engines/kernel/held-ports.ts'
-import { createSettings, type Settings } from '../../src/engines/kernel/proc-sys.ts'
+import { createSettings, type ProcSys } from '../../src/engines/kernel/proc-sys.ts'
 import type { Host } from '../../src/host/contract.ts'
 import { socketMaker } from '../../src/linux/udp-connected-twin.ts'
 import type { Json } from '../../src/model/hop.ts'
@@ -250,7 +250,7 @@ export async function echoesUdp(
 }
 
 /** /proc/sys/net is that of whoever opens the file. */
-function settingsIn(host: LabHost, boot?: string): Settings {
+function settingsIn(host: LabHost, boot?: string): ProcSys {
   const settings = createSettings()
   const within = <T>(work: () => T): T => {
     using _inside = enter(host)

@@ -1,5 +1,5 @@
 /** What thousands ask for at the same time is done once for all of them, one batch after the other. */
-export class Gathering<T> {
+export class Batch<T> {
   readonly #work: (things: readonly T[]) => Promise<void>
   #things: T[] = []
   #next: Promise<void> | null = null

@@ -7,7 +7,7 @@ import { portCount, type PortRange, type Protocol } from '../../base/port.ts'
 import type { Json } from '../../model/hop.ts'
 import type { InetListen } from '../../model/listen.ts'
 import type { Rule } from '../../model/rule.ts'
-import { deniedSources } from './deny-ranges.ts'
+import { denyRanges } from './deny-ranges.ts'
 
 /** How the target finds its way back: by answering this machine, or the client itself through this machine. */
 export type WayBack = 'hide' | 'keep'
@@ -89,7 +89,7 @@ function place({ address }: InetListen, protocol: Protocol, port: number): Pick<
 
 function denials({ allow, deny }: Rule, listen: InetListen, protocol: Protocol): Element[] {
   const family = listenFamily(listen)
-  return deniedSources(allow, deny, family).map(([first, last]) => ({
+  return denyRanges(allow, deny, family).map(([first, last]) => ({
     set: `deny${family}`,
     key: {
       concat: [...listenKey(listen, protocol).concat, first === last ? first : { range: [first, last] }],

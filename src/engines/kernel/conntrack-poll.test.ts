@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest'
 import type { Clock } from '../../base/clock.ts'
 import type { Runner } from '../../host/contract.ts'
-import { Offloading } from './offloading.ts'
-import { Watch, type Watched } from './conntrack-poll.ts'
+import { FlowOffloading } from './offloading.ts'
+import { ConntrackPoll, type PolledRule } from './conntrack-poll.ts'
 
 it('however long a look takes, the next one is not so late that a reset goes by unseen', async () => {
   let now = 0
@@ -23,14 +23,14 @@ it('however long a look takes, the next one is not so late that a reset goes by 
       return Promise.resolve({ exit: 0, stdout: '', stderr: '' })
     },
   } as unknown as Runner
-  const watch = new Watch(runner, clock, new Offloading(clock))
+  const watch = new ConntrackPoll(runner, clock, new FlowOffloading(clock))
   const watched = {
     traffic: { openCount: 1, seen: () => {} },
     family: 4,
     offloads: () => false,
     arrivals: () => [],
     looked: () => {},
-  } as unknown as Watched
+  } as unknown as PolledRule
   watch.add(watched)
   waiting.pop()?.()
   while (pauses.length < 2) await Promise.resolve()

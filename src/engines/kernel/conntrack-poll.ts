@@ -8,8 +8,8 @@ import { familyOf, type Family } from '../../base/address.ts'
 import type { PortRange, Protocol } from '../../base/port.ts'
 import type { Runner } from '../../host/contract.ts'
 import { PortHolders } from '../../model/listen-index.ts'
-import { listFlows, type Flow } from './flows.ts'
-import type { Offloading } from './offloading.ts'
+import { listFlows, type ConntrackFlow } from './flows.ts'
+import type { FlowOffloading } from './offloading.ts'
 import type { Traffic } from './traffic.ts'
 
 const busyMs = 1000
@@ -19,7 +19,7 @@ const rest = 20
 /** How long a question about connections keeps the looks frequent. */
 const interestMs = 10_000
 
-export interface Watched {
+export interface PolledRule {
   readonly traffic: Traffic
   readonly family: Family
   /** Whether busy connections may go past conntrack. */
@@ -38,39 +38,39 @@ export interface Arrival {
   readonly family: Family
 }
 
-export class Watch {
+export class ConntrackPoll {
   readonly #runner: Runner
   readonly #clock: Clock
-  readonly #offloading: Offloading
-  readonly #watched = new Set<Watched>()
-  #index: Places<Watched> | null = null
+  readonly #offloading: FlowOffloading
+  readonly #watched = new Set<PolledRule>()
+  #index: Places<PolledRule> | null = null
   /** Whose each connection is, as of the last look. */
-  #owners = new Map<string, Watched>()
+  #owners = new Map<string, PolledRule>()
   /** As of the look before: what conntrack has forgotten since is told of once more. */
-  #before = new Map<string, Watched>()
+  #before = new Map<string, PolledRule>()
   #timer: Disposable | null = null
   #looking: Promise<void> | null = null
   /** What the last look showed. */
-  #shown: readonly Flow[] = []
+  #shown: readonly ConntrackFlow[] = []
   /** When it began. */
   #shownAt = Number.NEGATIVE_INFINITY
   #lastMs = 0
   #interestUntil = 0
   #stopped = new AbortController()
 
-  constructor(runner: Runner, clock: Clock, offloading: Offloading) {
+  constructor(runner: Runner, clock: Clock, offloading: FlowOffloading) {
     this.#runner = runner
     this.#clock = clock
     this.#offloading = offloading
   }
 
-  add(watched: Watched): void {
+  add(watched: PolledRule): void {
     this.#watched.add(watched)
     this.changed()
     if (!this.#timer) this.#arm()
   }
 
-  remove(watched: Watched): void {
+  remove(watched: PolledRule): void {
     this.#watched.delete(watched)
     // What it carried is not what the next one carries.
     this.#shownAt = Number.NEGATIVE_INFINITY
@@ -104,7 +104,7 @@ export class Watch {
   }
 
   /** What comes to these places by now, before a lease is in force there. A look serves all who open within a second. */
-  async arriving(arrivals: readonly Arrival[]): Promise<readonly Flow[]> {
+  async arriving(arrivals: readonly Arrival[]): Promise<readonly ConntrackFlow[]> {
     await this.lookLately(busyMs)
     const places = new Places<true>()
     for (const arrival of arrivals) places.add(arrival, true)
@@ -148,9 +148,9 @@ export class Watch {
   }
 
   /** Notes whose each is. */
-  #own(flows: readonly Flow[]): void {
+  #own(flows: readonly ConntrackFlow[]): void {
     const places = (this.#index ??= this.#listening())
-    const owners = new Map<string, Watched>()
+    const owners = new Map<string, PolledRule>()
     for (const flow of flows) {
       const watched = this.#ownerOf(flow, places)
       if (watched) owners.set(flow.key, watched)
@@ -159,15 +159,15 @@ export class Watch {
     this.#owners = owners
   }
 
-  #listening(): Places<Watched> {
-    const places = new Places<Watched>()
+  #listening(): Places<PolledRule> {
+    const places = new Places<PolledRule>()
     for (const watched of this.#watched)
       for (const arrival of watched.arrivals()) places.add(arrival, watched)
     return places
   }
 
-  #share(flows: readonly Flow[]): void {
-    const shares = new Map<Watched, Flow[]>([...this.#watched].map((watched) => [watched, []]))
+  #share(flows: readonly ConntrackFlow[]): void {
+    const shares = new Map<PolledRule, ConntrackFlow[]>([...this.#watched].map((watched) => [watched, []]))
     for (const flow of flows) {
       const watched = this.#owners.get(flow.key) ?? this.#before.get(flow.key)
       if (watched) shares.get(watched)?.push(flow)
@@ -180,7 +180,7 @@ export class Watch {
   }
 
   /** A connection stays with the lease that first had it; a new one is of whoever listens there now. */
-  #ownerOf(flow: Flow, places: Places<Watched>): Watched | null {
+  #ownerOf(flow: ConntrackFlow, places: Places<PolledRule>): PolledRule | null {
     const known = this.#owners.get(flow.key)
     if (known) return this.#watched.has(known) ? known : null
     return places.of(flow)
@@ -208,11 +208,11 @@ export class Places<T> {
   }
 }
 
-type Came = Pick<Flow, 'protocol' | 'listen' | 'listenPort'>
+type Came = Pick<ConntrackFlow, 'protocol' | 'listen' | 'listenPort'>
 
 const placeKey = (protocol: Protocol, family: Family, address: string | null): string =>
   `${protocol} ${address ?? family}`
 
-function familiesOf(all: ReadonlySet<Watched>): Family[] {
+function familiesOf(all: ReadonlySet<PolledRule>): Family[] {
   return [...new Set([...all].map(({ family }) => family))].sort((a, b) => a - b)
 }

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { addressBytes, addressFromBytes, parseCidr, type Cidr } from '../../base/address.ts'
-import { deniedSources } from './deny-ranges.ts'
+import { denyRanges } from './deny-ranges.ts'
 
 const number = (address: string): number => new DataView(addressBytes(address).buffer).getUint32(0)
 
@@ -27,7 +27,7 @@ it('turns away exactly whom the longest prefix turns away', () => {
       fc.array(cidr, { maxLength: 8 }),
       fc.uint8Array({ minLength: 4, maxLength: 4 }),
       (allow, deny, bytes) => {
-        const ranges = deniedSources(allow, deny, 4)
+        const ranges = denyRanges(allow, deny, 4)
         // Edges are where it goes wrong, so each prefix's own ends are asked about too.
         const edges = [...allow, ...deny].flatMap(({ address, bits }) => {
           const last = number(address) + 2 ** (32 - bits) - 1
@@ -49,7 +49,7 @@ it('turns away exactly whom the longest prefix turns away', () => {
 it('gives ranges that rise and never touch, as nft wants them', () => {
   fc.assert(
     fc.property(fc.array(cidr, { maxLength: 12 }), fc.array(cidr, { maxLength: 12 }), (allow, deny) => {
-      const ranges = deniedSources(allow, deny, 4)
+      const ranges = denyRanges(allow, deny, 4)
       for (const [index, [first]] of ranges.entries()) {
         const before = ranges[index - 1]
         if (before) expect(number(first)).toBeGreaterThan(number(before[1]) + 1)
@@ -59,10 +59,10 @@ it('gives ranges that rise and never touch, as nft wants them', () => {
 })
 
 it('knows the other family too', () => {
-  expect(deniedSources([], [parseCidr('2001:db8::/32'), parseCidr('10.0.0.0/8')], 6)).toEqual([
+  expect(denyRanges([], [parseCidr('2001:db8::/32'), parseCidr('10.0.0.0/8')], 6)).toEqual([
     ['2001:db8::', '2001:db8:ffff:ffff:ffff:ffff:ffff:ffff'],
   ])
-  expect(deniedSources([parseCidr('10.0.0.0/8')], [], 6)).toEqual([
+  expect(denyRanges([parseCidr('10.0.0.0/8')], [], 6)).toEqual([
     ['::', 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff'],
   ])
 })

@@ -14,7 +14,7 @@ interface Span {
 }
 
 /** In rising order; empty where everybody may come in. */
-export function deniedSources(allow: readonly Cidr[], deny: readonly Cidr[], family: Family): SourceRange[] {
+export function denyRanges(allow: readonly Cidr[], deny: readonly Cidr[], family: Family): SourceRange[] {
   if (allow.length + deny.length === 0) return []
   const everyone: Span = {
     first: 0n,

@@ -7,7 +7,7 @@
  */
 import { ownerLives, pidNamespace } from '../../linux/process-identity.ts'
 
-export interface Tag {
+export interface ElementTag {
   readonly owner: string
   /** Which lease of that owner. */
   readonly serial: number
@@ -25,7 +25,7 @@ export interface Origin {
 /** NFTNL_UDATA_COMMENT_MAXLEN is 128 with the closing zero. */
 const longestComment = 127
 
-export function formatTag({ owner, serial, rule, origin }: Tag): string {
+export function formatTag({ owner, serial, rule, origin }: ElementTag): string {
   const from = origin ? `.${origin.namespace}.${origin.mark}` : ''
   const head = `naru:${owner}.${serial}${from}:`
   let tail = rule
@@ -36,7 +36,7 @@ export function formatTag({ owner, serial, rule, origin }: Tag): string {
 const written = /^naru:(\d+-\d+)\.(\d+)(?:\.(\d+)\.([0-9a-f]{8}))?:(.*)$/
 
 /** Null where the comment is not one of ours. */
-export function parseTag(comment: string | undefined): Tag | null {
+export function parseTag(comment: string | undefined): ElementTag | null {
   const [, owner, serial, namespace, mark, rule = ''] = written.exec(comment ?? '') ?? []
   if (owner === undefined) return null
   const origin = namespace !== undefined && mark !== undefined ? { namespace, mark } : null
@@ -44,6 +44,6 @@ export function parseTag(comment: string | undefined): Tag | null {
 }
 
 /** Whether that process is known to have ended. Of another namespace nothing is known here. */
-export function isGone({ owner, origin }: Tag): boolean {
+export function isGone({ owner, origin }: ElementTag): boolean {
   return origin?.namespace === pidNamespace() && !ownerLives(owner)
 }

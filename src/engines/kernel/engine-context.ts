@@ -4,54 +4,57 @@ import type { Clock } from '../../base/clock.ts'
 import { withLimit } from '../../base/clock.ts'
 import type { Host, Interface, Network, Runner, SocketEntry } from '../../host/contract.ts'
 import type { SourceMode } from '../../model/rule.ts'
-import { cutFlows, listUntouched, type Flow } from './flows.ts'
-import { Gathering } from './batch.ts'
-import type { Ground } from './sysctls.ts'
-import type { Tag } from './element-tag.ts'
-import type { Offloading } from './offloading.ts'
-import type { Held, Table } from './nft-table.ts'
+import { cutFlows, listUntouched, type ConntrackFlow } from './flows.ts'
+import { Batch } from './batch.ts'
+import type { Sysctls } from './sysctls.ts'
+import type { ElementTag } from './element-tag.ts'
+import type { FlowOffloading } from './offloading.ts'
+import type { HeldElement, KernelTable } from './nft-table.ts'
 import { chooseAddress, type Chosen } from './target.ts'
-import { chooseWayBack, type Way } from './masquerade.ts'
-import { Places, type Arrival, type Watch } from './conntrack-poll.ts'
+import { chooseWayBack, type ReturnWay } from './masquerade.ts'
+import { Places, type Arrival, type ConntrackPoll } from './conntrack-poll.ts'
 
 /** How long one reading of the machine serves everybody who asks at the same time. */
 const freshMs = 1000
 
-export interface MachineParts {
+export interface ContextParts {
   readonly host: Host
   readonly clock: Clock
-  readonly table: Table
-  readonly ground: Ground
-  readonly watch: Watch
-  readonly offloading: Offloading
+  readonly table: KernelTable
+  readonly ground: Sysctls
+  readonly watch: ConntrackPoll
+  readonly offloading: FlowOffloading
   /** Whether an element of this process belongs to none of its leases. */
-  readonly isForgotten: (tag: Tag) => boolean
+  readonly isForgotten: (tag: ElementTag) => boolean
   /** Hears of each lease that is over, by its serial. */
   readonly onLeft: (serial: number) => Promise<void>
 }
 
-export class Machine {
+export class EngineContext {
   readonly runner: Runner
   readonly clock: Clock
-  readonly table: Table
-  readonly ground: Ground
-  readonly watch: Watch
-  readonly #offloading: Offloading
+  readonly table: KernelTable
+  readonly ground: Sysctls
+  readonly watch: ConntrackPoll
+  readonly #offloading: FlowOffloading
   readonly left: (serial: number) => Promise<void>
   /** The interfaces of this machine; asked once a second at most. */
   readonly interfaces: Lately<readonly Interface[]>
   /** Its listening sockets, likewise. */
   readonly sockets: Lately<readonly SocketEntry[]>
   /** The table as it is, likewise. */
-  readonly reading: Lately<ReadonlyMap<string, Held>>
-  #ways: { interfaces: readonly Interface[]; known: Map<string, Way> } = { interfaces: [], known: new Map() }
+  readonly reading: Lately<ReadonlyMap<string, HeldElement>>
+  #ways: { interfaces: readonly Interface[]; known: Map<string, ReturnWay> } = {
+    interfaces: [],
+    known: new Map(),
+  }
   readonly #network: Network
-  readonly #cutting = new Gathering<Flow>((flows) =>
+  readonly #cutting = new Batch<ConntrackFlow>((flows) =>
     cutFlows(this.runner, flows, { signal: withLimit(undefined, 30_000) }),
   )
-  readonly #freshening = new Gathering<Arrival>((arrivals) => this.#freshen(arrivals))
+  readonly #freshening = new Batch<Arrival>((arrivals) => this.#freshen(arrivals))
 
-  constructor({ host, clock, table, ground, watch, offloading, isForgotten, onLeft }: MachineParts) {
+  constructor({ host, clock, table, ground, watch, offloading, isForgotten, onLeft }: ContextParts) {
     this.runner = host.runner
     this.#network = host.network
     this.clock = clock
@@ -67,7 +70,7 @@ export class Machine {
   }
 
   /** Ends connections: nothing carries them any more. Those of all leases that end at once are one batch. */
-  cut(flows: readonly Flow[]): Promise<void> {
+  cut(flows: readonly ConntrackFlow[]): Promise<void> {
     this.#offloading.takeBack(flows)
     return this.#cutting.add(flows)
   }
@@ -103,7 +106,7 @@ export class Machine {
   }
 
   /** Thousands of rules have few targets: an answer holds as long as the interfaces it was told from. */
-  async wayBack(source: SourceMode, target: string): Promise<Way> {
+  async wayBack(source: SourceMode, target: string): Promise<ReturnWay> {
     const interfaces = source === 'relay' ? [] : await this.interfaces()
     if (this.#ways.interfaces !== interfaces) this.#ways = { interfaces, known: new Map() }
     const key = `${source} ${target}`

@@ -1,12 +1,12 @@
 import { expect, it } from 'vitest'
 import type { EngineEvent } from '../contract.ts'
-import { parseFlow, type Flow } from './flows.ts'
+import { parseFlow, type ConntrackFlow } from './flows.ts'
 import { Traffic } from './traffic.ts'
 
 const established =
   'tcp      6 431999 ESTABLISHED src=10.1.0.2 dst=10.1.0.1 sport=40312 dport=8888 packets=5 bytes=1280 src=10.2.0.2 dst=10.2.0.1 sport=80 dport=40312 packets=4 bytes=900 [ASSURED] mark=0 use=1 id=3735928559'
 
-function flow(changes: Partial<Flow> = {}): Flow {
+function flow(changes: Partial<ConntrackFlow> = {}): ConntrackFlow {
   const parsed = parseFlow(established)
   if (!parsed) throw new Error('not parsed')
   return { ...parsed, ...changes }

@@ -9,7 +9,7 @@ import type { Runner } from '../../host/contract.ts'
 import { endpointOnWire } from '../../linux/bpf/flows.ts'
 import { Conntrack } from '../../linux/bpf/conntrack.ts'
 
-export interface Flow {
+export interface ConntrackFlow {
   /** Stable while the connection lives. */
   readonly key: string
   readonly protocol: Protocol
@@ -40,7 +40,7 @@ const line =
   /^(tcp|udp) +\d+ (\d+) (?:([A-Z_0-9]+) )?src=(\S+) dst=(\S+) sport=(\d+) dport=(\d+) (?:packets=(\d+) bytes=(\d+) )?(\[UNREPLIED\] )?src=(\S+) dst=(\S+) sport=(\d+) dport=(\d+) (?:packets=(\d+) bytes=(\d+) )?(.*)$/s
 
 /** Null for a line of another protocol. */
-export function parseFlow(text: string): Flow | null {
+export function parseFlow(text: string): ConntrackFlow | null {
   const match = line.exec(text)
   if (!match) return null
   const [, protocol = '', expires, state = '', client = '', listen = '', clientPort, listenPort] = match
@@ -75,7 +75,7 @@ export function listFlows(
   runner: Runner,
   families: readonly Family[],
   options: { signal: AbortSignal },
-): Promise<Flow[]> {
+): Promise<ConntrackFlow[]> {
   return list(runner, families, ['--dst-nat'], options)
 }
 
@@ -84,7 +84,7 @@ export async function listUntouched(
   runner: Runner,
   families: readonly Family[],
   options: { signal: AbortSignal },
-): Promise<Flow[]> {
+): Promise<ConntrackFlow[]> {
   const flows = await list(runner, families, ['-p', 'udp'], options)
   return flows.filter(
     ({ listen, listenPort, target, targetPort }) => listen === target && listenPort === targetPort,
@@ -96,8 +96,8 @@ async function list(
   families: readonly Family[],
   which: readonly string[],
   options: { signal: AbortSignal },
-): Promise<Flow[]> {
-  const flows: Flow[] = []
+): Promise<ConntrackFlow[]> {
+  const flows: ConntrackFlow[] = []
   for (const family of families) {
     const argv = ['conntrack', '-L', '-f', `ipv${family}`, ...which, '-o', 'id'] as const
     const { exit, stdout, stderr } = await runner.run([...argv], options)
@@ -120,12 +120,12 @@ const failed = (exit: number, stderr: string): NaruError =>
  */
 export async function cutFlows(
   runner: Runner,
-  flows: readonly Flow[],
+  flows: readonly ConntrackFlow[],
   options: { signal: AbortSignal },
 ): Promise<void> {
   const families = [...new Set(flows.map(({ client }) => familyOf(client)))]
   // A client that goes on sending has a new flow under the same names, which leads elsewhere.
-  const nameOf = ({ key, target, targetPort }: Flow): string => `${key} ${target} ${targetPort}`
+  const nameOf = ({ key, target, targetPort }: ConntrackFlow): string => `${key} ${target} ${targetPort}`
   const wanted = new Set(flows.map(nameOf))
   const conntrack = Conntrack.open()
   for (const { protocol, client, clientPort, listen, listenPort } of flows)
@@ -141,8 +141,9 @@ export async function cutFlows(
 }
 
 /** Where all connections to a target end, one command for all of them. */
-function deletions(flows: readonly Flow[], there: readonly Flow[]): string[][] {
-  const targetOf = ({ protocol, target, targetPort }: Flow): string => `${protocol} ${target} ${targetPort}`
+function deletions(flows: readonly ConntrackFlow[], there: readonly ConntrackFlow[]): string[][] {
+  const targetOf = ({ protocol, target, targetPort }: ConntrackFlow): string =>
+    `${protocol} ${target} ${targetPort}`
   const all = grouped(there, targetOf)
   return [...grouped(flows, targetOf)].flatMap(([target, group]) => {
     const [flow] = group
@@ -154,8 +155,11 @@ function deletions(flows: readonly Flow[], there: readonly Flow[]): string[][] {
   })
 }
 
-function grouped(flows: readonly Flow[], by: (flow: Flow) => string): Map<string, Flow[]> {
-  const groups = new Map<string, Flow[]>()
+function grouped(
+  flows: readonly ConntrackFlow[],
+  by: (flow: ConntrackFlow) => string,
+): Map<string, ConntrackFlow[]> {
+  const groups = new Map<string, ConntrackFlow[]>()
   for (const flow of flows) {
     const group = groups.get(by(flow))
     if (group) group.push(flow)
@@ -164,9 +168,9 @@ function grouped(flows: readonly Flow[], by: (flow: Flow) => string): Map<string
   return groups
 }
 
-const familyWord = ({ client }: Flow): string => `ipv${familyOf(client)}`
+const familyWord = ({ client }: ConntrackFlow): string => `ipv${familyOf(client)}`
 
-function deletionOf(flow: Flow): string[] {
+function deletionOf(flow: ConntrackFlow): string[] {
   const ports = ['--sport', String(flow.clientPort), '--dport', String(flow.listenPort)]
   return ['-D', '-f', familyWord(flow), '-p', flow.protocol, '-s', flow.client, '-d', flow.listen, ...ports]
 }

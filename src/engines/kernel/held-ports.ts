@@ -15,7 +15,7 @@ import { descriptorLimit } from '../../relay/descriptors.ts'
 /** A held port costs 2 to 4 KiB of the kernel's memory. */
 const mostHeld = 16_384
 
-export interface PortsOptions {
+export interface HeldPortsOptions {
   /** Runs what opens sockets where they belong. @default this process's network */
   readonly inside?: <T>(work: () => T) => T
   /** Most that are held at once. @default 16,384, or half of the descriptors that this process may have */
@@ -29,14 +29,14 @@ export class Ports {
   readonly #pages = new Map<string, Set<Held>>()
   #count = 0
 
-  constructor({ inside = (work) => work(), most }: PortsOptions = {}) {
+  constructor({ inside = (work) => work(), most }: HeldPortsOptions = {}) {
     this.#inside = inside
     const allowed = most ?? Math.min(mostHeld, Math.floor(descriptorLimit() / 2))
     this.#most = canHold() ? allowed : 0
   }
 
   /** All of a rule's ports that there is room for. @throws the system's own error; nothing is held then */
-  hold(listen: InetListen, inherit: Inheritance | undefined): Holding {
+  hold(listen: InetListen, inherit: Inheritance | undefined): HeldPorts {
     const all: Held[] = []
     try {
       this.#inside(() => {
@@ -51,7 +51,7 @@ export class Ports {
       for (const held of all) this.free(held)
       throw error
     }
-    return new Holding(this, all)
+    return new HeldPorts(this, all)
   }
 
   /** @returns whether there was room for all */
@@ -150,7 +150,7 @@ class Held {
 }
 
 /** What is held for one rule. */
-export class Holding implements Disposable {
+export class HeldPorts implements Disposable {
   readonly #ports: Ports
   #held: readonly Held[]
 

@@ -20,20 +20,20 @@ import { listenError, notUs } from '../../relay/listen-error.ts'
 import { targetsItself } from '../../relay/loop.ts'
 import type { Engine } from '../contract.ts'
 import { isAnyAddress, listenFamily } from './compile.ts'
-import { Alarm } from './netlink-monitor.ts'
-import { Ground, type OldValues } from './sysctls.ts'
+import { NetlinkMonitor } from './netlink-monitor.ts'
+import { Sysctls, type OldValues } from './sysctls.ts'
 import { Guard } from './guard.ts'
 import { KernelLease, unfit } from './lease.ts'
-import { Machine } from './engine-context.ts'
+import { EngineContext } from './engine-context.ts'
 import { createNft } from '../../linux/nft.ts'
-import { Ports, type Holding } from './held-ports.ts'
-import { Offloading } from './offloading.ts'
-import { createSettings, type Settings } from './proc-sys.ts'
+import { Ports, type HeldPorts } from './held-ports.ts'
+import { FlowOffloading } from './offloading.ts'
+import { createSettings, type ProcSys } from './proc-sys.ts'
 import { noOfMachineNow, noOfPath, supports } from './supports.ts'
-import { Table } from './nft-table.ts'
+import { KernelTable } from './nft-table.ts'
 import { carriedIn, formatCarried } from './marked-elements.ts'
-import type { Origin, Tag } from './element-tag.ts'
-import { Watch } from './conntrack-poll.ts'
+import type { Origin, ElementTag } from './element-tag.ts'
+import { ConntrackPoll } from './conntrack-poll.ts'
 
 /** How soon it is seen that somebody else filters, or routes, ms. */
 const lookAroundEveryMs = 3000
@@ -43,7 +43,7 @@ export interface KernelOptions {
   /** @default systemClock */
   readonly clock?: Clock
   /** The switches under /proc/sys. @default those of this process's network */
-  readonly settings?: Settings
+  readonly settings?: ProcSys
   /** Whose the elements are. @default this process */
   readonly owner?: string
   /** @default those of this host */
@@ -78,12 +78,12 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
   const handedOver = new Set<string>()
   const lives = (other: string): boolean => !handedOver.has(other) && ownerLives(other)
   const boot = settings.read('kernel/random/boot_id')
-  const table = new Table(nft, owner, boot ?? '', (other) => other === owner || lives(other))
+  const table = new KernelTable(nft, owner, boot ?? '', (other) => other === owner || lives(other))
   const guard = new Guard(host.runner, nft, owner, () => void repair(() => ground.guardLost()))
-  const ground = new Ground(settings, table, guard)
+  const ground = new Sysctls(settings, table, guard)
   const { others = new Others(host.runner, clock), ports = new Ports() } = options
-  const offloading = new Offloading(clock)
-  const watch = new Watch(host.runner, clock, offloading)
+  const offloading = new FlowOffloading(clock)
+  const watch = new ConntrackPoll(host.runner, clock, offloading)
   /** By serial. */
   const leases = new Map<number, KernelLease>()
   /** Dead owners whose things are out, with the switches that were theirs. */
@@ -99,7 +99,7 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
   let serial = 0
   let lookingAround: Disposable | null = null
 
-  const alarm = new Alarm(host.runner, clock, {
+  const alarm = new NetlinkMonitor(host.runner, clock, {
     tableLost: () => void repair(() => ground.tableLost()),
     linksChanged: () => void repair(() => ground.recheck(), { whole: false }),
   })
@@ -124,7 +124,7 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
   }
 
   /** Of this very process, and of no rule that it has: a saved ruleset brought it back. */
-  const isForgotten = (tag: Tag): boolean => tag.owner === owner && !leases.has(tag.serial)
+  const isForgotten = (tag: ElementTag): boolean => tag.owner === owner && !leases.has(tag.serial)
   const hasRules = (): boolean => leases.size > 0
   async function onLeft(left: number): Promise<void> {
     leases.delete(left)
@@ -133,7 +133,7 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
     await alarm.stop()
     await ground.leave(hasRules)
   }
-  const machine = new Machine({ host, clock, table, ground, watch, offloading, isForgotten, onLeft })
+  const machine = new EngineContext({ host, clock, table, ground, watch, offloading, isForgotten, onLeft })
 
   /** Somebody may filter by now who did not when a rule was opened. */
   async function lookAround(): Promise<void> {
@@ -225,9 +225,13 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
  * port that can be held; of the others its list of sockets does.
  * @throws NaruError LISTEN_…
  */
-async function takePorts(listen: InetListen, machine: Machine, hold: () => Holding): Promise<Holding> {
+async function takePorts(
+  listen: InetListen,
+  machine: EngineContext,
+  hold: () => HeldPorts,
+): Promise<HeldPorts> {
   await refuseNoAddress(listen, machine)
-  const tryAgain = async (error: unknown): Promise<Holding> => {
+  const tryAgain = async (error: unknown): Promise<HeldPorts> => {
     // By name, where it can be seen; an engine's own sockets of a moment ago are gone by now.
     if (errnoOf(error) === 'EADDRINUSE') await refuseTaken(listen, machine, null)
     return hold()
@@ -251,7 +255,7 @@ async function takePorts(listen: InetListen, machine: Machine, hold: () => Holdi
 const addressOf = (listen: InetListen): string | null => (isAnyAddress(listen) ? null : listen.address)
 
 /** One look serves all who open at the same time; an address that it does not show may have come since. */
-async function refuseNoAddress(listen: InetListen, machine: Machine): Promise<void> {
+async function refuseNoAddress(listen: InetListen, machine: EngineContext): Promise<void> {
   const address = addressOf(listen)
   const asked = machine.clock.monotonic()
   const isOwn = async (since?: number): Promise<boolean> =>
@@ -263,7 +267,11 @@ async function refuseNoAddress(listen: InetListen, machine: Machine): Promise<vo
 }
 
 /** Likewise: what a look shows taken may be free by now. */
-async function refuseTaken(listen: InetListen, machine: Machine, held: Holding | null): Promise<void> {
+async function refuseTaken(
+  listen: InetListen,
+  machine: EngineContext,
+  held: HeldPorts | null,
+): Promise<void> {
   if (held?.isWhole) return
   const asked = machine.clock.monotonic()
   const family = listenFamily(listen)

@@ -13,12 +13,12 @@ import type { Rule } from '../../model/rule.ts'
 import { formatTarget } from '../../model/target.ts'
 import type { EngineLease, EngineRequest, EngineState } from '../contract.ts'
 import { compile, isAnyAddress, listenFamily, elementId, type Aim, type Compiled } from './compile.ts'
-import type { Flow } from './flows.ts'
-import type { Machine } from './engine-context.ts'
-import type { Tag } from './element-tag.ts'
-import type { Holding } from './held-ports.ts'
+import type { ConntrackFlow } from './flows.ts'
+import type { EngineContext } from './engine-context.ts'
+import type { ElementTag } from './element-tag.ts'
+import type { HeldPorts } from './held-ports.ts'
 import { Traffic } from './traffic.ts'
-import type { Arrival, Watched } from './conntrack-poll.ts'
+import type { Arrival, PolledRule } from './conntrack-poll.ts'
 
 /** Names are asked again no more often than this, whatever their TTL says. */
 const shortestTtlMs = 1000
@@ -31,13 +31,13 @@ const leastPatienceMs = 5000
 export class KernelLease implements EngineLease, Lease {
   readonly goodUntil = null
   readonly renewAfter = null
-  readonly #machine: Machine
+  readonly #machine: EngineContext
   readonly #request: EngineRequest
-  readonly #tag: Tag
+  readonly #tag: ElementTag
   readonly #effect: Effect
-  readonly #holding: Holding
+  readonly #holding: HeldPorts
   readonly #traffic: Traffic
-  readonly #watched: Watched
+  readonly #watched: PolledRule
   readonly #stopped = new AbortController()
   #rule: Rule
   #why: Text = say('', '')
@@ -57,7 +57,13 @@ export class KernelLease implements EngineLease, Lease {
   #reaim: Disposable | null = null
   #turn: Promise<unknown> = Promise.resolve()
 
-  constructor(machine: Machine, request: EngineRequest, tag: Tag, effect: Effect, holding: Holding) {
+  constructor(
+    machine: EngineContext,
+    request: EngineRequest,
+    tag: ElementTag,
+    effect: Effect,
+    holding: HeldPorts,
+  ) {
     this.#machine = machine
     this.#request = request
     this.#rule = request.rule
@@ -349,7 +355,7 @@ export class KernelLease implements EngineLease, Lease {
     await this.#forget(flows)
   }
 
-  async #forget(flows: readonly Flow[]): Promise<void> {
+  async #forget(flows: readonly ConntrackFlow[]): Promise<void> {
     await this.#machine.cut(flows)
   }
 
@@ -403,7 +409,7 @@ function arrivalsOf(listen: InetListen): Arrival[] {
   return listen.protocols.map((protocol) => ({ protocol, ports: listen.ports, address, family }))
 }
 
-function listenOf({ listen, listenPort, protocol }: Flow): string {
+function listenOf({ listen, listenPort, protocol }: ConntrackFlow): string {
   return formatListen({
     kind: 'inet',
     address: listen,

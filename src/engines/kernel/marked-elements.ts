@@ -6,9 +6,9 @@ import { createHash } from 'node:crypto'
 import { isNaruError } from '../../base/errors.ts'
 import { pidNamespace } from '../../linux/process-identity.ts'
 import type { MarkedEntry } from '../../model/marked-entry.ts'
-import { isGone, type Tag } from './element-tag.ts'
+import { isGone, type ElementTag } from './element-tag.ts'
 import { tableName } from './base-table.ts'
-import type { Table } from './nft-table.ts'
+import type { KernelTable } from './nft-table.ts'
 
 /** Named one by one. */
 const mostRules = 5
@@ -19,13 +19,13 @@ export function formatCarried(owner: string, mark = ''): string {
 }
 
 /** Empty where there is no nft, and so no table, and where the table is of another version. @param own this process */
-export async function carriedIn(table: Table, own: string): Promise<MarkedEntry[]> {
+export async function carriedIn(table: KernelTable, own: string): Promise<MarkedEntry[]> {
   const there = await table.read().catch((error: unknown) => {
     if (isNaruError(error, 'COMMAND_MISSING') || isNaruError(error, 'COMMAND_FAILED'))
       return new Map<never, never>()
     throw error
   })
-  const byOwner = new Map<string, Tag[]>()
+  const byOwner = new Map<string, ElementTag[]>()
   for (const { tag } of there.values()) {
     if (tag === null || tag.owner === own || isSeen(tag, table)) continue
     const key = `${tag.owner} ${tag.origin?.namespace} ${tag.origin?.mark}`
@@ -37,15 +37,15 @@ export async function carriedIn(table: Table, own: string): Promise<MarkedEntry[
 }
 
 /** One that lives here knows what it has. */
-const isSeen = (tag: Tag, table: Table): boolean =>
+const isSeen = (tag: ElementTag, table: KernelTable): boolean =>
   !table.isOld && tag.origin?.namespace === pidNamespace() && !isGone(tag)
 
-function carriedBy(tags: readonly Tag[], table: Table): MarkedEntry {
-  const { owner, origin } = tags[0] as Tag
+function carriedBy(tags: readonly ElementTag[], table: KernelTable): MarkedEntry {
+  const { owner, origin } = tags[0] as ElementTag
   const rules = [...new Set(tags.map(({ rule }) => rule))]
   const more = rules.length > mostRules ? ` and ${rules.length - mostRules} more` : ''
   // Nobody's where the machine was started since; another container's may live where its process cannot be seen.
-  const known = table.isOld || isGone(tags[0] as Tag)
+  const known = table.isOld || isGone(tags[0] as ElementTag)
   const mark = known ? (origin?.mark ?? null) : ''
   return {
     tag: mark === null ? null : formatCarried(owner, mark),

@@ -8,14 +8,18 @@ import type { Interface } from '../../host/contract.ts'
 import type { SourceMode } from '../../model/rule.ts'
 import type { WayBack } from './compile.ts'
 
-export interface Way {
+export interface ReturnWay {
   readonly wayBack: WayBack
   readonly why: Text
   /** The interface on whose link the target is, where it keeps the client's address. */
   readonly link: string | null
 }
 
-export function chooseWayBack(source: SourceMode, target: string, interfaces: readonly Interface[]): Way {
+export function chooseWayBack(
+  source: SourceMode,
+  target: string,
+  interfaces: readonly Interface[],
+): ReturnWay {
   const link = interfaces.find((candidate) => isOnLink(candidate, target)) ?? null
   if (source === 'keep')
     return {

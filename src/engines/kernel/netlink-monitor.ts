@@ -19,7 +19,7 @@ export interface Alarms {
   readonly linksChanged: () => void
 }
 
-export class Alarm {
+export class NetlinkMonitor {
   readonly #runner: Runner
   readonly #clock: Clock
   readonly #alarms: Alarms

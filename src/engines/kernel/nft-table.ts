@@ -10,20 +10,20 @@ import { ownerLives } from '../../linux/process-identity.ts'
 import type { Json } from '../../model/hop.ts'
 import { elementId, type Compiled, type Element, type Patience } from './compile.ts'
 import type { Command, Nft, NftObject } from '../../linux/nft.ts'
-import { formatTag, isGone, parseTag, type Tag } from './element-tag.ts'
-import { layout, skeleton, startMark, tableName } from './base-table.ts'
+import { formatTag, isGone, parseTag, type ElementTag } from './element-tag.ts'
+import { layout, baseTable, startMark, tableName } from './base-table.ts'
 
 /** What one lease wants changed. */
-export interface Change {
-  readonly tag: Tag
+export interface TableChange {
+  readonly tag: ElementTag
   readonly remove: Compiled | null
   readonly add: Compiled | null
 }
 
-export interface Held {
+export interface HeldElement {
   readonly element: Element
   /** Null where somebody put it there by hand. */
-  readonly tag: Tag | null
+  readonly tag: ElementTag | null
 }
 
 /** One reading of the table, and how often it had been lost as it began. */
@@ -33,7 +33,7 @@ interface Reading {
   readonly promise: Promise<void>
 }
 
-interface Job extends Change {
+interface Job extends TableChange {
   done(): void
   failed(error: unknown): void
 }
@@ -43,12 +43,12 @@ const maps = [4, 6].flatMap((family) =>
 )
 const sets = ['deny4', 'deny6']
 
-export class Table {
+export class KernelTable {
   readonly #nft: Nft
   readonly #owner: string
   readonly #lives: (owner: string) => boolean
   readonly #boot: string
-  readonly #elements = new Map<string, Held>()
+  readonly #elements = new Map<string, HeldElement>()
   /** Chains of patience that are there, among others. */
   readonly #chains = new Set<string>()
   /** Elements of other Narus by the name of their rule: one that is gone left them. */
@@ -74,7 +74,7 @@ export class Table {
   }
 
   /** Does the change with all others asked for at the same time. @throws NaruError LISTEN_IN_USE, NOT_PERMITTED, COMMAND_FAILED */
-  change(change: Change): Promise<void> {
+  change(change: TableChange): Promise<void> {
     return new Promise((done, failed) => {
       this.#queue.push({ ...change, done, failed })
       this.#running ??= this.#drain().finally(() => (this.#running = null))
@@ -99,7 +99,7 @@ export class Table {
   }
 
   /** Reads the table anew. @returns its elements by `elementId`. */
-  async read(): Promise<ReadonlyMap<string, Held>> {
+  async read(): Promise<ReadonlyMap<string, HeldElement>> {
     await this.settled()
     this.lost()
     await this.#know({ create: false })
@@ -107,7 +107,7 @@ export class Table {
   }
 
   /** Takes out what nobody wants any more, read anew. @returns the rest */
-  async sweep(isLeft: (tag: Tag) => boolean): Promise<ReadonlyMap<string, Held>> {
+  async sweep(isLeft: (tag: ElementTag) => boolean): Promise<ReadonlyMap<string, HeldElement>> {
     const elements = await this.read()
     const left = [...elements.values()]
       .filter(({ tag }) => tag !== null && isLeft(tag))
@@ -321,7 +321,7 @@ export class Table {
     return this.#old === null
   }
 
-  #keep(held: Held): void {
+  #keep(held: HeldElement): void {
     const id = elementId(held.element)
     this.#elements.set(id, held)
     const { tag } = held
@@ -350,7 +350,7 @@ export class Table {
 
   async #make(options: { signal: AbortSignal }): Promise<void> {
     try {
-      await this.#nft.apply(skeleton(this.#boot), options)
+      await this.#nft.apply(baseTable(this.#boot), options)
     } catch (error) {
       // Another Naru was quicker.
       if (!/File exists/.test(messageOf(error))) throw error
@@ -393,16 +393,16 @@ class Plan {
   text = ''
   readonly #before: Command[] = []
   readonly #deletions = new Map<string, Element>()
-  readonly #additions = new Map<string, Held>()
+  readonly #additions = new Map<string, HeldElement>()
   readonly #back: (Step | (() => void))[] = []
-  readonly #elements: Map<string, Held>
+  readonly #elements: Map<string, HeldElement>
   readonly #chains: Set<string>
   readonly #left: ReadonlyMap<string, readonly string[]>
   readonly #owner: string
   readonly #lives: (owner: string) => boolean
 
   constructor(
-    elements: Map<string, Held>,
+    elements: Map<string, HeldElement>,
     chains: Set<string>,
     left: ReadonlyMap<string, readonly string[]>,
     owner: string,
@@ -424,7 +424,7 @@ class Plan {
   }
 
   /** All of the change or nothing of it. @throws NaruError LISTEN_IN_USE */
-  take({ tag, remove, add }: Change): void {
+  take({ tag, remove, add }: TableChange): void {
     const mark = this.#back.length
     try {
       const wanted = new Map((add?.elements ?? []).map((element) => [elementId(element), element]))
@@ -457,7 +457,7 @@ class Plan {
     else map.set(key, value)
   }
 
-  #add(id: string, element: Element, tag: Tag): void {
+  #add(id: string, element: Element, tag: ElementTag): void {
     const there = this.#elements.get(id)
     const same = there && JSON.stringify(there.element.value) === JSON.stringify(element.value)
     if (there && !this.#mayReplace(there, tag)) throw inUse(element, there.tag)
@@ -468,7 +468,7 @@ class Plan {
     this.#put(this.#elements, id, held)
   }
 
-  #remove(id: string, tag: Tag): void {
+  #remove(id: string, tag: ElementTag): void {
     const there = this.#elements.get(id)
     if (!there?.tag || there.tag.owner !== this.#owner) return
     if (there.tag.serial !== tag.serial) return
@@ -477,7 +477,7 @@ class Plan {
   }
 
   /** What a gone Naru of the same state folder carried by that name, and its rule does not say any more. */
-  #removeLeft({ rule, origin }: Tag, wanted: ReadonlyMap<string, Element>): void {
+  #removeLeft({ rule, origin }: ElementTag, wanted: ReadonlyMap<string, Element>): void {
     for (const id of this.#left.get(rule) ?? []) {
       const there = this.#elements.get(id)
       if (!there?.tag || wanted.has(id) || there.tag.owner === this.#owner) continue
@@ -487,7 +487,7 @@ class Plan {
     }
   }
 
-  #mayReplace({ tag }: Held, mine: Tag): boolean {
+  #mayReplace({ tag }: HeldElement, mine: ElementTag): boolean {
     if (tag === null) return false
     return tag.owner === this.#owner ? tag.serial === mine.serial : !this.#lives(tag.owner)
   }
@@ -534,7 +534,7 @@ export function command(verb: string, kind: string, what: Readonly<Record<string
 }
 
 /** What `create element` takes: `[{ elem: { val, comment } }, value]`, in a set without the value. */
-function added({ element: { key, value }, tag }: Held): Json {
+function added({ element: { key, value }, tag }: HeldElement): Json {
   const tagged: Json = tag ? { elem: { val: key, comment: formatTag(tag) } } : key
   return value === null ? tagged : [tagged, value]
 }
@@ -574,7 +574,7 @@ function asRange(key: Json): Json {
 type Listed = { readonly elem?: readonly Json[] }
 type ListedElement = { readonly val: Json; readonly comment?: string }
 
-function elementsOf(objects: readonly NftObject[], set: string): Held[] {
+function elementsOf(objects: readonly NftObject[], set: string): HeldElement[] {
   const isMap = maps.includes(set)
   return objects.flatMap(
     ({ map, set: plain }) =>
@@ -593,7 +593,7 @@ function unwrapped(key: Json): ListedElement {
     : { val: key }
 }
 
-function inUse({ key }: Element, tag: Tag | null): NaruError {
+function inUse({ key }: Element, tag: ElementTag | null): NaruError {
   return new NaruError('LISTEN_IN_USE', {
     listen: JSON.stringify(key),
     owner: tag ? `naru (pid ${tag.owner.split('-')[0]}, rule ${tag.rule})` : 'the table inet naru',

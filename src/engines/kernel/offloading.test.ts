@@ -2,17 +2,17 @@ import { expect, it, vi } from 'vitest'
 import { systemClock } from '../../base/clock.ts'
 import { say } from '../../base/text.ts'
 import { Offload } from '../../linux/bpf/offload.ts'
-import { parseFlow, type Flow } from './flows.ts'
-import { Offloading } from './offloading.ts'
+import { parseFlow, type ConntrackFlow } from './flows.ts'
+import { FlowOffloading } from './offloading.ts'
 
-const flow = (packets: number): Flow =>
+const flow = (packets: number): ConntrackFlow =>
   parseFlow(
     `udp 17 119 src=10.1.0.2 dst=10.1.0.1 sport=4000 dport=8888 packets=${packets} bytes=1 src=10.2.0.2 dst=10.1.0.2 sport=53 dport=4000 packets=1 bytes=1 [ASSURED] mark=0 use=1 id=7`,
-  ) as Flow
+  ) as ConntrackFlow
 
 it('a connection that was cut while conntrack was asked is not carried', () => {
   const open = vi.spyOn(Offload, 'open').mockReturnValue(say('no', '아니요'))
-  const offloading = new Offloading(systemClock)
+  const offloading = new FlowOffloading(systemClock)
   offloading.seen([flow(0)], () => true)
   offloading.takeBack([flow(1e9)])
   offloading.seen([flow(1e9)], () => true)

@@ -17,7 +17,7 @@ import {
 } from '../../linux/bpf/flows.ts'
 import { leftOutBytes } from '../../linux/bpf/layout.ts'
 import { Offload } from '../../linux/bpf/offload.ts'
-import type { Flow } from './flows.ts'
+import type { ConntrackFlow } from './flows.ts'
 
 /** From so many packets a second on, both ways together. */
 const busyPackets = 1000
@@ -35,10 +35,10 @@ interface Offloaded {
   patienceSeconds: number
   /** What was carried so far. */
   total: Ends<OffloadedPair>
-  last: Flow
+  last: ConntrackFlow
 }
 
-export class Offloading {
+export class FlowOffloading {
   readonly #clock: Clock
   readonly #offloaded = new Map<string, Offloaded>()
   /** Cut, but still among what an earlier question to conntrack showed: not to be carried anew. */
@@ -61,7 +61,7 @@ export class Offloading {
    * @param flows as conntrack shows them. @param may which of them may be offloaded.
    * @returns them with what was carried past conntrack, and once more those that it has forgotten meanwhile.
    */
-  seen(flows: readonly Flow[], may: (flow: Flow) => boolean): readonly Flow[] {
+  seen(flows: readonly ConntrackFlow[], may: (flow: ConntrackFlow) => boolean): readonly ConntrackFlow[] {
     if (this.#ended.size > 0)
       this.#ended = new Set(flows.map(({ key }) => key).filter((key) => this.#ended.has(key)))
     const busy = this.#busy(flows.filter(canBe)).filter(may)
@@ -72,7 +72,7 @@ export class Offloading {
   }
 
   /** They end: nothing more is carried for them. */
-  takeBack(flows: readonly Flow[]): void {
+  takeBack(flows: readonly ConntrackFlow[]): void {
     for (const { key } of flows) {
       this.#ended.add(key)
       this.#offloaded.get(key)?.pair?.close()
@@ -94,7 +94,7 @@ export class Offloading {
   }
 
   /** Those that are not offloaded and have grown fast since the last look. */
-  #busy(flows: readonly Flow[]): Flow[] {
+  #busy(flows: readonly ConntrackFlow[]): ConntrackFlow[] {
     const at = this.#clock.monotonic()
     const least = (busyPackets * (at - this.#beforeAt)) / 1000
     const now = new Map(flows.map((flow) => [flow.key, flow.packetsToTarget + flow.packetsToClient]))
@@ -129,9 +129,9 @@ export class Offloading {
     if (protocol === 'udp') this.#conntrack?.keep(protocol, [client, listen], patienceSeconds)
   }
 
-  #withCarried(flows: readonly Flow[]): Flow[] {
+  #withCarried(flows: readonly ConntrackFlow[]): ConntrackFlow[] {
     const present = new Set(flows.map(({ key }) => key))
-    const forgotten: Flow[] = []
+    const forgotten: ConntrackFlow[] = []
     for (const [key, { last }] of this.#offloaded) if (!present.has(key)) forgotten.push(last)
     return [...flows, ...forgotten].map((flow) => {
       const offloaded = this.#offloaded.get(flow.key)
@@ -141,7 +141,7 @@ export class Offloading {
     })
   }
 
-  #look(flow: Flow, offloaded: Offloaded, lives: boolean): void {
+  #look(flow: ConntrackFlow, offloaded: Offloaded, lives: boolean): void {
     const { pair, total } = offloaded
     const ends = !lives || !canBe(flow)
     if (pair) offloaded.total = sum(total, ends ? pair.close() : pair.look())
@@ -151,7 +151,7 @@ export class Offloading {
     offloaded.patienceSeconds = Math.max(offloaded.patienceSeconds, flow.expiresSeconds)
   }
 
-  #carry(flow: Flow): void {
+  #carry(flow: ConntrackFlow): void {
     const flows = this.#joined()
     const pair = pairOf(flow)
     const ways = flows?.ways(pair, 'router', this.#clock.monotonic())
@@ -190,15 +190,16 @@ export class Offloading {
 const nothing: OffloadedPair = { packets: 0, bytes: 0 }
 
 /** TCP while nobody has finished: what begins and ends a connection is conntrack's. */
-const canBe = ({ protocol, state }: Flow): boolean => protocol === 'udp' || state === 'ESTABLISHED'
+const canBe = ({ protocol, state }: ConntrackFlow): boolean => protocol === 'udp' || state === 'ESTABLISHED'
 
 /**
  * A reset whose number is not the one that conntrack waits for, as it did not see all that came before, leaves the
  * state and is waited after for 10 s in place of days (nf_conntrack_tcp_timeout_close). An answer would end that wait.
  */
-const wasReset = ({ state, expiresSeconds }: Flow): boolean => state === 'ESTABLISHED' && expiresSeconds < 10
+const wasReset = ({ state, expiresSeconds }: ConntrackFlow): boolean =>
+  state === 'ESTABLISHED' && expiresSeconds < 10
 
-function pairOf(flow: Flow): Pair {
+function pairOf(flow: ConntrackFlow): Pair {
   return {
     protocol: flow.protocol,
     client: endpoint(flow.client, flow.clientPort),
@@ -215,7 +216,7 @@ function sum(one: Ends<OffloadedPair>, other: Ends<OffloadedPair>): Ends<Offload
   return { there: add(one.there, other.there), back: add(one.back, other.back) }
 }
 
-function withCarried(flow: Flow, { pair, total: { there, back } }: Offloaded): Flow {
+function withCarried(flow: ConntrackFlow, { pair, total: { there, back } }: Offloaded): ConntrackFlow {
   // conntrack counts them.
   const header = leftOutBytes(familyOf(flow.client), flow.protocol)
   return {

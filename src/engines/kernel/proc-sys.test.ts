@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest'
 import { isLinkChange, isTableLoss } from './netlink-monitor.ts'
-import { changedAlong, forwarding6, inOrder, isOurSwitch, wantedSettings, type Settings } from './proc-sys.ts'
+import { changedAlong, forwarding6, inOrder, isOurSwitch, wantedSettings, type ProcSys } from './proc-sys.ts'
 
 /** Switches as a map, as /proc/sys has them. */
-function fake(values: Record<string, string>): Settings {
+function fake(values: Record<string, string>): ProcSys {
   return {
     read: (key) => values[key] ?? null,
     write: (key, value) => void (values[key] = value),

@@ -4,7 +4,7 @@ import type { Family } from '../../base/address.ts'
 import { NaruError, errnoOf, messageOf } from '../../base/errors.ts'
 import { isPlainName } from './guard.ts'
 
-export interface Settings {
+export interface ProcSys {
   /** `net/ipv4/ip_forward` → `0`; null where this kernel has no such switch. */
   read(key: string): string | null
   /** @throws NaruError NOT_PERMITTED */
@@ -13,7 +13,7 @@ export interface Settings {
   names(folder: string): readonly string[]
 }
 
-export function createSettings(root = '/proc/sys'): Settings {
+export function createSettings(root = '/proc/sys'): ProcSys {
   return {
     read(key) {
       try {
@@ -43,7 +43,7 @@ export function createSettings(root = '/proc/sys'): Settings {
 }
 
 /** What a switch must be for packets to be carried, and counted. */
-export interface Wanted {
+export interface WantedSetting {
   readonly key: string
   readonly value: string
 }
@@ -77,7 +77,7 @@ export function isOurSwitch(key: string, value: string): boolean {
 }
 
 /** Interfaces that IPv4 may arrive on from elsewhere. */
-export function interfaces4(settings: Settings): string[] {
+export function interfaces4(settings: ProcSys): string[] {
   return settings.names('net/ipv4/conf').filter((name) => !['all', 'default', 'lo'].includes(name))
 }
 
@@ -88,8 +88,8 @@ export function interfaces4(settings: Settings): string[] {
  * `accept_ra` is 2 (ip-sysctl.rst): that comes first. `route_localnet` lets clients on this machine use 127.0.0.1; the
  * guard keeps others from it (chain `loopback`).
  */
-export function wantedSettings(settings: Settings, families: { ip4: boolean; ip6: boolean }): Wanted[] {
-  const wanted: Wanted[] = [{ key: accounting, value: '1' }]
+export function wantedSettings(settings: ProcSys, families: { ip4: boolean; ip6: boolean }): WantedSetting[] {
+  const wanted: WantedSetting[] = [{ key: accounting, value: '1' }]
   if (families.ip4) {
     wanted.push({ key: localnet, value: '1' })
     for (const name of interfaces4(settings))
@@ -112,7 +112,7 @@ export function wantedSettings(settings: Settings, families: { ip4: boolean; ip6
  * What to note before a change: the switch itself, and those that the kernel changes along with it. IPv6's `all` sets
  * every interface and `default`.
  */
-export function changedAlong(settings: Settings, { key }: Wanted): string[] {
+export function changedAlong(settings: ProcSys, { key }: WantedSetting): string[] {
   if (key !== forwarding6) return []
   return settings
     .names('net/ipv6/conf')

@@ -16,9 +16,9 @@ import {
   isOurSwitch,
   localnet,
   wantedSettings,
-  type Settings,
+  type ProcSys,
 } from './proc-sys.ts'
-import { command, type Table } from './nft-table.ts'
+import { command, type KernelTable } from './nft-table.ts'
 
 /** Old values by key: `{ 'net/ipv4/conf/eth0/forwarding': '0' }`. */
 export type OldValues = Readonly<Record<string, string>>
@@ -26,9 +26,9 @@ export type OldValues = Readonly<Record<string, string>>
 /** Never written: that it was 0 and is 1 says that somebody else wants this machine to forward. */
 const everywhere4 = 'net/ipv4/ip_forward'
 
-export class Ground {
-  readonly #settings: Settings
-  readonly #table: Table
+export class Sysctls {
+  readonly #settings: ProcSys
+  readonly #table: KernelTable
   readonly #guard: Guard
   readonly #was = new Map<string, string>()
   /** `#was` for journals: one object for the thousands that open at once. */
@@ -40,7 +40,7 @@ export class Ground {
   #closedTo = ''
   #turn: Promise<void> = Promise.resolve()
 
-  constructor(settings: Settings, table: Table, guard: Guard) {
+  constructor(settings: ProcSys, table: KernelTable, guard: Guard) {
     this.#settings = settings
     this.#table = table
     this.#guard = guard

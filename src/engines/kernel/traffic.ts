@@ -6,25 +6,25 @@
 import { formatEndpoint } from '../../base/address.ts'
 import type { CloseReason, Connection, Counters } from '../../model/connection.ts'
 import type { EngineEvent } from '../contract.ts'
-import type { Flow } from './flows.ts'
+import type { ConntrackFlow } from './flows.ts'
 
 interface Tracked {
-  flow: Flow
+  flow: ConntrackFlow
   connection: Connection
 }
 
 /** conntrack's TCP states in which both directions have ended. */
 const over = new Set(['TIME_WAIT', 'CLOSE'])
-const isOver = ({ protocol, state }: Flow): boolean => protocol === 'tcp' && over.has(state)
+const isOver = ({ protocol, state }: ConntrackFlow): boolean => protocol === 'tcp' && over.has(state)
 const halfClosed = new Set(['FIN_WAIT', 'CLOSE_WAIT', 'LAST_ACK'])
 
 export class Traffic {
   readonly #rule: string
-  readonly #listen: (flow: Flow) => string
+  readonly #listen: (flow: ConntrackFlow) => string
   readonly #onEvent: (event: EngineEvent) => void
   readonly #open = new Map<string, Tracked>()
   /** As they were before this rule was in force: what an earlier one carried is not ours to count. */
-  #older = new Map<string, Flow>()
+  #older = new Map<string, ConntrackFlow>()
   /** Ended, but still shown by conntrack: not to be taken for new ones. */
   #ended = new Set<string>()
   #opened = 0
@@ -35,7 +35,7 @@ export class Traffic {
   #datagramsToClient = 0
   #next = 1
 
-  constructor(rule: string, listen: (flow: Flow) => string, onEvent: (event: EngineEvent) => void) {
+  constructor(rule: string, listen: (flow: ConntrackFlow) => string, onEvent: (event: EngineEvent) => void) {
     this.#rule = rule
     this.#listen = listen
     this.#onEvent = onEvent
@@ -46,13 +46,13 @@ export class Traffic {
   }
 
   /** Flows that were there before the rule: those that live are ours from now on, those that ended are not. */
-  startAfter(flows: readonly Flow[]): void {
+  startAfter(flows: readonly ConntrackFlow[]): void {
     this.#older = new Map(flows.map((flow) => [flow.key, flow]))
     for (const flow of flows) if (isOver(flow)) this.#ended.add(flow.key)
   }
 
   /** All of the rule's flows as they are at `at` (milliseconds since the epoch). */
-  seen(flows: readonly Flow[], at: number): void {
+  seen(flows: readonly ConntrackFlow[], at: number): void {
     const present = new Set<string>()
     for (const flow of flows) {
       present.add(flow.key)
@@ -66,11 +66,11 @@ export class Traffic {
     return [...this.#open.values()].map(({ connection }) => connection)
   }
 
-  flows(): readonly Flow[] {
+  flows(): readonly ConntrackFlow[] {
     return [...this.#open.values()].map(({ flow }) => flow)
   }
 
-  find(id: string): Flow | null {
+  find(id: string): ConntrackFlow | null {
     for (const { flow, connection } of this.#open.values()) if (connection.id === id) return flow
     return null
   }
@@ -99,7 +99,7 @@ export class Traffic {
     }
   }
 
-  #follow(flow: Flow, at: number): void {
+  #follow(flow: ConntrackFlow, at: number): void {
     const known = this.#open.get(flow.key)
     this.#count(known?.flow ?? this.#older.get(flow.key) ?? null, flow)
     if (known) {
@@ -115,7 +115,7 @@ export class Traffic {
     if (isOver(flow)) this.#end(flow.key, overReason(flow), at)
   }
 
-  #describe(id: string, flow: Flow, at: number): Connection {
+  #describe(id: string, flow: ConntrackFlow, at: number): Connection {
     return {
       id,
       rule: this.#rule,
@@ -131,7 +131,7 @@ export class Traffic {
     }
   }
 
-  #count(before: Flow | null, now: Flow): void {
+  #count(before: ConntrackFlow | null, now: ConntrackFlow): void {
     this.#bytesToTarget += grown(before?.bytesToTarget, now.bytesToTarget)
     this.#bytesToClient += grown(before?.bytesToClient, now.bytesToClient)
     if (now.protocol === 'tcp') return
@@ -157,14 +157,14 @@ export class Traffic {
 
 const grown = (before: number | undefined, now: number): number => Math.max(0, now - (before ?? 0))
 
-function amounts(flow: Flow): Pick<Connection, 'bytesToTarget' | 'bytesToClient' | 'state'> {
+function amounts(flow: ConntrackFlow): Pick<Connection, 'bytesToTarget' | 'bytesToClient' | 'state'> {
   const { bytesToTarget, bytesToClient } = flow
   const state = flow.unreplied ? 'dialling' : halfClosed.has(flow.state) ? 'half-closed' : 'open'
   return { bytesToTarget, bytesToClient, state: flow.protocol === 'udp' ? 'open' : state }
 }
 
 /** A SYN answered by RST alone was refused; after that the kernel does not tell who reset. */
-function overReason(flow: Flow): CloseReason {
+function overReason(flow: ConntrackFlow): CloseReason {
   if (flow.state === 'TIME_WAIT') return 'finished'
   return flow.packetsToClient <= 1 && flow.packetsToTarget <= 1 ? 'target-refused' : 'reset'
 }
