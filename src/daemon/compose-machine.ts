@@ -5,7 +5,7 @@ import { isNaruError } from '../base/errors.ts'
 import { unclaimedHere } from '../doctor/returned-openings.ts'
 import { createMachineFace } from './machine-service.ts'
 import type { RuleToCheck } from '../doctor/diagnose.ts'
-import type { Parts } from '../instance/deps.ts'
+import type { Deps } from '../instance/deps.ts'
 import { askStun } from '../host/stun.ts'
 import type { Naru, RuleStatus } from '../model/naru-api.ts'
 import type { MachineApi } from '../model/machine-api.ts'
@@ -17,7 +17,7 @@ import { foregroundRules } from './foreground.ts'
 import { openRules } from './open-rules.ts'
 
 /** @param naru the daemon or its file; null where there is neither, then no rules are known. */
-export async function machineOf(parts: Parts, naru: () => Promise<Naru | null>): Promise<MachineApi> {
+export async function machineOf(parts: Deps, naru: () => Promise<Naru | null>): Promise<MachineApi> {
   const { checks } = await import('../doctor/checks/index.ts')
   return createMachineFace({
     ...parts,

@@ -4,7 +4,7 @@
  */
 import { systemClock } from '../base/clock.ts'
 import { silentLog, type Log } from '../base/log.ts'
-import type { Parts } from '../instance/deps.ts'
+import type { Deps } from '../instance/deps.ts'
 import { createHost } from '../host/index.ts'
 import { NameResolver } from '../relay/resolve.ts'
 import type { Store } from '../stores/contract.ts'
@@ -22,7 +22,7 @@ export const everyRoom: RoomsWanted = { publish: true, guests: true }
 export async function gatherParts(
   store: Store,
   { log = silentLog, rooms = everyRoom }: { log?: Log; rooms?: RoomsWanted } = {},
-): Promise<Parts> {
+): Promise<Deps> {
   const host = createHost()
   const tools = { host, clock: systemClock, log }
   const resolver = new NameResolver()

@@ -14,10 +14,10 @@ import { chooseFirewall } from '../machine/choose-firewall.ts'
 import type { LookDeps } from '../doctor/readings.ts'
 import { createMachine, type MachineDeps } from '../machine/machine.ts'
 import { testFromOutside, type OutsideDeps } from '../doctor/outside/outside.ts'
-import type { Parts } from '../instance/deps.ts'
-import { routerDesk } from '../mappings/manual-mappings.ts'
+import type { Deps } from '../instance/deps.ts'
+import { manualMappings } from '../mappings/manual-mappings.ts'
 
-export interface MachineFaceDeps extends OutsideDeps, Pick<Parts, 'probe'> {
+export interface MachineFaceDeps extends OutsideDeps, Pick<Deps, 'probe'> {
   readonly checks: readonly Check[]
   /** Where `naru router add` remembers what only it can remove. */
   readonly byHandPath: string | null
@@ -39,7 +39,7 @@ export function createMachineFace(deps: MachineFaceDeps): MachineApi {
   return {
     addresses: (options) => machine.addresses(options),
     ports: (options) => machine.ports(options),
-    router: routerDesk(deps),
+    router: manualMappings(deps),
     firewall: ({ signal }) => firewall(deps, signal),
     async admits(question, { signal }) {
       const { member, why } = await chooseFirewall('auto', deps, signal)

@@ -6,7 +6,7 @@ import { say } from '../base/text.ts'
 import type { OpenHereOptions } from '../cli/deps.ts'
 import { Forwarder } from '../rules/forwarder.ts'
 import { claim, stateRoot } from '../instance/instance.ts'
-import type { Parts } from '../instance/deps.ts'
+import type { Deps } from '../instance/deps.ts'
 import { dismissPrestarted } from '../engines/splice/main/prestart.ts'
 import type { Naru, RuleStatus } from '../model/naru-api.ts'
 import { formatListen, listensOverlap } from '../model/listen.ts'
@@ -55,7 +55,7 @@ export async function openHere(
 }
 
 /** In the foreground a name that nobody knows is a mistake, not a target that comes later. @throws NaruError NAME_NOT_FOUND */
-async function mustResolve(rule: Rule, { resolveName }: Parts, signal: AbortSignal): Promise<void> {
+async function mustResolve(rule: Rule, { resolveName }: Deps, signal: AbortSignal): Promise<void> {
   const names = rule.targets
     .map(({ to }) => to)
     .filter((to) => to.kind === 'inet' && canonicalAddress(to.host) === null)

@@ -4,10 +4,10 @@
  */
 import { connect } from 'node:net'
 import { NaruError, messageOf } from '../base/errors.ts'
-import type { Parts } from '../instance/deps.ts'
+import type { Deps } from '../instance/deps.ts'
 import { metItself } from '../relay/dial.ts'
 
-export const probe: Parts['probe'] = ({ host, port }, { signal, stayMs = 0 }) =>
+export const probe: Deps['probe'] = ({ host, port }, { signal, stayMs = 0 }) =>
   new Promise((resolve, reject) => {
     const socket = connect({ host, port })
     let stay: NodeJS.Timeout | undefined

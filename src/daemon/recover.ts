@@ -9,7 +9,7 @@ import { removeReturned } from '../doctor/returned-openings.ts'
 import { abandoned, claim, tokensPath } from '../instance/instance.ts'
 import { damageText, Journal } from '../instance/journal.ts'
 import { readMark } from '../instance/state-mark.ts'
-import type { Parts } from '../instance/deps.ts'
+import type { Deps } from '../instance/deps.ts'
 import { leftIn, undoJournal } from '../rules/undo.ts'
 import { createMemoryStore } from '../stores/memory.ts'
 import { forgetWord } from './foreground.ts'
@@ -47,7 +47,7 @@ export async function undoLeftOvers(root: string, { except, tell, signal }: Left
 async function undoOne(
   root: string,
   id: string,
-  parts: Parts,
+  parts: Deps,
   { tell, signal }: Omit<LeftOverOptions, 'except'>,
 ): Promise<boolean> {
   try {

@@ -14,7 +14,7 @@ import { parseTag } from '../model/tag.ts'
 import { inForce } from '../instance/instance.ts'
 import { readOnce } from './readings.ts'
 import { readMark } from '../instance/state-mark.ts'
-import type { Parts } from '../instance/deps.ts'
+import type { Deps } from '../instance/deps.ts'
 
 /** Reading and removing, in all: nobody waits longer for a firewall that hangs. */
 const limitMs = 8000
@@ -52,7 +52,7 @@ export async function unclaimedHere(
   }
 }
 
-type ReadParts = Pick<Parts, 'host' | 'firewalls'> & Partial<Pick<Parts, 'engines'>>
+type ReadParts = Pick<Deps, 'host' | 'firewalls'> & Partial<Pick<Deps, 'engines'>>
 
 /**
  * Null where a journal cannot be read whole, and nobody can tell. The firewall is read first: an opening is in its
@@ -77,7 +77,7 @@ async function read(
 /** Takes away what carries the mark of this root and is in none of its journals. Says what it did and could not do. */
 export async function removeReturned(
   root: string,
-  parts: Parts,
+  parts: Deps,
   { signal, tell }: { signal: AbortSignal; tell: (level: 'info' | 'warn', text: Text) => void },
 ): Promise<void> {
   const limited = withLimit(signal, limitMs)
@@ -111,7 +111,7 @@ export async function removeReturned(
 
 async function remove(
   { member, effect, text, command }: Unclaimed,
-  { host }: Parts,
+  { host }: Deps,
   { signal, tell }: { signal: AbortSignal; tell: (level: 'info' | 'warn', text: Text) => void },
 ): Promise<void> {
   try {

@@ -8,7 +8,7 @@ import type { Host } from '../host/contract.ts'
 import type { RouterMember } from '../routers/contract.ts'
 import type { Store } from '../stores/contract.ts'
 
-export interface Parts {
+export interface Deps {
   readonly version: string
   readonly host: Host
   readonly clock: Clock

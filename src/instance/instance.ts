@@ -23,7 +23,7 @@ import { errnoOf, messageOf, NaruError } from '../base/errors.ts'
 import { replaceFile } from '../base/replace-file.ts'
 import { say } from '../base/text.ts'
 import { isOwn, mustBeTrusted, temporaryPlace, whyUntrusted } from '../base/trust.ts'
-import { Journal, type Entry } from './journal.ts'
+import { Journal, type JournalEntry } from './journal.ts'
 import { markOf } from './state-mark.ts'
 
 /** Who holds a folder. */
@@ -253,7 +253,7 @@ function wasLeft(folder: string): Promise<boolean> {
 }
 
 /** What is in force by every journal of this root; null where one cannot be read whole. */
-export async function inForce(root: string): Promise<readonly Entry[] | null> {
+export async function inForce(root: string): Promise<readonly JournalEntry[] | null> {
   const read = (await folders(root)).map((id) => Journal.peek(join(root, id, 'journal')).catch(() => null))
   const all = await Promise.all(read)
   return all.includes(null) ? null : all.flatMap((entries) => entries ?? [])

@@ -6,7 +6,7 @@
 import { crc32 } from 'node:zlib'
 import { hops, type Hop, type Json } from '../model/hop.ts'
 
-export interface Entry {
+export interface JournalEntry {
   readonly id: number
   readonly rule: string
   readonly hop: Hop
@@ -16,14 +16,14 @@ export interface Entry {
   readonly at: number
 }
 
-export type Line =
-  | ({ readonly op: 'intend' } & Entry)
+export type JournalLine =
+  | ({ readonly op: 'intend' } & JournalEntry)
   | { readonly op: 'amend'; readonly id: number; readonly effect: Json }
   | { readonly op: 'undone'; readonly id: number }
 
 export interface ReadLines {
   /** What is in force, by id, oldest first. */
-  readonly live: Map<number, Entry>
+  readonly live: Map<number, JournalEntry>
   readonly lines: number
   /** Lines that are none, but for a last one that was cut short: a crash cut it, and it was never acted on. */
   readonly unreadable: number
@@ -31,13 +31,13 @@ export interface ReadLines {
   readonly whole: boolean
 }
 
-export function formatLine(line: Line): string {
+export function formatLine(line: JournalLine): string {
   const json = JSON.stringify(line)
   return `1 ${checksum(json)} ${json}\n`
 }
 
 export function readLines(bytes: Buffer): ReadLines {
-  const live = new Map<number, Entry>()
+  const live = new Map<number, JournalEntry>()
   // Byte for byte, so that what is no UTF-8 cannot become it.
   const rows = bytes.toString('latin1').split('\n')
   const tail = rows.pop() as string
@@ -58,7 +58,7 @@ export function readLines(bytes: Buffer): ReadLines {
   return { live, lines, unreadable, whole: tail === '' && unreadable === 0 && old === 0 }
 }
 
-function follow(live: Map<number, Entry>, line: Line): void {
+function follow(live: Map<number, JournalEntry>, line: JournalLine): void {
   if (line.op === 'intend') {
     const { id, rule, hop, member, effect, at } = line
     live.set(id, { id, rule, hop, member, effect, at })
@@ -69,20 +69,20 @@ function follow(live: Map<number, Entry>, line: Line): void {
   }
 }
 
-function parseSummed(row: string): Line | null {
+function parseSummed(row: string): JournalLine | null {
   const [, sum, latin1] = /^1 ([0-9a-f]{8}) (\{.*\})$/.exec(row) ?? []
   if (sum === undefined || latin1 === undefined) return null
   const json = Buffer.from(latin1, 'latin1')
   return checksum(json) === sum ? parsed(json.toString('utf8')) : null
 }
 
-function parseOld(row: string): Line | null {
+function parseOld(row: string): JournalLine | null {
   return row.startsWith('{') ? parsed(Buffer.from(row, 'latin1').toString('utf8')) : null
 }
 
-function parsed(json: string): Line | null {
+function parsed(json: string): JournalLine | null {
   try {
-    const line = JSON.parse(json) as Line
+    const line = JSON.parse(json) as JournalLine
     if (typeof line.id !== 'number') return null
     if (line.op === 'undone' || line.op === 'amend') return line
     return line.op === 'intend' && hops.includes(line.hop) ? line : null

@@ -6,7 +6,7 @@ import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { describeWith } from '../../test/needs.ts'
 import type { Json } from '../model/hop.ts'
-import { formatLine, readLines, type Entry, type Line } from './journal-lines.ts'
+import { formatLine, readLines, type JournalEntry, type JournalLine } from './journal-lines.ts'
 import { Journal } from './journal.ts'
 
 let folder: string
@@ -79,7 +79,7 @@ describe('the journal', () => {
 
 describe('a journal of before', () => {
   const entry = { rule: 'web', hop: 'router', member: 'pcp', at: 0 } as const
-  const old = (line: Line): string => `${JSON.stringify(line)}\n`
+  const old = (line: JournalLine): string => `${JSON.stringify(line)}\n`
 
   it('without checksums is read, and written anew with them', async () => {
     await mkdir(join(folder, 'deep'))
@@ -107,7 +107,7 @@ describe('a damaged journal', () => {
   /** @returns the file, and every state that each entry ever had */
   const written = (from: readonly (readonly [string, number, Json])[]): [Buffer, Map<number, Json[]>] => {
     const states = new Map<number, Json[]>()
-    const lines = from.map(([op, id, effect]): Line => {
+    const lines = from.map(([op, id, effect]): JournalLine => {
       if (op === 'undone') return { op, id }
       if (op === 'intend' || states.has(id)) states.set(id, [...(states.get(id) ?? []), effect])
       if (op === 'amend') return { op, id, effect }
@@ -115,7 +115,7 @@ describe('a damaged journal', () => {
     })
     return [Buffer.from(lines.map(formatLine).join('')), states]
   }
-  const liveIn = (bytes: Buffer): Entry[] => [...readLines(bytes).live.values()]
+  const liveIn = (bytes: Buffer): JournalEntry[] => [...readLines(bytes).live.values()]
 
   it('whose end became zeros is told of', () => {
     const line = formatLine({

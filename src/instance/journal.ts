@@ -8,9 +8,9 @@ import { errnoOf, messageOf, NaruError } from '../base/errors.ts'
 import { replaceFile } from '../base/replace-file.ts'
 import { say, type Text } from '../base/text.ts'
 import type { Effect, Hop, Json, Recorder } from '../model/hop.ts'
-import { formatLine, readLines, type Entry } from './journal-lines.ts'
+import { formatLine, readLines, type JournalEntry } from './journal-lines.ts'
 
-export type { Entry } from './journal-lines.ts'
+export type { JournalEntry } from './journal-lines.ts'
 
 /** Dead lines that are kept before the file is written anew. */
 const compactAfter = 2000
@@ -22,7 +22,7 @@ export class Journal {
   #goodBytes: number
   /** After a write that failed something else may stand behind them. */
   #torn = false
-  readonly #live: Map<number, Entry>
+  readonly #live: Map<number, JournalEntry>
   readonly #written = new Set<number>()
   #next: number
   #dead: number
@@ -37,7 +37,13 @@ export class Journal {
 
   private constructor(
     path: string,
-    of: { file: FileHandle; bytes: number; live: Map<number, Entry>; lines: number; damage: Damage | null },
+    of: {
+      file: FileHandle
+      bytes: number
+      live: Map<number, JournalEntry>
+      lines: number
+      damage: Damage | null
+    },
   ) {
     this.#path = path
     this.#file = of.file
@@ -65,7 +71,7 @@ export class Journal {
   }
 
   /** What is in force by it, without opening it; null where some of its lines cannot be read. */
-  static async peek(path: string): Promise<readonly Entry[] | null> {
+  static async peek(path: string): Promise<readonly JournalEntry[] | null> {
     const { live, unreadable } = readLines(await bytesOf(path))
     return unreadable > 0 ? null : [...live.values()]
   }
@@ -81,7 +87,7 @@ export class Journal {
   }
 
   /** What is in effect, oldest first. */
-  live(): readonly Entry[] {
+  live(): readonly JournalEntry[] {
     return [...this.#live.values()]
   }
 
@@ -97,7 +103,7 @@ export class Journal {
   }
 
   /** The other process is gone. @returns what it left in force */
-  async resume(): Promise<readonly Entry[]> {
+  async resume(): Promise<readonly JournalEntry[]> {
     const { live } = readLines(await bytesOf(this.#path))
     const theirs = [...live.values()].filter(({ id }) => !this.#live.has(id))
     for (const entry of theirs) this.#live.set(entry.id, entry)
@@ -150,7 +156,7 @@ export class Journal {
   }
 
   async #intend({ rule, hop, member }: RecordedAs, effect: Json): Promise<Effect> {
-    const entry: Entry = { id: this.#next++, rule, hop, member, effect, at: Date.now() }
+    const entry: JournalEntry = { id: this.#next++, rule, hop, member, effect, at: Date.now() }
     await this.#append(formatLine({ op: 'intend', ...entry }))
     this.#live.set(entry.id, entry)
     this.#written.add(entry.id)
@@ -250,7 +256,7 @@ function bytesOf(path: string): Promise<Buffer> {
   })
 }
 
-function textOf(live: ReadonlyMap<number, Entry>): string {
+function textOf(live: ReadonlyMap<number, JournalEntry>): string {
   return [...live.values()].map((entry) => formatLine({ op: 'intend', ...entry })).join('')
 }
 

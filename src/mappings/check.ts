@@ -9,9 +9,9 @@ import { say, type Text } from '../base/text.ts'
 import type { RouterCheck, RouterCheckWish } from '../model/router.ts'
 import { makerOf, routerSteps, type RouterSteps } from '../model/router-steps.ts'
 import type { Mapping, Router, RouterInfo } from '../routers/contract.ts'
-import type { Parts } from '../instance/deps.ts'
+import type { Deps } from '../instance/deps.ts'
 
-export interface CheckDeps extends Pick<Parts, 'clock' | 'probe'> {
+export interface CheckDeps extends Pick<Deps, 'clock' | 'probe'> {
   /** Calls back with the client of each connection that the rule opens; without it nothing arrives. */
   readonly onOpened?: (rule: string, told: (client: string) => void) => Disposable
   /** Our address towards the router, and the router's. */

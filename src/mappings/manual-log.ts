@@ -7,7 +7,7 @@ import type { Protocol } from '../base/port.ts'
 import type { Json, Recorder } from '../model/hop.ts'
 import { Journal } from '../instance/journal.ts'
 
-export interface HandMade {
+export interface ManualMapping {
   readonly id: number
   readonly name: string
   /** The member that made it, and what it needs to undo it. */
@@ -22,14 +22,14 @@ export interface HandMade {
   readonly until: number | null
 }
 
-export type HandWish = Omit<HandMade, 'id' | 'effect' | 'until'> & { readonly leaseSeconds: number }
+export type ManualRequest = Omit<ManualMapping, 'id' | 'effect' | 'until'> & { readonly leaseSeconds: number }
 
 /** What is written while it is made, and once it is. */
-export interface HandRecord extends Recorder {
+export interface ManualRecord extends Recorder {
   granted(externalPort: number, until: number | null): Promise<void>
 }
 
-export class ByHand implements AsyncDisposable {
+export class ManualLog implements AsyncDisposable {
   readonly #journal: Journal
   readonly #clock: Clock
 
@@ -39,8 +39,8 @@ export class ByHand implements AsyncDisposable {
   }
 
   /** @throws NaruError STATE_FOLDER */
-  static async open(path: string, clock: Clock): Promise<ByHand> {
-    return new ByHand(await Journal.open(path), clock)
+  static async open(path: string, clock: Clock): Promise<ManualLog> {
+    return new ManualLog(await Journal.open(path), clock)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -48,9 +48,9 @@ export class ByHand implements AsyncDisposable {
   }
 
   /** Those whose lease still runs; the others are struck out. */
-  async list(): Promise<readonly HandMade[]> {
+  async list(): Promise<readonly ManualMapping[]> {
     const all = this.#journal.live().map(({ id, rule, member, effect }) => ({
-      ...(effect as unknown as Omit<HandMade, 'id' | 'name' | 'via'>),
+      ...(effect as unknown as Omit<ManualMapping, 'id' | 'name' | 'via'>),
       id,
       name: rule,
       via: member,
@@ -60,11 +60,11 @@ export class ByHand implements AsyncDisposable {
     return all.filter((each) => !over.includes(each))
   }
 
-  removed({ id }: HandMade): Promise<void> {
+  removed({ id }: ManualMapping): Promise<void> {
     return this.#journal.undone(id)
   }
 
-  record({ name, via, leaseSeconds, ...wish }: HandWish): HandRecord {
+  record({ name, via, leaseSeconds, ...wish }: ManualRequest): ManualRecord {
     const kept = this.#journal.recorder({ rule: name, hop: 'router', member: via })
     // Who is ended before the router answers leaves what it asked for.
     let entry: { [key: string]: Json } = { ...wish, until: this.#clock.now() + leaseSeconds * 1000 }

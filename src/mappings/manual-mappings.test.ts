@@ -9,7 +9,7 @@ import type { HopStatus } from '../model/naru-api.ts'
 import type { RouterCheckWish, RouterDesk } from '../model/router.ts'
 import { parseRule } from '../model/rule-file.ts'
 import type { RouterMember } from '../routers/contract.ts'
-import { routerDesk, type DeskDeps } from './manual-mappings.ts'
+import { manualMappings, type ManualMappingsDeps } from './manual-mappings.ts'
 
 const signal = AbortSignal.timeout(60_000)
 
@@ -17,14 +17,14 @@ const refused = (): Promise<void> => Promise.reject(new Error('refused'))
 
 async function desk(
   quirks: Quirks = {},
-  deps: Partial<DeskDeps> = {},
+  deps: Partial<ManualMappingsDeps> = {},
 ): Promise<{ fake: FakeRouter; desk: RouterDesk; routers: readonly RouterMember[] } & AsyncDisposable> {
   const fake = await FakeRouter.start(quirks)
   const routers = Object.values(membersAt).map((make) => make(fake))
   return {
     fake,
     routers,
-    desk: routerDesk({ ...toolsAtHome(), routers, probe: refused, ...deps }),
+    desk: manualMappings({ ...toolsAtHome(), routers, probe: refused, ...deps }),
     [Symbol.asyncDispose]: () => fake[Symbol.asyncDispose](),
   }
 }
@@ -104,7 +104,7 @@ it('adds, lists with ours marked, and removes; another’s only when forced', as
 it('a mapping that the router has no words for is its rule’s, by what that rule holds', async () => {
   const udp = parseRule('game', { listen: '19132-19140/udp', target: '10.0.0.2:19132', publish: true })
   const held = { hop: 'router', member: 'pcp', state: 'ok', data: { externalPort: 20_000 } }
-  const rules = (): ReturnType<NonNullable<DeskDeps['rules']>> =>
+  const rules = (): ReturnType<NonNullable<ManualMappingsDeps['rules']>> =>
     Promise.resolve([{ rule: udp, hops: [held as unknown as HopStatus] }])
   await using at = await desk({}, { rules })
   const row = (externalPort: number, internalPort: number, internalAddress: string): void => {
@@ -169,7 +169,7 @@ it('check: every port and protocol of the rule counts, and another row is told f
 
 it('check: not listed proves nothing, a connection that comes back from the router proves it', async () => {
   const arrivals = new Set<(client: string) => void>()
-  const onOpened: DeskDeps['onOpened'] = (_, told) => {
+  const onOpened: ManualMappingsDeps['onOpened'] = (_, told) => {
     arrivals.add(told)
     return { [Symbol.dispose]: () => arrivals.delete(told) }
   }
@@ -196,7 +196,7 @@ it('what PCP or NAT-PMP mapped by hand is remembered, listed and removed, also b
     const [added] = await at.desk.add({ ...wish, name: 'hand', externalPort: 7000 }, { signal })
     expect(added).toMatchObject({ externalPort: 7000 })
     expect(at.fake.table.size).toBe(1)
-    const next = routerDesk({ ...toolsAtHome(), routers: at.routers, probe: refused, byHandPath })
+    const next = manualMappings({ ...toolsAtHome(), routers: at.routers, probe: refused, byHandPath })
     expect(await next.list({ signal })).toMatchObject([
       { protocol: 'tcp', externalPort: 7000, internalPort: 70, rule: 'hand', here: true },
     ])

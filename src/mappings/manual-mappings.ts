@@ -10,8 +10,8 @@ import type { RouterAdd, RouterAdded, RouterDesk, RouterEntry, RouterView } from
 import type { Rule } from '../model/rule.ts'
 import type { Mapping, MappingKey, Router, RouterInfo } from '../routers/contract.ts'
 import { field } from '../doctor/checks/contract.ts'
-import type { Parts } from '../instance/deps.ts'
-import { ByHand, type HandMade } from './manual-log.ts'
+import type { Deps } from '../instance/deps.ts'
+import { ManualLog, type ManualMapping } from './manual-log.ts'
 import { check, infoOf, type CheckDeps } from './check.ts'
 import { aboveByHop, carrierGrade } from './outer-router.ts'
 import type { RouterFinder } from './finder.ts'
@@ -23,7 +23,7 @@ interface OpenRule {
   readonly hops: readonly HopStatus[]
 }
 
-export interface DeskDeps extends Pick<Parts, 'routers' | 'host' | 'clock' | 'log' | 'probe'> {
+export interface ManualMappingsDeps extends Pick<Deps, 'routers' | 'host' | 'clock' | 'log' | 'probe'> {
   /** The file that remembers what only its maker can remove; null remembers nothing. */
   readonly byHandPath?: string | null
   readonly onOpened?: CheckDeps['onOpened']
@@ -31,7 +31,7 @@ export interface DeskDeps extends Pick<Parts, 'routers' | 'host' | 'clock' | 'lo
   readonly rules?: () => Promise<readonly OpenRule[]>
 }
 
-export function routerDesk(parts: DeskDeps): RouterDesk {
+export function manualMappings(parts: ManualMappingsDeps): RouterDesk {
   const publisher = publisherOf(parts)
   const { finder } = publisher
   return {
@@ -69,8 +69,8 @@ export function routerDesk(parts: DeskDeps): RouterDesk {
 }
 
 /** Null where nothing can be remembered: no file, or a folder that is not ours to write. */
-async function handMemory({ byHandPath = null, clock }: DeskDeps): Promise<ByHand | null> {
-  return byHandPath === null ? null : ByHand.open(byHandPath, clock).catch(() => null)
+async function handMemory({ byHandPath = null, clock }: ManualMappingsDeps): Promise<ManualLog | null> {
+  return byHandPath === null ? null : ManualLog.open(byHandPath, clock).catch(() => null)
 }
 
 async function everyRouter(finder: RouterFinder, signal: AbortSignal): Promise<readonly Router[]> {
@@ -96,7 +96,7 @@ async function views(routers: readonly Router[], signal: AbortSignal): Promise<r
 /** Of a nearest router that tells nothing the next hop may tell. */
 async function looksAbove(
   seen: readonly RouterView[],
-  host: DeskDeps['host'],
+  host: ManualMappingsDeps['host'],
   signal: AbortSignal,
 ): Promise<readonly RouterView[]> {
   const silent = ({ family, above, externalAddress }: RouterView): boolean =>
@@ -153,7 +153,7 @@ function aboveText(above: RouterView['above'], external: string | null): Text {
 
 async function entries(
   routers: readonly Router[],
-  handMade: readonly HandMade[],
+  handMade: readonly ManualMapping[],
   clock: Clock,
   signal: AbortSignal,
 ): Promise<readonly RouterEntry[]> {
@@ -191,7 +191,7 @@ function ruleBehind(entry: RouterEntry, rules: readonly OpenRule[]): string | nu
   return entry.here ? (holder?.rule.name ?? null) : null
 }
 
-function rememberedEntry({ name, until, ...made }: HandMade, now: number): RouterEntry {
+function rememberedEntry({ name, until, ...made }: ManualMapping, now: number): RouterEntry {
   const { router, protocol, externalPort, internalAddress, internalPort } = made
   const leaseSecondsLeft = until === null ? null : Math.round((until - now) / 1000)
   return {
@@ -216,7 +216,7 @@ function byPort(one: Mapping, other: Mapping): number {
 async function add(
   wish: RouterAdd,
   routers: readonly Router[],
-  memory: ByHand | null,
+  memory: ManualLog | null,
   signal: AbortSignal,
 ): Promise<readonly RouterAdded[]> {
   const family = wish.internalAddress === null ? 4 : familyOf(wish.internalAddress)
@@ -236,7 +236,7 @@ async function addOne(
   wish: RouterAdd,
   protocol: 'tcp' | 'udp',
   routers: readonly Router[],
-  memory: ByHand | null,
+  memory: ManualLog | null,
   signal: AbortSignal,
 ): Promise<RouterAdded> {
   let first: unknown = null
@@ -255,7 +255,7 @@ async function addOn(
   router: Router,
   wish: RouterAdd,
   protocol: 'tcp' | 'udp',
-  memory: ByHand | null,
+  memory: ManualLog | null,
   signal: AbortSignal,
 ): Promise<RouterAdded> {
   const { name, internalPort, internalAddress } = wish
@@ -325,10 +325,10 @@ const keepsNothing: Recorder = {
 /** @returns what is remembered of that port, and is gone now. */
 async function removeHandMade(
   { protocol, externalPort }: MappingKey,
-  memory: ByHand | null,
+  memory: ManualLog | null,
   publisher: RouterPublisher,
   signal: AbortSignal,
-): Promise<readonly HandMade[]> {
+): Promise<readonly ManualMapping[]> {
   const made = ((await memory?.list()) ?? []).filter(
     (each) => each.protocol === protocol && each.externalPort === externalPort,
   )
@@ -342,7 +342,7 @@ async function removeHandMade(
 /** The IPv4 port that was opened by the same name stands in the router's list; what a rule opened names its owner. */
 async function removeOfThatName(
   key: MappingKey,
-  pinholes: readonly HandMade[],
+  pinholes: readonly ManualMapping[],
   finder: RouterFinder,
   signal: AbortSignal,
 ): Promise<void> {
@@ -368,7 +368,7 @@ async function remove(
 /** Our address towards the router and its own; where none answers, those of the way to the internet. */
 async function placeOf(
   routers: readonly Router[],
-  { host }: Pick<Parts, 'host'>,
+  { host }: Pick<Deps, 'host'>,
   signal: AbortSignal,
 ): Promise<{ own: string; router: string }> {
   const near = routers.find(({ family }) => family === 4)

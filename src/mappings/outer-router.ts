@@ -9,9 +9,9 @@ import type { Host } from '../host/contract.ts'
 import type { Recorder } from '../model/hop.ts'
 import type { MappingLease, Router } from '../routers/contract.ts'
 import { outerCandidates, secondHop } from './second-hop.ts'
-import { viaMember, type PortWish, type PublisherTools } from './request.ts'
+import { viaMember, type PortRequest, type PublisherTools } from './request.ts'
 
-export interface Outer {
+export interface OuterRouter {
   /** Null where nothing up there opens ports. */
   readonly router: Router | null
   readonly lease: MappingLease | null
@@ -23,16 +23,16 @@ export interface Through {
   /** The inner router's own address: who we are to the outer one. */
   readonly wan: string
   readonly lease: MappingLease
-  readonly wish: PortWish
+  readonly wish: PortRequest
 }
 
 /** Never throws but for the signal: that the outer router cannot be told is said, and the inner one stays open. */
-export async function openOuter(
+export async function openOuterRouter(
   { inner, wan, lease, wish }: Through,
   tools: PublisherTools,
   record: Recorder,
   signal: AbortSignal,
-): Promise<Outer> {
+): Promise<OuterRouter> {
   if (isCarrierGrade(wan)) return { router: null, lease: null, notes: [carrierGrade(wan)] }
   const routers = await routersAbove({ inner: inner.address, wan }, tools, signal)
   const request = {

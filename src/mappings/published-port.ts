@@ -9,13 +9,13 @@ import { SingleFlight, stopped } from '../base/single-flight.ts'
 import { say, type Text } from '../base/text.ts'
 import type { LeaseDescription, Recorder, Verdict } from '../model/hop.ts'
 import type { Mapping, MappingLease, MappingRequest, Router, RouterInfo } from '../routers/contract.ts'
-import { openOuter, type Outer } from './outer-router.ts'
-import { viaMember, type PortWish, type PublisherTools } from './request.ts'
+import { openOuterRouter, type OuterRouter } from './outer-router.ts'
+import { viaMember, type PortRequest, type PublisherTools } from './request.ts'
 
 interface Open {
   readonly router: Router
   readonly lease: MappingLease
-  readonly outer: Outer | null
+  readonly outer: OuterRouter | null
   readonly notes: readonly Text[]
 }
 
@@ -42,7 +42,7 @@ const telling: readonly string[] = [
 const releaseOldMs = 2000
 
 export class PublishedPort {
-  readonly wish: PortWish
+  readonly wish: PortRequest
   readonly #tools: PublisherTools
   readonly #record: Recorder
   #open: Open | null = null
@@ -62,7 +62,7 @@ export class PublishedPort {
   /** What is left of that, and cannot be removed from here. */
   #inTheWay: Mapping | null = null
 
-  constructor(wish: PortWish, tools: PublisherTools, record: Recorder) {
+  constructor(wish: PortRequest, tools: PublisherTools, record: Recorder) {
     this.wish = wish
     this.#tools = tools
     this.#record = record
@@ -358,7 +358,7 @@ export class PublishedPort {
     const wan = open.lease.externalAddress ?? (await wanOf(open.router.address, routers, signal))
     if (wan === null) return { ...open, notes: [await this.#noAddressTold(open.router, signal)] }
     if (isPublic(wan)) return open
-    const outer = await openOuter(
+    const outer = await openOuterRouter(
       { inner: open.router, wan, lease: open.lease, wish: this.wish },
       this.#tools,
       this.#record,

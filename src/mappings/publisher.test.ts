@@ -7,10 +7,10 @@ import { withLimit } from '../base/clock.ts'
 import type { Route } from '../host/contract.ts'
 import { pcp } from '../routers/pcp/index.ts'
 import { upnp } from '../routers/upnp/index.ts'
-import { RouterPublisher, type PublishWish } from './publisher.ts'
+import { RouterPublisher, type PublishRequest } from './publisher.ts'
 
 const signal = (): AbortSignal => AbortSignal.timeout(15_000)
-const wish: PublishWish = {
+const wish: PublishRequest = {
   rule: 'web',
   by: 'auto',
   protocols: ['tcp'],

@@ -15,11 +15,11 @@ import type { Mapped, Router, RouterMember, RouterTools } from '../routers/contr
 import { RouterFinder } from './finder.ts'
 import { explainNoAddress } from './outer-router.ts'
 import { PublishedPort } from './published-port.ts'
-import { makePutBack } from './restore.ts'
-import { Rounds } from './verify-rounds.ts'
+import { makeRestore } from './restore.ts'
+import { VerifyRounds } from './verify-rounds.ts'
 import type { PublisherTools } from './request.ts'
 
-export interface PublishWish {
+export interface PublishRequest {
   readonly rule: string
   /** `auto`, or a member's id. */
   readonly by: string
@@ -50,7 +50,7 @@ export class RouterPublisher implements Disposable {
   readonly #tools: RouterTools
   readonly #publishing: PublisherTools
   readonly #ports = new Set<PublishedPort>()
-  readonly #rounds: Rounds
+  readonly #rounds: VerifyRounds
   readonly #watched = new Map<Router, AbortController>()
   readonly #life = new AbortController()
   readonly #everythingBack: () => void
@@ -62,8 +62,8 @@ export class RouterPublisher implements Disposable {
     this.#tools = tools
     this.owner = owner
     this.finder = new RouterFinder(members, tools)
-    this.#rounds = new Rounds(tools.clock, () => this.#ports)
-    this.#everythingBack = makePutBack({
+    this.#rounds = new VerifyRounds(tools.clock, () => this.#ports)
+    this.#everythingBack = makeRestore({
       clock: tools.clock,
       ports: () => this.#ports,
       onFailure: ({ message }) => tools.log.warn({}, `not put back yet: ${message}`),
@@ -81,7 +81,7 @@ export class RouterPublisher implements Disposable {
   }
 
   /** @throws NaruError ROUTER_…; nothing is left then */
-  async open(wish: PublishWish, { signal, record }: OpenOptions): Promise<Lease> {
+  async open(wish: PublishRequest, { signal, record }: OpenOptions): Promise<Lease> {
     const ports = await this.#withoutVain(this.#portsOf(wish, record), signal)
     const [main, extra] = [
       ports.filter(({ wish: { family } }) => family === 4),
@@ -194,7 +194,7 @@ export class RouterPublisher implements Disposable {
     )
   }
 
-  #portsOf(wish: PublishWish, record: OpenOptions['record']): PublishedPort[] {
+  #portsOf(wish: PublishRequest, record: OpenOptions['record']): PublishedPort[] {
     const { first, last } = wish.ports
     const count = (last - first + 1) * wish.protocols.length
     if (count > mostPorts) throw new NaruError('ROUTER_TOO_MANY_PORTS', { count, limit: mostPorts })
@@ -275,13 +275,13 @@ export function publisherOf({
 class PublishedLease implements Lease {
   readonly #ports: readonly PublishedPort[]
   readonly #notes: readonly Text[]
-  readonly #rounds: Rounds
+  readonly #rounds: VerifyRounds
   readonly #onReleased: () => void
 
   constructor(
     ports: readonly PublishedPort[],
     notes: readonly Text[],
-    { rounds, onReleased }: { rounds: Rounds; onReleased: () => void },
+    { rounds, onReleased }: { rounds: VerifyRounds; onReleased: () => void },
   ) {
     this.#ports = ports
     this.#notes = notes

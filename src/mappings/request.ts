@@ -7,7 +7,7 @@ import type { Json, Recorder } from '../model/hop.ts'
 import type { MappingRequest, Router } from '../routers/contract.ts'
 import type { RouterFinder } from './finder.ts'
 
-export interface PortWish {
+export interface PortRequest {
   readonly family: 4 | 6
   readonly request: MappingRequest
   /** `auto` or a member's id. */

@@ -9,7 +9,7 @@ import type { PublishedPort } from './published-port.ts'
 /** A router that answers again is not yet one that maps: its parts start one after the other. */
 const [againMs, patienceMs, oneLimitMs] = [700, 30_000, 12_000]
 
-export interface PutBackTools {
+export interface RestoreTools {
   readonly clock: Clock
   readonly ports: () => Iterable<PublishedPort>
   /** What could not be put back this time. */
@@ -19,7 +19,7 @@ export interface PutBackTools {
 }
 
 /** @returns the hint that everything may be lost. */
-export function makePutBack({ clock, ports, onFailure, signal }: PutBackTools): () => void {
+export function makeRestore({ clock, ports, onFailure, signal }: RestoreTools): () => void {
   let running = false
   let hinted = false
   const renewed = async (port: PublishedPort): Promise<boolean> => {

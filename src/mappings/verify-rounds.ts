@@ -12,7 +12,7 @@ const lookLimitMs = 10_000
 /** Ports a router is asked for one by one in a round; an exchange by HTTP is about ten packets. */
 const oneByOne = 2
 
-export class Rounds {
+export class VerifyRounds {
   readonly #clock: Clock
   readonly #ports: () => Iterable<PublishedPort>
   #lastAt = -Infinity

@@ -5,7 +5,7 @@ import type { Hop, Json } from '../model/hop.ts'
 import { parseRule } from '../model/rule-file.ts'
 import { addressesOf } from './addresses.ts'
 import type { Place } from './lan.ts'
-import { rowByHand } from './manual-row.ts'
+import { manualRow } from './manual-row.ts'
 
 const home: Place = {
   addresses: ['192.168.50.23'],
@@ -93,7 +93,7 @@ test('where no router answers, the row to type has this rule’s name, ports and
     publish: { router: 'auto', externalPort: 9999 },
   })
   const failed = (problem: string): HopStatus[] => [hop('router', 'broken', { problem })]
-  const steps = rowByHand(rule, failed('ROUTER_NOT_FOUND'), home, null)
+  const steps = manualRow(rule, failed('ROUTER_NOT_FOUND'), home, null)
   expect(steps?.maker).toBe('asus')
   expect(Object.fromEntries(steps?.rows[0]?.map(({ label, value }) => [label.en, value]) ?? [])).toEqual({
     'Service Name': 'iis',
@@ -102,6 +102,6 @@ test('where no router answers, the row to type has this rule’s name, ports and
     'Internal Port': '8888',
     'Internal IP Address': '192.168.50.23',
   })
-  expect(rowByHand(rule, failed('ROUTER_CARRIER_NAT'), home, null)).toBeNull()
-  expect(rowByHand(rule, [hop('router', 'ok')], home, null)).toBeNull()
+  expect(manualRow(rule, failed('ROUTER_CARRIER_NAT'), home, null)).toBeNull()
+  expect(manualRow(rule, [hop('router', 'ok')], home, null)).toBeNull()
 })

@@ -14,7 +14,7 @@ import type { StoreChange } from '../stores/contract.ts'
 import { reachOf, resolveGuests } from './hops/guest.ts'
 import { wantsOf } from './hops/index.ts'
 import { overlap, overlaps, type Loaded, type LoadedRule } from './load.ts'
-import type { Parts } from '../instance/deps.ts'
+import type { Deps } from '../instance/deps.ts'
 import { shown, stepsBetween } from './steps.ts'
 
 /** A person waits for the plan. */
@@ -134,7 +134,7 @@ export function merged(rule: RuleInput, change: RuleInput): RuleInput {
 }
 
 /** What opening the rule from nothing would take. */
-export async function planFresh(rule: Rule, parts: Parts, signal: AbortSignal): Promise<PlanStep[]> {
+export async function planFresh(rule: Rule, parts: Deps, signal: AbortSignal): Promise<PlanStep[]> {
   if (!rule.enabled || (rule.until !== null && rule.until <= parts.clock.now())) return []
   const tools = {
     parts,
@@ -147,7 +147,7 @@ export async function planFresh(rule: Rule, parts: Parts, signal: AbortSignal): 
 }
 
 /** Remarks that stop nothing, but that a person should read before. */
-export async function notesFor(rule: Rule, parts: Parts, signal: AbortSignal): Promise<Text[]> {
+export async function notesFor(rule: Rule, parts: Deps, signal: AbortSignal): Promise<Text[]> {
   const notes = ruleNotes(rule)
   if (rule.until !== null && rule.until <= parts.clock.now()) {
     notes.push(
@@ -162,7 +162,7 @@ export async function notesFor(rule: Rule, parts: Parts, signal: AbortSignal): P
 }
 
 /** A name may come to life later; a mistyped one never does. */
-async function unresolved(rule: Rule, parts: Parts, signal: AbortSignal): Promise<Text[]> {
+async function unresolved(rule: Rule, parts: Deps, signal: AbortSignal): Promise<Text[]> {
   const resolve = resolveGuests(parts, parts.resolveName)
   const asked = rule.targets.map(async ({ to }): Promise<Text[]> => {
     if (to.kind === 'unix' || (to.kind === 'inet' && isAddress(to.host))) return []

@@ -14,7 +14,7 @@ import { createMemoryStore } from '../stores/memory.ts'
 import { Forwarder, type ForwarderOptions } from './forwarder.ts'
 import { abandoned, claim, type Instance } from '../instance/instance.ts'
 import { Journal } from '../instance/journal.ts'
-import type { Parts } from '../instance/deps.ts'
+import type { Deps } from '../instance/deps.ts'
 import { undoJournal } from './undo.ts'
 
 let root: string
@@ -29,7 +29,7 @@ const published = { ...web, publish: { firewall: 'auto', router: 'off' } }
 interface Run {
   forwarder: Forwarder
   world: World
-  parts: Parts
+  parts: Deps
   instance: Instance
 }
 
@@ -39,7 +39,7 @@ async function start(
     world = new World(),
     overrides = {},
     options = {},
-  }: { world?: World; overrides?: Partial<Parts>; options?: ForwarderOptions } = {},
+  }: { world?: World; overrides?: Partial<Deps>; options?: ForwarderOptions } = {},
 ): Promise<Run> {
   const parts = fakeParts(world, createMemoryStore(rules), overrides)
   const instance = await claim(root, `t${count++}`, 'a file')
@@ -229,7 +229,7 @@ describe('a rule’s life', () => {
   it('passes over an engine that fails where the listen would not', async () => {
     const world = new World()
     const parts = fakeParts(world, createMemoryStore({ web }))
-    const [broken, fine] = parts.engines as [Parts['engines'][number], Parts['engines'][number]]
+    const [broken, fine] = parts.engines as [Deps['engines'][number], Deps['engines'][number]]
     const engines = [{ ...broken, open: () => Promise.reject(new Error('epoll is forbidden')) }, fine]
     const { forwarder } = await start({ web }, { world, overrides: { engines } })
     expect((await forwarder.rules.get('web')).engine).toMatchObject({ id: 'sockets' })
@@ -886,7 +886,7 @@ describe('a change that cannot be', () => {
     const { forwarder, world, parts } = await start({ web })
     const full = new NaruError('FILE_UNWRITABLE', { file: 'memory', why: 'no space left' })
     Object.assign(parts.store, {
-      change: async (...[, options]: Parameters<Parts['store']['change']>) => {
+      change: async (...[, options]: Parameters<Deps['store']['change']>) => {
         await options.before?.()
         throw full
       },

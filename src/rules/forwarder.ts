@@ -53,11 +53,11 @@ import { Events, type EventBody } from './events.ts'
 import { HandOver, mustListen, settle, textOf, type Predecessor } from './hand-over.ts'
 import { wantsOf } from './hops/index.ts'
 import type { Instance } from '../instance/instance.ts'
-import { damageText, Journal, type Entry } from '../instance/journal.ts'
+import { damageText, Journal, type JournalEntry } from '../instance/journal.ts'
 import { load, type Loaded, type LoadedRule } from './load.ts'
-import type { Parts } from '../instance/deps.ts'
+import type { Deps } from '../instance/deps.ts'
 import { PlaceWatch } from './lan.ts'
-import { rowByHand } from './manual-row.ts'
+import { manualRow } from './manual-row.ts'
 import { ownerTag } from '../mappings/owner-tag.ts'
 import { publisherOf } from '../mappings/publisher.ts'
 import { RuleRun, type ApplyOptions, type RunTools } from './rule-run.ts'
@@ -109,7 +109,7 @@ const examineLimitMs = 60_000
 const lookForEndMs = 250
 
 export class Forwarder implements Naru, AsyncDisposable {
-  readonly #parts: Parts
+  readonly #parts: Deps
   readonly #instance: Instance
   readonly #journal: Journal
   readonly #facts: Facts
@@ -143,7 +143,7 @@ export class Forwarder implements Naru, AsyncDisposable {
   /** Set until the process whose place this one takes has let go. */
   #predecessor: Predecessor | null
   /** What that one has in force. */
-  #before: readonly Entry[] = []
+  #before: readonly JournalEntry[] = []
   /** A successor has everything but the connections. */
   #passedOn = false
   /** The lock says that this one serves, whether or not a predecessor is still about to let go. */
@@ -155,7 +155,7 @@ export class Forwarder implements Naru, AsyncDisposable {
   #samplePort: number | null = null
 
   private constructor(
-    parts: Parts,
+    parts: Deps,
     instance: Instance,
     journal: Journal,
     facts: Facts,
@@ -176,7 +176,7 @@ export class Forwarder implements Naru, AsyncDisposable {
 
   /** Cleans up after whoever held this instance before, loads the rules and opens them. */
   static async start(
-    parts: Parts,
+    parts: Deps,
     instance: Instance,
     options: ForwarderOptions & { signal: AbortSignal },
   ): Promise<{ forwarder: Forwarder; failures: readonly NaruErrorJson[] }> {
@@ -192,7 +192,7 @@ export class Forwarder implements Naru, AsyncDisposable {
     const before = new Set(journal.live().map(({ id }) => id))
     if (parts.routers.length > 0)
       publisherOf(parts).owner = await ownerTag(instance.folder, parts.host, options.signal)
-    const keep = ({ member }: Entry): boolean => predecessor !== null || adopted.has(member)
+    const keep = ({ member }: JournalEntry): boolean => predecessor !== null || adopted.has(member)
     await undoJournal(journal, parts, { signal: options.signal, keep })
     const forwarder = new Forwarder(parts, instance, journal, await parts.host.facts(), options)
     // From here on it undoes itself.
@@ -517,7 +517,7 @@ export class Forwarder implements Naru, AsyncDisposable {
     await closeEngines(this.#parts)
     if (this.#passedOn) return
     // What could not be undone by the one who did it is tried once more as a next start would.
-    const keep = ({ id, hop }: Entry): boolean => hop === 'relay' && this.#journal.wrote(id)
+    const keep = ({ id, hop }: JournalEntry): boolean => hop === 'relay' && this.#journal.wrote(id)
     await undoJournal(this.#journal, this.#parts, { signal: this.#undoing.signal, keep })
   }
 
@@ -968,7 +968,7 @@ export class Forwarder implements Naru, AsyncDisposable {
       rate: this.#rates.of(run.name, counters, this.#parts.clock.monotonic()),
       until: rule.until,
       addresses: addressesOf(rule, { hops, place, samplePort: this.#samplePort }),
-      byHand: rowByHand(rule, hops, place, this.#place.router),
+      byHand: manualRow(rule, hops, place, this.#place.router),
     }
   }
 
@@ -1009,7 +1009,7 @@ function untilAborted(promise: Promise<unknown>, signal: AbortSignal): Promise<u
   return orAborted(promise, signal, '').catch(() => {})
 }
 
-async function closeEngines({ engines }: Parts, abandon = false): Promise<void> {
+async function closeEngines({ engines }: Deps, abandon = false): Promise<void> {
   for (const engine of engines) {
     if (abandon) engine.abandon?.()
     await engine.close().catch(() => {})

@@ -9,8 +9,8 @@ import { say } from '../base/text.ts'
 import type { Json } from '../model/hop.ts'
 import type { Inheritance, LentSocket, SocketMaker } from '../model/handover-sockets.ts'
 import type { RuleInput } from '../model/naru-api.ts'
-import type { Entry, Journal } from '../instance/journal.ts'
-import type { Parts } from '../instance/deps.ts'
+import type { JournalEntry, Journal } from '../instance/journal.ts'
+import type { Deps } from '../instance/deps.ts'
 import type { RuleRun } from './rule-run.ts'
 import { undoJournal } from './undo.ts'
 
@@ -35,7 +35,7 @@ export function textOf(input: RuleInput): string {
 export interface Holding {
   readonly runs: readonly RuleRun[]
   readonly journal: Journal
-  readonly parts: Parts
+  readonly parts: Deps
   /** Ends or begins the looking after what is held. */
   readonly watch: (on: boolean) => void
   /** It was taken back, or left. */
@@ -118,8 +118,8 @@ export function mustListen(runs: ReadonlyMap<string, RuleRun>, { pid, rules }: P
  * undone.
  */
 export async function settle(
-  theirs: readonly Entry[],
-  options: { journal: Journal; parts: Parts; runs: ReadonlyMap<string, RuleRun>; signal: AbortSignal },
+  theirs: readonly JournalEntry[],
+  options: { journal: Journal; parts: Deps; runs: ReadonlyMap<string, RuleRun>; signal: AbortSignal },
 ): Promise<void> {
   const { journal, parts, runs, signal } = options
   const ids = new Set(theirs.map(({ id }) => id))
@@ -140,7 +140,7 @@ export async function settle(
 /** When it lapses by itself, and on which word it rests, is not what it is. */
 const passing: ReadonlySet<string> = new Set(['until', 'granted'])
 
-function effectKey({ rule, hop, member, effect }: Entry): string {
+function effectKey({ rule, hop, member, effect }: JournalEntry): string {
   const lasting = (key: string, value: Json): Json | undefined => (passing.has(key) ? undefined : value)
   return JSON.stringify([rule, hop, member, effect], lasting)
 }

@@ -19,11 +19,11 @@ const rowHelps: ReadonlySet<string> = new Set<Code>([
   'ROUTER_MAPPING_LOST',
 ])
 
-export function helpsByHand({ code }: { readonly code: string }): boolean {
+export function helpsManually({ code }: { readonly code: string }): boolean {
   return rowHelps.has(code)
 }
 
-export function rowByHand(
+export function manualRow(
   { name, listen, publish, allow }: Rule,
   hops: readonly HopStatus[],
   { gateway }: Place,
@@ -31,7 +31,7 @@ export function rowByHand(
 ): RouterSteps | null {
   if (listen.kind === 'unix' || publish.router === 'off' || gateway === null) return null
   const problem = hops.find(({ hop, state }) => hop === 'router' && state === 'broken')?.problem
-  if (!problem || !helpsByHand({ code: problem })) return null
+  if (!problem || !helpsManually({ code: problem })) return null
   const { ports, protocols, address } = listen
   const first = typeof publish.externalPort === 'number' ? publish.externalPort : ports.first
   const wish = {

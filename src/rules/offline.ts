@@ -31,9 +31,9 @@ import {
 import { circlesHere } from '../machine/circles.ts'
 import { noCounters } from './counters.ts'
 import { load, type Loaded, type LoadedRule } from './load.ts'
-import type { Parts } from '../instance/deps.ts'
+import type { Deps } from '../instance/deps.ts'
 
-export function offlineNaru(parts: Parts): Naru {
+export function offlineNaru(parts: Deps): Naru {
   const loaded = async (): Promise<Loaded> => load(await parts.store.read({ signal: soon() }))
   const planned = async (wanted: Loaded, known?: Loaded): Promise<Plan> => {
     const signal = soon()
@@ -134,11 +134,11 @@ function orNothing(error: unknown): Loaded {
   throw error
 }
 
-function notRunning(parts: Parts): NaruError {
+function notRunning(parts: Deps): NaruError {
   return new NaruError('NOT_RUNNING', { file: parts.store.name })
 }
 
-async function about(parts: Parts, loaded: () => Promise<Loaded>): Promise<About> {
+async function about(parts: Deps, loaded: () => Promise<Loaded>): Promise<About> {
   const { revision } = await loaded()
   return {
     version: parts.version,

@@ -36,7 +36,7 @@ import { hopNames } from '../doctor/verdict.ts'
 import type { LoadedRule } from './load.ts'
 import { shown, stepsBetween, type Step } from './steps.ts'
 import { repair } from './repair.ts'
-import { helpsByHand } from './manual-row.ts'
+import { helpsManually } from './manual-row.ts'
 
 /** The longest that one step may take; discovery of a silent router takes 6 s. */
 const stepLimitMs = 20_000
@@ -532,7 +532,7 @@ export class RuleRun {
     if (failure && !options.signal.aborted && this.#failedEngine(failure))
       return this.#converge(options, opened)
     const strict =
-      options.strict && !(options.rowByHand && failing === 'router' && failure && helpsByHand(failure))
+      options.strict && !(options.rowByHand && failing === 'router' && failure && helpsManually(failure))
     if (failure && strict) await this.#undo(opened, options)
     for (const hop of this.#failures.keys()) if (hop !== failing) this.#failures.delete(hop)
     if (wanted.length === 0) this.#freePorts()

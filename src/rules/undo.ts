@@ -4,22 +4,22 @@ import { withLimit } from '../base/clock.ts'
 import { say, type Text } from '../base/text.ts'
 import { hops, type Hop } from '../model/hop.ts'
 import type { Log } from '../base/log.ts'
-import type { Entry, Journal } from '../instance/journal.ts'
+import type { JournalEntry, Journal } from '../instance/journal.ts'
 import { hopNames } from '../doctor/verdict.ts'
 import type { Unreleased } from './rule-run.ts'
-import type { Parts } from '../instance/deps.ts'
+import type { Deps } from '../instance/deps.ts'
 import { publisherOf } from '../mappings/publisher.ts'
 
 const oneLimitMs = 8000
 
 /** An effect of before that is still in force, and why. */
-export type Failed = Entry & { readonly why: NaruError }
+export type Failed = JournalEntry & { readonly why: NaruError }
 
 /** @returns what could not be undone; it stays in the journal for the next time. */
 export async function undoJournal(
   journal: Journal,
-  parts: Parts,
-  options: { signal: AbortSignal; keep?: (entry: Entry) => boolean },
+  parts: Deps,
+  options: { signal: AbortSignal; keep?: (entry: JournalEntry) => boolean },
 ): Promise<readonly Failed[]> {
   const left = journal.live().filter((entry) => !options.keep?.(entry))
   const failed: Failed[] = []
@@ -32,9 +32,9 @@ export async function undoJournal(
 }
 
 async function undoOne(
-  entry: Entry,
+  entry: JournalEntry,
   journal: Journal,
-  parts: Parts,
+  parts: Deps,
   signal: AbortSignal,
 ): Promise<Failed | null> {
   try {
@@ -47,7 +47,7 @@ async function undoOne(
   }
 }
 
-function undoEffect({ hop, member, effect }: Entry, parts: Parts, signal: AbortSignal): Promise<void> {
+function undoEffect({ hop, member, effect }: JournalEntry, parts: Deps, signal: AbortSignal): Promise<void> {
   const { host } = parts
   const undoers: Record<Hop, () => Promise<void> | undefined> = {
     service: () => Promise.resolve(),
@@ -59,7 +59,7 @@ function undoEffect({ hop, member, effect }: Entry, parts: Parts, signal: AbortS
   return undoers[hop]() ?? Promise.reject(new Error(`nobody here knows how ${member} undoes`))
 }
 
-function logFailure(log: Log, entry: Entry, error: unknown): void {
+function logFailure(log: Log, entry: JournalEntry, error: unknown): void {
   const { en, ko } = toNaruError(error).text
   log.warn(
     { rule: entry.rule, hop: entry.hop, member: entry.member },
@@ -75,7 +75,7 @@ const mostNamed = 10
 
 /** Effects for people, each with why it is still in force where that is known. */
 export function leftIn(
-  entries: readonly (Entry & { readonly why?: NaruError })[],
+  entries: readonly (JournalEntry & { readonly why?: NaruError })[],
   unreleased: readonly Unreleased[] = [],
 ): readonly Text[] {
   const named = entries.map(({ rule, hop, member, why }) => {

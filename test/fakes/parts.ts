@@ -8,7 +8,7 @@ import { NaruError } from '../../src/base/errors.ts'
 import { silentLog } from '../../src/base/log.ts'
 import { stopped } from '../../src/base/single-flight.ts'
 import { say, verbatim } from '../../src/base/text.ts'
-import type { Parts } from '../../src/instance/deps.ts'
+import type { Deps } from '../../src/instance/deps.ts'
 import { noCounters } from '../../src/rules/counters.ts'
 import type { Engine, EngineLease, EngineRequest } from '../../src/engines/contract.ts'
 import type { FirewallMember } from '../../src/firewalls/contract.ts'
@@ -68,7 +68,7 @@ export class World {
   }
 }
 
-export function fakeParts(world: World, store: Store, overrides: Partial<Parts> = {}): Parts {
+export function fakeParts(world: World, store: Store, overrides: Partial<Deps> = {}): Deps {
   return {
     version: '0',
     host: fakeHost,

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { removeReturned, unclaimedHere } from '../../src/doctor/returned-openings.ts'
 import { markOf } from '../../src/instance/state-mark.ts'
-import type { Parts } from '../../src/instance/deps.ts'
+import type { Deps } from '../../src/instance/deps.ts'
 import type { KernelEngine } from '../../src/engines/kernel/index.ts'
 import { describeWith } from '../needs.ts'
 import { echoes, hostAddress, KernelLab, targetAddress } from './kernel-lab.ts'
@@ -56,8 +56,8 @@ class Saved implements AsyncDisposable {
     return await unclaimedHere(this.root, this.#parts(this.lab.engine()), signal())
   }
 
-  #parts(engine: KernelEngine): Parts {
-    return { host: this.lab.machine, firewalls: [], engines: [engine] } as unknown as Parts
+  #parts(engine: KernelEngine): Deps {
+    return { host: this.lab.machine, firewalls: [], engines: [engine] } as unknown as Deps
   }
 
   isCarried(port: number): Promise<boolean> {

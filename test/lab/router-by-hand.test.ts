@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { systemClock } from '../../src/base/clock.ts'
 import { silentLog } from '../../src/base/log.ts'
-import { routerDesk } from '../../src/mappings/manual-mappings.ts'
+import { manualMappings } from '../../src/mappings/manual-mappings.ts'
 import { createHost } from '../../src/host/index.ts'
 import type { OpenOptions } from '../../src/model/hop.ts'
 import type { RouterDesk } from '../../src/model/router.ts'
@@ -41,7 +41,7 @@ const pinhole = { protocol: 'tcp', address: homeAddresses.host6, port } as const
 /** Each process has its own: what they share is the file. */
 function deskOf(members: readonly RouterMember[], byHandPath: string): RouterDesk {
   const parts = { host: createHost(), clock: systemClock, log: silentLog, routers: members }
-  return routerDesk({ ...parts, byHandPath, probe: () => Promise.reject(new Error('asked of nobody')) })
+  return manualMappings({ ...parts, byHandPath, probe: () => Promise.reject(new Error('asked of nobody')) })
 }
 
 /** Ended in the moment when the router had done it and the answer was not written down: nothing after that is done. */

@@ -3,7 +3,7 @@ import { availableParallelism, loadavg } from 'node:os'
 import { afterEach, expect, it } from 'vitest'
 import { silentLog } from '../../src/base/log.ts'
 import { systemClock } from '../../src/base/clock.ts'
-import { RouterPublisher, type PublishWish } from '../../src/mappings/publisher.ts'
+import { RouterPublisher, type PublishRequest } from '../../src/mappings/publisher.ts'
 import { createHost } from '../../src/host/index.ts'
 import { createRouters } from '../../src/routers/index.ts'
 import { memoryJournal } from '../fakes/journal.ts'
@@ -19,7 +19,7 @@ const needs = {
   commands: ['ip', 'nft', 'miniupnpd', 'upnpc', 'curl'],
 } as const
 
-const wish: PublishWish = {
+const wish: PublishRequest = {
   rule: 'web',
   by: 'auto',
   protocols: ['tcp'],

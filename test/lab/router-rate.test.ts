@@ -5,7 +5,7 @@
 import { expect, it } from 'vitest'
 import { systemClock } from '../../src/base/clock.ts'
 import { silentLog } from '../../src/base/log.ts'
-import { RouterPublisher, type PublishWish } from '../../src/mappings/publisher.ts'
+import { RouterPublisher, type PublishRequest } from '../../src/mappings/publisher.ts'
 import { createHost } from '../../src/host/index.ts'
 import type { Lease } from '../../src/model/hop.ts'
 import { createRouters } from '../../src/routers/index.ts'
@@ -19,7 +19,7 @@ const needs = { root: true, platform: 'linux', commands: ['ip', 'nft', 'miniupnp
 const signal = (): AbortSignal => AbortSignal.timeout(60_000)
 const seconds = 10
 
-function wish(rule: string, first: number, count: number): PublishWish {
+function wish(rule: string, first: number, count: number): PublishRequest {
   const ports = { first, last: first + count - 1 }
   const [externalPort, address, allow] = [null, homeAddresses.host, []] as const
   return { rule, by: 'auto', protocols: ['tcp', 'udp'], ports, externalPort, address, allow }

@@ -6,7 +6,7 @@ import type { Facts } from '../../model/facts.ts'
 import type { Hop } from '../../model/hop.ts'
 import type { Inheritance } from '../../model/handover-sockets.ts'
 import type { EngineId, Rule } from '../../model/rule.ts'
-import type { Parts } from '../../instance/deps.ts'
+import type { Deps } from '../../instance/deps.ts'
 import { wantFirewall } from './firewall.ts'
 import { publisherOf } from '../../mappings/publisher.ts'
 import { resolveGuests, wantGuest } from './guest.ts'
@@ -16,7 +16,7 @@ import { wantService } from './service.ts'
 import { keyOf, type Wanted } from './desired.ts'
 
 export interface WantTools {
-  readonly parts: Parts
+  readonly parts: Deps
   readonly facts: Facts
   readonly failedEngines: ReadonlyMap<EngineId, Text>
   readonly onEngineEvent: (event: EngineEvent) => void

@@ -6,7 +6,7 @@ import type { Resolve } from '../../engines/contract.ts'
 import type { Hop, Lease, Verdict } from '../../model/hop.ts'
 import type { Rule } from '../../model/rule.ts'
 import { formatTarget, type Target } from '../../model/target.ts'
-import type { Parts } from '../../instance/deps.ts'
+import type { Deps } from '../../instance/deps.ts'
 import { forwardFor } from './guest.ts'
 import { keyOf, type Wanted } from './desired.ts'
 
@@ -19,7 +19,7 @@ const limitMs = 3000
 const stayMs = 250
 
 /** Null for UDP and Unix targets, of which nobody can tell by asking. */
-export function wantService(rule: Rule, tools: { probe: Parts['probe']; resolve: Resolve }): Wanted | null {
+export function wantService(rule: Rule, tools: { probe: Deps['probe']; resolve: Resolve }): Wanted | null {
   const asked = rule.targets.map(({ to }) => to).filter((to) => to.kind !== 'unix')
   if (asked.length === 0 || rule.listen.kind !== 'inet' || !rule.listen.protocols.includes('tcp')) return null
   const names = asked.map(formatTarget).join(', ')
@@ -46,7 +46,7 @@ export function wantService(rule: Rule, tools: { probe: Parts['probe']; resolve:
 async function firstThatAnswers(
   targets: readonly Target[],
   inner: ReadonlyMap<Hop, Lease>,
-  { probe, resolve }: { probe: Parts['probe']; resolve: Resolve },
+  { probe, resolve }: { probe: Deps['probe']; resolve: Resolve },
   signal: AbortSignal,
 ): Promise<void> {
   const limited = withLimit(signal, limitMs)
