@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { stateRoot } from '../instance/instance.ts'
 import { isNaruError } from '../base/errors.ts'
 import { unclaimedHere } from '../doctor/returned-openings.ts'
-import { createMachineFace } from './machine-service.ts'
+import { createMachineService } from './machine-service.ts'
 import type { RuleToCheck } from '../doctor/diagnose.ts'
 import type { Deps } from '../instance/deps.ts'
 import { askStun } from '../host/stun.ts'
@@ -19,7 +19,7 @@ import { openRules } from './open-rules.ts'
 /** @param naru the daemon or its file; null where there is neither, then no rules are known. */
 export async function machineOf(parts: Deps, naru: () => Promise<Naru | null>): Promise<MachineApi> {
   const { checks } = await import('../doctor/checks/index.ts')
-  return createMachineFace({
+  return createMachineService({
     ...parts,
     checks,
     unclaimed: ({ signal }) => unclaimedHere(stateRoot(), parts, signal),

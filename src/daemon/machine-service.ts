@@ -11,13 +11,13 @@ import type { FirewallReport, GuestsReport, MachineApi } from '../model/machine-
 import type { Guest } from '../model/guest.ts'
 import { createDoctor } from '../doctor/diagnose.ts'
 import { chooseFirewall } from '../machine/choose-firewall.ts'
-import type { LookDeps } from '../doctor/readings.ts'
+import type { ReadingsDeps } from '../doctor/readings.ts'
 import { createMachine, type MachineDeps } from '../machine/machine.ts'
 import { testFromOutside, type OutsideDeps } from '../doctor/outside/outside.ts'
 import type { Deps } from '../instance/deps.ts'
 import { manualMappings } from '../mappings/manual-mappings.ts'
 
-export interface MachineFaceDeps extends OutsideDeps, Pick<Deps, 'probe'> {
+export interface MachineServiceDeps extends OutsideDeps, Pick<Deps, 'probe'> {
   readonly checks: readonly Check[]
   /** Where `naru router add` remembers what only it can remove. */
   readonly byHandPath: string | null
@@ -33,7 +33,7 @@ export interface MachineFaceDeps extends OutsideDeps, Pick<Deps, 'probe'> {
  */
 const guestLimitMs = 10_000
 
-export function createMachineFace(deps: MachineFaceDeps): MachineApi {
+export function createMachineService(deps: MachineServiceDeps): MachineApi {
   const machine = createMachine({ ...deps, guests: () => Promise.resolve(deps.guests), rules: deps.open })
   const doctor = createDoctor(deps)
   return {
@@ -63,12 +63,12 @@ export function createMachineFace(deps: MachineFaceDeps): MachineApi {
   }
 }
 
-async function firewall(deps: LookDeps, signal: AbortSignal): Promise<FirewallReport> {
+async function firewall(deps: ReadingsDeps, signal: AbortSignal): Promise<FirewallReport> {
   const { member, why } = await chooseFirewall('auto', deps, signal)
   return { status: member ? await member.status({ host: deps.host, signal }) : null, why }
 }
 
-async function guests(deps: LookDeps, signal: AbortSignal): Promise<GuestsReport> {
+async function guests(deps: ReadingsDeps, signal: AbortSignal): Promise<GuestsReport> {
   const looked = await Promise.all(deps.guests.map((member) => listed(member, deps, signal)))
   return {
     guests: looked.flatMap((one) => one.guests),
@@ -78,7 +78,7 @@ async function guests(deps: LookDeps, signal: AbortSignal): Promise<GuestsReport
 
 async function listed(
   member: GuestMember,
-  { host }: LookDeps,
+  { host }: ReadingsDeps,
   signal: AbortSignal,
 ): Promise<GuestsReport['kinds'][number] & { readonly guests: readonly Guest[] }> {
   const options = { host, signal: withLimit(signal, guestLimitMs) }

@@ -17,10 +17,10 @@ import type { Rule } from '../model/rule.ts'
 import { unknownRule } from '../model/unknown-rule.ts'
 import type { Target } from '../model/target.ts'
 import { say, type Text } from '../base/text.ts'
-import { judge } from './verdict.ts'
-import { lookAtMachine, lookAtRule, readOnce, type LookDeps } from './readings.ts'
+import { diagnosisFrom } from './verdict.ts'
+import { readMachine, readRule, readOnce, type ReadingsDeps } from './readings.ts'
 
-export interface DoctorDeps extends LookDeps {
+export interface DoctorDeps extends ReadingsDeps {
   readonly checks: readonly Check[]
   /** The rules there are, with what is known of their hops; hops are empty where no daemon runs. */
   readonly rules: () => Promise<readonly RuleToCheck[]>
@@ -86,14 +86,14 @@ async function examine(
   const options = { signal, quiet: true }
   setMaxListeners(0, signal)
   const deps = { ...given, host: readOnce(given.host, signal) }
-  const machine = lookAtMachine(deps, { ...options, mayAskInternet: false })
+  const machine = readMachine(deps, { ...options, mayAskInternet: false })
   const checks = deps.checks.filter(({ cheap }) => cheap)
   const order = checks.map(({ code }) => code)
   return await eachRule(rules, signal, async (one) => {
     const subject = subjectOf(deps, { ...one, machine }, options)
     const runs = await runChecks(checks, subject, deps.clock, options)
     const findings = runs.flatMap((run) => run.findings)
-    return judge({ findings, outcomes: [], order, tookMs: 0 }).causes
+    return diagnosisFrom({ findings, outcomes: [], order, tookMs: 0 }).causes
   })
 }
 
@@ -116,7 +116,7 @@ async function diagnose(given: DoctorDeps, options: DiagnoseOptions): Promise<Di
   setMaxListeners(0, signal)
   const deps = { ...given, host: readOnce(given.host, signal) }
   const rules = await deps.rules()
-  const machine = lookAtMachine(deps, { signal, mayAskInternet, awaited: routerMembersOf(rules) })
+  const machine = readMachine(deps, { signal, mayAskInternet, awaited: routerMembersOf(rules) })
   const lan = await machine.lan().catch(() => null)
   const chosen = chooseRules(rules, options.about, lan?.address)
   const whole = { rule: null, hops: [], inForeground: false, servedByUs: false }
@@ -133,7 +133,7 @@ async function diagnose(given: DoctorDeps, options: DiagnoseOptions): Promise<Di
   })
   // Told as ever: rules in the order of the file, then the machine.
   const results = (all[0] === whole ? [...looked.slice(1), looked[0] ?? []] : looked).flat()
-  return judge({
+  return diagnosisFrom({
     findings: results.flatMap(({ findings }) => findings),
     outcomes: results.map(({ outcome }) => outcome),
     order: deps.checks.map(({ code }) => code),
@@ -200,7 +200,7 @@ function subjectOf(
   deps: DoctorDeps,
   what: Pick<CheckSubject, 'rule' | 'hops'> & {
     servedByUs?: boolean
-    machine: ReturnType<typeof lookAtMachine>
+    machine: ReturnType<typeof readMachine>
   },
   options: DiagnoseOptions & { quiet?: boolean },
 ): CheckSubject {
@@ -219,7 +219,7 @@ function subjectOf(
     mayAskInternet,
     names,
     outside,
-    look: lookAtRule(machine, deps, { rule, hops, signal, quiet }),
+    look: readRule(machine, deps, { rule, hops, signal, quiet }),
   }
 }
 

@@ -7,7 +7,7 @@ import type { Clock } from '../base/clock.ts'
 import { withLimit } from '../base/clock.ts'
 import { errnoOf, toNaruError, type NaruError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
-import type { Dialled, Lan, Look, SeenRouter, SeenTarget, UnclaimedOpening } from './checks/contract.ts'
+import type { Dialled, Lan, Readings, SeenRouter, SeenTarget, UnclaimedOpening } from './checks/contract.ts'
 import { sameNetwork } from './checks/contract.ts'
 import type { Resolve } from '../engines/contract.ts'
 import type { FirewallMember } from '../firewalls/contract.ts'
@@ -22,7 +22,7 @@ import { chooseFirewall } from '../machine/choose-firewall.ts'
 import { resolveGuest } from '../machine/guest-addresses.ts'
 import { facingLan, type AskStun } from '../machine/machine.ts'
 
-export interface LookDeps {
+export interface ReadingsDeps {
   readonly host: Host
   readonly clock: Clock
   readonly log: Log
@@ -38,7 +38,7 @@ export interface LookDeps {
   readonly unclaimed?: (options: { signal: AbortSignal }) => Promise<readonly UnclaimedOpening[]>
 }
 
-type MachineLook = Omit<Look, 'targets' | 'admission' | 'wayRound'> & {
+type MachineLook = Omit<Readings, 'targets' | 'admission' | 'wayRound'> & {
   /** Rules that lead to each other, by name. */
   circles(): Promise<readonly (readonly string[])[]>
 }
@@ -85,8 +85,8 @@ export function readOnce(host: Host, signal: AbortSignal): Host {
   }
 }
 
-export function lookAtMachine(
-  deps: LookDeps,
+export function readMachine(
+  deps: ReadingsDeps,
   {
     signal,
     mayAskInternet,
@@ -157,11 +157,11 @@ function takes({ protocol, state, v6only, ...entry }: SocketEntry, address: stri
 }
 
 /** Adds what belongs to one rule. */
-export function lookAtRule(
+export function readRule(
   machine: MachineLook,
-  deps: LookDeps,
+  deps: ReadingsDeps,
   { rule, hops, signal, quiet = false }: HowToLook & { rule: Rule | null; hops: readonly HopStatus[] },
-): Look {
+): Readings {
   return {
     ...machine,
     wayRound: once(async () => {
@@ -205,7 +205,7 @@ async function listOf(
 }
 
 async function seeRouters(
-  deps: LookDeps,
+  deps: ReadingsDeps,
   awaited: ReadonlySet<string>,
   signal: AbortSignal,
 ): Promise<SeenRouter[]> {
@@ -232,7 +232,7 @@ async function seeRouters(
  * `graceMs` more.
  */
 async function discover(
-  deps: LookDeps,
+  deps: ReadingsDeps,
   awaited: ReadonlySet<string>,
   signal: AbortSignal,
 ): Promise<readonly Router[]> {
@@ -272,7 +272,7 @@ const usualRouters = [
  */
 async function secondHop(
   host: Host,
-  look: Pick<Look, 'dial' | 'interfaces'>,
+  look: Pick<Readings, 'dial' | 'interfaces'>,
   signal: AbortSignal,
 ): Promise<string | null> {
   const { platform } = await host.facts()
@@ -302,7 +302,7 @@ async function admission(
   machine: MachineLook,
   host: Host,
   signal: AbortSignal,
-): ReturnType<Look['admission']> {
+): ReturnType<Readings['admission']> {
   const firewall = await machine.firewall()
   if (!firewall || rule?.listen.kind !== 'inet') return null
   const { listen } = rule
@@ -324,7 +324,7 @@ interface TargetTools {
   readonly rule: Rule
   readonly hops: readonly HopStatus[]
   readonly machine: MachineLook
-  readonly deps: LookDeps
+  readonly deps: ReadingsDeps
   readonly signal: AbortSignal
   readonly quiet: boolean
 }

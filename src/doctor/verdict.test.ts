@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { verbatim } from '../base/text.ts'
 import { alike, consequencesIn, type CheckOutcome } from '../model/diagnosis.ts'
 import type { Finding } from '../model/finding.ts'
-import { judge } from './verdict.ts'
+import { diagnosisFrom } from './verdict.ts'
 
 function finding(code: string, more: Partial<Finding> = {}): Finding {
   return {
@@ -19,7 +19,7 @@ function finding(code: string, more: Partial<Finding> = {}): Finding {
 }
 
 const verdictOf = (findings: Finding[], order: string[] = []) =>
-  judge({ findings, outcomes: [], order, tookMs: 1 })
+  diagnosisFrom({ findings, outcomes: [], order, tookMs: 1 })
 
 describe('the verdict', () => {
   it('is the innermost of what blocks, before any warning', () => {
@@ -86,7 +86,7 @@ describe('the verdict', () => {
       tookMs: 1,
     }
     const findings = ['a', 'b', 'c'].map((rule) => finding('down', { rule, evidence: [verbatim(rule)] }))
-    const { summary, causes } = judge({ findings, outcomes: [late], order: [], tookMs: 1 })
+    const { summary, causes } = diagnosisFrom({ findings, outcomes: [late], order: [], tookMs: 1 })
     expect(alike(causes)).toHaveLength(1)
     expect(summary.en).toBe('3 rules: blocked at router: down; 1 checks could not be made')
   })
@@ -115,7 +115,12 @@ describe('the verdict', () => {
       problem: null,
       tookMs: 1,
     }
-    const { summary } = judge({ findings: [], outcomes: [failed as CheckOutcome], order: [], tookMs: 1 })
+    const { summary } = diagnosisFrom({
+      findings: [],
+      outcomes: [failed as CheckOutcome],
+      order: [],
+      tookMs: 1,
+    })
     expect(summary.en).toContain('1 checks could not be made')
   })
 })

@@ -16,7 +16,7 @@ export interface Evidence {
 
 const rank: Record<Severity, number> = { blocks: 0, warns: 1, informs: 2 }
 
-export function judge({ findings, outcomes, order, tookMs }: Evidence): Diagnosis {
+export function diagnosisFrom({ findings, outcomes, order, tookMs }: Evidence): Diagnosis {
   const counting = withoutRepeats(findings.filter(({ severity }) => severity !== 'informs'))
   const roots = new Roots(counting)
   const folded = counting.flatMap((finding) => {

@@ -14,7 +14,7 @@ import type { Hop } from '../model/hop.ts'
 import { parseRule } from '../model/rule-file.ts'
 import { createMemoryStore } from '../stores/memory.ts'
 import { createDoctor, type Doctor, type RuleToCheck } from './diagnose.ts'
-import { watch, type Watched } from './watch.ts'
+import { watch, type WatchedRule } from './watch.ts'
 
 const signal = AbortSignal.timeout(60_000)
 const open = (hop: Hop): HopStatus => ({
@@ -46,7 +46,7 @@ describe('a look of the daemon', () => {
   /** What the rule is told when the looks find `answers` one after the other. */
   async function look(answers: readonly string[][], known: string[] = []): Promise<string[]> {
     let told: readonly Finding[] = []
-    const rule: Watched = {
+    const rule: WatchedRule = {
       toCheck: () => ruleTo(80),
       knows: ({ code }) => known.includes(code),
       examined: (findings) => void (told = findings),
@@ -68,7 +68,7 @@ describe('a look of the daemon', () => {
     const [before, after] = [ruleTo(80), ruleTo(81)]
     let now = before
     let told: RuleToCheck | null = null
-    const rule: Watched = {
+    const rule: WatchedRule = {
       toCheck: () => now,
       knows: () => false,
       examined: (_findings, of) => void (told = of),

@@ -11,7 +11,7 @@ import type { Doctor, RuleToCheck } from './diagnose.ts'
 export const watchEveryMs = 4000
 const secondLookMs = 1000
 
-export interface Watched {
+export interface WatchedRule {
   /** The rule and what its own leases say of its hops; null while nothing of it is to be open. */
   toCheck(): RuleToCheck | null
   /** Is it told already? */
@@ -26,7 +26,7 @@ interface Seen {
 }
 
 export async function watch(
-  rules: readonly Watched[],
+  rules: readonly WatchedRule[],
   { examine, clock, signal }: { examine: Doctor['examine']; clock: Clock; signal: AbortSignal },
 ): Promise<void> {
   const first = await look(rules)
@@ -39,7 +39,7 @@ export async function watch(
       rule.examined(confirmed(seen.findings, second.get(rule)?.findings), seen.subject)
   }
 
-  async function look(some: readonly Watched[]): Promise<ReadonlyMap<Watched, Seen>> {
+  async function look(some: readonly WatchedRule[]): Promise<ReadonlyMap<WatchedRule, Seen>> {
     const asked = some.flatMap((rule) => {
       const subject = rule.toCheck()
       return subject ? [{ rule, subject }] : []

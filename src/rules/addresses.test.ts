@@ -4,10 +4,10 @@ import type { HopStatus } from '../model/naru-api.ts'
 import type { Hop, Json } from '../model/hop.ts'
 import { parseRule } from '../model/rule-file.ts'
 import { addressesOf } from './addresses.ts'
-import type { Place } from './lan.ts'
+import type { LanView } from './lan.ts'
 import { manualRow } from './manual-row.ts'
 
-const home: Place = {
+const home: LanView = {
   addresses: ['192.168.50.23'],
   gateway: { address: '192.168.50.1', source: '192.168.50.23' },
 }
@@ -77,7 +77,7 @@ test('whom the allow-list leaves out is given no address', () => {
 })
 
 test('a machine with a public address of its own is on the internet without a router', () => {
-  const server: Place = { addresses: ['9.9.9.9', '2001:4860::9'], gateway: null }
+  const server: LanView = { addresses: ['9.9.9.9', '2001:4860::9'], gateway: null }
   expect(told({ listen: 8888, target: 9000 }, undefined, server)).toEqual([
     'machine 127.0.0.1:8888',
     'internet 9.9.9.9:8888',

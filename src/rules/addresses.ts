@@ -9,11 +9,11 @@ import type { Hop, Json } from '../model/hop.ts'
 import type { InetListen } from '../model/listen.ts'
 import type { Rule } from '../model/rule.ts'
 import { webScheme } from '../model/web-port.ts'
-import type { Place } from './lan.ts'
+import type { LanView } from './lan.ts'
 
 export interface AddressOptions {
   readonly hops: readonly HopStatus[]
-  readonly place: Place
+  readonly place: LanView
   /** Port of the built-in sample page, which is known to be web. */
   readonly samplePort: number | null
 }

@@ -56,7 +56,7 @@ import type { Instance } from '../instance/instance.ts'
 import { damageText, Journal, type JournalEntry } from '../instance/journal.ts'
 import { load, type Loaded, type LoadedRule } from './load.ts'
 import type { Deps } from '../instance/deps.ts'
-import { PlaceWatch } from './lan.ts'
+import { LanWatch } from './lan.ts'
 import { manualRow } from './manual-row.ts'
 import { ownerTag } from '../mappings/owner-tag.ts'
 import { publisherOf } from '../mappings/publisher.ts'
@@ -117,7 +117,7 @@ export class Forwarder implements Naru, AsyncDisposable {
   readonly #events: Events
   readonly #rates = new Rates()
   /** Where others find this machine. */
-  readonly #place: PlaceWatch
+  readonly #place: LanWatch
   readonly #history = new TrafficHistory()
   #momentAt = 0
   readonly #runs = new Map<string, RuleRun>()
@@ -171,7 +171,7 @@ export class Forwarder implements Naru, AsyncDisposable {
     // Every hop of every rule that is looked at listens to the end; Node takes more than ten for a leak.
     for (const { signal } of [this.#work, this.#undoing, this.#life]) setMaxListeners(0, signal)
     this.#predecessor = options.predecessor ?? null
-    this.#place = new PlaceWatch(parts.host, parts.clock, () => publisherOf(parts).finder.known)
+    this.#place = new LanWatch(parts.host, parts.clock, () => publisherOf(parts).finder.known)
   }
 
   /** Cleans up after whoever held this instance before, loads the rules and opens them. */

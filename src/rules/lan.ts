@@ -7,23 +7,23 @@ import type { Router, RouterInfo } from '../routers/contract.ts'
 import { facingLan } from '../machine/machine.ts'
 import { infoOf } from '../mappings/check.ts'
 
-export interface Place {
+export interface LanView {
   /** Of the card that faces the LAN, best first: IPv4, and IPv6 where IPv4 is public as well. */
   readonly addresses: readonly string[]
   /** The IPv4 router and our address towards it; null where there is none. */
   readonly gateway: { readonly address: string; readonly source: string } | null
 }
 
-export const nowhere: Place = { addresses: [], gateway: null }
+export const nowhere: LanView = { addresses: [], gateway: null }
 
 const readLimitMs = 2000
 const keepMs = 15_000
 
-export class PlaceWatch {
+export class LanWatch {
   readonly #host: Pick<Host, 'network'>
   readonly #clock: Clock
   readonly #routers: () => readonly Router[]
-  #place: Place = nowhere
+  #place: LanView = nowhere
   /** What each said of itself when it was asked, which is once. */
   readonly #infos = new WeakMap<Router, RouterInfo | null>()
   #readAt = -Infinity
@@ -36,7 +36,7 @@ export class PlaceWatch {
     this.#routers = routers
   }
 
-  get now(): Place {
+  get now(): LanView {
     return this.#place
   }
 
@@ -58,7 +58,7 @@ export class PlaceWatch {
   async #read(signal: AbortSignal): Promise<void> {
     this.#readAt = this.#clock.monotonic()
     try {
-      this.#place = await placeOf(this.#host, signal)
+      this.#place = await lanOf(this.#host, signal)
       const unasked = this.#routers().filter((router) => router.family === 4 && !this.#infos.has(router))
       const ask = async (router: Router): Promise<unknown> =>
         this.#infos.set(router, await infoOf(router, signal))
@@ -69,7 +69,7 @@ export class PlaceWatch {
   }
 }
 
-export async function placeOf({ network }: Pick<Host, 'network'>, signal: AbortSignal): Promise<Place> {
+export async function lanOf({ network }: Pick<Host, 'network'>, signal: AbortSignal): Promise<LanView> {
   const [interfaces, routes] = await Promise.all([
     network.interfaces({ signal }),
     network.defaultRoutes({ signal }),

@@ -5,7 +5,7 @@ import type { HopStatus } from '../model/naru-api.ts'
 import { guessedMaker, makerOf, routerSteps, type RouterSteps } from '../model/router-steps.ts'
 import type { Rule } from '../model/rule.ts'
 import type { RouterInfo } from '../routers/contract.ts'
-import type { Place } from './lan.ts'
+import type { LanView } from './lan.ts'
 
 /** The router is there and does not do it; of a carrier's NAT, or an address that leads nowhere, no row says anything. */
 const rowHelps: ReadonlySet<string> = new Set<Code>([
@@ -26,7 +26,7 @@ export function helpsManually({ code }: { readonly code: string }): boolean {
 export function manualRow(
   { name, listen, publish, allow }: Rule,
   hops: readonly HopStatus[],
-  { gateway }: Place,
+  { gateway }: LanView,
   info: RouterInfo | null,
 ): RouterSteps | null {
   if (listen.kind === 'unix' || publish.router === 'off' || gateway === null) return null

@@ -9,7 +9,7 @@ import type { Finding } from '../../model/finding.ts'
 import type { HopStatus, RuleInput } from '../../model/naru-api.ts'
 import { parseRule } from '../../model/rule-file.ts'
 import type { FirewallMember } from '../../firewalls/contract.ts'
-import type { CheckSubject, Lan, Look, SeenRouter, SeenTarget, UnclaimedOpening } from './contract.ts'
+import type { CheckSubject, Lan, Readings, SeenRouter, SeenTarget, UnclaimedOpening } from './contract.ts'
 import { parseProfiles, parseZones } from './firewall-profile.ts'
 import { checks } from './index.ts'
 import { parseGsettings, parsePmset, parsePowercfg } from './machine-sleeps.ts'
@@ -36,7 +36,7 @@ interface Scene {
   readonly outside?: CheckSubject['outside']
   readonly facts?: Partial<Facts>
   readonly run?: Answering
-  readonly look?: Partial<Look>
+  readonly look?: Partial<Readings>
   readonly names?: readonly string[]
 }
 
@@ -52,7 +52,7 @@ function subject({
   outside = [],
 }: Scene): CheckSubject {
   const host = fakeHost({ ...(facts && { facts }), ...(run && { run }) })
-  const quiet: Look = {
+  const quiet: Readings = {
     facts: () => host.facts(),
     interfaces: () => Promise.resolve([lan.interface]),
     defaultRoutes: () => Promise.resolve([]),
@@ -265,7 +265,7 @@ describe('on Windows', () => {
     expect(await dependsOn('service-down', { look })).not.toContain('relay-not-open')
     expect(await dependsOn('service-down', { look, servedByUs: true })).toContain('relay-not-open')
     const blocked = { verdict: 'blocked', by: 'inet filter input: policy drop', why: verbatim('') } as const
-    const admission = (): ReturnType<Look['admission']> =>
+    const admission = (): ReturnType<Readings['admission']> =>
       Promise.resolve({ ...blocked, protocol: 'tcp', port: 8888 })
     const member = { id: 'nftables' } as unknown as FirewallMember
     const firewall = { admission, firewall: () => Promise.resolve({ member }) }
@@ -348,7 +348,7 @@ describe('by what the daemon and the router say', () => {
   })
 
   it('no-hairpin: a remark, never a fault', async () => {
-    const look: Partial<Look> = {
+    const look: Partial<Readings> = {
       routers: () => Promise.resolve([router('8.8.4.4')]),
       dial: () => Promise.resolve({ result: 'silent', errno: null, ms: 1500 }),
     }
@@ -426,7 +426,7 @@ describe('by what the daemon and the router say', () => {
       dialled: null,
       neighbour: true,
     }
-    const targets = (address: string): Partial<Look> => ({
+    const targets = (address: string): Partial<Readings> => ({
       targets: () => Promise.resolve([{ ...target, addresses: [address] }]),
     })
     expect(await found('guest-bridged', { rule, look: targets('192.168.0.50') })).toHaveLength(1)
@@ -472,7 +472,7 @@ describe('every check', () => {
       protocol: 'tcp' as const,
       port: 8888,
     }
-    const look: Partial<Look> = {
+    const look: Partial<Readings> = {
       dial: () => Promise.resolve({ result: 'refused', errno: 'ECONNREFUSED', ms: 1 }),
       admission: () => Promise.resolve(answer),
       routers: () => Promise.resolve([router('8.8.4.4')]),

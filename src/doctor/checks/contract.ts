@@ -53,7 +53,7 @@ export interface CheckSubject {
   names: () => Promise<readonly string[]>
   /** What tests from outside said. */
   readonly outside: readonly OutsideTest[]
-  readonly look: Look
+  readonly look: Readings
 }
 
 /** A try from outside, and whether its SYN reached this machine. */
@@ -72,7 +72,7 @@ export interface OutsideTest {
  * Readings that several checks share within one diagnosis: each is made once, when first asked for. A reading that
  * fails, fails those checks alone that asked for it.
  */
-export interface Look {
+export interface Readings {
   facts(): Promise<Facts>
   interfaces(): Promise<readonly Interface[]>
   defaultRoutes(): Promise<readonly Route[]>

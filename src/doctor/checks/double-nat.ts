@@ -3,7 +3,7 @@ import { addressRange } from '../../base/address.ts'
 import { say } from '../../base/text.ts'
 import { natAbove } from '../../model/nat-above.ts'
 import type { RouterInfo } from '../../routers/contract.ts'
-import { defineCheck, hasOutsideAddress, isPublished, problemAt, type Look } from './contract.ts'
+import { defineCheck, hasOutsideAddress, isPublished, problemAt, type Readings } from './contract.ts'
 
 export const doubleNat = defineCheck({
   code: 'double-nat',
@@ -65,7 +65,7 @@ export const doubleNat = defineCheck({
 })
 
 /** A router that hides its private outside address (miniupnpd does) is given away by the one behind it. */
-async function privateHopBehind(look: Look, routers: readonly RouterInfo[]): Promise<string | null> {
+async function privateHopBehind(look: Readings, routers: readonly RouterInfo[]): Promise<string | null> {
   if (routers.length === 0 || routers.some(({ externalAddress }) => externalAddress)) return null
   const hop = await look.secondHop()
   return hop && addressRange(hop) === 'private' ? hop : null

@@ -8,13 +8,13 @@ import { field, type OutsideTest } from '../checks/contract.ts'
 import type { PublicAddress } from '../../model/machine.ts'
 import type { Asking, DiagnoseRequest } from '../../model/machine-api.ts'
 import { chooseRules, type RuleToCheck } from '../diagnose.ts'
-import type { LookDeps } from '../readings.ts'
+import type { ReadingsDeps } from '../readings.ts'
 import type { Machine } from '../../machine/machine.ts'
 import { startPhoneTest } from './phone.ts'
 import { countSyns } from './syn-counter.ts'
 import { askVantage } from './vantage.ts'
 
-export interface OutsideDeps extends LookDeps {
+export interface OutsideDeps extends ReadingsDeps {
   readonly rules: () => Promise<readonly RuleToCheck[]>
   /** Calls back with the client of each connection that the rule opens; null where no daemon carries it. */
   readonly onOpened: (rule: string, told: (client: string) => void) => Disposable
