@@ -12,7 +12,7 @@ import { isMap, type Problem } from '../model/schema.ts'
 import { unknownRule } from '../model/unknown-rule.ts'
 import type { StoreChange } from '../stores/contract.ts'
 import { reachOf, resolveGuests } from './hops/guest.ts'
-import { wantsOf } from './hops/index.ts'
+import { desiredHops } from './hops/index.ts'
 import { overlap, overlaps, type Loaded, type LoadedRule } from './load.ts'
 import type { Deps } from '../instance/deps.ts'
 import { shown, stepsBetween } from './steps.ts'
@@ -143,7 +143,7 @@ export async function planFresh(rule: Rule, parts: Deps, signal: AbortSignal): P
     onEngineEvent: () => {},
     signal,
   }
-  return stepsBetween(new Map(), await wantsOf(rule, tools)).map((step) => shown(rule.name, step))
+  return stepsBetween(new Map(), await desiredHops(rule, tools)).map((step) => shown(rule.name, step))
 }
 
 /** Remarks that stop nothing, but that a person should read before. */

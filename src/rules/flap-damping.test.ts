@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { Calm, calmMs } from './flap-damping.ts'
+import { FlapDamping, dampingMs } from './flap-damping.ts'
 
 /** What is told when a look comes each second and sees what `pattern` says: `x` is trouble, `.` is none. */
 function told(pattern: string, everyMs = 1000): string[] {
-  const calm = new Calm<string>()
+  const calm = new FlapDamping<string>()
   return pattern.split('').flatMap((seen, at) => {
     const change = calm.see(seen === 'x' ? 'down' : null, at * everyMs)
     return change ? [`${at} ${change}`] : []
@@ -34,7 +34,7 @@ describe('what is told of a hop', () => {
   })
 
   it('names the newest trouble while it lasts', () => {
-    const calm = new Calm<string>()
+    const calm = new FlapDamping<string>()
     calm.see('refused', 0)
     expect(calm.see('silent', 1000)).toBeNull()
     expect(calm.told).toBe('silent')
@@ -48,12 +48,12 @@ describe('what is told of a hop', () => {
         fc.array(fc.boolean(), { maxLength: 400 }),
         fc.integer({ min: 50, max: 4000 }),
         (looks, everyMs) => {
-          const calm = new Calm<string>()
+          const calm = new FlapDamping<string>()
           const changes = looks.flatMap((bad, at) =>
             calm.see(bad ? 'down' : null, at * everyMs) ? [at * everyMs] : [],
           )
           for (const [at, time] of changes.entries())
-            if (at > 0) expect(time - (changes[at - 1] as number)).toBeGreaterThanOrEqual(calmMs)
+            if (at > 0) expect(time - (changes[at - 1] as number)).toBeGreaterThanOrEqual(dampingMs)
         },
       ),
     )
@@ -62,10 +62,10 @@ describe('what is told of a hop', () => {
   it('is the truth in the end: a fault that stays is told within the calm, an end that stays within a minute', () => {
     fc.assert(
       fc.property(fc.array(fc.boolean(), { maxLength: 200 }), fc.boolean(), (looks, last) => {
-        const calm = new Calm<string>()
+        const calm = new FlapDamping<string>()
         looks.forEach((bad, at) => calm.see(bad ? 'down' : null, at * 1000))
         const from = looks.length * 1000
-        const until = last ? calmMs : 60_000
+        const until = last ? dampingMs : 60_000
         for (let at = from; at <= from + until; at += 1000) calm.see(last ? 'down' : null, at)
         expect(calm.told !== null).toBe(last)
       }),

@@ -4,15 +4,15 @@
  */
 
 /** Between two changes of one hop at least this passes; and so long must a hop do well before it is told. */
-export const calmMs = 5000
+export const dampingMs = 5000
 /** A hop that broke again within this is doubted twice as long each time. */
 const memoryMs = 300_000
 const longestDoubtMs = 60_000
 
-export type Change = 'broke' | 'recovered'
+export type HealthChange = 'broke' | 'recovered'
 
 /** Time comes in as a monotonic clock's milliseconds. `T` is what is wrong. */
-export class Calm<T> {
+export class FlapDamping<T> {
   #told: T | null = null
   #changedAt = -Infinity
   #wellSince: number | null = null
@@ -34,32 +34,32 @@ export class Calm<T> {
   }
 
   /** @param trouble what a look saw, null where all was well. @returns what is to be told */
-  see(trouble: T | null, now: number): Change | null {
+  see(trouble: T | null, now: number): HealthChange | null {
     return trouble === null ? this.#well(now) : this.#ill(trouble, now)
   }
 
-  #ill(trouble: T, now: number): Change | null {
+  #ill(trouble: T, now: number): HealthChange | null {
     if (this.#wellSince !== null && this.#told !== null) this.#relapses++
     this.#wellSince = null
     if (this.#told !== null) {
       this.#told = trouble
       return null
     }
-    if (now - this.#changedAt < calmMs) return null
+    if (now - this.#changedAt < dampingMs) return null
     this.#relapses = now - this.#changedAt < memoryMs ? this.#relapses + 1 : 0
     return this.#tell(trouble, now)
   }
 
-  #well(now: number): Change | null {
+  #well(now: number): HealthChange | null {
     if (this.#told === null) return null
     this.#wellSince ??= now
-    const doubtMs = Math.min(longestDoubtMs, calmMs * 2 ** this.#relapses)
-    if (now - this.#wellSince < doubtMs || now - this.#changedAt < calmMs) return null
+    const doubtMs = Math.min(longestDoubtMs, dampingMs * 2 ** this.#relapses)
+    if (now - this.#wellSince < doubtMs || now - this.#changedAt < dampingMs) return null
     this.#wellSince = null
     return this.#tell(null, now)
   }
 
-  #tell(told: T | null, now: number): Change {
+  #tell(told: T | null, now: number): HealthChange {
     this.#told = told
     this.#changedAt = now
     return told === null ? 'recovered' : 'broke'

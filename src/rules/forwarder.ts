@@ -51,7 +51,7 @@ import { Rates } from './counters.ts'
 import { createDoctor, type Doctor } from '../doctor/diagnose.ts'
 import { Events, type EventBody } from './events.ts'
 import { HandOver, mustListen, settle, textOf, type Predecessor } from './hand-over.ts'
-import { wantsOf } from './hops/index.ts'
+import { desiredHops } from './hops/index.ts'
 import type { Instance } from '../instance/instance.ts'
 import { damageText, Journal, type JournalEntry } from '../instance/journal.ts'
 import { load, type Loaded, type LoadedRule } from './load.ts'
@@ -61,7 +61,7 @@ import { manualRow } from './manual-row.ts'
 import { ownerTag } from '../mappings/owner-tag.ts'
 import { publisherOf } from '../mappings/publisher.ts'
 import { RuleRun, type ApplyOptions, type RunTools } from './rule-run.ts'
-import { Ticker } from './heartbeat.ts'
+import { Heartbeat } from './heartbeat.ts'
 import { momentMs, TrafficHistory } from './traffic-history.ts'
 import { toldChanges } from './told-changes.ts'
 import { leftIn, notUndone, undoJournal } from './undo.ts'
@@ -214,7 +214,7 @@ export class Forwarder implements Naru, AsyncDisposable {
     try {
       if (this.#predecessor) await this.#succeed(this.#predecessor, loaded, snapshot)
       else {
-        await this.#bring(loaded, snapshot)
+        await this.#reconcile(loaded, snapshot)
         await this.#settleAdopted(before, this.#work.signal)
       }
       await placed
@@ -238,7 +238,7 @@ export class Forwarder implements Naru, AsyncDisposable {
     for (const engine of this.#parts.engines) engine.succeed?.(predecessor.pid)
     this.#before = this.#journal.live()
     this.#changes = predecessor.inherit.begun
-    await this.#bring(loaded, snapshot)
+    await this.#reconcile(loaded, snapshot)
     mustListen(this.#runs, predecessor)
   }
 
@@ -425,7 +425,7 @@ export class Forwarder implements Naru, AsyncDisposable {
         const snapshot = await this.#parts.store.read({ signal: this.#work.signal })
         const loaded = load(snapshot, this.#loaded.rules)
         const plan = await this.#planFor(loaded)
-        const failures = await this.#bring(loaded, snapshot, { again: true })
+        const failures = await this.#reconcile(loaded, snapshot, { again: true })
         return this.#result(plan, failures, [...new Set(plan.steps.map(({ rule }) => rule))])
       } catch (error) {
         const { en, ko } = this.#setFileProblem(toNaruError(error)).text
@@ -550,7 +550,7 @@ export class Forwarder implements Naru, AsyncDisposable {
       if (options.dryRun) return this.#result(plan, [], [name])
       const { snapshot, failures } = await this.#written(change, wanted, options)
       const loaded = load(snapshot, wanted.rules)
-      const more = await this.#bring(loaded, snapshot, { now: options.now ?? false })
+      const more = await this.#reconcile(loaded, snapshot, { now: options.now ?? false })
       this.#tellRule(name)
       return this.#result(plan, [...failures.map((error) => error.toJSON()), ...more], [name])
     })
@@ -571,7 +571,7 @@ export class Forwarder implements Naru, AsyncDisposable {
       if (!options.dryRun && fresh.length > 0) {
         const changes = fresh.map(({ rule, input }) => ({ name: rule.name, rule: input }))
         const snapshot = await store.change(changes, { signal, revision: options.revision })
-        await this.#bring(load(snapshot, wanted.rules), snapshot, { eachAlone: true })
+        await this.#reconcile(load(snapshot, wanted.rules), snapshot, { eachAlone: true })
       }
       const failureOf = (name: string): NaruErrorJson | null =>
         this.#runs.get(name)?.failures()[0]?.toJSON() ?? null
@@ -617,7 +617,7 @@ export class Forwarder implements Naru, AsyncDisposable {
       const loaded = load(snapshot, wanted.rules)
       await this.#callRun(name, loaded.rules.get(to) as LoadedRule)
       this.#loaded = { ...wanted, rules: new Map(wanted.rules).set(to, loaded.rules.get(to) as LoadedRule) }
-      const failures = await this.#bring(loaded, snapshot)
+      const failures = await this.#reconcile(loaded, snapshot)
       this.#tellRule(to)
       this.#tell('info', to, say(`renamed, was ${name}`, `이름 변경: ${name} → ${to}`))
       return this.#result(nothingToDo, failures, [to])
@@ -660,7 +660,7 @@ export class Forwarder implements Naru, AsyncDisposable {
   }
 
   /** Brings what runs to what is loaded; only what changed is touched. @returns what could not be done */
-  async #bring(
+  async #reconcile(
     wanted: Loaded,
     snapshot: Snapshot,
     { now = false, again = false, eachAlone = false }: BringOptions = {},
@@ -814,7 +814,7 @@ export class Forwarder implements Naru, AsyncDisposable {
       mark: () => this.#instance.mark(),
       before: (rule, hop, member) => this.#beforeOf(rule, hop, member),
       wants: (rule, context) =>
-        wantsOf(rule, {
+        desiredHops(rule, {
           parts: this.#parts,
           facts: this.#facts,
           failedEngines: context.failedEngines,
@@ -847,7 +847,7 @@ export class Forwarder implements Naru, AsyncDisposable {
     this.#events.emit({ type: 'log', level, rule, text })
   }
 
-  #ticker: Ticker | null = null
+  #ticker: Heartbeat | null = null
   #doctor: Doctor | null = null
 
   #watch(): void {
@@ -856,7 +856,7 @@ export class Forwarder implements Naru, AsyncDisposable {
   }
 
   #startTicker(): void {
-    this.#ticker = new Ticker({
+    this.#ticker = new Heartbeat({
       clock: this.#parts.clock,
       signal: this.#work.signal,
       runs: () => this.#runs,

@@ -32,7 +32,7 @@ export function textOf(input: RuleInput): string {
   return createHash('sha256').update(JSON.stringify(input)).digest('hex').slice(0, 16)
 }
 
-export interface Holding {
+export interface HandoverHolding {
   readonly runs: readonly RuleRun[]
   readonly journal: Journal
   readonly parts: Deps
@@ -44,10 +44,10 @@ export interface Holding {
 
 export class HandOver {
   readonly offer: Offer
-  readonly #holding: Holding
+  readonly #holding: HandoverHolding
   readonly #thaw: () => void
 
-  private constructor(holding: Holding, thaw: () => void) {
+  private constructor(holding: HandoverHolding, thaw: () => void) {
     this.#holding = holding
     this.#thaw = thaw
     const entries = holding.runs.map((run) => {
@@ -58,7 +58,7 @@ export class HandOver {
   }
 
   /** @param gate settles when changes may go on */
-  static async begin(holding: Holding, gate: Promise<void>, thaw: () => void): Promise<HandOver> {
+  static async begin(holding: HandoverHolding, gate: Promise<void>, thaw: () => void): Promise<HandOver> {
     holding.watch(false)
     await Promise.all(holding.runs.map((run) => run.freeze(gate)))
     await holding.journal.pause()

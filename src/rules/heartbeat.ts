@@ -20,7 +20,7 @@ const jumpMs = 3000
 /** What was just opened does not wait for the round. */
 const firstLookMs = 1000
 
-export interface TickerOptions {
+export interface HeartbeatOptions {
   readonly clock: Clock
   readonly signal: AbortSignal
   readonly runs: () => ReadonlyMap<string, RuleRun>
@@ -31,8 +31,8 @@ export interface TickerOptions {
   readonly tell: (text: Text) => void
 }
 
-export class Ticker implements Disposable {
-  readonly #options: TickerOptions
+export class Heartbeat implements Disposable {
+  readonly #options: HeartbeatOptions
   readonly #timer: Disposable
   readonly #looked = new Map<RuleRun, number>()
   readonly #looking = new Set<RuleRun>()
@@ -43,7 +43,7 @@ export class Ticker implements Disposable {
   #examining = false
   #offset: number
 
-  constructor(options: TickerOptions) {
+  constructor(options: HeartbeatOptions) {
     this.#options = options
     this.#offset = options.clock.now() - options.clock.monotonic()
     this.#examinedAt = options.clock.monotonic()

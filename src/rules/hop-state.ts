@@ -4,12 +4,12 @@ import { say, type Text } from '../base/text.ts'
 import type { Finding } from '../model/finding.ts'
 import type { HopStatus } from '../model/naru-api.ts'
 import type { Hop, Lease } from '../model/hop.ts'
-import type { Calm } from './flap-damping.ts'
-import type { Wanted } from './hops/desired.ts'
+import type { FlapDamping } from './flap-damping.ts'
+import type { DesiredHop } from './hops/desired.ts'
 
-export interface Held {
+export interface HopState {
   readonly hop: Hop
-  wanted: Wanted
+  wanted: DesiredHop
   readonly lease: Lease
   /** Set while the hop does not do what it was asked; it is tried again. */
   lost: NaruError | null
@@ -44,7 +44,7 @@ function fixText({ text, command }: Finding['fixes'][number]): Text {
   return command === undefined ? text : say(`${text.en}: \`${command}\``, `${text.ko}: \`${command}\``)
 }
 
-export function heldStatus(held: Held, calm: Calm<Trouble> | undefined): HopStatus {
+export function openStatus(held: HopState, calm: FlapDamping<Trouble> | undefined): HopStatus {
   const { member, text, differs, data } = held.lease.describe()
   const notes = [...differs, ...held.notes]
   const ok: HopStatus = {
@@ -61,7 +61,7 @@ export function heldStatus(held: Held, calm: Calm<Trouble> | undefined): HopStat
 }
 
 /** A hop that the rule does not hold, told since something was wrong there. */
-export function foundStatus(hop: Hop, calm: Calm<Trouble>, checkedAt: number | null): HopStatus {
+export function foundStatus(hop: Hop, calm: FlapDamping<Trouble>, checkedAt: number | null): HopStatus {
   const well: HopStatus = {
     hop,
     member: null,
@@ -75,7 +75,7 @@ export function foundStatus(hop: Hop, calm: Calm<Trouble>, checkedAt: number | n
   return calm.told ? troubled(well, calm.told, calm) : well
 }
 
-function troubled(status: HopStatus, told: Trouble, calm: Calm<Trouble>): HopStatus {
+function troubled(status: HopStatus, told: Trouble, calm: FlapDamping<Trouble>): HopStatus {
   const doubt = calm.doubted
     ? [say('it works again, and is watched until it stays so', '다시 정상이며, 안정될 때까지 지켜봅니다')]
     : []
@@ -98,12 +98,12 @@ function troubled(status: HopStatus, told: Trouble, calm: Calm<Trouble>): HopSta
 }
 
 /** A hop that is wanted, and whose turn comes once the hops inside of it are open. */
-export function aheadStatus({ hop, member, what }: Wanted): HopStatus {
+export function aheadStatus({ hop, member, what }: DesiredHop): HopStatus {
   return { hop, member, state: 'opening', text: what, notes: [], data: null, checkedAt: null }
 }
 
 /** A hop that is wanted and could not be opened. */
-export function failedStatus(wanted: Wanted, why: NaruError, at: number): HopStatus {
+export function failedStatus(wanted: DesiredHop, why: NaruError, at: number): HopStatus {
   return {
     hop: wanted.hop,
     member: wanted.member,

@@ -2,7 +2,7 @@
 import { withLimit } from '../base/clock.ts'
 import { NaruError, toNaruError } from '../base/errors.ts'
 import type { Verdict } from '../model/hop.ts'
-import type { Held } from './hop-state.ts'
+import type { HopState } from './hop-state.ts'
 
 const lookLimitMs = 4000
 const renewLimitMs = 10_000
@@ -10,7 +10,7 @@ const renewLimitMs = 10_000
 const secondLookMs = 300
 
 export const repair = {
-  async look(held: Held, signal: AbortSignal): Promise<Verdict> {
+  async look(held: HopState, signal: AbortSignal): Promise<Verdict> {
     const first = await verdictOf(held, signal)
     if (first.state === 'held' || held.lost || signal.aborted) return first
     await new Promise((resolve) => setTimeout(resolve, secondLookMs).unref())
@@ -18,7 +18,7 @@ export const repair = {
   },
 
   /** @returns null where it is held again, or why not. */
-  async renew(held: Held, signal: AbortSignal): Promise<NaruError | null> {
+  async renew(held: HopState, signal: AbortSignal): Promise<NaruError | null> {
     try {
       await held.lease.renew({ signal: withLimit(signal, renewLimitMs) })
       return null
@@ -28,7 +28,7 @@ export const repair = {
   },
 }
 
-async function verdictOf(held: Held, signal: AbortSignal): Promise<Verdict> {
+async function verdictOf(held: HopState, signal: AbortSignal): Promise<Verdict> {
   try {
     return await held.lease.verify({ signal: withLimit(signal, lookLimitMs) })
   } catch (error) {

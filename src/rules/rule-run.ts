@@ -17,20 +17,20 @@ import { formatListen, listensOverlap } from '../model/listen.ts'
 import type { Heritage, LentSocket } from '../model/handover-sockets.ts'
 import type { EngineId, Rule } from '../model/rule.ts'
 import { addCounters, noCounters } from './counters.ts'
-import { Calm } from './flap-damping.ts'
+import { FlapDamping } from './flap-damping.ts'
 import type { RuleToCheck } from '../doctor/diagnose.ts'
 import {
   aheadStatus,
   failedStatus,
   foundStatus,
   foundTrouble,
-  heldStatus,
+  openStatus,
   troubleOf,
-  type Held,
+  type HopState,
   type Trouble,
 } from './hop-state.ts'
 import { isEngineFailure, isEngineLease } from './hops/relay.ts'
-import type { Wanted } from './hops/desired.ts'
+import type { DesiredHop } from './hops/desired.ts'
 import type { Journal } from '../instance/journal.ts'
 import { hopNames } from '../doctor/verdict.ts'
 import type { LoadedRule } from './load.ts'
@@ -59,7 +59,7 @@ export interface RunTools {
   /** What the process whose place this one takes has in force for a rule at a hop. */
   before(rule: string, hop: Hop, member: string): readonly Json[]
   /** Every hop that the rule wants, in any order. Does not throw: a hop that cannot be is one whose `open` throws. */
-  wants(rule: Rule, context: WantContext): Promise<readonly Wanted[]>
+  wants(rule: Rule, context: WantContext): Promise<readonly DesiredHop[]>
   onChange(run: RuleRun): void
   onHop(run: RuleRun, status: HopStatus): void
   tell(level: 'info' | 'warn' | 'error', rule: string, text: Text): void
@@ -100,8 +100,8 @@ export class RuleRun {
   /** What is in force was made under this name, and stays so when the rule is renamed; null where it is the same. */
   #madeAs: string | null = null
   readonly #tools: RunTools
-  readonly #held = new Map<Hop, Held>()
-  readonly #failures = new Map<Hop, { wanted: Wanted; why: NaruError; at: number }>()
+  readonly #held = new Map<Hop, HopState>()
+  readonly #failures = new Map<Hop, { wanted: DesiredHop; why: NaruError; at: number }>()
   /** Listening no more; their connections go on without limit. */
   readonly #retired = new Set<EngineLease>()
   /** Listening no more; their connections have a limit. */
@@ -118,7 +118,7 @@ export class RuleRun {
   /** Of an engine that gave the rule up: nobody else is to have its ports before the next one does. */
   #heritage: Heritage | null = null
   /** Wanted, and not come to yet while the others are opened. */
-  readonly #ahead = new Map<Hop, Wanted>()
+  readonly #ahead = new Map<Hop, DesiredHop>()
   #past: Counters = noCounters
   #queue: Promise<unknown> = Promise.resolve()
   #busy = 0
@@ -131,7 +131,7 @@ export class RuleRun {
   #madeRoom = false
   #shown = new Map<Hop, string>()
   /** What is told of each hop, so that nothing flaps. */
-  readonly #calm = new Map<Hop, Calm<Trouble>>()
+  readonly #calm = new Map<Hop, FlapDamping<Trouble>>()
   /** What the checks found, hop by hop, and when they last looked. */
   #found: ReadonlyMap<Hop, Trouble> = new Map()
   #examinedAt: number | null = null
@@ -355,7 +355,7 @@ export class RuleRun {
     return [...this.#retired, ...this.#draining.keys()].reduce((sum, one) => sum + one.counters().open, 0)
   }
 
-  leases(): readonly Held[] {
+  leases(): readonly HopState[] {
     return [...this.#held.values()]
   }
 
@@ -481,7 +481,7 @@ export class RuleRun {
     return rule.enabled && (rule.until === null || rule.until > this.#tools.clock.now())
   }
 
-  #wants(rule: Rule, signal: AbortSignal): Promise<readonly Wanted[]> {
+  #wants(rule: Rule, signal: AbortSignal): Promise<readonly DesiredHop[]> {
     return this.#tools.wants(this.#madeAs === null ? rule : { ...rule, name: this.#madeAs }, {
       failedEngines: this.#failedEngines,
       onEngineEvent: (event) => this.#onEngineEvent(event),
@@ -491,7 +491,7 @@ export class RuleRun {
   }
 
   /** @param opened by this very change so far: another engine is tried. */
-  async #converge(options: ApplyOptions, opened: Held[] = []): Promise<readonly NaruError[]> {
+  async #converge(options: ApplyOptions, opened: HopState[] = []): Promise<readonly NaruError[]> {
     this.#retry?.[Symbol.dispose]()
     const { rule } = this.#loaded
     if (this.#held.size === 0 && this.#engineLeases().length === 0) this.#madeAs = null
@@ -546,7 +546,7 @@ export class RuleRun {
     return [failure]
   }
 
-  async #do(step: Step, options: ApplyOptions): Promise<Held | null> {
+  async #do(step: Step, options: ApplyOptions): Promise<HopState | null> {
     switch (step.action) {
       case 'keep':
         return null
@@ -564,7 +564,7 @@ export class RuleRun {
     }
   }
 
-  async #replace(held: Held, wanted: Wanted, options: ApplyOptions): Promise<Held> {
+  async #replace(held: HopState, wanted: DesiredHop, options: ApplyOptions): Promise<HopState> {
     // Nobody can, and nothing has to go for that to be said.
     if (wanted.member === null && options.relayFirst) return this.#open(wanted, options)
     if (held.lost || mustCloseFirst(held.wanted, wanted)) {
@@ -577,7 +577,7 @@ export class RuleRun {
     return next
   }
 
-  async #open(wanted: Wanted, { signal }: ApplyOptions): Promise<Held> {
+  async #open(wanted: DesiredHop, { signal }: ApplyOptions): Promise<HopState> {
     const member = wanted.member ?? 'none'
     const before = this.#tools.before(this.name, wanted.hop, member)
     const rule = (): string => this.#name
@@ -594,7 +594,7 @@ export class RuleRun {
       wanted.open({ signal: limited, record, inner: this.#inner(), heritage: this.#heritage }),
     )
     if (wanted.hop === 'relay') this.#freePorts()
-    const held: Held = {
+    const held: HopState = {
       hop: wanted.hop,
       wanted,
       lease,
@@ -612,7 +612,7 @@ export class RuleRun {
   }
 
   /** Opened anew elsewhere: what is connected goes on under the terms it began with. */
-  async #retire(held: Held): Promise<void> {
+  async #retire(held: HopState): Promise<void> {
     this.#held.delete(held.hop)
     if (!isEngineLease(held.lease)) return this.#release(held.hop, held.lease)
     const heritage = held.lease.bequeath?.()
@@ -633,7 +633,10 @@ export class RuleRun {
     this.#heritage = null
   }
 
-  async #close(held: Held, { signal, now, reason = 'drained' }: Omit<ApplyOptions, 'strict'>): Promise<void> {
+  async #close(
+    held: HopState,
+    { signal, now, reason = 'drained' }: Omit<ApplyOptions, 'strict'>,
+  ): Promise<void> {
     this.#held.delete(held.hop)
     this.#failures.delete(held.hop)
     if (!isEngineLease(held.lease)) return this.#release(held.hop, held.lease)
@@ -667,7 +670,7 @@ export class RuleRun {
     return done
   }
 
-  async #undo(opened: Held[], options: ApplyOptions): Promise<void> {
+  async #undo(opened: HopState[], options: ApplyOptions): Promise<void> {
     for (const held of opened.toReversed())
       await this.#close(held, {
         ...options,
@@ -738,7 +741,7 @@ export class RuleRun {
     }
   }
 
-  async #look(held: Held, signal: AbortSignal): Promise<void> {
+  async #look(held: HopState, signal: AbortSignal): Promise<void> {
     const verdict = await repair.look(held, signal)
     if (this.#held.get(held.hop) !== held || signal.aborted) return
     held.checkedAt = this.#tools.clock.now()
@@ -760,7 +763,7 @@ export class RuleRun {
   #settle(hop: Hop): void {
     const lost = this.#held.get(hop)?.lost
     const trouble = lost ? troubleOf(lost) : this.#failures.has(hop) ? null : (this.#found.get(hop) ?? null)
-    const calm = this.#calm.get(hop) ?? new Calm<Trouble>()
+    const calm = this.#calm.get(hop) ?? new FlapDamping<Trouble>()
     if (trouble) this.#calm.set(hop, calm)
     const change = calm.see(trouble, this.#tools.clock.monotonic())
     if (change === 'broke' && trouble) this.#tools.tell('warn', this.name, trouble.text)
@@ -773,7 +776,7 @@ export class RuleRun {
       : say(`${hop} works again`, `${hopNames[hop].ko} 구간이 다시 정상입니다`)
   }
 
-  async #repair(held: Held, signal: AbortSignal): Promise<void> {
+  async #repair(held: HopState, signal: AbortSignal): Promise<void> {
     if (this.#ended || this.#held.get(held.hop) !== held) return
     const failure = await repair.renew(held, signal)
     if (failure && isNaruError(failure, 'ABORTED')) return
@@ -870,7 +873,7 @@ export class RuleRun {
     if (failure) return failedStatus(failure.wanted, failure.why, failure.at)
     const held = this.#held.get(hop)
     const calm = this.#calm.get(hop)
-    if (held) return heldStatus(held, calm)
+    if (held) return openStatus(held, calm)
     const ahead = this.#ahead.get(hop)
     if (ahead && !calm) return aheadStatus(ahead)
     return calm ? foundStatus(hop, calm, this.#examinedAt) : null
@@ -882,7 +885,7 @@ export class RuleRun {
     if (failure) return failedStatus(failure.wanted, failure.why, failure.at)
     const held = this.#held.get(hop)
     if (!held) return null
-    const own = heldStatus(held, undefined)
+    const own = openStatus(held, undefined)
     return held.lost ? { ...own, state: 'broken', text: held.lost.text, problem: held.lost.code } : own
   }
 
@@ -918,7 +921,7 @@ function refuseIfStopped(signal: AbortSignal, name: string): void {
   if (signal.aborted) throw stopped(signal, name)
 }
 
-function mustCloseFirst(held: Wanted, wanted: Wanted): boolean {
+function mustCloseFirst(held: DesiredHop, wanted: DesiredHop): boolean {
   if (wanted.replace === 'open-first') return false
   return !held.listen || !wanted.listen || listensOverlap(held.listen, wanted.listen)
 }

@@ -5,19 +5,19 @@
 import type { Hop } from '../model/hop.ts'
 import type { PlanStep } from '../model/plan.ts'
 import { say } from '../base/text.ts'
-import type { Held } from './hop-state.ts'
-import type { Wanted } from './hops/desired.ts'
+import type { HopState } from './hop-state.ts'
+import type { DesiredHop } from './hops/desired.ts'
 
 /** In the order of opening. The service is asked through the guest's forward where there is one. */
 export const openingOrder: readonly Hop[] = ['guest', 'service', 'relay', 'firewall', 'router']
 
 export type Step =
-  | { readonly action: 'close'; readonly held: Held }
-  | { readonly action: 'keep'; readonly held: Held; readonly wanted: Wanted }
-  | { readonly action: 'update'; readonly held: Held; readonly wanted: Wanted }
-  | { readonly action: 'open'; readonly held: Held | null; readonly wanted: Wanted }
+  | { readonly action: 'close'; readonly held: HopState }
+  | { readonly action: 'keep'; readonly held: HopState; readonly wanted: DesiredHop }
+  | { readonly action: 'update'; readonly held: HopState; readonly wanted: DesiredHop }
+  | { readonly action: 'open'; readonly held: HopState | null; readonly wanted: DesiredHop }
 
-export function stepsBetween(held: ReadonlyMap<Hop, Held>, wanted: readonly Wanted[]): Step[] {
+export function stepsBetween(held: ReadonlyMap<Hop, HopState>, wanted: readonly DesiredHop[]): Step[] {
   const steps: Step[] = []
   for (const hop of openingOrder.toReversed()) {
     const there = held.get(hop)
@@ -30,7 +30,7 @@ export function stepsBetween(held: ReadonlyMap<Hop, Held>, wanted: readonly Want
   return steps
 }
 
-function stepFor(held: Held | null, wanted: Wanted): Step {
+function stepFor(held: HopState | null, wanted: DesiredHop): Step {
   if (!held) return { action: 'open', held: null, wanted }
   if (held.wanted.key === wanted.key && !held.lost) return { action: 'keep', held, wanted }
   const mayUpdate = wanted.update !== undefined && held.wanted.member === wanted.member && !held.lost

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createClient, type NaruClient } from '../../src/api/client/client.ts'
 import { socketTransport } from '../../src/api/client/socket.ts'
-import { calmMs } from '../../src/rules/flap-damping.ts'
+import { dampingMs } from '../../src/rules/flap-damping.ts'
 import { running } from '../../src/instance/instance.ts'
 import type { HopStatus, NaruEvent } from '../../src/model/naru-api.ts'
 import type { Hop } from '../../src/model/hop.ts'
@@ -133,7 +133,7 @@ describeWith(
       await until(
         'open again',
         async () => (await naru.rules.get('plain')).state === 'open',
-        noticedMs() + calmMs,
+        noticedMs() + dampingMs,
       )
       expect(told('plain').at(-1)).toBe('info service works again')
     }, 120_000)
@@ -150,7 +150,7 @@ describeWith(
       await until(
         'open again',
         async () => (await naru.rules.get('web')).state === 'open',
-        noticedMs() + calmMs,
+        noticedMs() + dampingMs,
       )
     }, 120_000)
 
@@ -163,7 +163,7 @@ describeWith(
       async (_, go, back) => {
         await until('open', async () => (await hop('web', 'router'))?.state === 'ok', 60_000)
         // It has just come back, and what has just changed is told again only when it has been calm.
-        await new Promise((resolve) => setTimeout(resolve, calmMs))
+        await new Promise((resolve) => setTimeout(resolve, dampingMs))
         await go()
         const began = performance.now()
         await until(
@@ -188,7 +188,7 @@ describeWith(
       const apart = changes().flatMap((at, index, all) =>
         index === 0 ? [] : [at - (all[index - 1] as number)],
       )
-      for (const ms of apart) expect(ms).toBeGreaterThanOrEqual(calmMs - 100)
+      for (const ms of apart) expect(ms).toBeGreaterThanOrEqual(dampingMs - 100)
       expect(changes().length).toBeLessThanOrEqual(5)
     }, 60_000)
   },

@@ -6,7 +6,7 @@ import type { Listen } from '../../model/listen.ts'
 import type { Inheritance } from '../../model/handover-sockets.ts'
 import type { PlanStep } from '../../model/plan.ts'
 
-export interface Wanted {
+export interface DesiredHop {
   readonly hop: Hop
   /** Null where nobody can; `why` says so. */
   readonly member: string | null

@@ -4,7 +4,7 @@ import { NaruError } from '../../base/errors.ts'
 import { say, verbatim } from '../../base/text.ts'
 import type { FirewallMember } from '../../firewalls/contract.ts'
 import { parseRule } from '../../model/rule-file.ts'
-import { wantFirewall } from './firewall.ts'
+import { desireFirewall } from './firewall.ts'
 
 const signal = AbortSignal.timeout(5000)
 const rule = parseRule('web', { listen: 8888, target: 80, publish: { firewall: 'auto' } })
@@ -23,7 +23,7 @@ const member = {
 
 it('where the right is missing, Naru with the right comes first, and by hand without Naru second', async () => {
   const host = fakeHost({})
-  const wanted = await wantFirewall(rule, { host, firewalls: [member] }, signal)
+  const wanted = await desireFirewall(rule, { host, firewalls: [member] }, signal)
   const record = { effect: () => Promise.resolve() } as never
   const error = await wanted
     ?.open({ signal, record, inner: null } as never)

@@ -9,14 +9,14 @@ import type { Host } from '../../host/contract.ts'
 import { mayAdministerNetwork } from '../../model/facts.ts'
 import type { Rule } from '../../model/rule.ts'
 import { chooseFirewall, type FirewallTools } from '../../machine/choose-firewall.ts'
-import { keyOf, type Wanted } from './desired.ts'
+import { keyOf, type DesiredHop } from './desired.ts'
 
 /** Null where the rule does not ask for it. */
-export async function wantFirewall(
+export async function desireFirewall(
   rule: Rule,
   tools: FirewallTools,
   signal: AbortSignal,
-): Promise<Wanted | null> {
+): Promise<DesiredHop | null> {
   const { listen } = rule
   if (rule.publish.firewall === 'off' || listen.kind !== 'inet') return null
   const { member, why } = await chooseFirewall(rule.publish.firewall, tools, signal)
@@ -80,7 +80,7 @@ async function needsFor(
   member: FirewallMember | null,
   request: FirewallRequest,
   host: Host,
-): Promise<Wanted['needs']> {
+): Promise<DesiredHop['needs']> {
   const hand = member?.byHand?.(request) ?? null
   if (hand === null || mayAdministerNetwork(await host.facts())) return null
   return {

@@ -12,8 +12,8 @@ import { createMemoryStore } from '../../stores/memory.ts'
 import { FakeEngine } from '../../../test/fakes/docker-engine.ts'
 import { fakeHost as machine } from '../../../test/fakes/host.ts'
 import { FakePowerShell } from '../../../test/fakes/hypervisor-tools.ts'
-import { forwardFor, wantGuest } from './guest.ts'
-import { wantsOf } from './index.ts'
+import { forwardFor, desireGuest } from './guest.ts'
+import { desiredHops } from './index.ts'
 
 const signal = AbortSignal.timeout(20_000)
 
@@ -62,7 +62,7 @@ const undoable: Recorder = {
 describe('the plan of a guest hop', () => {
   it('changes nothing', async () => {
     const here = new Hypervisor()
-    const want = await wantGuest(ruleTo('qemu:a:80'), { host: fakeHost, guests: [here.member] }, signal)
+    const want = await desireGuest(ruleTo('qemu:a:80'), { host: fakeHost, guests: [here.member] }, signal)
     expect(want).toMatchObject({ hop: 'guest', member: 'qemu', needs: null })
     expect(here.changes).toBe(0)
     await want?.open({ signal, record: undoable, inner: new Map() })
@@ -105,7 +105,7 @@ describe('the plan of a guest hop', () => {
 it('a hypervisor that forwards where the guest was to be dialled says so, and a rule that asked for it is not told', async () => {
   const tools = { host: fakeHost, guests: [new Hypervisor().member] }
   const told = async (more: RuleInput): Promise<string | undefined> => {
-    const want = await wantGuest(ruleTo('qemu:a:80', { listen: 8888, ...more }), tools, signal)
+    const want = await desireGuest(ruleTo('qemu:a:80', { listen: 8888, ...more }), tools, signal)
     const lease = await want?.open({ signal, record: undoable, inner: new Map() })
     return lease?.describe().text.en
   }
@@ -117,10 +117,10 @@ async function guestStep(
   guests: readonly GuestMember[],
   rule: ReturnType<typeof parseRule>,
   host = fakeHost,
-): Promise<Awaited<ReturnType<typeof wantsOf>>[number] | undefined> {
+): Promise<Awaited<ReturnType<typeof desiredHops>>[number] | undefined> {
   const parts = fakeParts(new World(), createMemoryStore({}), { host, guests, firewalls: [] })
   const facts = await host.facts()
-  const wants = await wantsOf(rule, {
+  const wants = await desiredHops(rule, {
     parts,
     facts,
     failedEngines: new Map(),
@@ -137,7 +137,7 @@ describe('a rule with several targets', () => {
   it('sends through the forward only what is for that guest', async () => {
     const tools = { host: fakeHost, guests: [new Hypervisor().member] }
     const rule = two('qemu:a:80', 'qemu:bridged:80')
-    const want = await wantGuest(rule, tools, signal)
+    const want = await desireGuest(rule, tools, signal)
     const lease = await want?.open({ signal, record: undoable, inner: new Map() })
     const inner = new Map([['guest', lease as GuestLease]] as const)
     expect(rule.targets.map(({ to }) => forwardFor(to, inner)?.ports.first ?? null)).toEqual([40_000, null])
@@ -145,7 +145,7 @@ describe('a rule with several targets', () => {
 
   it('is refused where two are behind a NAT: one forward would carry both to one guest', async () => {
     const tools = { host: fakeHost, guests: [new Hypervisor().member] }
-    await expect(wantGuest(two('qemu:a:80', 'qemu:b:80'), tools, signal)).rejects.toMatchObject({
+    await expect(desireGuest(two('qemu:a:80', 'qemu:b:80'), tools, signal)).rejects.toMatchObject({
       code: 'GUEST_NO_FORWARD',
     })
   })
@@ -154,5 +154,5 @@ describe('a rule with several targets', () => {
 it('TCP and UDP at once are refused: a forward carries one of them', async () => {
   const rule = ruleTo('qemu:a:53', { listen: '8888/tcp+udp' })
   const tools = { host: fakeHost, guests: [new Hypervisor().member] }
-  await expect(wantGuest(rule, tools, signal)).rejects.toMatchObject({ code: 'GUEST_NO_FORWARD' })
+  await expect(desireGuest(rule, tools, signal)).rejects.toMatchObject({ code: 'GUEST_NO_FORWARD' })
 })

@@ -9,7 +9,7 @@ import type { Hop, Lease, Recorder } from '../../model/hop.ts'
 import type { Rule } from '../../model/rule.ts'
 import type { Target } from '../../model/target.ts'
 import { resolveGuest } from '../../machine/guest-addresses.ts'
-import { keyOf, type Wanted } from './desired.ts'
+import { keyOf, type DesiredHop } from './desired.ts'
 
 type GuestTarget = Extract<Target, { kind: 'guest' }>
 
@@ -22,7 +22,11 @@ export interface GuestTools {
  * Null where the relay dials every guest itself. @throws NaruError GUEST_…, NOT_PERMITTED where there is no such guest,
  * or its hypervisor would not forward
  */
-export async function wantGuest(rule: Rule, tools: GuestTools, signal: AbortSignal): Promise<Wanted | null> {
+export async function desireGuest(
+  rule: Rule,
+  tools: GuestTools,
+  signal: AbortSignal,
+): Promise<DesiredHop | null> {
   const [target, other] = await behindNat(rule, tools, signal)
   if (!target || rule.listen.kind !== 'inet') return null
   if (other) throw oneGuestOnly(target)

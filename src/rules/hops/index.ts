@@ -7,15 +7,15 @@ import type { Hop } from '../../model/hop.ts'
 import type { Inheritance } from '../../model/handover-sockets.ts'
 import type { EngineId, Rule } from '../../model/rule.ts'
 import type { Deps } from '../../instance/deps.ts'
-import { wantFirewall } from './firewall.ts'
+import { desireFirewall } from './firewall.ts'
 import { publisherOf } from '../../mappings/publisher.ts'
-import { resolveGuests, wantGuest } from './guest.ts'
-import { wantRelay } from './relay.ts'
-import { wantRouter } from './router.ts'
-import { wantService } from './service.ts'
-import { keyOf, type Wanted } from './desired.ts'
+import { resolveGuests, desireGuest } from './guest.ts'
+import { desireRelay } from './relay.ts'
+import { desireRouter } from './router.ts'
+import { desireService } from './service.ts'
+import { keyOf, type DesiredHop } from './desired.ts'
 
-export interface WantTools {
+export interface DesireTools {
   readonly parts: Deps
   readonly facts: Facts
   readonly failedEngines: ReadonlyMap<EngineId, Text>
@@ -25,10 +25,10 @@ export interface WantTools {
   readonly signal: AbortSignal
 }
 
-export async function wantsOf(
+export async function desiredHops(
   rule: Rule,
-  { parts, facts, failedEngines, onEngineEvent, inherit, signal }: WantTools,
-): Promise<readonly Wanted[]> {
+  { parts, facts, failedEngines, onEngineEvent, inherit, signal }: DesireTools,
+): Promise<readonly DesiredHop[]> {
   const resolve = resolveGuests(parts, parts.resolveName)
   const published = rule.publish.firewall !== 'off' || rule.publish.router !== 'off'
   const relayTools = {
@@ -40,17 +40,17 @@ export async function wantsOf(
     inherit: inherit ?? null,
   }
   const [relay, guest, firewall, router] = await Promise.all([
-    wantRelay(rule, relayTools),
-    orFailing('guest', () => wantGuest(rule, parts, signal)),
-    orFailing('firewall', () => wantFirewall(rule, parts, signal)),
-    orFailing('router', () => wantRouter(rule, publisherOf(parts), signal)),
+    desireRelay(rule, relayTools),
+    orFailing('guest', () => desireGuest(rule, parts, signal)),
+    orFailing('firewall', () => desireFirewall(rule, parts, signal)),
+    orFailing('router', () => desireRouter(rule, publisherOf(parts), signal)),
   ])
-  const service = published ? wantService(rule, { probe: parts.probe, resolve }) : null
+  const service = published ? desireService(rule, { probe: parts.probe, resolve }) : null
   return [guest, service, relay, firewall, router].filter((want) => want !== null)
 }
 
 /** A hop of which not even the plan can be made is planned as one that fails, with its reason. */
-async function orFailing(hop: Hop, want: () => Promise<Wanted | null>): Promise<Wanted | null> {
+async function orFailing(hop: Hop, want: () => Promise<DesiredHop | null>): Promise<DesiredHop | null> {
   try {
     return await want()
   } catch (error) {
@@ -58,7 +58,7 @@ async function orFailing(hop: Hop, want: () => Promise<Wanted | null>): Promise<
   }
 }
 
-function failing(hop: Hop, error: NaruError): Wanted {
+function failing(hop: Hop, error: NaruError): DesiredHop {
   const { text, fix } = error
   return {
     hop,
@@ -73,7 +73,7 @@ function failing(hop: Hop, error: NaruError): Wanted {
 }
 
 /** What a person with the right would type. */
-function rightFor(error: NaruError): Wanted['needs'] {
+function rightFor(error: NaruError): DesiredHop['needs'] {
   if (!isNaruError(error, 'NOT_PERMITTED')) return null
   const { command } = error.params
   return {

@@ -4,7 +4,7 @@ import { say } from '../../base/text.ts'
 import type { Engine } from '../../engines/contract.ts'
 import type { Facts } from '../../model/facts.ts'
 import { parseRule } from '../../model/rule-file.ts'
-import { wantRelay } from './relay.ts'
+import { desireRelay } from './relay.ts'
 
 const refusing: Engine = {
   id: 'sockets',
@@ -13,7 +13,7 @@ const refusing: Engine = {
 } as Partial<Engine> as Engine
 
 async function refusal(listen: string, firstUnprivilegedPort: number): Promise<unknown> {
-  const wanted = await wantRelay(parseRule('web', { listen, target: '10.0.0.2:80' }), {
+  const wanted = await desireRelay(parseRule('web', { listen, target: '10.0.0.2:80' }), {
     engines: [refusing],
     facts: { firstUnprivilegedPort, privileged: false, capabilities: [] } as Partial<Facts> as Facts,
     resolve: () => Promise.reject(new Error('nobody asks')),
@@ -42,7 +42,7 @@ it('a guest behind its hypervisor’s NAT is dialled on loopback, and the engine
         : { ok: true, why: say('always', '항상') },
     open: () => Promise.reject(new Error('it was opened')),
   }
-  const wanted = await wantRelay(parseRule('web', { listen: '0.0.0.0:8888', target: 'qemu:web:80' }), {
+  const wanted = await desireRelay(parseRule('web', { listen: '0.0.0.0:8888', target: 'qemu:web:80' }), {
     engines: [choosy],
     facts: { firstUnprivilegedPort: 1024 } as Partial<Facts> as Facts,
     resolve: () => Promise.reject(new Error('nobody asks')),

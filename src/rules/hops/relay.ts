@@ -11,7 +11,7 @@ import type { EngineId, Rule } from '../../model/rule.ts'
 import type { Support } from '../../model/support.ts'
 import { formatTarget } from '../../model/target.ts'
 import { forwardFor } from './guest.ts'
-import { keyOf, type Wanted } from './desired.ts'
+import { keyOf, type DesiredHop } from './desired.ts'
 
 export interface RelayTools {
   readonly engines: readonly Engine[]
@@ -24,7 +24,7 @@ export interface RelayTools {
   readonly inherit?: Inheritance | null
 }
 
-export async function wantRelay(rule: Rule, tools: RelayTools): Promise<Wanted> {
+export async function desireRelay(rule: Rule, tools: RelayTools): Promise<DesiredHop> {
   const { engine, why, brief = why } = await chooseEngine(rule, tools)
   const listen = formatListen(rule.listen)
   const targets = rule.targets.map(({ to }) => formatTarget(to)).join(', ')
@@ -168,7 +168,7 @@ function dialled(rule: Rule, inner: ReadonlyMap<Hop, Lease>): Rule {
   return { ...rule, targets }
 }
 
-function needsFor({ listen }: Rule, facts: Facts): Wanted['needs'] {
+function needsFor({ listen }: Rule, facts: Facts): DesiredHop['needs'] {
   if (listen.kind !== 'inet' || listen.ports.first >= facts.firstUnprivilegedPort) return null
   if (facts.privileged || facts.capabilities.includes('CAP_NET_BIND_SERVICE')) return null
   return {

@@ -5,14 +5,14 @@ import { formatPortRange } from '../../base/port.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { Rule } from '../../model/rule.ts'
 import type { RouterPublisher } from '../../mappings/publisher.ts'
-import { keyOf, type Wanted } from './desired.ts'
+import { keyOf, type DesiredHop } from './desired.ts'
 
 /** Null where the rule does not ask for it. Looks for routers, so that the plan can say which protocol it will be. */
-export async function wantRouter(
+export async function desireRouter(
   rule: Rule,
   publisher: RouterPublisher,
   signal: AbortSignal,
-): Promise<Wanted | null> {
+): Promise<DesiredHop | null> {
   const { listen } = rule
   const { router: by, externalPort } = rule.publish
   if (by === 'off' || listen.kind !== 'inet') return null

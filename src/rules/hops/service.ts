@@ -8,7 +8,7 @@ import type { Rule } from '../../model/rule.ts'
 import { formatTarget, type Target } from '../../model/target.ts'
 import type { Deps } from '../../instance/deps.ts'
 import { forwardFor } from './guest.ts'
-import { keyOf, type Wanted } from './desired.ts'
+import { keyOf, type DesiredHop } from './desired.ts'
 
 /** A service in a VM may take a while to accept; a person waits no longer than this. */
 const limitMs = 3000
@@ -19,7 +19,10 @@ const limitMs = 3000
 const stayMs = 250
 
 /** Null for UDP and Unix targets, of which nobody can tell by asking. */
-export function wantService(rule: Rule, tools: { probe: Deps['probe']; resolve: Resolve }): Wanted | null {
+export function desireService(
+  rule: Rule,
+  tools: { probe: Deps['probe']; resolve: Resolve },
+): DesiredHop | null {
   const asked = rule.targets.map(({ to }) => to).filter((to) => to.kind !== 'unix')
   if (asked.length === 0 || rule.listen.kind !== 'inet' || !rule.listen.protocols.includes('tcp')) return null
   const names = asked.map(formatTarget).join(', ')
