@@ -10,7 +10,7 @@ import type { SourcePlace } from '../model/import-export.ts'
 import type { RuleInput } from '../model/naru-api.ts'
 import type { ReadableFormat } from './contract.ts'
 import { carriesNothing } from './shared/capabilities.ts'
-import { listenText, ruleName, type Reading } from './shared/import-context.ts'
+import { listenText, ruleName, type ImportContext } from './shared/import-context.ts'
 
 const protocols: Readonly<Record<string, readonly Protocol[]>> = {
   TCP: ['tcp'],
@@ -36,7 +36,7 @@ export const asus: ReadableFormat = {
   read,
 }
 
-function read(text: string, reading: Reading): void {
+function read(text: string, reading: ImportContext): void {
   const isOff = /(?:^|["' ])vts_enable_x["']?[ \t]{0,4}[=:][ \t]{0,4}["']?0\b/m.test(text)
   let lists = 0
   for (const [index, raw] of text.split(/\r?\n/).entries()) {
@@ -56,7 +56,7 @@ function read(text: string, reading: Reading): void {
     reading.wrong({ line: 1, column: 1 }, say('there is no vts_rulelist', 'vts_rulelist가 없습니다'))
 }
 
-function readList(list: string, start: SourcePlace, isOff: boolean, reading: Reading): void {
+function readList(list: string, start: SourcePlace, isOff: boolean, reading: ImportContext): void {
   const at = (offset: number): SourcePlace => ({ ...start, column: start.column + offset })
   let read = list.indexOf('<')
   if (read === -1) return
@@ -78,7 +78,12 @@ const unreadable = say(
   '포워딩은 <이름>포트>주소>포트>프로토콜> 형식입니다',
 )
 
-function readEntry(match: RegExpMatchArray, place: SourcePlace, isOff: boolean, reading: Reading): void {
+function readEntry(
+  match: RegExpMatchArray,
+  place: SourcePlace,
+  isOff: boolean,
+  reading: ImportContext,
+): void {
   const [what, name = '', external = '', address = '', internal = '', protocol = '', source = ''] = match.map(
     (field) => field?.trim() ?? '',
   )

@@ -3,7 +3,13 @@ import { describe, expect, it } from 'vitest'
 import { importFormats } from '../model/import-export.ts'
 import type { RuleInput } from '../model/naru-api.ts'
 import { parseRule } from '../model/rule-file.ts'
-import { aspectIds, aspects, aspectsOf, isVital, type Aspect } from './shared/capabilities.ts'
+import {
+  capabilityIds,
+  capabilities,
+  capabilitiesOf,
+  isVital,
+  type Capability,
+} from './shared/capabilities.ts'
 import { exportRules, importRules, writable } from './index.ts'
 import { formatReference } from './reference.ts'
 
@@ -11,7 +17,7 @@ const plain: RuleInput = { listen: '0.0.0.0:8888', target: '10.0.0.2:80' }
 const two = ['10.0.0.2:80', '10.0.0.3:80']
 
 /** A rule that says this, and as little else as may be. */
-const samples: Record<Aspect, RuleInput> = {
+const samples: Record<Capability, RuleInput> = {
   udp: { listen: '0.0.0.0:53/udp', target: '10.0.0.2:53' },
   range: { listen: '0.0.0.0:8000-8002', target: '10.0.0.2:8000-8002' },
   unixListen: { ...plain, listen: 'unix:/run/a.sock' },
@@ -50,13 +56,13 @@ const samples: Record<Aspect, RuleInput> = {
   disabled: { ...plain, enabled: false },
 }
 
-it.each(aspectIds)('a rule that says %s is known by it, and a plain one says nothing', (id) => {
-  expect(aspectsOf(parseRule('sample', samples[id]))).toContain(id)
-  expect(aspectsOf(parseRule('sample', plain))).toEqual([])
+it.each(capabilityIds)('a rule that says %s is known by it, and a plain one says nothing', (id) => {
+  expect(capabilitiesOf(parseRule('sample', samples[id]))).toContain(id)
+  expect(capabilitiesOf(parseRule('sample', plain))).toEqual([])
 })
 
 describe.each(writable)('$id', ({ id, carries }) => {
-  it.each(aspectIds)('does with %s as the table says', (aspect) => {
+  it.each(capabilityIds)('does with %s as the table says', (aspect) => {
     const rule = parseRule('sample', samples[aspect])
     const { rules, losses } = exportRules(id, [rule])
     const named = losses.filter(({ what }) => what === aspect)
@@ -69,18 +75,18 @@ describe.each(writable)('$id', ({ id, carries }) => {
     } else {
       expect(named.filter(({ leftOut }) => leftOut)).toEqual([])
       expect(rules).toEqual(
-        aspectsOf(rule).every((one) => carries[one] !== false || !isVital(one)) ? ['sample'] : [],
+        capabilitiesOf(rule).every((one) => carries[one] !== false || !isVital(one)) ? ['sample'] : [],
       )
     }
   })
 
   if ((importFormats as readonly string[]).includes(id))
-    it.each(aspectIds.filter((aspect) => carries[aspect] === true))('gives %s back', (aspect) => {
+    it.each(capabilityIds.filter((aspect) => carries[aspect] === true))('gives %s back', (aspect) => {
       const rule = parseRule('sample', samples[aspect])
       const { text, rules } = exportRules(id, [rule])
       if (rules.length === 0) return
       const [found] = importRules(text).rules
-      expect(aspectsOf(parseRule('sample', found?.rule))).toContain(aspect)
+      expect(capabilitiesOf(parseRule('sample', found?.rule))).toContain(aspect)
     })
 })
 
@@ -88,7 +94,7 @@ it('the docs say what the formats carry (node scripts/generate.mjs)', async () =
   const page = await readFile(new URL('../../docs/import-export.md', import.meta.url), 'utf8')
   expect(page).toBe(formatReference())
   expect(page.split('\n').filter((line) => line.startsWith('| ')).length).toBe(
-    Object.keys(aspects).length + 2,
+    Object.keys(capabilities).length + 2,
   )
 })
 

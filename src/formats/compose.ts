@@ -20,7 +20,7 @@ import { say, type Text } from '../base/text.ts'
 import type { SourcePlace } from '../model/import-export.ts'
 import type { ReadableFormat } from './contract.ts'
 import { carriesNothing } from './shared/capabilities.ts'
-import { listenText, ruleName, type PartLoss, type Reading } from './shared/import-context.ts'
+import { listenText, ruleName, type PartLoss, type ImportContext } from './shared/import-context.ts'
 
 export const compose: ReadableFormat = {
   id: 'compose',
@@ -49,7 +49,7 @@ interface Port {
 /** Compose files are small, and YAML is slow to read. */
 const mostSigns = 1024 * 1024
 
-function read(text: string, reading: Reading): void {
+function read(text: string, reading: ImportContext): void {
   if (text.length > mostSigns)
     return reading.wrong(
       { line: 1, column: 1 },
@@ -100,12 +100,12 @@ interface Entry {
 class Services {
   readonly #document: Document.Parsed
   readonly #placeOf: (offset: number) => SourcePlace
-  readonly #reading: Reading
+  readonly #reading: ImportContext
   readonly #networks = new Map<string, Network>()
   /** What each alias names: the last anchor of that name before it. */
   readonly #named = new Map<Alias, Node>()
 
-  constructor(document: Document.Parsed, placeOf: (offset: number) => SourcePlace, reading: Reading) {
+  constructor(document: Document.Parsed, placeOf: (offset: number) => SourcePlace, reading: ImportContext) {
     this.#document = document
     this.#placeOf = placeOf
     this.#reading = reading
@@ -283,7 +283,7 @@ const notFollowed = say(
 function addPort(
   port: Port,
   from: { service: string; guest: string; written: string; place: SourcePlace },
-  reading: Reading,
+  reading: ImportContext,
 ): void {
   const { service, guest, written, place } = from
   const losses: PartLoss[] = []

@@ -1,12 +1,12 @@
 /**
  * Another program's way to write forwards. A member is text in, text out: it reads no machine and knows no other
- * member. What a format cannot say is said to `Reading` or follows from `carries`; it is never dropped in silence.
+ * member. What a format cannot say is said to `ImportContext` or follows from `carries`; it is never dropped in silence.
  */
 import type { Text } from '../base/text.ts'
 import type { ExportFormat, ImportFormat } from '../model/import-export.ts'
 import type { Rule } from '../model/rule.ts'
-import type { Aspect } from './shared/capabilities.ts'
-import type { Reading } from './shared/import-context.ts'
+import type { Capability } from './shared/capabilities.ts'
+import type { ImportContext } from './shared/import-context.ts'
 import type { Writing } from './shared/writing.ts'
 
 export interface Format {
@@ -14,7 +14,7 @@ export interface Format {
   /** The program, and which of its files: `HAProxy, haproxy.cfg`. */
   readonly title: Text
   /** What of a rule it can say, for what is left out and for docs/import-export.md. */
-  readonly carries: Readonly<Record<Aspect, Carry>>
+  readonly carries: Readonly<Record<Capability, Carry>>
 }
 
 /** Yes, no, or in part and how. */
@@ -25,7 +25,7 @@ export interface ReadableFormat extends Format {
   /** Could this text be one? Cheap, from a few lines; the registry asks in order. */
   looksRight(text: string): boolean
   /** Forwards into `reading`, with everything that is not carried and everything that is wrong. */
-  read(text: string, reading: Reading): void
+  read(text: string, reading: ImportContext): void
 }
 
 export interface WritableFormat extends Format {

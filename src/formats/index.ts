@@ -10,9 +10,9 @@ import type { Rule } from '../model/rule.ts'
 import { asus } from './asus.ts'
 import { compose } from './compose.ts'
 import type { Format, ReadableFormat, WritableFormat } from './contract.ts'
-import { aspects, aspectsOf, isVital, type Aspect } from './shared/capabilities.ts'
+import { capabilities, capabilitiesOf, isVital, type Capability } from './shared/capabilities.ts'
 import { decoded } from './shared/decode.ts'
-import { Reading } from './shared/import-context.ts'
+import { ImportContext } from './shared/import-context.ts'
 import { Writing } from './shared/writing.ts'
 import { haproxy } from './haproxy/index.ts'
 import { iptables } from './iptables/index.ts'
@@ -44,7 +44,7 @@ export interface ImportOptions {
  */
 export function importRules(input: Uint8Array | string, options: ImportOptions = {}): Imported {
   const { file = 'input', folder = null, from = null } = options
-  const reading = new Reading(file, folder)
+  const reading = new ImportContext(file, folder)
   const bytes = typeof input === 'string' ? Buffer.byteLength(input) : input.length
   if (bytes > mostImportBytes) {
     reading.wrong({ line: 1, column: 1 }, tooLarge(bytes))
@@ -102,7 +102,7 @@ const isOver: Text = say(
 
 function sayWhatIsLost(rule: Rule, format: Format, writing: Writing): void {
   const onlyUdp = rule.listen.kind === 'inet' && !rule.listen.protocols.includes('tcp')
-  for (const aspect of aspectsOf(rule)) {
+  for (const aspect of capabilitiesOf(rule)) {
     const carry = format.carries[aspect]
     if (carry === true) continue
     if (carry !== false) continue // What part of it is lost, the writer knows.
@@ -127,8 +127,8 @@ const notPlain: Text = say(
   '경로가 /로 시작하지 않거나 영문자, 숫자, ".", "_", "-", "/" 밖의 문자가 있어 다르게 읽힐 수 있습니다',
 )
 
-function lost(aspect: Aspect): Text {
-  const { en, ko } = aspects[aspect].text
+function lost(aspect: Capability): Text {
+  const { en, ko } = capabilities[aspect].text
   return say(`this format has no way to say it: ${en}`, `이 형식으로는 쓸 수 없습니다: ${ko}`)
 }
 

@@ -10,8 +10,8 @@ import type { Rule } from '../model/rule.ts'
 import { portNamed } from '../model/services.ts'
 import type { ReadableFormat, WritableFormat } from './contract.ts'
 import { carriesNothing } from './shared/capabilities.ts'
-import { listenText, mostRules, ruleName, type Reading } from './shared/import-context.ts'
-import { linesOf, type Line, type Word } from './shared/words.ts'
+import { listenText, mostRules, ruleName, type ImportContext } from './shared/import-context.ts'
+import { linesOf, type ConfigLine, type Word } from './shared/words.ts'
 import type { Writing } from './shared/writing.ts'
 
 /** A port is a line of its own; more are a mistake in a script that somebody must read. */
@@ -35,7 +35,7 @@ export const netsh: ReadableFormat & WritableFormat = {
   write,
 }
 
-function read(text: string, reading: Reading): void {
+function read(text: string, reading: ImportContext): void {
   const commands = new Commands(reading)
   let families: readonly string[] = []
   let inTable = false
@@ -57,10 +57,10 @@ function read(text: string, reading: Reading): void {
 }
 
 /** `^` of cmd.exe and the backtick of PowerShell go on in the next line. */
-function* wholeLines(lines: Iterable<Line>): Generator<Line> {
-  let before: Line | null = null
+function* wholeLines(lines: Iterable<ConfigLine>): Generator<ConfigLine> {
+  let before: ConfigLine | null = null
   for (const line of lines) {
-    const whole: Line = before
+    const whole: ConfigLine = before
       ? { ...before, text: `${before.text} ${line.text.trim()}`, words: [...before.words, ...line.words] }
       : line
     const last = whole.words.at(-1)
@@ -87,20 +87,20 @@ interface Added {
 
 /** Commands of a script or a dump, in their order. */
 class Commands {
-  readonly #reading: Reading
+  readonly #reading: ImportContext
   readonly #added = new Map<string, Added>()
-  readonly #others: Line[] = []
+  readonly #others: ConfigLine[] = []
   #name: string | null = null
   /** Within `pushd interface portproxy` commands begin with their verb. */
   #inContext = false
   #count = 0
 
-  constructor(reading: Reading) {
+  constructor(reading: ImportContext) {
     this.#reading = reading
   }
 
   /** False where the line holds no command of netsh. */
-  take(line: Line): boolean {
+  take(line: ConfigLine): boolean {
     const remark = /^\s{0,40}@?(?:rem|::)(?:\s|$)/i.test(line.text)
     if (remark) {
       const name = /^\s{0,40}(?:rem|::)\s{1,40}naru:(\S{1,60})\s*$/i.exec(line.text)?.[1]
@@ -126,7 +126,7 @@ class Commands {
   }
 
   /** Neither a command nor a row: the rest of a script. */
-  note(line: Line): void {
+  note(line: ConfigLine): void {
     this.#others.push(line)
   }
 
@@ -155,7 +155,7 @@ class Commands {
   }
 
   /** @param words from the verb on; none where the context was entered. */
-  #run(words: readonly Word[], line: Line): void {
+  #run(words: readonly Word[], line: ConfigLine): void {
     this.#count++
     const [verb, kind, ...rest] = words
     if (!verb) this.#inContext = true
@@ -166,7 +166,7 @@ class Commands {
     else this.#change(verb.text, kind, untilNext(rest), line)
   }
 
-  #change(verb: string, kind: Word, words: readonly Word[], line: Line): void {
+  #change(verb: string, kind: Word, words: readonly Word[], line: ConfigLine): void {
     const unknown = words.find(({ text }) => /[$%!`]/.test(text))
     if (unknown) return this.#reading.leaveOut(unknown.place, line.text, variable)
     const given = argumentsOf(words, /^del/i.test(verb) ? deleteTags : addTags)
@@ -200,7 +200,7 @@ class Commands {
     if (this.#added.size > mostRules) throw this.#reading.tooMuch(kind.place)
   }
 
-  #undo(which: (key: string) => boolean, { number }: Line): void {
+  #undo(which: (key: string) => boolean, { number }: ConfigLine): void {
     for (const [key, { row, text }] of this.#added) {
       if (!which(key)) continue
       this.#added.delete(key)
@@ -272,7 +272,7 @@ function untilNext(words: readonly Word[]): readonly Word[] {
   return end === -1 ? words : words.slice(0, end)
 }
 
-function readRow({ words, text }: Line, families: readonly string[], reading: Reading): void {
+function readRow({ words, text }: ConfigLine, families: readonly string[], reading: ImportContext): void {
   const [address, port, target, targetPort] = words
   if (!address || !port || !target || !targetPort || words.length > 4) {
     const place = words[0]?.place ?? { line: 1, column: 1 }
@@ -295,7 +295,7 @@ interface Row {
   readonly targetPort: Word
 }
 
-function add(row: Row, family: 4 | 6, name: string | null, what: string, reading: Reading): void {
+function add(row: Row, family: 4 | 6, name: string | null, what: string, reading: ImportContext): void {
   const any = family === 6 ? '::' : '0.0.0.0'
   const address = row.address.text === '*' ? any : canonicalAddress(row.address.text)
   if (address === null) {

@@ -1,7 +1,7 @@
 /** docs/import-export.md: which key of a rule each format carries, made from what the formats say of themselves. */
 import { say, type Language, type Text } from '../base/text.ts'
 import type { Carry, Format } from './contract.ts'
-import { aspectIds, aspects, isVital } from './shared/capabilities.ts'
+import { capabilityIds, capabilities, isVital } from './shared/capabilities.ts'
 import { readable, writable } from './index.ts'
 
 const generated = '<!-- Made by `node scripts/generate.mjs` from the source. Edit there. -->'
@@ -15,9 +15,9 @@ export function formatReference(): string {
     if (at === -1) notes.push(carry)
     return `(${at === -1 ? notes.length : at + 1})`
   }
-  const rows = aspectIds.map(
+  const rows = capabilityIds.map(
     (id) =>
-      `| ${both(aspects[id].text)}${isVital(id) ? ' ◆' : ''} | ${formats.map(({ carries }) => cell(carries[id])).join(' | ')} |`,
+      `| ${both(capabilities[id].text)}${isVital(id) ? ' ◆' : ''} | ${formats.map(({ carries }) => cell(carries[id])).join(' | ')} |`,
   )
   const way = (format: Format): string =>
     [

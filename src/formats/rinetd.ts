@@ -10,8 +10,8 @@ import { portNamed } from '../model/services.ts'
 import type { ReadableFormat } from './contract.ts'
 import { both, everybody, fromOrder, type OrderedAccess } from './shared/access.ts'
 import { carriesNothing } from './shared/capabilities.ts'
-import { listenText, type PartLoss, type Reading } from './shared/import-context.ts'
-import { linesOf, type Line, type Word } from './shared/words.ts'
+import { listenText, type PartLoss, type ImportContext } from './shared/import-context.ts'
+import { linesOf, type ConfigLine, type Word } from './shared/words.ts'
 
 const forward =
   /^[ \t]{0,40}(?:[\da-f:.]{1,45}|localhost)[ \t]{1,40}[\w-]{1,20}(?:\/(?:tcp|udp))?[ \t]{1,40}[\w.:-]{1,253}[ \t]{1,40}[\w-]{1,20}(?:\/(?:tcp|udp))?[ \t]{0,40}(?:\[|$)/im
@@ -35,11 +35,11 @@ interface Access {
 }
 
 interface Forward {
-  readonly line: Line
+  readonly line: ConfigLine
   readonly access: Access
 }
 
-function read(text: string, reading: Reading): void {
+function read(text: string, reading: ImportContext): void {
   const everywhere: Access = { allow: null, deny: [], unclear: null }
   const forwards: Forward[] = []
   for (const line of linesOf(text, reading, { quotes: false })) {
@@ -78,7 +78,12 @@ function note(access: Access, action: 'allow' | 'deny', pattern: Word): void {
   else (access.allow ??= []).push(...cidrs)
 }
 
-function addForward(line: Line, unclear: Word | null, who: () => RuleInput, reading: Reading): void {
+function addForward(
+  line: ConfigLine,
+  unclear: Word | null,
+  who: () => RuleInput,
+  reading: ImportContext,
+): void {
   const [address, port, target, targetPort, ...options] = line.words
   const place = line.words[0]?.place ?? { line: line.number, column: 1 }
   if (!address || !port || !target || !targetPort) {

@@ -14,7 +14,15 @@ import { failed, type Opening } from '../../host/simulate/index.ts'
 import type { FirewallMember, FirewallOptions, FirewallStatus } from '../contract.ts'
 import { onLinux } from './linux.ts'
 import { defaultInput, unnamedPort } from './listing.ts'
-import { explain, look, openWith, undoWith, type Hand, type Tools, type Wanted } from './packet-filter.ts'
+import {
+  explain,
+  look,
+  openWith,
+  undoWith,
+  type Hand,
+  type Tools,
+  type WantedOpening,
+} from './packet-filter.ts'
 
 /** firewalld is Python behind D-Bus; a reload in between makes it wait. */
 const limitMs = 30_000
@@ -127,7 +135,7 @@ async function hasNoProcess({ host, signal }: FirewallOptions): Promise<boolean>
 }
 
 /** One opening for each zone that a packet meets; before its denials where one of them decides. */
-function plan(openings: readonly Opening[], { request }: Wanted, fallback: string): RichRule[] {
+function plan(openings: readonly Opening[], { request }: WantedOpening, fallback: string): RichRule[] {
   const zones = new Map<string, boolean>()
   for (const { chain, blocked } of openings) {
     if (chain.table !== 'firewalld' && chain.owner === 'nft') continue
@@ -146,7 +154,10 @@ function plan(openings: readonly Opening[], { request }: Wanted, fallback: strin
 }
 
 /** @param ahead before the zone's denials, or after them; null leaves the priority out. */
-function rulesFor({ protocols, ports, address, allow }: Wanted['request'], ahead: boolean | null): string[] {
+function rulesFor(
+  { protocols, ports, address, allow }: WantedOpening['request'],
+  ahead: boolean | null,
+): string[] {
   const sources: (Cidr | null)[] = allow.length > 0 ? [...allow] : [null]
   const wanted = sources.filter(
     (source) => !source || address === null || source.family === familyOf(address),

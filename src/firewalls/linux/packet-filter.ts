@@ -33,8 +33,8 @@ export interface Tools {
 export interface Hand<Entry> {
   readonly member: string
   /** Rules that let the request in at these places; none where this tool cannot help there. */
-  plan(openings: readonly Opening[], wanted: Wanted, tools: Tools): Promise<Entry[]>
-  add(entries: readonly Entry[], wanted: Wanted, tools: Tools): Promise<void>
+  plan(openings: readonly Opening[], wanted: WantedOpening, tools: Tools): Promise<Entry[]>
+  add(entries: readonly Entry[], wanted: WantedOpening, tools: Tools): Promise<void>
   /** Takes away what carries the tag; what is gone is gone. */
   remove(entries: readonly Entry[], tag: string, tools: Tools): Promise<void>
   /** Are all of them still there? */
@@ -45,7 +45,7 @@ export interface Hand<Entry> {
   command(request: FirewallRequest): string
 }
 
-export interface Wanted {
+export interface WantedOpening {
   readonly request: FirewallRequest
   readonly tag: string
 }
@@ -115,7 +115,7 @@ function writtenIn(effect: Json): { tag: string; entries: readonly unknown[] } |
 
 class Opened<Entry> {
   readonly #hand: Hand<Entry>
-  #wanted: Wanted
+  #wanted: WantedOpening
   readonly #host: FirewallOptions['host']
   readonly #record: OpenOptions['record']
   #entries: Entry[] = []

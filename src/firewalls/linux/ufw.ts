@@ -19,7 +19,15 @@ import type {
 } from '../contract.ts'
 import { onLinux } from './linux.ts'
 import { defaultInput, unnamedPort } from './listing.ts'
-import { explain, look, openWith, undoWith, type Hand, type Tools, type Wanted } from './packet-filter.ts'
+import {
+  explain,
+  look,
+  openWith,
+  undoWith,
+  type Hand,
+  type Tools,
+  type WantedOpening,
+} from './packet-filter.ts'
 import {
   isSame,
   readUfwRules,
@@ -102,7 +110,7 @@ async function isEnabled({ host, signal }: FirewallOptions): Promise<boolean> {
 /** Before the rule that blocks, where ufw has it; at the end otherwise. */
 function plan(
   openings: readonly Opening[],
-  { request, tag }: Wanted,
+  { request, tag }: WantedOpening,
   rules: readonly UfwRule[],
 ): PlacedEntry[] {
   if (rules.some(({ comment }) => comment === tag)) return []
@@ -116,7 +124,7 @@ function plan(
 /** Two families apart only where one of them needs a position of its own. */
 function inwardEntries(
   openings: readonly Opening[],
-  request: Wanted['request'],
+  request: WantedOpening['request'],
   rules: readonly UfwRule[],
 ): UfwEntry[] {
   const placed = ([4, 6] as const).some(
@@ -127,7 +135,7 @@ function inwardEntries(
 }
 
 /** To the guests that packets are sent on to. A port that is not rewritten is opened with its whole range. */
-function throughEntries(packets: Opening['packets'], { ports, allow }: Wanted['request']): UfwEntry[] {
+function throughEntries(packets: Opening['packets'], { ports, allow }: WantedOpening['request']): UfwEntry[] {
   const entries = new Map<string, UfwEntry>()
   for (const { family, protocol, port, originalPort, destinations } of packets) {
     const sources = allow.filter((prefix) => prefix.family === family).map(formatCidr)
@@ -159,7 +167,7 @@ function positionOf(
   return index === -1 ? null : index + 1
 }
 
-function entriesFor(request: Wanted['request'], families: readonly Family[] | null): UfwEntry[] {
+function entriesFor(request: WantedOpening['request'], families: readonly Family[] | null): UfwEntry[] {
   const { protocols, ports, address, allow } = request
   const sources = allow.map((prefix) => ({ family: prefix.family, from: formatCidr(prefix) }))
   const every = families ?? (address === null ? [null] : [familyOf(address)])

@@ -4,18 +4,18 @@ import { say, type Text } from '../../base/text.ts'
 import type { SourcePlace } from '../../model/import-export.ts'
 import type { RuleInput } from '../../model/naru-api.ts'
 import { both, fromOrder } from '../shared/access.ts'
-import { listenText, ruleName, type PartLoss, type Reading } from '../shared/import-context.ts'
-import type { Line } from '../shared/words.ts'
+import { listenText, ruleName, type PartLoss, type ImportContext } from '../shared/import-context.ts'
+import type { ConfigLine } from '../shared/words.ts'
 import { sectionsOf, type Section } from './sections.ts'
 import { serversOf, targetsJson, type Servers } from './servers.ts'
-import { neverMs, settingsOf, type Settings } from './settings.ts'
+import { neverMs, settingsOf, type HaproxySettings } from './settings.ts'
 
-export function read(text: string, reading: Reading): void {
+export function read(text: string, reading: ImportContext): void {
   const sections = sectionsOf(text, reading)
   const backends = new Map<string, Section>()
   for (const section of sections) if (section.kind !== 'frontend') backends.set(section.name, section)
   const used = new Set<Section>()
-  const read = new Map<Section, Settings>()
+  const read = new Map<Section, HaproxySettings>()
   const said = new Set<string>()
   for (const section of sections)
     if (section.kind !== 'backend') new Frontend(section, { backends, used, read, said }, reading).read()
@@ -40,29 +40,29 @@ interface Bind {
 /** A backend with its servers as targets, for the server name that it serves. */
 interface Served extends Servers {
   readonly name: string | null
-  readonly settings: Settings
+  readonly settings: HaproxySettings
 }
 
 /** What all frontends share. */
 interface Shared {
   readonly backends: ReadonlyMap<string, Section>
   readonly used: Set<Section>
-  readonly read: Map<Section, Settings>
+  readonly read: Map<Section, HaproxySettings>
   readonly said: Set<string>
 }
 
 class Frontend {
   readonly #section: Section
-  readonly #settings: Settings
+  readonly #settings: HaproxySettings
   readonly #backends: ReadonlyMap<string, Section>
   readonly #used: Set<Section>
   /** Settings of backends, each read once. */
-  readonly #read: Map<Section, Settings>
+  readonly #read: Map<Section, HaproxySettings>
   readonly #said: Set<string>
-  readonly #reading: Reading
+  readonly #reading: ImportContext
   readonly #losses: PartLoss[] = []
 
-  constructor(section: Section, shared: Shared, reading: Reading) {
+  constructor(section: Section, shared: Shared, reading: ImportContext) {
     this.#section = section
     reading.weigh(section.place, section.inherited.length)
     this.#settings = settingsOf(section)
@@ -97,18 +97,18 @@ class Frontend {
   }
 
   /** By server name first, then for all others. */
-  #groups(): { name: string | null; settings: Settings }[] {
+  #groups(): { name: string | null; settings: HaproxySettings }[] {
     const { routes, fallback, servers } = this.#settings
     const named = routes.flatMap(({ backend, names }) =>
       names.map((name) => ({ name, settings: this.#backend(backend) })),
     )
     const rest = fallback === null ? (servers.length > 0 ? this.#settings : null) : this.#backend(fallback)
     return [...named, { name: null, settings: rest }].filter(
-      (group): group is { name: string | null; settings: Settings } => group.settings !== null,
+      (group): group is { name: string | null; settings: HaproxySettings } => group.settings !== null,
     )
   }
 
-  #backend(name: string): Settings | null {
+  #backend(name: string): HaproxySettings | null {
     const section = this.#backends.get(name)
     if (!section) {
       this.#reading.wrong(
@@ -126,7 +126,7 @@ class Frontend {
     return settings
   }
 
-  #whyUnfit(settings: Settings): Settings['unfit'] {
+  #whyUnfit(settings: HaproxySettings): HaproxySettings['unfit'] {
     const { section } = settings
     if (!settings.enabled && settings !== this.#settings)
       return { place: section.place, what: `backend ${section.name}: disabled`, why: isOff }
@@ -139,7 +139,7 @@ class Frontend {
   }
 
   /** A rule has one list for all of its targets, and counts by itself. */
-  #backGuard(groups: readonly { settings: Settings }[]): Settings['unfit'] {
+  #backGuard(groups: readonly { settings: HaproxySettings }[]): HaproxySettings['unfit'] {
     const backs = groups.map(({ settings }) => settings).filter((settings) => settings !== this.#settings)
     const guarded = backs.find(
       ({ guard, perSource }) => guard !== null && (groups.length > 1 || perSource !== null),
@@ -190,7 +190,7 @@ class Frontend {
     }
   }
 
-  #add(bind: Bind, groups: readonly { name: string | null; settings: Settings }[]): void {
+  #add(bind: Bind, groups: readonly { name: string | null; settings: HaproxySettings }[]): void {
     const { kind, name } = this.#section
     const what = `${kind} ${name}: bind`
     if (bind.listen === null) return this.#reading.leaveOut(bind.place, what, bind.why ?? cannotListen)
@@ -251,8 +251,8 @@ function asOf(name: string): Text {
 const cannotListen = say('it cannot be listened on', '수신할 수 없습니다')
 
 function policyOf(
-  front: Settings,
-  back: Settings,
+  front: HaproxySettings,
+  back: HaproxySettings,
   served: readonly Servers[],
   { listen, acceptProxy }: Bind,
 ): RuleInput {
@@ -281,7 +281,7 @@ function policyOf(
 }
 
 /** Idle is silence of both, so the longer of theirs; a tunnel's takes the place of both. */
-function timeoutsOf(front: Settings, back: Settings): Record<string, string> {
+function timeoutsOf(front: HaproxySettings, back: HaproxySettings): Record<string, string> {
   const { connect } = back.timeouts
   const tunnel = back.timeouts.tunnel ?? front.timeouts.tunnel
   const sides = [front.timeouts.client ?? 0, back.timeouts.server ?? 0]
@@ -301,7 +301,7 @@ function compact(limits: Record<string, number | null>): Record<string, number> 
 }
 
 /** `bind :80,:443 v4v6`, `bind [::1]:53`, `bind unix@/run/x.sock`. */
-function bindsOf(line: Line, losses: PartLoss[]): Bind[] {
+function bindsOf(line: ConfigLine, losses: PartLoss[]): Bind[] {
   const [, addresses, ...params] = line.words
   if (!addresses) return []
   const options = params.map(({ text }) => text)

@@ -1,8 +1,8 @@
 /** An haproxy.cfg as sections, each with its own lines and those it inherits from the `defaults` before it. */
 import { say } from '../../base/text.ts'
 import type { SourcePlace } from '../../model/import-export.ts'
-import type { Reading } from '../shared/import-context.ts'
-import { linesOf, type Line, type Word } from '../shared/words.ts'
+import type { ImportContext } from '../shared/import-context.ts'
+import { linesOf, type ConfigLine, type Word } from '../shared/words.ts'
 
 export type Kind = 'frontend' | 'backend' | 'listen'
 
@@ -10,8 +10,8 @@ export interface Section {
   readonly kind: Kind
   readonly name: string
   readonly place: SourcePlace
-  readonly inherited: readonly Line[]
-  readonly own: Line[]
+  readonly inherited: readonly ConfigLine[]
+  readonly own: ConfigLine[]
 }
 
 const proxies: readonly string[] = ['frontend', 'backend', 'listen'] satisfies Kind[]
@@ -19,11 +19,11 @@ const proxies: readonly string[] = ['frontend', 'backend', 'listen'] satisfies K
 const others =
   /^(?:global|userlist|peers|resolvers|mailers|cache|program|http-errors|ring|fcgi-app|log-forward|crt-store|traces)$/
 
-export function sectionsOf(text: string, reading: Reading): Section[] {
+export function sectionsOf(text: string, reading: ImportContext): Section[] {
   const sections: Section[] = []
-  let defaults: Line[] = []
-  const named = new Map<string, Line[]>()
-  let into: Line[] | null = null
+  let defaults: ConfigLine[] = []
+  const named = new Map<string, ConfigLine[]>()
+  let into: ConfigLine[] | null = null
   let isInside = false
   for (const line of linesOf(text, reading)) {
     const [first, second] = line.words

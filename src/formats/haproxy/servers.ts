@@ -2,8 +2,8 @@
 import { say, type Text } from '../../base/text.ts'
 import type { SourcePlace } from '../../model/import-export.ts'
 import type { Json } from '../../model/hop.ts'
-import type { Line, Word } from '../shared/words.ts'
-import { countOf, millisecondsOf, type Settings } from './settings.ts'
+import type { ConfigLine, Word } from '../shared/words.ts'
+import { countOf, millisecondsOf, type HaproxySettings } from './settings.ts'
 
 export interface Servers {
   readonly targets: { to: string; weight: number; backup: boolean }[]
@@ -19,7 +19,7 @@ const valued =
 
 const noSuch = say('there is no such setting here', '해당하는 설정이 없습니다')
 
-export function serversOf({ servers, serverDefaults }: Settings, listenPorts: string): Servers {
+export function serversOf({ servers, serverDefaults }: HaproxySettings, listenPorts: string): Servers {
   const found: Servers = { targets: [], health: null, proxy: null, losses: [], unfit: null }
   for (const line of servers) {
     const [, name, address, ...own] = line.words
@@ -78,7 +78,7 @@ function hasFirstPort(to: string, port: string): boolean {
   return /:(\d+)(?:-\d+)?$/.exec(to)?.[1] === port
 }
 
-function mixed(line: Line): Servers['unfit'] {
+function mixed(line: ConfigLine): Servers['unfit'] {
   return {
     place: line.words[0]?.place ?? { line: line.number, column: 1 },
     what: 'send-proxy',

@@ -2,17 +2,17 @@
 import { say, type Text } from '../../base/text.ts'
 import type { SourcePlace } from '../../model/import-export.ts'
 import type { OrderedAccess } from '../shared/access.ts'
-import { both, everybody, type Entry } from '../shared/access.ts'
+import { both, everybody, type AccessEntry } from '../shared/access.ts'
 import type { Cidr } from '../../base/address.ts'
-import type { Line, Word } from '../shared/words.ts'
+import type { ConfigLine, Word } from '../shared/words.ts'
 import { conditionOf, type Condition } from './condition.ts'
 import type { Section } from './sections.ts'
 
-export interface Settings {
+export interface HaproxySettings {
   readonly section: Section
   mode: string
-  readonly binds: Line[]
-  readonly servers: Line[]
+  readonly binds: ConfigLine[]
+  readonly servers: ConfigLine[]
   readonly serverDefaults: Word[]
   balance: 'round-robin' | 'least-connections' | 'source-hash'
   timeouts: { connect: number | null; client: number | null; server: number | null; tunnel: number | null }
@@ -68,8 +68,8 @@ const conditional = say(
 /** As long as haproxy can say: we write it for "never". */
 export const neverMs = 24 * 86_400_000
 
-export function settingsOf(section: Section): Settings {
-  const settings: Settings = {
+export function settingsOf(section: Section): HaproxySettings {
+  const settings: HaproxySettings = {
     section,
     mode: 'tcp',
     binds: [],
@@ -111,8 +111,8 @@ export function settingsOf(section: Section): Settings {
 }
 
 function takeLine(
-  line: Line,
-  settings: Settings,
+  line: ConfigLine,
+  settings: HaproxySettings,
   requests: Requests,
   acls: ReadonlyMap<string, Word[]>,
 ): void {
@@ -185,20 +185,20 @@ function takeLine(
   }
 }
 
-function lose(line: Line, settings: Settings, why: Text): void {
+function lose(line: ConfigLine, settings: HaproxySettings, why: Text): void {
   settings.losses.push({ ...at(line), why })
 }
 
-function unfit(line: Line, settings: Settings, why: Text): void {
+function unfit(line: ConfigLine, settings: HaproxySettings, why: Text): void {
   settings.unfit ??= { ...at(line), why }
 }
 
-function at(line: Line): At {
+function at(line: ConfigLine): At {
   const place = line.words[0]?.place ?? { line: line.number, column: 1 }
   return { place, what: line.words.map(({ text }) => text).join(' ') }
 }
 
-function takeBalance(line: Line, settings: Settings): void {
+function takeBalance(line: ConfigLine, settings: HaproxySettings): void {
   const known = {
     roundrobin: 'round-robin',
     'static-rr': 'round-robin',
@@ -210,15 +210,15 @@ function takeBalance(line: Line, settings: Settings): void {
   else lose(line, settings, say('round robin instead', '라운드 로빈을 대신 씁니다'))
 }
 
-function takeTimeout(line: Line, settings: Settings): void {
+function takeTimeout(line: ConfigLine, settings: HaproxySettings): void {
   const [, what, value] = line.words
   const ms = millisecondsOf(value?.text ?? '')
   const which = what?.text ?? ''
   if (ms === null || !Object.hasOwn(settings.timeouts, which)) lose(line, settings, noSuch)
-  else settings.timeouts[which as keyof Settings['timeouts']] = ms
+  else settings.timeouts[which as keyof HaproxySettings['timeouts']] = ms
 }
 
-function takeOption(line: Line, settings: Settings): void {
+function takeOption(line: ConfigLine, settings: HaproxySettings): void {
   const words = line.words.map(({ text }) => text)
   const off = words[0] === 'no'
   const option = words[off ? 2 : 1] ?? ''
@@ -226,7 +226,7 @@ function takeOption(line: Line, settings: Settings): void {
   else if (!off) lose(line, settings, noSuch)
 }
 
-function takeRoute(line: Line, settings: Settings, acls: ReadonlyMap<string, Word[]>): void {
+function takeRoute(line: ConfigLine, settings: HaproxySettings, acls: ReadonlyMap<string, Word[]>): void {
   const backend = line.words[1]?.text
   if (backend === undefined) return
   if (settings.isRouted) return lose(line, settings, takenBefore)
@@ -269,15 +269,15 @@ const idle =
  * comes in must come through all of them.
  */
 class Requests {
-  readonly #settings: Settings
+  readonly #settings: HaproxySettings
   readonly #acls: ReadonlyMap<string, Word[]>
   readonly #access = new Map(layers.map((layer) => [layer, new Access()] as const))
   /** What is counted by something else than the source, and what is counted before the header. */
-  #tracked: { other: Line | null; peer: Line | null } = { other: null, peer: null }
+  #tracked: { other: ConfigLine | null; peer: ConfigLine | null } = { other: null, peer: null }
   /** TLS clients have gone on: what follows is for the others alone. */
   #helloWentOn = false
 
-  constructor(settings: Settings, acls: ReadonlyMap<string, Word[]>) {
+  constructor(settings: HaproxySettings, acls: ReadonlyMap<string, Word[]>) {
     this.#settings = settings
     this.#acls = acls
   }
@@ -294,7 +294,7 @@ class Requests {
     if (peer) settings.peerGuard ??= at(peer)
   }
 
-  take(line: Line): void {
+  take(line: ConfigLine): void {
     const [, layer, action = layer] = line.words
     if (layer?.text === 'inspect-delay') return
     const access = this.#access.get(layer?.text as Layer)
@@ -330,7 +330,7 @@ class Requests {
     }
   }
 
-  #decide(action: Entry['action'], condition: Condition, line: Line): void {
+  #decide(action: AccessEntry['action'], condition: Condition, line: ConfigLine): void {
     const layer = line.words[1]?.text as Layer
     if (layer === 'content' && this.#helloWentOn) {
       if (action === 'deny' || condition.ask !== 'always') unfit(line, this.#settings, unclear)
@@ -340,13 +340,13 @@ class Requests {
     if (condition.ask !== 'always' || action === 'deny') this.#guarded(line)
   }
 
-  #guarded(line: Line): void {
+  #guarded(line: ConfigLine): void {
     const settings = this.#settings
     settings.guard ??= at(line)
     if (line.words[1]?.text === 'connection' && !isForAll(line)) settings.peerGuard ??= at(line)
   }
 
-  #other(line: Line, layer: Layer, action: string): void {
+  #other(line: ConfigLine, layer: Layer, action: string): void {
     if (!idle.test(action)) return unfit(line, this.#settings, unclear)
     if (!action.startsWith('track-sc')) return lose(line, this.#settings, noSuch)
     if (line.words[3]?.text !== 'src') this.#tracked.other ??= line
@@ -354,13 +354,13 @@ class Requests {
   }
 }
 
-function isForAll({ words }: Line): boolean {
+function isForAll({ words }: ConfigLine): boolean {
   return !words.some(({ text }) => text === 'if' || text === 'unless')
 }
 
 /** `accept` and `reject` in their order. */
 class Access {
-  readonly #entries: Entry[] = []
+  readonly #entries: AccessEntry[] = []
   #otherwise: 'allow' | 'deny' | null = null
   /** "reject unless" was said: whoever is inside went on, and nobody else. */
   #closed = false
@@ -371,7 +371,7 @@ class Access {
   }
 
   /** False where it cannot be said. */
-  take(action: Entry['action'], condition: Condition): boolean {
+  take(action: AccessEntry['action'], condition: Condition): boolean {
     if (this.#closed) return condition.ask === 'always' && action === 'allow'
     if (condition.ask === 'always') this.#otherwise = action
     else if (condition.ask !== 'source') return false
@@ -391,8 +391,8 @@ class Access {
     return { entries: this.#entries, otherwise: this.#otherwise ?? 'allow' }
   }
 
-  #note(action: Entry['action'], cidrs: readonly Cidr[]): void {
-    this.#entries.push(...cidrs.map((cidr): Entry => ({ action, cidr })))
+  #note(action: AccessEntry['action'], cidrs: readonly Cidr[]): void {
+    this.#entries.push(...cidrs.map((cidr): AccessEntry => ({ action, cidr })))
   }
 }
 

@@ -4,7 +4,7 @@ import { formatPortRange, portCount, type PortRange } from '../../base/port.ts'
 import { say } from '../../base/text.ts'
 import type { Listen } from '../../model/listen.ts'
 import type { Rule, TargetChoice } from '../../model/rule.ts'
-import { inOrder, type Entry } from '../shared/access.ts'
+import { inOrder, type AccessEntry } from '../shared/access.ts'
 import type { Writing } from '../shared/writing.ts'
 import { neverMs } from './settings.ts'
 
@@ -77,7 +77,7 @@ function frontLines(rule: Rule): string[] {
     ...keepalive('cli', rule),
     ...(acceptProxy.length === 0
       ? []
-      : runs(acceptProxy.map((cidr): Entry => ({ action: 'allow', cidr }))).map(
+      : runs(acceptProxy.map((cidr): AccessEntry => ({ action: 'allow', cidr }))).map(
           ({ cidrs }) => `tcp-request connection expect-proxy layer4 if ${from(cidrs, rule)}`,
         )),
     ...(limits.perSource === null
@@ -114,8 +114,8 @@ function from(cidrs: readonly Cidr[], { listen, acceptProxy }: Rule): string {
 }
 
 /** Neighbours of one family that say the same are one line. */
-function runs(entries: readonly Entry[]): { action: Entry['action']; cidrs: Cidr[] }[] {
-  const result: { action: Entry['action']; cidrs: Cidr[] }[] = []
+function runs(entries: readonly AccessEntry[]): { action: AccessEntry['action']; cidrs: Cidr[] }[] {
+  const result: { action: AccessEntry['action']; cidrs: Cidr[] }[] = []
   for (const { action, cidr } of entries) {
     const last = result.at(-1)
     // A line of haproxy has 64 words where nothing else is configured.

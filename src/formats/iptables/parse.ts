@@ -4,7 +4,7 @@ import type { Protocol } from '../../base/port.ts'
 import type { SourcePlace } from '../../model/import-export.ts'
 import type { Word } from '../shared/words.ts'
 
-export interface Match {
+export interface IptablesMatch {
   readonly protocol: Protocol | null
   /** As written there: `8000:8100`, or several with commas. */
   readonly ports: string | null
@@ -26,9 +26,9 @@ export interface Match {
   readonly others: readonly string[]
 }
 
-export interface Entry {
+export interface IptablesRule {
   readonly chain: string
-  readonly match: Match
+  readonly match: IptablesMatch
   readonly target: string
   /** `-g`: what falls out of the chain that it goes to does not come back here. */
   readonly goes: boolean
@@ -40,7 +40,7 @@ export interface Entry {
   readonly at: number | null
 }
 
-export const noMatch: Match = {
+export const noMatch: IptablesMatch = {
   protocol: null,
   ports: null,
   source: null,
@@ -112,7 +112,7 @@ function optionOf(word: string): string {
 }
 
 /** Null where it is no rule that iptables would print. */
-export function entryOf(words: readonly Word[], text: string): Entry | null {
+export function entryOf(words: readonly Word[], text: string): IptablesRule | null {
   const scan = new Scan(words)
   let chain = ''
   let target = ''

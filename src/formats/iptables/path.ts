@@ -5,7 +5,7 @@
 import type { Cidr, Family } from '../../base/address.ts'
 import type { Protocol } from '../../base/port.ts'
 import { holds } from '../shared/access.ts'
-import type { Entry, Match } from './parse.ts'
+import type { IptablesRule, IptablesMatch } from './parse.ts'
 import { portsWithin } from './ports.ts'
 import type { Sources, Span } from './sources.ts'
 import type { Chains, Networks } from './tables.ts'
@@ -25,7 +25,7 @@ export interface Probe {
 }
 
 /** What is known beside the lines. */
-export interface Ground {
+export interface IptablesGround {
   readonly networks: Networks
   /** Addresses of other machines. */
   readonly elsewhere: ReadonlySet<string>
@@ -35,11 +35,11 @@ export interface Outcome {
   /** 1 for who passes or is sent on. */
   readonly admitted: Uint8Array
   /** The line of nat that sends each of them on. */
-  readonly sent: readonly (Entry | null)[]
+  readonly sent: readonly (IptablesRule | null)[]
   /** The first line that turned somebody away or let nobody pass because it asks what is not known. */
-  readonly unclear: Entry | null
+  readonly unclear: IptablesRule | null
   /** The line that turned away who is in no prefix that is named; null where that was the end of the chain. */
-  readonly away: Entry | null
+  readonly away: IptablesRule | null
   /** All of them passed a MARK. */
   readonly marked: boolean
 }
@@ -56,14 +56,14 @@ const mostDepth = 64
 /** How often lines and clients may be looked at for one text. */
 export class Budget {
   #left = 10_000_000
-  readonly #over: (entry: Entry) => Error
+  readonly #over: (entry: IptablesRule) => Error
 
-  constructor(over: (entry: Entry) => Error) {
+  constructor(over: (entry: IptablesRule) => Error) {
     this.#over = over
   }
 
   /** @param clients that a line is held against, beside the line itself */
-  spend(entry: Entry, clients: number): void {
+  spend(entry: IptablesRule, clients: number): void {
     this.#left -= 1 + (clients >> 4)
     if (this.#left < 0) throw this.#over(entry)
   }
@@ -74,16 +74,16 @@ const gone = 0
 const here = 1
 const perhaps = 2
 
-export class Path {
+export class IptablesPath {
   readonly #chains: Chains
   readonly #sources: Sources
-  readonly #ground: Ground
+  readonly #ground: IptablesGround
   readonly #budget: Budget
   readonly #sends: boolean
   readonly #indexes = new Map<string, Index>()
 
   /** @param sends it is the nat table, of which the question is who is sent on */
-  constructor(chains: Chains, sources: Sources, ground: Ground, budget: Budget, sends: boolean) {
+  constructor(chains: Chains, sources: Sources, ground: IptablesGround, budget: Budget, sends: boolean) {
     this.#sends = sends
     this.#chains = chains
     this.#sources = sources
@@ -107,7 +107,7 @@ export class Path {
   #through(
     chain: string,
     there: Uint8Array,
-    doubt: Entry | null,
+    doubt: IptablesRule | null,
     way: { probe: Probe; anyInterface: boolean; walk: Walk; depth: number },
   ): void {
     const { probe, anyInterface, walk, depth } = way
@@ -166,7 +166,7 @@ export class Path {
 
   #each(
     [first, end]: Span,
-    { notSources }: Match,
+    { notSources }: IptablesMatch,
     there: Uint8Array,
     act: (at: number, state: number) => void,
   ): void {
@@ -179,7 +179,7 @@ export class Path {
     }
   }
 
-  #kindOf({ target, text }: Entry): Kind {
+  #kindOf({ target, text }: IptablesRule): Kind {
     if (this.#chains.has(target)) return 'jump'
     if (target === 'RETURN') return 'return'
     // Who is accepted in nat is sent nowhere.
@@ -192,7 +192,7 @@ export class Path {
   }
 
   /** Lines of one port are found by it: there may be thousands. */
-  #linesFor(chain: string, ports: string): readonly Entry[] {
+  #linesFor(chain: string, ports: string): readonly IptablesRule[] {
     let index = this.#indexes.get(chain)
     if (!index) {
       index = indexOf(this.#chains.get(chain) ?? [])
@@ -205,7 +205,7 @@ export class Path {
     return [...general, ...own].toSorted((a, b) => a.at - b.at).map(({ entry }) => entry)
   }
 
-  #asks(match: Match, probe: Probe): Answer {
+  #asks(match: IptablesMatch, probe: Probe): Answer {
     if (match.never || (match.protocol !== null && match.protocol !== probe.protocol)) return 'no'
     if (match.family !== null && match.family !== probe.family) return 'no'
     if (match.changed && probe.asked === null) return 'no'
@@ -245,11 +245,11 @@ type Kind = 'jump' | 'return' | 'accept' | 'send' | 'mark' | 'pass' | 'out'
 /** What has been decided of each client. */
 class Walk implements Outcome {
   readonly admitted: Uint8Array
-  readonly sent: (Entry | null)[]
+  readonly sent: (IptablesRule | null)[]
   /** 1 for who is not decided yet. */
   readonly open: Uint8Array
-  unclear: Entry | null = null
-  away: Entry | null = null
+  unclear: IptablesRule | null = null
+  away: IptablesRule | null = null
   marked = false
 
   constructor(count: number) {
@@ -258,19 +258,19 @@ class Walk implements Outcome {
     this.open = new Uint8Array(count).fill(1)
   }
 
-  in(at: number, entry: Entry): void {
+  in(at: number, entry: IptablesRule): void {
     this.open[at] = 0
     this.admitted[at] = 1
     this.sent[at] = entry
   }
 
-  out(at: number, entry: Entry, unclear: Entry | null = null): void {
+  out(at: number, entry: IptablesRule, unclear: IptablesRule | null = null): void {
     this.open[at] = 0
     if (at === 0) this.away = entry
     this.unclear ??= unclear
   }
 
-  missed(entry: Entry | null): void {
+  missed(entry: IptablesRule | null): void {
     this.unclear ??= entry
   }
 }
@@ -282,10 +282,10 @@ interface Index {
 
 interface Numbered {
   readonly at: number
-  readonly entry: Entry
+  readonly entry: IptablesRule
 }
 
-function indexOf(entries: readonly Entry[]): Index {
+function indexOf(entries: readonly IptablesRule[]): Index {
   const general: Numbered[] = []
   const byPort = new Map<string, Numbered[]>()
   for (const [at, entry] of entries.entries()) {

@@ -9,12 +9,12 @@ import { say, type Text } from '../../base/text.ts'
 import type { SourcePlace } from '../../model/import-export.ts'
 import type { RuleInput } from '../../model/naru-api.ts'
 import { holds } from '../shared/access.ts'
-import { listenText, ruleName, type PartLoss, type Reading } from '../shared/import-context.ts'
-import { noMatch, type Entry, type Match } from './parse.ts'
-import { Budget, Path, type Outcome, type Probe } from './path.ts'
+import { listenText, ruleName, type PartLoss, type ImportContext } from '../shared/import-context.ts'
+import { noMatch, type IptablesRule, type IptablesMatch } from './parse.ts'
+import { Budget, IptablesPath, type Outcome, type Probe } from './path.ts'
 import { portsOfBoth } from './ports.ts'
 import { Sources } from './sources.ts'
-import { familiesOf, networksOf, tablesOf, withNetworks, type Chains, type Table } from './tables.ts'
+import { familiesOf, networksOf, tablesOf, withNetworks, type Chains, type IptablesTable } from './tables.ts'
 
 /** Chains that jump on and on are cut here; the kernel allows 16 and no circles. */
 const mostDepth = 16
@@ -23,7 +23,7 @@ const mostSteps = 200_000
 /** What long lists that are held before many forwards may grow to, as each rule has its own. */
 const mostPrefixes = 200_000
 
-export function read(text: string, reading: Reading): void {
+export function read(text: string, reading: ImportContext): void {
   const tables = tablesOf(text, reading)
   const families = familiesOf(tables)
   const told = new Set<SourcePlace>()
@@ -47,12 +47,12 @@ const withoutFilter: Text = say(
   'filter 테이블이 없습니다. FORWARD가 거절하는 클라이언트가 있다면 iptables-save의 출력 전체를 가져오세요',
 )
 
-function loseOutward({ place, text }: Entry, reading: Reading): void {
+function loseOutward({ place, text }: IptablesRule, reading: ImportContext): void {
   const why = say('about what goes out, no forward', '나가는 트래픽에 관한 것이며 포워딩이 아닙니다')
   reading.lose(place, text, why)
 }
 
-function loseOwn({ place, text }: Entry, reading: Reading): void {
+function loseOwn({ place, text }: IptablesRule, reading: ImportContext): void {
   const why = say('only for what this machine itself sends', '이 컴퓨터가 보내는 트래픽에만 해당합니다')
   reading.lose(place, text, why)
 }
@@ -64,42 +64,42 @@ const notForwarding: Text = say(
 
 /** Lines that send one port on, as it is reached. */
 interface Port {
-  readonly match: Match
+  readonly match: IptablesMatch
   readonly protocol: Protocol
   /** `80` or `8000:8100`. */
   readonly ports: string
-  readonly entries: Entry[]
+  readonly entries: IptablesRule[]
 }
 
 /** Who comes in by a port, and to where. */
 interface Way {
-  readonly entry: Entry
+  readonly entry: IptablesRule
   /** All lines that send somebody there. */
-  readonly senders: readonly Entry[]
+  readonly senders: readonly IptablesRule[]
   readonly goal: Goal
   readonly admitted: Uint8Array
   readonly marked: boolean
   /** A line that may let in more, by what no rule can ask. */
-  readonly unclear: Entry | null
+  readonly unclear: IptablesRule | null
 }
 
 /** Why nobody comes in that way. */
 interface NoWay {
   readonly why: Text
   /** The line that decides it by what is not known. */
-  readonly unclear: Entry | null
+  readonly unclear: IptablesRule | null
   /** Another line sends everybody on before. */
   readonly shadowed: boolean
 }
 
 /** A table that a connection passes beside nat. */
 interface Stage {
-  readonly path: Path
-  readonly table: Table
+  readonly path: IptablesPath
+  readonly table: IptablesTable
 }
 
 interface Telling {
-  readonly reading: Reading
+  readonly reading: ImportContext
   /** Lines that something was said of, or that are in a rule. */
   readonly told: Set<SourcePlace>
   /** The text is for this family alone. */
@@ -108,11 +108,11 @@ interface Telling {
 
 class Ruleset {
   readonly #family: Family
-  readonly #reading: Reading
+  readonly #reading: ImportContext
   readonly #told: Set<SourcePlace>
   readonly #alone: boolean
   readonly #nat: Chains
-  readonly #natPath: Path
+  readonly #natPath: IptablesPath
   readonly #sources: Sources
   readonly #stages: readonly Stage[]
   readonly #ports = new Map<string, Port>()
@@ -120,7 +120,7 @@ class Ruleset {
   readonly #leftOut = new Set<string>()
   #prefixes = 0
 
-  constructor(tables: readonly Table[], family: Family, { reading, told, alone }: Telling) {
+  constructor(tables: readonly IptablesTable[], family: Family, { reading, told, alone }: Telling) {
     this.#family = family
     this.#reading = reading
     this.#told = told
@@ -140,10 +140,10 @@ class Ruleset {
     )
     const ground = { networks, elsewhere: this.#elsewhere }
     const budget = new Budget(({ place }) => reading.tooMuch(place, tooEntangled))
-    this.#natPath = new Path(this.#nat, this.#sources, ground, budget, true)
+    this.#natPath = new IptablesPath(this.#nat, this.#sources, ground, budget, true)
     this.#stages = known
       .filter(({ name }) => name !== 'nat')
-      .map((table) => ({ table, path: new Path(table.chains, this.#sources, ground, budget, false) }))
+      .map((table) => ({ table, path: new IptablesPath(table.chains, this.#sources, ground, budget, false) }))
   }
 
   read(): void {
@@ -157,7 +157,7 @@ class Ruleset {
   /** Every port that some line sends on. */
   #collect(): void {
     let steps = 0
-    const walk = (chain: string, match: Match, depth: number): void => {
+    const walk = (chain: string, match: IptablesMatch, depth: number): void => {
       for (const entry of this.#nat.get(chain) ?? []) {
         if (++steps > mostSteps) throw this.#reading.tooMuch(entry.place)
         const both = together(match, entry.match)
@@ -170,7 +170,7 @@ class Ruleset {
     walk('PREROUTING', noMatch, 0)
   }
 
-  #take(entry: Entry): void {
+  #take(entry: IptablesRule): void {
     const { match, target, place, text } = entry
     if (decides.test(target)) return
     if (target !== 'DNAT' && target !== 'REDIRECT')
@@ -234,7 +234,7 @@ class Ruleset {
     const senders = [...new Set(sent.filter((entry) => entry !== null))]
     const [first] = senders
     if (!first) return refuse(say('a line before it takes all', '앞의 줄이 모두 가져갑니다'), null)
-    const isOwn = (one: Entry): boolean => port.entries.some(({ place }) => place === one.place)
+    const isOwn = (one: IptablesRule): boolean => port.entries.some(({ place }) => place === one.place)
     if (!senders.some(isOwn)) return { why: elsewhere, unclear: null, shadowed: true }
     const among = anyInterface ? [...senders, ...port.entries] : senders
     if (among.some(({ target, to: there }) => target !== first.target || there !== first.to))
@@ -260,7 +260,7 @@ class Ruleset {
       local: goal.here,
       asked: arriving.ports,
     }
-    let unclear: Entry | null = null
+    let unclear: IptablesRule | null = null
     for (const { table, path } of this.#stages)
       for (const hook of goal.here ? ['PREROUTING', 'INPUT'] : ['PREROUTING', 'FORWARD', 'POSTROUTING']) {
         if (!table.chains.has(hook)) continue
@@ -339,12 +339,12 @@ class Ruleset {
     for (const { place } of entries) this.#told.add(place)
   }
 
-  #leaveOut(entry: Entry, why: Text): void {
+  #leaveOut(entry: IptablesRule, why: Text): void {
     this.#once(entry, () => this.#reading.leaveOut(entry.place, entry.text, why))
   }
 
   /** A chain may be reached many times, and a line be for many ports; it is told once. */
-  #once({ place }: Entry, tell: () => void): void {
+  #once({ place }: IptablesRule, tell: () => void): void {
     if (!this.#told.has(place)) tell()
     this.#told.add(place)
   }
@@ -384,7 +384,7 @@ const ontoLoopback: Text = say(
   '꺼 두었습니다. 원래는 루프백에서만 수신하는 서비스에 이 경로로 연결되지 않았지만, 이 규칙으로는 연결됩니다. 공개해도 되면 켜고, 아니면 target에 이 컴퓨터의 주소를 적으세요',
 )
 
-function nobody({ name, policies }: Table, hook: string, { away }: Outcome): Text {
+function nobody({ name, policies }: IptablesTable, hook: string, { away }: Outcome): Text {
   const by = away ? `line ${away.place.line}: ${away.text}` : `policy ${policies.get(hook) ?? ''}`
   const byKo = away ? `${away.place.line}번 줄: ${away.text}` : `정책 ${policies.get(hook) ?? ''}`
   return say(
@@ -393,7 +393,7 @@ function nobody({ name, policies }: Table, hook: string, { away }: Outcome): Tex
   )
 }
 
-function unclearBecause({ text, place }: Entry): Text {
+function unclearBecause({ text, place }: IptablesRule): Text {
   return say(
     `who comes in is decided by what no rule can ask (line ${place.line}: ${text})`,
     `규칙으로 쓸 수 없는 조건이 누구를 들일지 정합니다(${place.line}번 줄: ${text})`,
@@ -408,7 +408,7 @@ function isEvery(address: string): boolean {
   return address === '0.0.0.0' || address === '::'
 }
 
-function chainsOf(tables: readonly Table[], name: string): Chains {
+function chainsOf(tables: readonly IptablesTable[], name: string): Chains {
   const all: Chains = new Map()
   for (const table of tables)
     if (table.name === name)
@@ -420,7 +420,7 @@ function chainsOf(tables: readonly Table[], name: string): Chains {
 const decides = /^(?:RETURN|ACCEPT|DROP|REJECT|MARK)$/
 
 /** What both ask; null where nothing could be both. */
-function together(a: Match, b: Match): Match | null {
+function together(a: IptablesMatch, b: IptablesMatch): IptablesMatch | null {
   const one = <T>(
     x: T | null,
     y: T | null,
@@ -451,7 +451,7 @@ function together(a: Match, b: Match): Match | null {
 }
 
 /** kube-proxy marks what is to leave with the node's own address. */
-function hidesWhatIsMarked(chain: readonly Entry[]): boolean {
+function hidesWhatIsMarked(chain: readonly IptablesRule[]): boolean {
   const asks = chain.some(({ text }) => /(?:^|\s)--mark\s/.test(text))
   return asks && chain.some(({ target }) => target === 'MASQUERADE')
 }
@@ -474,7 +474,7 @@ interface Goal {
  * `10.0.0.2`, `10.0.0.2:80`, `[fd00::2]:80`, `10.0.0.2:9000-9100/8000`; of REDIRECT ports alone: this machine, at the
  * address that was asked for.
  */
-function goalOf({ target, to }: Entry, family: Family, address = ''): Goal | null {
+function goalOf({ target, to }: IptablesRule, family: Family, address = ''): Goal | null {
   if (target === 'REDIRECT') {
     const here = address !== '' && !isEvery(address) ? address : family === 6 ? '::1' : '127.0.0.1'
     return /^\d+(?:-\d+)?$/.test(to ?? '') || to === null
@@ -506,14 +506,14 @@ function targetPorts(listen: string, { ports, base }: Goal): string {
 }
 
 /** Null where it is no single address. */
-function addressOf({ destination }: Match, family: Family): string | null {
+function addressOf({ destination }: IptablesMatch, family: Family): string | null {
   if (destination === null) return family === 6 ? '::' : '0.0.0.0'
   return destination.bits === (destination.family === 4 ? 32 : 128) ? destination.address : null
 }
 
 /** Does what goes out to the target leave with our address? */
 function hides(
-  { source, notSources, destination, protocol, ports, asked, changed, others }: Match,
+  { source, notSources, destination, protocol, ports, asked, changed, others }: IptablesMatch,
   to: { host: string; ports: string; asked: string; protocol: Protocol },
 ): boolean {
   if (source !== null || notSources.length > 0 || others.length > 0) return false

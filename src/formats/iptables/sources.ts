@@ -4,7 +4,7 @@
  */
 import { addressBytes, formatCidr, type Cidr, type Family } from '../../base/address.ts'
 import { everybody, holds } from '../shared/access.ts'
-import type { Entry } from './parse.ts'
+import type { IptablesRule } from './parse.ts'
 
 export type Span = readonly [first: number, end: number]
 
@@ -16,7 +16,7 @@ export class Sources {
   readonly #found = new WeakMap<Cidr, Span | null>()
   readonly #holders: number[]
 
-  constructor(family: Family, entries: Iterable<Entry>) {
+  constructor(family: Family, entries: Iterable<IptablesRule>) {
     const named = new Map<string, Cidr>()
     const add = (cidr: Cidr): void => void (cidr.family === family && named.set(formatCidr(cidr), cidr))
     for (const cidr of everybody) add(cidr)

@@ -6,13 +6,13 @@ import type { Cidr, Family } from '../../base/address.ts'
 import { say } from '../../base/text.ts'
 import type { SourcePlace } from '../../model/import-export.ts'
 import { holds } from '../shared/access.ts'
-import type { Reading } from '../shared/import-context.ts'
+import type { ImportContext } from '../shared/import-context.ts'
 import { linesOf, type Word } from '../shared/words.ts'
-import { entryOf, noMatch, type Entry } from './parse.ts'
+import { entryOf, noMatch, type IptablesRule } from './parse.ts'
 
-export type Chains = Map<string, Entry[]>
+export type Chains = Map<string, IptablesRule[]>
 
-export interface Table {
+export interface IptablesTable {
   readonly name: string
   /** Null where the text does not say. */
   readonly family: Family | null
@@ -25,11 +25,11 @@ export interface Table {
 /** The network of a bridge, from the masquerade that Docker and others have for it: `-s NETWORK ! -o BRIDGE`. */
 export type Networks = ReadonlyMap<string, Cidr>
 
-export function tablesOf(text: string, reading: Reading): Table[] {
-  const tables: Table[] = []
+export function tablesOf(text: string, reading: ImportContext): IptablesTable[] {
+  const tables: IptablesTable[] = []
   let family: Family | null = null
-  let table: Table | undefined
-  const open = (name: string, place: SourcePlace): Table => {
+  let table: IptablesTable | undefined
+  const open = (name: string, place: SourcePlace): IptablesTable => {
     const made = { name, family, place, chains: new Map(), policies: new Map() }
     tables.push(made)
     return made
@@ -48,18 +48,27 @@ export function tablesOf(text: string, reading: Reading): Table[] {
 }
 
 /** What nft alone can print may turn anybody away. */
-function hide({ chains, place }: Table, text: string): void {
+function hide({ chains, place }: IptablesTable, text: string): void {
   for (const chain of ['PREROUTING', 'FORWARD', 'INPUT']) {
-    const entry: Entry = { chain, match: noMatch, target: '?', goes: false, to: null, place, text, at: null }
+    const entry: IptablesRule = {
+      chain,
+      match: noMatch,
+      target: '?',
+      goes: false,
+      to: null,
+      place,
+      text,
+      at: null,
+    }
     chains.set(chain, [entry])
   }
 }
 
 function addLine(
-  { chains, policies }: Table,
+  { chains, policies }: IptablesTable,
   words: readonly Word[],
   { text, number: line }: { text: string; number: number },
-  reading: Reading,
+  reading: ImportContext,
 ): void {
   const [first, second, third] = words.map((word) => word.text)
   const name = first?.startsWith(':') ? first.slice(1) : first === '-N' || first === '-P' ? second : undefined
@@ -85,7 +94,7 @@ function withoutCounters(words: readonly Word[]): readonly Word[] {
 }
 
 /** Those of the tables; where a text does not say, those of the addresses in it. */
-export function familiesOf(tables: readonly Table[]): Family[] {
+export function familiesOf(tables: readonly IptablesTable[]): Family[] {
   const families = new Set<Family>(tables.flatMap(({ family }) => family ?? []))
   const untold = tables.filter(({ family }) => family === null)
   const found = new Set<Family>()
@@ -122,7 +131,7 @@ export function networksOf(nat: Chains): Networks {
 }
 
 /** What comes in by a bridge whose network is known comes from that network. */
-export function withNetworks(entry: Entry, networks: Networks): Entry {
+export function withNetworks(entry: IptablesRule, networks: Networks): IptablesRule {
   let { match } = entry
   for (const other of match.others) {
     const [, not, name = ''] = /^(! )?-i (\S+)$/.exec(other) ?? []

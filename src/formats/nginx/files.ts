@@ -4,7 +4,7 @@
  */
 import { dirname, resolve } from 'node:path/posix'
 import { say } from '../../base/text.ts'
-import type { Reading } from '../shared/import-context.ts'
+import type { ImportContext } from '../shared/import-context.ts'
 import { treeOf, type Statement } from './tree.ts'
 
 const marker = /^# configuration file (\/\S{1,1000}):[ \t]{0,10}\r?$/
@@ -13,7 +13,7 @@ const mostDepth = 16
 /** What a file that is included many times may grow to. */
 const mostStatements = 100_000
 
-export function statementsOf(text: string, reading: Reading): Statement[] {
+export function statementsOf(text: string, reading: ImportContext): Statement[] {
   const files = filesOf(text, reading)
   const [main] = files.keys()
   if (main === undefined) return treeOf(text, reading)
@@ -66,7 +66,7 @@ function isLike(path: string, pattern: string): boolean {
 }
 
 /** By path, in order; none where no line says that it is such an output. */
-function filesOf(text: string, reading: Reading): Map<string, Statement[]> {
+function filesOf(text: string, reading: ImportContext): Map<string, Statement[]> {
   const files = new Map<string, Statement[]>()
   const lines = text.split(/\n/)
   const starts = lines.flatMap((line, at) => (marker.test(line) ? [at] : []))

@@ -3,14 +3,14 @@ import { canonicalAddress, cidrOrNull, formatCidr, type Cidr } from '../../base/
 import type { Protocol } from '../../base/port.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { RuleInput } from '../../model/naru-api.ts'
-import { everybody, fromOrder, type Entry } from '../shared/access.ts'
-import { listenText, ruleName, type PartLoss, type Reading } from '../shared/import-context.ts'
+import { everybody, fromOrder, type AccessEntry } from '../shared/access.ts'
+import { listenText, ruleName, type PartLoss, type ImportContext } from '../shared/import-context.ts'
 import { neverMs, noSuch, timeOf } from './words.ts'
 import { statementsOf } from './files.ts'
 import { remark, type Statement } from './tree.ts'
 import { Upstreams } from './upstreams.ts'
 
-export function read(text: string, reading: Reading): void {
+export function read(text: string, reading: ImportContext): void {
   const top = statementsOf(text, reading)
   const whole = top.some(({ name, block }) => block && /^(?:stream|http|events|mail)$/.test(name))
   if (!whole) return readStream(top, reading)
@@ -42,7 +42,7 @@ const notFollowed = say(
 const ownWords =
   /^(?:listen|proxy_pass|proxy_timeout|proxy_connect_timeout|proxy_protocol|proxy_bind|proxy_socket_keepalive|allow|deny|ssl_preread|preread_timeout|limit_conn|set_real_ip_from|server|upstream|map|limit_conn_zone|include)$/
 
-function readStream(statements: readonly Statement[], reading: Reading): void {
+function readStream(statements: readonly Statement[], reading: ImportContext): void {
   const upstreams = new Upstreams(statements)
   const shared = new Inherited(statements)
   let called: string | null = null
@@ -88,14 +88,14 @@ class Server {
   readonly #shared: Inherited
   readonly #upstreams: Upstreams
   readonly #name: string | null
-  readonly #reading: Reading
+  readonly #reading: ImportContext
 
   constructor(
     statement: Statement,
     shared: Inherited,
     upstreams: Upstreams,
     name: string | null,
-    reading: Reading,
+    reading: ImportContext,
   ) {
     this.#statement = statement
     this.#said = (statement.block ?? []).filter(({ name: one }) => one !== remark)
@@ -250,7 +250,7 @@ const worked = {
 }
 
 function accessOf(lists: readonly Statement[], isDual: boolean): RuleInput | null {
-  const entries: Entry[] = []
+  const entries: AccessEntry[] = []
   let otherwise: 'allow' | 'deny' = 'allow'
   for (const { name, args } of lists) {
     const action = name as 'allow' | 'deny'

@@ -1,7 +1,7 @@
 /** nginx's configuration as a tree of statements, bounded in depth and number; a remark `# naru:NAME` is one too. */
 import { say } from '../../base/text.ts'
 import type { SourcePlace } from '../../model/import-export.ts'
-import type { Reading } from '../shared/import-context.ts'
+import type { ImportContext } from '../shared/import-context.ts'
 
 const mostDepth = 16
 const mostStatements = 100_000
@@ -25,7 +25,7 @@ interface Token {
 }
 
 /** @param before lines of the whole input that stand before this text */
-export function treeOf(text: string, reading: Reading, before = 0): Statement[] {
+export function treeOf(text: string, reading: ImportContext, before = 0): Statement[] {
   const tokens = tokensOf(text, reading, before)
   const [top] = stacked()
   let words: Token[] = []
@@ -82,7 +82,7 @@ function stacked(): [Statement[]] {
   return [[]]
 }
 
-function tokensOf(text: string, reading: Reading, before: number): Token[] {
+function tokensOf(text: string, reading: ImportContext, before: number): Token[] {
   const tokens: Token[] = []
   const lines = text.split(/\r\n|\n|\r/)
   for (const [index, line] of lines.entries()) {

@@ -11,7 +11,7 @@ interface Upstream {
   readonly balance: string | null
 }
 
-export interface Targets {
+export interface NginxTargets {
   /** What it is called there; null for a bare place. */
   readonly name: string | null
   readonly rule: RuleInput
@@ -46,7 +46,7 @@ export class Upstreams {
   }
 
   /** @param ports of the listen, which `$server_port` stands for. */
-  targetsOf(pass: string, ports: string): Targets | { why: Text } {
+  targetsOf(pass: string, ports: string): NginxTargets | { why: Text } {
     const map = this.#maps.get(pass)
     if (map?.unclear)
       return {
@@ -59,7 +59,7 @@ export class Upstreams {
     return place === null ? { why: unknownPlace } : { name: null, rule: ruleOf([[null, alone(place)]]) }
   }
 
-  #byName(names: readonly [string | null, string][], ports: string): Targets | { why: Text } {
+  #byName(names: readonly [string | null, string][], ports: string): NginxTargets | { why: Text } {
     const groups: [string | null, Upstream][] = []
     for (const [name, pass] of names) {
       const place = placeOf(pass, ports)

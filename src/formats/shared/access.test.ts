@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { parseCidr, type Cidr } from '../../base/address.ts'
-import { both, fromOrder, holds, inOrder, type Entry, type OrderedAccess } from './access.ts'
+import { both, fromOrder, holds, inOrder, type AccessEntry, type OrderedAccess } from './access.ts'
 
 const cidr = fc
   .tuple(
@@ -9,7 +9,7 @@ const cidr = fc
     fc.nat(32),
   )
   .map(([address, bits]) => parseCidr(`${address}/${bits}`))
-const entry: fc.Arbitrary<Entry> = fc.record({ action: fc.constantFrom('allow', 'deny'), cidr })
+const entry: fc.Arbitrary<AccessEntry> = fc.record({ action: fc.constantFrom('allow', 'deny'), cidr })
 const list: fc.Arbitrary<OrderedAccess> = fc.record({
   entries: fc.array(entry, { maxLength: 8 }),
   otherwise: fc.constantFrom('allow', 'deny'),

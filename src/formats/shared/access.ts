@@ -6,22 +6,22 @@ import { addressBytes, formatCidr, type Cidr, type Family } from '../../base/add
 import { PrefixTrie } from '../../base/prefix-trie.ts'
 import type { Rule } from '../../model/rule.ts'
 
-export interface Entry {
+export interface AccessEntry {
   readonly action: 'allow' | 'deny'
   readonly cidr: Cidr
 }
 
 export interface OrderedAccess {
-  readonly entries: readonly Entry[]
+  readonly entries: readonly AccessEntry[]
   /** For who is in no entry. */
   readonly otherwise: 'allow' | 'deny'
 }
 
 /** Longest prefix first, so that the first match is the longest; of two equal ones deny comes first. */
 export function inOrder({ allow, deny }: Pick<Rule, 'allow' | 'deny'>): OrderedAccess {
-  const entries: Entry[] = [
-    ...deny.map((cidr): Entry => ({ action: 'deny', cidr })),
-    ...allow.map((cidr): Entry => ({ action: 'allow', cidr })),
+  const entries: AccessEntry[] = [
+    ...deny.map((cidr): AccessEntry => ({ action: 'deny', cidr })),
+    ...allow.map((cidr): AccessEntry => ({ action: 'allow', cidr })),
   ]
   return {
     entries: withoutShadowed(entries.toSorted((a, b) => b.cidr.bits - a.cidr.bits)),
@@ -38,7 +38,7 @@ export function fromOrder({ entries, otherwise }: OrderedAccess): { allow: strin
   const needed = alive.filter(
     ({ action, cidr }) => action !== (verdict(trie, cidr, cidr.bits - 1) ?? otherwise),
   )
-  const of = (action: Entry['action']): string[] =>
+  const of = (action: AccessEntry['action']): string[] =>
     needed
       .filter((entry) => entry.action === action)
       .toSorted((a, b) => b.cidr.bits - a.cidr.bits)
@@ -47,7 +47,7 @@ export function fromOrder({ entries, otherwise }: OrderedAccess): { allow: strin
   if (otherwise === 'deny' && allow.length === 0) return { allow, deny: everybody.map(formatCidr) }
   if (otherwise === 'deny' || allow.length === 0) return { allow, deny }
   // Our allow-list shuts everybody else out; where the list lets them in they must be named.
-  const rest = everybody.map((cidr): Entry => ({ action: 'allow', cidr }))
+  const rest = everybody.map((cidr): AccessEntry => ({ action: 'allow', cidr }))
   return fromOrder({ entries: [...alive, ...rest], otherwise: 'deny' })
 }
 
@@ -67,7 +67,7 @@ export function both(one: OrderedAccess, other: OrderedAccess): OrderedAccess {
   const entries = lists
     .flatMap(({ alive }) => alive)
     .toSorted((a, b) => b.cidr.bits - a.cidr.bits)
-    .map(({ cidr }): Entry => ({ cidr, action: admitted(cidr) ? 'allow' : 'deny' }))
+    .map(({ cidr }): AccessEntry => ({ cidr, action: admitted(cidr) ? 'allow' : 'deny' }))
   const otherwise = lists.every((list) => list.otherwise === 'allow') ? 'allow' : 'deny'
   return { entries: withoutShadowed(entries), otherwise }
 }
@@ -83,7 +83,7 @@ export function ofFamily(access: OrderedAccess, family: Family): OrderedAccess {
 }
 
 /** What is within an entry before it never decides. */
-function withoutShadowed(entries: readonly Entry[]): Entry[] {
+function withoutShadowed(entries: readonly AccessEntry[]): AccessEntry[] {
   const before = new PrefixTrie()
   return entries.filter(({ cidr }) => {
     if (before.match(bytesOf(cidr), cidr.bits) > 0) return false
@@ -93,9 +93,9 @@ function withoutShadowed(entries: readonly Entry[]): Entry[] {
 }
 
 interface Decided {
-  readonly alive: readonly Entry[]
+  readonly alive: readonly AccessEntry[]
   readonly trie: PrefixTrie
-  readonly otherwise: Entry['action']
+  readonly otherwise: AccessEntry['action']
 }
 
 /** A list that many forwards share is worked out once. */
@@ -113,14 +113,14 @@ function decided(list: OrderedAccess): Decided {
 const values = { allow: 1, deny: 2 } as const
 
 /** Of entries of which none is shadowed the first that matches is the longest. */
-function trieOf(alive: readonly Entry[]): PrefixTrie {
+function trieOf(alive: readonly AccessEntry[]): PrefixTrie {
   const trie = new PrefixTrie()
   for (const { action, cidr } of alive) trie.add(cidr, values[action])
   return trie
 }
 
 /** What the longest entry that holds all of a prefix says, of those of `most` bits; null where none does. */
-function verdict(trie: PrefixTrie, cidr: Cidr, most = cidr.bits): Entry['action'] | null {
+function verdict(trie: PrefixTrie, cidr: Cidr, most = cidr.bits): AccessEntry['action'] | null {
   const value = trie.match(bytesOf(cidr), most)
   return value === 0 ? null : value === values.allow ? 'allow' : 'deny'
 }

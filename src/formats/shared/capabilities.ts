@@ -31,7 +31,7 @@ const targetIs =
 const isAddress = (host: string): boolean => host.includes(':') || /^[\d.]+$/.test(host)
 
 /** In the order of a rule's keys. */
-export const aspects = {
+export const capabilities = {
   udp: { in: (rule) => protocols(rule).includes('udp'), text: say('UDP', 'UDP') },
   range: { in: ranged, text: say('a range of ports', '포트 범위'), vital: true },
   unixListen: {
@@ -153,19 +153,22 @@ export const aspects = {
   disabled: { in: ({ enabled }) => !enabled, text: say('enabled: false', 'enabled: false'), vital: true },
 } as const satisfies Record<string, AspectEntry>
 
-export type Aspect = keyof typeof aspects
+export type Capability = keyof typeof capabilities
 
-export const aspectIds = Object.keys(aspects) as Aspect[]
+export const capabilityIds = Object.keys(capabilities) as Capability[]
 
 /** The aspects of which a rule makes use. */
-export function aspectsOf(rule: Rule): Aspect[] {
-  return aspectIds.filter((id) => aspects[id].in(rule))
+export function capabilitiesOf(rule: Rule): Capability[] {
+  return capabilityIds.filter((id) => capabilities[id].in(rule))
 }
 
-export function isVital(aspect: Aspect): boolean {
-  const entry: AspectEntry = aspects[aspect]
+export function isVital(aspect: Capability): boolean {
+  const entry: AspectEntry = capabilities[aspect]
   return entry.vital === true
 }
 
 /** What most formats say to most things. */
-export const carriesNothing = Object.fromEntries(aspectIds.map((id) => [id, false])) as Record<Aspect, false>
+export const carriesNothing = Object.fromEntries(capabilityIds.map((id) => [id, false])) as Record<
+  Capability,
+  false
+>

@@ -37,7 +37,7 @@ export interface PartLoss {
   readonly off?: boolean
 }
 
-export class Reading {
+export class ImportContext {
   /** Named in errors. */
   readonly file: string
   /** The name that a Compose project has where its file says none: its folder's. */

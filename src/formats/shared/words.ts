@@ -1,7 +1,7 @@
 /** Lines and words of a text with their places, bounded: what reads line by line begins here. */
 import { say } from '../../base/text.ts'
 import type { SourcePlace } from '../../model/import-export.ts'
-import type { Reading } from './import-context.ts'
+import type { ImportContext } from './import-context.ts'
 
 const mostWords = 2000
 
@@ -12,7 +12,7 @@ export interface Word {
   readonly quoted: boolean
 }
 
-export interface Line {
+export interface ConfigLine {
   readonly text: string
   readonly number: number
   readonly words: readonly Word[]
@@ -21,9 +21,9 @@ export interface Line {
 /** Words between white space; `"…"` and `'…'` hold them together, `\` takes the next sign as it is. */
 export function* linesOf(
   text: string,
-  reading: Reading,
+  reading: ImportContext,
   { comment = /^#/, quotes = true }: { comment?: RegExp; quotes?: boolean } = {},
-): Generator<Line> {
+): Generator<ConfigLine> {
   const lines = text.split(/\r\n|\n|\r/)
   for (const [index, line] of lines.entries()) {
     const words = wordsOf(line, index + 1, reading, comment, quotes)
@@ -31,7 +31,13 @@ export function* linesOf(
   }
 }
 
-function wordsOf(line: string, number: number, reading: Reading, comment: RegExp, quotes: boolean): Word[] {
+function wordsOf(
+  line: string,
+  number: number,
+  reading: ImportContext,
+  comment: RegExp,
+  quotes: boolean,
+): Word[] {
   const words: Word[] = []
   const pattern = quotes ? /(?:[^\s"'\\]|\\.?|"(?:[^"\\]|\\.)*"?|'[^']*'?)+/gu : /\S+/gu
   for (const { 0: raw, index } of line.matchAll(pattern)) {

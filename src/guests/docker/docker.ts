@@ -15,10 +15,10 @@ import {
   listContainers,
   sharesOurNetwork,
   type Container,
-  type Engine,
+  type DockerEngine,
   type EngineKind,
 } from './engine-api.ts'
-import { findEngine, hostVariables, type Place } from './engine-place.ts'
+import { findEngine, hostVariables, type DockerPlace } from './engine-place.ts'
 
 export interface DockerOptions {
   /** `unix://PATH`, `tcp://HOST:PORT`. @default DOCKER_HOST or CONTAINER_HOST, else the usual sockets */
@@ -39,8 +39,8 @@ export function podman(options: DockerOptions = {}): GuestMember {
 }
 
 function engineMember(kind: EngineKind, { url, env = process.env }: DockerOptions): GuestMember {
-  const found = (): Place => findEngine(kind, url === undefined ? env : { [hostVariables[kind]]: url })
-  const engine = (): Engine => {
+  const found = (): DockerPlace => findEngine(kind, url === undefined ? env : { [hostVariables[kind]]: url })
+  const engine = (): DockerEngine => {
     const place = found()
     if (place.engine) return place.engine
     throw new NaruError('GUEST_NOT_HERE', { kind, why: place.why })
@@ -145,7 +145,7 @@ const onThisMachine: readonly string[] = ['127.0.0.1', '::1']
 /** A container in this machine's or another container's network namespace has no address of its own. */
 async function addressesOf(
   kind: EngineKind,
-  engine: Engine,
+  engine: DockerEngine,
   id: string,
   signal: AbortSignal,
   sharedWith: readonly string[] = [],

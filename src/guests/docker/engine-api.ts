@@ -11,7 +11,7 @@ import { answered } from '../shared/patience.ts'
 
 export type EngineKind = 'docker' | 'podman'
 
-export interface Engine extends HttpPlace {
+export interface DockerEngine extends HttpPlace {
   /** As it is shown: `unix:///var/run/docker.sock`. */
   readonly url: string
   /** On this machine, where its containers can have addresses of this machine's networks. */
@@ -19,7 +19,7 @@ export interface Engine extends HttpPlace {
 }
 
 /** `unix://PATH`, `npipe://PATH` and `tcp://HOST:PORT`; null for what we do not speak (ssh, TLS). */
-export function engineAt(url: string): Engine | null {
+export function engineAt(url: string): DockerEngine | null {
   const socket = /^(?:unix|npipe):\/\/(.+)$/.exec(url)?.[1]
   if (socket) return { url, at: { socketPath: socket }, local: true }
   const [, host, port] = /^(?:tcp|http):\/\/([^:/]+):(\d+)\/?$/.exec(url) ?? []
@@ -74,7 +74,7 @@ const Info = z.object({
 /** Every container, running or not. @throws NaruError GUEST_SILENT, GUEST_NOT_HERE, GUEST_REFUSED, GUEST_UNREADABLE */
 export async function listContainers(
   kind: EngineKind,
-  engine: Engine,
+  engine: DockerEngine,
   signal: AbortSignal,
 ): Promise<Container[]> {
   return ask(kind, engine, '/containers/json?all=true', z.array(Container), signal)
@@ -83,7 +83,7 @@ export async function listContainers(
 /** Podman's list says `host` of every container's network; only this tells it right. */
 export async function inspectContainer(
   kind: EngineKind,
-  engine: Engine,
+  engine: DockerEngine,
   id: string,
   signal: AbortSignal,
 ): Promise<Inspected> {
@@ -93,7 +93,7 @@ export async function inspectContainer(
 /** False where the engine has networks of its own that this machine has no way into: rootless, or in a VM. */
 export async function sharesOurNetwork(
   kind: EngineKind,
-  engine: Engine,
+  engine: DockerEngine,
   signal: AbortSignal,
 ): Promise<boolean> {
   if (!engine.local || process.platform !== 'linux') return false
@@ -104,7 +104,7 @@ export async function sharesOurNetwork(
 
 async function ask<T>(
   kind: EngineKind,
-  engine: Engine,
+  engine: DockerEngine,
   path: string,
   schema: z.ZodType<T>,
   signal: AbortSignal,

@@ -10,9 +10,9 @@ import { z } from 'zod'
 import { homeFolder } from '../../base/home.ts'
 import { say, type Text } from '../../base/text.ts'
 import { isOwn, whyUntrusted } from '../../base/trust.ts'
-import { engineAt, type Engine, type EngineKind } from './engine-api.ts'
+import { engineAt, type DockerEngine, type EngineKind } from './engine-api.ts'
 
-export type Place = { readonly engine: Engine } | { readonly engine: null; readonly why: Text }
+export type DockerPlace = { readonly engine: DockerEngine } | { readonly engine: null; readonly why: Text }
 
 /** A configuration that a person wrote is smaller. */
 const longestFile = 1024 * 1024
@@ -23,7 +23,7 @@ export const hostVariables: Readonly<Record<EngineKind, string>> = {
   podman: 'CONTAINER_HOST',
 }
 
-export function findEngine(kind: EngineKind, env: NodeJS.ProcessEnv): Place {
+export function findEngine(kind: EngineKind, env: NodeJS.ProcessEnv): DockerPlace {
   const variable = hostVariables[kind]
   const named = env[variable]
   if (named) return placeAt(named, say(`${variable}=${named}`, `${variable}=${named}`))
@@ -32,7 +32,7 @@ export function findEngine(kind: EngineKind, env: NodeJS.ProcessEnv): Place {
   return firstOf(usualSockets(kind, env))
 }
 
-function placeAt(url: string, who: Text): Place {
+function placeAt(url: string, who: Text): DockerPlace {
   const engine = engineAt(url)
   return engine
     ? { engine }
@@ -60,7 +60,7 @@ function chosenContext(env: NodeJS.ProcessEnv): string | null {
 const Config = z.object({ currentContext: z.string().optional() })
 const Meta = z.object({ Endpoints: z.object({ docker: z.object({ Host: z.string() }) }) })
 
-function placeOfContext(name: string, env: NodeJS.ProcessEnv): Place {
+function placeOfContext(name: string, env: NodeJS.ProcessEnv): DockerPlace {
   const id = createHash('sha256').update(name).digest('hex')
   const file = join('contexts/meta', id, 'meta.json')
   const url = read(env, file, Meta)?.Endpoints.docker.Host
@@ -102,7 +102,7 @@ function read<T>(env: NodeJS.ProcessEnv, path: string, schema: z.ZodType<T>): T 
 }
 
 /** One that this user may speak to goes before one that he may not: rootless Docker beside another's rootful one. */
-function firstOf(paths: readonly string[]): Place {
+function firstOf(paths: readonly string[]): DockerPlace {
   const there = paths.filter(isThere)
   const trusted = there.filter((path) => whyUntrusted(path) === null)
   const path = trusted.find(mayWrite) ?? trusted[0]

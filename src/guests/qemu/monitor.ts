@@ -8,7 +8,7 @@ export interface UserForward extends Forward {
   readonly guestAddress: string
 }
 
-export interface Nic {
+export interface QemuNic {
   readonly mac: string
   readonly netdev: string
   /** `user` is QEMU's own NAT; `tap` and others are networks of the host. */
@@ -46,8 +46,8 @@ export function parseUserNet(text: string): readonly UserForward[] {
  *     virtio-net-pci.0: index=0,type=nic,model=virtio-net-pci,macaddr=52:54:00:12:34:56
  *      \ n0: index=0,type=user,net=10.0.2.0,restrict=off
  */
-export function parseNetwork(text: string): readonly Nic[] {
-  const nics: Nic[] = []
+export function parseNetwork(text: string): readonly QemuNic[] {
+  const nics: QemuNic[] = []
   let mac: string | null = null
   for (const line of text.split(/\r?\n/)) {
     const card = line.includes('type=nic,') ? /macaddr=([\da-f:]{17})/i.exec(line) : null

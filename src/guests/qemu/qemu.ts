@@ -21,7 +21,7 @@ import {
 import { answered, changeMs } from '../shared/patience.ts'
 import { pickGuest, stopped } from '../shared/pick.ts'
 import { findQemu, instanceOf, type FindOptions, type QemuProcess } from './find.ts'
-import { parseNetwork, parseUserNet, type Nic, type UserForward } from './monitor.ts'
+import { parseNetwork, parseUserNet, type QemuNic, type UserForward } from './monitor.ts'
 import { withQmp, type Qmp } from './qmp.ts'
 
 export interface QemuOptions extends FindOptions {
@@ -186,7 +186,7 @@ function ruleText({ protocol, hostAddress, hostPort }: Forward): string {
 
 interface Seen {
   readonly guest: Guest
-  readonly nics: readonly Nic[]
+  readonly nics: readonly QemuNic[]
   readonly forwards: readonly UserForward[]
 }
 
@@ -251,7 +251,7 @@ function unseen({ name, id }: QemuProcess): Guest {
 }
 
 /** Back ends that end in an interface of this machine; the others (`user`, `stream` with passt …) leave it no way. */
-function isOnHostNetwork({ type }: Nic): boolean {
+function isOnHostNetwork({ type }: QemuNic): boolean {
   return type === 'tap' || type === 'bridge' || type === 'vhost-user' || type === 'vhost-vdpa'
 }
 
@@ -263,7 +263,7 @@ type Heard = Map<string, readonly string[]>
  * unless somebody else is there now. Dialling it asks the network anew.
  */
 async function addressesOf(
-  nics: readonly Nic[],
+  nics: readonly QemuNic[],
   { leaseFiles, heard, host, signal }: GuestOptions & { leaseFiles: readonly string[]; heard: Heard },
 ): Promise<readonly string[]> {
   const macs = new Set(nics.filter(isOnHostNetwork).map(({ mac }) => mac))
@@ -297,7 +297,7 @@ async function leased(macs: ReadonlySet<string>, files: readonly string[]): Prom
   )
 }
 
-function noAddress({ name }: Guest, nics: readonly Nic[]): NaruError {
+function noAddress({ name }: Guest, nics: readonly QemuNic[]): NaruError {
   const onHost = nics.some(isOnHostNetwork)
   return new NaruError('GUEST_NO_ADDRESS', {
     kind,

@@ -21,7 +21,13 @@ import { lookAtEach } from '../shared/each.ts'
 import { changeMs } from '../shared/patience.ts'
 import { pickGuest, pickRunning } from '../shared/pick.ts'
 import { mustRun, refused, toolOf } from '../shared/tool.ts'
-import { parseAddresses, parseList, parseMachine, type Machine, type Nic } from './vm-info.ts'
+import {
+  parseAddresses,
+  parseList,
+  parseMachine,
+  type VirtualBoxMachine,
+  type VirtualBoxNic,
+} from './vm-info.ts'
 
 export interface VirtualboxOptions {
   /** @default where Windows' installer puts it, else `VBoxManage` on PATH */
@@ -76,7 +82,7 @@ export function virtualbox(options: VirtualboxOptions = {}): GuestMember {
 
 /** The forwards stand in the machine's settings: they outlive its running. */
 function forwardsOf(box: Box, name: string): ForwardTable {
-  const rows = (machine: Machine): readonly ListedForward[] =>
+  const rows = (machine: VirtualBoxMachine): readonly ListedForward[] =>
     machine.nics.flatMap(({ forwards }) => forwards)
   return {
     async list(signal) {
@@ -87,7 +93,7 @@ function forwardsOf(box: Box, name: string): ForwardTable {
     },
     async add(forward, tag, signal) {
       const { machine } = await box.running(name, signal)
-      const { slot } = machine.nics.find(isNat) as Nic
+      const { slot } = machine.nics.find(isNat) as VirtualBoxNic
       await box.change(['controlvm', machine.uuid, `natpf${slot}`, ruleText(forward, tag)], signal)
     },
     async remove({ tag }, signal) {
@@ -110,7 +116,7 @@ function ruleText({ protocol, hostAddress, hostPort, guestPort }: Forward, tag: 
 
 interface Seen {
   readonly guest: Guest
-  readonly machine: Machine
+  readonly machine: VirtualBoxMachine
 }
 
 class Box {
@@ -191,11 +197,11 @@ function startCommand({ name, state }: Guest): string {
     : `VBoxManage startvm ${shellWord(name)} --type headless`
 }
 
-function isNat({ type }: Nic): boolean {
+function isNat({ type }: VirtualBoxNic): boolean {
   return type === 'nat'
 }
 
-function isOnHostNetwork({ type }: Nic): boolean {
+function isOnHostNetwork({ type }: VirtualBoxNic): boolean {
   return type === 'bridged' || type === 'hostonly' || type === 'hostonlynetwork'
 }
 
@@ -204,7 +210,7 @@ function usualCommand(): string {
   return process.platform === 'win32' && folder ? `${folder}VBoxManage.exe` : 'VBoxManage'
 }
 
-function noAddress({ name }: Guest, { nics }: Machine): NaruError {
+function noAddress({ name }: Guest, { nics }: VirtualBoxMachine): NaruError {
   const behindNat = !nics.some(isOnHostNetwork)
   return new NaruError('GUEST_NO_ADDRESS', {
     kind,

@@ -2,15 +2,15 @@
 import type { Protocol } from '../../base/port.ts'
 import type { ListedForward } from '../shared/forwards.ts'
 
-export interface Machine {
+export interface VirtualBoxMachine {
   readonly name: string
   readonly uuid: string
   /** `running`, `poweroff`, `saved`, `paused`, `aborted` … */
   readonly state: string
-  readonly nics: readonly Nic[]
+  readonly nics: readonly VirtualBoxNic[]
 }
 
-export interface Nic {
+export interface VirtualBoxNic {
   /** From 1, as `natpf1` counts. */
   readonly slot: number
   /** `nat`, `natnetwork`, `bridged`, `hostonly`, `hostonlynetwork`, `intnet` … */
@@ -27,7 +27,7 @@ export function parseList(text: string): readonly { name: string; uuid: string }
 }
 
 /** `showvminfo --machinereadable`: a card's own lines, forwards among them, follow its `nicN=`. */
-export function parseMachine(text: string): Machine {
+export function parseMachine(text: string): VirtualBoxMachine {
   const value = (key: string): string => new RegExp(`^${key}="(.*)"\\s*$`, 'm').exec(text)?.[1] ?? ''
   const nics: { slot: number; type: string; forwards: ListedForward[] }[] = []
   for (const line of text.split(/\r?\n/)) {

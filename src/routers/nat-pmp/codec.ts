@@ -30,7 +30,7 @@ export interface AddressAnswer extends Answered {
   readonly externalAddress: string | null
 }
 
-export interface MapAnswer extends Answered {
+export interface NatPmpMapAnswer extends Answered {
   readonly internalPort: number
   readonly externalPort: number
   readonly lifetimeSeconds: number
@@ -75,7 +75,7 @@ export function parseMapAnswer(
   bytes: Uint8Array,
   protocol: Protocol,
   internalPort: number,
-): MapAnswer | undefined {
+): NatPmpMapAnswer | undefined {
   const view = answerTo(opcode(protocol), bytes)
   if (!view) return undefined
   const [result, epoch] = [view.getUint16(2), view.getUint32(4)]

@@ -1,5 +1,5 @@
 /** Tells from the seconds that a gateway counts whether it lost its mappings (RFC 6886 §3.6). */
-export class Epoch {
+export class NatPmpEpoch {
   #last: { readonly seconds: number; readonly atMs: number } | null = null
 
   /**

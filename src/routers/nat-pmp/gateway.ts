@@ -14,20 +14,20 @@ import {
   parseMapAnswer,
   resultNames,
   type AddressAnswer,
-  type MapAnswer,
+  type NatPmpMapAnswer,
 } from './codec.ts'
-import { Epoch } from './epoch.ts'
+import { NatPmpEpoch } from './epoch.ts'
 
 /** RFC 6886 §3.1: 250 ms doubling, here to 7.75 s in all; the RFC's ninth doubling is two minutes nobody waits. */
 export const retryWaitsMs = [250, 500, 1000, 2000, 4000] as const
 
-export class Gateway {
+export class NatPmpGateway {
   readonly address: string
   /** Our address towards it; null lets the system choose. */
   readonly source: string | null
   readonly port: number
   readonly #clock: Clock
-  readonly #epoch = new Epoch()
+  readonly #epoch = new NatPmpEpoch()
   readonly #asked = new SingleFlight('NAT-PMP', (signal) => this.askAddress(signal, { waitsMs: lookWaitsMs }))
   /** Called when an answer tells that the gateway lost its mappings. */
   onRestart: ((why: Text) => void) | null = null
@@ -69,8 +69,8 @@ export class Gateway {
     ports: { internalPort: number; externalPort: number },
     lifetimeSeconds: number,
     signal: AbortSignal,
-  ): Promise<MapAnswer> {
-    const accept = (bytes: Uint8Array): MapAnswer | undefined =>
+  ): Promise<NatPmpMapAnswer> {
+    const accept = (bytes: Uint8Array): NatPmpMapAnswer | undefined =>
       parseMapAnswer(bytes, protocol, ports.internalPort)
     const answer = await this.#ask(mapRequest(protocol, ports, lifetimeSeconds), accept, {
       signal,

@@ -16,7 +16,7 @@ import type {
   RouterTools,
 } from '../contract.ts'
 import { announcementPort, natPmpPort, parseAddressAnswer } from './codec.ts'
-import { Gateway } from './gateway.ts'
+import { NatPmpGateway } from './gateway.ts'
 import { deleteMapping, openMapping, type NatPmpEffect } from './lease.ts'
 
 export interface NatPmpOptions {
@@ -41,7 +41,7 @@ export function natPmp(options: NatPmpOptions = {}): RouterMember {
             .filter(({ family }) => family === 4)
             .map(({ address, source }) => ({ address, source, clientAddress: source }))
       const asked = places.map(async ({ address, source, clientAddress }) => {
-        const gateway = new Gateway({ address, source, port }, tools.clock)
+        const gateway = new NatPmpGateway({ address, source, port }, tools.clock)
         const answer = await gateway.askAddress(limited, { waitsMs: discoveryWaitsMs })
         return answer && answer.result !== 1 ? [new NatPmpRouter(gateway, clientAddress, tools, options)] : []
       })
@@ -52,7 +52,7 @@ export function natPmp(options: NatPmpOptions = {}): RouterMember {
       if (tools.clock.now() > until) return
       // The address we had may be gone; the router knows us by the one we have now, or not at all.
       const source = own && (await hasAddress(own)) ? own : null
-      const gateway = new Gateway({ address, source, port }, tools.clock)
+      const gateway = new NatPmpGateway({ address, source, port }, tools.clock)
       await deleteMapping(gateway, { protocol: protocol === 'udp' ? 'udp' : 'tcp', internalPort }, signal)
     },
     mapped(effect) {
@@ -68,13 +68,13 @@ class NatPmpRouter implements Router {
   readonly rank = 3
   readonly family = 4
   readonly clientAddress: string
-  readonly #gateway: Gateway
+  readonly #gateway: NatPmpGateway
   readonly #tools: RouterTools
   readonly #options: NatPmpOptions
   /** The same gateway, asked from another address of ours: it maps to who asks. */
-  readonly #from = new Map<string, Gateway>()
+  readonly #from = new Map<string, NatPmpGateway>()
 
-  constructor(gateway: Gateway, clientAddress: string, tools: RouterTools, options: NatPmpOptions) {
+  constructor(gateway: NatPmpGateway, clientAddress: string, tools: RouterTools, options: NatPmpOptions) {
     this.#gateway = gateway
     this.clientAddress = clientAddress
     this.#tools = tools
@@ -124,7 +124,7 @@ class NatPmpRouter implements Router {
   }
 
   /** @throws NaruError ROUTER_REFUSED: nobody maps for another machine by NAT-PMP */
-  async #asked(client: string, { externalPort: port }: MappingRequest): Promise<Gateway> {
+  async #asked(client: string, { externalPort: port }: MappingRequest): Promise<NatPmpGateway> {
     if (!(await hasAddress(client)))
       throw new NaruError('ROUTER_REFUSED', {
         router: this.address,
@@ -136,7 +136,7 @@ class NatPmpRouter implements Router {
       })
     const { address, port: at } = this.#gateway
     const known = this.#from.get(client)
-    const gateway = known ?? new Gateway({ address, source: client, port: at }, this.#tools.clock)
+    const gateway = known ?? new NatPmpGateway({ address, source: client, port: at }, this.#tools.clock)
     this.#from.set(client, gateway)
     return gateway
   }

@@ -5,9 +5,9 @@ import { say } from '../../base/text.ts'
 import { describeMapping } from '../../model/mapping.ts'
 import type { Effect, Json, LeaseDescription, OpenOptions, Verdict } from '../../model/hop.ts'
 import type { MappingLease, MappingRequest } from '../contract.ts'
-import { Epoch } from './epoch.ts'
-import { refusal, type Gateway } from './gateway.ts'
-import type { MapAnswer } from './codec.ts'
+import { NatPmpEpoch } from './epoch.ts'
+import { refusal, type NatPmpGateway } from './gateway.ts'
+import type { NatPmpMapAnswer } from './codec.ts'
 
 /** What the journal keeps: enough to delete the mapping without finding the gateway again. */
 export interface NatPmpEffect {
@@ -38,7 +38,7 @@ type Granted = {
  * restarted since, nothing is asked anew: a gateway that renews may have no mapping for a moment (miniupnpd, seen).
  */
 export async function openMapping(
-  gateway: Gateway,
+  gateway: NatPmpGateway,
   clientAddress: string,
   request: MappingRequest,
   clock: Clock,
@@ -54,7 +54,7 @@ export async function openMapping(
 /** What the process whose place this one takes was granted for that port. */
 function grantedBefore(
   before: readonly Json[] | undefined,
-  gateway: Gateway,
+  gateway: NatPmpGateway,
   { protocol, internalPort }: MappingRequest,
 ): Granted | null {
   const same = before
@@ -71,7 +71,7 @@ function grantedBefore(
 }
 
 class NatPmpLease implements MappingLease {
-  readonly #gateway: Gateway
+  readonly #gateway: NatPmpGateway
   readonly #client: string
   readonly #request: MappingRequest
   readonly #clock: Clock
@@ -81,7 +81,7 @@ class NatPmpLease implements MappingLease {
   #restarts = 0
   #released = false
 
-  constructor(gateway: Gateway, client: string, request: MappingRequest, clock: Clock, effect: Effect) {
+  constructor(gateway: NatPmpGateway, client: string, request: MappingRequest, clock: Clock, effect: Effect) {
     this.#gateway = gateway
     this.#client = client
     this.#request = request
@@ -123,7 +123,7 @@ class NatPmpLease implements MappingLease {
     if (asked !== askedOf(this.#request) || now < atMs || now >= atMs + leaseSeconds * 500) return false
     const answer = await this.#gateway.isThere(signal)
     if (!answer) return false
-    const epoch = new Epoch()
+    const epoch = new NatPmpEpoch()
     epoch.restarted(epochSeconds, atMs)
     if (epoch.restarted(answer.epoch, this.#clock.now())) return false
     await this.#hold(granted)
@@ -190,7 +190,7 @@ class NatPmpLease implements MappingLease {
   }
 
   /** A denied or taken port comes back as success with another port (seen): unless any will do, it is given back. */
-  async #accept(answer: MapAnswer, signal: AbortSignal): Promise<void> {
+  async #accept(answer: NatPmpMapAnswer, signal: AbortSignal): Promise<void> {
     const wanted = this.#request.externalPort
     if (answer.externalPort !== wanted && !this.#request.anyPort) {
       await deleteMapping(this.#gateway, this.#request, signal)
@@ -223,7 +223,7 @@ class NatPmpLease implements MappingLease {
 
 /** @throws NaruError ROUTER_SILENT, ROUTER_REFUSED. A mapping that is not there is a success (§3.4). */
 export async function deleteMapping(
-  gateway: Gateway,
+  gateway: NatPmpGateway,
   { protocol, internalPort }: Pick<MappingRequest, 'protocol' | 'internalPort'>,
   signal: AbortSignal,
 ): Promise<void> {
@@ -236,7 +236,7 @@ function askedOf({ externalPort, anyPort, leaseSeconds }: MappingRequest): strin
 }
 
 function effectOf(
-  gateway: Gateway,
+  gateway: NatPmpGateway,
   request: MappingRequest,
   until: number,
   granted: Granted | null = null,

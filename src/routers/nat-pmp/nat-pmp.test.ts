@@ -5,7 +5,7 @@ import { asking, found, membersAt } from '../../../test/fakes/at-home.ts'
 import { memoryJournal } from '../../../test/fakes/journal.ts'
 import { FakeRouter } from '../../../test/fakes/router.ts'
 import { addressRequest, mapRequest, parseAddressAnswer, parseMapAnswer } from './codec.ts'
-import { Epoch } from './epoch.ts'
+import { NatPmpEpoch } from './epoch.ts'
 
 const signal = (): AbortSignal => AbortSignal.timeout(10_000)
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
@@ -58,7 +58,7 @@ describe('answers', () => {
 })
 
 it('the epoch tells a restart from time that passed (§3.6)', () => {
-  const epoch = new Epoch()
+  const epoch = new NatPmpEpoch()
   const told = [
     epoch.restarted(100, 0),
     epoch.restarted(160, 60_000),

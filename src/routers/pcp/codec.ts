@@ -58,7 +58,7 @@ interface Answered {
   readonly lifetimeSeconds: number
 }
 
-export interface MapAnswer extends Answered {
+export interface PcpMapAnswer extends Answered {
   readonly internalPort: number
   readonly externalPort: number
   readonly externalAddress: string | null
@@ -94,7 +94,7 @@ export function isNatPmpOnly(bytes: Uint8Array): boolean {
 }
 
 /** The answer to the mapping with that nonce, protocol and internal port; another's is none. */
-export function parseMapAnswer(bytes: Uint8Array, wish: MapWish): MapAnswer | undefined {
+export function parseMapAnswer(bytes: Uint8Array, wish: MapWish): PcpMapAnswer | undefined {
   const answered = parseHeader(opcodes.map, bytes)
   if (!answered) return undefined
   const refused = { ...answered, internalPort: wish.internalPort, externalPort: 0, externalAddress: null }

@@ -1,5 +1,5 @@
 /** Tells from the seconds that a PCP server counts whether it lost its mappings (RFC 6887 §8.5). */
-export class Epoch {
+export class PcpEpoch {
   #last: { readonly server: number; readonly client: number } | null = null
 
   /**

@@ -10,8 +10,8 @@ import { say, type Text } from '../../base/text.ts'
 import type { Effect, Json, LeaseDescription, OpenOptions, Verdict } from '../../model/hop.ts'
 import { describeMapping } from '../../model/mapping.ts'
 import type { MappingLease, MappingRequest } from '../contract.ts'
-import { nonceBytes, type MapAnswer, type MapWish, type Result } from './codec.ts'
-import { Epoch } from './epoch.ts'
+import { nonceBytes, type PcpMapAnswer, type MapWish, type Result } from './codec.ts'
+import { PcpEpoch } from './epoch.ts'
 import { refusal, type Server } from './server.ts'
 
 /** What the journal keeps: enough to delete the mapping without finding the server again. */
@@ -142,7 +142,7 @@ class PcpLease implements MappingLease {
     const now = this.#clock.now()
     if (asked !== askedOf(this.#request) || now < atMs || now >= atMs + leaseSeconds * 500) return false
     if ((await this.#server.isThere(signal)) === null || this.#server.epochSeconds === null) return false
-    const epoch = new Epoch()
+    const epoch = new PcpEpoch()
     epoch.restarted(epochSeconds, atMs / 1000)
     if (epoch.restarted(this.#server.epochSeconds, this.#clock.now() / 1000)) return false
     this.#filtered = filtered
@@ -221,7 +221,7 @@ class PcpLease implements MappingLease {
   }
 
   /** Servers ignore PREFER_FAILURE and succeed with another port (seen): unless any will do, it is given back. */
-  async #accept(answer: MapAnswer, signal: AbortSignal): Promise<void> {
+  async #accept(answer: PcpMapAnswer, signal: AbortSignal): Promise<void> {
     const wanted = this.#request.externalPort
     if (answer.externalPort !== wanted && !this.#request.anyPort) {
       await deleteMapping(this.#server, wishOf(this.#server, this.#request, this.#nonce), signal)

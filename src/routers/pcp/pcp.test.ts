@@ -13,7 +13,7 @@ import {
   parseMapAnswer,
   type MapWish,
 } from './codec.ts'
-import { Epoch } from './epoch.ts'
+import { PcpEpoch } from './epoch.ts'
 
 const signal = (): AbortSignal => AbortSignal.timeout(10_000)
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
@@ -125,7 +125,7 @@ describe('answers', () => {
 
 it('the epoch tells a restart from time that passed (§8.5)', () => {
   const told = (...samples: [server: number, client: number][]): boolean[] => {
-    const epoch = new Epoch()
+    const epoch = new PcpEpoch()
     return samples.map(([server, client]) => epoch.restarted(server, client))
   }
   expect(told([100, 0], [160, 60], [161, 60])).toEqual([false, false, false])
@@ -138,7 +138,7 @@ it('the epoch tells a restart from time that passed (§8.5)', () => {
 })
 
 it('two restarts within a second are told apart by the announcement of the second', () => {
-  const epoch = new Epoch()
+  const epoch = new PcpEpoch()
   expect(epoch.restarted(0, 100)).toBe(false)
   expect(epoch.restarted(0, 101)).toBe(false)
   expect(epoch.restarted(1, 102, true)).toBe(true)

@@ -12,11 +12,11 @@ import {
   parseAnnounceAnswer,
   parseMapAnswer,
   pcpPort,
-  type MapAnswer,
+  type PcpMapAnswer,
   type MapWish,
   type Result,
 } from './codec.ts'
-import { Epoch } from './epoch.ts'
+import { PcpEpoch } from './epoch.ts'
 
 /** RFC 6887 §8.1.1 waits 3 s at first and doubles; on a LAN an answer takes milliseconds, so a lost one is asked for sooner. */
 export const retryWaitsMs = [500, 1000, 2000, 3000] as const
@@ -34,7 +34,7 @@ export interface ServerPlace {
 export class Server {
   readonly place: ServerPlace
   readonly #clock: Clock
-  readonly #epoch = new Epoch()
+  readonly #epoch = new PcpEpoch()
   readonly #announced = new SingleFlight('PCP ANNOUNCE', (signal) =>
     this.announce(signal, { waitsMs: lookWaitsMs }),
   )
@@ -74,7 +74,7 @@ export class Server {
   }
 
   /** @throws NaruError ROUTER_SILENT */
-  async map(wish: MapWish, lifetimeSeconds: number, signal: AbortSignal): Promise<MapAnswer> {
+  async map(wish: MapWish, lifetimeSeconds: number, signal: AbortSignal): Promise<PcpMapAnswer> {
     const bytes = mapRequest(this.place.client, wish, lifetimeSeconds)
     const answer = await this.#ask(bytes, { signal, waitsMs: retryWaitsMs }, (received) =>
       isNatPmpOnly(received) ? 'nat-pmp' : parseMapAnswer(received, wish),

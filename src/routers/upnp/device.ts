@@ -8,8 +8,8 @@ import { Semaphore } from '../../base/semaphore.ts'
 import { SingleFlight, stopped } from '../../base/single-flight.ts'
 import { parseDescription, type Description, type Service } from './description.ts'
 import { UpnpFault } from './fault.ts'
-import { exchange, isElsewhere, reachedNobody, type HttpPlace } from './http.ts'
-import { search, type Found, type SearchOptions } from './search.ts'
+import { exchange, isElsewhere, reachedNobody, type RouterHttpPlace } from './http.ts'
+import { search, type FoundDevice, type SearchOptions } from './search.ts'
 import { parseSoapAnswer, soapRequest, type Arguments } from './soap.ts'
 
 export interface DevicePlace {
@@ -52,7 +52,7 @@ export class Device {
   readonly #turn = new Semaphore(1, 'UPnP')
   readonly #sought = new SingleFlight('UPnP', (signal) => this.#rediscover(signal))
 
-  private constructor(place: DevicePlace, clock: Clock, found: Found, description: Description) {
+  private constructor(place: DevicePlace, clock: Clock, found: FoundDevice, description: Description) {
     this.place = place
     this.#clock = clock
     this.#location = found.location
@@ -64,7 +64,7 @@ export class Device {
 
   /** Reads the description of what a search found. Null where it is no gateway, or does not tell within the limits. */
   static async read(
-    found: Found,
+    found: FoundDevice,
     place: DevicePlace,
     clock: Clock,
     signal: AbortSignal,
@@ -171,7 +171,7 @@ export class Device {
     values: Arguments,
     { signal, through, limitMs }: CallOptions,
   ): Promise<ReadonlyMap<string, string>> {
-    const place: HttpPlace = { ...(through ?? this.place), port: service.controlPort }
+    const place: RouterHttpPlace = { ...(through ?? this.place), port: service.controlPort }
     const post = soapRequest(service.type, action, values)
     // Where it takes no connection it is searched for meanwhile: a call to who is gone fails the sooner.
     const onSlow = (): void => void this.#sought.get(signal).catch(() => {})
@@ -198,13 +198,14 @@ export class Device {
     if (now - this.#soughtAt < searchEveryMs) return false
     this.#soughtAt = now
     const described = new Map<string, Promise<Description | undefined>>()
-    const describe = ({ location }: Found): Promise<Description | undefined> => {
+    const describe = ({ location }: FoundDevice): Promise<Description | undefined> => {
       const known = described.get(location.href)
       const asked = known ?? fetchDescription(this.place, location, signal).catch(() => undefined)
       described.set(location.href, asked)
       return asked
     }
-    const isGateway = async (each: Found): Promise<boolean> => isGatewayDescription(await describe(each))
+    const isGateway = async (each: FoundDevice): Promise<boolean> =>
+      isGatewayDescription(await describe(each))
     for (const each of await findAt(this.place, signal, 1500, { isGateway })) {
       const description = await describe(each)
       if (!description?.connections[0]) continue
@@ -233,7 +234,7 @@ export function findAt(
   signal: AbortSignal,
   limitMs: number,
   how: Pick<SearchOptions, 'target' | 'isGateway'>,
-): Promise<readonly Found[]> {
+): Promise<readonly FoundDevice[]> {
   const where = { source: place.source, bits: 32, unicast: [place.address], multicast: null }
   const port = place.ssdpPort === undefined ? {} : { port: place.ssdpPort }
   return search([where], {

@@ -15,14 +15,14 @@ const connectLimitMs = lookWaitsMs.reduce<number>((sum, wait) => sum + wait, 0)
 const slowMs = 200
 
 /** The only host that is talked to, with the address of ours that it shall see. */
-export interface HttpPlace {
+export interface RouterHttpPlace {
   readonly address: string
   readonly port: number
   /** Null lets the system choose. */
   readonly source: string | null
 }
 
-export interface HttpAnswer {
+export interface RouterHttpAnswer {
   readonly status: number
   readonly body: string
 }
@@ -43,7 +43,7 @@ export interface HttpQuestion {
  * A connection that does not come about within 1.7 s is silence.
  * @throws NaruError ROUTER_SILENT (its cause is the system's error), ROUTER_ANSWER_BAD, ABORTED
  */
-export function exchange(place: HttpPlace, question: HttpQuestion): Promise<HttpAnswer> {
+export function exchange(place: RouterHttpPlace, question: HttpQuestion): Promise<RouterHttpAnswer> {
   const { path, post, signal, limitMs = 4000, onSlow } = question
   const limited = withLimit(signal, limitMs)
   const body = Buffer.from(post?.body ?? '', 'utf8')
@@ -119,7 +119,7 @@ export function reachedNobody(failure: unknown): boolean {
   return isElsewhere(failure) && noConnection.has(errnoOf((failure as NaruError).cause) ?? '')
 }
 
-function explain(failure: unknown, { address }: HttpPlace, signal: AbortSignal): NaruError {
+function explain(failure: unknown, { address }: RouterHttpPlace, signal: AbortSignal): NaruError {
   if (signal.aborted) return new NaruError('ABORTED', { what: `HTTP ${address}` }, { cause: failure })
   const errno = errnoOf(failure) ?? ''
   if (errno.startsWith('HPE_') || /more than/.test(messageOf(failure)))

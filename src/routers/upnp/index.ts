@@ -28,7 +28,7 @@ import { explainFault, isUnknownAction } from './fault.ts'
 import { dropIfOurs, openMapping, ownerOf, type UpnpEffect } from './lease.ts'
 import { openPinhole, undoPinhole, type PinholeEffect } from './pinhole.ts'
 import { pageOf } from './page.ts'
-import { search, type Found, type SearchOptions, type SearchPlace } from './search.ts'
+import { search, type FoundDevice, type SearchOptions, type SearchPlace } from './search.ts'
 import { TableReader } from './reader.ts'
 import { dropMapping, externalAddress, isConnected, listMappings, uptimeSeconds } from './table.ts'
 import { watchDevice } from './notify-watch.ts'
@@ -58,7 +58,7 @@ export function upnp(options: UpnpOptions = {}): RouterMember {
       const limited = withLimit(signal, 6000)
       const ways = at ? [] : await gateways(tools.host.network, limited)
       const described = describing(ways, tools, options, limited)
-      const isGateway = async (each: Found): Promise<boolean> => (await described(each)) !== null
+      const isGateway = async (each: FoundDevice): Promise<boolean> => (await described(each)) !== null
       const where = { signal: limited, tools, ...(at && { at }) }
       const found = await findGateways(where, ways, options, isGateway)
       const read = await Promise.all(found.slice(0, mostDescriptions).map(described))
@@ -76,7 +76,7 @@ function describing(
   tools: RouterTools,
   { ssdpPort }: UpnpOptions,
   signal: AbortSignal,
-): (found: Found) => Promise<Device | null> {
+): (found: FoundDevice) => Promise<Device | null> {
   const known = new Map<string, Promise<Device | null>>()
   return (each) => {
     const key = `${each.address} ${each.location.href}`
@@ -93,8 +93,8 @@ async function findGateways(
   { signal, tools, at }: DiscoverOptions,
   ways: readonly Gateway[],
   { ssdpPort, searchMs = 3000 }: UpnpOptions,
-  isGateway: (found: Found) => Promise<boolean>,
-): Promise<readonly Found[]> {
+  isGateway: (found: FoundDevice) => Promise<boolean>,
+): Promise<readonly FoundDevice[]> {
   const common = { isGateway, ...(ssdpPort !== undefined && { port: ssdpPort }) }
   const sendAtMs = [0, 500, 1500]
   if (at) {
@@ -127,7 +127,7 @@ async function searchLater(
   places: readonly SearchPlace[],
   searchMs: number,
   how: Pick<SearchOptions, 'signal' | 'port' | 'isGateway'>,
-): Promise<readonly Found[]> {
+): Promise<readonly FoundDevice[]> {
   if (places.length === 0) return []
   await pause((searchMs * 2) / 3, undefined, { signal: how.signal }).catch(() => {})
   if (how.signal.aborted) return []
@@ -464,7 +464,7 @@ async function deviceAgain(
   const device = await Device.read(known, place, tools.clock, signal)
   if (device) return device
   const described = describing([], tools, { ...(ssdpPort !== undefined && { ssdpPort }) }, signal)
-  const isGateway = async (each: Found): Promise<boolean> => (await described(each)) !== null
+  const isGateway = async (each: FoundDevice): Promise<boolean> => (await described(each)) !== null
   for (const each of await findAt(place, signal, 2000, { isGateway })) {
     const moved = await described(each)
     if (moved) return moved

@@ -7,7 +7,7 @@ import type { Clock } from '../../base/clock.ts'
 import { say, type Text } from '../../base/text.ts'
 import { pollAndListen } from '../../host/poll-and-listen.ts'
 import { findAt, type Device } from './device.ts'
-import type { Found } from './search.ts'
+import type { FoundDevice } from './search.ts'
 import { parseNotice, ssdpGroup, ssdpGroups6, ssdpPort } from './ssdp.ts'
 import { uptimeSeconds } from './table.ts'
 
@@ -62,7 +62,7 @@ function firstSight({ bootId, location }: Device, clock: Clock): Sight {
 async function see(device: Device, clock: Clock, signal: AbortSignal): Promise<Sight | null> {
   const all = await findAt(device.place, signal, 900, { target: device.target })
   // A box may hold a media server too: ours is the one that was found, or else the first.
-  const found: Found | undefined =
+  const found: FoundDevice | undefined =
     all.find(({ location }) => location.href === device.location.href) ?? all[0]
   const atMs = clock.monotonic()
   if (found && found.bootId !== null)

@@ -17,7 +17,7 @@ import {
 } from './ssdp.ts'
 import type { SsdpAnswer } from './ssdp.ts'
 
-export interface Found extends SsdpAnswer {
+export interface FoundDevice extends SsdpAnswer {
   /** Who answered; the only host that will be asked for the description. */
   readonly address: string
   /** Our address on the network it was found on; null where it was not found by one. */
@@ -46,7 +46,7 @@ export interface SearchOptions {
    * Whether what answered is a gateway, by what it describes: a box may hold several devices, and whichever answers
    * first ends no search. Asked once a description. @default whoever answers is one
    */
-  readonly isGateway?: (found: Found) => Promise<boolean>
+  readonly isGateway?: (found: FoundDevice) => Promise<boolean>
   /** What is asked for at first; the sendings after it ask for everything. @default a gateway device */
   readonly target?: string
   /** @default 1900 */
@@ -68,7 +68,7 @@ const mostOthers = 8
 export async function search(
   places: readonly SearchPlace[],
   options: SearchOptions,
-): Promise<readonly Found[]> {
+): Promise<readonly FoundDevice[]> {
   const ended = new AbortController()
   const end = (): void => ended.abort()
   const timers = [setTimeout(end, options.limitMs)]
@@ -152,13 +152,13 @@ function prepareMulticast(socket: Socket, source: string | null, name: string): 
 /** Answers, a few a host and a few hosts; hosts we asked by name always have room. */
 class Collection {
   readonly #asked: ReadonlySet<string>
-  readonly #byHost = new Map<string, Found[]>()
+  readonly #byHost = new Map<string, FoundDevice[]>()
   #datagrams = 0
   onFirst: (() => void) | null = null
 
-  readonly #isGateway: (found: Found) => Promise<boolean>
+  readonly #isGateway: (found: FoundDevice) => Promise<boolean>
 
-  constructor(asked: readonly string[], isGateway: (found: Found) => Promise<boolean>) {
+  constructor(asked: readonly string[], isGateway: (found: FoundDevice) => Promise<boolean>) {
     this.#asked = new Set(asked)
     this.#isGateway = isGateway
   }
@@ -185,8 +185,8 @@ class Collection {
     })
   }
 
-  found(): readonly Found[] {
-    const claims = ({ target }: Found): number => (isGatewayTarget(target) ? 0 : 1)
+  found(): readonly FoundDevice[] {
+    const claims = ({ target }: FoundDevice): number => (isGatewayTarget(target) ? 0 : 1)
     const all = [...this.#byHost.values()].flatMap((some) => some.toSorted((a, b) => claims(a) - claims(b)))
     return [
       ...all.filter((each) => this.#asked.has(each.address)),
