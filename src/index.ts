@@ -13,8 +13,8 @@ import { awake } from './base/awake.ts'
 import { silentLog, type Log } from './base/log.ts'
 import { Forwarder } from './rules/forwarder.ts'
 import { claim, stateRoot } from './instance/instance.ts'
-import { gatherParts } from './daemon/compose.ts'
-import { tellTo, undoLeftOvers } from './daemon/recover.ts'
+import { composeDeps } from './daemon/compose.ts'
+import { tellTo, recover } from './daemon/recover.ts'
 import { exportRules as writeRules, importRules as readRules, type ImportOptions } from './formats/index.ts'
 import type { Exported, ExportFormat } from './model/import-export.ts'
 import type { Imported, Naru, RuleInput } from './model/library-api.ts'
@@ -85,10 +85,10 @@ async function begun(options: CreateForwarderOptions): Promise<Naru & AsyncDispo
     log = silentLog,
     signal = new AbortController().signal,
   } = options
-  await undoLeftOvers(stateFolder, { except: null, tell: tellTo(log), signal })
+  await recover(stateFolder, { except: null, tell: tellTo(log), signal })
   const instance = await claim(stateFolder, `library-${process.pid}-${randomBytes(3).toString('hex')}`, null)
   try {
-    const parts = await gatherParts(createMemoryStore(rules), { log })
+    const parts = await composeDeps(createMemoryStore(rules), { log })
     const { forwarder } = await Forwarder.start(parts, instance, { strict, signal })
     signal.addEventListener('abort', () => void forwarder.stop().catch(() => {}), { once: true })
     // It takes rules that nobody has read yet, so it takes these.

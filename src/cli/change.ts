@@ -11,14 +11,14 @@ import { planLines } from './print/plan.ts'
 import { ruleTable } from './print/rules.ts'
 import { daemonOrFile, tellFileAlone } from './connect.ts'
 import { tellShutOut } from './shut-out.ts'
-import type { Context, Option } from './verb.ts'
+import type { Context, VerbOption } from './verb.ts'
 
-export const dryRun: Option = {
+export const dryRun: VerbOption = {
   name: 'dry-run',
   text: say('show the plan, do nothing', '계획만 보여 주고 실행하지 않음'),
 }
 
-export const now: Option = {
+export const now: VerbOption = {
   name: 'now',
   text: say('cut its connections in place of letting them finish', '연결이 끝나기를 기다리지 않고 바로 끊음'),
 }

@@ -1,7 +1,7 @@
 /** What may come next on a command line, from the verbs' definitions. */
 import { verbatim, type Language, type Text } from '../base/text.ts'
 import { commonOptions, globalOptions } from './options.ts'
-import type { Completes, Option, Verb } from './verb.ts'
+import type { Completes, VerbOption, Verb } from './verb.ts'
 
 export interface Completion {
   readonly word: string
@@ -59,7 +59,7 @@ function walk(words: readonly string[], verbs: readonly Verb[]): { verb: Verb | 
   let among: readonly Verb[] | undefined = verbs
   let loose = 0
   for (const [at, word] of words.entries()) {
-    const options: readonly Option[] = [...(verb?.options ?? []), ...globalOptions]
+    const options: readonly VerbOption[] = [...(verb?.options ?? []), ...globalOptions]
     if (
       word.startsWith('-') ||
       (pendingOption(words[at - 1], options)?.bare === undefined && pendingOption(words[at - 1], options))
@@ -72,11 +72,11 @@ function walk(words: readonly string[], verbs: readonly Verb[]): { verb: Verb | 
   return { verb, loose }
 }
 
-const named = (options: readonly Option[], name: string): Option | undefined =>
+const named = (options: readonly VerbOption[], name: string): VerbOption | undefined =>
   options.find((option) => option.name === name)
 
 /** The option that still waits for its value. */
-function pendingOption(word: string | undefined, options: readonly Option[]): Option | undefined {
+function pendingOption(word: string | undefined, options: readonly VerbOption[]): VerbOption | undefined {
   const [, name, short] = /^(?:--([\w-]+)|-(\w))$/.exec(word ?? '') ?? []
   const option = options.find((one) =>
     name ? one.name === name : short !== undefined && one.short === short,
@@ -84,6 +84,6 @@ function pendingOption(word: string | undefined, options: readonly Option[]): Op
   return option?.value === undefined ? undefined : option
 }
 
-function valuesOf(option: Option | undefined): Completes | undefined {
+function valuesOf(option: VerbOption | undefined): Completes | undefined {
   return option?.completes ?? option?.choices
 }

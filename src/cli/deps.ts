@@ -49,10 +49,10 @@ export interface CliDeps {
   /** Puts a line into the desktop's clipboard; false where there is none. */
   copy(text: string): Promise<boolean>
   /** `naru vantage`: dials back those who know the key, until it is disposed. */
-  vantage(options: VantageOptions): Promise<{ readonly key: string; readonly port: number } & AsyncDisposable>
+  vantage(options: VantageServing): Promise<{ readonly key: string; readonly port: number } & AsyncDisposable>
 }
 
-export interface VantageOptions {
+export interface VantageServing {
   /** @default 6279 */
   readonly port?: number
   /** @default a new one */

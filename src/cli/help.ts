@@ -2,7 +2,7 @@
 import { say, type Text } from '../base/text.ts'
 import type { Printer } from './print/printer.ts'
 import { padded, widthOf } from './print/width.ts'
-import type { Argument, Option, Verb } from './verb.ts'
+import type { Argument, VerbOption, Verb } from './verb.ts'
 
 const words = {
   usage: say('Usage', '사용법'),
@@ -23,7 +23,7 @@ const words = {
   ),
 }
 
-export function overview(verbs: readonly Verb[], global: readonly Option[], print: Printer): string {
+export function overview(verbs: readonly Verb[], global: readonly VerbOption[], print: Printer): string {
   const { bold } = print.paint
   const shown = verbs.filter(({ hidden }) => !hidden)
   return [
@@ -41,7 +41,7 @@ export function overview(verbs: readonly Verb[], global: readonly Option[], prin
   ].join('\n')
 }
 
-export function helpOf(verb: Verb, command: string, global: readonly Option[], print: Printer): string {
+export function helpOf(verb: Verb, command: string, global: readonly VerbOption[], print: Printer): string {
   const { bold } = print.paint
   const section = (title: Text, rows: readonly (readonly [string, string])[]): string[] =>
     rows.length === 0 ? [] : ['', bold(print.say(title)), ...pairs(rows)]
@@ -88,13 +88,13 @@ function argumentUsage({ name, optional, many }: Argument): string {
   return optional ? `[${whole}]` : whole
 }
 
-export function optionUsage({ name, short, value, bare, many }: Option): string {
+export function optionUsage({ name, short, value, bare, many }: VerbOption): string {
   const shorter = short ? `-${short}, ` : ''
   const rest = value === undefined ? '' : bare === undefined ? ` ${value}` : `[=${value}]`
   return `${shorter}--${name}${rest}${many ? '…' : ''}`
 }
 
-export function optionText({ text, choices }: Option, print: Pick<Printer, 'say'>): string {
+export function optionText({ text, choices }: VerbOption, print: Pick<Printer, 'say'>): string {
   return choices ? `${print.say(text)} (${choices.join(' | ')})` : print.say(text)
 }
 

@@ -1,9 +1,9 @@
 /** The options every verb knows. */
 import { say } from '../base/text.ts'
 import { languages } from './language.ts'
-import type { Option, Verb } from './verb.ts'
+import type { VerbOption, Verb } from './verb.ts'
 
-export const globalOptions: readonly Option[] = [
+export const globalOptions: readonly VerbOption[] = [
   {
     name: 'config',
     short: 'c',
@@ -21,7 +21,7 @@ export const globalOptions: readonly Option[] = [
 ]
 
 /** For verbs that tell of rules in a line each. */
-export const verboseOption: Option = {
+export const verboseOption: VerbOption = {
   name: 'verbose',
   text: say(
     'also why each rule has its engine, and why others cannot carry it',
@@ -30,7 +30,11 @@ export const verboseOption: Option = {
 }
 
 /** Those that a verb takes: what prints a script or nothing at all has no JSON. */
-export function commonOptions({ json, verbs, run }: Pick<Verb, 'json' | 'verbs' | 'run'>): readonly Option[] {
+export function commonOptions({
+  json,
+  verbs,
+  run,
+}: Pick<Verb, 'json' | 'verbs' | 'run'>): readonly VerbOption[] {
   const speaks = json !== undefined || verbs !== undefined || run === undefined
   return speaks ? globalOptions : globalOptions.filter(({ name }) => name !== 'json')
 }

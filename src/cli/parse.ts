@@ -2,15 +2,15 @@
 import { NaruError } from '../base/errors.ts'
 import { say, type Text } from '../base/text.ts'
 import { nearest } from '../model/schema.ts'
-import { on, type Option, type Verb, type Words } from './verb.ts'
+import { on, type VerbOption, type Verb, type ParsedWords } from './verb.ts'
 
 /** @param command `naru router add`, for the hint. @throws NaruError USAGE */
 export function parseWords(
   verb: Verb,
   command: string,
   words: readonly string[],
-  global: readonly Option[],
-): Words {
+  global: readonly VerbOption[],
+): ParsedWords {
   const known = [...(verb.options ?? []), ...global]
   const options: Record<string, string[]> = {}
   const loose: string[] = []
@@ -34,10 +34,10 @@ export function parseWords(
 
 function optionOf(
   word: string,
-  known: readonly Option[],
+  known: readonly VerbOption[],
   left: string[],
   command: string,
-): { option: Option; value: string } {
+): { option: VerbOption; value: string } {
   const [, dashes = '', name = '', , inline] = /^(--?)([^=]*)(=([^]*))?$/.exec(word) ?? []
   const option = known.find((one) => (dashes === '--' ? one.name === name : one.short === name))
   if (!option) throw unknownOption(word.split('=')[0] as string, known, command)
@@ -49,7 +49,7 @@ function optionOf(
   return { option, value: checked(option, inline ?? nextValue(option, left, command), command) }
 }
 
-function nextValue(option: Option, left: string[], command: string): string {
+function nextValue(option: VerbOption, left: string[], command: string): string {
   const next = left[0]
   if (option.bare !== undefined)
     return next !== undefined && option.choices?.includes(next) ? (left.shift() as string) : option.bare
@@ -64,7 +64,7 @@ function nextValue(option: Option, left: string[], command: string): string {
   return left.shift() as string
 }
 
-function checked(option: Option, value: string, command: string): string {
+function checked(option: VerbOption, value: string, command: string): string {
   if (!option.choices || option.choices.includes(value)) return value
   const choices = option.choices.join(', ')
   throw usage(
@@ -96,7 +96,7 @@ function argumentsOf(
   return found
 }
 
-function unknownOption(word: string, known: readonly Option[], command: string): NaruError {
+function unknownOption(word: string, known: readonly VerbOption[], command: string): NaruError {
   // Their dashes are alike in all of them, and say nothing of which is meant.
   const all = known.flatMap(({ name, short }) => (short ? [name, short] : [name]))
   const meant = nearest(word.replace(/^-+/, ''), all)

@@ -7,9 +7,9 @@ import type { Json } from '../model/hop.ts'
 import { balances, engineIds, sourceModes } from '../model/rule.ts'
 import { isMap } from '../model/schema.ts'
 import { usage } from './parse.ts'
-import type { Context, Option } from './verb.ts'
+import type { Context, VerbOption } from './verb.ts'
 
-export const ruleOptions: readonly Option[] = [
+export const ruleOptions: readonly VerbOption[] = [
   { name: 'title', value: 'TEXT', text: say('what people call it, in any language', '사람이 부르는 이름') },
   { name: 'description', value: 'TEXT', text: say('what it is for', '설명') },
   {

@@ -14,7 +14,7 @@ import { commonOptions, globalOptions } from './options.ts'
 import { parseWords, unknown, usage } from './parse.ts'
 import { printError } from './print/errors.ts'
 import { createPrinter, type Printer } from './print/printer.ts'
-import { on, type Context, type Verb, type Words } from './verb.ts'
+import { on, type Context, type Verb, type ParsedWords } from './verb.ts'
 
 export type { CliDeps } from './deps.ts'
 
@@ -134,7 +134,7 @@ function takesValue(word: string | undefined): boolean {
   )
 }
 
-function contextOf(words: Words, io: Io, deps: CliDeps, print: Printer): Context & Disposable {
+function contextOf(words: ParsedWords, io: Io, deps: CliDeps, print: Printer): Context & Disposable {
   const option = (name: string): string | null => words.options[name]?.at(-1) ?? null
   let held: (Disposable & { signal: AbortSignal }) | null = null
   return {

@@ -5,7 +5,7 @@ import { say, type Text } from '../base/text.ts'
 import type { FirewallQuestion } from '../model/firewall.ts'
 import type { RuleStatus } from '../model/naru-api.ts'
 import { parseListen } from '../model/listen.ts'
-import { look } from './with-machine.ts'
+import { withMachine } from './with-machine.ts'
 import type { Context } from './verb.ts'
 
 /** Somebody waits for the prompt; a firewall that is not read by then is told of by the doctor. */
@@ -19,7 +19,7 @@ export async function tellShutOut(rule: RuleStatus, opens: Text, context: Contex
   const questions = questionsFor(rule)
   if (questions.length === 0) return
   const { print } = context
-  const answers = await look(context, (machine, { signal }) =>
+  const answers = await withMachine(context, (machine, { signal }) =>
     Promise.all(questions.map((one) => machine.admits(one, { signal: withLimit(signal, limitMs) }))),
   ).catch(() => [])
   const shut = answers.find(({ verdict }) => verdict === 'blocked')

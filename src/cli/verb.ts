@@ -14,7 +14,7 @@ export interface Verb {
   /** More than one line can say. */
   readonly about?: Text
   readonly arguments?: readonly Argument[]
-  readonly options?: readonly Option[]
+  readonly options?: readonly VerbOption[]
   readonly examples?: readonly Example[]
   /** `naru router ls`: the words after the verb. */
   readonly verbs?: readonly Verb[]
@@ -34,7 +34,7 @@ export interface Argument {
   readonly completes?: Completes
 }
 
-export interface Option {
+export interface VerbOption {
   /** Without its dashes. */
   readonly name: string
   readonly short?: string
@@ -57,7 +57,7 @@ export interface Example {
   readonly text: Text
 }
 
-export interface Words {
+export interface ParsedWords {
   readonly args: Readonly<Record<string, readonly string[]>>
   readonly options: Readonly<Record<string, readonly string[]>>
 }

@@ -1,10 +1,10 @@
 /** What the verbs that look at this machine have in common: the machine, and a Ctrl-C that ends the look at once. */
 import { NaruError } from '../base/errors.ts'
 import type { MachineApi } from '../model/machine-api.ts'
-import type { Context, Option } from './verb.ts'
+import type { Context, VerbOption } from './verb.ts'
 import { say } from '../base/text.ts'
 
-export function look<T>(
+export function withMachine<T>(
   context: Context,
   ask: (machine: MachineApi, options: { readonly signal: AbortSignal }) => Promise<T>,
 ): Promise<T> {
@@ -30,7 +30,7 @@ export async function lookAt<M, T>(
   }
 }
 
-export const internet: Option = {
+export const internet: VerbOption = {
   name: 'internet',
   text: say(
     'may ask a STUN server on the internet for the public address',

@@ -19,7 +19,7 @@ export interface RoomsWanted {
 
 export const everyRoom: RoomsWanted = { publish: true, guests: true }
 
-export async function gatherParts(
+export async function composeDeps(
   store: Store,
   { log = silentLog, rooms = everyRoom }: { log?: Log; rooms?: RoomsWanted } = {},
 ): Promise<Deps> {

@@ -7,7 +7,7 @@ import { noCounters } from '../rules/counters.ts'
 import { abandoned, claim } from '../instance/instance.ts'
 import type { RuleStatus } from '../model/naru-api.ts'
 import { foregroundRules, telling } from './foreground.ts'
-import { undoLeftOvers } from './recover.ts'
+import { recover } from './recover.ts'
 
 let root: string
 beforeEach(() => void (root = mkdtempSync(join(tmpdir(), 'naru-foreground-'))))
@@ -80,7 +80,7 @@ it('what a killed one left is not believed, also where it could not be undone ye
   writeFileSync(join(folder, 'rule.json'), JSON.stringify(web('broken')))
   writeFileSync(join(folder, 'journal'), `${JSON.stringify({ op: 'intend', ...effect })}\n`)
   expect(await known()).toEqual([])
-  await undoLeftOvers(root, { except: null, tell: () => {}, signal: AbortSignal.timeout(30_000) })
+  await recover(root, { except: null, tell: () => {}, signal: AbortSignal.timeout(30_000) })
   // Free for the next one that tries.
   expect(existsSync(join(folder, 'lock'))).toBe(false)
   expect(await abandoned(root)).toEqual(['open-4'])

@@ -19,12 +19,12 @@ export const cliDeps: CliDeps = {
     return openHere(options, () => connect(null).catch(() => null))
   },
   async planHere({ name, rule }) {
-    const [{ offlineNaru }, { gatherParts }, { createMemoryStore }] = await Promise.all([
+    const [{ offlineNaru }, { composeDeps }, { createMemoryStore }] = await Promise.all([
       import('../rules/offline.ts'),
       import('./compose.ts'),
       import('../stores/memory.ts'),
     ])
-    return offlineNaru(await gatherParts(createMemoryStore({}))).plan({ name, rule })
+    return offlineNaru(await composeDeps(createMemoryStore({}))).plan({ name, rule })
   },
   async up(options) {
     const { up } = await import('./up.ts')
@@ -44,16 +44,16 @@ export const cliDeps: CliDeps = {
     if (entries?.length !== 0) throw notUndone(entries ? leftIn(entries) : [unreadable])
   },
   async undoLeftOvers({ signal, tell }) {
-    const { undoLeftOvers } = await import('./recover.ts')
-    await undoLeftOvers(stateRoot(), { except: null, signal, tell: (_level, text) => tell(text) })
+    const { recover } = await import('./recover.ts')
+    await recover(stateRoot(), { except: null, signal, tell: (_level, text) => tell(text) })
   },
   async offline({ file }) {
-    const [{ offlineNaru }, { gatherParts }, { createFileStore }] = await Promise.all([
+    const [{ offlineNaru }, { composeDeps }, { createFileStore }] = await Promise.all([
       import('../rules/offline.ts'),
       import('./compose.ts'),
       import('../stores/file/index.ts'),
     ])
-    return offlineNaru(await gatherParts(createFileStore(ruleFile(file))))
+    return offlineNaru(await composeDeps(createFileStore(ruleFile(file))))
   },
   async openElsewhere() {
     const { foregroundStatuses } = await import('./foreground.ts')
@@ -80,14 +80,14 @@ export const cliDeps: CliDeps = {
     return startVantage({ ...options, clock: systemClock })
   },
   async machine({ file }) {
-    const [{ machineOf }, { gatherParts }, { createMemoryStore }] = await Promise.all([
+    const [{ machineOf }, { composeDeps }, { createMemoryStore }] = await Promise.all([
       import('./compose-machine.ts'),
       import('./compose.ts'),
       import('../stores/memory.ts'),
     ])
     const naru = (): Promise<Naru | null> =>
       connect(file).catch(() => cliDeps.offline({ file }).catch(() => null))
-    return machineOf(await gatherParts(createMemoryStore({})), naru)
+    return machineOf(await composeDeps(createMemoryStore({})), naru)
   },
 }
 
@@ -103,8 +103,8 @@ async function connect(flag: string | null): Promise<NaruClient> {
     named ?? (flag === null && !process.env.NARU_CONFIG && daemons.length === 1 ? daemons[0] : undefined)
   if (!holder) throw new NaruError('NOT_RUNNING', { file })
   mustBeTrusted(holder.socket, say('start that Naru anew', '해당 Naru를 다시 시작하세요'))
-  const { doorOpens } = await import('./wait-for-daemon.ts')
-  await doorOpens(holder, async () => (await running(root)).some(({ pid }) => pid === holder.pid))
+  const { waitForDaemon } = await import('./wait-for-daemon.ts')
+  await waitForDaemon(holder, async () => (await running(root)).some(({ pid }) => pid === holder.pid))
   const { createClient } = await import('../api/client/client.ts')
   const { socketTransport } = await import('../api/client/socket.ts')
   return createClient(socketTransport({ socketPath: holder.socket, file: holder.file ?? file }))

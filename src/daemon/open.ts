@@ -14,8 +14,8 @@ import type { Rule } from '../model/rule.ts'
 import { parseRule } from '../model/rule-file.ts'
 import { createMemoryStore } from '../stores/memory.ts'
 import { telling } from './foreground.ts'
-import { undoLeftOvers } from './recover.ts'
-import { gatherParts } from './compose.ts'
+import { recover } from './recover.ts'
+import { composeDeps } from './compose.ts'
 
 /** @throws NaruError where the rule is wrong or a hop could not be opened; nothing is left then. */
 export async function openHere(
@@ -24,12 +24,12 @@ export async function openHere(
 ): Promise<Forwarder> {
   const rule = parseRule(name, input)
   const root = stateRoot()
-  await undoLeftOvers(root, { except: null, tell: (_level, text) => onLeftOver(text), signal })
+  await recover(root, { except: null, tell: (_level, text) => onLeftOver(text), signal })
   const instance = await claim(root, `open-${process.pid}-${randomBytes(3).toString('hex')}`, null)
   try {
     const publish = rule.publish.firewall !== 'off' || rule.publish.router !== 'off'
     const guests = rule.targets.some(({ to }) => to.kind === 'guest')
-    const parts = await gatherParts(createMemoryStore({ [name]: input }), { rooms: { publish, guests } })
+    const parts = await composeDeps(createMemoryStore({ [name]: input }), { rooms: { publish, guests } })
     await mustResolve(rule, parts, signal)
     let opening = true
     const others = telling(instance)

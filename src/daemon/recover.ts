@@ -13,7 +13,7 @@ import type { Deps } from '../instance/deps.ts'
 import { leftIn, undoJournal } from '../rules/undo.ts'
 import { createMemoryStore } from '../stores/memory.ts'
 import { forgetWord } from './foreground.ts'
-import { gatherParts } from './compose.ts'
+import { composeDeps } from './compose.ts'
 
 /** Told of what was undone, and of what was not. */
 export type TellLeftOver = (level: 'info' | 'warn', text: Text) => void
@@ -30,12 +30,12 @@ interface LeftOverOptions {
   readonly signal: AbortSignal
 }
 
-export async function undoLeftOvers(root: string, { except, tell, signal }: LeftOverOptions): Promise<void> {
+export async function recover(root: string, { except, tell, signal }: LeftOverOptions): Promise<void> {
   const ids = (await abandoned(root)).filter((id) => id !== except)
   // Whoever never opened a firewall reads none.
   const marked = (await readMark(root).catch(() => null)) !== null
   if (ids.length === 0 && !marked) return
-  const parts = await gatherParts(createMemoryStore())
+  const parts = await composeDeps(createMemoryStore())
   let whole = true
   for (const id of ids) whole = (await undoOne(root, id, parts, { tell, signal })) && whole
   // A journal that was damaged is whole again by now, without the lines that nobody can read.

@@ -23,13 +23,13 @@ import { splitHostPorts } from '../model/listen.ts'
 import type { Json } from '../model/hop.ts'
 import { createFile, createFileStore } from '../stores/file/index.ts'
 import { ruleFile, starter } from './files.ts'
-import { tellTo, undoLeftOvers } from './recover.ts'
+import { tellTo, recover } from './recover.ts'
 import { starterOf } from './background.ts'
 import { createLog } from './log-output.ts'
-import type { GiveOptions } from './handover/offer.ts'
+import type { HandoverOptions } from './handover/offer.ts'
 import { notifySystemd } from '../linux/sd-notify.ts'
-import type { TakenPlace } from './handover/accept.ts'
-import { gatherParts } from './compose.ts'
+import type { AcceptedHandover } from './handover/accept.ts'
+import { composeDeps } from './compose.ts'
 import { sampleUrl, serveSample } from './sample.ts'
 
 export async function up(options: UpOptions): Promise<ExitCode> {
@@ -54,8 +54,8 @@ async function serveUntilStopped(options: UpOptions): Promise<ExitCode> {
   if (!existsSync(file)) await createFile(file, starter(await freePort(8880), await freePort(6280)))
   const root = stateRoot()
   const { id } = await instanceOf(root, file)
-  await undoLeftOvers(root, { except: id, tell: tellTo(log), signal })
-  const parts = await gatherParts(createFileStore(file), { log })
+  await recover(root, { except: id, tell: tellTo(log), signal })
+  const parts = await composeDeps(createFileStore(file), { log })
   const place = options.replace ? await placeToTake(root, id, signal) : null
   if (place) scope.use(place)
   const instance = place ? place.instance : await claim(root, id, file)
@@ -138,18 +138,18 @@ async function serveUntilStopped(options: UpOptions): Promise<ExitCode> {
 }
 
 /** The daemon that runs on the file hands over to this one; null where none does. @throws NaruError HANDOVER_FAILED */
-async function placeToTake(root: string, id: string, signal: AbortSignal): Promise<TakenPlace | null> {
+async function placeToTake(root: string, id: string, signal: AbortSignal): Promise<AcceptedHandover | null> {
   const holder = await holderOf(root, id)
   if (holder === null) return null
-  const { takePlace } = await import('./handover/accept.ts')
-  return takePlace(root, id, holder, { signal })
+  const { acceptHandover } = await import('./handover/accept.ts')
+  return acceptHandover(root, id, holder, { signal })
 }
 
 /** Linux alone passes sockets on. */
-async function givePlace(options: GiveOptions): Promise<AsyncDisposable | null> {
+async function givePlace(options: HandoverOptions): Promise<AsyncDisposable | null> {
   if (process.platform !== 'linux') return null
   const give = await import('./handover/offer.ts')
-  return give.givePlace(options).catch((error: unknown) => {
+  return give.offerHandover(options).catch((error: unknown) => {
     options.log.warn(
       {},
       say(
@@ -177,14 +177,14 @@ async function tellWhereElse(tcp: TcpOptions, url: string, host: Host, log: Log)
   )
 }
 
-function pageOn({ address = defaultAddress }: TcpOptions, served: RunningServer): GiveOptions['page'] {
+function pageOn({ address = defaultAddress }: TcpOptions, served: RunningServer): HandoverOptions['page'] {
   const { url, fd, pageKey: key } = served
   return url === null || fd === null ? null : { address, port: Number(new URL(url).port), key, fd }
 }
 
 /** The page goes on where it was, unless another place is asked for. */
 function pageOf(
-  place: TakenPlace | null,
+  place: AcceptedHandover | null,
   wish: Pick<TcpOptions, 'address' | 'port'>,
 ): Pick<TcpOptions, 'address' | 'port' | 'fd' | 'pageKey'> {
   if (!place?.page) return {}

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { doorOpens } from './wait-for-daemon.ts'
+import { waitForDaemon } from './wait-for-daemon.ts'
 
 describe('the door of a daemon that starts', () => {
   let folder: string
@@ -24,12 +24,12 @@ describe('the door of a daemon that starts', () => {
       if (++looks === 2) server = createServer().listen(holder().socket)
       return Promise.resolve(true)
     }
-    await doorOpens(holder(), lives)
+    await waitForDaemon(holder(), lives)
     expect(server?.listening).toBe(true)
   })
 
   it('is not waited for where the daemon is gone', async () => {
-    await doorOpens(holder(), () => Promise.resolve(false))
+    await waitForDaemon(holder(), () => Promise.resolve(false))
     expect(server).toBeNull()
   })
 })

@@ -8,7 +8,7 @@ const longestWaitMs = 20_000
 const lookAgainMs = 50
 
 /** Resolves once the daemon answers, is gone, or has not answered for 20 s: what then comes over the door tells which. */
-export async function doorOpens({ socket }: Holder, lives: () => Promise<boolean>): Promise<void> {
+export async function waitForDaemon({ socket }: Holder, lives: () => Promise<boolean>): Promise<void> {
   const end = systemClock.monotonic() + longestWaitMs
   while (!(await answers(socket)) && systemClock.monotonic() < end && (await lives()))
     await new Promise((resolve) => setTimeout(resolve, lookAgainMs))

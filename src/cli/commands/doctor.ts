@@ -5,7 +5,7 @@ import { alike, consequencesIn, type Diagnosis, type DoctorEvent } from '../../m
 import type { Finding } from '../../model/finding.ts'
 import { splitHostPorts } from '../../model/listen.ts'
 import type { DiagnoseRequest } from '../../model/machine-api.ts'
-import { internet, look } from '../with-machine.ts'
+import { internet, withMachine } from '../with-machine.ts'
 import { written } from '../print/marks.ts'
 import type { Printer } from '../print/printer.ts'
 import { usage } from '../parse.ts'
@@ -108,7 +108,7 @@ async function run(context: Context): Promise<ExitCode> {
 function diagnose(context: Context): Promise<Diagnosis> {
   const about = context.args('NAME|PORT')[0]
   const progress = progressLine(context)
-  return look(context, (machine, options) =>
+  return withMachine(context, (machine, options) =>
     machine.diagnose({
       ...options,
       mayAskInternet: context.switched('internet'),

@@ -4,7 +4,7 @@ import { say, type Text } from '../../base/text.ts'
 import type { FirewallAnswer } from '../../model/firewall.ts'
 import { parseListen } from '../../model/listen.ts'
 import type { FirewallReport } from '../../model/machine-api.ts'
-import { look } from '../with-machine.ts'
+import { withMachine } from '../with-machine.ts'
 import { usage } from '../parse.ts'
 import type { Printer } from '../print/printer.ts'
 import { table } from '../print/table.ts'
@@ -44,7 +44,7 @@ const explain: Verb = {
   async run(context) {
     const { print, json } = context
     const question = { ...portFrom(context.arg('PORT')), from: context.option('from') }
-    const answer = await look(context, (machine, options) => machine.admits(question, options))
+    const answer = await withMachine(context, (machine, options) => machine.admits(question, options))
     if (json) print.json(answer)
     else for (const line of answerLines(answer, print)) print.data(line)
     return answer.verdict === 'blocked' ? 1 : 0
@@ -68,7 +68,7 @@ export const verb: Verb = {
 
 async function list(context: Context): Promise<0> {
   const { print, json } = context
-  const answer = await look(context, (machine, options) => machine.firewall(options))
+  const answer = await withMachine(context, (machine, options) => machine.firewall(options))
   if (json) print.json(answer)
   else for (const line of lines(answer, print)) print.data(line)
   return 0

@@ -2,7 +2,7 @@
 import { say, type Text } from '../../base/text.ts'
 import { guestName, type Guest } from '../../model/guest.ts'
 import type { GuestsReport } from '../../model/machine-api.ts'
-import { look } from '../with-machine.ts'
+import { withMachine } from '../with-machine.ts'
 import type { Printer } from '../print/printer.ts'
 import { table } from '../print/table.ts'
 import type { Verb } from '../verb.ts'
@@ -29,7 +29,7 @@ export const verb: Verb = {
   ),
   async run(context) {
     const { print, json } = context
-    const answer = await look(context, (machine, options) => machine.guests(options))
+    const answer = await withMachine(context, (machine, options) => machine.guests(options))
     if (json) print.json(answer)
     else for (const line of lines(answer, print, context.switched('all'))) print.data(line)
     return 0

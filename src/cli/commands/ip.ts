@@ -1,7 +1,7 @@
 /** `naru ip`: interfaces, private and public addresses, gateway, DNS, and what NAT is above. */
 import { say, type Text } from '../../base/text.ts'
 import type { MachineAddresses, MachineInterface } from '../../model/machine.ts'
-import { internet, look } from '../with-machine.ts'
+import { internet, withMachine } from '../with-machine.ts'
 import type { Printer } from '../print/printer.ts'
 import { table } from '../print/table.ts'
 import type { Verb } from '../verb.ts'
@@ -28,7 +28,7 @@ export const verb: Verb = {
     const mayAskInternet = context.switched('internet')
     const asking = print.say(say('asking the router…', '공유기에 물어보는 중…'))
     if (!json && io.stderr.isTTY) io.stderr.write(asking)
-    const answer = await look(context, (machine, options) =>
+    const answer = await withMachine(context, (machine, options) =>
       machine.addresses({ ...options, mayAskInternet }),
     ).finally(() => {
       if (!json && io.stderr.isTTY) io.stderr.write('\r\u001B[2K')

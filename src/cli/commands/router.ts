@@ -8,7 +8,7 @@ import { parseListen, type InetListen } from '../../model/listen.ts'
 import { parseRule } from '../../model/rule-file.ts'
 import type { RouterEntry, RouterView } from '../../model/router.ts'
 import { stepLines } from '../../model/router-steps.ts'
-import { look } from '../with-machine.ts'
+import { withMachine } from '../with-machine.ts'
 import { usage } from '../parse.ts'
 import type { Printer } from '../print/printer.ts'
 import { table } from '../print/table.ts'
@@ -32,7 +32,7 @@ const ls: Verb = {
   json: say('RouterEntry[]', 'RouterEntry[]'),
   async run(context) {
     const { print, json } = context
-    const entries = await look(context, (machine, options) => machine.router.list(options))
+    const entries = await withMachine(context, (machine, options) => machine.router.list(options))
     if (json) print.json(entries)
     else for (const line of entryLines(entries, print)) print.data(line)
     return 0
@@ -95,7 +95,7 @@ const add: Verb = {
       internalAddress,
       ...(lease === null ? {} : { leaseSeconds: Math.ceil(parseDuration(lease) / 1000) }),
     }
-    const added = await look(context, (machine, options) => machine.router.add(wish, options))
+    const added = await withMachine(context, (machine, options) => machine.router.add(wish, options))
     if (json) print.json(added)
     else
       for (const { text, notes } of added) {
@@ -115,7 +115,7 @@ const rm: Verb = {
   async run(context) {
     const { protocols, ports } = portOf(context.arg('EXTERNAL'), 'naru router rm')
     const force = context.switched('force')
-    await look(context, async (machine, options) => {
+    await withMachine(context, async (machine, options) => {
       for (const protocol of protocols)
         await machine.router.remove({ protocol, externalPort: ports.first }, { ...options, force })
     })
@@ -157,7 +157,7 @@ export const verb: Verb = {
 
 async function showInfo(context: Context): Promise<ExitCode> {
   const { print, json } = context
-  const routers = await look(context, (machine, options) => machine.router.info(options))
+  const routers = await withMachine(context, (machine, options) => machine.router.info(options))
   if (json) print.json(routers)
   else for (const line of infoLines(routers, print)) print.data(line)
   return 0
@@ -236,7 +236,7 @@ async function checkRule(context: Context): Promise<ExitCode> {
     )
   const { protocols, ports } = listen
   const wish = { name, protocols, ports, externalPort: publish.externalPort, allow }
-  const answer = await look(context, (machine, options) => machine.router.check(wish, options))
+  const answer = await withMachine(context, (machine, options) => machine.router.check(wish, options))
   if (json) print.json(answer)
   else {
     const { green, red, yellow } = print.paint

@@ -3,7 +3,7 @@ import { say, type Text } from '../../base/text.ts'
 import type { RuleAddress, RuleStatus } from '../../model/naru-api.ts'
 import { qrText } from '../../model/qr.ts'
 import { stepLines } from '../../model/router-steps.ts'
-import type { Context, Option } from '../verb.ts'
+import type { Context, VerbOption } from '../verb.ts'
 import type { Printer } from './printer.ts'
 
 const scopeWords: Readonly<Record<RuleAddress['scope'], Text>> = {
@@ -46,7 +46,7 @@ export function byHandLines({ name, byHand }: RuleStatus, print: Printer): strin
   ]
 }
 
-export const giveOptions: readonly Option[] = [
+export const giveOptions: readonly VerbOption[] = [
   { name: 'qr', text: say('the address as a QR code, for a phone', '주소를 휴대폰용 QR 코드로 보여 줌') },
   { name: 'copy', text: say('the address into the clipboard', '주소를 클립보드에 복사') },
 ]

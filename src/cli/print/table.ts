@@ -2,7 +2,7 @@
 import { visible } from '../../base/visible.ts'
 import { widthOf } from './width.ts'
 
-export interface Column {
+export interface TableColumn {
   readonly title: string
   /** @default left */
   readonly align?: 'left' | 'right'
@@ -13,7 +13,7 @@ export interface Column {
 /** As `table`, without as many dispensable columns as it takes to stay within `room`. */
 export function tableWithin(
   room: number,
-  columns: readonly Column[],
+  columns: readonly TableColumn[],
   rows: readonly (readonly string[])[],
 ): string[] {
   const lines = table(columns, rows)
@@ -26,7 +26,7 @@ export function tableWithin(
 
 const gap = '  '
 
-export function table(columns: readonly Column[], rows: readonly (readonly string[])[]): string[] {
+export function table(columns: readonly TableColumn[], rows: readonly (readonly string[])[]): string[] {
   const lines = [columns.map(({ title }) => title), ...rows.map((cells) => cells.map(visible))]
   // Each cell is measured once: of 5,000 sockets that is half of what printing them takes.
   const widths = lines.map((cells) => cells.map(widthOf))

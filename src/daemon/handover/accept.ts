@@ -15,7 +15,7 @@ import { Channel, doorOf, intakeOf, speaks, sweepIntakes, type Page } from './ch
 const offerWithinMs = 60_000
 const answerWithinMs = 30_000
 
-export interface TakenPlace extends AsyncDisposable {
+export interface AcceptedHandover extends AsyncDisposable {
   readonly instance: Instance
   readonly predecessor: Predecessor
   /** Where the predecessor's page is; null where it has none. */
@@ -32,12 +32,12 @@ const startAnew = say(
 )
 
 /** @throws NaruError HANDOVER_FAILED; the one that runs then goes on as before */
-export async function takePlace(
+export async function acceptHandover(
   root: string,
   id: string,
   holder: Holder,
   { signal }: { signal: AbortSignal },
-): Promise<TakenPlace> {
+): Promise<AcceptedHandover> {
   const cannot = whyFfiCannot()
   if (cannot) throw new NaruError('HANDOVER_FAILED', { pid: holder.pid, why: cannot })
   try {
@@ -51,7 +51,12 @@ function failed({ pid }: Holder, error: unknown): NaruError {
   return new NaruError('HANDOVER_FAILED', { pid, why: verbatim(messageOf(error)) }, { cause: error })
 }
 
-async function take(root: string, id: string, holder: Holder, signal: AbortSignal): Promise<TakenPlace> {
+async function take(
+  root: string,
+  id: string,
+  holder: Holder,
+  signal: AbortSignal,
+): Promise<AcceptedHandover> {
   mustBeTrusted(holder.socket, startAnew)
   await sweepIntakes(holder.socket)
   await using intake = await DescriptorIntake.open(intakeOf(holder.socket, process.pid))
@@ -77,8 +82,8 @@ function placeOf(taken: {
   readonly channel: Channel
   readonly left: Left
   readonly offer: Omit<Predecessor, 'inherit'>
-  readonly page: TakenPlace['page']
-}): TakenPlace {
+  readonly page: AcceptedHandover['page']
+}): AcceptedHandover {
   const { root, id, holder, channel, left, offer, page } = taken
   let letGo = (): void => {}
   const begun = new Promise<void>((resolve) => (letGo = resolve))

@@ -8,7 +8,7 @@ import { mustBeOurUser, sendTo } from '../../linux/fd-passing.ts'
 import { socketMaker } from '../../linux/udp-connected-twin.ts'
 import { intakeOf, openDoor, speaks, doorOf, type Channel, type Page } from './channel.ts'
 
-export interface GiveOptions {
+export interface HandoverOptions {
   readonly forwarder: Forwarder
   /** This Naru's API socket: the door is beside it. */
   readonly apiSocket: string
@@ -24,7 +24,7 @@ const answerWithinMs = 30_000
 const takeBackWithinMs = 30_000
 
 /** Answers successors until it is disposed. */
-export function givePlace(options: GiveOptions): Promise<AsyncDisposable> {
+export function offerHandover(options: HandoverOptions): Promise<AsyncDisposable> {
   let busy = false
   return openDoor(doorOf(options.apiSocket), (channel) => {
     if (busy) return refuse(channel, 'another one takes its place already')
@@ -40,7 +40,7 @@ function refuse(channel: Channel, why: string): void {
   channel.close()
 }
 
-async function give(channel: Channel, options: GiveOptions): Promise<void> {
+async function give(channel: Channel, options: HandoverOptions): Promise<void> {
   const { forwarder, log, onPassedOn } = options
   mustBeOurUser(channel.fd)
   const { pid, speaks: theirs } = await channel.next('hello', { limitMs: answerWithinMs })
@@ -81,7 +81,7 @@ async function lend(
   channel: Channel,
   pid: number,
   handOver: HandOver,
-  { apiSocket, page, forwarder }: GiveOptions,
+  { apiSocket, page, forwarder }: HandoverOptions,
 ): Promise<void> {
   const signal = withLimit(forwarder.stopping, readyWithinMs)
   const { offer } = handOver

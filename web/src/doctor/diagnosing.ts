@@ -7,7 +7,7 @@ import { machine } from '../state/naru.ts'
 type Started = Extract<DoctorEvent, { type: 'started' }>
 export type Outside = Extract<DoctorEvent, { type: 'outside' }>
 
-export interface Look {
+export interface DiagnosisLook {
   readonly key: string
   readonly started: Pick<Started, 'hop' | 'rule' | 'title'>
   /** Null while it is looked at. */
@@ -17,7 +17,7 @@ export interface Look {
 export interface Diagnosing {
   readonly state: 'idle' | 'running' | 'done' | 'failed'
   /** All of them, in the order they began. */
-  readonly looks: readonly Look[]
+  readonly looks: readonly DiagnosisLook[]
   /** To be opened on the phone. */
   readonly url: string | null
   readonly outside: readonly Outside[]
@@ -25,7 +25,7 @@ export interface Diagnosing {
   readonly why: NaruError | null
 }
 
-export interface Wish {
+export interface DiagnosisWish {
   readonly about: string | null
   readonly mayAskInternet: boolean
   readonly fromPhone: boolean
@@ -35,7 +35,7 @@ const idle: Diagnosing = { state: 'idle', looks: [], url: null, outside: [], dia
 
 export function useDiagnosis(): {
   readonly now: Diagnosing
-  readonly start: (wish: Wish) => void
+  readonly start: (wish: DiagnosisWish) => void
   readonly stop: () => void
 } {
   const [now, setNow] = useState(idle)
@@ -44,7 +44,7 @@ export function useDiagnosis(): {
     asking.current?.abort()
     setNow((before) => (before.state === 'running' ? idle : before))
   }, [])
-  const start = useCallback(({ about, mayAskInternet, fromPhone }: Wish) => {
+  const start = useCallback(({ about, mayAskInternet, fromPhone }: DiagnosisWish) => {
     asking.current?.abort()
     const { signal } = (asking.current = new AbortController())
     const change = (to: (before: Diagnosing) => Diagnosing): void => {
@@ -78,11 +78,11 @@ export function useDiagnosis(): {
 const showEveryMs = 200
 
 class LooksSoFar {
-  readonly #looks = new Map<string, Look>()
-  readonly #onChange: (looks: readonly Look[]) => void
+  readonly #looks = new Map<string, DiagnosisLook>()
+  readonly #onChange: (looks: readonly DiagnosisLook[]) => void
   #timer: ReturnType<typeof setTimeout> | null = null
 
-  constructor(onChange: (looks: readonly Look[]) => void) {
+  constructor(onChange: (looks: readonly DiagnosisLook[]) => void) {
     this.#onChange = onChange
   }
 

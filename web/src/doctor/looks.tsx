@@ -1,7 +1,7 @@
 /** Every look of a diagnosis, as it is made. */
 import { Icon, type IconName } from '../parts/icon.tsx'
 import { useWords } from '../words/index.ts'
-import type { Look } from './diagnosing.ts'
+import type { DiagnosisLook } from './diagnosing.ts'
 
 type State = 'started' | 'passed' | 'found' | 'timed-out' | 'failed'
 
@@ -25,9 +25,9 @@ const tones: Readonly<Record<State, string>> = {
 const mostShown = 60
 
 /** Found by going through all of them once; no list of thousands is made of it. */
-function shownOf(looks: readonly Look[]): readonly Look[] {
+function shownOf(looks: readonly DiagnosisLook[]): readonly DiagnosisLook[] {
   if (looks.length <= mostShown) return looks
-  const shown: Look[] = []
+  const shown: DiagnosisLook[] = []
   for (const look of looks) {
     if (look.outcome !== null && look.outcome.state !== 'passed') shown.push(look)
     if (shown.length === mostShown) break
@@ -35,7 +35,13 @@ function shownOf(looks: readonly Look[]): readonly Look[] {
   return shown
 }
 
-export function Looks({ looks, running }: { readonly looks: readonly Look[]; readonly running: boolean }) {
+export function Looks({
+  looks,
+  running,
+}: {
+  readonly looks: readonly DiagnosisLook[]
+  readonly running: boolean
+}) {
   const { words } = useWords()
   const done = looks.filter(({ outcome }) => outcome !== null).length
   if (looks.length === 0) return null
@@ -65,7 +71,7 @@ export function Looks({ looks, running }: { readonly looks: readonly Look[]; rea
   )
 }
 
-function LookList({ looks }: { readonly looks: readonly Look[] }) {
+function LookList({ looks }: { readonly looks: readonly DiagnosisLook[] }) {
   return (
     <ul className="looks">
       {looks.map((look) => (
@@ -75,7 +81,7 @@ function LookList({ looks }: { readonly looks: readonly Look[] }) {
   )
 }
 
-function OneLook({ look: { started, outcome } }: { readonly look: Look }) {
+function OneLook({ look: { started, outcome } }: { readonly look: DiagnosisLook }) {
   const { words, say } = useWords()
   const state: State = outcome?.state ?? 'started'
   return (

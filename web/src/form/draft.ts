@@ -210,7 +210,7 @@ export function changeBetween(base: RuleInput, next: RuleInput): RuleInput {
 }
 
 /** Where something can be wrong: a field, or one of a target's, which is counted among those that are not blank. */
-export type Place = keyof Draft | `targets.${number}.${keyof TargetDraft}`
+export type DraftPlace = keyof Draft | `targets.${number}.${keyof TargetDraft}`
 
 const mapsOfKeys: Readonly<Record<string, readonly (keyof Draft)[]>> = {
   limits: limitKeys,
@@ -219,7 +219,7 @@ const mapsOfKeys: Readonly<Record<string, readonly (keyof Draft)[]>> = {
 }
 
 /** The field that a problem's path belongs to; null where it concerns the whole. */
-export function fieldOf(path: string): Place | null {
+export function fieldOf(path: string): DraftPlace | null {
   const [, at, key = 'to'] = /^targets\.(\d+)(?:\.(to|weight|name|backup))?$/.exec(path) ?? []
   if (at !== undefined) return `targets.${Number(at)}.${key as keyof TargetDraft}`
   const exact: Readonly<Record<string, keyof Draft>> = {

@@ -5,9 +5,9 @@ import type { Text } from '../../../src/base/text.ts'
 import type { RuleInput } from '../../../src/model/naru-api.ts'
 import type { Plan } from '../../../src/model/plan.ts'
 import { client } from '../state/naru.ts'
-import { fieldOf, type Place } from './draft.ts'
+import { fieldOf, type DraftPlace } from './draft.ts'
 
-export type Problems = Readonly<Partial<Record<Place | 'whole', Text>>>
+export type Problems = Readonly<Partial<Record<DraftPlace | 'whole', Text>>>
 
 export type Judgement =
   | { readonly state: 'empty' }
@@ -52,7 +52,7 @@ async function judge(name: string, rule: RuleInput): Promise<Judgement> {
 export function problemsOf(error: NaruError): Problems {
   if (isNaruError(error, 'RULE_EXISTS')) return { name: error.text }
   if (isNaruError(error, 'VALUE_INVALID') && error.params.what === 'name') return { name: error.text }
-  const found: Partial<Record<Place | 'whole', Text>> = {}
+  const found: Partial<Record<DraftPlace | 'whole', Text>> = {}
   for (const { path, text } of error.problems) {
     const field = fieldOf(path) ?? 'whole'
     const there = found[field]

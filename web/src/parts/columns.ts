@@ -2,7 +2,7 @@
 import type { RuleStatus } from '../../../src/model/naru-api.ts'
 import type { Json } from '../../../src/model/hop.ts'
 
-export interface Columns {
+export interface ColumnCount {
   /** What a client asks for: the router's port where one is opened there, else the one listened on. */
   readonly externalPort: string
   readonly internalPort: string
@@ -15,7 +15,7 @@ export interface Columns {
   readonly source: readonly string[]
 }
 
-export function columnsOf(rule: RuleStatus): Columns {
+export function columnsOf(rule: RuleStatus): ColumnCount {
   const { port, protocol } = listenParts(rule.listen)
   const { host, ports } = targetParts(rule.targets[0] ?? '')
   return {

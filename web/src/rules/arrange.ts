@@ -9,7 +9,7 @@ export type StateFilter = (typeof stateFilters)[number]
 export const orders = ['', 'name', 'port', 'target', 'state', 'traffic'] as const
 export type Order = (typeof orders)[number]
 
-export interface Wish {
+export interface Arrangement {
   readonly find: string
   readonly state: StateFilter
   /** Empty is any. */
@@ -31,7 +31,7 @@ export interface Group {
 const mostInFull = 30
 
 /** @param count how many rules there are */
-export function wishOf(fields: URLSearchParams, count: number): Wish {
+export function wishOf(fields: URLSearchParams, count: number): Arrangement {
   const oneOf = <T extends string>(allowed: readonly T[], key: string): T =>
     allowed.find((one) => one === fields.get(key)) ?? (allowed[0] as T)
   return {
@@ -64,13 +64,13 @@ export function tagsIn(rules: readonly RuleStatus[]): readonly string[] {
   return [...new Set(rules.flatMap(tagsOf))].sort(byText)
 }
 
-export function arranged(rules: readonly RuleStatus[], wish: Wish): readonly Group[] {
+export function arranged(rules: readonly RuleStatus[], wish: Arrangement): readonly Group[] {
   const found = rules.filter((rule) => isWanted(rule, wish))
   const sorted = wish.order === '' ? found : found.toSorted(comparing[wish.order])
   return groupsOf(wish.reversed ? sorted.toReversed() : sorted, wish)
 }
 
-function isWanted(rule: RuleStatus, { find, state, tag }: Wish): boolean {
+function isWanted(rule: RuleStatus, { find, state, tag }: Arrangement): boolean {
   if (state !== '' && groupOfState[shownState(rule)] !== state) return false
   const tags = tagsOf(rule)
   if (tag !== '' && !tags.includes(tag)) return false
@@ -121,7 +121,7 @@ const comparing: Readonly<Record<Exclude<Order, ''>, (a: RuleStatus, b: RuleStat
 }
 
 /** A rule stands under its first tag, or under the one that is asked for: once in any case. */
-function groupsOf(rules: readonly RuleStatus[], { grouped, tag: asked }: Wish): readonly Group[] {
+function groupsOf(rules: readonly RuleStatus[], { grouped, tag: asked }: Arrangement): readonly Group[] {
   if (!grouped) return rules.length === 0 ? [] : [{ tag: null, rules }]
   const groups = new Map<string | null, RuleStatus[]>()
   for (const rule of rules) {

@@ -6,7 +6,7 @@ import { memo, startTransition, useEffect, useMemo, useRef, useState } from 'rea
 import { SortedHead } from '../parts/sorted-head.tsx'
 import { useWords } from '../words/index.ts'
 import { setFields } from '../state/place.ts'
-import type { Group, Order, Wish } from './arrange.ts'
+import type { Group, Order, Arrangement } from './arrange.ts'
 import { cellCount, Row } from './row.tsx'
 
 const shownAtFirst = 20
@@ -16,7 +16,7 @@ const aheadPx = 1500
 
 export interface TableProps {
   readonly groups: readonly Group[]
-  readonly wish: Wish
+  readonly wish: Arrangement
   readonly mayChange: boolean
   readonly chosen: ReadonlySet<string>
   readonly onChoose: (name: string, chosen: boolean) => void
@@ -112,7 +112,7 @@ function GroupHead({
 }
 
 interface HeadsProps {
-  readonly wish: Wish
+  readonly wish: Arrangement
   readonly mayChange: boolean
   readonly allChosen: boolean
   readonly onChooseAll: (chosen: boolean) => void

@@ -2,10 +2,10 @@
 import { Icon } from '../parts/icon.tsx'
 import { setFields } from '../state/place.ts'
 import { useWords } from '../words/index.ts'
-import { orders, stateFilters, type Wish } from './arrange.ts'
+import { orders, stateFilters, type Arrangement } from './arrange.ts'
 
 export interface ToolbarProps {
-  readonly wish: Wish
+  readonly wish: Arrangement
   readonly tags: readonly string[]
 }
 

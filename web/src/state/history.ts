@@ -7,7 +7,7 @@ import { Watched } from './watched.ts'
 
 export const keptMs = 15 * 60_000
 
-export class TrafficHistory {
+export class TrafficSamples {
   /** Grows by one at each change: what to draw anew for. */
   readonly version = new Watched(0)
   #moments: TrafficMoment[] = []

@@ -13,7 +13,7 @@ import { returnPath, type Access, type Login, type ReturnOffer } from '../../../
 import type { About, ChangeResult, NaruEvent, RuleStatus } from '../../../src/model/naru-api.ts'
 import { pageClock } from './clock.ts'
 import { Happenings } from './happenings.ts'
-import { TrafficHistory } from './history.ts'
+import { TrafficSamples } from './history.ts'
 import { Flurry, Watched } from './watched.ts'
 
 export type Link =
@@ -42,7 +42,7 @@ class PageState {
   /** In the order of the file; null until first read. */
   readonly rules = new Flurry<readonly RuleStatus[] | null>(null)
   readonly fileProblem = new Watched<NaruErrorJson | null>(null)
-  readonly history = new TrafficHistory()
+  readonly history = new TrafficSamples()
   readonly happenings = new Happenings()
   #stop = new AbortController()
   /** Shows a Naru that was started anew who comes back. Never stored: whoever else holds this port reads its storage. */

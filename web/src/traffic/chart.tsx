@@ -5,7 +5,7 @@ import 'uplot/dist/uPlot.min.css'
 import { theme } from '../state/look.ts'
 import { useWatched } from '../state/watched.ts'
 
-export interface Line {
+export interface ChartLine {
   readonly label: string
   /** A custom property of the sheet, such as `--in`. */
   readonly colour: string
@@ -16,7 +16,7 @@ export interface ChartProps {
   readonly time: readonly number[]
   /** So far back from now, however young the page is. */
   readonly spanMs: number
-  readonly lines: readonly Line[]
+  readonly lines: readonly ChartLine[]
   /** Null leaves a gap. */
   readonly values: readonly (readonly (number | null)[])[]
   readonly text: (value: number) => string

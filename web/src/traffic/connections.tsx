@@ -11,7 +11,7 @@ import { useWatched } from '../state/watched.ts'
 import { bytesText, durationText } from '../words/figures.ts'
 import { useWords } from '../words/index.ts'
 import { useConnections } from './known.ts'
-import { byColumn, type Column, type Sorting } from './sorting.ts'
+import { byColumn, type SortColumn, type Sorting } from './sorting.ts'
 
 const rowHeight = 44
 const boxHeight = 528
@@ -78,7 +78,7 @@ function Rows({ connections, sorting, onSort, onCut }: RowsProps) {
   const fit = Math.ceil(boxHeight / rowHeight)
   const first = Math.max(0, Math.min(Math.floor(top / rowHeight) - spare, connections.length - fit))
   const last = Math.min(connections.length, first + fit + 2 * spare)
-  const heads: readonly [Column, string][] = [
+  const heads: readonly [SortColumn, string][] = [
     ['rule', words.traffic.rule],
     ['client', words.traffic.client],
     ['target', words.traffic.target],

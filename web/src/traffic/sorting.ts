@@ -1,14 +1,14 @@
 /** The order of connections by a column; equal ones stay in the daemon's order. */
 import type { Connection } from '../../../src/model/connection.ts'
 
-export type Column = 'rule' | 'client' | 'target' | 'bytes' | 'age' | 'state'
+export type SortColumn = 'rule' | 'client' | 'target' | 'bytes' | 'age' | 'state'
 
 export interface Sorting {
-  readonly column: Column
+  readonly column: SortColumn
   readonly descending: boolean
 }
 
-const keys: Readonly<Record<Column, (connection: Connection) => string | number>> = {
+const keys: Readonly<Record<SortColumn, (connection: Connection) => string | number>> = {
   rule: ({ rule }) => rule,
   client: ({ client }) => client,
   target: ({ target }) => target ?? '',
