@@ -178,11 +178,11 @@ export class Arena {
  * Who holds which descriptor, in shared memory: what a dead thread held can be closed by the one that started it.
  * One byte a descriptor number; 0 is nobody of ours.
  */
-let ledger: Uint8Array | null = null
+let fdOwners: Uint8Array | null = null
 let owner = 0
 
 export function keepFdOwners(shared: Uint8Array, as: number): void {
-  ledger = shared
+  fdOwners = shared
   owner = as
 }
 
@@ -210,7 +210,7 @@ export class Descriptor {
 
   private constructor(fd: number, ours: boolean) {
     this.#fd = fd
-    if (ours && ledger && fd < ledger.length) ledger[fd] = owner
+    if (ours && fdOwners && fd < fdOwners.length) fdOwners[fd] = owner
   }
 
   get closed(): boolean {
@@ -242,7 +242,7 @@ export class Descriptor {
   static release(of: Descriptor): number {
     const fd = of.#fd
     if (of.#batch === batch) submitBatch(fd)
-    if (ledger && fd >= 0 && fd < ledger.length) ledger[fd] = 0
+    if (fdOwners && fd >= 0 && fd < fdOwners.length) fdOwners[fd] = 0
     of.#fd = -1
     return fd
   }
@@ -370,21 +370,21 @@ export function registerWithRing(
   return orErrno(c.syscall(ringCalls.register, fdOf(ring), operation, at, 1, 0, 0))
 }
 
-/** A bell that one thread rings to wake another out of its wait. */
-export function openBell(): Descriptor {
-  const bell = opened(c.eventfd(0, sockNonBlockCloseOnExec))
-  if (typeof bell === 'number') throw new Error(`eventfd: errno ${-bell}`)
-  return bell
+/** An eventfd that one thread signals to wake another out of its wait. */
+export function openWakeup(): Descriptor {
+  const wakeup = opened(c.eventfd(0, sockNonBlockCloseOnExec))
+  if (typeof wakeup === 'number') throw new Error(`eventfd: errno ${-wakeup}`)
+  return wakeup
 }
 
-export function ringBell(bell: Descriptor): void {
+export function signalWakeup(wakeup: Descriptor): void {
   scratch.words[0] = 1
   scratch.words[1] = 0
-  c.write(fdOf(bell), Arena.at(scratch, 0, 8), 8)
+  c.write(fdOf(wakeup), Arena.at(scratch, 0, 8), 8)
 }
 
-export function silenceBell(bell: Descriptor): void {
-  c.read(fdOf(bell), Arena.at(scratch, 0, 8), 8)
+export function clearWakeup(wakeup: Descriptor): void {
+  c.read(fdOf(wakeup), Arena.at(scratch, 0, 8), 8)
 }
 
 // ── addresses ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -44,7 +44,7 @@ const allowed = 1
 /** Higher than `allowed`: of one prefix in both lists, deny stays. */
 const denied = 2
 
-/** The terms of one edition of a rule. The tally outlives it: what is open counts on after an edit. */
+/** The terms of one revision of a rule. The tally outlives it: what is open counts on after an edit. */
 export class Admission {
   readonly #lists: PrefixTrie | null
   readonly #strangersMayEnter: boolean

@@ -15,7 +15,7 @@ const biteMs = 50
 const leastBite = 1024
 
 /** @returns most bytes to read at once. */
-export function biteOf(bytesPerSecond: number | null): number {
+export function maxReadOf(bytesPerSecond: number | null): number {
   if (bytesPerSecond === null) return Number.POSITIVE_INFINITY
   return Math.max(leastBite, Math.floor((bytesPerSecond * biteMs) / 1000))
 }

@@ -20,7 +20,7 @@ export interface DialOptions {
   readonly behind?: number
   readonly keepaliveMs: number
   /** Most bytes to read at once. @default as many as there are */
-  readonly bite?: number
+  readonly maxRead?: number
   readonly clock: Clock
 }
 
@@ -87,7 +87,7 @@ export class Dial {
       if (this.#attempts.size === 0) this.#fail(dialReason(this.#lastError), this.#lastError)
       return
     }
-    const intake = new Intake(this.#options.bite)
+    const intake = new Intake(this.#options.maxRead)
     const { behind = 0, keepaliveMs } = this.#options
     if ('port' in endpoint) process.nextTick(() => OwnStreamDials.main.begins(endpoint.port, behind))
     const socket = connect(socketOptions(endpoint, intake, keepaliveMs))

@@ -106,7 +106,7 @@ it('nothing of a check is left behind', async () => {
   expect(warnings).toEqual([])
 })
 
-it('without checks what an earlier edition took down is up again', () => {
+it('without checks what an earlier revision took down is up again', () => {
   const rule = { ...ruleTo('127.0.0.1:1'), health: null }
   const targets = new Targets(rule)
   targets.states[0]!.up = false

@@ -39,7 +39,7 @@ export class HealthChecks implements Disposable {
   /** Null where the rule asks for none. The first round is at once. */
   static of(rule: Rule, targets: Targets, options: HealthOptions): HealthChecks | null {
     if (rule.health !== null) return new HealthChecks(rule, targets, options)
-    // Without checks nobody would ever bring back what a check of an earlier edition took down.
+    // Without checks nobody would ever bring back what a check of an earlier revision took down.
     for (const state of targets.states) state.up = true
     return null
   }

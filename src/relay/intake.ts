@@ -31,10 +31,10 @@ export class Intake {
   #next: Buffer | undefined
   readonly onread: OnReadOpts
 
-  /** @param bite most bytes to read at once. @default as many as there are */
-  constructor(bite = Number.POSITIVE_INFINITY) {
-    this.#first = bite < sharedBytes ? shared.subarray(0, bite) : shared
-    this.#mayOwn = bite >= ownBytes
+  /** @param maxRead most bytes to read at once. @default as many as there are */
+  constructor(maxRead = Number.POSITIVE_INFINITY) {
+    this.#first = maxRead < sharedBytes ? shared.subarray(0, maxRead) : shared
+    this.#mayOwn = maxRead >= ownBytes
     this.#next = this.#first
     this.onread = {
       // Node asks again after each read; its types do not know that "none" leaves the buffer as it is.

@@ -30,7 +30,7 @@ export interface PipeOptions {
   /** Null is no limit. */
   readonly bucket: Bucket | null
   /** Most bytes to read at once. @default as many as there are */
-  readonly bite?: number
+  readonly maxRead?: number
   /** How the connection of that descriptor broke, where nobody has heard of it. @default nobody knows */
   readonly takeError?: TakeError
   /** One side has finished speaking, and later maybe the other. */
@@ -61,7 +61,7 @@ export class Pipe {
   constructor(client: Socket, options: PipeOptions) {
     this.client = client
     this.#options = options
-    this.#fromClient = new Intake(options.bite)
+    this.#fromClient = new Intake(options.maxRead)
     this.#fromClient.sink = (chunk) => this.#hear(chunk)
     readInto(client, this.#fromClient.onread)
     client.on('data', (chunk: Buffer) => {

@@ -1,11 +1,11 @@
 /**
- * One edition of a rule, ready for use. Connections keep the terms they began with; an edit makes new terms that
+ * One revision of a rule, ready for use. Connections keep the terms they began with; an edit makes new terms that
  * take over what outlives them: the tally, what is known of the targets, a bandwidth bucket of the same rate.
  */
 import { addressBytes } from '../base/address.ts'
 import type { Rule } from '../model/rule.ts'
 import { Admission } from './admit.ts'
-import { biteOf, TokenBucket, type Bucket } from './bucket.ts'
+import { maxReadOf, TokenBucket, type Bucket } from './bucket.ts'
 import { Targets } from './pick.ts'
 import { PrefixTrie } from '../base/prefix-trie.ts'
 import type { Tally } from './tally.ts'
@@ -16,7 +16,7 @@ export interface Terms {
   readonly targets: Targets
   readonly bucket: Bucket | null
   /** Most bytes to read at once. */
-  readonly bite: number
+  readonly maxRead: number
   /** Peers whose PROXY header is believed; null where the rule expects none at all. */
   readonly proxies: PrefixTrie | null
 }
@@ -29,7 +29,7 @@ export function termsOf(rule: Rule, tally: Tally, before?: Terms): Terms {
     admission: new Admission(rule, tally),
     targets: new Targets(rule, before?.targets),
     bucket: rate === null ? null : sameRate ? before.bucket : new TokenBucket(rate),
-    bite: biteOf(rate),
+    maxRead: maxReadOf(rate),
     proxies: rule.acceptProxy.length > 0 ? proxiesOf(rule) : null,
   }
 }

@@ -226,7 +226,7 @@ export class RuleRun {
 
   #become(loaded: LoadedRule): void {
     // While it is closed, nobody notices that another engine is tried.
-    if (carriageOf(loaded.rule) !== carriageOf(this.rule) || !this.#isActive(this.rule))
+    if (carrierKeyOf(loaded.rule) !== carrierKeyOf(this.rule) || !this.#isActive(this.rule))
       this.#failedEngines.clear()
     this.#loaded = loaded
     // What was wrong with the rule as it was says nothing of it as it is.
@@ -936,7 +936,7 @@ function relayFirst(steps: readonly Step[]): Step[] {
 }
 
 /** What an engine that failed may fare better with, where it is another. */
-function carriageOf({ engine, listen, targets }: Rule): string {
+function carrierKeyOf({ engine, listen, targets }: Rule): string {
   return JSON.stringify([engine, listen, targets])
 }
 

@@ -31,7 +31,7 @@ const leastPatienceMs = 5000
 export class KernelLease implements EngineLease, Lease {
   readonly goodUntil = null
   readonly renewAfter = null
-  readonly #machine: EngineContext
+  readonly #context: EngineContext
   readonly #request: EngineRequest
   readonly #tag: ElementTag
   readonly #effect: Effect
@@ -64,7 +64,7 @@ export class KernelLease implements EngineLease, Lease {
     effect: Effect,
     holding: HeldPorts,
   ) {
-    this.#machine = machine
+    this.#context = machine
     this.#request = request
     this.#rule = request.rule
     this.#tag = tag
@@ -90,8 +90,8 @@ export class KernelLease implements EngineLease, Lease {
 
   /** Puts the rule into the table for the first time. */
   async start(signal: AbortSignal): Promise<void> {
-    this.#machine.watch.add(this.#watched)
-    this.#traffic.startAfter(await this.#machine.watch.arriving(arrivalsOf(this.#listen)))
+    this.#context.watch.add(this.#watched)
+    this.#traffic.startAfter(await this.#context.watch.arriving(arrivalsOf(this.#listen)))
     await this.#aim(this.#rule, signal)
   }
 
@@ -137,7 +137,7 @@ export class KernelLease implements EngineLease, Lease {
   async drain(options: { drainMs: number; reason: CloseReason; signal: AbortSignal }): Promise<void> {
     const { drainMs, reason, signal } = options
     await this.#inTurn(() => this.#close())
-    const { clock, watch } = this.#machine
+    const { clock, watch } = this.#context
     const end = clock.monotonic() + drainMs
     while (this.#traffic.openCount > 0 && clock.monotonic() < end && !signal.aborted) {
       const pause = Math.min(lookWhileDrainingMs, end - clock.monotonic())
@@ -148,19 +148,19 @@ export class KernelLease implements EngineLease, Lease {
   }
 
   connections(): readonly Connection[] {
-    this.#machine.watch.interest()
+    this.#context.watch.interest()
     return this.#traffic.connections()
   }
 
   counters(): Counters {
-    this.#machine.watch.interest()
+    this.#context.watch.interest()
     return this.#traffic.counters()
   }
 
   cut(id: string, reason: CloseReason): boolean {
     const flow = this.#traffic.find(id)
     if (!flow) return false
-    this.#traffic.cut([flow.key], reason, this.#machine.clock.now())
+    this.#traffic.cut([flow.key], reason, this.#context.clock.now())
     void this.#forget([flow]).catch((error: unknown) => this.#fail(error))
     return true
   }
@@ -184,12 +184,12 @@ export class KernelLease implements EngineLease, Lease {
     await this.settled()
     if (!this.#listening)
       return { state: 'lost', why: this.#lost(say('the rule has ended', '규칙이 끝났습니다')) }
-    const there = await this.#machine.reading()
+    const there = await this.#context.reading()
     const missing = (this.#compiled?.elements ?? []).filter((element) => {
       const held = there.get(elementId(element))
       return !held || JSON.stringify(held.element.value) !== JSON.stringify(element.value)
     })
-    const off = this.#machine.ground.missing(this.#watched.family)
+    const off = this.#context.ground.missing(this.#watched.family)
     if (off.length > 0)
       return {
         state: 'lost',
@@ -211,7 +211,7 @@ export class KernelLease implements EngineLease, Lease {
   }
 
   async renew({ signal }: { signal: AbortSignal }): Promise<void> {
-    const { ground, reading } = this.#machine
+    const { ground, reading } = this.#context
     await reading()
     ground.recheck()
     await ground.prepare(this.#watched.family)
@@ -244,22 +244,22 @@ export class KernelLease implements EngineLease, Lease {
     const answer = await this.#resolve(rule, signal)
     if (answer === null) return
     const { found, addresses } = answer
-    const way = await this.#machine.wayBack(rule.source, found)
-    if (way.link && way.wayBack === 'keep') await this.#machine.ground.hairpin(way.link)
+    const way = await this.#context.wayBack(rule.source, found)
+    if (way.link && way.wayBack === 'keep') await this.#context.ground.hairpin(way.link)
     const target = rule.targets[0]?.to
     if (!target || target.kind === 'unix') throw unfit(rule, say('it has no port', '대상 포트가 없습니다'))
     const aim: Aim = { rule, address: found, ports: target.ports, wayBack: way.wayBack }
     const next = compile(aim)
-    await this.#machine.table
+    await this.#context.table
       .change({ tag: this.#tag, remove: this.#compiled, add: next })
       .catch((error: unknown) => Promise.reject(named(error, rule)))
     this.#compiled = next
     this.#aimed = true
-    await this.#machine.freshen(arrivalsOf(this.#listen))
+    await this.#context.freshen(arrivalsOf(this.#listen))
     await this.#leaveFormer(formatTarget(target), found, addresses)
     this.#address = found
     this.#why = way.why
-    this.#machine.watch.changed()
+    this.#context.watch.changed()
   }
 
   /**
@@ -268,7 +268,7 @@ export class KernelLease implements EngineLease, Lease {
    * one look did not show, or that could not be ended, is ended by the next.
    */
   async #leaveFormer(target: string, found: string, addresses: readonly string[]): Promise<void> {
-    const { watch, clock } = this.#machine
+    const { watch, clock } = this.#context
     if (this.#target !== target) for (const those of [this.#aimedAt, this.#leaving]) those.clear()
     this.#target = target
     const former = [...this.#aimedAt].filter((address) => !addresses.includes(address))
@@ -309,7 +309,7 @@ export class KernelLease implements EngineLease, Lease {
         })
     if (answer?.ttlMs !== null) this.#reaimAfter(answer?.ttlMs ?? shortestTtlMs)
     if (answer === null) return null
-    const chosen = await this.#machine.choose(answer.addresses, this.#watched.family)
+    const chosen = await this.#context.choose(answer.addresses, this.#watched.family)
     if (chosen.address === null) throw unfit(rule, chosen.why)
     return { found: chosen.address, addresses: answer.addresses }
   }
@@ -321,7 +321,7 @@ export class KernelLease implements EngineLease, Lease {
         this.#fail(error),
       )
     }
-    this.#reaim = this.#machine.clock.after(Math.max(shortestTtlMs, ttlMs), again)
+    this.#reaim = this.#context.clock.after(Math.max(shortestTtlMs, ttlMs), again)
   }
 
   /** New connections come no more; those there are conntrack's. */
@@ -329,13 +329,13 @@ export class KernelLease implements EngineLease, Lease {
     if (!this.#listening) return
     this.#listening = false
     this.#stop({ watching: true })
-    await this.#machine.table.change({ tag: this.#tag, remove: this.#compiled, add: null })
+    await this.#context.table.change({ tag: this.#tag, remove: this.#compiled, add: null })
     this.#compiled = null
     this.#holding[Symbol.dispose]()
     // What came since the last look is still ours; after this one nothing new is.
-    await this.#machine.watch.look()
+    await this.#context.watch.look()
     this.#closed = true
-    this.#machine.watch.changed()
+    this.#context.watch.changed()
   }
 
   async #finish(): Promise<void> {
@@ -350,13 +350,13 @@ export class KernelLease implements EngineLease, Lease {
     this.#traffic.cut(
       flows.map(({ key }) => key),
       reason,
-      this.#machine.clock.now(),
+      this.#context.clock.now(),
     )
     await this.#forget(flows)
   }
 
   async #forget(flows: readonly ConntrackFlow[]): Promise<void> {
-    await this.#machine.cut(flows)
+    await this.#context.cut(flows)
   }
 
   #afterLook(): void {
@@ -367,7 +367,7 @@ export class KernelLease implements EngineLease, Lease {
 
   async #end(): Promise<void> {
     this.#stop()
-    await this.#machine.left(this.#tag.serial)
+    await this.#context.left(this.#tag.serial)
     await this.#effect.undone()
   }
 
@@ -376,7 +376,7 @@ export class KernelLease implements EngineLease, Lease {
     this.#reaim = null
     if (watching) return
     this.#holding[Symbol.dispose]()
-    this.#machine.watch.remove(this.#watched)
+    this.#context.watch.remove(this.#watched)
     this.#stopped.abort()
   }
 

@@ -73,9 +73,9 @@ export class Crossing {
     this.#destination = options.destination
     this.#ticket = options.ticket
     const onClosed = (reason: CloseReason): void => this.#closed(reason)
-    const { bucket, bite } = terms
+    const { bucket, maxRead } = terms
     const { takeError, onHalfClosed } = options
-    this.#pipe = new Pipe(client, { live, clock, bucket, bite, takeError, onHalfClosed, onClosed })
+    this.#pipe = new Pipe(client, { live, clock, bucket, maxRead, takeError, onHalfClosed, onClosed })
   }
 
   start(): void {
@@ -262,7 +262,7 @@ export class Crossing {
     const { behind, clock, terms } = this.#options
     const dial = new Dial(
       endpoints,
-      { connectMs, keepaliveMs: terms.rule.timeouts.keepaliveMs, bite: terms.bite, clock, behind },
+      { connectMs, keepaliveMs: terms.rule.timeouts.keepaliveMs, maxRead: terms.maxRead, clock, behind },
       (socket, intake) => this.#connected(state, socket, intake),
       (reason, error) => this.#failed(state, reason, error),
     )

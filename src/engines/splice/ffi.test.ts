@@ -22,15 +22,15 @@ import {
   listen,
   loadFfi,
   localAddress,
-  openBell,
+  openWakeup,
   openPipe,
   openSocket,
   receive,
   resizePipe,
-  ringBell,
+  signalWakeup,
   send,
   setOption,
-  silenceBell,
+  clearWakeup,
   splice,
 } from '../../linux/libc.ts'
 import { whyFfiCannot } from './main/probe.ts'
@@ -122,16 +122,16 @@ describeWith({ platform: 'linux' }, 'calls into the kernel', () => {
     close(server)
   })
 
-  it('a bell wakes who waits, until it is silenced', () => {
-    const [epoll, bell] = [new Epoll(1), openBell()]
-    epoll.add(bell, epollIn, 1, 1)
-    ringBell(bell)
-    ringBell(bell)
+  it('a wakeup wakes who waits, until it is silenced', () => {
+    const [epoll, wakeup] = [new Epoll(1), openWakeup()]
+    epoll.add(wakeup, epollIn, 1, 1)
+    signalWakeup(wakeup)
+    signalWakeup(wakeup)
     expect(epoll.wait(100)).toBe(1)
-    silenceBell(bell)
+    clearWakeup(wakeup)
     expect(epoll.wait(0)).toBe(0)
     epoll.close()
-    close(bell)
+    close(wakeup)
   })
 
   it('bytes move from socket to socket through a pipe', async () => {
@@ -216,17 +216,17 @@ describeWith({ platform: 'linux' }, 'calls into the kernel', () => {
   })
 
   it('what a thread held can be closed after it is gone', () => {
-    const ledger = new SharedArrayBuffer(65_536)
-    keepFdOwners(new Uint8Array(ledger), 3)
+    const fdOwners = new SharedArrayBuffer(65_536)
+    keepFdOwners(new Uint8Array(fdOwners), 3)
     const [client, server] = pair()
-    expect(new Uint8Array(ledger)[Descriptor.number(client)]).toBe(3)
-    expect(closeAllOf(new Uint8Array(ledger), 3)).toBe(2)
+    expect(new Uint8Array(fdOwners)[Descriptor.number(client)]).toBe(3)
+    expect(closeAllOf(new Uint8Array(fdOwners), 3)).toBe(2)
     const arena = Arena.allocate(4096)
     expect(send(client, arena, 0, 1)).toBe(badDescriptor)
-    expect(closeAllOf(new Uint8Array(ledger), 3)).toBe(0)
+    expect(closeAllOf(new Uint8Array(fdOwners), 3)).toBe(0)
     Descriptor.release(client)
     Descriptor.release(server)
-    keepFdOwners(new Uint8Array(ledger), 0)
+    keepFdOwners(new Uint8Array(fdOwners), 0)
   })
 })
 

@@ -36,8 +36,8 @@ import { openListeners, type Listener } from './listeners.ts'
 import { happened, happenedRecordAt, happeningBytes } from '../shared/messages.ts'
 import type { WorkerAnswer, FromThread, Thresholds } from '../shared/messages.ts'
 import { TargetHealth } from '../shared/target-health.ts'
-import { Block, cell, cellsOf, editionIn, reasonCell } from '../shared/records.ts'
-import type { EditionNames, RecordNames, RecordReader } from '../shared/records.ts'
+import { Block, cell, cellsOf, revisionIn, reasonCell } from '../shared/records.ts'
+import type { RevisionNames, RecordNames, RecordReader } from '../shared/records.ts'
 
 const carriedByKernel = say(
   'splice: the kernel carries busy UDP sessions by itself',
@@ -64,7 +64,7 @@ const usual: Thresholds = {
   // What is rarer costs little either way.
   datagramsBeforeOffload: 64,
 }
-/** Largest ledger: one byte a descriptor. */
+/** Largest fdOwners: one byte a descriptor. */
 const mostDescriptors = 1 << 20
 /** An answer to a thread that no longer waits is no use. */
 const resolveWithinMs = 30_000
@@ -75,7 +75,7 @@ export class SpliceEngine implements Engine {
   readonly #threads: number
   readonly #thresholds: Thresholds
   readonly #leases = new Map<number, SpliceLease>()
-  readonly #editions = new Map<number, { lease: SpliceLease; names: EditionNames }>()
+  readonly #revisions = new Map<number, { lease: SpliceLease; names: RevisionNames }>()
   readonly #listeners = new Map<number, Listener>()
   readonly #keeper: TproxyRules
   /** What ends with a lease that shows its targets the clients' addresses. */
@@ -130,7 +130,7 @@ export class SpliceEngine implements Engine {
       throw new NaruError('TARGET_LOOP', { name: rule.name, listen: formatListen(rule.listen) })
     const why = this.#whyNotHere({ platform: process.platform } as Facts)
     if (why) throw new NaruError('ENGINE_UNFIT', { engine: this.id, name: rule.name, why })
-    const crew = await this.#startPool().catch((error: unknown) => {
+    const pool = await this.#startPool().catch((error: unknown) => {
       this.#pool = null
       const why = verbatim(messageOf(error).split('\n')[0] as string)
       throw new NaruError('ENGINE_UNFIT', { engine: this.id, name: rule.name, why }, { cause: error })
@@ -140,7 +140,7 @@ export class SpliceEngine implements Engine {
     const effect = listen.kind === 'unix' ? await record.intend(unixEffect(listen.path)) : null
     const letGo = rule.source === 'keep' ? await this.#keeper.hold({ record, signal }) : null
     try {
-      const lease = await this.#openOn(crew, request, effect)
+      const lease = await this.#openOn(pool, request, effect)
       if (listen.kind === 'unix') await effect?.amend(unixEffect(listen.path, lease.file))
       if (letGo) this.#keeping.set(lease.number, letGo)
       return lease
@@ -151,13 +151,13 @@ export class SpliceEngine implements Engine {
     }
   }
 
-  async #openOn(crew: WorkerPool, request: EngineRequest, effect: Effect | null): Promise<SpliceLease> {
+  async #openOn(pool: WorkerPool, request: EngineRequest, effect: Effect | null): Promise<SpliceLease> {
     const { rule } = request
     const { connections, perSource } = rule.limits
     const { sockets } = this.#tools.host
-    if (rule.listen.kind === 'inet' && rule.listen.protocols.includes('udp')) await crew.whole()
+    if (rule.listen.kind === 'inet' && rule.listen.protocols.includes('udp')) await pool.whole()
     const listeners = await openListeners(rule.listen, {
-      threads: crew.size,
+      threads: pool.size,
       together: connections !== null || perSource !== null,
       keepaliveMs: rule.timeouts.keepaliveMs,
       inherit: request.inherit,
@@ -168,7 +168,7 @@ export class SpliceEngine implements Engine {
       throw new NaruError('ABORTED', { what: formatListen(rule.listen) })
     }
     const number = ++this.#count
-    const lease = new SpliceLease({ number, request, crew, numbers: this.#numbers, listeners, effect })
+    const lease = new SpliceLease({ number, request, pool, numbers: this.#numbers, listeners, effect })
     this.#leases.set(number, lease)
     return lease
   }
@@ -181,9 +181,9 @@ export class SpliceEngine implements Engine {
 
   async close(): Promise<void> {
     this.#closed = true
-    const crew = await this.#pool?.catch(() => null)
+    const pool = await this.#pool?.catch(() => null)
     await Promise.all([...this.#leases.values()].map((lease) => lease.release()))
-    await crew?.close()
+    await pool?.close()
     this.#offload?.close()
     await this.#keeper.settled()
     this.#pool = null
@@ -214,9 +214,9 @@ export class SpliceEngine implements Engine {
   }
 
   readonly #numbers: Numbers = {
-    edition: (lease, rule) => {
+    revision: (lease, rule) => {
       const number = ++this.#count
-      this.#editions.set(number, { lease, names: namesOf(rule) })
+      this.#revisions.set(number, { lease, names: namesOf(rule) })
       return number
     },
     listener: (listener) => {
@@ -231,13 +231,13 @@ export class SpliceEngine implements Engine {
         .get(lease.number)?.()
         .catch(() => {})
       this.#keeping.delete(lease.number)
-      for (const edition of lease.editions) this.#editions.delete(edition)
+      for (const revision of lease.revisions) this.#revisions.delete(revision)
       for (const listener of lease.listenerNumbers) this.#listeners.delete(listener)
     },
   }
 
   readonly #names: RecordNames = {
-    edition: (id) => this.#editions.get(id)?.names ?? null,
+    revision: (id) => this.#revisions.get(id)?.names ?? null,
     listener: (id) => {
       const found = this.#listeners.get(id)
       return found ? { protocol: found.protocol, text: found.label } : null
@@ -279,7 +279,7 @@ export class SpliceEngine implements Engine {
     const block = new Block(batch)
     for (let at = 0; at < count * happeningBytes; at += happeningBytes) {
       const kind = block.bytes[at] as number
-      const lease = this.#editions.get(editionIn(block, at + happenedRecordAt))?.lease
+      const lease = this.#revisions.get(revisionIn(block, at + happenedRecordAt))?.lease
       const connection = reader?.told(block, at + happenedRecordAt)
       if (!lease || !connection) continue
       touched.add(lease)
@@ -290,8 +290,8 @@ export class SpliceEngine implements Engine {
 
   async #share(thread: number): Promise<void> {
     const share = this.#joinOffload()
-    const crew = await this.#pool
-    crew?.post(thread, { type: 'offload', share })
+    const pool = await this.#pool
+    pool?.post(thread, { type: 'offload', share })
   }
 
   #joinOffload(): Share | null {
@@ -307,8 +307,8 @@ export class SpliceEngine implements Engine {
 
   async #resolve(thread: number, ask: Extract<FromThread, { type: 'resolve' }>): Promise<void> {
     const answer = await this.#answer(ask.lease, ask.target)
-    const crew = await this.#pool
-    crew?.post(thread, { type: 'resolved', asked: ask.asked, answer })
+    const pool = await this.#pool
+    pool?.post(thread, { type: 'resolved', asked: ask.asked, answer })
   }
 
   async #answer(lease: number, target: Target): Promise<WorkerAnswer> {
@@ -332,21 +332,21 @@ export class SpliceEngine implements Engine {
       const tally = new SharedTally(lease.memory.tally)
       const cells = cellsOf(lease.memory.cells, thread)
       cells[cell.offloaded] = 0
-      for (const connection of reader.list((edition) => lease.editions.has(edition))) {
+      for (const connection of reader.list((revision) => lease.revisions.has(revision))) {
         cells[cell.ended]!++
         cells[reasonCell('engine-error')]!++
         tally.release(sourceKey(sourceOf(connection.client)))
         const ended = { state: 'closed', closedAt: Date.now(), closeReason: 'engine-error' } as const
         lease.request.onEvent({ type: 'closed', connection: () => ({ ...connection, ...ended }) })
       }
-      new TargetHealth(lease.memory.standing, thread).forgetThread()
+      new TargetHealth(lease.memory.targetHealth, thread).forgetThread()
       lease.unlistened(thread)
       lease.moved()
     }
   }
 }
 
-function namesOf({ name, targets }: Rule): EditionNames {
+function namesOf({ name, targets }: Rule): RevisionNames {
   return {
     rule: name,
     target(index) {

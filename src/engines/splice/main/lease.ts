@@ -1,4 +1,4 @@
-/** A rule as the main thread holds it: its sockets, its editions, and what the threads say of it. */
+/** A rule as the main thread holds it: its sockets, its revisions, and what the threads say of it. */
 import { systemClock } from '../../../base/clock.ts'
 import { onAbort } from '../../../base/on-abort.ts'
 import { NaruError } from '../../../base/errors.ts'
@@ -23,9 +23,9 @@ import type { ListenerData, RuleMemory, ToThread } from '../shared/messages.ts'
 import { mostTargets, TargetHealth } from '../shared/target-health.ts'
 import { allocateCells, cell, parseId, reasonCell, reasonList, sumCell } from '../shared/records.ts'
 
-/** Numbers that stand for editions and listeners in shared memory; unique within the engine. */
+/** Numbers that stand for revisions and listeners in shared memory; unique within the engine. */
 export interface Numbers {
-  edition(lease: SpliceLease, rule: Rule): number
+  revision(lease: SpliceLease, rule: Rule): number
   listener(listener: Listener): number
   forget(lease: SpliceLease): void
 }
@@ -38,8 +38,8 @@ export class SpliceLease implements EngineLease {
   readonly renewAfter = null
   readonly number: number
   readonly request: EngineRequest
-  readonly editions = new Set<number>()
-  readonly #crew: WorkerPool
+  readonly revisions = new Set<number>()
+  readonly #pool: WorkerPool
   readonly #numbers: Numbers
   readonly #listeners: readonly Listener[]
   readonly listenerNumbers: readonly number[]
@@ -48,7 +48,7 @@ export class SpliceLease implements EngineLease {
   /** Which file a Unix listen's socket is. */
   readonly file: string | null
   #rule: Rule
-  #edition: number
+  #revision: number
   #slots: readonly number[] = []
   readonly #slotByTarget = new Map<string, number>()
   readonly #freeSlots = Array.from({ length: mostTargets }, (_, slot) => slot)
@@ -68,14 +68,14 @@ export class SpliceLease implements EngineLease {
   constructor(options: {
     number: number
     request: EngineRequest
-    crew: WorkerPool
+    pool: WorkerPool
     numbers: Numbers
     listeners: readonly Listener[]
     effect: Effect | null
   }) {
     this.number = options.number
     this.request = options.request
-    this.#crew = options.crew
+    this.#pool = options.pool
     this.#numbers = options.numbers
     this.#listeners = options.listeners
     this.#effect = options.effect
@@ -85,11 +85,11 @@ export class SpliceLease implements EngineLease {
     this.#link = watchLink(listen.kind === 'inet' ? listen.address : null, systemClock, (why) =>
       this.#tell({ state: 'adrift', why }),
     )
-    this.#memory = memoryFor(options.crew.size)
+    this.#memory = memoryFor(options.pool.size)
     this.listenerNumbers = options.listeners.map((listener) => options.numbers.listener(listener))
-    this.#edition = this.#newEdition(this.#rule)
+    this.#revision = this.#newRevision(this.#rule)
     this.#begun = options.request.inherit === undefined
-    for (let thread = 0; thread < options.crew.size; thread++) this.openOn(thread)
+    for (let thread = 0; thread < options.pool.size; thread++) this.openOn(thread)
     this.#checkHealth()
     void options.request.inherit?.begun.then(() => this.#begin())
   }
@@ -98,7 +98,7 @@ export class SpliceLease implements EngineLease {
   #begin(): void {
     this.#begun = true
     if (this.#state !== 'listening') return
-    for (let thread = 0; thread < this.#crew.size; thread++) this.openOn(thread)
+    for (let thread = 0; thread < this.#pool.size; thread++) this.openOn(thread)
   }
 
   /** Asked here, on the main thread; all threads read the answer. Datagrams have none that a check could rely on. */
@@ -107,15 +107,15 @@ export class SpliceLease implements EngineLease {
     if (this.#listeners.every(({ protocol }) => protocol === 'udp')) return
     this.#targets = new Targets(this.#rule, this.#targets ?? undefined)
     const { states } = this.#targets
-    const standing = new TargetHealth(this.#memory.standing, 0)
+    const targetHealth = new TargetHealth(this.#memory.targetHealth, 0)
     const onHeard = (state: TargetState): void => {
       const slot = this.#slots[states.indexOf(state)] ?? -1
-      standing.check(slot, state.up)
-      if (state.up && state.failures === 0) standing.succeeded(state, slot)
+      targetHealth.check(slot, state.up)
+      if (state.up && state.failures === 0) targetHealth.succeeded(state, slot)
     }
     const { resolve } = this.request
     this.#health = HealthChecks.of(this.#rule, this.#targets, { clock: systemClock, resolve, onHeard })
-    if (this.#health === null) for (const slot of this.#slots) standing.check(slot, true)
+    if (this.#health === null) for (const slot of this.#slots) targetHealth.check(slot, true)
   }
 
   get rule(): Rule {
@@ -131,8 +131,8 @@ export class SpliceLease implements EngineLease {
     const listeners = this.#state === 'listening' && this.#begun ? this.#listenersOf(thread) : []
     const { number: lease } = this
     this.#pausedThreads.delete(thread)
-    const [edition, rule, memory, slots] = [this.#edition, this.#rule, this.#memory, this.#slots]
-    this.#crew.post(thread, { type: 'open', lease, edition, rule, memory, slots, listeners })
+    const [revision, rule, memory, slots] = [this.#revision, this.#rule, this.#memory, this.#slots]
+    this.#pool.post(thread, { type: 'open', lease, revision, rule, memory, slots, listeners })
   }
 
   #listenersOf(thread: number): ListenerData[] {
@@ -145,17 +145,17 @@ export class SpliceLease implements EngineLease {
     return mine
   }
 
-  #newEdition(rule: Rule): number {
-    const edition = this.#numbers.edition(this, rule)
+  #newRevision(rule: Rule): number {
+    const revision = this.#numbers.revision(this, rule)
     this.#slots = this.#slotsFor(rule)
-    this.editions.add(edition)
-    return edition
+    this.revisions.add(revision)
+    return revision
   }
 
   /** A target keeps its slot as long as it is named; a new one takes a free slot. */
   #slotsFor({ targets }: Rule): readonly number[] {
     const wanted = new Set(targets.map((choice) => keyOf(choice)))
-    const standing = new TargetHealth(this.#memory.standing, 0)
+    const targetHealth = new TargetHealth(this.#memory.targetHealth, 0)
     for (const [key, slot] of this.#slotByTarget) {
       if (wanted.has(key)) continue
       this.#slotByTarget.delete(key)
@@ -166,7 +166,7 @@ export class SpliceLease implements EngineLease {
       if (known !== undefined) return known
       const slot = this.#freeSlots.shift() ?? -1
       if (slot === -1) return slot
-      standing.clear(slot)
+      targetHealth.clear(slot)
       this.#slotByTarget.set(keyOf(choice), slot)
       return slot
     })
@@ -180,13 +180,13 @@ export class SpliceLease implements EngineLease {
     if (rule.targets.some(({ to }) => targetsItself(rule.listen, to)))
       throw new NaruError('TARGET_LOOP', { name: rule.name, listen: formatListen(rule.listen) })
     this.#rule = rule
-    this.#edition = this.#newEdition(rule)
+    this.#revision = this.#newRevision(rule)
     if (rule.limits.bytesPerSecond !== before.limits.bytesPerSecond)
       this.#memory = { ...this.#memory, bucket: SharedBucket.allocate() }
-    const [edition, memory, slots] = [this.#edition, this.#memory, this.#slots]
-    const message = { lease: this.number, edition, rule, memory, slots }
-    for (let thread = 0; thread < this.#crew.size; thread++)
-      this.#crew.post(thread, { type: 'update', ...message })
+    const [revision, memory, slots] = [this.#revision, this.#memory, this.#slots]
+    const message = { lease: this.number, revision, rule, memory, slots }
+    for (let thread = 0; thread < this.#pool.size; thread++)
+      this.#pool.post(thread, { type: 'update', ...message })
     if (rule.timeouts.keepaliveMs !== before.timeouts.keepaliveMs) {
       for (const { protocol, socket } of this.#listeners)
         if (protocol === 'tcp') setKeepalive(socket, rule.timeouts.keepaliveMs)
@@ -228,10 +228,10 @@ export class SpliceLease implements EngineLease {
   /** @returns who was told. */
   #toLiving(message: ToThread): Set<number> {
     const told = new Set<number>()
-    for (let thread = 0; thread < this.#crew.size; thread++) {
-      if (!this.#crew.alive(thread)) continue
+    for (let thread = 0; thread < this.#pool.size; thread++) {
+      if (!this.#pool.alive(thread)) continue
       told.add(thread)
-      this.#crew.post(thread, message)
+      this.#pool.post(thread, message)
     }
     return told
   }
@@ -277,8 +277,8 @@ export class SpliceLease implements EngineLease {
   }
 
   async #cutAll(reason: CloseReason): Promise<void> {
-    for (let thread = 0; thread < this.#crew.size; thread++)
-      this.#crew.post(thread, { type: 'cut', lease: this.number, serial: null, reason })
+    for (let thread = 0; thread < this.#pool.size; thread++)
+      this.#pool.post(thread, { type: 'cut', lease: this.number, serial: null, reason })
     await this.#until(() => this.open === 0, answerWithinMs)
   }
 
@@ -289,8 +289,8 @@ export class SpliceLease implements EngineLease {
 
   connections(): readonly Connection[] {
     const found: Connection[] = []
-    for (let thread = 0; thread < this.#crew.size; thread++)
-      found.push(...(this.#crew.reader(thread)?.list((edition) => this.editions.has(edition)) ?? []))
+    for (let thread = 0; thread < this.#pool.size; thread++)
+      found.push(...(this.#pool.reader(thread)?.list((revision) => this.revisions.has(revision)) ?? []))
     return found
   }
 
@@ -317,9 +317,9 @@ export class SpliceLease implements EngineLease {
   cut(id: string, reason: CloseReason): boolean {
     const parsed = parseId(id)
     if (!parsed) return false
-    const edition = this.#crew.reader(parsed.thread)?.editionOf(parsed.serial) ?? null
-    if (edition === null || !this.editions.has(edition)) return false
-    this.#crew.post(parsed.thread, { type: 'cut', lease: this.number, serial: parsed.serial, reason })
+    const revision = this.#pool.reader(parsed.thread)?.revisionOf(parsed.serial) ?? null
+    if (revision === null || !this.revisions.has(revision)) return false
+    this.#pool.post(parsed.thread, { type: 'cut', lease: this.number, serial: parsed.serial, reason })
     return true
   }
 
@@ -398,8 +398,8 @@ export class SpliceLease implements EngineLease {
   #endIfEmpty(): void {
     if (this.#state !== 'retired' || this.#unlistening !== null || this.open > 0) return
     this.#state = 'ended'
-    for (let thread = 0; thread < this.#crew.size; thread++)
-      this.#crew.post(thread, { type: 'forget', lease: this.number })
+    for (let thread = 0; thread < this.#pool.size; thread++)
+      this.#pool.post(thread, { type: 'forget', lease: this.number })
     this.#closeDatagrams()
     this.#numbers.forget(this)
   }
@@ -433,6 +433,6 @@ function memoryFor(threads: number): RuleMemory {
     cells: allocateCells(threads),
     tally: SharedTally.allocate(),
     bucket: SharedBucket.allocate(),
-    standing: TargetHealth.allocate(threads),
+    targetHealth: TargetHealth.allocate(threads),
   }
 }

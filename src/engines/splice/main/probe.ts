@@ -5,9 +5,9 @@ import {
   Arena,
   close,
   loadFfi,
-  openBell,
+  openWakeup,
   openPipe,
-  ringBell,
+  signalWakeup,
   splice,
   write,
   type Descriptor,
@@ -29,14 +29,14 @@ export function whyFfiCannot(): Text | null {
 
 /** Moves one byte through an eventfd, epoll, a pipe and splice. @returns the call that failed, or null. */
 function failedProbe(): string | null {
-  let bell: Descriptor | null = null
+  let wakeup: Descriptor | null = null
   let epoll: Epoll | null = null
   const pipes: PipeEnds[] = []
   try {
-    bell = openBell()
+    wakeup = openWakeup()
     epoll = new Epoll(1)
-    ringBell(bell)
-    if (epoll.add(bell, epollIn, 7, 9) !== 0) return 'epoll_ctl'
+    signalWakeup(wakeup)
+    if (epoll.add(wakeup, epollIn, 7, 9) !== 0) return 'epoll_ctl'
     if (epoll.wait(0) !== 1 || epoll.slot(0) !== 7 || epoll.generation(0) !== 9) return 'epoll_wait'
     for (let i = 0; i < 2; i++) {
       const pipe = openPipe()
@@ -54,6 +54,6 @@ function failedProbe(): string | null {
       close(pipe.write)
     }
     epoll?.close()
-    if (bell) close(bell)
+    if (wakeup) close(wakeup)
   }
 }

@@ -1,5 +1,5 @@
 /**
- * The engine's threads: started at the first rule, spoken to by message and bell, started anew where one dies. What
+ * The engine's threads: started at the first rule, spoken to by message and wakeup, started anew where one dies. What
  * a dead one held is closed with RST, and its connections are reported as ended by the engine.
  */
 import { existsSync } from 'node:fs'
@@ -8,7 +8,7 @@ import { Worker } from 'node:worker_threads'
 import { systemClock } from '../../../base/clock.ts'
 import { say, type Text } from '../../../base/text.ts'
 import { dialsOfProcess, givePlace, takePlace } from '../../../relay/own-dials.ts'
-import { closeAllOf, close, Descriptor, openBell, ringBell } from '../../../linux/libc.ts'
+import { closeAllOf, close, Descriptor, openWakeup, signalWakeup } from '../../../linux/libc.ts'
 import { takePrestarted, threadOptions, workerFile } from './prestart.ts'
 import type { FromThread, ThreadData, Thresholds, ToThread } from '../shared/messages.ts'
 import { RecordReader, type RecordNames } from '../shared/records.ts'
@@ -49,7 +49,7 @@ function startThread(data: ThreadData): Worker {
 }
 
 class WorkerHandle {
-  readonly bell: Descriptor
+  readonly wakeup: Descriptor
   readonly worker: Worker
   readonly reader: RecordReader
   readonly stopped: Promise<void>
@@ -60,15 +60,15 @@ class WorkerHandle {
 
   constructor(
     options: WorkerPoolOptions,
-    data: Omit<ThreadData, 'bell' | 'descriptorLimit' | 'thresholds'>,
+    data: Omit<ThreadData, 'wakeup' | 'descriptorLimit' | 'thresholds'>,
     on: { message: (message: FromThread) => void; gone: (why: string) => void },
   ) {
-    this.bell = openBell()
+    this.wakeup = openWakeup()
     this.highestSerial = data.firstSerial
     this.reader = new RecordReader(data.thread, options.names)
     const workerData: ThreadData = {
       ...data,
-      bell: Descriptor.number(this.bell),
+      wakeup: Descriptor.number(this.wakeup),
       descriptorLimit: options.descriptorLimit,
       thresholds: options.thresholds,
     }
@@ -91,24 +91,24 @@ class WorkerHandle {
   post(message: ToThread): void {
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
     this.worker.postMessage(message)
-    ringBell(this.bell)
+    signalWakeup(this.wakeup)
   }
 }
 
 export class WorkerPool {
   readonly #options: WorkerPoolOptions
-  readonly #ledger: SharedArrayBuffer
+  readonly #fdOwners: SharedArrayBuffer
   readonly #members: (WorkerHandle | null)[] = []
   readonly #deaths: number[][] = []
   #closing = false
   #whole: Promise<void> = Promise.resolve()
   readonly #wakeAll = (): void => {
-    for (const member of this.#members) if (member) ringBell(member.bell)
+    for (const member of this.#members) if (member) signalWakeup(member.wakeup)
   }
 
   private constructor(options: WorkerPoolOptions) {
     this.#options = options
-    this.#ledger = new SharedArrayBuffer(options.descriptorLimit)
+    this.#fdOwners = new SharedArrayBuffer(options.descriptorLimit)
   }
 
   /**
@@ -116,18 +116,18 @@ export class WorkerPool {
    * by then. @throws where no thread can be started
    */
   static async start(options: WorkerPoolOptions): Promise<WorkerPool> {
-    const crew = new WorkerPool(options)
+    const pool = new WorkerPool(options)
     // A thread that waits for events keeps the process from exiting until it looks up.
-    process.on('exit', crew.#wakeAll)
+    process.on('exit', pool.#wakeAll)
     try {
-      await crew.#begin(0, 0)
+      await pool.#begin(0, 0)
     } catch (error) {
-      await crew.close()
+      await pool.close()
       throw error
     }
     // Making a thread holds this one up for 5 ms: who waited for the first goes before.
-    crew.#whole = new Promise((resolve) => setImmediate(() => resolve(crew.#joinOthers())))
-    return crew
+    pool.#whole = new Promise((resolve) => setImmediate(() => resolve(pool.#joinOthers())))
+    return pool
   }
 
   async #joinOthers(): Promise<void> {
@@ -163,7 +163,7 @@ export class WorkerPool {
     if (!member) return
     await member.ready
     const ended = member.worker.terminate()
-    ringBell(member.bell)
+    signalWakeup(member.wakeup)
     await ended
   }
 
@@ -171,7 +171,7 @@ export class WorkerPool {
   #begin(thread: number, firstSerial: number): Promise<void> {
     return new Promise((resolve, reject) => {
       const place = takePlace()
-      const data = { thread, ledger: this.#ledger, firstSerial, dials: dialsOfProcess, place }
+      const data = { thread, fdOwners: this.#fdOwners, firstSerial, dials: dialsOfProcess, place }
       const member = new WorkerHandle(this.#options, data, {
         message: (message) => {
           if (message.type === 'block') member.reader.addBlock(message.memory)
@@ -182,7 +182,7 @@ export class WorkerPool {
         },
         gone: (why) => {
           givePlace(place)
-          // Where the first one does not start there is no crew; one that took a place may be tried again.
+          // Where the first one does not start there is no pool; one that took a place may be tried again.
           if (thread === 0 && firstSerial === 0 && !member.mayEnd) this.#closing = true
           this.#gone(thread, member, why)
           reject(new Error(why))
@@ -194,14 +194,14 @@ export class WorkerPool {
 
   #gone(thread: number, member: WorkerHandle, why: string): void {
     this.#members[thread] = null
-    const bell = member.bell
+    const wakeup = member.wakeup
     if (!this.#closing) this.#restartWorker(thread, member, why)
-    close(bell)
+    close(wakeup)
   }
 
   #restartWorker(thread: number, member: WorkerHandle, why: string): void {
     this.#options.onDeath(thread, member.reader, why)
-    closeAllOf(new Uint8Array(this.#ledger), thread + 1)
+    closeAllOf(new Uint8Array(this.#fdOwners), thread + 1)
     const now = performance.now()
     const deaths = [...(this.#deaths[thread] ?? []), now].filter((at) => at > now - deathsWithinMs)
     this.#deaths[thread] = deaths
@@ -224,7 +224,7 @@ export class WorkerPool {
     for (const member of members) member.post({ type: 'stop' })
     await Promise.all(members.map((member) => within(stopWithinMs, member)))
     process.off('exit', this.#wakeAll)
-    closeEverything(this.#ledger, this.#options.threads)
+    closeEverything(this.#fdOwners, this.#options.threads)
   }
 }
 
@@ -237,6 +237,6 @@ async function within(ms: number, member: WorkerHandle): Promise<void> {
 }
 
 /** Idle pipes and the like. */
-function closeEverything(ledger: SharedArrayBuffer, threads: number): void {
-  for (let thread = 0; thread < threads; thread++) closeAllOf(new Uint8Array(ledger), thread + 1)
+function closeEverything(fdOwners: SharedArrayBuffer, threads: number): void {
+  for (let thread = 0; thread < threads; thread++) closeAllOf(new Uint8Array(fdOwners), thread + 1)
 }

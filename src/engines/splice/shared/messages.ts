@@ -23,9 +23,9 @@ export interface Thresholds {
 export interface ThreadData {
   readonly thread: number
   /** eventfd that wakes it; the main thread closes it. */
-  readonly bell: number
+  readonly wakeup: number
   /** One byte a descriptor: which thread holds it. See `keepLedger`. */
-  readonly ledger: SharedArrayBuffer
+  readonly fdOwners: SharedArrayBuffer
   readonly firstSerial: number
   /** See own-dials.ts. */
   readonly dials: SharedArrayBuffer
@@ -56,32 +56,32 @@ export interface ListenerData {
   readonly part: number
 }
 
-/** Memory that all threads share for one rule, whatever its edition. */
+/** Memory that all threads share for one rule, whatever its revision. */
 export interface RuleMemory {
   readonly cells: SharedArrayBuffer
   readonly tally: SharedArrayBuffer
   readonly bucket: SharedArrayBuffer
-  readonly standing: SharedArrayBuffer
+  readonly targetHealth: SharedArrayBuffer
 }
 
 export type ToThread =
   | {
       readonly type: 'open'
       readonly lease: number
-      readonly edition: number
+      readonly revision: number
       readonly rule: Rule
       readonly memory: RuleMemory
-      /** Where in `memory.standing` each of the rule's targets is; −1 is nowhere. */
+      /** Where in `memory.targetHealth` each of the rule's targets is; −1 is nowhere. */
       readonly slots: readonly number[]
       readonly listeners: readonly ListenerData[]
     }
   | {
       readonly type: 'update'
       readonly lease: number
-      readonly edition: number
+      readonly revision: number
       readonly rule: Rule
       readonly memory: RuleMemory
-      /** Where in `memory.standing` each of the rule's targets is; −1 is nowhere. */
+      /** Where in `memory.targetHealth` each of the rule's targets is; −1 is nowhere. */
       readonly slots: readonly number[]
     }
   /** Take what waits in the queues, unless a successor does, then listen no more; answered by `unlistened`. */

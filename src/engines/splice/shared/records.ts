@@ -52,7 +52,7 @@ export const recordBytes = 128
 const doubles = recordBytes / 8
 const words = recordBytes / 4
 const field = { serial: 0, openedAt: 1, toTarget: 2, toClient: 3, closedAt: 4 } as const
-const word = { edition: 10, listener: 11, state: 12, reason: 13, targetIndex: 14 } as const
+const word = { revision: 10, listener: 11, state: 12, reason: 13, targetIndex: 14 } as const
 const clientAt = 60
 const targetAt = 92
 
@@ -76,9 +76,9 @@ export class Block {
   }
 }
 
-/** Under which edition the record at `at` bytes came in. */
-export function editionIn(block: Block, at: number): number {
-  return block.words[(at >> 2) + word.edition] as number
+/** Under which revision the record at `at` bytes came in. */
+export function revisionIn(block: Block, at: number): number {
+  return block.words[(at >> 2) + word.revision] as number
 }
 
 /** The thread's side: it alone writes. */
@@ -95,15 +95,15 @@ export class Records {
     this.#grow()
   }
 
-  /** @param edition which edition of which rule it came in under. @param client a sockaddr. */
-  begin(edition: number, listener: number, client: Uint8Array, openedAt: number): number {
+  /** @param revision which revision of which rule it came in under. @param client a sockaddr. */
+  begin(revision: number, listener: number, client: Uint8Array, openedAt: number): number {
     if (this.#free.length === 0) this.#grow()
     const record = this.#free.pop() as number
     const block = this.#blocks[record >> blockShift] as Block
     const at = record & (recordsPerBlock - 1)
     for (let i = at * words; i < (at + 1) * words; i++) block.words[i] = 0
     copySockaddr(client, block.bytes, at * recordBytes + clientAt)
-    block.words[at * words + word.edition] = edition
+    block.words[at * words + word.revision] = revision
     block.words[at * words + word.listener] = listener
     block.doubles[at * doubles + field.openedAt] = openedAt
     // Last: a record is read only once it has its serial.
@@ -128,7 +128,7 @@ export class Records {
     block.words[(record & (recordsPerBlock - 1)) * words + word.state] = states.indexOf(state)
   }
 
-  /** @param targetIndex which of the edition's targets; a Unix target has no more than that. */
+  /** @param targetIndex which of the revision's targets; a Unix target has no more than that. */
   setTarget(record: number, targetIndex: number, target: Uint8Array): void {
     const block = this.#blocks[record >> blockShift] as Block
     const at = record & (recordsPerBlock - 1)
@@ -189,12 +189,12 @@ export class Records {
 
 /** What numbers in a record stand for. */
 export interface RecordNames {
-  /** Null where the edition is none of ours any more. */
-  edition(id: number): EditionNames | null
+  /** Null where the revision is none of ours any more. */
+  revision(id: number): RevisionNames | null
   listener(id: number): ListenerNames | null
 }
 
-export interface EditionNames {
+export interface RevisionNames {
   readonly rule: string
   target(index: number): string
 }
@@ -220,12 +220,12 @@ export class RecordReader {
   }
 
   /** Every connection there is; `wanted` says whose. */
-  list(wanted: (edition: number) => boolean): Connection[] {
+  list(wanted: (revision: number) => boolean): Connection[] {
     const found: Connection[] = []
     for (const block of this.#blocks) {
       for (let at = 0; at < recordsPerBlock; at++) {
         const serial = block.doubles[at * doubles] as number
-        if (serial === 0 || !wanted(block.words[at * words + word.edition] as number)) continue
+        if (serial === 0 || !wanted(block.words[at * words + word.revision] as number)) continue
         const connection = this.decode(block, at * recordBytes)
         // It ended and the place was taken anew while we read.
         if (connection && block.doubles[at * doubles] === serial && connection.state !== 'closed')
@@ -236,21 +236,21 @@ export class RecordReader {
   }
 
   /** How many there are. */
-  count(wanted: (edition: number) => boolean): number {
+  count(wanted: (revision: number) => boolean): number {
     let count = 0
     for (const block of this.#blocks) {
       for (let at = 0; at < recordsPerBlock; at++)
-        if (block.doubles[at * doubles] !== 0 && wanted(block.words[at * words + word.edition] as number))
+        if (block.doubles[at * doubles] !== 0 && wanted(block.words[at * words + word.revision] as number))
           count++
     }
     return count
   }
 
-  /** The rule edition of an open connection, or null where there is none of that number. */
-  editionOf(serial: number): number | null {
+  /** The rule revision of an open connection, or null where there is none of that number. */
+  revisionOf(serial: number): number | null {
     for (const block of this.#blocks) {
       for (let at = 0; at < recordsPerBlock; at++)
-        if (block.doubles[at * doubles] === serial) return block.words[at * words + word.edition] as number
+        if (block.doubles[at * doubles] === serial) return block.words[at * words + word.revision] as number
     }
     return null
   }
@@ -262,25 +262,25 @@ export class RecordReader {
 
   /** The same, put into words once somebody looks; whose it was is asked now. */
   told(block: Block, at: number): (() => Connection) | null {
-    const edition = this.#names.edition(block.words[(at >> 2) + word.edition] as number)
+    const revision = this.#names.revision(block.words[(at >> 2) + word.revision] as number)
     const listener = this.#names.listener(block.words[(at >> 2) + word.listener] as number)
-    if (!edition || !listener) return null
+    if (!revision || !listener) return null
     let connection: Connection | null = null
-    return () => (connection ??= this.#decode(block, at, edition, listener))
+    return () => (connection ??= this.#decode(block, at, revision, listener))
   }
 
-  #decode(block: Block, at: number, edition: EditionNames, listener: ListenerNames): Connection {
+  #decode(block: Block, at: number, revision: RevisionNames, listener: ListenerNames): Connection {
     const double = (of: number): number => block.doubles[(at >> 3) + of] as number
     const number = (of: number): number => block.words[(at >> 2) + of] as number
     const reason = number(word.reason)
     return {
       id: `s${this.#thread}-${double(field.serial)}`,
-      rule: edition.rule,
+      rule: revision.rule,
       engine: 'splice',
       protocol: listener.protocol,
       client: endpointOf(block.bytes, at + clientAt),
       listen: listener.text,
-      target: targetText(block.bytes, at, () => edition.target(number(word.targetIndex))),
+      target: targetText(block.bytes, at, () => revision.target(number(word.targetIndex))),
       openedAt: double(field.openedAt),
       bytesToTarget: double(field.toTarget),
       bytesToClient: double(field.toClient),

@@ -4,7 +4,7 @@
  */
 import type { TargetState, Targets } from '../../../relay/pick.ts'
 
-/** Targets of a lease that are told apart over all its editions; those beyond are known to each thread alone. */
+/** Targets of a lease that are told apart over all its revisions; those beyond are known to each thread alone. */
 export const mostTargets = 64
 
 const slotDoubles = 5
@@ -29,7 +29,7 @@ export class TargetHealth {
     this.#threads = (this.#doubles.length - head) / mostTargets - slotDoubles
   }
 
-  /** @param slots of each target of this edition; −1 has none. */
+  /** @param slots of each target of this revision; −1 has none. */
   order(
     targets: Targets,
     slots: readonly number[],

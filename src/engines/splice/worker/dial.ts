@@ -99,13 +99,13 @@ export class TargetDial {
   #nextTarget(): void {
     this.cancel()
     const state = this.#order[++this.#at]
-    const { thread, edition, port } = this.#connection
+    const { thread, revision, port } = this.#connection
     if (!state) return this.#connection.end(this.#failure)
-    this.#giveUpAt = thread.loop.now + edition.timeouts.connectMs
+    this.#giveUpAt = thread.loop.now + revision.timeouts.connectMs
     this.#aim([])
     this.#clientCannot = false
-    const { listen } = edition.rule
-    const { names } = edition.carriage
+    const { listen } = revision.rule
+    const { names } = revision.ruleOnThread
     const known = names.known(state.choice.to, port, listen, thread.loop.now)
     if (known !== undefined) return this.#dialAll(known)
     const asked = this.#at
@@ -123,8 +123,8 @@ export class TargetDial {
 
   #dialAll(found: CachedAddresses): void {
     if (typeof found === 'string') return this.#targetFailed(found)
-    const { edition, source } = this.#connection
-    this.#aim(edition.keeps ? found.filter((address) => canDialAs(source, address)) : found)
+    const { revision, source } = this.#connection
+    this.#aim(revision.keeps ? found.filter((address) => canDialAs(source, address)) : found)
     if (this.#addresses.length === 0) this.#failure = 'target-unreachable'
     if (this.#addresses.length < found.length) this.#clientCannot = true
     this.#attempt()
@@ -133,10 +133,10 @@ export class TargetDial {
   #targetFailed(reason: CloseReason): void {
     this.#failure = reason
     const state = this.#order[this.#at] as TargetState
-    const { edition, port, thread } = this.#connection
-    if (!this.#clientCannot && isTargetsFault(edition.rule, state.choice.to, port, reason))
-      edition.failed(state, thread.loop.now)
-    edition.again(this.#order, this.#at + 1, this.#connection.source, thread.loop.now)
+    const { revision, port, thread } = this.#connection
+    if (!this.#clientCannot && isTargetsFault(revision.rule, state.choice.to, port, reason))
+      revision.failed(state, thread.loop.now)
+    revision.again(this.#order, this.#at + 1, this.#connection.source, thread.loop.now)
     this.#nextTarget()
   }
 
@@ -149,9 +149,9 @@ export class TargetDial {
     }
     const socket = openSocket(address[0] as number, 'stream')
     if (typeof socket === 'number') return this.#cannotOpen(socket, address)
-    const { behind, edition, source, thread } = this.#connection
+    const { behind, revision, source, thread } = this.#connection
     thread.tcpDials.begins(portOf(address), behind)
-    let result = edition.keeps ? dialAs(socket, source) : 0
+    let result = revision.keeps ? dialAs(socket, source) : 0
     if (result < 0) this.#clientCannot = true
     else result = connect(socket, address)
     const through = result === 0 || result === -EINPROGRESS

@@ -39,10 +39,10 @@ export class EventBatch {
   }
 
   /** A client that never had a record: the words of one say whose it was and why. */
-  refused(edition: number, listener: number, client: Uint8Array, reason: CloseReason, now: number): void {
+  refused(revision: number, listener: number, client: Uint8Array, reason: CloseReason, now: number): void {
     const at = this.#next(happened.refused, now)
     this.#words.fill(0, at >> 2, (at + recordBytes) >> 2)
-    this.#words[(at >> 2) + 10] = edition
+    this.#words[(at >> 2) + 10] = revision
     this.#words[(at >> 2) + 11] = listener
     this.#words[(at >> 2) + 13] = reasonList.indexOf(reason) + 1
     copySockaddr(client, this.#bytes, at + 60)

@@ -23,13 +23,17 @@ it('a fault at its end takes neither its place within the limits nor its record 
   const nothing = (): void => {}
   const thread = {
     records: { begin: () => 0, end: (_: number, why: CloseReason) => ended.push(why), free: nothing },
-    happenings: { opened: nothing, closed: nothing },
+    eventBatch: { opened: nothing, closed: nothing },
     loop: { wall: 0, now: 0, deadlines: { drop: nothing } },
   } as unknown as Thread
   const carried = new SwapList<FlowBase>()
-  const carriage = { cells: new Float64Array(64), carried, count: (why: CloseReason) => counted.push(why) }
-  const edition = { id: 0, carriage } as unknown as RuleRevision
-  const broken = new Broken(thread, edition, 0, new Uint8Array(16), admitted.ok ? admitted.ticket : null)
+  const ruleOnThread = {
+    cells: new Float64Array(64),
+    carried,
+    count: (why: CloseReason) => counted.push(why),
+  }
+  const revision = { id: 0, ruleOnThread } as unknown as RuleRevision
+  const broken = new Broken(thread, revision, 0, new Uint8Array(16), admitted.ok ? admitted.ticket : null)
   expect(tally.open).toBe(1)
   expect(() => broken.end('idle')).toThrow('unforeseen')
   expect({ open: tally.open, ended, counted, carried: carried.all() }).toEqual({

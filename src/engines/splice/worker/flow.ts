@@ -9,7 +9,7 @@ import type { Thread } from './thread.ts'
 
 export abstract class FlowBase implements Flow, Timed {
   readonly thread: Thread
-  readonly edition: RuleRevision
+  readonly revision: RuleRevision
   readonly record: number
   readonly deadline = new Deadline(this)
   place = -1
@@ -21,18 +21,18 @@ export abstract class FlowBase implements Flow, Timed {
   /** @param client its sockaddr; copied. */
   constructor(
     thread: Thread,
-    edition: RuleRevision,
+    revision: RuleRevision,
     listener: number,
     client: Uint8Array,
     ticket: Ticket | null,
   ) {
     this.thread = thread
-    this.edition = edition
+    this.revision = revision
     this.ticket = ticket
-    this.record = thread.records.begin(edition.id, listener, client, thread.loop.wall)
-    edition.carriage.cells[cell.opened]!++
-    edition.carriage.carried.add(this)
-    thread.happenings.opened(this.record, thread.loop.now)
+    this.record = thread.records.begin(revision.id, listener, client, thread.loop.wall)
+    revision.ruleOnThread.cells[cell.opened]!++
+    revision.ruleOnThread.carried.add(this)
+    thread.eventBatch.opened(this.record, thread.loop.now)
   }
 
   get serial(): number {
@@ -53,26 +53,26 @@ export abstract class FlowBase implements Flow, Timed {
 
   #settleUp(reason: CloseReason): void {
     this.thread.loop.deadlines.drop(this.deadline)
-    if (this.target) this.edition.carries(this.target, -1)
+    if (this.target) this.revision.carries(this.target, -1)
     this.target = null
     this.ticket?.release()
-    const { records, happenings, loop } = this.thread
+    const { records, eventBatch, loop } = this.thread
     records.end(this.record, reason, loop.wall)
-    happenings.closed(this.record, loop.now)
+    eventBatch.closed(this.record, loop.now)
     records.free(this.record)
-    this.edition.carriage.count(reason)
-    this.edition.carriage.cells[cell.ended]!++
-    this.edition.carriage.carried.remove(this)
+    this.revision.ruleOnThread.count(reason)
+    this.revision.ruleOnThread.cells[cell.ended]!++
+    this.revision.ruleOnThread.carried.remove(this)
   }
 
   /** `target` carries it from now on, at `address`. */
   settle(target: TargetState, address: Uint8Array): void {
     if (this.target !== target) {
-      if (this.target) this.edition.carries(this.target, -1)
-      this.edition.carries(target, 1)
+      if (this.target) this.revision.carries(this.target, -1)
+      this.revision.carries(target, 1)
       this.target = target
     }
-    this.thread.records.setTarget(this.record, this.edition.targets.states.indexOf(target), address)
+    this.thread.records.setTarget(this.record, this.revision.targets.states.indexOf(target), address)
   }
 
   abstract onDeadline(): void
@@ -81,4 +81,4 @@ export abstract class FlowBase implements Flow, Timed {
 }
 
 /** What a connection's parts may know of it. */
-export type Whole = Pick<FlowBase, 'thread' | 'edition' | 'record' | 'deadline' | 'ended' | 'end'>
+export type Whole = Pick<FlowBase, 'thread' | 'revision' | 'record' | 'deadline' | 'ended' | 'end'>

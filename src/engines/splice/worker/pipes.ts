@@ -24,7 +24,7 @@ const restMs = 1000
 export interface KernelPipe {
   readonly ends: PipeEnds
   /** Most bytes to put in at once. */
-  readonly bite: number
+  readonly maxRead: number
 }
 
 export class Pipes {
@@ -56,7 +56,7 @@ export class Pipes {
       return null
     }
     const capacity = this.#grow(ends)
-    const pipe = { ends, bite: capacity - (capacity % loopbackSegment) }
+    const pipe = { ends, maxRead: capacity - (capacity % loopbackSegment) }
     if (capacity >= leastBytes) return pipe
     this.#restUntil = now + restMs
     closePipe(pipe)

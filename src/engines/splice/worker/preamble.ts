@@ -76,8 +76,8 @@ export class Preamble {
 
   #wait(phase: 'proxy' | 'name'): void {
     this.#phase = phase
-    const { thread, edition, deadline } = this.#connection
-    thread.loop.deadlines.arm(deadline, edition.timeouts.helloMs, thread.loop.now)
+    const { thread, revision, deadline } = this.#connection
+    thread.loop.deadlines.arm(deadline, revision.timeouts.helloMs, thread.loop.now)
   }
 
   /** A trusted proxy must say who calls before anything else; whom it names is who is admitted. */
@@ -95,8 +95,8 @@ export class Preamble {
   }
 
   #choose(): void {
-    const { edition } = this.#connection
-    if (edition.targets.byName) {
+    const { revision } = this.#connection
+    if (revision.targets.byName) {
       this.#wait('name')
       return this.look()
     }

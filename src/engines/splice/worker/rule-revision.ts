@@ -1,11 +1,11 @@
 /**
- * A rule as one thread carries it. An edit makes a new edition: connections keep the one they came in under, the
+ * A rule as one thread carries it. An edit makes a new revision: connections keep the one they came in under, the
  * counts and the targets' health go on.
  */
 import type { Clock } from '../../../base/clock.ts'
 import { Admission } from '../../../relay/admit.ts'
 import { Anteroom } from '../../../relay/anteroom.ts'
-import { biteOf, SharedBucket, type Bucket } from '../../../relay/bucket.ts'
+import { maxReadOf, SharedBucket, type Bucket } from '../../../relay/bucket.ts'
 import type { DescriptorUser } from '../../../relay/descriptors.ts'
 import { Targets, type TargetState } from '../../../relay/pick.ts'
 import type { PrefixTrie } from '../../../base/prefix-trie.ts'
@@ -31,7 +31,7 @@ export class RuleOnThread implements DescriptorUser {
   readonly listeners = new Set<Listening>()
   readonly names: ResolveCache
   readonly anteroom: Anteroom
-  edition: RuleRevision
+  revision: RuleRevision
   /** Takes nobody new for now: descriptors are short. */
   paused = false
   readonly #allCells: SharedArrayBuffer
@@ -40,7 +40,7 @@ export class RuleOnThread implements DescriptorUser {
   constructor(options: {
     id: number
     thread: number
-    edition: number
+    revision: number
     rule: Rule
     memory: RuleMemory
     slots: readonly number[]
@@ -48,7 +48,7 @@ export class RuleOnThread implements DescriptorUser {
     clock: Clock
     onPaused: (paused: boolean) => void
   }) {
-    const { edition, rule, memory, slots } = options
+    const { revision, rule, memory, slots } = options
     this.thread = options.thread
     this.id = options.id
     this.names = options.names
@@ -56,11 +56,11 @@ export class RuleOnThread implements DescriptorUser {
     this.cells = cellsOf(memory.cells, options.thread)
     this.#allCells = memory.cells
     this.#onPaused = options.onPaused
-    this.edition = new RuleRevision(edition, this, rule, memory, slots, null)
+    this.revision = new RuleRevision(revision, this, rule, memory, slots, null)
   }
 
-  update(edition: number, rule: Rule, memory: RuleMemory, slots: readonly number[]): void {
-    this.edition = new RuleRevision(edition, this, rule, memory, slots, this.edition)
+  update(revision: number, rule: Rule, memory: RuleMemory, slots: readonly number[]): void {
+    this.revision = new RuleRevision(revision, this, rule, memory, slots, this.revision)
   }
 
   /** Over all threads: the greediest rule is the same wherever one looks. */
@@ -104,7 +104,7 @@ export interface Listening {
 
 export class RuleRevision implements Terms {
   readonly id: number
-  readonly carriage: RuleOnThread
+  readonly ruleOnThread: RuleOnThread
   readonly rule: Rule
   readonly admission: Admission
   readonly targets: Targets
@@ -114,23 +114,23 @@ export class RuleRevision implements Terms {
   /** Targets see the client's own address. */
   readonly keeps: boolean
   /** Most bytes to read at once. */
-  readonly bite: number
+  readonly maxRead: number
   readonly timeouts: Rule['timeouts']
-  readonly #standing: TargetHealth
+  readonly #targetHealth: TargetHealth
   readonly #slots: readonly number[]
 
   constructor(
     id: number,
-    carriage: RuleOnThread,
+    ruleOnThread: RuleOnThread,
     rule: Rule,
     memory: RuleMemory,
     slots: readonly number[],
     before: RuleRevision | null,
   ) {
-    this.#standing = new TargetHealth(memory.standing, carriage.thread)
+    this.#targetHealth = new TargetHealth(memory.targetHealth, ruleOnThread.thread)
     this.#slots = slots
     this.id = id
-    this.carriage = carriage
+    this.ruleOnThread = ruleOnThread
     this.rule = rule
     this.admission = new Admission(rule, new SharedTally(memory.tally))
     this.targets = new Targets(rule, before?.targets)
@@ -138,7 +138,7 @@ export class RuleRevision implements Terms {
     this.proxies = rule.acceptProxy.length > 0 ? proxiesOf(rule) : null
     const { bytesPerSecond } = rule.limits
     this.bucket = bytesPerSecond === null ? null : new SharedBucket(bytesPerSecond, memory.bucket)
-    this.bite = biteOf(bytesPerSecond)
+    this.maxRead = maxReadOf(bytesPerSecond)
     // Made here and not where the message was read: the one shape that every event of every connection looks at.
     this.timeouts = { ...rule.timeouts }
   }
@@ -146,33 +146,34 @@ export class RuleRevision implements Terms {
   /** Every target that may serve, in the order to try. */
   order(source: string, nowMs: number, name: string | null = null): readonly TargetState[] {
     if (this.targets.states.length === 1 && !this.targets.byName) return this.targets.states
-    return this.#standing.order(this.targets, this.#slots, source, nowMs, name)
+    return this.#targetHealth.order(this.targets, this.#slots, source, nowMs, name)
   }
 
   /** As `Targets.again`: what is left of `order` takes another turn. */
   again(order: readonly TargetState[], from: number, source: string, nowMs: number): void {
-    if (order.length - from > 1) this.#standing.again(this.targets, this.#slots, order, from, source, nowMs)
+    if (order.length - from > 1)
+      this.#targetHealth.again(this.targets, this.#slots, order, from, source, nowMs)
   }
 
   failed(state: TargetState, nowMs: number): void {
-    this.#standing.failed(state, this.#slotOf(state), nowMs)
+    this.#targetHealth.failed(state, this.#slotOf(state), nowMs)
   }
 
   succeeded(state: TargetState): void {
-    this.#standing.succeeded(state, this.#slotOf(state))
+    this.#targetHealth.succeeded(state, this.#slotOf(state))
   }
 
   /** As `TargetState.good`. */
   goodOf(state: TargetState): number {
-    return this.#standing.good(state, this.#slotOf(state))
+    return this.#targetHealth.good(state, this.#slotOf(state))
   }
 
   found(state: TargetState, good: number): void {
-    this.#standing.found(state, this.#slotOf(state), good)
+    this.#targetHealth.found(state, this.#slotOf(state), good)
   }
 
   carries(state: TargetState, change: 1 | -1): void {
-    this.#standing.carries(state, this.#slotOf(state), change)
+    this.#targetHealth.carries(state, this.#slotOf(state), change)
   }
 
   #slotOf(state: TargetState): number {

@@ -52,7 +52,7 @@ export const bothMask = readMask | epollOut
 /** What a side asks of the connection that it is an end of. */
 export interface TcpFlow extends Whole {
   /** Most bytes to read at once. */
-  readonly bite: number
+  readonly maxRead: number
   /** The other side is there. */
   readonly established: boolean
   /** The client's bytes must not pass yet. */
@@ -186,7 +186,7 @@ export class TcpSide extends Receiver implements Resumable, Timed {
   /** @returns bytes read, or −1 where the connection has ended. */
   #copyOnce(): number {
     const { buffer } = this.connection.thread
-    const wanted = Math.min(copyBytes, this.connection.bite)
+    const wanted = Math.min(copyBytes, this.connection.maxRead)
     const count = receive(this.descriptor, buffer, 0, wanted)
     if (count <= 0) return this.#nothingRead(count)
     if (count < wanted && !this.#urgent) {
@@ -220,7 +220,14 @@ export class TcpSide extends Receiver implements Resumable, Timed {
   #enterRing(): void {
     this.#messages = 0
     const { connection } = this
-    if (this.ended || this.finSeen || this.#urgent || this.#failed || this.#pipe || connection.edition.bucket)
+    if (
+      this.ended ||
+      this.finSeen ||
+      this.#urgent ||
+      this.#failed ||
+      this.#pipe ||
+      connection.revision.bucket
+    )
       return
     const { loop } = connection.thread
     this.watchesOut = this.full
@@ -300,10 +307,10 @@ export class TcpSide extends Receiver implements Resumable, Timed {
 
   /** Nothing is left. Where more comes in fast it gathers; otherwise epoll tells of it at once. */
   #gather(coalescing: Coalescing): void {
-    const { edition, thread } = this.connection
+    const { revision, thread } = this.connection
     const before = coalescing.gathers
     const pays = coalescing.pays(thread.loop.now)
-    if (pays && !edition.bucket) coalescing.gather()
+    if (pays && !revision.bucket) coalescing.gather()
     else coalescing.stop()
     if (coalescing.gathers !== before) this.#rewatch()
   }
@@ -345,7 +352,7 @@ export class TcpSide extends Receiver implements Resumable, Timed {
       this.#endBulk()
       return this.#copyOnce()
     }
-    const count = splice(this.descriptor, pipe.ends.write, Math.min(pipe.bite, this.connection.bite))
+    const count = splice(this.descriptor, pipe.ends.write, Math.min(pipe.maxRead, this.connection.maxRead))
     if (count <= 0) return this.#nothingRead(count)
     this.#waiting = count
     this.connection.carried(this, count)
@@ -438,7 +445,7 @@ export class TcpSide extends Receiver implements Resumable, Timed {
   }
 
   #spend(bytes: number): void {
-    const { bucket } = this.connection.edition
+    const { bucket } = this.connection.revision
     if (!bucket) return
     const { loop } = this.connection.thread
     const waitMs = bucket.spend(bytes, loop.now)

@@ -46,18 +46,18 @@ const looksWithinIdle = 4
 
 export class TcpListener extends Watcher implements Listening {
   readonly #thread: Thread
-  readonly #carriage: RuleOnThread
+  readonly #ruleOnThread: RuleOnThread
   readonly #data: ListenerData
   readonly #socket: Descriptor
   #stopped = false
 
-  constructor(thread: Thread, carriage: RuleOnThread, data: ListenerData) {
+  constructor(thread: Thread, ruleOnThread: RuleOnThread, data: ListenerData) {
     super()
     this.#thread = thread
-    this.#carriage = carriage
+    this.#ruleOnThread = ruleOnThread
     this.#data = data
     this.#socket = Descriptor.borrow(data.fd)
-    if (!carriage.paused) this.resume()
+    if (!ruleOnThread.paused) this.resume()
   }
 
   onEvents(): void {
@@ -73,10 +73,10 @@ export class TcpListener extends Watcher implements Listening {
   }
 
   stop(queued: 'take' | 'leave'): void {
-    if (queued === 'take' && !this.#carriage.paused) this.#acceptUpTo(Number.POSITIVE_INFINITY)
+    if (queued === 'take' && !this.#ruleOnThread.paused) this.#acceptUpTo(Number.POSITIVE_INFINITY)
     this.pause()
     this.#stopped = true
-    this.#carriage.listeners.delete(this)
+    this.#ruleOnThread.listeners.delete(this)
   }
 
   #acceptUpTo(most: number): void {
@@ -88,21 +88,21 @@ export class TcpListener extends Watcher implements Listening {
         continue // ECONNABORTED, EPROTO, EPERM: that client is gone; the next one may be there.
       }
       this.#take(socket)
-      if (this.#carriage.paused) return
+      if (this.#ruleOnThread.paused) return
     }
   }
 
   #take(socket: Descriptor): void {
-    const { edition } = this.#carriage
+    const { revision } = this.#ruleOnThread
     const client = lastAddress()
     const source = addressOf(client)
     if (this.#thread.tcpDials.behind(portOf(client), this.#data.port) >= mostCrossings)
       return this.#refuse(socket, client, 'loop')
-    const duty = edition.proxies === null ? 'ignored' : proxyDuty(edition, source)
+    const duty = revision.proxies === null ? 'ignored' : proxyDuty(revision, source)
     // Behind a trusted proxy it is the address in its header that is admitted.
-    const admitted = duty === 'required' ? null : edition.admission.admit(source, this.#thread.loop.now)
+    const admitted = duty === 'required' ? null : revision.admission.admit(source, this.#thread.loop.now)
     if (admitted?.ok === false) return this.#noPlace(socket, client.slice(), source, duty, admitted.reason)
-    this.#carry(edition, socket, client, source, admitted?.ticket ?? null, duty)
+    this.#carry(revision, socket, client, source, admitted?.ticket ?? null, duty)
   }
 
   /** It may have a moment to wait for one. @param client a copy */
@@ -113,16 +113,16 @@ export class TcpListener extends Watcher implements Listening {
     duty: ReturnType<typeof proxyDuty>,
     reason: RefuseReason,
   ): void {
-    const { edition, anteroom } = this.#carriage
+    const { revision, anteroom } = this.#ruleOnThread
     const waits = anteroom.wait(
       source,
       reason,
       () =>
         this.#stopped
           ? { ok: false, reason: 'denied' }
-          : edition.admission.admit(source, this.#thread.loop.now),
+          : revision.admission.admit(source, this.#thread.loop.now),
       (admitted) => {
-        if (admitted.ok) this.#carry(edition, socket, client, source, admitted.ticket, duty)
+        if (admitted.ok) this.#carry(revision, socket, client, source, admitted.ticket, duty)
         else this.#refuse(socket, client, this.#stopped ? reason : admitted.reason)
       },
     )
@@ -130,7 +130,7 @@ export class TcpListener extends Watcher implements Listening {
   }
 
   #carry(
-    edition: RuleRevision,
+    revision: RuleRevision,
     socket: Descriptor,
     client: Uint8Array,
     source: string,
@@ -139,13 +139,13 @@ export class TcpListener extends Watcher implements Listening {
   ): void {
     this.#thread.descriptors.given(Descriptor.number(socket))
     this.#thread.descriptors.took(descriptorsEach)
-    new TcpConnection(this.#thread, edition, this.#data, socket, client, source, ticket).start(duty)
+    new TcpConnection(this.#thread, revision, this.#data, socket, client, source, ticket).start(duty)
   }
 
   #refuse(socket: Descriptor, client: Uint8Array, reason: CloseReason): void {
-    const { loop, happenings } = this.#thread
-    this.#carriage.count(reason)
-    happenings.refused(this.#carriage.edition.id, this.#data.id, client, reason, loop.now)
+    const { loop, eventBatch } = this.#thread
+    this.#ruleOnThread.count(reason)
+    eventBatch.refused(this.#ruleOnThread.revision.id, this.#data.id, client, reason, loop.now)
     closeWithReset(socket)
   }
 }
@@ -176,14 +176,14 @@ export class TcpConnection extends FlowBase implements Dialling, PreambleFlow {
 
   constructor(
     thread: Thread,
-    edition: RuleRevision,
+    revision: RuleRevision,
     listener: ListenerData,
     socket: Descriptor,
     client: Uint8Array,
     source: string,
     ticket: Ticket | null,
   ) {
-    super(thread, edition, listener.id, client, ticket)
+    super(thread, revision, listener.id, client, ticket)
     this.#listener = listener
     this.source = source
     this.behind = thread.tcpDials.behind(portOf(client), listener.port)
@@ -191,8 +191,8 @@ export class TcpConnection extends FlowBase implements Dialling, PreambleFlow {
     this.#dial = new TargetDial(this)
   }
 
-  get bite(): number {
-    return this.edition.bite
+  get maxRead(): number {
+    return this.revision.maxRead
   }
 
   get port(): number {
@@ -202,13 +202,13 @@ export class TcpConnection extends FlowBase implements Dialling, PreambleFlow {
   start(duty: 'required' | 'refused' | 'ignored'): void {
     const { loop } = this.thread
     if (loop.watch(this.client, this.client.descriptor, readMask) < 0) return this.end('engine-error')
-    if (duty === 'ignored' && !this.edition.targets.byName) return void this.dial(null)
+    if (duty === 'ignored' && !this.revision.targets.byName) return void this.dial(null)
     this.#greeting = new Preamble(this, duty)
     this.#greeting.begin()
   }
 
   dial(name: string | null): boolean {
-    const order = this.edition.order(this.source, this.thread.loop.now, name)
+    const order = this.revision.order(this.source, this.thread.loop.now, name)
     if (order.length > 0) this.#dial?.start(order)
     return order.length > 0
   }
@@ -220,14 +220,14 @@ export class TcpConnection extends FlowBase implements Dialling, PreambleFlow {
   }
 
   admitLate(then: () => void): void {
-    const ask = (): Admitted => this.edition.admission.admit(this.source, this.thread.loop.now)
+    const ask = (): Admitted => this.revision.admission.admit(this.source, this.thread.loop.now)
     const done = (admitted: Admitted): void => {
       if (!admitted.ok) return this.end(admitted.reason)
       this.ticket = admitted.ticket
       then()
     }
     const admitted = ask()
-    const { anteroom } = this.edition.carriage
+    const { anteroom } = this.revision.ruleOnThread
     const waits =
       !admitted.ok && anteroom.wait(this.source, admitted.reason, () => (this.ended ? null : ask()), done)
     if (!waits) done(admitted)
@@ -250,7 +250,7 @@ export class TcpConnection extends FlowBase implements Dialling, PreambleFlow {
 
   /** Tells the target who calls; no part of what the client said. A new socket takes it whole. */
   #sendPreface(server: TcpSide): void {
-    const { source } = this.edition.rule
+    const { source } = this.revision.rule
     if (source !== 'proxy-v1' && source !== 'proxy-v2') return
     const caller = this.#told ? this.#told.source : this.#peer()
     const called = this.#told ? this.#told.destination : this.#ownEnd()
@@ -281,7 +281,7 @@ export class TcpConnection extends FlowBase implements Dialling, PreambleFlow {
     this.established = true
     client.other = server
     server.other = client
-    this.edition.succeeded(state)
+    this.revision.succeeded(state)
     this.settle(state, address)
     this.thread.records.setState(this.record, 'open')
     this.thread.loop.deadlines.drop(this.deadline)
@@ -292,7 +292,7 @@ export class TcpConnection extends FlowBase implements Dialling, PreambleFlow {
   }
 
   carried(side: TcpSide, bytes: number): void {
-    const { cells } = this.edition.carriage
+    const { cells } = this.revision.ruleOnThread
     if (side.isClient) {
       if (this.#messagesToTarget < 2) this.#sendsToTarget()
       this.thread.records.addToTarget(this.record, bytes)
@@ -305,7 +305,7 @@ export class TcpConnection extends FlowBase implements Dialling, PreambleFlow {
   }
 
   taken(): void {
-    if (this.edition.timeouts.idleMs > 0) this.touch()
+    if (this.revision.timeouts.idleMs > 0) this.touch()
   }
 
   /** The client's socket has it from the listener's. Nothing holds a first message back, and many have no second. */
@@ -316,7 +316,7 @@ export class TcpConnection extends FlowBase implements Dialling, PreambleFlow {
   /** Something moved: the idle limit begins anew. */
   touch(): void {
     this.#quietLooks = 0
-    this.#lookIn(this.edition.timeouts.idleMs / looksWithinIdle)
+    this.#lookIn(this.revision.timeouts.idleMs / looksWithinIdle)
   }
 
   #lookIn(ms: number): void {
@@ -326,7 +326,7 @@ export class TcpConnection extends FlowBase implements Dialling, PreambleFlow {
 
   /** The client's socket has it from the listener's. For the target's, short connections never need it. */
   #keepAlive(server: TcpSide): void {
-    const { idleMs, keepaliveMs } = this.edition.timeouts
+    const { idleMs, keepaliveMs } = this.revision.timeouts
     const later = idleMs === 0 && keepaliveMs >= 2 * keepaliveAfterMs
     if (keepaliveMs > 0 && !later) setKeepalive(server.descriptor, keepaliveMs)
     if (idleMs > 0) this.touch()
@@ -342,7 +342,7 @@ export class TcpConnection extends FlowBase implements Dialling, PreambleFlow {
 
   /** Nothing has moved here for a while: is somebody gone, or has it been too long? */
   #look(): void {
-    const { idleMs, keepaliveMs } = this.edition.timeouts
+    const { idleMs, keepaliveMs } = this.revision.timeouts
     if (this.#keepaliveDue && this.#server) setKeepalive(this.#server.descriptor, keepaliveMs)
     this.#keepaliveDue = false
     const client = outstanding(this.client.descriptor)

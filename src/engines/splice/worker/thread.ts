@@ -25,10 +25,10 @@ export class Thread {
   readonly number: number
   readonly loop: Loop
   readonly records: Records
-  readonly happenings: EventBatch
+  readonly eventBatch: EventBatch
   readonly pipes = new Pipes()
   readonly buffer = Arena.allocate(copyBytes)
-  readonly carriages = new Map<number, RuleOnThread>()
+  readonly rulesOnThread = new Map<number, RuleOnThread>()
   /** The loop's own. */
   readonly clock: Clock
   readonly descriptors: Descriptors
@@ -49,7 +49,7 @@ export class Thread {
     number: number
     loop: Loop
     records: Records
-    happenings: EventBatch
+    eventBatch: EventBatch
     descriptorLimit: number
     dials: SharedArrayBuffer
     place: number
@@ -64,7 +64,7 @@ export class Thread {
     this.gathering = new ReadGathering(loop, options.thresholds.gatherFrom)
     this.offloading = new Offloading(loop, options.askOffload, options.holdOffload)
     this.records = options.records
-    this.happenings = options.happenings
+    this.eventBatch = options.eventBatch
     this.report = options.report
     this.thresholds = options.thresholds
     this.mostSessions = Math.min(8192, Math.max(16, Math.floor(limit / 4)))

@@ -69,7 +69,7 @@ const leastPatienceMs = 2000
 
 export class UdpListener extends Watcher implements Listening, Outlet, Resumable {
   readonly thread: Thread
-  readonly carriage: RuleOnThread
+  readonly ruleOnThread: RuleOnThread
   readonly data: ListenerData
   readonly socket: Descriptor
   readonly #sessions = new Map<number, UdpSession>()
@@ -85,10 +85,10 @@ export class UdpListener extends Watcher implements Listening, Outlet, Resumable
   #yielded = false
   #tellsMarks = false
 
-  constructor(thread: Thread, carriage: RuleOnThread, data: ListenerData) {
+  constructor(thread: Thread, ruleOnThread: RuleOnThread, data: ListenerData) {
     super()
     this.thread = thread
-    this.carriage = carriage
+    this.ruleOnThread = ruleOnThread
     this.data = data
     this.#room = new Room({ most: thread.mostSessions, evict: (session) => session.end('evicted') })
     this.socket = Descriptor.borrow(data.fd)
@@ -153,7 +153,7 @@ export class UdpListener extends Watcher implements Listening, Outlet, Resumable
 
   #leave(): void {
     this.thread.loop.unwatch(this, this.socket)
-    this.carriage.listeners.delete(this)
+    this.ruleOnThread.listeners.delete(this)
   }
 
   #drain(): void {
@@ -194,7 +194,7 @@ export class UdpListener extends Watcher implements Listening, Outlet, Resumable
     try {
       session = this.#sessionOf(batch, first)
       if (session) session.toTarget(batch, first, count)
-      else this.carriage.cells[cell.lost]! += count
+      else this.ruleOnThread.cells[cell.lost]! += count
     } catch (thrown) {
       this.thread.loop.fault(session ?? this, thrown)
     }
@@ -216,23 +216,23 @@ export class UdpListener extends Watcher implements Listening, Outlet, Resumable
   }
 
   #open(batch: Datagrams, i: number, key: number): UdpSession | null {
-    const { edition } = this.carriage
+    const { revision } = this.ruleOnThread
     const at = batch.nameAt(i)
     const six = batch.arena.bytes[at] !== familyInet
     const client = batch.arena.bytes.slice(at, at + (six ? 28 : 16))
     const source = addressOf(client)
     const { now } = this.thread.loop
     if (this.thread.udpDials.behind(portOf(client)) >= mostCrossings) {
-      this.#refuse(edition, client, key, 'loop')
+      this.#refuse(revision, client, key, 'loop')
       return null
     }
-    const admitted = this.#room.admit(edition.admission, source, now, this.carriage.paused)
+    const admitted = this.#room.admit(revision.admission, source, now, this.ruleOnThread.paused)
     if (!admitted.ok) {
-      this.#refuse(edition, client, key, admitted.reason)
+      this.#refuse(revision, client, key, admitted.reason)
       return null
     }
     const local = this.#wildcard ? batch.localAddress(i) : null
-    const session = new UdpSession(this, edition, key, client, local, source, admitted.ticket)
+    const session = new UdpSession(this, revision, key, client, local, source, admitted.ticket)
     session.seat = this.#room.take(session, source, now)
     session.sameKey = this.#sessions.get(key) ?? null
     this.#sessions.set(key, session)
@@ -242,11 +242,11 @@ export class UdpListener extends Watcher implements Listening, Outlet, Resumable
     return session.ended ? null : session
   }
 
-  #refuse(edition: RuleRevision, client: Uint8Array, key: number, reason: CloseReason): void {
+  #refuse(revision: RuleRevision, client: Uint8Array, key: number, reason: CloseReason): void {
     const { now } = this.thread.loop
     if (!this.#refusals.tell(key, now)) return
-    this.carriage.count(reason)
-    this.thread.happenings.refused(edition.id, this.data.id, client, reason, now)
+    this.ruleOnThread.count(reason)
+    this.thread.eventBatch.refused(revision.id, this.data.id, client, reason, now)
   }
 
   /** Descriptors are short: another session makes room. @returns false where there is none. */
@@ -323,14 +323,14 @@ export class UdpSession extends FlowBase implements UpstreamSession, Offloadable
 
   constructor(
     listener: UdpListener,
-    edition: RuleRevision,
+    revision: RuleRevision,
     key: number,
     client: Uint8Array,
     local: Uint8Array | null,
     source: string,
     ticket: Ticket,
   ) {
-    super(listener.thread, edition, listener.data.id, client, ticket)
+    super(listener.thread, revision, listener.data.id, client, ticket)
     this.listener = listener
     this.key = key
     this.client = client
@@ -351,14 +351,14 @@ export class UdpSession extends FlowBase implements UpstreamSession, Offloadable
 
   start(): void {
     const { loop } = this.thread
-    loop.deadlines.arm(this.deadline, this.edition.timeouts.udpMs, loop.now)
+    loop.deadlines.arm(this.deadline, this.revision.timeouts.udpMs, loop.now)
     this.#takeTurn()
     this.#aimNext('no-such-name')
   }
 
   /** All targets, in the order of this moment. */
   #takeTurn(): void {
-    this.#targets = [...this.edition.order(this.source, this.thread.loop.now)]
+    this.#targets = [...this.revision.order(this.source, this.thread.loop.now)]
     this.#ways = this.#targets.length
     this.#reached = this.#turned = false
   }
@@ -366,7 +366,7 @@ export class UdpSession extends FlowBase implements UpstreamSession, Offloadable
   /** @param reason why the one before failed: what the record says if none can even be sent to. */
   #aimNext(reason: CloseReason): void {
     if (this.#targets.length === 0 && this.#reached) this.#takeTurn()
-    if (this.#turned) this.edition.again(this.#targets, 0, this.source, this.thread.loop.now)
+    if (this.#turned) this.revision.again(this.#targets, 0, this.source, this.thread.loop.now)
     this.#turned = true
     const state = this.#targets.shift()
     if (!state) return this.end(reason)
@@ -379,7 +379,10 @@ export class UdpSession extends FlowBase implements UpstreamSession, Offloadable
 
   /** Its target refuses, and an edit took that out of the rule: nothing holds the session to it. */
   get isLeft(): boolean {
-    return this.#refused && !this.edition.carriage.edition.targets.states.includes(this.target as TargetState)
+    return (
+      this.#refused &&
+      !this.revision.ruleOnThread.revision.targets.states.includes(this.target as TargetState)
+    )
   }
 
   /** To the next address of the name, or to the next target; after the last of them it begins with the first. */
@@ -400,8 +403,8 @@ export class UdpSession extends FlowBase implements UpstreamSession, Offloadable
   }
 
   #find(state: TargetState, tell: (found: CachedAddresses) => void): CachedAddresses | undefined {
-    const { rule, carriage } = this.edition
-    return carriage.names.find(
+    const { rule, ruleOnThread } = this.revision
+    return ruleOnThread.names.find(
       state.choice.to,
       this.listener.data.port,
       rule.listen,
@@ -419,10 +422,10 @@ export class UdpSession extends FlowBase implements UpstreamSession, Offloadable
 
   #aim(state: TargetState, found: CachedAddresses): void {
     if (typeof found === 'string') {
-      this.edition.failed(state, this.thread.loop.now)
+      this.revision.failed(state, this.thread.loop.now)
       return this.#aimNext(found)
     }
-    this.#addresses = bestFirst(found, this.edition.goodOf(state), (one) => addressOf(one))
+    this.#addresses = bestFirst(found, this.revision.goodOf(state), (one) => addressOf(one))
     this.#ways += found.length - 1
     this.#connectNext(state)
   }
@@ -438,7 +441,7 @@ export class UdpSession extends FlowBase implements UpstreamSession, Offloadable
     }
     if (reason === 'no-room') return this.end(reason)
     // What this client or this machine does not have is not the target's fault.
-    if (!isOwnFault(reason)) this.edition.failed(state, this.thread.loop.now)
+    if (!isOwnFault(reason)) this.revision.failed(state, this.thread.loop.now)
     this.#aimNext(reason)
   }
 
@@ -454,7 +457,7 @@ export class UdpSession extends FlowBase implements UpstreamSession, Offloadable
     this.settle(state, address)
     if (address !== this.#address) this.#isGood = false
     this.#address = address
-    this.#freshUntil = this.edition.carriage.names.freshUntil(state.choice.to)
+    this.#freshUntil = this.revision.ruleOnThread.names.freshUntil(state.choice.to)
   }
 
   /** The name is old: where it has moved, the same socket, with the same port of ours, goes on to the new address. */
@@ -507,7 +510,7 @@ export class UdpSession extends FlowBase implements UpstreamSession, Offloadable
     if (typeof socket === 'number') return socket
     setOption(socket, 'receiveBuffer', socketBufferBytes)
     if (segmentation.on) setOption(socket, 'groReceive', 1)
-    const { keeps } = this.edition
+    const { keeps } = this.revision
     const asClient = !keeps || (canDialAs(this.source, address) && dialAs(socket, this.source) === 0)
     const error = asClient ? connectUdp(socket, address) : -EAFNOSUPPORT
     if (error < 0) close(socket)
@@ -532,7 +535,7 @@ export class UdpSession extends FlowBase implements UpstreamSession, Offloadable
 
   /** What the kernel can be told is addresses; it knows no policy on each datagram. */
   pair(): Pair | null {
-    const { bucket, keeps, timeouts } = this.edition
+    const { bucket, keeps, timeouts } = this.revision
     const upstream = this.#upstream?.own()
     if (bucket || keeps || this.tellsTarget || timeouts.udpMs < leastPatienceMs || !upstream) return null
     const [client, listen] = [onWire(peerIn(this.client)), onWire(this.listener.askedBy(this))]
@@ -546,7 +549,7 @@ export class UdpSession extends FlowBase implements UpstreamSession, Offloadable
 
   offloaded(by: 1 | -1): void {
     this.#isOffloaded = by === 1
-    this.edition.carriage.cells[cell.offloaded]! += by
+    this.revision.ruleOnThread.cells[cell.offloaded]! += by
   }
 
   carried(there: CarriedByKernel, back: CarriedByKernel): void {
@@ -564,8 +567,8 @@ export class UdpSession extends FlowBase implements UpstreamSession, Offloadable
   #heardOf(): void {
     this.#refused = false
     if (!this.target) return
-    this.edition.succeeded(this.target)
-    if (!this.#isGood) this.edition.found(this.target, hashOf(addressOf(this.#address)))
+    this.revision.succeeded(this.target)
+    if (!this.#isGood) this.revision.found(this.target, hashOf(addressOf(this.#address)))
     this.#isGood = true
   }
 
@@ -583,20 +586,20 @@ export class UdpSession extends FlowBase implements UpstreamSession, Offloadable
 
   touch(way: 'there' | 'back'): void {
     const { loop } = this.thread
-    loop.deadlines.arm(this.deadline, this.edition.timeouts.udpMs, loop.now)
+    loop.deadlines.arm(this.deadline, this.revision.timeouts.udpMs, loop.now)
     this.listener.heard(this, way === 'there' ? 'client' : 'target')
   }
 
   /** Counted before they are sent, so that whoever has them sees them counted; `unsent` takes them back. */
   sent(bytes: number, datagrams: number): void {
-    const { cells } = this.edition.carriage
+    const { cells } = this.revision.ruleOnThread
     if (!this.ended) this.thread.records.addToTarget(this.record, bytes)
     cells[cell.toTarget]! += bytes
     cells[cell.datagramsToTarget]! += datagrams
   }
 
   answered(bytes: number, datagrams: number): void {
-    const { cells } = this.edition.carriage
+    const { cells } = this.revision.ruleOnThread
     if (!this.ended) this.thread.records.addToClient(this.record, bytes)
     cells[cell.toClient]! += bytes
     cells[cell.datagramsToClient]! += datagrams
@@ -616,12 +619,12 @@ export class UdpSession extends FlowBase implements UpstreamSession, Offloadable
   }
 
   get tellsTarget(): boolean {
-    return this.edition.rule.source === 'proxy-v2'
+    return this.revision.rule.source === 'proxy-v2'
   }
 
   /** The PROXY header of the next datagram: of every one (specification of April 2026), or of the first. */
   nextHeader(): Buffer | null {
-    if (!this.tellsTarget || (this.#told && this.edition.rule.proxyUdp === 'first')) return null
+    if (!this.tellsTarget || (this.#told && this.revision.rule.proxyUdp === 'first')) return null
     this.#header ??= writeProxyV2(peerIn(this.client), this.listener.askedBy(this), { transport: 'datagram' })
     return this.#header
   }
@@ -639,23 +642,23 @@ export class UdpSession extends FlowBase implements UpstreamSession, Offloadable
   #blame(error: number): void {
     const { target } = this
     if (!target || !targetsFaults.has(-error)) return
-    if (this.#isGood) this.edition.found(target, 0)
+    if (this.#isGood) this.revision.found(target, 0)
     this.#isGood = false
-    const { rule } = this.edition
+    const { rule } = this.revision
     if (this.#addresses.length === 0 && speaksForAll(rule, target.choice.to, this.listener.data.port))
-      this.edition.failed(target, this.thread.loop.now)
+      this.revision.failed(target, this.thread.loop.now)
     this.#refused = true
     // The next datagram is to come here.
     this.thread.offloading.takeBack(this)
   }
 
   lost(datagrams: number): void {
-    this.edition.carriage.cells[cell.lost]! += datagrams
+    this.revision.ruleOnThread.cells[cell.lost]! += datagrams
   }
 
   /** Over the rule's bandwidth, datagrams are lost, as a slow line would lose them: delay helps no real-time stream. */
   mayPass(bytes: number): boolean {
-    const { bucket } = this.edition
+    const { bucket } = this.revision
     if (!bucket) return true
     const { now } = this.thread.loop
     if (bucket.spend(0, now) > 0) return false

@@ -1,12 +1,12 @@
 /**
- * A thread of the engine. It is born with a bell and a number, does what it is told through its message port, and
- * turns its loop until it is told to stop. Its own event loop never runs: messages are taken when the bell rings.
+ * A thread of the engine. It is born with a wakeup and a number, does what it is told through its message port, and
+ * turns its loop until it is told to stop. Its own event loop never runs: messages are taken when it is signalled.
  */
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import type { Target } from '../../../model/target.ts'
 import { RuleOnThread } from './rule-revision.ts'
 import { epollIn } from '../../../linux/epoll.ts'
-import { Descriptor, keepFdOwners, loadFfi, silenceBell } from '../../../linux/libc.ts'
+import { Descriptor, keepFdOwners, loadFfi, clearWakeup } from '../../../linux/libc.ts'
 import { EventBatch } from './event-batch.ts'
 import { Loop, Watcher } from './loop.ts'
 import {
@@ -26,18 +26,18 @@ import { Thread } from './thread.ts'
 import { UdpListener, UdpSession } from './udp.ts'
 import { UdpUpstream } from './udp-upstream.ts'
 
-class Bell extends Watcher {
-  readonly #bell: Descriptor
+class WakeupWatcher extends Watcher {
+  readonly #wakeup: Descriptor
   readonly #answer: () => void
 
-  constructor(bell: Descriptor, answer: () => void) {
+  constructor(wakeup: Descriptor, answer: () => void) {
     super()
-    this.#bell = bell
+    this.#wakeup = wakeup
     this.#answer = answer
   }
 
   onEvents(): void {
-    silenceBell(this.#bell)
+    clearWakeup(this.#wakeup)
     this.#answer()
   }
 }
@@ -45,7 +45,7 @@ class Bell extends Watcher {
 class Worker {
   readonly #thread: Thread
   readonly #loop: Loop
-  readonly #happenings: EventBatch
+  readonly #eventBatch: EventBatch
   readonly #asked = new Map<number, (answer: WorkerAnswer, now: number) => void>()
   /** Those who stop accepting when descriptors are short. */
   readonly #registered = new Map<number, Disposable>()
@@ -53,17 +53,17 @@ class Worker {
   #running = true
 
   constructor(data: ThreadData) {
-    keepFdOwners(new Uint8Array(data.ledger), data.thread + 1)
+    keepFdOwners(new Uint8Array(data.fdOwners), data.thread + 1)
     this.#loop = new Loop((watcher, thrown) => this.#fault(watcher, thrown), data.thresholds.busyPollMs)
     const records = new Records(data.firstSerial, (memory) => post({ type: 'block', memory }))
-    this.#happenings = new EventBatch(records, (batch, count) =>
+    this.#eventBatch = new EventBatch(records, (batch, count) =>
       post({ type: 'happened', batch, count }, [batch]),
     )
     this.#thread = new Thread({
       number: data.thread,
       loop: this.#loop,
       records,
-      happenings: this.#happenings,
+      eventBatch: this.#eventBatch,
       descriptorLimit: data.descriptorLimit,
       dials: data.dials,
       place: data.place,
@@ -72,8 +72,8 @@ class Worker {
       askOffload: () => post({ type: 'offload' }),
       holdOffload: (device) => post({ type: 'hold', device }),
     })
-    const bell = Descriptor.borrow(data.bell)
-    this.#loop.watch(new Bell(bell, () => this.#takeMessages()), bell, epollIn)
+    const wakeup = Descriptor.borrow(data.wakeup)
+    this.#loop.watch(new WakeupWatcher(wakeup, () => this.#takeMessages()), wakeup, epollIn)
     this.#loop.afterTurn(() => {
       try {
         this.#thread.flushAnswers()
@@ -81,7 +81,7 @@ class Worker {
         this.#fault(this.#thread, thrown)
       }
       this.#thread.offloading.sentOn()
-      return this.#happenings.flush(this.#loop.now)
+      return this.#eventBatch.flush(this.#loop.now)
     })
   }
 
@@ -110,9 +110,9 @@ class Worker {
       case 'open':
         return this.#open(message)
       case 'update':
-        return this.#thread.carriages
+        return this.#thread.rulesOnThread
           .get(message.lease)
-          ?.update(message.edition, message.rule, message.memory, message.slots)
+          ?.update(message.revision, message.rule, message.memory, message.slots)
       case 'unlisten':
         return this.#unlisten(message)
       case 'yield':
@@ -120,13 +120,13 @@ class Worker {
       case 'let-go':
         return this.#letGo(message.lease)
       case 'resume':
-        for (const listening of this.#thread.carriages.get(message.lease)?.listeners ?? [])
+        for (const listening of this.#thread.rulesOnThread.get(message.lease)?.listeners ?? [])
           listening.takeBack?.()
         return
       case 'cut':
         return this.#cut(message)
       case 'forget':
-        this.#thread.carriages.delete(message.lease)
+        this.#thread.rulesOnThread.delete(message.lease)
         return
       case 'resolved':
         this.#asked.get(message.asked)?.(message.answer, this.#loop.now)
@@ -142,20 +142,20 @@ class Worker {
   /** Told again where the rule was opened while this thread was starting, and once a predecessor has let go. */
   #open(message: Extract<ToThread, { type: 'open' }>): void {
     const { lease, listeners } = message
-    const { carriages, descriptors } = this.#thread
-    const carriage = carriages.get(lease) ?? this.#carriage(message)
-    carriages.set(lease, carriage)
+    const { rulesOnThread, descriptors } = this.#thread
+    const ruleOnThread = rulesOnThread.get(lease) ?? this.#ruleOnThread(message)
+    rulesOnThread.set(lease, ruleOnThread)
     if (listeners.length === 0 || this.#registered.has(lease)) return
-    for (const data of listeners) this.#listen(carriage, data)
-    this.#registered.set(lease, descriptors.register(carriage))
+    for (const data of listeners) this.#listen(ruleOnThread, data)
+    this.#registered.set(lease, descriptors.register(ruleOnThread))
   }
 
-  #carriage({ lease, edition, rule, memory, slots }: Extract<ToThread, { type: 'open' }>): RuleOnThread {
+  #ruleOnThread({ lease, revision, rule, memory, slots }: Extract<ToThread, { type: 'open' }>): RuleOnThread {
     const thread = this.#thread
     return new RuleOnThread({
       id: lease,
       thread: thread.number,
-      edition,
+      revision,
       rule,
       memory,
       slots,
@@ -166,9 +166,9 @@ class Worker {
     })
   }
 
-  #listen(carriage: RuleOnThread, data: ListenerData): void {
+  #listen(ruleOnThread: RuleOnThread, data: ListenerData): void {
     const Kind = data.protocol === 'udp' ? UdpListener : TcpListener
-    carriage.listeners.add(new Kind(this.#thread, carriage, data))
+    ruleOnThread.listeners.add(new Kind(this.#thread, ruleOnThread, data))
   }
 
   #ask(lease: number, target: Target, answer: (answer: WorkerAnswer, now: number) => void): void {
@@ -178,38 +178,38 @@ class Worker {
   }
 
   #yield(lease: number): void {
-    for (const listening of this.#thread.carriages.get(lease)?.listeners ?? []) listening.yield?.()
+    for (const listening of this.#thread.rulesOnThread.get(lease)?.listeners ?? []) listening.yield?.()
     post({ type: 'yielded', lease })
   }
 
   #letGo(lease: number): void {
-    for (const carried of this.#thread.carriages.get(lease)?.carried.all() ?? [])
+    for (const carried of this.#thread.rulesOnThread.get(lease)?.carried.all() ?? [])
       if (carried instanceof UdpSession) carried.end('shutdown')
-    this.#happenings.flushNow()
+    this.#eventBatch.flushNow()
     post({ type: 'yielded', lease })
   }
 
   #unlisten({ lease, queued, apart }: Extract<ToThread, { type: 'unlisten' }>): void {
-    const carriage = this.#thread.carriages.get(lease)
+    const ruleOnThread = this.#thread.rulesOnThread.get(lease)
     this.#registered.get(lease)?.[Symbol.dispose]()
     this.#registered.delete(lease)
     // A Set may lose what was visited while it is walked.
-    for (const listening of carriage?.listeners ?? []) listening.stop(queued, apart)
-    this.#happenings.flushNow()
+    for (const listening of ruleOnThread?.listeners ?? []) listening.stop(queued, apart)
+    this.#eventBatch.flushNow()
     post({ type: 'unlistened', lease })
   }
 
   #cut({ lease, serial, reason }: Extract<ToThread, { type: 'cut' }>): void {
-    for (const carried of this.#thread.carriages.get(lease)?.carried.all() ?? [])
+    for (const carried of this.#thread.rulesOnThread.get(lease)?.carried.all() ?? [])
       if (serial === null || carried.serial === serial) carried.end(reason)
-    this.#happenings.flushNow()
+    this.#eventBatch.flushNow()
   }
 
   #stop(): void {
     this.#running = false
-    for (const carriage of this.#thread.carriages.values())
-      for (const carried of carriage.carried.all()) carried.end('shutdown')
-    this.#happenings.flushNow()
+    for (const ruleOnThread of this.#thread.rulesOnThread.values())
+      for (const carried of ruleOnThread.carried.all()) carried.end('shutdown')
+    this.#eventBatch.flushNow()
   }
 
   /** One connection's failure is its own end, not the thread's. */
