@@ -1,95 +1,119 @@
 // Who may import whom, each arrow with its reason. Reads `src` and `web/src`, prints every import that breaks one,
-// exits 1 where there is any. Circles are found by oxlint (import/no-cycle).
-import { readdirSync, readFileSync } from 'node:fs'
-import { dirname, join, normalize, sep } from 'node:path'
+// exits 1 where there is any. Circles between files are found by oxlint (import/no-cycle).
+import { readFileSync } from 'node:fs'
+import { dirname, join, normalize } from 'node:path'
+import { place, sources } from './house.mjs'
 
-const members = ['engines', 'routers', 'firewalls', 'guests', 'checks', 'stores', 'formats']
+/** Rooms whose inhabitants are members: each knows its contract, and no other member. */
+const memberRooms = ['engines', 'routers', 'firewalls', 'guests', 'checks', 'stores', 'formats']
 
-/** Where a file lives: `base`, `engines/contract`, `engines/index`, `engines:splice`, `api/protocol` … */
+/** Top to bottom. A room sees what stands below it; rooms of one storey do not see each other. */
+const storeys = [
+  ['main'],
+  ['index', 'command-line'],
+  ['daemon'],
+  ['rules'],
+  ['mappings', 'doctor'],
+  ['instance', 'machine'],
+  ['contracts'],
+  ['host'],
+  ['relay', 'linux'],
+  ['host/contract'],
+  ['model'],
+  ['base'],
+]
+const storeyOf = new Map(storeys.flatMap((rooms, at) => rooms.map((room) => [room, at])))
+
+/** Where a file lives: `base`, `engines/contract`, `engines/index`, `engines:splice`, `splice/worker`, `api/client` … */
 function roomOf(file) {
-  const [top, second = '', ...rest] = file.split('/')
+  const path = file.replace(/^doctor\/checks\//, 'checks/')
+  const [top, second = '', third] = path.replace(/\.tsx?$/, '').split('/')
   if (top === 'web') return 'web'
-  const name = second.replace(/\.tsx?$/, '')
-  if (rest.length === 0 && second === '') return top.replace(/\.ts$/, '')
-  // A room's lease is part of its contract: every member makes one.
-  if (members.includes(top) && name === 'lease') return `${top}/contract`
+  if (top === 'api') return `api/${second}`
+  if (top === 'host') return second === 'contract' ? 'host/contract' : 'host'
+  if (!memberRooms.includes(top)) return top
+  // A room's lease and what its members share are part of its contract.
+  if (['contract', 'lease', 'shared'].includes(second)) return `${top}/contract`
   // The table of what each format carries is the registry's own page.
-  if (top === 'formats' && name === 'reference') return 'formats/index'
-  if (members.includes(top))
-    return name === 'contract' || name === 'index' ? `${top}/${name}` : `${top}:${name}`
-  if (top === 'host') return name === 'contract' ? 'host/contract' : 'host'
-  if (top === 'api') return `api/${name}`
-  return top
+  if (second === 'index' || (top === 'formats' && second === 'reference')) return `${top}/index`
+  return top === 'engines' && second === 'splice' ? `splice/${third}` : `${top}:${second}`
 }
 
 const isContract = (room) => room.endsWith('/contract')
-const memberRoom = (room) => room.split(/[:/]/)[0]
+const memberRoom = (room) => (room.startsWith('splice/') ? 'engines' : room.split(/[:/]/)[0])
+const isMember = (room) => room.includes(':') || room.startsWith('splice/')
+const storey = (room) => storeyOf.get(isContract(room) && room !== 'host/contract' ? 'contracts' : room)
 
 /** @returns the reason why `from` may not import `to`, or null where it may. */
 function why(from, to) {
-  if (from === to || to === 'base') return null
-  if (from === 'base') return 'base imports nothing of ours'
-  if (to === 'model') return null
-  if (from === 'model') return 'model is plain data: it imports base only'
-  if (isContract(from)) return isContract(to) ? null : 'a contract names only contracts, model and base'
-  if (from === 'host' || from === 'relay')
-    return to === 'host/contract' && from === 'host' ? null : `${from} imports model and base only`
-  if (from.includes(':')) {
-    const room = memberRoom(from)
-    if (room === 'formats' && !to.startsWith('formats'))
-      return 'a format is text in, text out: it reads no machine and knows no rule’s life'
-    if (to === `${room}/contract` || to === 'host' || to === 'host/contract') return null
-    if (room === 'engines' && to === 'relay') return null
-    if (room === 'checks' && isContract(to)) return null
-    if (memberRoom(to) === room) return 'a member never knows another'
-    return 'a member imports its contract, host, model and base'
-  }
-  if (from.endsWith('/index') && members.includes(memberRoom(from)))
-    return memberRoom(to) === memberRoom(from) ? null : 'a registry lists its own room'
-  if (from === 'control')
-    return isContract(to) ? null : 'control is handed members and host, it never imports them'
-  if (from === 'api/protocol') return 'api/protocol imports model only'
-  if (from === 'api/client') return to === 'api/protocol' ? null : 'api/client imports api/protocol only'
-  if (from === 'api/server')
-    return to === 'control' || to === 'api/protocol'
-      ? null
-      : 'api/server imports control and api/protocol only'
-  if (from === 'cli') return to === 'api/client' || to === 'api/protocol' ? null : 'cli speaks api only'
-  if (from === 'web') return to === 'api/client' || to === 'api/protocol' ? null : 'web speaks api only'
-  return null // daemon, main and index are the composition roots: they see all
+  if (from === to) return null
+  return (
+    whyNotOfMember(from, to) ??
+    whyNotOfSurface(from, to) ??
+    (known(from) && known(to) ? whyNotOfStorey(from, to) : null)
+  )
 }
 
-function* sources(folder) {
-  for (const entry of readdirSync(folder, { withFileTypes: true })) {
-    const path = join(folder, entry.name)
-    if (entry.isDirectory()) yield* sources(path)
-    else if (/\.tsx?$/.test(entry.name) && !/\.test\.tsx?$/.test(entry.name)) yield path
+const known = (room) => storey(room) !== undefined
+
+function whyNotOfMember(from, to) {
+  if (from.startsWith('splice/') && to.startsWith('splice/'))
+    return to === 'splice/shared'
+      ? null
+      : 'the threads of splice know of each other only what splice/shared says'
+  if (from.endsWith('/index') && memberRooms.includes(memberRoom(from)))
+    return memberRoom(to) === memberRoom(from) || to === 'model' || to === 'base'
+      ? null
+      : 'a registry lists its own room'
+  if (!isMember(from)) return null
+  const room = memberRoom(from)
+  if (memberRoom(to) === room && !isContract(to)) return 'a member never knows another'
+  if (room === 'formats' && !['formats/contract', 'model', 'base'].includes(to))
+    return 'a format is text in, text out: it reads no machine and knows no rule’s life'
+  if (room === 'checks')
+    return isContract(to) || to === 'model' || to === 'base' ? null : 'a check reads what it is handed'
+  if (room === 'engines' && (to === 'relay' || to === 'linux')) return null
+  return to === `${room}/contract` || ['host', 'host/contract', 'model', 'base'].includes(to)
+    ? null
+    : 'a member imports its contract, host, model and base'
+}
+
+function whyNotOfSurface(from, to) {
+  if (to === 'model' || to === 'base') return null
+  if (from === 'api/protocol') return 'api/protocol imports model only'
+  if (from === 'api/client' || from === 'api/server')
+    return to === 'api/protocol' ? null : `${from} imports api/protocol only: what it serves is handed in`
+  if (from === 'cli' || from === 'web')
+    return to === 'api/client' || to === 'api/protocol' ? null : `${from} speaks api only`
+  return null
+}
+
+function whyNotOfStorey(from, to) {
+  if (isContract(from) && isContract(to)) return null
+  if (isContract(from) && to !== 'model' && to !== 'base')
+    return 'a contract names only contracts, model and base'
+  if (storey(from) < storey(to)) {
+    const isPassedBy = ['rules', 'mappings', 'doctor', 'instance', 'machine'].includes(from)
+    return isPassedBy && ['host', 'linux', 'relay'].includes(to)
+      ? `${from} is handed members and host, it never imports them`
+      : null
   }
+  return `${to} stands above ${from}, or beside it`
 }
 
 const importing =
   /(?:^|\n)\s*(?:import|export)\s[^'"`;]*?from\s*['"](\.[^'"]+)['"]|import\(\s*['"](\.[^'"]+)['"]|new URL\(\s*['"](\.[^'"]+\.[jt]s)['"]/g
-const unslashed = (path) => path.split(sep).join('/')
-const place = (path) => unslashed(path).replace(/^src\//, '')
 
 let broken = 0
 let read = 0
-for (const root of ['src', 'web/src']) {
-  let files = []
-  try {
-    files = [...sources(root)]
-  } catch (error) {
-    if (error.code !== 'ENOENT') throw error
-  }
-  for (const file of files) {
-    read++
-    for (const match of readFileSync(file, 'utf8').matchAll(importing)) {
-      const target = normalize(join(dirname(file), match[1] ?? match[2] ?? match[3]))
-      const reason = why(roomOf(place(file)), roomOf(place(target)))
-      if (!reason) continue
-      broken++
-      console.error(`${unslashed(file)} → ${unslashed(target)}: ${reason}`)
-    }
+for (const file of sources()) {
+  read++
+  for (const match of readFileSync(file, 'utf8').matchAll(importing)) {
+    const target = normalize(join(dirname(file), match[1] ?? match[2] ?? match[3]))
+    const reason = why(roomOf(place(file)), roomOf(place(target)))
+    if (!reason) continue
+    broken++
+    console.error(`${file} → ${target}: ${reason}`)
   }
 }
 console.log(broken === 0 ? `arrows: ${read} files, all as the house says` : `arrows: ${broken} broken`)

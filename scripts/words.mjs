@@ -1,0 +1,60 @@
+// One word, one meaning: refuses two exported types of one name, a file name that stands in more than two rooms, and
+// a member asked for by its name outside its own room. Prints each with its places, exits 1 where there is any.
+import { readFileSync } from 'node:fs'
+import { basename } from 'node:path'
+import { place, sources } from './house.mjs'
+
+/** What every member or room has, by agreement. */
+const everywhere = new Set(['index', 'contract', 'lease', 'parse', 'read', 'write', 'table', 'words'])
+/** A file here is named after the verb, the hop or the thing that it is about. */
+const isNamedAfter = /^(cli\/(commands|print)|base\/codes|rules\/hops|web\/src\/pages)\//
+
+/** The typed library gives the plain API's types their exact keys, under the same names. */
+const library = 'model/library-api.ts'
+
+const files = [...sources()].map((path) => ({ path: place(path), text: readFileSync(path, 'utf8') }))
+const faults = [...typesTwice(), ...filesInManyRooms(), ...membersByName()]
+for (const fault of faults) console.error(fault)
+console.log(
+  faults.length === 0
+    ? `words: ${files.length} files, one word, one meaning`
+    : `words: ${faults.length} faults`,
+)
+process.exitCode = faults.length === 0 ? 0 : 1
+
+function typesTwice() {
+  const exported = /^export (?:default )?(?:abstract )?(?:class|interface|type|enum) ([A-Z]\w*)/gm
+  const homes = new Map()
+  for (const { path, text } of files) {
+    if (path === library) continue
+    for (const [, name] of text.matchAll(exported)) homes.set(name, [...(homes.get(name) ?? []), path])
+  }
+  return told(homes, 1, (name, places) => `two exported types are named ${name}: ${places}`)
+}
+
+function filesInManyRooms() {
+  const rooms = new Map()
+  for (const { path } of files) {
+    const name = basename(path).replace(/\.tsx?$/, '')
+    if (everywhere.has(name) || isNamedAfter.test(path)) continue
+    const room = path.split('/')[0]
+    rooms.set(name, [...new Set([...(rooms.get(name) ?? []), room])])
+  }
+  return told(rooms, 2, (name, places) => `a file ${name} stands in more than two rooms: ${places}`)
+}
+
+function* told(map, most, text) {
+  for (const [name, places] of map) if (places.length > most) yield text(name, places.join(', '))
+}
+
+function* membersByName() {
+  const asked = /\b(?:member|memberId)\)? ?[!=]== '([a-z-]+)'/g
+  const rooms = /^(?:engines|routers|firewalls|guests|formats|stores)\//
+  for (const { path, text } of files) {
+    if (rooms.test(path)) continue
+    for (const match of text.matchAll(asked)) {
+      const line = text.slice(0, match.index).split('\n').length
+      yield `${path}:${line} asks for the member ${match[1]} by its name: let the member tell what it can do`
+    }
+  }
+}
