@@ -434,7 +434,7 @@ describeWith(needs, 'the kernel engine in a lab of three hosts', () => {
             client.send('hello', 5353, hostAddress)
             return targets()
           },
-          { timeout: 15_000, interval: 200 },
+          { timeout: 8000, interval: 200 },
         )
         .toEqual([address])
     try {

@@ -98,6 +98,11 @@ export class ConntrackPoll {
     await this.#looking
   }
 
+  /** What a look that began before now shows has been told. */
+  async settled(): Promise<void> {
+    await this.#looking
+  }
+
   /** A look that began within the last `ms` ms. */
   async lookLately(ms: number): Promise<void> {
     if (this.#shownAt + ms < this.#clock.monotonic()) await this.look()

@@ -83,15 +83,23 @@ it('tells by what was seen last why one has gone', () => {
   expect(traffic.counters().closed).toEqual({ 'connect-timeout': 1, idle: 1 })
 })
 
-it('takes one that could not be ended for a new one, so that it is ended yet', () => {
+it('takes what shows under the key of one that is gone, or could not be ended, for a new one', () => {
   const { traffic, said } = watched()
   traffic.seen([flow({ protocol: 'udp', state: '' })], 1)
   const keys = traffic.flows().map(({ key }) => key)
   traffic.cut(keys, 'target-lost', 2)
   traffic.seen([flow({ protocol: 'udp', state: '' })], 3)
   expect(traffic.flows()).toEqual([])
-  traffic.stillThere(keys)
+  traffic.comeAnew(keys)
   traffic.seen([flow({ protocol: 'udp', state: '' })], 4)
   expect(traffic.flows()).toHaveLength(1)
   expect(said).toEqual(['opened', 'closed target-lost', 'opened'])
+})
+
+it('counts a client that takes its port again, though conntrack gives it the key of the one that is over', () => {
+  const { traffic, said } = watched()
+  traffic.seen([flow({ state: 'TIME_WAIT' })], 1)
+  traffic.seen([flow({ state: 'TIME_WAIT' })], 2)
+  traffic.seen([flow({ state: 'ESTABLISHED' })], 3)
+  expect(said).toEqual(['opened', 'closed finished', 'opened'])
 })

@@ -160,8 +160,7 @@ export class KernelLease implements EngineLease, Lease {
   cut(id: string, reason: CloseReason): boolean {
     const flow = this.#traffic.find(id)
     if (!flow) return false
-    this.#traffic.cut([flow.key], reason, this.#context.clock.now())
-    void this.#forget([flow]).catch((error: unknown) => this.#fail(error))
+    void this.#cutFlows([flow], reason).catch((error: unknown) => this.#fail(error))
     return true
   }
 
@@ -283,12 +282,7 @@ export class KernelLease implements EngineLease, Lease {
     const flows = this.#traffic
       .flows()
       .filter(({ protocol, target: at }) => protocol === 'udp' && this.#leaving.has(at))
-    const keys = flows.map(({ key }) => key)
-    this.#traffic.cut(keys, 'target-lost', clock.now())
-    await this.#forget(flows).catch((error: unknown) => {
-      this.#traffic.stillThere(keys)
-      throw error
-    })
+    await this.#cutFlows(flows, 'target-lost')
   }
 
   /** Null keeps the last good address. @returns the one that is taken, and all there are */
@@ -345,18 +339,20 @@ export class KernelLease implements EngineLease, Lease {
   }
 
   async #cutAll(reason: CloseReason): Promise<void> {
-    const flows = this.#traffic.flows()
-    if (flows.length === 0) return
-    this.#traffic.cut(
-      flows.map(({ key }) => key),
-      reason,
-      this.#context.clock.now(),
-    )
-    await this.#forget(flows)
+    await this.#cutFlows(this.#traffic.flows(), reason)
   }
 
-  async #forget(flows: readonly ConntrackFlow[]): Promise<void> {
-    await this.#context.cut(flows)
+  /** A client that goes on sending has a new flow at once, which conntrack may give the key of the one that was cut. */
+  async #cutFlows(flows: readonly ConntrackFlow[], reason: CloseReason): Promise<void> {
+    if (flows.length === 0) return
+    const keys = flows.map(({ key }) => key)
+    this.#traffic.cut(keys, reason, this.#context.clock.now())
+    try {
+      await this.#context.cut(flows)
+    } finally {
+      await this.#context.watch.settled()
+      this.#traffic.comeAnew(keys)
+    }
   }
 
   #afterLook(): void {

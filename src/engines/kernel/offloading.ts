@@ -1,5 +1,5 @@
 /**
- * Connections that are busy enough to go past conntrack (host/linux/offload): what costs routing a tenth and more of
+ * Connections that are busy enough to go past conntrack (linux/bpf): what costs routing a tenth and more of
  * its packets (docs/performance.md) is asked of one packet a second alone. Looks at what each look at conntrack
  * shows, and adds what the kernel carried meanwhile. Only where nobody else has a say in what is forwarded: whoever has
  * sees every packet, from a second after it began on.

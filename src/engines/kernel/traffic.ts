@@ -25,8 +25,8 @@ export class Traffic {
   readonly #open = new Map<string, Tracked>()
   /** As they were before this rule was in force: what an earlier one carried is not ours to count. */
   #older = new Map<string, ConntrackFlow>()
-  /** Ended, but still shown by conntrack: not to be taken for new ones. */
-  #ended = new Set<string>()
+  /** Ended, but still shown by conntrack, and whether conntrack says so too: not to be taken for new ones. */
+  #ended = new Map<string, 'over' | 'cut'>()
   #opened = 0
   #closed: Partial<Record<CloseReason, number>> = {}
   #bytesToTarget = 0
@@ -48,7 +48,7 @@ export class Traffic {
   /** Flows that were there before the rule: those that live are ours from now on, those that ended are not. */
   startAfter(flows: readonly ConntrackFlow[]): void {
     this.#older = new Map(flows.map((flow) => [flow.key, flow]))
-    for (const flow of flows) if (isOver(flow)) this.#ended.add(flow.key)
+    for (const flow of flows) if (isOver(flow)) this.#ended.set(flow.key, 'over')
   }
 
   /** All of the rule's flows as they are at `at` (milliseconds since the epoch). */
@@ -56,10 +56,12 @@ export class Traffic {
     const present = new Set<string>()
     for (const flow of flows) {
       present.add(flow.key)
+      // A client that takes its port again may be given the very key: an entry's place in memory is part of it.
+      if (this.#ended.get(flow.key) === 'over' && !isOver(flow)) this.#ended.delete(flow.key)
       if (!this.#ended.has(flow.key)) this.#follow(flow, at)
     }
     for (const [key, tracked] of this.#open) if (!present.has(key)) this.#end(key, goneReason(tracked), at)
-    if (this.#ended.size > 0) this.#ended = new Set([...this.#ended].filter((key) => present.has(key)))
+    for (const key of this.#ended.keys()) if (!present.has(key)) this.#ended.delete(key)
   }
 
   connections(): readonly Connection[] {
@@ -80,8 +82,8 @@ export class Traffic {
     for (const key of keys) if (this.#open.has(key)) this.#end(key, reason, at)
   }
 
-  /** They could not be ended: the next look has them as new ones. */
-  stillThere(keys: readonly string[]): void {
+  /** What a look that begins after now shows under these keys is new: they are gone, or could not be ended. */
+  comeAnew(keys: readonly string[]): void {
     for (const key of keys) this.#ended.delete(key)
   }
 
@@ -143,7 +145,7 @@ export class Traffic {
     const tracked = this.#open.get(key)
     if (!tracked) return
     this.#open.delete(key)
-    this.#ended.add(key)
+    this.#ended.set(key, isOver(tracked.flow) ? 'over' : 'cut')
     this.#closed[reason] = (this.#closed[reason] ?? 0) + 1
     const connection: Connection = {
       ...tracked.connection,

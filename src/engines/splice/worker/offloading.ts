@@ -1,5 +1,5 @@
 /**
- * UDP sessions of a thread that are busy enough to be carried by the kernel alone (host/linux/offload): their
+ * UDP sessions of a thread that are busy enough to be carried by the kernel alone (linux/bpf): their
  * datagrams pass no socket of ours. A relayed round trip takes the relay 9 to 11 µs, an offloaded one less than one
  * (docs/performance.md). What came to the session before is sent on first. Where a route changes, or somebody else begins
  * to filter, the session takes all of them back at the next look.
