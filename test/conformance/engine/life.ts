@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { connect, type Socket } from 'node:net'
 import { expect } from 'vitest'
 import { parseCidr } from '../../../src/base/address.ts'
-import type { MakeEngine } from '../../../src/engines/contract.ts'
+import type { EngineLease, MakeEngine } from '../../../src/engines/contract.ts'
 import { makeSocketsEngine } from '../../../src/engines/sockets/engine.ts'
 import type { Counters } from '../../../src/model/connection.ts'
 import { mostCrossings } from '../../../src/relay/own-dials.ts'
@@ -213,14 +213,20 @@ export function lifePromises(make: MakeEngine, options: ConformanceOptions): voi
     await using world = new World(make, options)
     let { at } = await world.target(echo)
     let port = 0
+    const leases: EngineLease[] = []
     for (let hop = 0; hop < mostCrossings; hop++) {
-      port = (await world.forward(at)).port
+      const rule = await world.forward(at)
+      port = rule.port
+      leases.push(rule.lease)
       at = `${bracketed(world.host)}:${port}`
     }
+    const open = (): number => leases.reduce((sum, lease) => sum + lease.counters().open, 0)
     for (let client = 0; client < 20; client++) {
       const socket = await world.dial(port)
       expect(await say(socket, 'all the way')).toBe('all the way')
       socket.destroy()
+      // A client that is given the port of a dial that still lives looks like it, and here is no crossing to spare.
+      await expect.poll(open).toBe(0)
     }
   })
 

@@ -40,9 +40,13 @@ export function ownNetworkPromises(
         expect(await knock(one.port, 30_001)).toBe('ECONNRESET')
         expect((await world.closed()).closeReason).toBe('target-refused')
         for (let at = 0; at < 4; at++) expect(await knock(checked.port, 30_002 + at)).toBe('hello')
-        // The service can begin: nobody has its port.
-        const late = await world.target((socket) => socket.end('here'), '127.0.0.1', dead)
-        late.close()
+        // The service can begin: nobody has its port, but for the blink of an eye in which a check of health dials it.
+        const begins = (): Promise<string> =>
+          world
+            .target((socket) => socket.end('here'), '127.0.0.1', dead)
+            .then((late) => (late.close(), 'begun'))
+            .catch(({ code }: NodeJS.ErrnoException) => code ?? 'failed')
+        await expect.poll(begins, { timeout: 900, interval: 20 }).toBe('begun')
       } finally {
         options.here().sysctl('net/ipv4/ip_local_port_range', '32768 60999')
       }
