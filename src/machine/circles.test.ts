@@ -28,6 +28,11 @@ describe('rules that lead to each other', () => {
     ['through a Unix socket', { a: ['8000', 'unix:/run/a'], b: ['unix:/run/a', '8000'] }, ['a b']],
     ['by one of several targets', { a: ['8000', '10.0.0.1:80', '8001'], b: ['8001', '8000'] }, ['a b']],
     ['by a port of a range', { a: ['8000-8100', '9000-9100'], b: ['9050', '8050'] }, ['a b']],
+    [
+      'past a range that leads back to itself',
+      { a: ['8002-8004', '8003-8005', '8001-8003'], b: ['8005', '8002'] },
+      ['a b'],
+    ],
     ['over UDP', { a: ['8000/udp', '8001'], b: ['8001/udp', '8000'] }, ['a b']],
   ] as const)('are found: %s', (_what, rules, found) => {
     expect(circles(rules as never)).toEqual(found)

@@ -155,6 +155,8 @@ interface Step {
   readonly place: Place
   /** Places that it leads to and that have not been followed yet. */
   readonly next: Place[]
+  /** It leads back to its own rule further up, which may yet lead to others. */
+  returns: boolean
 }
 
 /** Depth first, each port of a rule once; by hand, as a way may lead through thousands. */
@@ -193,25 +195,30 @@ class Search {
     if (!this.#count(1)) return
     const key = `${placeKey(place)} ${place.moved ?? `at ${place.ports.first}`}`
     const before = this.#onWay.get(key)
-    if (before !== undefined) return this.#found(this.#way.slice(before))
+    if (before !== undefined) return this.#found(before)
     const left = this.#unfollowed(place)
     if (left.length === 1 && portCount((left[0] as Place).ports) === portCount(place.ports)) {
       this.#onWay.set(key, this.#way.length)
-      this.#way.push({ key, place, next: this.#next(place) })
+      this.#way.push({ key, place, next: this.#next(place), returns: false })
     } else this.#way.at(-1)?.next.push(...left)
   }
 
-  #leave({ key, place }: Step): void {
+  #leave({ key, place, returns }: Step): void {
     this.#way.pop()
     this.#onWay.delete(key)
+    // Who comes to these ports from another rule goes round with it: what is on the way above is not all followed.
+    if (returns) return
     const followed = this.#done.get(placeKey(place)) ?? new PortHolders<true>()
     followed.take(place.ports, true)
     this.#done.set(placeKey(place), followed)
   }
 
-  #found(way: readonly Step[]): void {
+  /** @param from where on the way it began */
+  #found(from: number): void {
+    const way = this.#way.slice(from)
     this.#count(way.length)
     const members = [...new Set(way.map(({ place }) => place.rule))]
+    if (members.length === 1) for (const step of way.slice(1)) step.returns = true
     const key = members
       .map(({ name }) => name)
       .toSorted()
