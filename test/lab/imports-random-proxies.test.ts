@@ -163,14 +163,15 @@ const rinetdLine = fc.tuple(pick('allow', 'deny'), pattern).map((words) => words
 const rinetd: Program = {
   format: 'rinetd',
   whole: (forwards) => forwards.join(''),
+  // rinetd 0.73 mistakes whose they are where an `allow` follows a `deny`: the forward before loses one of its own.
   forward: some(rinetdLine, 4).map(
-    (lines): Forward =>
+    (drawn): Forward =>
       (number) =>
         [
           // What stands before the first forward is for all of them.
-          ...(number === 0 ? lines : []),
+          ...(number === 0 ? drawn.toSorted() : []),
           `10.80.0.1 ${firstPort + number} 10.81.0.2 ${80 + (number % 3)}`,
-          ...(number === 0 ? [] : lines),
+          ...(number === 0 ? [] : drawn.toSorted()),
           '',
         ].join('\n'),
   ),
@@ -212,8 +213,13 @@ describeWith(
           fc.asyncProperty(texts, async (text) => {
             const path = lab.file(`random-${format}.conf`, text)
             const { found, answers } = await lab.imported(text, format, questions)
-            if (answers.every((answer) => answer === '')) return
-            const original = await lab.asked(() => lab.middle.start([...command(path)]), questions)
+            // Who serves nobody proves nothing: another is drawn.
+            fc.pre(answers.some((answer) => answer !== ''))
+            const askAll = () => lab.asked(() => lab.middle.start([...command(path)]), questions)
+            const original = await askAll()
+            // Of many that come to it at once it loses one now and then.
+            if (format === 'rinetd')
+              for (const [at, answer] of (await askAll()).entries()) original[at] ||= answer
             ours += answers.filter(Boolean).length
             for (const [index, question] of questions.entries()) {
               const seen = (answer = ''): string =>
