@@ -1,5 +1,5 @@
 /**
- * The library's types: those of `model/face`, with rules as the keys of the file have them, so that a wrong key does not
+ * The library's types: those of `model/naru-api`, with rules as the keys of the file have them, so that a wrong key does not
  * compile. Inside, a rule that came from anywhere is a map that was not read yet.
  */
 import type * as exchange from './import-export.ts'

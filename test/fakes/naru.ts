@@ -1,11 +1,11 @@
 /**
- * A `Naru` without a machine: rules in memory, events by hand. It keeps the promises of `model/face` as far as the
+ * A `Naru` without a machine: rules in memory, events by hand. It keeps the promises of `model/naru-api` as far as the
  * API and the CLI can tell, and remembers what it was asked.
  */
 import { NaruError } from '../../src/base/errors.ts'
 import { say, verbatim } from '../../src/base/text.ts'
 import { unknownRule } from '../../src/model/unknown-rule.ts'
-import type { Connection, Counters } from '../../src/model/connection.ts'
+import type { Connection } from '../../src/model/connection.ts'
 import type {
   About,
   ChangeOptions,
@@ -17,20 +17,9 @@ import type {
   RuleStatus,
 } from '../../src/model/naru-api.ts'
 import type { Plan } from '../../src/model/plan.ts'
+import { noCounters } from '../../src/rules/counters.ts'
 
 type Unnumbered = NaruEvent extends infer E ? (E extends NaruEvent ? Omit<E, 'id' | 'at'> : never) : never
-
-export const noCounters: Counters = {
-  open: 0,
-  offloaded: 0,
-  opened: 0,
-  closed: {},
-  bytesToTarget: 0,
-  bytesToClient: 0,
-  datagramsToTarget: 0,
-  datagramsToClient: 0,
-  datagramsLost: 0,
-}
 
 /** Noon, 24 December 2026, UTC. */
 export const fakeNow = Date.UTC(2026, 11, 24, 12)

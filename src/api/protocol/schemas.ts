@@ -1,6 +1,6 @@
 /**
  * What travels, as zod schemas: requests are checked against them, and the OpenAPI document is made from them. The
- * types are those of `model/face`; the compiler holds both equal.
+ * types are those of `model/naru-api`; the compiler holds both equal.
  */
 import { z } from '@hono/zod-openapi'
 import { closeReasons, type CloseReason, type Connection, type Counters } from '../../model/connection.ts'
