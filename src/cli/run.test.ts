@@ -1,19 +1,12 @@
 import { describe, expect, it, vi } from 'vitest'
 import { FakeIo, fakeDeps, naru } from '../../test/fakes/io.ts'
-import {
-  FakeNaru,
-  connection,
-  fakeNow,
-  hopStatus,
-  noCounters,
-  planFor,
-  ruleStatus,
-} from '../../test/fakes/naru.ts'
+import { FakeNaru, connection, fakeNow, hopStatus, planFor, ruleStatus } from '../../test/fakes/naru.ts'
 import { NaruError, type ExitCode } from '../base/errors.ts'
 import { say, verbatim, type Text } from '../base/text.ts'
 import type { RuleStatus } from '../model/naru-api.ts'
 import { qrText } from '../model/qr.ts'
 import { routerSteps } from '../model/router-steps.ts'
+import { noCounters } from '../rules/counters.ts'
 import type { CliDeps, OpenHereOptions, Ready, UpOptions } from './deps.ts'
 
 const twoRules = (): FakeNaru =>
