@@ -60,7 +60,8 @@ import { LanWatch } from './lan.ts'
 import { manualRow } from './manual-row.ts'
 import { ownerTag } from '../mappings/owner-tag.ts'
 import { publisherOf } from '../mappings/publisher.ts'
-import { RuleRun, type ApplyOptions, type RunTools } from './rule-run.ts'
+import { RuleRun, type RuleRunTools } from './rule-run.ts'
+import type { ApplyOptions } from './run-tools.ts'
 import { Heartbeat } from './heartbeat.ts'
 import { momentMs, TrafficHistory } from './traffic-history.ts'
 import { toldChanges } from './told-changes.ts'
@@ -465,7 +466,7 @@ export class Forwarder implements Naru, AsyncDisposable {
     await untilAborted(this.#undoAll(), this.#undoing.signal)
     limit[Symbol.dispose]()
     publisherOf(this.#parts)[Symbol.dispose]()
-    const whys = this.#all().flatMap((run) => [...run.unreleased.values()])
+    const whys = this.#all().flatMap((run) => run.unreleased())
     const left = this.#passedOn ? [] : leftIn(this.#journal.live(), whys)
     await this.#journal.close().catch(() => {})
     await this.#instance.release({ forget: this.#instance.holder.file === null })
@@ -805,7 +806,7 @@ export class Forwarder implements Naru, AsyncDisposable {
       this.#tell('info', rule, say('taking new connections again', '새 연결을 다시 받습니다'))
   }
 
-  get #runTools(): RunTools {
+  get #runTools(): RuleRunTools {
     return {
       clock: this.#parts.clock,
       journal: this.#journal,

@@ -6,7 +6,7 @@ import { hops, type Hop } from '../model/hop.ts'
 import type { Log } from '../base/log.ts'
 import type { JournalEntry, Journal } from '../instance/journal.ts'
 import { hopNames } from '../doctor/verdict.ts'
-import type { Unreleased } from './rule-run.ts'
+import type { Unreleased } from './releases.ts'
 import type { Deps } from '../instance/deps.ts'
 import { publisherOf } from '../mappings/publisher.ts'
 
