@@ -101,6 +101,38 @@ netsh interface portproxy add v4tov4 listenport=9000 connectaddress=10.0.0.5
   })
 
   it.each([
+    'cmd /c "netsh interface portproxy add v4tov4 listenport=1 connectaddress=10.0.0.2"',
+    'Start-Process netsh -ArgumentList "interface portproxy add v4tov4 listenport=1 connectaddress=10.0.0.2" -Verb RunAs',
+    '& netsh.exe @("interface","portproxy","add","v4tov4","listenport=1","connectaddress=10.0.0.2")',
+    `netsh interface portproxy add v4tov4 listenport="1" connectaddress='10.0.0.2' # the first`,
+    '(netsh int p add v4tov4 1 10.0.0.2) >nul 2>&1 || exit /b 1',
+    'netsh interface portproxy add v4tov4 1 10.0.0.2&rem done',
+    'if (Test-Path a) { netsh interface portproxy add v4tov4 1 10.0.0.2 | Out-Null; }',
+  ])('is read however it is called: %s', (line) => {
+    expect(byName(`${line}\nnetsh interface portproxy show all\n`)).toEqual({
+      'port-1': { listen: '0.0.0.0:1', target: '10.0.0.2:1' },
+    })
+  })
+
+  it.each([
+    '<#\nnetsh interface portproxy add v4tov4 listenport=1 connectaddress=10.0.0.2\n#>',
+    'echo netsh interface portproxy add v4tov4 listenport=1 connectaddress=10.0.0.2',
+    'Write-Host "run: netsh interface portproxy add v4tov4 listenport=1 connectaddress=10.0.0.2"',
+    '@rem netsh interface portproxy add v4tov4 listenport=1 connectaddress=10.0.0.2',
+    'dir & :: netsh interface portproxy add v4tov4 listenport=1 connectaddress=10.0.0.2',
+  ])('what is only a remark or printed is no forward: %s', (text) => {
+    expect(byName(`${text}\nnetsh interface portproxy add v4tov4 2 10.0.0.2\n`)).toEqual({
+      'port-2': { listen: '0.0.0.0:2', target: '10.0.0.2:2' },
+    })
+  })
+
+  it('takes the zone of an address for no variable', () => {
+    expect(byName('netsh int portproxy add v6tov4 80 10.0.0.2 listenaddress=fe80::1%12')).toEqual({
+      'port-80': { listen: '[fe80::1%12]:80', target: '10.0.0.2:80' },
+    })
+  })
+
+  it.each([
     ['netsh interface portproxy add v4tov4 listenport=$port connectaddress=10.0.0.9', 2],
     ['netsh interface portproxy add v4tov4 listenport=1 connectaddress=$(wsl hostname -I)', 2],
     ['netsh interface portproxy add v4tov4 listenport=%1 connectaddress=10.0.0.9', 2],

@@ -40,7 +40,8 @@ function read(text: string, reading: ImportContext): void {
   let families: readonly string[] = []
   let inTable = false
   let hasTable = false
-  for (const line of wholeLines(linesOf(text, reading, { comment: /^(?:#|<#)/, quotes: false }))) {
+  const lines = linesOf(withoutRemarks(text), reading, { comment: /^#/, quotes: false })
+  for (const line of wholeLines(lines)) {
     const [first] = line.words
     if (!first) {
       if (inTable) [inTable, families] = [false, []]
@@ -56,16 +57,45 @@ function read(text: string, reading: ImportContext): void {
   commands.finish(hasTable)
 }
 
+/** `<# … #>` of PowerShell as blanks: what stands there is not run, and all other places stay. */
+function withoutRemarks(text: string): string {
+  let whole = ''
+  for (let from = 0; ;) {
+    const begin = text.indexOf('<#', from)
+    if (begin === -1) return whole + text.slice(from)
+    const end = text.indexOf('#>', begin + 2)
+    const past = end === -1 ? text.length : end + 2
+    whole += text.slice(from, begin) + text.slice(begin, past).replaceAll(/[^\r\n]/g, ' ')
+    from = past
+  }
+}
+
+/** A line of a script with the commands in it, each as its words. */
+interface ScriptLine extends ConfigLine {
+  readonly commands: readonly (readonly Word[])[]
+}
+
 /** `^` of cmd.exe and the backtick of PowerShell go on in the next line. */
-function* wholeLines(lines: Iterable<ConfigLine>): Generator<ConfigLine> {
-  let before: ConfigLine | null = null
+function* wholeLines(lines: Iterable<ConfigLine>): Generator<ScriptLine> {
+  let before: ScriptLine | null = null
   for (const line of lines) {
-    const whole: ConfigLine = before
-      ? { ...before, text: `${before.text} ${line.text.trim()}`, words: [...before.words, ...line.words] }
-      : line
-    const last = whole.words.at(-1)
-    if (last && /^[`^]$/.test(last.text) && whole.words.length < mostWords) {
-      before = { ...whole, text: whole.text.replace(/[`^]\s*$/, ''), words: whole.words.slice(0, -1) }
+    const last = line.words.at(-1)
+    const goesOn = last !== undefined && /^[`^]$/.test(last.text)
+    const here = commandsOf(goesOn ? { ...line, words: line.words.slice(0, -1) } : line)
+    const whole: ScriptLine = before
+      ? {
+          ...before,
+          text: `${before.text} ${line.text.trim()}`,
+          words: [...before.words, ...line.words],
+          commands: [
+            ...before.commands.slice(0, -1),
+            [...(before.commands.at(-1) ?? []), ...(here[0] ?? [])],
+            ...here.slice(1),
+          ],
+        }
+      : { ...line, commands: here }
+    if (goesOn && whole.words.length < mostWords) {
+      before = { ...whole, text: whole.text.replace(/[`^]\s*$/, '') }
       continue
     }
     before = null
@@ -76,6 +106,43 @@ function* wholeLines(lines: Iterable<ConfigLine>): Generator<ConfigLine> {
 
 /** Of one command over several lines. */
 const mostWords = 2000
+
+/** What ends a command; words, where `=` may stand before a quoted value; what is quoted by itself; what only groups. */
+const scriptSigns =
+  /(?<end>\d?[<>]|[|&;{})])|(?<word>(?:=(?:"[^"]*"?|'[^']*'?)|[^\s"'(){},;|&<>])+)|(?<quoted>"[^"]*"?|'[^']*'?)/g
+
+/**
+ * The commands of one line, without the quotes and brackets around them. What is quoted and holds several words is a
+ * command of its own (`iex "netsh …"`), but for what is printed.
+ */
+function commandsOf({ text, number, words }: ConfigLine): Word[][] {
+  const last = words.at(-1)
+  if (!last) return [[]]
+  const commands: Word[][] = [[]]
+  const take = (part: string, offset: number): void => {
+    for (const { groups: { end, word, quoted } = {}, index } of part.matchAll(scriptSigns)) {
+      const inner = quoted?.replaceAll(/^["']|["']$/g, '')
+      const place = { line: number, column: offset + index + 1 }
+      if (end !== undefined) commands.push([])
+      else if (inner === undefined || !/\s/.test(inner.trim())) {
+        const plain = (inner?.trim() ?? word ?? '').replaceAll(/=["']|["']$/g, (sign) =>
+          sign.startsWith('=') ? '=' : '',
+        )
+        if (plain !== '') commands.at(-1)?.push({ text: plain, place, quoted: false })
+      } else if (!isPrinting(commands.at(-1) ?? [])) {
+        commands.push([])
+        take(inner, offset + index + 1)
+        commands.push([])
+      }
+    }
+  }
+  take(text.slice(0, last.place.column - 1 + last.text.length), 0)
+  return commands
+}
+
+function isPrinting([first]: readonly Word[]): boolean {
+  return /^@?(?:echo\.?|write-\w{1,20}|read-host|title|msg|rem|::)$/i.test(first?.text ?? '')
+}
 
 /** What `add` has made so far, until a later `delete` or `reset` undoes it. */
 interface Added {
@@ -100,28 +167,27 @@ class Commands {
   }
 
   /** False where the line holds no command of netsh. */
-  take(line: ConfigLine): boolean {
+  take(line: ScriptLine): boolean {
     const remark = /^\s{0,40}@?(?:rem|::)(?:\s|$)/i.test(line.text)
     if (remark) {
       const name = /^\s{0,40}(?:rem|::)\s{1,40}naru:(\S{1,60})\s*$/i.exec(line.text)?.[1]
       if (name) this.#name = ruleName(name)
       return true
     }
-    const words = line.words.map(bare)
-    const at = commandAt(words, 0)
-    if (at === null) {
-      if (this.#inContext && verbs.test(words[0]?.text ?? '')) this.#run(words, line)
-      else if (/^(?:popd|exit|bye|quit)$/i.test(words[0]?.text ?? '')) this.#inContext = false
-      else if (words.some(({ text }) => /^netsh(?:\.exe)?$/i.test(text)) || /portproxy/i.test(line.text))
-        this.#reading.lose(words[0]?.place ?? start, line.text, noForward)
-      else return false
-      return true
-    }
-    for (let from: number | null = at; from !== null;) {
-      const next = commandAt(words, from)
-      this.#run(words.slice(from, next === null ? undefined : next - 2), line)
-      from = next
-    }
+    const run = line.commands.filter((words) => !isPrinting(words))
+    const own = run.flatMap((words) => {
+      const at = commandAt(words)
+      return at === null ? [] : [words.slice(at)]
+    })
+    const [first] = line.words
+    if (own.length > 0) for (const words of own) this.#run(words, line)
+    else if (this.#inContext && verbs.test(first?.text ?? '')) this.#run(line.commands[0] ?? [], line)
+    else if (/^(?:popd|exit|bye|quit)$/i.test(first?.text ?? '')) this.#inContext = false
+    else if (run.some((words) => says(words, /^portproxy$/i) && says(words, /^(?:add|set)$/i)))
+      this.#reading.leaveOut(first?.place ?? start, line.text, notRead)
+    else if (/\bnetsh\b|portproxy/i.test(line.text))
+      this.#reading.lose(first?.place ?? start, line.text, noForward)
+    else return false
     return true
   }
 
@@ -163,11 +229,11 @@ class Commands {
     else if (/^reset/i.test(verb.text)) this.#undo(() => true, line)
     else if (!verbs.test(verb.text) || !kind || !/^v[46]tov[46]$/i.test(kind.text))
       this.#reading.leaveOut(verb.place, line.text, notRead)
-    else this.#change(verb.text, kind, untilNext(rest), line)
+    else this.#change(verb.text, kind, rest, line)
   }
 
   #change(verb: string, kind: Word, words: readonly Word[], line: ConfigLine): void {
-    const unknown = words.find(({ text }) => /[$%!`]/.test(text))
+    const unknown = words.find(({ text }) => /[$%!`]/.test(text.replace(zone, '')))
     if (unknown) return this.#reading.leaveOut(unknown.place, line.text, variable)
     const given = argumentsOf(words, /^del/i.test(verb) ? deleteTags : addTags)
     if (!given) return this.#reading.leaveOut(kind.place, line.text, notRead)
@@ -213,6 +279,8 @@ class Commands {
   }
 }
 
+/** `fe80::1%5`: the interface of an address, which is no variable of cmd.exe. */
+const zone = /(?<=:[\da-f:]{1,39})%\d{1,9}$/i
 const start = { line: 1, column: 1 }
 const verbs = /^(?:add?|set|del(?:ete)?|reset|show|dump)$/i
 const noForward = say('it makes no forward', '포워딩을 만들지 않습니다')
@@ -252,24 +320,21 @@ function isNoPort({ text }: Word): Text {
   return say(`"${text}" is no port`, `"${text}"{은/는} 포트가 아닙니다`)
 }
 
-/** Without the quotes, brackets and separators of a script around it. */
-function bare(word: Word): Word {
-  const text = word.text.replace(/^["'({@&;]{1,8}/, '').replace(/["')};,]{1,8}$/, '')
-  return text === word.text || /\$\(/.test(word.text) ? word : { ...word, text, quoted: true }
+function says(words: readonly Word[], what: RegExp): boolean {
+  return words.some(({ text }) => what.test(text))
 }
 
-/** Behind the next `interface portproxy`, both as short as netsh takes them. */
-function commandAt(words: readonly Word[], from: number): number | null {
-  for (let at = from; at + 1 < words.length; at++)
-    if (/^int(?:e(?:r(?:f(?:a(?:ce?)?)?)?)?)?$/i.test(words[at]?.text ?? ''))
-      if (/^portp(?:r(?:o(?:xy?)?)?)?$/i.test(words[at + 1]?.text ?? '')) return at + 2
-  return null
+/** Behind `interface portproxy`, both as short as netsh takes them. */
+function commandAt(words: readonly Word[]): number | null {
+  const at = words.findIndex(
+    ({ text }, index) =>
+      text.length > 1 && isBeginning(text, 'interface') && isBeginning(words[index + 1]?.text, 'portproxy'),
+  )
+  return at === -1 ? null : at + 2
 }
 
-/** Up to what begins another command in the same line. */
-function untilNext(words: readonly Word[]): readonly Word[] {
-  const end = words.findIndex(({ text }) => /^(?:[&|;>}]|2>|netsh(?:\.exe)?$|$)/i.test(text))
-  return end === -1 ? words : words.slice(0, end)
+function isBeginning(text: string | undefined, word: string): boolean {
+  return text !== undefined && text !== '' && word.startsWith(text.toLowerCase())
 }
 
 function readRow({ words, text }: ConfigLine, families: readonly string[], reading: ImportContext): void {
@@ -322,11 +387,11 @@ function write(rules: readonly Rule[], writing: Writing): string {
   const lines = [
     'rem Forwards of Naru for netsh. Run as administrator; each port also needs a rule in the firewall.',
   ]
-  for (const rule of rules) lines.push(...commandsOf(rule, writing))
+  for (const rule of rules) lines.push(...written(rule, writing))
   return `${lines.join('\n')}\n`
 }
 
-function commandsOf(rule: Rule, writing: Writing): string[] {
+function written(rule: Rule, writing: Writing): string[] {
   const { listen, targets, name } = rule
   const to = targets[0]?.to
   if (listen.kind !== 'inet' || to?.kind !== 'inet') return []
