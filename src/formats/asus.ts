@@ -41,7 +41,7 @@ function read(text: string, reading: ImportContext): void {
   let lists = 0
   for (const [index, raw] of text.split(/\r?\n/).entries()) {
     // Entities are as long as what they stand for is short: places are those of the decoded line.
-    const line = raw.replaceAll(/&#60;?|&lt;|\\u003c/gi, '<').replaceAll(/&#62;?|&gt;|\\u003e/gi, '>')
+    const line = decoded(raw)
     const from = line.search(/vts\d?_rulelist/)
     if (from === -1 && !/^\s*"?</.test(line)) continue
     lists++
@@ -56,10 +56,21 @@ function read(text: string, reading: ImportContext): void {
     reading.wrong({ line: 1, column: 1 }, say('there is no vts_rulelist', 'vts_rulelist가 없습니다'))
 }
 
-function readList(list: string, start: SourcePlace, isOff: boolean, reading: ImportContext): void {
+/** As the pages have it (`&#60`), JSON (`\\u003c`), and a form that is sent (`%3C`, where no plain sign is). */
+function decoded(line: string): string {
+  const plain = line.replaceAll(/&#60;?|&lt;|\\u003c/gi, '<').replaceAll(/&#62;?|&gt;|\\u003e/gi, '>')
+  if (plain.includes('<') || !/%3c/i.test(plain)) return plain
+  return plain.replaceAll(/%(?:20|2[C-F]|3[ACE])/gi, (sign) => decodeURIComponent(sign))
+}
+
+/** @param whole from the setting's name on; a shell's quotes end what they begin */
+function readList(whole: string, start: SourcePlace, isOff: boolean, reading: ImportContext): void {
   const at = (offset: number): SourcePlace => ({ ...start, column: start.column + offset })
-  let read = list.indexOf('<')
+  let read = whole.indexOf('<')
   if (read === -1) return
+  const quote = whole[read - 1] ?? ''
+  const end = /["']/.test(quote) ? whole.indexOf(quote, read) : -1
+  const list = end === -1 ? whole : whole.slice(0, end)
   for (const match of list.matchAll(entry)) {
     if (match.index > read) reading.wrong(at(read), unreadable)
     read = match.index + match[0].length

@@ -9,6 +9,7 @@ import {
   isSeq,
   LineCounter,
   visit,
+  YAMLSeq,
   type Alias,
   type Document,
   type Node,
@@ -96,6 +97,13 @@ interface Entry {
   readonly value: Node | null
 }
 
+/** @property unknown the key `extends` of what is not in this file */
+interface Publisher {
+  readonly service: string
+  readonly guest: string
+  readonly unknown: Node | null
+}
+
 /** Nodes as YAML means them: aliases are what they name, and `<<` brings in what a map does not say itself. */
 class Services {
   readonly #document: Document.Parsed
@@ -131,7 +139,7 @@ class Services {
       return this.#reading.wrong({ line: 1, column: 1 }, say('there are no services', 'services가 없습니다'))
     for (const [name, { key, value }] of services) {
       const service = this.#entriesOf(value)
-      if (service) this.#readService(name, key, service)
+      if (service) this.#readService(name, key, this.#extended(service, services))
       else if (this.#plain(value) !== null)
         this.#reading.wrong(this.#at(key), say(`${name} is no service`, `${name}{은/는} 서비스가 아닙니다`))
     }
@@ -142,7 +150,6 @@ class Services {
     const plain = (name: string): unknown => this.#plain(entries.get(name)?.value ?? null)
     const lose = (name: string, why: Text): void =>
       reading.lose(this.#at(entries.get(name)?.key ?? key), `${service}: ${name}`, why)
-    if (entries.has('extends')) lose('extends', notFollowed)
     if (entries.has('profiles'))
       lose(
         'profiles',
@@ -163,7 +170,59 @@ class Services {
     const container = plain('container_name')
     const guest = typeof container === 'string' ? container : service
     const published = this.#publishedBy(mode, plain('networks'))
-    for (const item of ports.items) this.#readPort(item as Node, service, guest, published)
+    // Where what it extends is not here, whether it publishes at all is not known.
+    const unknown = entries.get('extends')?.key ?? null
+    for (const item of ports.items) this.#readPort(item as Node, { service, guest, unknown }, published)
+    if (unknown && ports.items.length === 0) lose('extends', notFollowed)
+  }
+
+  /**
+   * With what it `extends` in this file, as Compose merges it: lists are joined, all else is said by the nearest. What
+   * cannot be followed is left as `extends`.
+   */
+  #extended(
+    service: ReadonlyMap<string, Entry>,
+    services: ReadonlyMap<string, Entry>,
+    depth = 0,
+  ): ReadonlyMap<string, Entry> {
+    const said = service.get('extends')
+    if (!said) return service
+    const plain = this.#plain(said.value)
+    const { service: name, file } = (
+      typeof plain === 'string' ? { service: plain } : (plain ?? {})
+    ) as Record<string, unknown>
+    const value = typeof name === 'string' && file === undefined ? services.get(name)?.value : null
+    const base = depth < mostMerges ? this.#entriesOf(value ?? null) : null
+    if (!base) return service
+    const below = this.#extended(base, services, depth + 1)
+    const whole = new Map([...below, ...service])
+    for (const list of ['ports', 'networks']) {
+      const [under, own] = [below.get(list), service.get(list)]
+      if (under?.value && own?.value) whole.set(list, { ...own, value: this.#joined(under.value, own.value) })
+    }
+    if (!below.has('extends')) whole.delete('extends')
+    return whole
+  }
+
+  /** What both lists hold, once each. Of a map (`networks`) its keys are the list. */
+  #joined(under: Node, own: Node): Node {
+    const value = this.#resolved(own)
+    if (isSeq(value) && value.tag === '!override') return value
+    const joined = new YAMLSeq<Node>(this.#document.schema)
+    const seen = new Set<string>()
+    for (const one of [under, own].map((node) => this.#resolved(node))) {
+      const items = isMap(one)
+        ? one.items.map(({ key }) => key as Node)
+        : isSeq(one)
+          ? (one.items as Node[])
+          : []
+      for (const item of items) {
+        const plain = JSON.stringify(this.#plain(item))
+        if (!seen.has(plain)) joined.items.push(item)
+        seen.add(plain)
+      }
+    }
+    return joined
   }
 
   /** Docker publishes by the networks of a service: none that is internal, and where its bridge says so, one address. */
@@ -181,7 +240,7 @@ class Services {
     return { address: [...addresses][0] ?? null, why: null }
   }
 
-  #readPort(item: Node, service: string, guest: string, by: Network): void {
+  #readPort(item: Node, { service, guest, unknown }: Publisher, by: Network): void {
     const node = this.#resolved(item)
     const written = isScalar(node) ? String(node.value) : JSON.stringify(this.#plain(node))
     const place = this.#at(item)
@@ -195,7 +254,13 @@ class Services {
     else
       addPort(
         { ...port, address: port.address ?? by.address },
-        { service, guest, written, place },
+        {
+          service,
+          guest,
+          written,
+          place,
+          losses: unknown ? [{ ...extended, place: this.#at(unknown) }] : [],
+        },
         this.#reading,
       )
   }
@@ -280,13 +345,21 @@ const notFollowed = say(
   '따라가지 않습니다. `docker compose config`의 출력을 가져오세요',
 )
 
+const extended = {
+  what: 'extends',
+  why: say(
+    'switched off: what it extends is not followed, and may say that it is not published. Import what `docker compose config` prints',
+    '꺼 두었습니다. extends 대상은 따라가지 않는데, 거기서 공개하지 않게 했을 수 있습니다. `docker compose config`의 출력을 가져오세요',
+  ),
+  off: true,
+}
+
 function addPort(
   port: Port,
-  from: { service: string; guest: string; written: string; place: SourcePlace },
+  from: { service: string; guest: string; written: string; place: SourcePlace; losses: readonly PartLoss[] },
   reading: ImportContext,
 ): void {
-  const { service, guest, written, place } = from
-  const losses: PartLoss[] = []
+  const { service, guest, written, place, losses } = from
   if (port.published === '')
     return reading.leaveOut(
       place,
@@ -299,6 +372,7 @@ function addPort(
     {
       listen: listenText(port.address, port.published, [port.protocol]),
       target: `docker:${guest}:${port.target}`,
+      ...(losses.some(({ off }) => off) ? { enabled: false } : {}),
     },
     { what: `${service}: ${written}`, losses },
   )

@@ -91,6 +91,16 @@ describe('an ASUS list', () => {
     expect(losses.map(({ what }) => what)).toEqual(['<VPN>>192.168.50.1>>OTHER>'])
   })
 
+  it.each([
+    [`nvram set vts_enable_x=1 ; nvram set vts_rulelist='<a>80>10.0.0.2>81>TCP' ; nvram commit`, 80],
+    [`ssh admin@10.0.0.1 'nvram set vts_rulelist="<a>80>10.0.0.2>81>TCP>"; service restart_firewall'`, 80],
+    [`nvram set vts_rulelist="$(nvram get vts_rulelist)<a>80>10.0.0.2>81>TCP>"`, 80],
+    ['vts_rulelist=%3Ca%20b%3E80%3A90%3E10.0.0.2%3E81%3ETCP%3E', '80-90'],
+  ])('is read as a script or a form has it: %s', (text, listen) => {
+    const { rules, losses } = importRules(text)
+    expect([rules.map(({ rule }) => rule), losses]).toEqual([[{ listen, target: '10.0.0.2:81' }], []])
+  })
+
   it('says where it breaks', () => {
     expect(() => importRules('vts_rulelist=<a>80>1.2.3.4<b>81', { file: 'n' })).toThrow('n:1:14')
   })
@@ -203,7 +213,7 @@ services:
     profiles: [never]
     ports: ["18090:80"]
   web:
-    extends: { service: base }
+    extends: { service: base, file: other.yaml }
     ports: ["18091:81"]
 ---
 services:
@@ -212,9 +222,39 @@ services:
     expect(losses.map(({ place, what }) => [place?.line, what])).toEqual([
       [1, 'include'],
       [4, 'base: profiles'],
-      [7, 'web: extends'],
+      [7, 'extends'],
       [9, '---'],
     ])
+  })
+
+  it('that extends a service of another file is switched off: that one may say that nothing is published', () => {
+    const { rules, losses } = importRules(
+      'services:\n  web:\n    extends: { service: base, file: other.yaml }\n    ports: ["18091:81"]\n',
+    )
+    expect(rules).toMatchObject([{ name: 'web', rule: { listen: 18091, enabled: false } }])
+    expect(losses).toMatchObject([{ rule: 'web', leftOut: true, place: { line: 3 } }])
+  })
+
+  it('that extends a service of its own publishes the ports of both', () => {
+    const text = `services:
+  a: { image: nginx, ports: ["1:1", "2:2"] }
+  b: { extends: a, ports: ["3:3"] }
+  c: { extends: { service: b }, ports: !override ["4:4"] }
+  host: { image: nginx, network_mode: host }
+  quiet: { extends: host, ports: ["5:5"] }
+  x: { extends: y, ports: ["6:6"] }
+  y: { extends: x, ports: ["7:7"] }
+`
+    const { rules } = importRules(text, { from: 'compose' })
+    const open = rules.filter(({ rule }) => rule.enabled !== false)
+    expect(open.map(({ rule: { listen, target } }) => [listen, target])).toEqual([
+      [1, 'docker:a:1'],
+      [2, 'docker:a:2'],
+      [3, 'docker:b:3'],
+      [4, 'docker:c:4'],
+    ])
+    // Two that extend each other: no Compose takes it.
+    expect(rules).toHaveLength(8)
   })
 
   it.each([

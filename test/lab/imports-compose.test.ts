@@ -82,6 +82,14 @@ services:
 networks:
   front: {}
 `,
+  'what a service extends': `version: "3.8"
+services:
+  base: { image: nginx, ports: ["8130:80", "8131:81"], network_mode: host }
+  web: { extends: base, network_mode: bridge, ports: ["8132:82", "8130:80"] }
+  host: { image: nginx, network_mode: host }
+  deeper: { extends: host, ports: ["8134:84"] }
+  deep: { extends: { service: deeper } }
+`,
   'variables and ranges': `version: "3.8"
 services:
   web:
