@@ -31,6 +31,14 @@ export function house() {
     check('format', 'node_modules/oxfmt/bin/oxfmt', ['--check']),
     check('unused exports and dependencies', 'node_modules/knip/bin/knip.js', ['--no-progress']),
     check('generated docs are fresh', 'scripts/generate.mjs', ['--check']),
+    check('exports', 'node_modules/publint/src/cli.js', ['--strict', '--level', 'suggestion']),
+    check('types of the exports', 'node_modules/@arethetypeswrong/cli/dist/index.js', [
+      '--pack',
+      '.',
+      '--profile',
+      'esm-only',
+      '--quiet',
+    ]),
   ]
 }
 
