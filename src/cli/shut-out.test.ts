@@ -32,6 +32,15 @@ it('an open port that the firewall drops is said not to be reached by others, wi
   expect(machine.calls).toContainEqual(['admits', { protocol: 'tcp', port: 80, from: '192.168.1.9' }])
 })
 
+it('a port that somebody’s NAT sends elsewhere is said to be one, also where Naru opens the firewall', async () => {
+  const [to, by] = ['192.0.2.2:80', 'ip nat prerouting: tcp dport 8080 dnat to 192.0.2.2:80']
+  machine.sentOn = { port: 8080, to, by }
+  for (const hops of [[], [hopStatus({ hop: 'firewall' })]])
+    expect(await opened({ listen: '8080', hops }, 'open 8080 80')).toContain(
+      `! other computers do not get here: this machine sends 8080 on to ${to} (${by}); remove that rule or choose another port`,
+    )
+})
+
 it('nothing is said where it lets in, where Naru opens it, or where nobody else is meant', async () => {
   const told = async (over: Partial<RuleStatus>): Promise<string[]> =>
     (await opened(over)).filter((line) => line.startsWith('!'))

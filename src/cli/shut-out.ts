@@ -1,8 +1,11 @@
-/** A port that listens while the host firewall drops what others send there looks open to nobody but this machine. */
+/**
+ * A port that listens while the host firewall drops what others send there, or somebody's NAT sends it elsewhere, looks
+ * open to nobody but this machine.
+ */
 import { addressBytes, addressFromBytes } from '../base/address.ts'
 import { withLimit } from '../base/clock.ts'
 import { say, type Text } from '../base/text.ts'
-import type { FirewallQuestion } from '../model/firewall.ts'
+import type { FirewallQuestion, SentOn } from '../model/firewall.ts'
 import type { RuleStatus } from '../model/naru-api.ts'
 import { parseListen } from '../model/listen.ts'
 import { withMachine } from './with-machine.ts'
@@ -22,14 +25,19 @@ export async function tellShutOut(rule: RuleStatus, opens: Text, context: Contex
   const answers = await withMachine(context, (machine, { signal }) =>
     Promise.all(questions.map((one) => machine.admits(one, { signal: withLimit(signal, limitMs) }))),
   ).catch(() => [])
-  const shut = answers.find(({ verdict }) => verdict === 'blocked')
-  if (shut) print.talk(`${print.paintTalk.yellow('!')} ${print.say(shutOut(rule, shut.by, opens))}`)
+  const elsewhere = answers.find(({ sentOn }) => sentOn)?.sentOn
+  const shut = opensFirewall(rule) ? undefined : answers.find(({ verdict }) => verdict === 'blocked')
+  const told = elsewhere ? goesElsewhere(rule, elsewhere) : shut && shutOut(rule, shut.by, opens)
+  if (told) print.talk(`${print.paintTalk.yellow('!')} ${print.say(told)}`)
 }
 
-/** As a neighbour of the network would come. None where the rule opens the firewall itself, or others do not find it. */
-function questionsFor({ listen, addresses, hops }: RuleStatus): FirewallQuestion[] {
+const opensFirewall = ({ hops }: RuleStatus): boolean =>
+  hops.some(({ hop, state }) => hop === 'firewall' && state !== 'off')
+
+/** As a neighbour of the network would come. None where others do not find it. */
+function questionsFor({ listen, addresses }: RuleStatus): FirewallQuestion[] {
   const from = addresses.find(({ scope }) => scope === 'lan')?.text
-  if (!from || hops.some(({ hop, state }) => hop === 'firewall' && state !== 'off')) return []
+  if (!from) return []
   const parsed = parseListen(listen)
   if (parsed.kind === 'unix') return []
   const own = from.replace(/^https?:\/\//, '').replace(/:\d+(?:-\d+)?$/, '')
@@ -43,6 +51,13 @@ function neighbourOf(address: string): string {
   const last = bytes.at(-1) ?? 0
   bytes[bytes.length - 1] = last > 1 ? last - 1 : last + 1
   return addressFromBytes(bytes)
+}
+
+function goesElsewhere({ listen }: RuleStatus, { to, by }: SentOn): Text {
+  return say(
+    `other computers do not get here: this machine sends ${listen} on to ${to} (${by}); remove that rule or choose another port`,
+    `다른 컴퓨터의 연결은 여기로 오지 않습니다. 이 컴퓨터가 ${listen}{을/를} ${to}{으로/로} 넘깁니다(${by}). 그 규칙을 지우거나 다른 포트를 쓰세요`,
+  )
 }
 
 function shutOut({ listen }: RuleStatus, by: string, opens: Text): Text {

@@ -317,7 +317,8 @@ async function admission(
       port,
     })),
   )
-  return answers.find(({ verdict }) => verdict === 'blocked') ?? answers[0] ?? null
+  const [first] = answers
+  return answers.find(({ sentOn }) => sentOn) ?? answers.find(({ verdict }) => verdict === 'blocked') ?? first ?? null
 }
 
 interface TargetTools {

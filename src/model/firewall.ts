@@ -14,6 +14,15 @@ export interface FirewallAnswer {
   /** The rule or policy that decides, as the tool prints it. */
   readonly by: string
   readonly why: Text
+  /** Somebody else's NAT sends it elsewhere before a listener on that port is asked. @default nobody does */
+  readonly sentOn?: SentOn
+}
+
+export interface SentOn {
+  /** `192.0.2.2:80`, or `:22` for another port of this machine. */
+  readonly to: string
+  /** The rule that does it, as the tool prints it. */
+  readonly by: string
 }
 
 export interface FirewallStatus {

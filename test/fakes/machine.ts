@@ -2,6 +2,7 @@
 import { say, verbatim } from '../../src/base/text.ts'
 import type { Diagnosis } from '../../src/model/diagnosis.ts'
 import type { Finding } from '../../src/model/finding.ts'
+import type { SentOn } from '../../src/model/firewall.ts'
 import type { MachineApi } from '../../src/model/machine-api.ts'
 
 export function finding(code: string, over: Partial<Finding> = {}): Finding {
@@ -50,6 +51,8 @@ export function diagnosis(over: Partial<Diagnosis> = {}): Diagnosis {
 
 export class FakeMachine implements MachineApi {
   readonly calls: unknown[][] = []
+  /** Somebody's NAT that takes a port. */
+  sentOn: (SentOn & { readonly port: number }) | null = null
   /** Answered in turn; the last one stays. */
   diagnoses: Diagnosis[] = [diagnosis()]
 
@@ -224,7 +227,9 @@ export class FakeMachine implements MachineApi {
   readonly admits: MachineApi['admits'] = async (question) => {
     this.calls.push(['admits', question])
     const blocked = question.port === 80
+    const { sentOn } = this
     return {
+      ...(sentOn?.port === question.port && { sentOn: { to: sentOn.to, by: sentOn.by } }),
       verdict: blocked ? 'blocked' : 'allowed',
       by: blocked ? 'policy drop' : '8888/tcp ALLOW IN',
       why: blocked

@@ -115,6 +115,14 @@ export const faults: readonly Fault[] = [
     make: (chain) => void chain.firewall?.run(['firewall-cmd', '--zone=home', '--add-port=8888/tcp']),
   },
   {
+    code: 'port-sent-on',
+    made: 'an old DNAT of nft sends 8888 on to 10.9.9.9:80',
+    make(chain) {
+      const nat = 'add table ip nat; add chain ip nat prerouting { type nat hook prerouting priority -100; }'
+      void chain.host.run(['nft', `${nat}; add rule ip nat prerouting tcp dport 8888 dnat to 10.9.9.9:80`])
+    },
+  },
+  {
     code: 'host-firewall',
     made: 'nft drops by default and no rule lets 8888 in',
     chain: { without: ['firewall'] },

@@ -38,8 +38,8 @@ const explain: Verb = {
     },
   ],
   json: say(
-    '{verdict: allowed | blocked | unknown, by, why}',
-    '{verdict: allowed | blocked | unknown, by, why}',
+    '{verdict: allowed | blocked | unknown, by, why, sentOn?: {to, by}}',
+    '{verdict: allowed | blocked | unknown, by, why, sentOn?: {to, by}}',
   ),
   async run(context) {
     const { print, json } = context

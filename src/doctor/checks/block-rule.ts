@@ -11,6 +11,7 @@ export const blockRule = defineCheck({
     '패킷처럼 규칙을 따라가 봅니다. 이 포트나 출발지를 직접 차단하는 규칙이 결정합니다. Windows에서는 차단이 항상 우선하며, 알림 창에서 "취소"를 누르면 생기는 차단 규칙도 마찬가지입니다.',
   ),
   remedy: say('remove that block rule', '그 차단 규칙을 지우세요'),
+  dependsOn: ['port-sent-on'],
   async look({ look }) {
     const answer = await look.admission()
     const member = (await look.firewall())?.member

@@ -11,7 +11,7 @@ export const hostFirewall = defineCheck({
     '규칙의 포트로 오는 패킷처럼 방화벽 규칙을 따라가 봅니다. 허용하는 규칙이 없고 기본 정책이 차단입니다. 바깥에서는 SYN이 도착했는데도 시간 초과로 보입니다.',
   ),
   remedy: say('add a tagged allow rule for the port', '포트를 허용하는 규칙(naru 표시)을 추가하세요'),
-  dependsOn: ['firewall-profile'],
+  dependsOn: ['firewall-profile', 'port-sent-on'],
   async look(subject) {
     const answer = await subject.look.admission()
     const seen = subject.outside.find(({ result, synsSeen }) => result === 'silent' && (synsSeen ?? 0) > 0)

@@ -33,6 +33,7 @@ import { openingLeft } from './opening-left.ts'
 import { outsideSilent } from './outside-silent.ts'
 import { pinholeMissing } from './pinhole-missing.ts'
 import { portPrivileged } from './port-privileged.ts'
+import { portSentOn } from './port-sent-on.ts'
 import { portTaken } from './port-taken.ts'
 import { providerBlocks } from './provider-blocks.ts'
 import { relayNotOpen } from './relay-not-open.ts'
@@ -66,6 +67,7 @@ export const checks: readonly Check[] = [
   reservedRange,
   portPrivileged,
   relayNotOpen,
+  portSentOn,
   blockRule,
   hostFirewall,
   firewallProfile,

@@ -25,6 +25,7 @@ export const outsideSilent = defineCheck({
     'no-gateway',
     'host-firewall',
     'block-rule',
+    'port-sent-on',
     'vpn-route',
     'asymmetric-return',
     'other-port-granted',

@@ -1,6 +1,7 @@
 /** What became of the packets, in words: the verdict, the rule that decides as its tool prints it, and why. */
-import { formatCidr } from '../../base/address.ts'
+import { formatCidr, formatEndpoint } from '../../base/address.ts'
 import { say, verbatim, type Text } from '../../base/text.ts'
+import type { SentOn } from '../../model/firewall.ts'
 import type { Packets } from './packets.ts'
 import type { Chain, Packet, PacketFilter } from './program.ts'
 import { walk, type Journey, type ChainPlace } from './walk.ts'
@@ -9,6 +10,7 @@ export interface FilterAnswer {
   readonly verdict: 'allowed' | 'blocked' | 'unknown'
   readonly by: string
   readonly why: Text
+  readonly sentOn?: SentOn
 }
 
 /** The first packet decides; where another fares differently, `why` says so. */
@@ -20,7 +22,13 @@ export function answerFor(filter: PacketFilter, { packets, wayOut }: Packets): F
   const other = journeys.find(({ journey }) => journey.verdict !== verdict)
   const parts = [reason(first.journey), ...remarks(first.journey)]
   if (other) parts.push(differs(other.packet, other.journey))
-  return { verdict, by: first.journey.at ? placeText(first.journey.at) : '', why: joined(parts) }
+  const { at, sentOn } = first.journey
+  return {
+    verdict,
+    by: at ? placeText(at) : '',
+    why: joined(parts),
+    ...(sentOn && { sentOn: { to: sentOn.to, by: placeText(sentOn.at) } }),
+  }
 }
 
 function unread({ unread: parts }: PacketFilter): FilterAnswer {
@@ -50,13 +58,11 @@ function reason({ verdict, at }: Journey): Text {
     : say('no rule lets it in, and the policy is drop', '허용하는 규칙이 없고 기본 정책이 차단입니다')
 }
 
-function remarks({ verdict, some, limited, forwardedTo }: Journey): Text[] {
+function remarks({ verdict, some, limited, forwardedTo, sentOn }: Journey): Text[] {
   const found: Text[] = []
   if (limited) found.push(say('within a rate limit', '속도 제한 안에서만'))
-  if (forwardedTo) {
-    const where = `${forwardedTo.address}:${forwardedTo.port}`
-    found.push(say(`it is sent on to ${where}`, `${where}{으로/로} 넘겨집니다`))
-  }
+  const where = sentOn?.to ?? (forwardedTo && formatEndpoint(forwardedTo.address, forwardedTo.port))
+  if (where) found.push(say(`it is sent on to ${where}`, `${where}{으로/로} 넘겨집니다`))
   const exception = some.find(({ fate }) => (verdict === 'blocked' ? fate === 'accept' : fate === 'drop'))
   if (exception) {
     const rule = placeText(exception.at)

@@ -107,6 +107,44 @@ describe('reading filters', () => {
     expect(await ask(legacy(rules), 8888, '192.168.1.7')).toContain('allowed')
   })
 
+  it('tells whose NAT sends a port on, to another host or another port', async () => {
+    const sentOn = async (host: Host, port: number): Promise<string | undefined> => {
+      const filter = await readFilter({ runner: host.runner, signal })
+      const asked = { protocols: ['tcp'], ports: { first: port, last: port }, address: null, sources: [] } as const
+      const answer = answerFor(filter, await packetsOf(asked, host, signal))
+      return answer.sentOn && `${answer.sentOn.to} by ${answer.sentOn.by}`
+    }
+    const old = legacy(
+      `*nat
+:PREROUTING ACCEPT [0:0]
+-A PREROUTING -i eth0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 10.0.0.5:80
+-A PREROUTING -p tcp -m tcp --dport 8090 -j REDIRECT --to-ports 22
+-A PREROUTING -p tcp -m tcp --dport 8091 -j DNAT --to-destination 192.168.1.10
+-A PREROUTING -i docker0 -p tcp -m tcp --dport 8092 -j DNAT --to-destination 10.0.0.5:80
+COMMIT
+`,
+    )
+    expect(await sentOn(old, 8080)).toBe(
+      '10.0.0.5:80 by iptables-legacy -t nat -A PREROUTING -i eth0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 10.0.0.5:80',
+    )
+    expect(await sentOn(old, 8090)).toMatch(/^:22 by /)
+    expect(await sentOn(old, 8091)).toBeUndefined()
+    expect(await sentOn(old, 8092)).toBeUndefined()
+    const nft = (table: string, chain: string, family = 'inet'): Host => {
+      const at = { family, table }
+      const match = { left: { payload: { protocol: 'tcp', field: 'dport' } }, op: '==', right: 8080 }
+      const dnat = { family: 'ip', addr: '10.0.0.5', port: 80 }
+      const hook = { type: 'nat', hook: 'prerouting', prio: -100, policy: 'accept' }
+      const nftables = [
+        { chain: { ...at, name: chain, handle: 1, ...hook } },
+        { rule: { ...at, chain, handle: 2, expr: [{ match }, { dnat }] } },
+      ]
+      return machine({ nft: JSON.stringify({ nftables }) })
+    }
+    expect(await sentOn(nft('mine', 'prerouting'), 8080)).toMatch(/^10\.0\.0\.5:80 by inet mine prerouting: /)
+    expect(await sentOn(nft('naru', 'arriving'), 8080)).toBeUndefined()
+  })
+
   it('knows ipsets of addresses, and not those of pairs', async () => {
     const rules =
       '*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -m set --match-set bans src -j DROP\n-A INPUT -m set --match-set pairs src,dst -j DROP\nCOMMIT\n'

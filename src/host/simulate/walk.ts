@@ -3,6 +3,8 @@
  * stop the walk: what it would have done is kept as a possibility, and a verdict is certain only where every
  * possibility agrees with it.
  */
+import { addressRange, formatEndpoint } from '../../base/address.ts'
+import { isOurChain } from '../../linux/own-names.ts'
 import type { Action, Chain, FilterHook, FilterRule, Packet, PacketFilter, Truth } from './program.ts'
 import { every } from './program.ts'
 
@@ -41,6 +43,8 @@ export interface Journey {
   readonly limited: boolean
   /** Where the packet was sent instead of to this machine: a container or VM. */
   readonly forwardedTo: { readonly address: string; readonly port: number } | null
+  /** Another one's NAT gave it another address or port for sure: a listener on the port that was asked is not met. */
+  readonly sentOn: { readonly to: string; readonly at: ChainPlace } | null
 }
 
 /** Interface by which this machine would send to an address; null where it has no way. */
@@ -116,7 +120,21 @@ function isDropped(fates: readonly ChainFate[]): boolean {
   return last?.fate === 'drop' && last.possible.length === 0
 }
 
+/** NAT looks at a connection once: the first to rewrite it decides. Ours leads to a rule's own target. */
+function sentOnBy(chains: readonly ChainFate[]): Journey['sentOn'] {
+  const by = chains.find(({ at }) => at.rule?.action.do === 'rewrite')
+  const action = by?.at.rule?.action
+  if (!by || action?.do !== 'rewrite' || isOurChain(by.base)) return null
+  const { packet, at } = by
+  const port = action.port ?? packet.port
+  const { address } = action
+  const isHere = address === null || packet.destinations.includes(address) || addressRange(address) === 'loopback'
+  if (isHere && port === packet.originalPort) return null
+  return { to: address === null ? `:${port}` : formatEndpoint(address, port), at }
+}
+
 function summarize(chains: readonly ChainFate[], forwardedTo: Journey['forwardedTo']): Journey {
+  const sentOn = sentOnBy(chains)
   const some = chains.flatMap((chain) => chain.some)
   const answer = (verdict: Journey['verdict'], by: ChainFate | undefined, at = by?.at ?? null): Journey => ({
     verdict,
@@ -125,6 +143,7 @@ function summarize(chains: readonly ChainFate[], forwardedTo: Journey['forwarded
     some,
     limited: by?.limited ?? false,
     forwardedTo,
+    sentOn,
   })
   const unsure = chains.find((chain) => chain.fate === 'unknown' || chain.possible.length > 0)
   const dropping = chains.find((chain) => chain.fate === 'drop' && chain.possible.length === 0)
