@@ -318,7 +318,12 @@ async function admission(
     })),
   )
   const [first] = answers
-  return answers.find(({ sentOn }) => sentOn) ?? answers.find(({ verdict }) => verdict === 'blocked') ?? first ?? null
+  return (
+    answers.find(({ sentOn }) => sentOn) ??
+    answers.find(({ verdict }) => verdict === 'blocked') ??
+    first ??
+    null
+  )
 }
 
 interface TargetTools {

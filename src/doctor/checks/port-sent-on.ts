@@ -5,7 +5,10 @@ import { defineCheck } from './contract.ts'
 export const portSentOn = defineCheck({
   code: 'port-sent-on',
   hop: 'firewall',
-  title: say('another NAT rule of this machine takes the port', '이 컴퓨터의 다른 NAT 규칙이 포트를 가져갑니다'),
+  title: say(
+    'another NAT rule of this machine takes the port',
+    '이 컴퓨터의 다른 NAT 규칙이 포트를 가져갑니다',
+  ),
   explains: say(
     'Walks the ruleset as a packet would: before a listener is asked, a rule of somebody else sends the port to another address or port (an old forward of iptables, a container’s published port). The relay listens and hears nobody but this machine.',
     '패킷처럼 규칙을 따라가 봅니다. 수신 프로그램에 닿기 전에 다른 규칙(예전 iptables 포워딩, 컨테이너가 공개한 포트)이 이 포트를 다른 주소나 포트로 보냅니다. 릴레이가 수신하고 있어도 이 컴퓨터에서 온 연결밖에 받지 못합니다.',

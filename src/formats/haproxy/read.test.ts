@@ -137,3 +137,37 @@ it('a socket for somebody else is said to be for its owner alone', () => {
 it('who only monitors is no client', () => {
   expect(read('listen l\n bind :1\n monitor-net 10.9.0.0/16\n server s 10.0.0.1:1').rules).toEqual([])
 })
+
+it('a PROXY header that tells of TLS as well is one all the same', () => {
+  for (const word of ['send-proxy-v2', 'send-proxy-v2-ssl', 'send-proxy-v2-ssl-cn']) {
+    const { rules, losses } = read(`listen a\n bind :1\n server s 10.0.0.1:1 ${word}`)
+    expect(rules.map(({ rule }) => rule.source)).toEqual(['proxy-v2'])
+    expect(losses.map(({ what }) => what)).toEqual(word === 'send-proxy-v2' ? [] : [`server s: ${word}`])
+  }
+})
+
+it('a server takes back what default-server says', () => {
+  const of = (defaults: string, own: string): string => `listen a
+ bind :1
+ default-server ${defaults}
+ server s 10.0.0.1:1 ${own}
+ server t 10.0.0.2:1 ${own}`
+  const only = (text: string): unknown => read(text).rules.map(({ rule }) => rule)
+  expect(only(of('send-proxy check', 'no-send-proxy no-check'))).toMatchObject([{ targets: [{}, {}] }])
+  expect(JSON.stringify(only(of('send-proxy check', 'no-send-proxy no-check')))).not.toMatch(/source|health/)
+  expect(only(of('disabled', 'enabled'))).toMatchObject([{ targets: [{}, {}] }])
+  expect(read(of('send-proxy', '').replace(/t 10.*/, 't 10.0.0.2:1 no-send-proxy'))).toMatchObject({
+    rules: [],
+    losses: [{ leftOut: true, what: 'listen a: send-proxy' }],
+  })
+})
+
+it('servers that haproxy makes leave their proxy out, with that reason', () => {
+  const { rules, losses } = read(
+    'listen a\n bind :1\n server s 10.0.0.1:1\n server-template t 3 db.example.org:1 check',
+  )
+  expect(rules).toEqual([])
+  expect(losses).toMatchObject([
+    { place: { line: 9 }, leftOut: true, why: { en: expect.stringContaining('made by haproxy') as string } },
+  ])
+})

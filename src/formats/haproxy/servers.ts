@@ -15,7 +15,7 @@ export interface Servers {
 
 /** Parameters with a value behind them, as far as they are met on servers of TCP proxies. */
 const valued =
-  /^(?:weight|inter|fastinter|downinter|rise|fall|port|addr|maxconn|minconn|maxqueue|cookie|slowstart|id|init-addr|resolvers|resolve-prefer|resolve-net|resolve-opts|on-error|on-marked-down|on-marked-up|observe|error-limit|track|source|namespace|redir|sni|verify|verifyhost|ca-file|crl-file|crt|alpn|npn|ciphers|ciphersuites|proto|proxy-v2-options|tcp-ut|socks4|pool-[a-z-]+|agent-[a-z]+|usesrc)$/
+  /^(?:weight|inter|fastinter|downinter|rise|fall|port|addr|maxconn|minconn|maxqueue|cookie|slowstart|id|init-addr|resolvers|resolve-prefer|resolve-net|resolve-opts|on-error|on-marked-down|on-marked-up|observe|error-limit|track|source|namespace|redir|sni|verify|verifyhost|ca-file|crl-file|crt|alpn|npn|ciphers|ciphersuites|proto|proxy-v2-options|tcp-ut|socks4|pool-[a-z-]+|agent-[a-z]+|usesrc|check-(?:alpn|proto|sni)|set-proxy-v2-tlv-fmt\S*|hash-key|guid|log-proto|ws|shard|ssl-(?:min|max)-ver)$/
 
 const noSuch = say('there is no such setting here', '해당하는 설정이 없습니다')
 
@@ -56,7 +56,7 @@ export function serversOf({ servers, serverDefaults }: HaproxySettings, listenPo
       weight: Number.isInteger(weight) && weight > 0 ? weight : 1,
       backup: params.has('backup'),
     })
-    const proxy = params.has('send-proxy') ? 'proxy-v1' : params.has('send-proxy-v2') ? 'proxy-v2' : null
+    const proxy = headerOf(params)
     if (found.targets.length > 1 && proxy !== found.proxy) found.unfit ??= mixed(line)
     found.proxy = proxy
     if (params.has('check')) found.health ??= healthOf(params)
@@ -66,7 +66,14 @@ export function serversOf({ servers, serverDefaults }: HaproxySettings, listenPo
 }
 
 const known =
-  /^(?:weight|disabled|enabled|backup|send-proxy|send-proxy-v2|check|no-check|inter|rise|fall|port|init-addr|ssl)$/
+  /^(?:weight|disabled|enabled|backup|send-proxy|send-proxy-v2|check|inter|rise|fall|port|init-addr|ssl)$/
+
+/** What adds TLS to a header of version 2 asks for that header, too; what it adds is a loss. */
+function headerOf(params: ReadonlyMap<string, string>): Servers['proxy'] {
+  if (params.has('send-proxy')) return 'proxy-v1'
+  const second = ['send-proxy-v2', 'send-proxy-v2-ssl', 'send-proxy-v2-ssl-cn']
+  return second.some((word) => params.has(word)) ? 'proxy-v2' : null
+}
 
 const checkedItself = say(
   'a target is checked at the port that it serves, by connecting',
@@ -90,10 +97,19 @@ function paramsOf(words: readonly Word[]): Map<string, string> {
   const params = new Map<string, string>()
   for (let at = 0; at < words.length; at++) {
     const key = words[at]?.text ?? ''
-    params.set(key, valued.test(key) ? (words[++at]?.text ?? '') : '')
-    if (key === 'no-check') params.delete('check')
+    const value = valued.test(key) ? (words[++at]?.text ?? '') : ''
+    const undone = undoneBy(key)
+    if (undone === null) params.set(key, value)
+    else params.delete(undone)
+    if (key === 'disabled') params.delete('enabled')
   }
   return params
+}
+
+/** A server takes back what `default-server` says: `no-check`, `no-send-proxy`, `no-ssl`, `enabled` … */
+function undoneBy(key: string): string | null {
+  if (key === 'enabled') return 'disabled'
+  return /^no-(.+)$/.exec(key)?.[1] ?? null
 }
 
 /** haproxy looks every 2 s where nothing is said (`inter`). */

@@ -60,6 +60,10 @@ const computed = say(
   'a name that haproxy computes decides where it goes',
   'haproxy가 계산하는 이름에 따라 대상이 달라집니다',
 )
+const madeByHaproxy = say(
+  'its servers are made by haproxy; write them as server lines',
+  '서버를 haproxy가 만들어 냅니다. server 줄로 직접 쓰세요',
+)
 const conditional = say(
   'a condition of haproxy’s own decides whether its lines count',
   '이 줄들을 적용할지 haproxy의 조건문이 정합니다',
@@ -168,6 +172,9 @@ function takeLine(
       return unfit(line, settings, unclear)
     case 'use-server':
       return unfit(line, settings, elsewhere)
+    case 'server-template':
+    case 'dispatch':
+      return unfit(line, settings, madeByHaproxy)
     case '.if':
     case '.elif':
     case '.else':

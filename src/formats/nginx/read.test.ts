@@ -71,3 +71,11 @@ it('names are read where nginx reads them', () => {
   ])
   expect(names(byName('hostnames;', ''))).toEqual([])
 })
+
+it('a variable that decides on the PROXY header leaves its server out', () => {
+  const { rules, losses } = importRules(
+    `stream {\n${server(80, 'proxy_protocol $header')}\n${server(81, 'proxy_protocol on')}\n}\n`,
+  )
+  expect(rules.map(({ rule }) => rule.source)).toEqual(['proxy-v1'])
+  expect(losses).toMatchObject([{ leftOut: true, what: 'proxy_protocol $header', place: { line: 2 } }])
+})

@@ -134,6 +134,9 @@ class Server {
         say('TLS is passed through, not spoken', 'TLS는 그대로 전달하며 직접 하지 않습니다'),
         'proxy_ssl on',
       )
+    const header = this.#one('proxy_protocol')
+    if (header && !/^(?:on|off)$/.test(header.args.join(' ')))
+      return this.#reading.leaveOut(header.place, textOf(header), headerUnknown)
     const deciding = this.#deciding()
     if (deciding) return this.#reading.leaveOut(deciding.place, textOf(deciding), decidedBy(deciding))
     for (const listen of listens) this.#add(listen, pass.args[0], losses)
@@ -290,6 +293,11 @@ const byServerName = say(
 const unclear = say(
   'a program decides who comes in and what passes',
   '누구를 들이고 무엇을 전달할지 프로그램이 정합니다',
+)
+
+const headerUnknown = say(
+  'a variable decides whether the target is sent a PROXY header',
+  '대상에 PROXY 헤더를 보낼지 변수가 정합니다',
 )
 
 const heldAgainstPeer = say(

@@ -110,7 +110,12 @@ describe('reading filters', () => {
   it('tells whose NAT sends a port on, to another host or another port', async () => {
     const sentOn = async (host: Host, port: number): Promise<string | undefined> => {
       const filter = await readFilter({ runner: host.runner, signal })
-      const asked = { protocols: ['tcp'], ports: { first: port, last: port }, address: null, sources: [] } as const
+      const asked = {
+        protocols: ['tcp'],
+        ports: { first: port, last: port },
+        address: null,
+        sources: [],
+      } as const
       const answer = answerFor(filter, await packetsOf(asked, host, signal))
       return answer.sentOn && `${answer.sentOn.to} by ${answer.sentOn.by}`
     }

@@ -128,7 +128,8 @@ function sentOnBy(chains: readonly ChainFate[]): Journey['sentOn'] {
   const { packet, at } = by
   const port = action.port ?? packet.port
   const { address } = action
-  const isHere = address === null || packet.destinations.includes(address) || addressRange(address) === 'loopback'
+  const isHere =
+    address === null || packet.destinations.includes(address) || addressRange(address) === 'loopback'
   if (isHere && port === packet.originalPort) return null
   return { to: address === null ? `:${port}` : formatEndpoint(address, port), at }
 }
