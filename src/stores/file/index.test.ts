@@ -71,7 +71,7 @@ describe('the file as a store', () => {
     expect(stdout.trim()).toBe('640')
   })
 
-  it('names what cannot be read: missing, a folder, binary, 50 MB', async () => {
+  it('names what cannot be read: missing, a folder, a FIFO, binary, 50 MB', async () => {
     await mkdir(join(folder, 'folder.yaml'))
     const why = (path: string): Promise<string> =>
       createFileStore(path)
@@ -81,6 +81,10 @@ describe('the file as a store', () => {
           (error: Error) => error.message,
         )
     expect(await why(join(folder, 'none.yaml'))).toContain('there is no file')
+    if (process.platform !== 'win32') {
+      await promisify(execFile)('mkfifo', [join(folder, 'fifo.yaml')])
+      expect(await why(join(folder, 'fifo.yaml'))).toContain('it is no file but a pipe')
+    }
     expect(await why(join(folder, 'folder.yaml'))).toContain('it is a folder')
     expect(await why(await at('binary.yaml', new Uint8Array([0xff, 0, 1])))).toContain('not text')
     expect(await why(await at('big.yaml', new Uint8Array(50_000_000).fill(35)))).toContain('50000000 bytes')

@@ -10,6 +10,7 @@ import { whyUntrusted } from '../../base/trust.ts'
 import type { RuleInput } from '../../model/naru-api.ts'
 import type { Problem } from '../../model/schema.ts'
 import type { StoreChange, Snapshot, Store, StoreChangeOptions } from '../contract.ts'
+import { NoPlainFile, readPlainFile } from '../../base/plain-file.ts'
 import { replaceFile } from '../../base/replace-file.ts'
 import { mostBytes, readDocument, type FileDocument, type PlacedProblem } from './document.ts'
 
@@ -272,24 +273,9 @@ async function readText(path: string): Promise<string> {
 
 async function readBytes(path: string): Promise<Buffer> {
   try {
-    const file = await open(path, 'r')
-    try {
-      const { size } = await file.stat()
-      if (size > mostBytes) {
-        throw unreadable(
-          path,
-          say(
-            `it has ${size} bytes; the most is ${mostBytes}`,
-            `크기가 ${size}바이트입니다. 최대 ${mostBytes}바이트입니다`,
-          ),
-        )
-      }
-      return await file.readFile()
-    } finally {
-      await file.close()
-    }
+    return await readPlainFile(path, mostBytes)
   } catch (error) {
-    if (error instanceof NaruError) throw error
+    if (error instanceof NoPlainFile) throw unreadable(path, error.why)
     if (errnoOf(error) === 'ENOENT') throw new NaruError('FILE_MISSING', { file: path }, { cause: error })
     throw unreadable(path, whyUnreadable(error), error)
   }
