@@ -8,6 +8,7 @@ import { createRequire } from 'node:module'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { systemClock } from '../../src/base/clock.ts'
+import { NaruError } from '../../src/base/errors.ts'
 import type { EngineEvent, Resolve } from '../../src/engines/contract.ts'
 import { createKernelEngine, type KernelEngine } from '../../src/engines/kernel/index.ts'
 import type { KernelLease } from '../../src/engines/kernel/lease.ts'
@@ -66,10 +67,13 @@ export class KernelLab implements AsyncDisposable {
 
   /**
    * An engine as a process of its own would have it: `owner` names one that is dead where it is not this one, `boot`
-   * another start of the machine.
+   * another start of the machine; `readOnly` is a container whose /proc/sys may not be written.
    */
-  engine(owner?: string, { boot }: { boot?: string } = {}): KernelEngine {
-    const settings = settingsIn(this.host, boot)
+  engine(
+    owner?: string,
+    { boot, readOnly = false }: { boot?: string; readOnly?: boolean } = {},
+  ): KernelEngine {
+    const settings = { ...settingsIn(this.host, boot), ...(readOnly && { write: refuseToWrite }) }
     const engine = createKernelEngine({
       host: this.machine,
       clock: systemClock,
@@ -247,6 +251,10 @@ export async function echoesUdp(
   } finally {
     socket.close()
   }
+}
+
+function refuseToWrite(key: string): never {
+  throw new NaruError('NOT_PERMITTED', { what: `set ${key} (EROFS)`, command: 'sudo true' })
 }
 
 /** /proc/sys/net is that of whoever opens the file. */

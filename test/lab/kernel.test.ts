@@ -40,6 +40,16 @@ describeWith(needs, 'the kernel engine in a lab of three hosts', () => {
     expect(lab.record.left).toEqual([])
   })
 
+  it('leaves nothing where the switches may not be turned, as in a container', async () => {
+    await using lab = new KernelLab()
+    const engine = lab.engine(undefined, { readOnly: true })
+    const opening = lab.open(engine, 'web', { listen: '0.0.0.0:8888', target: `${targetAddress}:80` })
+    await expect(opening).rejects.toMatchObject({ code: 'NOT_PERMITTED' })
+    expect(lab.host.run(['nft', 'list', 'ruleset'])).toBe('')
+    expect(lab.switches()).toEqual(lab.before)
+    expect(lab.record.left).toEqual([])
+  })
+
   it('carries UDP, and keeps a session as long as the rule says', async () => {
     await using lab = new KernelLab()
     await lab.serveUdp(lab.target, 53)

@@ -226,6 +226,8 @@ export class Sysctls {
     for (const key of inOrder([...this.#was.keys()])) {
       const value = this.#was.get(key) ?? ''
       if (key === everywhere4 || !isOurSwitch(key, value)) continue
+      // What was never turned, as under a read-only /proc/sys, need not be turned back.
+      if (this.#settings.read(key) === value) continue
       try {
         this.#settings.write(key, value)
         const now = this.#settings.read(key)
