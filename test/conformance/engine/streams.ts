@@ -10,8 +10,21 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
 import type { MakeEngine } from '../../../src/engines/contract.ts'
 import type { Json } from '../../../src/model/hop.ts'
+import {
+  Arena,
+  close,
+  connect as connectTo,
+  familyUnix,
+  loadFfi,
+  openSocket,
+  send,
+  shutdownWrite,
+} from '../../../src/linux/libc.ts'
+import { sendDescriptors } from '../../../src/linux/scm-rights.ts'
+import { sockaddrOfPath } from '../../../src/linux/sockaddr-fields.ts'
 import { socketFileAt } from '../../../src/relay/unix-path.ts'
 import { freePort } from '../../free-port.ts'
+import { whatIsMissing } from '../../needs.ts'
 import {
   deferred,
   echo,
@@ -439,6 +452,29 @@ export function streamPromises(make: MakeEngine, options: ConformanceOptions): v
       })
     },
   )
+
+  userSpace('unix-rights', 'a Unix client that passes descriptors along is heard to the end', async () => {
+    if (whatIsMissing({ platform: 'linux' })) return
+    await using world = new World(make, options)
+    const folder = await mkdtemp(join(tmpdir(), 'naru-rights-'))
+    world.defer(() => rm(folder, { recursive: true }))
+    const path = join(folder, 'l.sock')
+    const heard = deferred<Buffer>()
+    const target = await world.target((socket) => void readAll(socket).then(heard.resolve))
+    await world.open(ruleOf(`unix:${path}`, target.at))
+    loadFfi()
+    const client = openSocket(familyUnix, 'stream')
+    if (typeof client === 'number') throw new Error(`socket: errno ${-client}`)
+    world.defer(() => close(client))
+    expect(connectTo(client, sockaddrOfPath(path))).toBe(0)
+    // Each comes with a byte, where a read stops (unix(7)).
+    for (let i = 0; i < 5; i++) expect(sendDescriptors(client, [client])).toBe(0)
+    const rest = Arena.allocate(16)
+    rest.bytes.set(Buffer.from('and the rest'))
+    expect(send(client, rest, 0, 12)).toBe(12)
+    shutdownWrite(client)
+    expect(String(await heard.promise)).toBe('\0\0\0\0\0and the rest')
+  })
 
   userSpace('unix-undo', 'undo takes away a dead socket of its own, and nothing else', async () => {
     await using world = new World(make, options)

@@ -161,7 +161,7 @@ export class TargetDial {
     // On this machine the handshake is over before connect returns, and asking again says how it went (connect(2)).
     else if (result === -EINPROGRESS && isLoopback(address)) result = connect(socket, address)
     if (result === 0) return this.#connected(socket, address, own)
-    const side = new TcpSide(this.#connection, false, socket, true)
+    const side = new TcpSide(this.#connection, false, socket, true, address[0] as number)
     if (result === -EINPROGRESS || result === -EALREADY) return this.#watch({ side, address, own })
     this.#drop({ side, address, own })
     this.#failure = dialFailure(-result, address)
@@ -180,7 +180,7 @@ export class TargetDial {
 
   #connected(socket: Descriptor, address: Sockaddr, own: number): void {
     const { thread } = this.#connection
-    const side = new TcpSide(this.#connection, false, socket, false)
+    const side = new TcpSide(this.#connection, false, socket, false, address[0] as number)
     this.cancel()
     if (thread.loop.watch(side, socket, readMask) < 0) {
       this.#drop({ side, address, own })

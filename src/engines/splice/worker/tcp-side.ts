@@ -21,6 +21,7 @@ import {
   ECANCELED,
   EINVAL,
   ENOBUFS,
+  familyUnix,
   receive,
   send,
   setOption,
@@ -87,6 +88,8 @@ export class TcpSide extends Receiver implements Resumable, Timed {
   watchesOut: boolean
   #failed = false
   #urgent = false
+  /** A read may stop before all that there is: at urgent data, and where a Unix peer passed a descriptor along. */
+  #stopsShort: boolean
   #bulk = false
   #maySplice = true
   #smallSplices = 0
@@ -109,8 +112,16 @@ export class TcpSide extends Receiver implements Resumable, Timed {
   /** While bytes come in in bulk. */
   #coalescing: Coalescing | null = null
 
-  constructor(connection: TcpFlow, isClient: boolean, descriptor: Descriptor, watchesOut: boolean) {
+  /** @param family of its address */
+  constructor(
+    connection: TcpFlow,
+    isClient: boolean,
+    descriptor: Descriptor,
+    watchesOut: boolean,
+    family: number,
+  ) {
     super()
+    this.#stopsShort = family === familyUnix
     this.connection = connection
     this.isClient = isClient
     this.descriptor = descriptor
@@ -138,7 +149,7 @@ export class TcpSide extends Receiver implements Resumable, Timed {
 
   /** A read stops at urgent data, so a short one no longer means that there is no more (tcp(7), SO_OOBINLINE). */
   #expectUrgent(): void {
-    this.#urgent = true
+    this.#urgent = this.#stopsShort = true
     this.#maySplice = false
     this.#endBulk()
     setOption(this.descriptor, 'urgentInline', 1)
@@ -189,7 +200,7 @@ export class TcpSide extends Receiver implements Resumable, Timed {
     const wanted = Math.min(copyBytes, this.connection.maxRead)
     const count = receive(this.descriptor, buffer, 0, wanted)
     if (count <= 0) return this.#nothingRead(count)
-    if (count < wanted && !this.#urgent) {
+    if (count < wanted && !this.#stopsShort) {
       // All that was there has been read (epoll(7), question 9); and where FIN was there too, it is next.
       // After a reset the error is next, though epoll says that the peer hung up as well.
       this.readable = this.#failed

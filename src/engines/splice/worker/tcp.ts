@@ -187,7 +187,7 @@ export class TcpConnection extends FlowBase implements Dialling, PreambleFlow {
     this.#listener = listener
     this.source = source
     this.behind = thread.tcpDials.behind(portOf(client), listener.port)
-    this.client = new TcpSide(this, true, socket, false)
+    this.client = new TcpSide(this, true, socket, false, client[0] as number)
     this.#dial = new TargetDial(this)
   }
 
