@@ -33,6 +33,25 @@ it.each([
   expect(losses).toMatchObject([{ leftOut: true, place: { line: 3 } }])
 })
 
+it.each([
+  // As the kernel leads them: by their distance from the base, else to the first, unless they are of the range.
+  ['7001:7003', '80-82/7001', '80-82'],
+  ['7002', '80-82/7001', '81'],
+  ['7005', '80-82/7001', '81'],
+  ['7001:7003', '7000-7010', '7001-7003'],
+  ['7001:7003', '80-82', '80'],
+  ['7001:7003', '80-82/7002', null],
+  ['7001:7009', '80-82/7001', null],
+  ['7001:7003', '7002-7010', null],
+  ['7001', '80-82 --random', null],
+  ['7001', '80 --random', '80'],
+])('ports %s to the range %s are led to %s', (asked, range, target) => {
+  const line = `-A PREROUTING -p tcp --dport ${asked} -j DNAT --to-destination 10.0.0.2:${range}`
+  const { rules, losses } = nat(line)
+  expect(rules.map(({ rule }) => rule.target)).toEqual(target === null ? [] : [`10.0.0.2:${target}`])
+  expect(losses.map(({ leftOut }) => leftOut)).toEqual(target === null ? [true] : [])
+})
+
 it('who is taken away without a port is let in by no forward behind it', () => {
   const { rules } = nat(
     '-A PREROUTING -s 10.9.0.0/16 -j RETURN',

@@ -253,10 +253,12 @@ class Ruleset {
   #passed(way: Way, arriving: Probe, anyInterface: boolean): Way | NoWay {
     const { goal, admitted } = way
     const to = goal.host
+    const ports = targetPorts(arriving.ports.replace(':', '-'), goal)
+    if (ports === null) return { why: chosen, unclear: null, shadowed: false }
     const changed: Probe = {
       ...arriving,
       destination: goal.here && isLoopback(to) ? null : to,
-      ports: targetPorts(arriving.ports.replace(':', '-'), goal).replace('-', ':'),
+      ports: ports.replace('-', ':'),
       local: goal.here,
       asked: arriving.ports,
     }
@@ -284,7 +286,7 @@ class Ruleset {
     const { entry, goal, admitted } = way
     for (const { place } of way.senders) this.#told.add(place)
     const listen = ports.replace(':', '-')
-    const target = targetPorts(listen, goal)
+    const target = targetPorts(listen, goal) ?? listen
     const host = goal.host.includes(':') ? `[${goal.host}]` : goal.host
     const { allow, deny } = this.#sources.access(admitted) ?? { allow: [], deny: [] }
     this.#prefixes += allow.length + deny.length
@@ -367,6 +369,10 @@ const wholeNetwork: Text = say(
   '목적지가 주소 하나가 아니라 대역입니다',
 )
 const noTarget: Text = say('its target is not one address', '대상이 주소 하나가 아닙니다')
+const chosen: Text = say(
+  'the kernel chooses among its ports, or goes round them',
+  '커널이 범위에서 포트를 고르거나 범위를 되풀이합니다',
+)
 const elsewhere: Text = say(
   'part of its traffic goes to another target',
   '트래픽 일부가 다른 대상으로 갑니다',
@@ -467,6 +473,7 @@ interface Goal {
   readonly ports: string | null
   /** The first port of the listen that `ports` begins with (`…/8000`). */
   readonly base: number | null
+  readonly random: boolean
   readonly here: boolean
 }
 
@@ -474,11 +481,12 @@ interface Goal {
  * `10.0.0.2`, `10.0.0.2:80`, `[fd00::2]:80`, `10.0.0.2:9000-9100/8000`; of REDIRECT ports alone: this machine, at the
  * address that was asked for.
  */
-function goalOf({ target, to }: IptablesRule, family: Family, address = ''): Goal | null {
+function goalOf({ target, to, text }: IptablesRule, family: Family, address = ''): Goal | null {
+  const random = /\s--random\b/.test(text)
   if (target === 'REDIRECT') {
     const here = address !== '' && !isEvery(address) ? address : family === 6 ? '::1' : '127.0.0.1'
     return /^\d+(?:-\d+)?$/.test(to ?? '') || to === null
-      ? { host: here, ports: to, base: null, here: true }
+      ? { host: here, ports: to, base: null, random, here: true }
       : null
   }
   const [, six, four, ports = null, base] =
@@ -491,18 +499,31 @@ function goalOf({ target, to }: IptablesRule, family: Family, address = ''): Goa
     host,
     ports,
     base: base === undefined ? null : Number(base),
+    random,
     here: host === address || isLoopback(host),
   }
 }
 
-/** A range without a base is the kernel's to choose from; of equal length it is taken as one to one. */
-function targetPorts(listen: string, { ports, base }: Goal): string {
+/**
+ * Where the kernel leads ports to, as `nf_nat_l4proto_unique_tuple` chooses: with a base by the distance from it, round
+ * and round; else what is in the range stays, and all others go to its first. Null where that is no range of ports in
+ * their order.
+ */
+function targetPorts(listen: string, { ports, base, random }: Goal): string | null {
   if (ports === null) return listen
   const [first = 0, last = first] = listen.split('-').map(Number)
   const [start = 0, end = start] = ports.split('-').map(Number)
   if (start === end) return String(start)
-  const shift = start - (base ?? first)
-  return first === last ? String(first + shift) : `${first + shift}-${last + shift}`
+  if (random || start > end) return null
+  const written = (from: number): string => (first === last ? String(from) : `${from}-${from + last - first}`)
+  if (base !== null) {
+    const size = end - start + 1
+    const from = start + (((first - base) & 0xff_ff) % size)
+    const isRound = from + last - first > end || (first < base && last >= base)
+    return isRound ? null : written(from)
+  }
+  if (start <= first && last <= end) return listen
+  return last < start || first > end ? String(start) : null
 }
 
 /** Null where it is no single address. */
