@@ -65,7 +65,8 @@ const inputMatch = pick(
   'ip ttl 64',
   'fib daddr type local',
   'meta pkttype host',
-  'limit rate over 10000/second',
+  // Unsaid, a burst is five packets: of knocks that come at once it would take some, and never the same.
+  'limit rate over 10000/second burst 9999 packets',
   'quota over 1000 mbytes',
   'quota over 1 bytes',
   'add @seen { ip saddr }',
