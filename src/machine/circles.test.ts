@@ -5,7 +5,7 @@ import { listensOverlap, type Listen } from '../model/listen.ts'
 import { targetPort } from '../model/port-map.ts'
 import type { Rule } from '../model/rule.ts'
 import { parseRule, readRule } from '../model/rule-file.ts'
-import { circleNotes, circlesHere, circlesIn } from './circles.ts'
+import { circleNotes, circlesHere, circlesIn, ownAddress } from './circles.ts'
 
 const isOwn = (address: string): boolean => ['127.0.0.1', '::1', '192.168.1.10'].includes(address)
 
@@ -15,6 +15,13 @@ function circles(rules: Record<string, [listen: string, ...targets: string[]]>):
   )
   return circlesIn(read, isOwn).found.map((circle) => circle.map(({ name }) => name).join(' '))
 }
+
+it('an address of this machine is its own by whatever interface it is named', () => {
+  const addresses = [{ address: 'fe80::1' }, { address: '10.0.0.1' }]
+  const own = ownAddress([{ addresses }] as never)
+  const named = ['fe80::1%eth0', '10.0.0.1', '127.9.9.9', 'fe80::2%eth0', '10.0.0.2']
+  expect(named.map(own)).toEqual([true, true, true, false, false])
+})
 
 describe('rules that lead to each other', () => {
   it.each([
@@ -95,6 +102,51 @@ describe('rules that lead to each other', () => {
           if (anyPortByPort(open, [rule])) expect(from).not.toEqual([])
           else expect(from.filter((circle) => circle.includes(rule))).toEqual([])
         }
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  it('are those that sockets make, whatever addresses rules listen on and dial', () => {
+    const port = fc.integer({ min: 1, max: 3 })
+    const rule = fc.record({
+      host: fc.constantFrom(...listenHosts),
+      port,
+      protocol: fc.constantFrom('tcp', 'udp', 'tcp+udp'),
+      to: fc.array(fc.tuple(fc.constantFrom(...Object.keys(dialledAt)), port), {
+        minLength: 1,
+        maxLength: 2,
+      }),
+    })
+    fc.assert(
+      fc.property(fc.array(rule, { maxLength: 6 }), (drawn) => {
+        const open: { rule: Rule; drawn: (typeof drawn)[number] }[] = []
+        for (const [at, one] of drawn.entries()) {
+          const listen = `${one.host}${one.port}/${one.protocol}`
+          const targets = one.to.map(([host, to]) => `${host}${to}`)
+          const { rule } = readRule(`r${at}`, { listen, targets })
+          if (rule && !open.some((other) => listensOverlap(other.rule.listen, rule.listen)))
+            open.push({ rule, drawn: one })
+        }
+        const leads = (from: number, protocol: string): number[] =>
+          (open[from]?.drawn.to ?? []).flatMap(([host, to]) =>
+            (dialledAt[host] ?? []).flatMap((address) =>
+              [...open.keys()].filter((at) => {
+                const there = open[at]?.drawn
+                return (
+                  there !== undefined &&
+                  there.port === to &&
+                  there.protocol.split('+').includes(protocol) &&
+                  hears(there.host, address)
+                )
+              }),
+            ),
+          )
+        const goesRound = open.some(({ drawn: { protocol } }, at) =>
+          protocol.split('+').some((one) => reaches(at, (from) => leads(from, one))),
+        )
+        const rules = open.map((one) => one.rule)
+        expect(circlesIn(rules, (address) => ownAddresses.includes(address)).found.length > 0).toBe(goesRound)
       }),
       { numRuns: 500 },
     )
@@ -190,4 +242,44 @@ function anyPortByPort(rules: readonly Rule[], from: readonly Rule[] = rules): b
         return false
       }),
   )
+}
+
+const ownAddresses = ['127.0.0.1', '127.0.0.2', '::1', '192.168.1.10', 'fd00::10']
+const listenHosts = [
+  '',
+  '0.0.0.0:',
+  '[::]:',
+  ...ownAddresses.map((one) => (one.includes(':') ? `[${one}]:` : `${one}:`)),
+]
+/** Where a connection to each arrives on this machine. */
+const dialledAt: Readonly<Record<string, readonly string[]>> = {
+  '': ['127.0.0.1'],
+  'localhost:': ['127.0.0.1', '::1'],
+  '127.0.0.2:': ['127.0.0.2'],
+  '[::1]:': ['::1'],
+  '192.168.1.10:': ['192.168.1.10'],
+  '[fd00::10]:': ['fd00::10'],
+  '0.0.0.0:': ['127.0.0.1'],
+  '[::]:': ['::1'],
+  '[::ffff:192.168.1.10]:': ['192.168.1.10'],
+  '10.0.0.9:': [],
+}
+
+function hears(host: string, address: string): boolean {
+  if (host === '') return true
+  if (host === '0.0.0.0:' || host === '[::]:') return address.includes(':') === (host === '[::]:')
+  return host.slice(0, -1).replaceAll(/[[\]]/g, '') === address
+}
+
+/** Does a way that leaves a rule for another one come back to it? */
+function reaches(start: number, leads: (from: number) => readonly number[]): boolean {
+  const seen = new Set<number>()
+  const next = leads(start).filter((at) => at !== start)
+  for (let at = next.pop(); at !== undefined; at = next.pop()) {
+    if (at === start) return true
+    if (seen.has(at)) continue
+    seen.add(at)
+    next.push(...leads(at))
+  }
+  return false
 }

@@ -61,7 +61,7 @@ export async function circlesHere(
 /** Whether an address is this machine's. */
 export function ownAddress(interfaces: readonly Interface[]): (address: string) => boolean {
   const own = new Set(interfaces.flatMap(({ addresses }) => addresses.map(({ address }) => address)))
-  return (address) => address.startsWith('127.') || address === '::1' || own.has(address)
+  return (address) => address.startsWith('127.') || address === '::1' || own.has(address.replace(/%.*$/, ''))
 }
 
 export interface Circles {
@@ -117,13 +117,13 @@ function leadsToOther(rule: Rule, others: readonly Rule[], isOwn: (address: stri
     return protocolsOf(rule).some((protocol) => {
       const whole = { rule, protocol, ports: portsHeard(rule.listen) }
       const dialled = dialledBy(whole, to, isOwn)
-      return dialled !== null && near.some(({ listen }) => listensOverlap(listen, dialled))
+      return dialled.some((one) => near.some(({ listen }) => listensOverlap(listen, one)))
     })
   })
 }
 
 function leadsHere(to: Target, isOwn: (address: string) => boolean): boolean {
-  return to.kind === 'unix' || (to.kind === 'inet' && isOwn(loopbackOf.get(to.host) ?? to.host))
+  return to.kind === 'unix' || (to.kind === 'inet' && addressesOf(to.host).some(isOwn))
 }
 
 function portsMeet(to: Target, listen: Listen): boolean {
@@ -234,13 +234,16 @@ class Search {
 
   #next(place: Place): Place[] {
     const next = place.rule.targets.flatMap(({ to }) => {
-      const dialled = dialledBy(place, to, this.#isOwn)
-      if (dialled === null) return []
-      const first = portsHeard(dialled).first
       const together = place.moved !== null && keepsApart(place, to)
-      return this.#heard.allAt(dialled).map(({ holder, ports }): Place => {
-        const moved = together ? (place.moved ?? 0) + first - place.ports.first : null
-        return { rule: holder, protocol: place.protocol, ports, moved }
+      return dialledBy(place, to, this.#isOwn).flatMap((dialled) => {
+        const moved = together ? (place.moved ?? 0) + portsHeard(dialled).first - place.ports.first : null
+        const heard = this.#heard.allAt(dialled)
+        return heard.map(({ holder, ports }): Place => ({
+          rule: holder,
+          protocol: place.protocol,
+          ports,
+          moved,
+        }))
       })
     })
     this.#count(next.length)
@@ -275,30 +278,30 @@ function keepsApart({ rule }: Place, to: Target): boolean {
   return rule.listen.kind === 'inet' && to.kind === 'inet' && portCount(to.ports) > 1
 }
 
-/** What a target is to those who listen here; null where it is somewhere else. */
+/** What a target is to those who listen here; nothing where it is somewhere else. */
 function dialledBy(
   { rule, ports, protocol }: Omit<Place, 'moved'>,
   to: Target,
   isOwn: (address: string) => boolean,
-): Listen | null {
-  if (to.kind === 'unix') return { kind: 'unix', path: to.path }
-  if (to.kind === 'guest') return null
-  const address = loopbackOf.get(to.host) ?? to.host
-  if (!isOwn(address)) return null
+): Listen[] {
+  if (to.kind === 'unix') return [{ kind: 'unix', path: to.path }]
+  if (to.kind === 'guest') return []
   const { listen } = rule
   const at = (port: number): number =>
     listen.kind === 'unix' ? to.ports.first : targetPort(port, listen.ports, to.ports)
-  return {
-    kind: 'inet',
-    address,
-    ports: { first: at(ports.first), last: at(ports.last) },
-    protocols: [protocol],
-  }
+  const dialled = { first: at(ports.first), last: at(ports.last) }
+  return addressesOf(to.host)
+    .filter(isOwn)
+    .map((address) => ({ kind: 'inet', address, ports: dialled, protocols: [protocol] }))
 }
 
-/** What is dialled where no address of this machine is named. */
-const loopbackOf: ReadonlyMap<string, string> = new Map([
-  ['localhost', '127.0.0.1'],
-  ['0.0.0.0', '127.0.0.1'],
-  ['::', '::1'],
+/** What is dialled where no address of this machine is named; a name that has two is led to either. */
+const loopbackOf: ReadonlyMap<string, readonly string[]> = new Map([
+  ['localhost', ['127.0.0.1', '::1']],
+  ['0.0.0.0', ['127.0.0.1']],
+  ['::', ['::1']],
 ])
+
+function addressesOf(host: string): readonly string[] {
+  return loopbackOf.get(host) ?? [host]
+}
