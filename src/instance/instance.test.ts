@@ -1,6 +1,18 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, chown, mkdir, mkdtemp, readdir, rm, stat, symlink, unlink, writeFile } from 'node:fs/promises'
+import {
+  chmod,
+  chown,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  unlink,
+  writeFile,
+} from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -37,8 +49,29 @@ describe('one Naru a file', () => {
     const tries = await Promise.allSettled(Array.from({ length: 8 }, () => claim(root, 'a', null)))
     expect(tries.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
     expect(await abandoned(root)).toEqual([])
-    expect(await readdir(join(root, 'a'))).toEqual(['lock'])
+    // Beside the lock lies what tells another PID namespace that its holder lives.
+    expect((await readdir(join(root, 'a'))).filter((name) => !/^l[\da-f]{8}$/.test(name))).toEqual(['lock'])
   })
+
+  it.runIf(process.platform === 'linux')(
+    'a pid of another PID namespace says nothing: who answers there lives, who does not is dead',
+    async () => {
+      const holder = await claim(root, 'a', '/etc/naru.yaml')
+      const lock = join(root, 'a', 'lock')
+      const written = JSON.parse(await readFile(lock, 'utf8')) as object
+      // There, it is the pid of somebody who ended, or of nobody.
+      const elsewhere = { ...written, pid: 2 ** 30, started: 'x', pidNamespace: 'pid:[1]' }
+      await writeFile(lock, JSON.stringify(elsewhere))
+      expect(await running(root)).toMatchObject([{ file: '/etc/naru.yaml' }])
+      expect(await abandoned(root)).toEqual([])
+      await expect(claim(root, 'a', null)).rejects.toMatchObject({ code: 'ALREADY_RUNNING' })
+      await holder.release()
+      await writeFile(lock, JSON.stringify(elsewhere))
+      expect(await abandoned(root)).toEqual(['a'])
+      await (await claim(root, 'a', null)).release({ forget: true })
+      expect(await readdir(root)).toEqual([])
+    },
+  )
 
   it('a pid that was given to another process holds nothing', async () => {
     await mkdir(join(root, 'a'))

@@ -3,7 +3,7 @@
  * owner is dead is free to be taken over, journal and all.
  */
 import { createHash, randomBytes } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { chmodSync, readFileSync, readlinkSync } from 'node:fs'
 import {
   link,
   mkdir,
@@ -16,6 +16,7 @@ import {
   unlink,
   writeFile,
 } from 'node:fs/promises'
+import { connect, createServer } from 'node:net'
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
 import { systemClock } from '../base/clock.ts'
 import { homeFolder } from '../base/home.ts'
@@ -31,6 +32,10 @@ export interface Holder {
   readonly pid: number
   /** What tells a process from a later one with its pid; null where the system has no such thing. */
   readonly started: string | null
+  /** Where that pid counts; a container that shares the folder has pids of its own. Null where the system has no such thing. */
+  readonly pidNamespace?: string | null
+  /** A socket that takes connections while it lives, for those whom its pid says nothing. */
+  readonly life?: string
   /** The rule file, or null for a Naru without one. */
   readonly file: string | null
   readonly socket: string
@@ -123,17 +128,26 @@ export async function instanceOf(
 export async function claim(root: string, id: string, file: string | null): Promise<Instance> {
   const folder = join(root, id)
   let holder: Holder | null = null
+  let life: Disposable | null = null
   try {
     await ownFolder(folder)
-    const socket = await socketPath(folder, id)
-    holder = { pid: process.pid, started: startOf(process.pid), file, socket, web: null }
+    holder = thisProcess(file, await socketPath(folder, id))
+    life = showLife(holder)
     await takeLock(folder, holder)
   } catch (error) {
+    life?.[Symbol.dispose]()
     if (holder) await forgetSockets(folder, holder)
     if (error instanceof NaruError) throw error
     throw new NaruError('STATE_FOLDER', { folder, why: messageOf(error) }, { cause: error })
   }
-  return instanceIn(folder, holder, 'held')
+  return instanceIn(folder, holder, 'held', life)
+}
+
+function thisProcess(file: string | null, socket: string): Holder {
+  const { pid } = process
+  const holder = { pid, started: startOf(pid), pidNamespace: pidNamespace(), file, socket, web: null }
+  if (holder.pidNamespace === null) return holder
+  return { ...holder, life: join(dirname(socket), `l${randomBytes(4).toString('hex')}`) }
 }
 
 /** The folder is there, and nobody else can have put anything into it. @throws NaruError UNTRUSTED_PATH */
@@ -148,14 +162,15 @@ export function succeed(root: string, id: string, before: Holder): Instance {
   const { file } = before
   // The socket of the one before is taken away when that one closes it.
   const socket = before.socket.endsWith('+') ? before.socket.slice(0, -1) : `${before.socket}+`
-  const holder: Holder = { pid: process.pid, started: startOf(process.pid), file, socket, web: null }
-  return instanceIn(join(root, id), holder, 'promised')
+  const holder = thisProcess(file, socket)
+  return instanceIn(join(root, id), holder, 'promised', showLife(holder))
 }
 
 function instanceIn(
   folder: string,
   holder: Holder,
   state: 'held' | 'promised' | 'passed-on' | 'released',
+  life: Disposable,
 ): Instance {
   const leavingPath = join(folder, `leaving-${process.pid}`)
   return {
@@ -179,6 +194,7 @@ function instanceIn(
     askForPorts: () => askForPorts(folder),
     leaving: async () => (await leavingIn(folder)).map(({ pid }) => pid),
     async release({ forget = false } = {}) {
+      life[Symbol.dispose]()
       if (state === 'passed-on') await unlink(leavingPath).catch(() => {})
       if (state !== 'held') return
       state = 'released'
@@ -192,7 +208,8 @@ function instanceIn(
 }
 
 async function askForPorts(folder: string): Promise<void> {
-  const asked = (await leavingIn(folder)).filter(({ letGo }) => !letGo)
+  // In another PID namespace that pid is somebody else's.
+  const asked = (await leavingIn(folder)).filter((one) => !one.letGo && hasOurPids(one))
   for (const { pid } of asked) {
     try {
       process.kill(pid, 'SIGUSR2')
@@ -212,7 +229,7 @@ async function leavingIn(folder: string): Promise<readonly Leaving[]> {
   const found = await Promise.all(
     names.map(async (name) => {
       const holder = await readHolder(join(folder, name))
-      if (holder && isAlive(holder)) return [holder]
+      if (holder && (await lives(holder))) return [holder]
       await unlink(join(folder, name)).catch(() => {})
       return []
     }),
@@ -225,7 +242,7 @@ export async function running(root: string): Promise<readonly (Holder & { readon
   const held = (await folders(root)).map(async (id) => {
     const folder = join(root, id)
     const holder = await readHolder(lockPath(folder))
-    return holder && isAlive(holder) ? { ...holder, folder } : null
+    return holder && (await lives(holder)) ? { ...holder, folder } : null
   })
   return (await Promise.all(held)).filter((one) => one !== null)
 }
@@ -233,7 +250,7 @@ export async function running(root: string): Promise<readonly (Holder & { readon
 /** Who holds that instance, or null where nobody living does. */
 export async function holderOf(root: string, id: string): Promise<Holder | null> {
   const holder = await readHolder(lockPath(join(root, id)))
-  return holder && isAlive(holder) ? holder : null
+  return holder && (await lives(holder)) ? holder : null
 }
 
 /** Folders whose holder died without cleaning up, or ended with something left in its journal. */
@@ -242,7 +259,7 @@ export async function abandoned(root: string): Promise<readonly string[]> {
   for (const id of await folders(root)) {
     const lock = lockPath(join(root, id))
     const holder = await readHolder(lock)
-    if (holder ? !isAlive(holder) : await wasLeft(join(root, id))) found.push(id)
+    if (holder ? !(await lives(holder)) : await wasLeft(join(root, id))) found.push(id)
   }
   return found
 }
@@ -280,7 +297,7 @@ async function takeLock(folder: string, holder: Holder): Promise<void> {
         if (errnoOf(error) !== 'EEXIST') throw error
       }
       const other = await readHolder(lock)
-      if (other && isAlive(other))
+      if (other && (await lives(other)))
         throw new NaruError('ALREADY_RUNNING', { pid: other.pid, file: other.file ?? folder })
       if (!(await removeDeadLock(lock, mine))) await new Promise((resolve) => setTimeout(resolve, 10))
     }
@@ -301,11 +318,11 @@ async function removeDeadLock(lock: string, mine: string): Promise<boolean> {
   } catch (error) {
     if (errnoOf(error) !== 'EEXIST') throw error
     const other = await readHolder(takeover)
-    if (other && !isAlive(other)) await unlink(takeover).catch(() => {})
+    if (other && !(await lives(other))) await unlink(takeover).catch(() => {})
     return false
   }
   const holder = await readHolder(lock)
-  if (!holder || !isAlive(holder)) {
+  if (!holder || !(await lives(holder))) {
     await unlink(lock).catch(() => {})
     if (holder) await forgetSockets(dirname(lock), holder)
   }
@@ -326,6 +343,48 @@ async function readHolder(path: string): Promise<Holder | null> {
   } catch {
     return null
   }
+}
+
+function lives(holder: Holder): Promise<boolean> {
+  return hasOurPids(holder) ? Promise.resolve(isAlive(holder)) : answers(holder.life)
+}
+
+function hasOurPids({ pidNamespace: where = null }: Holder): boolean {
+  return where === null || where === pidNamespace()
+}
+
+/** Linux: pid_namespaces(7), namespaces(7). */
+function pidNamespace(): string | null {
+  try {
+    return readlinkSync('/proc/self/ns/pid')
+  } catch {
+    return null
+  }
+}
+
+/** Takes connections, and has nothing to say. It keeps no process alive, and nobody listens there once it is dead. */
+function showLife({ life }: Holder): Disposable {
+  if (life === undefined) return { [Symbol.dispose]() {} }
+  const server = createServer((caller) => caller.destroy())
+  // Where there can be no socket, another PID namespace takes this one for dead.
+  server.on('error', () => {})
+  server.listen({ path: life }).unref()
+  try {
+    chmodSync(life, 0o600)
+  } catch {
+    // It is not there.
+  }
+  return { [Symbol.dispose]: () => void server.close() }
+}
+
+/** The system answers a connection to a Unix socket at once, however busy its listener is: unix(7). */
+function answers(path: string | undefined): Promise<boolean> {
+  if (path === undefined || whyUntrusted(path)) return Promise.resolve(false)
+  return new Promise((resolve) => {
+    const socket = connect({ path })
+    socket.once('connect', () => (socket.destroy(), resolve(true)))
+    socket.once('error', (error) => resolve(['EAGAIN', 'EACCES'].includes(errnoOf(error) ?? '')))
+  })
 }
 
 function isAlive({ pid, started }: Holder): boolean {
@@ -374,8 +433,9 @@ function shortPlaces(): readonly string[] {
 }
 
 /** Takes away the folder that `socketPath` made, where it made one and its sockets are all that is in it. */
-async function forgetSockets(folder: string, { socket }: Holder): Promise<void> {
+async function forgetSockets(folder: string, { socket, life }: Holder): Promise<void> {
   const made = dirname(socket)
+  if (life !== undefined && dirname(life) === made && !whyUntrusted(life)) await unlink(life).catch(() => {})
   if (made === folder || !basename(made).startsWith(ownSockets) || whyUntrusted(socket)) return
   const intakes = (await readdir(made).catch(() => [])).filter((name) => /^f[\da-z]{1,7}$/.test(name))
   for (const path of [socket, `${socket}.place`, ...intakes.map((name) => join(made, name))])
