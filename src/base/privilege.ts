@@ -49,6 +49,12 @@ export function startingWords({ argv }: Pick<Started, 'argv'> = process): readon
   return ['up', ...config]
 }
 
+/** In the foreground the same again as root; rules of a file belong to the service then, which has a file of its own. */
+export function startWithRights(started: Started = process): string {
+  const words = startingWords(started).filter((word) => word !== '--dry-run')
+  return words.includes('open') ? asRoot(words, started) : asService(started)
+}
+
 /** Where the user's files are is lost on the way through sudo, unless it is said. */
 const placesInEnv = ['NARU_CONFIG', 'NARU_STATE', 'XDG_CONFIG_HOME', 'XDG_STATE_HOME']
 

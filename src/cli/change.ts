@@ -86,6 +86,7 @@ const cannotBe = [
   'LISTEN_FAILED',
   'ENGINE_UNFIT',
   'ENGINE_NONE',
+  'ENGINE_NO_RIGHT',
   'TARGET_LOOP',
 ] as const
 

@@ -5,6 +5,7 @@ import { say } from '../base/text.ts'
 import type { RuleInput } from '../model/naru-api.ts'
 import type { Json } from '../model/hop.ts'
 import { balances, engineIds, sourceModes } from '../model/rule.ts'
+import { parseTarget } from '../model/target.ts'
 import { isMap } from '../model/schema.ts'
 import { usage } from './parse.ts'
 import type { Context, VerbOption } from './verb.ts'
@@ -190,6 +191,8 @@ export function targetsFrom(texts: readonly string[], command: string): RuleInpu
 
 function targetFrom(text: string, command: string): RuleInput {
   const [to = '', ...words] = text.split(',')
+  // Wrong, it is told by itself: whoever wrote no file has no `targets.1.to`.
+  parseTarget(to)
   const target: Record<string, Json> = { to }
   for (const word of words) {
     const [key, value] = word.split('=', 2)

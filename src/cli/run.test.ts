@@ -266,8 +266,8 @@ describe('changes', () => {
         ],
       ],
       [
-        'edit iis --target 1:1 --target 2:2',
-        ['edit', 'iis', { target: null, targets: [{ to: '1:1' }, { to: '2:2' }] }, { dryRun: false }],
+        'edit iis --target a:1 --target b:2',
+        ['edit', 'iis', { target: null, targets: [{ to: 'a:1' }, { to: 'b:2' }] }, { dryRun: false }],
       ],
       ['rm iis --now', ['remove', 'iis', { dryRun: false, now: true }]],
       ['disable iis', ['disable', 'iis', { dryRun: false, now: false }]],

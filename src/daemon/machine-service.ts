@@ -16,6 +16,7 @@ import { createMachine, type MachineDeps } from '../machine/machine.ts'
 import { testFromOutside, type OutsideDeps } from '../doctor/outside/outside.ts'
 import type { Deps } from '../instance/deps.ts'
 import { manualMappings } from '../mappings/manual-mappings.ts'
+import { aboveByHop } from '../mappings/outer-router.ts'
 
 export interface MachineServiceDeps extends OutsideDeps, Pick<Deps, 'probe'> {
   readonly checks: readonly Check[]
@@ -34,7 +35,12 @@ export interface MachineServiceDeps extends OutsideDeps, Pick<Deps, 'probe'> {
 const guestLimitMs = 10_000
 
 export function createMachineService(deps: MachineServiceDeps): MachineApi {
-  const machine = createMachine({ ...deps, guests: () => Promise.resolve(deps.guests), rules: deps.open })
+  const machine = createMachine({
+    ...deps,
+    guests: () => Promise.resolve(deps.guests),
+    rules: deps.open,
+    above: ({ signal }) => aboveByHop(deps.host, signal),
+  })
   const doctor = createDoctor(deps)
   return {
     addresses: (options) => machine.addresses(options),

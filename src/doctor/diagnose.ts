@@ -168,8 +168,10 @@ function openAnew(finding: Finding): Finding {
   return withFixes(finding, doable.length > 0 ? doable : [triedAgain])
 }
 
-/** Nothing where the command is no edit, such as to enable it. */
-function changedAnew({ text, command = '' }: Fix): Fix | [] {
+/** Nothing where the command is no edit, such as to enable it; what only looks finds that rule, too. */
+function changedAnew(fix: Fix): Fix | [] {
+  const { text, command = '' } = fix
+  if (command.startsWith('naru router check ')) return fix
   const words = /^naru edit \S+ (?:--listen |--target )?(.+)$/.exec(command)?.[1]
   if (words === undefined) return []
   // An option is added; a port or a target takes the place of what was typed.

@@ -20,7 +20,7 @@ import type {
   PublicAddress,
 } from '../model/machine.ts'
 import type { RouterInfo, RouterMember } from '../routers/contract.ts'
-import { natAbove } from '../model/nat-above.ts'
+import { natAbove, type NatAnswer } from '../model/nat-above.ts'
 import { portRows } from './port-rows.ts'
 
 export interface MachineDeps {
@@ -32,6 +32,11 @@ export interface MachineDeps {
   readonly log: Log
   /** Asks a STUN server; only called with the user's word. */
   readonly askStun: AskStun
+  /** What stands above a router that does not tell its own address. @default nobody looks */
+  readonly above?: (options: { signal: AbortSignal }) => Promise<{
+    readonly above: 'nat' | 'carrier-grade-nat'
+    readonly text: Text
+  } | null>
   /** Rules that are open now, with the process that holds them. */
   readonly rules: () => Promise<
     readonly { readonly name: string; readonly listen: Listen; readonly pid: number }[]
@@ -82,11 +87,13 @@ async function readAddresses(
     notes.push(say('no STUN server answered', '응답한 STUN 서버가 없습니다'))
   const lan = facingLan(interfaces, routes)
   const own = interfaces.find(({ name }) => name === lan)?.addresses ?? []
-  const nat = natAbove({
+  const told = natAbove({
     own: own.filter(({ family }) => family === 4).map(({ address }) => address),
     routers,
     stun: stun?.address ?? null,
   })
+  const hop = told.nat === 'unknown' && routers.length > 0 ? await deps.above?.({ signal }) : null
+  const nat = hop ? byNextHop(hop) : told
   return {
     interfaces: interfaces.map((entry) => shown(entry, lan)),
     gateways: firstOfEachFamily(routes).map(({ family, gateway, interface: name, source }) => ({
@@ -102,6 +109,11 @@ async function readAddresses(
     natText: nat.text,
     notes,
   }
+}
+
+function byNextHop({ above, text }: { above: 'nat' | 'carrier-grade-nat'; text: Text }): NatAnswer {
+  if (above === 'carrier-grade-nat') return { nat: 'carrier-grade', text }
+  return { nat: 'two-routers', text: say(`two routers: ${text.en}`, `공유기 두 대: ${text.ko}`) }
 }
 
 async function readPorts(

@@ -229,7 +229,7 @@ function stepsFor(
   return routerSteps(maker, row, router, known?.presentationUrl ?? null)
 }
 
-function externalOf({ externalPort, ports }: RouterCheckWish): number {
+export function externalOf({ externalPort, ports }: RouterCheckWish): number {
   return typeof externalPort === 'number' ? externalPort : ports.first
 }
 

@@ -6,13 +6,22 @@ import { say, type Text } from '../base/text.ts'
 import type { HopStatus } from '../model/naru-api.ts'
 import type { Recorder } from '../model/hop.ts'
 import { mappingDescription, parseMappingTag } from '../model/mapping.ts'
-import type { RouterAdd, RouterAdded, RouterDesk, RouterEntry, RouterView } from '../model/router.ts'
+import type {
+  RouterAdd,
+  RouterAdded,
+  RouterCheck,
+  RouterCheckWish,
+  RouterDesk,
+  RouterEntry,
+  RouterView,
+} from '../model/router.ts'
+import { onUpperToo } from '../model/router-steps.ts'
 import type { Rule } from '../model/rule.ts'
 import type { Mapping, MappingKey, Router, RouterInfo } from '../routers/contract.ts'
 import { field } from '../doctor/checks/contract.ts'
 import type { Deps } from '../instance/deps.ts'
 import { ManualLog, type ManualMapping } from './manual-log.ts'
-import { check, infoOf, type CheckDeps } from './check.ts'
+import { check, externalOf, infoOf, type CheckDeps } from './check.ts'
 import { aboveByHop, carrierGrade } from './outer-router.ts'
 import type { RouterFinder } from './finder.ts'
 import { publisherOf, type RouterPublisher } from './publisher.ts'
@@ -63,7 +72,14 @@ export function manualMappings(parts: ManualMappingsDeps): RouterDesk {
     },
     check: async (wish, { signal }) => {
       const routers = await finder.find({ signal, all: true })
-      return check(wish, routers, { ...parts, ...(await placeOf(routers, parts, signal)) }, signal)
+      const answer = await check(
+        wish,
+        routers,
+        { ...parts, ...(await placeOf(routers, parts, signal)) },
+        signal,
+      )
+      const seen = await looksAbove(await views(routers, signal), parts.host, signal)
+      return withUpper(answer, wish, seen)
     },
   }
 }
@@ -105,6 +121,21 @@ async function looksAbove(
   const found = await aboveByHop(host, signal)
   if (!found) return seen
   return seen.map((one) => (silent(one) ? { ...one, above: found.above, aboveText: found.text } : one))
+}
+
+/** One row is half of the way where another router is above. */
+function withUpper(answer: RouterCheck, wish: RouterCheckWish, seen: readonly RouterView[]): RouterCheck {
+  const upper = seen.find(({ family, above }) => family === 4 && above === 'nat')
+  if (!upper) return answer
+  const { steps, evidence } = answer
+  const first = externalOf(wish)
+  const externalPorts = { first, last: first + wish.ports.last - wish.ports.first }
+  const note = onUpperToo({ externalPorts, protocols: wish.protocols })
+  return {
+    ...answer,
+    evidence: [...evidence, upper.aboveText],
+    steps: steps && { ...steps, notes: [...steps.notes, note] },
+  }
 }
 
 /** Each protocol knows a part: UPnP the model, NAT-PMP the address, PCP the uptime. */

@@ -93,11 +93,7 @@ export async function explainNoAddress(
   const [above] = await routersAbove({ inner: nearest.address, wan }, tools, signal)
   const second = above?.address ?? (hop !== null && !isPublic(hop) ? hop : null)
   if (second === null) return failure
-  const why = say(
-    `it is behind another router, ${second}; put one of the two in bridge mode, or forward the port there to this one by hand`,
-    `다른 공유기 ${second} 뒤에 있습니다. 둘 중 하나를 브리지 모드로 바꾸거나 그쪽에서 이 공유기로 직접 포트 포워딩하세요`,
-  )
-  return new NaruError('ROUTER_NO_ADDRESS', { router: nearest.address, why }, { cause: failure })
+  return new NaruError('ROUTER_BEHIND_ROUTER', { router: nearest.address, above: second }, { cause: failure })
 }
 
 export function isCarrierGrade(address: string): boolean {

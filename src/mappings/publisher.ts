@@ -99,7 +99,7 @@ export class RouterPublisher implements Disposable {
         main.length > 0 &&
         extra.length > 0 &&
         !failure6 &&
-        isNaruError(failure, 'ROUTER_CARRIER_NAT', 'ROUTER_NO_ADDRESS')
+        isNaruError(failure, 'ROUTER_CARRIER_NAT', 'ROUTER_NO_ADDRESS', 'ROUTER_BEHIND_ROUTER')
       if (failure && !other) throw failure
       const notes = [failure, failure6 && !isNaruError(failure6, 'ROUTER_NOT_FOUND') ? failure6 : null]
       const lease = new PublishedLease(

@@ -13,6 +13,8 @@ export interface FirewallAnswer {
   readonly verdict: 'allowed' | 'blocked' | 'unknown'
   /** The rule or policy that decides, as the tool prints it. */
   readonly by: string
+  /** Where it is blocked: a rule that lets some sources in all the same. */
+  readonly partly?: string
   readonly why: Text
   /** Somebody else's NAT sends it elsewhere before a listener on that port is asked. @default nobody does */
   readonly sentOn?: SentOn

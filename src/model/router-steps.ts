@@ -353,6 +353,18 @@ function allowNote(allow: readonly Cidr[], hasField: boolean): readonly Text[] {
   ]
 }
 
+/** Behind two routers one row is not enough. */
+export function onUpperToo({
+  externalPorts,
+  protocols,
+}: Pick<RowWish, 'externalPorts' | 'protocols'>): Text {
+  const port = `${formatPortRange(externalPorts)} (${protocols.map((name) => name.toUpperCase()).join(', ')})`
+  return say(
+    `and on the upper router, too: external port ${port} to the WAN address of this router, same port; it is open once both rows are there`,
+    `위쪽 공유기에도 입력하세요: 외부 포트 ${port}{을/를} 이 공유기의 WAN 주소의 같은 포트로 보냅니다. 두 항목이 모두 있어야 열립니다`,
+  )
+}
+
 /** For a screen without tables: one line a field, and where there are several rows one that counts them. */
 export function stepLines(steps: RouterSteps): readonly Text[] {
   const count = steps.rows.length

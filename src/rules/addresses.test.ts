@@ -105,3 +105,12 @@ test('where no router answers, the row to type has this rule’s name, ports and
   expect(manualRow(rule, failed('ROUTER_CARRIER_NAT'), home, null)).toBeNull()
   expect(manualRow(rule, [hop('router', 'ok')], home, null)).toBeNull()
 })
+
+test('behind another router one row is half of the way, and the other half is said', () => {
+  const rule = parseRule('iis', { listen: 8888, target: '10.0.0.2:80', publish: { router: 'auto' } })
+  const problem = (code: string): HopStatus[] => [hop('router', 'broken', { problem: code })]
+  const said = (code: string): string | undefined =>
+    manualRow(rule, problem(code), home, null)?.notes.at(-1)?.en
+  expect(said('ROUTER_BEHIND_ROUTER')).toMatch(/^and on the upper router, too: external port 8888 \(TCP\)/)
+  expect(said('ROUTER_NOT_FOUND')).not.toMatch(/upper router/)
+})

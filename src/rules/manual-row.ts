@@ -2,7 +2,7 @@
 import { canonicalAddress } from '../base/address.ts'
 import type { Code } from '../base/errors.ts'
 import type { HopStatus } from '../model/naru-api.ts'
-import { guessedMaker, makerOf, routerSteps, type RouterSteps } from '../model/router-steps.ts'
+import { guessedMaker, makerOf, onUpperToo, routerSteps, type RouterSteps } from '../model/router-steps.ts'
 import type { Rule } from '../model/rule.ts'
 import type { RouterInfo } from '../routers/contract.ts'
 import type { LanView } from './lan.ts'
@@ -17,10 +17,19 @@ const rowHelps: ReadonlySet<string> = new Set<Code>([
   'ROUTER_NOT_DONE',
   'ROUTER_TOO_MANY_PORTS',
   'ROUTER_MAPPING_LOST',
+  'ROUTER_BEHIND_ROUTER',
 ])
 
-export function helpsManually({ code }: { readonly code: string }): boolean {
-  return rowHelps.has(code)
+/** What is above the router keeps the internet out, whatever this machine does. */
+const shutAbove: ReadonlySet<string> = new Set<Code>([
+  'ROUTER_NO_ADDRESS',
+  'ROUTER_CARRIER_NAT',
+  'ROUTER_NAT_BETWEEN',
+])
+
+/** The router, or what is above it, is a person's to change: what is open inside of it is of use meanwhile. */
+export function isPersonsToMend({ code }: { readonly code: string }): boolean {
+  return rowHelps.has(code) || shutAbove.has(code)
 }
 
 export function manualRow(
@@ -31,7 +40,7 @@ export function manualRow(
 ): RouterSteps | null {
   if (listen.kind === 'unix' || publish.router === 'off' || gateway === null) return null
   const problem = hops.find(({ hop, state }) => hop === 'router' && state === 'broken')?.problem
-  if (!problem || !helpsManually({ code: problem })) return null
+  if (!problem || !rowHelps.has(problem)) return null
   const { ports, protocols, address } = listen
   const first = typeof publish.externalPort === 'number' ? publish.externalPort : ports.first
   const wish = {
@@ -43,7 +52,8 @@ export function manualRow(
     allow,
   }
   const known = info?.model || info?.maker ? makerOf(info) : guessedMaker(gateway.address)
-  return routerSteps(known, wish, gateway.address, info?.presentationUrl ?? null)
+  const steps = routerSteps(known, wish, gateway.address, info?.presentationUrl ?? null)
+  return problem === 'ROUTER_BEHIND_ROUTER' ? { ...steps, notes: [...steps.notes, onUpperToo(wish)] } : steps
 }
 
 function isWild(address: string): boolean {

@@ -20,7 +20,7 @@ import type { HopState } from './hop-state.ts'
 import type { DesiredHop } from './hops/desired.ts'
 import { isEngineLease } from './hops/relay.ts'
 import type { LoadedRule } from './load.ts'
-import { helpsManually } from './manual-row.ts'
+import { isPersonsToMend } from './manual-row.ts'
 import { Releases, type Unreleased } from './releases.ts'
 import { Repair } from './repair.ts'
 import { RuleHops } from './rule-hops.ts'
@@ -468,5 +468,5 @@ function renamedEvent(event: EngineEvent, rule: string): EngineEvent {
 
 /** A router that does nothing is no reason to undo the rest, where a person can type the row. */
 function mustBeWhole({ why, hop }: StepFailure, { strict, rowByHand = false }: ApplyOptions): boolean {
-  return strict && !(rowByHand && hop === 'router' && helpsManually(why))
+  return strict && !(rowByHand && hop === 'router' && isPersonsToMend(why))
 }

@@ -41,7 +41,7 @@ export interface WantContext {
 export interface ApplyOptions {
   /** Undo what this call opened where a step fails, and throw; otherwise keep it and try again later. */
   readonly strict: boolean
-  /** Where `strict`: a router that does nothing is no reason to undo the rest, where a person can type the row. @default false */
+  /** Where `strict`: a router that does nothing is no reason to undo the rest, where it is a person's to mend. @default false */
   readonly rowByHand?: boolean
   /** Cut in place of draining where the rule ends. */
   readonly now?: boolean

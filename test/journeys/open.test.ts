@@ -11,7 +11,7 @@ import type { Diagnosis } from '../../src/model/diagnosis.ts'
 import { built } from '../built.ts'
 import { freePort } from '../free-port.ts'
 import { Lab } from '../lab/namespaces.ts'
-import { homeNetwork, startWebServer } from '../lab/router.ts'
+import { doubleNat, homeNetwork, startWebServer } from '../lab/router.ts'
 import { describeWith } from '../needs.ts'
 import { NaruProcess } from './naru-process.ts'
 
@@ -70,7 +70,7 @@ it('says that the service does not run, and that it works again', { timeout: 4 *
 
 describeWith(
   { root: true, platform: 'linux', commands: ['ip', 'nft', 'miniupnpd', 'curl'] },
-  'naru open whose router refuses',
+  'naru open whose router does nothing',
   () => {
     it('is known to naru doctor PORT in another terminal, while it runs', { timeout: 120_000 }, async () => {
       await built()
@@ -100,6 +100,26 @@ describeWith(
       expect(await naru.interrupt()).toBe(3)
       expect(readdirSync(state).filter((name) => name.startsWith('open-'))).toEqual([])
       expect((await doctor()).causes.map(({ code }) => code)).not.toContain('router-refuses')
+    })
+
+    it('keeps what works behind two routers, and names what to do', { timeout: 120_000 }, async () => {
+      await built()
+      await using scope = new Scope()
+      const lab = scope.use(new Lab())
+      const { host } = scope.use(await doubleNat(lab))
+      await startWebServer(host, 80)
+      const through = ['ip', 'netns', 'exec', host.namespace]
+      const wanted = ['8888', '127.0.0.1:80', '--publish']
+      const naru = new NaruProcess({ through, state: stateFolder(scope) }, ['open', ...wanted])
+      scope.defer(() => naru.end())
+      await naru.opened()
+      expect(naru.hop('relay')?.state).toBe('ok')
+      expect(naru.hop('router')).toMatchObject({
+        problem: 'ROUTER_BEHIND_ROUTER',
+        text: { en: expect.stringContaining('192.168.1.1') as string },
+        notes: [{ en: expect.stringContaining('naru router check open-8888') as string }],
+      })
+      expect(await naru.interrupt()).toBe(3)
     })
   },
 )

@@ -82,6 +82,12 @@ export const relayCodes = {
     ko: '여기에는 {name}{을/를} 처리할 수 있는 엔진이 없습니다: {why}',
     fix: { en: 'drop what none of them can do', ko: '어느 엔진도 지원하지 않는 설정을 빼세요' },
   },
+  ENGINE_NO_RIGHT: {
+    exit: 4,
+    en: 'what could carry {name} lacks a privilege: {why}',
+    ko: '{name}{을/를} 처리할 엔진에 권한이 없습니다: {why}',
+    fix: { en: 'run: {command}', ko: '다음을 실행하세요: {command}' },
+  },
   ENGINE_UNFIT: {
     exit: 1,
     en: 'the engine {engine} cannot carry {name}: {why}',

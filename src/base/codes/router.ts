@@ -73,6 +73,15 @@ export const routerCodes = {
       ko: '공유기의 인터넷 연결을 확인하세요. 위에 다른 공유기가 있으면 `naru doctor`가 알려 줍니다',
     },
   },
+  ROUTER_BEHIND_ROUTER: {
+    exit: 1,
+    en: 'the router {router} is itself behind another router, {above}, and opens no port: the internet would not reach it',
+    ko: '공유기 {router}{이/가} 다른 공유기 {above} 뒤에 있어(이중 NAT) 포트를 열어 주지 않습니다. 열어도 인터넷에서 닿지 않습니다',
+    fix: {
+      en: 'put one of the two in bridge mode, or forward by hand on both: on {above} the external port to the WAN address of {router}, on {router} the row that `naru router check {rule}` shows',
+      ko: '둘 중 하나를 브리지 모드로 바꾸거나 양쪽에 직접 입력하세요. {above}에서는 외부 포트를 {router}의 WAN 주소로 포워딩하고, {router}에는 `naru router check {rule}`{이/가} 보여 주는 항목을 넣습니다',
+    },
+  },
   ROUTER_CARRIER_NAT: {
     exit: 1,
     en: 'the router {router} is behind carrier-grade NAT ({address}): no port of it can be reached from outside',

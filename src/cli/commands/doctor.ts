@@ -1,5 +1,6 @@
 /** `naru doctor [NAME|PORT]`: which hop blocks, by evidence, and the fix. The verdict comes first, the rest is folded. */
 import type { ExitCode } from '../../base/codes/entry.ts'
+import { asRoot } from '../../base/privilege.ts'
 import { say, verbatim, type Text } from '../../base/text.ts'
 import { alike, consequencesIn, type Diagnosis, type DoctorEvent } from '../../model/diagnosis.ts'
 import type { Finding } from '../../model/finding.ts'
@@ -236,6 +237,7 @@ function lines(diagnosis: Diagnosis, print: Printer, all: boolean): string[] {
       ),
     )
   }
+  found.push(...unmadeLines(checks, print))
   const late = checks.filter(({ state }) => state === 'timed-out' || state === 'failed').length
   const passed = checks.filter(({ state }) => state === 'passed').length
   found.push(
@@ -251,6 +253,26 @@ function lines(diagnosis: Diagnosis, print: Printer, all: boolean): string[] {
   )
   return found
 }
+
+/** Which checks could not be made, and why; those for the same reason together. */
+function unmadeLines(checks: Diagnosis['checks'], print: Printer): string[] {
+  const byReason = new Map<string, { codes: Set<string>; why: Text; code: string }>()
+  for (const { code, state, problem } of checks) {
+    if (state !== 'timed-out' && state !== 'failed') continue
+    const why = problem?.message ?? tookTooLong
+    const same = byReason.get(why.en) ?? { codes: new Set(), why, code: problem?.code ?? '' }
+    byReason.set(why.en, same)
+    same.codes.add(code)
+  }
+  return [...byReason.values()].flatMap(({ codes, why, code }) => {
+    const told = [...codes].join(', ')
+    const line = say(`could not check ${told}: ${why.en}`, `확인하지 못함: ${told} (${why.ko})`)
+    const rights = code === 'NOT_PERMITTED' ? [`      ${print.paint.cyan(asRoot(process.argv.slice(2)))}`] : []
+    return ['', `${print.paint.yellow('!')} ${print.say(line)}`, ...rights]
+  })
+}
+
+const tookTooLong = say('it took too long', '시간이 너무 오래 걸림')
 
 /** A check is called by what it can find; beside ✓ that would say the opposite. */
 const ruledOut = ({ en, ko }: Text): Text => say(`ruled out: ${en}`, `해당 없음: ${ko}`)

@@ -38,8 +38,8 @@ const explain: Verb = {
     },
   ],
   json: say(
-    '{verdict: allowed | blocked | unknown, by, why, sentOn?: {to, by}}',
-    '{verdict: allowed | blocked | unknown, by, why, sentOn?: {to, by}}',
+    '{verdict: allowed | blocked | unknown, by, why, partly?, sentOn?: {to, by}}; partly, where it is blocked, is a rule that lets some sources in.',
+    '{verdict: allowed | blocked | unknown, by, why, partly?, sentOn?: {to, by}}. partly는 막혀 있을 때 일부 출발지를 허용하는 규칙.',
   ),
   async run(context) {
     const { print, json } = context
@@ -119,8 +119,19 @@ function lines({ status, why }: FirewallReport, print: Printer): string[] {
   ]
 }
 
-function answerLines({ verdict, by, why }: FirewallAnswer, print: Printer): string[] {
+const inPart = say(
+  'the sources of this rule get in, all others are blocked; --from ADDRESS asks for one',
+  '이 규칙의 출발지만 들어오고 나머지는 차단됩니다. --from 주소로 하나를 확인할 수 있습니다',
+)
+
+function answerLines({ verdict, by, partly, why }: FirewallAnswer, print: Printer): string[] {
   const { green, red, yellow, dim } = print.paint
+  if (partly !== undefined)
+    return [
+      `${yellow(print.say(say('allowed in part', '일부만 허용')))}: ${print.say(inPart)}`,
+      dim(`  ${print.say(say('lets in', '허용'))}: ${partly}`),
+      dim(`  ${print.say(say('the rest', '나머지'))}: ${by}`),
+    ]
   const words = {
     allowed: green(print.say(say('allowed', '허용'))),
     blocked: red(print.say(say('blocked', '차단'))),

@@ -1,6 +1,6 @@
 /** `naru ip`: interfaces, private and public addresses, gateway, DNS, and what NAT is above. */
 import { say, type Text } from '../../base/text.ts'
-import type { MachineAddresses, MachineInterface } from '../../model/machine.ts'
+import type { MachineAddresses, MachineInterface, PublicAddress } from '../../model/machine.ts'
 import { internet, withMachine } from '../with-machine.ts'
 import type { Printer } from '../print/printer.ts'
 import { table } from '../print/table.ts'
@@ -65,20 +65,47 @@ function lines(answer: MachineAddresses, print: Printer, all: boolean): string[]
       `${t(say('gateway', '게이트웨이'))} IPv${family}: ${address ?? t(say('on the link', '직접 연결'))} ${dim(`(${name})`)}`,
     )
   if (answer.nameServers.length > 0) found.push(`DNS: ${answer.nameServers.join(', ')}`)
-  for (const { address, seenBy, by, reachable } of answer.publicAddresses) {
-    const doubt = reachable
+  for (const seen of alike(answer.publicAddresses, ({ address }) => address)) {
+    const [{ address }] = seen
+    const doubt = seen.every(({ reachable }) => reachable)
       ? ''
       : ` ${print.paint.yellow(t(say('not reachable from the internet', '인터넷에서 닿을 수 없음')))}`
+    const by = alike(seen, ({ seenBy }) => seenBy).map(
+      (some) => `${t(seers[some[0].seenBy])}: ${some.map((one) => one.by).join(', ')}`,
+    )
     found.push(
-      `${t(say('public address', '공인 주소'))}: ${bold(address)} ${dim(`(${seenBy}: ${by})`)}${doubt}`,
+      `${t(say('public address', '공인 주소'))}: ${bold(address)} ${dim(`(${by.join('; ')})`)}${doubt}`,
     )
   }
-  for (const { model, maker, address, protocol, page } of answer.routers) {
-    const name = [maker, model].filter(Boolean).join(' ') || address
-    found.push(`${t(say('router', '공유기'))}: ${name} ${dim(`(${protocol}, ${page ?? address})`)}`)
+  for (const box of alike(answer.routers, ({ address }) => address)) {
+    const [{ address }] = box
+    const named = box.find(({ maker, model }) => maker ?? model)
+    const name = [named?.maker, named?.model].filter(Boolean).join(' ') || address
+    const page = box.find((one) => one.page !== null)?.page ?? (name === address ? null : address)
+    const spoken = box.map(({ protocol }) => protocol)
+    found.push(
+      `${t(say('router', '공유기'))}: ${name} ${dim(`(${[...spoken, ...(page === null ? [] : [page])].join(', ')})`)}`,
+    )
   }
   found.push(`NAT: ${t(answer.natText)}`)
   return found
+}
+
+/** Those with the same key, in the order of their first: one box speaks several protocols. */
+function alike<T>(all: readonly T[], keyOf: (one: T) => string): readonly (readonly [T, ...T[]])[] {
+  const groups = new Map<string, [T, ...T[]]>()
+  for (const one of all) {
+    const group = groups.get(keyOf(one))
+    if (group) group.push(one)
+    else groups.set(keyOf(one), [one])
+  }
+  return [...groups.values()]
+}
+
+const seers: Readonly<Record<PublicAddress['seenBy'], Text>> = {
+  interface: say('interface', '인터페이스'),
+  router: say('router', '공유기'),
+  stun: say('STUN server', 'STUN 서버'),
 }
 
 /** The address that others of this network type stands first, and loopback, which nobody asks for, last. */

@@ -5,6 +5,7 @@ import { isNaruError, NaruError, toNaruError } from '../../base/errors.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { Naru } from '../../model/naru-api.ts'
 import type { CliDeps } from '../deps.ts'
+import { openElsewhere } from '../print/rules.ts'
 import type { Context, Verb } from '../verb.ts'
 
 export const verb: Verb = {
@@ -59,7 +60,11 @@ async function undoDead(nobody: NaruError, context: Context): Promise<ExitCode> 
   const told: Text[] = []
   const signal = context.interrupt()
   await deps.undoLeftOvers({ signal, tell: (text) => void told.push(text) })
-  if (told.length === 0) throw nobody
+  if (told.length === 0) {
+    const open = json ? [] : await deps.openElsewhere()
+    if (open.length > 0) print.talk(openElsewhere(open.map(({ name }) => name)))
+    throw nobody
+  }
   if (!json) for (const text of told) print.talk(text)
   await deps.mustBeUndone({ file })
   if (json) print.json({ stopped: false, undone: told })

@@ -444,6 +444,16 @@ describe('by what the daemon and the router say', () => {
     expect(await found('guest-forward-missing', { rule, hops, look })).toHaveLength(1)
   })
 
+  it('double-nat does not advise what the inner router has just refused', async () => {
+    const commands = async (problem: string): Promise<unknown> => {
+      const rule = { publish: { router: 'auto' } }
+      const [finding] = await found('double-nat', { rule, hops: [broken('router', problem)] })
+      return finding?.fixes.map(({ command }) => command?.split(' ').slice(0, 3).join(' ') ?? null)
+    }
+    expect(await commands('ROUTER_BEHIND_ROUTER')).toEqual([null, 'naru router check'])
+    expect(await commands('ROUTER_NAT_BETWEEN')).toEqual([expect.any(String), null, 'naru router check'])
+  })
+
   it('router-no-address and outside-silent give way to a better explanation', () => {
     const depends = (code: string): readonly string[] =>
       checks.find((check) => check.code === code)?.dependsOn ?? []

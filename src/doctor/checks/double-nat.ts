@@ -25,10 +25,18 @@ export const doubleNat = defineCheck({
     const routers = (await look.routers()).flatMap(({ info }) => (info ? [info] : []))
     const lan = await look.lan()
     const { nat, text } = natAbove({ own: lan ? [lan.address] : [], routers, stun: await look.stun() })
-    const between = problemAt(subject, 'router') === 'ROUTER_NAT_BETWEEN'
+    const problem = problemAt(subject, 'router')
+    // It has been asked, and does not do it.
+    const refused = problem === 'ROUTER_BEHIND_ROUTER'
+    const between = refused || problem === 'ROUTER_NAT_BETWEEN'
     const behind = nat === 'unknown' && !between ? await privateHopBehind(look, routers) : null
     if (nat !== 'two-routers' && !between && behind === null) return null
     const inner = routers[0]
+    const bridge = say(
+      'set the outer one to bridge mode (its page: Operation mode → Bridge)',
+      '바깥 공유기를 브리지 모드로 바꾸세요(관리 페이지: 동작 모드 → 브리지)',
+    )
+    const wan = inner?.externalAddress
     return {
       severity: rule ? 'blocks' : 'warns',
       evidence: [
@@ -42,22 +50,22 @@ export const doubleNat = defineCheck({
             : text,
       ],
       fixes: [
-        {
-          text: say('let Naru map on both', 'Naru가 둘 다 매핑하게 하세요'),
-          command: `naru doctor ${rule?.name ?? 'NAME'} --fix`,
-          ours: rule !== null,
-        },
+        ...(rule && !refused
+          ? [
+              {
+                text: say('let Naru map on both', 'Naru가 둘 다 매핑하게 하세요'),
+                command: `naru doctor ${rule.name} --fix`,
+                ours: true,
+              },
+            ]
+          : []),
+        { text: rule && !refused ? say(`or ${bridge.en}`, `또는 ${bridge.ko}`) : bridge },
         {
           text: say(
-            'or set the outer one to bridge mode (its page: Operation mode → Bridge)',
-            '또는 바깥 공유기를 브리지 모드로 바꾸세요(관리 페이지: 동작 모드 → 브리지)',
+            `or forward by hand on both: the outer one to ${wan ?? 'the inner router’s WAN address'}, the inner one to this machine`,
+            `또는 양쪽에 직접 입력하세요: 바깥 공유기에서 ${wan ?? '안쪽 공유기의 WAN 주소'}{으로/로}, 안쪽 공유기에서 이 컴퓨터로`,
           ),
-        },
-        {
-          text: say(
-            `or forward on the outer one to ${inner?.externalAddress ?? 'the inner router'}, by hand`,
-            `또는 바깥 공유기에서 ${inner?.externalAddress ?? '안쪽 공유기'}{으로/로} 직접 포워딩하세요`,
-          ),
+          ...(rule && { command: `naru router check ${rule.name}` }),
         },
       ],
     }

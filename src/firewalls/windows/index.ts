@@ -248,7 +248,7 @@ function decideIn(
         'no rule lets it in, and the profile blocks by default',
         '허용하는 규칙이 없고 이 프로필은 기본으로 차단합니다',
       )
-  return answer('blocked', name, why)
+  return { ...answer('blocked', name, why), ...(some && { partly: ruleText(some) }) }
 }
 
 const unsure = say(

@@ -9,6 +9,8 @@ import { walk, type Journey, type ChainPlace } from './walk.ts'
 export interface FilterAnswer {
   readonly verdict: 'allowed' | 'blocked' | 'unknown'
   readonly by: string
+  /** Where it is blocked: a rule that lets some sources in all the same. */
+  readonly partly?: string
   readonly why: Text
   readonly sentOn?: SentOn
 }
@@ -22,10 +24,12 @@ export function answerFor(filter: PacketFilter, { packets, wayOut }: Packets): F
   const other = journeys.find(({ journey }) => journey.verdict !== verdict)
   const parts = [reason(first.journey), ...remarks(first.journey)]
   if (other) parts.push(differs(other.packet, other.journey))
-  const { at, sentOn } = first.journey
+  const { at, some, sentOn } = first.journey
+  const open = verdict === 'blocked' ? some.find(({ fate }) => fate === 'accept') : undefined
   return {
     verdict,
     by: at ? placeText(at) : '',
+    ...(open && { partly: placeText(open.at) }),
     why: joined(parts),
     ...(sentOn && { sentOn: { to: sentOn.to, by: placeText(sentOn.at) } }),
   }

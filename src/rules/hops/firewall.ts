@@ -2,7 +2,7 @@
 import { isNaruError, NaruError } from '../../base/errors.ts'
 import { Semaphore } from '../../base/semaphore.ts'
 import { formatPortRange } from '../../base/port.ts'
-import { asRoot, asService, startingWords } from '../../base/privilege.ts'
+import { startWithRights } from '../../base/privilege.ts'
 import { say } from '../../base/text.ts'
 import type { FirewallMember, FirewallRequest } from '../../firewalls/contract.ts'
 import type { Host } from '../../host/contract.ts'
@@ -67,12 +67,6 @@ function noRight(error: NaruError, hand: string | null): NaruError {
   const what = error.params.what
   if (hand === null || what === undefined) return error
   return new NaruError('FIREWALL_NO_RIGHT', { what, command: startWithRights(), hand }, { cause: error })
-}
-
-/** In the foreground the same again as root; rules of a file belong to the service then, which has a file of its own. */
-function startWithRights(): string {
-  const words = startingWords().filter((word) => word !== '--dry-run')
-  return words.includes('open') ? asRoot(words) : asService()
 }
 
 /** How this process would have the right that it lacks. */

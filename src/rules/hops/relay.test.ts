@@ -32,6 +32,42 @@ it('a port that needs a right is refused with the first one that needs none here
   expect(await refusal('80', 1024)).toMatchObject({ code: 'LISTEN_PRIVILEGED', params: { first: 1024 } })
 })
 
+it.each(['auto', 'kernel'])(
+  'what only lacks a right says so, with the command that has it (engine: %s)',
+  async (engine) => {
+    const kernel: Engine = {
+      ...refusing,
+      id: 'kernel',
+      supports: (_rule, { capabilities }) =>
+        capabilities.includes('CAP_NET_ADMIN')
+          ? { ok: true, why: say('always', '항상') }
+          : { ok: false, why: say('it needs a right', '권한이 필요합니다') },
+    }
+    const refused = async (facts: Partial<Facts>): Promise<unknown> => {
+      const wanted = await desireRelay(parseRule('web', { listen: 8888, target: '10.0.0.2:80', engine }), {
+        engines: [{ ...kernel, ...(facts.platform === 'darwin' && { supports: never }) }],
+        facts: { capabilities: [], privileged: false, ...facts } as Partial<Facts> as Facts,
+        resolve: () => Promise.reject(new Error('nobody asks')),
+        onEvent: () => {},
+        failed: new Map(),
+      })
+      const opening = wanted.open({
+        signal: new AbortController().signal,
+        record: null as never,
+        inner: new Map(),
+      })
+      return opening.catch((error: unknown) => error)
+    }
+    const never: Engine['supports'] = () => ({ ok: false, why: say('never', '안 됨') })
+    expect(await refused({ platform: 'linux' })).toMatchObject({
+      code: 'ENGINE_NO_RIGHT',
+      exitCode: 4,
+      fix: { en: expect.stringContaining('sudo') as string },
+    })
+    expect(await refused({ platform: 'darwin' })).not.toMatchObject({ code: 'ENGINE_NO_RIGHT' })
+  },
+)
+
 it('a guest behind its hypervisor’s NAT is dialled on loopback, and the engine is asked about that', async () => {
   const choosy: Engine = {
     ...refusing,

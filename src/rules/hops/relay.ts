@@ -1,9 +1,9 @@
 /** The relay hop: which engine carries the rule, and how it is opened, edited and ended. */
 import { isNaruError, NaruError } from '../../base/errors.ts'
-import { withRight } from '../../base/privilege.ts'
+import { startWithRights, withRight } from '../../base/privilege.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { Engine, EngineEvent, EngineLease, Resolve } from '../../engines/contract.ts'
-import type { Facts } from '../../model/facts.ts'
+import { mayAdministerNetwork, type Facts } from '../../model/facts.ts'
 import type { Hop, Lease } from '../../model/hop.ts'
 import { formatListen } from '../../model/listen.ts'
 import type { Inheritance } from '../../model/handover-sockets.ts'
@@ -39,7 +39,7 @@ export async function desireRelay(rule: Rule, tools: RelayTools): Promise<Desire
     replace: 'close-first',
     listen: rule.listen,
     async open({ inner, signal, record, heritage }) {
-      if (!engine) throw noEngine(rule, why)
+      if (!engine) throw noEngine(rule, why, tools)
       const { resolve, onEvent } = tools
       const inherit = heritage ?? tools.inherit
       const request = { rule: dialled(rule, inner), resolve, onEvent, ...(inherit && { inherit }) }
@@ -57,7 +57,16 @@ export async function desireRelay(rule: Rule, tools: RelayTools): Promise<Desire
   }
 }
 
-function noEngine({ engine, name }: Rule, why: Text): NaruError {
+function noEngine(rule: Rule, why: Text, { engines, facts }: RelayTools): NaruError {
+  const { engine, name } = rule
+  const asked = engines.filter(({ id }) => engine === 'auto' || id === engine)
+  const withRights: Facts = {
+    ...facts,
+    privileged: true,
+    capabilities: [...facts.capabilities, 'CAP_NET_ADMIN'],
+  }
+  if (!mayAdministerNetwork(facts) && asked.some((one) => one.supports(rule, withRights).ok))
+    return new NaruError('ENGINE_NO_RIGHT', { name, why, command: startWithRights() })
   return engine === 'auto'
     ? new NaruError('ENGINE_NONE', { name, why })
     : new NaruError('ENGINE_UNFIT', { engine, name, why })

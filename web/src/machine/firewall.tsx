@@ -143,14 +143,18 @@ function Explain() {
       <div aria-live="polite">
         {answer && 'verdict' in answer && (
           <p className="below">
-            <span className="badge" data-state={answer.verdict}>
+            <span className="badge" data-state={answer.partly === undefined ? answer.verdict : 'unknown'}>
               <Icon
                 name={
-                  answer.verdict === 'allowed' ? 'check' : answer.verdict === 'blocked' ? 'cross' : 'none'
+                  answer.verdict === 'allowed'
+                    ? 'check'
+                    : answer.verdict === 'blocked' && answer.partly === undefined
+                      ? 'cross'
+                      : 'none'
                 }
                 size={12}
               />
-              {m.verdict[answer.verdict]}
+              {answer.partly === undefined ? m.verdict[answer.verdict] : m.partly}
             </span>{' '}
             {say(answer.why)}{' '}
             {answer.by !== '' && (

@@ -543,6 +543,7 @@ export const en = {
     explain: 'Would a packet get in?',
     explainGo: 'Ask',
     verdict: { allowed: 'It gets in', blocked: 'It is blocked', unknown: 'Not known' },
+    partly: 'Some get in',
     by: 'decided by',
     guestState: { running: 'running', stopped: 'stopped', paused: 'paused', unknown: 'unknown' },
     forwards: 'Forwards',

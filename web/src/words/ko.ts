@@ -539,6 +539,7 @@ export const ko: Words = {
     explain: '패킷이 들어올 수 있을까?',
     explainGo: '확인',
     verdict: { allowed: '들어옵니다', blocked: '막힙니다', unknown: '알 수 없음' },
+    partly: '일부만 들어옵니다',
     by: '판단 근거',
     guestState: { running: '실행 중', stopped: '중지', paused: '일시 중지', unknown: '알 수 없음' },
     forwards: '포트 포워딩',
