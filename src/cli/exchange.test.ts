@@ -49,6 +49,18 @@ describe('import and export, on the file alone', () => {
     expect(file()).toBe(before)
   })
 
+  it('tells one reason of many lines once, with every line, and counts what it switched off', async () => {
+    const rows = Array.from(
+      { length: 9 },
+      (_, at) => `-A PREROUTING -i eth0 -p tcp --dport ${9000 + at} -j DNAT --to-destination 10.0.0.2:80`,
+    )
+    writeFileSync(join(folder, 'saved'), ['*nat', ...rows, 'COMMIT', ''].join('\n'))
+    const { io } = await naru('import', join(folder, 'saved'), '--from', 'iptables', '--dry-run')
+    expect(io.stderr.text.match(/✗/g)).toHaveLength(2)
+    expect(io.stderr.text).toContain('the same 8 times more: lines 3-10')
+    expect(io.stderr.text).toContain('would add 9, 9 of them switched off')
+  })
+
   it('adds beside what is there, keeps its comments, and a second time adds nothing', async () => {
     const first = await naru('import', join(folder, 'rinetd.conf'))
     expect(first.code).toBe(0)

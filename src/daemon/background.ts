@@ -25,8 +25,9 @@ interface Serving {
 }
 
 /**
- * Starts this very command line again, without `--background`. It goes on writing to a terminal, a file or the journal;
- * a pipe hears it only until it serves, as whoever reads one waits for its end (`naru up --background | tail`, ssh).
+ * Starts this very command line again, without `--background`. It goes on writing to a file or the journal; a terminal
+ * hears it only until it serves, as its user does something else there, and so does a pipe, as whoever reads one waits
+ * for its end (`naru up --background | tail`, ssh).
  */
 export function upInBackground(signal: AbortSignal): Promise<ExitCode> {
   const argv = [...process.execArgv, ...process.argv.slice(1).filter((word) => word !== switchName)]
@@ -97,6 +98,8 @@ function isPipe(descriptor: number): boolean {
 export interface Starter {
   /** This one serves: whoever waits for it may go. Resolves when that one has gone, so that this one's parent is the system. */
   served(): Promise<void>
+  /** It has gone: a terminal is its user's again. */
+  readonly hasGone: boolean
 }
 
 /** @param onGone it went away before this one served: nobody wants it. @returns null in the foreground */
@@ -107,7 +110,11 @@ export function starterOf(onGone: () => void): Starter | null {
   process.once('disconnect', onGone)
   // A daemon that cannot start ends, whoever waits for it.
   process.channel?.unref()
+  let gone = false
   return {
+    get hasGone() {
+      return gone
+    },
     async served() {
       process.off('disconnect', onGone)
       const { stdout, stderr } = process
@@ -116,6 +123,7 @@ export function starterOf(onGone: () => void): Starter | null {
       const until = systemClock.now() + goneWithinMs
       while (process.ppid === starter && systemClock.now() < until) await systemClock.sleep(gonePollMs)
       if (process.connected) process.disconnect()
+      gone = true
     },
   }
 }

@@ -3,10 +3,16 @@ import type { Log, LogMessage } from '../base/log.ts'
 import type { Language } from '../base/text.ts'
 import { visible } from '../base/visible.ts'
 
-/** NARU_LOG sets the level: debug, info, warn, error or silent. @default info */
-export async function createLog(language: Language = 'en'): Promise<Log> {
+/**
+ * NARU_LOG sets the level: debug, info, warn, error or silent. @default info
+ * @param mayTalk false once whoever sits at the terminal does something else there; files and the journal hear it all
+ */
+export async function createLog(
+  language: Language = 'en',
+  mayTalk: () => boolean = () => true,
+): Promise<Log> {
   const level = process.env.NARU_LOG ?? 'info'
-  if (process.stderr.isTTY) return plainLog(level, language)
+  if (process.stderr.isTTY) return plainLog(level, language, mayTalk)
   const { pino } = await import('pino')
   const lines = pino(
     {
@@ -31,15 +37,15 @@ const inWords = (message: LogMessage, language: Language): string =>
 
 const levels = ['debug', 'info', 'warn', 'error', 'silent']
 
-function plainLog(least: string, language: Language): Log {
+function plainLog(least: string, language: Language, mayTalk: () => boolean): Log {
   const from = Math.max(0, levels.indexOf(least))
   const write =
     (level: string) =>
     (fields: object, message: LogMessage): void => {
-      if (levels.indexOf(level) < from) return
+      if (levels.indexOf(level) < from || !mayTalk()) return
       const { rule } = fields as { rule?: string | null }
       process.stderr.write(
-        `${new Date().toISOString().slice(11, 19)} ${level === 'info' ? '' : `${level}: `}${rule ? `${visible(rule)}: ` : ''}${indented(inWords(message, language))}\n`,
+        `${new Date().toTimeString().slice(0, 8)} ${level === 'info' ? '' : `${level}: `}${rule ? `${visible(rule)}: ` : ''}${indented(inWords(message, language))}\n`,
       )
     }
   return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') }

@@ -43,9 +43,9 @@ export async function up(options: UpOptions): Promise<ExitCode> {
 }
 
 async function serveUntilStopped(options: UpOptions): Promise<ExitCode> {
-  const log = await createLog(options.language)
   const unwanted = new AbortController()
   const whoWaits = starterOf(() => unwanted.abort())
+  const log = await createLog(options.language, () => whoWaits?.hasGone !== true)
   const signal = AbortSignal.any([options.signal, unwanted.signal])
   const tcpWish = parseApi(options.api)
   const file = ruleFile(options.file)

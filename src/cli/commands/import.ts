@@ -203,15 +203,17 @@ function printOutcomes(
     printProblem(problem, print)
   }
   const count = (result: Outcome['result']): number => outcomes.filter((one) => one.result === result).length
+  // Switched off, a forward is there until somebody says what the text does not.
+  const off = new Set(losses.flatMap(({ leftOut, rule }) => (leftOut && rule !== null ? [rule] : []))).size
+  const missed = losses.filter(({ leftOut, rule }) => !leftOut || rule === null).length
   const done: Text = dry
     ? say(`would add ${count('planned')}`, `추가될 규칙 ${count('planned')}개`)
     : say(`added ${count('added')}`, `${count('added')}개를 추가했습니다`)
   const rest: Text[] = [
     ...(count('there') > 0 ? [say(`${count('there')} there already`, `이미 있음 ${count('there')}개`)] : []),
     ...(count('failed') > 0 ? [say(`${count('failed')} failed`, `실패 ${count('failed')}개`)] : []),
-    ...(losses.length > 0
-      ? [say(`${losses.length} not carried over`, `옮기지 못한 것 ${losses.length}개`)]
-      : []),
+    ...(off > 0 ? [say(`${off} of them switched off`, `그중 꺼 둔 규칙 ${off}개`)] : []),
+    ...(missed > 0 ? [say(`${missed} not carried over`, `옮기지 못한 것 ${missed}개`)] : []),
   ]
   print.talk([done, ...rest].map((text) => print.say(text)).join(', '))
   if (!dry && count('added') > 0)

@@ -37,8 +37,8 @@ export const verb: Verb = {
     {
       name: 'background',
       text: say(
-        'go on in the background: the command ends once the daemon serves, or with its exit code where it cannot',
-        '백그라운드에서 실행: 데몬이 준비되면 명령이 끝나고, 시작하지 못하면 그 종료 코드로 끝남',
+        'go on in the background: the command ends once the daemon serves, or with its exit code where it cannot; `naru logs` tells what happens then',
+        '백그라운드에서 실행: 데몬이 준비되면 명령이 끝나고, 시작하지 못하면 그 종료 코드로 끝남. 이후 일은 `naru logs`로 확인',
       ),
     },
   ],
@@ -65,7 +65,9 @@ async function upHere(context: Context): Promise<ExitCode> {
   const { deps, print, json, language } = context
   const signal = context.interrupt({ reloads: true })
   let passedOn = false
-  if (!json) signal.addEventListener('abort', () => print.talk(stopping), { once: true })
+  // Whoever started it in the background is back at the prompt: `naru stop` tells the end of it.
+  let isAlone = false
+  if (!json) signal.addEventListener('abort', () => isAlone || print.talk(stopping), { once: true })
   const code = await deps.up({
     file: context.file,
     api: context.option('api'),
@@ -73,13 +75,16 @@ async function upHere(context: Context): Promise<ExitCode> {
     replace: context.switched('replace'),
     onPassedOn(to) {
       passedOn = true
-      sayPassedOn(to, context)
+      if (!isAlone) sayPassedOn(to, context)
     },
-    onReady: (ready, { inBackground }) => sayReady(ready, inBackground, context),
+    onReady(ready, { inBackground }) {
+      sayReady(ready, inBackground, context)
+      isAlone = inBackground && context.io.stderr.isTTY
+    },
     signal,
   })
   // What could not be undone is an error, and told as one.
-  if (code === 0 && !passedOn && !json) print.talk(stopped)
+  if (code === 0 && !passedOn && !json && !isAlone) print.talk(stopped)
   return code
 }
 
