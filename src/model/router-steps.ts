@@ -354,10 +354,7 @@ function allowNote(allow: readonly Cidr[], hasField: boolean): readonly Text[] {
 }
 
 /** Behind two routers one row is not enough. */
-export function onUpperToo({
-  externalPorts,
-  protocols,
-}: Pick<RowWish, 'externalPorts' | 'protocols'>): Text {
+export function onUpperToo({ externalPorts, protocols }: Pick<RowWish, 'externalPorts' | 'protocols'>): Text {
   const port = `${formatPortRange(externalPorts)} (${protocols.map((name) => name.toUpperCase()).join(', ')})`
   return say(
     `and on the upper router, too: external port ${port} to the WAN address of this router, same port; it is open once both rows are there`,

@@ -267,7 +267,8 @@ function unmadeLines(checks: Diagnosis['checks'], print: Printer): string[] {
   return [...byReason.values()].flatMap(({ codes, why, code }) => {
     const told = [...codes].join(', ')
     const line = say(`could not check ${told}: ${why.en}`, `확인하지 못함: ${told} (${why.ko})`)
-    const rights = code === 'NOT_PERMITTED' ? [`      ${print.paint.cyan(asRoot(process.argv.slice(2)))}`] : []
+    const rights =
+      code === 'NOT_PERMITTED' ? [`      ${print.paint.cyan(asRoot(process.argv.slice(2)))}`] : []
     return ['', `${print.paint.yellow('!')} ${print.say(line)}`, ...rights]
   })
 }
