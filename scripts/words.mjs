@@ -1,5 +1,5 @@
 // One word, one meaning: refuses two exported types of one name, a file name that stands in more than two rooms, and
-// a member asked for by its name outside its own room. Prints each with its places, exits 1 where there is any.
+// a member asked for by its name outside its own room, and a wait that is not `base/clock`’s. Prints each with its places, exits 1 where there is any.
 import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { place, sources } from './house.mjs'
@@ -13,7 +13,7 @@ const isNamedAfter = /^(cli\/(commands|print)|base\/codes|rules\/hops|web\/src\/
 const library = 'model/library-api.ts'
 
 const files = [...sources()].map((path) => ({ path: place(path), text: readFileSync(path, 'utf8') }))
-const faults = [...typesTwice(), ...filesInManyRooms(), ...membersByName()]
+const faults = [...typesTwice(), ...filesInManyRooms(), ...membersByName(), ...bareWaits()]
 for (const fault of faults) console.error(fault)
 console.log(
   faults.length === 0
@@ -55,6 +55,21 @@ function* membersByName() {
     for (const match of text.matchAll(asked)) {
       const line = text.slice(0, match.index).split('\n').length
       yield `${path}:${line} asks for the member ${match[1]} by its name: let the member tell what it can do`
+    }
+  }
+}
+
+/**
+ * One way to wait: `AbortSignal.any` holds a bare `AbortSignal.timeout` so weakly in Node 20 that a collection can take
+ * the limit away, and a raw timer keeps a process alive without anybody saying so.
+ */
+function* bareWaits() {
+  const bare = /\b(?:(?<!\.)(?:setTimeout|setInterval)\(|AbortSignal\.timeout\b)/g
+  for (const { path, text } of files) {
+    if (/^(?:base|web)\//.test(path)) continue
+    for (const match of text.matchAll(bare)) {
+      const line = text.slice(0, match.index).split('\n').length
+      yield `${path}:${line} waits by itself: withLimit, within, pause or a Clock of base/clock.ts`
     }
   }
 }

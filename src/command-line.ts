@@ -1,4 +1,5 @@
 /** Hands the command line to the CLI, and the CLI the ways to a `Naru`. */
+import { systemClock } from './base/clock.ts'
 import { awake } from './base/awake.ts'
 import { processIo } from './cli/io.ts'
 import { run } from './cli/run.ts'
@@ -11,4 +12,4 @@ process.exitCode = await awake(() => run(process.argv.slice(2), processIo(), cli
 // Whoever was asked to end may be told again while Node takes its loop down, and would end by that signal: at once, then.
 if (process.listenerCount('SIGTERM') > 0) process.exit()
 // All is said and done: what hangs in the background, such as a command that does not end, keeps nobody waiting.
-setTimeout(() => process.exit(), lastWordsMs).unref()
+systemClock.after(lastWordsMs, () => process.exit())

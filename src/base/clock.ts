@@ -3,6 +3,7 @@
  * and the real one can tell a jump (NTP, suspend) from time that passed.
  */
 import { setMaxListeners } from 'node:events'
+import { awake } from './awake.ts'
 import { onAbort } from './on-abort.ts'
 
 export interface Clock {
@@ -67,6 +68,11 @@ function everySoLong(ms: number, run: () => void): Disposable {
   }
   arm()
   return { [Symbol.dispose]: () => timer[Symbol.dispose]() }
+}
+
+/** As `systemClock.sleep`, but the process stays alive meanwhile: for what is waited for in the foreground. */
+export function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  return awake(() => systemClock.sleep(ms, signal))
 }
 
 /**

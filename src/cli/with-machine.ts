@@ -1,4 +1,5 @@
 /** What the verbs that look at this machine have in common: the machine, and a Ctrl-C that ends the look at once. */
+import { keepAlive } from '../base/awake.ts'
 import { NaruError } from '../base/errors.ts'
 import type { MachineApi } from '../model/machine-api.ts'
 import type { Context, VerbOption } from './verb.ts'
@@ -18,7 +19,7 @@ export async function lookAt<M, T>(
 ): Promise<T> {
   const machine = await found
   // A pending look may wait on timers and sockets that keep no process alive.
-  const alive = setInterval(() => {}, 1000)
+  const alive = keepAlive()
   try {
     return await ask(machine, { signal: context.interrupt() })
   } catch (error) {
@@ -26,7 +27,7 @@ export async function lookAt<M, T>(
     if (context.interrupt().aborted) throw new NaruError('ABORTED', { what: 'naru' }, { cause: error })
     throw error
   } finally {
-    clearInterval(alive)
+    alive[Symbol.dispose]()
   }
 }
 

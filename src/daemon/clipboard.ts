@@ -1,4 +1,5 @@
 /** The clipboard of whoever sits at this machine, by the program that the desktop has for it. */
+import { withLimit } from '../base/clock.ts'
 import { createHost } from '../host/index.ts'
 
 type Argv = readonly [string, ...string[]]
@@ -10,7 +11,7 @@ export async function copy(text: string, env: NodeJS.ProcessEnv = process.env): 
   const { runner } = createHost()
   for (const argv of programs(process.platform, env)) {
     const ran = await runner
-      .run(argv, { signal: AbortSignal.timeout(limitMs), limitMs, input: text })
+      .run(argv, { signal: withLimit(undefined, limitMs), limitMs, input: text })
       .catch(() => null)
     if (ran?.exit === 0) return true
   }

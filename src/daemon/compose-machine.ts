@@ -1,4 +1,5 @@
 /** This machine for the CLI and the web page: its rooms, and the rules of a `Naru` where there is one. */
+import { withLimit } from '../base/clock.ts'
 import { join } from 'node:path'
 import { stateRoot } from '../instance/instance.ts'
 import { isNaruError } from '../base/errors.ts'
@@ -41,7 +42,7 @@ async function settingsOf(
 ): Promise<Pick<Snapshot, 'names' | 'stun' | 'samplePort'>> {
   try {
     const file = (await (await find())?.about())?.file
-    if (file) return await createFileStore(file).read({ signal: AbortSignal.timeout(5000) })
+    if (file) return await createFileStore(file).read({ signal: withLimit(undefined, 5000) })
   } catch {
     // Whoever asks for the rules is told what is wrong with the file.
   }

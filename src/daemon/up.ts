@@ -1,4 +1,6 @@
 /** `naru up`: the daemon on one file: rules, API and web page, until a signal. */
+import { keepAlive } from '../base/awake.ts'
+import { withLimit, systemClock } from '../base/clock.ts'
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, readFile, stat } from 'node:fs/promises'
@@ -166,7 +168,7 @@ async function tellWhereElse(tcp: TcpOptions, url: string, host: Host, log: Log)
   const port = tcp.port ?? defaultPort
   if (Number(new URL(url).port) === port) return
   const holder = await host.sockets
-    .owner('tcp', port, { signal: AbortSignal.timeout(3000) })
+    .owner('tcp', port, { signal: withLimit(undefined, 3000) })
     .catch(() => null)
   log.warn(
     { port, holder },
@@ -201,8 +203,8 @@ function endOf(forwarder: Forwarder, signal: AbortSignal): Promise<void> {
     signal.addEventListener('abort', stop)
     if (forwarder.ended.aborted || signal.aborted) stop()
     // Nothing else may be there to keep the process alive: a daemon without rules waits for its file.
-    const alive = setInterval(() => {}, 60_000)
-    forwarder.ended.addEventListener('abort', () => clearInterval(alive))
+    const alive = keepAlive()
+    forwarder.ended.addEventListener('abort', () => alive[Symbol.dispose]())
   })
 }
 
@@ -253,10 +255,10 @@ async function followSample(forwarder: Forwarder, log: Log): Promise<AsyncDispos
     }
   }
   await follow()
-  const timer = setInterval(() => void follow(), 2000).unref()
+  const timer = systemClock.every(2000, () => void follow())
   return {
     async [Symbol.asyncDispose]() {
-      clearInterval(timer)
+      timer[Symbol.dispose]()
       await serving?.page[Symbol.asyncDispose]()
     },
   }

@@ -1,6 +1,6 @@
 /** The door of a daemon for other commands opens after its rules: who comes meanwhile waits. */
 import { connect } from 'node:net'
-import { systemClock } from '../base/clock.ts'
+import { systemClock, pause } from '../base/clock.ts'
 import type { Holder } from '../instance/instance.ts'
 
 /** Routers and firewalls may take seconds to open; a command that waits longer says what it found. */
@@ -11,7 +11,7 @@ const lookAgainMs = 50
 export async function waitForDaemon({ socket }: Holder, lives: () => Promise<boolean>): Promise<void> {
   const end = systemClock.monotonic() + longestWaitMs
   while (!(await answers(socket)) && systemClock.monotonic() < end && (await lives()))
-    await new Promise((resolve) => setTimeout(resolve, lookAgainMs))
+    await pause(lookAgainMs)
 }
 
 function answers(path: string): Promise<boolean> {

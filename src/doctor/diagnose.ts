@@ -3,7 +3,7 @@
  * the verdict first. A check that fails or is late says so in its outcome; the others are not held up.
  */
 import { setMaxListeners } from 'node:events'
-import type { Clock } from '../base/clock.ts'
+import { systemClock, type Clock } from '../base/clock.ts'
 import { NaruError, isNaruError, toNaruError } from '../base/errors.ts'
 import { Semaphore } from '../base/semaphore.ts'
 import { orAborted } from '../base/single-flight.ts'
@@ -309,13 +309,13 @@ class Limit {
   readonly ms: number
   readonly signal: AbortSignal
   #late = new AbortController()
-  readonly #timer: NodeJS.Timeout
+  readonly #timer: Disposable
 
   constructor(ms: number, outer: AbortSignal) {
     this.ms = ms
     this.signal = AbortSignal.any([outer, this.#late.signal])
     setMaxListeners(0, this.signal)
-    this.#timer = setTimeout(() => this.#late.abort(tooLate), ms)
+    this.#timer = systemClock.after(ms, () => this.#late.abort(tooLate))
   }
 
   get isOver(): boolean {
@@ -324,7 +324,7 @@ class Limit {
 
   /** What a check left under way is called off. */
   end(): void {
-    clearTimeout(this.#timer)
+    this.#timer[Symbol.dispose]()
     this.#late.abort(over)
   }
 }

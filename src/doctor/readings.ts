@@ -4,7 +4,7 @@
  */
 import { connect } from 'node:net'
 import type { Clock } from '../base/clock.ts'
-import { withLimit } from '../base/clock.ts'
+import { withLimit, pause, systemClock } from '../base/clock.ts'
 import { errnoOf, toNaruError, type NaruError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import type { Dialled, Lan, Readings, SeenRouter, SeenTarget, UnclaimedOpening } from './checks/contract.ts'
@@ -249,7 +249,7 @@ async function discover(
     found.push(...(twice ? await ask(member) : routers))
     missing.delete(member.id)
     const all = deps.routers.every(({ id }) => !missing.has(id))
-    if (found.length > 0 && all) setTimeout(() => enough.abort(), graceMs).unref()
+    if (found.length > 0 && all) systemClock.after(graceMs, () => enough.abort())
   })
   await Promise.race([Promise.all(asked), aborted(late)])
   enough.abort()
@@ -425,8 +425,7 @@ async function isAlive(address: string, host: Host, signal: AbortSignal): Promis
     const entry = (await host.network.neighbours({ signal })).find((one) => one.address === address)
     if (!entry) return false
     if (entry.fresh !== false || performance.now() > until) return true
-    await new Promise((resolve) => setTimeout(resolve, 400))
-    signal.throwIfAborted()
+    await pause(400, signal)
   }
 }
 
@@ -436,7 +435,7 @@ function dial(address: string, port: number, signal: AbortSignal): Promise<Diall
     const began = performance.now()
     const socket = connect({ host: address, port })
     const end = (result: Dialled['result'], errno: string | null): void => {
-      clearTimeout(timer)
+      timer[Symbol.dispose]()
       signal.removeEventListener('abort', onAbort)
       // RST rather than FIN: nothing of this connection is to linger at the service.
       if (result === 'connected') socket.resetAndDestroy()
@@ -444,7 +443,7 @@ function dial(address: string, port: number, signal: AbortSignal): Promise<Diall
       resolve({ result, errno, ms: Math.round(performance.now() - began) })
     }
     const onAbort = (): void => end('silent', 'ABORTED')
-    const timer = setTimeout(() => end('silent', null), dialLimitMs)
+    const timer = systemClock.after(dialLimitMs, () => end('silent', null))
     signal.addEventListener('abort', onAbort, { once: true })
     socket.once('connect', () => end('connected', null))
     socket.on('error', (error) => {

@@ -2,6 +2,7 @@
  * One question by UDP to one address: sent, sent again after each wait, and given up after the last. Only datagrams
  * from exactly that address and port are looked at, and of those only so many; the caller decides which is the answer.
  */
+import { systemClock } from '../base/clock.ts'
 import { createSocket, type Socket } from 'node:dgram'
 import { familyOf } from '../base/address.ts'
 import { errnoOf, NaruError } from '../base/errors.ts'
@@ -35,11 +36,11 @@ export function askUdp<T>(question: UdpQuestion<T>): Promise<T | UdpSilence> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(aborted(question))
     const socket = createSocket({ type: familyOf(address) === 6 ? 'udp6' : 'udp4' })
-    let timer: NodeJS.Timeout | undefined
+    let timer: Disposable | undefined
     let sent = 0
     let strangers = 0
     const settle = (outcome: () => void): void => {
-      clearTimeout(timer)
+      timer?.[Symbol.dispose]()
       signal.removeEventListener('abort', stop)
       socket.removeAllListeners('error').on('error', () => {})
       socket.removeAllListeners('message')
@@ -54,7 +55,7 @@ export function askUdp<T>(question: UdpQuestion<T>): Promise<T | UdpSilence> {
       socket.send(bytes, (failure) => {
         if (failure) silence(errnoOf(failure) ?? failure.message)
       })
-      timer = setTimeout(send, wait)
+      timer = systemClock.after(wait, send)
     }
     signal.addEventListener('abort', stop, { once: true })
     socket.on('error', (failure) => silence(errnoOf(failure) ?? failure.message))

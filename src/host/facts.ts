@@ -1,4 +1,5 @@
 /** What `supports()` may ask of this machine: read from the kernel's own files, no command is run on Linux. */
+import { withLimit } from '../base/clock.ts'
 import { existsSync, readFileSync } from 'node:fs'
 import { arch, platform, release } from 'node:os'
 import { delimiter, join } from 'node:path'
@@ -51,7 +52,7 @@ async function isPrivileged(runner: Runner): Promise<boolean> {
   if (platform() !== 'win32') return process.geteuid?.() === 0
   try {
     // `fltmc` answers only to an elevated token; it neither asks nor changes anything.
-    return (await runner.run(['fltmc'], { signal: AbortSignal.timeout(3000) })).exit === 0
+    return (await runner.run(['fltmc'], { signal: withLimit(undefined, 3000) })).exit === 0
   } catch {
     return false
   }

@@ -2,6 +2,7 @@
  * Runs commands for every room: an argv array goes in, never a shell line; exit code and both outputs come out.
  * Output is bounded, a command that takes too long is ended, and messages come in English (LC_ALL=C).
  */
+import { systemClock } from '../base/clock.ts'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import type { Socket } from 'node:net'
@@ -57,11 +58,11 @@ function run(asked: readonly string[], argv: [string, ...string[]], options: Run
       failure ??= why
       endChild(child)
     }
-    const limit = setTimeout(() => stop(timedOut(asked, limitMs)), limitMs)
+    const limit = systemClock.after(limitMs, () => stop(timedOut(asked, limitMs)))
     const onAbort = (): void => stop(aborted(asked, signal))
     signal.addEventListener('abort', onAbort, { once: true })
     const settle = (): void => {
-      clearTimeout(limit)
+      limit[Symbol.dispose]()
       signal.removeEventListener('abort', onAbort)
     }
     child.once('error', (error) => {
@@ -129,9 +130,9 @@ function hold(argv: [string, ...string[]], { onLine, onEnd, reads }: HoldOptions
     async end() {
       over = true
       child.stdin.end()
-      const timer = setTimeout(() => endChild(child), reads ? graceMs : 0)
+      const timer = systemClock.after(reads ? graceMs : 0, () => endChild(child))
       await gone
-      clearTimeout(timer)
+      timer[Symbol.dispose]()
     },
   }
 }
@@ -179,9 +180,8 @@ export function decoded(bytes: Buffer): string {
 
 function endChild(child: ChildProcess): void {
   child.kill('SIGTERM')
-  const timer = setTimeout(() => child.kill('SIGKILL'), graceMs)
-  timer.unref()
-  child.once('exit', () => clearTimeout(timer))
+  const timer = systemClock.after(graceMs, () => child.kill('SIGKILL'))
+  child.once('exit', () => timer[Symbol.dispose]())
 }
 
 function exitOfSignal(signal: NodeJS.Signals | null): number {

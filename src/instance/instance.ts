@@ -18,7 +18,7 @@ import {
 } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
-import { systemClock } from '../base/clock.ts'
+import { systemClock, pause } from '../base/clock.ts'
 import { homeFolder } from '../base/home.ts'
 import { errnoOf, messageOf, NaruError } from '../base/errors.ts'
 import { replaceFile } from '../base/replace-file.ts'
@@ -220,7 +220,7 @@ async function askForPorts(folder: string): Promise<void> {
   const end = systemClock.monotonic() + portsWithinMs
   while (asked.length > 0 && systemClock.monotonic() < end) {
     if ((await leavingIn(folder)).every(({ letGo }) => letGo)) return
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    await pause(20)
   }
 }
 
@@ -299,7 +299,7 @@ async function takeLock(folder: string, holder: Holder): Promise<void> {
       const other = await readHolder(lock)
       if (other && (await lives(other)))
         throw new NaruError('ALREADY_RUNNING', { pid: other.pid, file: other.file ?? folder })
-      if (!(await removeDeadLock(lock, mine))) await new Promise((resolve) => setTimeout(resolve, 10))
+      if (!(await removeDeadLock(lock, mine))) await pause(10)
     }
     throw new Error('the lock is contended')
   } finally {

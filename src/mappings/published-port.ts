@@ -2,6 +2,7 @@
  * One port published on a router, and on the router above it where there are two: opened by the best protocol that
  * verifies, renewed, looked at, opened again elsewhere when the router or our address changed, closed.
  */
+import { withLimit } from '../base/clock.ts'
 import { isPublic } from '../base/address.ts'
 import { formatDuration } from '../base/duration.ts'
 import { isNaruError, NaruError, toNaruError } from '../base/errors.ts'
@@ -204,7 +205,7 @@ export class PublishedPort {
     const old = this.#open
     if (old) this.#former = { address: old.router.clientAddress, externalPort: old.lease.externalPort }
     this.#open = null
-    const signal = AbortSignal.timeout(releaseOldMs)
+    const signal = withLimit(undefined, releaseOldMs)
     await old?.outer?.lease?.release({ signal }).catch(() => {})
     await old?.lease.release({ signal }).catch(() => {})
   }
@@ -291,7 +292,7 @@ export class PublishedPort {
       if (verdict.state === 'lost') throw this.#notDone(router, verdict.why.text)
       return await this.#throughTheNext({ router, lease, outer: null, notes: [] }, routers, signal)
     } catch (failure) {
-      await lease.release({ signal: AbortSignal.timeout(releaseOldMs) }).catch(() => {})
+      await lease.release({ signal: withLimit(undefined, releaseOldMs) }).catch(() => {})
       throw failure
     }
   }

@@ -3,6 +3,7 @@
  * holds mappings on and puts everything back the moment one of them restarted; at the start it removes what an
  * earlier run left in a router's list.
  */
+import { withLimit } from '../base/clock.ts'
 import { setMaxListeners } from 'node:events'
 import { Semaphore } from '../base/semaphore.ts'
 import { NaruError, isNaruError, toNaruError } from '../base/errors.ts'
@@ -111,7 +112,7 @@ export class RouterPublisher implements Disposable {
       this.#watchWhatIsHeld()
       return lease
     } catch (failure) {
-      const limit = AbortSignal.timeout(3000)
+      const limit = withLimit(undefined, 3000)
       await Promise.all(opened.map((port) => port.release(limit).catch(() => {})))
       throw failure
     }

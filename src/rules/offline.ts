@@ -1,4 +1,5 @@
 /** The file alone, while nobody runs on it: read, check, plan and edit. Nothing is opened, nothing is journalled. */
+import { withLimit } from '../base/clock.ts'
 import { setMaxListeners } from 'node:events'
 import { isNaruError, NaruError } from '../base/errors.ts'
 import { say } from '../base/text.ts'
@@ -122,7 +123,7 @@ async function* nothingHappens(): AsyncGenerator<never> {}
 
 /** Each task has its own minute: an import is thousands of them. */
 function soon(): AbortSignal {
-  const signal = AbortSignal.timeout(60_000)
+  const signal = withLimit(undefined, 60_000)
   // Every rule that is planned waits for it.
   setMaxListeners(0, signal)
   return signal

@@ -1,5 +1,5 @@
 /** Looking and repairing: a hop is lost only when two looks in a row say so, and is repaired by renewing its lease. */
-import { withLimit, type Clock } from '../base/clock.ts'
+import { withLimit, type Clock, systemClock } from '../base/clock.ts'
 import { isNaruError, NaruError, toNaruError } from '../base/errors.ts'
 import type { Verdict } from '../model/hop.ts'
 import type { HopState } from './hop-state.ts'
@@ -67,7 +67,7 @@ export class Repair {
 async function twice(held: HopState, signal: AbortSignal): Promise<Verdict> {
   const first = await verdictOf(held, signal)
   if (first.state === 'held' || held.lost || signal.aborted) return first
-  await new Promise((resolve) => setTimeout(resolve, secondLookMs).unref())
+  await systemClock.sleep(secondLookMs)
   return verdictOf(held, signal)
 }
 

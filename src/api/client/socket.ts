@@ -1,4 +1,5 @@
 /** The transport of the CLI: HTTP over a Unix socket or a Windows named pipe. No token: the socket's mode is the guard. */
+import { systemClock } from '../../base/clock.ts'
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { NaruError, errnoOf, messageOf } from '../../base/errors.ts'
 import { asRoot } from '../../base/privilege.ts'
@@ -61,13 +62,13 @@ function send(request: TransportRequest, options: Required<SocketOptions>): Prom
       agent: false,
       ...(signal ? { signal } : {}),
     })
-    const limit = setTimeout(() => call.destroy(new Error(`no answer in ${limitMs} ms`)), limitMs)
+    const limit = systemClock.after(limitMs, () => call.destroy(new Error(`no answer in ${limitMs} ms`)))
     call.once('response', (response) => {
-      clearTimeout(limit)
+      limit[Symbol.dispose]()
       resolve(response)
     })
     call.once('error', (error) => {
-      clearTimeout(limit)
+      limit[Symbol.dispose]()
       reject(whyNot(error, file, signal))
     })
     call.end(body ?? undefined)

@@ -5,7 +5,7 @@
 import { createRoute } from '@hono/zod-openapi'
 import type { MiddlewareHandler } from 'hono'
 import { NaruError, toNaruError } from '../../base/errors.ts'
-import { withLimit } from '../../base/clock.ts'
+import { withLimit, systemClock } from '../../base/clock.ts'
 import { Semaphore } from '../../base/semaphore.ts'
 import type { DoctorEvent } from '../../model/diagnosis.ts'
 import type { MachineApi } from '../../model/machine-api.ts'
@@ -302,9 +302,9 @@ function diagnosisStream(
       }
       const signal = AbortSignal.any([options.signal, gone.signal])
       const onEvent = (event: DoctorEvent): void => send('check', event)
-      const beat = setInterval(() => {
+      const beat = systemClock.every(heartbeatMs, () => {
         if (!gone.signal.aborted) controller.enqueue(encoder.encode(': still here\n\n'))
-      }, heartbeatMs)
+      })
       // A diagnosis is a few hundred small events: they wait for a slow reader in memory.
       void gate
         .through(() => machine.diagnose({ ...options, signal, onEvent }), signal)
@@ -313,7 +313,7 @@ function diagnosisStream(
           (error: unknown) => send('failed', toNaruError(error).toJSON()),
         )
         .then(() => {
-          clearInterval(beat)
+          beat[Symbol.dispose]()
           if (!gone.signal.aborted) controller.close()
         })
     },

@@ -2,6 +2,7 @@
  * Events on their way to one listener. It holds so many; a listener that falls further behind loses them and is told
  * so by one `gap`, and the source is never held up.
  */
+import { systemClock } from '../../base/clock.ts'
 import type { NaruEvent } from '../../model/naru-api.ts'
 
 export class EventQueue {
@@ -46,9 +47,9 @@ export class EventQueue {
 
   #stirred(limitMs: number): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, limitMs)
+      const timer = systemClock.after(limitMs, resolve)
       this.#wake = () => {
-        clearTimeout(timer)
+        timer[Symbol.dispose]()
         resolve()
       }
     })

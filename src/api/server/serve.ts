@@ -2,6 +2,7 @@
  * Opens the doors of a running Naru: a local socket for the CLI, which the file's mode guards, and a TCP port for the
  * web page and other programs, which wants a token. Closing ends event streams first, then lets answers finish.
  */
+import { systemClock } from '../../base/clock.ts'
 import { chmod, unlink } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import { connect, isIPv6, type Socket } from 'node:net'
@@ -176,9 +177,9 @@ function answers(path: string): Promise<boolean> {
 
 function closeServer(server: Server): Promise<void> {
   return new Promise((resolve) => {
-    const force = setTimeout(() => server.closeAllConnections(), closeGraceMs)
+    const force = systemClock.after(closeGraceMs, () => server.closeAllConnections())
     server.close(() => {
-      clearTimeout(force)
+      force[Symbol.dispose]()
       resolve()
     })
     server.closeIdleConnections()

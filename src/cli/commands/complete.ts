@@ -1,4 +1,5 @@
 /** `naru complete -- WORDS`: what the shell's script asks on Tab. The last word is the one being typed. */
+import { pause } from '../../base/clock.ts'
 import { say } from '../../base/text.ts'
 import { completions } from '../completions.ts'
 import type { Verb } from '../verb.ts'
@@ -26,6 +27,6 @@ async function namesOf({ deps, file }: Parameters<NonNullable<Verb['run']>>[0]):
     const daemon = await deps.connect({ file })
     return (await daemon.rules.list()).map(({ name }) => name)
   }
-  const late = new Promise<readonly string[]>((resolve) => setTimeout(resolve, patienceMs, []))
+  const late = pause(patienceMs).then((): readonly string[] => [])
   return Promise.race([ask().catch(() => []), late])
 }

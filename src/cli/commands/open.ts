@@ -1,4 +1,5 @@
 /** `naru open LISTEN TARGET`: forward now, in the foreground; Ctrl-C closes everything it opened. */
+import { keepAlive } from '../../base/awake.ts'
 import { systemClock } from '../../base/clock.ts'
 import { isNaruError, type ExitCode } from '../../base/errors.ts'
 import { say } from '../../base/text.ts'
@@ -84,7 +85,7 @@ async function open(context: Context): Promise<ExitCode> {
 
   const signal = context.interrupt()
   // What the kernel or a router holds keeps no process alive, and the clock does not either: Ctrl-C ends it, nothing else.
-  using _alive = staysAlive()
+  using _alive = keepAlive()
   const live = new LiveLine(io.stderr, print, io.now)
   const opening = deps.openHere({
     name,
@@ -129,11 +130,6 @@ async function open(context: Context): Promise<ExitCode> {
   else if (undone) sayClosed(last, context)
   if (!undone) return 1
   return last.hops.some(({ state }) => state === 'broken') ? 3 : 0
-}
-
-function staysAlive(): Disposable {
-  const timer = setInterval(() => {}, 60_000)
-  return { [Symbol.dispose]: () => clearInterval(timer) }
 }
 
 function nameFor(listen: string): string {

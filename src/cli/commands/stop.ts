@@ -1,4 +1,5 @@
 /** `naru stop`: ends the daemon, waits until it is gone, and says whether everything is undone. */
+import { keepAlive } from '../../base/awake.ts'
 import { systemClock } from '../../base/clock.ts'
 import type { ExitCode } from '../../base/codes/entry.ts'
 import { isNaruError, NaruError, toNaruError } from '../../base/errors.ts'
@@ -73,7 +74,7 @@ async function undoDead(nobody: NaruError, context: Context): Promise<ExitCode> 
 
 /** The socket goes last: once nobody answers there, or another one does. False where nobody waits any more. */
 async function gone(daemon: Naru, pid: number, signal: AbortSignal): Promise<boolean> {
-  const alive = setInterval(() => {}, 1000)
+  const alive = keepAlive()
   try {
     while (!signal.aborted) {
       try {
@@ -85,6 +86,6 @@ async function gone(daemon: Naru, pid: number, signal: AbortSignal): Promise<boo
     }
     return false
   } finally {
-    clearInterval(alive)
+    alive[Symbol.dispose]()
   }
 }

@@ -1,4 +1,5 @@
 /** `naru top`: the connections as they flow, full screen. Off a terminal: once, as a table. */
+import { keepAlive } from '../../base/awake.ts'
 import { systemClock } from '../../base/clock.ts'
 import type { ExitCode } from '../../base/codes/entry.ts'
 import { isNaruError } from '../../base/errors.ts'
@@ -83,7 +84,7 @@ async function live(naru: Naru, rule: string | undefined, context: Context): Pro
   io.stdout.write('\u001B[?1049h\u001B[?25l')
   using keys = io.stdin.onKey(press)
   using resized = io.onResize(draw)
-  const alive = setInterval(() => {}, everyMs)
+  const alive = keepAlive()
   try {
     while (!signal.aborted) {
       const { rules, connections } = await look(naru, rule)
@@ -96,7 +97,7 @@ async function live(naru: Naru, rule: string | undefined, context: Context): Pro
     stop.abort()
     setImmediate(() => print.talk(say('Naru stopped.', 'Naru가 멈췄습니다.')))
   } finally {
-    clearInterval(alive)
+    alive[Symbol.dispose]()
     void keys
     void resized
     io.stdout.write('\u001B[?25h\u001B[?1049l')

@@ -2,6 +2,7 @@
  * `naru ports --watch`: on a terminal a full screen with what came and what went marked; off one the table, then a line
  * for each change, or with `--json` a line for each look that differs.
  */
+import { keepAlive } from '../../base/awake.ts'
 import { systemClock } from '../../base/clock.ts'
 import { say } from '../../base/text.ts'
 import { visible } from '../../base/visible.ts'
@@ -20,14 +21,14 @@ export type LookAtPorts = (options: PortsOptions) => Promise<MachinePorts>
 export async function watchPorts(context: Context, asked: PortsOptions, look: LookAtPorts): Promise<void> {
   const { io, json } = context
   // A wait may rest on timers that keep no process alive.
-  const alive = setInterval(() => {}, everyMs)
+  const alive = keepAlive()
   try {
     if (!json && io.stdout.isTTY && io.stdin.isTTY) await onScreen(context, asked, look)
     else await asLines(context, asked, look)
   } catch (error) {
     if (!context.interrupt().aborted) throw error
   } finally {
-    clearInterval(alive)
+    alive[Symbol.dispose]()
   }
 }
 

@@ -1,4 +1,5 @@
 /** The router has no room for another mapping. */
+import { withLimit } from '../../base/clock.ts'
 import { say } from '../../base/text.ts'
 import { defineCheck, problemAt, statusOf } from './contract.ts'
 
@@ -17,7 +18,7 @@ export const routerTableFull = defineCheck({
     if (!status || problemAt(subject, 'router') !== 'ROUTER_TABLE_FULL') return null
     const mappings = (await subject.look.routers()).flatMap((seen) => seen.mappings ?? [])
     const neighbours = new Set(
-      (await subject.host.network.neighbours({ signal: AbortSignal.timeout(1000) })).map(
+      (await subject.host.network.neighbours({ signal: withLimit(undefined, 1000) })).map(
         ({ address }) => address,
       ),
     )

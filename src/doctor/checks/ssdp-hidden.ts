@@ -1,4 +1,5 @@
 /** The host firewall hides the router's multicast answers; asked by unicast it is found all the same. */
+import { systemClock } from '../../base/clock.ts'
 import { createSocket } from 'node:dgram'
 import { say } from '../../base/text.ts'
 import { defineCheck } from './contract.ts'
@@ -57,13 +58,13 @@ function asked(to: string, from: string, signal: AbortSignal): Promise<boolean> 
   return new Promise((resolve) => {
     const socket = createSocket('udp4')
     const end = (answered: boolean): void => {
-      clearTimeout(timer)
+      timer[Symbol.dispose]()
       signal.removeEventListener('abort', onAbort)
       socket.removeAllListeners('message')
       socket.close(() => resolve(answered))
     }
     const onAbort = (): void => end(false)
-    const timer = setTimeout(() => end(false), waitMs)
+    const timer = systemClock.after(waitMs, () => end(false))
     signal.addEventListener('abort', onAbort, { once: true })
     socket.on('error', () => {})
     socket.once('message', () => end(true))

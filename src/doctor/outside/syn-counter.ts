@@ -2,6 +2,7 @@
  * Counts the SYNs that reach this machine, port by port, before any rule may drop them: an own nft table at
  * prerouting, priority raw (−300), removed at the end. That a packet came is the one thing a closed port cannot hide.
  */
+import { withLimit } from '../../base/clock.ts'
 import { NaruError } from '../../base/errors.ts'
 import { asRoot } from '../../base/privilege.ts'
 import { say } from '../../base/text.ts'
@@ -42,7 +43,7 @@ export async function countSyns(
       if (removed) return
       removed = true
       // Removed also where the diagnosis was stopped: its signal has fired by then.
-      await host.runner.run(['nft', 'delete', 'table', 'inet', table], { signal: AbortSignal.timeout(5000) })
+      await host.runner.run(['nft', 'delete', 'table', 'inet', table], { signal: withLimit(undefined, 5000) })
     },
   }
 }

@@ -11,7 +11,7 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { formatEndpoint, sourceKey, unmapped } from '../../base/address.ts'
-import { type Clock, withLimit } from '../../base/clock.ts'
+import { type Clock, withLimit, systemClock } from '../../base/clock.ts'
 import { NaruError, errnoOf, messageOf } from '../../base/errors.ts'
 import { say, verbatim, type Text } from '../../base/text.ts'
 import type { OutsideTest } from '../checks/contract.ts'
@@ -117,7 +117,7 @@ async function serve(
   onProven: () => void,
 ): Promise<{ port: number; result: string }> {
   const nonce = randomBytes(16).toString('hex')
-  const lines = new Lines(socket, AbortSignal.timeout(handshakeMs))
+  const lines = new Lines(socket, withLimit(undefined, handshakeMs))
   socket.write(`${JSON.stringify({ naru: 1, nonce })}\n`)
   const question = await lines.next()
   const { nonce: theirs, port, proof } = question
@@ -216,11 +216,11 @@ function dialBack(address: string, port: number): Promise<{ result: OutsideTest[
     const began = performance.now()
     const socket = connect({ host: address, port })
     const end = (result: OutsideTest['result']): void => {
-      clearTimeout(timer)
+      timer[Symbol.dispose]()
       socket.destroy()
       resolve({ result, ms: Math.round(performance.now() - began) })
     }
-    const timer = setTimeout(() => end('silent'), dialMs)
+    const timer = systemClock.after(dialMs, () => end('silent'))
     socket.once('connect', () => end('answered'))
     socket.on('error', (error) => end(errnoOf(error) === 'ECONNREFUSED' ? 'refused' : 'silent'))
   })

@@ -3,6 +3,7 @@
  * outlive this process, and in a table that belongs to a held child (`nft -i`, NFT_TABLE_F_OWNER, Linux 5.12), which
  * `nft flush ruleset` and a restart of nftables leave alone. Whichever goes, the other stands until it is back.
  */
+import { withLimit, pause } from '../../base/clock.ts'
 import type { Family } from '../../base/address.ts'
 import { NaruError } from '../../base/errors.ts'
 import type { HeldCommand, Runner } from '../../host/contract.ts'
@@ -94,7 +95,7 @@ export class Guard {
       !this.#said.some((line) => line.startsWith('Error'))
     ) {
       const found = await this.#nft.list(['-t', 'list', 'counters', 'table', 'inet', this.#name], {
-        signal: AbortSignal.timeout(placeMs),
+        signal: withLimit(undefined, placeMs),
       })
       if (found?.some(({ counter }) => counter?.name === mark)) {
         child.write(`delete counter inet ${this.#name} ${mark}\n`)
@@ -102,7 +103,7 @@ export class Guard {
         this.#stands = wanted
         return
       }
-      await new Promise((resolve) => setTimeout(resolve, 5))
+      await pause(5)
     }
     throw this.#failed(this.#said.slice(-3).join(' '))
   }
@@ -156,7 +157,7 @@ export class Guard {
 
   async #readBack({ families }: Closed): Promise<void> {
     const objects = await this.#nft.list(['list', 'table', 'inet', this.#name], {
-      signal: AbortSignal.timeout(placeMs),
+      signal: withLimit(undefined, placeMs),
     })
     const chains = (objects ?? []).filter(({ chain }) => chain?.name === 'passing')
     const closed = elements(objects ?? [], 'closed')

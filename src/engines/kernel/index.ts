@@ -7,7 +7,7 @@
  * most; packets never wait for us.
  */
 import { familyOf } from '../../base/address.ts'
-import { systemClock, type Clock } from '../../base/clock.ts'
+import { withLimit, systemClock, type Clock } from '../../base/clock.ts'
 import { errnoOf, NaruError } from '../../base/errors.ts'
 import { say } from '../../base/text.ts'
 import { portsOverlap } from '../../base/port.ts'
@@ -115,7 +115,7 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
       if (leases.size === 0) return
       const families = new Set([...leases.values()].map(({ family }) => family))
       for (const family of families) await ground.prepare(family)
-      const signal = AbortSignal.timeout(30_000)
+      const signal = withLimit(undefined, 30_000)
       if (whole) await Promise.all([...leases.values()].map((lease) => lease.repair(signal)))
       if (whole) await table.sweep(isForgotten)
     }

@@ -2,7 +2,7 @@
  * The engine that runs wherever Node does: streams by net, datagrams by dgram. It composes what relay/ has and adds
  * nothing to it; what it cannot do it says beforehand.
  */
-import type { Clock } from '../../base/clock.ts'
+import { withLimit, type Clock } from '../../base/clock.ts'
 import { onAbort } from '../../base/on-abort.ts'
 import type { Log } from '../../base/log.ts'
 import { messageOf, NaruError, toNaruError } from '../../base/errors.ts'
@@ -385,7 +385,9 @@ class SocketsLease implements EngineLease {
 }
 
 function owner(host: Host, protocol: 'tcp' | 'udp', port: number): Promise<string | null> {
-  return host.sockets.owner(protocol, port, { signal: AbortSignal.timeout(3000) }).catch((error: unknown) => {
-    throw toNaruError(error)
-  })
+  return host.sockets
+    .owner(protocol, port, { signal: withLimit(undefined, 3000) })
+    .catch((error: unknown) => {
+      throw toNaruError(error)
+    })
 }

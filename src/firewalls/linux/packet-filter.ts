@@ -3,6 +3,7 @@
  * dropped, let the keeper's own tool put an accept there, then send the packet through again on paper and see that it
  * arrives. What differs between keepers is a `Hand`.
  */
+import { withLimit } from '../../base/clock.ts'
 import { parseCidr } from '../../base/address.ts'
 import { NaruError, isNaruError } from '../../base/errors.ts'
 import { formatPortRange } from '../../base/port.ts'
@@ -165,7 +166,7 @@ class Opened<Entry> {
       }
       this.#conclude(...(await this.#look(signal)))
     } catch (error) {
-      await this.#release(AbortSignal.timeout(10_000)).catch(() => undefined)
+      await this.#release(withLimit(undefined, 10_000)).catch(() => undefined)
       throw this.#named(error)
     }
   }

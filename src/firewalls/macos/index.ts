@@ -3,6 +3,7 @@
  * lease needs it and put back as it was after the last. Where pf blocks too, each lease has its own anchor with ports
  * and allow-list.
  */
+import { withLimit } from '../../base/clock.ts'
 import { formatPortRange } from '../../base/port.ts'
 import { NaruError, isNaruError } from '../../base/errors.ts'
 import { say, type Text } from '../../base/text.ts'
@@ -97,7 +98,7 @@ async function open(request: FirewallRequest, options: FirewallOptions & OpenOpt
   try {
     await apply(effect, request, options)
   } catch (error) {
-    await takeBack(effect, at(AbortSignal.timeout(10_000))).then(
+    await takeBack(effect, at(withLimit(undefined, 10_000))).then(
       () => journal.undone(),
       () => undefined,
     )

@@ -2,6 +2,7 @@
  * Windows Defender Firewall: an opening is one rule a protocol, `naru-RULE-TOKEN-tcp` in the group Naru. A block beats
  * every allow, also the one that "Cancel" in Windows' own prompt leaves for a program: those are looked for and named.
  */
+import { withLimit } from '../../base/clock.ts'
 import { formatCidr } from '../../base/address.ts'
 import { NaruError, isNaruError } from '../../base/errors.ts'
 import { formatPortRange } from '../../base/port.ts'
@@ -72,7 +73,7 @@ async function open(request: FirewallRequest, options: FirewallOptions & OpenOpt
     const blocked = await blockOf(request, options)
     if (blocked) throw blocked
   } catch (error) {
-    await remove(names, at(AbortSignal.timeout(30_000))).then(
+    await remove(names, at(withLimit(undefined, 30_000))).then(
       () => effect.undone(),
       () => undefined,
     )

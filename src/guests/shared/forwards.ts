@@ -2,6 +2,7 @@
  * The life of a hypervisor's forward, the same for every kind: journalled, added, read back, renewed after it was
  * lost, removed. A kind only tells how it lists, adds and removes one (`ForwardTable`).
  */
+import { withLimit } from '../../base/clock.ts'
 import { z } from 'zod'
 import { isNaruError, NaruError } from '../../base/errors.ts'
 import { formatPortRange, portCount, type PortRange, type Protocol } from '../../base/port.ts'
@@ -179,7 +180,7 @@ async function openOn(options: OpenForwards, address: string | null, ports: Port
     }
     return new ForwardLease(options, address, ports, held)
   } catch (error) {
-    for (const one of held.reverse()) await closeOne(options, one, AbortSignal.timeout(15_000))
+    for (const one of held.reverse()) await closeOne(options, one, withLimit(undefined, 15_000))
     throw error
   }
 }
@@ -201,7 +202,7 @@ async function openOne(
     if (!same) await addAndReadBack(options, forward, options.signal)
     return held
   } catch (error) {
-    await closeOne(options, held, AbortSignal.timeout(15_000))
+    await closeOne(options, held, withLimit(undefined, 15_000))
     throw error
   }
 }

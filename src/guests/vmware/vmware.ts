@@ -2,6 +2,7 @@
  * Guests of VMware Workstation and Fusion: through `vmrest` where it runs, else through VMware's tools. Their own
  * address is dialled, or VMware's NAT forwards to it; then DHCP is told to keep giving the guest that address.
  */
+import { withLimit } from '../../base/clock.ts'
 import { z } from 'zod'
 import { isNaruError, NaruError } from '../../base/errors.ts'
 import { shellWord } from '../../base/shell.ts'
@@ -94,7 +95,7 @@ export function vmware(options: VmwareOptions = {}): GuestMember {
         const lease = await openForwards({ kind, table, request, record, signal, notes })
         return withPin(lease, pinned)
       } catch (error) {
-        await pinned.release(AbortSignal.timeout(15_000))
+        await pinned.release(withLimit(undefined, 15_000))
         throw error
       }
     },

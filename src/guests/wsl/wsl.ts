@@ -3,6 +3,7 @@
  * dialling, and our relay does what `netsh portproxy` could do for TCP alone. In mirrored mode, and in WSL 1, they share
  * Windows' own addresses: loopback is dialled, and a door from outside straight into the guest is a Hyper-V firewall rule.
  */
+import { withLimit } from '../../base/clock.ts'
 import { z } from 'zod'
 import { addressRange, canonicalAddress, familyOf } from '../../base/address.ts'
 import { NaruError } from '../../base/errors.ts'
@@ -78,7 +79,7 @@ export function wsl(): GuestMember {
         await door.renew({ signal })
         return door
       } catch (error) {
-        await door.release({ signal: AbortSignal.timeout(15_000) })
+        await door.release({ signal: withLimit(undefined, 15_000) })
         throw error
       }
     },

@@ -4,7 +4,7 @@
  */
 import { request, type ClientRequest } from 'node:http'
 import { familyOf, formatEndpoint } from '../../base/address.ts'
-import { withLimit } from '../../base/clock.ts'
+import { withLimit, systemClock } from '../../base/clock.ts'
 import { NaruError, errnoOf, messageOf } from '../../base/errors.ts'
 import { lookWaitsMs } from '../contract.ts'
 import { longestXml } from './xml.ts'
@@ -88,13 +88,13 @@ export function exchange(place: RouterHttpPlace, question: HttpQuestion): Promis
 }
 
 function watchConnecting(call: ClientRequest, onSlow: () => void = () => {}): void {
-  const slow = setTimeout(onSlow, slowMs)
+  const slow = systemClock.after(slowMs, onSlow)
   const giveUp = (): unknown => call.destroy(Object.assign(new Error('no connection'), { code: 'ETIMEDOUT' }))
   // Twice: where this process itself was held up, the connection is there by now, and is told before the second.
-  let late = setTimeout(() => (late = setTimeout(giveUp, 50)), connectLimitMs - 50)
+  let late = systemClock.after(connectLimitMs - 50, () => (late = systemClock.after(50, giveUp)))
   const stop = (): void => {
-    clearTimeout(slow)
-    clearTimeout(late)
+    slow[Symbol.dispose]()
+    late[Symbol.dispose]()
   }
   call.once('socket', (socket) => socket.once('connect', stop))
   call.once('close', stop)

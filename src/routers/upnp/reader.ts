@@ -2,7 +2,7 @@
  * Reads mappings back with as few questions as the router allows: those that are looked at together are one question
  * where it has a list, and one each where not. A list is believed as long as what it leaves out is really not there.
  */
-import { withLimit } from '../../base/clock.ts'
+import { withLimit, systemClock } from '../../base/clock.ts'
 import { isNaruError, NaruError } from '../../base/errors.ts'
 import type { Protocol } from '../../base/port.ts'
 import { orAborted } from '../../base/single-flight.ts'
@@ -43,7 +43,7 @@ export class TableReader {
     if (!this.readsAll) return readMapping(this.#device, key, { signal })
     const read = new Promise<Read>((resolve) => {
       this.#waiting.push({ key, signal, resolve })
-      if (this.#waiting.length === 1) setTimeout(() => this.#answer(), gatherMs)
+      if (this.#waiting.length === 1) systemClock.after(gatherMs, () => this.#answer())
     })
     return orAborted(read, signal, 'UPnP')
   }

@@ -3,6 +3,7 @@
  * in), by multicast on every real network besides. A crowd of fake devices cannot push a gateway out, nor cost more
  * than a few lines of memory.
  */
+import { systemClock } from '../../base/clock.ts'
 import { createSocket, type Socket } from 'node:dgram'
 import { addressBytes, addressRange, familyOf, formatEndpoint, unmapped } from '../../base/address.ts'
 import {
@@ -71,18 +72,18 @@ export async function search(
 ): Promise<readonly FoundDevice[]> {
   const ended = new AbortController()
   const end = (): void => ended.abort()
-  const timers = [setTimeout(end, options.limitMs)]
+  const timers = [systemClock.after(options.limitMs, end)]
   options.signal.addEventListener('abort', end, { once: true })
   const collection = new Collection(
     places.flatMap(({ unicast }) => unicast),
     options.isGateway ?? (() => Promise.resolve(true)),
   )
-  collection.onFirst = () => timers.push(setTimeout(end, options.graceMs))
+  collection.onFirst = () => timers.push(systemClock.after(options.graceMs, end))
   if (options.signal.aborted || places.length === 0) end()
   try {
     await Promise.all(places.map((place) => searchFrom(place, collection, options, ended.signal)))
   } finally {
-    for (const timer of timers) clearTimeout(timer)
+    for (const timer of timers) timer[Symbol.dispose]()
     options.signal.removeEventListener('abort', end)
   }
   return collection.found()
@@ -98,9 +99,9 @@ function searchFrom(
   return new Promise((resolve) => {
     const six = familyOf(place.source ?? place.unicast[0] ?? '') === 6
     const socket = createSocket({ type: six ? 'udp6' : 'udp4' })
-    const timers: NodeJS.Timeout[] = []
+    const timers: Disposable[] = []
     const close = (): void => {
-      for (const timer of timers) clearTimeout(timer)
+      for (const timer of timers) timer[Symbol.dispose]()
       ended.removeEventListener('abort', close)
       closeQuietly(socket)
       resolve()
@@ -114,7 +115,7 @@ function searchFrom(
       sendAtMs.forEach((at, time) => {
         const targets = time > 0 ? searchTargets : target !== undefined ? [target] : firstTargets
         const how = { port, targets, groups, again: at > 0 }
-        timers.push(setTimeout(() => sendSearches(socket, place, how), at))
+        timers.push(systemClock.after(at, () => sendSearches(socket, place, how)))
       })
     })
   })

@@ -1,4 +1,5 @@
 /** Rules in one YAML file that a person can read, keep in git and edit. Every other way to change a rule goes through it. */
+import { systemClock } from '../../base/clock.ts'
 import { createHash } from 'node:crypto'
 import { watch, watchFile, unwatchFile } from 'node:fs'
 import { mkdir, open, unlink, readdir } from 'node:fs/promises'
@@ -83,7 +84,7 @@ class FileStore implements Store {
   }
 
   watch({ signal, onChange }: { signal: AbortSignal; onChange: () => void }): void {
-    let timer: NodeJS.Timeout | undefined
+    let timer: Disposable | undefined
     let doubted: string | null = null
     const look = async (): Promise<void> => {
       const text = await readText(this.name).catch(() => null)
@@ -100,15 +101,15 @@ class FileStore implements Store {
       onChange()
     }
     const settle = (ms = settleMs): void => {
-      clearTimeout(timer)
+      timer?.[Symbol.dispose]()
       // After our own writing that is under way, so as not to take it for somebody else's.
-      timer = setTimeout(() => void this.#oneAtATime(look), ms).unref()
+      timer = systemClock.after(ms, () => void this.#oneAtATime(look))
     }
     const onNews = (): void => settle()
     const stopWatching = watchFolder(this.name, onNews)
     watchFile(this.name, { interval: pollMs, persistent: false }, onNews)
     signal.addEventListener('abort', () => {
-      clearTimeout(timer)
+      timer?.[Symbol.dispose]()
       stopWatching()
       unwatchFile(this.name, onNews)
     })

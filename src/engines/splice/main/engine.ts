@@ -2,6 +2,7 @@
  * The fastest way through user space on Linux: threads with an epoll loop each, calling the kernel through FFI. This
  * file is the engine as `control` sees it; side.ts, dial.ts and udp.ts are what the threads do.
  */
+import { withLimit } from '../../../base/clock.ts'
 import { availableParallelism } from 'node:os'
 import { sourceKey } from '../../../base/address.ts'
 import { messageOf, NaruError } from '../../../base/errors.ts'
@@ -161,7 +162,7 @@ export class SpliceEngine implements Engine {
       together: connections !== null || perSource !== null,
       keepaliveMs: rule.timeouts.keepaliveMs,
       inherit: request.inherit,
-      owner: (protocol, port) => sockets.owner(protocol, port, { signal: AbortSignal.timeout(3000) }),
+      owner: (protocol, port) => sockets.owner(protocol, port, { signal: withLimit(undefined, 3000) }),
     })
     if (this.#closed) {
       for (const { socket } of listeners) close(socket)
@@ -315,7 +316,7 @@ export class SpliceEngine implements Engine {
     try {
       const resolve = this.#leases.get(lease)?.request.resolve
       if (!resolve) return { ok: false }
-      const { addresses, ttlMs } = await resolve(target, { signal: AbortSignal.timeout(resolveWithinMs) })
+      const { addresses, ttlMs } = await resolve(target, { signal: withLimit(undefined, resolveWithinMs) })
       return { ok: true, addresses, ttlMs }
     } catch {
       return { ok: false }
