@@ -65,7 +65,9 @@ function noEngine(rule: Rule, why: Text, { engines, facts }: RelayTools): NaruEr
     privileged: true,
     capabilities: [...facts.capabilities, 'CAP_NET_ADMIN'],
   }
-  if (!mayAdministerNetwork(facts) && asked.some((one) => one.supports(rule, withRights).ok))
+  const lacksRight = (one: Engine): boolean =>
+    !one.supports(rule, facts).ok && one.supports(rule, withRights).ok
+  if (!mayAdministerNetwork(facts) && asked.some(lacksRight))
     return new NaruError('ENGINE_NO_RIGHT', { name, why, command: startWithRights() })
   return engine === 'auto'
     ? new NaruError('ENGINE_NONE', { name, why })
