@@ -57,6 +57,7 @@ rmSync(out, { recursive: true, force: true })
 await bundle('main.js', { groups })
 // A thread loads its own part and nothing else.
 await bundle('engines/splice/worker/worker.js')
+await bundle('daemon/exchange-worker.js')
 for (const name of withinBundle)
   copyFileSync(join(root, 'node_modules', name, 'LICENSE'), join(out, `${name}.LICENSE`))
 writeFileSync(join(root, 'dist/main.js'), "#!/usr/bin/env node\nimport './bundle/main.js'\n")

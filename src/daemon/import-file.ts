@@ -3,21 +3,8 @@ import { open } from 'node:fs/promises'
 import { basename, dirname, resolve } from 'node:path'
 import { errnoOf, messageOf, NaruError } from '../base/errors.ts'
 import { say, type Text } from '../base/text.ts'
-import { exportRules, importRules, mostImportBytes } from '../formats/index.ts'
-import type { Exchange, Imported, ImportFormat } from '../model/import-export.ts'
-import { parseRule } from '../model/rule-file.ts'
-
-/** For the API: text in, text out. */
-export const exchange: Exchange = {
-  read: (text, options) => Promise.resolve().then(() => importRules(text, options)),
-  write: (to, rules) =>
-    Promise.resolve().then(() =>
-      exportRules(
-        to,
-        rules.map(({ name, rule }) => parseRule(name, rule)),
-      ),
-    ),
-}
+import { importRules, mostImportBytes } from '../formats/index.ts'
+import type { Imported, ImportFormat } from '../model/import-export.ts'
 
 /** @param file a path, or `-` for standard input. @throws NaruError FILE_…, IMPORT_… */
 export async function importFile(file: string, from: ImportFormat | null): Promise<Imported> {

@@ -84,8 +84,8 @@ async function serveUntilStopped(options: UpOptions): Promise<ExitCode> {
     machine: await machineOf(parts, () => Promise.resolve(forwarder)),
     exchange: {
       // Read when somebody imports or exports, which most days nobody does.
-      read: async (text, how) => (await import('./import-file.ts')).exchange.read(text, how),
-      write: async (to, rules) => (await import('./import-file.ts')).exchange.write(to, rules),
+      read: async (text, how) => (await import('./exchange.ts')).exchange.read(text, how),
+      write: async (to, rules) => (await import('./exchange.ts')).exchange.write(to, rules),
     },
   })
   scope.use(served)
