@@ -7,6 +7,7 @@ import { systemClock, type Clock } from '../base/clock.ts'
 import { NaruError, isNaruError, toNaruError } from '../base/errors.ts'
 import { Semaphore } from '../base/semaphore.ts'
 import { orAborted } from '../base/single-flight.ts'
+import { Slices } from '../base/slices.ts'
 import type { Check, CheckSubject, OutsideTest } from './checks/contract.ts'
 import type { CheckOutcome, Diagnosis, DoctorEvent } from '../model/diagnosis.ts'
 import type { HopStatus } from '../model/naru-api.ts'
@@ -104,7 +105,12 @@ async function eachRule<R, T>(
   work: (rule: R) => Promise<T>,
 ): Promise<T[]> {
   const gate = new Semaphore(rulesAtOnce, 'a diagnosis')
-  const results = await Promise.all(rules.map((rule) => gate.through(() => work(rule), signal)))
+  const slices = new Slices()
+  const inTurn = async (rule: R): Promise<T> => {
+    await slices.next()
+    return work(rule)
+  }
+  const results = await Promise.all(rules.map((rule) => gate.through(() => inTurn(rule), signal)))
   signal.throwIfAborted()
   return results
 }

@@ -4,6 +4,7 @@
  * tells: a service that nobody published, a program on the rule's port, a machine without a way out.
  */
 import type { Clock } from '../base/clock.ts'
+import { Slices } from '../base/slices.ts'
 import type { Finding } from '../model/finding.ts'
 import type { Doctor, RuleToCheck } from './diagnose.ts'
 
@@ -29,21 +30,25 @@ export async function watch(
   rules: readonly WatchedRule[],
   { examine, clock, signal }: { examine: Doctor['examine']; clock: Clock; signal: AbortSignal },
 ): Promise<void> {
+  const slices = new Slices()
   const first = await look(rules)
   const news = rules.filter((rule) => first.get(rule)?.findings.some((finding) => !rule.knows(finding)))
   if (news.length > 0) await clock.sleep(secondLookMs, signal)
   const second = await look(news)
   for (const rule of rules) {
+    await slices.next()
     const seen = first.get(rule)
     if (seen && rule.toCheck())
       rule.examined(confirmed(seen.findings, second.get(rule)?.findings), seen.subject)
   }
 
   async function look(some: readonly WatchedRule[]): Promise<ReadonlyMap<WatchedRule, Seen>> {
-    const asked = some.flatMap((rule) => {
+    const asked: { rule: WatchedRule; subject: RuleToCheck }[] = []
+    for (const rule of some) {
+      await slices.next()
       const subject = rule.toCheck()
-      return subject ? [{ rule, subject }] : []
-    })
+      if (subject) asked.push({ rule, subject })
+    }
     if (asked.length === 0) return new Map()
     const found = await examine(
       asked.map(({ subject }) => subject),

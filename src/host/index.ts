@@ -65,7 +65,7 @@ async function loadInspector(
   const { linuxNetwork } = await import('./linux/network.ts')
   const { linuxSockets } = await import('./linux/sockets.ts')
   const tables = procNet ?? '/proc/net'
-  return { network: linuxNetwork(runner, tables), sockets: linuxSockets(runner, tables, here) }
+  return { network: linuxNetwork(runner, tables, here), sockets: linuxSockets(runner, tables, here) }
 }
 
 function once<T>(make: () => Promise<T>): () => Promise<T> {

@@ -8,6 +8,7 @@ type Call<Args extends unknown[]> = (...args: Args) => number
 
 export interface Native {
   socket: Call<[family: number, type: number, protocol: number]>
+  bind: Call<[fd: number, address: Uint8Array, length: number]>
   send: Call<[fd: number, from: Uint8Array, length: number, flags: number]>
   recv: Call<[fd: number, into: Uint8Array, length: number, flags: number]>
   readlinkat: Call<[folder: number, name: string, into: Uint8Array, length: number]>
@@ -17,6 +18,7 @@ export interface Native {
 
 const prototypes: { readonly [Name in keyof Native]: string } = {
   socket: 'int socket(int family, int type, int protocol)',
+  bind: 'int bind(int fd, const void *address, unsigned int length)',
   send: 'int64_t send(int fd, const void *from, int64_t length, int flags)',
   recv: 'int64_t recv(int fd, void *into, int64_t length, int flags)',
   readlinkat: 'int64_t readlinkat(int folder, const char *name, void *into, int64_t length)',

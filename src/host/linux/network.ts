@@ -11,6 +11,7 @@ import type { Interface, InterfaceAddress, Neighbour, Network, Route, Runner } f
 import { longestPrefix } from '../longest-prefix.ts'
 import { bestFirst, interfacesOfRuntime } from '../ranking.ts'
 import { kindOf, type IpAddress, type IpDevice } from './kinds.ts'
+import { NetworkChanges } from './network-changes.ts'
 import { parseRoutes4, parseRoutes6 } from './proc-routes.ts'
 
 /** Whoever leaves first does not end it for the others; `ip` has its own limit. */
@@ -18,13 +19,35 @@ const neverAborted = new AbortController().signal
 
 type Signal = { readonly signal: AbortSignal }
 
-export function linuxNetwork(runner: Runner, procNet: string): Network {
+/** Lifetimes of addresses go on without a change. */
+const keptMs = 30_000
+
+interface Kept {
+  readonly answer: unknown[]
+  readonly changes: number
+  readonly at: number
+}
+
+/** @param here it is this process's own network */
+export function linuxNetwork(runner: Runner, procNet: string, here = false): Network {
+  const changes = here ? new NetworkChanges() : null
   const ip = (args: readonly string[], how: Signal): Promise<unknown[] | null> => ipJson(runner, args, how)
 
   // Hundreds of rules that look at the same moment share one answer.
   const fixed = (...args: string[]): ((how: Signal) => Promise<unknown[] | null>) => {
     const latest = new Latest(() => ip(args, { signal: neverAborted }))
-    return ({ signal }) => latest.getUntil(signal, `ip ${args.join(' ')}`)
+    let kept: Kept | null = null
+    return async ({ signal }) => {
+      signal.throwIfAborted()
+      const before = changes?.look() ?? null
+      const now = performance.now()
+      if (kept && kept.changes === before && now - kept.at < keptMs) return kept.answer
+      const answer = await latest.getUntil(signal, `ip ${args.join(' ')}`)
+      // What changes meanwhile is told at the next look.
+      kept =
+        before === null || answer === null || answer === failed ? null : { answer, changes: before, at: now }
+      return answer
+    }
   }
   const addresses = fixed('-d', 'address', 'show')
   const defaults4 = fixed('-4', 'route', 'show', 'default')
@@ -87,11 +110,15 @@ interface IpNeighbour {
   readonly state?: readonly string[]
 }
 
-/** Null where `ip` is not installed; an answer that is an error (no such route) is an empty list. */
+/** What an error of `ip` is (no such route): an empty list. */
+const failed: unknown[] = []
+
+/** Null where `ip` is not installed. */
 async function ipJson(runner: Runner, args: readonly string[], how: Signal): Promise<unknown[] | null> {
   try {
     const { exit, stdout } = await runner.run(['ip', '-j', ...args], { ...how, limitMs: 5000 })
     const parsed: unknown = exit === 0 && stdout.trim() !== '' ? JSON.parse(stdout) : []
+    if (exit !== 0) return failed
     return Array.isArray(parsed) ? parsed.filter((entry) => typeof entry === 'object' && entry !== null) : []
   } catch (error) {
     if (isNaruError(error, 'COMMAND_MISSING') || error instanceof SyntaxError) return null
