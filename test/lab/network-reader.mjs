@@ -26,7 +26,7 @@ async function look() {
     const addresses = interfaces.flatMap(({ addresses }) => addresses.map(({ address }) => address))
     seen = { addresses, up: interfaces.filter(({ up }) => up).map(({ name }) => name), routes }
   }
-  console.log(JSON.stringify({ ...seen, started }))
+  process.stdout.write(`${JSON.stringify({ ...seen, started })}\n`)
 }
 
 await look()
