@@ -4,6 +4,7 @@
  */
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
+import { within } from '../base/clock.ts'
 import { NaruError, messageOf, type Code, type Param, type Params, type PlacedText } from '../base/errors.ts'
 import { Semaphore } from '../base/semaphore.ts'
 import { say } from '../base/text.ts'
@@ -63,14 +64,19 @@ async function answerTo(workerData: ExchangeAsked): Promise<ExchangeAnswer> {
     name: 'naru exchange',
     resourceLimits: { maxOldGenerationSizeMb },
   })
-  const limit = AbortSignal.timeout(limitMs)
+  try {
+    return await within(undefined, limitMs, (limit) => heard(worker, limit))
+  } finally {
+    void worker.terminate()
+  }
+}
+
+async function heard(worker: Worker, limit: AbortSignal): Promise<ExchangeAnswer> {
   try {
     return ((await once(worker, 'message', { signal: limit })) as [ExchangeAnswer])[0]
   } catch (thrown) {
     if (!limit.aborted) throw new NaruError('INTERNAL', { why: messageOf(thrown) }, { cause: thrown })
     throw new NaruError('TIMED_OUT', { what: say('the file', '파일 읽기'), ms: limitMs })
-  } finally {
-    void worker.terminate()
   }
 }
 
