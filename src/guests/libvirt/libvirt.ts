@@ -15,6 +15,7 @@ import {
   type Forward,
   type ForwardTable,
 } from '../shared/forwards.ts'
+import { onCards } from '../shared/cards.ts'
 import { lookAtEach } from '../shared/each.ts'
 import { changeMs } from '../shared/patience.ts'
 import { pickGuest, pickRunning } from '../shared/pick.ts'
@@ -85,7 +86,13 @@ export function libvirt({ uri }: LibvirtOptions = {}): GuestMember {
       const name = guestOfForward(effect)
       if (name === null) return
       const here = virsh(host.runner)
-      const table = forwardsOf(here, name, { type: 'user', passt: false, alias: null, forwards: [] })
+      const table = forwardsOf(here, name, {
+        type: 'user',
+        passt: false,
+        mac: null,
+        alias: null,
+        forwards: [],
+      })
       await undoForward(table, effect, signal)
     },
   }
@@ -191,12 +198,19 @@ class Virsh {
   }
 
   /** What DHCP leased; else what the guest's agent, else the ARP table says. */
-  async addresses({ name }: Domain, signal: AbortSignal): Promise<readonly string[]> {
+  async addresses(domain: Domain, signal: AbortSignal): Promise<readonly string[]> {
+    const { name } = domain
     const tool = toolOf(kind, this.#runner)
     for (const source of ['lease', 'agent', 'arp']) {
       const { exit, stdout } = await tool([...this.#virsh, 'domifaddr', name, '--source', source], { signal })
-      const addresses = exit === 0 ? parseAddresses(stdout) : []
-      if (addresses.length > 0) return addresses
+      const reported = exit === 0 ? parseAddresses(stdout) : []
+      if (reported.length === 0) continue
+      // The agent tells every interface that the guest has.
+      const cards = source === 'agent' ? await this.interfaces(domain, signal) : []
+      return onCards(
+        reported,
+        cards.flatMap(({ mac }) => mac ?? []),
+      )
     }
     return []
   }

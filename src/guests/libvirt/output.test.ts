@@ -24,7 +24,37 @@ it('domifaddr tells addresses, of which loopback and link-local are none', () =>
  vnet0      52:54:00:9a:1b:2c    ipv4         192.168.122.45/24
 
 `
-  expect(parseAddresses(text)).toEqual(['192.168.122.45', '2001:db8::45'])
+  const mac = '52:54:00:9a:1b:2c'
+  expect(parseAddresses(text)).toEqual([
+    { address: '2001:db8::45', mac },
+    { address: '192.168.122.45', mac },
+  ])
+})
+
+it('of what the agent tells, an interface that the guest made itself is no way in', async () => {
+  const virsh = new FakeVirsh([
+    { name: 'web', state: 1, id: 3, network: 'network', address: '', forwards: [] },
+  ])
+  const agent = ` Name       MAC address          Protocol     Address
+-------------------------------------------------------------------------------
+ lo         00:00:00:00:00:00    ipv4         127.0.0.1/8
+ docker0    02:42:fe:cf:be:3d    ipv4         172.17.0.1/16
+ eth0       52:54:00:9A:1b:2c    ipv4         10.77.0.5/24
+ -          -                    ipv6         2001:db8::45/64
+`
+  const answering = (told: string): ReturnType<typeof fakeHost> =>
+    fakeHost({
+      run: (argv, options) =>
+        argv.includes('domifaddr') ? (argv.includes('agent') ? told : '') : virsh.answer(argv, options),
+    })
+  const resolved = async (told: string): Promise<readonly string[]> => {
+    const options = { host: answering(told), signal: AbortSignal.timeout(10_000) }
+    return (await libvirt().resolve('web', options)).addresses
+  }
+  expect(await resolved(agent)).toEqual(['10.77.0.5', '2001:db8::45'])
+  // One that goes by a MAC of its own is met all the same.
+  const another = agent.replace('52:54:00:9A:1b:2c', '02:00:00:00:00:01')
+  expect(await resolved(another)).toEqual(['172.17.0.1', '10.77.0.5', '2001:db8::45'])
 })
 
 it('a passt interface tells the forwards of its definition', () => {

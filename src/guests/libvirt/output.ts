@@ -1,5 +1,6 @@
 /** What virsh prints, turned into data (LC_ALL=C). Sources: virsh(1); libvirt's domain XML, "Userspace connection using passt". */
 import type { Protocol } from '../../base/port.ts'
+import type { Reported } from '../shared/cards.ts'
 import type { Forward } from '../shared/forwards.ts'
 
 export interface Domain {
@@ -11,6 +12,8 @@ export interface DomainInterface {
   /** `network`, `bridge`, `user`, `direct` … */
   readonly type: string
   readonly passt: boolean
+  /** Null where the definition tells none. */
+  readonly mac: string | null
   /** libvirt's own name of the card, such as `net0`; null while the guest is off. */
   readonly alias: string | null
   /** passt's, as the definition has them. */
@@ -43,22 +46,28 @@ export function parseDomains(text: string): readonly Domain[] {
     }))
 }
 
-/** ` vnet0      52:54:00:9a:1b:2c    ipv4         192.168.122.45/24`; loopback and link-local are no way in. */
-export function parseAddresses(text: string): readonly string[] {
-  const rows = [...text.matchAll(/\s(ipv4|ipv6)\s+([\da-f.:]+)\/\d+\s*$/gm)].map(
-    ([, , address = '']) => address,
-  )
-  const usable = rows.filter((address) => !/^(127\.|::1$|fe80:|169\.254\.)/.test(address))
-  return [
-    ...usable.filter((address) => !address.includes(':')),
-    ...usable.filter((address) => address.includes(':')),
-  ]
+/**
+ * ` vnet0      52:54:00:9a:1b:2c    ipv4         192.168.122.45/24`, and ` -          -                    ipv6 …` for
+ * another of the same card; loopback and link-local are no way in.
+ */
+export function parseAddresses(text: string): readonly Reported[] {
+  const reported: Reported[] = []
+  let mac: string | null = null
+  for (const line of text.split('\n')) {
+    const [card, family, place = ''] = line.trim().split(/\s+/).slice(-3)
+    const [, address] = /^([\da-f.:]+)\/\d+$/.exec(place) ?? []
+    if (card === undefined || address === undefined || !/^ipv[46]$/.test(family ?? '')) continue
+    if (card !== '-') mac = card
+    if (!/^(?:127\.|::1$|fe80:|169\.254\.)/.test(address)) reported.push({ address, mac })
+  }
+  return reported
 }
 
 export function parseInterfaces(xml: string): readonly DomainInterface[] {
   return elementsIn(xml, 'interface').map(({ attributes, body }) => ({
     type: attributeIn(attributes, 'type') ?? '',
     passt: elementsIn(body, 'backend').some((one) => attributeIn(one.attributes, 'type') === 'passt'),
+    mac: attributeIn(elementsIn(body, 'mac')[0]?.attributes ?? '', 'address'),
     alias: attributeIn(elementsIn(body, 'alias')[0]?.attributes ?? '', 'name'),
     forwards: parsePortForwards(body),
   }))

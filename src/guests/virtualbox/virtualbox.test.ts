@@ -37,3 +37,31 @@ it('a machine that VirtualBox cannot read hides no other', async () => {
     message: expect.stringContaining('E_ACCESSDENIED') as string,
   })
 })
+
+it('an interface that the guest made itself, or one on VirtualBox’s NAT, is no way in', async () => {
+  const tool = new FakeVBoxManage([
+    { uuid: sound as string, name: 'dev', state: 'running', nic: 'hostonly', address: '', forwards: [] },
+  ])
+  const told = (style: (key: string, value: string) => string): string =>
+    [
+      style('Net/2/V4/IP', '172.17.0.1'),
+      style('Net/2/MAC', '0242FECFBE3D'),
+      style('Net/0/V4/IP', '10.0.2.15'),
+      style('Net/0/MAC', '0800274A2EA2'),
+      style('Net/1/V4/IP', '192.168.56.101'),
+      style('Net/1/MAC', '080027C9F1E5'),
+      style('Net/3/V4/IP', '169.254.7.7'),
+    ].join('\n')
+  const styles = [
+    (key: string, value: string) =>
+      `Name: /VirtualBox/GuestInfo/${key}, value: ${value}, timestamp: 1, flags: `,
+    (key: string, value: string) => `/VirtualBox/GuestInfo/${key} = '${value}' @ 2026-11-22T10:00:00.000Z`,
+  ]
+  for (const style of styles) {
+    const host = fakeHost({
+      run: (argv, options) => (argv[1] === 'guestproperty' ? told(style) : tool.answer(argv, options)),
+    })
+    const { addresses } = await virtualbox({ command: 'VBoxManage' }).resolve('dev', { host, signal })
+    expect(addresses).toEqual(['192.168.56.101'])
+  }
+})

@@ -17,6 +17,7 @@ import {
   type ForwardTable,
   type ListedForward,
 } from '../shared/forwards.ts'
+import { onCards, type Reported } from '../shared/cards.ts'
 import { lookAtEach } from '../shared/each.ts'
 import { changeMs } from '../shared/patience.ts'
 import { pickGuest, pickRunning } from '../shared/pick.ts'
@@ -54,9 +55,10 @@ export function virtualbox(options: VirtualboxOptions = {}): GuestMember {
     list: ({ host, signal }) => box(host.runner).guests(signal),
 
     async resolve(name, { host, signal }) {
-      const { guest, machine } = await box(host.runner).running(name, signal)
-      if (!machine.nics.some(isOnHostNetwork)) throw noAddress(guest, machine)
-      const addresses = guest.addresses.filter((address) => !/^10\.0\.\d+\.15$/.test(address))
+      const { guest, machine, reported } = await box(host.runner).running(name, signal)
+      const cards = machine.nics.filter(isOnHostNetwork)
+      if (cards.length === 0) throw noAddress(guest, machine)
+      const addresses = onCards(reported, macsOf(cards)).filter((one) => !/^10\.0\.\d+\.15$/.test(one))
       if (addresses.length === 0) throw noAddress(guest, machine)
       return { addresses, ttlMs }
     },
@@ -117,6 +119,8 @@ function ruleText({ protocol, hostAddress, hostPort, guestPort }: Forward, tag: 
 interface Seen {
   readonly guest: Guest
   readonly machine: VirtualBoxMachine
+  /** By its Guest Additions. */
+  readonly reported: readonly Reported[]
 }
 
 class Box {
@@ -163,17 +167,17 @@ class Box {
   async #look(uuid: string, signal: AbortSignal): Promise<Seen> {
     const machine = parseMachine(await this.#ask(['showvminfo', uuid, '--machinereadable'], signal))
     const running = machine.state === 'running'
-    const addresses = running
+    const reported = running
       ? parseAddresses(await this.#ask(['guestproperty', 'enumerate', uuid], signal))
       : []
     const forwards = machine.nics.flatMap((nic) => nic.forwards)
     const guest: Guest = {
       ...unseen(machine.name, uuid),
       state: stateOf(machine.state),
-      addresses,
+      addresses: onCards(reported, macsOf(machine.nics)),
       forwards: forwards.map(({ tag, ...forward }) => ({ ...forward, ours: isOurTag(tag) })),
     }
-    return { guest, machine }
+    return { guest, machine, reported }
   }
 
   #ask(args: readonly string[], signal: AbortSignal): Promise<string> {
@@ -196,6 +200,8 @@ function startCommand({ name, state }: Guest): string {
     ? `VBoxManage controlvm ${shellWord(name)} resume`
     : `VBoxManage startvm ${shellWord(name)} --type headless`
 }
+
+const macsOf = (nics: readonly VirtualBoxNic[]): readonly string[] => nics.map(({ mac }) => mac)
 
 function isNat({ type }: VirtualBoxNic): boolean {
   return type === 'nat'

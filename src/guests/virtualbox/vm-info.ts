@@ -1,5 +1,6 @@
 /** What VBoxManage prints, turned into data. It is not localised in these forms. Source: VirtualBox manual, ch. 8. */
 import type { Protocol } from '../../base/port.ts'
+import type { Reported } from '../shared/cards.ts'
 import type { ListedForward } from '../shared/forwards.ts'
 
 export interface VirtualBoxMachine {
@@ -15,6 +16,8 @@ export interface VirtualBoxNic {
   readonly slot: number
   /** `nat`, `natnetwork`, `bridged`, `hostonly`, `hostonlynetwork`, `intnet` … */
   readonly type: string
+  /** `080027C9F1E5`; empty where it is not told. */
+  readonly mac: string
   readonly forwards: readonly ListedForward[]
 }
 
@@ -29,10 +32,13 @@ export function parseList(text: string): readonly { name: string; uuid: string }
 /** `showvminfo --machinereadable`: a card's own lines, forwards among them, follow its `nicN=`. */
 export function parseMachine(text: string): VirtualBoxMachine {
   const value = (key: string): string => new RegExp(`^${key}="(.*)"\\s*$`, 'm').exec(text)?.[1] ?? ''
-  const nics: { slot: number; type: string; forwards: ListedForward[] }[] = []
+  const nics: { slot: number; type: string; mac: string; forwards: ListedForward[] }[] = []
   for (const line of text.split(/\r?\n/)) {
     const card = /^nic(\d+)="([^"]+)"$/.exec(line)
-    if (card) nics.push({ slot: Number(card[1]), type: card[2] as string, forwards: [] })
+    if (card) {
+      const [, slot = '', type = ''] = card
+      nics.push({ slot: Number(slot), type, mac: value(`macaddress${slot}`), forwards: [] })
+    }
     const forward = /^Forwarding\(\d+\)="(.*)"$/.exec(line)?.[1]
     if (forward) nics.at(-1)?.forwards.push(...parseForward(forward))
   }
@@ -59,8 +65,21 @@ function parseForward(text: string): readonly ListedForward[] {
   ]
 }
 
-/** `guestproperty enumerate`: `Name: /VirtualBox/GuestInfo/Net/0/V4/IP, value: 192.168.56.101, timestamp: …` or, since 7.0, `/VirtualBox/GuestInfo/Net/0/V4/IP = '192.168.56.101' @ …`. */
-export function parseAddresses(text: string): readonly string[] {
-  const row = /\/VirtualBox\/GuestInfo\/Net\/\d+\/V[46]\/IP(?:, value: ([^,\s]+)|\s*=\s*'([^']+)')/g
-  return [...text.matchAll(row)].map(([, older, newer]) => (older ?? newer) as string)
+/**
+ * `guestproperty enumerate`: `Name: /VirtualBox/GuestInfo/Net/0/V4/IP, value: 192.168.56.101, timestamp: …` or, since 7.0,
+ * `/VirtualBox/GuestInfo/Net/0/V4/IP = '192.168.56.101' @ …`, and `…/Net/0/MAC` alike, in any order. What the guest gave
+ * itself for want of a DHCP server is no way in.
+ */
+export function parseAddresses(text: string): readonly Reported[] {
+  const row =
+    /\/VirtualBox\/GuestInfo\/Net\/(\d+)\/(V[46]\/IP|MAC)(?:, value: ([^,\s]+)|[ \t]*=[ \t]*'([^'\n]+)')/g
+  const rows = [...text.matchAll(row)].map(([, net = '', what, older, newer]) => ({
+    net,
+    what,
+    value: (older ?? newer) as string,
+  }))
+  const macs = new Map(rows.filter(({ what }) => what === 'MAC').map(({ net, value }) => [net, value]))
+  return rows
+    .filter(({ what, value }) => what !== 'MAC' && !/^(?:169\.254\.|fe80:)/i.test(value))
+    .map(({ net, value }) => ({ address: value, mac: macs.get(net) ?? null }))
 }
