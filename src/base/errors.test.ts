@@ -9,6 +9,15 @@ it.each(['EMFILE', 'ENFILE'])('want of descriptors (%s) is foreseen, and says wh
   expect(error.text.en).toContain('too many open files')
 })
 
+it('what is called off is no fault; what a limit ended is one', () => {
+  const fired = new AbortController()
+  fired.abort()
+  expect(toNaruError(fired.signal.reason)).toMatchObject({ code: 'ABORTED' })
+  const late = new DOMException('the time is over', 'TimeoutError')
+  for (const over of [late, new DOMException('called off', { name: 'AbortError', cause: late })])
+    expect(toNaruError(over)).toMatchObject({ code: 'INTERNAL' })
+})
+
 it('every code tells a next step, in both languages; but where its sentence does, or nothing is to be done', () => {
   const all = Object.entries<CodeEntry>(codes)
   const without = all.flatMap(([code, { fix }]) => (fix === null ? [code] : []))

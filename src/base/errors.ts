@@ -110,10 +110,19 @@ export function isNaruError<C extends Code>(error: unknown, ...wanted: C[]): err
 /** Whatever was thrown, as one of ours; what is not ours keeps its message and becomes the cause. */
 export function toNaruError(thrown: unknown): NaruError {
   if (thrown instanceof NaruError) return thrown
+  if (isAbort(thrown)) return new NaruError('ABORTED', { what: workUnderWay }, { cause: thrown })
   const code =
     errnoOf(thrown) === 'EMFILE' || errnoOf(thrown) === 'ENFILE' ? 'OUT_OF_DESCRIPTORS' : 'INTERNAL'
   return new NaruError(code, { why: messageOf(thrown) }, { cause: thrown })
 }
+
+/** What a signal throws that was fired without a reason of its own: somebody called it off, and no limit was over. */
+function isAbort(thrown: unknown): boolean {
+  const { name, cause } = (thrown ?? {}) as { name?: unknown; cause?: { name?: unknown } | null }
+  return name === 'AbortError' && cause?.name !== 'TimeoutError'
+}
+
+const workUnderWay: Text = { en: 'the work under way', ko: '진행 중이던 작업' }
 
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown)

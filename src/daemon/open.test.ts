@@ -74,3 +74,31 @@ it('a port that another rule of Naru has is told by that rule’s name', async (
     rmSync(folder, { recursive: true, force: true })
   }
 })
+
+it('a Ctrl-C while a name server is still silent calls it off, and is no fault', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'naru-open-'))
+  const before = process.env.NARU_STATE
+  process.env.NARU_STATE = folder
+  const interrupt = new AbortController()
+  interrupt.abort()
+  try {
+    const rule = { listen: `127.0.0.1:${await freePort()}`, target: 'nobody.invalid:80', engine: 'sockets' }
+    const { signal } = interrupt
+    const request = {
+      name: 'web',
+      rule,
+      keepPartial: false,
+      signal,
+      onProgress: () => {},
+      onLeftOver: () => {},
+    }
+    await expect(openHere(request, () => Promise.resolve(null))).rejects.toMatchObject({
+      code: 'ABORTED',
+      left: [],
+    })
+  } finally {
+    if (before === undefined) delete process.env.NARU_STATE
+    else process.env.NARU_STATE = before
+    rmSync(folder, { recursive: true, force: true })
+  }
+})

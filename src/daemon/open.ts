@@ -1,7 +1,7 @@
 /** `naru open`: one rule in this process, without a file. */
 import { randomBytes } from 'node:crypto'
 import { canonicalAddress } from '../base/address.ts'
-import { isNaruError, NaruError } from '../base/errors.ts'
+import { isNaruError, NaruError, toNaruError } from '../base/errors.ts'
 import { say } from '../base/text.ts'
 import type { OpenHereOptions } from '../cli/deps.ts'
 import { Forwarder } from '../rules/forwarder.ts'
@@ -50,7 +50,7 @@ export async function openHere(
     return forwarder
   } catch (error) {
     await instance.release({ forget: true })
-    throw await namingTheRule(rule, error, findDaemon)
+    throw await namingTheRule(rule, toNaruError(error), findDaemon)
   }
 }
 
