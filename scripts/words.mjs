@@ -1,5 +1,6 @@
 // One word, one meaning: refuses two exported types of one name, a file name that stands in more than two rooms, and
-// a member asked for by its name outside its own room, and a wait that is not `base/clock`’s. Prints each with its places, exits 1 where there is any.
+// a member asked for by its name outside its own room, a wait that is not `base/clock`’s, and a comment that
+// names what is not there. Prints each with its places, exits 1 where there is any.
 import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { place, sources } from './house.mjs'
@@ -13,7 +14,7 @@ const isNamedAfter = /^(cli\/(commands|print)|base\/codes|rules\/hops|web\/src\/
 const library = 'model/library-api.ts'
 
 const files = [...sources()].map((path) => ({ path: place(path), text: readFileSync(path, 'utf8') }))
-const faults = [...typesTwice(), ...filesInManyRooms(), ...membersByName(), ...bareWaits()]
+const faults = [...typesTwice(), ...filesInManyRooms(), ...membersByName(), ...bareWaits(), ...staleNames()]
 for (const fault of faults) console.error(fault)
 console.log(
   faults.length === 0
@@ -70,6 +71,27 @@ function* bareWaits() {
     for (const match of text.matchAll(bare)) {
       const line = text.slice(0, match.index).split('\n').length
       yield `${path}:${line} waits by itself: withLimit, within, pause or a Clock of base/clock.ts`
+    }
+  }
+}
+
+/** A comment outlives what it names: each name in backticks that looks like code must still stand in the code. */
+function* staleNames() {
+  const outside = new Set(['BlockList', 'ContainerList', 'ContainerInspect', 'SystemInfo', 'Web'])
+  const comments = /\/\*[\s\S]*?\*\/|\/\/[^\n]*/g
+  const known = new Set(
+    files.flatMap(({ text }) => text.replaceAll(comments, ' ').match(/[A-Za-z_$][\w$]*/g) ?? []),
+  )
+  for (const { path, text } of files) {
+    for (const comment of text.matchAll(comments)) {
+      for (const quoted of comment[0].matchAll(/`([A-Za-z_$][\w$]*(?:\.[A-Za-z_$][\w$]*)?)(?:\(\))?`/g)) {
+        const lost = quoted[1]
+          .split('.')
+          .find((name) => /[a-z]/.test(name) && /[A-Z]/.test(name) && !known.has(name) && !outside.has(name))
+        if (lost === undefined) continue
+        const line = text.slice(0, comment.index + quoted.index).split('\n').length
+        yield `${path}:${line} names ${lost}, which is not there`
+      }
     }
   }
 }

@@ -1,5 +1,5 @@
 /**
- * This machine as `MachineFace`: addresses and ports, the doctor, and each hop looked at or talked to by hand. All
+ * This machine as `MachineApi`: addresses and ports, the doctor, and each hop looked at or talked to by hand. All
  * that reaches out is handed in.
  */
 import { withLimit } from '../base/clock.ts'

@@ -54,7 +54,7 @@ export interface Naru {
   stop(options?: { drain?: boolean }): Promise<void>
 }
 
-/** A rule as the file has it; `RuleSchema` in stores/file says which keys. */
+/** A rule as the file has it; `ruleKeys` in rule-file.ts says which keys. */
 export type RuleInput = { readonly [key: string]: Json }
 
 export interface ChangeOptions {

@@ -1,4 +1,4 @@
-/** `MachineFace` spoken from afar, for the web page: the machine is the daemon's, not the browser's. */
+/** `MachineApi` spoken from afar, for the web page: the machine is the daemon's, not the browser's. */
 import { NaruError, type NaruErrorJson } from '../../base/errors.ts'
 import { say } from '../../base/text.ts'
 import type { Diagnosis, DoctorEvent } from '../../model/diagnosis.ts'

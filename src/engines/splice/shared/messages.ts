@@ -24,7 +24,7 @@ export interface ThreadData {
   readonly thread: number
   /** eventfd that wakes it; the main thread closes it. */
   readonly wakeup: number
-  /** One byte a descriptor: which thread holds it. See `keepLedger`. */
+  /** One byte a descriptor: which thread holds it. See `keepFdOwners`. */
   readonly fdOwners: SharedArrayBuffer
   readonly firstSerial: number
   /** See own-dials.ts. */
