@@ -52,3 +52,16 @@ interface Made<T> {
   readonly begun: number
   readonly value: Promise<T>
 }
+
+/** One `Latest` for each `of`, whose question is the same for all who ask it of that one. */
+export function latestOf<K extends object, T>(
+  what: string,
+  make: (of: K) => Promise<T>,
+): (of: K, signal: AbortSignal) => Promise<T> {
+  const known = new WeakMap<K, Latest<T>>()
+  return (of, signal) => {
+    const latest = known.get(of) ?? new Latest(() => make(of))
+    known.set(of, latest)
+    return latest.getUntil(signal, what)
+  }
+}

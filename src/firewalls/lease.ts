@@ -2,7 +2,9 @@
  * A firewall lease: what it says of itself is fixed when it opens; verifying, renewing and releasing go to the
  * member, one at a time, and releasing happens once.
  */
+import { Semaphore } from '../base/semaphore.ts'
 import type { Text } from '../base/text.ts'
+import type { Host } from '../host/contract.ts'
 import type { Json, Lease, LeaseDescription, Verdict } from '../model/hop.ts'
 
 export interface FirewallLeaseParts {
@@ -69,3 +71,14 @@ export class FirewallLease implements Lease {
     return next
   }
 }
+
+const atOnce = 64
+
+/** Where each opening is a program of its own: so many at once on a machine. */
+export function inFew<T>(host: Host, signal: AbortSignal, open: () => Promise<T>): Promise<T> {
+  const gate = gates.get(host) ?? new Semaphore(atOnce, 'opening the firewall')
+  gates.set(host, gate)
+  return gate.through(open, signal)
+}
+
+const gates = new WeakMap<Host, Semaphore>()

@@ -32,6 +32,7 @@ describeWith(needs, 'firewalld, running', () => {
         `--add-rich-rule=rule priority="${port === 8866 ? -100 : -32_000}" port port="${port}" protocol="tcp" drop`,
       ]),
     changes: /--add-rich-rule/,
+    programs: 10,
     byHand: 'sudo firewall-cmd --add-rich-rule=',
   })
 })

@@ -16,7 +16,8 @@ for (const kind of ['iptables-nft', 'iptables-legacy'] as const) {
         lose: (firewall, port) => loseRules(firewall, iptablesTools(kind), port),
         block: (firewall, port) =>
           void firewall.run([kind, '-I', 'INPUT', '-p', 'tcp', '--dport', String(port), '-j', 'REJECT']),
-        changes: /tables-(nft|legacy) .* -[IA] /,
+        changes: /tables-(nft|legacy)-restore [^]*\n-[IA] /,
+        programs: 12,
         byHand: 'sudo iptables -I INPUT -p tcp --dport 8888',
       })
     },

@@ -20,6 +20,7 @@ describeWith(
       block: (firewall, port) =>
         void firewall.run(['nft', `insert rule inet filter input tcp dport ${port} drop`]),
       changes: /nft -f - (add|insert) rule/,
+      programs: 7,
       byHand: "sudo nft 'insert rule inet filter input tcp dport 8888 accept",
     })
   },

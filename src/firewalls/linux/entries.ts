@@ -1,7 +1,8 @@
 /**
  * The hand for chains that nobody but the administrator keeps: accept rules composed for each chain's own tool, put
- * before the rule that would drop, and found again by their tag. nft changes are one transaction; iptables commands go from the bottom up, so that
- * positions stay true.
+ * before the rule that would drop, and found again by their tag. All that is asked
+ * for at once is one transaction of nft, or one of each iptables, whose commands go from the bottom up, so that positions
+ * stay true.
  */
 import { NaruError, isNaruError } from '../../base/errors.ts'
 import { formatCidr, type Cidr, type Family } from '../../base/address.ts'
@@ -20,7 +21,11 @@ import type { RunResult } from '../../host/contract.ts'
 import { shellWord } from '../../base/shell.ts'
 import { parseTag } from '../../model/tag.ts'
 import type { MarkedEntry, FirewallRequest } from '../contract.ts'
-import { portsText, type Hand, type Tools } from './packet-filter.ts'
+import type { Hand, Placed, Tools } from './hand.ts'
+import { portsText } from './packet-filter.ts'
+
+/** Ten thousand openings take a second or two; more is a stuck machine. */
+const limitMs = 60_000
 
 /** One rule of ours, with all that is needed to take it away. */
 type Entry = NftEntry | XtEntry
@@ -53,10 +58,14 @@ export function chainHand(member: string): Hand<Entry> {
       refuseForeign(openings, request)
       return entriesFor(openings, request, tag)
     },
-    add: (entries, _wanted, tools) => addEntries(entries, tools),
-    remove: async (entries, tag, tools) => removeEntries(entries, tag, await readFilter(tools), tools),
-    held: async (entries, tag, filter) =>
-      taggedRules(filter, (comment) => comment === tag).length >= ruleCount(entries),
+    most: 10_000,
+    add: (openings, tools) =>
+      addEntries(
+        openings.flatMap(({ entries }) => entries),
+        tools,
+      ),
+    remove: async (openings, tools) => removeEntries(openings, await readFilter(tools), tools),
+    held: async (entries, tag, filter) => rulesOf(filter, tag).length >= ruleCount(entries),
     where: (entries) => [...new Set(entries.map(placeOf))].join(', '),
     command: (request) => guessedCommand(member, request),
   }
@@ -175,11 +184,7 @@ async function addEntries(entries: readonly Entry[], tools: Tools): Promise<void
   const xt = entries
     .filter((entry) => entry.by !== 'nft')
     .toSorted((a, b) => (b.before ?? Infinity) - (a.before ?? Infinity))
-  for (const entry of xt) {
-    const argv = addCommand(entry)
-    const result = await runXt(argv, tools)
-    if (result.exit !== 0) throw failed(argv, result)
-  }
+  for (const change of changesOf(xt, toolFor, (entry) => entry.table, addWords)) await restore(change, tools)
 }
 
 function addLine({ family, table, chain, before, spec }: NftEntry): string {
@@ -187,25 +192,59 @@ function addLine({ family, table, chain, before, spec }: NftEntry): string {
   return before === null ? `add ${place} ${spec}` : `insert ${place} position ${before} ${spec}`
 }
 
-function addCommand({ before, chain, spec, ...entry }: XtEntry): [string, ...string[]] {
-  const where = before === null ? ['-A', chain] : ['-I', chain, String(before)]
-  return [toolFor(entry), '-w', '5', '-t', entry.table, ...where, ...spec]
-}
+const addWords = ({ before, chain, spec }: XtEntry): string[] =>
+  before === null ? ['-A', chain, ...spec] : ['-I', chain, String(before), ...spec]
 
 const toolFor = ({ by, family }: Pick<XtEntry, 'by' | 'family'>): string =>
   `${family === 'ip6' ? 'ip6tables' : 'iptables'}-${by === 'iptables-legacy' ? 'legacy' : 'nft'}`
 
+/** One transaction of iptables: one tool, a list for each of its tables, each command as words. */
+interface XtChange {
+  readonly tool: string
+  readonly tables: Map<string, (readonly string[])[]>
+}
+
+function changesOf<T>(
+  things: readonly T[],
+  toolOf: (thing: T) => string,
+  tableOf: (thing: T) => string,
+  wordsOf: (thing: T) => readonly string[],
+): XtChange[] {
+  const changes = new Map<string, XtChange>()
+  for (const thing of things) {
+    const tool = toolOf(thing)
+    const change = changes.get(tool) ?? { tool, tables: new Map<string, (readonly string[])[]>() }
+    changes.set(tool, change)
+    const commands = change.tables.get(tableOf(thing))
+    if (commands) commands.push(wordsOf(thing))
+    else change.tables.set(tableOf(thing), [wordsOf(thing)])
+  }
+  return [...changes.values()]
+}
+
+/** `--noflush` changes what is named and nothing else. @throws NaruError NOT_PERMITTED, COMMAND_FAILED */
+async function restore({ tool, tables }: XtChange, tools: Tools): Promise<void> {
+  const input = [...tables]
+    .map(([table, commands]) => `*${table}\n${commands.map(xtLine).join('\n')}\nCOMMIT\n`)
+    .join('')
+  const argv = [`${tool}-restore`, '-w', '5', '--noflush'] as const
+  const result = await runXt(argv, tools, input)
+  if (result.exit !== 0) throw failed(argv, result)
+}
+
+const xtLine = (words: readonly string[]): string =>
+  words.map((word) => (/[\s"]/.test(word) ? JSON.stringify(word) : word)).join(' ')
+
 /**
- * Takes away what carries the tag, wherever it is now and however often: a list that is restored without a flush has it
+ * Takes away what carries the tags, wherever it is now and however often: a list that is restored without a flush has it
  * twice. What is gone is gone.
  */
 async function removeEntries(
-  entries: readonly Entry[],
-  tag: string,
+  openings: readonly Placed<Entry>[],
   filter: PacketFilter,
   tools: Tools,
 ): Promise<void> {
-  const ours = taggedRules(filter, (comment) => comment === tag)
+  const ours = openings.flatMap(({ tag }) => rulesOf(filter, tag))
   const nft = ours.filter(({ chain }) => chain.owner === 'nft')
   if (nft.length > 0)
     await nftScript(
@@ -214,25 +253,44 @@ async function removeEntries(
       ),
       tools,
     )
-  for (const { chain, rule } of ours)
-    if (chain.owner !== 'nft') await removeXt(deleteCommand(chain, rule), tools)
+  await removeXt(
+    ours.filter(({ chain }) => chain.owner !== 'nft'),
+    { alone: openings.length === 1, tools },
+  )
   // What could not be read is taken away by what was written down.
   if (filter.unread.length === 0) return
-  for (const entry of entries)
-    if (entry.by !== 'nft') for (const one of deleteCommands(entry)) await removeXt(one, tools)
+  for (const { entries } of openings)
+    for (const entry of entries)
+      if (entry.by !== 'nft') for (const one of deleteCommands(entry)) await removeOneXt(one, tools)
+}
+
+/** In the order of their list, so that each is found near its beginning. */
+async function removeXt(
+  ours: readonly Ours[],
+  { alone, tools }: { alone: boolean; tools: Tools },
+): Promise<void> {
+  const ordered = ours.toSorted((a, b) => a.rule.handle - b.rule.handle)
+  const changes = changesOf(ordered, toolOfChain, ({ chain }) => chain.table, deleteWords)
+  try {
+    for (const change of changes) await restore(change, tools)
+  } catch (error) {
+    // It does not say which one is gone already.
+    if (!alone || !isNaruError(error, 'COMMAND_FAILED')) throw error
+    for (const { chain, rule } of ordered) await removeOneXt(deleteCommand({ chain, rule }), tools)
+  }
 }
 
 /** Every opening of a Naru in chains of that kind, whichever one's. */
 export function carriedIn(filter: PacketFilter, kept: (chain: Chain) => boolean): MarkedEntry[] {
-  const ours = taggedRules(filter, (comment) => parseTag(comment) !== null)
-  return ours.filter(({ chain }) => kept(chain)).map(({ chain, rule }) => carriedBy(chain, rule))
+  const ours = [...commented(filter)].flatMap(([comment, rules]) => (parseTag(comment) ? rules : []))
+  return ours.filter(({ chain }) => kept(chain)).map(carriedBy)
 }
 
-function carriedBy(chain: Chain, rule: FilterRule): MarkedEntry {
+function carriedBy({ chain, rule }: Ours): MarkedEntry {
   const words =
     chain.owner === 'nft'
       ? ['nft', 'delete', 'rule', chain.family, chain.table, chain.name, 'handle', String(rule.handle)]
-      : deleteCommand(chain, rule)
+      : deleteCommand({ chain, rule })
   return {
     tag: rule.comment,
     text: placeText({ chain, rule }),
@@ -242,23 +300,32 @@ function carriedBy(chain: Chain, rule: FilterRule): MarkedEntry {
 }
 
 /** By the words that the tool itself prints. One command takes one copy. */
-function deleteCommand(chain: Chain, rule: FilterRule): [string, ...string[]] {
+function deleteWords({ chain, rule }: Ours): string[] {
   const [, , ...spec] = ruleWords(rule.text)
+  return ['-D', chain.name, ...spec]
+}
+
+function deleteCommand(ours: Ours): [string, ...string[]] {
+  return [toolOfChain(ours), '-w', '5', '-t', ours.chain.table, ...deleteWords(ours)]
+}
+
+function toolOfChain({ chain }: Ours): string {
   const by = chain.owner === 'iptables-legacy' ? 'iptables-legacy' : 'iptables-nft'
-  const tool = toolFor({ by, family: chain.family === 'ip6' ? 'ip6' : 'ip' })
-  return [tool, '-w', '5', '-t', chain.table, '-D', chain.name, ...spec]
+  return toolFor({ by, family: chain.family === 'ip6' ? 'ip6' : 'ip' })
 }
 
 /** Old systems have one iptables, without a second name for each of its kinds. */
 async function runXt(
   [tool, ...args]: readonly [string, ...string[]],
   { runner, signal }: Tools,
+  input?: string,
 ): Promise<RunResult> {
+  const how = { signal, limitMs, ...(input === undefined ? {} : { input }) }
   try {
-    return await runner.run([tool, ...args], { signal })
+    return await runner.run([tool, ...args], how)
   } catch (error) {
     if (!isNaruError(error, 'COMMAND_MISSING')) throw error
-    return runner.run([tool.replace(/-(nft|legacy)$/, ''), ...args], { signal })
+    return runner.run([tool.replace(/-(?:nft|legacy)(?=-|$)/, ''), ...args], how)
   }
 }
 
@@ -267,7 +334,7 @@ function deleteCommands({ chain, spec, ...entry }: XtEntry): [string, ...string[
   return singleSources(spec).map((one) => [toolFor(entry), '-w', '5', '-t', entry.table, '-D', chain, ...one])
 }
 
-async function removeXt(argv: [string, ...string[]], tools: Tools): Promise<void> {
+async function removeOneXt(argv: [string, ...string[]], tools: Tools): Promise<void> {
   const result = await runXt(argv, tools)
   const gone = /does a matching rule exist|No chain\/target\/match|can't initialize|does not exist/i
   if (result.exit !== 0 && !gone.test(result.stderr)) throw failed(argv, result)
@@ -278,14 +345,32 @@ function singleSources(spec: readonly string[]): string[][] {
   return option === '-s' ? sources.split(',').map((source) => ['-s', source, ...rest]) : [[...spec]]
 }
 
-function taggedRules(
-  filter: PacketFilter,
-  wanted: (comment: string | null) => boolean,
-): { chain: Chain; rule: FilterRule }[] {
-  return [...filter.chains.values()].flatMap((chain) =>
-    chain.rules.filter(({ comment }) => wanted(comment)).map((rule) => ({ chain, rule })),
-  )
+interface Ours {
+  readonly chain: Chain
+  readonly rule: FilterRule
 }
+
+/** The rules with that comment. */
+const rulesOf = (filter: PacketFilter, comment: string): readonly Ours[] =>
+  commented(filter).get(comment) ?? []
+
+/** By comment; made once for each reading, as thousands ask it. */
+function commented(filter: PacketFilter): ReadonlyMap<string, readonly Ours[]> {
+  const known = comments.get(filter)
+  if (known) return known
+  const found = new Map<string, Ours[]>()
+  for (const chain of filter.chains.values())
+    for (const rule of chain.rules) {
+      if (rule.comment === null) continue
+      const there = found.get(rule.comment)
+      if (there) there.push({ chain, rule })
+      else found.set(rule.comment, [{ chain, rule }])
+    }
+  comments.set(filter, found)
+  return found
+}
+
+const comments = new WeakMap<PacketFilter, ReadonlyMap<string, readonly Ours[]>>()
 
 /** How many rules an entry becomes in the kernel. */
 const ruleCount = (entries: readonly Entry[]): number =>
@@ -300,6 +385,6 @@ async function run(
   { runner, signal }: Tools,
   input?: string,
 ): Promise<void> {
-  const result = await runner.run(argv, { signal, ...(input === undefined ? {} : { input }) })
+  const result = await runner.run(argv, { signal, limitMs, ...(input === undefined ? {} : { input }) })
   if (result.exit !== 0) throw failed(argv, result)
 }

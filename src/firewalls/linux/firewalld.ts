@@ -7,22 +7,17 @@
 import { randomInt } from 'node:crypto'
 import { formatCidr, familyOf, type Cidr, type Family } from '../../base/address.ts'
 import { formatPortRange, parsePortRange, type Protocol } from '../../base/port.ts'
+import { latestOf } from '../../base/latest.ts'
 import { shellWord } from '../../base/shell.ts'
 import { say } from '../../base/text.ts'
 import { isNaruError } from '../../base/errors.ts'
+import type { Runner } from '../../host/contract.ts'
 import { failed, type Opening } from '../../host/simulate/index.ts'
 import type { FirewallMember, FirewallOptions, FirewallStatus } from '../contract.ts'
 import { onLinux } from './linux.ts'
 import { defaultInput, unnamedPort } from './listing.ts'
-import {
-  explain,
-  look,
-  openWith,
-  undoWith,
-  type Hand,
-  type Tools,
-  type WantedOpening,
-} from './packet-filter.ts'
+import type { Hand, Placed, Tools, WantedOpening } from './hand.ts'
+import { explain, look, openWith, undoWith } from './packet-filter.ts'
 
 /** firewalld is Python behind D-Bus; a reload in between makes it wait. */
 const limitMs = 30_000
@@ -42,22 +37,28 @@ const names = new Map<number, string>()
 const hand: Hand<RichRule> = {
   member: 'firewalld',
   plan: async (openings, wanted, tools) => plan(openings, wanted, await defaultZone(tools)),
-  async add(entries, { request }, tools) {
-    for (const { zone, rule, priority } of entries) {
-      names.set(priority, request.rule)
-      await run([`--zone=${zone}`, `--add-rich-rule=${rule}`], tools)
-    }
+  most: 50,
+  async add(openings, tools) {
+    for (const { entries, rule } of openings) for (const { priority } of entries) names.set(priority, rule)
+    for (const [zone, rules] of byZone(openings))
+      await change(
+        zone,
+        rules.map((rule) => `--add-rich-rule=${rule}`),
+        tools,
+      )
   },
-  async remove(entries, _tag, tools) {
-    for (const { zone, rule, priority } of entries) {
-      await run([`--zone=${zone}`, `--remove-rich-rule=${rule}`], tools).catch(forgiveAbsence)
-      names.delete(priority)
-    }
+  async remove(openings, tools) {
+    for (const [zone, rules] of byZone(openings))
+      await change(
+        zone,
+        rules.map((rule) => `--remove-rich-rule=${rule}`),
+        tools,
+      ).catch(forgiveAbsence)
+    for (const { entries } of openings) for (const { priority } of entries) names.delete(priority)
   },
   async held(entries, _tag, _filter, tools) {
-    for (const { zone, rule } of entries)
-      if ((await ask([`--zone=${zone}`, `--query-rich-rule=${rule}`], tools)).exit !== 0) return false
-    return true
+    const there = await richRules(tools)
+    return entries.every(({ zone, rule }) => there.has(`${zone} ${rule}`))
   },
   where: (entries) => `firewalld (${[...new Set(entries.map(({ zone }) => zone))].join(', ')})`,
   command: (request) =>
@@ -101,10 +102,15 @@ export const firewalld: FirewallMember = {
 
 /** Rules with a priority of ours, zone by zone, in what `--list-all-zones` prints. */
 export function permanentOurs(listing: string): { zone: string; rule: string }[] {
+  return zonesOf(listing).flatMap(({ name, rich }) =>
+    rich.filter(isOurs).map((rule) => ({ zone: name, rule })),
+  )
+}
+
+function zonesOf(listing: string): Zone[] {
   return listing.split(/^(?=\S)/m).flatMap((section) => {
     const [, zone] = /^(\S+)/.exec(section) ?? []
-    const { rich } = parseZone(zone ?? '', section)
-    return zone === undefined ? [] : rich.filter(isOurs).map((rule) => ({ zone, rule }))
+    return zone === undefined ? [] : [parseZone(zone, section)]
   })
 }
 
@@ -194,8 +200,37 @@ function richRule({ family, source, address, ports, protocol, priority }: RichPa
     .join(' ')
 }
 
-async function defaultZone(tools: Tools): Promise<string> {
-  return (await run(['--get-default-zone'], tools)).trim()
+const neverAborted = new AbortController().signal
+
+/** Those who ask at once share one answer. */
+const defaultZone = ({ runner, signal }: Tools): Promise<string> => askingZone(runner, signal)
+const askingZone = latestOf("the look at firewalld's default zone", async (runner: Runner) =>
+  (await run(['--get-default-zone'], { runner, signal: neverAborted })).trim(),
+)
+
+/** `ZONE RULE`, of every zone there is. Likewise. */
+const richRules = ({ runner, signal }: Tools): Promise<ReadonlySet<string>> => readingRules(runner, signal)
+const readingRules = latestOf("the look at firewalld's rules", async (runner: Runner) => {
+  const { stdout } = await ask(['--list-all-zones'], { runner, signal: neverAborted })
+  return new Set(zonesOf(stdout).flatMap(({ name, rich }) => rich.map((rule) => `${name} ${rule}`)))
+})
+
+function byZone(openings: readonly Placed<RichRule>[]): Map<string, string[]> {
+  const zones = new Map<string, string[]>()
+  for (const { zone, rule } of openings.flatMap(({ entries }) => entries))
+    zones.set(zone, [...(zones.get(zone) ?? []), rule])
+  return zones
+}
+
+/** Of several options firewall-cmd only warns that one could not be, and goes on with the next. */
+async function change(zone: string, options: readonly string[], tools: Tools): Promise<void> {
+  const argv = [`--zone=${zone}`, ...options]
+  const result = await ask(argv, tools)
+  const refused = result.stderr
+    .split('\n')
+    .filter((line) => line.startsWith('Warning: ') && !/ALREADY_ENABLED|NOT_ENABLED/.test(line))
+  if (result.exit !== 0) throw failed(['firewall-cmd', ...argv], result)
+  if (refused.length > 0) throw failed(['firewall-cmd', ...argv], { ...result, stderr: refused.join('\n') })
 }
 
 function ask(

@@ -1,14 +1,12 @@
 /**
  * Opening a port behind a Linux packet filter, whoever keeps it: read what there is, find where a packet would be
  * dropped, let the keeper's own tool put an accept there, then send the packet through again on paper and see that it
- * arrives. What differs between keepers is a `Hand`.
+ * arrives. What differs between keepers is a `Hand` (hand.ts).
  */
-import { withLimit } from '../../base/clock.ts'
 import { parseCidr } from '../../base/address.ts'
 import { NaruError, isNaruError } from '../../base/errors.ts'
 import { formatPortRange } from '../../base/port.ts'
 import { say, type Text } from '../../base/text.ts'
-import type { Host, Runner } from '../../host/contract.ts'
 import {
   answerFor,
   openingsFor,
@@ -16,40 +14,15 @@ import {
   readFilter,
   walk,
   type PacketQuestion,
-  type Opening,
   type PacketFilter,
   type Packets,
 } from '../../host/simulate/index.ts'
 import type { Effect, Json, Lease, OpenOptions, Verdict } from '../../model/hop.ts'
-import { newTag } from '../../model/tag.ts'
+import { newTag, parseTag } from '../../model/tag.ts'
 import type { FirewallAnswer, FirewallOptions, FirewallQuestion, FirewallRequest } from '../contract.ts'
 import { FirewallLease } from '../lease.ts'
-
-export interface Tools {
-  readonly runner: Runner
-  readonly signal: AbortSignal
-}
-
-/** What one keeper of chains does with its own tool. `Entry` is one rule of ours, as the journal has it. */
-export interface Hand<Entry> {
-  readonly member: string
-  /** Rules that let the request in at these places; none where this tool cannot help there. */
-  plan(openings: readonly Opening[], wanted: WantedOpening, tools: Tools): Promise<Entry[]>
-  add(entries: readonly Entry[], wanted: WantedOpening, tools: Tools): Promise<void>
-  /** Takes away what carries the tag; what is gone is gone. */
-  remove(entries: readonly Entry[], tag: string, tools: Tools): Promise<void>
-  /** Are all of them still there? */
-  held(entries: readonly Entry[], tag: string, filter: PacketFilter, tools: Tools): Promise<boolean>
-  /** Where it was opened, for people. */
-  where(entries: readonly Entry[]): string
-  /** What to type to open it by hand. */
-  command(request: FirewallRequest): string
-}
-
-export interface WantedOpening {
-  readonly request: FirewallRequest
-  readonly tag: string
-}
+import type { Hand, Placed, Tools, WantedOpening } from './hand.ts'
+import { inLine, type QueuedClosing, type QueuedOpening, type Wish } from './line.ts'
 
 /** A drop behind a drop is found only once the first is open; more rounds than chains are not to be expected. */
 const mostRounds = 4
@@ -80,25 +53,19 @@ export const askedBy = ({ protocols, ports, address, allow }: FirewallRequest): 
 export const portsText = ({ ports, protocols }: FirewallRequest): string =>
   `${formatPortRange(ports)}/${protocols.join('+')}`
 
+/** Openings asked for in one turn of the loop are one change of the firewall. */
 export async function openWith<Entry>(
   hand: Hand<Entry>,
   request: FirewallRequest,
   options: FirewallOptions & OpenOptions,
 ): Promise<Lease> {
-  const opened = new Opened(hand, request, options)
-  await inTurn(options.host, () => opened.place(options.signal))
+  const tag = newTag(request.rule, await options.record.mark?.())
+  const opened = new Opened(hand, { request, tag }, options)
+  await opened.inLine('open', options.signal)
   return opened.lease()
 }
 
-/** Two openings at once would count positions in a list that the other is changing. */
-async function inTurn<T>(host: Host, act: () => Promise<T>): Promise<T> {
-  const turn = (turns.get(host) ?? Promise.resolve()).then(act, act)
-  turns.set(host, turn)
-  return turn
-}
-
-const turns = new WeakMap<Host, Promise<unknown>>()
-
+/** Likewise. */
 export async function undoWith<Entry>(
   hand: Hand<Entry>,
   effect: Json,
@@ -106,7 +73,13 @@ export async function undoWith<Entry>(
 ): Promise<void> {
   const { tag, entries } = effect as { tag?: unknown; entries?: unknown }
   if (typeof tag !== 'string' || !Array.isArray(entries)) return
-  await hand.remove(entries as Entry[], tag, { runner: host.runner, signal })
+  await inLine(host, { wish: 'close', hand, opening: leftBehind(tag, entries as Entry[]), signal })
+}
+
+/** What a process that is gone opened. What a saved list brought back is known by its tag alone. */
+function leftBehind<Entry>(tag: string, entries: readonly Entry[]): QueuedClosing<Entry> {
+  const placed = { rule: parseTag(tag)?.rule ?? '', tag, entries }
+  return { placed, isHeld: true, closed: () => Promise.resolve() }
 }
 
 function writtenIn(effect: Json): { tag: string; entries: readonly unknown[] } | null {
@@ -114,7 +87,7 @@ function writtenIn(effect: Json): { tag: string; entries: readonly unknown[] } |
   return typeof tag === 'string' && Array.isArray(entries) && entries.length > 0 ? { tag, entries } : null
 }
 
-class Opened<Entry> {
+class Opened<Entry> implements QueuedOpening<Entry> {
   readonly #hand: Hand<Entry>
   #wanted: WantedOpening
   readonly #host: FirewallOptions['host']
@@ -127,9 +100,9 @@ class Opened<Entry> {
   /** What the process whose place this one takes has in force for the same request. */
   #before: { readonly tag: string; readonly entries: readonly Entry[] } | null
 
-  constructor(hand: Hand<Entry>, request: FirewallRequest, { host, record }: FirewallOptions & OpenOptions) {
+  constructor(hand: Hand<Entry>, wanted: WantedOpening, { host, record }: FirewallOptions & OpenOptions) {
     this.#hand = hand
-    this.#wanted = { request, tag: '' }
+    this.#wanted = wanted
     this.#host = host
     this.#record = record
     const before = (record.before ?? []).map(writtenIn).find((written) => written !== null)
@@ -143,32 +116,63 @@ class Opened<Entry> {
       differs: () => this.#notes,
       data: () => ({ ...this.#journal(), ports: this.#ports }),
       verify: (signal) => this.#verify(signal),
-      renew: (signal) => inTurn(this.#host, () => this.#renew(signal)),
-      release: (signal) => inTurn(this.#host, () => this.#release(signal)),
+      renew: (signal) => this.inLine('renew', signal),
+      release: (signal) => this.inLine('close', signal),
     })
   }
 
-  /** Opens, round by round, until the packets get in; takes everything back where they do not. */
-  async place(signal: AbortSignal): Promise<void> {
-    if (await this.#goOn(signal)) return
-    const { request, tag } = this.#wanted
-    if (tag === '') this.#wanted = { request, tag: newTag(request.rule, await this.#record.mark?.()) }
-    try {
-      for (let round = 0; round < mostRounds; round++) {
-        const [filter, packets] = await this.#look(signal)
-        this.#ways = new Set(packets.packets.map(wayOf))
-        // The first time also where another rule lets it in: that one may go.
-        const openings = openingsFor(filter, packets).filter(({ blocked }) => blocked || round === 0)
-        const added =
-          openings.length === 0 ? [] : await this.#hand.plan(openings, this.#wanted, this.#tools(signal))
-        if (added.length === 0) return this.#conclude(filter, packets)
-        await this.#add(added, signal)
-      }
-      this.#conclude(...(await this.#look(signal)))
-    } catch (error) {
-      await this.#release(withLimit(undefined, 10_000)).catch(() => undefined)
-      throw this.#named(error)
-    }
+  async inLine(wish: Wish, signal: AbortSignal): Promise<void> {
+    await inLine(this.#host, { wish, hand: this.#hand, opening: this, signal }).catch((error: unknown) => {
+      throw wish === 'close' ? error : this.#named(error)
+    })
+  }
+
+  get placed(): Placed<Entry> {
+    return { rule: this.#wanted.request.rule, tag: this.#wanted.tag, entries: this.#entries }
+  }
+
+  get isHeld(): boolean {
+    return this.#entries.length > 0
+  }
+
+  /** Round by round, until the packets get in. */
+  async plan(round: number, signal: AbortSignal): Promise<readonly Entry[]> {
+    if (await this.#goOn(signal)) return []
+    const [filter, packets] = await this.#look(signal)
+    this.#ways = new Set(packets.packets.map(wayOf))
+    // The first time also where another rule lets it in: that one may go.
+    const places = openingsFor(filter, packets).filter(({ blocked }) => blocked || round === 0)
+    const added =
+      places.length === 0 || round === mostRounds
+        ? []
+        : await this.#hand.plan(places, this.#wanted, this.#tools(signal))
+    if (added.length === 0) this.#conclude(filter, packets)
+    return added
+  }
+
+  /** The journal knows before the firewall does. */
+  async intend(added: readonly Entry[]): Promise<void> {
+    this.#entries.push(...added)
+    if (this.#effect) await this.#effect.amend(this.#journal())
+    else this.#effect = await this.#record.intend(this.#journal())
+  }
+
+  /** Another's rule that came later is respected and named. */
+  async isLost(signal: AbortSignal): Promise<boolean> {
+    const verdict = await this.#verify(signal)
+    if (verdict.state === 'held') return false
+    if (this.#entries.length > 0 && isNaruError(verdict.why, 'FIREWALL_OVERRULED')) throw verdict.why
+    return true
+  }
+
+  lost(): void {
+    this.#entries = []
+  }
+
+  async closed(): Promise<void> {
+    await this.#effect?.undone()
+    this.#effect = null
+    this.#entries = []
   }
 
   /** With what is there from before, where it is there and does it. Nothing is added, nothing taken away. */
@@ -195,14 +199,6 @@ class Opened<Entry> {
     return look(askedBy(this.#wanted.request), { host: this.#host, signal })
   }
 
-  /** The journal knows before the firewall does. */
-  async #add(added: readonly Entry[], signal: AbortSignal): Promise<void> {
-    this.#entries.push(...added)
-    if (this.#effect) await this.#effect.amend(this.#journal())
-    else this.#effect = await this.#record.intend(this.#journal())
-    await this.#hand.add(added, this.#wanted, this.#tools(signal))
-  }
-
   #conclude(filter: PacketFilter, packets: Packets): void {
     const { verdict, by, why } = worst(filter, packets)
     if (verdict === 'blocked') throw this.#overruled(by)
@@ -226,24 +222,6 @@ class Opened<Entry> {
 
   #isHeld(filter: PacketFilter, signal: AbortSignal): Promise<boolean> {
     return this.#hand.held(this.#entries, this.#wanted.tag, filter, this.#tools(signal))
-  }
-
-  /** Adds anew what was lost. Another's rule that came later is respected and named. */
-  async #renew(signal: AbortSignal): Promise<void> {
-    const verdict = await this.#verify(signal)
-    if (verdict.state === 'held') return
-    if (this.#entries.length > 0 && isNaruError(verdict.why, 'FIREWALL_OVERRULED')) throw verdict.why
-    await this.#hand.remove(this.#entries, this.#wanted.tag, this.#tools(signal))
-    this.#entries = []
-    await this.place(signal)
-  }
-
-  async #release(signal: AbortSignal): Promise<void> {
-    if (this.#entries.length > 0)
-      await this.#hand.remove(this.#entries, this.#wanted.tag, this.#tools(signal))
-    await this.#effect?.undone()
-    this.#effect = null
-    this.#entries = []
   }
 
   #tools(signal: AbortSignal): Tools {

@@ -19,15 +19,8 @@ import type {
 } from '../contract.ts'
 import { onLinux } from './linux.ts'
 import { defaultInput, unnamedPort } from './listing.ts'
-import {
-  explain,
-  look,
-  openWith,
-  undoWith,
-  type Hand,
-  type Tools,
-  type WantedOpening,
-} from './packet-filter.ts'
+import type { Hand, Tools, WantedOpening } from './hand.ts'
+import { explain, look, openWith, undoWith } from './packet-filter.ts'
 import {
   isSame,
   readUfwRules,
@@ -50,11 +43,14 @@ interface PlacedEntry extends UfwEntry {
 const hand: Hand<PlacedEntry> = {
   member: 'ufw',
   plan: async (openings, wanted, tools) => plan(openings, wanted, await readUfwRules(tools)),
-  add: async (entries, wanted, tools) => {
-    for (const entry of fromTheBottom(entries)) await add(entry, wanted.tag, tools)
+  // ufw takes one rule a call.
+  most: 1,
+  add: async (openings, tools) => {
+    for (const { entries, tag } of openings)
+      for (const entry of fromTheBottom(entries)) await add(entry, tag, tools)
   },
-  remove: async (entries, tag, tools) => {
-    for (const entry of entries) await remove(entry, tag, tools)
+  remove: async (openings, tools) => {
+    for (const { entries, tag } of openings) for (const entry of entries) await remove(entry, tag, tools)
   },
   held: async (entries, tag, _filter, tools) => {
     const ours = (await readUfwRules(tools)).filter(({ comment }) => comment === tag)

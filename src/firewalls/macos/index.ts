@@ -16,7 +16,7 @@ import type {
   FirewallQuestion,
   FirewallRequest,
 } from '../contract.ts'
-import { FirewallLease } from '../lease.ts'
+import { FirewallLease, inFew } from '../lease.ts'
 import {
   allowCommand,
   readApplicationFirewall,
@@ -68,7 +68,7 @@ export const macos: FirewallMember = {
   explain,
   // It decides by program, and says its path for either.
   decidesByDefault: () => true,
-  open,
+  open: (request, options) => inFew(options.host, options.signal, () => open(request, options)),
   byHand: () => allowCommand(process.execPath),
   undo,
 }

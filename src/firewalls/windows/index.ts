@@ -17,7 +17,7 @@ import type {
   FirewallRequest,
   FirewallStatus,
 } from '../contract.ts'
-import { FirewallLease } from '../lease.ts'
+import { FirewallLease, inFew } from '../lease.ts'
 import { asList, powershell, text } from './powershell.ts'
 import {
   applies,
@@ -54,7 +54,7 @@ export const windows: FirewallMember = {
   decidesByDefault: ({ by }) => by.startsWith('profile '),
   explain: async (question, options) =>
     decide(question, await readProfiles(options), await readRules(options), options),
-  open,
+  open: (request, options) => inFew(options.host, options.signal, () => open(request, options)),
   byHand: (request) =>
     request.protocols.map((protocol) => newRuleCommand(request, `naru:${request.rule}`, protocol)).join('; '),
   async undo(effect, options) {

@@ -141,11 +141,17 @@ function readRule(words: readonly string[], position: number, place: TablePlace)
     handle: position,
     text: words.map(quoted).join(' '),
     comment: options.find(({ name }) => name === '--comment')?.values[0] ?? null,
+    port: onePort(options),
     matches: over ? [...matches, () => 'no'] : matches,
     action: actionOf(options, place),
     bySource: options.some(asksSource),
     limited: options.some(({ name }) => /^--(?:limit|hashlimit-upto|connlimit-upto)$/.test(name)),
   }
+}
+
+function onePort(options: readonly IptablesOption[]): number | null {
+  const [port = ''] = options.find(({ name, not }) => name === '--dport' && !not)?.values ?? []
+  return /^\d+$/.test(port) ? Number(port) : null
 }
 
 const quoted = (word: string): string => (/[\s"]/.test(word) ? JSON.stringify(word) : word)

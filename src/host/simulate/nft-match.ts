@@ -35,6 +35,14 @@ export function compileMatch(written: unknown, sets: SetLookup): Match {
   return (packet) => (applies(packet) === 'no' ? 'no' : holds(packet))
 }
 
+/** `tcp dport 80`: null where it holds for more than one port, or asks for something else. */
+export function onePort(written: unknown): number | null {
+  const { op, left, right } = asObject(written)
+  const { protocol, field } = asObject(asObject(left).payload)
+  const isPort = (protocol === 'tcp' || protocol === 'udp' || protocol === 'th') && field === 'dport'
+  return isPort && op === '==' && typeof right === 'number' ? right : null
+}
+
 /** Is the left side equal to, or in, the right side? */
 export function compileTest(left: unknown, right: unknown, sets: SetLookup): Match {
   const flags = tcpFlags(left, right)

@@ -16,6 +16,7 @@ import {
   compileTest,
   elementsOf,
   isSource,
+  onePort,
   type SetLookup,
 } from './nft-match.ts'
 
@@ -112,7 +113,9 @@ function rulesByChain(
     const sets: SetLookup = (name) => named.get(`${family} ${table} ${name}`) ?? null
     const text = words.get(textKey(family, table, chain, Number(rule.handle))) ?? JSON.stringify(rule.expr)
     const place = { target: (name: string) => chainKey('nft', family, table, name), sets }
-    rules.set(key, [...(rules.get(key) ?? []), ...readRule(rule, text, place)])
+    const there = rules.get(key)
+    if (there) there.push(...readRule(rule, text, place))
+    else rules.set(key, readRule(rule, text, place))
   }
   return rules
 }
@@ -128,11 +131,13 @@ function readRule(rule: Record<string, unknown>, text: string, place: RulePlace)
   const made: FilterRule[] = []
   let limited = false
   let bySource = false
+  let port: number | null = null
   const add = (action: Action, more: readonly Match[] = []): void => {
     made.push({
       handle: Number(rule.handle),
       text,
       comment: typeof rule.comment === 'string' ? rule.comment : null,
+      port,
       matches: [...matches, ...more],
       action,
       limited,
@@ -141,8 +146,10 @@ function readRule(rule: Record<string, unknown>, text: string, place: RulePlace)
   }
   for (const expression of Array.isArray(rule.expr) ? rule.expr.map(asObject) : []) {
     bySource ||= asksSource(expression.match) || isSource(asObject(expression.vmap).key)
-    if (expression.match) matches.push(compileMatch(expression.match, place.sets))
-    else if (isRate(expression)) {
+    if (expression.match) {
+      port ??= onePort(expression.match)
+      matches.push(compileMatch(expression.match, place.sets))
+    } else if (isRate(expression)) {
       if (isOver(expression)) matches.push(() => 'no')
       limited = true
     } else if (expression.xt !== undefined) matches.push(() => 'maybe')

@@ -53,6 +53,8 @@ export interface FilterRule {
   /** As the tool prints it. */
   readonly text: string
   readonly comment: string | null
+  /** The one port that it is about: packets to others it surely does not match. Null where it may match any. */
+  readonly port: number | null
   readonly matches: readonly Match[]
   readonly action: Action
   /** The match holds only below (or above) a rate. */

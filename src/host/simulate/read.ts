@@ -3,7 +3,7 @@
  * nft's for them) and legacy iptables. Only reads; a tool that is not installed has nothing to show.
  */
 import { NaruError, isNaruError } from '../../base/errors.ts'
-import { Latest } from '../../base/latest.ts'
+import { latestOf } from '../../base/latest.ts'
 import { say } from '../../base/text.ts'
 import type { Runner, RunResult } from '../contract.ts'
 import { readIpSets, readSaved, type IpSets, type SavedRules } from './iptables.ts'
@@ -20,16 +20,13 @@ export interface ReadOptions {
  * As it is after this was asked: hundreds of rules that ask at once share one reading of it.
  * @throws NaruError NOT_PERMITTED without CAP_NET_ADMIN, COMMAND_FAILED
  */
-export function readFilter({ runner, signal }: ReadOptions): Promise<PacketFilter> {
-  const known = readings.get(runner)
-  const reading = known ?? new Latest(() => readAnew({ runner, signal: neverAborted }))
-  if (!known) readings.set(runner, reading)
-  return reading.getUntil(signal, 'the look at the packet filter')
-}
+export const readFilter = ({ runner, signal }: ReadOptions): Promise<PacketFilter> => reading(runner, signal)
 
-const readings = new WeakMap<Runner, Latest<PacketFilter>>()
 /** Whoever leaves first does not end it for the others; each command has its own limit. */
 const neverAborted = new AbortController().signal
+const reading = latestOf('the look at the packet filter', (runner: Runner) =>
+  readAnew({ runner, signal: neverAborted }),
+)
 
 async function readAnew(options: ReadOptions): Promise<PacketFilter> {
   const [json, listing] = await Promise.all([

@@ -6,6 +6,7 @@
 import { addressRange, formatEndpoint } from '../../base/address.ts'
 import { isOurChain } from '../../linux/own-names.ts'
 import type { Action, Chain, FilterHook, FilterRule, Packet, PacketFilter, Truth } from './program.ts'
+import { rulesFor } from './by-port.ts'
 import { every } from './program.ts'
 
 /** A rule in its chain, or the end of a chain: its policy, or where a packet falls off. */
@@ -200,7 +201,7 @@ class Run {
   /** @returns true where the packet is decided or may not come back. */
   #walk(chain: Chain, entered: Truth, depth: number): boolean {
     if (depth > mostDepth) return this.#decide('unknown', { chain, rule: null }, entered)
-    for (const rule of chain.rules) {
+    for (const rule of rulesFor(chain, this.packet.port)) {
       if (++this.#steps > mostSteps) return this.#decide('unknown', { chain, rule }, 'yes')
       const truth = every([entered, ...rule.matches.map((match) => match(this.packet))])
       if (truth === 'no') continue

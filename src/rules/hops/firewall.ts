@@ -1,6 +1,5 @@
 /** The firewall hop: the one that decides on this machine lets the rule's port in, from the rule's clients only. */
 import { isNaruError, NaruError } from '../../base/errors.ts'
-import { Semaphore } from '../../base/semaphore.ts'
 import { formatPortRange } from '../../base/port.ts'
 import { startWithRights } from '../../base/privilege.ts'
 import { say } from '../../base/text.ts'
@@ -39,26 +38,12 @@ export async function desireFirewall(
     replace: 'open-first',
     async open({ signal, record }) {
       if (!member) throw new NaruError('FIREWALL_UNFIT', { firewall: rule.publish.firewall, why })
-      return opening(tools.host)
-        .through(() => member.open(request, { host: tools.host, signal, record }), signal)
-        .catch((error: unknown) => {
-          throw isNaruError(error, 'NOT_PERMITTED') ? noRight(error, member.byHand?.(request) ?? null) : error
-        })
+      return member.open(request, { host: tools.host, signal, record }).catch((error: unknown) => {
+        throw isNaruError(error, 'NOT_PERMITTED') ? noRight(error, member.byHand?.(request) ?? null) : error
+      })
     },
   }
 }
-
-/** Each may be a program of its own. */
-const openedAtOnce = 64
-
-/** One for a machine. */
-function opening(host: Host): Semaphore {
-  const gate = gates.get(host) ?? new Semaphore(openedAtOnce, 'opening the firewall')
-  gates.set(host, gate)
-  return gate
-}
-
-const gates = new WeakMap<Host, Semaphore>()
 
 const isWildcard = (address: string | null): boolean => address === '0.0.0.0' || address === '::'
 

@@ -27,6 +27,8 @@ export interface Stand {
   readonly changes: RegExp
   /** Its tool starts an interpreter each time: what another test shows too is left out. @default false */
   readonly slow?: boolean
+  /** Most programs for opening, looking at or closing many at once. @default one for each, as its tool takes no more */
+  readonly programs?: number
   /** How the command begins that one would type with rights. */
   readonly byHand: string
 }
@@ -229,6 +231,52 @@ export function conformance(stand: Stand): void {
       expect(firewall.snapshot()).toBe(before)
     })
 
+    it.skipIf(stand.programs === undefined)('opens, looks at and closes many as one', async () => {
+      const before = firewall.snapshot()
+      const many = Array.from({ length: 40 }, (_, at) => 8100 + at)
+      const journal = new MemoryRecorder()
+      let programs = 0
+      const counting = watching(host, /^(?!ip )/, (run) => (programs++, run()))
+      const few = async <T>(work: readonly Promise<T>[]): Promise<T[]> => {
+        programs = 0
+        const done = await Promise.all(work)
+        expect(programs).toBeLessThanOrEqual(stand.programs ?? 0)
+        return done
+      }
+      const leases = await few(many.map((port) => open(request(port), journal, counting)))
+      expect(await scene.reach('tcp', 8100)).toBe('in')
+      expect(await scene.reach('tcp', 8139)).toBe('in')
+      const verdicts = await few(leases.map((lease) => lease.verify(look)))
+      expect(verdicts.every(({ state }) => state === 'held')).toBe(true)
+      await few(leases.slice(1).map((lease) => lease.release(look)))
+      expect(await scene.reach('tcp', 8100)).toBe('in')
+      expect(await scene.reach('tcp', 8139)).not.toBe('in')
+      await few(journal.left.map((effect) => member.undo(effect, { host: counting, signal: signal() })))
+      expect(firewall.snapshot()).toBe(before)
+    })
+
+    it('one that is refused fails alone among many that are asked for at once', async () => {
+      const before = firewall.snapshot()
+      const journal = new MemoryRecorder()
+      const refused = { exit: 1, stdout: '', stderr: 'no space left' }
+      const failing = watching(host, stand.changes, (run, said) =>
+        said.includes('8102') ? Promise.resolve(refused) : run(),
+      )
+      const ports = [8100, 8101, 8102, 8103, 8104]
+      const opened = await Promise.allSettled(ports.map((port) => open(request(port), journal, failing)))
+      expect(opened.map(({ status }) => status)).toEqual(
+        ports.map((port) => (port === 8102 ? 'rejected' : 'fulfilled')),
+      )
+      expect(opened[2]).toMatchObject({ reason: { code: 'COMMAND_FAILED' } })
+      expect(journal.left).toHaveLength(4)
+      expect(await scene.reach('tcp', 8104)).toBe('in')
+      expect(await scene.reach('tcp', 8102)).not.toBe('in')
+      const leases = opened.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
+      await Promise.all(leases.map((lease) => lease.release(look)))
+      expect(journal.left).toEqual([])
+      expect(firewall.snapshot()).toBe(before)
+    })
+
     it('without rights names the very command, and changes nothing', async () => {
       const before = firewall.snapshot()
       const journal = new MemoryRecorder()
@@ -276,14 +324,14 @@ export function conformance(stand: Stand): void {
 export function watching(
   host: Host,
   pattern: RegExp,
-  instead: (run: () => ReturnType<Runner['run']>) => ReturnType<Runner['run']>,
+  instead: (run: () => ReturnType<Runner['run']>, said: string) => ReturnType<Runner['run']>,
 ): Host {
   const runner: Runner = {
     hold: (argv, options) => host.runner.hold(argv, options),
     run: (argv, options) => {
       const run = (): ReturnType<Runner['run']> => host.runner.run(argv, options)
       const said = `${argv.join(' ')} ${typeof options.input === 'string' ? options.input : ''}`
-      return pattern.test(said) ? instead(run) : run()
+      return pattern.test(said) ? instead(run, said) : run()
     },
   }
   return { ...host, runner }
