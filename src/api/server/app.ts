@@ -32,6 +32,7 @@ import {
   isApi,
   loginOf,
   type AskedFor,
+  type Shown,
   type Tokens,
 } from './guard.ts'
 import { addExchangeRoutes } from './import-export-routes.ts'
@@ -101,14 +102,16 @@ const wholeAccess: MiddlewareHandler<Env> = async (c, next) => {
 }
 
 function addGuard(app: App, { tokens, onProven }: Guarded): void {
+  const before: Shown = new WeakMap()
   const guard: MiddlewareHandler<Env> = async (c, next) => {
     const asked = askedBy(c.req)
     checkHost(asked)
     checkOrigin(asked)
     if (isApi(asked.path) && !isLogin(asked)) {
-      const access = checkToken(asked, tokens)
+      const by = c.env.incoming.socket
+      const access = checkToken(asked, tokens, { by, before })
       c.set('access', access)
-      onProven(c.env.incoming.socket, access)
+      onProven(by, access)
     }
     await next()
   }

@@ -1,5 +1,5 @@
 import { mkdtemp, rm, stat, writeFile, mkdir } from 'node:fs/promises'
-import { request, type IncomingMessage } from 'node:http'
+import { Agent, request, type IncomingMessage } from 'node:http'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -82,11 +82,12 @@ function raw(
     method = 'GET',
     headers = {},
     body,
-  }: { method?: string; headers?: Record<string, string>; body?: string } = {},
+    agent = false,
+  }: { method?: string; headers?: Record<string, string>; body?: string; agent?: Agent | false } = {},
 ): Promise<Answer> {
   const { port } = new URL(served.url as string)
   return new Promise((resolve, reject) => {
-    const call = request({ host: '127.0.0.1', port, path, method, headers, agent: false }, (response) => {
+    const call = request({ host: '127.0.0.1', port, path, method, headers, agent }, (response) => {
       let text = ''
       response.on('data', (chunk: Buffer) => (text += chunk.toString()))
       response.on('end', () =>
@@ -247,6 +248,20 @@ describe('the TCP side asks who is there', () => {
     expect((await raw('/?token=wrong')).status).toBe(401)
     const page = await raw('/?token=wrong', { headers: { accept: 'text/html' } })
     expect([page.status, page.body.includes('<title>Naru')]).toEqual([401, true])
+  })
+
+  it('takes each request for what it shows itself, whatever its connection has shown before', async () => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    const ports = new Set<number | undefined>()
+    agent.on('free', (socket: { localPort?: number }) => ports.add(socket.localPort))
+    const asked = async (shown?: string): Promise<number> => {
+      const headers: Record<string, string> = shown === undefined ? {} : { authorization: `Bearer ${shown}` }
+      return (await raw('/api/reload', { method: 'POST', headers, agent })).status
+    }
+    expect([await asked(token), await asked(token), await asked(readToken)]).toEqual([200, 200, 403])
+    expect([await asked(`${token}x`), await asked(), await asked(token)]).toEqual([401, 401, 200])
+    expect(ports.size).toBe(1)
+    agent.destroy()
   })
 
   it('takes the token as a header, and the session that the page makes of it', async () => {
