@@ -219,8 +219,8 @@ function printOutcomes(
   if (!dry && count('added') > 0)
     print.talk(
       say(
-        'Where that program still runs on this machine it holds its ports: stop it first.',
-        '그 프로그램이 이 컴퓨터에서 아직 실행 중이면 포트를 쥐고 있으니 먼저 멈추세요.',
+        'Where it still forwards on this machine it has these ports first: stop that program, or take its rules away.',
+        '아직 이 컴퓨터에서 포워딩하고 있으면 포트를 먼저 가져갑니다. 그 프로그램을 멈추거나 그 규칙을 지우세요.',
       ),
     )
 }

@@ -238,7 +238,8 @@ export const en = {
     add: (count: number) => `Add ${count} ${count === 1 ? 'rule' : 'rules'}`,
     adding: (done: number, all: number) => `${done} of ${all} …`,
     added: (done: number, failed: number) => `${done} added${failed === 0 ? '' : `, ${failed} failed`}`,
-    stillRuns: 'Where that program still runs on this machine it holds its ports: stop it first.',
+    stillRuns:
+      'Where it still forwards on this machine it has these ports first: stop that program, or take its rules away.',
     tooLarge: (most: string) => `The file is larger than ${most}: use naru import FILE for it.`,
     export: 'Export',
     to: 'Program',

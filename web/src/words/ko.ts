@@ -232,7 +232,8 @@ export const ko: Words = {
     add: (count) => `규칙 ${count}개 추가`,
     adding: (done, all) => `${all}개 중 ${done}개 …`,
     added: (done, failed) => `${done}개 추가${failed === 0 ? '' : `, ${failed}개 실패`}`,
-    stillRuns: '그 프로그램이 이 컴퓨터에서 아직 실행 중이면 포트를 쥐고 있으니 먼저 멈추세요.',
+    stillRuns:
+      '아직 이 컴퓨터에서 포워딩하고 있으면 포트를 먼저 가져갑니다. 그 프로그램을 멈추거나 그 규칙을 지우세요.',
     tooLarge: (most) => `파일이 ${most}보다 큽니다. naru import FILE을 쓰세요.`,
     export: '내보내기',
     to: '프로그램',
