@@ -1,11 +1,30 @@
 /** Where the file is when nobody says, and what stands in it when there is none. */
 import { existsSync } from 'node:fs'
 import { isAbsolute, join, resolve } from 'node:path'
+import { NaruError } from '../base/errors.ts'
 import { homeFolder } from '../base/home.ts'
+import { say } from '../base/text.ts'
 import { isOwn } from '../base/trust.ts'
 
-/** Flag > NARU_CONFIG > the user's file > the system's. One that does not exist yet is the user's. */
+/**
+ * Flag > NARU_CONFIG > the user's file > the system's. One that does not exist yet is the user's.
+ * @throws NaruError VALUE_INVALID where its name is no UTF-8
+ */
 export function ruleFile(flag: string | null, env: NodeJS.ProcessEnv = process.env): string {
+  return asWritten(chosen(flag, env))
+}
+
+/** Node reads arguments, environment and folders as UTF-8, and what is none becomes U+FFFD: the name of another file. */
+function asWritten(path: string): string {
+  if (!path.includes('\uFFFD')) return path
+  const why = say(
+    'its name or folder is not written in UTF-8, and would become another file; rename it',
+    '이름이나 폴더가 UTF-8이 아니어서 다른 파일이 됩니다. 이름을 바꾸세요',
+  )
+  throw new NaruError('VALUE_INVALID', { what: say('the file of rules', '규칙 파일'), value: path, why })
+}
+
+function chosen(flag: string | null, env: NodeJS.ProcessEnv): string {
   if (flag !== null) return resolve(flag)
   if (env.NARU_CONFIG) return resolve(env.NARU_CONFIG)
   const own = join(configFolder(env), 'naru', 'naru.yaml')
