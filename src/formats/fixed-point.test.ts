@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { importFormats, type ExportFormat, type ImportFormat } from '../model/import-export.ts'
 import type { RuleInput } from '../model/naru-api.ts'
 import type { Rule } from '../model/rule.ts'
-import { formatRule, readRule } from '../model/rule-file.ts'
+import { formatRule } from '../model/rule-format.ts'
+import { readRule } from '../model/rule-file.ts'
 import { exportRules, importRules, readable, writable } from './index.ts'
 
 const both = writable.map(({ id }) => id).filter((id) => (importFormats as readonly string[]).includes(id))

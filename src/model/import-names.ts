@@ -1,7 +1,8 @@
 /** What was found in another program's file beside the rules that are there: what is there already, and free names. */
 import type { FoundRule, NamedRule } from './import-export.ts'
 import type { RuleInput } from './naru-api.ts'
-import { formatRule, longestName, parseRule } from './rule-file.ts'
+import { formatRule } from './rule-format.ts'
+import { longestName, parseRule } from './rule-file.ts'
 
 /** A name that is taken gets a number behind it. */
 export function namedBeside(

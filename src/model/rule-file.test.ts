@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { formatRule, parseRule, readRule, ruleNotes } from './rule-file.ts'
+import { parseRule, readRule } from './rule-file.ts'
+import { formatRule } from './rule-format.ts'
+import { ruleNotes } from './rule-sense.ts'
 import { mostProblems } from './schema.ts'
 
 const wrong = (input: unknown): string[] =>

@@ -12,7 +12,8 @@ import type { RuleInput } from '../../model/naru-api.ts'
 import { formatListen, type InetListen } from '../../model/listen.ts'
 import { ListenIndex } from '../../model/listen-index.ts'
 import type { Rule } from '../../model/rule.ts'
-import { formatRule, joined, nameProblem, readRule } from '../../model/rule-file.ts'
+import { formatRule } from '../../model/rule-format.ts'
+import { joined, nameProblem, readRule } from '../../model/rule-file.ts'
 
 export const mostRules = 10_000
 const mostLosses = 100_000

@@ -1,0 +1,125 @@
+/** Whether a rule makes sense: what is right key by key and not together, and what a person should know all the same. */
+import { addressRange, formatCidr, type Cidr } from '../base/address.ts'
+import { isWellKnown, portCount } from '../base/port.ts'
+import { say, type Text } from '../base/text.ts'
+import type { Listen } from './listen.ts'
+import type { Rule } from './rule.ts'
+import type { Problem } from './schema.ts'
+import type { Target } from './target.ts'
+
+/** What is right alone but not together. */
+export function contradictions(rule: Rule): Problem[] {
+  const found: Problem[] = []
+  const at = (path: Problem['path'], en: string, ko: string): void =>
+    void found.push({ path, text: say(en, ko) })
+  rule.targets.forEach(({ to }, index) => {
+    const path = rule.targets.length > 1 ? ['targets', index] : ['target']
+    if (rule.listen.kind === 'inet' && to.kind !== 'unix') {
+      const [listening, wanted] = [portCount(rule.listen.ports), portCount(to.ports)]
+      if (wanted !== 1 && wanted !== listening) {
+        at(
+          path,
+          `a range of ${wanted} ports cannot take ${listening}: use as many, or one`,
+          `포트 ${wanted}개로는 ${listening}개를 받을 수 없습니다. 같은 개수나 하나로 쓰세요`,
+        )
+      }
+    }
+    if (to.kind === 'unix' && rule.listen.kind === 'inet' && rule.listen.protocols.includes('udp')) {
+      at(path, 'UDP cannot go to a Unix socket', 'UDP는 Unix 소켓으로 보낼 수 없습니다')
+    }
+    if (loops(rule.listen, to))
+      at(path, 'the rule would forward to itself', '규칙이 자기 자신에게 전달하게 됩니다')
+  })
+  if (takesUdp(rule.listen) && rule.acceptProxy.some(isAnybody)) {
+    at(
+      ['acceptProxy'],
+      'on UDP this would let anybody say who the client is: list the proxies, 10.0.0.0/8 at the widest',
+      'UDP에서는 누구나 클라이언트 주소를 꾸며낼 수 있게 됩니다. 프록시 주소를 적으세요(가장 넓게는 10.0.0.0/8)',
+    )
+  }
+  if (rule.listen.kind === 'unix' && (rule.publish.firewall !== 'off' || rule.publish.router !== 'off')) {
+    at(['publish'], 'a Unix socket cannot be published', 'Unix 소켓은 외부에 공개할 수 없습니다')
+  }
+  if (typeof rule.publish.externalPort === 'number' && rule.listen.kind === 'inet') {
+    const span = portCount(rule.listen.ports)
+    if (rule.publish.externalPort + span - 1 > 65_535) {
+      at(
+        ['publish', 'externalPort'],
+        `${span} ports do not fit above it`,
+        `그 위로 포트 ${span}개가 들어가지 않습니다`,
+      )
+    }
+  }
+  return found
+}
+
+function takesUdp(listen: Listen): boolean {
+  return listen.kind === 'inet' && listen.protocols.includes('udp')
+}
+
+/** Wider than any network of one's own: 10.0.0.0/8 (RFC 1918), fc00::/7 (RFC 4193). */
+function isAnybody({ family, bits }: Cidr): boolean {
+  return bits < (family === 4 ? 8 : 7)
+}
+
+/** Would what arrives at `listen` be sent to `listen` again? Names are only known when dialled; the relay looks again then. */
+function loops(listen: Listen, to: Target): boolean {
+  if (listen.kind === 'unix' || to.kind === 'unix')
+    return listen.kind === 'unix' && to.kind === 'unix' && listen.path === to.path
+  if (to.kind === 'guest') return false
+  const here =
+    to.host === listen.address || (isThisMachine(to.host) && isHere(listen.address, bareName(to.host)))
+  const offset = portCount(to.ports) === 1 ? null : to.ports.first - listen.ports.first
+  const meets =
+    offset === null
+      ? to.ports.first >= listen.ports.first && to.ports.first <= listen.ports.last
+      : offset === 0
+  return here && meets
+}
+
+const anywhere: ReadonlySet<string> = new Set(['0.0.0.0', '::'])
+
+/** Loopback, and the unspecified address, which whoever dials it takes for loopback (connect(2)). */
+function isThisMachine(host: string): boolean {
+  return /^(127\.|::1$|localhost\.?$)/.test(host) || anywhere.has(host)
+}
+
+function bareName(host: string): string {
+  return host.replace(/\.$/, '')
+}
+
+/** `localhost` is both families. */
+function isHere(listening: string | null, host: string): boolean {
+  const [four, six] = host === 'localhost' ? [true, true] : [!host.includes(':'), host.includes(':')]
+  if (listening === null) return true
+  if (listening === '0.0.0.0') return four
+  if (listening === '::') return six
+  if (host !== 'localhost' && !anywhere.has(host)) return false
+  return (four && listening === '127.0.0.1') || (six && listening === '::1')
+}
+
+/** Remarks that stop nothing (law 8). */
+export function ruleNotes(rule: Rule): Text[] {
+  return [noteOfWellKnown(rule), noteOfMadeUpProxy(rule)].filter((note) => note !== null)
+}
+
+function noteOfWellKnown(rule: Rule): Text | null {
+  if (rule.publish.router === 'off' || rule.listen.kind !== 'inet') return null
+  const port = rule.publish.externalPort ?? rule.listen.ports.first
+  if (typeof port !== 'number' || !isWellKnown({ first: port, last: port })) return null
+  return say(
+    `${rule.name}: port ${port} is a well-known port (0–1023) and will be scanned by strangers; a high one such as ${port + 8000} draws less: publish: { externalPort: ${port + 8000} }`,
+    `${rule.name}: ${port}번은 잘 알려진 포트(0–1023)라 외부에서 자주 스캔됩니다. ${port + 8000}번 같은 높은 포트를 권합니다: publish: { externalPort: ${port + 8000} }`,
+  )
+}
+
+/** From outside nobody reaches a loopback listen in the name of a loopback address (martian, RFC 1812 §5.3.7). */
+function noteOfMadeUpProxy({ name, listen, acceptProxy }: Rule): Text | null {
+  if (acceptProxy.length === 0 || listen.kind !== 'inet' || !takesUdp(listen)) return null
+  if (listen.address !== null && addressRange(listen.address) === 'loopback') return null
+  const from = acceptProxy.map(formatCidr).join(', ')
+  return say(
+    `${name}: whoever can send UDP in the name of ${from} says who the client is, past allow, deny and limits: listen only where the proxies alone reach it (an address of their network, a tunnel, 127.0.0.1), or let the firewall hold that source to its interface`,
+    `${name}: ${from} 주소로 위장해 UDP를 보낼 수 있는 사람은 클라이언트 주소를 꾸며 allow, deny, limits를 피할 수 있습니다. 프록시만 닿는 곳(프록시 네트워크의 주소, 터널, 127.0.0.1)에서만 수신하거나, 방화벽에서 그 출발지를 해당 인터페이스로 제한하세요`,
+  )
+}
