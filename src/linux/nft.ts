@@ -42,11 +42,30 @@ export function createNft(runner: Runner): Nft {
       }
     },
     async list(args, { signal }) {
-      const { exit, stdout, stderr } = await runner.run(['nft', '-j', ...args], { signal, limitMs })
-      if (exit !== 0 && /No such file or directory/.test(stderr)) return null
-      if (exit !== 0) throw failed(exit, stderr)
-      return (JSON.parse(stdout) as { nftables: NftObject[] }).nftables
+      for (let tries = mostTries; tries > 0; tries--) {
+        const { exit, stdout, stderr } = await runner.run(['nft', '-j', ...args], { signal, limitMs })
+        if (exit !== 0 && /No such file or directory/.test(stderr)) return null
+        if (exit !== 0) throw failed(exit, stderr)
+        const objects = objectsIn(stdout)
+        if (objects) return objects
+      }
+      throw failed(0, `nft -j ${args.join(' ')} printed no whole JSON`)
     },
+  }
+}
+
+/**
+ * nft up to 1.0.6 ends what it prints in the midst where the memory of a table's flags is another's by then (it frees
+ * them too early), as while a guard of ours is being read back. The next time they mostly are not.
+ */
+const mostTries = 6
+
+/** Null where it is cut off. */
+function objectsIn(json: string): readonly NftObject[] | null {
+  try {
+    return (JSON.parse(json) as { nftables: NftObject[] }).nftables
+  } catch {
+    return null
   }
 }
 
