@@ -1,5 +1,8 @@
 /** What of this machine's tables and rules is a Naru's, whichever one's: whoever asks who else decides leaves it out. */
 
+/** The table of a guard that no flush takes away (engines/kernel/guard.ts). */
+export const guardTable = /^naru_guard_\d+_\d+_\d+$/
+
 /**
  * Every base chain that a Naru makes, by the exact name of its table; each is of family inet. A process is its number and
  * its start, with `keep` also its namespace. Whoever calls a table or a chain alike, and not the same, is somebody else.
@@ -8,7 +11,7 @@ const chains: readonly (readonly [table: RegExp, chains: readonly string[]])[] =
   // engines/kernel/base-table.ts
   [/^naru$/, ['loopback', 'passing', 'arriving', 'carry_arriving', 'carry_local', 'way_back']],
   // engines/kernel/guard.ts
-  [/^naru_guard_\d+_\d+_\d+$/, ['loopback', 'passing']],
+  [guardTable, ['loopback', 'passing']],
   // engines/splice/main/tproxy.ts
   [/^naru_keep_\d+_\d+_\d+$/, ['answers']],
   // doctor/outside/syn-counter.ts

@@ -112,6 +112,27 @@ describeWith(needs, 'a machine that forwarded nothing, with a rule of the kernel
     expect(lab.host.run(['nft', 'list', 'ruleset'])).toBe('')
   })
 
+  it('stays closed where one of two Narus opens just after a flush, and the other is killed', async () => {
+    await using lab = new Guarded()
+    const other = await lab.process({ other: { listen: '0.0.0.0:8889', target: `${targetAddress}:80` } })
+    await using stream = await flood(lab.client, targetAddress)
+    // So it cannot make the table again before the second one looks what was switched on.
+    other.freeze()
+    lab.host.run(['nft', 'flush', 'ruleset'])
+    const engine = lab.engine()
+    const lease = await lab.open(engine, 'web', rule)
+    const left = await other.kill()
+    await later(stream)
+    expect(lab.crossed()).toBe(0)
+    await lab.carries()
+    for (const effect of left) await engine.undo(effect, { signal: AbortSignal.timeout(20_000) })
+    await lease.release()
+    await later(stream)
+    expect(lab.crossed()).toBe(0)
+    expect(lab.switches()).toEqual(lab.before)
+    expect(lab.host.run(['nft', 'list', 'ruleset'])).toBe('')
+  })
+
   it('lets what the test sends through where the machine does forward', async () => {
     await using lab = new Guarded()
     lab.host.sysctl('net/ipv4/ip_forward', '1')

@@ -118,8 +118,13 @@ export class KernelLab implements AsyncDisposable {
     return engine.open(request, { signal: AbortSignal.timeout(20_000), record: this.record })
   }
 
-  /** The engine as a process inside the host, which `kill` ends by SIGKILL; it gives what the journal would know. */
-  async process(rules: Readonly<Record<string, object>>): Promise<{ kill: () => Promise<readonly Json[]> }> {
+  /**
+   * The engine as a process inside the host, which `kill` ends by SIGKILL; it gives what the journal would know.
+   * `freeze` stops it where it stands.
+   */
+  async process(
+    rules: Readonly<Record<string, object>>,
+  ): Promise<{ kill: () => Promise<readonly Json[]>; freeze: () => void }> {
     const child = this.host.start([process.execPath, engineProcess, JSON.stringify(rules)])
     let said = ''
     child.stdout?.setEncoding('utf8').on('data', (chunk: string) => (said += chunk))
@@ -134,7 +139,7 @@ export class KernelLab implements AsyncDisposable {
       await exited
       return [...said.matchAll(/^journal (.*)$/gm)].map(([, effect]) => JSON.parse(effect as string) as Json)
     }
-    return { kill }
+    return { kill, freeze: () => void child.kill('SIGSTOP') }
   }
 
   /** A TCP server on `host`: says `hello`, then echoes; `peers` are the clients it saw. */

@@ -8,6 +8,7 @@ import type { Family } from '../../base/address.ts'
 import { NaruError } from '../../base/errors.ts'
 import type { HeldCommand, Runner } from '../../host/contract.ts'
 import type { Nft, NftObject } from '../../linux/nft.ts'
+import { guardTable } from '../../linux/own-names.ts'
 
 /** Bits of conntrack's label: a connection to one of our ports, and one of those that another's chain sent on. */
 export const asked = 126
@@ -106,6 +107,24 @@ export class Guard {
       await pause(5)
     }
     throw this.#failed(this.#said.slice(-3).join(' '))
+  }
+
+  /** What the guards of other Narus on this network close, which no flush makes unknown. */
+  async others(): Promise<readonly Closed[]> {
+    const limit = { signal: withLimit(undefined, placeMs) }
+    const chains = (await this.#nft.list(['list', 'chains', 'inet'], limit)) ?? []
+    const isOther = (name: unknown): name is string =>
+      typeof name === 'string' && guardTable.test(name) && name !== this.#name
+    const names = [...new Set(chains.map(({ chain }) => chain?.table).filter(isOther))]
+    return Promise.all(
+      names.map(async (name) => {
+        const within = async (set: string): Promise<string[]> =>
+          elements((await this.#nft.list(['list', 'set', 'inet', name, set], limit)) ?? [], set).map(String)
+        const [closed, four, six] = await Promise.all([within('closed'), within('open4'), within('open6')])
+        const families = ([4, 6] as const).filter((family) => closed.includes(protoOf(family)))
+        return { families, open: { 4: four, 6: six } }
+      }),
+    )
   }
 
   async end(): Promise<void> {

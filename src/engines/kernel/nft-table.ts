@@ -138,6 +138,17 @@ export class KernelTable {
     return this.#was
   }
 
+  /** Reads the notes anew. @returns whether another Naru has noted more since they were read last */
+  async hasMoreNotes(): Promise<boolean> {
+    const options = { signal: withLimit(undefined, 60_000) }
+    const objects = await this.#nft.list(['-t', 'list', 'counters', 'table', 'inet', tableName], options)
+    const fresh = (objects ?? [])
+      .flatMap(({ counter }) => noteIn(counter?.name))
+      .filter(([key]) => !this.#was.has(key))
+    for (const [key, value] of fresh) this.#was.set(key, value)
+    return fresh.length > 0
+  }
+
   /** Changes whenever the table was found anew, and with it all that belongs to no lease. */
   get making(): string {
     return this.#making
@@ -304,8 +315,7 @@ export class KernelTable {
     for (const { table, chain, counter } of objects) {
       if (table) this.#making = JSON.stringify(table.handle)
       if (chain) this.#chains.add(chain.name as string)
-      const [, key, value] = /^was\/(.+)\/([^/]+)$/.exec((counter?.name as string | undefined) ?? '') ?? []
-      if (key && value && this.#old === null) this.#was.set(key, value)
+      if (this.#old === null) for (const [key, value] of noteIn(counter?.name)) this.#was.set(key, value)
     }
     for (const [kind, names] of [
       ['map', maps],
@@ -511,6 +521,12 @@ class Plan {
       this.#before.length = length
     })
   }
+}
+
+/** A note of what a switch was is the name of a counter: `was/net/ipv4/conf/eth0/forwarding/0`. */
+function noteIn(name: unknown): [key: string, value: string][] {
+  const [, key, value] = /^was\/(.+)\/([^/]+)$/.exec(typeof name === 'string' ? name : '') ?? []
+  return key && value ? [[key, value]] : []
 }
 
 /** What JSON cannot say to nft 1.0.6, as text: a policy of a `ct timeout` is lost in it. */

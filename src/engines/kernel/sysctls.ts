@@ -153,18 +153,34 @@ export class Sysctls {
       await this.#table.note(Object.fromEntries(this.#was))
       making = this.#table.making
       await this.#close()
-    } while (this.#table.making !== making)
+      // Whoever noted more meanwhile closed more, too, which what was written here may have undone.
+    } while (this.#table.making !== making || (await this.#table.hasMoreNotes()))
     for (const { key, value } of this.#wanted(family)) this.#settings.write(key, value)
     this.#ready.add(family)
   }
 
-  /** What other Narus noted in the table. */
+  /** What other Narus noted in the table, and where a flush took that away, what their guards close. */
   async #learn(): Promise<void> {
     const notes = await this.#table.notes()
     this.#told = null
     for (const [key, value] of notes) if (isNote(key, value) && !this.#was.has(key)) this.#was.set(key, value)
+    for (const closed of await this.#guard.others().catch(() => [])) this.#takeClosed(closed)
     if (this.#was.get(everywhere4) === '0' && this.#settings.read(everywhere4) === '1')
       for (const key of this.#was.keys()) if (key === everywhere4 || forwards4(key)) this.#was.delete(key)
+  }
+
+  /** What another Naru keeps closed was off before it, and is its work where it is on. */
+  #takeClosed({ families, open }: Closed): void {
+    const wasOff = (key: string): void => {
+      const isOn = (this.#settings.read(key) ?? '0') !== '0'
+      if (isOn && !this.#was.has(key)) this.#was.set(key, '0')
+    }
+    if (families.length > 0) wasOff(localnet)
+    if (families.includes(6)) wasOff(forwarding6)
+    if (!families.includes(4) || this.#settings.read(everywhere4) !== '0') return
+    if (!this.#was.has(everywhere4)) this.#was.set(everywhere4, '0')
+    for (const name of interfaces4(this.#settings))
+      if (isPlainName(name) && !open[4].includes(name)) wasOff(forwardingOf(4, name))
   }
 
   #note(family: Family): void {
