@@ -130,6 +130,10 @@ async function serveUntilStopped(options: UpOptions): Promise<ExitCode> {
       await door?.[Symbol.asyncDispose]()
       await served[Symbol.asyncDispose]()
     },
+    async onTakenBack() {
+      await forwarder.announce(served.url)
+      await notifySystemd(log)
+    },
   })
   if (door) scope.use(door)
   obeySignals(forwarder)

@@ -12,6 +12,8 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
+import { acceptHandover } from '../../src/daemon/handover/accept.ts'
+import { instanceOf, type Holder } from '../../src/instance/instance.ts'
 import { built } from '../built.ts'
 import { freePorts } from '../free-port.ts'
 import { describeWith } from '../needs.ts'
@@ -150,6 +152,28 @@ describeWith({ platform: 'linux', commands: ['ss'] }, 'naru up --replace', () =>
       await expect(Line.open(a)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
     },
   )
+
+  it('a new one that ends as it takes over leaves the old one serving, and found', async () => {
+    const [a] = (await freePorts(1)) as [number]
+    await writeRules({ 'splice-tcp': a })
+    const old = await up('--api', 'off')
+    const root = join(folder, 'state')
+    const { id, holder } = await instanceOf(root, join(folder, 'naru.yaml'))
+    const signal = AbortSignal.timeout(60_000)
+    {
+      await using place = await acceptHandover(root, id, holder as Holder, { signal })
+      const begun = place.begin(async () => {
+        await place.instance.announce(null)
+        throw new Error('it ends here')
+      })
+      await expect(begun).rejects.toThrow('it ends here')
+      expect((await lock()).pid).toBe(process.pid)
+    }
+    await expect.poll(async () => (await lock()).pid, { timeout: 60_000 }).toBe(old.child.pid)
+    const line = await Line.open(a)
+    await line.talk()
+    await line.close()
+  })
 
   it('a new one that cannot start leaves the old one serving', { timeout: 180_000 }, async () => {
     const [a, b, c, page] = (await freePorts(4)) as [number, number, number, number]

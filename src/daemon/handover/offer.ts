@@ -16,6 +16,8 @@ export interface HandoverOptions {
   readonly log: Log
   /** Ends what this process serves beside the rules. */
   readonly onPassedOn: (to: { pid: number; connections: number }) => Promise<void>
+  /** This one goes on, and is to be found again: the successor may have ended after it had said that it is the one. */
+  readonly onTakenBack: () => Promise<void>
 }
 
 /** Opening all rules anew, routers and hypervisors included. */
@@ -41,7 +43,7 @@ function refuse(channel: Channel, why: string): void {
 }
 
 async function give(channel: Channel, options: HandoverOptions): Promise<void> {
-  const { forwarder, log, onPassedOn } = options
+  const { forwarder, log, onPassedOn, onTakenBack } = options
   mustBeOurUser(channel.fd)
   const { pid, speaks: theirs } = await channel.next('hello', { limitMs: answerWithinMs })
   if (theirs !== speaks) return refuse(channel, 'it is of a version that passes its place on otherwise')
@@ -54,7 +56,11 @@ async function give(channel: Channel, options: HandoverOptions): Promise<void> {
     await lend(channel, pid, handOver, options)
   } catch (error) {
     refuse(channel, messageOf(error))
-    await handOver.takeBack(pid, withLimit(forwarder.stopping, takeBackWithinMs))
+    try {
+      await handOver.takeBack(pid, withLimit(forwarder.stopping, takeBackWithinMs))
+    } finally {
+      await onTakenBack()
+    }
     log.warn({ pid }, `a successor did not come up, so this one goes on: ${messageOf(error)}`)
     return
   }
