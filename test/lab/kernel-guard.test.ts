@@ -48,6 +48,12 @@ class Guarded extends KernelLab {
   }
 }
 
+/** A process that lives, and is not this one. */
+function anotherOwner(): string {
+  const stat = readFileSync(`/proc/${process.ppid}/stat`, 'latin1')
+  return `${process.ppid}-${stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]}`
+}
+
 /** A stranger who sends to the target as fast as he can, with gaps of no length, until disposed. */
 async function flood(from: LabHost, to: string): Promise<AsyncDisposable & { sent: () => number }> {
   const socket = createSocket(to.includes(':') ? 'udp6' : 'udp4')
@@ -132,6 +138,31 @@ describeWith(needs, 'a machine that forwarded nothing, with a rule of the kernel
     expect(lab.switches()).toEqual(lab.before)
     expect(lab.host.run(['nft', 'list', 'ruleset'])).toBe('')
   })
+
+  it(
+    'keeps closed what another Naru switched on later, once that one has ended',
+    { timeout: 60_000 },
+    async () => {
+      await using lab = new Guarded()
+      const lease = await lab.open(lab.engine(), 'web', rule)
+      const other = lab.engine(anotherOwner())
+      await lab.open(other, 'six', { listen: '[fd01::1]:8888', target: '[fd02::2]:80' })
+      const closed = (): number =>
+        lab.host.run(['nft', 'list', 'ruleset']).match(/{ ipv4, ipv6 }/g)?.length ?? 0
+      // Both guards and the table.
+      await expect.poll(closed, { timeout: 20_000 }).toBe(3)
+      await other.close()
+      await using stream = await flood(lab.client, 'fd02::2')
+      lab.host.run(['nft', 'flush', 'ruleset'])
+      await lab.carriesAgain()
+      await later(stream)
+      expect(lab.crossed()).toBe(0)
+      await lease.release()
+      await later(stream)
+      expect(lab.crossed()).toBe(0)
+      expect(lab.switches()).toEqual(lab.before)
+    },
+  )
 
   it('lets what the test sends through where the machine does forward', async () => {
     await using lab = new Guarded()

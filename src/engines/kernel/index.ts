@@ -140,6 +140,8 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
     // A look that fails is no news; the next one tells.
     const why = await others.ask().catch(() => null)
     if (why) for (const lease of leases.values()) lease.unfit(why)
+    // What another Naru has switched on since is to stay guarded here once that one has ended, also at a flush.
+    if (await table.hasMoreNotes().catch(() => false)) await repair(() => ground.recheck(), { whole: false })
   }
   function stopLooking(): void {
     lookingAround?.[Symbol.dispose]()

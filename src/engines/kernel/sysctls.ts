@@ -161,10 +161,13 @@ export class Sysctls {
 
   /** What other Narus noted in the table, and where a flush took that away, what their guards close. */
   async #learn(): Promise<void> {
+    // In this order: whoever closes a guard has noted all of it before.
+    const guards = await this.#guard.others().catch(() => [])
+    await this.#table.hasMoreNotes()
     const notes = await this.#table.notes()
     this.#told = null
     for (const [key, value] of notes) if (isNote(key, value) && !this.#was.has(key)) this.#was.set(key, value)
-    for (const closed of await this.#guard.others().catch(() => [])) this.#takeClosed(closed)
+    for (const closed of guards) this.#takeClosed(closed)
     if (this.#was.get(everywhere4) === '0' && this.#settings.read(everywhere4) === '1')
       for (const key of this.#was.keys()) if (key === everywhere4 || forwards4(key)) this.#was.delete(key)
   }
