@@ -21,7 +21,7 @@ import { close, Descriptor, setKeepalive } from '../../../linux/libc.ts'
 import type { Listener } from './listeners.ts'
 import type { ListenerData, RuleMemory, ToThread } from '../shared/messages.ts'
 import { mostTargets, TargetHealth } from '../shared/target-health.ts'
-import { allocateCells, cell, parseId, reasonCell, reasonList, sumCell } from '../shared/records.ts'
+import { allocateCells, cell, parseId, reasonCell, reasonList, sumCell, sumOpen } from '../shared/records.ts'
 
 /** Numbers that stand for revisions and listeners in shared memory; unique within the engine. */
 export interface Numbers {
@@ -284,7 +284,7 @@ export class SpliceLease implements EngineLease {
 
   /** Connections and sessions that are open now. */
   get open(): number {
-    return sumCell(this.#memory.cells, cell.opened) - sumCell(this.#memory.cells, cell.ended)
+    return sumOpen(this.#memory.cells)
   }
 
   connections(): readonly Connection[] {
@@ -296,15 +296,18 @@ export class SpliceLease implements EngineLease {
 
   counters(): Counters {
     const { cells } = this.#memory
+    // Before everything else: whatever is over by now is whole in what is read below.
+    const ended = sumCell(cells, cell.ended)
+    const opened = sumCell(cells, cell.opened)
     const closed: Partial<Record<CloseReason, number>> = {}
     for (const reason of reasonList) {
       const count = sumCell(cells, reasonCell(reason))
       if (count > 0) closed[reason] = count
     }
     return {
-      open: this.open,
+      open: opened - ended,
       offloaded: sumCell(cells, cell.offloaded),
-      opened: sumCell(cells, cell.opened),
+      opened,
       closed,
       bytesToTarget: sumCell(cells, cell.toTarget),
       bytesToClient: sumCell(cells, cell.toClient),

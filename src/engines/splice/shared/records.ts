@@ -45,6 +45,12 @@ export function sumCell(memory: SharedArrayBuffer, at: number): number {
   return sum
 }
 
+/** What has begun and not ended: at least what is open, never less, though threads go on while one looks. */
+export function sumOpen(memory: SharedArrayBuffer): number {
+  const ended = sumCell(memory, cell.ended)
+  return sumCell(memory, cell.opened) - ended
+}
+
 // ── connections ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** A record is 128 bytes: five doubles, six words, and two addresses of 28 bytes. */

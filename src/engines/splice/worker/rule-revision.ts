@@ -17,7 +17,7 @@ import type { RuleMemory } from '../shared/messages.ts'
 import { ResolveCache } from './resolve-cache.ts'
 import { SwapList, type OnSwapList } from './swap-list.ts'
 import { TargetHealth } from '../shared/target-health.ts'
-import { cell, cellsOf, reasonCell, sumCell } from '../shared/records.ts'
+import { cellsOf, reasonCell, sumOpen } from '../shared/records.ts'
 
 /** A client's and a target's. */
 export const descriptorsEach = 2
@@ -65,7 +65,7 @@ export class RuleOnThread implements DescriptorUser {
 
   /** Over all threads: the greediest rule is the same wherever one looks. */
   get held(): number {
-    return descriptorsEach * (sumCell(this.#allCells, cell.opened) - sumCell(this.#allCells, cell.ended))
+    return descriptorsEach * sumOpen(this.#allCells)
   }
 
   pause(): void {
