@@ -89,18 +89,20 @@ describeWith(needs, 'a real Docker', () => {
   }, 60_000)
 
   it('reaches a container wherever it is, by whichever engine can', async () => {
-    expect(await lab.pages(8801, 8802, 8803, 8804, 8807, 8808, 8809)).toEqual({
-      8801: 'web',
-      8802: 'web',
-      // On a macvlan first, which this machine has no way to, and on a bridge second.
-      8803: 'multi',
-      // Docker drops what is forwarded into an internal network, and not what this machine itself sends.
-      8804: 'inner',
-      8807: 'onhost',
-      8808: 'shop-web-1',
-      // A published port on loopback: from outside there is no way to it but ours.
-      8809: 'pub',
-    })
+    await expect
+      .poll(() => lab.pages(8801, 8802, 8803, 8804, 8807, 8808, 8809), { timeout: 30_000 })
+      .toEqual({
+        8801: 'web',
+        8802: 'web',
+        // On a macvlan first, which this machine has no way to, and on a bridge second.
+        8803: 'multi',
+        // Docker drops what is forwarded into an internal network, and not what this machine itself sends.
+        8804: 'inner',
+        8807: 'onhost',
+        8808: 'shop-web-1',
+        // A published port on loopback: from outside there is no way to it but ours.
+        8809: 'pub',
+      })
     expect(await lab.page(8805, '2001:db8:2::1')).toBe('six')
     expect(await lab.page(8806, '2001:db8:2::1')).toBe('web')
   })

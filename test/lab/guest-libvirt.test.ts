@@ -46,11 +46,13 @@ describeWith(libvirtNeeds, 'a real libvirt', () => {
   }, 60_000)
 
   it('is dialled at its leased address, and forwarded to on user networking, whichever engine carries', async () => {
-    expect(await lab.pages(8841, 8842, 8843)).toEqual({
-      8841: 'hello from leased',
-      8842: 'hello from leased',
-      8843: 'hello from user-net',
-    })
+    await expect
+      .poll(() => lab.pages(8841, 8842, 8843), { timeout: 30_000 })
+      .toEqual({
+        8841: 'hello from leased',
+        8842: 'hello from leased',
+        8843: 'hello from user-net',
+      })
     expect((await member().resolve('leased', { host, signal })).addresses).toEqual([
       expect.stringMatching(/^192\.168\.122\./) as string,
     ])

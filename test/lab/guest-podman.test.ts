@@ -35,12 +35,14 @@ describeWith(podmanNeeds, 'a real Podman', () => {
   afterAll(() => takenDown(lab, engine), 60_000)
 
   it('reaches its containers by their own addresses, by a published port, and on this machine’s network', async () => {
-    expect(await lab.pages(8821, 8822, 8823, 8824)).toEqual({
-      8821: 'web',
-      8822: 'web',
-      8823: 'pub',
-      8824: 'onhost',
-    })
+    await expect
+      .poll(() => lab.pages(8821, 8822, 8823, 8824), { timeout: 30_000 })
+      .toEqual({
+        8821: 'web',
+        8822: 'web',
+        8823: 'pub',
+        8824: 'onhost',
+      })
     expect(await podman({ url: engine.url }).reach('web', { host, signal })).toBe('direct')
   })
 
@@ -81,7 +83,9 @@ describeWith(rootlessNeeds, 'a real Podman of a user', () => {
   afterAll(() => takenDown(lab, engine), 60_000)
 
   it('is reached by what is published, as its networks are not this machine’s', async () => {
-    expect(await lab.pages(8831, 8832)).toEqual({ 8831: 'rpub', 8832: 'rnet' })
+    await expect
+      .poll(() => lab.pages(8831, 8832), { timeout: 30_000 })
+      .toEqual({ 8831: 'rpub', 8832: 'rnet' })
     const rules = await lab.status()
     for (const name of ['rpub', 'rnet']) {
       const guest = rules.get(name)?.hops.find(({ hop }) => hop === 'guest')

@@ -114,7 +114,7 @@ describeWith({ files: [chromiumPath] }, 'two hundred rules in the browser', () =
     await page.getByLabel('Select all that are listed').check()
     await together('Delete')
     await page.getByText('No rule matches.').waitFor()
-    expect(await stage.daemon.file()).not.toContain('r00')
+    await expect.poll(() => stage.daemon.file()).not.toContain('r00')
     await page.getByRole('button', { name: 'Undo' }).click()
     await soon(() => names(page)).toHaveLength(10)
     const file = await stage.daemon.file()

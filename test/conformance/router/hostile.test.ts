@@ -105,7 +105,8 @@ describe('a hostile LAN', () => {
   it('a flood of wrong answers ends the question in time', async () => {
     await using fake = await socketAt(here)
     const noise = Buffer.from('00820000000000640001000100000e10', 'hex')
-    fake.on('message', (_, from) => void flood(fake, 3000, () => noise, from.port))
+    const floods: Promise<void>[] = []
+    fake.on('message', (_, from) => void floods.push(flood(fake, 3000, () => noise, from.port)))
     const { askUdp } = await import('../../../src/host/ask-udp.ts')
     let parsed = 0
     const answer = await askUdp({
@@ -118,5 +119,7 @@ describe('a hostile LAN', () => {
     })
     expect(answer).toMatchObject({ silent: true })
     expect(parsed).toBeLessThanOrEqual(64)
+    fake.removeAllListeners('message')
+    await Promise.all(floods)
   })
 })
