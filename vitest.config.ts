@@ -1,5 +1,15 @@
 import { defineConfig } from 'vitest/config'
 
+/**
+ * What holds a figure of time or of a share against a bound, and what looks at the whole machine: alone, or whatever
+ * else runs would be measured too.
+ */
+const alone = [
+  'test/journeys/{balance,doctor}.test.ts',
+  'test/lab/{offload,offload-word,router-figures,router-rate}.test.ts',
+  'test/web/crowd.test.ts',
+]
+
 export default defineConfig({
   test: {
     testTimeout: 20_000,
@@ -11,15 +21,26 @@ export default defineConfig({
     coverage: { provider: 'v8', include: ['src/**'], reporter: ['text-summary', 'json-summary'] },
     projects: [
       { extends: true, test: { name: 'unit', include: ['src/**/*.test.ts'] } },
-      // Networks, firewalls and machines of our own, one file after the other: they are slow, and want the cores.
+      // Networks, firewalls and machines of their own: they wait more than they work, so there are more of them than cores.
       {
         extends: true,
         test: {
-          name: 'whole',
+          name: 'lab',
           include: ['test/**/*.test.ts'],
-          fileParallelism: false,
+          exclude: alone,
+          maxWorkers: 3,
           testTimeout: 60_000,
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'alone',
+          include: alone,
+          fileParallelism: false,
+          testTimeout: 60_000,
+          sequence: { groupOrder: 2 },
         },
       },
     ],

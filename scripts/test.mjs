@@ -77,13 +77,7 @@ function count(outcomes) {
 function runTests() {
   const folder = mkdtempSync(join(tmpdir(), 'naru-test-'))
   const report = join(folder, 'report.json')
-  const args = [
-    'run',
-    '--reporter=default',
-    '--reporter=json',
-    `--outputFile.json=${report}`,
-    ...(only.length === 0 ? ['--coverage'] : only),
-  ]
+  const args = ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...only]
   const { status } = spawnSync(process.execPath, [join(root, 'node_modules/vitest/vitest.mjs'), ...args], {
     stdio: 'inherit',
   })

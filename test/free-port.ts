@@ -1,14 +1,18 @@
 /**
  * Ports that nothing uses now, below those that the system hands out for dialling: no connection of the test itself
- * takes one between the asking and the listening. None is given twice to one test process.
+ * takes one between the asking and the listening. None is given twice to one test process, and test files that run side
+ * by side draw from parts of their own.
  */
 import { randomInt } from 'node:crypto'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 
-const lowest = 10_000
-const highest = 30_000
+/** As many as there are workers at most. */
+const parts = 4
+const partSize = 5000
+const lowest = 10_000 + (Number(process.env.VITEST_POOL_ID ?? 0) % parts) * partSize
+const highest = lowest + partSize
 const given = new Set<number>()
 
 /**

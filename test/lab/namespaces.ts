@@ -141,13 +141,18 @@ function removeNamespace(name: string): void {
   ip('netns', 'delete', name)
 }
 
-/** Namespaces of test processes that no longer live. */
+/** Namespaces of test processes that no longer live; another test process may be removing them too. */
 function removeLeftOvers(): void {
   const names = ip('netns', 'list')
     .split('\n')
     .map((line) => line.split(' ')[0] ?? '')
   for (const name of names) {
     const pid = /^nl(\d+)x/.exec(name)?.[1]
-    if (pid && !existsSync(`/proc/${pid}`)) removeNamespace(name)
+    if (!pid || existsSync(`/proc/${pid}`)) continue
+    try {
+      removeNamespace(name)
+    } catch (error) {
+      if (existsSync(`/run/netns/${name}`)) throw error
+    }
   }
 }
