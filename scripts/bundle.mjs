@@ -19,7 +19,7 @@ const packages = (id) => /^[^./]/.test(id) && !isAbsolute(id) && !withinBundle.i
 const groups = [
   {
     name: 'early',
-    test: /dist[\\/]engines[\\/]splice[\\/](main[\\/]prestart|shared[\\/]messages)\.js/,
+    test: /dist[\\/](engines[\\/]splice[\\/](main[\\/]prestart|shared[\\/]messages)|base[\\/]own-(files|thread)|linux[\\/]add-on-inside)\.js/,
     priority: 3,
   },
   {

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { lockfileIsWhole } from './install.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const code = ['src', 'web/src', 'test', 'scripts', 'bench', 'examples']
+const code = ['src', 'web/src', 'test', 'scripts', 'packaging', 'bench', 'examples']
 
 if (argv[1] === fileURLToPath(import.meta.url)) {
   process.chdir(root)

@@ -1,8 +1,13 @@
 #!/usr/bin/env node
 /** `naru`: begins at once what takes longest, and then hands over to the command line. */
 
-if (likelyToSplice(process.argv.slice(2))) (await import('./engines/splice/main/prestart.ts')).prestart()
-await import('./command-line.ts')
+// Not awaited here: where Naru is one file it is CommonJS, which has no such thing.
+void begin(process.argv.slice(2))
+
+async function begin(words: readonly string[]): Promise<void> {
+  if (likelyToSplice(words)) (await import('./engines/splice/main/prestart.ts')).prestart()
+  await (await import('./command-line.ts')).commandLine(words)
+}
 
 /** A guess, before anything is parsed: a wrong one costs a thread that ends unused, or the time to start one. */
 function likelyToSplice([verb, ...rest]: readonly string[]): boolean {

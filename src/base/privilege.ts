@@ -4,15 +4,12 @@
  * (nft, conntrack) would not. What is told can be pasted as it is: the very command that started this process, found
  * where it is, as sudo looks for programs elsewhere.
  */
+import { programWords, type StartedAs } from './own-files.ts'
 import { shellWord } from './shell.ts'
 
 /** How a process was started, as far as it tells what a person typed. */
-export interface Started {
+export interface Started extends StartedAs {
   readonly platform: NodeJS.Platform
-  readonly execPath: string
-  readonly execArgv: readonly string[]
-  /** Node, the script, and what was typed after it. */
-  readonly argv: readonly string[]
   readonly env: Readonly<Record<string, string | undefined>>
 }
 
@@ -32,7 +29,9 @@ export function withRight(right: string, started: Started = process, words = wor
 
 /** A command of Naru's as root, who may have another PATH and another home. */
 export function asRoot(words: readonly string[], started: Started = process): string {
-  const command = [...program(started), ...words].map((word) => shellWord(word, started.platform)).join(' ')
+  const command = [...programWords(started), ...words]
+    .map((word) => shellWord(word, started.platform))
+    .join(' ')
   return started.platform === 'win32' ? command : `sudo env "PATH=$PATH" ${command}`
 }
 
@@ -75,10 +74,6 @@ function commandOf(started: Started, words: readonly string[]): string {
   const all =
     byNpmStart && rest
       ? ['npm', ...there, 'start', ...(rest.length > 0 ? ['--', ...rest] : [])]
-      : [...program(started), ...words]
+      : [...programWords(started), ...words]
   return all.map((word) => shellWord(word, platform)).join(' ')
-}
-
-function program({ execPath, execArgv, argv }: Started): readonly string[] {
-  return [execPath, ...execArgv, ...argv.slice(1, 2)]
 }

@@ -3,6 +3,7 @@ import { devNull } from 'node:os'
 import { isatty } from 'node:tty'
 import { errnoOf } from '../base/errors.ts'
 import { isJournal } from '../base/journal-stream.ts'
+import { programWords } from '../base/own-files.ts'
 
 /** The world as a verb sees it: two streams, a terminal or none, the environment, Ctrl-C. Tests hand in their own. */
 export interface Stream {
@@ -28,7 +29,7 @@ export interface Io {
   readonly stdin: Keys
   readonly env: Readonly<Record<string, string | undefined>>
   readonly platform: NodeJS.Platform
-  /** What started us: node and the script. Absolute paths. */
+  /** What started us: node and the script, or one file. Absolute paths. */
   readonly self: readonly string[]
   /** Milliseconds since the Unix epoch. */
   readonly now: () => number
@@ -65,7 +66,7 @@ export function processIo(): Io {
     stdin: { isTTY: process.stdin.isTTY, onKey, line },
     env: process.env,
     platform: process.platform,
-    self: [process.execPath, ...process.argv.slice(1, 2)],
+    self: programWords({ execPath: process.execPath, execArgv: [], argv: process.argv }),
     now: () => Date.now(),
     onInterrupt(call) {
       const asked = (): void => call('asked')

@@ -10,6 +10,7 @@ import { setImmediate } from 'node:timers/promises'
 import { systemClock } from '../base/clock.ts'
 import type { ExitCode } from '../base/codes/entry.ts'
 import { isJournal } from '../base/journal-stream.ts'
+import { programWords } from '../base/own-files.ts'
 
 /** Says to the new process who started it. */
 const starterVariable = 'NARU_STARTER'
@@ -30,8 +31,9 @@ interface Serving {
  * for its end (`naru up --background | tail`, ssh).
  */
 export function upInBackground(signal: AbortSignal): Promise<ExitCode> {
-  const argv = [...process.execArgv, ...process.argv.slice(1).filter((word) => word !== switchName)]
-  const child = spawn(process.execPath, argv, {
+  const [program = '', ...first] = programWords(process)
+  const words = process.argv.slice(2).filter((word) => word !== switchName)
+  const child = spawn(program, [...first, ...words], {
     detached: true,
     stdio: ['ignore', isPipe(1) ? 'pipe' : 'inherit', isPipe(2) ? 'pipe' : 'inherit', 'ipc'],
     env: { ...process.env, [starterVariable]: String(process.pid) },

@@ -3,9 +3,10 @@
  * thread of its own, one at a time, with bounds for time and memory.
  */
 import { once } from 'node:events'
-import { Worker } from 'node:worker_threads'
+import type { Worker } from 'node:worker_threads'
 import { within } from '../base/clock.ts'
 import { NaruError, messageOf, type Code, type Param, type Params, type PlacedText } from '../base/errors.ts'
+import { ownThread } from '../base/own-thread.ts'
 import { Semaphore } from '../base/semaphore.ts'
 import { say } from '../base/text.ts'
 import type { Exchange, ExportFormat, Exported, Imported, ImportFormat } from '../model/import-export.ts'
@@ -58,7 +59,7 @@ function ask(asked: ExchangeAsked): Promise<Imported | Exported> {
 
 /** @throws NaruError TIMED_OUT, INTERNAL */
 async function answerTo(workerData: ExchangeAsked): Promise<ExchangeAnswer> {
-  const worker = new Worker(workerFile(), {
+  const worker = ownThread(workerFile(), {
     workerData,
     execArgv: [],
     name: 'naru exchange',

@@ -11,12 +11,13 @@ import type { ExitCode } from '../base/codes/entry.ts'
 import { isNaruError, messageOf, NaruError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import type { Host } from '../host/contract.ts'
+import { isOneFile, ownFile } from '../base/own-files.ts'
 import { replaceFile } from '../base/replace-file.ts'
 import { Scope } from '../base/scope.ts'
 import { say } from '../base/text.ts'
 import { defaultAddress, defaultPort } from '../api/protocol/wire.ts'
 import { addressRange } from '../base/address.ts'
-import type { RunningServer, TcpOptions } from '../api/server/options.ts'
+import type { PageFiles, RunningServer, TcpOptions } from '../api/server/options.ts'
 import type { UpOptions } from '../cli/deps.ts'
 import { Forwarder } from '../rules/forwarder.ts'
 import { claim, holderOf, instanceOf, stateRoot, tokensPath } from '../instance/instance.ts'
@@ -78,7 +79,7 @@ async function serveUntilStopped(options: UpOptions): Promise<ExitCode> {
   const served = await serve(forwarder, {
     socketPath: instance.holder.socket,
     tcp,
-    webRoot: webRoot(),
+    pageFiles: await pageFiles(),
     log,
     ruleSchema: ruleSchema as Json,
     machine: await machineOf(parts, () => Promise.resolve(forwarder)),
@@ -303,10 +304,12 @@ async function tokensIn(folder: string): Promise<{ token: string; readToken: str
   return made
 }
 
-/** Beside the built daemon, or beside the sources it is run from. */
-function webRoot(): string | null {
+/** Inside of the program, or beside the built daemon, or beside the sources it is run from. */
+async function pageFiles(): Promise<PageFiles | null> {
+  if (isOneFile) return async (name) => ownFile(`web/dist/${name}`)
+  const { filesOf } = await import('../api/server/static.ts')
   const path = fileURLToPath(new URL('../../web/dist', import.meta.url))
-  return existsSync(join(path, 'index.html')) ? path : null
+  return existsSync(join(path, 'index.html')) ? filesOf(path) : null
 }
 
 /** The first free port on loopback from `first` on. */

@@ -1,6 +1,4 @@
 /** The package's version, read once. */
-import { readFileSync } from 'node:fs'
+import { ownText } from '../base/own-files.ts'
 
-const path = new URL('../../package.json', import.meta.url)
-
-export const version = (JSON.parse(readFileSync(path, 'utf8')) as { version: string }).version
+export const version = (JSON.parse(ownText('package.json')) as { version: string }).version

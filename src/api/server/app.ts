@@ -36,6 +36,7 @@ import {
   type Tokens,
 } from './guard.ts'
 import { addExchangeRoutes } from './import-export-routes.ts'
+import type { PageFiles } from './options.ts'
 import { addMachineRoutes } from './machine-routes.ts'
 import { Returning } from './returning.ts'
 import { addRoutes } from './routes.ts'
@@ -50,7 +51,7 @@ export interface AppOptions {
     /** Told of each connection that has shown a token. */
     readonly onProven: (socket: Socket, access: Access) => void
   } | null
-  readonly webRoot: string | null
+  readonly pageFiles: PageFiles | null
   readonly session: () => WebSession
   readonly web: () => string | null
   readonly version: string
@@ -80,7 +81,7 @@ export function createApp(naru: Naru, options: AppOptions): App {
   if (options.machine) addMachineRoutes(app, options.machine, options.closing)
   if (options.exchange) addExchangeRoutes(app, naru, options.exchange)
   addDocument(app, options)
-  if (options.guard && options.webRoot !== null) addPage(app, options.webRoot)
+  if (options.guard && options.pageFiles !== null) addPage(app, options.pageFiles)
   return app
 }
 
@@ -141,7 +142,7 @@ const ReturnSchema = z.union([
   z.object({ naruNonce: z.string().max(64), proof: z.string().max(64) }),
 ])
 
-function addSession(app: App, { guard, session, webRoot }: AppOptions): void {
+function addSession(app: App, { guard, session, pageFiles }: AppOptions): void {
   if (guard === null) {
     app.get('/api/session', (c) => c.json(session()))
     return
@@ -174,7 +175,7 @@ function addSession(app: App, { guard, session, webRoot }: AppOptions): void {
   app.get('/', async (c, next) => {
     const token = c.req.query('token')
     if (token === undefined || accessOfBearer(token, tokens) !== null) return next()
-    const page = webRoot === null ? null : await pageAs(401, webRoot, askedBy(c.req))
+    const page = pageFiles === null ? null : await pageAs(401, pageFiles, askedBy(c.req))
     if (page === null) throw new NaruError('API_NO_TOKEN', {})
     return page
   })
@@ -183,10 +184,10 @@ function addSession(app: App, { guard, session, webRoot }: AppOptions): void {
 /** A person in a browser gets the page, which says what is wrong; it is that status all the same. Null for programs. */
 async function pageAs(
   status: number,
-  webRoot: string,
+  pageFiles: PageFiles,
   { header }: Pick<AskedFor, 'header'>,
 ): Promise<Response | null> {
-  const page = (header('accept') ?? '').includes('text/html') ? await staticFile(webRoot, '/') : null
+  const page = (header('accept') ?? '').includes('text/html') ? await staticFile(pageFiles, '/') : null
   return page && new Response(page.body, { status, headers: page.headers })
 }
 
@@ -209,11 +210,11 @@ function openApiOf(app: App, version: string, ruleSchema: Json | null): Json {
   return document as unknown as Json
 }
 
-function addPage(app: App, root: string): void {
+function addPage(app: App, files: PageFiles): void {
   app.get('*', async (c, next) => {
     if (isApi(c.req.path)) return next()
-    const file = await staticFile(root, c.req.path, c.req.header('if-none-match'))
-    return file ?? (await pageAs(404, root, askedBy(c.req))) ?? next()
+    const file = await staticFile(files, c.req.path, c.req.header('if-none-match'))
+    return file ?? (await pageAs(404, files, askedBy(c.req))) ?? next()
   })
 }
 

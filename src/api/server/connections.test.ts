@@ -22,7 +22,7 @@ beforeEach(async () => {
   served = await serve(naru, {
     socketPath: null,
     tcp: { port: 0, exact: true, token, readToken },
-    webRoot: null,
+    pageFiles: null,
     log: silentLog,
     machine,
   })

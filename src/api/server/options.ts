@@ -4,13 +4,16 @@ import type { Exchange } from '../../model/import-export.ts'
 import type { Json } from '../../model/hop.ts'
 import type { MachineApi } from '../../model/machine-api.ts'
 
+/** A file of the web page by its name, with slashes: `assets/index.js`. Null, or an error, where there is none. */
+export type PageFiles = (name: string) => Promise<Uint8Array | null>
+
 export interface ServeOptions {
   /** Unix socket (mode 0600; a stale one is replaced) or `\\.\pipe\…`, without a token. Null: none. */
   readonly socketPath: string | null
   /** Null: no TCP side (`--api off`). */
   readonly tcp: TcpOptions | null
-  /** `web/dist`; null serves no page. */
-  readonly webRoot: string | null
+  /** The web page's files; null serves no page. */
+  readonly pageFiles: PageFiles | null
   readonly log: Log
   /** This machine, for the pages beside the rules. @default none: those paths are not there */
   readonly machine?: MachineApi

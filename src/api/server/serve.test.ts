@@ -27,6 +27,7 @@ import {
   RuleStatusSchema,
 } from '../protocol/schemas.ts'
 import { isPlace, proofOf } from '../protocol/proof.ts'
+import { filesOf } from './static.ts'
 import type { ReturnOffer } from '../protocol/wire.ts'
 import { accessOfBearer, secretOf } from './guard.ts'
 import { Returning } from './returning.ts'
@@ -45,7 +46,7 @@ async function open(over: Partial<Parameters<typeof serve>[1]> = {}): Promise<Ru
   const one = await serve(naru, {
     socketPath: join(folder, 'naru.sock'),
     tcp: { port: 0, exact: true, token, readToken },
-    webRoot: join(folder, 'web'),
+    pageFiles: filesOf(join(folder, 'web')),
     log: silentLog,
     ...over,
   })
@@ -199,17 +200,17 @@ describe('the local socket', () => {
     const living = await serve(naru, {
       socketPath: join(folder, 'b.sock'),
       tcp: null,
-      webRoot: null,
+      pageFiles: null,
       log: silentLog,
     })
     opened.push(living)
     await expect(
-      serve(naru, { socketPath: join(folder, 'b.sock'), tcp: null, webRoot: null, log: silentLog }),
+      serve(naru, { socketPath: join(folder, 'b.sock'), tcp: null, pageFiles: null, log: silentLog }),
     ).rejects.toMatchObject({ code: 'API_IN_USE' })
     dead.close()
     await once(dead, 'close')
     await writeFile(path, '')
-    opened.push(await serve(naru, { socketPath: path, tcp: null, webRoot: null, log: silentLog }))
+    opened.push(await serve(naru, { socketPath: path, tcp: null, pageFiles: null, log: silentLog }))
     const other = createClient(socketTransport({ socketPath: path, file: 'f' }))
     expect((await other.about()).pid).toBe(4242)
   })
@@ -570,7 +571,7 @@ describe('events', () => {
   it('survive a restart of the daemon', async () => {
     const path = join(folder, 'again.sock')
     const start = (): Promise<RunningServer> =>
-      serve(naru, { socketPath: path, tcp: null, webRoot: null, log: silentLog })
+      serve(naru, { socketPath: path, tcp: null, pageFiles: null, log: silentLog })
     let running = await start()
     const stop = new AbortController()
     const states: string[] = []

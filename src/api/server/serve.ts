@@ -45,7 +45,7 @@ export async function serve(naru: Naru, options: ServeOptions): Promise<RunningS
   const common: Omit<AppOptions, 'guard'> = {
     closing: closing.signal,
     log: options.log,
-    webRoot: options.webRoot,
+    pageFiles: options.pageFiles,
     web: url,
     version,
     ruleSchema: options.ruleSchema ?? null,

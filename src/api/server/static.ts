@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { readFile, realpath } from 'node:fs/promises'
 import { extname, join, sep } from 'node:path'
+import type { PageFiles } from './options.ts'
 
 const types: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
@@ -30,22 +31,32 @@ export const securityHeaders: Readonly<Record<string, string>> = {
 }
 
 /** The file at `path`, which for `/` is the page itself. Null where there is none. */
-export async function staticFile(root: string, path: string, ifNoneMatch?: string): Promise<Response | null> {
+export async function staticFile(
+  page: PageFiles,
+  path: string,
+  ifNoneMatch?: string,
+): Promise<Response | null> {
   const name = nameOf(path)
-  if (name === null) return null
-  const base = await realpath(root).catch(() => null)
-  const file = base === null ? null : await realpath(join(base, name)).catch(() => null)
-  if (base === null || file === null || !file.startsWith(base + sep)) return null
-  const bytes = await readFile(file).catch(() => null)
-  if (bytes === null) return null
+  const bytes = name === null ? null : await page(name).catch(() => null)
+  if (name === null || bytes === null) return null
   const etag = `"${createHash('sha256').update(bytes).digest('base64url').slice(0, 22)}"`
   const headers = {
-    'content-type': types[extname(file)] ?? 'application/octet-stream',
+    'content-type': types[extname(name)] ?? 'application/octet-stream',
     'cache-control': name.startsWith('assets/') ? 'public, max-age=31536000, immutable' : 'no-cache',
     etag,
   }
   if (ifNoneMatch === etag) return new Response(null, { status: 304, headers })
   return new Response(new Uint8Array(bytes), { headers })
+}
+
+/** The files of one folder, and none that a link leads to elsewhere. */
+export function filesOf(folder: string): PageFiles {
+  return async (name) => {
+    const base = await realpath(folder).catch(() => null)
+    const file = base === null ? null : await realpath(join(base, name)).catch(() => null)
+    if (base === null || file === null || !file.startsWith(base + sep)) return null
+    return readFile(file)
+  }
 }
 
 function nameOf(path: string): string | null {

@@ -6,8 +6,11 @@
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { Worker, type WorkerOptions } from 'node:worker_threads'
-import { addOn, type EarlyData } from '../shared/messages.ts'
+import type { Worker, WorkerOptions } from 'node:worker_threads'
+import { isOneFile } from '../../../base/own-files.ts'
+import { ownThread } from '../../../base/own-thread.ts'
+import { addOnInside } from '../../../linux/add-on-inside.ts'
+import { addOn, type EarlyData, type ThreadData } from '../shared/messages.ts'
 
 /** A loop makes little garbage; what Node allows by default (48 MiB) would be filled with it before it is collected. */
 const maxYoungGenerationSizeMb = 6
@@ -21,19 +24,38 @@ const builtFile = '../../../../dist/engines/splice/worker/worker.js'
  * The one place that knows where the thread's code is. Node 20 cannot load TypeScript in a thread, so from source
  * (under vitest) it is what `npm run build` made.
  */
-export function workerFile(): URL {
+function workerFile(): URL {
   const here = import.meta.url
   if (here.endsWith('.ts')) return new URL(builtFile, here)
   // The bundle has it beside what begins it.
   return new URL(here.endsWith('/splice/main/prestart.js') ? '../worker/worker.js' : 'worker.js', here)
 }
 
-export function threadOptions(thread: number, workerData: unknown): WorkerOptions {
-  return {
-    workerData,
+/** Where the thread's code should be and is not; null where it is there. */
+export function missingWorkerFile(): string | null {
+  if (isOneFile) return null
+  const file = fileURLToPath(workerFile())
+  return existsSync(file) ? null : file
+}
+
+/** Begins a thread. */
+export function newThread(thread: number, data: ThreadData | EarlyData): Worker {
+  const options: WorkerOptions = {
+    workerData: data,
     execArgv: [],
     name: `naru splice ${thread}`,
     resourceLimits: { maxYoungGenerationSizeMb },
+  }
+  if (isOneFile) shareAddOn()
+  return ownThread(workerFile(), options)
+}
+
+/** The thread is told where this one has it; where it cannot be loaded, the thread says why once it is asked for. */
+function shareAddOn(): void {
+  try {
+    addOnInside('koffi')
+  } catch {
+    // It will try for itself.
   }
 }
 
@@ -41,10 +63,10 @@ let early: { readonly worker: Worker; readonly gate: Int32Array } | null = null
 
 /** Begins a thread that nobody has asked for yet. It keeps no process alive. */
 export function prestart(): void {
-  if (process.platform !== 'linux' || !existsSync(fileURLToPath(workerFile()))) return
+  if (process.platform !== 'linux' || missingWorkerFile() !== null) return
   const memory = new SharedArrayBuffer(4)
   const gate = new Int32Array(memory)
-  const worker = new Worker(workerFile(), threadOptions(0, { gate: memory } satisfies EarlyData))
+  const worker = newThread(0, { gate: memory })
   early = { worker, gate }
   // Why it could not start is found out, and said, when one is asked for.
   worker.once('error', forget)

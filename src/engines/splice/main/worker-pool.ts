@@ -2,14 +2,12 @@
  * The engine's threads: started at the first rule, spoken to by message and wakeup, started anew where one dies. What
  * a dead one held is closed with RST, and its connections are reported as ended by the engine.
  */
-import { existsSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
-import { Worker } from 'node:worker_threads'
+import type { Worker } from 'node:worker_threads'
 import { systemClock } from '../../../base/clock.ts'
 import { say, type Text } from '../../../base/text.ts'
 import { dialsOfProcess, givePlace, takePlace } from '../../../relay/own-dials.ts'
 import { closeAllOf, close, Descriptor, openWakeup, signalWakeup } from '../../../linux/libc.ts'
-import { takePrestarted, threadOptions, workerFile } from './prestart.ts'
+import { missingWorkerFile, newThread, takePrestarted } from './prestart.ts'
 import type { FromThread, ThreadData, Thresholds, ToThread } from '../shared/messages.ts'
 import { RecordReader, type RecordNames } from '../shared/records.ts'
 
@@ -36,8 +34,8 @@ const serialsALife = 2 ** 40
 const stopWithinMs = 2000
 
 export function whyNotBuilt(): Text | null {
-  const file = fileURLToPath(workerFile())
-  return existsSync(file) ? null : say(`${file} is not built`, `${file} 파일이 빌드되지 않았습니다`)
+  const file = missingWorkerFile()
+  return file === null ? null : say(`${file} is not built`, `${file} 파일이 빌드되지 않았습니다`)
 }
 
 /** The one that was begun early is as good as a new one. */
@@ -45,7 +43,7 @@ function startThread(data: ThreadData): Worker {
   const early = data.thread === 0 ? takePrestarted() : null
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
   early?.postMessage(data)
-  return early ?? new Worker(workerFile(), threadOptions(data.thread, data))
+  return early ?? newThread(data.thread, data)
 }
 
 class WorkerHandle {
