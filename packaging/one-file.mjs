@@ -2,12 +2,22 @@
 // executable application). Any machine builds it for each.
 //   node packaging/one-file.mjs TARGET FILE
 import { execFileSync } from 'node:child_process'
-import { chmodSync, copyFileSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { arch, argv, execPath, platform } from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { rolldown } from 'rolldown'
+import { licencesOf } from './licences.mjs'
 import { koffiOf, nodeOf, root, targets } from './packages.mjs'
 
 /** The target that this machine itself is. */
@@ -16,39 +26,50 @@ const here = `${platform === 'win32' ? 'win' : platform}-${arch}`
 /** What runs in threads of its own (src/base/own-thread.ts). */
 const threads = ['engines/splice/worker/worker.js', 'daemon/exchange-worker.js']
 
-/** @param target a name of `targets`. @param file where it goes. Needs a build. */
+/** What a release says of itself (scripts/release.mjs). */
+const release = join(root, 'dist/release.json')
+
+/** @param target a name of `targets`. @param file where it goes. Needs a build. @returns the licences of what is inside */
 export async function oneFile(target, file) {
   const folder = mkdtempSync(join(tmpdir(), 'naru-one-file-'))
   try {
-    const main = join(folder, 'main.js')
     const prepared = join(folder, 'naru.blob')
-    await bundle('main.js', main)
-    for (const thread of threads) await bundle(thread, join(folder, basename(thread)))
+    const licences = join(folder, 'LICENSES.txt')
+    const modules = []
+    for (const code of ['main.js', ...threads])
+      modules.push(...(await bundle(code, join(folder, basename(code)))))
     const koffi = koffiOf(target)
+    writeFileSync(licences, licencesOf(modules, koffi ? ['koffi'] : []))
     const settings = join(folder, 'sea.json')
     writeFileSync(
       settings,
       JSON.stringify({
-        main,
+        // Its path goes in, and is the same each time.
+        main: 'main.js',
         output: prepared,
         disableExperimentalSEAWarning: true,
         // Compiled ahead, which only the same kind of machine can do.
         useCodeCache: target === here,
         assets: {
           'package.json': join(root, 'package.json'),
-          ...Object.fromEntries(threads.map((thread) => [basename(thread), join(folder, basename(thread))])),
+          ...Object.fromEntries(threads.map((code) => [basename(code), join(folder, basename(code))])),
+          'LICENSES.txt': licences,
+          ...(existsSync(release) && { 'dist/release.json': release }),
           ...(koffi && { 'koffi.node': koffi }),
           ...page(),
         },
       }),
     )
-    execFileSync(nodeOf(here), ['--experimental-sea-config', settings], {
+    // V8 compiles by chance where no seed is given; it is not part of what V8 compares at the start.
+    execFileSync(nodeOf(here), ['--random-seed=1', '--experimental-sea-config', settings], {
+      cwd: folder,
       stdio: 'ignore',
       timeout: 60_000,
     })
     copyFileSync(nodeOf(target), file)
     chmodSync(file, 0o755)
     putIn(prepared, file, target)
+    return readFileSync(licences, 'utf8')
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
@@ -66,7 +87,7 @@ function putIn(prepared, file, target) {
   })
 }
 
-/** One text of CommonJS: what Node reads of a single executable and of a thread's text. */
+/** One text of CommonJS: what Node reads of a single executable and of a thread's text. @returns paths of its modules */
 async function bundle(input, file) {
   const made = await rolldown({
     input: join(root, 'dist', input),
@@ -76,8 +97,15 @@ async function bundle(input, file) {
     transform: { define: { 'import.meta.url': '"file:///naru"' } },
   })
   // Comments are read at each start; names and lines stay, so that a stack can be read.
-  await made.write({ file, format: 'cjs', sourcemap: false, codeSplitting: false, comments: false })
+  const { output } = await made.write({
+    file,
+    format: 'cjs',
+    sourcemap: false,
+    codeSplitting: false,
+    comments: false,
+  })
   await made.close()
+  return output.flatMap((part) => part.moduleIds ?? [])
 }
 
 /** The web page's files by their names inside. */

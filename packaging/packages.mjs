@@ -46,6 +46,20 @@ export function nodeOf(target) {
   return join(packageFolder(node, nodeVersion, integrity), program)
 }
 
+/** Node's packages as parts of a list (CycloneDX 1.5). */
+export function partsOfNode() {
+  return Object.values(targets).map(({ node, integrity }) => ({
+    'bom-ref': `${node}@${nodeVersion}`,
+    type: 'application',
+    name: node,
+    version: nodeVersion,
+    purl: `pkg:npm/${node}@${nodeVersion}`,
+    hashes: [
+      { alg: 'SHA-512', content: Buffer.from(integrity.replace('sha512-', ''), 'base64').toString('hex') },
+    ],
+  }))
+}
+
 /** Node's own licence, with those of all that is inside of it. */
 export function nodeLicence() {
   const { node, integrity } = targets['linux-x64']

@@ -14,6 +14,8 @@ import type { About, Naru, RuleInput, RuleStatus } from '../model/naru-api.ts'
 
 export interface CliDeps {
   readonly version: string
+  /** That this release was made from; null where it is none. */
+  readonly commit: () => string | null
   /** One rule in this process, without a file. @throws NaruError where it could not be opened; nothing is left then. */
   openHere(options: OpenHereOptions): Promise<Naru & AsyncDisposable>
   /** What `naru open` holds in other terminals, as it was when a hop last changed: traffic of it is not told. */

@@ -917,6 +917,18 @@ describe('help', () => {
     expect((await naru('--version', fakeDeps(null))).out).toEqual(['0.1.0'])
     expect((await naru('version --json', fakeDeps(null))).out).toEqual(['{"version":"0.1.0"}'])
   })
+
+  it('version --verbose names the commit, Node and the platform', async () => {
+    const deps = { ...fakeDeps(null), commit: () => 'abc123' }
+    expect((await naru('version --verbose', deps)).out).toEqual([
+      'naru 0.1.0',
+      'commit abc123',
+      `node ${process.versions.node}`,
+      `${process.platform} ${process.arch}`,
+    ])
+    const { out } = await naru('version --verbose --json', fakeDeps(null))
+    expect(JSON.parse(out.join('\n'))).toMatchObject({ version: '0.1.0', commit: null })
+  })
 })
 
 describe('colour and language', () => {

@@ -35,7 +35,7 @@ export async function run(argv: readonly string[], io: Io, deps: CliDeps): Promi
       return await done(argv.length === 0 ? 2 : 0)
     }
     if (first.version || argv[0] === 'version') {
-      print.data(first.json ? JSON.stringify({ version: deps.version }) : deps.version)
+      printVersion(argv.includes('--verbose'), first.json, print, deps)
       return await done(0)
     }
     const { verb, command, rest } = await verbOf(argv)
@@ -53,6 +53,24 @@ export async function run(argv: readonly string[], io: Io, deps: CliDeps): Promi
     return toNaruError(thrown).exitCode
   }
 }
+
+/** With `--verbose` what a report of a fault should name. */
+function printVersion(verbose: boolean, json: boolean, print: Printer, { version, commit }: CliDeps): void {
+  const { arch, platform, versions } = process
+  const told = {
+    version,
+    ...(verbose && { commit: commit(), node: versions.node, platform: `${platform} ${arch}` }),
+  }
+  if (json) print.data(JSON.stringify(told))
+  else
+    print.data(
+      verbose
+        ? `naru ${version}\ncommit ${told.commit ?? print.say(noRelease)}\nnode ${versions.node}\n${platform} ${arch}`
+        : version,
+    )
+}
+
+const noRelease = say('unknown: this is no release', '알 수 없음: 릴리스가 아닙니다')
 
 /** What must be known before anything is parsed, so that also a mistake is told in the right way. */
 function glance(argv: readonly string[]): {

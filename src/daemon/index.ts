@@ -10,10 +10,11 @@ import { Journal } from '../instance/journal.ts'
 import { instanceOf, running, stateRoot } from '../instance/instance.ts'
 import type { Naru } from '../model/naru-api.ts'
 import { ruleFile } from './files.ts'
-import { version } from './version.ts'
+import { commit, version } from './version.ts'
 
 export const cliDeps: CliDeps = {
   version,
+  commit,
   async openHere(options) {
     const { openHere } = await import('./open.ts')
     return openHere(options, () => connect(null).catch(() => null))

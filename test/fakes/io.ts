@@ -98,6 +98,7 @@ export function fakeDeps(
   const client = naru && asClient(naru)
   return {
     version: '0.1.0',
+    commit: () => null,
     openHere: notRunning,
     openElsewhere: () => Promise.resolve([]),
     planHere: ({ name }) => Promise.resolve(planFor(name)),
