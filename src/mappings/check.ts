@@ -95,7 +95,9 @@ async function readBack(
         ),
       }
     const open = found.internalAddress === own && found.internalPort === internal && found.enabled
-    return { open, decisive: true, text: rowText(port, found, open ? null : `${own}:${internal}`) }
+    // Some read every row back with port 0 (miniupnpd 2.3.0 on nftables).
+    const decisive = found.internalPort !== 0 || found.internalAddress !== own
+    return { open, decisive, text: rowText(port, found, open ? null : `${own}:${internal}`) }
   }
   return null
 }

@@ -429,9 +429,9 @@ export class PublishedPort {
 
   #leadsToUs(seen: Mapping, router: Router): boolean {
     const { internalAddress, internalPort } = this.wish.request
-    return (
-      seen.internalAddress === (internalAddress ?? router.clientAddress) && seen.internalPort === internalPort
-    )
+    // Some read every row back with port 0 (miniupnpd 2.3.0 on nftables).
+    const port = seen.internalPort === 0 || seen.internalPort === internalPort
+    return port && seen.internalAddress === (internalAddress ?? router.clientAddress)
   }
 
   #keyOf(lease: MappingLease): { protocol: 'tcp' | 'udp'; externalPort: number } {

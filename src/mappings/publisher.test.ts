@@ -48,6 +48,12 @@ describe('publishing', () => {
     expect(at.fake.table.size).toBe(0)
   })
 
+  it('believes PCP too where UPnP lists the mapping without its internal port', async () => {
+    await using at = await home({ tellsNoInternalPort: true })
+    const lease = await at.publisher.open(wish, { signal: signal(), record: memoryJournal() })
+    expect(lease.describe()).toMatchObject({ member: 'pcp', differs: [] })
+  })
+
   it('goes on to the next protocol where one refuses', async () => {
     await using at = await home({ pcpResult: 2 })
     const lease = await at.publisher.open(wish, { signal: signal(), record: memoryJournal() })

@@ -62,6 +62,8 @@ export interface Quirks {
   successWithoutEntry?: boolean
   /** Maps to the external port inside, whatever was asked. */
   ignoresInternalPort?: boolean
+  /** Reads every row back with internal port 0. */
+  tellsNoInternalPort?: boolean
   /** LOCATION names another host. */
   locationElsewhere?: boolean
   /** SSDP answers come from another port. */
@@ -375,12 +377,13 @@ export class FakeRouter implements AsyncDisposable {
 
   /** As its list tells it. */
   #shown(entry: FakeEntry): FakeEntry {
-    const { shows, tellsNoLease } = this.quirks
+    const { shows, tellsNoLease, tellsNoInternalPort } = this.quirks
     const own = { blank: '', cleaned: entry.description.replace(/[^a-z0-9]/gi, ''), 'its own': 'UPnP' }
     return {
       ...entry,
       ...(shows && { description: own[shows] }),
       ...(tellsNoLease && { leaseSeconds: 0 }),
+      ...(tellsNoInternalPort && { internalPort: 0 }),
     }
   }
 

@@ -482,9 +482,10 @@ class UpnpLease implements MappingLease {
   }
 
   #leadsToUs(mapping: Mapping): boolean {
-    return (
-      mapping.internalAddress === this.#internalAddress && mapping.internalPort === this.#request.internalPort
-    )
+    if (mapping.internalAddress !== this.#internalAddress) return false
+    // Some read every row back with port 0 (miniupnpd 2.3.0 on nftables): the tag tells that it is this rule's.
+    const untold = mapping.internalPort === 0 && this.#carriesOurTag(mapping)
+    return untold || mapping.internalPort === this.#request.internalPort
   }
 
   /**

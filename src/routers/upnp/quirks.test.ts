@@ -95,6 +95,25 @@ it('a router that maps to another internal port is told to take it back', async 
   expect(await refused({ ignoresInternalPort: true })).toMatchObject({ code: 'ROUTER_NOT_DONE' })
 })
 
+it('a router that reads back no internal port has what carries our tag, and no other has our port', async () => {
+  await using home = await opened({ tellsNoInternalPort: true })
+  expect((await home.lease.verify({ signal: signal() })).state).toBe('held')
+  await home.lease.renew({ signal: signal() })
+  await home.lease.release({ signal: signal() })
+  expect([home.fake.table.size, home.journal.left()]).toEqual([0, []])
+  home.fake.table.set('tcp 8888', {
+    protocol: 'tcp',
+    externalPort: 8888,
+    internalAddress: here,
+    internalPort: 81,
+    description: 'a game',
+    leaseSeconds: 0,
+  })
+  const again = home.router.open(asking, { signal: signal(), record: home.journal })
+  await expect(again).rejects.toMatchObject({ code: 'ROUTER_PORT_TAKEN' })
+  expect(home.fake.table.size).toBe(1)
+})
+
 it('another HTTP port after a restart is found again, by a lease and by the journal', async () => {
   await using home = await opened({})
   await home.fake.restart()
