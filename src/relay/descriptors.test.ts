@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { systemClock, type Clock } from '../base/clock.ts'
-import { descriptorLimit, Descriptors, type DescriptorUser } from './descriptors.ts'
+import { countDescriptors, descriptorLimit, Descriptors, type DescriptorUser } from './descriptors.ts'
 
 class Rule implements DescriptorUser {
   held = 0
@@ -89,4 +89,13 @@ it('an EMFILE that came all the same stops everyone until there is room again', 
 
 it('the limit is what the system says', () => {
   expect(descriptorLimit()).toBeGreaterThan(10)
+})
+
+it('goes on where nobody lists them, as without /proc', () => {
+  const all = new Descriptors({ limit: 1000, count: () => countDescriptors('/no/such/folder') })
+  const rule = new Rule(all)
+  rule.take(500)
+  expect(rule.accepting).toBe(true)
+  rule.take(500)
+  expect(rule.accepting).toBe(false)
 })

@@ -5,6 +5,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { systemClock, type Clock } from '../base/clock.ts'
+import { errnoOf } from '../base/errors.ts'
 
 /** A rule, as far as it takes descriptors. */
 export interface DescriptorUser {
@@ -155,11 +156,14 @@ function readLimit(): number | null {
   }
 }
 
-function countDescriptors(): number {
+/** @param folder has an entry for each; without it (a sandbox without /proc) what `given` and `took` tell is all that is known. */
+export function countDescriptors(
+  folder = process.platform === 'linux' ? '/proc/self/fd' : '/dev/fd',
+): number {
   try {
-    return readdirSync(process.platform === 'linux' ? '/proc/self/fd' : '/dev/fd').length
-  } catch {
-    // The listing itself needs one; that it fails says that none is left.
-    return Number.MAX_SAFE_INTEGER
+    return readdirSync(folder).length
+  } catch (error) {
+    // The listing itself needs one.
+    return ['EMFILE', 'ENFILE'].includes(errnoOf(error) ?? '') ? Number.MAX_SAFE_INTEGER : 0
   }
 }
