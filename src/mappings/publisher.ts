@@ -104,7 +104,8 @@ export class RouterPublisher implements Disposable {
       if (failure && !other) throw failure
       const notes = [failure, failure6 && !isNaruError(failure6, 'ROUTER_NOT_FOUND') ? failure6 : null]
       const lease = new PublishedLease(
-        opened,
+        // Told in the order in which they were asked for, whoever answered first.
+        ports.filter((port) => opened.includes(port)),
         notes.filter((note) => note !== null).map(({ text }) => text),
         { rounds: this.#rounds, onReleased: () => this.#forget(opened) },
       )

@@ -58,6 +58,18 @@ test('the internet finds the port that the router gave, at the outer of two rout
   expect(told(rule, [hop('relay', 'ok'), both])[2]).toBe('internet 198.51.100.4:8000')
 })
 
+test('of two on the internet the IPv4 one stands last, where the one to give is, whichever router was faster', () => {
+  const rule = { listen: 8888, target: '10.0.0.2:9000' }
+  const row = (externalAddress: string): Json => ({ externalAddress, externalPort: 8888 })
+  for (const data of [
+    [row('203.0.113.7'), row('2001:db8::7')],
+    [row('2001:db8::7'), row('203.0.113.7')],
+  ])
+    expect(told(rule, [hop('relay', 'ok'), hop('router', 'ok', { data })]).at(-1)).toBe(
+      'internet 203.0.113.7:8888',
+    )
+})
+
 test('an address ends where the way does: a router that failed, a firewall that is shut, a relay that is not open', () => {
   const rule = { listen: 8888, target: '10.0.0.2:9000' }
   const open = [hop('relay', 'ok'), mapped('203.0.113.7', 8888)]

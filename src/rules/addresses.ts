@@ -2,7 +2,7 @@
  * The addresses to give to others: from a rule, what its hops say and where this machine is found, to the lines that
  * CLI, API and page show. An address is told only as far as each hop on its way is open.
  */
-import { addressRange, formatEndpoint, isPublic, type Cidr } from '../base/address.ts'
+import { addressRange, familyOf, formatEndpoint, isPublic, type Cidr } from '../base/address.ts'
 import { formatPortRange, type PortRange } from '../base/port.ts'
 import type { HopStatus, RuleAddress } from '../model/naru-api.ts'
 import type { Hop, Json } from '../model/hop.ts'
@@ -74,7 +74,9 @@ function throughRouter({ listen }: Rule, hops: readonly HopStatus[]): Found[] {
     if (isInside(externalAddress)) continue
     byHost.set(externalAddress, [...(byHost.get(externalAddress) ?? []), externalPort])
   }
-  return [...byHost].flatMap(([host, ports]) =>
+  // The last one is what is given to others: more of them have IPv4.
+  const hosts = [...byHost].toSorted(([a], [b]) => familyOf(b) - familyOf(a))
+  return hosts.flatMap(([host, ports]) =>
     inRows(ports).map((range) => ({ scope: 'internet' as const, host, ports: range })),
   )
 }

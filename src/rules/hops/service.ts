@@ -1,7 +1,7 @@
 /** The service hop: before anything is exposed, somebody must be there. Nothing is held; looking again is the lease. */
-import { toNaruError, NaruError } from '../../base/errors.ts'
+import { isNaruError, toNaruError, NaruError } from '../../base/errors.ts'
 import { withLimit } from '../../base/clock.ts'
-import { say } from '../../base/text.ts'
+import { say, type Text } from '../../base/text.ts'
 import type { Resolve } from '../../engines/contract.ts'
 import type { Hop, Lease, Verdict } from '../../model/hop.ts'
 import type { Rule } from '../../model/rule.ts'
@@ -67,12 +67,16 @@ async function firstThatAnswers(
     )
   } catch (error) {
     const first: unknown = error instanceof AggregateError ? error.errors[0] : error
-    throw new NaruError(
-      'SERVICE_SILENT',
-      { target: targets.map(formatTarget).join(', '), why: toNaruError(first).text },
-      { cause: first },
-    )
+    const target = targets.map(formatTarget).join(', ')
+    throw new NaruError('SERVICE_SILENT', { target, why: whyOf(first, target) }, { cause: first })
   }
+}
+
+/** Whose address the sentence has already is not told again. */
+function whyOf(error: unknown, target: string): Text {
+  const { text, params } = toNaruError(error)
+  const isSame = isNaruError(error, 'TARGET_SILENT') && params['target'] === target
+  return isSame ? (params['why'] as Text) : text
 }
 
 async function endpointsOf(

@@ -29,8 +29,16 @@ function Facts({
 }: Value) {
   const { words, say } = useWords()
   const lan = interfaces.find(({ facesLan }) => facesLan)
-  const own = lan?.addresses.filter(({ scope }) => scope !== 'link-local').map(({ address }) => address) ?? []
-  const outside = publicAddresses.map(
+  const held = lan?.addresses.filter(({ scope }) => scope !== 'link-local') ?? []
+  // A public one stands among the public ones; a server may have no other.
+  const kept = held.filter(({ scope }) => scope !== 'public')
+  const own = (kept.length > 0 ? kept : held).map(({ address }) => address)
+  // One router tells it by each protocol that it speaks.
+  const told = publicAddresses.filter(
+    ({ address, seenBy }, at) =>
+      publicAddresses.findIndex((one) => one.address === address && one.seenBy === seenBy) === at,
+  )
+  const outside = told.map(
     ({ address, seenBy, reachable }) =>
       `${address} (${words.machine.seenBy[seenBy]}${reachable ? '' : `, ${words.machine.unreachable}`})`,
   )
