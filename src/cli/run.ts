@@ -41,6 +41,9 @@ export async function run(argv: readonly string[], io: Io, deps: CliDeps): Promi
     const { verb, command, rest } = await verbOf(argv)
     const words = parseWords(verb, command, rest, commonOptions(verb))
     print = printerFor(words.options, io)
+    // A program reads no help.
+    if (!verb.run && first.json && !words.options['help'])
+      throw usage(command, say('a command is missing', '명령이 빠졌습니다'))
     if (words.options['help'] || !verb.run) {
       const { helpOf } = await import('./help.ts')
       print.data(helpOf(verb, command, commonOptions(verb), print))

@@ -52,11 +52,15 @@ export function parseRule(name: string, input: unknown): Rule {
   throw new NaruError('RULE_INVALID', { name: name.slice(0, 60), problems: joined(problems) })
 }
 
-/** Several problems as one line each: `limits.connections: …`. */
+/**
+ * Several problems as one line each: `limits.connections: …`. Which of a list it is its value tells, and whoever typed
+ * an option has no file with places in it.
+ */
 export function joined(problems: readonly Problem[]): Text {
+  const place = (path: Problem['path']): string => path.filter((word) => typeof word === 'string').join('.')
   const line = (language: keyof Text): string =>
     problems
-      .map(({ path, text }) => (path.length > 0 ? `${path.join('.')}: ` : '') + text[language])
+      .map(({ path, text }) => (path.length > 0 ? `${place(path)}: ` : '') + text[language])
       .join('; ')
   return { en: line('en'), ko: line('ko') }
 }

@@ -23,7 +23,10 @@ export const relayCodes = {
     exit: 1,
     en: 'cannot listen on {listen}: this machine does not have that address',
     ko: '{listen}에서 수신 대기할 수 없습니다: 이 컴퓨터에 없는 주소입니다',
-    fix: { en: '`naru ip` shows the addresses there are', ko: '`naru ip`로 주소를 확인하세요' },
+    fix: {
+      en: '`naru ip` shows the addresses there are; where traffic arrives stands first, where it goes second',
+      ko: '`naru ip`로 주소를 확인하세요. 받는 곳(LISTEN)을 먼저, 보낼 곳(TARGET)을 다음에 씁니다',
+    },
   },
   LISTEN_FAILED: {
     exit: 1,

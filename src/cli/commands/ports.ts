@@ -56,11 +56,14 @@ export const verb: Verb = {
     }
     const seen = await look(asked)
     if (json) print.json(seen)
-    else print.data(portTable(seen.rows, print, asked.all ?? false).join('\n'))
+    else if (seen.rows.length > 0) print.data(portTable(seen.rows, print, asked.all ?? false).join('\n'))
+    else print.talk(noPort)
     if (seen.unseen && !json) print.talk(`${print.paintTalk.yellow('!')} ${print.say(seen.unseen)}`)
     return 0
   },
 }
+
+const noPort = say('Nobody listens there, as far as can be seen.', '수신 대기 중인 프로그램이 없습니다.')
 
 function optionsFrom(context: Context): PortsOptions {
   const find = context.args('FIND')[0] ?? context.option('find') ?? undefined
