@@ -24,12 +24,14 @@ export async function lookAt<M, T>(
     return await ask(machine, { signal: context.interrupt() })
   } catch (error) {
     // Whatever was under way when Ctrl-C came is of no interest.
-    if (context.interrupt().aborted) throw new NaruError('ABORTED', { what: 'naru' }, { cause: error })
+    if (context.interrupt().aborted) throw new NaruError('ABORTED', { what: looking }, { cause: error })
     throw error
   } finally {
     alive[Symbol.dispose]()
   }
 }
+
+const looking = say('the look at this machine', '이 컴퓨터 확인')
 
 export const internet: VerbOption = {
   name: 'internet',

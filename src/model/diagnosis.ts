@@ -3,6 +3,11 @@ import type { NaruErrorJson } from '../base/errors.ts'
 import type { Text } from '../base/text.ts'
 import type { Finding } from './finding.ts'
 
+/** Who tried from outside, in words: `phone 203.0.113.9`, or the address of a vantage. */
+export function triedByText(by: string): Text {
+  return { en: by, ko: by.replace(/^phone\b/, '휴대폰') }
+}
+
 export interface Diagnosis {
   /** Worst root cause, innermost hop first; null where nothing is wrong. */
   readonly verdict: Finding | null

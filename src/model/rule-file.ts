@@ -59,8 +59,6 @@ export function parseRule(name: string, input: unknown): Rule {
 export function joined(problems: readonly Problem[]): Text {
   const place = (path: Problem['path']): string => path.filter((word) => typeof word === 'string').join('.')
   const line = (language: keyof Text): string =>
-    problems
-      .map(({ path, text }) => (path.length > 0 ? `${place(path)}: ` : '') + text[language])
-      .join('; ')
+    problems.map(({ path, text }) => (path.length > 0 ? `${place(path)}: ` : '') + text[language]).join('; ')
   return { en: line('en'), ko: line('ko') }
 }

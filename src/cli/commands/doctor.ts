@@ -2,7 +2,13 @@
 import type { ExitCode } from '../../base/codes/entry.ts'
 import { asRoot } from '../../base/privilege.ts'
 import { say, verbatim, type Text } from '../../base/text.ts'
-import { alike, consequencesIn, type Diagnosis, type DoctorEvent } from '../../model/diagnosis.ts'
+import {
+  alike,
+  consequencesIn,
+  triedByText,
+  type Diagnosis,
+  type DoctorEvent,
+} from '../../model/diagnosis.ts'
 import type { Finding } from '../../model/finding.ts'
 import { splitHostPorts } from '../../model/listen.ts'
 import type { DiagnoseRequest } from '../../model/machine-api.ts'
@@ -183,7 +189,8 @@ function outsideLines(event: Extract<DoctorEvent, { type: 'link' | 'outside' }>)
       verbatim(event.url),
       verbatim(event.qr),
     ]
-  const { by, to, port, result, synsSeen } = event
+  const { to, port, result, synsSeen } = event
+  const by = triedByText(event.by)
   const words = {
     answered: say('it came through', '연결되었습니다'),
     refused: say('it was refused', '거부되었습니다'),
@@ -196,8 +203,8 @@ function outsideLines(event: Extract<DoctorEvent, { type: 'link' | 'outside' }>)
       : say(`; packets that reached this machine: ${synsSeen}`, `. 이 컴퓨터에 닿은 패킷 ${synsSeen}개`)
   return [
     say(
-      `${by} → ${to}:${port}: ${words[result].en}${seen.en}`,
-      `${by} → ${to}:${port}: ${words[result].ko}${seen.ko}`,
+      `${by.en} → ${to}:${port}: ${words[result].en}${seen.en}`,
+      `${by.ko} → ${to}:${port}: ${words[result].ko}${seen.ko}`,
     ),
   ]
 }

@@ -1,5 +1,6 @@
 /** Nothing arrives from outside, and no hop on this side says why. */
 import { say } from '../../base/text.ts'
+import { triedByText } from '../../model/diagnosis.ts'
 import { defineCheck, externalPortOf } from './contract.ts'
 
 export const outsideSilent = defineCheck({
@@ -40,11 +41,12 @@ export const outsideSilent = defineCheck({
     const tests = subject.outside.filter((test) => test.port === port)
     const silent = tests.find((test) => test.result === 'silent' && !test.synsSeen)
     if (!silent || tests.some(({ result }) => result === 'answered')) return null
+    const by = triedByText(silent.by)
     return {
       evidence: [
         say(
-          `${silent.by} tried ${silent.to} port ${port}: ${silent.synsSeen === 0 ? 'no SYN reached this machine' : 'no answer'}`,
-          `${silent.by}에서 ${silent.to}의 ${port}번 시도: ${silent.synsSeen === 0 ? '이 컴퓨터에 SYN이 도착하지 않음' : '응답 없음'}`,
+          `${by.en} tried ${silent.to} port ${port}: ${silent.synsSeen === 0 ? 'no SYN reached this machine' : 'no answer'}`,
+          `${by.ko}에서 ${silent.to}의 ${port}번 시도: ${silent.synsSeen === 0 ? '이 컴퓨터에 SYN이 도착하지 않음' : '응답 없음'}`,
         ),
       ],
       fixes: [
