@@ -28,7 +28,11 @@ export function contradictions(rule: Rule): Problem[] {
       at(path, 'UDP cannot go to a Unix socket', 'UDP는 Unix 소켓으로 보낼 수 없습니다')
     }
     if (loops(rule.listen, to))
-      at(path, 'the rule would forward to itself', '규칙이 자기 자신에게 전달하게 됩니다')
+      at(
+        path,
+        'the rule would forward to itself; a service on this machine needs another port than the one that is listened on',
+        '규칙이 자기 자신에게 전달하게 됩니다. 이 컴퓨터의 서비스라면 수신 포트와 다른 포트를 써야 합니다',
+      )
   })
   if (takesUdp(rule.listen) && rule.acceptProxy.some(isAnybody)) {
     at(
