@@ -54,7 +54,7 @@ export function mustBeTrusted(path: string, mend: Text): void {
 }
 
 export function untrusted(path: string, { why, command }: Distrust, mend: Text): NaruError {
-  const run = command === null ? mend : say(`run: ${command}`, `다음을 실행하세요: ${command}`)
+  const run = command === null ? mend : say(`run: \`${command}\``, `다음을 실행하세요: \`${command}\``)
   return new NaruError('UNTRUSTED_PATH', { path, why, mend: run })
 }
 

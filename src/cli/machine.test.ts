@@ -208,7 +208,7 @@ describe('firewall', () => {
     const { exit, talk } = await naru('firewall', deps(fake))
     expect([exit, talk]).toEqual([
       4,
-      ['error: not permitted to read the firewall', '→ run: sudo naru firewall'],
+      ['error: not permitted to read the firewall', '→ run: `sudo naru firewall`'],
     ])
   })
 })

@@ -128,8 +128,8 @@ async function remove(
     tell(
       'warn',
       say(
-        `a saved ruleset brought back an opening that could not be closed (${en}); run: ${command}`,
-        `저장된 규칙과 함께 되살아난 허용 규칙을 닫지 못했습니다(${ko}). 다음을 실행하세요: ${command}`,
+        `a saved ruleset brought back an opening that could not be closed (${en}); run: \`${command}\``,
+        `저장된 규칙과 함께 되살아난 허용 규칙을 닫지 못했습니다(${ko}). 다음을 실행하세요: \`${command}\``,
       ),
     )
   }

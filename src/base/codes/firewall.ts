@@ -6,8 +6,8 @@ export const firewallCodes = {
     en: 'not permitted to {what}',
     ko: '권한이 없습니다: {what}',
     fix: {
-      en: 'give Naru the right, and it takes away again what it opened: {command}; or leave the firewall to yourself, without --firewall or --publish: {hand}',
-      ko: '권한을 주면 Naru가 열고, 끝날 때 되돌립니다: {command} (또는 --firewall, --publish 없이 직접 열기: {hand})',
+      en: 'give Naru the right, and it takes away again what it opened: `{command}`; or leave the firewall to yourself, without --firewall or --publish: `{hand}`',
+      ko: '권한을 주면 Naru가 열고, 끝날 때 되돌립니다: `{command}` (또는 --firewall, --publish 없이 직접 열기: `{hand}`)',
     },
   },
   FIREWALL_OVERRULED: {

@@ -56,7 +56,7 @@ export const machineCodes = {
     exit: 4,
     en: 'not permitted to {what}',
     ko: '권한이 없습니다: {what}',
-    fix: { en: 'run: {command}', ko: '다음을 실행하세요: {command}' },
+    fix: { en: 'run: `{command}`', ko: '다음을 실행하세요: `{command}`' },
   },
   UNTRUSTED_PATH: {
     exit: 4,

@@ -15,8 +15,8 @@ export const relayCodes = {
     en: 'cannot listen on {listen}: ports below {first} need a privilege',
     ko: '{listen}에서 수신 대기할 수 없습니다: {first} 미만 포트에는 권한이 필요합니다',
     fix: {
-      en: 'choose a port from {first}, or run: {command}',
-      ko: '{first} 이상의 포트를 쓰거나 다음을 실행하세요: {command}',
+      en: 'choose a port from {first}, or run: `{command}`',
+      ko: '{first} 이상의 포트를 쓰거나 다음을 실행하세요: `{command}`',
     },
   },
   LISTEN_NO_ADDRESS: {
@@ -89,7 +89,7 @@ export const relayCodes = {
     exit: 4,
     en: 'what could carry {name} lacks a privilege: {why}',
     ko: '{name}{을/를} 처리할 엔진에 권한이 없습니다: {why}',
-    fix: { en: 'run: {command}', ko: '다음을 실행하세요: {command}' },
+    fix: { en: 'run: `{command}`', ko: '다음을 실행하세요: `{command}`' },
   },
   ENGINE_UNFIT: {
     exit: 1,

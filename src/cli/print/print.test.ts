@@ -3,9 +3,19 @@ import { describe, expect, it } from 'vitest'
 import { keysIn } from '../io.ts'
 import { mark, written } from './marks.ts'
 import { bytes, rate, span } from './units.ts'
-import { clipped, padded, widthOf } from './width.ts'
+import { clipped, padded, widthOf, wrapped } from './width.ts'
 
 describe('width on a terminal', () => {
+  it('never breaks a command, whose first half would run when it is pasted', () => {
+    const line =
+      '→ give Naru the right: `sudo env "PATH=$PATH" naru open 8888 10.0.0.2:80 --firewall`, or not'
+    expect(wrapped(line, 30).split('\n')).toEqual([
+      '→ give Naru the right:',
+      '  `sudo env "PATH=$PATH" naru open 8888 10.0.0.2:80 --firewall`,',
+      '  or not',
+    ])
+  })
+
   const texts = [
     'naru',
     '나루 ferry',

@@ -65,19 +65,40 @@ export function clipped(line: string, columns: number): string {
   return coloured ? `${kept}…${mark(0)}` : `${kept}…`
 }
 
-/** A line at most so wide, broken between words; what follows is indented as it is. A word alone may be wider. */
+/**
+ * A line at most so wide, broken between words; what follows stands below the first word, past the sign before it. A
+ * command in backticks is never broken: pasted, its first half would run. That, or a word alone, may be wider.
+ */
 export function wrapped(line: string, columns: number): string {
   if (widthOf(line) <= columns) return line
-  const indent = /^ */.exec(line)?.[0] ?? ''
+  const start = lead.exec(line)?.[0] ?? ''
+  const indent = ' '.repeat(widthOf(start))
   const lines: string[] = []
-  let now = indent
-  for (const word of line.trimStart().split(' ')) {
-    const next = now === indent ? now + word : `${now} ${word}`
-    if (widthOf(next) <= columns || now === indent) now = next
+  let now = start
+  let isFresh = true
+  for (const word of unbroken(line.slice(start.length))) {
+    const next = isFresh ? now + word : `${now} ${word}`
+    if (isFresh || widthOf(next) <= columns) now = next
     else {
       lines.push(now)
       now = indent + word
     }
+    isFresh = false
   }
   return [...lines, now].join('\n')
+}
+
+/** Indent, and a sign in whatever colour. */
+const lead = new RegExp(`^ *(?:${anyMark.source}?[✓✗!·→]${anyMark.source}? )?`, 'u')
+
+/** Its words; what stands between backticks is one. */
+function unbroken(text: string): readonly string[] {
+  const words: string[] = []
+  let isOpen = false
+  for (const word of text.split(' ')) {
+    if (isOpen) words.push(`${words.pop() ?? ''} ${word}`)
+    else words.push(word)
+    if (word.split('`').length % 2 === 0) isOpen = !isOpen
+  }
+  return words
 }

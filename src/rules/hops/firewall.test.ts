@@ -31,6 +31,6 @@ it('where the right is missing, Naru with the right comes first, and by hand wit
   expect(error).toMatchObject({ code: 'FIREWALL_NO_RIGHT', message: 'not permitted to open 8888/tcp' })
   const fix = (error as NaruError).fix?.en ?? ''
   expect(fix).toMatch(
-    /service install --write; or .*, without --firewall or --publish: sudo ufw allow 8888\/tcp$/,
+    /service install --write`; or .*, without --firewall or --publish: `sudo ufw allow 8888\/tcp`$/,
   )
 })

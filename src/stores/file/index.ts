@@ -220,8 +220,8 @@ function mustBeOurWord(file: string): void {
     path: file,
     why: distrust.why,
     mend: say(
-      `run: ${mend}; or set NARU_TRUST_FILE=1, where whoever may write it may do what root may`,
-      `다음을 실행하세요: ${mend}. 파일을 쓸 수 있는 사용자에게 root의 권한을 주어도 된다면 NARU_TRUST_FILE=1을 지정하세요`,
+      `run: \`${mend}\`; or set NARU_TRUST_FILE=1, where whoever may write it may do what root may`,
+      `다음을 실행하세요: \`${mend}\`. 파일을 쓸 수 있는 사용자에게 root의 권한을 주어도 된다면 NARU_TRUST_FILE=1을 지정하세요`,
     ),
   })
 }
