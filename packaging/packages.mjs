@@ -40,6 +40,9 @@ export const targets = {
   },
 }
 
+/** Debian's names of those that a Debian package is made for. */
+export const architectures = { 'linux-x64': 'amd64', 'linux-arm64': 'arm64' }
+
 /** @returns the path of Node's program for a target */
 export function nodeOf(target) {
   const { node, program, integrity } = targets[target]

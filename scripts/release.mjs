@@ -1,15 +1,24 @@
-// `npm run release`: everything that goes out, in out/: the package, one file for each platform, the licences of what is
+// `npm run release`: everything that goes out, in out/: the package, one file for each platform, Debian packages (where there
+// is dpkg-deb), the licences of what is
 // inside, a list of parts (CycloneDX) and SHA-256 sums. The same commit gives the same bytes.
 //   --check     makes it twice and compares, and tries what is too slow for each `npm test`
 //   --key FILE  signs the sums with that minisign key (minisign asks for its password)
 import { execFileSync, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { createReadStream, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  createReadStream,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { argv, execPath } from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { oneFile } from '../packaging/one-file.mjs'
-import { partsOfNode, targets } from '../packaging/packages.mjs'
+import { architectures, partsOfNode, targets } from '../packaging/packages.mjs'
 import { installDependencies } from './install.mjs'
 import { say } from './language.mjs'
 
@@ -29,6 +38,8 @@ if (git('status', '--porcelain') !== '') {
 }
 const commit = git('rev-parse', 'HEAD')
 const seconds = Number(git('log', '-1', '--format=%ct'))
+/** Who makes the release. */
+const maintainer = git('log', '-1', '--format=%an <%ae>')
 const { version } = JSON.parse(readFileSync('package.json', 'utf8'))
 
 installDependencies()
@@ -54,6 +65,8 @@ async function make(folder) {
       const file = join(folder, `naru-${version}-${target}${target.startsWith('win') ? '.exe' : ''}`)
       const licences = await oneFile(target, file)
       if (target === 'linux-x64') writeFileSync(join(folder, 'LICENSES.txt'), licences)
+      if (target in architectures && existsSync('/usr/bin/dpkg-deb'))
+        await debOf(target, file, licences, folder)
     }
   } finally {
     rmSync(told)
@@ -61,6 +74,13 @@ async function make(folder) {
   writeFileSync(join(folder, 'naru.cdx.json'), `${JSON.stringify(parts(), null, 2)}\n`)
   const sums = await sumsOf(folder)
   writeFileSync(join(folder, 'SHA256SUMS'), sums.map(([name, sum]) => `${sum}  ${name}\n`).join(''))
+}
+
+/** Imported late: it reads what was built. */
+async function debOf(target, program, licences, folder) {
+  const { deb } = await import('../packaging/deb.mjs')
+  const file = join(folder, `naru_${version}_${architectures[target]}.deb`)
+  await deb({ target, program, licences, file, version, maintainer, seconds })
 }
 
 /** npm's list of what is installed for use, with Node, and without what differs each time it is asked. */

@@ -1,0 +1,150 @@
+// A Debian package around one file: the unit, the manual, completion, and an upgrade that hands over to the new process.
+// Debian's own dpkg-deb puts it together.
+import { execFileSync } from 'node:child_process'
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import { shellScript } from '../dist/cli/shell-scripts.js'
+import { systemdUnit } from '../dist/cli/systemd-unit.js'
+import { manPage } from './man.mjs'
+import { architectures, root } from './packages.mjs'
+
+/**
+ * @param options.target a key of `architectures`
+ * @param options.program the one file for that target
+ * @param options.licences text of the licences of what is inside
+ * @param options.file where the package goes
+ * @param options.version of Naru
+ * @param options.maintainer `NAME <ADDRESS>`
+ * @param options.seconds since 1970, for every time in it
+ */
+export async function deb({ target, program, licences, file, version, maintainer, seconds }) {
+  const folder = mkdtempSync(join(tmpdir(), 'naru-deb-'))
+  try {
+    chmodSync(folder, 0o755)
+    const put = (path, text, mode = 0o644) => {
+      mkdirSync(join(folder, dirname(path)), { recursive: true, mode: 0o755 })
+      writeFileSync(join(folder, path), text)
+      chmodSync(join(folder, path), mode)
+    }
+    const unit = systemdUnit({ command: ['/usr/bin/naru'], file: '/etc/naru/naru.yaml', api: null })
+    mkdirSync(join(folder, 'usr/bin'), { recursive: true, mode: 0o755 })
+    copyFileSync(program, join(folder, 'usr/bin/naru'))
+    chmodSync(join(folder, 'usr/bin/naru'), 0o755)
+    put('lib/systemd/system/naru.service', unit)
+    put('etc/naru/naru.yaml', '# The rules of the service: man naru, or `naru add --help`.\nrules: {}\n')
+    put(
+      'etc/default/naru',
+      '# Environment of the service: see /usr/share/doc/naru/cli.md.gz, "Environment".\n',
+    )
+    put('usr/share/man/man1/naru.1.gz', gzip(await manPage(version, seconds)))
+    put('usr/share/bash-completion/completions/naru', shellScript('bash'))
+    put('usr/share/zsh/vendor-completions/_naru', shellScript('zsh'))
+    put('usr/share/fish/vendor_completions.d/naru.fish', shellScript('fish'))
+    put('usr/share/doc/naru/copyright', copyright)
+    put('usr/share/doc/naru/LICENSES.txt.gz', gzip(licences))
+    put('usr/share/doc/naru/changelog.gz', gzip(changelog({ version, maintainer, seconds })))
+    put('usr/share/doc/naru/CHANGELOG.md.gz', gzip(readFileSync(join(root, 'CHANGELOG.md'))))
+    put('usr/share/doc/naru/cli.md.gz', gzip(readFileSync(join(root, 'docs/cli.md'))))
+    put('usr/share/lintian/overrides/naru', overrides)
+    const installed = Math.ceil(
+      Number(execFileSync('du', ['-sk', folder], { encoding: 'utf8' }).split('\t')[0]),
+    )
+    put('DEBIAN/control', control({ version, maintainer, installed, architecture: architectures[target] }))
+    put('DEBIAN/conffiles', '/etc/naru/naru.yaml\n/etc/default/naru\n')
+    for (const [name, text] of Object.entries(scripts)) put(`DEBIAN/${name}`, text, 0o755)
+    execFileSync('find', [folder, '-exec', 'touch', '-h', '-d', `@${seconds}`, '{}', '+'])
+    execFileSync('dpkg-deb', ['--root-owner-group', '-Zxz', '-z1', '--build', folder, file], {
+      env: { ...process.env, SOURCE_DATE_EPOCH: String(seconds) },
+      stdio: ['ignore', 'ignore', 2],
+    })
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+const gzip = (text) => gzipSync(text, { level: 9 })
+
+const control = ({ version, maintainer, installed, architecture }) => `Package: naru
+Version: ${version}
+Architecture: ${architecture}
+Maintainer: ${maintainer}
+Installed-Size: ${installed}
+Depends: libc6 (>= 2.28), libgcc-s1, libstdc++6 (>= 8)
+Recommends: conntrack, iproute2, nftables
+Section: net
+Priority: optional
+Description: port forwarding through router, firewall, relay and guest
+ One command publishes a service through every hop between an outside
+ client and the service, and says which hop is broken when one is. Naru
+ opens router mappings, firewall rules, a relay and a virtual machine's
+ forwards, keeps them open, and takes everything away again.
+`
+
+/** Debian wants to be told of the licence that it has itself; those of what is inside are in a file of their own. */
+const copyright = `Naru is under the Apache License 2.0, which Debian has in
+/usr/share/common-licenses/Apache-2.0.
+
+Copyright 2026 the contributors of Naru
+
+Node.js and other packages are inside of /usr/bin/naru. Their copyright and
+licences are in /usr/share/doc/naru/LICENSES.txt.gz.
+`
+
+const changelog = ({ version, maintainer, seconds }) => `naru (${version}) unstable; urgency=medium
+
+  * What changed is in /usr/share/doc/naru/CHANGELOG.md.gz.
+
+ -- ${maintainer}  ${new Date(seconds * 1000).toUTCString().replace('GMT', '+0000')}
+`
+
+/** Node is inside as its makers built it, and what was put in would not outlive strip(1). */
+const overrides = `naru: unstripped-binary-or-object [usr/bin/naru]
+naru: embedded-library *
+naru: hardening-no-pie *
+`
+
+const scripts = {
+  postinst: `#!/bin/sh
+set -e
+if [ "$1" = configure ] || [ "$1" = abort-remove ]; then
+  deb-systemd-helper unmask naru.service >/dev/null || true
+  if deb-systemd-helper --quiet was-enabled naru.service; then
+    deb-systemd-helper enable naru.service >/dev/null || true
+  else
+    deb-systemd-helper update-state naru.service >/dev/null || true
+  fi
+  if [ -d /run/systemd/system ]; then
+    systemctl --system daemon-reload >/dev/null || true
+    if [ -n "$2" ] && systemctl --quiet is-active naru.service; then
+      # The new process takes the old one's place without a gap; where it cannot start, the old one goes on.
+      deb-systemd-invoke reload naru.service >/dev/null || true
+    else
+      deb-systemd-invoke start naru.service >/dev/null || true
+    fi
+  fi
+fi
+`,
+  prerm: `#!/bin/sh
+set -e
+# An upgrade hands over once the new program is there; whoever removes it wants all undone.
+if [ "$1" = remove ] && [ -d /run/systemd/system ]; then
+  deb-systemd-invoke stop naru.service >/dev/null || true
+fi
+`,
+  postrm: `#!/bin/sh
+set -e
+if [ "$1" = remove ] && [ -d /run/systemd/system ]; then
+  systemctl --system daemon-reload >/dev/null || true
+fi
+if [ "$1" = purge ]; then
+  if command -v deb-systemd-helper >/dev/null; then
+    deb-systemd-helper purge naru.service >/dev/null || true
+    deb-systemd-helper unmask naru.service >/dev/null || true
+  fi
+  rm -rf /var/lib/naru
+  rmdir --ignore-fail-on-non-empty /etc/naru 2>/dev/null || true
+fi
+`,
+}
