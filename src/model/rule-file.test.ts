@@ -132,6 +132,16 @@ describe('a rule as it is written', () => {
     expect(notes('53')).toBe(0)
   })
 
+  it('a well-known port to the outside draws a note that names a high one', () => {
+    const notes = (listen: number, publish: object): string[] =>
+      ruleNotes(parseRule('web', { listen, target: '10.0.0.7:80', publish })).map(({ en }) => en)
+    expect(notes(443, { router: 'auto' })).toEqual([expect.stringContaining('externalPort: 8443')])
+    expect(notes(8443, { router: 'auto', externalPort: 443 })).toHaveLength(1)
+    expect(notes(443, { router: 'auto', externalPort: 8443 })).toEqual([])
+    expect(notes(443, {})).toEqual([])
+    expect(notes(1024, { router: 'auto' })).toEqual([])
+  })
+
   it('takes no nonsense for a value', () => {
     for (const value of [null, [], {}, true, '', 'a'.repeat(100_000)])
       expect(wrong({ listen: value, target: 80 })).not.toEqual([])
