@@ -28,7 +28,9 @@ export interface Spans {
 /** The plain way to write it is a block map without anchors. */
 export function spansOf(text: string, yaml: Document): Spans | null {
   const rules = yaml.get('rules', true)
-  if (!isMap(rules) || rules.flow || rules.items.length === 0 || hasAnchors(yaml)) return null
+  if (!isMap(rules) || rules.flow || rules.items.length === 0) return null
+  // Each node is looked at only where some may be an alias: the first change to a file waits for this.
+  if (text.includes('*') && hasAnchors(yaml)) return null
   const byName = new Map<string, Span>()
   let [before, indent] = [0, '']
   for (const pair of rules.items) {
