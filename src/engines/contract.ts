@@ -111,6 +111,8 @@ export interface EngineLease extends Lease {
    * listen: then open anew and `retire` this one.
    */
   update(rule: Rule): boolean
+  /** Resolves once what it was told last is in force. @default it is at once */
+  settled?(): Promise<void>
   /** Listens no more; the connections there are go on without limit. The lease ends with the last of them. */
   retire(): Promise<void>
   /** Listens no more, waits up to `drainMs` for connections to finish, cuts the rest. */

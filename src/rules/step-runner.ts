@@ -4,9 +4,9 @@
  */
 import { withLimit, within } from '../base/clock.ts'
 import { toNaruError, type NaruError } from '../base/errors.ts'
-import { stopped } from '../base/single-flight.ts'
+import { orAborted, stopped } from '../base/single-flight.ts'
 import type { Heritage } from '../model/handover-sockets.ts'
-import type { Hop } from '../model/hop.ts'
+import type { Hop, Lease } from '../model/hop.ts'
 import { listensOverlap } from '../model/listen.ts'
 import type { HopState } from './hop-state.ts'
 import type { DesiredHop } from './hops/desired.ts'
@@ -146,6 +146,7 @@ export class StepRunner {
       case 'update':
         if (step.wanted.update?.(step.held.lease, this.#options.hops.inner())) {
           step.held.wanted = step.wanted
+          await inForce(step.held.lease, options.signal)
           return null
         }
         return this.#replace(step.held, step.wanted, options)
@@ -194,6 +195,16 @@ export class StepRunner {
     hops.opened(held)
     return held
   }
+}
+
+/** Longer nobody waits for the answer to an edit: a name may take seconds. */
+const inForceLimitMs = 2000
+
+/** Whoever is told that an edit is done may count on it. What cannot be is told by the engine's events. */
+async function inForce(lease: Lease, signal: AbortSignal): Promise<void> {
+  if (!isEngineLease(lease) || !lease.settled) return
+  const settled = lease.settled()
+  await within(signal, inForceLimitMs, (limited) => orAborted(settled, limited, 'the edit')).catch(() => {})
 }
 
 /** @throws NaruError: what is called off begins nothing more */

@@ -116,7 +116,6 @@ export class KernelLease implements EngineLease, Lease {
     return true
   }
 
-  /** Resolves once everything asked of this lease has been done. */
   async settled(): Promise<void> {
     await this.#turn.catch(() => {})
   }
