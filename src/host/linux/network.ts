@@ -49,6 +49,8 @@ export function linuxNetwork(runner: Runner, procNet: string, here = false): Net
       return answer
     }
   }
+  /** Thousands who share one answer read it once. */
+  const asRead = new WeakMap<unknown[], readonly Interface[]>()
   const addresses = fixed('-d', 'address', 'show')
   const defaults4 = fixed('-4', 'route', 'show', 'default')
   const defaults6 = fixed('-6', 'route', 'show', 'default')
@@ -57,7 +59,11 @@ export function linuxNetwork(runner: Runner, procNet: string, here = false): Net
     const devices = await addresses(how)
     if (devices === null)
       return interfacesOfRuntime(networkInterfaces(), (name) => kindOf({ ifname: name }, []))
-    return (devices as IpDevice[]).map((device) => toInterface(device, devices as IpDevice[]))
+    const known = asRead.get(devices)
+    if (known) return known
+    const made = (devices as IpDevice[]).map((device) => toInterface(device, devices as IpDevice[]))
+    asRead.set(devices, made)
+    return made
   }
 
   async function defaultRoutes(how: Signal): Promise<readonly Route[]> {
