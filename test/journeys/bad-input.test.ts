@@ -112,7 +112,7 @@ describeWith(
         env: { NARU_STATE: join(folder, 'free/state'), HOME: join(folder, 'free') },
       })
       expect(answer.exit).toBe(4)
-      const command = /run: (sudo .*)/.exec(answer.stderr)?.[1] ?? ''
+      const command = /run: `(sudo .*)`/.exec(answer.stderr)?.[1] ?? ''
       expect(command).toContain(`dist/main.js open 127.0.0.1:81 8080`)
       // Pasted by that user; this sudo asks for no password. The network is one of the test’s own.
       const tools = join(folder, 'free/bin')
