@@ -1,7 +1,7 @@
 /**
  * Ports that nothing uses now, below those that the system hands out for dialling: no connection of the test itself
- * takes one between the asking and the listening. None is given twice to one test process, and test files that run side
- * by side draw from parts of their own.
+ * takes one between the asking and the listening. None of a host is given twice to one test process, and test files
+ * that run side by side draw from parts of their own.
  */
 import { randomInt } from 'node:crypto'
 import { createSocket } from 'node:dgram'
@@ -13,7 +13,7 @@ const parts = 4
 const partSize = 5000
 const lowest = 10_000 + (Number(process.env.VITEST_POOL_ID ?? 0) % parts) * partSize
 const highest = lowest + partSize
-const given = new Set<number>()
+const given = new Set<string>()
 
 /**
  * The first of `count` ports in a row that are free on `host` for TCP and UDP.
@@ -23,9 +23,11 @@ export async function freePort(host = '127.0.0.1', count = 1): Promise<number> {
   for (let tries = 0; tries < 50; tries++) {
     const first = randomInt(lowest, highest - count)
     const ports = Array.from({ length: count }, (_, offset) => first + offset)
-    if (ports.some((port) => given.has(port))) continue
-    for (const port of ports) given.add(port)
+    const places = ports.map((port) => `${host} ${port}`)
+    if (places.some((place) => given.has(place))) continue
+    for (const place of places) given.add(place)
     if (await areFree(host, ports)) return first
+    for (const place of places) given.delete(place)
   }
   throw new Error(`no ${count} free ports in a row`)
 }
