@@ -7,7 +7,7 @@ import type { Check } from './checks/contract.ts'
 import { checks } from './checks/index.ts'
 import { createHost } from '../host/index.ts'
 import { verbatim } from '../base/text.ts'
-import type { Diagnosis } from '../model/diagnosis.ts'
+import type { Diagnosis, DoctorEvent } from '../model/diagnosis.ts'
 import type { HopStatus } from '../model/naru-api.ts'
 import type { Rule } from '../model/rule.ts'
 import { parseRule } from '../model/rule-file.ts'
@@ -73,6 +73,56 @@ it('rules that lead to each other are named with the way round, and none that on
   // The daemon's own look at some of them knows the others.
   const [seen] = await doctor.examine([{ rule: rules[1] as Rule, hops: [] }], { signal })
   expect(seen).toMatchObject([{ code: 'rule-loop', rule: 'b' }])
+})
+
+it('of very many looks those that found something are told as they end, and few of the others', async () => {
+  const rules = Array.from({ length: 10_500 }, (_, at) =>
+    parseRule(`r${at}`, { listen: 1 + at, target: `10.0.0.1:${1 + at}` }),
+  )
+  const look = (code: string, finds: (name: string) => boolean): Check => ({
+    ...(checks[0] as Check),
+    code,
+    run: (subject) =>
+      Promise.resolve(
+        finds(subject.rule?.name ?? '')
+          ? [
+              {
+                code,
+                severity: 'warns',
+                hop: 'service',
+                rule: subject.rule?.name ?? null,
+                title: verbatim('loud'),
+                evidence: [],
+                fixes: [],
+                dependsOn: [],
+              },
+            ]
+          : [],
+      ),
+  })
+  const doctor = createDoctor({
+    ...fakeParts(new World(), createMemoryStore({})),
+    checks: [look('quiet', () => false), look('loud', (name) => name.endsWith('000'))],
+    askStun: () => Promise.reject(new Error('nobody is to be asked')),
+    rules: () => Promise.resolve(rules.map((rule) => ({ rule, hops: [] }))),
+  })
+  const told: DoctorEvent[] = []
+  const begun = new Set<string>()
+  let orphans = 0
+  const diagnosis = await doctor.diagnose({
+    signal: AbortSignal.timeout(60_000),
+    onEvent: (event) => {
+      told.push(event)
+      if (event.type === 'started') begun.add(`${event.code} ${event.rule}`)
+      // Whoever keeps a list of what goes on hears of no end without a beginning.
+      if (event.type === 'finished' && !begun.has(`${event.outcome.code} ${event.outcome.rule}`)) orphans++
+    },
+  })
+  expect(diagnosis.checks).toHaveLength(2 * 10_501)
+  expect(told.length).toBeLessThan(25_000)
+  expect(orphans).toBe(0)
+  const found = told.filter((event) => event.type === 'finished' && event.outcome.state === 'found')
+  expect(found).toHaveLength(diagnosis.checks.filter(({ state }) => state === 'found').length)
 })
 
 describe('a rule that a naru open in another terminal holds', () => {

@@ -130,11 +130,12 @@ async function diagnose(given: DoctorDeps, options: DiagnoseOptions): Promise<Di
   const all = options.about === undefined ? [whole, ...chosen] : chosen
   const names = (): Promise<readonly string[]> => machine.shared('names', options.names ?? noNames)
   const known = new Set(rules.flatMap(({ rule, inForeground }) => (inForeground ? [] : [rule.name])))
+  const telling = { ...options, onEvent: toldOf(all.length * deps.checks.length, options.onEvent) }
   const looked = await eachRule(all, signal, async ({ inForeground, ...one }) => {
     const subject = subjectOf(deps, { ...one, machine }, { ...options, names })
     const advise = (finding: Finding): Finding =>
       inForeground ? openAnew(finding) : typeable(finding, known)
-    const runs = await runChecks(deps.checks, subject, deps.clock, options)
+    const runs = await runChecks(deps.checks, subject, deps.clock, telling)
     return runs.map(({ findings, outcome }) => ({ findings: findings.map(advise), outcome }))
   })
   // Told as ever: rules in the order of the file, then the machine.
@@ -145,6 +146,29 @@ async function diagnose(given: DoctorDeps, options: DiagnoseOptions): Promise<Di
     order: deps.checks.map(({ code }) => code),
     tookMs: Math.round(deps.clock.monotonic() - began),
   })
+}
+
+/** So many looks are told as they begin and end: what goes to a page or a terminal waits in memory where that is slow. */
+const mostTold = 20_000
+
+/** Of more looks those that found something, or could not look, and one in so many of the others: each as it ends. */
+function toldOf(
+  looks: number,
+  onEvent: ((event: DoctorEvent) => void) | undefined,
+): (event: DoctorEvent) => void {
+  if (!onEvent) return () => {}
+  if (looks <= mostTold) return onEvent
+  const every = Math.ceil(looks / mostTold)
+  let ended = 0
+  return (event) => {
+    if (event.type === 'started') return
+    if (event.type === 'finished') {
+      const { code, hop, rule, title, state } = event.outcome
+      if (state === 'passed' && ended++ % every !== 0) return
+      onEvent({ type: 'started', code, hop, rule, title })
+    }
+    onEvent(event)
+  }
 }
 
 /** What was the second way is the first one now. */

@@ -5,6 +5,7 @@
 import { connect } from 'node:net'
 import type { Clock } from '../base/clock.ts'
 import { withLimit, pause, systemClock } from '../base/clock.ts'
+import type { PortRange } from '../base/port.ts'
 import { errnoOf, toNaruError, type NaruError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import type { Dialled, Lan, Readings, SeenRouter, SeenTarget, UnclaimedOpening } from './checks/contract.ts'
@@ -98,13 +99,15 @@ export function readMachine(
   const dials = new Map<string, Promise<Dialled>>()
   const shared = new Map<string, Promise<unknown>>()
   const guestOptions = { host, signal }
+  // Ten thousand rules each ask for a port or two among as many sockets.
+  const held = once(async () => byPort(await host.sockets.list({ signal, holders: !quiet })))
   const look: MachineLook = {
     facts: once(() => host.facts()),
     interfaces: once(() => host.network.interfaces({ signal })),
     defaultRoutes: once(() => host.network.defaultRoutes({ signal })),
     lan: once(async () => lanOf(await look.interfaces(), await look.defaultRoutes())),
     // Whose they are costs the most to find out, and is of no use every few seconds.
-    listeners: once(() => host.sockets.list({ signal, holders: !quiet })),
+    listeners: async (ports) => within(await held(), ports),
     guests: once(async () =>
       (await Promise.all(deps.guests.map((member) => listOf(member, guestOptions)))).flat(),
     ),
@@ -144,10 +147,28 @@ export function readMachine(
   async function dialUnseen(address: string, port: number): Promise<Dialled> {
     const { platform } = await host.facts()
     const here = platform === 'linux' && isOwn(address, await look.interfaces())
-    if (here && (await look.listeners()).some((entry) => takes(entry, address, port)))
-      return { result: 'connected', errno: null, ms: 0 }
+    const heard = here ? await look.listeners({ first: port, last: port }) : []
+    if (heard.some((entry) => takes(entry, address, port))) return { result: 'connected', errno: null, ms: 0 }
     return dial(address, port, signal)
   }
+}
+
+function byPort(entries: readonly SocketEntry[]): ReadonlyMap<number, readonly SocketEntry[]> {
+  const ports = new Map<number, SocketEntry[]>()
+  for (const entry of entries) {
+    const there = ports.get(entry.port)
+    if (there) there.push(entry)
+    else ports.set(entry.port, [entry])
+  }
+  return ports
+}
+
+function within(
+  held: ReadonlyMap<number, readonly SocketEntry[]>,
+  { first, last }: PortRange,
+): readonly SocketEntry[] {
+  if (first === last) return held.get(first) ?? []
+  return [...held].flatMap(([port, entries]) => (first <= port && port <= last ? entries : []))
 }
 
 function takes({ protocol, state, v6only, ...entry }: SocketEntry, address: string, port: number): boolean {

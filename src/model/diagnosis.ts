@@ -34,7 +34,7 @@ export interface CheckOutcome {
   readonly tookMs: number
 }
 
-/** Live progress of a diagnosis. */
+/** Live progress of a diagnosis; of more than 20,000 looks not each that passed is told. The diagnosis has them all. */
 export type DoctorEvent =
   | {
       readonly type: 'started'

@@ -163,18 +163,21 @@ const rinetdLine = fc.tuple(pick('allow', 'deny'), pattern).map((words) => words
 const rinetd: Program = {
   format: 'rinetd',
   whole: (forwards) => forwards.join(''),
-  // rinetd 0.73 mistakes whose they are where an `allow` follows a `deny`: the forward before loses one of its own.
-  forward: some(rinetdLine, 4).map(
-    (drawn): Forward =>
-      (number) =>
-        [
-          // What stands before the first forward is for all of them.
-          ...(number === 0 ? drawn.toSorted() : []),
-          `10.80.0.1 ${firstPort + number} 10.81.0.2 ${80 + (number % 3)}`,
-          ...(number === 0 ? [] : drawn.toSorted()),
-          '',
-        ].join('\n'),
-  ),
+  // rinetd 0.73 mistakes whose they are where an `allow` follows a `deny`, of whichever forward: others before it lose
+  // one of their own. So the first forwards allow, the last ones deny, and one does both.
+  forward: some(rinetdLine, 4).map((drawn): Forward => (number) => {
+    const [allowing, denying] = [number <= forwardsEach / 2, number >= forwardsEach / 2]
+    const lines = drawn
+      .filter((line) => (line.startsWith('allow') ? allowing : denying))
+      .toSorted((one, other) => one.localeCompare(other))
+    return [
+      // What stands before the first forward is for all of them.
+      ...(number === 0 ? lines : []),
+      `10.80.0.1 ${firstPort + number} 10.81.0.2 ${80 + (number % 3)}`,
+      ...(number === 0 ? [] : lines),
+      '',
+    ].join('\n')
+  }),
   command: (path) => ['rinetd', '-f', '-c', path],
 }
 

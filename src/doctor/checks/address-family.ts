@@ -1,7 +1,7 @@
 /** The service takes one family of addresses and the rule comes by the other. */
 import { familyOf } from '../../base/address.ts'
 import { say } from '../../base/text.ts'
-import { defineCheck } from './contract.ts'
+import { defineCheck, listenersAt } from './contract.ts'
 
 export const addressFamily = defineCheck({
   code: 'address-family',
@@ -24,7 +24,7 @@ export const addressFamily = defineCheck({
       ({ local, dialled }) => local && dialled?.result === 'refused',
     )
     if (refused.length === 0) return null
-    const listeners = await look.listeners()
+    const listeners = await listenersAt(refused, look)
     return refused.flatMap((target) => {
       const asked = familyOf(target.addresses[0] ?? '')
       const there = listeners.filter(

@@ -2,7 +2,7 @@
 import { isPublic } from '../../base/address.ts'
 import type { Clock } from '../../base/clock.ts'
 import type { NaruError } from '../../base/errors.ts'
-import type { Protocol } from '../../base/port.ts'
+import type { PortRange, Protocol } from '../../base/port.ts'
 import type { Text } from '../../base/text.ts'
 import type { FirewallAnswer, FirewallMember } from '../../firewalls/contract.ts'
 import type { Guest, GuestMember } from '../../guests/contract.ts'
@@ -78,7 +78,8 @@ export interface Readings {
   defaultRoutes(): Promise<readonly Route[]>
   /** The interface and the IPv4 address that the router must forward to; null where there is none. */
   lan(): Promise<Lan | null>
-  listeners(): Promise<readonly SocketEntry[]>
+  /** Sockets of programs on any of these ports. */
+  listeners(ports: PortRange): Promise<readonly SocketEntry[]>
   /** Connects once and closes; at most 1.5 s. */
   dial(address: string, port: number): Promise<Dialled>
   /** Names of the rules by which this one leads back to itself, from it on; null where it does not. */
@@ -105,6 +106,15 @@ export interface Readings {
   addressesOf(name: string): Promise<readonly string[]>
   /** What a check asks of the machine alone: by the first rule that wants it, for all of them. */
   shared<T>(key: string, ask: (signal: AbortSignal) => Promise<T>): Promise<T>
+}
+
+/** Sockets on the ports of these targets. */
+export async function listenersAt(
+  targets: readonly Pick<SeenTarget, 'port'>[],
+  look: Pick<Readings, 'listeners'>,
+): Promise<readonly SocketEntry[]> {
+  const ports = [...new Set(targets.map(({ port }) => port))]
+  return (await Promise.all(ports.map((port) => look.listeners({ first: port, last: port })))).flat()
 }
 
 export interface UnclaimedOpening {

@@ -1,7 +1,7 @@
 /** The service listens on 127.0.0.1 alone, and the rule (or the router) comes by another address. */
 import { say } from '../../base/text.ts'
 import type { SocketEntry } from '../../host/contract.ts'
-import { defineCheck, type SeenTarget } from './contract.ts'
+import { defineCheck, listenersAt, type SeenTarget } from './contract.ts'
 
 export const loopbackOnly = defineCheck({
   code: 'loopback-only',
@@ -19,7 +19,7 @@ export const loopbackOnly = defineCheck({
   async look({ look, rule }) {
     const failing = (await look.targets()).filter(isRefusedHere)
     if (failing.length === 0) return null
-    const listeners = await look.listeners()
+    const listeners = await listenersAt(failing, look)
     return failing.flatMap((target) => {
       const loopback = listeners.filter((entry) => isOn(entry, target) && isLoopback(entry.address))
       if (

@@ -18,7 +18,7 @@ export const portTaken = defineCheck({
     if (!listen || heldAt(subject, 'relay')) return null
     const failed = problemAt(subject, 'relay')
     if (failed !== null && failed !== 'LISTEN_IN_USE') return null
-    const held = (await subject.look.listeners()).filter(
+    const held = (await subject.look.listeners(listen.ports)).filter(
       (entry) =>
         listen.protocols.includes(entry.protocol) &&
         entry.port >= listen.ports.first &&

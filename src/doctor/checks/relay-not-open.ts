@@ -30,7 +30,7 @@ export const relayNotOpen = defineCheck({
     const listen = listenOf(subject)
     const status = statusOf(subject, 'relay')
     if (!listen || (status && status.state !== 'broken' && status.state !== 'off')) return null
-    const open = (await subject.look.listeners()).some(
+    const open = (await subject.look.listeners({ first: listen.ports.first, last: listen.ports.first })).some(
       (entry) => entry.port === listen.ports.first && listen.protocols.includes(entry.protocol),
     )
     if (open) return null

@@ -1,7 +1,7 @@
 /** Nothing answers where the rule's targets point: the innermost hop, and so the first to look at. */
 import { formatEndpoint } from '../../base/address.ts'
 import { say } from '../../base/text.ts'
-import { defineCheck, type SeenTarget, type Sighting } from './contract.ts'
+import { defineCheck, listenersAt, type SeenTarget, type Sighting } from './contract.ts'
 
 export const serviceDown = defineCheck({
   code: 'service-down',
@@ -28,7 +28,7 @@ export const serviceDown = defineCheck({
   async look({ look, servedByUs }) {
     const targets = await look.targets()
     if (targets.some(answers)) return null
-    const listeners = await look.listeners()
+    const listeners = await listenersAt(targets, look)
     const taken = (target: SeenTarget): boolean =>
       target.local &&
       listeners.some((entry) => entry.protocol === target.protocol && entry.port === target.port)

@@ -1,6 +1,6 @@
 /** The service speaks UDP and the rule TCP, or the other way about. */
 import { say } from '../../base/text.ts'
-import { defineCheck, type SeenTarget } from './contract.ts'
+import { defineCheck, listenersAt, type SeenTarget } from './contract.ts'
 
 export const wrongProtocol = defineCheck({
   code: 'wrong-protocol',
@@ -15,7 +15,7 @@ export const wrongProtocol = defineCheck({
   async look({ look, rule }) {
     const local = (await look.targets()).filter(isSilentHere)
     if (local.length === 0) return null
-    const listeners = await look.listeners()
+    const listeners = await listenersAt(local, look)
     return local.flatMap(({ text, port, protocol }) => {
       const other = protocol === 'tcp' ? 'udp' : 'tcp'
       const found = listeners.filter((entry) => entry.port === port)

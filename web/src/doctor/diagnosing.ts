@@ -65,13 +65,19 @@ export function useDiagnosis(): {
       })
       .finally(() => looks.show())
       .then(
-        (diagnosis) => change((before) => ({ ...before, state: 'done', diagnosis, url: null })),
+        (diagnosis) =>
+          change((before) => ({ ...before, state: 'done', diagnosis, looks: looksOf(diagnosis), url: null })),
         (error: unknown) =>
           change((before) => ({ ...before, state: 'failed', why: toNaruError(error), url: null })),
       )
   }, [])
   useEffect(() => () => asking.current?.abort(), [])
   return { now, start, stop }
+}
+
+/** All of them, also those that were not told as they ended. */
+function looksOf({ checks }: Diagnosis): readonly DiagnosisLook[] {
+  return checks.map((outcome) => ({ key: keyOf(outcome), started: outcome, outcome }))
 }
 
 /** Thousands begin and end in a few seconds: they are shown a few times a second. */
