@@ -1,7 +1,7 @@
 /** This machine for the CLI and the web page: its rooms, and the rules of a `Naru` where there is one. */
-import { withLimit } from '../base/clock.ts'
 import { join } from 'node:path'
 import { stateRoot } from '../instance/instance.ts'
+import { withLimit, type Clock } from '../base/clock.ts'
 import { isNaruError } from '../base/errors.ts'
 import { unclaimedHere } from '../doctor/returned-openings.ts'
 import { createMachineService } from './machine-service.ts'
@@ -20,29 +20,51 @@ import { openRules } from './open-rules.ts'
 /** @param naru the daemon or its file; null where there is neither, then no rules are known. */
 export async function machineOf(parts: Deps, naru: () => Promise<Naru | null>): Promise<MachineApi> {
   const { checks } = await import('../doctor/checks/index.ts')
+  const settings = moments(() => settingsOf(naru), parts.clock)
   return createMachineService({
     ...parts,
     checks,
     unclaimed: ({ signal }) => unclaimedHere(stateRoot(), parts, signal),
     byHandPath: join(stateRoot(), 'router-by-hand'),
     askStun: async (options) => {
-      const { stun } = await settingsOf(naru)
+      const { stun } = await settings()
       return askStun({ ...options, ...(stun.length > 0 && { servers: stun }) })
     },
-    names: async () => (await settingsOf(naru)).names,
+    names: async () => (await settings()).names,
     open: () => openRules(naru),
-    rules: () => allRules(naru),
+    rules: () => allRules(naru, settings),
     onOpened: (rule, told) => followOpened(naru, rule, told),
   })
 }
 
+type FileSettings = Pick<Snapshot, 'names' | 'stun' | 'samplePort'>
+
+/** A file of ten thousand rules takes a second to read, and one diagnosis asks for its settings several times. */
+const momentMs = 2000
+
+function moments<T>(ask: () => Promise<T>, clock: Clock): () => Promise<T> {
+  let last: { readonly answer: Promise<T>; endedAt: number | null } | null = null
+  return () => {
+    const isFresh = last !== null && clock.monotonic() - (last.endedAt ?? Infinity) <= momentMs
+    if (last && isFresh) return last.answer
+    const asked = { answer: ask(), endedAt: null as number | null }
+    last = asked
+    const end = (): void => void (asked.endedAt = clock.monotonic())
+    asked.answer.then(end, end)
+    return asked.answer
+  }
+}
+
 /** What the file says beside its rules; nothing where there is none that can be read. */
-async function settingsOf(
-  find: () => Promise<Naru | null>,
-): Promise<Pick<Snapshot, 'names' | 'stun' | 'samplePort'>> {
+async function settingsOf(find: () => Promise<Naru | null>): Promise<FileSettings> {
   try {
     const file = (await (await find())?.about())?.file
-    if (file) return await createFileStore(file).read({ signal: withLimit(undefined, 5000) })
+    if (file) {
+      const { names, stun, samplePort } = await createFileStore(file).read({
+        signal: withLimit(undefined, 5000),
+      })
+      return { names, stun, samplePort }
+    }
   } catch {
     // Whoever asks for the rules is told what is wrong with the file.
   }
@@ -74,8 +96,11 @@ async function listOf(naru: Naru): Promise<readonly RuleStatus[]> {
   }
 }
 
-async function allRules(find: () => Promise<Naru | null>): Promise<readonly RuleToCheck[]> {
-  const [naru, { samplePort }] = await Promise.all([find(), settingsOf(find)])
+async function allRules(
+  find: () => Promise<Naru | null>,
+  settings: () => Promise<FileSettings>,
+): Promise<readonly RuleToCheck[]> {
+  const [naru, { samplePort }] = await Promise.all([find(), settings()])
   const listed = (naru ? await listOf(naru) : []).flatMap(({ name, rule, hops, state }) => {
     const read = readRule(name, rule).rule
     // Of a file that nobody runs, no hop was looked at.

@@ -122,19 +122,20 @@ async function diagnose(given: DoctorDeps, options: DiagnoseOptions): Promise<Di
   setMaxListeners(0, signal)
   const deps = { ...given, host: readOnce(given.host, signal) }
   const rules = await deps.rules()
-  const machine = readMachine(deps, { signal, mayAskInternet, awaited: routerMembersOf(rules) })
+  const known = { ...deps, rules: () => Promise.resolve(rules) }
+  const machine = readMachine(known, { signal, mayAskInternet, awaited: routerMembersOf(rules) })
   const lan = await machine.lan().catch(() => null)
   const chosen = chooseRules(rules, options.about, lan?.address)
   const whole = { rule: null, hops: [], inForeground: false, servedByUs: false }
   // The machine's own checks wait for silent routers the longest, so they begin first.
   const all = options.about === undefined ? [whole, ...chosen] : chosen
   const names = (): Promise<readonly string[]> => machine.shared('names', options.names ?? noNames)
-  const known = new Set(rules.flatMap(({ rule, inForeground }) => (inForeground ? [] : [rule.name])))
+  const named = new Set(rules.flatMap(({ rule, inForeground }) => (inForeground ? [] : [rule.name])))
   const telling = { ...options, onEvent: toldOf(all.length * deps.checks.length, options.onEvent) }
   const looked = await eachRule(all, signal, async ({ inForeground, ...one }) => {
     const subject = subjectOf(deps, { ...one, machine }, { ...options, names })
     const advise = (finding: Finding): Finding =>
-      inForeground ? openAnew(finding) : typeable(finding, known)
+      inForeground ? openAnew(finding) : typeable(finding, named)
     const runs = await runChecks(deps.checks, subject, deps.clock, telling)
     return runs.map(({ findings, outcome }) => ({ findings: findings.map(advise), outcome }))
   })
