@@ -1,6 +1,9 @@
 /** How long it takes on a real router: printed with NARU_FIGURES=1, otherwise one round that must work. */
 import { expect, it } from 'vitest'
-import { loadavg } from 'node:os'
+import { EventEmitter, once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { loadavg, tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { systemClock } from '../../src/base/clock.ts'
 import { silentLog } from '../../src/base/log.ts'
 import { RouterPublisher } from '../../src/mappings/publisher.ts'
@@ -8,11 +11,14 @@ import { createHost } from '../../src/host/index.ts'
 import { createRouters } from '../../src/routers/index.ts'
 import type { Router } from '../../src/routers/contract.ts'
 import { memoryJournal } from '../fakes/journal.ts'
+import { built } from '../built.ts'
 import { describeWith } from '../needs.ts'
 import { enter } from './enter.ts'
-import { Lab } from './namespaces.ts'
+import { end, Lab, type LabHost } from './namespaces.ts'
 import { homeNetwork } from './router.ts'
 
+const plainListener = join(import.meta.dirname, 'plain-listener.mjs')
+const program = new URL('../../bin/naru.mjs', import.meta.url).pathname
 const needs = { root: true, platform: 'linux', commands: ['ip', 'nft', 'miniupnpd'] } as const
 const rounds = process.env.NARU_FIGURES ? 20 : 1
 
@@ -31,6 +37,7 @@ describeWith(needs, 'figures', () => {
     `discover, map, verify, release, and back after a restart: median of ${rounds}`,
     { timeout: 300_000 },
     async () => {
+      await built()
       await using lab = new Lab()
       await using home = await homeNetwork(lab)
       using _inside = enter(home.host)
@@ -69,6 +76,16 @@ describeWith(needs, 'figures', () => {
         const medians = [discover, map, verify, release].map((all) => `${median(all as number[])} ms`)
         lines.push(`| ${[member.id, ...medians].join(' | ')} |`)
       }
+      const shown: number[] = []
+      const service = home.host.start([process.execPath, plainListener, '9', '127.0.0.1'])
+      await once(service.stdout as NodeJS.ReadableStream, 'data')
+      const after: number[] = []
+      for (let round = 0; round < Math.min(rounds, 5); round++) {
+        const began = performance.now()
+        const mapped = once(new MappingWatch(home.router), 'mapped').then(() => performance.now() - began)
+        await timed(shown, () => shownAsOpen(home.host, 8100 + round))
+        after.push((shown.at(-1) ?? 0) - (await mapped))
+      }
       const back: number[] = []
       using publisher = new RouterPublisher(createRouters(), tools, 'me')
       const wish = {
@@ -91,6 +108,8 @@ describeWith(needs, 'figures', () => {
       await lease.release({ signal })
       lines.push(
         '',
+        `open shows it: ${median(after)} ms after the router has it (median of ${after.length}, worst ${Math.round(Math.max(...after))} ms), ${median(shown)} ms from its start`,
+        '',
         `back after a restart: ${median(back)} ms (median of ${back.length}, worst ${Math.round(Math.max(...back))} ms)`,
       )
       expect(Math.max(...back)).toBeLessThan(5000)
@@ -98,3 +117,38 @@ describeWith(needs, 'figures', () => {
     },
   )
 })
+
+/** Says once when the router has a mapping. */
+class MappingWatch extends EventEmitter {
+  constructor(router: { mappings(): readonly unknown[] }) {
+    super()
+    const timer = setInterval(() => {
+      if (router.mappings().length === 0) return
+      clearInterval(timer)
+      this.emit('mapped')
+    }, 50)
+  }
+}
+
+/** From the start of `naru open … --router` until it prints the hop. */
+async function shownAsOpen(host: LabHost, port: number): Promise<void> {
+  const state = mkdtempSync(join(tmpdir(), 'naru-figures-'))
+  const argv = [process.execPath, program, 'open', `${port}`, '127.0.0.1:9', '--router']
+  const env = { ...process.env, NARU_STATE: state, LANG: 'C', NO_COLOR: '1' }
+  const child = host.start(argv, { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  try {
+    let text = ''
+    await new Promise<void>((resolve, reject) => {
+      for (const stream of [child.stdout, child.stderr])
+        stream?.on('data', (data: Buffer) => {
+          text += String(data)
+          if (/^\s*✓ router: \S+:\d+ →/m.test(text)) resolve()
+        })
+      child.once('exit', () => reject(new Error(`it ended: ${text}`)))
+      setTimeout(() => reject(new Error(`it never said so: ${text}`)), 15_000).unref()
+    })
+  } finally {
+    await end(child)
+    rmSync(state, { recursive: true, force: true })
+  }
+}
