@@ -39,6 +39,8 @@ interface Program {
   readonly whole: (forwards: readonly string[]) => string
   readonly forward: fc.Arbitrary<Forward>
   readonly command: (path: string) => readonly string[]
+  /** Ends well where the program takes the file. */
+  readonly check?: (path: string) => readonly string[]
 }
 
 const asks = fc.oneof(
@@ -54,7 +56,16 @@ const asks = fc.oneof(
     '{ fe_conn gt 999 }',
     '{ src_port lt 1024 }',
     '{ always_true }',
+    '{ src_is_local }',
+    '{ nbsrv gt 0 }',
+    '{ src,ipmask(24) 10.80.0.0 }',
+    '{ src -m found }',
+    '{ req.len gt 0 }',
+    '{ so_id 1 }',
+    'WAIT_END',
   ),
+  source.map((one) => `{ src -m ip ${one} }`),
+  source.map((one) => `{ src -n ${one} }`),
 )
 const condition = fc
   .tuple(pick('if', 'if', 'unless'), asks)
@@ -76,6 +87,26 @@ const haproxyLine = fc.oneof(
     arbitrary: source.map((one) => `tcp-request connection expect-proxy layer4 if { src ${one} }`),
   },
   { weight: 2, arbitrary: asks.map((asked) => `use_backend other if ${asked}`) },
+  {
+    weight: 2,
+    arbitrary: pick(
+      'tcp-request connection set-src src,ipmask(16)',
+      'tcp-request connection set-src dst',
+      'tcp-request session set-src src,ipmask(16)',
+      'tcp-request connection silent-drop if a',
+      'tcp-request connection track-sc0 src',
+      'tcp-request content silent-drop if b',
+      'tcp-request content accept if WAIT_END',
+      'tcp-request content set-dst-port int(81)',
+      'tcp-request connection set-dst str(10.81.0.3)',
+      'use_backend other',
+      'use_backend guarded if a',
+      'use_backend shut if b',
+      'maxconn 500',
+      'disabled',
+      'option tcp-smart-accept',
+    ),
+  },
 )
 const haproxy: Program = {
   format: 'haproxy',
@@ -86,6 +117,12 @@ const haproxy: Program = {
  timeout server 5s
 backend other
  server c 10.81.0.3:81
+backend guarded
+ tcp-request content reject if { src 10.80.0.66 }
+ server c 10.81.0.3:80
+backend shut
+ disabled
+ server c 10.81.0.3:80
 ${forwards.join('')}`,
   forward: fc
     .record({
@@ -97,26 +134,38 @@ ${forwards.join('')}`,
         ['a 10.81.0.2:80 send-proxy'],
         ['a 10.81.0.2:82 disabled', 'b 10.81.0.2:81'],
         ['a 10.81.0.2:80', 'b 10.81.0.2:81 backup'],
+        ['a 10.81.0.2:80 weight 0', 'b 10.81.0.2:81'],
+        ['a 10.81.0.2:80 send-proxy', 'b 10.81.0.2:81 backup'],
+        ['a ipv4@10.81.0.2:80'],
+      ),
+      bind: pick(
+        (port: number) => `10.80.0.1:${port}`,
+        (port: number) => `:${port}`,
+        (port: number) => `ipv4@10.80.0.1:${port}`,
+        (port: number) => `127.0.0.1:${port},10.80.0.1:${port} name x`,
+        (port: number) => `10.80.0.1:${port} interface lan`,
+        (port: number) => `*:${port} tcp-ut 30s defer-accept`,
       ),
     })
     .map(
-      ({ proxy, acls: [a, b, more], lines, servers }): Forward =>
+      ({ proxy, acls: [a, b, more], lines, servers, bind }): Forward =>
         (number) =>
           [
             `listen f${number}`,
-            `bind 10.80.0.1:${firstPort + number}${proxy}`,
+            `bind ${bind(firstPort + number)}${proxy}`,
             `acl a src ${a}`,
             `acl b src ${b}`,
             `acl a src ${more}`,
             // haproxy takes each kind in its own time, whatever the order.
-            ...['connection', 'session', 'content', 'use_backend'].flatMap((kind) =>
-              lines.filter((line) => line.includes(kind)),
+            ...[/ connection /, / session /, / content /, /use_backend/, /^(?!tcp|use)/].flatMap((kind) =>
+              lines.filter((line) => kind.test(line)),
             ),
             ...servers.map((server) => `server ${server}`),
             '',
           ].join('\n'),
     ),
   command: (path) => ['haproxy', '-db', '-f', path],
+  check: (path) => ['haproxy', '-c', '-q', '-f', path],
 }
 
 const nginx: Program = {
@@ -126,6 +175,10 @@ daemon off; master_process off; error_log stderr; events { }
 stream {
 deny 203.0.113.7;
 geo $other { default 10.81.0.2:80; 10.80.0.64/26 10.81.0.3:81; }
+map $remote_addr $mapped { default 10.81.0.2:81; 10.80.0.66 10.81.0.3:80; }
+split_clients $remote_addr $split { 50% 10.81.0.2:80; * 10.81.0.3:80; }
+upstream up { server 10.81.0.2:80; server 10.81.0.2:82 down; server 10.81.0.3:80 backup; }
+upstream hashed { hash $remote_addr; server 10.81.0.2:81; }
 ${forwards.join('\n')}
 }
 `,
@@ -136,17 +189,34 @@ ${forwards.join('\n')}
         fc.oneof(
           fc.tuple(pick('allow', 'allow', 'deny'), pick(...sources, 'all')).map((words) => words.join(' ')),
           source.map((one) => `set_real_ip_from ${one}`),
-          pick('proxy_protocol on', 'proxy_connect_timeout 1s', 'limit_conn_log_level error'),
+          pick(
+            'proxy_protocol on',
+            'proxy_connect_timeout 1s',
+            'limit_conn_log_level error',
+            'proxy_bind 10.81.0.1',
+            'proxy_socket_keepalive on',
+            'deny all',
+            'allow all',
+            'proxy_upload_rate 1m',
+          ),
         ),
         5,
       ),
-      to: pick('10.81.0.2:80', '10.81.0.2:80', '10.81.0.2:81', '$other'),
+      to: pick('10.81.0.2:80', '10.81.0.2:80', '10.81.0.2:81', '$other', '$mapped', '$split', 'up', 'hashed'),
+      listen: pick(
+        (port: number) => `10.80.0.1:${port}`,
+        (port: number) => `${port}`,
+        (port: number) => `*:${port}`,
+        (port: number) => `10.80.0.1:${port} so_keepalive=on backlog=100`,
+        (port: number) => `127.0.0.1:${port}; listen 10.80.0.1:${port}`,
+      ),
     })
-    .map(({ proxy, lines, to }): Forward => (number) => {
+    .map(({ proxy, lines, to, listen }): Forward => (number) => {
       const own = [...new Set(lines)].map((line) => `${line};`).join(' ')
-      return `server { listen 10.80.0.1:${firstPort + number}${proxy}; ${own} proxy_pass ${to}; }`
+      return `server { listen ${listen(firstPort + number)}${proxy}; ${own} proxy_pass ${to}; }`
     }),
   command: (path) => ['nginx', '-e', 'stderr', '-c', path],
+  check: (path) => ['nginx', '-e', 'stderr', '-t', '-q', '-c', path],
 }
 
 const pattern = pick(
@@ -162,23 +232,27 @@ const pattern = pick(
 const rinetdLine = fc.tuple(pick('allow', 'deny'), pattern).map((words) => words.join(' '))
 const rinetd: Program = {
   format: 'rinetd',
-  whole: (forwards) => forwards.join(''),
-  // rinetd 0.73 mistakes whose they are where an `allow` follows a `deny`, of whichever forward: others before it lose
-  // one of their own. So the first forwards allow, the last ones deny, and one does both.
-  forward: some(rinetdLine, 4).map((drawn): Forward => (number) => {
-    const [allowing, denying] = [number <= forwardsEach / 2, number >= forwardsEach / 2]
-    const lines = drawn
-      .filter((line) => (line.startsWith('allow') ? allowing : denying))
-      .toSorted((one, other) => one.localeCompare(other))
-    return [
-      // What stands before the first forward is for all of them.
-      ...(number === 0 ? lines : []),
-      `10.80.0.1 ${firstPort + number} 10.81.0.2 ${80 + (number % 3)}`,
-      ...(number === 0 ? [] : lines),
-      '',
-    ].join('\n')
+  // rinetd 0.73 mistakes whose they are where a file both allows and denies: forwards lose lines of their own.
+  whole: (forwards) => {
+    const lines = forwards.join('').split('\n')
+    const other = lines.length % 2 === 0 ? 'allow' : 'deny'
+    return lines.filter((line) => !line.startsWith(other)).join('\n')
+  },
+  forward: some(rinetdLine, 4).map((lines): Forward => (number) => {
+    const forward = `10.80.0.1 ${firstPort + number} 10.81.0.2 ${80 + (number % 3)}`
+    // What stands before the first forward is for all of them.
+    return [...(number === 0 ? [...lines, forward] : [forward, ...lines]), ''].join('\n')
   }),
   command: (path) => ['rinetd', '-f', '-c', path],
+}
+
+function isTaken(lab: ImportsLab, argv: readonly string[]): boolean {
+  try {
+    lab.middle.run([...argv])
+    return true
+  } catch {
+    return false
+  }
 }
 
 describeWith(
@@ -205,7 +279,7 @@ describeWith(
 
     it.each([haproxy, nginx, rinetd])(
       `of $format serve all whom our rules serve (seed ${seed})`,
-      async ({ format, whole, forward, command }) => {
+      async ({ format, whole, forward, command, check }) => {
         let ours = 0
         // rinetd knows no header, and does not survive many at once.
         const questions = format === 'rinetd' ? plain : [...plain, ...behind]
@@ -215,6 +289,7 @@ describeWith(
         await fc.assert(
           fc.asyncProperty(texts, async (text) => {
             const path = lab.file(`random-${format}.conf`, text)
+            fc.pre(check === undefined || isTaken(lab, check(path)))
             const { found, answers } = await lab.imported(text, format, questions)
             // Who serves nobody proves nothing: another is drawn.
             fc.pre(answers.some((answer) => answer !== ''))
