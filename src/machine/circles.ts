@@ -61,7 +61,8 @@ export async function circlesHere(
 /** Whether an address is this machine's. */
 export function ownAddress(interfaces: readonly Interface[]): (address: string) => boolean {
   const own = new Set(interfaces.flatMap(({ addresses }) => addresses.map(({ address }) => address)))
-  return (address) => address.startsWith('127.') || address === '::1' || own.has(address.split('%', 1)[0] ?? '')
+  return (address) =>
+    address.startsWith('127.') || address === '::1' || own.has(address.split('%', 1)[0] ?? '')
 }
 
 export interface Circles {
