@@ -7,6 +7,7 @@ import { makeSocketsEngine } from '../../src/engines/sockets/engine.ts'
 import { parseListen, type InetListen } from '../../src/model/listen.ts'
 import { parseRule } from '../../src/model/rule-file.ts'
 import { built } from '../built.ts'
+import { freePort } from '../free-port.ts'
 import { describeWith } from '../needs.ts'
 import { hostAddress, KernelLab, neverResolved, targetAddress } from './kernel-lab.ts'
 
@@ -90,24 +91,33 @@ describeWith(needs, 'the ports of rules in the kernel', () => {
 })
 
 describeWith({ platform: 'linux' }, 'holding ports', () => {
-  const range = parseListen('127.0.0.1:47100-47119') as InetListen
+  /** Twenty ports that nobody has, of one address and of another. */
+  async function places(): Promise<{ at: (from: number, to?: number, host?: string) => InetListen }> {
+    const first = await freePort('127.0.0.1', 20)
+    return {
+      at: (from, to = from, host = '127.0.0.1') =>
+        parseListen(`${host}:${first + from}-${first + to}`) as InetListen,
+    }
+  }
 
-  it('holds as many of a range as there is room for, and more once some are let go', () => {
+  it('holds as many of a range as there is room for, and more once some are let go', async () => {
+    const { at } = await places()
     const ports = new Ports({ most: 30 })
-    const first = ports.hold(range, undefined)
-    const second = ports.hold(parseListen('127.0.0.2:47100-47119') as InetListen, undefined)
+    const first = ports.hold(at(0, 19), undefined)
+    const second = ports.hold(at(0, 19, '127.0.0.2'), undefined)
     expect([first.sockets.length, second.sockets.length]).toEqual([20, 10])
     first[Symbol.dispose]()
-    using again = ports.hold(range, undefined)
+    using again = ports.hold(at(0, 19), undefined)
     expect(again.sockets).toHaveLength(20)
     second[Symbol.dispose]()
   })
 
-  it('holds none of a range of which it cannot have one', () => {
+  it('holds none of a range of which it cannot have one', async () => {
+    const { at } = await places()
     const [one, two] = [new Ports(), new Ports()]
-    using _middle = one.hold(parseListen('127.0.0.1:47110') as InetListen, undefined)
-    expect(() => two.hold(range, undefined)).toThrow('EADDRINUSE')
-    using rest = two.hold(parseListen('127.0.0.1:47100-47109') as InetListen, undefined)
+    using _middle = one.hold(at(10), undefined)
+    expect(() => two.hold(at(0, 19), undefined)).toThrow('EADDRINUSE')
+    using rest = two.hold(at(0, 9), undefined)
     expect(rest.sockets).toHaveLength(10)
   })
 })
