@@ -98,6 +98,8 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
   }
   let serial = 0
   let lookingAround: Disposable | null = null
+  /** Of an engine that was abandoned: nothing of its process stands once it is closed. */
+  let left: Promise<unknown> = Promise.resolve()
 
   const alarm = new NetlinkMonitor(host.runner, clock, {
     tableLost: () => void repair(() => ground.tableLost()),
@@ -210,14 +212,15 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
       stopLooking()
       watch.stop()
       await alarm.stop()
+      await left
     },
     abandon() {
       for (const lease of leases.values()) lease.abandon()
       leases.clear()
       stopLooking()
       watch.stop()
-      void alarm.stop()
-      void ground.abandon()
+      left = Promise.all([alarm.stop(), ground.abandon()])
+      left.catch(() => {})
     },
   }
 }

@@ -39,6 +39,8 @@ export class Sysctls {
   /** What the table's guard lets pass, and in which making of the table. */
   #closedTo = ''
   #turn: Promise<void> = Promise.resolve()
+  /** Another process has what this one stood for. */
+  #abandoned = false
 
   constructor(settings: ProcSys, table: KernelTable, guard: Guard) {
     this.#settings = settings
@@ -53,11 +55,8 @@ export class Sysctls {
 
   /** The values that `prepare` would change, as they are now, and those that were changed before. */
   async oldValues(family: Family): Promise<OldValues> {
-    if (!this.#noted.has(family)) {
-      await this.#learn()
-      if (!this.#noted.has(family)) this.#note(family)
-      this.#noted.add(family)
-    }
+    // Of thousands that open at once, the first looks and the rest find it looked at.
+    if (!this.#noted.has(family)) await this.#inTurn(() => this.#noteFirst(family))
     return (this.#told ??= Object.fromEntries(this.#was))
   }
 
@@ -138,13 +137,21 @@ export class Sysctls {
     return left
   }
 
-  /** Ends this side alone. */
+  /** Ends this side alone: what is under way puts up no guard any more. */
   async abandon(): Promise<void> {
-    await this.#guard.end()
+    this.#abandoned = true
+    await this.#inTurn(() => this.#guard.end())
+  }
+
+  async #noteFirst(family: Family): Promise<void> {
+    if (this.#noted.has(family)) return
+    await this.#learn()
+    this.#note(family)
+    this.#noted.add(family)
   }
 
   async #prepare(family: Family): Promise<void> {
-    if (this.#ready.has(family)) return
+    if (this.#ready.has(family) || this.#abandoned) return
     // What was put into a table that is gone by now, its notes and its guard, is put into the next.
     let making
     do {
@@ -154,9 +161,15 @@ export class Sysctls {
       making = this.#table.making
       await this.#close()
       // Whoever noted more meanwhile closed more, too, which what was written here may have undone.
-    } while (this.#table.making !== making || (await this.#table.hasMoreNotes()))
+      // What came up meanwhile would be turned unnoted, and the next look would take it for one that forwarded before.
+    } while (this.#table.making !== making || (await this.#table.hasMoreNotes()) || this.#isNews(family))
     for (const { key, value } of this.#wanted(family)) this.#settings.write(key, value)
     this.#ready.add(family)
+  }
+
+  /** Something is to be turned of which no note says what it was. */
+  #isNews(family: Family): boolean {
+    return this.#wanted(family).some(({ key }) => !this.#was.has(key))
   }
 
   /** What other Narus noted in the table, and where a flush took that away, what their guards close. */
