@@ -33,7 +33,15 @@ describeWith(
 
     const agree = async (load: string[][], input: string): Promise<void> => {
       firewall.run(['nft', 'flush', 'ruleset'])
-      for (const argv of load) firewall.run(argv, input)
+      for (const argv of load) {
+        try {
+          firewall.run(argv, input)
+        } catch (error) {
+          // Such as `meta l4proto udp tcp dport 7001`: nft itself takes no rule that can hold for nothing.
+          fc.pre(!String(error).includes('conflicting protocols'))
+          throw error
+        }
+      }
       const filter = await readFilter({ runner: firewall.host.runner, signal: signal() })
       const each = ports.flatMap((port) => sources.map((from) => ({ port, from })))
       const said: string[] = []
