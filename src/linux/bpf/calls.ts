@@ -1,5 +1,5 @@
 /** bpf(2) as far as flows need it: maps, a program, and links that hold the program on a device while they are open. */
-import { Arena, bpf, close, Descriptor, openBpf } from '../libc.ts'
+import { Arena, bpf, close, Descriptor, EAGAIN, openBpf } from '../libc.ts'
 
 /** enum bpf_cmd. */
 const command = {
@@ -19,6 +19,8 @@ const [classifier, arriving] = [3, 46]
 /** BPF_CGROUP_INET_INGRESS and _EGRESS, and BPF_F_QUERY_EFFECTIVE: of all above it too. */
 const [toSockets, fromSockets, effective] = [0, 1, 1]
 const mostAsked = 64
+/** As many as libbpf makes (PROG_LOAD_ATTEMPTS), twice. */
+const mostTries = 10
 
 /** What one thread hands over with its calls. */
 export class Calls {
@@ -54,7 +56,11 @@ export class Calls {
     Arena.point(this.#attributes, 8, text, 0, code.length)
     Arena.point(this.#attributes, 16, text, code.length, license.length + 1)
     this.#attributes.bytes.set(Buffer.from(name).subarray(0, nameBytes - 1), nameAt.load)
-    return openBpf(command.load, this.#attributes, attributeBytes)
+    let loaded = openBpf(command.load, this.#attributes, attributeBytes)
+    // The verifier gives up where a signal comes meanwhile, such as a child's end (bpf_check in kernel/bpf/verifier.c).
+    for (let tries = 1; loaded === -EAGAIN && tries < mostTries; tries++)
+      loaded = openBpf(command.load, this.#attributes, attributeBytes)
+    return loaded
   }
 
   /** The program runs on what arrives at the device until the link is closed, by us or with this process. */
