@@ -1,6 +1,7 @@
 /** What a rule may say, one key at a time: which formats carry it is the table of docs/import-export.md. */
 import { say, type Text } from '../../base/text.ts'
 import type { Rule } from '../../model/rule.ts'
+import { defaultTimeouts } from '../../model/rule-keys.ts'
 
 interface AspectEntry {
   /** Does the rule say it? */
@@ -8,15 +9,6 @@ interface AspectEntry {
   /** Without it the rule would be another one or open to others, so it is left out whole. */
   readonly vital?: boolean
   readonly text: Text
-}
-
-const usual = {
-  connectMs: 5000,
-  idleMs: 0,
-  udpMs: 300_000,
-  drainMs: 30_000,
-  helloMs: 5000,
-  keepaliveMs: 60_000,
 }
 
 const protocols = ({ listen }: Rule): readonly string[] => (listen.kind === 'inet' ? listen.protocols : [])
@@ -109,27 +101,27 @@ export const capabilities = {
     text: say('limit: bandwidth', '한도: 대역폭'),
   },
   'timeouts.connect': {
-    in: ({ timeouts }) => timeouts.connectMs !== usual.connectMs,
+    in: ({ timeouts }) => timeouts.connectMs !== defaultTimeouts.connectMs,
     text: say('timeout: connect', '시간 제한: 연결'),
   },
   'timeouts.idle': {
-    in: ({ timeouts }) => timeouts.idleMs !== usual.idleMs,
+    in: ({ timeouts }) => timeouts.idleMs !== defaultTimeouts.idleMs,
     text: say('timeout: idle', '시간 제한: 무통신'),
   },
   'timeouts.udp': {
-    in: ({ timeouts }) => timeouts.udpMs !== usual.udpMs,
+    in: ({ timeouts }) => timeouts.udpMs !== defaultTimeouts.udpMs,
     text: say('timeout: UDP session', '시간 제한: UDP 세션'),
   },
   'timeouts.drain': {
-    in: ({ timeouts }) => timeouts.drainMs !== usual.drainMs,
+    in: ({ timeouts }) => timeouts.drainMs !== defaultTimeouts.drainMs,
     text: say('timeout: drain', '시간 제한: 마무리'),
   },
   'timeouts.hello': {
-    in: ({ timeouts }) => timeouts.helloMs !== usual.helloMs,
+    in: ({ timeouts }) => timeouts.helloMs !== defaultTimeouts.helloMs,
     text: say('timeout: hello', '시간 제한: hello'),
   },
   'timeouts.keepalive': {
-    in: ({ timeouts }) => timeouts.keepaliveMs !== usual.keepaliveMs,
+    in: ({ timeouts }) => timeouts.keepaliveMs !== defaultTimeouts.keepaliveMs,
     text: say('TCP keepalive', 'TCP keepalive'),
   },
   keep: { in: ({ source }) => source === 'keep', text: say('source: keep', 'source: keep') },
