@@ -187,3 +187,10 @@ function accepts(port, host) {
 }
 
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
+
+/** @returns what a row that makes networks with packet filters lacks here, or null where nothing is missing. */
+export function missingForNetworks() {
+  return process.platform === 'linux' && process.getuid() === 0
+    ? null
+    : 'namespaces and nftables need root on Linux'
+}

@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { root, run } from '../processes.mjs'
 
+export { missingForNetworks as missing } from '../processes.mjs'
+
 const sizes = [1, 100, 1000, 10_000]
 
 export const title = 'rules published through nftables that drops by default'
@@ -17,12 +19,6 @@ export const targets = [
   { metric: 'upMs', ours: '10,000 rules', peer: null, atMost: 5000 },
   { metric: 'stopMs', ours: '10,000 rules', peer: null, atMost: 4500 },
 ]
-
-export function missing() {
-  return process.platform === 'linux' && process.getuid() === 0
-    ? null
-    : 'namespaces and nftables need root on Linux'
-}
 
 export function prepare() {
   const measured = (count) => [`${count.toLocaleString('en')} rules`, () => measure(count)]

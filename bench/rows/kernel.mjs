@@ -5,6 +5,8 @@ import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { evenNetwork, root, run, sleep, start, stop } from '../processes.mjs'
 
+export { missingForNetworks as missing } from '../processes.mjs'
+
 const manyRules = 10_000
 const firstPort = 20_000
 const sinkPort = 5201
@@ -25,12 +27,6 @@ export const targets = [
   { metric: 'startMs', ours: '10,000 rules', peer: null, atMost: 2000 },
   { metric: 'changeMs', ours: '10,000 rules', peer: null, atMost: 50 },
 ]
-
-export function missing() {
-  return process.platform === 'linux' && process.getuid() === 0
-    ? null
-    : 'namespaces and nftables need root on Linux'
-}
 
 export async function prepare({ seconds }) {
   const names = makeNetwork()
