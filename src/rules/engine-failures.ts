@@ -69,7 +69,7 @@ export class EngineFailures {
   }
 
   /** @returns whether another may be tried: that one fails where its listen would not, or turned out to be unfit */
-  isPassedOver(error: NaruError): boolean {
+  passesOver(error: NaruError): boolean {
     const { failures } = this.#options.hops
     const relay = failures.get('relay')
     const id = relay?.wanted.member as EngineId | null | undefined

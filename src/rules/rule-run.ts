@@ -414,7 +414,7 @@ export class RuleRun {
     this.#changes.forgetRetry()
     const wanted = await this.#wantedNow(options.signal)
     const failure = await this.#runner.run(wanted, options, opened)
-    if (failure && !options.signal.aborted && this.#engines.isPassedOver(failure.why))
+    if (failure && !options.signal.aborted && this.#engines.passesOver(failure.why))
       return this.#converge(options, opened)
     const strict = failure !== null && mustBeWhole(failure, options)
     if (strict) await this.#runner.undo(opened, options)
