@@ -2,6 +2,8 @@
  * Waiting for a signal among thousands who wait for the same one: a rule each, say. An EventTarget looks at all its
  * listeners whenever one comes or goes; here it has a single one.
  */
+import { setMaxListeners } from 'node:events'
+
 const waiting = new WeakMap<AbortSignal, Waiting>()
 
 interface Waiting {
@@ -47,3 +49,8 @@ function forget(signal: AbortSignal, { fire }: Waiting): void {
   signal.removeEventListener('abort', fire)
   waiting.delete(signal)
 }
+
+/** For what goes on whoever asked for it has gone, and has its own limits. */
+export const neverAborted: AbortSignal = new AbortController().signal
+// Thousands may wait for it at once; Node takes more than ten for a leak.
+setMaxListeners(0, neverAborted)

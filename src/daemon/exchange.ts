@@ -4,6 +4,7 @@
  */
 import { once } from 'node:events'
 import type { Worker } from 'node:worker_threads'
+import { neverAborted } from '../base/on-abort.ts'
 import { within } from '../base/clock.ts'
 import { NaruError, messageOf, type Code, type Param, type Params, type PlacedText } from '../base/errors.ts'
 import { ownThread } from '../base/own-thread.ts'
@@ -39,9 +40,6 @@ const limitMs = 30_000
 const maxOldGenerationSizeMb = 512
 
 const one = new Semaphore(1, 'an import or export')
-
-/** One who left still has his turn: what was asked is bounded. */
-const neverAborted = new AbortController().signal
 
 export const exchange: Exchange = {
   read: async (text, options) => (await ask({ way: 'read', text, options })) as Imported,

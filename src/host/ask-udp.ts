@@ -2,8 +2,8 @@
  * One question by UDP to one address: sent, sent again after each wait, and given up after the last. Only datagrams
  * from exactly that address and port are looked at, and of those only so many; the caller decides which is the answer.
  */
-import { systemClock } from '../base/clock.ts'
 import { createSocket, type Socket } from 'node:dgram'
+import { systemClock } from '../base/clock.ts'
 import { familyOf } from '../base/address.ts'
 import { errnoOf, NaruError } from '../base/errors.ts'
 import { verbatim } from '../base/text.ts'

@@ -1,8 +1,8 @@
 /** What `supports()` may ask of this machine: read from the kernel's own files, no command is run on Linux. */
-import { withLimit } from '../base/clock.ts'
 import { existsSync, readFileSync } from 'node:fs'
 import { arch, platform, release } from 'node:os'
 import { delimiter, join } from 'node:path'
+import { withLimit } from '../base/clock.ts'
 import type { Facts } from '../model/facts.ts'
 import type { Runner } from './contract.ts'
 import { searchPath } from './runner.ts'

@@ -2,12 +2,12 @@
  * Runs commands for every room: an argv array goes in, never a shell line; exit code and both outputs come out.
  * Output is bounded, a command that takes too long is ended, and messages come in English (LC_ALL=C).
  */
-import { systemClock } from '../base/clock.ts'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { constants } from 'node:os'
 import { delimiter, join } from 'node:path'
+import { systemClock } from '../base/clock.ts'
 import { NaruError, errnoOf } from '../base/errors.ts'
 import type { HeldCommand, HoldOptions, RunOptions, Runner, RunResult } from './contract.ts'
 import { programOnWindows } from './windows/program.ts'

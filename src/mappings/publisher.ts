@@ -3,8 +3,8 @@
  * holds mappings on and puts everything back the moment one of them restarted; at the start it removes what an
  * earlier run left in a router's list.
  */
-import { withLimit } from '../base/clock.ts'
 import { setMaxListeners } from 'node:events'
+import { withLimit } from '../base/clock.ts'
 import { Semaphore } from '../base/semaphore.ts'
 import { NaruError, isNaruError, toNaruError } from '../base/errors.ts'
 import type { Cidr } from '../base/address.ts'

@@ -1,6 +1,6 @@
 /** The file alone, while nobody runs on it: read, check, plan and edit. Nothing is opened, nothing is journalled. */
-import { withLimit } from '../base/clock.ts'
 import { setMaxListeners } from 'node:events'
+import { withLimit } from '../base/clock.ts'
 import { isNaruError, NaruError } from '../base/errors.ts'
 import { say } from '../base/text.ts'
 import type {

@@ -2,16 +2,11 @@
  * The engine leases of a rule: the one that listens, and former ones, which stay until their last connection has ended.
  * A retired one has no limit; a draining one has the rule's drain time, or none where it is cut.
  */
-import { setMaxListeners } from 'node:events'
+import { neverAborted } from '../base/on-abort.ts'
 import type { EngineLease, Passing } from '../engines/contract.ts'
 import type { CloseReason, Connection, Counters } from '../model/connection.ts'
 import type { LentSocket } from '../model/handover-sockets.ts'
 import { addCounters, noCounters } from './counters.ts'
-
-/** What goes on in the background has its own limits. */
-const neverAborted = new AbortController().signal
-// Every rule's drain waits for it.
-setMaxListeners(0, neverAborted)
 
 export interface RuleRelaysOptions {
   /** The one that listens; null where none does. */

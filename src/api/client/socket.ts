@@ -1,6 +1,6 @@
 /** The transport of the CLI: HTTP over a Unix socket or a Windows named pipe. No token: the socket's mode is the guard. */
-import { systemClock } from '../../base/clock.ts'
 import { request as httpRequest, type IncomingMessage } from 'node:http'
+import { systemClock } from '../../base/clock.ts'
 import { NaruError, errnoOf, messageOf } from '../../base/errors.ts'
 import { asRoot } from '../../base/privilege.ts'
 import { say, verbatim } from '../../base/text.ts'

@@ -2,10 +2,10 @@
  * Opens the doors of a running Naru: a local socket for the CLI, which the file's mode guards, and a TCP port for the
  * web page and other programs, which wants a token. Closing ends event streams first, then lets answers finish.
  */
-import { systemClock } from '../../base/clock.ts'
 import { chmod, unlink } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import { connect, isIPv6, type Socket } from 'node:net'
+import { systemClock } from '../../base/clock.ts'
 import { getRequestListener } from '@hono/node-server'
 import { formatEndpoint } from '../../base/address.ts'
 import { NaruError, errnoOf, messageOf } from '../../base/errors.ts'

@@ -1,6 +1,6 @@
 /** The host firewall hides the router's multicast answers; asked by unicast it is found all the same. */
-import { systemClock } from '../../base/clock.ts'
 import { createSocket } from 'node:dgram'
+import { systemClock } from '../../base/clock.ts'
 import { say } from '../../base/text.ts'
 import { defineCheck } from './contract.ts'
 

@@ -5,6 +5,7 @@
  * Nothing is made permanent, so a reload takes it away and the next renewal brings it back.
  */
 import { randomInt } from 'node:crypto'
+import { neverAborted } from '../../base/on-abort.ts'
 import { formatCidr, familyOf, type Cidr, type Family } from '../../base/address.ts'
 import { formatPortRange, parsePortRange, type Protocol } from '../../base/port.ts'
 import { latestOf } from '../../base/latest.ts'
@@ -199,8 +200,6 @@ function richRule({ family, source, address, ports, protocol, priority }: RichPa
     .filter(Boolean)
     .join(' ')
 }
-
-const neverAborted = new AbortController().signal
 
 /** Those who ask at once share one answer. */
 const defaultZone = ({ runner, signal }: Tools): Promise<string> => askingZone(runner, signal)

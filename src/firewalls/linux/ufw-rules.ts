@@ -2,6 +2,7 @@
  * ufw's own list: the `### tuple ###` lines of user.rules and user6.rules, in the order of `ufw status numbered`. What
  * ufw takes for the same rule is the whole tuple but its action, so an allow would replace somebody's deny.
  */
+import { neverAborted } from '../../base/on-abort.ts'
 import { formatPortRange, type PortRange, type Protocol } from '../../base/port.ts'
 import type { Family } from '../../base/address.ts'
 import { latestOf } from '../../base/latest.ts'
@@ -32,7 +33,6 @@ const userRules = ['/etc/ufw/user.rules', '/etc/ufw/user6.rules'] as const
 export const readUfwRules = ({ runner, signal }: Tools): Promise<readonly UfwRule[]> =>
   reading(runner, signal)
 
-const neverAborted = new AbortController().signal
 const reading = latestOf("the look at ufw's rules", async (runner: Runner): Promise<readonly UfwRule[]> => {
   const [four, six] = await Promise.all(
     userRules.map(async (file) => {

@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
+import { neverAborted } from '../../base/on-abort.ts'
 import { canonicalAddress, familyOf, type Family } from '../../base/address.ts'
 import { isNaruError } from '../../base/errors.ts'
 import { Latest } from '../../base/latest.ts'
@@ -13,9 +14,6 @@ import { bestFirst, interfacesOfRuntime } from '../ranking.ts'
 import { kindOf, type IpAddress, type IpDevice } from './kinds.ts'
 import { NetworkChanges } from './network-changes.ts'
 import { parseRoutes4, parseRoutes6 } from './proc-routes.ts'
-
-/** Whoever leaves first does not end it for the others; `ip` has its own limit. */
-const neverAborted = new AbortController().signal
 
 type Signal = { readonly signal: AbortSignal }
 

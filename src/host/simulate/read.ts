@@ -2,6 +2,7 @@
  * Reads every packet filter the kernel runs: nftables, iptables over nftables (whose own words are clearer than
  * nft's for them) and legacy iptables. Only reads; a tool that is not installed has nothing to show.
  */
+import { neverAborted } from '../../base/on-abort.ts'
 import { NaruError, isNaruError } from '../../base/errors.ts'
 import { latestOf } from '../../base/latest.ts'
 import { say } from '../../base/text.ts'
@@ -22,8 +23,6 @@ export interface ReadOptions {
  */
 export const readFilter = ({ runner, signal }: ReadOptions): Promise<PacketFilter> => reading(runner, signal)
 
-/** Whoever leaves first does not end it for the others; each command has its own limit. */
-const neverAborted = new AbortController().signal
 const reading = latestOf('the look at the packet filter', (runner: Runner) =>
   readAnew({ runner, signal: neverAborted }),
 )

@@ -3,8 +3,8 @@
  * in), by multicast on every real network besides. A crowd of fake devices cannot push a gateway out, nor cost more
  * than a few lines of memory.
  */
-import { systemClock } from '../../base/clock.ts'
 import { createSocket, type Socket } from 'node:dgram'
+import { systemClock } from '../../base/clock.ts'
 import { addressBytes, addressRange, familyOf, formatEndpoint, unmapped } from '../../base/address.ts'
 import {
   anyDevice,

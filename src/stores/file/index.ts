@@ -1,9 +1,9 @@
 /** Rules in one YAML file that a person can read, keep in git and edit. Every other way to change a rule goes through it. */
-import { systemClock } from '../../base/clock.ts'
 import { createHash } from 'node:crypto'
 import { watch, watchFile, unwatchFile } from 'node:fs'
 import { mkdir, open, unlink, readdir } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
+import { systemClock } from '../../base/clock.ts'
 import { errnoOf, isNaruError, messageOf, NaruError } from '../../base/errors.ts'
 import { say, type Text } from '../../base/text.ts'
 import { shellWord } from '../../base/shell.ts'

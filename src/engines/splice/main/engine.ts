@@ -2,8 +2,8 @@
  * The fastest way through user space on Linux: threads with an epoll loop each, calling the kernel through FFI. This
  * file is the engine as `control` sees it; side.ts, dial.ts and udp.ts are what the threads do.
  */
-import { withLimit } from '../../../base/clock.ts'
 import { availableParallelism } from 'node:os'
+import { withLimit } from '../../../base/clock.ts'
 import { sourceKey } from '../../../base/address.ts'
 import { messageOf, NaruError } from '../../../base/errors.ts'
 import { say, verbatim, type Text } from '../../../base/text.ts'
