@@ -223,7 +223,7 @@ function listenToSignals(scope: Scope): (forwarder: Forwarder) => void {
   const asked = new Set<'reload' | 'drain' | 'let-go'>()
   const act = (): void => {
     if (asked.delete('reload')) void begun?.reload().catch(() => {})
-    if (asked.delete('let-go')) void begun?.letGo().catch(() => {})
+    if (asked.delete('let-go')) void begun?.succession.letGo().catch(() => {})
     if (asked.delete('drain')) void begun?.stop({ drain: true }).catch(() => {})
   }
   const hear = (what: 'reload' | 'drain' | 'let-go') => (): void => {

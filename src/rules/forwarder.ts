@@ -4,14 +4,10 @@
  */
 import { setMaxListeners } from 'node:events'
 import { awake } from '../base/awake.ts'
-import { withLimit } from '../base/clock.ts'
 import { NaruError, toNaruError, type NaruErrorJson } from '../base/errors.ts'
 import { Scope } from '../base/scope.ts'
 import { stopped } from '../base/single-flight.ts'
-import { say } from '../base/text.ts'
 import type { Check } from '../doctor/checks/contract.ts'
-import { createDoctor, type Doctor } from '../doctor/diagnose.ts'
-import { watch } from '../doctor/watch.ts'
 import type { Deps } from '../instance/deps.ts'
 import type { Instance } from '../instance/instance.ts'
 import { damageText, Journal, type JournalEntry } from '../instance/journal.ts'
@@ -19,7 +15,6 @@ import { ownerTag } from '../mappings/owner-tag.ts'
 import { publisherOf } from '../mappings/publisher.ts'
 import type { Connection } from '../model/connection.ts'
 import type { Facts } from '../model/facts.ts'
-import type { Hop, Json } from '../model/hop.ts'
 import type {
   About,
   ChangeOptions,
@@ -34,20 +29,22 @@ import type {
 } from '../model/naru-api.ts'
 import type { Plan } from '../model/plan.ts'
 import type { Snapshot } from '../stores/contract.ts'
-import { changed, merged, mustBeNew } from './changes.ts'
-import { RuleEdits } from './rule-edits.ts'
-import { HandOver, mustListen, settle, textOf, type Predecessor } from './hand-over.ts'
-import { Heartbeat } from './heartbeat.ts'
+import { merged, mustBeNew } from './changes.ts'
+import type { Predecessor } from './hand-over.ts'
 import { desiredHops } from './hops/index.ts'
 import { LanWatch } from './lan.ts'
 import { load, type Loaded } from './load.ts'
 import { Reconciler } from './reconcile.ts'
 import { Report } from './report.ts'
-import type { RuleRun, RuleRunTools } from './rule-run.ts'
+import { RuleEdits } from './rule-edits.ts'
+import type { RuleRunTools } from './rule-run.ts'
 import { RuleSet } from './rule-set.ts'
 import type { ApplyOptions } from './run-tools.ts'
 import { closeEngines, Shutdown } from './shutdown.ts'
-import { notUndone, undoJournal } from './undo.ts'
+import { Succession } from './succession.ts'
+import { Turns } from './turns.ts'
+import { Upkeep, type UpkeepOptions } from './upkeep.ts'
+import { notUndone, settleAdopted, undoJournal } from './undo.ts'
 
 export interface ForwarderOptions {
   /** Undo all where a hop of a rule fails while starting (`naru open`), or keep what works and go on trying. @default false */
@@ -64,11 +61,13 @@ export interface ForwarderOptions {
   readonly predecessor?: Predecessor
 }
 
-const reopenLimitMs = 60_000
-/** For ten thousand rules whose targets all hang. */
-const examineLimitMs = 60_000
-/** How soon a process that passed its place on sees that its last connection has ended. */
-const lookForEndMs = 250
+/** What a forwarder is made of; each has begun. */
+interface Foundations {
+  readonly parts: Deps
+  readonly instance: Instance
+  readonly journal: Journal
+  readonly facts: Facts
+}
 
 export class Forwarder implements Naru, AsyncDisposable {
   readonly #parts: Deps
@@ -92,31 +91,16 @@ export class Forwarder implements Naru, AsyncDisposable {
   /** Aborts when this Naru has stopped. */
   readonly #life = new AbortController()
   readonly #startedAt: number
-  #changes: Promise<unknown> = Promise.resolve()
+  readonly #turns = new Turns(() => this.#refuseIfOver())
+  readonly #upkeep: Upkeep
+  /** How this place is given to another process. */
+  readonly succession: Succession
   #stopped: Promise<void> | null = null
   #web: string | null = null
-  /** Set until the process whose place this one takes has let go. */
-  #predecessor: Predecessor | null
-  /** What that one has in force. */
-  #before: readonly JournalEntry[] = []
-  /** A successor has everything but the connections. */
-  #passedOn = false
   /** The lock says that this one serves, whether or not a predecessor is still about to let go. */
   #announced = false
-  /** Resolves once what the predecessor left is settled. */
-  readonly #settled = deferred()
-  /** Resolves once no successor is about to take this place. */
-  #handing: Promise<void> = Promise.resolve()
-  #ticker: Heartbeat | null = null
-  #doctor: Doctor | null = null
 
-  private constructor(
-    parts: Deps,
-    instance: Instance,
-    journal: Journal,
-    facts: Facts,
-    options: ForwarderOptions,
-  ) {
+  private constructor({ parts, instance, journal, facts }: Foundations, options: ForwarderOptions) {
     this.#parts = parts
     this.#instance = instance
     this.#journal = journal
@@ -125,29 +109,41 @@ export class Forwarder implements Naru, AsyncDisposable {
     this.#startedAt = parts.clock.now()
     // Every hop of every rule that is looked at listens to the end; Node takes more than ten for a leak.
     for (const { signal } of [this.#work, this.#undoing, this.#life]) setMaxListeners(0, signal)
-    this.#predecessor = options.predecessor ?? null
     const { host, clock, log } = parts
-    this.#place = new LanWatch(host, clock, () => publisherOf(parts).finder.known)
-    const rules = new RuleSet(() => this.#runTools)
-    const report = new Report({ clock, log, rules, place: this.#place, onRule: options.onRule })
+    const { atOnce = 64, checks, onRule, predecessor = null } = options
+    const [working, undoing, turns] = [this.#work.signal, this.#undoing, this.#turns]
     const how = (now = false): ApplyOptions => this.#how(now)
-    const { atOnce = 64 } = options
-    const undoing = this.#undoing
-    const isWatched = (): boolean => this.#ticker !== null
+    const place = new LanWatch(host, clock, () => publisherOf(parts).finder.known)
+    const rules = new RuleSet(() => this.#runTools)
+    const report = new Report({ clock, log, rules, place, onRule })
+    const apply: UpkeepOptions['apply'] = (run) => run.apply(run.loaded, how())
+    const upkeep = new Upkeep({ parts, rules, report, place, checks, apply, signal: working })
+    const isWatched = (): boolean => upkeep.hasBegun
     const reconciler = new Reconciler({ rules, report, atOnce, how, undoing: undoing.signal, isWatched })
+    const shared = { parts, instance, journal, rules }
+    const succession = new Succession({
+      ...shared,
+      turns,
+      upkeep,
+      predecessor,
+      working,
+      undoing: undoing.signal,
+      life: this.#life.signal,
+      stop: () => this.stop(),
+    })
+    this.#place = place
     this.#rules = rules
     this.#report = report
+    this.#upkeep = upkeep
     this.#reconciler = reconciler
-    this.#edits = new RuleEdits({ parts, journal, rules, report, reconciler, how, signal: this.#work.signal })
+    this.succession = succession
+    this.#edits = new RuleEdits({ parts, journal, rules, report, reconciler, how, signal: working })
     this.#shutdown = new Shutdown({
-      parts,
-      instance,
-      journal,
-      rules,
+      ...shared,
       undoing,
       hurry: this.#hurry.signal,
-      standsStill: () => this.#standsStill(),
-      passedOn: () => this.#passedOn,
+      standsStill: () => succession.standsStill(),
+      passedOn: () => succession.passedOn,
     })
   }
 
@@ -171,7 +167,7 @@ export class Forwarder implements Naru, AsyncDisposable {
       publisherOf(parts).owner = await ownerTag(instance.folder, parts.host, options.signal)
     const keep = ({ member }: JournalEntry): boolean => predecessor !== null || adopted.has(member)
     await undoJournal(journal, parts, { signal: options.signal, keep })
-    const forwarder = new Forwarder(parts, instance, journal, await parts.host.facts(), options)
+    const forwarder = new Forwarder({ parts, instance, journal, facts: await parts.host.facts() }, options)
     // From here on it undoes itself.
     scope.move()
     return { forwarder, failures: await forwarder.#begin(loaded, snapshot, before, options.signal) }
@@ -189,10 +185,13 @@ export class Forwarder implements Naru, AsyncDisposable {
     if (signal.aborted) callOff()
     const placed = this.#place.refresh(this.#work.signal)
     try {
-      if (this.#predecessor) await this.#succeed(this.#predecessor, loaded, snapshot)
+      const { predecessor } = this.#options
+      const open = (): Promise<unknown> => this.#reconciler.bring(loaded, snapshot)
+      if (predecessor) await this.succession.take(predecessor, open)
       else {
-        await this.#reconciler.bring(loaded, snapshot)
-        await this.#settleAdopted(before, this.#work.signal)
+        await open()
+        const { carries } = this.#rules
+        await settleAdopted(this.#journal, this.#parts, { before, carries, signal: this.#work.signal })
       }
       await placed
       if (signal.aborted) throw stopped(signal, 'the start')
@@ -203,37 +202,14 @@ export class Forwarder implements Naru, AsyncDisposable {
     } finally {
       signal.removeEventListener('abort', callOff)
     }
-    if (!this.#predecessor) {
-      this.#watch()
-      this.#sweepRouters()
-    }
+    if (!this.succession.isTaking) this.#lookAfter()
     return this.#rules.failures().map((error) => error.toJSON())
-  }
-
-  /** Opens everything beside the predecessor, taking up what that one has; changes wait for `settle`. */
-  async #succeed(predecessor: Predecessor, loaded: Loaded, snapshot: Snapshot): Promise<void> {
-    for (const engine of this.#parts.engines) engine.succeed?.(predecessor.pid)
-    this.#before = this.#journal.live()
-    this.#changes = predecessor.inherit.begun
-    await this.#reconciler.bring(loaded, snapshot)
-    mustListen(this.#rules.runs, predecessor)
   }
 
   /** The predecessor has let go: what it had and no rule wants is undone. */
   async settle(): Promise<void> {
-    this.#predecessor = null
-    const before = this.#before
-    this.#before = []
-    const signal = this.#undoing.signal
-    await settle(before, {
-      journal: this.#journal,
-      parts: this.#parts,
-      runs: this.#rules.runs,
-      signal,
-    }).finally(() => this.#settled.resolve())
-    if (this.#work.signal.aborted) return
-    this.#watch()
-    this.#sweepRouters()
+    await this.succession.settle()
+    if (!this.#work.signal.aborted) this.#lookAfter()
   }
 
   /** Aborts when a stop begins. */
@@ -241,72 +217,11 @@ export class Forwarder implements Naru, AsyncDisposable {
     return this.#work.signal
   }
 
-  /** Everything stands still until the answer is taken back or left. */
-  async handOver(): Promise<HandOver> {
-    let thaw = (): void => {}
-    const gate = new Promise<void>((resolve) => (thaw = resolve))
-    const handing = deferred()
-    const holding = {
-      onOver: handing.resolve,
-      runs: [...this.#rules.runs.values()],
-      journal: this.#journal,
-      parts: this.#parts,
-      watch: (on: boolean) => {
-        this.#ticker?.[Symbol.dispose]()
-        if (on && !this.#work.signal.aborted) this.#startTicker()
-      },
-    }
-    await this.#inTurn(() => Promise.resolve())
-    this.#changes = gate
-    this.#handing = handing.promise
-    return HandOver.begin(holding, gate, thaw)
-  }
-
-  /** The successor has it: stays until the last connection has ended, however long. @returns how many there are */
-  async leave(handOver: HandOver): Promise<number> {
-    this.#passedOn = true
-    await this.#instance.passOn()
-    publisherOf(this.#parts)[Symbol.dispose]()
-    await handOver.leave()
-    void this.#endWithConnections()
-    return this.#rules.carried
-  }
-
-  /** After `leave`: a process that starts anew, as the successor is gone, may bind every port. Streams go on. */
-  async letGo(): Promise<void> {
-    if (!this.#passedOn) return
-    await Promise.all(this.#rules.all().map((run) => run.letGo()))
-    await this.#instance.letGo()
-  }
-
-  async #endWithConnections(): Promise<void> {
-    while (this.#rules.carried > 0 && !this.#life.signal.aborted)
-      await this.#parts.clock.sleep(lookForEndMs, this.#life.signal).catch(() => {})
-    await this.stop().catch(() => {})
-  }
-
-  /** What the predecessor has for a rule that says the same. */
-  #beforeOf(rule: string, hop: Hop, member: string): readonly Json[] {
-    const run = this.#rules.runs.get(rule)
-    if (!run || this.#predecessor?.rules[rule]?.text !== textOf(run.input)) return []
-    return this.#before
-      .filter((entry) => entry.rule === rule && entry.hop === hop && entry.member === member)
-      .map(({ effect }) => effect)
-  }
-
-  /** In the background: a mapping of ours that no journal knows (it was lost) leads here for ever otherwise. */
-  #sweepRouters(): void {
-    if (![...this.#rules.runs.values()].some(({ rule }) => rule.publish.router !== 'off')) return
-    void publisherOf(this.#parts)
-      .sweep(withLimit(this.#work.signal, 30_000))
-      .catch(() => {})
-  }
-
-  /** What was in force before and is carried by a rule again is struck out; the rest is undone now. */
-  async #settleAdopted(before: ReadonlySet<number>, signal: AbortSignal): Promise<void> {
-    for (const entry of this.#journal.live())
-      if (before.has(entry.id) && this.#rules.carries(entry)) await this.#journal.undone(entry.id)
-    await undoJournal(this.#journal, this.#parts, { signal, keep: ({ id }) => !before.has(id) })
+  #lookAfter(): void {
+    this.#upkeep.begin()
+    const onChange = (): void => void this.reload().catch(() => {})
+    this.#parts.store.watch({ signal: this.#work.signal, onChange })
+    this.#upkeep.sweepRouters()
   }
 
   /** Aborts when this Naru has stopped. */
@@ -341,7 +256,7 @@ export class Forwarder implements Naru, AsyncDisposable {
     get: async (name) => this.#report.status(this.#rules.find(name)),
     add: (name, rule, options) =>
       this.#change(name, () => (mustBeNew(this.#rules.loaded, name), rule), options),
-    addAll: (rules, options) => this.#inTurn(() => this.#edits.addAll(rules, options)),
+    addAll: (rules, options) => this.#turns.take(() => this.#edits.addAll(rules, options)),
     edit: (name, change, options) =>
       this.#change(name, () => merged(this.#rules.input(name), change), options),
     remove: (name, options) => this.#change(name, () => (this.#rules.input(name), null), options),
@@ -349,16 +264,12 @@ export class Forwarder implements Naru, AsyncDisposable {
       this.#change(name, () => merged(this.#rules.input(name), { enabled: null }), options),
     disable: (name, options) =>
       this.#change(name, () => merged(this.#rules.input(name), { enabled: false }), options),
-    rename: (name, to, options) => this.#inTurn(() => this.#edits.rename(name, to, options)),
+    rename: (name, to, options) => this.#turns.take(() => this.#edits.rename(name, to, options)),
     reopen: (name) => this.#reopen(name),
   }
 
-  async plan(change?: { name: string; rule: RuleInput | null }): Promise<Plan> {
-    const { loaded } = this.#rules
-    if (change) return this.#edits.planFor(changed(loaded, change))
-    return this.#edits.planFor(
-      load(await this.#parts.store.read({ signal: this.#work.signal }), this.#rules.loaded.rules),
-    )
+  plan(change?: { name: string; rule: RuleInput | null }): Promise<Plan> {
+    return this.#edits.plan(change)
   }
 
   connections(options: { rule?: string; limit?: number } = {}): Promise<readonly Connection[]> {
@@ -383,23 +294,7 @@ export class Forwarder implements Naru, AsyncDisposable {
 
   /** An invalid file changes nothing and is reported. @throws NaruError FILE_INVALID, FILE_UNREADABLE */
   reload(): Promise<ChangeResult> {
-    return this.#inTurn(async () => {
-      try {
-        const snapshot = await this.#parts.store.read({ signal: this.#work.signal })
-        const loaded = load(snapshot, this.#rules.loaded.rules)
-        const plan = await this.#edits.planFor(loaded)
-        const failures = await this.#reconciler.bring(loaded, snapshot, { again: true })
-        return this.#report.result(plan, failures, [...new Set(plan.steps.map(({ rule }) => rule))])
-      } catch (error) {
-        const { en, ko } = this.#report.setFileProblem(toNaruError(error)).text
-        this.#report.tell(
-          'error',
-          null,
-          say(`nothing was changed: ${en}`, `아무것도 바꾸지 않았습니다: ${ko}`),
-        )
-        throw error
-      }
-    })
+    return this.#turns.take(() => this.#edits.reload())
   }
 
   /**
@@ -423,8 +318,8 @@ export class Forwarder implements Naru, AsyncDisposable {
 
   async #stopOnce(): Promise<void> {
     this.#work.abort(new NaruError('STOPPING', {}))
-    this.#ticker?.[Symbol.dispose]()
-    if (this.#predecessor && !this.#announced) return this.#giveUp()
+    this.#upkeep.end()
+    if (this.succession.isTaking && !this.#announced) return this.#giveUp()
     const left = await this.#shutdown.run()
     publisherOf(this.#parts)[Symbol.dispose]()
     await this.#journal.close().catch(() => {})
@@ -440,20 +335,10 @@ export class Forwarder implements Naru, AsyncDisposable {
     this.#life.abort()
   }
 
-  /** What is under way has ended, and nobody takes or gives this place. */
-  async #standsStill(): Promise<void> {
-    await this.#handing
-    if (this.#predecessor) await this.#settled.promise
-    await this.#changes
-  }
-
   async #reopen(name: string): Promise<ChangeResult> {
     const run = this.#rules.find(name)
     this.#refuseIfOver()
-    const signal = withLimit(this.#work.signal, reopenLimitMs)
-    const plan = { steps: await run.plan(run.rule, signal), notes: [] }
-    const failures = (await run.reopen(signal)).map((error) => error.toJSON())
-    return this.#report.result(plan, failures, [name])
+    return this.#edits.reopen(run)
   }
 
   /** @param make the rule as it is to be, by what is loaded once its turn comes; null takes it away */
@@ -462,7 +347,7 @@ export class Forwarder implements Naru, AsyncDisposable {
     make: () => RuleInput | null,
     options?: ChangeOptions & { now?: boolean },
   ): Promise<ChangeResult> {
-    return this.#inTurn(async () => this.#edits.change(name, make(), options))
+    return this.#turns.take(async () => this.#edits.change(name, make(), options))
   }
 
   #how(now = false): ApplyOptions {
@@ -477,13 +362,13 @@ export class Forwarder implements Naru, AsyncDisposable {
       working: this.#work.signal,
       undoing: this.#undoing.signal,
       mark: () => this.#instance.mark(),
-      before: (rule, hop, member) => this.#beforeOf(rule, hop, member),
+      before: (rule, hop, member) => this.succession.before(rule, hop, member),
       wants: (rule, context) =>
         desiredHops(rule, {
           parts: this.#parts,
           facts: this.#facts,
           failedEngines: context.failedEngines,
-          inherit: this.#predecessor?.inherit ?? null,
+          inherit: this.succession.inherit,
           signal: context.signal,
           onEngineEvent: (event) => {
             const named = context.named(event)
@@ -497,66 +382,9 @@ export class Forwarder implements Naru, AsyncDisposable {
     }
   }
 
-  #watch(): void {
-    this.#startTicker()
-    this.#parts.store.watch({ signal: this.#work.signal, onChange: () => void this.reload().catch(() => {}) })
-  }
-
-  #startTicker(): void {
-    this.#ticker = new Heartbeat({
-      clock: this.#parts.clock,
-      signal: this.#work.signal,
-      runs: () => this.#rules.runs,
-      examine: this.#options.checks ? (runs) => this.#examine(runs) : null,
-      apply: (run) => run.apply(run.loaded, this.#how()),
-      sample: () => {
-        this.#report.sample()
-        void this.#lookAround()
-      },
-      tell: (text) => this.#report.tell('warn', null, text),
-    })
-  }
-
-  /** Loaded when it is first asked, so that no start waits for it. */
-  async #examine(runs: readonly RuleRun[]): Promise<void> {
-    const { checks } = this.#options
-    if (!checks) return
-    this.#doctor ??= createDoctor({
-      ...this.#parts,
-      checks: await checks(),
-      askStun: () => Promise.resolve(null),
-      rules: () => Promise.resolve([...this.#rules.runs.values()].flatMap((run) => run.toCheck() ?? [])),
-    })
-    const doctor = this.#doctor
-    const examine: Doctor['examine'] = (rules, options) => doctor.examine(rules, options)
-    const signal = withLimit(this.#work.signal, examineLimitMs)
-    await watch(runs, { examine, clock: this.#parts.clock, signal })
-  }
-
-  /** An address of ours that changed is another one to give to others. */
-  async #lookAround(): Promise<void> {
-    if (await this.#place.refresh(this.#work.signal)) this.#report.everyRule()
-  }
-
-  #inTurn<T>(run: () => Promise<T>): Promise<T> {
-    const act = async (): Promise<T> => {
-      this.#refuseIfOver()
-      return awake(run)
-    }
-    const next = this.#changes.then(act, act)
-    this.#changes = next.catch(() => {})
-    return next
-  }
-
   /** @throws NaruError HANDED_OVER, STOPPING */
   #refuseIfOver(): void {
-    if (this.#passedOn) throw new NaruError('HANDED_OVER', {})
+    if (this.succession.passedOn) throw new NaruError('HANDED_OVER', {})
     if (this.#work.signal.aborted) throw new NaruError('STOPPING', {})
   }
-}
-
-function deferred(): { readonly promise: Promise<void>; readonly resolve: () => void } {
-  let resolve = (): void => {}
-  const promise = new Promise<void>((done) => (resolve = done))
-  return { promise, resolve }
 }

@@ -1,9 +1,9 @@
 /**
- * Changes of the rules by command, page and API, one at a time: validate, plan, apply, write the file. Where a rule that
+ * Changes of the rules by command, page, API and file, one at a time: validate, plan, apply, write the file. Where a rule that
  * listens would not any more, or the file cannot be written, all is as it was.
  */
 import { withLimit } from '../base/clock.ts'
-import type { NaruError, NaruErrorJson } from '../base/errors.ts'
+import { toNaruError, type NaruError, type NaruErrorJson } from '../base/errors.ts'
 import { say, type Text } from '../base/text.ts'
 import type { Deps } from '../instance/deps.ts'
 import type { Journal } from '../instance/journal.ts'
@@ -16,10 +16,12 @@ import { addedOf, changed, notesFor, nothingToDo, renamed, withNew } from './cha
 import { load, type Loaded, type LoadedRule } from './load.ts'
 import type { Reconciler } from './reconcile.ts'
 import type { Report } from './report.ts'
+import type { RuleRun } from './rule-run.ts'
 import type { RuleSet } from './rule-set.ts'
 import type { ApplyOptions } from './run-tools.ts'
 
 const planLimitMs = 30_000
+const reopenLimitMs = 60_000
 
 export interface RuleEditsOptions {
   readonly parts: Deps
@@ -92,6 +94,41 @@ export class RuleEdits {
     report.rule(to)
     report.tell('info', to, say(`renamed, was ${name}`, `이름 변경: ${name} → ${to}`))
     return report.result(nothingToDo, failures, [to])
+  }
+
+  /** An invalid file changes nothing and is reported. @throws NaruError FILE_INVALID, FILE_UNREADABLE */
+  async reload(): Promise<ChangeResult> {
+    const { rules, report, reconciler } = this.#options
+    try {
+      const snapshot = await this.#read()
+      const loaded = load(snapshot, rules.loaded.rules)
+      const plan = await this.planFor(loaded)
+      const failures = await reconciler.bring(loaded, snapshot, { again: true })
+      return report.result(plan, failures, [...new Set(plan.steps.map(({ rule }) => rule))])
+    } catch (error) {
+      const { en, ko } = report.setFileProblem(toNaruError(error)).text
+      report.tell('error', null, say(`nothing was changed: ${en}`, `아무것도 바꾸지 않았습니다: ${ko}`))
+      throw error
+    }
+  }
+
+  /** Without waiting for the heartbeat; no other rule's change waits for it. */
+  async reopen(run: RuleRun): Promise<ChangeResult> {
+    const signal = withLimit(this.#options.signal, reopenLimitMs)
+    const plan = { steps: await run.plan(run.rule, signal), notes: [] }
+    const failures = (await run.reopen(signal)).map((error) => error.toJSON())
+    return this.#options.report.result(plan, failures, [run.name])
+  }
+
+  /** What the change would take; without one, what the file as it is now would. */
+  async plan(change?: { name: string; rule: RuleInput | null }): Promise<Plan> {
+    const { loaded } = this.#options.rules
+    return this.planFor(change ? changed(loaded, change) : load(await this.#read(), loaded.rules))
+  }
+
+  #read(): Promise<Snapshot> {
+    const { parts, signal } = this.#options
+    return parts.store.read({ signal })
   }
 
   /** What bringing the rules to these would take. */

@@ -2,11 +2,10 @@
  * One rule's life while Naru runs. `apply` brings what is held to what is wanted, hop by hop; `observe` reads back and
  * repairs; `end` closes from the outside in. Changes of one rule wait for each other, and never for another rule's.
  */
-import { within } from '../base/clock.ts'
 import type { Text } from '../base/text.ts'
 import type { NaruError } from '../base/errors.ts'
 import type { RuleToCheck } from '../doctor/diagnose.ts'
-import type { EngineEvent, EngineLease, Passing } from '../engines/contract.ts'
+import type { EngineLease, Passing } from '../engines/contract.ts'
 import type { Connection, Counters } from '../model/connection.ts'
 import type { Finding } from '../model/finding.ts'
 import type { LentSocket } from '../model/handover-sockets.ts'
@@ -15,21 +14,19 @@ import { formatListen } from '../model/listen.ts'
 import type { HopStatus, RuleInput, RuleState, RuleStatus, ServiceState } from '../model/naru-api.ts'
 import type { PlanStep } from '../model/plan.ts'
 import type { Rule } from '../model/rule.ts'
-import { EngineFailures } from './engine-failures.ts'
+import { ChangeQueue } from './change-queue.ts'
+import { Convergence } from './convergence.ts'
 import type { HopState } from './hop-state.ts'
-import type { DesiredHop } from './hops/desired.ts'
 import { isEngineLease } from './hops/relay.ts'
 import type { LoadedRule } from './load.ts'
-import { isPersonsToMend } from './manual-row.ts'
 import { Releases, type Unreleased } from './releases.ts'
 import { Repair } from './repair.ts'
 import { RuleHops } from './rule-hops.ts'
+import { RuleName } from './rule-name.ts'
 import { RuleRelays } from './rule-relays.ts'
 import { engineOf, serviceOf, stateOf } from './rule-state.ts'
-import { stepLimitMs, type ApplyOptions, type RunTools } from './run-tools.ts'
-import { StepRunner, type StepFailure } from './step-runner.ts'
+import type { ApplyOptions, RunTools } from './run-tools.ts'
 import { shown, stepsBetween } from './steps.ts'
-import { ChangeQueue } from './change-queue.ts'
 
 export interface RuleRunTools extends RunTools {
   onChange(run: RuleRun): void
@@ -37,72 +34,57 @@ export interface RuleRunTools extends RunTools {
 }
 
 export class RuleRun {
-  #name: string
-  /** What is in force was made under this name, and stays so when the rule is renamed; null where it is the same. */
-  #madeAs: string | null = null
+  readonly #name: RuleName
   readonly #tools: RuleRunTools
   readonly #hops: RuleHops
   readonly #relays: RuleRelays
   readonly #releases: Releases
-  readonly #runner: StepRunner
-  readonly #engines: EngineFailures
   readonly #repair: Repair
   readonly #changes: ChangeQueue
+  readonly #convergence: Convergence
   #loaded: LoadedRule
   #ended = false
   /** It listened until a moment ago, for another rule's sake. */
   #madeRoom = false
 
   constructor(loaded: LoadedRule, tools: RuleRunTools) {
-    this.#name = loaded.rule.name
+    this.#name = new RuleName(loaded.rule.name)
     this.#loaded = loaded
     this.#tools = tools
-    const name = (): string => this.#name
+    const { clock, working } = tools
+    const name = (): string => this.name
     const onChange = (): void => this.#report()
-    this.#changes = new ChangeQueue({
-      clock: tools.clock,
-      working: tools.working,
-      retry: async (signal) => {
-        if (!this.#ended) await this.#converge({ strict: false, signal })
-      },
-    })
-    const inTurn = <T>(run: () => Promise<T>): Promise<T> => this.#changes.take(run)
-    const tell = (level: 'info' | 'warn' | 'error', text: Text): void => tools.tell(level, this.#name, text)
-    this.#hops = new RuleHops({ clock: tools.clock, tell })
-    this.#engines = new EngineFailures({ hops: this.#hops, rule: () => this.rule, tell })
-    this.#repair = new Repair({
-      clock: tools.clock,
-      hops: this.#hops,
-      name,
-      isOver: () => this.#ended,
-      inTurn,
-      onChange,
-    })
-    this.#releases = new Releases({ tools, name, inTurn })
-    this.#relays = new RuleRelays({
+    const isOver = (): boolean => this.#ended
+    const retry = async (signal: AbortSignal): Promise<void> => {
+      if (!this.#ended) await this.#convergence.run({ strict: false, signal })
+    }
+    const changes = new ChangeQueue({ clock, working, retry })
+    const inTurn = <T>(run: () => Promise<T>): Promise<T> => changes.take(run)
+    const tell = (level: 'info' | 'warn' | 'error', text: Text): void => tools.tell(level, this.name, text)
+    const hops = new RuleHops({ clock, tell })
+    const releases = new Releases({ tools, name, inTurn })
+    const relays = new RuleRelays({
       current: () => this.#relay(),
-      release: (lease) => this.#releases.release('relay', lease),
+      release: (lease) => releases.release('relay', lease),
       onGone: onChange,
     })
-    this.#runner = new StepRunner({
-      tools,
-      name,
-      drainMs: () => this.rule.timeouts.drainMs,
-      hops: this.#hops,
-      relays: this.#relays,
-      releases: this.#releases,
-      onChange,
-    })
+    const rule = (): Rule => this.rule
+    const shared = { tools, name: this.#name, rule, hops, relays, releases, changes }
+    this.#changes = changes
+    this.#hops = hops
+    this.#releases = releases
+    this.#relays = relays
+    this.#repair = new Repair({ clock, hops, name, isOver, inTurn, onChange })
+    this.#convergence = new Convergence({ ...shared, isOver, tell, onChange })
   }
 
   get name(): string {
-    return this.#name
+    return this.#name.now
   }
 
   /** The same rule by another name: nothing in force is touched. */
   rename(loaded: LoadedRule): void {
-    this.#madeAs ??= this.#name
-    this.#name = loaded.rule.name
+    this.#name.rename(loaded.rule.name)
     this.#loaded = loaded
   }
 
@@ -121,12 +103,12 @@ export class RuleRun {
 
   /** It listens, and is to after that change. */
   goesOn(rule: Rule): boolean {
-    return this.#hops.held.has('relay') && this.#isActive(rule)
+    return this.#hops.held.has('relay') && this.#convergence.isActive(rule)
   }
 
   /** What `apply` would do for `rule`, or for the end of it. */
   async plan(rule: Rule | null, signal: AbortSignal): Promise<PlanStep[]> {
-    const wanted = rule && this.#isActive(rule) ? await this.#wants(rule, signal) : []
+    const wanted = rule ? await this.#convergence.wants(rule, signal) : []
     return stepsBetween(this.#hops.held, wanted).map((step) => shown(this.name, step))
   }
 
@@ -137,9 +119,9 @@ export class RuleRun {
       const moves = this.#moves(loaded)
       this.#become(loaded)
       try {
-        return await this.#converge(options)
+        return await this.#convergence.run(options)
       } finally {
-        if (moves) this.#runner.freePorts()
+        if (moves) this.#convergence.runner.freePorts()
       }
     })
   }
@@ -156,17 +138,17 @@ export class RuleRun {
       const listened = this.#hops.held.has('relay') || this.#madeRoom
       this.#madeRoom = false
       this.#become(loaded)
-      if (!listened) return this.#converge(options)
+      if (!listened) return this.#convergence.run(options)
       try {
-        const failures = await this.#converge({ ...options, relayFirst: true })
-        const why = this.#isActive(loaded.rule) ? this.#whyNotAsWanted() : null
+        const failures = await this.#convergence.run({ ...options, relayFirst: true })
+        const why = this.#convergence.isActive(loaded.rule) ? this.#whyNotAsWanted() : null
         if (!why) return failures
         throw why
       } catch (error) {
         await this.#takeBack(before, options)
         throw error
       } finally {
-        if (moves) this.#runner.freePorts()
+        if (moves) this.#convergence.runner.freePorts()
       }
     })
   }
@@ -178,8 +160,8 @@ export class RuleRun {
 
   #become(loaded: LoadedRule): void {
     // While it is closed, nobody notices that another engine is tried.
-    if (!this.#isActive(this.rule)) this.#engines.clear()
-    else this.#engines.clearUnlessSame(this.rule, loaded.rule)
+    if (!this.#convergence.isActive(this.rule)) this.#convergence.engines.clear()
+    else this.#convergence.engines.clearUnlessSame(this.rule, loaded.rule)
     this.#loaded = loaded
     this.#hops.forgetSeen()
   }
@@ -194,7 +176,7 @@ export class RuleRun {
   async #takeBack(before: LoadedRule, options: ApplyOptions): Promise<void> {
     this.#become(before)
     this.#hops.failures.clear()
-    await this.#converge({ ...options, strict: false }).catch(() => {})
+    await this.#convergence.run({ ...options, strict: false }).catch(() => {})
   }
 
   /** Frees its listen ahead of `apply`, as another rule may take it. Connections go on. */
@@ -203,9 +185,9 @@ export class RuleRun {
       const relay = this.#hops.held.get('relay')
       if (relay) {
         this.#madeRoom = true
-        await this.#runner.retire(relay)
+        await this.#convergence.runner.retire(relay)
       }
-      this.#runner.freePorts()
+      this.#convergence.runner.freePorts()
     })
   }
 
@@ -216,8 +198,8 @@ export class RuleRun {
       this.#changes.forgetRetry()
       await this.#releases.tryAgain()
       for (const step of stepsBetween(this.#hops.held, []))
-        if (step.action === 'close') await this.#runner.close(step.held, options)
-      this.#runner.freePorts()
+        if (step.action === 'close') await this.#convergence.runner.close(step.held, options)
+      this.#convergence.runner.freePorts()
       await this.#relays.drainAll([], { ...options, drainMs: this.rule.timeouts.drainMs })
       this.#report()
     })
@@ -269,7 +251,7 @@ export class RuleRun {
     this.#changes.forgetRetry()
     const relay = this.#relay()
     this.#hops.held.clear()
-    this.#runner.freePorts()
+    this.#convergence.runner.freePorts()
     if (relay?.passing) await this.#relays.leave(relay)
   }
 
@@ -310,7 +292,7 @@ export class RuleRun {
   }
 
   toCheck(): RuleToCheck | null {
-    if (this.#ended || !this.#isActive(this.rule)) return null
+    if (this.#ended || !this.#convergence.isActive(this.rule)) return null
     return { rule: this.rule, hops: this.#hops.ownStatuses() }
   }
 
@@ -331,9 +313,9 @@ export class RuleRun {
     return this.#changes.takeBeforeRetry(async () => {
       if (this.#ended) return []
       for (const held of this.leases()) await this.#repair.renew(held, signal)
-      this.#engines.clear()
+      this.#convergence.engines.clear()
       this.#hops.forgetSeen()
-      return this.#converge({ strict: false, signal })
+      return this.#convergence.run({ strict: false, signal })
     })
   }
 
@@ -349,7 +331,7 @@ export class RuleRun {
     const { enabled } = this.rule
     return stateOf({
       hops: this.#hops,
-      isWanted: !this.#ended && this.#isActive(this.rule),
+      isWanted: !this.#ended && this.#convergence.isActive(this.rule),
       isExpired: enabled && !this.#ended,
       isDraining: this.#relays.isDraining,
       isBusy: this.#changes.isBusy,
@@ -379,8 +361,7 @@ export class RuleRun {
   }
 
   connections(): Connection[] {
-    const all = this.#relays.connections()
-    return this.#madeAs === null ? all : all.map((one) => ({ ...one, rule: this.#name }))
+    return this.#name.ofConnections(this.#relays.connections())
   }
 
   counters(): Counters {
@@ -396,77 +377,9 @@ export class RuleRun {
     return lease && isEngineLease(lease) ? lease : null
   }
 
-  #isActive(rule: Rule): boolean {
-    return rule.enabled && (rule.until === null || rule.until > this.#tools.clock.now())
-  }
-
-  #wants(rule: Rule, signal: AbortSignal): Promise<readonly DesiredHop[]> {
-    return this.#tools.wants(this.#madeAs === null ? rule : { ...rule, name: this.#madeAs }, {
-      failedEngines: this.#engines.passedOver,
-      onEngineEvent: (event) => this.#onEngineEvent(event),
-      named: (event) => (this.#madeAs === null ? event : renamedEvent(event, this.#name)),
-      signal,
-    })
-  }
-
-  /** @param opened by this very change so far: another engine is tried. */
-  async #converge(options: ApplyOptions, opened: HopState[] = []): Promise<readonly NaruError[]> {
-    this.#changes.forgetRetry()
-    const wanted = await this.#wantedNow(options.signal)
-    const failure = await this.#runner.run(wanted, options, opened)
-    if (failure && !options.signal.aborted && this.#engines.passesOver(failure.why))
-      return this.#converge(options, opened)
-    const strict = failure !== null && mustBeWhole(failure, options)
-    if (strict) await this.#runner.undo(opened, options)
-    const { failures } = this.#hops
-    for (const hop of failures.keys()) if (hop !== failure?.hop) failures.delete(hop)
-    if (wanted.length === 0) this.#runner.freePorts()
-    this.#report()
-    if (!failure) {
-      this.#changes.allWell()
-      return []
-    }
-    if (strict) throw failure.why
-    if (!this.#ended) this.#changes.retryLater()
-    return [failure.why]
-  }
-
-  /** What is wanted may depend on who answers, which takes a silent router seconds: it is told as opening meanwhile. */
-  async #wantedNow(signal: AbortSignal): Promise<readonly DesiredHop[]> {
-    const { held, failures } = this.#hops
-    if (held.size === 0 && this.#relays.isEmpty) this.#madeAs = null
-    if (failures.size === 0 && held.size === 0) this.#report()
-    return this.#isActive(this.rule) ? this.#wants(this.rule, signal) : []
-  }
-
-  /** What an engine tells of the rule that it carries. */
-  #onEngineEvent(event: EngineEvent): void {
-    const givenUp = this.#ended ? null : this.#engines.seen(event)
-    if (!givenUp) return
-    const { relay, mustGo } = givenUp
-    void this.#changes
-      .takeBeforeRetry(async () => {
-        if (this.#ended) return
-        if (mustGo && this.#hops.held.get('relay') === relay) await this.#runner.retire(relay)
-        await within(this.#tools.working, stepLimitMs, (signal) => this.#converge({ strict: false, signal }))
-      })
-      .catch(() => {})
-  }
-
   /** Tells of every hop whose state or words changed since the last time. */
   #report(): void {
     for (const status of this.#hops.news()) this.#tools.onHop(this, status)
     this.#tools.onChange(this)
   }
-}
-
-function renamedEvent(event: EngineEvent, rule: string): EngineEvent {
-  if ('rule' in event) return { ...event, rule }
-  const { connection } = event
-  return { ...event, connection: () => ({ ...connection(), rule }) }
-}
-
-/** A router that does nothing is no reason to undo the rest, where a person can type the row. */
-function mustBeWhole({ why, hop }: StepFailure, { strict, rowByHand = false }: ApplyOptions): boolean {
-  return strict && !(rowByHand && hop === 'router' && isPersonsToMend(why))
 }

@@ -61,7 +61,6 @@ export class RuleSet {
   }
 
   /** What is in force for the relay of a rule that runs by the same engine. */
-  carries({ rule, hop, member }: JournalEntry): boolean {
-    return hop === 'relay' && this.runs.get(rule)?.engine()?.id === member
-  }
+  readonly carries = ({ rule, hop, member }: JournalEntry): boolean =>
+    hop === 'relay' && this.runs.get(rule)?.engine()?.id === member
 }

@@ -31,6 +31,22 @@ export async function undoJournal(
   return failed
 }
 
+/** What was in force before and is carried by a rule again is struck out; the rest is undone now. */
+export async function settleAdopted(
+  journal: Journal,
+  parts: Deps,
+  options: {
+    before: ReadonlySet<number>
+    carries: (entry: JournalEntry) => boolean
+    signal: AbortSignal
+  },
+): Promise<void> {
+  const { before, carries, signal } = options
+  for (const entry of journal.live())
+    if (before.has(entry.id) && carries(entry)) await journal.undone(entry.id)
+  await undoJournal(journal, parts, { signal, keep: ({ id }) => !before.has(id) })
+}
+
 async function undoOne(
   entry: JournalEntry,
   journal: Journal,

@@ -47,7 +47,7 @@ async function give(channel: Channel, options: HandoverOptions): Promise<void> {
   mustBeOurUser(channel.fd)
   const { pid, speaks: theirs } = await channel.next('hello', { limitMs: answerWithinMs })
   if (theirs !== speaks) return refuse(channel, 'it is of a version that passes its place on otherwise')
-  const handOver = await forwarder.handOver().catch((error: unknown) => {
+  const handOver = await forwarder.succession.offer().catch((error: unknown) => {
     refuse(channel, messageOf(error))
     throw error
   })
@@ -66,7 +66,7 @@ async function give(channel: Channel, options: HandoverOptions): Promise<void> {
   }
   // Whoever asked this one to stop while it passed its place on meant the rules.
   const stop = forwarder.stopping.aborted
-  const connections = await forwarder.leave(handOver)
+  const connections = await forwarder.succession.leave(handOver)
   log.info({ pid, connections }, 'passed on to a successor; connections go on here until they end')
   await onPassedOn({ pid, connections })
   channel.say({ type: 'left', connections })
