@@ -42,7 +42,7 @@ import { RuleSet } from './rule-set.ts'
 import type { ApplyOptions } from './run-tools.ts'
 import { closeEngines, Shutdown } from './shutdown.ts'
 import { Succession } from './succession.ts'
-import { Turns } from './turns.ts'
+import { ChangeTurns } from './change-turns.ts'
 import { Upkeep, type UpkeepOptions } from './upkeep.ts'
 import { notUndone, settleAdopted, undoJournal } from './undo.ts'
 
@@ -91,7 +91,7 @@ export class Forwarder implements Naru, AsyncDisposable {
   /** Aborts when this Naru has stopped. */
   readonly #life = new AbortController()
   readonly #startedAt: number
-  readonly #turns = new Turns(() => this.#refuseIfOver())
+  readonly #turns = new ChangeTurns(() => this.#refuseIfOver())
   readonly #upkeep: Upkeep
   /** How this place is given to another process. */
   readonly succession: Succession

@@ -10,7 +10,7 @@ import type { Journal, JournalEntry } from '../instance/journal.ts'
 import { publisherOf } from '../mappings/publisher.ts'
 import { HandOver, mustListen, settle, textOf, type Predecessor } from './hand-over.ts'
 import type { RuleSet } from './rule-set.ts'
-import type { Turns } from './turns.ts'
+import type { ChangeTurns } from './change-turns.ts'
 import type { Upkeep } from './upkeep.ts'
 
 /** How soon a process that passed its place on sees that its last connection has ended. */
@@ -21,7 +21,7 @@ export interface SuccessionOptions {
   readonly instance: Instance
   readonly journal: Journal
   readonly rules: RuleSet
-  readonly turns: Turns
+  readonly turns: ChangeTurns
   readonly upkeep: Upkeep
   readonly predecessor: Predecessor | null
   /** Aborts when a stop begins. */

@@ -1,7 +1,7 @@
 /** The changes of a whole Naru, one after the other; all of them wait while a place is taken or given. */
 import { awake } from '../base/awake.ts'
 
-export class Turns {
+export class ChangeTurns {
   readonly #refuse: () => void
   #last: Promise<unknown> = Promise.resolve()
 
