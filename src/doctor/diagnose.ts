@@ -3,23 +3,24 @@
  * the verdict first. A check that fails or is late says so in its outcome; the others are not held up.
  */
 import { setMaxListeners } from 'node:events'
-import { systemClock, type Clock } from '../base/clock.ts'
-import { NaruError, isNaruError, toNaruError } from '../base/errors.ts'
+import { isNaruError } from '../base/errors.ts'
 import { Semaphore } from '../base/semaphore.ts'
-import { orAborted } from '../base/single-flight.ts'
 import { Slices } from '../base/slices.ts'
 import type { Check, CheckSubject, OutsideTest } from './checks/contract.ts'
-import type { CheckOutcome, Diagnosis, DoctorEvent } from '../model/diagnosis.ts'
+import type { Diagnosis, DoctorEvent } from '../model/diagnosis.ts'
 import type { HopStatus } from '../model/naru-api.ts'
-import type { Finding, Fix } from '../model/finding.ts'
+import type { Finding } from '../model/finding.ts'
 import { parseListen } from '../model/listen.ts'
 import { parseRule } from '../model/rule-file.ts'
 import type { Rule } from '../model/rule.ts'
 import { unknownRule } from '../model/unknown-rule.ts'
 import type { Target } from '../model/target.ts'
-import { say, type Text } from '../base/text.ts'
+import { say } from '../base/text.ts'
+import { openAnew, typeable } from './advice.ts'
+import { readOnce } from './read-once.ts'
+import { readMachine, readRule, type ReadingsDeps } from './readings.ts'
+import { runChecks } from './run-checks.ts'
 import { diagnosisFrom } from './verdict.ts'
-import { readMachine, readRule, readOnce, type ReadingsDeps } from './readings.ts'
 
 export interface DoctorDeps extends ReadingsDeps {
   readonly checks: readonly Check[]
@@ -63,9 +64,6 @@ export interface Doctor {
     options: { signal: AbortSignal },
   ): Promise<readonly (readonly Finding[])[]>
 }
-
-/** Checks share readings, so none may end before the slowest one (a silent router, a guest that is off) is there. */
-const defaultLimitMs = 11_000
 
 export function createDoctor(deps: DoctorDeps): Doctor {
   return {
@@ -172,61 +170,10 @@ function toldOf(
   }
 }
 
-/** What was the second way is the first one now. */
-function asFirst({ en, ko }: Text): Text {
-  return say(en.replace(/^or /, ''), ko.replace(/^또는 /, ''))
-}
-
 /** Who holds a mapping for one of the rules: without that one's answer nothing can be said of it. */
 function routerMembersOf(rules: readonly RuleToCheck[]): ReadonlySet<string> {
   const held = rules.flatMap(({ hops }) => hops.find(({ hop }) => hop === 'router')?.member ?? [])
   return new Set(held)
-}
-
-/** Of a port that no rule has, no rule can be edited. */
-function typeable(finding: Finding, known: ReadonlySet<string>): Finding {
-  const { rule, fixes } = finding
-  if (rule === null || known.has(rule)) return finding
-  const others = fixes.filter(({ command }) => !isOfRule(rule, command))
-  return withFixes(finding, others)
-}
-
-/** What a `naru open` holds is changed where that was typed, and there alone. */
-function openAnew(finding: Finding): Finding {
-  const { rule, fixes } = finding
-  if (rule === null) return finding
-  const doable = fixes.flatMap((fix) => (isOfRule(rule, fix.command) ? changedAnew(fix) : fix))
-  return withFixes(finding, doable.length > 0 ? doable : [triedAgain])
-}
-
-/** Nothing where the command is no edit, such as to enable it; what only looks finds that rule, too. */
-function changedAnew(fix: Fix): Fix | [] {
-  const { text, command = '' } = fix
-  if (command.startsWith('naru router check ')) return fix
-  const words = /^naru edit \S+ (?:--listen |--target )?(.+)$/.exec(command)?.[1]
-  if (words === undefined) return []
-  // An option is added; a port or a target takes the place of what was typed.
-  const how = words.startsWith('-') ? `${words} 옵션을 붙여` : `${words}{으로/로} 바꿔`
-  return {
-    text: say(
-      `${text.en}: end that naru open with Ctrl-C, and start it again with ${words}`,
-      `${text.ko}: 실행 중인 naru open을 Ctrl-C로 끝내고 ${how} 다시 시작하세요`,
-    ),
-  }
-}
-
-const triedAgain: Fix = {
-  text: say(
-    'that naru open tries again by itself; to try at once, end it with Ctrl-C and start it again',
-    '실행 중인 naru open이 스스로 다시 시도합니다. 바로 시도하려면 Ctrl-C로 끝내고 다시 시작하세요',
-  ),
-}
-
-const isOfRule = (rule: string, command = ''): boolean =>
-  command.startsWith('naru ') && command.split(' ').includes(rule)
-
-function withFixes(finding: Finding, [first, ...more]: readonly Fix[]): Finding {
-  return { ...finding, fixes: first ? [{ ...first, text: asFirst(first.text) }, ...more] : [] }
 }
 
 function subjectOf(
@@ -307,95 +254,4 @@ function asIfRule(about: string, ownAddress: string): Rule {
   const rule = parseRule(`port-${first}`, { listen: about, target: first === 1 ? 2 : 1 })
   const to: Target = { kind: 'inet', host: listen.address ?? ownAddress, ports: listen.ports }
   return { ...rule, targets: rule.targets.map((choice) => ({ ...choice, to })) }
-}
-
-interface CheckRun {
-  readonly findings: readonly Finding[]
-  readonly outcome: CheckOutcome
-}
-
-/** All checks of one rule begin together, and each has its limit. */
-async function runChecks(
-  checks: readonly Check[],
-  subject: CheckSubject,
-  clock: Clock,
-  options: DiagnoseOptions,
-): Promise<CheckRun[]> {
-  const limits = new Map<number, Limit>()
-  const limitOf = (check: Check): Limit => {
-    const ms = options.limitMs ?? check.limitMs ?? defaultLimitMs
-    const limit = limits.get(ms) ?? new Limit(ms, options.signal)
-    limits.set(ms, limit)
-    return limit
-  }
-  try {
-    return await Promise.all(checks.map((check) => runCheck(check, subject, clock, limitOf(check), options)))
-  } finally {
-    for (const limit of limits.values()) limit.end()
-  }
-}
-
-/** The time of checks that begin together, with one signal for all of them: a rule has some forty. */
-class Limit {
-  readonly ms: number
-  readonly signal: AbortSignal
-  #late = new AbortController()
-  readonly #timer: Disposable
-
-  constructor(ms: number, outer: AbortSignal) {
-    this.ms = ms
-    this.signal = AbortSignal.any([outer, this.#late.signal])
-    setMaxListeners(0, this.signal)
-    this.#timer = systemClock.after(ms, () => this.#late.abort(tooLate))
-  }
-
-  get isOver(): boolean {
-    return this.#late.signal.reason === tooLate
-  }
-
-  /** What a check left under way is called off. */
-  end(): void {
-    this.#timer[Symbol.dispose]()
-    this.#late.abort(over)
-  }
-}
-
-const tooLate = Symbol('too late')
-const over = Symbol('over')
-
-async function runCheck(
-  check: Check,
-  subject: CheckSubject,
-  clock: Clock,
-  limit: Limit,
-  { onEvent }: DiagnoseOptions,
-): Promise<CheckRun> {
-  const { code, hop, title } = check
-  const rule = subject.rule?.name ?? null
-  onEvent?.({ type: 'started', code, hop, rule, title })
-  const began = clock.monotonic()
-  let findings: readonly Finding[] = []
-  let problem: NaruError | null = null
-  try {
-    // Ends also where the check itself does not heed its signal.
-    findings = await orAborted(check.run(subject, { signal: limit.signal }), limit.signal, code)
-  } catch (error) {
-    problem = limit.isOver ? new NaruError('TIMED_OUT', { what: code, ms: limit.ms }) : toNaruError(error)
-  }
-  const outcome: CheckOutcome = {
-    code,
-    hop,
-    rule,
-    title,
-    state: stateOf(findings, problem),
-    problem: problem?.toJSON() ?? null,
-    tookMs: Math.round(clock.monotonic() - began),
-  }
-  onEvent?.({ type: 'finished', outcome, findings })
-  return { findings, outcome }
-}
-
-function stateOf(findings: readonly Finding[], problem: NaruError | null): CheckOutcome['state'] {
-  if (problem) return isNaruError(problem, 'TIMED_OUT') ? 'timed-out' : 'failed'
-  return findings.length > 0 ? 'found' : 'passed'
 }

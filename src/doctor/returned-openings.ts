@@ -12,7 +12,7 @@ import type { FirewallMember } from '../firewalls/contract.ts'
 import type { MarkedEntry } from '../model/marked-entry.ts'
 import { parseTag } from '../model/tag.ts'
 import { inForce } from '../instance/instance.ts'
-import { readOnce } from './readings.ts'
+import { readOnce } from './read-once.ts'
 import { readMark } from '../instance/state-mark.ts'
 import type { Deps } from '../instance/deps.ts'
 

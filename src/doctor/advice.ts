@@ -1,0 +1,54 @@
+/** A way out that names a command is told only where that command can be typed and does something. */
+import { say, type Text } from '../base/text.ts'
+import type { Finding, Fix } from '../model/finding.ts'
+
+/** Of a port that no rule has, no rule can be edited. */
+export function typeable(finding: Finding, known: ReadonlySet<string>): Finding {
+  const { rule, fixes } = finding
+  if (rule === null || known.has(rule)) return finding
+  const others = fixes.filter(({ command }) => !isOfRule(rule, command))
+  return withFixes(finding, others)
+}
+
+/** What a `naru open` holds is changed where that was typed, and there alone. */
+export function openAnew(finding: Finding): Finding {
+  const { rule, fixes } = finding
+  if (rule === null) return finding
+  const doable = fixes.flatMap((fix) => (isOfRule(rule, fix.command) ? changedAnew(fix) : fix))
+  return withFixes(finding, doable.length > 0 ? doable : [triedAgain])
+}
+
+/** Nothing where the command is no edit, such as to enable it; what only looks finds that rule, too. */
+function changedAnew(fix: Fix): Fix | [] {
+  const { text, command = '' } = fix
+  if (command.startsWith('naru router check ')) return fix
+  const words = /^naru edit \S+ (?:--listen |--target )?(.+)$/.exec(command)?.[1]
+  if (words === undefined) return []
+  // An option is added; a port or a target takes the place of what was typed.
+  const how = words.startsWith('-') ? `${words} 옵션을 붙여` : `${words}{으로/로} 바꿔`
+  return {
+    text: say(
+      `${text.en}: end that naru open with Ctrl-C, and start it again with ${words}`,
+      `${text.ko}: 실행 중인 naru open을 Ctrl-C로 끝내고 ${how} 다시 시작하세요`,
+    ),
+  }
+}
+
+const triedAgain: Fix = {
+  text: say(
+    'that naru open tries again by itself; to try at once, end it with Ctrl-C and start it again',
+    '실행 중인 naru open이 스스로 다시 시도합니다. 바로 시도하려면 Ctrl-C로 끝내고 다시 시작하세요',
+  ),
+}
+
+const isOfRule = (rule: string, command = ''): boolean =>
+  command.startsWith('naru ') && command.split(' ').includes(rule)
+
+function withFixes(finding: Finding, [first, ...more]: readonly Fix[]): Finding {
+  return { ...finding, fixes: first ? [{ ...first, text: asFirst(first.text) }, ...more] : [] }
+}
+
+/** What was the second way is the first one now. */
+function asFirst({ en, ko }: Text): Text {
+  return say(en.replace(/^or /, ''), ko.replace(/^또는 /, ''))
+}
