@@ -18,6 +18,7 @@ export interface UnitOptions {
 
 export const unitPath = '/etc/systemd/system/naru.service'
 
+// oxlint-disable-next-line max-lines-per-function -- the text of one file
 export function systemdUnit(options: UnitOptions): string {
   const { command, file, api, trustFile = false, program = null } = options
   const folder = file.slice(0, file.lastIndexOf('/')) || '/'

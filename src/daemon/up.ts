@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { keepAlive } from '../base/awake.ts'
 import { withLimit, systemClock } from '../base/clock.ts'
 import type { ExitCode } from '../base/codes/entry.ts'
-import { isNaruError, messageOf, NaruError } from '../base/errors.ts'
+import { isNaruError, messageOf, NaruError, type NaruErrorJson } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import type { Host } from '../host/contract.ts'
 import { isOneFile, ownFile } from '../base/own-files.ts'
@@ -20,6 +20,7 @@ import { addressRange } from '../base/address.ts'
 import type { PageFiles, RunningServer, TcpOptions } from '../api/server/options.ts'
 import type { UpOptions } from '../cli/deps.ts'
 import { Forwarder } from '../rules/forwarder.ts'
+import type { Deps } from '../instance/deps.ts'
 import { claim, holderOf, instanceOf, stateRoot, tokensPath } from '../instance/instance.ts'
 import { ruleSchema } from '../model/rule-keys.ts'
 import { splitHostPorts } from '../model/listen.ts'
@@ -73,11 +74,45 @@ async function serveUntilStopped(options: UpOptions): Promise<ExitCode> {
   // Whoever ends otherwise than by a stop is told by the log of what is left.
   scope.defer(() => forwarder.stop().catch((left: unknown) => stopped || log.error({}, messageOf(left))))
   const tokens = await tokensIn(instance.folder)
+  const tcp = tcpWish === 'off' ? null : { ...tcpWish, ...tokens, ...pageOf(place, tcpWish) }
+  const served = scope.use(await serveApi(forwarder, { parts, tcp, socketPath: instance.holder.socket, log }))
+  if (tcp && served.url !== null) await tellWhereElse(tcp, served.url, parts.host, log)
+  const ready = readiness({ forwarder, served, tcp, failures, onReady: options.onReady, whoWaits })
+  const announce = async (): Promise<void> => {
+    await forwarder.announce(served.url)
+    // Whoever waits hears it, and then goes.
+    if (whoWaits) await ready()
+    await whoWaits?.served()
+    await notifySystemd(log)
+  }
+  if (place) {
+    await place.begin(announce)
+    await forwarder.settle()
+  }
+  const sample = scope.use(await followSample(forwarder, log))
+  // Whoever hears that it serves finds the sample page, too.
+  if (!place) await announce()
+  const apiSocket = instance.holder.socket
+  const { onPassedOn } = options
+  const door = await givePlace({ forwarder, served, sample, tcp, apiSocket, log, onPassedOn })
+  if (door) scope.use(door)
+  obeySignals(forwarder)
+  if (!whoWaits) await ready()
+  stopped = true
+  await endOf(forwarder, signal)
+  return 0
+}
+
+/** The API and the page, on the socket and on `tcp` where that is wanted. */
+async function serveApi(
+  forwarder: Forwarder,
+  options: { parts: Deps; tcp: TcpOptions | null; socketPath: string; log: Log },
+): Promise<RunningServer> {
+  const { parts, tcp, socketPath, log } = options
   const { serve } = await import('../api/server/serve.ts')
   const { machineOf } = await import('./compose-machine.ts')
-  const tcp = tcpWish === 'off' ? null : { ...tcpWish, ...tokens, ...pageOf(place, tcpWish) }
-  const served = await serve(forwarder, {
-    socketPath: instance.holder.socket,
+  return serve(forwarder, {
+    socketPath,
     tcp,
     pageFiles: await pageFiles(),
     log,
@@ -89,15 +124,26 @@ async function serveUntilStopped(options: UpOptions): Promise<ExitCode> {
       write: async (to, rules) => (await import('./exchange.ts')).exchange.write(to, rules),
     },
   })
-  scope.use(served)
-  if (tcp && served.url !== null) await tellWhereElse(tcp, served.url, parts.host, log)
-  const sayReady = async (): Promise<void> => {
+}
+
+interface Readiness extends Pick<UpOptions, 'onReady'> {
+  readonly forwarder: Forwarder
+  readonly served: RunningServer
+  readonly tcp: TcpOptions | null
+  readonly failures: readonly NaruErrorJson[]
+  readonly whoWaits: ReturnType<typeof starterOf>
+}
+
+/** Tells what serves, and where. */
+function readiness({ forwarder, served, tcp, failures, whoWaits, onReady }: Readiness): () => Promise<void> {
+  return async () => {
     const rules = await forwarder.rules.list()
-    options.onReady(
+    const { loginUrl, readOnlyUrl } = served
+    onReady(
       {
         about: await forwarder.about(),
-        loginUrl: served.loginUrl,
-        readOnlyUrl: served.readOnlyUrl,
+        loginUrl,
+        readOnlyUrl,
         pageOnNetwork: tcp !== null && addressRange(tcp.address ?? defaultAddress) !== 'loopback',
         sampleUrl: sampleUrl(rules, forwarder.samplePort),
         rules,
@@ -106,42 +152,6 @@ async function serveUntilStopped(options: UpOptions): Promise<ExitCode> {
       { inBackground: whoWaits !== null },
     )
   }
-  const announce = async (): Promise<void> => {
-    await forwarder.announce(served.url)
-    // Whoever waits hears it, and then goes.
-    if (whoWaits) await sayReady()
-    await whoWaits?.served()
-    await notifySystemd(log)
-  }
-  if (place) {
-    await place.begin(announce)
-    await forwarder.settle()
-  }
-  const sample = scope.use(await followSample(forwarder, log))
-  // Whoever hears that it serves finds the sample page, too.
-  if (!place) await announce()
-  const door = await givePlace({
-    forwarder,
-    apiSocket: instance.holder.socket,
-    page: tcp && pageOn(tcp, served),
-    log,
-    async onPassedOn(to) {
-      options.onPassedOn(to)
-      await sample[Symbol.asyncDispose]()
-      await door?.[Symbol.asyncDispose]()
-      await served[Symbol.asyncDispose]()
-    },
-    async onTakenBack() {
-      await forwarder.announce(served.url)
-      await notifySystemd(log)
-    },
-  })
-  if (door) scope.use(door)
-  obeySignals(forwarder)
-  if (!whoWaits) await sayReady()
-  stopped = true
-  await endOf(forwarder, signal)
-  return 0
 }
 
 /** The daemon that runs on the file hands over to this one; null where none does. @throws NaruError HANDOVER_FAILED */
@@ -153,11 +163,34 @@ async function placeToTake(root: string, id: string, signal: AbortSignal): Promi
 }
 
 /** Linux alone passes sockets on. */
-async function givePlace(options: HandoverOptions): Promise<AsyncDisposable | null> {
+async function givePlace(
+  options: Pick<HandoverOptions, 'forwarder' | 'apiSocket' | 'log'> &
+    Pick<UpOptions, 'onPassedOn'> & {
+      served: RunningServer
+      sample: AsyncDisposable
+      tcp: TcpOptions | null
+    },
+): Promise<AsyncDisposable | null> {
   if (process.platform !== 'linux') return null
+  const { served, sample, tcp, onPassedOn, ...rest } = options
+  const { forwarder, log } = rest
   const give = await import('./handover/offer.ts')
-  return give.offerHandover(options).catch((error: unknown) => {
-    options.log.warn(
+  const offered: Promise<AsyncDisposable> = give.offerHandover({
+    ...rest,
+    page: tcp && pageOn(tcp, served),
+    async onPassedOn(to) {
+      onPassedOn(to)
+      await sample[Symbol.asyncDispose]()
+      await (await offered)[Symbol.asyncDispose]()
+      await served[Symbol.asyncDispose]()
+    },
+    async onTakenBack() {
+      await forwarder.announce(served.url)
+      await notifySystemd(log)
+    },
+  })
+  return offered.catch((error: unknown) => {
+    log.warn(
       {},
       say(
         `no successor can take over from this one: ${messageOf(error)}`,

@@ -35,79 +35,25 @@ import { load, type Loaded, type LoadedRule } from './load.ts'
 import type { Deps } from '../instance/deps.ts'
 
 export function offlineNaru(parts: Deps): Naru {
-  const loaded = async (): Promise<Loaded> => load(await parts.store.read({ signal: soon() }))
-  const planned = async (wanted: Loaded, known?: Loaded): Promise<Plan> => {
-    const signal = soon()
-    const fresh = [...wanted.rules.values()].filter((one) => known?.rules.get(one.rule.name) !== one)
-    const steps = await Promise.all(fresh.map(({ rule }) => planFresh(rule, parts, signal)))
-    const notes = await Promise.all(fresh.map(({ rule }) => notesFor(rule, parts, signal)))
-    const circles = await circlesHere(rulesOf(wanted), fresh.map(ruleOf), parts.host, signal)
-    return { steps: steps.flat(), notes: [...notes.flat(), ...circles] }
-  }
-  const change = async (
-    name: string,
-    make: (now: Loaded) => RuleInput | null,
-    options: ChangeOptions = {},
-  ): Promise<ChangeResult> => {
-    const now = await loaded().catch(orNothing)
-    const wanted = changed(now, { name, rule: make(now) })
-    const plan = await planned(wanted, now)
-    const touched = ({ rules }: Loaded): RuleStatus[] => [rules.get(name) ?? []].flat().map(status)
-    if (options.dryRun) return { plan, rules: touched(wanted), failures: [], revision: now.revision }
-    const snapshot = await parts.store.change([{ name, rule: wanted.rules.get(name)?.input ?? null }], {
-      signal: soon(),
-      revision: options.revision,
-    })
-    const after = load(snapshot, wanted.rules)
-    return { plan, rules: touched(after), failures: [], revision: after.revision }
-  }
-  const addAll = async (asked: readonly NewRule[], options: ChangeOptions = {}): Promise<AddedRules> => {
-    const now = await loaded().catch(orNothing)
-    const { wanted, fresh, refusals } = withNew(now, asked)
-    const notes = await circlesHere(rulesOf(wanted), fresh.map(ruleOf), parts.host, soon())
-    const told = addedOf(asked, refusals)
-    if (options.dryRun || fresh.length === 0) return { rules: told, notes, revision: now.revision }
-    const changes = fresh.map(({ rule, input }) => ({ name: rule.name, rule: input }))
-    const { revision } = await parts.store.change(changes, { signal: soon(), revision: options.revision })
-    return { rules: told, notes, revision }
-  }
+  const file = new OfflineFile(parts)
+  const { change } = file
   return {
-    about: () => about(parts, loaded),
+    about: () => about(parts, () => file.loaded()),
     rules: {
-      list: async () => statuses(await loaded()),
-      get: async (name) => status(existing(await loaded(), name)),
-      add: (name, rule, options) =>
-        change(
-          name,
-          (now) => {
-            mustBeNew(now, name)
-            return rule
-          },
-          options,
-        ),
-      addAll,
+      list: async () => statuses(await file.loaded()),
+      get: async (name) => status(existing(await file.loaded(), name)),
+      add: (name, rule, options) => change(name, (now) => (mustBeNew(now, name), rule), options),
+      addAll: (asked, options) => file.addAll(asked, options),
       edit: (name, edit, options) => change(name, (now) => merged(existing(now, name).input, edit), options),
       remove: (name, options) => change(name, (now) => (existing(now, name), null), options),
       enable: (name, options) =>
         change(name, (now) => merged(existing(now, name).input, { enabled: null }), options),
       disable: (name, options) =>
         change(name, (now) => merged(existing(now, name).input, { enabled: false }), options),
-      async rename(name, to, options = {}) {
-        const wanted = renamed(await loaded(), name, to)
-        const told = (rules: Loaded['rules']): RuleStatus[] => [rules.get(to) ?? []].flat().map(status)
-        const result = { plan: nothingToDo, rules: told(wanted.rules), failures: [] }
-        if (options.dryRun) return { ...result, revision: wanted.revision }
-        const { input } = wanted.rules.get(to) as LoadedRule
-        const how = { signal: soon(), revision: options.revision }
-        const snapshot = await parts.store.change([{ name: to, rule: input, was: name }], how)
-        return { ...result, revision: snapshot.revision }
-      },
+      rename: (name, to, options) => file.rename(name, to, options),
       reopen: () => Promise.reject(notRunning(parts)),
     },
-    async plan(wish) {
-      const now = await loaded()
-      return wish ? planned(changed(now, wish), now) : planned(now)
-    },
+    plan: (wish) => file.plan(wish),
     traffic: () => Promise.resolve([]),
     happened: () => Promise.resolve([]),
     connections: () => Promise.resolve([]),
@@ -117,6 +63,73 @@ export function offlineNaru(parts: Deps): Naru {
     stop: () => Promise.reject(notRunning(parts)),
   }
 }
+
+class OfflineFile {
+  readonly #parts: Deps
+
+  constructor(parts: Deps) {
+    this.#parts = parts
+  }
+
+  async loaded(): Promise<Loaded> {
+    return load(await this.#parts.store.read({ signal: soon() }))
+  }
+
+  async plan(wish?: { name: string; rule: RuleInput | null }): Promise<Plan> {
+    const now = await this.loaded()
+    return wish ? this.#planned(changed(now, wish), now) : this.#planned(now)
+  }
+
+  readonly change = async (
+    name: string,
+    make: (now: Loaded) => RuleInput | null,
+    options: ChangeOptions = {},
+  ): Promise<ChangeResult> => {
+    const now = await this.loaded().catch(orNothing)
+    const wanted = changed(now, { name, rule: make(now) })
+    const plan = await this.#planned(wanted, now)
+    const failures = [] as const
+    if (options.dryRun) return { plan, rules: told(wanted, name), failures, revision: now.revision }
+    const how = { signal: soon(), revision: options.revision }
+    const rule = wanted.rules.get(name)?.input ?? null
+    const after = load(await this.#parts.store.change([{ name, rule }], how), wanted.rules)
+    return { plan, rules: told(after, name), failures, revision: after.revision }
+  }
+
+  async addAll(asked: readonly NewRule[], options: ChangeOptions = {}): Promise<AddedRules> {
+    const { host, store } = this.#parts
+    const now = await this.loaded().catch(orNothing)
+    const { wanted, fresh, refusals } = withNew(now, asked)
+    const notes = await circlesHere(rulesOf(wanted), fresh.map(ruleOf), host, soon())
+    const rules = addedOf(asked, refusals)
+    if (options.dryRun || fresh.length === 0) return { rules, notes, revision: now.revision }
+    const changes = fresh.map(({ rule, input }) => ({ name: rule.name, rule: input }))
+    const { revision } = await store.change(changes, { signal: soon(), revision: options.revision })
+    return { rules, notes, revision }
+  }
+
+  async rename(name: string, to: string, options: ChangeOptions = {}): Promise<ChangeResult> {
+    const wanted = renamed(await this.loaded(), name, to)
+    const result = { plan: nothingToDo, rules: told(wanted, to), failures: [] }
+    if (options.dryRun) return { ...result, revision: wanted.revision }
+    const { input } = wanted.rules.get(to) as LoadedRule
+    const how = { signal: soon(), revision: options.revision }
+    const snapshot = await this.#parts.store.change([{ name: to, rule: input, was: name }], how)
+    return { ...result, revision: snapshot.revision }
+  }
+
+  async #planned(wanted: Loaded, known?: Loaded): Promise<Plan> {
+    const parts = this.#parts
+    const signal = soon()
+    const fresh = [...wanted.rules.values()].filter((one) => known?.rules.get(one.rule.name) !== one)
+    const steps = await Promise.all(fresh.map(({ rule }) => planFresh(rule, parts, signal)))
+    const notes = await Promise.all(fresh.map(({ rule }) => notesFor(rule, parts, signal)))
+    const circles = await circlesHere(rulesOf(wanted), fresh.map(ruleOf), parts.host, signal)
+    return { steps: steps.flat(), notes: [...notes.flat(), ...circles] }
+  }
+}
+
+const told = ({ rules }: Loaded, name: string): RuleStatus[] => [rules.get(name) ?? []].flat().map(status)
 
 // oxlint-disable-next-line require-yield -- an empty stream has nothing to yield
 async function* nothingHappens(): AsyncGenerator<never> {}

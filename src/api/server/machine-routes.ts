@@ -73,6 +73,7 @@ function roomIn(gate: Semaphore): Semaphore {
 
 type AskingOf = (request: Request) => { signal: AbortSignal }
 
+// oxlint-disable-next-line max-lines-per-function -- a table of routes
 function addLooks(app: App, machine: MachineApi, asking: AskingOf): void {
   app.openapi(
     createRoute({

@@ -68,6 +68,7 @@ export function addRoutes(app: App, naru: Naru, options: RouteOptions): void {
   addTraffic(app, naru, shared, options)
 }
 
+// oxlint-disable-next-line max-lines-per-function -- a table of routes
 function addState(app: App, naru: Naru, shared: SharedAnswers, { web }: RouteOptions): void {
   app.openapi(
     createRoute({
@@ -131,6 +132,7 @@ function addState(app: App, naru: Naru, shared: SharedAnswers, { web }: RouteOpt
   )
 }
 
+// oxlint-disable-next-line max-lines-per-function -- a table of routes
 function addRules(app: App, naru: Naru, shared: SharedAnswers): void {
   app.openapi(
     createRoute({
@@ -279,6 +281,7 @@ function changeOptions(
   return { dryRun, ...(revision === undefined || revision === '*' ? {} : { revision }) }
 }
 
+// oxlint-disable-next-line max-lines-per-function -- a table of routes
 function addTraffic(app: App, naru: Naru, shared: SharedAnswers, { closing }: RouteOptions): void {
   const streams = new EventStreams(naru)
   app.openapi(

@@ -27,6 +27,7 @@ export const startMark = (boot: string): string => `start/${boot}`
  * keeps as a bitmap with a list beside it (0.5 s): there is none.
  */
 /** @param boot which start of the machine this is, as /proc/sys/kernel/random/boot_id says it */
+// oxlint-disable-next-line max-lines-per-function -- the text of one table
 export function baseTable(boot: string): string {
   return `create table inet ${tableName}
 table inet ${tableName} {

@@ -71,6 +71,7 @@ type KernelEffect = {
   readonly tag: string | null
 }
 
+// oxlint-disable-next-line max-lines-per-function -- the engine’s contract, answer by answer
 export function createKernelEngine(options: KernelOptions): KernelEngine {
   const { host, clock = systemClock, settings = createSettings(), owner = thisOwner() } = options
   const nft = createNft(host.runner)

@@ -114,6 +114,7 @@ export function settingsOf(section: Section): HaproxySettings {
   return settings
 }
 
+// oxlint-disable-next-line max-lines-per-function -- a table: one case a directive
 function takeLine(
   line: ConfigLine,
   settings: HaproxySettings,

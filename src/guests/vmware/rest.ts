@@ -45,6 +45,7 @@ export function restAt(written: string): VmwareSide | null {
   return restSide(place, `http://${url.hostname}:${url.port || 8697}`)
 }
 
+// oxlint-disable-next-line max-lines-per-function -- a table: one entry a call
 function restSide(place: HttpPlace, where: string): VmwareSide {
   const ask = <T>(path: string, schema: z.ZodType<T>, signal: AbortSignal): Promise<T> =>
     reading(where, async () => schema.parse(await call(place, where, 'GET', path, signal)))

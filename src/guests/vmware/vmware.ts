@@ -31,6 +31,7 @@ const ttlMs = 5000
 
 const Pin = z.object({ type: z.literal('pin'), vmnet: z.string(), mac: z.string(), address: z.string() })
 
+// oxlint-disable-next-line max-lines-per-function -- the member’s contract, answer by answer
 export function vmware(options: VmwareOptions = {}): GuestMember {
   const env = options.env ?? process.env
   const rest = options.rest ?? env.NARU_VMREST

@@ -18,6 +18,7 @@ import { Losses } from './losses.tsx'
 
 type Read = { readonly preview: Preview } | { readonly why: NaruError }
 
+// oxlint-disable-next-line max-lines-per-function -- one dialog, step by step
 export function Import() {
   const { words } = useWords()
   const { exchange: x } = words

@@ -27,6 +27,7 @@ export interface RuleFormProps {
 
 type Conflict = { readonly theirs: RuleInput | null }
 
+// oxlint-disable-next-line max-lines-per-function -- a form: one section after the other
 export function RuleForm({ name, base: firstBase, first, pristine, revision }: RuleFormProps) {
   const { words } = useWords()
   const [draft, setDraft] = useState(first)

@@ -13,6 +13,7 @@ import { Targets } from './targets.tsx'
 /** For people: they change nothing of what the rule does. */
 const described = ['title', 'tags'] as const
 
+// oxlint-disable-next-line max-lines-per-function -- a form: one field after the other
 export function Service({ draft, problems, change, isNew }: SectionProps & { readonly isNew: boolean }) {
   const { words } = useWords()
   const problem = useProblem(problems)
@@ -314,6 +315,7 @@ export function HowLong({ draft, problems, change }: SectionProps) {
   )
 }
 
+// oxlint-disable-next-line max-lines-per-function -- a form: one field after the other
 export function Limits({ draft, problems, change }: SectionProps) {
   const { words } = useWords()
   const problem = useProblem(problems)

@@ -83,6 +83,7 @@ function rangeText({ first, last }: { readonly first: number; readonly last: num
 
 type Answer = FirewallAnswer | { readonly why: NaruError }
 
+// oxlint-disable-next-line max-lines-per-function -- one form and its answer
 function Explain() {
   const { words, say } = useWords()
   const { machine: m } = words

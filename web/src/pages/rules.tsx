@@ -16,6 +16,7 @@ import type { RuleStatus } from '../../../src/model/naru-api.ts'
 /** Fewer are seen at a glance. */
 const fewest = 5
 
+// oxlint-disable-next-line max-lines-per-function -- one page from top to bottom
 export function RulesPage() {
   const { words } = useWords()
   const rules = useCalm(naru.rules)

@@ -54,6 +54,7 @@ interface BulkDialogProps {
   readonly onEnd: () => void
 }
 
+// oxlint-disable-next-line max-lines-per-function -- one dialog
 function BulkDialog({ action, rules, onBegin, onEnd }: BulkDialogProps) {
   const { words } = useWords()
   const box = useRef<HTMLDialogElement>(null)
