@@ -4,7 +4,7 @@
  */
 import type * as exchange from './import-export.ts'
 import type * as face from './naru-api.ts'
-import type { WrittenRule } from './rule-keys.ts'
+import type { WrittenRule } from './rule-keys/index.ts'
 
 /** A rule with the keys of the file (docs/rules.md). */
 export type RuleInput = WrittenRule

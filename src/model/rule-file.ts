@@ -2,7 +2,8 @@
 import { NaruError } from '../base/errors.ts'
 import { say, type Text } from '../base/text.ts'
 import type { Rule } from './rule.ts'
-import { aloneTo, ruleShape } from './rule-keys.ts'
+import { ruleShape } from './rule-keys/index.ts'
+import { aloneTo } from './rule-keys/targets.ts'
 import { contradictions } from './rule-sense.ts'
 import { mostProblems, type Problem } from './schema.ts'
 

@@ -5,6 +5,7 @@
  */
 import { isNaruError, toNaruError } from '../base/errors.ts'
 import { say, verbatim, type Text } from '../base/text.ts'
+import type { Json } from './hop.ts'
 
 export type KeyPath = readonly (string | number)[]
 
@@ -25,12 +26,10 @@ export interface Shape<T, W = unknown> {
   read(value: unknown, path: KeyPath, problems: Problem[]): T | undefined
   readonly schema: JsonSchema
   /** How a value is written; as it is where this is missing. */
-  write?(value: T): string
+  write?(value: T): Json
   /** Never there; it carries the type. */
-  readonly [writtenAs]?: W
+  readonly writtenAs?: W
 }
-
-declare const writtenAs: unique symbol
 
 /** What may be written for a shape, or for a map with these keys. */
 export type Written<S> = S extends Shape<unknown, infer W> ? W : never
@@ -47,7 +46,15 @@ export interface Field<T, W = unknown> {
   readonly doc: Text
   /** Stands in where the key is missing; without it the key is required. */
   readonly fallback?: T
+  /** Written even where it is what would be so anyway. */
+  readonly always?: true
 }
+
+/** What a map with these keys is read as. */
+export type Read<F extends Record<string, Field<unknown>>> = { readonly [K in keyof F]: ValueOf<F[K]> }
+export type ValueOf<R extends Field<unknown>> =
+  | (R['shape'] extends Shape<infer T> ? T : never)
+  | (R extends { readonly fallback: infer D } ? D : never)
 
 interface WrittenSchema extends JsonSchema {
   readonly type?: 'string'
@@ -58,9 +65,11 @@ interface WrittenSchema extends JsonSchema {
 export function written<T, const S extends WrittenSchema>(
   parse: (text: string) => T,
   schema: S,
+  write?: (value: T) => Json,
 ): Shape<T, S extends { type: 'string' } ? string : string | number> {
   return {
     schema: { type: ['string', 'integer'], ...schema },
+    ...(write && { write }),
     read(value, path, problems) {
       if (typeof value !== 'string' && typeof value !== 'number')
         return wrong(problems, path, notA(value, schema))
@@ -151,6 +160,7 @@ export function listOf<T, W>(
   const { least = 0, most } = limits
   return {
     schema: { anyOf: [{ type: 'array', items: item.schema, minItems: least, maxItems: most }, item.schema] },
+    write: (values) => values.map((value) => writtenBy(item, value)),
     read(value, path, problems) {
       const values = Array.isArray(value) ? (value as unknown[]) : [value]
       if (values.length < least || values.length > most) {
@@ -171,7 +181,7 @@ export function listOf<T, W>(
   }
 }
 
-/** Another shape for the same value: `first` where `isFirst` says so, else `second`. */
+/** Another shape for the same value: `first` where `isFirst` says so, else `second`, which writes it. */
 export function either<A, B, V, W>(
   isFirst: (value: unknown) => boolean,
   first: Shape<A, V>,
@@ -179,6 +189,7 @@ export function either<A, B, V, W>(
 ): Shape<A | B, V | W> {
   return {
     schema: { anyOf: [first.schema, second.schema] },
+    write: (value) => (isFirst(value) ? writtenBy(first, value) : writtenBy(second, value)),
     read(value, path, problems) {
       const shape = isFirst(value) ? first : second
       const before = problems.length
@@ -210,9 +221,14 @@ function allowedBy({ type, enum: words, minimum, maximum, properties }: JsonSche
   return say(`a map of ${keys}`, `${keys} 키로 된 맵`)
 }
 
-export function mapped<A, B, W>(shape: Shape<A, W>, to: (value: A) => B): Shape<B, W> {
+export function mapped<A, B, W>(
+  shape: Shape<A, W>,
+  to: (value: A) => B,
+  write?: (value: B) => Json,
+): Shape<B, W> {
   return {
     schema: shape.schema,
+    ...(write && { write }),
     read(value, path, problems) {
       const read = shape.read(value, path, problems)
       return read === undefined ? undefined : to(read)
@@ -223,14 +239,26 @@ export function mapped<A, B, W>(shape: Shape<A, W>, to: (value: A) => B): Shape<
 /** As it is written; nothing where the absence of a key is its meaning. */
 function defaultOf(shape: Shape<unknown>, fallback: unknown): JsonSchema {
   if (!['string', 'number', 'boolean'].includes(typeof fallback)) return {}
-  return { default: shape.write?.(fallback) ?? fallback }
+  return { default: writtenBy(shape, fallback) }
+}
+
+function writtenBy<T>(shape: Shape<T>, value: unknown): Json {
+  return shape.write ? shape.write(value as T) : (value as Json)
+}
+
+/** Would it be so without being written? */
+export function isUsual(value: unknown, fallback: unknown): boolean {
+  if (value === fallback) return true
+  if (Array.isArray(value)) return Array.isArray(fallback) && value.length === 0 && fallback.length === 0
+  return isMap(value) && isMap(fallback) && Object.keys(value).every((key) => value[key] === fallback[key])
+}
+
+export interface MapShape<F extends Record<string, Field<unknown>>> extends Shape<Read<F>, WrittenMap<F>> {
+  write(value: Read<F>): { readonly [key: string]: Json }
 }
 
 /** A map with these keys and no others. A key that looks like a known one draws "did you mean". */
-export function record<F extends Record<string, Field<unknown>>>(
-  fields: F,
-): Shape<{ [K in keyof F]: F[K] extends Field<infer T> ? T : never }, WrittenMap<F>> {
-  type Read = { [K in keyof F]: F[K] extends Field<infer T> ? T : never }
+export function record<F extends Record<string, Field<unknown>>>(fields: F): MapShape<F> {
   const required = Object.keys(fields).filter((key) => !('fallback' in (fields[key] as object)))
   return {
     schema: {
@@ -243,6 +271,14 @@ export function record<F extends Record<string, Field<unknown>>>(
       ),
       ...(required.length > 0 && { required }),
       additionalProperties: false,
+    },
+    write(value) {
+      const map: Record<string, Json> = {}
+      for (const [key, { shape, fallback, always }] of Object.entries(fields)) {
+        const one = value[key]
+        if (one !== null && (always || !isUsual(one, fallback))) map[key] = writtenBy(shape, one)
+      }
+      return map
     },
     read(value, path, problems) {
       if (!isMap(value))
@@ -265,7 +301,7 @@ export function record<F extends Record<string, Field<unknown>>>(
         else if ('fallback' in field) read[key] = field.fallback
         else problems.push({ path, text: say(`the key ${key} is missing`, `${key} 키가 없습니다`) })
       }
-      return problems.length === before ? (read as Read) : undefined
+      return problems.length === before ? (read as Read<F>) : undefined
     },
   }
 }

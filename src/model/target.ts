@@ -1,5 +1,4 @@
 /** Where traffic goes: `PORT`, `HOST:PORT[-PORT]`, `unix:PATH`, or a guest such as `docker:NAME:PORT`. */
-import { domainToASCII } from 'node:url'
 import { canonicalAddress, formatEndpoint, unmapped } from '../base/address.ts'
 import { NaruError } from '../base/errors.ts'
 import { formatPortRange, parsePortRange, type PortRange } from '../base/port.ts'
@@ -114,7 +113,14 @@ function nameOf(host: string): string | null {
  * such form.
  */
 export function asciiName(name: string): string {
-  return /^[ -~]*$/.test(name) ? name.toLowerCase() : domainToASCII(name)
+  return /^[ -~]*$/.test(name) ? name.toLowerCase() : punycoded(name)
+}
+
+/** What node:url's domainToASCII does, which browsers do not have: a URL keeps its host where the new one is none. */
+function punycoded(name: string): string {
+  const url = new URL('ws://none.invalid')
+  url.hostname = name
+  return url.hostname === 'none.invalid' ? '' : url.hostname
 }
 
 function noPort(host: string): Text {

@@ -1,9 +1,11 @@
-/** What a rule may say, one key at a time: which formats carry it is the table of docs/import-export.md. */
-import { say, type Text } from '../../base/text.ts'
+/** What a rule may say, one thing at a time: which formats carry it is the table of docs/import-export.md. */
+import { say, verbatim, type Text } from '../../base/text.ts'
+import { ruleKeys } from '../../model/rule-keys/index.ts'
+import { rowsWithin, type KeyMap, type KeyRow, type KeyRows } from '../../model/rule-keys/row.ts'
+import { isUsual } from '../../model/schema.ts'
 import type { Rule } from '../../model/rule.ts'
-import { defaultTimeouts } from '../../model/rule-keys.ts'
 
-interface AspectEntry {
+interface CapabilityEntry {
   /** Does the rule say it? */
   readonly in: (rule: Rule) => boolean
   /** Without it the rule would be another one or open to others, so it is left out whole. */
@@ -22,130 +24,115 @@ const targetIs =
 
 const isAddress = (host: string): boolean => host.includes(':') || /^[\d.]+$/.test(host)
 
-/** In the order of a rule's keys. */
-export const capabilities = {
-  udp: { in: (rule) => protocols(rule).includes('udp'), text: say('UDP', 'UDP') },
-  range: { in: ranged, text: say('a range of ports', '포트 범위'), vital: true },
-  unixListen: {
-    in: ({ listen }) => listen.kind === 'unix',
-    text: say('listen on a Unix socket', 'Unix 소켓에서 수신'),
-    vital: true,
+/** Keys of which a format may carry one value and not another, in place of one entry for the whole key. */
+const inParts = {
+  listen: {
+    udp: { in: (rule) => protocols(rule).includes('udp'), text: say('UDP', 'UDP') },
+    range: { in: ranged, text: say('a range of ports', '포트 범위'), vital: true },
+    unixListen: {
+      in: ({ listen }) => listen.kind === 'unix',
+      text: say('listen on a Unix socket', 'Unix 소켓에서 수신'),
+      vital: true,
+    },
   },
-  unixTarget: {
-    in: targetIs((to) => to.kind === 'unix'),
-    text: say('a Unix socket as target', '대상이 Unix 소켓'),
-    vital: true,
-  },
-  nameTarget: {
-    in: targetIs((to) => to.kind === 'inet' && !isAddress(to.host)),
-    text: say('a name as target', '대상이 호스트 이름'),
-    vital: true,
-  },
-  guestTarget: {
-    in: targetIs((to) => to.kind === 'guest'),
-    text: say('a guest as target', '대상이 게스트'),
-    vital: true,
+  target: {
+    unixTarget: {
+      in: targetIs((to) => to.kind === 'unix'),
+      text: say('a Unix socket as target', '대상이 Unix 소켓'),
+      vital: true,
+    },
+    nameTarget: {
+      in: targetIs((to) => to.kind === 'inet' && !isAddress(to.host)),
+      text: say('a name as target', '대상이 호스트 이름'),
+      vital: true,
+    },
+    guestTarget: {
+      in: targetIs((to) => to.kind === 'guest'),
+      text: say('a guest as target', '대상이 게스트'),
+      vital: true,
+    },
   },
   targets: {
-    in: ({ targets }) => targets.length > 1,
-    text: say('several targets', '여러 대상'),
-    vital: true,
+    targets: {
+      in: ({ targets }) => targets.length > 1,
+      text: say('several targets', '여러 대상'),
+      vital: true,
+    },
+    weight: {
+      in: ({ targets }) => targets.some(({ weight }) => weight !== (targets[0]?.weight ?? 1)),
+      text: say('weights of targets', '대상별 가중치'),
+    },
+    backup: {
+      in: ({ targets }) => targets.some(({ backup }) => backup),
+      text: say('backup targets', '예비 대상'),
+      vital: true,
+    },
+    serverName: {
+      in: ({ targets }) => targets.some(({ name }) => name !== null),
+      text: say('targets by server name', '서버 이름별 대상'),
+      vital: true,
+    },
   },
-  weight: {
-    in: ({ targets }) => targets.some(({ weight }) => weight !== (targets[0]?.weight ?? 1)),
-    text: say('weights of targets', '대상별 가중치'),
+  balance: {
+    leastConnections: {
+      in: ({ balance }) => balance === 'least-connections',
+      text: verbatim('balance: least-connections'),
+    },
+    sourceHash: { in: ({ balance }) => balance === 'source-hash', text: verbatim('balance: source-hash') },
   },
-  backup: {
-    in: ({ targets }) => targets.some(({ backup }) => backup),
-    text: say('backup targets', '예비 대상'),
-    vital: true,
+  source: {
+    keep: { in: ({ source }) => source === 'keep', text: verbatim('source: keep') },
+    proxyV1: { in: ({ source }) => source === 'proxy-v1', text: verbatim('source: proxy-v1'), vital: true },
+    proxyV2: { in: ({ source }) => source === 'proxy-v2', text: verbatim('source: proxy-v2'), vital: true },
   },
-  serverName: {
-    in: ({ targets }) => targets.some(({ name }) => name !== null),
-    text: say('targets by server name', '서버 이름별 대상'),
-    vital: true,
+  enabled: {
+    disabled: { in: ({ enabled }) => !enabled, text: verbatim('enabled: false'), vital: true },
   },
-  leastConnections: {
-    in: ({ balance }) => balance === 'least-connections',
-    text: say('balance: least-connections', 'balance: least-connections'),
-  },
-  sourceHash: {
-    in: ({ balance }) => balance === 'source-hash',
-    text: say('balance: source-hash', 'balance: source-hash'),
-  },
-  health: { in: ({ health }) => health !== null, text: say('health checks', '상태 검사') },
-  publish: {
-    in: ({ publish }) =>
-      publish.firewall !== 'off' ||
-      publish.router !== 'off' ||
-      publish.guest === 'nat' ||
-      publish.externalPort !== null,
-    text: say('publish on firewall and router', '방화벽·공유기 공개'),
-  },
-  allow: { in: ({ allow }) => allow.length > 0, text: say('allow', 'allow'), vital: true },
-  deny: { in: ({ deny }) => deny.length > 0, text: say('deny', 'deny'), vital: true },
-  'limits.connections': {
-    in: ({ limits }) => limits.connections !== null,
-    text: say('limit: connections', '한도: 연결 수'),
-  },
-  'limits.perSource': {
-    in: ({ limits }) => limits.perSource !== null,
-    text: say('limit: per source', '한도: 주소당 연결 수'),
-  },
-  'limits.newPerSecond': {
-    in: ({ limits }) => limits.newPerSecond !== null,
-    text: say('limit: new per second', '한도: 초당 새 연결'),
-  },
-  'limits.bandwidth': {
-    in: ({ limits }) => limits.bytesPerSecond !== null,
-    text: say('limit: bandwidth', '한도: 대역폭'),
-  },
-  'timeouts.connect': {
-    in: ({ timeouts }) => timeouts.connectMs !== defaultTimeouts.connectMs,
-    text: say('timeout: connect', '시간 제한: 연결'),
-  },
-  'timeouts.idle': {
-    in: ({ timeouts }) => timeouts.idleMs !== defaultTimeouts.idleMs,
-    text: say('timeout: idle', '시간 제한: 무통신'),
-  },
-  'timeouts.udp': {
-    in: ({ timeouts }) => timeouts.udpMs !== defaultTimeouts.udpMs,
-    text: say('timeout: UDP session', '시간 제한: UDP 세션'),
-  },
-  'timeouts.drain': {
-    in: ({ timeouts }) => timeouts.drainMs !== defaultTimeouts.drainMs,
-    text: say('timeout: drain', '시간 제한: 마무리'),
-  },
-  'timeouts.hello': {
-    in: ({ timeouts }) => timeouts.helloMs !== defaultTimeouts.helloMs,
-    text: say('timeout: hello', '시간 제한: hello'),
-  },
-  'timeouts.keepalive': {
-    in: ({ timeouts }) => timeouts.keepaliveMs !== defaultTimeouts.keepaliveMs,
-    text: say('TCP keepalive', 'TCP keepalive'),
-  },
-  keep: { in: ({ source }) => source === 'keep', text: say('source: keep', 'source: keep') },
-  proxyV1: {
-    in: ({ source }) => source === 'proxy-v1',
-    text: say('source: proxy-v1', 'source: proxy-v1'),
-    vital: true,
-  },
-  proxyV2: {
-    in: ({ source }) => source === 'proxy-v2',
-    text: say('source: proxy-v2', 'source: proxy-v2'),
-    vital: true,
-  },
-  acceptProxy: {
-    in: ({ acceptProxy }) => acceptProxy.length > 0,
-    text: say('acceptProxy', 'acceptProxy'),
-    vital: true,
-  },
-  engine: { in: ({ engine }) => engine !== 'auto', text: say('engine', 'engine') },
-  until: { in: ({ until }) => until !== null, text: say('until', 'until') },
-  disabled: { in: ({ enabled }) => !enabled, text: say('enabled: false', 'enabled: false'), vital: true },
-} as const satisfies Record<string, AspectEntry>
+} as const satisfies Readonly<Record<string, Readonly<Record<string, CapabilityEntry>>>>
 
-export type Capability = keyof typeof capabilities
+type Rows = typeof ruleKeys
+type InParts = typeof inParts
+type PartOf<P> = P extends unknown ? keyof P : never
+type Told<F> = { [K in keyof F & string]: F[K] extends { readonly loss: false } ? never : K }[keyof F &
+  string]
+type InnerOf<K extends keyof Rows> = Rows[K] extends { readonly shape: KeyMap<infer F> }
+  ? `${K}.${Told<F>}`
+  : never
+/** A map of keys of which nothing is said as a whole is told key by key: `limits.perSource`. */
+type WholeOrEach<K extends keyof Rows> = Rows[K] extends { readonly loss: object }
+  ? K
+  : Rows[K] extends { readonly shape: { readonly rows: KeyRows } }
+    ? InnerOf<K>
+    : K
+
+export type Capability =
+  | PartOf<InParts[keyof InParts]>
+  | { [K in Exclude<Told<Rows>, keyof InParts>]: WholeOrEach<K> }[Exclude<Told<Rows>, keyof InParts>]
+
+/** In the order of a rule's keys. */
+export const capabilities = Object.fromEntries(
+  Object.entries<KeyRow>(ruleKeys).flatMap(([key, row]): [string, CapabilityEntry][] => {
+    if (key in inParts) return Object.entries(inParts[key as keyof InParts])
+    if (row.loss === false) return []
+    const within = Object.entries(rowsWithin(row))
+    const value = (rule: Rule): unknown => rule[key as keyof Rule]
+    if (row.loss || within.length === 0) return [[key, entryOf(key, row, value)]]
+    return within
+      .filter(([, { loss }]) => loss !== false)
+      .map(([name, inner]) => {
+        const id = `${key}.${name}`
+        return [
+          id,
+          entryOf(id, inner, (rule) => (value(rule) as Record<string, unknown>)[inner.inside ?? name]),
+        ]
+      })
+  }),
+) as Readonly<Record<Capability, CapabilityEntry>>
+
+function entryOf(key: string, row: KeyRow, value: (rule: Rule) => unknown): CapabilityEntry {
+  const { text = verbatim(key), vital = false } = row.loss || {}
+  return { in: (rule) => !isUsual(value(rule), row.fallback), text, vital }
+}
 
 export const capabilityIds = Object.keys(capabilities) as Capability[]
 
@@ -155,8 +142,7 @@ export function capabilitiesOf(rule: Rule): Capability[] {
 }
 
 export function isVital(aspect: Capability): boolean {
-  const entry: AspectEntry = capabilities[aspect]
-  return entry.vital === true
+  return capabilities[aspect].vital === true
 }
 
 /** What most formats say to most things. */

@@ -17,6 +17,7 @@ import type { CloseReason, Connection } from '../../../src/model/connection.ts'
 import type { Facts } from '../../../src/model/facts.ts'
 import { parseListen } from '../../../src/model/listen.ts'
 import type { Rule, TargetChoice } from '../../../src/model/rule.ts'
+import { parseRule } from '../../../src/model/rule-file.ts'
 import { parseTarget } from '../../../src/model/target.ts'
 import { descriptorOf } from '../../../src/relay/handle.ts'
 import { MemoryRecorder } from '../../fakes/recorder.ts'
@@ -66,36 +67,17 @@ export function ruleOf(
       ? targets.split(' ').map((text) => ({ to: parseTarget(text), weight: 1, backup: false, name: null }))
       : targets
   return {
-    name: 'promise',
-    title: null,
-    description: null,
-    tags: [],
-    enabled: true,
+    ...plainRule,
     listen: parseListen(listen),
     targets: choices,
-    balance: 'round-robin',
-    health: null,
-    publish: { firewall: 'off', router: 'off', guest: 'direct', externalPort: null },
-    allow: [],
-    deny: [],
-    limits: { connections: null, perSource: null, newPerSecond: null, bytesPerSecond: null, ...limits },
-    timeouts: {
-      connectMs: 5000,
-      idleMs: 0,
-      udpMs: 300_000,
-      drainMs: 30_000,
-      helloMs: 5000,
-      keepaliveMs: 60_000,
-      ...timeouts,
-    },
-    source: 'auto',
-    proxyUdp: 'every',
-    acceptProxy: [],
-    engine: 'auto',
-    until: null,
+    limits: { ...plainRule.limits, ...limits },
+    timeouts: { ...plainRule.timeouts, ...timeouts },
     ...rest,
   }
 }
+
+/** What every key is where nobody says it. */
+const plainRule = parseRule('promise', { listen: 1, target: 2 })
 
 /** The host of the tests: engines ask it for little, and get no lies. */
 export const testHost = {
