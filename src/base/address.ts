@@ -22,6 +22,26 @@ export function canonicalAddress(text: string): string | null {
   return null
 }
 
+/** `nas.` is `nas`, and no search domain is asked for (RFC 1034 §3.1). */
+export function withoutRoot(name: string): string {
+  return name.endsWith('.') ? name.slice(0, -1) : name
+}
+
+/** Is `name` (in lower case) this machine, whatever a name server says? `app.localhost` is, too (RFC 6761 §6.3). */
+export function isLoopbackName(name: string): boolean {
+  return isUnder(name, 'localhost')
+}
+
+/** Is it for mDNS to answer (RFC 6762 §3)? */
+export function isMulticastName(name: string): boolean {
+  return isUnder(name, 'local')
+}
+
+function isUnder(name: string, top: string): boolean {
+  const bare = withoutRoot(name)
+  return bare === top || bare.endsWith(`.${top}`)
+}
+
 export function familyOf(address: string): Family {
   return address.includes(':') ? 6 : 4
 }

@@ -31,6 +31,7 @@ describe('rules that lead to each other', () => {
       { a: ['8000', '192.168.1.10:8001'], b: ['0.0.0.0:8001', '8000'] },
       ['a b'],
     ],
+    ['under localhost', { a: ['8000', 'app.localhost:8001'], b: ['8001', 'localhost.:8000'] }, ['a b']],
     ['three', { a: ['8000', '8001'], b: ['8001', 'localhost:8002'], c: ['8002', '8000'] }, ['a b c']],
     ['through a Unix socket', { a: ['8000', 'unix:/run/a'], b: ['unix:/run/a', '8000'] }, ['a b']],
     ['by one of several targets', { a: ['8000', '10.0.0.1:80', '8001'], b: ['8001', '8000'] }, ['a b']],

@@ -1,4 +1,5 @@
 /** Rules that lead to each other: what comes in by one goes round and round, a connection a step. */
+import { isLoopbackName } from '../base/address.ts'
 import { portCount, portsOverlap, type PortRange, type Protocol } from '../base/port.ts'
 import { say, type Text } from '../base/text.ts'
 import type { Host, Interface } from '../host/contract.ts'
@@ -11,7 +12,7 @@ import type { Target } from '../model/target.ts'
 const mostNamed = 20
 
 /**
- * @param isOwn whether an address is this machine's. Names other than `localhost` are not resolved; the dial looks at those.
+ * @param isOwn whether an address is this machine's. Names other than those of loopback are not resolved; the dial looks at those.
  * @returns a remark for each circle of two rules or more that touches one of `fresh`
  */
 export function circleNotes(
@@ -304,5 +305,5 @@ const loopbackOf: ReadonlyMap<string, readonly string[]> = new Map([
 ])
 
 function addressesOf(host: string): readonly string[] {
-  return loopbackOf.get(host) ?? [host]
+  return loopbackOf.get(isLoopbackName(host) ? 'localhost' : host) ?? [host]
 }

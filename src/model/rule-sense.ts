@@ -1,5 +1,5 @@
 /** Whether a rule makes sense: what is right key by key and not together, and what a person should know all the same. */
-import { addressRange, formatCidr, type Cidr } from '../base/address.ts'
+import { addressRange, formatCidr, isLoopbackName, type Cidr } from '../base/address.ts'
 import { isWellKnown, portCount } from '../base/port.ts'
 import { say, type Text } from '../base/text.ts'
 import type { Listen } from './listen.ts'
@@ -71,8 +71,7 @@ function loops(listen: Listen, to: Target): boolean {
   if (listen.kind === 'unix' || to.kind === 'unix')
     return listen.kind === 'unix' && to.kind === 'unix' && listen.path === to.path
   if (to.kind === 'guest') return false
-  const here =
-    to.host === listen.address || (isThisMachine(to.host) && isHere(listen.address, bareName(to.host)))
+  const here = to.host === listen.address || (isThisMachine(to.host) && isHere(listen.address, to.host))
   const offset = portCount(to.ports) === 1 ? null : to.ports.first - listen.ports.first
   const meets =
     offset === null
@@ -85,20 +84,17 @@ const anywhere: ReadonlySet<string> = new Set(['0.0.0.0', '::'])
 
 /** Loopback, and the unspecified address, which whoever dials it takes for loopback (connect(2)). */
 function isThisMachine(host: string): boolean {
-  return /^(127\.|::1$|localhost\.?$)/.test(host) || anywhere.has(host)
-}
-
-function bareName(host: string): string {
-  return host.replace(/\.$/, '')
+  return /^(127\.|::1$)/.test(host) || isLoopbackName(host) || anywhere.has(host)
 }
 
 /** `localhost` is both families. */
 function isHere(listening: string | null, host: string): boolean {
-  const [four, six] = host === 'localhost' ? [true, true] : [!host.includes(':'), host.includes(':')]
+  const named = isLoopbackName(host)
+  const [four, six] = named ? [true, true] : [!host.includes(':'), host.includes(':')]
   if (listening === null) return true
   if (listening === '0.0.0.0') return four
   if (listening === '::') return six
-  if (host !== 'localhost' && !anywhere.has(host)) return false
+  if (!named && !anywhere.has(host)) return false
   return (four && listening === '127.0.0.1') || (six && listening === '::1')
 }
 

@@ -1,7 +1,7 @@
 /** What the machine's hosts file says of a name. DNS queries do not look there, so it is asked first. */
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { canonicalAddress } from '../base/address.ts'
+import { canonicalAddress, withoutRoot } from '../base/address.ts'
 
 /** Larger files are not read: they are block lists, and those name no targets. */
 const largestBytes = 4 * 1024 * 1024
@@ -42,11 +42,6 @@ export class HostsFile {
     }
     return this.#entries.get(withoutRoot(name).toLowerCase()) ?? []
   }
-}
-
-/** `nas.` is `nas`, and no search domain is asked for (RFC 1034 §3.1). */
-export function withoutRoot(name: string): string {
-  return name.endsWith('.') ? name.slice(0, -1) : name
 }
 
 /** hosts(5): an address and its names on each line, `#` begins a comment. */

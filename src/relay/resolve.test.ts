@@ -233,15 +233,38 @@ describe('a name', () => {
     const { names, resolver } = world()
     names.inHosts.set('a.test', ['10.9.9.9'])
     names.four.set('a.test', [['10.0.0.1', 1]])
-    names.system.set('printer.local', ['10.0.0.7'])
-    names.system.set('localhost', ['::1', '127.0.0.1'])
+    names.system.set('printer', ['10.0.0.7'])
     expect((await resolver.resolve('a.test')).addresses).toEqual(['10.9.9.9'])
-    expect((await resolver.resolve('printer.local')).addresses).toEqual(['10.0.0.7'])
-    const { asked } = names
-    expect((await resolver.resolve('localhost')).addresses).toEqual(['::1', '127.0.0.1'])
-    names.system.set('localhost.', ['127.0.0.1'])
-    expect((await resolver.resolve('localhost.')).addresses).toEqual(['127.0.0.1'])
-    expect(names.asked).toBe(asked)
+    expect((await resolver.resolve('printer')).addresses).toEqual(['10.0.0.7'])
+  })
+
+  it.each(['localhost', 'localhost.', 'app.localhost', 'a.b.localhost.'])(
+    'such as %s is this machine, and no name server hears of it',
+    async (name) => {
+      const { names, resolver } = world()
+      names.four.set(name, [['203.0.113.66', 60]])
+      names.system.set(name, ['203.0.113.66'])
+      expect((await resolver.resolve(name)).addresses).toEqual(['127.0.0.1', '::1'])
+      expect(names.asked).toBe(0)
+    },
+  )
+
+  it('under localhost goes where the hosts file has it, or localhost itself', async () => {
+    const { names, resolver } = world()
+    names.inHosts.set('localhost', ['127.0.0.1'])
+    names.inHosts.set('own.localhost', ['127.0.0.5'])
+    expect((await resolver.resolve('app.localhost')).addresses).toEqual(['127.0.0.1'])
+    expect((await resolver.resolve('own.localhost')).addresses).toEqual(['127.0.0.5'])
+  })
+
+  it('under local is asked of the system, which knows who has it, and of no name server that answers for all', async () => {
+    const { names, resolver } = world()
+    names.four.set('nas.local', [['203.0.113.66', 60]])
+    names.four.set('gone.local', [['203.0.113.66', 60]])
+    names.system.set('nas.local', ['10.0.0.7'])
+    expect((await resolver.resolve('nas.local')).addresses).toEqual(['10.0.0.7'])
+    await expect(resolver.resolve('gone.local')).rejects.toMatchObject({ code: 'NAME_NOT_FOUND' })
+    expect(names.asked).toBe(0)
   })
 
   it('that is an address is asked of nobody', async () => {

@@ -1,16 +1,16 @@
 /**
  * Names to addresses: the hosts file first, then DNS for as long as its TTL says, then whatever the system knows
- * (mDNS, search domains). An answer that was good serves on while DNS is slow or broken (RFC 8767), and a family that is
+ * (search domains; mDNS, which is asked for `.local` at once). An answer that was good serves on while DNS is slow or broken (RFC 8767), and a family that is
  * late does not hold up the other (RFC 8305 §3); a name that is gone is gone.
  */
 import { lookup as systemLookup, Resolver } from 'node:dns/promises'
-import { canonicalAddress } from '../base/address.ts'
+import { canonicalAddress, isLoopbackName, isMulticastName } from '../base/address.ts'
 import { onAbort } from '../base/on-abort.ts'
 import { systemClock, within, type Clock } from '../base/clock.ts'
 import { errnoOf, messageOf, NaruError } from '../base/errors.ts'
 import { Semaphore } from '../base/semaphore.ts'
 import { say, type Text } from '../base/text.ts'
-import { HostsFile, withoutRoot } from './hosts-file.ts'
+import { HostsFile } from './hosts-file.ts'
 import { interleaved } from './eyeballs.ts'
 
 export interface Resolved {
@@ -158,15 +158,20 @@ export class NameResolver {
   async #query(name: string): Promise<Found> {
     const hosts = await this.#sources.hosts(name)
     if (hosts.length > 0) return only({ addresses: interleaved(hosts), ttlMs: unknownTtlMs })
-    // RFC 6761 §6.3: never to a DNS server.
-    const bare = withoutRoot(name)
-    const local = bare === 'localhost' || bare.endsWith('.localhost')
+    if (isLoopbackName(name)) return only({ addresses: await this.#loopback(), ttlMs: unknownTtlMs })
     try {
-      if (local) throw Object.assign(new Error('not asked'), { code: 'ENOTFOUND' })
+      // RFC 6762 §22.1: a name server that answers for everything, or for nothing, would be asked in vain.
+      if (isMulticastName(name)) throw Object.assign(new Error('not asked'), { code: 'ENOTFOUND' })
       return await this.#limited(this.#dns(name))
     } catch (failure) {
       return only(await this.#limited(this.#system(name, failure)))
     }
+  }
+
+  /** As the hosts file has it for `localhost`; getaddrinfo would ask a name server for `app.localhost`. */
+  async #loopback(): Promise<readonly string[]> {
+    const known = await this.#sources.hosts('localhost')
+    return known.length > 0 ? interleaved(known) : ['127.0.0.1', '::1']
   }
 
   /** Both families at once; one that fails does not hide the other, nor does one that is late hold it up. */
