@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { shellScript } from '../dist/cli/shell-scripts.js'
-import { systemdUnit } from '../dist/cli/systemd-unit.js'
+import { systemdUnit } from '../dist/services/systemd/unit.js'
 import { manPage } from './man.mjs'
 import { architectures, root } from './packages.mjs'
 

@@ -5,7 +5,7 @@ import { dirname, join, normalize } from 'node:path'
 import { place, sources } from './house.mjs'
 
 /** Rooms whose inhabitants are members: each knows its contract, and no other member. */
-const memberRooms = ['engines', 'routers', 'firewalls', 'guests', 'checks', 'stores', 'formats']
+const memberRooms = ['engines', 'routers', 'firewalls', 'guests', 'checks', 'stores', 'formats', 'services']
 
 /** Top to bottom. A room sees what stands below it; rooms of one storey do not see each other. */
 const storeys = [

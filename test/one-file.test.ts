@@ -115,7 +115,7 @@ describeWith({ platform: 'linux', commands: ['npm', 'tar'] }, 'Naru as one file'
   )
 
   it('is what a service starts: itself, and no script', async () => {
-    const { stdout } = await run(naru, ['service', 'install'], { env })
+    const { stdout } = await run(naru, ['service', 'install', '--print'], { env })
     expect(stdout).toContain(`ExecStart=${naru} up `)
   })
 })
@@ -162,6 +162,13 @@ atRelease(wineNeeds, 'naru.exe', () => {
     expect(await heard(served)).toBe('from the target')
     up.interrupt()
     expect((await up.ended()).exit).toBe(0)
+
+    // Wine's Task Scheduler keeps tasks, and starts none.
+    const refused = await naru('service', 'install').ended()
+    expect(refused.exit, 'from a folder that others write').toBe(4)
+    const installed = await naru('service', 'install', '--force').ended()
+    expect(installed, installed.stderr).toMatchObject({ exit: 0 })
+    expect(await naru('service', 'uninstall').ended()).toMatchObject({ exit: 0 })
     target.close()
     rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 })
   })

@@ -67,7 +67,7 @@ describe('what gives a right', () => {
     expect(asRoot(['ls', '--config', '/a b'], started([]))).toBe(
       `sudo env "PATH=$PATH" ${naru} ls --config '/a b'`,
     )
-    expect(asService(started([]))).toBe(`sudo env "PATH=$PATH" ${naru} service install --write`)
+    expect(asService(started([]))).toBe(`sudo env "PATH=$PATH" ${naru} service install`)
   })
 })
 

@@ -36,8 +36,7 @@ export function asRoot(words: readonly string[], started: Started = process): st
 }
 
 /** For what starts commands of its own, too: the service has the rights it needs and no more. */
-export const asService = (started: Started = process): string =>
-  asRoot(['service', 'install', '--write'], started)
+export const asService = (started: Started = process): string => asRoot(['service', 'install'], started)
 
 /** The words that start what opens rules: those typed, or `up` with the same file where a verb was typed that only looks. */
 export function startingWords({ argv }: Pick<Started, 'argv'> = process): readonly string[] {

@@ -10,6 +10,7 @@ import type { Exported, ExportFormat, Imported, ImportFormat } from '../model/im
 import type { MachineApi } from '../model/machine-api.ts'
 import type { Plan } from '../model/plan.ts'
 import type { Rule } from '../model/rule.ts'
+import type { SystemService } from '../model/service.ts'
 import type { About, Naru, RuleInput, RuleStatus } from '../model/naru-api.ts'
 
 export interface CliDeps {
@@ -50,6 +51,8 @@ export interface CliDeps {
   exportRules(to: ExportFormat, rules: readonly Rule[]): Promise<Exported>
   /** Puts a line into the desktop's clipboard; false where there is none. */
   copy(text: string): Promise<boolean>
+  /** What starts programs with this machine; null where Naru knows none for its system. */
+  service(): Promise<SystemService | null>
   /** `naru vantage`: dials back those who know the key, until it is disposed. */
   vantage(options: VantageServing): Promise<{ readonly key: string; readonly port: number } & AsyncDisposable>
 }

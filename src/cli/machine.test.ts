@@ -5,7 +5,6 @@ import { FakeNaru, ruleStatus } from '../../test/fakes/naru.ts'
 import { NaruError } from '../base/errors.ts'
 import { say } from '../base/text.ts'
 import type { CliDeps } from './deps.ts'
-import { systemdUnit } from './systemd-unit.ts'
 
 const machine = new FakeMachine()
 const deps = (fake = machine, daemon: FakeNaru | null = null): CliDeps =>
@@ -386,33 +385,5 @@ describe('doctor', () => {
   it('has nothing to fix where nothing is ours', async () => {
     const { talk } = await naru('doctor --fix', deps())
     expect(talk).toEqual(['Nothing of it is ours to do.'])
-  })
-})
-
-describe('service install', () => {
-  it('prints a unit with three capabilities and few places to write', async () => {
-    const { exit, out } = await naru('service install --api off -c /srv/naru/naru.yaml', deps())
-    expect(exit).toBe(0)
-    expect(out).toContain(
-      'ExecStart=/usr/bin/node /opt/naru/dist/main.js up --config /srv/naru/naru.yaml --api off',
-    )
-    expect(out).toContain(
-      'ExecReload=/usr/bin/node /opt/naru/dist/main.js up --replace --background --config /srv/naru/naru.yaml --api off',
-    )
-    expect(out).toContain('CapabilityBoundingSet=CAP_NET_BIND_SERVICE CAP_NET_ADMIN CAP_BPF')
-    expect(out).toContain(
-      'ReadWritePaths=-/srv/naru -/etc/ufw -/run/ufw.lock -/run/xtables.lock /proc/sys/net',
-    )
-  })
-
-  it('quotes what systemd would take apart', () => {
-    const unit = systemdUnit({ command: ['/opt/my node/bin/node'], file: '/etc/na%ru/$x.yaml', api: null })
-    expect(unit).toContain('ExecStart="/opt/my node/bin/node" up --config /etc/na%%ru/$$x.yaml\n')
-  })
-
-  it('is for Linux alone', async () => {
-    const io = new FakeIo()
-    io.platform = 'win32'
-    expect((await naru('service install', deps(), io)).exit).toBe(2)
   })
 })

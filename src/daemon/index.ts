@@ -76,6 +76,21 @@ export const cliDeps: CliDeps = {
     const { copy } = await import('./clipboard.ts')
     return copy(text)
   },
+  async service() {
+    const [{ serviceMember }, { createRunner }] = await Promise.all([
+      import('../services/index.ts'),
+      import('../host/runner.ts'),
+    ])
+    const [member, runner] = [serviceMember(), createRunner()]
+    return (
+      member && {
+        ...member,
+        install: (request, { signal }) => member.install(request, { runner, signal }),
+        status: ({ signal }) => member.status({ runner, signal }),
+        uninstall: ({ signal }) => member.uninstall({ runner, signal }),
+      }
+    )
+  },
   async vantage(options) {
     const { startVantage } = await import('../doctor/outside/vantage.ts')
     return startVantage({ ...options, clock: systemClock })

@@ -111,6 +111,7 @@ export function fakeDeps(
     machine: notRunning,
     ports: notRunning,
     vantage: notRunning,
+    service: () => Promise.resolve(null),
     importFile: notRunning,
     exportRules: notRunning,
     copy: () => Promise.resolve(false),

@@ -94,6 +94,9 @@ describeWith(
         return rules[0]
       }
 
+      const service = (...words: string[]): string =>
+        systemd.run(['sh', '-c', ['LANG=en', process.execPath, naru, 'service', ...words].join(' ')])
+
       const hops = (): string =>
         (rule()?.hops ?? [])
           .map(({ hop, member, state }) => (hop === 'firewall' ? `${member} ${state}` : `${hop} ${state}`))
@@ -103,10 +106,10 @@ describeWith(
 
       it('starts from the unit that it writes', async () => {
         write('127.0.0.1:8081')
-        systemd.run([process.execPath, naru, 'service', 'install', '--write'])
-        systemd.run(['systemctl', 'daemon-reload'])
+        expect(service('status', '||', 'true')).toMatch(/^not installed/)
+        service('install')
         expect(systemd.run(['systemd-analyze', 'verify', 'naru.service'])).toBe('')
-        systemd.run(['systemctl', 'enable', '--now', 'naru'])
+        expect(service('status')).toMatch(/^runs \(pid \d+\), starts with the machine: \/etc\/systemd/)
         await vi.waitFor(() => expect(hops()).toBe(allOpen), limit)
         expect(page()).toBe('served')
       }, 60_000)
@@ -173,9 +176,18 @@ describeWith(
         expect(home.router.mappings()).toHaveLength(1)
       }, 60_000)
 
-      it('leaves every hop as it was when it is stopped', () => {
-        systemd.run(['systemctl', 'stop', 'naru'])
-        expect(systemd.property('naru', 'Result')).toBe('success')
+      it('hands over to itself when it is installed again', async () => {
+        const pid = systemd.property('naru', 'MainPID')
+        service('install', '--api', 'off')
+        await vi.waitFor(() => expect(systemd.property('naru', 'MainPID')).not.toBe(pid), limit)
+        await vi.waitFor(() => expect(hops()).toBe(allOpen), limit)
+        expect(page()).toBe('served')
+      }, 60_000)
+
+      it('leaves every hop as it was when it is taken away, and nothing of its own', () => {
+        service('uninstall')
+        expect(systemd.run(['sh', '-c', 'systemctl list-unit-files --no-legend "naru*" || true'])).toBe('')
+        expect(service('status', '||', 'true')).toMatch(/^not installed/)
         expect(everything()).toBe(before)
         expect(page(2)).toBe('nothing')
       }, 60_000)
@@ -194,12 +206,10 @@ describeWith(
           `  ${engine}: { listen: "0.0.0.0:${8181 + at}", target: "${homeAddresses.internet}:8099", engine: ${engine} }\n`,
       )
       systemd.run(['sh', '-c', `mkdir -p /etc/naru && cat > ${file}`], `rules:\n${rules.join('')}`)
-      systemd.run([process.execPath, naru, 'service', 'install', '--write'])
       const switches = 'grep . /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/*/forwarding'
       const forwards = (): string => systemd.run(['sh', '-c', switches])
       const before = forwards()
-      systemd.run(['systemctl', 'daemon-reload'])
-      systemd.run(['systemctl', 'start', 'naru'])
+      systemd.run([process.execPath, naru, 'service', 'install'])
       for (const port of [8181, 8182, 8183]) {
         const ask = ['curl', '-s', '--max-time', '5', `http://${homeAddresses.host}:${port}/`]
         await vi.waitFor(() => expect(home.router.host.run(ask)).toBe('served'), limit)

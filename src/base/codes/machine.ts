@@ -100,6 +100,12 @@ export const machineCodes = {
       ko: '원인을 고치거나, `naru stop` 후 `naru up`으로 다시 시작하세요',
     },
   },
+  SERVICE_MANAGER_MISSING: {
+    exit: 1,
+    en: 'nothing here starts Naru with the machine: {manager} does not run',
+    ko: '부팅할 때 Naru를 시작할 방법이 없습니다: {manager}{이/가} 실행 중이 아닙니다',
+    fix: { en: '{instead}', ko: '{instead}' },
+  },
   HOME_UNKNOWN: {
     exit: 1,
     en: 'cannot tell which folder is yours: HOME is not set, and this user has no entry in /etc/passwd',

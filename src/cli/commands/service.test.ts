@@ -1,44 +1,134 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { fakeDeps, FakeIo } from '../../../test/fakes/io.ts'
-import { run } from '../run.ts'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { fakeDeps, naru, FakeIo } from '../../../test/fakes/io.ts'
+import { FakeNaru } from '../../../test/fakes/naru.ts'
+import { NaruError } from '../../base/errors.ts'
+import { say } from '../../base/text.ts'
+import type { SystemService, ServiceRequest, ServiceStatus } from '../../model/service.ts'
+import type { CliDeps } from '../deps.ts'
 
-describe.skipIf(process.platform === 'win32')('naru service install', () => {
-  let folder: string
-  let io: FakeIo & { self: readonly string[] }
-  beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), 'naru-service-'))
-    writeFileSync(join(folder, 'main.js'), '')
-    io = Object.assign(new FakeIo(), { self: ['/usr/bin/env', join(folder, 'main.js')] })
+/** A system that remembers what it was asked. */
+class FakeService implements SystemService {
+  readonly id = 'fake'
+  readonly where = '/fake/naru.service'
+  readonly defaultFile = '/etc/naru/naru.yaml'
+  undoesAtEnd = true
+  readonly asked: string[] = []
+  request: ServiceRequest | null = null
+  found: NaruError[] = []
+  now: ServiceStatus = {
+    manager: 'fake',
+    where: this.where,
+    installed: true,
+    enabled: true,
+    running: true,
+    pid: 812,
+  }
+
+  definition = (request: ServiceRequest): Promise<string> => Promise.resolve(`up --config ${request.file}\n`)
+  doubts = (): Promise<NaruError[]> => Promise.resolve(this.found)
+  install = (request: ServiceRequest): Promise<void> => {
+    this.request = request
+    this.asked.push('install')
+    return Promise.resolve()
+  }
+  status = (): Promise<ServiceStatus> => Promise.resolve(this.now)
+  uninstall = (): Promise<boolean> => {
+    this.asked.push('uninstall')
+    return Promise.resolve(this.now.installed)
+  }
+}
+
+describe('naru service', () => {
+  let service: FakeService
+  beforeEach(() => (service = new FakeService()))
+  const deps = (daemon: FakeNaru | null = null): CliDeps =>
+    fakeDeps(daemon, { service: () => Promise.resolve(service) })
+  const doubt = (): NaruError =>
+    new NaruError('UNTRUSTED_PATH', {
+      path: '/opt/naru',
+      why: say('others may write', '다른 사용자가 쓸 수 있음'),
+      mend: say('chmod', 'chmod'),
+    })
+
+  it('is installed with what started this one, and says how to look and to take it away', async () => {
+    const { exit, talk } = await naru('service install --api off', deps())
+    expect(exit).toBe(0)
+    expect(service.request).toEqual({
+      command: ['/usr/bin/node', '/opt/naru/dist/main.js'],
+      file: '/etc/naru/naru.yaml',
+      api: 'off',
+      force: false,
+    })
+    expect(talk[0]).toBe('installed: /fake/naru.service. It runs, and starts with the machine')
+    expect(talk[2]).toContain('naru service uninstall')
   })
-  afterEach(() => rmSync(folder, { recursive: true }))
-  const install = (...words: string[]): Promise<number> =>
-    run(['service', 'install', '--config', join(folder, 'naru.yaml'), ...words], io, fakeDeps(null))
 
-  it('does not let root run what another user may write, and says what mends it', async () => {
-    chmodSync(join(folder, 'main.js'), 0o666)
-    expect(await install('--write')).toBe(4)
-    expect(io.stderr.text).toContain(`others may write to ${join(folder, 'main.js')} (mode 666)`)
-    expect(io.stderr.text).toContain(`chmod go-w ${join(folder, 'main.js')}`)
-    expect(io.stdout.text).toBe('')
+  it('is only shown with --print', async () => {
+    const { exit, out } = await naru('service install --print -c /srv/naru.yaml', deps())
+    expect([exit, out]).toEqual([0, ['up --config /srv/naru.yaml']])
+    expect(service.asked).toEqual([])
   })
 
-  it('nor take rules from a file that another user may write', async () => {
-    writeFileSync(join(folder, 'naru.yaml'), '')
-    chmodSync(join(folder, 'naru.yaml'), 0o666)
-    expect(await install('--write')).toBe(4)
-    expect(io.stderr.text).toContain(join(folder, 'naru.yaml'))
+  it('is not installed where another user may write what it starts, unless that is said to be meant', async () => {
+    service.found = [doubt()]
+    expect((await naru('service install', deps())).exit).toBe(4)
+    expect(service.asked).toEqual([])
+    expect((await naru('service install --print', deps())).talk.join('\n')).toContain('others may write')
+    expect((await naru('service install --force', deps())).exit).toBe(0)
+    expect(service.request?.force).toBe(true)
   })
 
-  it('prints the unit all the same, with the doubt beside it; --force trusts the file', async () => {
-    writeFileSync(join(folder, 'naru.yaml'), '')
-    chmodSync(join(folder, 'naru.yaml'), 0o666)
-    expect(await install()).toBe(0)
-    expect(io.stderr.text).toContain('is not used')
-    expect(io.stdout.text).not.toContain('NARU_TRUST_FILE')
-    expect(await install('--force')).toBe(0)
-    expect(io.stdout.text).toContain('Environment=NARU_STATE=/var/lib/naru NARU_TRUST_FILE=1')
+  it('tells whether it runs: exit code 0 where it does', async () => {
+    const runs = await naru('service status', deps())
+    expect(runs).toMatchObject({
+      exit: 0,
+      out: ['runs (pid 812), starts with the machine: /fake/naru.service'],
+    })
+    service.now = { ...service.now, running: false, pid: null, enabled: false }
+    const stopped = await naru('service status', deps())
+    expect(stopped.out).toEqual(['does not run, does not start with the machine: /fake/naru.service'])
+    expect(stopped.exit).toBe(1)
+    service.now = { ...service.now, installed: false }
+    expect(await naru('service status', deps())).toMatchObject({
+      exit: 1,
+      out: ['not installed: `naru service install`'],
+    })
+  })
+
+  it('asks the daemon where the system does not tell', async () => {
+    service.now = { ...service.now, running: null, pid: null }
+    expect((await naru('service status', deps())).exit).toBe(1)
+    expect((await naru('service status', deps(new FakeNaru()))).exit).toBe(0)
+  })
+
+  it('is taken away; where none is there it says so', async () => {
+    expect((await naru('service uninstall', deps())).talk[0]).toMatch(/^taken away: \/fake\/naru.service/)
+    service.now = { ...service.now, installed: false }
+    expect((await naru('service uninstall', deps())).talk[0]).toMatch(/^nothing to take away/)
+  })
+
+  it('lets the daemon undo what it opened first, where the system would kill it', async () => {
+    service.undoesAtEnd = false
+    const daemon = new FakeNaru()
+    Object.assign(daemon, {
+      about: () =>
+        daemon.stopped
+          ? Promise.reject(new NaruError('NOT_RUNNING', { file: '/etc/naru/naru.yaml' }))
+          : Promise.resolve(daemon.aboutNow),
+    })
+    const uninstall = service.uninstall
+    service.uninstall = () => {
+      expect(daemon.stopped).not.toBeNull()
+      return uninstall()
+    }
+    expect((await naru('service uninstall', deps(daemon))).exit).toBe(0)
+    expect(service.asked).toEqual(['uninstall'])
+  })
+
+  it('says so where Naru knows no way', async () => {
+    const io = new FakeIo()
+    io.platform = 'freebsd'
+    expect((await naru('service install', fakeDeps(null), io)).exit).toBe(2)
+    expect(io.stderr.text).toContain('freebsd')
   })
 })

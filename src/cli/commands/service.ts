@@ -1,28 +1,23 @@
-/** `naru service install`: the unit that lets systemd run `naru up`, printed, or written where it belongs. */
-import { mkdir, realpath, writeFile } from 'node:fs/promises'
-import { dirname, join, resolve } from 'node:path'
+/** `naru service`: what lets the system start `naru up` with the machine: installed, looked at, taken away. */
+import { resolve } from 'node:path'
 import type { ExitCode } from '../../base/codes/entry.ts'
-import { NaruError, errnoOf, messageOf } from '../../base/errors.ts'
-import { asService } from '../../base/privilege.ts'
+import { isNaruError } from '../../base/errors.ts'
 import { say } from '../../base/text.ts'
-import { untrusted, whyUntrusted } from '../../base/trust.ts'
+import type { SystemService, ServiceRequest, ServiceStatus } from '../../model/service.ts'
 import { usage } from '../parse.ts'
 import { printProblem } from '../print/errors.ts'
-import { systemdUnit, unitPath } from '../systemd-unit.ts'
+import { answering, gone } from '../stop-daemon.ts'
 import type { Context, Verb } from '../verb.ts'
 
 const install: Verb = {
   name: 'install',
-  summary: say(
-    'the systemd unit of `naru up`: printed, or written with --write',
-    '`naru up`의 systemd 유닛 출력, --write로 저장',
-  ),
+  summary: say('start `naru up` now and with the machine', '`naru up`을 지금, 그리고 부팅할 때마다 시작'),
   about: say(
-    'The service is root without most of root’s powers: it keeps CAP_NET_BIND_SERVICE, CAP_NET_ADMIN and CAP_BPF, and writes only to its state, to /run/naru, beside its file, to /etc/ufw and to the network’s switches in /proc/sys. Comments in the unit say what each line left open is for. A program or a file that another user may write is refused, as that user would be root: --force takes it all the same.',
-    '서비스는 root로 실행되지만 권한은 CAP_NET_BIND_SERVICE, CAP_NET_ADMIN, CAP_BPF만 가지며, 상태 폴더, /run/naru, 규칙 파일이 있는 폴더, /etc/ufw, /proc/sys의 네트워크 설정에만 씁니다. 열어 둔 항목의 이유는 유닛의 주석에 있습니다. 다른 사용자가 쓸 수 있는 프로그램이나 파일은 그 사용자가 root가 되는 셈이므로 거부하며, --force로 강제할 수 있습니다.',
+    'On Linux a unit of systemd: root without most of root’s powers. It keeps CAP_NET_BIND_SERVICE, CAP_NET_ADMIN and CAP_BPF, and writes only to its state, to /run/naru, beside its file, to /etc/ufw and to the network’s switches in /proc/sys; comments in the unit say what each line left open is for. On macOS a daemon of launchd, on Windows a task that runs as you, with the highest rights, whether you are logged on or not. Installed again it takes what changed: on Linux the new process takes the old one’s place without a gap. A program or a file that another user may write is refused, as that user would get these rights: --force takes it all the same.',
+    'Linux에서는 systemd 유닛입니다. root로 실행되지만 권한은 CAP_NET_BIND_SERVICE, CAP_NET_ADMIN, CAP_BPF만 가지며, 상태 폴더, /run/naru, 규칙 파일이 있는 폴더, /etc/ufw, /proc/sys의 네트워크 설정에만 씁니다. 열어 둔 항목의 이유는 유닛의 주석에 있습니다. macOS에서는 launchd 데몬, Windows에서는 로그인 여부와 관계없이 내 계정의 최고 권한으로 실행되는 작업입니다. 다시 설치하면 바뀐 내용이 반영되고, Linux에서는 새 프로세스가 끊김 없이 이어받습니다. 다른 사용자가 쓸 수 있는 프로그램이나 파일은 그 사용자가 같은 권한을 얻는 셈이므로 거부하며, --force로 강제할 수 있습니다.',
   ),
   options: [
-    { name: 'write', text: say(`to ${unitPath}`, `${unitPath}에 저장`) },
+    { name: 'print', text: say('only print what would be written', '저장할 내용만 출력') },
     {
       name: 'force',
       text: say(
@@ -33,94 +28,181 @@ const install: Verb = {
     { name: 'api', value: 'ADDRESS:PORT|off', text: say('as with naru up', 'naru up과 같음') },
   ],
   examples: [
-    { command: 'naru service install', text: say('look at it first', '먼저 내용 보기') },
-    { command: 'sudo naru service install --write', text: say('then install it', '설치') },
+    { command: 'naru service install --print', text: say('look at it first', '먼저 내용 보기') },
+    { command: 'sudo naru service install', text: say('then install it', '설치') },
   ],
-  json: say('{path, unit, written}', '{path, unit, written}'),
-  run,
+  json: say('{where, definition, installed}', '{where, definition, installed}'),
+  run: runInstall,
+}
+
+const status: Verb = {
+  name: 'status',
+  summary: say('is it installed, does it run', '설치와 실행 여부'),
+  about: say(
+    'Exit code 1 where it is not installed or does not run.',
+    '설치되지 않았거나 실행 중이 아니면 종료 코드는 1입니다.',
+  ),
+  examples: [
+    { command: 'naru service status', text: say('is it installed, does it run', '설치와 실행 여부') },
+  ],
+  json: say(
+    '{manager, where, installed, enabled, running, pid}',
+    '{manager, where, installed, enabled, running, pid}',
+  ),
+  run: runStatus,
+}
+
+const uninstall: Verb = {
+  name: 'uninstall',
+  summary: say('stop it and take it away; rules stay', '중지하고 제거, 규칙은 유지'),
+  about: say(
+    'What it opened is undone. The rules file and the state folder stay.',
+    '열어 둔 것은 모두 되돌립니다. 규칙 파일과 상태 폴더는 남습니다.',
+  ),
+  examples: [
+    {
+      command: 'sudo naru service uninstall',
+      text: say('no start with the machine any more', '자동 시작 해제'),
+    },
+  ],
+  json: say('{where, uninstalled}', '{where, uninstalled}'),
+  run: runUninstall,
 }
 
 export const verb: Verb = {
   name: 'service',
-  summary: say('let systemd run the daemon', 'systemd로 데몬 실행'),
-  verbs: [install],
-  examples: install.examples ?? [],
+  summary: say('let the system start the daemon with the machine', '부팅할 때 데몬 자동 시작'),
+  verbs: [install, status, uninstall],
+  examples: [...(install.examples ?? []), ...(uninstall.examples ?? [])],
 }
 
-async function run(context: Context): Promise<ExitCode> {
-  const { io, print, json } = context
-  if (io.platform !== 'linux')
-    throw usage(
-      'naru service install',
-      say('there is a unit for systemd on Linux only', 'Linux의 systemd용 유닛만 있습니다'),
-    )
-  const file = resolve(context.file ?? io.env['NARU_CONFIG'] ?? '/etc/naru/naru.yaml')
-  const written = context.switched('write')
-  const doubt = (await programOf(io.self)).map(doubtAbout).find((one) => one !== null) ?? null
-  const doubtOfFile = doubtAbout(file)
-  if (written && !context.switched('force')) for (const error of [doubt, doubtOfFile]) if (error) throw error
-  const unit = systemdUnit({
-    command: io.self,
-    file,
-    api: context.option('api'),
-    program: await packageOf(io.self),
-    trustFile: doubtOfFile !== null && context.switched('force'),
-  })
-  if (written) {
-    await write(unitPath, unit)
-    await write(dirname(file), null)
+async function runInstall(context: Context): Promise<ExitCode> {
+  const { print, json } = context
+  const service = await serviceOf(context)
+  const request = requestOf(service, context)
+  const definition = await service.definition(request)
+  const doubts = await service.doubts(request)
+  const installed = !context.switched('print')
+  if (installed) {
+    if (!request.force) for (const error of doubts) throw error
+    if (!service.undoesAtEnd && (await service.status({ signal: context.interrupt() })).installed)
+      await endDaemon(context)
+    await service.install(request, { signal: context.interrupt() })
   }
-  if (json) print.json({ path: unitPath, unit, written })
-  else if (written)
-    print.talk(
-      say(
-        `written: ${unitPath}. Now: systemctl daemon-reload && systemctl enable --now naru`,
-        `저장: ${unitPath}. 이어서: systemctl daemon-reload && systemctl enable --now naru`,
-      ),
-    )
+  const { where } = service
+  if (json) print.json({ where, definition, installed })
+  else if (installed) sayInstalled(context, { where, file: request.file })
   else {
-    print.data(unit.trimEnd())
-    for (const error of [doubt, doubtOfFile]) if (error) printProblem(error.toJSON(), print)
+    print.data(definition.trimEnd())
+    for (const error of doubts) printProblem(error.toJSON(), print)
   }
   return 0
 }
 
-/** The folder that the script is part of; null where there is none. */
-async function packageOf([, script]: readonly string[]): Promise<string | null> {
-  return script === undefined ? null : dirname(dirname(await realpath(script).catch(() => script)))
+function sayInstalled({ print }: Context, { where, file }: { where: string; file: string | null }): void {
+  print.talk(
+    say(
+      `installed: ${where}. It runs, and starts with the machine`,
+      `설치: ${where}. 실행 중이며 부팅할 때마다 시작합니다`,
+    ),
+  )
+  if (file !== null) print.talk(say(`its rules: ${file}`, `규칙 파일: ${file}`))
+  print.talk(
+    say(
+      'look at it with `naru service status`, take it away with `naru service uninstall`',
+      '상태는 `naru service status`로 보고, 제거는 `naru service uninstall`로 합니다',
+    ),
+  )
 }
 
-/** What runs as root: node, the script, and the package that it is part of. */
-async function programOf(self: readonly string[]): Promise<readonly string[]> {
-  const [program = '', script] = self
-  const root = await packageOf(self)
-  if (script === undefined || root === null) return [program]
-  return [program, script, ...['dist/bundle', 'dist/main.js', 'node_modules'].map((path) => join(root, path))]
+async function runStatus(context: Context): Promise<ExitCode> {
+  const { print, json } = context
+  const service = await serviceOf(context)
+  const status = await withDaemon(await service.status({ signal: context.interrupt() }), context)
+  if (json) print.json(status)
+  else print.data(print.say(sentenceOf(status)))
+  return status.installed && status.running === true ? 0 : 1
 }
 
-const whereRootWrites = say(
-  'keep it where only root writes (`sudo npm install -g naru`, /etc/naru/naru.yaml), or add --force',
-  'root만 쓸 수 있는 곳에 두거나(`sudo npm install -g naru`, /etc/naru/naru.yaml) --force를 추가하세요',
-)
-
-/** As root would judge it, whoever asks. */
-function doubtAbout(path: string): NaruError | null {
-  const distrust = whyUntrusted(path, 0)
-  return distrust && untrusted(path, distrust, whereRootWrites)
+/** Where the system does not tell whether it runs, the daemon itself does. */
+async function withDaemon(status: ServiceStatus, { deps, file }: Context): Promise<ServiceStatus> {
+  if (status.running !== null) return status
+  const pid = await answering(deps, file).then(
+    (found) => found.pid,
+    () => null,
+  )
+  return { ...status, running: pid !== null, pid }
 }
 
-/** @param text null makes the folder. */
-async function write(path: string, text: string | null): Promise<void> {
+function sentenceOf({ installed, enabled, running, pid, where }: ServiceStatus): ReturnType<typeof say> {
+  if (!installed)
+    return say('not installed: `naru service install`', '설치되지 않음: `naru service install`로 설치하세요')
+  const start =
+    enabled === false
+      ? say('does not start with the machine', '부팅할 때 시작하지 않음')
+      : say('starts with the machine', '부팅할 때 시작')
+  const now =
+    running === true
+      ? say(`runs${pid === null ? '' : ` (pid ${pid})`}`, `실행 중${pid === null ? '' : `(pid ${pid})`}`)
+      : say('does not run', '실행 중이 아님')
+  return say(`${now.en}, ${start.en}: ${where}`, `${now.ko}, ${start.ko}: ${where}`)
+}
+
+async function runUninstall(context: Context): Promise<ExitCode> {
+  const { print, json } = context
+  const service = await serviceOf(context)
+  const signal = context.interrupt()
+  if (!service.undoesAtEnd && (await service.status({ signal })).installed) await endDaemon(context)
+  const uninstalled = await service.uninstall({ signal })
+  if (json) print.json({ where: service.where, uninstalled })
+  else if (uninstalled)
+    print.talk(
+      say(
+        `taken away: ${service.where}. What it had opened is undone; rules and state stay`,
+        `제거: ${service.where}. 열어 둔 것은 되돌렸고 규칙과 상태는 남아 있습니다`,
+      ),
+    )
+  else
+    print.talk(
+      say(
+        `nothing to take away: ${service.where} is not there`,
+        `제거할 것이 없습니다: ${service.where} 없음`,
+      ),
+    )
+  return 0
+}
+
+/** To end the task would kill the daemon, which undoes what it opened where it is asked to stop. */
+async function endDaemon(context: Context): Promise<void> {
   try {
-    if (text === null) await mkdir(path, { recursive: true, mode: 0o755 })
-    else await writeFile(path, text, { mode: 0o644 })
+    const { daemon, pid, itsFile } = await answering(context.deps, context.file)
+    await daemon.stop()
+    await gone(daemon, pid, context.interrupt())
+    await context.deps.mustBeUndone({ file: itsFile ?? context.file })
   } catch (error) {
-    if (errnoOf(error) === 'EACCES' || errnoOf(error) === 'EPERM')
-      throw new NaruError(
-        'NOT_PERMITTED',
-        { what: say(`write ${path}`, `${path} 쓰기`), command: asService() },
-        { cause: error },
-      )
-    throw new NaruError('FILE_UNWRITABLE', { file: path, why: messageOf(error) }, { cause: error })
+    if (!isNaruError(error, 'NOT_RUNNING')) throw error
+  }
+}
+
+async function serviceOf({ deps, io }: Context): Promise<SystemService> {
+  const service = await deps.service()
+  if (service) return service
+  throw usage(
+    'naru service',
+    say(
+      `of ${io.platform} Naru does not know how it starts programs with the machine`,
+      `${io.platform}에서 부팅할 때 프로그램을 시작하는 방법을 Naru가 알지 못합니다`,
+    ),
+  )
+}
+
+function requestOf({ defaultFile }: SystemService, context: Context): ServiceRequest {
+  const { io, file } = context
+  const named = file ?? io.env['NARU_CONFIG'] ?? null
+  return {
+    command: io.self,
+    file: named === null ? defaultFile : resolve(named),
+    api: context.option('api'),
+    force: context.switched('force'),
   }
 }

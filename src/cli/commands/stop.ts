@@ -1,12 +1,9 @@
 /** `naru stop`: ends the daemon, waits until it is gone, and says whether everything is undone. */
-import { keepAlive } from '../../base/awake.ts'
-import { systemClock } from '../../base/clock.ts'
 import type { ExitCode } from '../../base/codes/entry.ts'
 import { isNaruError, NaruError, toNaruError } from '../../base/errors.ts'
 import { say, type Text } from '../../base/text.ts'
-import type { Naru } from '../../model/naru-api.ts'
-import type { CliDeps } from '../deps.ts'
 import { openElsewhere } from '../print/rules.ts'
+import { answering, gone } from '../stop-daemon.ts'
 import type { Context, Verb } from '../verb.ts'
 
 export const verb: Verb = {
@@ -45,16 +42,6 @@ export const verb: Verb = {
   },
 }
 
-/** One that was killed just now has a door yet, and nobody behind it. @throws NaruError NOT_RUNNING */
-async function answering(
-  deps: CliDeps,
-  file: string | null,
-): Promise<{ daemon: Naru; pid: number; itsFile: string | null }> {
-  const daemon = await deps.connect({ file })
-  const { pid, file: itsFile } = await daemon.about()
-  return { daemon, pid, itsFile }
-}
-
 /** Nobody runs: what one that was killed left open is undone all the same. @throws NaruError NOT_RUNNING, NOT_UNDONE */
 async function undoDead(nobody: NaruError, context: Context): Promise<ExitCode> {
   const { deps, file, print, json } = context
@@ -70,22 +57,4 @@ async function undoDead(nobody: NaruError, context: Context): Promise<ExitCode> 
   await deps.mustBeUndone({ file })
   if (json) print.json({ stopped: false, undone: told })
   return 0
-}
-
-/** The socket goes last: once nobody answers there, or another one does. False where nobody waits any more. */
-async function gone(daemon: Naru, pid: number, signal: AbortSignal): Promise<boolean> {
-  const alive = keepAlive()
-  try {
-    while (!signal.aborted) {
-      try {
-        if ((await daemon.about()).pid !== pid) return true
-      } catch (error) {
-        if (isNaruError(error, 'NOT_RUNNING')) return true
-      }
-      await systemClock.sleep(100, signal).catch(() => {})
-    }
-    return false
-  } finally {
-    alive[Symbol.dispose]()
-  }
 }

@@ -1,5 +1,6 @@
 /** SOAP as UPnP control uses it (UPnP Device Architecture 2.0 §3.1): one action to text, its answer or fault from text. */
-import { child, entries, escapeXml, parseXml, textOf, unescapeXml, type Xml } from './xml.ts'
+import { escapeXml } from '../../base/xml.ts'
+import { child, entries, parseXml, textOf, unescapeXml, type Xml } from './xml.ts'
 
 /** In the order of the specification: some routers read by position. */
 export type Arguments = readonly (readonly [name: string, value: string | number])[]

@@ -2,10 +2,11 @@
 import { assert, constantFrom, array, property, string } from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { description } from '../../../test/fakes/router.ts'
+import { escapeXml } from '../../base/xml.ts'
 import { parseDescription } from './description.ts'
 import { parseSoapAnswer, soapRequest } from './soap.ts'
 import { parseNotice, parseSearchAnswer, searchRequest } from './ssdp.ts'
-import { escapeXml, parseXml, textOf } from './xml.ts'
+import { parseXml, textOf } from './xml.ts'
 
 const location = new URL('http://192.168.0.1:5000/rootDesc.xml')
 

@@ -59,15 +59,6 @@ export function entries(node: Xml | undefined): readonly (readonly [string, Xml]
   return Object.keys(node).map((name) => [name, children(node, name)[0] as Xml] as const)
 }
 
-export function escapeXml(text: string): string {
-  return text
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-    .replaceAll('>', '&gt;')
-    .replaceAll('"', '&quot;')
-    .replaceAll("'", '&apos;')
-}
-
 const named = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" } as const
 
 export function unescapeXml(text: string): string {

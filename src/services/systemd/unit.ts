@@ -3,20 +3,15 @@
  * (systemd.exec(5)), and no place to write but its own folders and what firewalls write. What a line would have cost is
  * said where one is left out or loosened.
  */
-export interface UnitOptions {
-  /** What starts Naru: node and the script, or one program. Absolute paths. */
-  readonly command: readonly string[]
-  /** The rules file. Absolute. */
+import type { ServiceRequest } from '../../model/service.ts'
+
+export interface UnitOptions extends Omit<ServiceRequest, 'file' | 'force'> {
   readonly file: string
-  /** `--api`; null is the default. */
-  readonly api: string | null
   /** Others may write the rules file, and the person who installs agreed. @default false */
   readonly trustFile?: boolean
   /** The folder of the program's package, where it is no single file. @default none */
   readonly program?: string | null
 }
-
-export const unitPath = '/etc/systemd/system/naru.service'
 
 // oxlint-disable-next-line max-lines-per-function -- the text of one file
 export function systemdUnit(options: UnitOptions): string {
