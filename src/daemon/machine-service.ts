@@ -3,8 +3,8 @@
  * that reaches out is handed in.
  */
 import { withLimit } from '../base/clock.ts'
-import { isNaruError, toNaruError } from '../base/errors.ts'
-import { say } from '../base/text.ts'
+import { isNaruError, toNaruError, type NaruError } from '../base/errors.ts'
+import { say, type Text } from '../base/text.ts'
 import type { Check } from '../doctor/checks/contract.ts'
 import type { GuestMember } from '../guests/contract.ts'
 import type { FirewallReport, GuestsReport, MachineApi } from '../model/machine-api.ts'
@@ -94,11 +94,14 @@ async function listed(
   if (support.status === 'rejected' || (found.status === 'rejected' && !isAbsent(found.reason))) {
     const error: unknown =
       found.status === 'rejected' ? found.reason : support.status === 'rejected' && support.reason
-    const { en, ko } = toNaruError(error).text
-    return { kind, here: true, listed: false, why: say(en, ko), guests: [] }
+    return { kind, here: true, listed: false, why: withFix(toNaruError(error)), guests: [] }
   }
   const { ok: here, why } = support.value
   return { kind, here, listed: here, why, guests: here && found.status === 'fulfilled' ? found.value : [] }
+}
+
+function withFix({ text, fix }: NaruError): Text {
+  return fix === null ? text : say(`${text.en} → ${fix.en}`, `${text.ko} → ${fix.ko}`)
 }
 
 /** What is not installed or does not run has no guests; what is silent or forbids asking may have some. */

@@ -15,8 +15,8 @@ export const guestCodes = {
     en: '{kind} is not running: {why}',
     ko: '{kind}{이/가} 실행 중이 아닙니다: {why}',
     fix: {
-      en: 'start it: {start}; or write the guest’s address as the target',
-      ko: '시작하세요: {start}. 또는 게스트 주소를 대상으로 직접 쓰세요',
+      en: 'start it: `{start}`; or write the guest’s address as the target',
+      ko: '시작하세요: `{start}`. 또는 게스트 주소를 대상으로 직접 쓰세요',
     },
   },
   GUEST_NO_TOOL: {

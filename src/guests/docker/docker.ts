@@ -3,12 +3,13 @@
  * port of a running container; a port that is published already is used where its container has no address for us
  * (rootless, Docker Desktop, an engine elsewhere).
  */
-import { NaruError } from '../../base/errors.ts'
+import { isNaruError, NaruError } from '../../base/errors.ts'
 import { shellWord } from '../../base/shell.ts'
-import { say } from '../../base/text.ts'
-import type { Guest, GuestMember } from '../contract.ts'
+import { say, type Text } from '../../base/text.ts'
+import type { Guest, GuestMember, GuestOptions } from '../contract.ts'
 import { openForwards, type ListedForward } from '../shared/forwards.ts'
 import { pickGuest, pickRunning } from '../shared/pick.ts'
+import { toolOf } from '../shared/tool.ts'
 import {
   inspectContainer,
   type Inspected,
@@ -45,45 +46,50 @@ function engineMember(kind: EngineKind, { url, env = process.env }: DockerOption
     if (place.engine) return place.engine
     throw new NaruError('GUEST_NOT_HERE', { kind, why: place.why })
   }
-  const containers = async (signal: AbortSignal): Promise<readonly Seen[]> => {
-    const listed = await listContainers(kind, engine(), signal)
-    return listed.map((container) => seenOf(kind, container))
+  const listed = async ({ host, signal }: GuestOptions): Promise<readonly Container[]> => {
+    try {
+      return await listContainers(kind, engine(), signal)
+    } catch (error) {
+      throw found().usual && isNaruError(error, 'GUEST_NOT_HERE')
+        ? await whetherInstalled(error, kind, { host, signal })
+        : error
+    }
   }
+  const containers = async (options: GuestOptions): Promise<readonly Seen[]> =>
+    (await listed(options)).map((container) => seenOf(kind, container))
 
   return {
     kind,
-    async detect({ signal }) {
+    async detect(options) {
       try {
-        const one = engine()
-        const { length } = await listContainers(kind, one, signal)
-        return {
-          ok: true,
-          why: say(`${length} containers at ${one.url}`, `${one.url}의 컨테이너 ${length}개`),
-        }
+        const { length } = await listed(options)
+        const { url: where } = engine()
+        return { ok: true, why: say(`${length} containers at ${where}`, `${where}의 컨테이너 ${length}개`) }
       } catch (error) {
         if (error instanceof NaruError) return { ok: false, why: error.text }
         throw error
       }
     },
 
-    list: async ({ signal }) => containers(signal),
+    list: containers,
 
-    async resolve(name, { signal }) {
-      const guest = running(kind, await containers(signal), name)
+    async resolve(name, options) {
+      const { signal } = options
+      const guest = running(kind, await containers(options), name)
       const addresses = await addressesOf(kind, engine(), guest.id, signal)
       if (addresses.length === 0) throw noAddress(guest, await sharesOurNetwork(kind, engine(), signal))
       return { addresses, ttlMs, sharesNetwork: addresses === onThisMachine }
     },
 
-    async reach(name, { signal }) {
-      byName(kind, await containers(signal), name)
-      return (await sharesOurNetwork(kind, engine(), signal)) ? 'direct' : 'nat'
+    async reach(name, options) {
+      byName(kind, await containers(options), name)
+      return (await sharesOurNetwork(kind, engine(), options.signal)) ? 'direct' : 'nat'
     },
 
-    async open(request, { signal, record }) {
-      const guest = running(kind, await containers(signal), request.name)
+    async open(request, { host, signal, record }) {
+      const guest = running(kind, await containers({ host, signal }), request.name)
       const list = async (when: AbortSignal): Promise<readonly ListedForward[]> =>
-        running(kind, await containers(when), request.name).forwards.map((forward) => ({
+        running(kind, await containers({ host, signal: when }), request.name).forwards.map((forward) => ({
           ...forward,
           tag: null,
         }))
@@ -95,6 +101,34 @@ function engineMember(kind: EngineKind, { url, env = process.env }: DockerOption
     // Nothing is ever added, so there is nothing to undo.
     undo: () => Promise.resolve(),
   }
+}
+
+/** Nobody answers where the engine usually is. Whoever has installed it can start it: Podman's socket is off until then. */
+async function whetherInstalled(
+  absent: NaruError,
+  kind: EngineKind,
+  { host, signal }: GuestOptions,
+): Promise<NaruError> {
+  try {
+    await toolOf(kind, host.runner)([kind, '--version'], { signal })
+  } catch {
+    return absent
+  }
+  const { why } = absent.params
+  return new NaruError(
+    'GUEST_NOT_RUNNING',
+    { kind, why: why as Text, start: startOf(kind) },
+    { cause: absent },
+  )
+}
+
+function startOf(kind: EngineKind): string {
+  const system = process.platform === 'linux'
+  if (kind === 'docker') return system ? 'sudo systemctl start docker' : 'docker desktop start'
+  if (!system) return 'podman machine start'
+  return process.getuid?.() === 0
+    ? 'sudo systemctl enable --now podman.socket'
+    : 'systemctl --user enable --now podman.socket'
 }
 
 interface Seen extends Guest {

@@ -140,7 +140,8 @@ function explained(error: unknown, kind: EngineKind, where: string): unknown {
       'NOT_PERMITTED',
       {
         what: say(`talk to ${kind} at ${where}`, `${where}의 ${kind}{과/와} 통신`),
-        command: `sudo usermod -aG ${kind} "$USER"`,
+        // Whoever is logged in already gets the group by a new shell only.
+        command: `sudo usermod -aG ${kind} "$USER" && newgrp ${kind}`,
       },
       { cause: error },
     )

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto'
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { FakeEngine } from '../../../test/fakes/docker-engine.ts'
 import { fakeHost } from '../../../test/fakes/host.ts'
-import { docker } from './docker.ts'
+import { docker, podman } from './docker.ts'
 import { findEngine } from './engine-place.ts'
 
 describe.skipIf(process.platform === 'win32')('a context of Docker', () => {
@@ -94,4 +94,41 @@ it.skipIf(process.platform === 'win32')('a rootless engine is found in the userâ
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
+})
+
+/** An engine of this very machine would answer in its place. */
+const hasOwn = ['/run/podman/podman.sock', '/var/run/docker.sock'].some((path) => existsSync(path))
+
+describe.skipIf(process.platform === 'win32' || hasOwn)('where no engine answers', () => {
+  let folder: string
+  beforeEach(() => void (folder = mkdtempSync(join(tmpdir(), 'naru-no-engine-'))))
+  afterEach(() => rmSync(folder, { recursive: true, force: true }))
+
+  it.each([
+    [podman, 'podman', /podman\.socket|podman machine/],
+    [docker, 'docker', /systemctl start docker|docker desktop/],
+  ] as const)(
+    'one that is installed is told how to start, one that is not is not here',
+    async (member, name, start) => {
+      const env = { HOME: folder, XDG_RUNTIME_DIR: folder }
+      const asked = (answer: string | undefined) =>
+        member({ env }).list({
+          host: fakeHost({ run: ([command]) => (command === name ? answer : undefined) }),
+          signal: AbortSignal.timeout(10_000),
+        })
+      await expect(asked('version 4.3.1')).rejects.toMatchObject({
+        code: 'GUEST_NOT_RUNNING',
+        fix: { en: expect.stringMatching(start) as string },
+      })
+      await expect(asked(undefined)).rejects.toMatchObject({ code: 'GUEST_NOT_HERE' })
+    },
+  )
+
+  it('one that the environment names is not taken for this machineâ€™s', async () => {
+    const env = { CONTAINER_HOST: `unix://${folder}/gone.sock` }
+    const host = fakeHost({ run: () => 'version 4.3.1' })
+    await expect(podman({ env }).list({ host, signal: AbortSignal.timeout(10_000) })).rejects.toMatchObject({
+      code: 'GUEST_NOT_HERE',
+    })
+  })
 })

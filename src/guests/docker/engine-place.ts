@@ -12,7 +12,13 @@ import { say, type Text } from '../../base/text.ts'
 import { isOwn, whyUntrusted } from '../../base/trust.ts'
 import { engineAt, type DockerEngine, type EngineKind } from './engine-api.ts'
 
-export type DockerPlace = { readonly engine: DockerEngine } | { readonly engine: null; readonly why: Text }
+export type DockerPlace = (
+  | { readonly engine: DockerEngine }
+  | { readonly engine: null; readonly why: Text }
+) & {
+  /** Nobody named it: it is where the engine of this machine usually is. */
+  readonly usual?: true
+}
 
 /** A configuration that a person wrote is smaller. */
 const longestFile = 1024 * 1024
@@ -108,9 +114,10 @@ function firstOf(paths: readonly string[]): DockerPlace {
   const path = trusted.find(mayWrite) ?? trusted[0]
   const engine =
     path === undefined ? null : engineAt(`${path.startsWith('//./') ? 'npipe' : 'unix'}://${path}`)
-  if (engine) return { engine }
+  if (engine) return { engine, usual: true }
   const distrust = there.map((one) => whyUntrusted(one)).find((why) => why !== null)
-  return { engine: null, why: distrust?.why ?? say('its socket is not there', '소켓이 없습니다') }
+  if (distrust) return { engine: null, why: distrust.why }
+  return { engine: null, why: say('its API socket is not there', 'API 소켓이 없습니다'), usual: true }
 }
 
 const isThere = (path: string): boolean => existsSync(path)
