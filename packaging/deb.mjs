@@ -1,14 +1,11 @@
 // A Debian package around one file: the unit, the manual, completion, and an upgrade that hands over to the new process.
 // Debian's own dpkg-deb puts it together.
 import { execFileSync } from 'node:child_process'
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
-import { gzipSync } from 'node:zlib'
-import { shellScript } from '../dist/cli/shell-scripts.js'
-import { systemdUnit } from '../dist/services/systemd/unit.js'
-import { manPage } from './man.mjs'
-import { architectures, root } from './packages.mjs'
+import { join } from 'node:path'
+import { configFiles, gzip, putLinuxFiles } from './linux-files.mjs'
+import { architectures } from './packages.mjs'
 
 /**
  * @param options.target a key of `architectures`
@@ -23,36 +20,19 @@ export async function deb({ target, program, licences, file, version, maintainer
   const folder = mkdtempSync(join(tmpdir(), 'naru-deb-'))
   try {
     chmodSync(folder, 0o755)
-    const put = (path, text, mode = 0o644) => {
-      mkdirSync(join(folder, dirname(path)), { recursive: true, mode: 0o755 })
-      writeFileSync(join(folder, path), text)
-      chmodSync(join(folder, path), mode)
-    }
-    const unit = systemdUnit({ command: ['/usr/bin/naru'], file: '/etc/naru/naru.yaml', api: null })
-    mkdirSync(join(folder, 'usr/bin'), { recursive: true, mode: 0o755 })
-    copyFileSync(program, join(folder, 'usr/bin/naru'))
-    chmodSync(join(folder, 'usr/bin/naru'), 0o755)
-    put('lib/systemd/system/naru.service', unit)
-    put('etc/naru/naru.yaml', '# The rules of the service: man naru, or `naru add --help`.\nrules: {}\n')
-    put(
-      'etc/default/naru',
-      '# Environment of the service: see /usr/share/doc/naru/cli.md.gz, "Environment".\n',
-    )
-    put('usr/share/man/man1/naru.1.gz', gzip(await manPage(version, seconds)))
-    put('usr/share/bash-completion/completions/naru', shellScript('bash'))
-    put('usr/share/zsh/vendor-completions/_naru', shellScript('zsh'))
-    put('usr/share/fish/vendor_completions.d/naru.fish', shellScript('fish'))
+    const places = { units: 'lib/systemd/system', zsh: 'usr/share/zsh/vendor-completions' }
+    const put = await putLinuxFiles(folder, { program, licences, version, seconds, places })
     put('usr/share/doc/naru/copyright', copyright)
-    put('usr/share/doc/naru/LICENSES.txt.gz', gzip(licences))
     put('usr/share/doc/naru/changelog.gz', gzip(changelog({ version, maintainer, seconds })))
-    put('usr/share/doc/naru/CHANGELOG.md.gz', gzip(readFileSync(join(root, 'CHANGELOG.md'))))
-    put('usr/share/doc/naru/cli.md.gz', gzip(readFileSync(join(root, 'docs/cli.md'))))
     put('usr/share/lintian/overrides/naru', overrides)
     const installed = Math.ceil(
       Number(execFileSync('du', ['-sk', folder], { encoding: 'utf8' }).split('\t')[0]),
     )
-    put('DEBIAN/control', control({ version, maintainer, installed, architecture: architectures[target] }))
-    put('DEBIAN/conffiles', '/etc/naru/naru.yaml\n/etc/default/naru\n')
+    put(
+      'DEBIAN/control',
+      control({ version, maintainer, installed, architecture: architectures[target].deb }),
+    )
+    put('DEBIAN/conffiles', configFiles.map((path) => `${path}\n`).join(''))
     for (const [name, text] of Object.entries(scripts)) put(`DEBIAN/${name}`, text, 0o755)
     execFileSync('find', [folder, '-exec', 'touch', '-h', '-d', `@${seconds}`, '{}', '+'])
     execFileSync('dpkg-deb', ['--root-owner-group', '-Zxz', '-z1', '--build', folder, file], {
@@ -63,8 +43,6 @@ export async function deb({ target, program, licences, file, version, maintainer
     rmSync(folder, { recursive: true, force: true })
   }
 }
-
-const gzip = (text) => gzipSync(text, { level: 9 })
 
 const control = ({ version, maintainer, installed, architecture }) => `Package: naru
 Version: ${version}

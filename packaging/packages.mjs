@@ -40,8 +40,11 @@ export const targets = {
   },
 }
 
-/** Debian's names of those that a Debian package is made for. */
-export const architectures = { 'linux-x64': 'amd64', 'linux-arm64': 'arm64' }
+/** What packages of each format call those that they are made for. */
+export const architectures = {
+  'linux-x64': { deb: 'amd64', rpm: 'x86_64' },
+  'linux-arm64': { deb: 'arm64', rpm: 'aarch64' },
+}
 
 /** @returns the path of Node's program for a target */
 export function nodeOf(target) {

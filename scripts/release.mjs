@@ -1,6 +1,5 @@
-// `npm run release`: everything that goes out, in out/: the package, one file for each platform, Debian packages (where there
-// is dpkg-deb), the licences of what is
-// inside, a list of parts (CycloneDX) and SHA-256 sums. The same commit gives the same bytes.
+// `npm run release`: everything that goes out, in out/: the package, one file for each platform, packages for Debian and for
+// Fedora, RHEL and openSUSE (where dpkg-deb and rpmbuild are there), the licences of what is inside, a list of parts (CycloneDX) and SHA-256 sums. The same commit gives the same bytes.
 //   --check     makes it twice and compares, and tries what is too slow for each `npm test`
 //   --key FILE  signs the sums with that minisign key (minisign asks for its password)
 import { execFileSync, spawnSync } from 'node:child_process'
@@ -65,8 +64,7 @@ async function make(folder) {
       const file = join(folder, `naru-${version}-${target}${target.startsWith('win') ? '.exe' : ''}`)
       const licences = await oneFile(target, file)
       if (target === 'linux-x64') writeFileSync(join(folder, 'LICENSES.txt'), licences)
-      if (target in architectures && existsSync('/usr/bin/dpkg-deb'))
-        await debOf(target, file, licences, folder)
+      if (target in architectures) await linuxPackages(target, file, licences, folder)
     }
   } finally {
     rmSync(told)
@@ -76,11 +74,17 @@ async function make(folder) {
   writeFileSync(join(folder, 'SHA256SUMS'), sums.map(([name, sum]) => `${sum}  ${name}\n`).join(''))
 }
 
-/** Imported late: it reads what was built. */
-async function debOf(target, program, licences, folder) {
-  const { deb } = await import('../packaging/deb.mjs')
-  const file = join(folder, `naru_${version}_${architectures[target]}.deb`)
-  await deb({ target, program, licences, file, version, maintainer, seconds })
+/** Of each format whose own tool is here. Imported late: they read what was built. */
+async function linuxPackages(target, program, licences, folder) {
+  const given = { target, program, licences, version, maintainer, seconds }
+  if (existsSync('/usr/bin/dpkg-deb')) {
+    const { deb } = await import('../packaging/deb.mjs')
+    await deb({ ...given, file: join(folder, `naru_${version}_${architectures[target].deb}.deb`) })
+  }
+  if (existsSync('/usr/bin/rpmbuild')) {
+    const { rpm } = await import('../packaging/rpm.mjs')
+    await rpm({ ...given, file: join(folder, `naru-${version}-1.${architectures[target].rpm}.rpm`) })
+  }
 }
 
 /** npm's list of what is installed for use, with Node, and without what differs each time it is asked. */

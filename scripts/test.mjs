@@ -53,6 +53,7 @@ const packages = {
   'libvirt-daemon': '/usr/sbin/libvirtd',
   'libvirt-daemon-driver-qemu': '/usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_qemu.so',
   'libvirt-clients': '/usr/bin/virsh',
+  rpm: '/usr/bin/rpmbuild',
   zsh: '/bin/zsh',
   fish: '/usr/bin/fish',
 }
