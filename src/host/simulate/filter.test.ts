@@ -6,7 +6,7 @@ import type { Host, Interface } from '../contract.ts'
 import { answerFor, openingsFor, packetsOf, placeText, readFilter, type PacketFilter } from './index.ts'
 import { optionsOf, readIpSets, ruleWords } from './iptables.ts'
 import { rangePrefixes } from './nft-match.ts'
-import { nftWords, readNft } from './nft-ruleset.ts'
+import { nftObjects, readListing, readNft } from './nft-ruleset.ts'
 
 const signal = AbortSignal.timeout(60_000)
 
@@ -30,6 +30,12 @@ function machine(
     },
   })
 }
+
+const meta = (key: string) => ({ meta: { key } })
+const state = { ct: { key: 'state' } }
+const dport = (protocol: string, field = 'dport') => ({ payload: { protocol, field } })
+const is = (left: unknown, right: unknown) => ({ match: { op: '==', left, right } })
+const mapOf = (key: unknown, set: unknown) => ({ map: { key, data: { set } } })
 
 async function ask(host: Host, port: number, from?: string): Promise<string> {
   const filter = await readFilter({ runner: host.runner, signal })
@@ -301,7 +307,152 @@ describe('what tools print', () => {
   it('is found by handle in the listing of nft', () => {
     const listing =
       'table inet filter { # handle 1\n\tchain input { # handle 2\n\t\ttype filter hook input priority filter; policy drop;\n\t\ttcp dport 22 accept # handle 4\n\t}\n}\n'
-    expect([...nftWords(listing)]).toEqual([['inet filter input 4', 'tcp dport 22 accept']])
+    expect([...readListing(listing).words]).toEqual([['inet filter input 4', 'tcp dport 22 accept']])
+  })
+
+  it('tells the cards of a chain and the tables that sleep, of which the JSON says nothing', () => {
+    const listing = [
+      'table netdev n { # handle 1',
+      '\tchain one { # handle 1',
+      '\t\ttype filter hook ingress device "eth0" priority filter; policy accept;',
+      '\t}',
+      '\tchain two { # handle 2',
+      '\t\ttype filter hook ingress devices = { eth0, "eth1" } priority filter; policy accept;',
+      '\t}',
+      '}',
+      'table inet off { # handle 2',
+      '\tflags dormant',
+      '}',
+    ].join('\n')
+    const { devices, dormant } = readListing(listing)
+    expect([...devices]).toEqual([
+      ['netdev n one', ['eth0']],
+      ['netdev n two', ['eth0', 'eth1']],
+    ])
+    expect([...dormant]).toEqual(['inet off'])
+  })
+
+  it.each([
+    ['a drop on the card', 'blocked by netdev t c', [{ drop: null }], { family: 'netdev', hook: 'ingress' }],
+    ['a drop in a table that sleeps', 'allowed', [{ drop: null }], { table: 'off' }],
+    ['too much for a limit by name', 'allowed', [{ limit: 'over' }, { drop: null }], {}],
+    ['not too much for one', 'blocked by inet t c', [{ limit: 'below' }, { drop: null }], {}],
+    ['a limit that is not there', 'unknown by inet t c', [{ limit: 'gone' }, { drop: null }], {}],
+    [
+      'a connection’s mark that was set',
+      'unknown by inet t c',
+      [
+        { mangle: { key: { ct: { key: 'mark' } }, value: 7 } },
+        is({ ct: { key: 'mark' } }, 7),
+        { drop: null },
+      ],
+      {},
+    ],
+    [
+      'what conntrack shall leave alone',
+      'allowed',
+      [{ notrack: null }, is(state, 'new'), { drop: null }],
+      {},
+    ],
+    [
+      'and is told so',
+      'blocked by inet t c',
+      [{ notrack: null }, is(state, 'untracked'), { drop: null }],
+      {},
+    ],
+    ['another port by hand', 'unknown by inet t c', [{ mangle: { key: dport('tcp'), value: 9 } }], {}],
+    ['another card by hand', 'unknown by inet t c', [{ fwd: { dev: 'lo' } }], {}],
+    ['a range of ports', 'unknown by inet t c', [{ redirect: { port: { range: [9, 19] } } }], {}],
+    [
+      'a range of addresses',
+      'unknown by inet t c',
+      [{ dnat: { addr: { range: ['10.0.0.1', '10.0.0.3'] } } }],
+      {},
+    ],
+    ['a port by a map', 'allowed', [{ redirect: { port: mapOf(dport('tcp'), [[81, 9]]) } }], {}],
+    [
+      'a pair of a UDP port',
+      'allowed',
+      [is({ concat: [meta('mark'), dport('udp')] }, { set: [{ concat: [0, 80] }] }), { drop: null }],
+      {},
+    ],
+    [
+      'verdicts by UDP port',
+      'allowed',
+      [{ vmap: { key: dport('udp'), data: { set: [[80, { drop: null }]] } } }],
+      {},
+    ],
+    [
+      'flags that are SYN alone',
+      'blocked by inet t c',
+      [is(dport('tcp', 'flags'), { set: ['syn', { '|': ['syn', 'ack'] }] }), { drop: null }],
+      {},
+    ],
+    [
+      'flags that are not',
+      'allowed',
+      [is(dport('tcp', 'flags'), { '|': ['syn', 'ack'] }), { drop: null }],
+      {},
+    ],
+    [
+      'none of those states',
+      'blocked by inet t c',
+      [{ match: { op: '!', left: state, right: ['established', 'related'] } }, { drop: null }],
+      {},
+    ],
+  ] as const)('knows of %s: %s', async (_, verdict, expr, chain: Record<string, unknown>) => {
+    const base = { family: 'inet', table: 't', chain: 'c', ...chain }
+    // What marks, sends on or lets alone stands before what asks.
+    const rules = /notrack|mangle/.test(JSON.stringify(expr[0])) ? [[expr[0]], expr.slice(1)] : [expr]
+    const nftables = [
+      { limit: { ...base, name: 'over', rate: 9, inv: true } },
+      { limit: { ...base, name: 'below', rate: 9 } },
+      { chain: { hook: 'prerouting', ...base, name: 'c', type: 'filter', prio: 0, policy: 'accept' } },
+      ...rules.map((one, at) => ({ rule: { ...base, handle: at + 1, expr: one } })),
+    ]
+    const { chains, marks } = readNft(nftables, {
+      words: new Map(),
+      devices: new Map([['netdev t c', ['eth0']]]),
+      dormant: new Set(['inet off']),
+    })
+    const filter = { chains: new Map(chains.map((one) => [one.key, one])), marks, unread: [] }
+    const asked = { protocols: ['tcp'], ports: { first: 80, last: 80 }, address: null, sources: [] } as const
+    const answer = answerFor(filter, await packetsOf(asked, machine({}), signal))
+    expect(`${answer.verdict} by ${answer.by}`).toContain(verdict)
+  })
+
+  it.each([
+    ['what the FTP helper expects', '-m helper --helper ftp -j ACCEPT', 'blocked'],
+    ['a target that names a helper', '-p tcp -j CT --helper ftp', 'blocked'],
+    ['a socket that is there', '-m socket -j ACCEPT', 'unknown'],
+    ['fragments', '-f -j ACCEPT', 'blocked'],
+    ['what is copied elsewhere', '-j TEE --gateway 10.0.0.9', 'blocked'],
+    ['a range of ports', '-j REDIRECT --to-ports 9-19', 'unknown'],
+    ['a range of addresses', '-j DNAT --to-destination 10.0.0.1-10.0.0.3:80', 'unknown'],
+    ['a range of target ports', '-j DNAT --to-destination 10.0.0.1:80-82', 'unknown'],
+    ['what conntrack knows', '-m conntrack ! --ctstatus CONFIRMED -j ACCEPT', 'allowed'],
+    [
+      'nothing of what it leaves alone',
+      '-j CT --notrack\n-A INPUT -m conntrack ! --ctstatus CONFIRMED -j ACCEPT',
+      'blocked',
+    ],
+    ['no new connection in it', '-j NOTRACK\n-A INPUT -m conntrack --ctstate NEW -j ACCEPT', 'blocked'],
+    ['that it leaves it alone', '-j NOTRACK\n-A INPUT -m conntrack --ctstate UNTRACKED -j ACCEPT', 'allowed'],
+  ])('knows of %s in iptables', async (_, rule, verdict) => {
+    const rules = `*filter\n:INPUT DROP [0:0]\n-A INPUT ${rule}\nCOMMIT\n`
+    expect(await ask(legacy(rules), 80)).toMatch(new RegExp(`^${verdict}`))
+  })
+
+  it('asks nft again where it printed half its JSON, and says so where it never prints the whole', async () => {
+    const whole = '{"nftables": []}'
+    let asked = 0
+    const host = (enough: number): Host =>
+      fakeHost({
+        run: ([command, first]) =>
+          command !== 'nft' || first !== '-j' ? '' : ++asked < enough ? whole.slice(0, 9) : whole,
+      })
+    expect((await readFilter({ runner: host(3).runner, signal })).unread).toEqual([])
+    expect((await readFilter({ runner: host(99).runner, signal })).unread).toEqual(['nftables'])
   })
 
   it('rejects one family where the answer is of one family, which nft no longer says', async () => {
@@ -355,8 +506,8 @@ describe('what tools print', () => {
           },
         }
         const { chains } = readNft(
-          JSON.stringify({ nftables: [base, ...rules.map((rule) => ({ rule }))] }),
-          new Map(),
+          nftObjects(JSON.stringify({ nftables: [base, ...rules.map((rule) => ({ rule }))] })),
+          readListing(''),
         )
         const filter: PacketFilter = {
           chains: new Map(chains.map((chain) => [chain.key, chain])),

@@ -7,7 +7,9 @@ import {
   any,
   chainKey,
   destinationIn,
+  every,
   interfaceIs,
+  isUntracked,
   negate,
   sourceIn,
   truthOf,
@@ -18,6 +20,8 @@ import {
   type FilterOwner,
   type FilterRule,
   type Match,
+  type Packet,
+  type Truth,
 } from './program.ts'
 import { ephemeral, rangePrefixes } from './nft-match.ts'
 
@@ -132,22 +136,27 @@ export function optionsOf(words: readonly string[]): IptablesOption[] {
 function readRule(words: readonly string[], position: number, place: TablePlace): FilterRule {
   const options = optionsOf(words.slice(2))
   const known = { ...place, protocol: options.find(({ name }) => name === '-p')?.values[0] ?? null }
-  const over = options.some(
+  // What follows a target is the target's, as iptables-save prints it: `-m helper --helper ftp`, `-j CT --helper ftp`.
+  const end = options.findIndex(isJump)
+  const asked = end === -1 ? options : options.slice(0, end)
+  const over = asked.some(
     ({ name, not }) =>
       name === '--connlimit-above' || name === '--hashlimit-above' || (name === '--limit' && not),
   )
-  const matches = options.flatMap((option) => compileOption(option, known) ?? [])
+  const matches = asked.flatMap((option) => compileOption(option, known) ?? [])
   return {
     handle: position,
     text: words.map(quoted).join(' '),
     comment: options.find(({ name }) => name === '--comment')?.values[0] ?? null,
-    port: onePort(options),
+    port: onePort(asked),
     matches: over ? [...matches, () => 'no'] : matches,
     action: actionOf(options, place),
-    bySource: options.some(asksSource),
-    limited: options.some(({ name }) => /^--(?:limit|hashlimit-upto|connlimit-upto)$/.test(name)),
+    bySource: asked.some(asksSource),
+    limited: asked.some(({ name }) => /^--(?:limit|hashlimit-upto|connlimit-upto)$/.test(name)),
   }
 }
+
+const isJump = ({ name }: IptablesOption): boolean => name === '-j' || name === '-g'
 
 function onePort(options: readonly IptablesOption[]): number | null {
   const [port = ''] = options.find(({ name, not }) => name === '--dport' && !not)?.values ?? []
@@ -160,12 +169,23 @@ const quoted = (word: string): string => (/[\s"]/.test(word) ? JSON.stringify(wo
 function asksSource({ name, values, not }: IptablesOption): boolean {
   if (name === '-i') return not && values[0] !== 'lo'
   if (name === '--match-set') return /\bsrc\b/.test(values[1] ?? '')
-  return /^(?:-s|--(?:src-range|mac-source|src-cc|source-country|rcheck|update))$/.test(name)
+  return /^(?:-s|--(?:src-range|mac-source|src-cc|source-country|ctorigsrc|rcheck|update))$/.test(name)
 }
 
 /** Options that say how, not which packets. */
 const silent =
-  /^--(?:comment|reject-with|log-.*|limit|limit-burst|hashlimit.*|connlimit.*|to-.*|set-.*|nflog-.*|ulog-.*|random.*|persistent|icmp.*|name|rsource|rdest|mask|set|add-set|del-set|exist|timeout|queue-.*|save-mark|restore-mark|nfmask|ctmask|or-mark|and-mark|notrack|zone|helper|clamp-mss-to-pmtu|checksum-fill)$|^-[mjg]$/
+  /^--(?:comment|limit|limit-burst|hashlimit.*|connlimit.*|icmp.*|name|rsource|rdest|mask|reap|set)$/
+
+/** Modules that ask without an option: for a socket that is there, for a header that no first packet has. */
+const askingModules: Readonly<Record<string, Truth>> = {
+  socket: 'maybe',
+  eui64: 'maybe',
+  hbh: 'no',
+  dst: 'no',
+  frag: 'no',
+  rt: 'no',
+  mh: 'no',
+}
 
 type Known = TablePlace & { readonly protocol: string | null }
 
@@ -173,6 +193,10 @@ type Known = TablePlace & { readonly protocol: string | null }
 function compileOption(option: IptablesOption, known: Known): Match | null {
   if (silent.test(option.name)) return null
   const match = compilePlain(option, known)
+  // Of what conntrack was told to leave alone it knows that, and nothing else.
+  if (/^--ct(?!state$)/.test(option.name))
+    return (packet) =>
+      every([negate(isUntracked(packet)), option.not ? negate(match(packet)) : match(packet)])
   return option.not ? (packet) => negate(match(packet)) : match
 }
 
@@ -180,6 +204,11 @@ function compileOption(option: IptablesOption, known: Known): Match | null {
 function compilePlain({ name, values }: IptablesOption, { sets }: Known): Match {
   const [value = '', second = ''] = values
   switch (name) {
+    case '-m':
+      return () => askingModules[value] ?? 'yes'
+    // Fragments are put together before.
+    case '-f':
+      return () => 'no'
     case '-p':
       return (packet) =>
         truthOf(['all', packet.protocol, packet.protocol === 'tcp' ? '6' : '17'].includes(value))
@@ -201,10 +230,11 @@ function compilePlain({ name, values }: IptablesOption, { sets }: Known): Match 
       return () => any(value.split(',').map((part) => ephemeral({ range: portRange(part) })))
     case '--ctstate':
     case '--state':
-      return (packet) =>
-        truthOf(value.split(',').some((one) => one === 'NEW' || (one === 'DNAT' && packet.rewritten)))
+      return (packet) => any(value.split(',').map((one) => stateIs(one, packet)))
     case '--ctstatus':
-      return (packet) => truthOf(value === 'DNAT' && packet.rewritten)
+      return (packet) => truthOf(value.split(',').includes('DNAT') && packet.rewritten)
+    case '--ctorigsrc':
+      return prefixMatch(value, sourceIn)
     case '--ctproto':
       return (packet) => truthOf([packet.protocol, packet.protocol === 'tcp' ? '6' : '17'].includes(value))
     case '--ctorigdstport':
@@ -212,6 +242,7 @@ function compilePlain({ name, values }: IptablesOption, { sets }: Known): Match 
     case '--ctdir':
       return () => truthOf(value === 'ORIGINAL')
     case '--rt-type':
+    case '--helper':
       return () => 'no'
     case '--syn':
       return () => 'yes'
@@ -242,6 +273,12 @@ function compilePlain({ name, values }: IptablesOption, { sets }: Known): Match 
     default:
       return () => 'maybe'
   }
+}
+
+function stateIs(state: string, packet: Packet): Truth {
+  if (state === 'UNTRACKED') return isUntracked(packet)
+  if (state === 'NEW') return negate(isUntracked(packet))
+  return truthOf(state === 'DNAT' && packet.rewritten)
 }
 
 function prefixMatch(text: string, inside: typeof sourceIn): Match {
@@ -307,8 +344,6 @@ const continuing = new Set([
   'CONNMARK',
   'TCPMSS',
   'SET',
-  'CT',
-  'NOTRACK',
   'CLASSIFY',
   'TRACE',
   'AUDIT',
@@ -319,10 +354,14 @@ const continuing = new Set([
   'CHECKSUM',
   'SECMARK',
   'CONNSECMARK',
+  'TEE',
+  'IDLETIMER',
+  'RATEEST',
+  'LED',
 ])
 
 function actionOf(options: readonly IptablesOption[], { owner, family, table }: TablePlace): Action {
-  const jump = options.find(({ name }) => name === '-j' || name === '-g')
+  const jump = options.find(isJump)
   const [target] = jump?.values ?? []
   if (!jump || target === undefined) return { do: 'continue' }
   const chain = chainKey(owner, family, table, target)
@@ -340,7 +379,11 @@ function actionOf(options: readonly IptablesOption[], { owner, family, table }: 
     case 'DNAT':
       return dnatOf(options.find(({ name }) => name === '--to-destination')?.values[0] ?? '')
     case 'REDIRECT':
-      return { do: 'rewrite', address: null, port: numberOf(options, '--to-ports'), here: true }
+      return redirectOf(options.find(({ name }) => name === '--to-ports')?.values[0])
+    case 'NOTRACK':
+      return { do: 'untrack' }
+    case 'CT':
+      return { do: options.some(({ name }) => name === '--notrack') ? 'untrack' : 'continue' }
     case 'NFQUEUE':
     case 'QUEUE':
     case 'TPROXY':
@@ -351,15 +394,18 @@ function actionOf(options: readonly IptablesOption[], { owner, family, table }: 
   }
 }
 
-function numberOf(options: readonly IptablesOption[], wanted: string): number | null {
-  const port = Number(options.find(({ name }) => name === wanted)?.values[0])
-  return Number.isInteger(port) ? port : null
+/** `8080`; which of `8080-8090` it will be, nobody knows. */
+function redirectOf(ports: string | undefined): Action {
+  if (ports !== undefined && !/^\d+$/.test(ports)) return { do: 'unknown' }
+  return { do: 'rewrite', address: null, port: ports === undefined ? null : Number(ports), here: true }
 }
 
-/** `172.17.0.2:80`, `[fd00::2]:80`, `172.17.0.2`, `:8080`. */
+/** `172.17.0.2:80`, `[fd00::2]:80`, `172.17.0.2`, `:8080`; likewise unknown of a range. */
 function dnatOf(text: string): Action {
-  const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([^:]*|[^:]*:[^:]*:.*?))(?::(\d+))?$/.exec(text) ?? []
-  const address = canonicalAddress(bracketed ?? plain ?? '')
+  const [, bracketed, plain = '', port] =
+    /^(?:\[([^\]]+)\]|([^:]*|[^:]*:[^:]*:.*?))(?::(\d+))?$/.exec(text) ?? []
+  const address = canonicalAddress(bracketed ?? plain)
+  if (address === null && (port === undefined || plain !== '')) return { do: 'unknown' }
   return { do: 'rewrite', address, port: port === undefined ? null : Number(port), here: false }
 }
 

@@ -8,6 +8,7 @@ import {
   destinationIn,
   every,
   interfaceIs,
+  isUntracked,
   negate,
   sourceIn,
   truthOf,
@@ -28,11 +29,12 @@ export function compileMatch(written: unknown, sets: SetLookup): Match {
   const { op, left, right } = asObject(written)
   const ordered = orderedMatch(op, left, right)
   if (ordered) return ordered
-  const test = compileTest(left, right, sets)
+  const test = tcpFlags(op, left, right) ?? equalOrIn(left, right, sets)
   const applies = dependency(left)
-  const holds: Match = op === '!=' ? (packet) => negate(test(packet)) : test
-  if (!['==', '!=', 'in'].includes(String(op))) return maybe
-  return (packet) => (applies(packet) === 'no' ? 'no' : holds(packet))
+  // `!`: none of the bits.
+  const holds: Match = op === '!=' || op === '!' ? (packet) => negate(test(packet)) : test
+  if (!['==', '!=', 'in', '!'].includes(String(op))) return maybe
+  return (packet) => every([applies(packet), holds(packet)])
 }
 
 /** `tcp dport 80`: null where it holds for more than one port, or asks for something else. */
@@ -43,21 +45,35 @@ export function onePort(written: unknown): number | null {
   return isPort && op === '==' && typeof right === 'number' ? right : null
 }
 
-/** Is the left side equal to, or in, the right side? */
+/** Has this packet what the left side says, and is it equal to, or in, the right side? */
 export function compileTest(left: unknown, right: unknown, sets: SetLookup): Match {
-  const flags = tcpFlags(left, right)
-  if (flags) return flags
+  const applies = dependency(left)
+  const test = tcpFlags('==', left, right) ?? equalOrIn(left, right, sets)
+  return (packet) => every([applies(packet), test(packet)])
+}
+
+function equalOrIn(left: unknown, right: unknown, sets: SetLookup): Match {
   const field = compileField(left)
   const elements = elementsOf(right, sets)
   if (elements === null) return isSource(left) ? () => 'some' : maybe
   return (packet) => any(elements.map((element) => field(element, packet)))
 }
 
-/** `tcp dport` holds for TCP only, also when it is negated; the same for addresses and their family. */
+/**
+ * `tcp dport` holds for TCP only, also when it is negated; the same for addresses and their family, and for what
+ * conntrack knows of a packet that it was told to leave alone: nothing but that.
+ */
 function dependency(left: unknown): Match {
-  const masked = asObject(left)['&']
+  const { '&': masked, concat } = asObject(left)
   if (Array.isArray(masked)) return dependency(masked[0])
-  const { protocol } = asObject(asObject(left).payload)
+  if (Array.isArray(concat)) {
+    const parts = concat.map(dependency)
+    return (packet) => every(parts.map((part) => part(packet)))
+  }
+  const { payload, ct, exthdr } = asObject(left)
+  if (exthdr) return (packet) => truthOf(packet.family === 6)
+  if (ct) return (packet) => (asObject(ct).key === 'state' ? 'yes' : negate(isUntracked(packet)))
+  const { protocol } = asObject(payload)
   if (protocol === 'tcp' || protocol === 'udp') return (packet) => truthOf(packet.protocol === protocol)
   if (protocol === 'ip') return (packet) => truthOf(packet.family === 4)
   if (protocol === 'ip6') return (packet) => truthOf(packet.family === 6)
@@ -115,7 +131,8 @@ function singleField(left: Record<string, unknown>): Field {
   if (left.ct) return connectionField(asObject(left.ct))
   if (left.fib) return routeField(asObject(left.fib))
   if (left['&']) return maskedField(left['&'])
-  if (left.exthdr) return () => 'no'
+  // The first packet of a connection has no extension header: `exists`, a field of one, `missing`.
+  if (left.exthdr) return (value) => truthOf(value === false)
   return () => 'maybe'
 }
 
@@ -249,10 +266,13 @@ function metaField(key: string): Field {
 
 const markField: Field = (value, packet) => (packet.mark === null ? 'maybe' : numberIs(packet.mark, value))
 
-function connectionField({ key }: Record<string, unknown>): Field {
+function connectionField({ key, dir }: Record<string, unknown>): Field {
   switch (key) {
     case 'state':
-      return (value) => truthOf(value === 'new')
+      return (value, packet) => stateIs(String(value), packet)
+    case 'ip saddr':
+    case 'ip6 saddr':
+      return dir === 'original' ? addressField(sourceIn) : () => 'maybe'
     case 'status':
       return (value, packet) => truthOf(value === 'dnat' && packet.rewritten)
     case 'direction':
@@ -266,6 +286,11 @@ function connectionField({ key }: Record<string, unknown>): Field {
     default:
       return () => 'maybe'
   }
+}
+
+function stateIs(state: string, packet: Packet): Truth {
+  const untracked = isUntracked(packet)
+  return state === 'untracked' ? untracked : state === 'new' ? negate(untracked) : 'no'
 }
 
 /** `fib daddr type local`; and reverse path filters, which a routable source passes. */
@@ -289,26 +314,26 @@ const flagBits: Readonly<Record<string, number>> = {
 }
 const synBit = 2
 
-/** The first packet of a TCP connection carries SYN alone. */
-function tcpFlags(left: unknown, right: unknown): Match | null {
+/** The first packet of a TCP connection carries SYN alone. `in` and `!` ask for any of the bits, the others for all. */
+function tcpFlags(op: unknown, left: unknown, right: unknown): Match | null {
   const masked = asObject(left)['&']
   const [field, mask] = Array.isArray(masked) ? (masked as unknown[]) : [left, null]
   const { protocol, field: name } = asObject(asObject(field).payload)
   if (protocol !== 'tcp' || name !== 'flags') return null
-  const bits = bitsOf(right)
-  const maskBits = mask === null ? null : bitsOf(mask)
-  return (packet) => {
-    if (packet.protocol !== 'tcp') return 'no'
+  const { set } = asObject(right)
+  const asked = (Array.isArray(set) ? (set as unknown[]) : [right]).map(bitsOf)
+  const carried = synBit & (mask === null ? 255 : (bitsOf(mask) ?? 255))
+  const holds = (bits: number | null): Truth => {
     if (bits === null) return 'maybe'
-    return truthOf(mask === null ? (bits & synBit) !== 0 : (synBit & (maskBits ?? 255)) === bits)
+    return truthOf(op === 'in' || op === '!' ? (bits & carried) !== 0 : bits === carried)
   }
+  return (packet) => (packet.protocol === 'tcp' ? any(asked.map(holds)) : 'no')
 }
 
 function bitsOf(value: unknown): number | null {
   if (typeof value === 'number') return value
   if (typeof value === 'string') return flagBits[value] ?? null
-  const { set } = asObject(value)
-  const parts = Array.isArray(value) ? value : (asObject(value)['|'] ?? set)
+  const parts = Array.isArray(value) ? value : asObject(value)['|']
   if (!Array.isArray(parts)) return null
   return (parts as unknown[]).reduce<number | null>((sum, part) => {
     const bit = bitsOf(part)
@@ -340,11 +365,13 @@ export function asksSource(written: unknown): boolean {
   return op === '!=' && (key === 'iifname' || key === 'iif') && right !== 'lo'
 }
 
-/** `ip saddr`, `ether saddr`, masked, or as a part of a concatenation. */
+/** `ip saddr`, `ether saddr`, `ct original ip saddr`, masked, or as a part of a concatenation. */
 export function isSource(left: unknown): boolean {
-  const { payload, concat, '&': masked } = asObject(left)
+  const { payload, ct, concat, '&': masked } = asObject(left)
   const parts = concat ?? masked
   if (Array.isArray(parts)) return (parts as unknown[]).some(isSource)
+  const { key, dir } = asObject(ct)
+  if (dir === 'original' && String(key).endsWith('saddr')) return true
   return asObject(payload).field === 'saddr'
 }
 

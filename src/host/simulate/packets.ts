@@ -122,6 +122,7 @@ function packetOf(
     from: from?.name ?? null,
     to: null,
     rewritten: false,
+    untracked: false,
     mark: 0,
   }
 }

@@ -32,12 +32,14 @@ export interface Packet {
   /** Interface it leaves by, when it is forwarded. */
   readonly to: string | null
   readonly rewritten: boolean
+  /** Conntrack was told to leave it alone (`notrack`): it is no new connection, and no NAT looks at it. Null is perhaps. */
+  readonly untracked: boolean | null
   /** Null where some rule may have marked it. */
   readonly mark: 0 | null
 }
 
 export type Action =
-  | { readonly do: 'accept' | 'drop' | 'reject' | 'return' | 'continue' | 'unknown' }
+  | { readonly do: 'accept' | 'drop' | 'reject' | 'return' | 'continue' | 'untrack' | 'unknown' }
   | { readonly do: 'jump' | 'goto'; readonly chain: string }
   /** New destination; null keeps what there is. `here` is a redirect to this machine. */
   | {
@@ -164,3 +166,5 @@ function shareBits(a: string, b: string, bits: number): boolean {
   }
   return true
 }
+
+export const isUntracked: Match = ({ untracked }) => (untracked === null ? 'maybe' : truthOf(untracked))

@@ -8,7 +8,7 @@ import { latestOf } from '../../base/latest.ts'
 import { say } from '../../base/text.ts'
 import type { Runner, RunResult } from '../contract.ts'
 import { readIpSets, readSaved, type IpSets, type SavedRules } from './iptables.ts'
-import { nftObjects, nftWords, readNft } from './nft-ruleset.ts'
+import { nftObjects, readListing, readNft, type NftObjects } from './nft-ruleset.ts'
 import { asObject } from './nft-match.ts'
 import type { Chain, PacketFilter } from './program.ts'
 
@@ -28,21 +28,44 @@ const reading = latestOf('the look at the packet filter', (runner: Runner) =>
 )
 
 async function readAnew(options: ReadOptions): Promise<PacketFilter> {
-  const [json, listing] = await Promise.all([
-    read(options, ['nft', '-j', 'list', 'ruleset']),
+  const [ruleset, listing] = await Promise.all([
+    readRuleset(options),
     read(options, ['nft', '-t', '-a', 'list', 'ruleset']),
   ])
-  const nft = readNft(json ?? '', nftWords(listing ?? ''))
-  const [overNft, legacy] = await Promise.all([readOverNft(options, json), readLegacy(options)])
+  const items = ruleset === 'cut' ? null : ruleset
+  const nft = readNft(items ?? [], readListing(listing ?? ''))
+  const [overNft, legacy] = await Promise.all([readOverNft(options, items), readLegacy(options)])
   const saved = [...overNft, ...legacy.read]
   const chains = [
     ...nft.chains.filter((chain) => !isShown(chain, overNft)),
     ...saved.flatMap((one) => one.chains),
   ]
+  const isUnread = ruleset === 'cut' || (ruleset === null && saved.length === 0)
   return {
     chains: new Map(chains.map((chain) => [chain.key, chain])),
     marks: nft.marks || saved.some((one) => one.marks),
-    unread: [...(json === null && saved.length === 0 ? ['nftables'] : []), ...legacy.unread],
+    unread: [...(isUnread ? ['nftables'] : []), ...legacy.unread],
+  }
+}
+
+/** Null where there is no nft. */
+async function readRuleset(options: ReadOptions): Promise<NftObjects | 'cut' | null> {
+  for (let tries = mostTries; tries > 0; tries--) {
+    const json = await read(options, ['nft', '-j', 'list', 'ruleset'])
+    const items = json === null ? null : wholeOrNull(json)
+    if (json === null || items) return items
+  }
+  return 'cut'
+}
+
+/** nft up to 1.0.6 frees the flags of a table (`owner`, `dormant`) before it prints them, and may end there. */
+const mostTries = 4
+
+function wholeOrNull(json: string): NftObjects | null {
+  try {
+    return nftObjects(json)
+  } catch {
+    return null
   }
 }
 
@@ -56,16 +79,16 @@ function isShown(chain: Chain, saved: readonly Saved[]): boolean {
 const xtTables = new Set(['filter', 'nat', 'mangle', 'raw', 'security'])
 
 /** Tables over nftables whose names and built-in chains are those of iptables. Without nft, whatever there is. */
-async function readOverNft(options: ReadOptions, json: string | null): Promise<Saved[]> {
-  const families = json === null ? new Set(['ip', 'ip6']) : familiesOverNft(json)
+async function readOverNft(options: ReadOptions, items: NftObjects | null): Promise<Saved[]> {
+  const families = items === null ? new Set(['ip', 'ip6']) : familiesOverNft(items)
   const wanted = (['ip', 'ip6'] as const).filter((family) => families.has(family))
   const read = await Promise.all(wanted.map((family) => readSavedBy(options, 'nft', family)))
   return read.filter((one) => one !== null)
 }
 
-function familiesOverNft(json: string): Set<string> {
+function familiesOverNft(items: NftObjects): Set<string> {
   const families = new Set<string>()
-  for (const item of nftObjects(json)) {
+  for (const item of items) {
     const { family, table, name, hook } = asObject(item.chain)
     if (typeof hook === 'string' && xtTables.has(String(table)) && name === String(name).toUpperCase())
       families.add(String(family))

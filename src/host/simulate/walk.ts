@@ -221,7 +221,10 @@ class Run {
         else if (this.#walk(next, truth, depth + 1)) return true
         if (this.#decided) return true
         if (action.do === 'goto' && truth === 'yes') return this.#gone(next ?? chain, depth)
+      } else if (action.do === 'untrack') {
+        if (truth !== 'some') this.packet = { ...this.packet, untracked: truth === 'yes' || null }
       } else if (action.do === 'rewrite') {
+        if (this.packet.untracked === true) continue
         if (truth === 'yes') return this.#rewrite(action, at)
         this.#note('unknown', at, truth)
       } else if (action.do !== 'continue') {
