@@ -218,19 +218,19 @@ async function tellWhereElse(tcp: TcpOptions, url: string, host: Host, log: Log)
 }
 
 function pageOn({ address = defaultAddress }: TcpOptions, served: RunningServer): HandoverOptions['page'] {
-  const { url, fd, pageKey: key } = served
-  return url === null || fd === null ? null : { address, port: Number(new URL(url).port), key, fd }
+  const { url, fds, pageKey: key } = served
+  return url === null || fds.length === 0 ? null : { address, port: Number(new URL(url).port), key, fds }
 }
 
 /** The page goes on where it was, unless another place is asked for. */
 function pageOf(
   place: AcceptedHandover | null,
   wish: Pick<TcpOptions, 'address' | 'port'>,
-): Pick<TcpOptions, 'address' | 'port' | 'fd' | 'pageKey'> {
+): Pick<TcpOptions, 'address' | 'port' | 'fds' | 'pageKey'> {
   if (!place?.page) return {}
   const { address, port, key: pageKey } = place.page
   const same = (wish.address ?? address) === address && (wish.port ?? port) === port
-  return same ? { address, port, pageKey, fd: place.takePage() } : {}
+  return same ? { address, port, pageKey, fds: place.takePage() } : {}
 }
 
 /** Stops now where the signal says so; a stop by the API ends it too. @throws NaruError NOT_UNDONE */

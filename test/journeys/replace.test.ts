@@ -153,6 +153,35 @@ describeWith({ platform: 'linux', commands: ['ss'] }, 'naru up --replace', () =>
     },
   )
 
+  it(
+    'the page’s port is nobody else’s in between, at either address of localhost',
+    { timeout: 120_000 },
+    async () => {
+      const [a] = (await freePorts(1)) as [number]
+      await writeRules({ 'sockets-tcp': a })
+      const old = await up()
+      const { web } = await lock()
+      const port = Number(new URL(web as string).port)
+      const got: string[] = []
+      const over = new AbortController()
+      const tryAt = async (host: string): Promise<void> => {
+        do {
+          if (await mayListen(host, port)) got.push(host)
+        } while (!over.signal.aborted)
+      }
+      const trying = Promise.all([tryAt('127.0.0.1'), tryAt('::1')])
+      await up('--replace')
+      expect(await old.exit).toBe(0)
+      over.abort()
+      await trying
+      expect(got).toEqual([])
+      expect((await lock()).web).toBe(web)
+      for (const host of ['127.0.0.1', '[::1]'])
+        expect((await fetch(`http://${host}:${port}/`)).status).toBe(200)
+      await stopAll()
+    },
+  )
+
   it('a new one that ends as it takes over leaves the old one serving, and found', async () => {
     const [a] = (await freePorts(1)) as [number]
     await writeRules({ 'splice-tcp': a })
@@ -326,6 +355,17 @@ describeWith(
     )
   },
 )
+
+async function mayListen(host: string, port: number): Promise<boolean> {
+  const server = createServer().listen(port, host)
+  const may = await once(server, 'listening').then(
+    () => true,
+    () => false,
+  )
+  await new Promise((resolve) => server.close(resolve))
+  await sleep(1)
+  return may
+}
 
 /** Most clients that may wait on that port: what `ss` calls Send-Q of a listening socket. */
 function queueOf(port: number): number {

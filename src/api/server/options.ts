@@ -28,21 +28,24 @@ export interface TcpOptions {
   readonly address?: string
   /** @default 6278 */
   readonly port?: number
-  /** A listening socket of the process whose place this one takes, in place of `address` and `port`. @default none */
-  readonly fd?: number
+  /** As `RunningServer.fds`, of the process whose place this one takes: in place of `port`. @default none */
+  readonly fds?: readonly number[]
   /** Fail where the port is taken; otherwise the next free one of 20 is used. */
   readonly exact: boolean
   /** At least 128 bits of chance, kept over restarts: `newToken()`. */
   readonly token: string
   /** May look, not change. */
   readonly readToken: string
-  /** Comes with `fd` from the process whose place this one takes. @default a new one */
+  /** Comes with `fds` from the process whose place this one takes. @default a new one */
   readonly pageKey?: string
 }
 
 export interface RunningServer extends AsyncDisposable {
-  /** The TCP side's socket, for a successor; null where there is none or the system does not tell. */
-  readonly fd: number | null
+  /**
+   * The TCP side's sockets, for a successor: the address's own, and the one at the other address of `localhost`. Empty
+   * where there is none or the system does not tell.
+   */
+  readonly fds: readonly number[]
   /** Goes with it: links and sessions stay good for as long as the port is held without a gap. */
   readonly pageKey: string
   readonly socketPath: string | null

@@ -5,10 +5,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { once } from 'node:events'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { freePort } from '../../../test/free-port.ts'
 import { FakeMachine, diagnosis } from '../../../test/fakes/machine.ts'
 import { FakeNaru, connection, hopStatus, ruleStatus } from '../../../test/fakes/naru.ts'
-import { NaruError } from '../../base/errors.ts'
-import { silentLog } from '../../base/log.ts'
+import { errnoOf, NaruError } from '../../base/errors.ts'
+import { silentLog, type Log } from '../../base/log.ts'
 import { say } from '../../base/text.ts'
 import type { NaruEvent } from '../../model/naru-api.ts'
 import { noCounters } from '../../rules/counters.ts'
@@ -750,6 +751,41 @@ describe('the port', () => {
     ).rejects.toMatchObject({ code: 'API_UNAVAILABLE' })
   })
 
+  it('is held at both addresses of localhost, so that a browser asks nobody else by that name', async () => {
+    for (const address of ['127.0.0.1', '0.0.0.0', '::1', '::']) {
+      const one = await open({ socketPath: null, tcp: { address, port: 0, exact: false, token, readToken } })
+      const port = Number(new URL(one.url as string).port)
+      for (const host of ['127.0.0.1', '::1']) {
+        expect([address, host, await listeningFails(host, port)]).toEqual([address, host, 'EADDRINUSE'])
+        const at = host === '::1' ? '[::1]' : host
+        const answer = await fetch(`http://${at}:${port}/api/rules`, { headers: bearer })
+        expect([address, host, answer.status]).toEqual([address, host, 200])
+      }
+    }
+  })
+
+  it('that another program has at the other address of localhost is passed over, or warned of', async () => {
+    const port = await freePort()
+    const other = createServer().listen(port, '::1')
+    await once(other, 'listening')
+    const tcp = { port, token, readToken }
+    const warned: string[] = []
+    const log: Log = {
+      ...silentLog,
+      warn: (_, text) => void warned.push(typeof text === 'string' ? text : text.en),
+    }
+    try {
+      const next = await open({ socketPath: null, log, tcp: { ...tcp, exact: false } })
+      expect(Number(new URL(next.url as string).port)).toBeGreaterThan(port)
+      expect(warned).toEqual([])
+      const exact = await open({ socketPath: null, log, tcp: { ...tcp, exact: true } })
+      expect(exact.url).toBe(`http://127.0.0.1:${port}`)
+      expect(warned).toEqual([expect.stringContaining(`another program listens at [::1]:${port}`)])
+    } finally {
+      other.close()
+    }
+  })
+
   it('is free again at once when it closes, listeners or not', async () => {
     const reading = (async () => {
       for await (const _ of client.events({ signal: AbortSignal.timeout(10_000) })) break
@@ -886,3 +922,14 @@ describe('this machine, for the page', () => {
     expect((await raw('/api/machine/ports', { headers: bearer })).status).toBe(404)
   })
 })
+
+/** What the system says to another program that wants the port; null where it may have it. */
+async function listeningFails(host: string, port: number): Promise<string | null> {
+  const other = createServer().listen(port, host)
+  const code = await once(other, 'listening').then(
+    () => null,
+    (error: unknown) => errnoOf(error) ?? 'unknown',
+  )
+  other.close()
+  return code
+}

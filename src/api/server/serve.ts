@@ -9,7 +9,9 @@ import { systemClock } from '../../base/clock.ts'
 import { getRequestListener } from '@hono/node-server'
 import { formatEndpoint } from '../../base/address.ts'
 import { NaruError, errnoOf, messageOf } from '../../base/errors.ts'
+import type { Log } from '../../base/log.ts'
 import { Scope } from '../../base/scope.ts'
+import { say } from '../../base/text.ts'
 import type { Naru } from '../../model/naru-api.ts'
 import { defaultAddress, defaultPort, type Access } from '../protocol/wire.ts'
 import { createApp, type AppOptions } from './app.ts'
@@ -34,7 +36,7 @@ export async function serve(naru: Naru, options: ServeOptions): Promise<RunningS
   const { version } = await naru.about()
   const { socketPath, tcp } = options
   let port = 0
-  let fd: number | null = null
+  let fds: readonly number[] = []
   const url = (): string | null =>
     tcp === null || port === 0 ? null : `http://${formatEndpoint(shown(tcp.address ?? defaultAddress), port)}`
   const pageKey = tcp?.pageKey ?? newToken()
@@ -58,11 +60,16 @@ export async function serve(naru: Naru, options: ServeOptions): Promise<RunningS
     const connections = new Connections({}, turns)
     const onProven = (socket: Socket, access: Access): void => connections.prove(socket, access)
     const guard = { tokens: { ...tcp, pageKey }, onProven }
-    const server = serverOf(createApp(naru, { ...common, guard }), connections)
-    connections.watch(server)
-    port = await listenOnTcp(server, tcp)
-    fd = descriptorOf(server)
-    scope.defer(() => closeServer(server))
+    const app = createApp(naru, { ...common, guard })
+    const make = (): Server => {
+      const server = serverOf(app, connections)
+      connections.watch(server)
+      return server
+    }
+    const servers = await listenOnTcp(tcp, make, options.log)
+    scope.defer(async () => void (await Promise.all(servers.map(closeServer))))
+    port = portOf(servers[0])
+    fds = descriptorsOf(servers)
   }
   if (socketPath !== null) {
     const server = serverOf(createApp(naru, { ...common, guard: null }), new Connections({}, turns))
@@ -74,7 +81,7 @@ export async function serve(naru: Naru, options: ServeOptions): Promise<RunningS
   const open = scope.move()
   return {
     socketPath,
-    fd,
+    fds,
     pageKey,
     url: url(),
     loginUrl: link(tcp?.token),
@@ -84,9 +91,12 @@ export async function serve(naru: Naru, options: ServeOptions): Promise<RunningS
 }
 
 /** Not public in Node; where it looks otherwise some day, the page's port does not pass on. */
-function descriptorOf(server: Server): number | null {
-  const fd = (server as unknown as { _handle?: { fd?: unknown } | null })._handle?.fd
-  return typeof fd === 'number' && fd >= 0 ? fd : null
+function descriptorsOf(servers: readonly Server[]): readonly number[] {
+  const all = servers.map((server) => {
+    const fd = (server as unknown as { _handle?: { fd?: unknown } | null })._handle?.fd
+    return typeof fd === 'number' && fd >= 0 ? fd : null
+  })
+  return all.includes(null) ? [] : (all as number[])
 }
 
 function serverOf(app: App, connections: Connections): Server {
@@ -106,24 +116,76 @@ function serverOf(app: App, connections: Connections): Server {
   return server
 }
 
-async function listenOnTcp(server: Server, tcp: TcpOptions): Promise<number> {
-  const address = tcp.address ?? defaultAddress
-  const first = tcp.port ?? defaultPort
-  if (tcp.fd !== undefined) {
-    await listen(server, () => server.listen({ fd: tcp.fd }))
-    return (server.address() as { port: number }).port
-  }
-  for (let port = first; ; port++) {
+/**
+ * At the port's own address, and where browsers look for `localhost` besides.
+ * @returns the one at the address itself first. @throws NaruError API_IN_USE, API_UNAVAILABLE
+ */
+async function listenOnTcp(tcp: TcpOptions, make: () => Server, log: Log): Promise<[Server, ...Server[]]> {
+  const { address = defaultAddress, port: first = defaultPort, fds: [fd, otherFd] = [] } = tcp
+  for (let tries = 1; ; tries++) {
+    const port = first === 0 ? 0 : first + tries - 1
+    const isLast = tcp.exact || fd !== undefined || tries === portsToTry || port === 65_535
+    const own = make()
     try {
-      await listen(server, () => server.listen({ host: address, port }))
-      return (server.address() as { port: number }).port
+      await listen(own, () => own.listen(fd === undefined ? { host: address, port } : { fd }))
     } catch (error) {
-      if (errnoOf(error) === 'EADDRINUSE' && !tcp.exact && port - first + 1 < portsToTry && port < 65_535)
-        continue
+      if (errnoOf(error) === 'EADDRINUSE' && !isLast) continue
       throw cannotListen(formatEndpoint(address, port), error)
+    }
+    try {
+      return [own, ...(await listenBeside(address, portOf(own), make, otherFd))]
+    } catch {
+      if (isLast) {
+        warnOfOther(address, portOf(own), log)
+        return [own]
+      }
+      await closeServer(own)
     }
   }
 }
+
+/**
+ * `localhost` is both loopback addresses (RFC 6761 §6.3), and browsers ask the first that answers: another user who
+ * listened at the one that we leave free would be asked with what the page has of us.
+ * @returns none where this machine has no such address. @throws the system's own error where another program has it
+ */
+async function listenBeside(
+  address: string,
+  port: number,
+  make: () => Server,
+  fd: number | undefined,
+): Promise<readonly Server[]> {
+  const host = otherLocalhost(address)
+  if (host === null) return []
+  const server = make()
+  try {
+    await listen(server, () => server.listen(fd === undefined ? { host, port } : { fd }))
+    return [server]
+  } catch (error) {
+    if (errnoOf(error) === 'EADDRINUSE') throw error
+    return []
+  }
+}
+
+/** Of `localhost`, what a socket at `address` does not hold; null where it holds none of it, or both. */
+function otherLocalhost(address: string): string | null {
+  if (address === '127.0.0.1' || address === '0.0.0.0') return '::1'
+  return address === '::1' ? '127.0.0.1' : null
+}
+
+function warnOfOther(address: string, port: number, log: Log): void {
+  const other = formatEndpoint(otherLocalhost(address) ?? '', port)
+  const ours = `http://${formatEndpoint(shown(address), port)}`
+  log.warn(
+    {},
+    say(
+      `another program listens at ${other}, where browsers look for localhost: open ${ours}, never http://localhost:${port}`,
+      `브라우저가 localhost를 찾는 ${other}에서 다른 프로그램이 수신 대기하고 있습니다. http://localhost:${port} 대신 ${ours}{을/를} 여세요`,
+    ),
+  )
+}
+
+const portOf = (server: Server): number => (server.address() as { port: number }).port
 
 async function listenOnPath(server: Server, path: string): Promise<void> {
   const pipe = path.startsWith('\\\\.\\pipe\\')

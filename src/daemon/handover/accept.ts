@@ -14,14 +14,16 @@ import { Channel, doorOf, intakeOf, speaks, sweepIntakes, type Page } from './ch
 
 const offerWithinMs = 60_000
 const answerWithinMs = 30_000
+/** One a loopback address. */
+const mostOfPage = 2
 
 export interface AcceptedHandover extends AsyncDisposable {
   readonly instance: Instance
   readonly predecessor: Predecessor
   /** Where the predecessor's page is; null where it has none. */
   readonly page: Page | null
-  /** Its socket, closed from then on by who took it. */
-  takePage(): number
+  /** Its sockets, closed from then on by who took them. */
+  takePage(): readonly number[]
   /** Everything is open: accept from now on. `announce` makes this one the Naru that is found. @throws NaruError HANDOVER_FAILED */
   begin(announce: () => Promise<void>): Promise<void>
 }
@@ -65,9 +67,9 @@ async function take(
     mustBeOurUser(channel.fd)
     channel.say({ type: 'hello', pid: process.pid, speaks })
     const { offer, page } = await channel.next('offer', { limitMs: offerWithinMs, signal })
-    const count = offer.sockets.length + (page ? 1 : 0)
-    const fds = count === 0 ? [] : await intake.take(count, { signal })
-    const left = new Left([...offer.sockets, ...(page ? [pageSocket] : [])], fds)
+    const sockets = [...offer.sockets, ...pageSockets(page)]
+    const fds = sockets.length === 0 ? [] : await intake.take(sockets.length, { signal })
+    const left = new Left(sockets, fds)
     return placeOf({ root, id, holder, channel, left, offer, page })
   } catch (error) {
     channel.close()
@@ -96,7 +98,7 @@ function placeOf(taken: {
     instance: succeed(root, id, holder),
     predecessor: { pid: offer.pid, rules: offer.rules, inherit },
     page,
-    takePage: () => left.take(pageSocket) as number,
+    takePage: () => pageSockets(page).map((socket) => left.take(socket) as number),
     async begin(announce) {
       try {
         channel.say({ type: 'ready' })
@@ -121,7 +123,10 @@ function placeOf(taken: {
 }
 
 /** No rule's. */
-const pageSocket = { protocol: 'tcp', address: 'page', port: 0, part: 0 } as const
+function pageSockets(page: Page | null): Omit<LentSocket, 'fd'>[] {
+  const length = page === null ? 0 : Math.min(page.sockets ?? 1, mostOfPage)
+  return Array.from({ length }, (_, part) => ({ protocol: 'tcp', address: 'page', port: 0, part }))
+}
 
 /** Sockets that nobody has taken yet. */
 class Left {

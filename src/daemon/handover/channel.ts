@@ -28,6 +28,8 @@ export interface Page {
   readonly port: number
   /** What its links and sessions were made with. */
   readonly key: string
+  /** Its own address's, and one at the other address of `localhost`. @default 1 */
+  readonly sockets?: number
 }
 
 /** Changes with what is said; another number is refused. */

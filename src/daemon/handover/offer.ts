@@ -12,7 +12,7 @@ export interface HandoverOptions {
   readonly forwarder: Forwarder
   /** This Naru's API socket: the door is beside it. */
   readonly apiSocket: string
-  readonly page: (Page & { readonly fd: number }) | null
+  readonly page: (Omit<Page, 'sockets'> & { readonly fds: readonly number[] }) | null
   readonly log: Log
   /** Ends what this process serves beside the rules. */
   readonly onPassedOn: (to: { pid: number; connections: number }) => Promise<void>
@@ -94,9 +94,9 @@ async function lend(
   channel.say({
     type: 'offer',
     offer,
-    page: page && { address: page.address, port: page.port, key: page.key },
+    page: page && { address: page.address, port: page.port, key: page.key, sockets: page.fds.length },
   })
-  const fds = [...offer.sockets.map(({ fd }) => fd), ...(page ? [page.fd] : [])]
+  const fds = [...offer.sockets.map(({ fd }) => fd), ...(page?.fds ?? [])]
   if (fds.length > 0) await sendTo(intakeOf(apiSocket, pid), fds, { signal })
   await channel.next('ready', { limitMs: readyWithinMs, signal })
   await handOver.yieldDatagrams(socketMaker)
