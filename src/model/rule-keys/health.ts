@@ -14,7 +14,7 @@ export const health = group({
     doc: say('time between checks', '검사 간격'),
     fallback: 5000,
     always: true,
-    form: { label: say('Ask every', '검사 간격'), hint: say('Empty: 5s', '비우면 5s') },
+    form: { place: 'health', label: say('Ask every', '검사 간격'), hint: say('Empty: 5s', '비우면 5s') },
   },
   /** Successes in a row that bring a target up. */
   rise: {
@@ -23,6 +23,7 @@ export const health = group({
     fallback: 2,
     always: true,
     form: {
+      place: 'health',
       label: say('Up after', '정상 판정'),
       hint: say('So many answers in a row. Empty: 2', '연속 성공 횟수. 비우면 2'),
     },
@@ -34,6 +35,7 @@ export const health = group({
     fallback: 3,
     always: true,
     form: {
+      place: 'health',
       label: say('Down after', '고장 판정'),
       hint: say('So many failures in a row. Empty: 3', '연속 실패 횟수. 비우면 3'),
     },

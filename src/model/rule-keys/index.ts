@@ -80,6 +80,7 @@ export const ruleKeys = {
       text: say('how several targets share', '여러 대상에 나누는 방법'),
     },
     form: {
+      place: 'targets',
       label: say('Which is next', '다음 대상을 고르는 방법'),
       choices: {
         'round-robin': say('In turn', '차례대로'),
@@ -99,6 +100,7 @@ export const ruleKeys = {
       text: say('ask the targets whether they are up: 5s,2,3', '대상이 살아 있는지 확인: 5s,2,3'),
     },
     form: {
+      place: 'health',
       label: say('Ask targets whether they are up', '대상 상태 검사'),
       hint: say(
         'One that does not answer gets no new connections',
@@ -154,6 +156,7 @@ export const ruleKeys = {
       text: say('which address the target sees', '대상이 보게 되는 출발지 주소'),
     },
     form: {
+      place: 'limits',
       label: say('Address the target sees', '대상이 보는 출발지 주소'),
       choices: {
         auto: say('The client’s where possible', '가능하면 클라이언트 주소'),
@@ -199,6 +202,7 @@ export const ruleKeys = {
     fallback: 'auto',
     option: { name: 'engine', value: 'ENGINE' },
     form: {
+      place: 'limits',
       label: say('Engine', '엔진'),
       choices: { auto: say('The best that can', '가능한 것 중 가장 좋은 것') },
     },

@@ -17,6 +17,7 @@ export const limits = group({
       text: say('connections at once', '동시 연결 수 제한'),
     },
     form: {
+      place: 'limits',
       label: say('Connections at once', '동시 연결 수'),
       hint: say('UDP sessions, too. Empty: no limit', 'UDP 세션도 포함. 비우면 제한 없음'),
     },
@@ -35,6 +36,7 @@ export const limits = group({
       text: say('connections at once from one address', '출발지별 동시 연결 수 제한'),
     },
     form: {
+      place: 'limits',
       label: say('Of them, from one address', '한 주소당 연결 수'),
       hint: say('In IPv6 from one /64. Empty: no limit', 'IPv6는 /64 하나당. 비우면 제한 없음'),
     },
@@ -50,6 +52,7 @@ export const limits = group({
       text: say('new connections a second', '초당 새 연결 수 제한'),
     },
     form: {
+      place: 'limits',
       label: say('New connections a second', '초당 새 연결 수'),
       hint: say('Empty: no limit', '비우면 제한 없음'),
     },
@@ -67,6 +70,7 @@ export const limits = group({
       text: say('both ways together: 100mbit', '양방향 합계 대역폭: 100mbit'),
     },
     form: {
+      place: 'limits',
       label: say('Bandwidth', '대역폭'),
       hint: say('Both directions together, such as 100mbit', '양방향 합계. 예: 100mbit'),
     },

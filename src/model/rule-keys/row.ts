@@ -36,6 +36,8 @@ export interface KeyOption {
 }
 
 export interface FormField {
+  /** The part of the form that it stands in. */
+  readonly place: 'targets' | 'limits' | 'waiting' | 'health'
   readonly label: Text
   readonly hint?: Text
   /** What each word that can be chosen is called. @default the word */

@@ -15,6 +15,7 @@ export const timeouts = group({
       text: say('for the target to answer', '대상 연결 제한 시간'),
     },
     form: {
+      place: 'waiting',
       label: say('Connecting', '연결 대기'),
       hint: say('Until the target answers. Empty: 5s', '대상이 응답할 때까지. 비우면 5s'),
     },
@@ -35,6 +36,7 @@ export const timeouts = group({
       text: say('without a byte; 0 is never', '유휴 제한 시간, 0은 무제한'),
     },
     form: {
+      place: 'waiting',
       label: say('Idle time', '유휴 시간'),
       hint: say(
         'Ends connections without a byte for so long, such as 10m. Empty: never',
@@ -55,6 +57,7 @@ export const timeouts = group({
       text: say('for a silent UDP session', 'UDP 세션 유휴 제한 시간'),
     },
     form: {
+      place: 'waiting',
       label: say('UDP session', 'UDP 세션'),
       hint: say('Without a datagram. Empty: 5m', '데이터그램이 없는 시간. 비우면 5m'),
     },
@@ -72,6 +75,7 @@ export const timeouts = group({
       text: say('for connections to finish once the rule ends', '규칙이 끝난 뒤 연결을 정리할 시간'),
     },
     form: {
+      place: 'waiting',
       label: say('To finish', '마무리 시간'),
       hint: say(
         'For connections to end after the rule is off. Empty: 30s',
@@ -90,6 +94,7 @@ export const timeouts = group({
     ),
     fallback: 5000,
     form: {
+      place: 'waiting',
       label: say('First bytes', '첫 데이터 대기'),
       hint: say(
         'For a TLS hello, HTTP head or PROXY header that the rule needs. Empty: 5s',
@@ -113,6 +118,7 @@ export const timeouts = group({
       text: say('before TCP keepalive probes', 'TCP keepalive 시작 시간'),
     },
     form: {
+      place: 'waiting',
       label: say('Keepalive', 'Keepalive'),
       hint: say(
         'Silence before TCP asks whether the other end is there. Empty: 1m',

@@ -5,6 +5,7 @@
 import type { RuleInput } from '../../../src/model/naru-api.ts'
 import type { Json } from '../../../src/model/hop.ts'
 import { listenParts, listOf, targetParts } from '../parts/columns.ts'
+import { changesOf, isMap, keyFieldOf, mapOf, numeric, textOf, textsOf, type KeyTexts } from './keys.ts'
 
 /** One of several targets. */
 export interface TargetDraft {
@@ -17,7 +18,7 @@ export interface TargetDraft {
   readonly backup: boolean
 }
 
-export interface Draft {
+export interface Draft extends KeyTexts {
   readonly name: string
   /** What people call it, in any language. */
   readonly title: string
@@ -34,9 +35,8 @@ export interface Draft {
   readonly internalPort: string
   /** Where there are several; empty is the one above. */
   readonly targets: readonly TargetDraft[]
-  readonly balance: string
   /** One a line. */
-  readonly source: string
+  readonly allow: string
   readonly deny: string
   readonly firewall: boolean
   readonly router: boolean
@@ -45,25 +45,11 @@ export interface Draft {
   readonly closing: 'never' | 'hours' | 'day' | 'time'
   /** As `datetime-local` has it: this person's own time. */
   readonly closingTime: string
-  readonly connections: string
-  readonly perSource: string
-  readonly newPerSecond: string
-  readonly bandwidth: string
-  readonly connect: string
-  readonly idle: string
-  readonly udp: string
-  readonly drain: string
-  readonly hello: string
-  readonly keepalive: string
   readonly health: boolean
-  readonly every: string
-  readonly rise: string
-  readonly fall: string
-  readonly engine: string
-  readonly sourceMode: string
 }
 
 export const emptyDraft: Draft = {
+  ...textsOf({}),
   name: '',
   title: '',
   description: '',
@@ -74,8 +60,7 @@ export const emptyDraft: Draft = {
   target: '',
   internalPort: '',
   targets: [],
-  balance: 'round-robin',
-  source: '',
+  allow: '',
   deny: '',
   firewall: false,
   router: false,
@@ -83,48 +68,10 @@ export const emptyDraft: Draft = {
   guestNat: false,
   closing: 'never',
   closingTime: '',
-  connections: '',
-  perSource: '',
-  newPerSecond: '',
-  bandwidth: '',
-  connect: '',
-  idle: '',
-  udp: '',
-  drain: '',
-  hello: '',
-  keepalive: '',
   health: false,
-  every: '',
-  rise: '',
-  fall: '',
-  engine: 'auto',
-  sourceMode: 'auto',
-}
-
-/** Keys of the file's `limits`, `timeouts` and `health` that are fields of the same name. */
-export const limitKeys = ['connections', 'perSource', 'newPerSecond', 'bandwidth'] as const
-export const timeoutKeys = ['connect', 'idle', 'udp', 'drain', 'hello', 'keepalive'] as const
-export const healthKeys = ['every', 'rise', 'fall'] as const
-
-type TextKey = { [K in keyof Draft]: Draft[K] extends string ? K : never }[keyof Draft]
-
-function textsOf<K extends TextKey>(keys: readonly K[], map: Keyed): Record<K, string> {
-  return Object.fromEntries(keys.map((key) => [key, textOf(map[key])])) as Record<K, string>
-}
-
-function picked<K extends TextKey>(keys: readonly K[], draft: Draft): Record<K, string> {
-  return Object.fromEntries(keys.map((key) => [key, draft[key]])) as unknown as Record<K, string>
 }
 
 export const emptyTarget: TargetDraft = { to: '', weight: '', name: '', backup: false }
-
-type Keyed = Readonly<Record<string, Json | undefined>>
-
-const isMap = (value: Json | undefined): value is RuleInput =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-const mapOf = (value: Json | undefined): Keyed => (isMap(value) ? value : {})
-const textOf = (value: Json | undefined): string =>
-  typeof value === 'string' || typeof value === 'number' ? String(value) : ''
 
 export function draftOf(name: string, rule: RuleInput): Draft {
   const listen = listenParts(textOf(rule.listen))
@@ -133,6 +80,7 @@ export function draftOf(name: string, rule: RuleInput): Draft {
   const isOpen = (hop: 'firewall' | 'router'): boolean =>
     rule.publish === true || (publish[hop] !== undefined && publish[hop] !== 'off')
   return {
+    ...textsOf(rule),
     name,
     title: textOf(rule.title),
     description: textOf(rule.description),
@@ -143,8 +91,7 @@ export function draftOf(name: string, rule: RuleInput): Draft {
     target: host,
     internalPort: ports,
     targets: targetListOf(rule).map(targetDraftOf),
-    balance: textOf(rule.balance) || 'round-robin',
-    source: listOf(rule.allow).join('\n'),
+    allow: listOf(rule.allow).join('\n'),
     deny: listOf(rule.deny).join('\n'),
     firewall: isOpen('firewall'),
     router: isOpen('router'),
@@ -152,12 +99,7 @@ export function draftOf(name: string, rule: RuleInput): Draft {
     guestNat: publish.guest === 'nat',
     closing: rule.until === undefined ? 'never' : 'time',
     closingTime: rule.until === undefined ? '' : localTime(Date.parse(textOf(rule.until))),
-    ...textsOf(limitKeys, mapOf(rule.limits)),
-    ...textsOf(timeoutKeys, mapOf(rule.timeouts)),
     health: rule.health !== undefined && rule.health !== null,
-    ...textsOf(healthKeys, mapOf(rule.health)),
-    engine: textOf(rule.engine) || 'auto',
-    sourceMode: textOf(rule.source) || 'auto',
   }
 }
 
@@ -183,17 +125,14 @@ export function ruleOf(draft: Draft, base: RuleInput, now: number): RuleInput {
     put('targets', targetsOf(draft, targetListOf(base)))
     put('target', undefined)
   }
-  if (touched('balance')) put('balance', draft.balance === 'round-robin' ? undefined : draft.balance)
-  if (touched('source')) put('allow', entriesOf(draft.source, /[\s,]+/))
+  if (touched('allow')) put('allow', entriesOf(draft.allow, /[\s,]+/))
   if (touched('deny')) put('deny', entriesOf(draft.deny, /[\s,]+/))
   if (touched('firewall', 'router', 'routerPort', 'guestNat')) put('publish', publishOf(draft, base.publish))
   if (touched('closing', 'closingTime')) put('until', untilOf(draft, now))
-  if (touched(...limitKeys)) put('limits', withKeys(base.limits, picked(limitKeys, draft)))
-  if (touched(...timeoutKeys)) put('timeouts', withKeys(base.timeouts, picked(timeoutKeys, draft)))
-  if (touched('health', ...healthKeys))
-    put('health', draft.health ? (withKeys(base.health, picked(healthKeys, draft)) ?? {}) : undefined)
-  if (touched('engine')) put('engine', draft.engine === 'auto' ? undefined : draft.engine)
-  if (touched('sourceMode')) put('source', draft.sourceMode === 'auto' ? undefined : draft.sourceMode)
+  const changes = changesOf(draft, before, base)
+  for (const [key, value] of changes) put(key, value)
+  if (touched('health') || changes.has('health'))
+    put('health', draft.health ? (rule['health'] ?? {}) : undefined)
   return rule
 }
 
@@ -212,12 +151,6 @@ export function changeBetween(base: RuleInput, next: RuleInput): RuleInput {
 /** Where something can be wrong: a field, or one of a target's, which is counted among those that are not blank. */
 export type DraftPlace = keyof Draft | `targets.${number}.${keyof TargetDraft}`
 
-const mapsOfKeys: Readonly<Record<string, readonly (keyof Draft)[]>> = {
-  limits: limitKeys,
-  timeouts: timeoutKeys,
-  health: healthKeys,
-}
-
 /** The field that a problem's path belongs to; null where it concerns the whole. */
 export function fieldOf(path: string): DraftPlace | null {
   const [, at, key = 'to'] = /^targets\.(\d+)(?:\.(to|weight|name|backup))?$/.exec(path) ?? []
@@ -225,7 +158,6 @@ export function fieldOf(path: string): DraftPlace | null {
   const exact: Readonly<Record<string, keyof Draft>> = {
     target: 'target',
     targets: 'targets',
-    balance: 'balance',
     listen: 'externalPort',
     publish: 'firewall',
     'publish.firewall': 'firewall',
@@ -233,18 +165,13 @@ export function fieldOf(path: string): DraftPlace | null {
     'publish.guest': 'guestNat',
     'publish.externalPort': 'routerPort',
     until: 'closing',
-    engine: 'engine',
-    source: 'sourceMode',
     name: 'name',
   }
-  const [first = '', second = ''] = path.split('.')
-  const inMap = mapsOfKeys[first]
-  const field = inMap?.find((key) => key === second)
-  if (field !== undefined) return field
-  if (first === 'allow') return 'source'
-  if (first === 'deny' || first === 'tags' || first === 'title' || first === 'description') return first
-  if (first === 'health') return 'health'
-  return exact[path] ?? null
+  const [first = ''] = path.split('.')
+  const whole = (['allow', 'deny', 'tags', 'title', 'description', 'health'] as const).find(
+    (key) => key === first,
+  )
+  return keyFieldOf(path) ?? whole ?? exact[path] ?? null
 }
 
 /** `docker:web` is a guest; `docker:web:80` has its port with it already. */
@@ -350,22 +277,9 @@ function untilOf({ closing, closingTime }: Draft, now: number): Json | undefined
   return Number.isNaN(at.getTime()) ? closingTime : at.toISOString()
 }
 
-function withKeys(base: Json | undefined, texts: Readonly<Record<string, string>>): Json | undefined {
-  const map: Record<string, Json> = { ...(isMap(base) ? base : {}) }
-  for (const [key, text] of Object.entries(texts)) {
-    if (text.trim() === '') delete map[key]
-    else map[key] = numeric(text.trim())
-  }
-  return Object.keys(map).length > 0 ? map : undefined
-}
-
 /** `2026-12-24T18:00` in this person's time zone. */
 function localTime(ms: number): string {
   if (Number.isNaN(ms)) return ''
   const at = new Date(ms)
   return new Date(ms - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16)
-}
-
-function numeric(text: string): Json {
-  return /^\d{1,15}$/.test(text) ? Number(text) : text
 }

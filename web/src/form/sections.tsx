@@ -1,10 +1,12 @@
 /** The parts of the form, in the order in which one thinks of a rule. */
-import { engineIds, sourceModes } from '../../../src/model/rule.ts'
+import { ruleKeys } from '../../../src/model/rule-keys/index.ts'
 import { Choice } from '../parts/choice.tsx'
 import { Icon } from '../parts/icon.tsx'
 import { useWords } from '../words/index.ts'
-import { asTarget, emptyTarget, healthKeys, isGuest, limitKeys, timeoutKeys, type Draft } from './draft.ts'
+import { asTarget, emptyTarget, isGuest } from './draft.ts'
 import { Check, Field } from './fields.tsx'
+import { KeyFields } from './key-fields.tsx'
+import { fieldsAt } from './keys.ts'
 import { TargetPicker, type Picked } from './picker.tsx'
 import { presetOf, presets, withPreset } from './presets.ts'
 import { useProblem, type SectionProps } from './section.ts'
@@ -237,13 +239,13 @@ export function Who({ draft, problems, change }: SectionProps) {
     <section className="card">
       <h2>{words.form.who}</h2>
       <div className="grid">
-        <Field label={words.form.source} hint={words.form.sourceHint} problem={problem('source')}>
+        <Field label={words.form.source} hint={words.form.sourceHint} problem={problem('allow')}>
           {(described) => (
             <textarea
               {...described}
               rows={3}
-              value={draft.source}
-              onChange={(event) => change({ source: event.target.value })}
+              value={draft.allow}
+              onChange={(event) => change({ allow: event.target.value })}
             />
           )}
         </Field>
@@ -317,96 +319,47 @@ export function HowLong({ draft, problems, change }: SectionProps) {
 
 // oxlint-disable-next-line max-lines-per-function -- a form: one field after the other
 export function Limits({ draft, problems, change }: SectionProps) {
-  const { words } = useWords()
+  const { words, say } = useWords()
   const problem = useProblem(problems)
-  const isWrong = (fields: readonly (keyof Draft)[]): boolean =>
-    fields.some((field) => problems[field] !== undefined)
-  const texts = { draft, problems, change }
+  const isWrong = (...places: readonly Parameters<typeof fieldsAt>[0][]): boolean =>
+    places.flatMap(fieldsAt).some(({ field }) => problems[field] !== undefined)
+  const props = { draft, problems, change }
+  const { label, hint } = ruleKeys.health.form
   return (
     <>
-      <details className="card" open={isWrong([...limitKeys, 'engine', 'sourceMode']) || undefined}>
+      <details className="card" open={isWrong('limits') || undefined}>
         <summary>
           <h2>{words.form.more}</h2>
         </summary>
         <div className="grid">
-          <Texts {...texts} fields={limitKeys} hints={words.form.limitHints} />
-          <Field label={words.form.engine} problem={problem('engine')}>
-            {(described) => (
-              <select
-                {...described}
-                value={draft.engine}
-                onChange={(event) => change({ engine: event.target.value })}
-              >
-                <option value="auto">{words.form.auto}</option>
-                {engineIds.map((id) => (
-                  <option key={id}>{id}</option>
-                ))}
-              </select>
-            )}
-          </Field>
-          <Field label={words.form.sourceMode} problem={problem('sourceMode')}>
-            {(described) => (
-              <select
-                {...described}
-                value={draft.sourceMode}
-                onChange={(event) => change({ sourceMode: event.target.value })}
-              >
-                {sourceModes.map((mode) => (
-                  <option key={mode} value={mode}>
-                    {words.form.sourceModes[mode]}
-                  </option>
-                ))}
-              </select>
-            )}
-          </Field>
+          <KeyFields {...props} place="limits" />
         </div>
       </details>
-      <details className="card" open={isWrong([...timeoutKeys, ...healthKeys, 'health']) || undefined}>
+      <details
+        className="card"
+        open={isWrong('waiting', 'health') || problems.health !== undefined || undefined}
+      >
         <summary>
           <h2>{words.form.waiting}</h2>
         </summary>
         <div className="grid">
-          <Texts {...texts} fields={timeoutKeys} hints={words.form.timeoutHints} />
+          <KeyFields {...props} place="waiting" />
         </div>
         <div className="stack below">
           <Check
-            label={words.form.health}
-            hint={words.form.healthHint}
+            label={say(label)}
+            hint={say(hint)}
             checked={draft.health}
             problem={problem('health')}
             onChange={(health) => change({ health })}
           />
           {draft.health && (
             <div className="grid indented">
-              <Texts {...texts} fields={healthKeys} hints={words.form.healthHints} />
+              <KeyFields {...props} place="health" />
             </div>
           )}
         </div>
       </details>
     </>
   )
-}
-
-type TextField = (typeof limitKeys)[number] | (typeof timeoutKeys)[number] | (typeof healthKeys)[number]
-
-interface TextsProps<K extends TextField> extends SectionProps {
-  readonly fields: readonly K[]
-  readonly hints: Readonly<Record<K, string>>
-}
-
-/** A line to write in for each. */
-function Texts<K extends TextField>({ draft, problems, change, fields, hints }: TextsProps<K>) {
-  const { words } = useWords()
-  const problem = useProblem(problems)
-  return fields.map((field) => (
-    <Field key={field} label={words.form[field]} hint={hints[field]} problem={problem(field)}>
-      {(described) => (
-        <input
-          {...described}
-          value={draft[field]}
-          onChange={(event) => change({ [field]: event.target.value })}
-        />
-      )}
-    </Field>
-  ))
 }

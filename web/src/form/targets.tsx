@@ -1,13 +1,14 @@
 /** Several targets, a row each: where it goes, its share, the name it serves, and whether it waits until the others fail. */
 import { useRef } from 'react'
-import { balances } from '../../../src/model/rule.ts'
 import { Icon } from '../parts/icon.tsx'
 import { useWords } from '../words/index.ts'
 import { emptyTarget, isWritten, type TargetDraft } from './draft.ts'
 import { Field } from './fields.tsx'
+import { KeyFields } from './key-fields.tsx'
 import { useProblem, type SectionProps } from './section.ts'
 
-export function Targets({ draft: { targets, balance }, problems, change }: SectionProps) {
+export function Targets({ draft, problems, change }: SectionProps) {
+  const { targets } = draft
   const { words } = useWords()
   const problem = useProblem(problems)
   const add = useRef<HTMLButtonElement>(null)
@@ -45,21 +46,7 @@ export function Targets({ draft: { targets, balance }, problems, change }: Secti
       >
         <Icon name="plus" size={14} /> {words.form.addTarget}
       </button>
-      <Field label={words.form.balance} problem={problem('balance')}>
-        {(described) => (
-          <select
-            {...described}
-            value={balance}
-            onChange={(event) => change({ balance: event.target.value })}
-          >
-            {balances.map((one) => (
-              <option key={one} value={one}>
-                {words.form.balances[one]}
-              </option>
-            ))}
-          </select>
-        )}
-      </Field>
+      <KeyFields draft={draft} problems={problems} change={change} place="targets" />
     </div>
   )
 }

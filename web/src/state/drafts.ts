@@ -14,7 +14,7 @@ export interface Kept {
   readonly base: RuleInput
 }
 
-const slot = 'naru.drafts.1'
+const slot = 'naru.drafts.2'
 /** The oldest goes first. */
 const mostKept = 20
 
