@@ -45,8 +45,8 @@ describe('options become the keys of the file', () => {
       { limits: { connections: 10, perSource: 2, newPerSecond: 5, bandwidth: '100mbit' } },
     ],
     [
-      '--timeout-connect 5s --timeout-idle 0 --timeout-udp=5m --timeout-drain 30s --timeout-keepalive 1m',
-      { timeouts: { connect: '5s', idle: '0', udp: '5m', drain: '30s', keepalive: '1m' } },
+      '--timeout-connect 5s --timeout-idle 0 --timeout-udp=5m --timeout-drain 30s --timeout-hello 2s --timeout-keepalive 1m',
+      { timeouts: { connect: '5s', idle: '0', udp: '5m', drain: '30s', hello: '2s', keepalive: '1m' } },
     ],
     [
       '--timeout-idle 1m --set timeouts.udp=9m --set enabled=false --set limits.connections=7',
@@ -113,4 +113,9 @@ describe('targets', () => {
     })
     expect(() => targetsFrom(['80,heavy'], 'naru open')).toThrow('write weight=N, backup or name=HOST')
   })
+})
+
+it('no option stands for two keys', () => {
+  const names = ruleOptions.map(({ name }) => name)
+  expect(names).toEqual([...new Set(names)])
 })

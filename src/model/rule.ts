@@ -2,14 +2,7 @@
 import type { RuleKeys } from './rule-keys/index.ts'
 import type { TargetChoice } from './rule-keys/targets.ts'
 
-export {
-  balances,
-  engineIds,
-  sourceModes,
-  type Balance,
-  type EngineId,
-  type SourceMode,
-} from './rule-keys/choices.ts'
+export type { Balance, EngineId, SourceMode } from './rule-keys/choices.ts'
 export type { Limits } from './rule-keys/limits.ts'
 export type { TargetChoice } from './rule-keys/targets.ts'
 

@@ -177,6 +177,15 @@ export const ruleKeys = {
       value: 'WHICH',
       text: say('which datagrams carry a PROXY v2 header', 'PROXY v2 헤더를 붙일 데이터그램'),
     },
+    form: {
+      place: 'limits',
+      label: say('PROXY header over UDP', 'UDP의 PROXY 헤더'),
+      hint: say('With a PROXY v2 header to the target', '대상에 PROXY v2 헤더를 보낼 때'),
+      choices: {
+        every: say('On every datagram', '모든 데이터그램에'),
+        first: say('On the first of a session', '세션의 첫 데이터그램에만'),
+      },
+    },
     // It says something beside `source: proxy-v2` alone, and that is told.
     loss: false,
   },
@@ -193,6 +202,14 @@ export const ruleKeys = {
       value: 'CIDR',
       many: 'by-commas',
       text: say('believe PROXY headers from these', '이 대역이 보낸 PROXY 헤더를 신뢰'),
+    },
+    form: {
+      place: 'limits',
+      label: say('Proxies that are believed', '신뢰할 프록시'),
+      hint: say(
+        'Their PROXY header says who the client is; one address or network a line. Empty: no header is expected',
+        'PROXY 헤더로 클라이언트 주소를 알려 주는 프록시의 주소나 네트워크를 한 줄에 하나씩. 비우면 헤더를 받지 않음',
+      ),
     },
     loss: { vital: true },
   },

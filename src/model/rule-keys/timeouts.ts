@@ -93,6 +93,14 @@ export const timeouts = group({
       '규칙에 필요한 TLS hello, HTTP 헤더, PROXY 헤더를 기다릴 시간. 지나면 이름 없는 대상으로 연결',
     ),
     fallback: 5000,
+    option: {
+      name: 'timeout-hello',
+      value: 'DURATION',
+      text: say(
+        'for the TLS hello, HTTP head or PROXY header',
+        'TLS hello, HTTP 헤더, PROXY 헤더 대기 제한 시간',
+      ),
+    },
     form: {
       place: 'waiting',
       label: say('First bytes', '첫 데이터 대기'),
