@@ -56,7 +56,8 @@ export async function oneFile(target, file) {
           'LICENSES.txt': licences,
           ...(existsSync(release) && { 'dist/release.json': release }),
           ...(koffi && { 'koffi.node': koffi }),
-          ...page(),
+          ...inside('web/dist'),
+          ...inside('locales'),
         },
       }),
     )
@@ -108,9 +109,9 @@ async function bundle(input, file) {
   return output.flatMap((part) => part.moduleIds ?? [])
 }
 
-/** The web page's files by their names inside. */
-function page() {
-  const folder = join(root, 'web/dist')
+/** The files of a folder of the package (the web page, the Korean) by their names inside. */
+function inside(path) {
+  const folder = join(root, path)
   const names = readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && entry.name !== '.built')
     .map(({ parentPath, name }) => join(parentPath, name).slice(root.length).replaceAll('\\', '/'))

@@ -59,6 +59,7 @@ if (existsSync(join(root, 'web/index.html'))) {
       'src/api/protocol',
       'src/model',
       'src/base',
+      'locales',
     ],
     output: 'web/dist',
     make: () => run('node_modules/vite/bin/vite.js', ['build', '--logLevel', 'warn'], join(root, 'web')),

@@ -27,6 +27,7 @@ export function house() {
     check('types of the web page', 'node_modules/typescript/bin/tsc', ['-p', 'web/tsconfig.json']),
     check('arrows between the rooms', 'scripts/arrows.mjs'),
     check('one word, one meaning', 'scripts/words.mjs'),
+    check('sentences and their Korean', 'scripts/sentences.mjs', ['--check']),
     check('each claim of SECURITY.md has its test', 'scripts/claims.mjs'),
     check('lint', 'node_modules/oxlint/bin/oxlint', ['--type-aware', '--deny-warnings', ...code]),
     check('format', 'node_modules/oxfmt/bin/oxfmt', ['--check']),

@@ -29,6 +29,10 @@ function licenceOf(folder: string): string {
 export default defineConfig({
   base: '/',
   plugins: [licences()],
+  // A program reads the Korean from files; the page brings its own.
+  resolve: {
+    alias: [{ find: /^\.\/korean\.ts$/, replacement: join(import.meta.dirname, 'src/words/rows.ts') }],
+  },
   build: {
     outDir: 'dist',
     emptyOutDir: true,

@@ -4,17 +4,26 @@
  * consonant, of a digit and of Latin letters the way they are read.
  */
 
-const marker = /\{(을\/를|이\/가|은\/는|과\/와|으로\/로|이라는\/라는)\}/g
+const particles: ReadonlySet<string> = new Set(['을/를', '이/가', '은/는', '과/와', '으로/로', '이라는/라는'])
+const marker = new RegExp(`\\{(${[...particles].join('|')})\\}`, 'g')
 
 /** The sentence with each particle as the word before it wants it. */
 export function withParticles(text: string): string {
   if (!text.includes('/') || !text.includes('{')) return text
-  return text.replace(marker, (_, pair: string, at: number) => {
-    const [closed = '', open = ''] = pair.split('/')
-    const sound = lastSound(text.slice(Math.max(0, at - longestLook), at))
-    // 으로 is for a closed syllable, but for one that ends in ㄹ.
-    return sound === 'closed' || (sound === 'rieul' && closed !== '으로') ? closed : open
-  })
+  return text.replace(marker, (_, pair: string, at: number) => particleAfter(text.slice(0, at), pair))
+}
+
+/** Is it what stands between the braces of a mark? */
+export function isParticle(pair: string): boolean {
+  return particles.has(pair)
+}
+
+/** @param pair `을/를` and so on. @returns the one that what stands `before` it wants */
+export function particleAfter(before: string, pair: string): string {
+  const [closed = '', open = ''] = pair.split('/')
+  const sound = lastSound(before.slice(-longestLook))
+  // 으로 is for a closed syllable, but for one that ends in ㄹ.
+  return sound === 'closed' || (sound === 'rieul' && closed !== '으로') ? closed : open
 }
 
 /** As dictionaries write it where the word is not known: `을(를)`, `(으)로`. */

@@ -127,13 +127,13 @@ export const variables: readonly Variable[] = [
   },
 ]
 
-export function variableTable(say: (text: Text) => string): string[] {
+export function variableTable(spoken: (text: Text) => string): string[] {
   return [
     '| | | |',
     '|---|---|---|',
     ...variables.map(
       ({ name, value, text }) =>
-        `| \`${name}\` | \`${value.replaceAll('|', '\\|')}\` | ${say(text).replaceAll('|', '\\|')} |`,
+        `| \`${name}\` | \`${value.replaceAll('|', '\\|')}\` | ${spoken(text).replaceAll('|', '\\|')} |`,
     ),
   ]
 }

@@ -23,12 +23,12 @@ const entry = /<([^<>]*)>([^<>]*)>([^<>]*)>([^<>]*)>([^<>]*)(?:>([^<>"]*))?>?/g
 
 export const asus: ReadableFormat = {
   id: 'asus',
-  title: say('ASUS router, vts_rulelist', 'ASUS 공유기, vts_rulelist'),
+  title: say('ASUS router, vts_rulelist'),
   carries: {
     ...carriesNothing,
     udp: true,
     range: true,
-    allow: say('one source address', '출발지 주소 하나'),
+    allow: say('one source address'),
   },
   looksRight: (text) =>
     /vts\d?_rulelist/.test(text) ||
@@ -53,7 +53,7 @@ function read(text: string, reading: ImportContext): void {
     )
   }
   if (lists === 0 && text.trim() !== '')
-    reading.wrong({ line: 1, column: 1 }, say('there is no vts_rulelist', 'vts_rulelist가 없습니다'))
+    reading.wrong({ line: 1, column: 1 }, say('there is no vts_rulelist'))
 }
 
 /** As the pages have it (`&#60`), JSON (`\\u003c`), and a form that is sent (`%3C`, where no plain sign is). */
@@ -79,15 +79,9 @@ function readList(whole: string, start: SourcePlace, isOff: boolean, reading: Im
   if (list.slice(read).includes('<')) reading.wrong(at(read), unreadable)
 }
 
-const routerWasOff = say(
-  'switched off, as the router had its port forwarding off: enable what is to be open',
-  '공유기에서 포트 포워딩이 꺼져 있었으므로 꺼 두었습니다. 열려면 켜세요',
-)
+const routerWasOff = say('switched off, as the router had its port forwarding off: enable what is to be open')
 
-const unreadable = say(
-  'a forward is written <name>port>address>port>protocol>',
-  '포워딩은 <이름>포트>주소>포트>프로토콜> 형식입니다',
-)
+const unreadable = say('a forward is written <name>port>address>port>protocol>')
 
 function readEntry(
   match: RegExpMatchArray,
@@ -100,10 +94,7 @@ function readEntry(
   )
   const kinds = protocols[protocol.toUpperCase()]
   if (!kinds) {
-    const why = say(
-      `${protocol || 'no protocol'}: only TCP and UDP have ports`,
-      `${protocol || '프로토콜 없음'}: TCP와 UDP만 포트가 있습니다`,
-    )
+    const why = say`${protocol || say('no protocol')}: only TCP and UDP have ports`
     return reading.leaveOut(place, what ?? '', why)
   }
   const ports = external.split(',').map((one) => one.trim().replace(':', '-'))

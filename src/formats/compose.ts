@@ -25,7 +25,7 @@ import { listenText, ruleName, type PartLoss, type ImportContext } from './share
 
 export const compose: ReadableFormat = {
   id: 'compose',
-  title: say('Docker Compose, ports of compose.yaml', 'Docker Compose, compose.yaml의 ports'),
+  title: say('Docker Compose, ports of compose.yaml'),
   carries: { ...carriesNothing, udp: true, range: true, guestTarget: true },
   looksRight: (text) =>
     /(?:^|[{,])[ \t]{0,40}["']?services["']?[ \t]{0,40}:/m.test(text) &&
@@ -52,10 +52,7 @@ const mostSigns = 1024 * 1024
 
 function read(text: string, reading: ImportContext): void {
   if (text.length > mostSigns)
-    return reading.wrong(
-      { line: 1, column: 1 },
-      say(`longer than ${mostSigns} signs`, `${mostSigns}자보다 깁니다`),
-    )
+    return reading.wrong({ line: 1, column: 1 }, say`longer than ${mostSigns} signs`)
   const lines = new LineCounter()
   // An error, not a warning, is what tells of a second document.
   const document = yamlDocument(text, {
@@ -74,19 +71,11 @@ function read(text: string, reading: ImportContext): void {
   for (const error of errors) reading.wrong(placeOf(error.pos[0]), yamlProblem(error))
   if (errors.length > 0) return
   const more = document.errors.find(({ code }) => code === 'MULTIPLE_DOCS')
-  if (more)
-    reading.lose(
-      placeOf(more.pos[0]),
-      '---',
-      say('only the first document of the file is read', '파일의 첫 문서만 읽습니다'),
-    )
+  if (more) reading.lose(placeOf(more.pos[0]), '---', say('only the first document of the file is read'))
   try {
     document.toJS({ maxAliasCount: mostAliases })
   } catch {
-    return reading.wrong(
-      { line: 1, column: 1 },
-      say('aliases are expanded too often', '별칭이 너무 많이 펼쳐집니다'),
-    )
+    return reading.wrong({ line: 1, column: 1 }, say('aliases are expanded too often'))
   }
   new Services(document, placeOf, reading).read()
 }
@@ -135,13 +124,11 @@ class Services {
     for (const [name, { value }] of this.#entriesOf(top?.get('networks')?.value ?? null) ?? [])
       this.#networks.set(name, networkOf(this.#plain(value)))
     const services = this.#entriesOf(top?.get('services')?.value ?? null)
-    if (!services)
-      return this.#reading.wrong({ line: 1, column: 1 }, say('there are no services', 'services가 없습니다'))
+    if (!services) return this.#reading.wrong({ line: 1, column: 1 }, say('there are no services'))
     for (const [name, { key, value }] of services) {
       const service = this.#entriesOf(value)
       if (service) this.#readService(name, key, this.#extended(service, services))
-      else if (this.#plain(value) !== null)
-        this.#reading.wrong(this.#at(key), say(`${name} is no service`, `${name}{은/는} 서비스가 아닙니다`))
+      else if (this.#plain(value) !== null) this.#reading.wrong(this.#at(key), say`${name} is no service`)
     }
   }
 
@@ -150,23 +137,13 @@ class Services {
     const plain = (name: string): unknown => this.#plain(entries.get(name)?.value ?? null)
     const lose = (name: string, why: Text): void =>
       reading.lose(this.#at(entries.get(name)?.key ?? key), `${service}: ${name}`, why)
-    if (entries.has('profiles'))
-      lose(
-        'profiles',
-        say('Compose starts it only with one of them', 'Compose는 이 중 하나를 지정해야 시작합니다'),
-      )
+    if (entries.has('profiles')) lose('profiles', say('Compose starts it only with one of them'))
     const mode = plain('network_mode')
     if (mode === 'host')
-      return lose(
-        'network_mode',
-        say(
-          'its ports are this machine’s own; nothing is forwarded',
-          '이 컴퓨터의 포트를 그대로 쓰므로 포워딩이 없습니다',
-        ),
-      )
+      return lose('network_mode', say('its ports are this machine’s own; nothing is forwarded'))
     const ports = this.#resolved(entries.get('ports')?.value ?? null)
     if (ports === null || plain('ports') === null) return
-    if (!isSeq(ports)) return reading.wrong(this.#at(ports), say('ports is a list', 'ports는 목록입니다'))
+    if (!isSeq(ports)) return reading.wrong(this.#at(ports), say('ports is a list'))
     const container = plain('container_name')
     const guest = typeof container === 'string' ? container : service
     const published = this.#publishedBy(mode, plain('networks'))
@@ -327,29 +304,16 @@ function networkOf(network: unknown): Network {
   return typeof address === 'string' && address !== '' ? { address, why: null } : open
 }
 
-const isInternal = say(
-  'Docker publishes nothing of this network on the machine',
-  'Docker는 이 네트워크의 포트를 호스트에 공개하지 않습니다',
-)
-const noNetwork = say(
-  'without a network of its own it publishes nothing',
-  '자기 네트워크가 없어 공개되는 포트가 없습니다',
-)
-const severalAddresses = say(
-  'its networks publish on different addresses',
-  '네트워크마다 공개하는 주소가 다릅니다',
-)
+const isInternal = say('Docker publishes nothing of this network on the machine')
+const noNetwork = say('without a network of its own it publishes nothing')
+const severalAddresses = say('its networks publish on different addresses')
 
-const notFollowed = say(
-  'it is not followed: run `docker compose config` and import what it prints',
-  '따라가지 않습니다. `docker compose config`의 출력을 가져오세요',
-)
+const notFollowed = say('it is not followed: run `docker compose config` and import what it prints')
 
 const extended = {
   what: 'extends',
   why: say(
     'switched off: what it extends is not followed, and may say that it is not published. Import what `docker compose config` prints',
-    '꺼 두었습니다. extends 대상은 따라가지 않는데, 거기서 공개하지 않게 했을 수 있습니다. `docker compose config`의 출력을 가져오세요',
   ),
   off: true,
 }
@@ -361,11 +325,7 @@ function addPort(
 ): void {
   const { service, guest, written, place, losses } = from
   if (port.published === '')
-    return reading.leaveOut(
-      place,
-      `${service}: ${written}`,
-      say('Docker chooses the port; write one', 'Docker가 포트를 고릅니다. 포트를 직접 쓰세요'),
-    )
+    return reading.leaveOut(place, `${service}: ${written}`, say('Docker chooses the port; write one'))
   reading.add(
     place,
     ruleName(service),
@@ -378,12 +338,9 @@ function addPort(
   )
 }
 
-const variable = say(
-  'variables are not replaced here: run `docker compose config` and import what it prints',
-  '변수는 여기서 바뀌지 않습니다. `docker compose config`의 출력을 가져오세요',
-)
+const variable = say('variables are not replaced here: run `docker compose config` and import what it prints')
 const unknownForm = {
-  why: say('write [ADDRESS:]PORT:PORT[/PROTOCOL]', '[주소:]포트:포트[/프로토콜] 형식으로 쓰세요'),
+  why: say('write [ADDRESS:]PORT:PORT[/PROTOCOL]'),
 }
 
 /** `[[ADDRESS:]PUBLISHED:]TARGET[/PROTOCOL]` */
@@ -411,8 +368,7 @@ function longPort(port: Record<string, unknown>): Port | { why: Text } {
   if (Object.values(port).some((value) => typeof value === 'string' && value.includes('$')))
     return { why: variable }
   const protocol = word('protocol') || 'tcp'
-  if (protocol !== 'tcp' && protocol !== 'udp')
-    return { why: say(`${protocol}: only TCP and UDP`, `${protocol}: TCP와 UDP만 됩니다`) }
+  if (protocol !== 'tcp' && protocol !== 'udp') return { why: say`${protocol}: only TCP and UDP` }
   return checked({
     address: word('host_ip') || null,
     published: word('published'),
@@ -425,10 +381,7 @@ function longPort(port: Record<string, unknown>): Port | { why: Text } {
 function checked(port: Port): Port | { why: Text } {
   if (port.published.includes('-') && !port.target.includes('-'))
     return {
-      why: say(
-        'Docker takes one free port of the range; write which',
-        'Docker가 범위에서 빈 포트 하나를 고릅니다. 포트를 정하세요',
-      ),
+      why: say('Docker takes one free port of the range; write which'),
     }
   return port
 }

@@ -19,10 +19,10 @@ const mostPorts = 1024
 
 export const netsh: ReadableFormat & WritableFormat = {
   id: 'netsh',
-  title: say('Windows: netsh interface portproxy', 'Windows: netsh interface portproxy'),
+  title: say('Windows: netsh interface portproxy'),
   carries: {
     ...carriesNothing,
-    range: say(`a line a port, up to ${mostPorts}`, `포트마다 한 줄, ${mostPorts}개까지`),
+    range: say`a line a port, up to ${mostPorts}`,
     nameTarget: true,
   },
   looksRight: (text) =>
@@ -205,18 +205,12 @@ class Commands {
     if (this.#count === 0)
       return this.#reading.wrong(
         first.words[0]?.place ?? start,
-        say(
-          'there is no command of netsh portproxy, and no table of its',
-          'netsh portproxy 명령도, 출력 표도 없습니다',
-        ),
+        say('there is no command of netsh portproxy, and no table of its'),
       )
     this.#reading.lose(
       first.words[0]?.place ?? start,
       first.text,
-      say(
-        `no command of netsh (such lines: ${count}); conditions and loops of a script are not followed`,
-        `netsh 명령이 아닙니다(이런 줄 ${count}개). 스크립트의 조건과 반복은 따라가지 않습니다`,
-      ),
+      say`no command of netsh (such lines: ${count}); conditions and loops of a script are not followed`,
     )
   }
 
@@ -242,11 +236,7 @@ class Commands {
     if (!port) return this.#reading.leaveOut(kind.place, line.text, noPort)
     const protocol = given.get('protocol')
     if (protocol && protocol.text.toLowerCase() !== 'tcp')
-      return this.#reading.leaveOut(
-        protocol.place,
-        line.text,
-        say('netsh itself knows TCP alone', 'netsh는 TCP만 지원합니다'),
-      )
+      return this.#reading.leaveOut(protocol.place, line.text, say('netsh itself knows TCP alone'))
     const address = given.get('listenaddress') ?? { ...kind, text: '*' }
     const key = `${family} ${address.text.toLowerCase()} ${numberOf(port).text}`
     if (/^del/i.test(verb)) return this.#undo((one) => one === key, line)
@@ -270,11 +260,7 @@ class Commands {
     for (const [key, { row, text }] of this.#added) {
       if (!which(key)) continue
       this.#added.delete(key)
-      this.#reading.leaveOut(
-        row.port.place,
-        text,
-        say(`line ${number} deletes it again`, `${number}번 줄에서 다시 지웁니다`),
-      )
+      this.#reading.leaveOut(row.port.place, text, say`line ${number} deletes it again`)
     }
   }
 }
@@ -283,13 +269,12 @@ class Commands {
 const zone = /(?<=:[\da-f:]{1,39})%\d{1,9}$/i
 const start = { line: 1, column: 1 }
 const verbs = /^(?:add?|set|del(?:ete)?|reset|show|dump)$/i
-const noForward = say('it makes no forward', '포워딩을 만들지 않습니다')
+const noForward = say('it makes no forward')
 const notRead = say(
   'it is no command that netsh would take: add v4tov4 listenport= connectaddress= connectport=',
-  'netsh 명령이 아닙니다. add v4tov4 listenport= connectaddress= connectport= 형식입니다',
 )
-const variable = say('it has a variable: write the value', '변수가 들어 있습니다. 값을 직접 쓰세요')
-const noPort = say('listenport= is missing', 'listenport=가 없습니다')
+const variable = say('it has a variable: write the value')
+const noPort = say('listenport= is missing')
 
 /** In the order in which they are taken without their names, as `netsh interface portproxy add v4tov4 ?` has it. */
 const addTags = ['listenport', 'connectaddress', 'connectport', 'listenaddress', 'protocol']
@@ -317,7 +302,7 @@ function numberOf(port: Word): Word {
 }
 
 function isNoPort({ text }: Word): Text {
-  return say(`"${text}" is no port`, `"${text}"{은/는} 포트가 아닙니다`)
+  return say`"${text}" is no port`
 }
 
 function says(words: readonly Word[], what: RegExp): boolean {
@@ -341,13 +326,7 @@ function readRow({ words, text }: ConfigLine, families: readonly string[], readi
   const [address, port, target, targetPort] = words
   if (!address || !port || !target || !targetPort || words.length > 4) {
     const place = words[0]?.place ?? { line: 1, column: 1 }
-    reading.wrong(
-      place,
-      say(
-        'a row has four columns: address, port, address, port',
-        '한 줄은 주소, 포트, 주소, 포트의 네 칸이어야 합니다',
-      ),
-    )
+    reading.wrong(place, say('a row has four columns: address, port, address, port'))
     return
   }
   add({ address, port, target, targetPort }, families[0] === 'ipv6' ? 6 : 4, null, text, reading)
@@ -364,11 +343,7 @@ function add(row: Row, family: 4 | 6, name: string | null, what: string, reading
   const any = family === 6 ? '::' : '0.0.0.0'
   const address = row.address.text === '*' ? any : canonicalAddress(row.address.text)
   if (address === null) {
-    reading.leaveOut(
-      row.address.place,
-      what,
-      say('it listens on a name; write the address', '이름으로 수신합니다. 주소로 쓰세요'),
-    )
+    reading.leaveOut(row.address.place, what, say('it listens on a name; write the address'))
     return
   }
   const wrongPort = [row.port, row.targetPort].find(({ text }) => !/^\d{1,5}$/.test(text))
@@ -397,11 +372,7 @@ function written(rule: Rule, writing: Writing): string[] {
   if (listen.kind !== 'inet' || to?.kind !== 'inet') return []
   const count = portCount(listen.ports)
   if (count > mostPorts) {
-    writing.leaveOut(
-      rule,
-      'range',
-      say(`${count} ports would be ${count} lines`, `포트 ${count}개는 ${count}줄이 됩니다`),
-    )
+    writing.leaveOut(rule, 'range', say`${count} ports would be ${count} lines`)
     return []
   }
   const single = portCount(to.ports) === 1

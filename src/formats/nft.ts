@@ -16,15 +16,12 @@ const table = 'inet naru_export'
 
 export const nft: WritableFormat = {
   id: 'nft',
-  title: say('nftables, nft -f', 'nftables, nft -f'),
+  title: say('nftables, nft -f'),
   carries: {
     ...carriesNothing,
     udp: true,
     range: true,
-    targets: say(
-      'of one family; none is skipped where it is down',
-      '주소 체계가 같은 대상만. 죽은 대상을 건너뛰지 않음',
-    ),
+    targets: say('of one family; none is skipped where it is down'),
     weight: true,
     sourceHash: true,
     allow: true,

@@ -18,7 +18,7 @@ const forward =
 
 export const rinetd: ReadableFormat = {
   id: 'rinetd',
-  title: say('rinetd, rinetd.conf', 'rinetd, rinetd.conf'),
+  title: say('rinetd, rinetd.conf'),
   carries: { ...carriesNothing, udp: true, nameTarget: true, allow: true, deny: true, 'timeouts.udp': true },
   looksRight: (text) => forward.test(text),
   read,
@@ -48,9 +48,9 @@ function read(text: string, reading: ImportContext): void {
     const access = forwards.at(-1)?.access ?? everywhere
     if (first.text === 'allow' || first.text === 'deny') {
       if (second) note(access, first.text, second)
-      else reading.wrong(first.place, say('a pattern is missing', '주소 패턴이 없습니다'))
+      else reading.wrong(first.place, say('a pattern is missing'))
     } else if (/^(logfile|logcommon|pidlogfile|buffersize)$/.test(first.text)) {
-      reading.lose(first.place, line.text, say('about rinetd itself', 'rinetd 자체의 설정입니다'))
+      reading.lose(first.place, line.text, say('about rinetd itself'))
     } else forwards.push({ line, access: { allow: null, deny: [], unclear: null } })
   }
   const ofAll = ordered(everywhere)
@@ -87,41 +87,20 @@ function addForward(
   const [address, port, target, targetPort, ...options] = line.words
   const place = line.words[0]?.place ?? { line: line.number, column: 1 }
   if (!address || !port || !target || !targetPort) {
-    reading.wrong(
-      place,
-      say(
-        'a forward has four words: address, port, address, port',
-        '포워딩은 주소, 포트, 주소, 포트의 네 단어로 씁니다',
-      ),
-    )
+    reading.wrong(place, say('a forward has four words: address, port, address, port'))
     return
   }
   const bind = addressNamed(address.text)
   const [from, to] = [portOf(port), portOf(targetPort)]
-  if (unclear)
-    return reading.leaveOut(
-      place,
-      line.text,
-      say(`${unclear.text} is no address prefix`, `${unclear.text}{은/는} 주소 대역으로 쓸 수 없습니다`),
-    )
-  if (bind === null)
-    return reading.leaveOut(
-      place,
-      line.text,
-      say('it listens on a name; write the address', '이름으로 수신합니다. 주소로 쓰세요'),
-    )
+  if (unclear) return reading.leaveOut(place, line.text, say`${unclear.text} is no address prefix`)
+  if (bind === null) return reading.leaveOut(place, line.text, say('it listens on a name; write the address'))
   if (from === null || to === null)
     return reading.leaveOut(
       (from === null ? port : targetPort).place,
       line.text,
-      say('it is no port, and no service name that is known', '포트도, 알려진 서비스 이름도 아닙니다'),
+      say('it is no port, and no service name that is known'),
     )
-  if (from.protocol !== to.protocol)
-    return reading.leaveOut(
-      place,
-      line.text,
-      say('TCP cannot become UDP', 'TCP와 UDP를 서로 바꿀 수 없습니다'),
-    )
+  if (from.protocol !== to.protocol) return reading.leaveOut(place, line.text, say('TCP cannot become UDP'))
   const { seconds, losses } = optionsOf(options)
   const rule: RuleInput = {
     listen: listenText(bind, String(from.port), [from.protocol]),
@@ -163,7 +142,7 @@ function optionsOf(words: readonly Word[]): { seconds: number | null; losses: Pa
   return { seconds, losses }
 }
 
-const notKnown = say('there is no such option here', '해당하는 설정이 없습니다')
+const notKnown = say('there is no such option here')
 
 /** A deny always wins here, so it stands first. */
 function ordered({ allow, deny }: Access): OrderedAccess {

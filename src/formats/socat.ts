@@ -17,15 +17,15 @@ const mostPorts = 256
 
 export const socat: WritableFormat = {
   id: 'socat',
-  title: say('socat, a shell script', 'socat 셸 스크립트'),
+  title: say('socat, a shell script'),
   carries: {
     ...carriesNothing,
     udp: true,
-    range: say(`a process a port, up to ${mostPorts}`, `포트마다 프로세스 하나, ${mostPorts}개까지`),
+    range: say`a process a port, up to ${mostPorts}`,
     unixListen: true,
     unixTarget: true,
     nameTarget: true,
-    allow: say('one prefix', '대역 하나'),
+    allow: say('one prefix'),
     'limits.connections': true,
     'timeouts.connect': true,
     'timeouts.idle': true,
@@ -55,18 +55,14 @@ function commandsOf(rule: Rule, writing: Writing): string[] {
   if (!to || to.kind === 'guest') return []
   const access = inOrder(rule)
   if (access.entries.length > 1) {
-    writing.leaveOut(rule, 'allow', say('socat asks for one prefix', 'socat은 대역 하나만 검사합니다'))
+    writing.leaveOut(rule, 'allow', say('socat asks for one prefix'))
     return []
   }
   if (listen.kind === 'unix')
     return [`socat UNIX-LISTEN:${listen.path},fork,unlink-early${most(rule)} ${dial(to, 0, 'tcp', rule)}`]
   const count = portCount(listen.ports)
   if (count > mostPorts) {
-    writing.leaveOut(
-      rule,
-      'range',
-      say(`${count} ports would be ${count} processes`, `포트 ${count}개는 프로세스 ${count}개가 됩니다`),
-    )
+    writing.leaveOut(rule, 'range', say`${count} ports would be ${count} processes`)
     return []
   }
   return listen.protocols.flatMap((protocol) =>

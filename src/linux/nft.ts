@@ -72,7 +72,7 @@ function objectsIn(json: string): readonly NftObject[] | null {
 function failed(exit: number, stderr: string): NaruError {
   if (/Operation not permitted|must be root/.test(stderr)) {
     return new NaruError('NOT_PERMITTED', {
-      what: say('change nftables', 'nftables 변경'),
+      what: say('change nftables'),
       command: withRight('net_admin'),
     })
   }

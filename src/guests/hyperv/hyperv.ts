@@ -61,11 +61,10 @@ export function hyperv(): GuestMember {
     kind,
     async detect({ host, signal }) {
       const { platform } = await host.facts()
-      if (platform !== 'win32')
-        return { ok: false, why: say('Hyper-V is part of Windows', 'Hyper-V는 Windows에만 있습니다') }
+      if (platform !== 'win32') return { ok: false, why: say('Hyper-V is part of Windows') }
       try {
         const { length } = await guests(host, signal)
-        return { ok: true, why: say(`${length} machines`, `가상 머신 ${length}개`) }
+        return { ok: true, why: say`${length} machines` }
       } catch (error) {
         if (error instanceof NaruError) return { ok: false, why: error.text }
         throw error
@@ -109,7 +108,6 @@ export function hyperv(): GuestMember {
 
 const notFromHere = say(
   'Windows forwards what comes from other machines; from this one dial the guest itself',
-  'Windows는 다른 컴퓨터에서 온 연결만 포워딩합니다. 이 컴퓨터에서는 게스트에 직접 접속하세요',
 )
 
 async function guests({ runner }: Host, signal: AbortSignal): Promise<readonly Guest[]> {
@@ -144,11 +142,8 @@ function addressed(all: readonly Guest[], name: string): Guest {
   throw new NaruError('GUEST_NO_ADDRESS', {
     kind,
     name,
-    why: say('its integration services do not report one', '통합 서비스가 주소를 알려 주지 않습니다'),
-    fix: say(
-      'start them in the guest, or write its address as the target',
-      '게스트에서 통합 서비스를 시작하거나 주소를 대상으로 직접 쓰세요',
-    ),
+    why: say('its integration services do not report one'),
+    fix: say('start them in the guest, or write its address as the target'),
   })
 }
 
@@ -244,10 +239,7 @@ function onlyDirect({ name }: Guest): NaruError {
   return new NaruError('GUEST_NO_FORWARD', {
     kind,
     name,
-    why: say(
-      'only a NAT made by New-NetNat forwards, and only from other machines',
-      'New-NetNat으로 만든 NAT만, 그것도 다른 컴퓨터에서 온 연결만 포워딩합니다',
-    ),
-    fix: say('dial the guest itself: --guest direct', '게스트에 직접 접속하는 --guest direct를 쓰세요'),
+    why: say('only a NAT made by New-NetNat forwards, and only from other machines'),
+    fix: say('dial the guest itself: --guest direct'),
   })
 }

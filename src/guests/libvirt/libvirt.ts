@@ -44,7 +44,7 @@ export function libvirt({ uri }: LibvirtOptions = {}): GuestMember {
     async detect({ host, signal }) {
       try {
         const { length } = await virsh(host.runner).domains(signal)
-        return { ok: true, why: say(`${length} domains`, `도메인 ${length}개`) }
+        return { ok: true, why: say`${length} domains` }
       } catch (error) {
         if (error instanceof NaruError) return { ok: false, why: error.text }
         throw error
@@ -98,10 +98,7 @@ export function libvirt({ uri }: LibvirtOptions = {}): GuestMember {
   }
 }
 
-const tainted = say(
-  'libvirt marks a guest whose monitor was used as tainted; that changes nothing for it',
-  'libvirt는 모니터를 사용한 게스트를 tainted로 표시하지만 동작에는 영향이 없습니다',
-)
+const tainted = say('libvirt marks a guest whose monitor was used as tainted; that changes nothing for it')
 
 /** A forward that was added through the monitor goes with the QEMU that has it, which libvirt numbers. */
 function forwardsOf(virsh: Virsh, name: string, user: DomainInterface): ForwardTable {
@@ -260,7 +257,7 @@ function whyNot(error: unknown): unknown {
     'GUEST_NOT_RUNNING',
     {
       kind,
-      why: say(`nobody answers at ${socket}`, `${socket}에서 응답이 없습니다`),
+      why: say`nobody answers at ${socket}`,
       start: startOf(socket),
     },
     { cause: error },
@@ -289,17 +286,11 @@ function noAddress({ name }: Domain, interfaces: readonly DomainInterface[]): Na
     kind,
     name,
     why: behindNat
-      ? say('it is on user networking', '사용자 모드 네트워크를 쓰고 있습니다')
-      : say(
-          'neither a lease, nor its agent, nor ARP tells one',
-          'DHCP 임대, 게스트 에이전트, ARP 어디에도 없습니다',
-        ),
+      ? say('it is on user networking')
+      : say('neither a lease, nor its agent, nor ARP tells one'),
     fix: behindNat
-      ? say('let the hypervisor forward: --guest nat', '하이퍼바이저가 포워딩하도록 --guest nat을 쓰세요')
-      : say(
-          'install qemu-guest-agent in the guest, or write its address as the target',
-          '게스트에 qemu-guest-agent를 설치하거나 주소를 대상으로 직접 쓰세요',
-        ),
+      ? say('let the hypervisor forward: --guest nat')
+      : say('install qemu-guest-agent in the guest, or write its address as the target'),
   })
 }
 
@@ -307,11 +298,8 @@ function onlyDirect({ name }: Domain): NaruError {
   return new NaruError('GUEST_NO_FORWARD', {
     kind,
     name,
-    why: say(
-      'a libvirt network has no forwards; this machine reaches the guest through it',
-      'libvirt 네트워크에는 포워딩이 없고, 이 컴퓨터에서 게스트에 직접 접속할 수 있습니다',
-    ),
-    fix: say('dial the guest itself: --guest direct', '게스트에 직접 접속하는 --guest direct를 쓰세요'),
+    why: say('a libvirt network has no forwards; this machine reaches the guest through it'),
+    fix: say('dial the guest itself: --guest direct'),
   })
 }
 
@@ -319,13 +307,7 @@ function passtIsFixed(name: string): NaruError {
   return new NaruError('GUEST_NO_FORWARD', {
     kind,
     name,
-    why: say(
-      'passt takes forwards only from the guest’s definition, when it starts',
-      'passt는 게스트가 시작할 때 정의에 있는 포워딩만 받습니다',
-    ),
-    fix: say(
-      `add <portForward proto='tcp'><range start='8888' to='80'/></portForward> by \`virsh edit ${shellWord(name)}\` and start it anew`,
-      `\`virsh edit ${shellWord(name)}\`로 <portForward proto='tcp'><range start='8888' to='80'/></portForward>를 추가하고 다시 시작하세요`,
-    ),
+    why: say('passt takes forwards only from the guest’s definition, when it starts'),
+    fix: say`add <portForward proto='tcp'><range start='8888' to='80'/></portForward> by \`virsh edit ${shellWord(name)}\` and start it anew`,
   })
 }

@@ -119,10 +119,7 @@ export async function openForwards(options: OpenForwards): Promise<GuestLease> {
     throw new NaruError('VALUE_INVALID', {
       what: 'port range',
       value: formatPortRange(hostPorts),
-      why: say(
-        `${kind}:${name} is to serve ${portCount(guestPorts)} ports; both ranges must be of one length`,
-        `${kind}:${name}의 포트는 ${portCount(guestPorts)}개입니다. 두 범위의 길이가 같아야 합니다`,
-      ),
+      why: say`${kind}:${name} is to serve ${portCount(guestPorts)} ports; both ranges must be of one length`,
     })
   }
 }
@@ -228,7 +225,7 @@ async function addAndReadBack(options: OpenForwards, forward: Forward, signal: A
   throw new NaruError('GUEST_REFUSED', {
     kind,
     what: forwardText(forward),
-    why: say('it said yes, but its list does not show the forward', '성공이라고 했지만 목록에 없습니다'),
+    why: say('it said yes, but its list does not show the forward'),
   })
 }
 
@@ -303,9 +300,7 @@ class ForwardLease implements GuestLease {
     const line = `${from} → ${to}/${request.protocol}`
     return {
       member: kind,
-      text: foreign
-        ? say(`${line}, which was there already and stays`, `${line}, 이미 있던 것이라 그대로 둡니다`)
-        : verbatim(line),
+      text: foreign ? say`${line}, which was there already and stays` : verbatim(line),
       differs: notes,
       data: {
         address,

@@ -34,7 +34,7 @@ export async function answered<T>(
     if (limit.aborted || isNaruError(error, 'TIMED_OUT'))
       throw new NaruError('GUEST_SILENT', { kind, where, ms }, { cause: error })
     if (!isHangUp(error)) throw error
-    const why = say(`it hung up before it answered (${where})`, `응답하기 전에 연결을 끊었습니다(${where})`)
+    const why = say`it hung up before it answered (${where})`
     throw new NaruError('GUEST_NOT_HERE', { kind, why }, { cause: error })
   }
 }

@@ -9,10 +9,10 @@ import type { Guest } from '../contract.ts'
 const knownShown = 20
 
 const stateWords: Readonly<Record<Guest['state'], Text>> = {
-  running: say('running', '실행 중'),
-  stopped: say('stopped', '꺼짐'),
-  paused: say('paused', '일시 정지'),
-  unknown: say('state unknown', '상태 알 수 없음'),
+  running: say('running'),
+  stopped: say('stopped'),
+  paused: say('paused'),
+  unknown: say('state unknown'),
 }
 
 /**
@@ -68,9 +68,9 @@ export function stopped(guest: Guest, start: string): NaruError<'GUEST_STOPPED'>
 }
 
 function knownNames(guests: readonly Guest[]): Text {
-  if (guests.length === 0) return say('none', '없음')
+  if (guests.length === 0) return say('none')
   const names = [...new Set(guests.map(({ name }) => name))].sort()
   const more = names.length - knownShown
   const shown = names.slice(0, knownShown).join(', ')
-  return more > 0 ? say(`${shown} and ${more} more`, `${shown} 외 ${more}개`) : verbatim(shown)
+  return more > 0 ? say`${shown} and ${more} more` : verbatim(shown)
 }

@@ -34,11 +34,8 @@ export async function powershell(
     // The id of an error is not translated, unlike its message.
     if (/PermissionDenied|UnauthorizedAccess|AccessDenied|0x80070005/i.test(result.stderr))
       throw new NaruError('NOT_PERMITTED', {
-        what: say(`change ${kind}`, `${kind} 설정 변경`),
-        command: say(
-          'Start-Process powershell -Verb RunAs, and naru in it',
-          'Start-Process powershell -Verb RunAs 실행 후 그 안에서 naru 실행',
-        ),
+        what: say`change ${kind}`,
+        command: say('Start-Process powershell -Verb RunAs, and naru in it'),
       })
     throw refused(kind, script.split('|')[0]?.trim().slice(0, 120) as string, result)
   }

@@ -39,9 +39,7 @@ const onWindows: Partial<Record<GuestKind, string>> = { wsl: 'WSL', hyperv: 'Hyp
 
 function whyMissing(kind: GuestKind, program: string): Text {
   const system = process.platform === 'win32' ? undefined : onWindows[kind]
-  return system === undefined
-    ? say(`${program} is not installed`, `${program}{이/가} 설치되어 있지 않습니다`)
-    : say(`${system} is only on Windows`, `${system}{은/는} Windows에만 있습니다`)
+  return system === undefined ? say`${program} is not installed` : say`${system} is only on Windows`
 }
 
 /** Its output, or what it complained about. @throws NaruError also GUEST_REFUSED */

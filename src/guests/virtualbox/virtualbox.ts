@@ -45,7 +45,7 @@ export function virtualbox(options: VirtualboxOptions = {}): GuestMember {
     async detect({ host, signal }) {
       try {
         const { length } = await box(host.runner).machines(signal)
-        return { ok: true, why: say(`${length} machines`, `가상 머신 ${length}개`) }
+        return { ok: true, why: say`${length} machines` }
       } catch (error) {
         if (error instanceof NaruError) return { ok: false, why: error.text }
         throw error
@@ -221,15 +221,10 @@ function noAddress({ name }: Guest, { nics }: VirtualBoxMachine): NaruError {
   return new NaruError('GUEST_NO_ADDRESS', {
     kind,
     name,
-    why: behindNat
-      ? say('it is behind VirtualBox’s own NAT', 'VirtualBox 자체 NAT 뒤에 있습니다')
-      : say('its Guest Additions do not report one', 'Guest Additions가 주소를 알려 주지 않습니다'),
+    why: behindNat ? say('it is behind VirtualBox’s own NAT') : say('its Guest Additions do not report one'),
     fix: behindNat
-      ? say('let VirtualBox forward: --guest nat', 'VirtualBox가 포워딩하도록 --guest nat을 쓰세요')
-      : say(
-          'install them, or write its address as the target',
-          'Guest Additions를 설치하거나 주소를 대상으로 직접 쓰세요',
-        ),
+      ? say('let VirtualBox forward: --guest nat')
+      : say('install them, or write its address as the target'),
   })
 }
 
@@ -237,10 +232,7 @@ function onlyDirect({ name }: Guest): NaruError {
   return new NaruError('GUEST_NO_FORWARD', {
     kind,
     name,
-    why: say(
-      'no network card of it is on VirtualBox’s NAT',
-      'VirtualBox NAT에 연결된 네트워크 카드가 없습니다',
-    ),
-    fix: say('dial the guest itself: --guest direct', '게스트에 직접 접속하는 --guest direct를 쓰세요'),
+    why: say('no network card of it is on VirtualBox’s NAT'),
+    fix: say('dial the guest itself: --guest direct'),
   })
 }

@@ -34,11 +34,10 @@ export function wsl(): GuestMember {
     kind,
     async detect({ host, signal }) {
       const { platform } = await host.facts()
-      if (platform !== 'win32')
-        return { ok: false, why: say('WSL is part of Windows', 'WSL은 Windows에만 있습니다') }
+      if (platform !== 'win32') return { ok: false, why: say('WSL is part of Windows') }
       try {
         const { length } = await distributions(host, signal)
-        return { ok: true, why: say(`${length} distributions`, `배포판 ${length}개`) }
+        return { ok: true, why: say`${length} distributions` }
       } catch (error) {
         if (error instanceof NaruError) return { ok: false, why: error.text }
         throw error
@@ -116,10 +115,7 @@ class FirewallDoor implements GuestLease {
     const ports = formatPortRange(guestPorts)
     return {
       member: kind,
-      text: say(
-        `Hyper-V firewall lets ${ports}/${protocol} in to ${name}`,
-        `Hyper-V 방화벽에서 ${name}의 ${ports}/${protocol} 허용`,
-      ),
+      text: say`Hyper-V firewall lets ${ports}/${protocol} in to ${name}`,
       differs: [],
       data: { ports: { ...guestPorts }, protocol, firewallRule: this.#tag },
     }
@@ -144,7 +140,7 @@ class FirewallDoor implements GuestLease {
     throw new NaruError('GUEST_REFUSED', {
       kind,
       what: 'New-NetFirewallHyperVRule',
-      why: say('it said yes, but the rule is not there', '성공이라고 했지만 규칙이 없습니다'),
+      why: say('it said yes, but the rule is not there'),
     })
   }
 
@@ -259,11 +255,8 @@ function noAddress(name: string): NaruError {
   return new NaruError('GUEST_NO_ADDRESS', {
     kind,
     name,
-    why: say('neither hostname -I nor ip tells one', 'hostname -I와 ip 모두 주소를 알려 주지 않습니다'),
-    fix: say(
-      'start its network, or write its address as the target',
-      '네트워크를 시작하거나 주소를 대상으로 직접 쓰세요',
-    ),
+    why: say('neither hostname -I nor ip tells one'),
+    fix: say('start its network, or write its address as the target'),
   })
 }
 
@@ -272,14 +265,8 @@ function onlyDirect(name: string, shared: boolean): NaruError {
     kind,
     name,
     why: shared
-      ? say(
-          'in mirrored mode the guest’s own ports are Windows’ ports; no other port leads to them',
-          '미러 모드에서는 게스트 포트가 곧 Windows 포트이며 다른 포트로는 연결되지 않습니다',
-        )
-      : say(
-          'in NAT mode Windows has only portproxy, which carries TCP alone',
-          'NAT 모드에서 Windows에는 TCP만 되는 portproxy밖에 없습니다',
-        ),
-    fix: say('let Naru’s relay do it: --guest direct', 'Naru 릴레이를 쓰는 --guest direct로 하세요'),
+      ? say('in mirrored mode the guest’s own ports are Windows’ ports; no other port leads to them')
+      : say('in NAT mode Windows has only portproxy, which carries TCP alone'),
+    fix: say('let Naru’s relay do it: --guest direct'),
   })
 }

@@ -30,9 +30,7 @@ class Refused extends Error {
   constructor(errno: number) {
     super(`bpf: errno ${errno}`)
     this.why =
-      errno === EPERM
-        ? say('it needs CAP_BPF and CAP_NET_ADMIN', 'CAP_BPF와 CAP_NET_ADMIN 권한이 필요합니다')
-        : say(`it needs Linux 6.6 (errno ${errno})`, `리눅스 6.6 이상이 필요합니다(errno ${errno})`)
+      errno === EPERM ? say('it needs CAP_BPF and CAP_NET_ADMIN') : say`it needs Linux 6.6 (errno ${errno})`
   }
 }
 
@@ -54,8 +52,7 @@ export class Offload {
 
   /** For each `open` one `close`. @returns why it cannot, where it cannot. */
   static open(): Offload | Text {
-    if (process.env.NARU_NO_OFFLOAD)
-      return say('NARU_NO_OFFLOAD is set', 'NARU_NO_OFFLOAD가 설정되어 있습니다')
+    if (process.env.NARU_NO_OFFLOAD) return say('NARU_NO_OFFLOAD is set')
     try {
       const offload = (Offload.#shared ??= Offload.#make())
       offload.#users++

@@ -137,10 +137,7 @@ function partlyRead(content: Content, spans: Spans): FileDocument {
 
 const tooManyAliases: Problem = {
   path: [],
-  text: say(
-    `more than ${mostAliases} aliases are expanded; write the values out`,
-    `별칭(*)이 ${mostAliases}번 넘게 펼쳐집니다. 값을 직접 쓰세요`,
-  ),
+  text: say`more than ${mostAliases} aliases are expanded; write the values out`,
 }
 
 /** Undefined where aliases would blow it up. */
@@ -157,7 +154,6 @@ const misprint = (error: YAMLError): Text =>
 
 const secondDocument = say(
   'a second document begins here, which would not be read: put all rules under one `rules:`',
-  '여기서 두 번째 문서가 시작되며 읽히지 않습니다. 모든 규칙을 하나의 `rules:` 아래에 두세요',
 )
 
 function offsetOf(yaml: Document, path: KeyPath): number {

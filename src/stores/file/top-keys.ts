@@ -29,7 +29,7 @@ export function structureProblems(data: unknown): Problem[] {
     return [
       {
         path: [],
-        text: say('the file is a map with the key rules', '파일은 rules 키를 가진 맵이어야 합니다'),
+        text: say('the file is a map with the key rules'),
       },
     ]
   const problems: Problem[] = []
@@ -38,16 +38,13 @@ export function structureProblems(data: unknown): Problem[] {
     const guess = nearest(key, topKeys)
     problems.push({
       path: [key],
-      text: say(
-        `unknown key ${key}; ${guess ? `did you mean ${guess}?` : `allowed are: ${topKeys.join(', ')}`}`,
-        `알 수 없는 키 ${key}입니다. ${guess ? `${guess}인가요?` : `쓸 수 있는 키: ${topKeys.join(', ')}`}`,
-      ),
+      text: say`unknown key ${key}; ${guess ? say`did you mean ${guess}?` : say`allowed are: ${topKeys.join(', ')}`}`,
     })
   }
   if (data.rules !== undefined && data.rules !== null && !isMap(data.rules)) {
     problems.push({
       path: ['rules'],
-      text: say('rules is a map: a name, and below it the rule', 'rules는 이름 아래에 규칙을 쓰는 맵입니다'),
+      text: say('rules is a map: a name, and below it the rule'),
     })
   }
   const { sample } = data
@@ -58,7 +55,7 @@ export function structureProblems(data: unknown): Problem[] {
   ) {
     problems.push({
       path: ['sample'],
-      text: say('sample is a port from 1 to 65535', 'sample은 1부터 65535까지의 포트입니다'),
+      text: say('sample is a port from 1 to 65535'),
     })
   }
   problems.push(
@@ -89,11 +86,10 @@ function listProblems(
   [en, ko]: readonly [string, string],
 ): Problem[] {
   if (value === undefined || value === null) return []
-  if (!Array.isArray(value))
-    return [{ path: [key], text: say(`${key} is a list of: ${en}`, `${key}{은/는} ${ko}의 목록입니다`) }]
+  if (!Array.isArray(value)) return [{ path: [key], text: say`${key} is a list of: ${{ en, ko }}` }]
   return value.flatMap((one: unknown, at) =>
     typeof one === 'string' && isRight(one)
       ? []
-      : [{ path: [key, at], text: say(`each of ${key} is ${en}`, `${key}의 각 항목은 ${ko}입니다`) }],
+      : [{ path: [key, at], text: say`each of ${key} is ${{ en, ko }}` }],
   )
 }
