@@ -57,6 +57,13 @@ describeWith({ platform: 'linux', commands: ['npm', 'tar'] }, 'Naru as one file'
     expect(stdout).toBe(`${version}\n`)
   })
 
+  it('speaks Korean from inside as it does from its files', async () => {
+    const korean = { env: { ...env, LANG: 'ko_KR.UTF-8' }, cwd: '/' }
+    const { stdout } = await run(naru, ['--help'], korean)
+    expect(stdout).toMatch(/[가-힣]/)
+    expect(stdout).toBe((await run(process.execPath, [join(root, 'bin/naru.mjs'), '--help'], korean)).stdout)
+  })
+
   it('carries connections by the threads inside, and leaves nothing of the library that it unpacked', async () => {
     const listen = await freePort()
     const open = spawn(

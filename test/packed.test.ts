@@ -52,7 +52,7 @@ it('has the texts that go with it: how it is guarded, its licence, and those of 
 it('has nothing that only its makers need: no sources, tests, source maps, stamps or pictures', () => {
   const tops = new Set(paths.map((path) => path.split('/')[0]))
   const allowed =
-    'CHANGELOG.md LICENSE README.ko.md README.md SECURITY.md bin dist docs examples package.json web'
+    'CHANGELOG.md LICENSE README.ko.md README.md SECURITY.md bin dist docs examples locales package.json web'
   expect(tops).toEqual(new Set(allowed.split(' ')))
   expect(paths.filter((path) => /\.map$|\.built$|\.png$|\.test\.|^web\/(?!dist\/)/.test(path))).toEqual([])
 })
@@ -64,6 +64,9 @@ it('forwards once it is installed, with install scripts denied', { timeout: 120_
   expect(execFileSync(command, ['--version'], { env, encoding: 'utf8', shell: windows })).toBe(
     `${(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }).version}\n`,
   )
+  expect(
+    execFileSync(command, ['--help', '--lang', 'ko'], { env, encoding: 'utf8', shell: windows }),
+  ).toMatch(/[가-힣]/)
 
   const target = createServer((socket) => socket.on('error', () => {}).end('from the target'))
   target.listen(0, '127.0.0.1')
