@@ -47,6 +47,8 @@ const storey = (room) => storeyOf.get(isContract(room) && room !== 'host/contrac
 /** @returns the reason why `from` may not import `to`, or null where it may. */
 function why(from, to) {
   if (from === to) return null
+  // What a program reads from files comes with the page.
+  if (from === 'web' && to === 'locales') return null
   return (
     whyNotOfMember(from, to) ??
     whyNotOfSurface(from, to) ??
