@@ -280,6 +280,32 @@ describe('on Windows', () => {
     expect(held?.fixes).toEqual([{ text: verbatim('choose another port') }])
   })
 
+  it('host-firewall: opens anew what a rule asks for already, and names the zone that blocks', async () => {
+    const commands = async (by: string, scene: Scene = {}): Promise<readonly (string | undefined)[]> => {
+      const blocked = { verdict: 'blocked', by, why: verbatim(''), protocol: 'tcp', port: 8888 } as const
+      const member = { id: 'firewalld' } as unknown as FirewallMember
+      const look = {
+        admission: (): ReturnType<Readings['admission']> => Promise.resolve(blocked),
+        firewall: () => Promise.resolve({ member }),
+      }
+      return ((await found('host-firewall', { ...scene, look }))[0]?.fixes ?? []).map(
+        ({ command }) => command,
+      )
+    }
+    expect(await commands('inet firewalld filter_IN_my-home: reject with icmpx admin-prohibited')).toEqual([
+      'naru doctor web --fix',
+      'sudo firewall-cmd --zone=my-home --add-port=8888/tcp',
+    ])
+    const inside = { rule: { publish: { firewall: 'off', router: 'off' } } } as const
+    expect(await commands('IN_dmz_post: -j REJECT', inside)).toEqual([
+      'naru edit web --firewall',
+      'sudo firewall-cmd --zone=dmz --add-port=8888/tcp',
+    ])
+    expect((await commands('inet firewalld filter_INPUT: reject')).at(-1)).toBe(
+      'sudo firewall-cmd --add-port=8888/tcp',
+    )
+  })
+
   it('machine-sleeps: what holds on mains power, in seconds', async () => {
     const powercfg = '    현재 AC 전원 설정 색인: 0x00000708\n    현재 DC 전원 설정 색인: 0x00000384\n'
     expect(parsePowercfg(powercfg)).toBe(1800)

@@ -1,5 +1,6 @@
 /** The firewall of this machine drops what comes in, since no rule lets it in. */
 import { say } from '../../base/text.ts'
+import type { Fix } from '../../model/finding.ts'
 import { blockedByDefault, defineCheck, listenOf, type CheckSubject } from './contract.ts'
 
 export const hostFirewall = defineCheck({
@@ -33,14 +34,7 @@ export const hostFirewall = defineCheck({
             ]
           : []),
       ],
-      fixes: [
-        {
-          text: say('let Naru open it', 'Naru가 열게 하세요'),
-          command: `naru edit ${subject.rule?.name ?? 'NAME'} --firewall`,
-          ours: subject.rule !== null,
-        },
-        ...byHand(firewall?.member.id ?? '', protocol, port),
-      ],
+      fixes: [byNaru(subject), ...byHand(firewall?.member.id ?? '', { protocol, port, by })],
     }
   },
 })
@@ -50,10 +44,35 @@ function isReachedFromOutside(subject: CheckSubject): boolean {
   return listen !== null && listen.address !== '127.0.0.1' && listen.address !== '::1'
 }
 
-function byHand(member: string, protocol: string, port: number) {
+/** A rule that asks for it already was opened where packets do not come in any more, such as firewalld's zone of before. */
+function byNaru({ rule }: CheckSubject): Fix {
+  const name = rule?.name ?? 'NAME'
+  const ours = rule !== null
+  if (rule !== null && rule.publish.firewall !== 'off')
+    return {
+      text: say('open it again, where packets come in now', '지금 패킷이 들어오는 곳에 다시 여세요'),
+      command: `naru doctor ${name} --fix`,
+      ours,
+    }
+  return {
+    text: say('let Naru open it', 'Naru가 열게 하세요'),
+    command: `naru edit ${name} --firewall`,
+    ours,
+  }
+}
+
+interface Blocked {
+  readonly protocol: string
+  readonly port: number
+  readonly by: string
+}
+
+function byHand(member: string, { protocol, port, by }: Blocked): Fix[] {
+  // Without a zone firewall-cmd changes the default one, which need not be the one that blocks.
+  const [, zone] = /(?:^|[ _])IN_([\w-]{1,17}?)(?:_(?:pre|log|deny|allow|post))?:/.exec(by) ?? []
   const commands: Record<string, string> = {
     ufw: `sudo ufw allow ${port}/${protocol}`,
-    firewalld: `sudo firewall-cmd --add-port=${port}/${protocol}`,
+    firewalld: `sudo firewall-cmd${zone === undefined ? '' : ` --zone=${zone}`} --add-port=${port}/${protocol}`,
     nftables: `sudo nft insert rule inet filter input ${protocol} dport ${port} accept`,
     iptables: `sudo iptables -I INPUT -p ${protocol} --dport ${port} -j ACCEPT`,
     windows: `New-NetFirewallRule -DisplayName "port ${port}" -Direction Inbound -Action Allow -Protocol ${protocol.toUpperCase()} -LocalPort ${port} -Profile Any`,
