@@ -24,7 +24,7 @@ export function launchd({ plist = '/Library/LaunchDaemons/naru.plist' } = {}): S
     },
     async status(options) {
       const { exit, stdout } = await ask(['launchctl', 'print', service], options)
-      const pid = Number(/^\s*pid = (\d+)/m.exec(stdout)?.[1] ?? 0)
+      const pid = Number(/^[ \t]*pid = (\d+)/m.exec(stdout)?.[1] ?? 0)
       const loaded = exit === 0
       return {
         manager: 'launchd',
