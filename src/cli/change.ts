@@ -51,7 +51,7 @@ export async function change(
     for (const line of planLines(result.plan, print)) print.data(line)
     return 0
   }
-  if (!running) tellFileAlone(context)
+  if (!running) await tellFileAlone(context, naru)
   for (const failure of result.failures) printProblem(failure, print)
   for (const note of result.plan.notes) print.talk(`${print.paintTalk.yellow('!')} ${print.say(note)}`)
   const rule = result.rules.find((one) => one.name === name)

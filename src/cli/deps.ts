@@ -27,7 +27,7 @@ export interface CliDeps {
   up(options: UpOptions): Promise<ExitCode>
   /** This command line in a process of its own: 0 once that one serves, its exit code where it does not. */
   upInBackground(signal: AbortSignal): Promise<ExitCode>
-  /** The running daemon of that file, by its socket. @throws NaruError NOT_RUNNING */
+  /** The running daemon of that file, by its socket. @throws NaruError NOT_RUNNING, RUNS_AS_ROOT */
   connect(options: FileOptions): Promise<NaruClient>
   /**
    * That file's daemon, which is gone, left nothing in force, or another one has begun, and undoes it.

@@ -62,7 +62,8 @@ export async function doFixes(fixes: readonly OurFix[], context: Context): Promi
       await naru.rules.reopen(rule)
     }
   }
-  if (!running && !context.json && fixes.some(({ edit: words }) => words !== null)) tellFileAlone(context)
+  if (!running && !context.json && fixes.some(({ edit: words }) => words !== null))
+    await tellFileAlone(context, naru)
 }
 
 function asked(words: readonly string[], rule: string, { io }: Context): Parameters<typeof changeFrom>[0] {

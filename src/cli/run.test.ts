@@ -120,7 +120,7 @@ describe('ls', () => {
     const offline = (): Promise<FakeNaru> => Promise.resolve(twoRules())
     const { out, talk, exit } = await naru('ls', fakeDeps(null, { offline }))
     expect([out.length, exit]).toEqual([3, 0])
-    expect(talk).toEqual(['No Naru runs; these are the rules of the file.'])
+    expect(talk).toEqual(['No Naru runs; these are the rules of /home/kim/naru.yaml.'])
   })
 
   it('lists what is open in another terminal, whose traffic is not known here', async () => {
@@ -133,7 +133,7 @@ describe('ls', () => {
     const offline = (): Promise<FakeNaru> => Promise.resolve(twoRules())
     const both = await naru('ls', fakeDeps(null, { offline, openElsewhere }))
     expect(both.out).toHaveLength(4)
-    expect(both.talk[0]).toBe('No daemon runs; what naru open does not hold is shown as it is in the file.')
+    expect(both.talk[0]).toBe('No daemon runs; what naru open does not hold is shown as it is in /home/kim/naru.yaml.')
   })
 
   it('shows where each rule is found, and leaves out what matters less where the terminal is narrow', async () => {
@@ -285,7 +285,7 @@ describe('changes', () => {
     const { exit, talk } = await naru('rm iis', fakeDeps(null, { offline: () => Promise.resolve(fake) }))
     expect(exit).toBe(0)
     expect(talk).toEqual([
-      'No Naru runs: only the file is changed. `naru up` opens its rules.',
+      'No Naru runs: only /home/kim/naru.yaml is changed. `naru up` opens its rules.',
       'removed iis',
     ])
   })

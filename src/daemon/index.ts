@@ -8,6 +8,7 @@ import type { NaruClient } from '../api/client/client.ts'
 import type { CliDeps } from '../cli/deps.ts'
 import { Journal } from '../instance/journal.ts'
 import { instanceOf, running, stateRoot } from '../instance/instance.ts'
+import { mustNotBeRoots } from '../instance/roots.ts'
 import type { Naru } from '../model/naru-api.ts'
 import { ruleFile } from './files.ts'
 import { commit, version } from './version.ts'
@@ -109,7 +110,7 @@ export const cliDeps: CliDeps = {
 
 const unreadable = say('what its journal says cannot be read', '저널을 읽을 수 없습니다')
 
-/** The daemon of that file; without one named, the only daemon there is. @throws NaruError NOT_RUNNING */
+/** The daemon of that file; without one named, the only daemon there is. @throws NaruError NOT_RUNNING, RUNS_AS_ROOT */
 async function connect(flag: string | null): Promise<NaruClient> {
   const file = ruleFile(flag)
   const root = stateRoot()
@@ -117,7 +118,10 @@ async function connect(flag: string | null): Promise<NaruClient> {
   const daemons = (await running(root)).filter((holder) => holder.file !== null)
   const holder =
     named ?? (flag === null && !process.env.NARU_CONFIG && daemons.length === 1 ? daemons[0] : undefined)
-  if (!holder) throw new NaruError('NOT_RUNNING', { file })
+  if (!holder) {
+    await mustNotBeRoots(file)
+    throw new NaruError('NOT_RUNNING', { file })
+  }
   mustBeTrusted(holder.socket, say('start that Naru anew', '해당 Naru를 다시 시작하세요'))
   const { waitForDaemon } = await import('./wait-for-daemon.ts')
   await waitForDaemon(holder, async () => (await running(root)).some(({ pid }) => pid === holder.pid))

@@ -1,6 +1,9 @@
+import { once } from 'node:events'
+import { createServer, type AddressInfo } from 'node:net'
 import { describe, expect, it } from 'vitest'
+import { silentLog } from '../base/log.ts'
 import type { RuleStatus } from '../model/naru-api.ts'
-import { sampleUrl } from './sample.ts'
+import { followSample, sampleUrl } from './sample.ts'
 
 const rule = (listen: string, target: string, state: RuleStatus['state'] = 'open'): RuleStatus =>
   ({ listen, targets: [target], state }) as unknown as RuleStatus
@@ -22,4 +25,29 @@ describe('the sample page through a rule', () => {
     expect(sampleUrl([rule('unix:/run/x', '127.0.0.1:6279')], 6279)).toBeNull()
     expect(sampleUrl([rule('8888', '127.0.0.1:6279')], null)).toBeNull()
   })
+})
+
+it('a port that another program keeps is told of once, and served when it is free', async () => {
+  const other = createServer().listen(0, '127.0.0.1')
+  await once(other, 'listening')
+  const { port } = other.address() as AddressInfo
+  const told: unknown[] = []
+  let look = (): void => {}
+  await using _page = await followSample(() => port, {
+    log: { ...silentLog, warn: (fields) => void told.push(fields) },
+    clock: { every: (_ms, run) => ((look = run), { [Symbol.dispose]() {} }) },
+  })
+  const served = (): Promise<boolean> =>
+    fetch(`http://127.0.0.1:${port}/`, { headers: { connection: 'close' } }).then(
+      async (answer) => (await answer.text()).includes('The ferry runs'),
+      () => false,
+    )
+  for (let times = 0; times < 3; times++) {
+    look()
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  other.close()
+  await once(other, 'close')
+  await expect.poll(() => (look(), served())).toBe(true)
+  expect(told).toEqual([{ port }])
 })

@@ -1,6 +1,10 @@
 /** A small page to forward to, on loopback: the first rule of a new user works without a service of their own. */
 import { createServer, type IncomingMessage } from 'node:http'
 import { formatEndpoint } from '../base/address.ts'
+import { systemClock, type Clock } from '../base/clock.ts'
+import { messageOf } from '../base/errors.ts'
+import type { Log } from '../base/log.ts'
+import { say } from '../base/text.ts'
 import type { RuleStatus } from '../model/naru-api.ts'
 import { parseListen } from '../model/listen.ts'
 import { formatTarget } from '../model/target.ts'
@@ -36,6 +40,47 @@ export async function serveSample(port: number): Promise<AsyncDisposable> {
         server.close(() => resolve())
         server.closeAllConnections()
       }),
+  }
+}
+
+/** How soon the page follows the file, and a port that another program has let go. */
+const lookEveryMs = 2000
+
+/**
+ * Serves the page while `wanted` names a port, until disposed. A port that another program keeps is told of once, and
+ * tried again in silence.
+ */
+export async function followSample(
+  wanted: () => number | null,
+  { log, clock = systemClock }: { readonly log: Log; readonly clock?: Pick<Clock, 'every'> },
+): Promise<AsyncDisposable> {
+  let serving: { port: number; page: AsyncDisposable } | null = null
+  let refused: number | null = null
+  const follow = async (): Promise<void> => {
+    const port = wanted()
+    if (port === (serving?.port ?? null)) return
+    await serving?.page[Symbol.asyncDispose]()
+    serving = null
+    try {
+      if (port !== null) serving = { port, page: await serveSample(port) }
+      refused = null
+    } catch (error) {
+      if (port === refused) return
+      refused = port
+      const why = messageOf(error)
+      log.warn(
+        { port },
+        say(`the sample page cannot be served: ${why}`, `예시 페이지를 열 수 없습니다: ${why}`),
+      )
+    }
+  }
+  await follow()
+  const timer = clock.every(lookEveryMs, () => void follow())
+  return {
+    async [Symbol.asyncDispose]() {
+      timer[Symbol.dispose]()
+      await serving?.page[Symbol.asyncDispose]()
+    },
   }
 }
 

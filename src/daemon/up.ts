@@ -6,7 +6,7 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { keepAlive } from '../base/awake.ts'
-import { withLimit, systemClock } from '../base/clock.ts'
+import { withLimit } from '../base/clock.ts'
 import type { ExitCode } from '../base/codes/entry.ts'
 import { isNaruError, messageOf, NaruError, type NaruErrorJson } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
@@ -22,6 +22,7 @@ import type { UpOptions } from '../cli/deps.ts'
 import { Forwarder } from '../rules/forwarder.ts'
 import type { Deps } from '../instance/deps.ts'
 import { claim, holderOf, instanceOf, stateRoot, tokensPath } from '../instance/instance.ts'
+import { mustNotBeRoots } from '../instance/roots.ts'
 import { ruleSchema } from '../model/rule-keys/index.ts'
 import { splitHostPorts } from '../model/listen.ts'
 import type { Json } from '../model/hop.ts'
@@ -34,7 +35,7 @@ import type { HandoverOptions } from './handover/offer.ts'
 import { notifySystemd } from '../linux/sd-notify.ts'
 import type { AcceptedHandover } from './handover/accept.ts'
 import { composeDeps } from './compose.ts'
-import { sampleUrl, serveSample } from './sample.ts'
+import { followSample, sampleUrl } from './sample.ts'
 
 export async function up(options: UpOptions): Promise<ExitCode> {
   try {
@@ -56,6 +57,7 @@ async function serveUntilStopped(options: UpOptions): Promise<ExitCode> {
   await using scope = new Scope()
   const obeySignals = listenToSignals(scope)
   if (!existsSync(file)) await createFile(file, starter(await freePort(8880), await freePort(6280)))
+  await mustNotBeRoots(file)
   const root = stateRoot()
   const { id } = await instanceOf(root, file)
   await recover(root, { except: id, tell: tellTo(log), signal })
@@ -89,7 +91,7 @@ async function serveUntilStopped(options: UpOptions): Promise<ExitCode> {
     await place.begin(announce)
     await forwarder.settle()
   }
-  const sample = scope.use(await followSample(forwarder, log))
+  const sample = scope.use(await followSample(() => forwarder.samplePort, { log }))
   // Whoever hears that it serves finds the sample page, too.
   if (!place) await announce()
   const apiSocket = instance.holder.socket
@@ -269,36 +271,6 @@ function listenToSignals(scope: Scope): (forwarder: Forwarder) => void {
   return (forwarder) => {
     begun = forwarder
     act()
-  }
-}
-
-/** Serves the sample page while the file asks for it. */
-async function followSample(forwarder: Forwarder, log: Log): Promise<AsyncDisposable> {
-  let serving: { port: number; page: AsyncDisposable } | null = null
-  const follow = async (): Promise<void> => {
-    const port = forwarder.samplePort
-    if (port === (serving?.port ?? null)) return
-    await serving?.page[Symbol.asyncDispose]()
-    serving = null
-    try {
-      if (port !== null) serving = { port, page: await serveSample(port) }
-    } catch (error) {
-      log.warn(
-        { port },
-        say(
-          `the sample page cannot be served: ${messageOf(error)}`,
-          `예시 페이지를 열 수 없습니다: ${messageOf(error)}`,
-        ),
-      )
-    }
-  }
-  await follow()
-  const timer = systemClock.every(2000, () => void follow())
-  return {
-    async [Symbol.asyncDispose]() {
-      timer[Symbol.dispose]()
-      await serving?.page[Symbol.asyncDispose]()
-    },
   }
 }
 

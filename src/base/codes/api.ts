@@ -10,6 +10,12 @@ export const apiCodes = {
       ko: '`naru up`으로 시작하거나, --config로 파일을 지정하세요',
     },
   },
+  RUNS_AS_ROOT: {
+    exit: 4,
+    en: 'root’s Naru runs on {file}, and answers nobody but root',
+    ko: '{file}{은/는} root의 Naru가 실행 중이며, root에게만 답합니다',
+    fix: { en: 'run: `{command}`', ko: '다음을 실행하세요: `{command}`' },
+  },
   API_SILENT: {
     exit: 1,
     en: 'Naru at {where} does not answer as it should: {why}',

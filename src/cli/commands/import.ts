@@ -96,7 +96,8 @@ async function run(context: Context): Promise<ExitCode> {
     for (const note of notes) print.talk(note)
     printOutcomes(outcomes, imported, { dry, file: shown }, context)
   }
-  if (!running && !json && outcomes.some(({ result }) => result === 'added')) tellFileAlone(context)
+  if (!running && !json && outcomes.some(({ result }) => result === 'added'))
+    await tellFileAlone(context, naru)
   return exitOf(outcomes, imported)
 }
 

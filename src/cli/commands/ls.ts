@@ -1,11 +1,11 @@
 /** `naru ls`: the rules with each hop's state. */
 import { isNaruError } from '../../base/errors.ts'
-import { say, verbatim } from '../../base/text.ts'
+import { say, verbatim, type Text } from '../../base/text.ts'
 import { ruleFilter } from '../../model/rule-filter.ts'
 import { roomOf } from '../io.ts'
 import { verboseOption } from '../options.ts'
 import { engineReasons, keptLines, openElsewhere, ruleTable } from '../print/rules.ts'
-import { daemonOrFile } from '../connect.ts'
+import { daemonOrFile, fileOf } from '../connect.ts'
 import type { Verb } from '../verb.ts'
 
 export const verb: Verb = {
@@ -68,7 +68,10 @@ export const verb: Verb = {
       return 0
     }
     const isEmpty = rules.length === 0 && elsewhere.length === 0
-    if (!running && (rules.length > 0 || isEmpty)) print.talk(elsewhere.length > 0 ? othersOfFile : ofFile)
+    if (!running && (rules.length > 0 || isEmpty)) {
+      const file = await fileOf(naru)
+      print.talk(elsewhere.length > 0 ? othersOfFile(file) : ofFile(file))
+    }
     if (isEmpty) print.talk(words.length > 0 ? noneMeant : howToBegin)
     else
       for (const line of ruleTable(rules, print, { now: io.now(), elsewhere, room: roomOf(io.stdout) }))
@@ -81,14 +84,16 @@ export const verb: Verb = {
   },
 }
 
-const ofFile = say(
-  'No Naru runs; these are the rules of the file.',
-  '실행 중인 Naru가 없습니다. 파일에 적힌 규칙입니다.',
-)
-const othersOfFile = say(
-  'No daemon runs; what naru open does not hold is shown as it is in the file.',
-  '실행 중인 데몬이 없습니다. naru open이 연 것을 뺀 나머지는 파일에 적힌 규칙입니다.',
-)
+const ofFile = (file: Text): Text =>
+  say(
+    `No Naru runs; these are the rules of ${file.en}.`,
+    `실행 중인 Naru가 없습니다. ${file.ko}에 적힌 규칙입니다.`,
+  )
+const othersOfFile = (file: Text): Text =>
+  say(
+    `No daemon runs; what naru open does not hold is shown as it is in ${file.en}.`,
+    `실행 중인 데몬이 없습니다. naru open이 연 것을 뺀 나머지는 ${file.ko}에 적힌 규칙입니다.`,
+  )
 const noneMeant = say('No rule is like that.', '조건에 맞는 규칙이 없습니다.')
 const howToBegin = say(
   'There are no rules yet: naru add NAME LISTEN TARGET',
