@@ -133,7 +133,9 @@ describe('ls', () => {
     const offline = (): Promise<FakeNaru> => Promise.resolve(twoRules())
     const both = await naru('ls', fakeDeps(null, { offline, openElsewhere }))
     expect(both.out).toHaveLength(4)
-    expect(both.talk[0]).toBe('No daemon runs; what naru open does not hold is shown as it is in /home/kim/naru.yaml.')
+    expect(both.talk[0]).toBe(
+      'No daemon runs; what naru open does not hold is shown as it is in /home/kim/naru.yaml.',
+    )
   })
 
   it('shows where each rule is found, and leaves out what matters less where the terminal is narrow', async () => {

@@ -32,7 +32,7 @@ import { tellTo, recover } from './recover.ts'
 import { starterOf } from './background.ts'
 import { createLog } from './log-output.ts'
 import type { HandoverOptions } from './handover/offer.ts'
-import { notifySystemd } from '../linux/sd-notify.ts'
+import { mustNotLeaveService, notifySystemd } from '../linux/sd-notify.ts'
 import type { AcceptedHandover } from './handover/accept.ts'
 import { composeDeps } from './compose.ts'
 import { followSample, sampleUrl } from './sample.ts'
@@ -156,10 +156,11 @@ function readiness({ forwarder, served, tcp, failures, whoWaits, onReady }: Read
   }
 }
 
-/** The daemon that runs on the file hands over to this one; null where none does. @throws NaruError HANDOVER_FAILED */
+/** The daemon that runs on the file hands over to this one; null where none does. @throws NaruError HANDOVER_FAILED, HELD_BY_SERVICE */
 async function placeToTake(root: string, id: string, signal: AbortSignal): Promise<AcceptedHandover | null> {
   const holder = await holderOf(root, id)
   if (holder === null) return null
+  await mustNotLeaveService(holder)
   const { acceptHandover } = await import('./handover/accept.ts')
   return acceptHandover(root, id, holder, { signal })
 }

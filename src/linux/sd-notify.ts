@@ -2,7 +2,9 @@
  * What systemd is told: that this process serves, and that it is the service's main process from now on (sd_notify(3)).
  * Its socket takes datagrams, which Node's Unix sockets do not send.
  */
-import { messageOf } from '../base/errors.ts'
+import { readFile } from 'node:fs/promises'
+import { basename } from 'node:path'
+import { messageOf, NaruError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 
 /** Does nothing where no service manager listens. */
@@ -16,3 +18,30 @@ export async function notifySystemd(log: Log): Promise<void> {
     log.warn({}, `systemd was not told that this is the main process: ${messageOf(error)}`)
   }
 }
+
+/** What is asked of a process, and of this one. */
+export interface ServicesOfProcesses {
+  /** @default process.env */
+  readonly env?: NodeJS.ProcessEnv
+  /** Text of a file of /proc, empty where it is not there. */
+  readonly read?: (path: string) => Promise<string>
+}
+
+/**
+ * A service whose main process is replaced by one that systemd did not start has none any more: systemd takes it for
+ * ended, and neither stops nor restarts what runs on. Whoever started by systemd is told where to notify it.
+ * @throws NaruError HELD_BY_SERVICE where that process is a service's, and this one is not
+ */
+export async function mustNotLeaveService(
+  { pid }: { readonly pid: number },
+  { env = process.env, read = textOf }: ServicesOfProcesses = {},
+): Promise<void> {
+  if (env['NOTIFY_SOCKET']) return
+  const theirs = (await read(`/proc/${pid}/environ`)).split('\0')
+  if (!theirs.some((entry) => entry.startsWith('NOTIFY_SOCKET='))) return
+  const lines = (await read(`/proc/${pid}/cgroup`)).split('\n')
+  const unit = lines.map((line) => basename(line)).find((name) => name.endsWith('.service'))
+  if (unit !== undefined) throw new NaruError('HELD_BY_SERVICE', { pid, unit })
+}
+
+const textOf = (path: string): Promise<string> => readFile(path, 'utf8').catch(() => '')

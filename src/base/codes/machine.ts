@@ -100,6 +100,33 @@ export const machineCodes = {
       ko: '원인을 고치거나, `naru stop` 후 `naru up`으로 다시 시작하세요',
     },
   },
+  HELD_BY_SERVICE: {
+    exit: 1,
+    en: 'the Naru that runs (pid {pid}) is the service {unit}, and one started by hand would leave it',
+    ko: '실행 중인 Naru(pid {pid})는 서비스 {unit}이며, 직접 시작한 Naru가 넘겨받으면 서비스에서 벗어납니다',
+    fix: {
+      en: 'replace it without a gap by `sudo systemctl reload {unit}`; a program that lies elsewhere now: `sudo naru service install`',
+      ko: '`sudo systemctl reload {unit}`로 끊김 없이 교체하세요. 프로그램의 위치가 바뀌었으면 `sudo naru service install`을 쓰세요',
+    },
+  },
+  RUNS_OUTSIDE: {
+    exit: 1,
+    en: 'a Naru that the system did not start (pid {pid}) runs on {file}, and what it opened stays open',
+    ko: '시스템이 시작하지 않은 Naru(pid {pid})가 {file}{으로/로} 실행 중이며, 열어 둔 것도 그대로입니다',
+    fix: {
+      en: 'end it with `naru stop`, which undoes what it opened; then do this again',
+      ko: '`naru stop`으로 끝내면 열어 둔 것을 되돌립니다. 그 뒤 다시 실행하세요',
+    },
+  },
+  SERVICE_NOT_UP: {
+    exit: 1,
+    en: 'the service is written ({where}), and does not serve',
+    ko: '서비스를 저장했지만({where}) 동작하지 않습니다',
+    fix: {
+      en: 'its log tells why (systemd: `journalctl -u naru`); `naru check` finds what is wrong with the file',
+      ko: '로그에 이유가 있습니다(systemd: `journalctl -u naru`). 규칙 파일의 잘못은 `naru check`로 확인하세요',
+    },
+  },
   SERVICE_MANAGER_MISSING: {
     exit: 1,
     en: 'nothing here starts Naru with the machine: {manager} does not run',

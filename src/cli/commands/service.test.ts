@@ -41,6 +41,12 @@ class FakeService implements SystemService {
 describe('naru service', () => {
   let service: FakeService
   beforeEach(() => (service = new FakeService()))
+  /** The one that the system started. */
+  const served = (): FakeNaru => {
+    const daemon = new FakeNaru()
+    daemon.aboutNow = { ...daemon.aboutNow, pid: 812 }
+    return daemon
+  }
   const deps = (daemon: FakeNaru | null = null): CliDeps =>
     fakeDeps(daemon, { service: () => Promise.resolve(service) })
   const doubt = (): NaruError =>
@@ -51,7 +57,7 @@ describe('naru service', () => {
     })
 
   it('is installed with what started this one, and says how to look and to take it away', async () => {
-    const { exit, talk } = await naru('service install --api off', deps())
+    const { exit, talk } = await naru('service install --api off', deps(served()))
     expect(exit).toBe(0)
     expect(service.request).toEqual({
       command: ['/usr/bin/node', '/opt/naru/dist/main.js'],
@@ -61,6 +67,30 @@ describe('naru service', () => {
     })
     expect(talk[0]).toBe('installed: /fake/naru.service. It runs, and starts with the machine')
     expect(talk[2]).toContain('naru service uninstall')
+  })
+
+  it('is not said to run where nobody serves: a file that is wrong, a port that is taken', async () => {
+    service.install = () => {
+      service.now = { ...service.now, running: false, pid: null }
+      return Promise.resolve()
+    }
+    const { exit, talk } = await naru('service install', deps())
+    expect(exit).toBe(1)
+    expect(talk.join('\n')).toContain('does not serve')
+    expect(talk.join('\n')).toContain('journalctl')
+  })
+
+  it('leaves alone what a person started on that file, and says what goes on', async () => {
+    service.now = { ...service.now, running: false, pid: null }
+    const daemon = served()
+    const installed = await naru('service install', deps(daemon))
+    expect([installed.exit, service.asked]).toEqual([1, []])
+    expect(installed.talk.join('\n')).toContain('naru stop')
+    const taken = await naru('service uninstall', deps(daemon))
+    expect([taken.exit, service.asked]).toEqual([1, ['uninstall']])
+    expect(taken.talk.join('\n')).toMatch(/pid 812.*stays open/)
+    service.now = { ...service.now, installed: false }
+    expect((await naru('service uninstall', deps(daemon))).exit).toBe(0)
   })
 
   it('is only shown with --print', async () => {
@@ -74,7 +104,7 @@ describe('naru service', () => {
     expect((await naru('service install', deps())).exit).toBe(4)
     expect(service.asked).toEqual([])
     expect((await naru('service install --print', deps())).talk.join('\n')).toContain('others may write')
-    expect((await naru('service install --force', deps())).exit).toBe(0)
+    expect((await naru('service install --force', deps(served()))).exit).toBe(0)
     expect(service.request?.force).toBe(true)
   })
 

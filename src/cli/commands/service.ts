@@ -1,7 +1,8 @@
 /** `naru service`: what lets the system start `naru up` with the machine: installed, looked at, taken away. */
 import { resolve } from 'node:path'
 import type { ExitCode } from '../../base/codes/entry.ts'
-import { isNaruError } from '../../base/errors.ts'
+import { systemClock, withLimit } from '../../base/clock.ts'
+import { isNaruError, NaruError } from '../../base/errors.ts'
 import { say } from '../../base/text.ts'
 import type { SystemService, ServiceRequest, ServiceStatus } from '../../model/service.ts'
 import { usage } from '../parse.ts'
@@ -83,15 +84,18 @@ async function runInstall(context: Context): Promise<ExitCode> {
   const definition = await service.definition(request)
   const doubts = await service.doubts(request)
   const installed = !context.switched('print')
+  let serves = false
   if (installed) {
+    const signal = context.interrupt()
     if (!request.force) for (const error of doubts) throw error
-    if (!service.undoesAtEnd && (await service.status({ signal: context.interrupt() })).installed)
-      await endDaemon(context)
-    await service.install(request, { signal: context.interrupt() })
+    if (!service.undoesAtEnd && (await service.status({ signal })).installed) await endDaemon(context)
+    else await mustBeTheServices(service, request, context)
+    await service.install(request, { signal })
+    serves = await waitUntilServed(service, request, context)
   }
   const { where } = service
   if (json) print.json({ where, definition, installed })
-  else if (installed) sayInstalled(context, { where, file: request.file })
+  else if (installed) sayInstalled(context, { where, file: request.file, serves })
   else {
     print.data(definition.trimEnd())
     for (const error of doubts) printProblem(error.toJSON(), print)
@@ -99,12 +103,20 @@ async function runInstall(context: Context): Promise<ExitCode> {
   return 0
 }
 
-function sayInstalled({ print }: Context, { where, file }: { where: string; file: string | null }): void {
+function sayInstalled(
+  { print }: Context,
+  { where, file, serves }: { where: string; file: string | null; serves: boolean },
+): void {
   print.talk(
-    say(
-      `installed: ${where}. It runs, and starts with the machine`,
-      `설치: ${where}. 실행 중이며 부팅할 때마다 시작합니다`,
-    ),
+    serves
+      ? say(
+          `installed: ${where}. It runs, and starts with the machine`,
+          `설치: ${where}. 실행 중이며 부팅할 때마다 시작합니다`,
+        )
+      : say(
+          `installed: ${where}. It starts with the machine, and does not answer yet`,
+          `설치: ${where}. 부팅할 때마다 시작하며, 아직 응답하지 않습니다`,
+        ),
   )
   if (file !== null) print.talk(say(`its rules: ${file}`, `규칙 파일: ${file}`))
   print.talk(
@@ -154,6 +166,7 @@ async function runUninstall(context: Context): Promise<ExitCode> {
   const signal = context.interrupt()
   if (!service.undoesAtEnd && (await service.status({ signal })).installed) await endDaemon(context)
   const uninstalled = await service.uninstall({ signal })
+  if (uninstalled) await mustBeOver(requestOf(service, context).file, context)
   if (json) print.json({ where: service.where, uninstalled })
   else if (uninstalled)
     print.talk(
@@ -171,6 +184,66 @@ async function runUninstall(context: Context): Promise<ExitCode> {
     )
   return 0
 }
+
+/** Who answers for that file; null where nobody does. */
+function runningOn(file: string | null, { deps }: Context): Promise<number | null> {
+  return answering(deps, file).then(
+    ({ pid }) => pid,
+    (error: unknown) => {
+      if (isNaruError(error, 'NOT_RUNNING')) return null
+      throw error
+    },
+  )
+}
+
+const stillRuns = (pid: number, file: string | null): NaruError =>
+  new NaruError('RUNS_OUTSIDE', { pid, file: file ?? '' })
+
+/** @throws NaruError RUNS_OUTSIDE where one that a person started goes on, NOT_UNDONE */
+async function mustBeOver(file: string | null, context: Context): Promise<void> {
+  const pid = await runningOn(file, context)
+  if (pid !== null) throw stillRuns(pid, file)
+  await context.deps.mustBeUndone({ file })
+}
+
+/** One that a person started holds the file, and the service's would not get it. @throws NaruError RUNS_OUTSIDE */
+async function mustBeTheServices(
+  service: SystemService,
+  { file }: ServiceRequest,
+  context: Context,
+): Promise<void> {
+  const pid = await runningOn(file, context)
+  if (pid === null) return
+  const { running, pid: itsPid } = await service.status({ signal: context.interrupt() })
+  if (running === false || (itsPid !== null && itsPid !== pid)) throw stillRuns(pid, file)
+}
+
+/**
+ * The system says that it started a program; that it serves is another thing.
+ * @returns false where nobody answers, and the system does not tell whether it runs
+ * @throws NaruError SERVICE_NOT_UP
+ */
+async function waitUntilServed(
+  service: SystemService,
+  { file }: ServiceRequest,
+  context: Context,
+): Promise<boolean> {
+  const signal = withLimit(context.interrupt(), servesWithinMs)
+  for (;;) {
+    const pid = await runningOn(file, context)
+    const status = await service.status({ signal: context.interrupt() })
+    if (pid !== null && (status.pid === null || status.pid === pid)) return true
+    if (pid === null && status.running === false) break
+    if (signal.aborted && status.running === null) return false
+    if (signal.aborted) break
+    await systemClock.sleep(lookAgainMs, signal).catch(() => {})
+  }
+  throw new NaruError('SERVICE_NOT_UP', { where: service.where })
+}
+
+/** Routers and firewalls take their time at a start. */
+const servesWithinMs = 15_000
+const lookAgainMs = 200
 
 /** To end the task would kill the daemon, which undoes what it opened where it is asked to stop. */
 async function endDaemon(context: Context): Promise<void> {
