@@ -47,6 +47,8 @@ const naru = spawn(process.execPath, argv, {
   stdio: ['ignore', 'pipe', 'pipe'],
 })
 const ended = once(naru, 'exit')
+// Whatever fails here, it does not stay behind.
+process.on('exit', () => naru.kill('SIGKILL'))
 let said = ''
 for (const output of [naru.stdout, naru.stderr]) output.on('data', (chunk) => (said += chunk))
 while (!said.includes('Ctrl-C')) {

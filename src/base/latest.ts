@@ -6,11 +6,14 @@ import { orAborted, stopped } from './single-flight.ts'
  */
 export class Latest<T> {
   readonly #make: () => Promise<T>
+  readonly #keptMs: number
   #underWay: Made<T> | null = null
   #next: Promise<T> | null = null
 
-  constructor(make: () => Promise<T>) {
+  /** @param keptMs how long an answer is kept for those who wait in a line; who waits longer has one made anew */
+  constructor(make: () => Promise<T>, keptMs = 1000) {
     this.#make = make
+    this.#keptMs = keptMs
   }
 
   /** @param asked when, of `performance.now()`: who had to wait for its turn may take one that was begun meanwhile */
@@ -21,9 +24,9 @@ export class Latest<T> {
   }
 
   /** For one who may leave before: the answer is made all the same. @throws NaruError ABORTED */
-  async getUntil(signal: AbortSignal, what: string): Promise<T> {
+  async getUntil(signal: AbortSignal, what: string, asked?: number): Promise<T> {
     if (signal.aborted) throw stopped(signal, what)
-    return orAborted(this.get(), signal, what)
+    return orAborted(this.get(asked), signal, what)
   }
 
   async #begin(before: Made<T> | null): Promise<T> {
@@ -36,7 +39,7 @@ export class Latest<T> {
     try {
       return await made.value
     } finally {
-      setTimeout(() => this.#forget(made), keptMs).unref()
+      setTimeout(() => this.#forget(made), this.#keptMs).unref()
     }
   }
 
@@ -44,9 +47,6 @@ export class Latest<T> {
     if (this.#underWay === made) this.#underWay = null
   }
 }
-
-/** For those who wait in a line; who waits longer has one made anew. */
-const keptMs = 1000
 
 interface Made<T> {
   readonly begun: number

@@ -29,3 +29,26 @@ it('lets so many in at once, the others in the order they came, also past one th
   await Promise.all(all)
   expect(await gate.through(() => Promise.resolve('in'), never)).toBe('in')
 })
+
+it('lets another in for one who steps aside, who then comes in before those who only wait', async () => {
+  const gate = new Semaphore(1, 'it')
+  const order: string[] = []
+  let back = (): void => {}
+  let end = (): void => {}
+  const first = gate.through(async () => {
+    await gate.aside(() => new Promise<void>((resolve) => (back = resolve)))
+    order.push('first again')
+  }, never)
+  const second = gate.through(() => {
+    order.push('second')
+    return new Promise<void>((resolve) => (end = resolve))
+  }, never)
+  const third = gate.through(() => Promise.resolve(order.push('third')), never)
+  await turn()
+  back()
+  await turn()
+  expect(order).toEqual(['second'])
+  end()
+  await Promise.all([first, second, third])
+  expect(order).toEqual(['second', 'first again', 'third'])
+})

@@ -1,11 +1,12 @@
-/** Lets so many through at once; the others wait in the order they came. */
-import { onAbort } from './on-abort.ts'
+/** Lets so many through at once; the others wait in the order they came, behind those who only stepped aside. */
+import { neverAborted, onAbort } from './on-abort.ts'
 import { stopped } from './single-flight.ts'
 
 export class Semaphore {
   readonly #most: number
   readonly #what: string
   readonly #waiting: (() => void)[] = []
+  readonly #returning: (() => void)[] = []
   #inside = 0
 
   /** @param what what is said to have been stopped while it waited. */
@@ -21,16 +22,31 @@ export class Semaphore {
 
   /** Runs `task` when there is room. @throws NaruError ABORTED where the signal fires before */
   async through<T>(task: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    await this.#enter(signal)
+    await this.#enter(signal, this.#waiting)
     try {
       return await task()
     } finally {
-      this.#inside--
-      this.#waiting.shift()?.()
+      this.#leave()
     }
   }
 
-  #enter(signal: AbortSignal): Promise<void> {
+  /** Within `through`: another has the room while `wait` lasts. */
+  async aside<T>(wait: () => Promise<T>): Promise<T> {
+    this.#leave()
+    try {
+      return await wait()
+    } finally {
+      await this.#enter(neverAborted, this.#returning)
+    }
+  }
+
+  #leave(): void {
+    this.#inside--
+    const next = this.#returning.shift() ?? this.#waiting.shift()
+    next?.()
+  }
+
+  #enter(signal: AbortSignal, queue: (() => void)[]): Promise<void> {
     return new Promise((resolve, reject) => {
       const enter = (): void => {
         wait?.[Symbol.dispose]()
@@ -38,15 +54,15 @@ export class Semaphore {
         resolve()
       }
       const leave = (): void => {
-        const at = this.#waiting.indexOf(enter)
-        if (at >= 0) this.#waiting.splice(at, 1)
+        const at = queue.indexOf(enter)
+        if (at >= 0) queue.splice(at, 1)
         reject(stopped(signal, this.#what))
       }
       let wait: Disposable | null = null
       if (signal.aborted) return leave()
       if (this.#inside < this.#most) return enter()
       wait = onAbort(signal, leave)
-      this.#waiting.push(enter)
+      queue.push(enter)
     })
   }
 }

@@ -48,7 +48,7 @@ export function createMachineService(deps: MachineServiceDeps): MachineApi {
     router: manualMappings(deps),
     firewall: ({ signal }) => firewall(deps, signal),
     async admits(question, { signal }) {
-      const { member, why } = await chooseFirewall('auto', deps, signal)
+      const { member, why } = await chooseFirewall('auto', deps, { signal })
       return member
         ? member.explain(question, { host: deps.host, signal })
         : { verdict: 'unknown', by: '', why }
@@ -70,7 +70,7 @@ export function createMachineService(deps: MachineServiceDeps): MachineApi {
 }
 
 async function firewall(deps: ReadingsDeps, signal: AbortSignal): Promise<FirewallReport> {
-  const { member, why } = await chooseFirewall('auto', deps, signal)
+  const { member, why } = await chooseFirewall('auto', deps, { signal })
   return { status: member ? await member.status({ host: deps.host, signal }) : null, why }
 }
 

@@ -63,7 +63,7 @@ export function readMachine(
       (await Promise.all(deps.guests.map((member) => listOf(member, guestOptions)))).flat(),
     ),
     firewall: once(async () => {
-      const { member } = await chooseFirewall('auto', deps, signal)
+      const { member } = await chooseFirewall('auto', deps, { signal })
       return member && { member }
     }),
     circles: once(async () => {

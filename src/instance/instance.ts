@@ -20,6 +20,7 @@ import { connect, createServer } from 'node:net'
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
 import { systemClock, pause } from '../base/clock.ts'
 import { homeFolder } from '../base/home.ts'
+import { Latest } from '../base/latest.ts'
 import { errnoOf, messageOf, NaruError } from '../base/errors.ts'
 import { replaceFile } from '../base/replace-file.ts'
 import { say } from '../base/text.ts'
@@ -173,11 +174,13 @@ function instanceIn(
   life: Disposable,
 ): Instance {
   const leavingPath = join(folder, `leaving-${process.pid}`)
+  // Thousands of openings ask at once, each for a descriptor.
+  const mark = new Latest(() => markOf(dirname(folder)))
   return {
     folder,
     journalPath: join(folder, 'journal'),
     holder,
-    mark: () => markOf(dirname(folder)),
+    mark: () => mark.get(),
     async announce(web) {
       if (state === 'passed-on' || state === 'released') return
       state = 'held'

@@ -18,16 +18,20 @@ test('rules that ask at the same moment which firewall decides here ask the mach
   } as unknown as FirewallMember
   const tools = { host: {} as Host, firewalls: [member] }
   const { signal } = new AbortController()
-  const asked = Array.from({ length: 8 }, () => chooseFirewall('auto', tools, signal))
-  await Promise.resolve()
+  const asked = Array.from({ length: 8 }, () => chooseFirewall('auto', tools, { signal }))
+  await expect.poll(() => looks).toBe(1)
   answer()
   for (const { member: chosen } of await Promise.all(asked)) expect(chosen).toBe(member)
   expect(looks).toBe(1)
+  const before = performance.now()
   // What came of it is not kept: a firewall may be switched on a moment later.
-  const again = chooseFirewall('auto', tools, signal)
-  await Promise.resolve()
+  const again = chooseFirewall('auto', tools, { signal })
+  await expect.poll(() => looks).toBe(2)
   answer()
   await again
+  expect(looks).toBe(2)
+  // Whoever asked before that look began, and had to wait for its turn, takes its answer.
+  await chooseFirewall('auto', tools, { signal, asked: before })
   expect(looks).toBe(2)
   expect(getEventListeners(signal, 'abort')).toEqual([])
 })

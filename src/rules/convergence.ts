@@ -60,13 +60,17 @@ export class Convergence {
   }
 
   /** Nothing where it is not to be open. */
-  async wants(rule: Rule, signal: AbortSignal): Promise<readonly DesiredHop[]> {
+  async wants(
+    rule: Rule,
+    { signal, asked }: Pick<ApplyOptions, 'signal' | 'asked'>,
+  ): Promise<readonly DesiredHop[]> {
     const { tools, name } = this.#options
     if (!this.isActive(rule)) return []
     return tools.wants(name.asMade(rule), {
       failedEngines: this.engines.passedOver,
       onEngineEvent: (event) => this.#onEngineEvent(event),
       named: name.ofEvent,
+      asked,
       signal,
     })
   }
@@ -78,7 +82,7 @@ export class Convergence {
   async run(options: ApplyOptions, opened: HopState[] = []): Promise<readonly NaruError[]> {
     const { changes, hops, isOver, onChange } = this.#options
     changes.forgetRetry()
-    const wanted = await this.#wantedNow(options.signal)
+    const wanted = await this.#wantedNow(options)
     const failure = await this.runner.run(wanted, options, opened)
     if (failure && !options.signal.aborted && this.engines.passesOver(failure.why))
       return this.run(options, opened)
@@ -97,12 +101,12 @@ export class Convergence {
   }
 
   /** What is wanted may depend on who answers, which takes a silent router seconds: it is told as opening meanwhile. */
-  async #wantedNow(signal: AbortSignal): Promise<readonly DesiredHop[]> {
+  async #wantedNow(options: ApplyOptions): Promise<readonly DesiredHop[]> {
     const { hops, relays, name, rule, onChange } = this.#options
     const { held, failures } = hops
     if (held.size === 0 && relays.isEmpty) name.forgetMade()
     if (failures.size === 0 && held.size === 0) onChange()
-    return this.wants(rule(), signal)
+    return this.wants(rule(), options)
   }
 
   /** What an engine tells of the rule that it carries. */

@@ -8,6 +8,7 @@ import { NaruError } from '../base/errors.ts'
 import { say, verbatim, type Text } from '../base/text.ts'
 import { defineCheck, type Check } from '../doctor/checks/contract.ts'
 import type { Engine, EngineRequest, EngineState } from '../engines/contract.ts'
+import type { FirewallMember } from '../firewalls/contract.ts'
 import type { Heritage } from '../model/handover-sockets.ts'
 import type { NaruEvent, NewRule, RuleInput, RuleStatus } from '../model/naru-api.ts'
 import { createMemoryStore } from '../stores/memory.ts'
@@ -46,6 +47,34 @@ async function start(
   const { forwarder } = await Forwarder.start(parts, instance, { ...options, signal })
   return { forwarder, world, parts, instance }
 }
+
+it('thousands of rules wait for one change of the firewall together, and who decides is asked once', async () => {
+  const total = 1500
+  let [looks, asked] = [0, 0]
+  let all = (): void => {}
+  const together = new Promise<void>((resolve) => (all = resolve))
+  const world = new World()
+  const [member] = fakeParts(world, createMemoryStore({})).firewalls
+  const firewall: FirewallMember = {
+    ...(member as FirewallMember),
+    detect: () => Promise.resolve({ ok: true, why: verbatim(`look ${++looks}`) }),
+    // As a change that is under way until all who are there have come along.
+    open: async (request, options) => {
+      if (++asked === total) all()
+      await together
+      return (member as FirewallMember).open(request, options)
+    },
+  }
+  const rules = Array.from({ length: total }, (_, at) => [`r${at}`, { ...published, listen: 10_000 + at }])
+  const { forwarder } = await start(Object.fromEntries(rules) as Record<string, RuleInput>, {
+    world,
+    overrides: { firewalls: [firewall] },
+  })
+  expect(world.held.size).toBe(2 * total)
+  expect(looks).toBe(1)
+  await forwarder.stop()
+  expect(world.held).toEqual(new Set())
+})
 
 describe('a rule’s life', () => {
   it('opens from the inside out and closes from the outside in', async () => {

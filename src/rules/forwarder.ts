@@ -370,6 +370,7 @@ export class Forwarder implements Naru, AsyncDisposable {
           failedEngines: context.failedEngines,
           inherit: this.succession.inherit,
           signal: context.signal,
+          asked: context.asked,
           onEngineEvent: (event) => {
             const named = context.named(event)
             context.onEngineEvent(named)

@@ -1,5 +1,7 @@
 /** Brings what runs to what is loaded: only what changed is touched, and what leaves makes room for what comes. */
 import { NaruError, toNaruError, type NaruErrorJson } from '../base/errors.ts'
+import { neverAborted } from '../base/on-abort.ts'
+import { Semaphore } from '../base/semaphore.ts'
 import { formatListen } from '../model/listen.ts'
 import { ListenIndex } from '../model/listen-index.ts'
 import type { Rule } from '../model/rule.ts'
@@ -37,6 +39,9 @@ export interface BringOptions {
   readonly eachAlone?: boolean
 }
 
+/** As all that is brought at once is. */
+type Bringing = BringOptions & { readonly asked: number }
+
 export class Reconciler {
   readonly #options: ReconcilerOptions
 
@@ -51,6 +56,7 @@ export class Reconciler {
     options: BringOptions = {},
   ): Promise<readonly NaruErrorJson[]> {
     const { rules, report } = this.#options
+    const asked = performance.now()
     const before = rules.loaded.rules
     rules.loaded = wanted
     rules.samplePort = snapshot.samplePort
@@ -58,7 +64,7 @@ export class Reconciler {
     // What leaves makes room first: a listen may pass from one rule to another.
     await Promise.all(ended.map((run) => this.#end(run, options.now ?? false)))
     const changed = this.#changedIn(wanted, options.again ?? false)
-    const failures = await this.#applyInOrder(changed, options)
+    const failures = await this.#applyInOrder(changed, { ...options, asked })
     report.keptRules()
     const touched = [...ended, ...changed.flatMap(({ rule }) => rules.runs.get(rule.name) ?? [])]
     if (this.#options.isWatched()) report.changes(before)
@@ -75,7 +81,7 @@ export class Reconciler {
   }
 
   /** What closes, then what moves to another listen, then what waits for this machine alone, then the rest. */
-  async #applyInOrder(changed: readonly LoadedRule[], options: BringOptions): Promise<readonly NaruError[]> {
+  async #applyInOrder(changed: readonly LoadedRule[], options: Bringing): Promise<readonly NaruError[]> {
     const { atOnce, rules } = this.#options
     const closing = changed.filter(({ rule }) => !rule.enabled)
     const moving = changed.filter(({ rule }) => this.#moves(rule))
@@ -95,32 +101,40 @@ export class Reconciler {
   async #applyAll(
     some: readonly LoadedRule[],
     most: number,
-    { now = false, eachAlone = false }: BringOptions,
+    options: Bringing,
   ): Promise<readonly NaruError[]> {
     const { rules, report } = this.#options
-    const all = await each(some, most, (loaded) =>
-      this.#apply(loaded, now).catch((error: unknown) => {
-        // One that was carried goes on as it was; what was not leaves nothing.
-        const why = toNaruError(error)
-        const { name } = loaded.rule
-        if (rules.runs.get(name)?.loaded === loaded) {
-          if (eachAlone) return [why]
-          throw error
-        }
-        rules.kept.set(name, { loaded, why })
-        report.rule(name)
-        return [why]
-      }),
+    const gate = new Semaphore(most, 'a rule')
+    const all = some.map((loaded) =>
+      // A change that is stopped says so itself.
+      gate
+        .through(() => this.#apply(loaded, gate, options), neverAborted)
+        .catch((error: unknown) => {
+          // One that was carried goes on as it was; what was not leaves nothing.
+          const why = toNaruError(error)
+          const { name } = loaded.rule
+          if (rules.runs.get(name)?.loaded === loaded) {
+            if (options.eachAlone) return [why]
+            throw error
+          }
+          rules.kept.set(name, { loaded, why })
+          report.rule(name)
+          return [why]
+        }),
     )
-    return all.flat()
+    return (await Promise.all(all)).flat()
   }
 
   /** @throws NaruError why it goes on as it was, where it was carried */
-  async #apply(loaded: LoadedRule, now: boolean): Promise<readonly NaruError[]> {
+  async #apply(
+    loaded: LoadedRule,
+    gate: Semaphore,
+    { now = false, asked }: Bringing,
+  ): Promise<readonly NaruError[]> {
     const { rules, how } = this.#options
     const run = rules.runOf(loaded)
     rules.runs.set(loaded.rule.name, run)
-    return run.change(loaded, how(now))
+    return run.change(loaded, { ...how(now), asked, aside: (wait) => gate.aside(wait) })
   }
 
   async #end(run: RuleRun, now: boolean): Promise<void> {

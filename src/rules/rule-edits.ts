@@ -135,6 +135,7 @@ export class RuleEdits {
   async planFor(wanted: Loaded): Promise<Plan> {
     const { rules, parts } = this.#options
     const signal = withLimit(this.#options.signal, planLimitMs)
+    const asked = performance.now()
     const steps: PlanStep[] = []
     for (const [name, run] of rules.runs)
       if (!wanted.rules.has(name)) steps.push(...(await run.plan(null, signal)))
@@ -143,7 +144,7 @@ export class RuleEdits {
     for (const loaded of wanted.rules.values()) {
       const { rule } = loaded
       if (rules.runs.has(rule.name) && rules.loaded.rules.get(rule.name) === loaded) continue
-      steps.push(...(await rules.runOf(loaded).plan(rule, signal)))
+      steps.push(...(await rules.runOf(loaded).plan(rule, signal, asked)))
       notes.push(...(await notesFor(rule, parts, signal)))
       fresh.push(rule)
     }

@@ -106,9 +106,12 @@ export class RuleRun {
     return this.#hops.held.has('relay') && this.#convergence.isActive(rule)
   }
 
-  /** What `apply` would do for `rule`, or for the end of it. */
-  async plan(rule: Rule | null, signal: AbortSignal): Promise<PlanStep[]> {
-    const wanted = rule ? await this.#convergence.wants(rule, signal) : []
+  /**
+   * What `apply` would do for `rule`, or for the end of it.
+   * @param asked as `WantContext.asked`
+   */
+  async plan(rule: Rule | null, signal: AbortSignal, asked?: number): Promise<PlanStep[]> {
+    const wanted = rule ? await this.#convergence.wants(rule, { signal, asked }) : []
     return stepsBetween(this.#hops.held, wanted).map((step) => shown(this.name, step))
   }
 

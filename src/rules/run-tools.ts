@@ -35,6 +35,8 @@ export interface WantContext {
   readonly onEngineEvent: (event: EngineEvent) => void
   /** The event under the name that the rule has now. */
   readonly named: (event: EngineEvent) => EngineEvent
+  /** When it was asked for, of `performance.now()`: what the machine told since then is news enough. @default now */
+  readonly asked?: number | undefined
   readonly signal: AbortSignal
 }
 
@@ -49,4 +51,8 @@ export interface ApplyOptions {
   readonly reason?: CloseReason
   /** What is no longer wanted goes once the relay stands, so that all can be as before where it does not. @default false */
   readonly relayFirst?: boolean
+  /** As `WantContext.asked`. */
+  readonly asked?: number | undefined
+  /** Runs what waits in a line of its own while other rules have this one's place. @default nobody waits for it */
+  readonly aside?: <T>(wait: () => Promise<T>) => Promise<T>
 }

@@ -63,7 +63,7 @@ export class StepRunner {
     for (const step of options.relayFirst ? relayFirst(steps) : steps) {
       try {
         if (step.action !== 'close') refuseIfStopped(options.signal, this.#options.name())
-        const held = await this.#do(step, options)
+        const held = await this.#inItsPlace(step, options)
         if (held) opened.push(held)
         if (step.action !== 'close') {
           hops.ahead.delete(step.wanted.hop)
@@ -134,6 +134,13 @@ export class StepRunner {
     if (!signal.aborted || !hops.failures.has(wanted.hop))
       hops.failures.set(wanted.hop, { wanted, why, at: tools.clock.now() })
     return { why, hop: wanted.hop }
+  }
+
+  /** A hop that waits in a line of its own keeps nobody else waiting. */
+  #inItsPlace(step: Step, options: ApplyOptions): Promise<HopState | null> {
+    const { waitsInLine } = step.action === 'close' ? step.held.wanted : step.wanted
+    const run = (): Promise<HopState | null> => this.#do(step, options)
+    return waitsInLine && options.aside && step.action !== 'keep' ? options.aside(run) : run()
   }
 
   async #do(step: Step, options: ApplyOptions): Promise<HopState | null> {

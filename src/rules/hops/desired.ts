@@ -23,6 +23,8 @@ export interface DesiredHop {
   update?(lease: Lease, inner: ReadonlyMap<Hop, Lease>): boolean
   /** Hold both for a moment, or close the old one before the new one opens. */
   readonly replace: 'open-first' | 'close-first'
+  /** Openings wait in a line, and what is in it together is one change: meanwhile other rules go on. @default false */
+  readonly waitsInLine?: boolean
   /** Where it listens: two that do not overlap are held for a moment, whatever `replace` says. */
   readonly listen?: Listen
 }

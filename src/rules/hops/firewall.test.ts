@@ -23,7 +23,7 @@ const member = {
 
 it('where the right is missing, Naru with the right comes first, and by hand without Naru second', async () => {
   const host = fakeHost({})
-  const wanted = await desireFirewall(rule, { host, firewalls: [member] }, signal)
+  const wanted = await desireFirewall(rule, { host, firewalls: [member] }, { signal })
   const record = { effect: () => Promise.resolve() } as never
   const error = await wanted
     ?.open({ signal, record, inner: null } as never)

@@ -14,11 +14,11 @@ import { keyOf, type DesiredHop } from './desired.ts'
 export async function desireFirewall(
   rule: Rule,
   tools: FirewallTools,
-  signal: AbortSignal,
+  how: { readonly signal: AbortSignal; readonly asked?: number | undefined },
 ): Promise<DesiredHop | null> {
   const { listen } = rule
   if (rule.publish.firewall === 'off' || listen.kind !== 'inet') return null
-  const { member, why } = await chooseFirewall(rule.publish.firewall, tools, signal)
+  const { member, why } = await chooseFirewall(rule.publish.firewall, tools, how)
   const request = {
     rule: rule.name,
     protocols: listen.protocols,
@@ -36,6 +36,7 @@ export async function desireFirewall(
     needs: await needsFor(member, request, tools.host),
     key: keyOf(member?.id, request),
     replace: 'open-first',
+    waitsInLine: true,
     async open({ signal, record }) {
       if (!member) throw new NaruError('FIREWALL_UNFIT', { firewall: rule.publish.firewall, why })
       return member.open(request, { host: tools.host, signal, record }).catch((error: unknown) => {

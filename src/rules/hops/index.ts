@@ -22,12 +22,14 @@ export interface DesireTools {
   readonly onEngineEvent: (event: EngineEvent) => void
   /** Sockets of the process whose place this one takes. */
   readonly inherit?: Inheritance | null
+  /** What the machine told since then is news enough; of `performance.now()`. @default now */
+  readonly asked?: number | undefined
   readonly signal: AbortSignal
 }
 
 export async function desiredHops(
   rule: Rule,
-  { parts, facts, failedEngines, onEngineEvent, inherit, signal }: DesireTools,
+  { parts, facts, failedEngines, onEngineEvent, inherit, signal, asked }: DesireTools,
 ): Promise<readonly DesiredHop[]> {
   const resolve = resolveGuests(parts, parts.resolveName)
   const published = rule.publish.firewall !== 'off' || rule.publish.router !== 'off'
@@ -42,7 +44,7 @@ export async function desiredHops(
   const [relay, guest, firewall, router] = await Promise.all([
     desireRelay(rule, relayTools),
     orFailing('guest', () => desireGuest(rule, parts, signal)),
-    orFailing('firewall', () => desireFirewall(rule, parts, signal)),
+    orFailing('firewall', () => desireFirewall(rule, parts, { signal, asked })),
     orFailing('router', () => desireRouter(rule, publisherOf(parts), signal)),
   ])
   const service = published ? desireService(rule, { probe: parts.probe, resolve }) : null
