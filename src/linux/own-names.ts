@@ -9,9 +9,9 @@ export const guardTable = /^naru_guard_\d+_\d+_\d+$/
  */
 const chains: readonly (readonly [table: RegExp, chains: readonly string[]])[] = [
   // engines/kernel/base-table.ts
-  [/^naru$/, ['loopback', 'passing', 'arriving', 'carry_arriving', 'carry_local', 'way_back']],
+  [/^naru$/, ['loopback', 'passing', 'arriving', 'martian', 'carry_arriving', 'carry_local', 'way_back']],
   // engines/kernel/guard.ts
-  [guardTable, ['loopback', 'passing']],
+  [guardTable, ['loopback', 'martian', 'passing']],
   // engines/splice/main/tproxy.ts
   [/^naru_keep_\d+_\d+_\d+$/, ['answers']],
   // doctor/outside/syn-counter.ts

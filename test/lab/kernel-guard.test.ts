@@ -1,4 +1,4 @@
-import { createSocket } from 'node:dgram'
+import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { beforeAll, expect, it } from 'vitest'
@@ -7,7 +7,7 @@ import { describeWith } from '../needs.ts'
 import { enter } from './enter.ts'
 import { echoes, hostAddress, KernelLab, targetAddress } from './kernel-lab.ts'
 import type { LabHost } from './namespaces.ts'
-import { flag, RawTcp } from './raw.ts'
+import { flag, RawTcp, sendRawDatagram } from './raw.ts'
 
 const needs = { root: true, platform: 'linux', commands: ['ip', 'nft', 'conntrack', 'setpriv'] } as const
 const rule = { listen: '0.0.0.0:8888', target: `${targetAddress}:80` }
@@ -87,8 +87,63 @@ const later = (stream: { sent: () => number }, more = 2000): Promise<void> => {
   return expect.poll(() => stream.sent() >= until, { timeout: 10_000, interval: 5 }).toBe(true)
 }
 
+/** A socket of `host`'s, and what it hears. */
+async function ear(
+  host: LabHost,
+  address: string,
+  port: number,
+): Promise<AsyncDisposable & { socket: Socket; heard: string[] }> {
+  const socket = createSocket('udp4')
+  const heard: string[] = []
+  {
+    using _inside = enter(host)
+    socket.on('message', (bytes, { address: from }) => heard.push(`${bytes.toString()} from ${from}`))
+    socket.bind(port, address)
+    await once(socket, 'listening')
+  }
+  return {
+    socket,
+    heard,
+    [Symbol.asyncDispose]: () => new Promise((resolve) => socket.close(() => resolve())),
+  }
+}
+
 describeWith(needs, 'a machine that forwarded nothing, with a rule of the kernel engine', () => {
   beforeAll(built, 120_000)
+
+  it('takes nothing off the wire that says it is of 127.0.0.0/8, by a rule or not, flushed or not', async () => {
+    await using lab = new Guarded()
+    await using everywhere = await ear(lab.host, '0.0.0.0', 5300)
+    await using local = await ear(lab.host, '127.0.0.1', 5301)
+    await using target = await ear(lab.target, targetAddress, 5302)
+    await using client = await ear(lab.client, stranger, 5303)
+    lab.host.sysctl('net/ipv4/conf/all/rp_filter', '0')
+    lab.host.sysctl('net/ipv4/conf/eth0/rp_filter', '0')
+    const allow = ['127.0.0.0/8', '10.1.0.0/24']
+    await lab.open(lab.engine(), 'dns', {
+      listen: '0.0.0.0:5302/udp',
+      target: `${targetAddress}:5302`,
+      allow,
+    })
+    const lie = (to: string, toPort: number, from: string): void =>
+      sendRawDatagram(lab.client, { from, fromPort: 53, to, toPort, bytes: 'lie', via: hostAddress })
+    const lies = (): void => {
+      for (const from of ['127.0.0.1', '127.0.0.53', '127.9.9.9'])
+        for (const to of [hostAddress, '127.0.0.1'])
+          for (const port of [5300, 5301, 5302]) lie(to, port, from)
+    }
+    // What a local client asked of 127.0.0.53 is answered by nobody else.
+    local.socket.send('question', 53, '127.0.0.53')
+    lies()
+    client.socket.send('truth', 5302, hostAddress)
+    await expect.poll(() => target.heard).toEqual(['truth from 10.2.0.1'])
+    lab.host.run(['nft', 'flush', 'ruleset'])
+    lies()
+    client.socket.send('truth', 5300, hostAddress)
+    await expect.poll(() => everywhere.heard).toEqual([`truth from ${stranger}`])
+    expect(local.heard).toEqual([])
+    expect(target.heard).toEqual(['truth from 10.2.0.1'])
+  })
 
   it.each([
     ['a flush of the ruleset', 'flush ruleset'],

@@ -72,9 +72,14 @@ export interface RawDatagram {
   readonly to: string
   readonly toPort: number
   readonly bytes: string
+  /** Who gets it on the link, where no route leads to `to`. @default `to` */
+  readonly via?: string
 }
 
-export function sendRawDatagram(host: LabHost, { from, fromPort, to, toPort, bytes }: RawDatagram): void {
+export function sendRawDatagram(
+  host: LabHost,
+  { from, fromPort, to, toPort, bytes, via = to }: RawDatagram,
+): void {
   using _inside = enter(host)
   const fd = calls().socket(inet, rawSocket, protocolRaw)
   const udp = Buffer.alloc(8 + bytes.length)
@@ -84,7 +89,7 @@ export function sendRawDatagram(host: LabHost, { from, fromPort, to, toPort, byt
   udp.write(bytes, 8, 'latin1')
   const address = Buffer.alloc(16)
   address.writeUInt16LE(inet, 0)
-  address.set(addressBytes(to), 4)
+  address.set(addressBytes(via), 4)
   // Without a checksum: IPv4 takes it (RFC 768).
   const packet = inIp(from, to, protocolUdp, udp)
   calls().sendto(fd, packet, packet.length, 0, address, address.length)

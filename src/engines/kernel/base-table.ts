@@ -15,7 +15,7 @@ import { asked, guardChains, guardSets, notOurs } from './guard.ts'
 export const tableName = 'naru'
 
 /** Changes with the layout: a table of another layout is not ours to fill. */
-export const layout = 'layout_4'
+export const layout = 'layout_5'
 
 /** A table outlives its makers, and no start of the machine: one of an earlier start came back with a saved ruleset. */
 export const startMark = (boot: string): string => `start/${boot}`

@@ -33,6 +33,9 @@ export function guardChains(first = ''): string {
     ct direction reply accept
     ct original ip daddr 127.0.0.0/8 drop
   }
+  chain martian { type filter hook prerouting priority -300; policy accept;
+    iifname != "lo" ip saddr 127.0.0.0/8 drop comment "route_localnet lets them in"
+  }
   chain loopback { type filter hook input priority -300; policy accept;
     iifname "lo" accept
     ip daddr 127.0.0.0/8 goto to_loopback comment "only what came to us is un-NATed to loopback"

@@ -86,7 +86,8 @@ export function interfaces4(settings: ProcSys): string[] {
  * `ip_forward` stays the administrator's, writing it would change redirects and every interface that is to come. IPv6
  * has one switch for all (ip6_forward), and with it a host drops what routers advertise, its default route too, unless
  * `accept_ra` is 2 (ip-sysctl.rst): that comes first. `route_localnet` lets clients on this machine use 127.0.0.1; the
- * guard keeps others from it (chain `loopback`).
+ * guard keeps others from it (chain `loopback`), and from sending as if they were at 127.0.0.0/8: with the switch the
+ * kernel no longer takes that for a martian (ip_route_input_slow; chain `martian`).
  */
 export function wantedSettings(settings: ProcSys, families: { ip4: boolean; ip6: boolean }): WantedSetting[] {
   const wanted: WantedSetting[] = [{ key: accounting, value: '1' }]
