@@ -29,8 +29,13 @@ const threads = ['engines/splice/worker/worker.js', 'daemon/exchange-worker.js']
 /** What a release says of itself (scripts/release.mjs). */
 const release = join(root, 'dist/release.json')
 
-/** @param target a name of `targets`. @param file where it goes. Needs a build. @returns the licences of what is inside */
-export async function oneFile(target, file) {
+/**
+ * @param target a name of `targets`
+ * @param file where it goes
+ * @param options.small without Node's symbols, 18 MB less, by this machine's strip(1): of its own kind of machine only
+ * @returns the licences of what is inside. Needs a build.
+ */
+export async function oneFile(target, file, { small = false } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'naru-one-file-'))
   try {
     const prepared = join(folder, 'naru.blob')
@@ -69,6 +74,8 @@ export async function oneFile(target, file) {
     })
     copyFileSync(nodeOf(target), file)
     chmodSync(file, 0o755)
+    // What was put in would not outlive it.
+    if (small) execFileSync('strip', ['--strip-all', file])
     putIn(prepared, file, target)
     return readFileSync(licences, 'utf8')
   } finally {

@@ -1,5 +1,5 @@
 // `npm run release`: everything that goes out, in out/: the package, one file for each platform, packages for Debian and for
-// Fedora, RHEL and openSUSE (where dpkg-deb and rpmbuild are there), the licences of what is inside, a list of parts (CycloneDX) and SHA-256 sums. The same commit gives the same bytes.
+// Fedora, RHEL and openSUSE (where dpkg-deb and rpmbuild are there), a container image (root, on Debian), the licences of what is inside, a list of parts (CycloneDX) and SHA-256 sums. The same commit gives the same bytes.
 //   --check     makes it twice and compares, and tries what is too slow for each `npm test`
 //   --key FILE  signs the sums with that minisign key (minisign asks for its password)
 import { execFileSync, spawnSync } from 'node:child_process'
@@ -66,6 +66,7 @@ async function make(folder) {
       if (target === 'linux-x64') writeFileSync(join(folder, 'LICENSES.txt'), licences)
       if (target in architectures) await linuxPackages(target, file, licences, folder)
     }
+    await containerImage(folder)
   } finally {
     rmSync(told)
   }
@@ -85,6 +86,14 @@ async function linuxPackages(target, program, licences, folder) {
     const { rpm } = await import('../packaging/rpm.mjs')
     await rpm({ ...given, file: join(folder, `naru-${version}-1.${architectures[target].rpm}.rpm`) })
   }
+}
+
+/** For this machine's kind, where what it is made with is here. */
+async function containerImage(folder) {
+  const tools = ['/usr/bin/apt-get', '/usr/bin/dpkg-deb', '/usr/bin/strip', '/usr/sbin/chroot']
+  if (process.getuid?.() !== 0 || !tools.every((path) => existsSync(path))) return
+  const { image } = await import('../packaging/image.mjs')
+  await image(join(folder, `naru-${version}-image.tar`), { seconds })
 }
 
 /** npm's list of what is installed for use, with Node, and without what differs each time it is asked. */
