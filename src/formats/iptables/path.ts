@@ -2,7 +2,7 @@
  * The way of a new connection through one table, for every client at once. Where a line asks what the text does not
  * tell, whoever it lets pass is not let pass, and whoever it turns away is turned away: an answer never lets in more.
  */
-import type { Cidr, Family } from '../../base/address.ts'
+import { canonicalAddress, type Cidr, type Family } from '../../base/address.ts'
 import type { Protocol } from '../../base/port.ts'
 import { holds } from '../shared/access.ts'
 import type { IptablesRule, IptablesMatch } from './parse.ts'
@@ -80,7 +80,7 @@ export class IptablesPath {
   readonly #ground: IptablesGround
   readonly #budget: Budget
   readonly #sends: boolean
-  readonly #indexes = new Map<string, Index>()
+  readonly #indexes = new Map<string, LineIndex>()
 
   /** @param sends it is the nat table, of which the question is who is sent on */
   constructor(chains: Chains, sources: Sources, ground: IptablesGround, budget: Budget, sends: boolean) {
@@ -112,7 +112,7 @@ export class IptablesPath {
   ): void {
     const { probe, anyInterface, walk, depth } = way
     let doubtful = doubt
-    for (const entry of this.#linesFor(chain, probe.ports)) {
+    for (const entry of this.#linesFor(chain, probe)) {
       const { match } = entry
       const span = match.source ? this.#sources.span(match.source) : ([0, there.length] as const)
       this.#budget.spend(entry, 0)
@@ -191,18 +191,13 @@ export class IptablesPath {
     return passing.test(target) ? 'pass' : 'out'
   }
 
-  /** Lines of one port are found by it: there may be thousands. */
-  #linesFor(chain: string, ports: string): readonly IptablesRule[] {
-    let index = this.#indexes.get(chain)
-    if (!index) {
-      index = indexOf(this.#chains.get(chain) ?? [])
-      this.#indexes.set(chain, index)
-    }
-    const { general, byPort } = index
-    if (!/^\d+$/.test(ports)) return this.#chains.get(chain) ?? []
-    const own = byPort.get(String(Number(ports)))
-    if (!own) return general.map(({ entry }) => entry)
-    return [...general, ...own].toSorted((a, b) => a.at - b.at).map(({ entry }) => entry)
+  /** Lines of one port, or for one machine, are found by it: there may be thousands. */
+  #linesFor(chain: string, { ports, destination }: Probe): Iterable<IptablesRule> {
+    const all = this.#chains.get(chain) ?? []
+    if (!/^\d+$/.test(ports)) return all
+    const index = this.#indexes.get(chain) ?? new LineIndex(all)
+    this.#indexes.set(chain, index)
+    return index.linesFor(String(Number(ports)), destination)
   }
 
   #asks(match: IptablesMatch, probe: Probe): Answer {
@@ -275,26 +270,39 @@ class Walk implements Outcome {
   }
 }
 
-interface Index {
-  readonly general: readonly Numbered[]
-  readonly byPort: ReadonlyMap<string, readonly Numbered[]>
-}
+const any = '*'
 
-interface Numbered {
-  readonly at: number
-  readonly entry: IptablesRule
-}
+/** Lines of a chain by the one port and the one machine that each asks for, where it does. */
+class LineIndex {
+  readonly #lines: readonly IptablesRule[]
+  /** Places in the chain, ascending: by port, then by machine. */
+  readonly #places = new Map<string, Map<string, number[]>>()
 
-function indexOf(entries: readonly IptablesRule[]): Index {
-  const general: Numbered[] = []
-  const byPort = new Map<string, Numbered[]>()
-  for (const [at, entry] of entries.entries()) {
-    const { ports } = entry.match
-    const one = ports !== null && /^\d{1,5}$/.test(ports) ? String(Number(ports)) : null
-    if (one === null) general.push({ at, entry })
-    else byPort.set(one, [...(byPort.get(one) ?? []), { at, entry }])
+  constructor(lines: readonly IptablesRule[]) {
+    this.#lines = lines
+    for (const [at, { match }] of lines.entries()) {
+      const { ports, destination } = match
+      const port = ports !== null && /^\d{1,5}$/.test(ports) ? String(Number(ports)) : any
+      const isOne = destination !== null && destination.bits === widest(destination.family)
+      const machine = (isOne ? canonicalAddress(destination.address) : null) ?? any
+      const machines = this.#places.get(port) ?? new Map<string, number[]>()
+      this.#places.set(port, machines)
+      const places = machines.get(machine)
+      if (places) places.push(at)
+      else machines.set(machine, [at])
+    }
   }
-  return { general, byPort }
+
+  /** In the order of the chain; more than those that match. @param destination null where it is not known */
+  *linesFor(port: string, destination: string | null): Iterable<IptablesRule> {
+    const machines = [this.#places.get(any), this.#places.get(port)].filter((some) => some !== undefined)
+    const known = destination === null ? null : canonicalAddress(destination)
+    const wanted = known === null ? null : [any, known]
+    const places = machines.flatMap((some) =>
+      wanted === null ? [...some.values()] : wanted.flatMap((machine) => [some.get(machine) ?? []]),
+    )
+    for (const at of places.flat().toSorted((a, b) => a - b)) yield this.#lines[at] as IptablesRule
+  }
 }
 
 function taken(answer: Answer, kind: Kind, anyInterface: boolean): Answer {

@@ -315,3 +315,18 @@ it('a node port of Kubernetes is masqueraded by its mark; cluster addresses are 
   expect(losses.filter(({ leftOut }) => leftOut)).toHaveLength(1)
   expect(nat(...service('10.244.0.5', '10.244.1.7')).rules).toEqual([])
 })
+
+it('thousands of forwards, each let pass by a line of its own, are all read', () => {
+  const machines = Array.from({ length: 8000 }, (_, at) => `10.7.${at >> 8}.${at & 255}`)
+  const text = [
+    '*filter',
+    ':FORWARD DROP [0:0]',
+    ...machines.map((one) => `-A FORWARD -d ${one}/32 -p tcp -m tcp --dport 80 -j ACCEPT`),
+    'COMMIT',
+    '*nat',
+    ...machines.map((one, at) => to(2000 + at, `${one}:80`)),
+    'COMMIT',
+  ]
+  const { rules, losses } = importRules(`${text.join('\n')}\n`)
+  expect([rules.length, losses.filter(({ leftOut }) => leftOut)]).toEqual([machines.length, []])
+})
