@@ -26,6 +26,8 @@ export function parseWords(
           say(`--${option.name} is given twice`, `--${option.name}{이/가} 두 번 쓰였습니다`),
         )
       ;(options[option.name] ??= []).push(value)
+    } else if (longDash.test(word)) {
+      throw notTyped(word, known, command)
     } else loose.push(word)
   }
   // Who asks for help need not say the rest.
@@ -94,6 +96,23 @@ function argumentsOf(
   if (extra !== undefined)
     throw usage(command, say(`"${extra}" is one word too many`, `"${extra}": 남는 단어입니다`))
   return found
+}
+
+/** What a page or a word processor makes of `--`. No argument begins so. */
+const longDash = /^[\u2010-\u2015\u2212]-?(?=[a-z])/i
+
+function notTyped(word: string, known: readonly VerbOption[], command: string): NaruError {
+  const typed = word.replace(longDash, '')
+  const [name = ''] = typed.split('=')
+  const short = known.some((one) => one.short === name)
+  const meant = `${short ? '-' : '--'}${typed}`
+  return usage(
+    command,
+    say(
+      `"${word}" begins with a dash that no keyboard types: write ${meant}`,
+      `"${word}"의 줄표는 복사하면서 바뀐 글자입니다. ${meant}{으로/로} 쓰세요`,
+    ),
+  )
 }
 
 function unknownOption(word: string, known: readonly VerbOption[], command: string): NaruError {

@@ -868,6 +868,13 @@ describe('words that do not fit', () => {
     ['open 8888', 'TARGET is missing'],
     ['rm', 'NAME is missing'],
     ['rm a b', '"b" is one word too many'],
+    // As a page or a word processor shows it.
+    [
+      'open 8888 10.0.0.2:80 –firewall',
+      '"–firewall" begins with a dash that no keyboard types: write --firewall',
+    ],
+    ['open 8888 10.0.0.2:80 —for=2h', '"—for=2h" begins with a dash that no keyboard types: write --for=2h'],
+    ['ls –h', '"–h" begins with a dash that no keyboard types: write -h'],
     ['ls --jsn', 'there is no option --jsn; did you mean --json?'],
     ['ls --lang', '--lang needs a value'],
     ['ls --lang fr', '--lang is one of en, ko, not "fr"'],

@@ -84,6 +84,9 @@ describe('a rule as it is written', () => {
     expect(wrong({ listen: 1, target: '192.168.79.128' })).toEqual([
       'target: "192.168.79.128": the port is missing: write 192.168.79.128:80',
     ])
+    expect(wrong({ listen: 1, target: 'docker:web' })).toEqual([
+      'target: "docker:web": the port is missing: write docker:web:80',
+    ])
     expect(wrong({ listen: 1, target: 2, title: 'a\nb' })).toEqual(['title: "a\\nb": write it on one line'])
     expect(wrong({ listen: 1, target: 2, tags: ['', 'a\u202Eb'] })).toHaveLength(2)
     expect(wrong({ listen: 1, target: 2, targets: [3] })[0]).toContain('either target or targets')

@@ -39,7 +39,7 @@ export function parseTarget(text: string): Target {
   if (isLink(written)) throw bad(text, noLink(written))
   const guest = parseGuest(written)
   if (guest) return guest
-  if (!written.includes(':') && !/^[\d-]+$/.test(written)) throw bad(text, noPort(written))
+  if (lacksPort(written)) throw bad(text, noPort(written))
   const { host, ports } = splitHostPorts(written, text)
   if (host === null) return { kind: 'inet', host: '127.0.0.1', ports }
   const address = canonicalAddress(host)
@@ -123,8 +123,18 @@ function punycoded(name: string): string {
   return url.hostname === 'none.invalid' ? '' : url.hostname
 }
 
+/** `192.168.79.128`, or a guest alone: `docker:web`. */
+function lacksPort(written: string): boolean {
+  const [kind, name, more] = written.split(':')
+  if (name === undefined) return !/^[\d-]+$/.test(written)
+  return more === undefined && isGuestKind(kind) && /^[^\d-]/.test(name)
+}
+
+const isGuestKind = (kind: string | undefined): boolean => guestKinds.some((known) => known === kind)
+
 function noPort(host: string): Text {
-  const such = canonicalAddress(host) !== null || nameOf(host) !== null ? host : '192.168.79.128'
+  const isNamed = canonicalAddress(host) !== null || nameOf(host) !== null || isGuestKind(host.split(':')[0])
+  const such = isNamed ? host : '192.168.79.128'
   return say(`the port is missing: write ${such}:80`, `포트가 빠졌습니다. ${such}:80처럼 쓰세요`)
 }
 
