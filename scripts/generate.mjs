@@ -1,4 +1,4 @@
-// Writes what is made from the source: docs/cli.md, docs/cli.ko.md, docs/errors.md, docs/rules.md,
+// Writes what is made from the source: docs/cli.md, docs/cli.ko.md, docs/errors.md, docs/rules.md, docs/api.md,
 // docs/import-export.md and dist/naru.schema.json. Reads the built dist/. `--check` writes nothing and exits 1 where a page is stale;
 // `schema` writes the schema alone.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const { commandReference, errorReference, fileSchema, ruleReference } =
+const { apiReference, commandReference, errorReference, fileSchema, ruleReference } =
   await import('../dist/cli/reference.js')
 const { formatReference } = await import('../dist/formats/reference.js')
 const { loadAll } = await import('../dist/cli/commands/index.js')
@@ -18,6 +18,7 @@ const pages = {
   'docs/cli.ko.md': commandReference(verbs, 'ko'),
   'docs/errors.md': errorReference(),
   'docs/rules.md': ruleReference(),
+  'docs/api.md': apiReference(),
   'docs/import-export.md': formatReference(),
 }
 

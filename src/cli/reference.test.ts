@@ -1,9 +1,11 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
+import { routes } from '../api/protocol/routes.ts'
 import { codes } from '../base/codes/index.ts'
+import { ruleKeys } from '../model/rule-keys/index.ts'
 import { loadAll, verbNames } from './commands/index.ts'
 import { variables } from './environment.ts'
-import { commandReference, errorReference, fileSchema, ruleReference } from './reference.ts'
+import { apiReference, commandReference, errorReference, fileSchema, ruleReference } from './reference.ts'
 
 const page = (name: string): Promise<string> =>
   readFile(new URL(`../../docs/${name}`, import.meta.url), 'utf8')
@@ -50,6 +52,13 @@ describe('every verb', () => {
     for (const { name, options = [] } of await loadAll())
       expect([name, new Set(options.map((one) => one.name)).size]).toEqual([name, options.length])
   })
+})
+
+it('the pages of routes and of keys name what their tables have', () => {
+  const page = apiReference()
+  for (const { method, path } of Object.values(routes))
+    expect(page).toContain(`\`${method.toUpperCase()} ${path}\``)
+  for (const key of Object.keys(ruleKeys)) expect(ruleReference()).toContain(`| \`${key}\` |`)
 })
 
 it('the file’s schema knows its top keys and the keys of a rule', () => {

@@ -1,8 +1,9 @@
-/** docs/cli.md, docs/errors.md and docs/rules.md, made from the definitions, the code table and the rule's schema. */
+/** docs/cli.md, docs/errors.md, docs/rules.md and docs/api.md, made from the definitions and the tables of codes, keys and routes. */
 import { withBothParticles } from '../base/particle.ts'
 import type { CodeEntry } from '../base/codes/entry.ts'
 import { codes } from '../base/codes/index.ts'
 import { say, type Language, type Text } from '../base/text.ts'
+import { routes } from '../api/protocol/routes.ts'
 import { ruleSchema } from '../model/rule-keys/index.ts'
 import type { JsonSchema } from '../model/schema.ts'
 import { variableTable } from './environment.ts'
@@ -119,6 +120,29 @@ export function errorReference(): string {
   ]
     .join('\n')
     .trimEnd()}\n`
+}
+
+const rights = {
+  look: 'look-only',
+  full: 'full',
+  none: 'none yet',
+}
+
+export function apiReference(): string {
+  return `${[
+    generated,
+    '',
+    '# Routes of the API',
+    '',
+    'How one asks, with which token, and what comes back: [howto/api-and-metrics.md](howto/api-and-metrics.md). Every shape is in `/api/openapi.json`. A look that asks the internet, or the doctor about names or an address, wants the full token.',
+    '',
+    '| route | token | |',
+    '|---|---|---|',
+    ...Object.values(routes).map(
+      ({ method, path, right, summary }) =>
+        `| \`${method.toUpperCase()} ${path}\` | ${rights[right]} | ${cell(summary)} |`,
+    ),
+  ].join('\n')}\n`
 }
 
 export function ruleReference(): string {

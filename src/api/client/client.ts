@@ -5,20 +5,9 @@
 import { codes, type Code } from '../../base/codes/index.ts'
 import { NaruError, type NaruErrorJson, type Param } from '../../base/errors.ts'
 import { say } from '../../base/text.ts'
-import type {
-  AddedRules,
-  ChangeOptions,
-  ChangeResult,
-  Happening,
-  Naru,
-  NaruEvent,
-  NewRule,
-  RuleInput,
-  RuleStatus,
-  TrafficMoment,
-} from '../../model/naru-api.ts'
-import type { Connection } from '../../model/connection.ts'
-import { bodyLimitBytes, mostAdded, queryOf, type WebSession } from '../protocol/wire.ts'
+import type { AddedRules, ChangeOptions, Naru, NaruEvent, NewRule, RuleInput } from '../../model/naru-api.ts'
+import { requestOf, routes, type AnswerOf, type AskOf, type ApiRoute } from '../protocol/routes.ts'
+import { bodyLimitBytes, mostAdded, type WebSession } from '../protocol/wire.ts'
 import { eventsIn } from './sse.ts'
 
 export interface TransportRequest {
@@ -55,33 +44,40 @@ export interface NaruClient extends Naru {
   }): AsyncIterable<{ readonly key: string; readonly event: NaruEvent }>
 }
 
+export type Ask = <R extends ApiRoute>(route: R, ...asked: Asked<R>) => Promise<AnswerOf<R>>
+/** May be left out where a route needs nothing to be said. */
+type Asked<R extends ApiRoute> = object extends AskOf<R> ? [asked?: AskOf<R>] : [asked: AskOf<R>]
+
+/** Answers what the route answers. @throws NaruError what the server said */
+export function askerOf(transport: ClientTransport): Ask {
+  return async <R extends ApiRoute>(route: R, ...[asked]: Asked<R>): Promise<AnswerOf<R>> => {
+    const { status, body } = await transport.ask(requestOf(route, (asked ?? {}) as AskOf<R>))
+    if (status < 200 || status > 299) throw errorFrom(body, transport.where, status)
+    return body as AnswerOf<R>
+  }
+}
+
+/** What a change is asked with. */
+function how(options: (ChangeOptions & { now?: boolean }) | undefined): {
+  readonly query: { readonly dryRun?: boolean | undefined; readonly now?: boolean | undefined }
+  readonly headers?: Readonly<Record<string, string>>
+} {
+  return {
+    query: { dryRun: options?.dryRun, now: options?.now },
+    ...(options?.revision === undefined ? {} : { headers: { 'if-match': `"${options.revision}"` } }),
+  }
+}
+
 // oxlint-disable-next-line max-lines-per-function -- a table: one line of it a call
 export function createClient(transport: ClientTransport): NaruClient {
-  const ask = async <T>(request: TransportRequest): Promise<T> => {
-    const { status, body } = await transport.ask(request)
-    if (status < 200 || status > 299) throw errorFrom(body, transport.where, status)
-    return body as T
-  }
-  const get = <T>(path: string): Promise<T> => ask<T>({ method: 'GET', path })
-  const change = <T = ChangeResult>(
-    method: 'POST' | 'PATCH' | 'DELETE',
-    path: string,
-    options: (ChangeOptions & { now?: boolean }) | undefined,
-    body?: unknown,
-  ): Promise<T> =>
-    ask<T>({
-      method,
-      path: path + queryOf({ dryRun: options?.dryRun, now: options?.now }),
-      ...(options?.revision === undefined ? {} : { headers: { 'if-match': `"${options.revision}"` } }),
-      ...(body === undefined ? {} : { body }),
-    })
+  const ask = askerOf(transport)
   /** As many as fit into a request at a time. */
   const addAll = async (asked: readonly NewRule[], options: ChangeOptions = {}): Promise<AddedRules> => {
     const answers: AddedRules[] = []
     let seen = options.revision
     for (const rules of inRequests(asked)) {
-      const how = { ...options, ...(seen !== undefined && { revision: seen }) }
-      const answer = await change<AddedRules>('POST', '/api/rules/all', how, { rules })
+      const next = { ...options, ...(seen !== undefined && { revision: seen }) }
+      const answer = await ask(routes.addAll, { ...how(next), body: { rules } })
       answers.push(answer)
       // What this one made of the file is what the next one saw.
       if (seen !== undefined) seen = answer.revision
@@ -92,7 +88,7 @@ export function createClient(transport: ClientTransport): NaruClient {
       revision: answers.at(-1)?.revision ?? '',
     }
   }
-  const at = (name: string): string => `/api/rules/${encodeURIComponent(name)}`
+  const at = (name: string) => ({ parts: { name } })
 
   async function* keyedEvents({
     signal,
@@ -101,39 +97,34 @@ export function createClient(transport: ClientTransport): NaruClient {
     onOpen,
     onHeard,
   }: Parameters<NaruClient['keyedEvents']>[0]): AsyncGenerator<{ key: string; event: NaruEvent }> {
-    const path = `/api/events${queryOf({ since })}`
     const headers: Record<string, string> = lastKey === undefined ? {} : { 'last-event-id': lastKey }
-    const chunks = announced(transport.stream({ method: 'GET', path, headers, signal }), { onOpen, onHeard })
+    const request = requestOf(routes.events, { query: { since }, headers, signal })
+    const chunks = announced(transport.stream(request), { onOpen, onHeard })
     for await (const { id, data } of eventsIn(chunks)) yield { key: id, event: JSON.parse(data) as NaruEvent }
   }
 
   return {
-    about: () => get('/api/about'),
+    about: () => ask(routes.about),
     rules: {
-      list: async () => (await get<{ rules: readonly RuleStatus[] }>('/api/rules')).rules,
-      get: (name) => get(at(name)),
-      add: (name: string, rule: RuleInput, options) => change('POST', '/api/rules', options, { name, rule }),
+      list: async () => (await ask(routes.rules)).rules,
+      get: (name) => ask(routes.rule, at(name)),
+      add: (name: string, rule: RuleInput, options) =>
+        ask(routes.add, { ...how(options), body: { name, rule } }),
       addAll,
-      edit: (name, rule, options) => change('PATCH', at(name), options, rule),
-      remove: (name, options) => change('DELETE', at(name), options),
-      enable: (name, options) => change('POST', `${at(name)}/enable`, options),
-      disable: (name, options) => change('POST', `${at(name)}/disable`, options),
-      rename: (name, to, options) => change('POST', `${at(name)}/rename`, options, { to }),
-      reopen: (name) => change('POST', `${at(name)}/reopen`, {}),
+      edit: (name, rule, options) => ask(routes.edit, { ...at(name), ...how(options), body: rule }),
+      remove: (name, options) => ask(routes.remove, { ...at(name), ...how(options) }),
+      enable: (name, options) => ask(routes.enable, { ...at(name), ...how(options) }),
+      disable: (name, options) => ask(routes.disable, { ...at(name), ...how(options) }),
+      rename: (name, to, options) => ask(routes.rename, { ...at(name), ...how(options), body: { to } }),
+      reopen: (name) => ask(routes.reopen, at(name)),
     },
     plan: (proposed) =>
-      proposed === undefined ? get('/api/plan') : ask({ method: 'POST', path: '/api/plan', body: proposed }),
-    connections: async (filter = {}) =>
-      (await get<{ connections: readonly Connection[] }>(`/api/connections${queryOf({ ...filter })}`))
-        .connections,
-    traffic: async (options = {}) =>
-      (await get<{ moments: readonly TrafficMoment[] }>(`/api/traffic${queryOf({ ...options })}`)).moments,
-    happened: async () => (await get<{ happened: readonly Happening[] }>('/api/happened')).happened,
+      proposed === undefined ? ask(routes.planOfFile) : ask(routes.planOf, { body: proposed }),
+    connections: async (query = {}) => (await ask(routes.connections, { query })).connections,
+    traffic: async (query = {}) => (await ask(routes.traffic, { query })).moments,
+    happened: async () => (await ask(routes.happened)).happened,
     cut: async (id) => {
-      const { status, body } = await transport.ask({
-        method: 'DELETE',
-        path: `/api/connections/${encodeURIComponent(id)}`,
-      })
+      const { status, body } = await transport.ask(requestOf(routes.cut, { parts: { id } }))
       if (status === 404) return false
       if (status !== 200) throw errorFrom(body, transport.where, status)
       return true
@@ -142,11 +133,11 @@ export function createClient(transport: ClientTransport): NaruClient {
       for await (const { event } of keyedEvents(options)) yield event
     },
     keyedEvents,
-    reload: () => ask({ method: 'POST', path: '/api/reload' }),
+    reload: () => ask(routes.reload),
     stop: async (options) => {
-      await ask({ method: 'POST', path: `/api/stop${queryOf({ drain: options?.drain })}` })
+      await ask(routes.stop, { query: { drain: options?.drain } })
     },
-    session: () => get('/api/session'),
+    session: () => ask(routes.session),
   }
 }
 

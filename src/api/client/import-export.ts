@@ -1,7 +1,7 @@
 /** Import and export spoken from afar, for the web page. */
 import type { Exported, ExportFormat, Imported, ImportFormat, NamedRule } from '../../model/import-export.ts'
-import { queryOf } from '../protocol/wire.ts'
-import { errorFrom, type ClientTransport, type TransportRequest } from './client.ts'
+import { routes } from '../protocol/routes.ts'
+import { askerOf, type ClientTransport } from './client.ts'
 
 /** What was found, with the names that it would get here. */
 export interface Preview extends Omit<Imported, 'rules'> {
@@ -19,15 +19,9 @@ export interface ExchangeClient {
 }
 
 export function createExchangeClient(transport: ClientTransport): ExchangeClient {
-  const ask = async <T>(request: TransportRequest): Promise<T> => {
-    const { status, body } = await transport.ask(request)
-    if (status !== 200) throw errorFrom(body, transport.where, status)
-    return body as T
-  }
+  const ask = askerOf(transport)
   return {
-    preview: (text, { signal, ...options }) =>
-      ask({ method: 'POST', path: '/api/import', body: { text, ...options }, signal }),
-    write: (to, { rule, signal }) =>
-      ask({ method: 'GET', path: `/api/export/${to}${queryOf({ rule })}`, signal }),
+    preview: (text, { signal, ...options }) => ask(routes.import, { body: { text, ...options }, signal }),
+    write: (format, { rule, signal }) => ask(routes.export, { parts: { format }, query: { rule }, signal }),
   }
 }

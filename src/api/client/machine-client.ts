@@ -2,36 +2,28 @@
 import { NaruError, type NaruErrorJson } from '../../base/errors.ts'
 import { say } from '../../base/text.ts'
 import type { Diagnosis, DoctorEvent } from '../../model/diagnosis.ts'
-import type { LanNeighbour, MachineApi } from '../../model/machine-api.ts'
-import type { RouterAdded, RouterDesk, RouterEntry, RouterView } from '../../model/router.ts'
-import { queryOf } from '../protocol/wire.ts'
-import { errorFrom, type ClientTransport, type TransportRequest } from './client.ts'
+import type { MachineApi } from '../../model/machine-api.ts'
+import type { RouterDesk } from '../../model/router.ts'
+import { requestOf, routes } from '../protocol/routes.ts'
+import { askerOf, errorFrom, type Ask, type ClientTransport } from './client.ts'
 import { eventsIn } from './sse.ts'
 
 export function createMachineClient(transport: ClientTransport): MachineApi {
-  const ask = async <T>(request: TransportRequest): Promise<T> => {
-    const { status, body } = await transport.ask(request)
-    if (status < 200 || status > 299) throw errorFrom(body, transport.where, status)
-    return body as T
-  }
-  const get = <T>(path: string, signal: AbortSignal): Promise<T> => ask<T>({ method: 'GET', path, signal })
+  const ask = askerOf(transport)
   return {
-    addresses: ({ signal, mayAskInternet }) =>
-      get(`/api/machine/addresses${queryOf({ internet: mayAskInternet })}`, signal),
-    ports: ({ signal, ...options }) => get(`/api/machine/ports${queryOf({ ...options })}`, signal),
+    addresses: ({ signal, mayAskInternet: internet }) =>
+      ask(routes.addresses, { query: { internet }, signal }),
+    ports: ({ signal, ...query }) => ask(routes.ports, { query, signal }),
     router: routerClient(ask),
-    firewall: ({ signal }) => get('/api/machine/firewall', signal),
+    firewall: ({ signal }) => ask(routes.firewall, { signal }),
     admits: ({ protocol, port, from }, { signal }) =>
-      get(`/api/machine/firewall/explain${queryOf({ protocol, port, from: from ?? undefined })}`, signal),
-    guests: ({ signal }) => get('/api/machine/guests', signal),
-    neighbours: async ({ signal }) =>
-      (await get<{ neighbours: readonly LanNeighbour[] }>('/api/machine/neighbours', signal)).neighbours,
+      ask(routes.explain, { query: { protocol, port, from: from ?? undefined }, signal }),
+    guests: ({ signal }) => ask(routes.guests, { signal }),
+    neighbours: async ({ signal }) => (await ask(routes.neighbours, { signal })).neighbours,
     async diagnose({ signal, about, mayAskInternet, names = [], fromPhone = false, onEvent }) {
-      const query = queryOf({ about, internet: mayAskInternet, names: names.join(',') || undefined })
-      const asked = fromPhone
-        ? { method: 'POST' as const, path: `/api/doctor/phone${query}` }
-        : { method: 'GET' as const, path: `/api/doctor${query}` }
-      for await (const { event, data } of eventsIn(transport.stream({ ...asked, signal }))) {
+      const query = { about, internet: mayAskInternet, names: names.join(',') || undefined }
+      const request = requestOf(fromPhone ? routes.phone : routes.doctor, { query, signal })
+      for await (const { event, data } of eventsIn(transport.stream(request))) {
         if (event === 'check') onEvent?.(JSON.parse(data) as DoctorEvent)
         if (event === 'diagnosis') return JSON.parse(data) as Diagnosis
         if (event === 'failed') throw errorFrom(JSON.parse(data) as NaruErrorJson, transport.where, 200)
@@ -44,29 +36,15 @@ export function createMachineClient(transport: ClientTransport): MachineApi {
   }
 }
 
-type Ask = <T>(request: TransportRequest) => Promise<T>
-
 function routerClient(ask: Ask): RouterDesk {
-  const mappings = '/api/machine/mappings'
   return {
-    info: async ({ signal }) => {
-      const path = '/api/machine/routers'
-      return (await ask<{ routers: readonly RouterView[] }>({ method: 'GET', path, signal })).routers
-    },
-    list: async ({ signal }) =>
-      (await ask<{ mappings: readonly RouterEntry[] }>({ method: 'GET', path: mappings, signal })).mappings,
-    add: async (body, { signal }) =>
-      (await ask<{ added: readonly RouterAdded[] }>({ method: 'POST', path: mappings, body, signal })).added,
-    remove: async ({ protocol, externalPort }, { signal, force }) => {
-      const path = `${mappings}/${protocol}/${externalPort}${queryOf({ force })}`
-      await ask({ method: 'DELETE', path, signal })
+    info: async ({ signal }) => (await ask(routes.routers, { signal })).routers,
+    list: async ({ signal }) => (await ask(routes.mappings, { signal })).mappings,
+    add: async (body, { signal }) => (await ask(routes.addMapping, { body, signal })).added,
+    remove: async ({ protocol, externalPort: port }, { signal, force }) => {
+      await ask(routes.removeMapping, { parts: { protocol, port }, query: { force }, signal })
     },
     check: ({ name, protocols, ports, externalPort }, { signal }) =>
-      ask({
-        method: 'POST',
-        path: '/api/machine/routers/check',
-        body: { name, protocols, ports, externalPort },
-        signal,
-      }),
+      ask(routes.checkMapping, { body: { name, protocols, ports, externalPort }, signal }),
   }
 }

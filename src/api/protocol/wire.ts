@@ -57,8 +57,6 @@ export interface Login {
   readonly secret: string
 }
 
-export const returnPath = '/api/session/return'
-
 /** What a page is shown that comes back, before it shows anything itself. */
 export interface ReturnOffer {
   readonly at: string

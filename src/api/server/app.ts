@@ -16,12 +16,12 @@ import type { MachineApi } from '../../model/machine-api.ts'
 import { ErrorSchema, NaruEventSchema, SessionSchema, z } from '../protocol/schemas.ts'
 import {
   bodyLimitBytes,
-  returnPath,
   type Access,
   type Login,
   type ReturnOffer,
   type WebSession,
 } from '../protocol/wire.ts'
+import { routes } from '../protocol/routes.ts'
 import { errorAnswer } from './answer.ts'
 import type { App, Env } from './env.ts'
 import {
@@ -134,7 +134,7 @@ const askedBy = (request: HonoRequest): AskedFor => ({
 })
 
 const isLogin = ({ method, path }: AskedFor): boolean =>
-  ['/api/session', returnPath].includes(path) && method === 'POST'
+  method === 'POST' && (path === routes.login.path || path === routes.comeBack.path)
 
 const LoginSchema = z.object({ token: z.string().max(200) })
 const ReturnSchema = z.union([
@@ -144,18 +144,18 @@ const ReturnSchema = z.union([
 
 function addSession(app: App, { guard, session, pageFiles }: AppOptions): void {
   if (guard === null) {
-    app.get('/api/session', (c) => c.json(session()))
+    app.get(routes.session.path, (c) => c.json(session()))
     return
   }
   const { tokens } = guard
-  app.get('/api/session', (c) => {
+  app.get(routes.session.path, (c) => {
     return c.json<WebSession>({
       access: checkToken(askedBy(c.req), tokens),
       loginUrl: null,
       readOnlyUrl: null,
     })
   })
-  app.post('/api/session', async (c) => {
+  app.post(routes.login.path, async (c) => {
     const asked = LoginSchema.safeParse(await c.req.json().catch(() => null))
     if (!asked.success) throw badRequest(asked.error)
     const { token } = asked.data
@@ -164,7 +164,7 @@ function addSession(app: App, { guard, session, pageFiles }: AppOptions): void {
     return c.json<Login>(loginOf(access, tokens))
   })
   const returning = new Returning(tokens)
-  app.post(returnPath, async (c) => {
+  app.post(routes.comeBack.path, async (c) => {
     const asked = ReturnSchema.safeParse(await c.req.json().catch(() => null))
     if (!asked.success) throw badRequest(asked.error)
     const said = asked.data
@@ -196,7 +196,7 @@ function addDocument(app: App, { version, ruleSchema }: AppOptions): void {
   app.openAPIRegistry.register('Session', SessionSchema)
   app.openAPIRegistry.register('Error', ErrorSchema)
   app.openAPIRegistry.registerComponent('securitySchemes', 'token', { type: 'http', scheme: 'bearer' })
-  app.get('/api/openapi.json', (c) => c.json(openApiOf(app, version, ruleSchema)))
+  app.get(routes.document.path, (c) => c.json(openApiOf(app, version, ruleSchema)))
 }
 
 function openApiOf(app: App, version: string, ruleSchema: Json | null): Json {

@@ -5,6 +5,7 @@
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { isIP } from 'node:net'
 import { NaruError } from '../../base/errors.ts'
+import { routes } from '../protocol/routes.ts'
 import type { Access, Login } from '../protocol/wire.ts'
 
 export interface Tokens {
@@ -87,7 +88,11 @@ export function checkToken(
 }
 
 /** Asked by POST, and yet they change nothing. */
-const looks: ReadonlySet<string> = new Set(['/api/session', '/api/machine/routers/check'])
+const looks: ReadonlySet<string> = new Set(
+  Object.values(routes).flatMap(({ method, path, right }) =>
+    method === 'post' && right !== 'full' ? [path] : [],
+  ),
+)
 
 /**
  * Looks change nothing, and make this machine ask nobody whom the rules do not name: a plan of a rule that is not in
@@ -97,7 +102,7 @@ const looks: ReadonlySet<string> = new Set(['/api/session', '/api/machine/router
 function isLook(asked: AskedFor): boolean {
   if (asked.method !== 'GET' && asked.method !== 'HEAD') return looks.has(asked.path)
   if (asked.query('internet') === 'true') return false
-  if (asked.path !== '/api/doctor') return true
+  if (asked.path !== routes.doctor.path) return true
   return asked.query('names') === undefined && !asked.query('about')?.includes(':')
 }
 

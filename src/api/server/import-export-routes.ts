@@ -4,8 +4,10 @@ import { exportFormats, importFormats, type Exchange } from '../../model/import-
 import type { Naru } from '../../model/naru-api.ts'
 import { namedBeside } from '../../model/import-names.ts'
 import { ErrorSchema, RuleNameSchema, z } from '../protocol/schemas.ts'
+import { routes } from '../protocol/routes.ts'
 import { mostImportText } from '../protocol/wire.ts'
 import type { App } from './env.ts'
+import { rowOf } from './described.ts'
 
 const described = {
   200: {
@@ -31,9 +33,7 @@ const ImportSchema = z
 export function addExchangeRoutes(app: App, naru: Naru, exchange: Exchange): void {
   app.openapi(
     createRoute({
-      method: 'post',
-      path: '/api/import',
-      summary: 'What a file of another program would come to as rules, and what is lost; nothing is added',
+      ...rowOf(routes.import),
       request: { body: { content: { 'application/json': { schema: ImportSchema } }, required: true } },
       responses: described,
     }),
@@ -45,9 +45,7 @@ export function addExchangeRoutes(app: App, naru: Naru, exchange: Exchange): voi
   )
   app.openapi(
     createRoute({
-      method: 'get',
-      path: '/api/export/{format}',
-      summary: 'Rules as the file of another program, and what is lost',
+      ...rowOf(routes.export),
       request: {
         params: z.object({ format: z.enum(exportFormats) }),
         query: z.object({ rule: RuleNameSchema.optional().openapi({ description: 'only this one' }) }),

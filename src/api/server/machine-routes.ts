@@ -11,8 +11,10 @@ import type { DoctorEvent } from '../../model/diagnosis.ts'
 import type { MachineApi } from '../../model/machine-api.ts'
 import { portSorts } from '../../model/machine.ts'
 import { ErrorSchema, z } from '../protocol/schemas.ts'
+import { routes } from '../protocol/routes.ts'
 import { heartbeatMs, type Access } from '../protocol/wire.ts'
 import type { App, Env } from './env.ts'
+import { rowOf } from './described.ts'
 
 /** The slowest router, then some. */
 const limitMs = 30_000
@@ -77,9 +79,7 @@ type AskingOf = (request: Request) => { signal: AbortSignal }
 function addLooks(app: App, machine: MachineApi, asking: AskingOf): void {
   app.openapi(
     createRoute({
-      method: 'get',
-      path: '/api/machine/addresses',
-      summary: 'Interfaces, gateways, public addresses and what NAT is above (naru ip)',
+      ...rowOf(routes.addresses),
       request: { query: z.object({ internet: flag }) },
       responses: described,
     }),
@@ -90,9 +90,7 @@ function addLooks(app: App, machine: MachineApi, asking: AskingOf): void {
   )
   app.openapi(
     createRoute({
-      method: 'get',
-      path: '/api/machine/ports',
-      summary: 'Listening sockets, with process and service (naru ports)',
+      ...rowOf(routes.ports),
       request: {
         query: z.object({
           all: flag,
@@ -118,18 +116,14 @@ function addLooks(app: App, machine: MachineApi, asking: AskingOf): void {
   )
   app.openapi(
     createRoute({
-      method: 'get',
-      path: '/api/machine/firewall',
-      summary: 'The host firewall: which one, what is open, what of it is ours (naru firewall)',
+      ...rowOf(routes.firewall),
       responses: described,
     }),
     async (c) => c.json(await machine.firewall(asking(c.req.raw)), 200),
   )
   app.openapi(
     createRoute({
-      method: 'get',
-      path: '/api/machine/firewall/explain',
-      summary: 'Would a packet to this port get in, and by which rule?',
+      ...rowOf(routes.explain),
       request: { query: z.object({ protocol, port, from: z.string().max(100).optional() }) },
       responses: described,
     }),
@@ -140,18 +134,14 @@ function addLooks(app: App, machine: MachineApi, asking: AskingOf): void {
   )
   app.openapi(
     createRoute({
-      method: 'get',
-      path: '/api/machine/guests',
-      summary: 'VMs and containers (naru guests)',
+      ...rowOf(routes.guests),
       responses: described,
     }),
     async (c) => c.json(await machine.guests(asking(c.req.raw)), 200),
   )
   app.openapi(
     createRoute({
-      method: 'get',
-      path: '/api/machine/neighbours',
-      summary: 'Machines of the LAN that answered ARP or NDP lately',
+      ...rowOf(routes.neighbours),
       responses: described,
     }),
     async (c) => c.json({ neighbours: await machine.neighbours(asking(c.req.raw)) }, 200),
@@ -183,27 +173,21 @@ const RouterCheckSchema = z.object({
 function addRouter(app: App, { router }: MachineApi, asking: AskingOf): void {
   app.openapi(
     createRoute({
-      method: 'get',
-      path: '/api/machine/routers',
-      summary: 'Routers, by every protocol they speak (naru router)',
+      ...rowOf(routes.routers),
       responses: described,
     }),
     async (c) => c.json({ routers: await router.info(asking(c.req.raw)) }, 200),
   )
   app.openapi(
     createRoute({
-      method: 'get',
-      path: '/api/machine/mappings',
-      summary: 'Every mapping on the router, ours marked (naru router ls)',
+      ...rowOf(routes.mappings),
       responses: described,
     }),
     async (c) => c.json({ mappings: await router.list(asking(c.req.raw)) }, 200),
   )
   app.openapi(
     createRoute({
-      method: 'post',
-      path: '/api/machine/mappings',
-      summary: 'Opens a port on the router by hand; nobody renews it, nobody undoes it',
+      ...rowOf(routes.addMapping),
       request: { body: { content: { 'application/json': { schema: RouterAddSchema } }, required: true } },
       responses: described,
     }),
@@ -211,9 +195,7 @@ function addRouter(app: App, { router }: MachineApi, asking: AskingOf): void {
   )
   app.openapi(
     createRoute({
-      method: 'delete',
-      path: '/api/machine/mappings/{protocol}/{port}',
-      summary: 'Takes a mapping off the router; someone else’s only with force',
+      ...rowOf(routes.removeMapping),
       request: { params: z.object({ protocol, port }), query: z.object({ force: flag }) },
       responses: described,
     }),
@@ -226,9 +208,7 @@ function addRouter(app: App, { router }: MachineApi, asking: AskingOf): void {
   )
   app.openapi(
     createRoute({
-      method: 'post',
-      path: '/api/machine/routers/check',
-      summary: 'Is that port open on the router? If not: the rows to type, in its maker’s words',
+      ...rowOf(routes.checkMapping),
       request: { body: { content: { 'application/json': { schema: RouterCheckSchema } }, required: true } },
       responses: described,
     }),
@@ -267,9 +247,7 @@ function addDoctor(app: App, machine: MachineApi, closing: AbortSignal): void {
   }
   app.openapi(
     createRoute({
-      method: 'get',
-      path: '/api/doctor',
-      summary: 'Which hop blocks, by evidence, live: `check` events, then one `diagnosis` or `failed` (SSE)',
+      ...rowOf(routes.doctor),
       request: { query },
       responses,
     }),
@@ -277,10 +255,7 @@ function addDoctor(app: App, machine: MachineApi, closing: AbortSignal): void {
   )
   app.openapi(
     createRoute({
-      method: 'post',
-      path: '/api/doctor/phone',
-      summary:
-        'As /api/doctor, after a phone has opened the link that the first event tells (at most two minutes)',
+      ...rowOf(routes.phone),
       request: { query },
       responses,
     }),

@@ -1,13 +1,12 @@
-/** Every route of the API: its schema beside what it does. The OpenAPI document is made from these. */
+/** What each route does, beside the schemas of what travels; the rest is the table of routes. The OpenAPI document is made from both. */
 import { createRoute } from '@hono/zod-openapi'
 import { NaruError } from '../../base/errors.ts'
-import type { ChangeOptions, Naru } from '../../model/naru-api.ts'
+import type { ChangeOptions, Happening, Naru } from '../../model/naru-api.ts'
 import {
   AboutSchema,
   AddedRulesSchema,
   ChangeResultSchema,
   ConnectionSchema,
-  ErrorSchema,
   NaruEventSchema,
   NewRulesSchema,
   PlanSchema,
@@ -17,8 +16,10 @@ import {
   TrafficMomentSchema,
   z,
 } from '../protocol/schemas.ts'
+import { routes } from '../protocol/routes.ts'
 import type { App } from './env.ts'
 import { metricsOf, metricsType } from './metrics.ts'
+import { answers, failure, json, rowOf } from './described.ts'
 import { SharedAnswers } from './shared-answers.ts'
 import { EventStreams } from './sse.ts'
 
@@ -45,21 +46,11 @@ const revision = z.object({
 const change = z.object({ dryRun: flag })
 const changeNow = z.object({ dryRun: flag, now: flag })
 
-function json<T extends z.ZodType>(schema: T): { content: { 'application/json': { schema: T } } } {
-  return { content: { 'application/json': { schema } } }
-}
-
-const failure = { ...json(ErrorSchema), description: 'what could not be done, why, and the next step' }
-
-function answers<T extends z.ZodType>(schema: T, description: string) {
-  return { 200: { ...json(schema), description }, default: failure }
-}
-
 function body<T extends z.ZodType>(schema: T) {
   return { ...json(schema), required: true }
 }
 
-const changed = answers(ChangeResultSchema, 'what was done, and the rules after it')
+const changed = answers(routes.edit, ChangeResultSchema, 'what was done, and the rules after it')
 
 export function addRoutes(app: App, naru: Naru, options: RouteOptions): void {
   const shared = new SharedAnswers()
@@ -72,10 +63,8 @@ export function addRoutes(app: App, naru: Naru, options: RouteOptions): void {
 function addState(app: App, naru: Naru, shared: SharedAnswers, { web }: RouteOptions): void {
   app.openapi(
     createRoute({
-      method: 'get',
-      path: '/api/about',
-      summary: 'This Naru: version, file, revision',
-      responses: answers(AboutSchema, 'about'),
+      ...rowOf(routes.about),
+      responses: answers(routes.about, AboutSchema, 'about'),
     }),
     async (c) => {
       const about = await naru.about()
@@ -84,20 +73,16 @@ function addState(app: App, naru: Naru, shared: SharedAnswers, { web }: RouteOpt
   )
   app.openapi(
     createRoute({
-      method: 'get',
-      path: '/api/plan',
-      summary: 'What would be done for the file as it is now',
-      responses: answers(PlanSchema, 'plan'),
+      ...rowOf(routes.planOfFile),
+      responses: answers(routes.planOfFile, PlanSchema, 'plan'),
     }),
     async (c) => await shared.json(c, () => naru.plan()),
   )
   app.openapi(
     createRoute({
-      method: 'post',
-      path: '/api/plan',
-      summary: 'What a change would do; nothing is done',
+      ...rowOf(routes.planOf),
       request: { body: body(z.object({ name: RuleNameSchema, rule: RuleInputSchema.nullable() })) },
-      responses: answers(PlanSchema, 'plan'),
+      responses: answers(routes.planOf, PlanSchema, 'plan'),
     }),
     async (c) => {
       const { name, rule } = c.req.valid('json')
@@ -106,20 +91,16 @@ function addState(app: App, naru: Naru, shared: SharedAnswers, { web }: RouteOpt
   )
   app.openapi(
     createRoute({
-      method: 'post',
-      path: '/api/reload',
-      summary: 'Re-reads the file now',
+      ...rowOf(routes.reload),
       responses: changed,
     }),
     async (c) => c.json(await naru.reload(), 200),
   )
   app.openapi(
     createRoute({
-      method: 'post',
-      path: '/api/stop',
-      summary: 'Undoes everything and ends; with drain, once connections have finished',
+      ...rowOf(routes.stop),
       request: { query: z.object({ drain: flag }) },
-      responses: answers(z.object({ stopping: z.boolean() }), 'stopped, or draining'),
+      responses: answers(routes.stop, z.object({ stopping: z.boolean() }), 'stopped, or draining'),
     }),
     async (c) => {
       const { drain } = c.req.valid('query')
@@ -136,28 +117,26 @@ function addState(app: App, naru: Naru, shared: SharedAnswers, { web }: RouteOpt
 function addRules(app: App, naru: Naru, shared: SharedAnswers): void {
   app.openapi(
     createRoute({
-      method: 'get',
-      path: '/api/rules',
-      summary: 'All rules with the state of each hop',
-      responses: answers(z.object({ rules: z.array(RuleStatusSchema) }), 'rules in the order of the file'),
+      ...rowOf(routes.rules),
+      responses: answers(
+        routes.rules,
+        z.object({ rules: z.array(RuleStatusSchema) }),
+        'rules in the order of the file',
+      ),
     }),
     async (c) => await shared.json(c, async () => ({ rules: await naru.rules.list() })),
   )
   app.openapi(
     createRoute({
-      method: 'get',
-      path: '/api/rules/{name}',
-      summary: 'One rule',
+      ...rowOf(routes.rule),
       request: { params: named },
-      responses: answers(RuleStatusSchema, 'rule'),
+      responses: answers(routes.rule, RuleStatusSchema, 'rule'),
     }),
     async (c) => c.json(await naru.rules.get(c.req.valid('param').name), 200),
   )
   app.openapi(
     createRoute({
-      method: 'post',
-      path: '/api/rules',
-      summary: 'Adds a rule to the file and opens it',
+      ...rowOf(routes.add),
       request: {
         query: change,
         headers: revision,
@@ -173,11 +152,13 @@ function addRules(app: App, naru: Naru, shared: SharedAnswers): void {
   )
   app.openapi(
     createRoute({
-      method: 'post',
-      path: '/api/rules/all',
-      summary: 'Adds many rules, of which the file is written once; one that may not be is refused by itself',
+      ...rowOf(routes.addAll),
       request: { query: change, headers: revision, body: body(NewRulesSchema) },
-      responses: answers(AddedRulesSchema, 'what became of each, in the order of what was asked'),
+      responses: answers(
+        routes.addAll,
+        AddedRulesSchema,
+        'what became of each, in the order of what was asked',
+      ),
     }),
     async (c) => {
       const options = changeOptions(c.req.valid('query'), c.req.valid('header'))
@@ -186,9 +167,7 @@ function addRules(app: App, naru: Naru, shared: SharedAnswers): void {
   )
   app.openapi(
     createRoute({
-      method: 'patch',
-      path: '/api/rules/{name}',
-      summary: 'Merges keys into a rule; null takes a key out',
+      ...rowOf(routes.edit),
       request: { params: named, query: change, headers: revision, body: body(RuleInputSchema) },
       responses: changed,
     }),
@@ -199,9 +178,7 @@ function addRules(app: App, naru: Naru, shared: SharedAnswers): void {
   )
   app.openapi(
     createRoute({
-      method: 'delete',
-      path: '/api/rules/{name}',
-      summary: 'Takes a rule out of the file and closes it; with now, its connections are cut',
+      ...rowOf(routes.remove),
       request: { params: named, query: changeNow, headers: revision },
       responses: changed,
     }),
@@ -217,9 +194,7 @@ function addRules(app: App, naru: Naru, shared: SharedAnswers): void {
 function addSwitches(app: App, naru: Naru): void {
   app.openapi(
     createRoute({
-      method: 'post',
-      path: '/api/rules/{name}/enable',
-      summary: 'Opens a rule that is disabled',
+      ...rowOf(routes.enable),
       request: { params: named, query: change, headers: revision },
       responses: changed,
     }),
@@ -230,9 +205,7 @@ function addSwitches(app: App, naru: Naru): void {
   )
   app.openapi(
     createRoute({
-      method: 'post',
-      path: '/api/rules/{name}/disable',
-      summary: 'Closes a rule and keeps it in the file; with now, its connections are cut',
+      ...rowOf(routes.disable),
       request: { params: named, query: changeNow, headers: revision },
       responses: changed,
     }),
@@ -244,9 +217,7 @@ function addSwitches(app: App, naru: Naru): void {
   )
   app.openapi(
     createRoute({
-      method: 'post',
-      path: '/api/rules/{name}/rename',
-      summary: 'Gives a rule another name; nothing is opened or closed, and its connections go on',
+      ...rowOf(routes.rename),
       request: {
         params: named,
         query: change,
@@ -263,9 +234,7 @@ function addSwitches(app: App, naru: Naru): void {
   )
   app.openapi(
     createRoute({
-      method: 'post',
-      path: '/api/rules/{name}/reopen',
-      summary: 'Opens again what a rule has lost, and renews the rest; its connections go on',
+      ...rowOf(routes.reopen),
       request: { params: named },
       responses: changed,
     }),
@@ -286,13 +255,11 @@ function addTraffic(app: App, naru: Naru, shared: SharedAnswers, { closing }: Ro
   const streams = new EventStreams(naru)
   app.openapi(
     createRoute({
-      method: 'get',
-      path: '/api/traffic',
-      summary: 'What flowed, oldest first: 15 minutes, five seconds a moment, or a day, a minute a moment',
+      ...rowOf(routes.traffic),
       request: {
         query: z.object({ span: z.enum(['quarter', 'day']).optional(), rule: RuleNameSchema.optional() }),
       },
-      responses: answers(z.object({ moments: z.array(TrafficMomentSchema) }), 'moments'),
+      responses: answers(routes.traffic, z.object({ moments: z.array(TrafficMomentSchema) }), 'moments'),
     }),
     async (c) => {
       const { span, rule } = c.req.valid('query')
@@ -302,26 +269,29 @@ function addTraffic(app: App, naru: Naru, shared: SharedAnswers, { closing }: Ro
   )
   app.openapi(
     createRoute({
-      method: 'get',
-      path: '/api/happened',
-      summary:
-        'What Naru said and whom it refused lately, oldest first: events of type log, refused and file',
-      responses: answers(z.object({ happened: z.array(NaruEventSchema) }), 'events'),
+      ...rowOf(routes.happened),
+      responses: answers(
+        routes.happened,
+        z.object({ happened: z.array(NaruEventSchema as unknown as z.ZodType<Happening>) }),
+        'events',
+      ),
     }),
     async (c) => await shared.json(c, async () => ({ happened: await naru.happened() })),
   )
   app.openapi(
     createRoute({
-      method: 'get',
-      path: '/api/connections',
-      summary: 'Open connections, newest first, and those that ended lately',
+      ...rowOf(routes.connections),
       request: {
         query: z.object({
           rule: RuleNameSchema.optional(),
           limit: z.coerce.number().int().min(1).max(100_000).optional(),
         }),
       },
-      responses: answers(z.object({ connections: z.array(ConnectionSchema) }), 'connections'),
+      responses: answers(
+        routes.connections,
+        z.object({ connections: z.array(ConnectionSchema) }),
+        'connections',
+      ),
     }),
     async (c) => {
       const { rule, limit } = c.req.valid('query')
@@ -331,11 +301,9 @@ function addTraffic(app: App, naru: Naru, shared: SharedAnswers, { closing }: Ro
   )
   app.openapi(
     createRoute({
-      method: 'delete',
-      path: '/api/connections/{id}',
-      summary: 'Cuts a connection',
+      ...rowOf(routes.cut),
       request: { params: z.object({ id: z.string().min(1).max(200) }) },
-      responses: answers(z.object({ cut: z.boolean() }), 'it was cut'),
+      responses: answers(routes.cut, z.object({ cut: z.boolean() }), 'it was cut'),
     }),
     async (c) => {
       const { id } = c.req.valid('param')
@@ -345,9 +313,7 @@ function addTraffic(app: App, naru: Naru, shared: SharedAnswers, { closing }: Ro
   )
   app.openapi(
     createRoute({
-      method: 'get',
-      path: '/api/events',
-      summary: 'Server-Sent Events: each `data` is one event of the schema Event',
+      ...rowOf(routes.events),
       request: {
         query: z.object({ since: z.coerce.number().int().min(0).optional() }),
         headers: z.object({ 'last-event-id': z.string().max(64).optional() }),
@@ -374,9 +340,7 @@ function addTraffic(app: App, naru: Naru, shared: SharedAnswers, { closing }: Ro
   )
   app.openapi(
     createRoute({
-      method: 'get',
-      path: '/metrics',
-      summary: 'For Prometheus',
+      ...rowOf(routes.metrics),
       responses: {
         200: { description: 'metrics', content: { 'text/plain': { schema: z.string() } } },
         default: failure,

@@ -9,7 +9,8 @@ import { fetchTransport } from '../../../src/api/client/fetch.ts'
 import { createMachineClient } from '../../../src/api/client/machine-client.ts'
 import { steadyEvents } from '../../../src/api/client/reconnect.ts'
 import { isPlace, proofOf, type Meeting } from '../../../src/api/protocol/proof.ts'
-import { returnPath, type Access, type Login, type ReturnOffer } from '../../../src/api/protocol/wire.ts'
+import { requestOf, routes } from '../../../src/api/protocol/routes.ts'
+import type { Access, Login, ReturnOffer } from '../../../src/api/protocol/wire.ts'
 import type { About, ChangeResult, NaruEvent, RuleStatus } from '../../../src/model/naru-api.ts'
 import { pageClock } from './clock.ts'
 import { Happenings } from './happenings.ts'
@@ -105,7 +106,7 @@ class PageState {
 
   /** @param token or a session @returns whether it is right */
   async #takeSession(token: string): Promise<boolean> {
-    const { status, body } = await transport.ask({ method: 'POST', path: '/api/session', body: { token } })
+    const { status, body } = await transport.ask(requestOf(routes.login, { body: { token } }))
     if (status === 401) return false
     if (status !== 200) throw errorFrom(body, transport.where, status)
     this.#keep(body as Login)
@@ -128,7 +129,7 @@ class PageState {
     if (secret === null || !globalThis.isSecureContext) return false
     const pageNonce = btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(24))))
     const ask = (body: object): ReturnType<typeof transport.ask> =>
-      transport.ask({ method: 'POST', path: returnPath, body })
+      transport.ask(requestOf(routes.comeBack, { body }))
     const offered = await ask({ access: this.access.value, pageNonce })
     if (offered.status !== 200) return false
     const { at, naruNonce, proof } = offered.body as ReturnOffer
