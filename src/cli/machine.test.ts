@@ -251,6 +251,14 @@ describe('guests', () => {
 })
 
 describe('doctor', () => {
+  it('takes no port of root’s Naru for a stranger’s, whom this user may not ask', async () => {
+    const closed = new NaruError('RUNS_AS_ROOT', { file: '/etc/naru/naru.yaml', command: 'sudo naru doctor' })
+    const connect = (): Promise<never> => Promise.reject(closed)
+    const { exit, talk } = await naru('doctor', { ...deps(), connect })
+    expect(exit).toBe(4)
+    expect(talk.join('\n')).toContain('sudo naru doctor')
+  })
+
   const blocked = diagnosis({
     verdict: finding('host-firewall'),
     summary: say('iis: blocked at firewall', 'iis: 방화벽에서 막힘'),

@@ -28,6 +28,7 @@ const file = `rules:
   broken: { listen: 127.0.0.1:9002, target: 81 }
   brief: { listen: 9003/udp, target: 192.168.77.30:51820, until: 2099-01-01T00:00:00Z }
   over: { listen: 9004, target: 192.168.77.30:22, until: 2020-01-01T00:00:00Z }
+  far: { listen: 9007-9008, target: a-rather-long-name.of.a-service.in-some.subdomain.example.org:9007-9008, enabled: false }
   several: { listen: 9005, targets: [192.168.77.30:80, 192.168.77.31:80] }
 `
 
@@ -39,6 +40,7 @@ const pages: Readonly<Record<string, Prepare>> = {
   'rules/web': ({ page }) => page.locator('svg.picture').waitFor(),
   'rules/a-rule-with-a-rather-long-name.its.own': ({ page }) => page.locator('.give').first().waitFor(),
   'rules?compact=1&group=tag': ({ page }) => page.locator('tbody.group').first().waitFor(),
+  'rules/far': ({ page }) => page.locator('svg.picture').waitFor(),
   'rules/broken': ({ page }) => page.locator('svg.picture').waitFor(),
   'rules/web/edit': ({ page }) => page.locator('input[value="8888"]').first().waitFor(),
   'rules/several/edit': ({ page }) => page.locator('.target input').nth(5).waitFor(),

@@ -1,5 +1,6 @@
 /** `naru doctor [NAME|PORT]`: which hop blocks, by evidence, and the fix. The verdict comes first, the rest is folded. */
 import type { ExitCode } from '../../base/codes/entry.ts'
+import { isNaruError } from '../../base/errors.ts'
 import { asRoot } from '../../base/privilege.ts'
 import { say, verbatim, type Text } from '../../base/text.ts'
 import {
@@ -98,6 +99,7 @@ export const verb: Verb = {
 }
 
 async function run(context: Context): Promise<ExitCode> {
+  await mustKnowRules(context)
   const first = await diagnose(context)
   if (!context.switched('fix')) return show(first, context)
   const { agreed, doFixes, ourFixes } = await import('../doctor-fix.ts')
@@ -110,6 +112,13 @@ async function run(context: Context): Promise<ExitCode> {
   if (!(await agreed(fixes, context))) return exitOf(first)
   await doFixes(fixes, context)
   return show(await diagnose(context), context)
+}
+
+/** Who may not ask root's Naru would be told that a stranger has the rules' ports. @throws NaruError RUNS_AS_ROOT */
+async function mustKnowRules({ deps, file }: Context): Promise<void> {
+  await deps.connect({ file }).catch((error: unknown) => {
+    if (isNaruError(error, 'RUNS_AS_ROOT')) throw error
+  })
 }
 
 function diagnose(context: Context): Promise<Diagnosis> {

@@ -3,6 +3,7 @@ import { guestName, type Guest } from '../../../src/model/guest.ts'
 import type { GuestsReport } from '../../../src/model/machine-api.ts'
 import { useAsked } from '../parts/ask.ts'
 import { PlainTable } from '../parts/columns-table.tsx'
+import { Said } from '../parts/said.tsx'
 import { machine } from '../state/naru.ts'
 import { useWords } from '../words/index.ts'
 import { Look } from './look.tsx'
@@ -11,7 +12,7 @@ import { NewRule } from './new-rule.tsx'
 const ask = (signal: AbortSignal): Promise<GuestsReport> => machine.guests({ signal })
 
 export function GuestsTab() {
-  const { words, say } = useWords()
+  const { words } = useWords()
   const asked = useAsked(ask)
   return (
     <Look title={words.machine.guests} asked={asked}>
@@ -25,7 +26,7 @@ export function GuestsTab() {
                 <dt>{kind}</dt>
                 <dd className="quiet">
                   {here && !listed && '! '}
-                  {say(why)}
+                  <Said text={why} />
                 </dd>
               </div>
             ))}

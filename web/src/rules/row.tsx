@@ -1,6 +1,7 @@
 /** A rule of the list: the columns a router's page has, and below them the path, live. Drawn anew only where it changed. */
 import { memo } from 'react'
 import type { RuleStatus } from '../../../src/model/naru-api.ts'
+import { Breakable } from '../parts/breakable.tsx'
 import { StateBadge } from '../parts/badge.tsx'
 import { columnsOf, isLoopbackOnly } from '../parts/columns.ts'
 import { furthestOf, Give } from '../parts/give.tsx'
@@ -54,7 +55,7 @@ export const Row = memo(function Row({ rule, compact, mayChange, chosen, onChoos
         </td>
         <td data-label={words.rules.target} className="figure">
           <span>
-            {columns.target === '' ? words.rules.thisMachine : columns.target}
+            {columns.target === '' ? words.rules.thisMachine : <Breakable text={columns.target} />}
             {columns.moreTargets > 0 && (
               <span className="quiet"> {words.rules.andMore(columns.moreTargets)}</span>
             )}
