@@ -25,6 +25,8 @@ export interface Engine {
   readonly id: EngineId
   /** True where what a dead process left in force is taken over by `open`, and undone only where no rule wants it. */
   readonly adopts?: boolean
+  /** True where what is in force knows when its rule is over, so that an edit of that is told to it. */
+  readonly keepsEnd?: boolean
   supports(rule: Rule, facts: Facts): Support
   /**
    * Why this machine, as it is now, keeps it from carrying any rule; null where nothing does. Left out where nothing

@@ -180,6 +180,64 @@ describeWith(needs, 'the kernel engine in a lab of three hosts', () => {
     expect(lab.switches()).toEqual(lab.before)
   })
 
+  it('of a killed one nothing is reachable once the rule is over, whoever starts it again or not', async () => {
+    await using lab = new KernelLab()
+    lab.serve(lab.target, 80)
+    // Over already, and the kernel ends what no Naru ends a moment later.
+    const until = new Date(Date.now() - 5000).toISOString()
+    const to = { target: `${targetAddress}:80`, until }
+    const killed = await lab.process({
+      port: { listen: '0.0.0.0:8001', ...to },
+      at: { listen: `${hostAddress}:8002`, ...to },
+      span: { ...to, listen: '0.0.0.0:8010-8011', target: `${targetAddress}:8010-8011` },
+      into: { ...to, listen: `${hostAddress}:8020-8021`, allow: ['10.1.0.0/24'] },
+      stays: { listen: '0.0.0.0:8003', target: `${targetAddress}:80` },
+    })
+    await killed.kill()
+    const leading = (): string[] =>
+      ['port4', 'at4', 'span4', 'into4'].flatMap(
+        (map) => lab.host.run(['nft', 'list', 'map', 'inet', 'naru', map]).match(/naru:\S+/g) ?? [],
+      )
+    await expect.poll(() => leading().length, { timeout: 30_000 }).toBe(1)
+    for (const port of [8001, 8002, 8010, 8020])
+      await expect(lab.dial(lab.client, hostAddress, port)).rejects.toThrow('ECONNREFUSED')
+    expect(await echoes(await lab.dial(lab.client, hostAddress, 8003), 'for good')).toBe('for good')
+    const next = lab.engine()
+    const lease = await lab.open(next, 'port', { listen: '0.0.0.0:8001', target: `${targetAddress}:80` })
+    expect(await echoes(await lab.dial(lab.client, hostAddress, 8001), 'anew')).toBe('anew')
+    await lease.release()
+  })
+
+  it('tells the kernel when the rule is over, anew where that is edited', async () => {
+    await using lab = new KernelLab()
+    const rule = { listen: '0.0.0.0:8888', target: `${targetAddress}:80` }
+    const inHours = (hours: number): object => ({
+      ...rule,
+      until: new Date(Date.now() + hours * 3_600_000).toISOString(),
+    })
+    const hoursLeft = (): number | null => {
+      const [, seconds] =
+        /"expires": (\d+)/.exec(lab.host.run(['nft', '-j', 'list', 'map', 'inet', 'naru', 'port4'])) ?? []
+      return seconds === undefined ? null : Math.round(Number(seconds) / 3600)
+    }
+    const lease = await lab.open(lab.engine(), 'web', inHours(2))
+    expect(hoursLeft()).toBe(2)
+    const { parseRule } = await import('../../src/model/rule-file.ts')
+    for (const [edited, left] of [
+      [inHours(5), 5],
+      [rule, null],
+      [inHours(1), 1],
+    ] as const) {
+      expect(lease.update(parseRule('web', edited))).toBe(true)
+      expect((await lease.verify()).state).toBe('held')
+      expect(hoursLeft()).toBe(left)
+    }
+    await lease.renew({ signal: AbortSignal.timeout(5000) })
+    expect(hoursLeft()).toBe(1)
+    await lease.release()
+    expect(lab.host.run(['nft', 'list', 'ruleset'])).toBe('')
+  })
+
   it('undoes what a process that was killed left, from its journal alone', async () => {
     await using lab = new KernelLab()
     const killed = await lab.process({ web: { listen: '0.0.0.0:8888', target: `${targetAddress}:80` } })

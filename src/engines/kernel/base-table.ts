@@ -15,7 +15,7 @@ import { asked, guardChains, guardSets, notOurs } from './guard.ts'
 export const tableName = 'naru'
 
 /** Changes with the layout: a table of another layout is not ours to fill. */
-export const layout = 'layout_5'
+export const layout = 'layout_6'
 
 /** A table outlives its makers, and no start of the machine: one of an earlier start came back with a saved ruleset. */
 export const startMark = (boot: string): string => `start/${boot}`
@@ -137,10 +137,10 @@ function halfClosed(family: Family): string {
 function setsOf(family: Family): string {
   const address = family === 4 ? 'ipv4_addr' : 'ipv6_addr'
   const listen = `${address} . inet_proto . inet_service`
-  return `  map port${family} { type inet_proto . inet_service : ${address} . inet_service; counter; }
-  map at${family} { type ${listen} : ${address} . inet_service; counter; }
-  map span${family} { type ${listen} : ${address}; flags interval; counter; }
-  map into${family} { type ${listen} : ${address} . inet_service; flags interval; counter; }
+  return `  map port${family} { type inet_proto . inet_service : ${address} . inet_service; flags timeout; counter; }
+  map at${family} { type ${listen} : ${address} . inet_service; flags timeout; counter; }
+  map span${family} { type ${listen} : ${address}; flags interval,timeout; counter; }
+  map into${family} { type ${listen} : ${address} . inet_service; flags interval,timeout; counter; }
   set deny${family} { type ${listen} . ${address}; flags interval; counter; }
   map back_port${family} { type inet_proto . inet_service : verdict; }
   map back_at${family} { type ${listen} : verdict; }

@@ -24,6 +24,8 @@ export interface Element {
   readonly key: Json
   /** Null in a set, which has keys alone. */
   readonly value: Json
+  /** When the rule is over, ms since the Unix epoch: nothing leads on after it, also where no Naru lives. @default never */
+  readonly ends?: number
 }
 
 /** How long a UDP session may be silent, which no element of a map can say: a chain that sets it and goes on to `way`. */
@@ -53,13 +55,16 @@ export function compile(aim: Aim): Compiled {
   const patience = patienceOf(aim, listen)
   return {
     elements: listen.protocols.flatMap((protocol) => [
-      ...destinations(aim, listen, protocol),
+      ...destinations(aim, listen, protocol).map((element) => endingWith(aim.rule, element)),
       ...denials(aim.rule, listen, protocol),
       ...wayBack(aim, listen, protocol, patience),
     ]),
     patience,
   }
 }
+
+const endingWith = ({ until }: Rule, element: Element): Element =>
+  until === null ? element : { ...element, ends: until }
 
 /**
  * Ports that keep their number are one interval, and so are ports that all become one. Ports that move along are one

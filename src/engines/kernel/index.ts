@@ -79,7 +79,10 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
   const handedOver = new Set<string>()
   const lives = (other: string): boolean => !handedOver.has(other) && ownerLives(other)
   const boot = settings.read('kernel/random/boot_id')
-  const table = new KernelTable(nft, owner, boot ?? '', (other) => other === owner || lives(other))
+  const table = new KernelTable(nft, owner, boot ?? '', {
+    lives: (other) => other === owner || lives(other),
+    now: () => clock.now(),
+  })
   const guard = new Guard(host.runner, nft, owner, () => void repair(() => ground.guardLost()))
   const ground = new Sysctls(settings, table, guard)
   const { others = new Others(host.runner, clock), ports = new Ports() } = options
@@ -154,6 +157,7 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
   return {
     id: 'kernel',
     adopts: true,
+    keepsEnd: true,
     supports,
     obstacle: () => noOfMachineNow(others),
     async open(request, { signal, record }) {

@@ -22,6 +22,7 @@ export const makeKernelEngine: MakeEngine = ({ host, clock }) => {
   return {
     id: 'kernel',
     adopts: true,
+    keepsEnd: true,
     supports,
     obstacle: () => noOfMachineNow(others),
     open: async (...asked) => (await loaded()).open(...asked),

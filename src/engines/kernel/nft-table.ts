@@ -48,6 +48,7 @@ export class KernelTable {
   readonly #owner: string
   readonly #lives: (owner: string) => boolean
   readonly #boot: string
+  readonly #now: () => number
   readonly #elements = new Map<string, HeldElement>()
   /** Chains of patience that are there, among others. */
   readonly #chains = new Set<string>()
@@ -65,12 +66,21 @@ export class KernelTable {
   #queue: Job[] = []
   #running: Promise<void> | null = null
 
-  /** @param boot which start of the machine this is (`kernel/random/boot_id`) */
-  constructor(nft: Nft, owner: string, boot: string, lives: (owner: string) => boolean = ownerLives) {
+  /**
+   * @param boot which start of the machine this is (`kernel/random/boot_id`)
+   * @param now ms since the Unix epoch, by which elements end
+   */
+  constructor(
+    nft: Nft,
+    owner: string,
+    boot: string,
+    { lives = ownerLives, now = Date.now }: { lives?: (owner: string) => boolean; now?: () => number } = {},
+  ) {
     this.#nft = nft
     this.#boot = boot
     this.#owner = owner
     this.#lives = lives
+    this.#now = now
   }
 
   /** Does the change with all others asked for at the same time. @throws NaruError LISTEN_IN_USE, NOT_PERMITTED, COMMAND_FAILED */
@@ -172,7 +182,7 @@ export class KernelTable {
     try {
       const objects = (await this.#nft.list(['list', 'table', 'inet', tableName], options)) ?? []
       if (objects.length === 0) this.lost()
-      return [...maps, ...sets].every((name) => elementsOf(objects, name).length === 0)
+      return [...maps, ...sets].every((name) => elementsOf(objects, name, this.#now()).length === 0)
     } catch (error) {
       // More than a command may say is not nothing.
       if (isNaruError(error, 'COMMAND_FAILED')) return (await this.read()).size === 0
@@ -250,7 +260,7 @@ export class KernelTable {
       alive.set(owner, known)
       return known
     }
-    return new Plan(this.#elements, this.#chains, this.#left, this.#owner, lives)
+    return new Plan(this.#elements, this.#chains, this.#left, this.#owner, { lives, now: this.#now })
   }
 
   /** Somebody changed the table under us: read it again, then say who has what was wanted. */
@@ -325,7 +335,7 @@ export class KernelTable {
         const found = await this.#nft.list(['list', kind, 'inet', tableName, name], options)
         // Flushed away while it was read.
         if (found === null) this.lost()
-        for (const held of elementsOf(found ?? [], name)) this.#keep(held)
+        for (const held of elementsOf(found ?? [], name, this.#now())) this.#keep(held)
       }
     // Nothing may be added to one that is old.
     return this.#old === null
@@ -410,26 +420,34 @@ class Plan {
   readonly #left: ReadonlyMap<string, readonly string[]>
   readonly #owner: string
   readonly #lives: (owner: string) => boolean
+  readonly #now: () => number
 
   constructor(
     elements: Map<string, HeldElement>,
     chains: Set<string>,
     left: ReadonlyMap<string, readonly string[]>,
     owner: string,
-    lives: (owner: string) => boolean,
+    { lives, now }: { readonly lives: (owner: string) => boolean; readonly now: () => number },
   ) {
     this.#elements = elements
     this.#chains = chains
     this.#left = left
     this.#owner = owner
     this.#lives = lives
+    this.#now = now
   }
 
   get commands(): Command[] {
+    const now = this.#now()
     return [
       ...this.#before,
       ...grouped('delete', this.#deletions.values(), (element) => element.set, deleted),
-      ...grouped('create', this.#additions.values(), ({ element }) => element.set, added),
+      ...grouped(
+        'create',
+        this.#additions.values(),
+        ({ element }) => element.set,
+        (held) => added(held, now),
+      ),
     ]
   }
 
@@ -469,7 +487,10 @@ class Plan {
 
   #add(id: string, element: Element, tag: ElementTag): void {
     const there = this.#elements.get(id)
-    const same = there && JSON.stringify(there.element.value) === JSON.stringify(element.value)
+    const same =
+      there &&
+      JSON.stringify(there.element.value) === JSON.stringify(element.value) &&
+      endTogether(there.element, element)
     if (there && !this.#mayReplace(there, tag)) throw inUse(element, there.tag)
     if (there && same && there.tag && formatTag(there.tag) === formatTag(tag)) return
     if (there) this.#delete(id, there.element)
@@ -549,9 +570,22 @@ export function command(verb: string, kind: string, what: Readonly<Record<string
   return { [verb]: { [kind]: { family: 'inet', table: tableName, ...what } } }
 }
 
-/** What `create element` takes: `[{ elem: { val, comment } }, value]`, in a set without the value. */
-function added({ element: { key, value }, tag }: HeldElement): Json {
-  const tagged: Json = tag ? { elem: { val: key, comment: formatTag(tag) } } : key
+/**
+ * So long after a rule is over the kernel itself takes its elements out: a Naru that lives did it before, in the
+ * ordinary way, and one that was killed does it no more.
+ */
+const graceMs = 10_000
+/** nft tells and takes whole seconds. */
+const roundedMs = 2000
+
+const endTogether = ({ ends: a }: Element, { ends: b }: Element): boolean =>
+  a === undefined || b === undefined ? a === b : Math.abs(a - b) <= roundedMs
+
+/** What `create element` takes: `[{ elem: { val, timeout, comment } }, value]`, in a set without the value. */
+function added({ element: { key, value, ends }, tag }: HeldElement, now: number): Json {
+  const timeout: Record<string, Json> =
+    ends === undefined ? {} : { timeout: Math.max(1, Math.ceil((ends + graceMs - now) / 1000)) }
+  const tagged: Json = tag ? { elem: { val: key, ...timeout, comment: formatTag(tag) } } : key
   return value === null ? tagged : [tagged, value]
 }
 
@@ -588,17 +622,19 @@ function asRange(key: Json): Json {
 }
 
 type Listed = { readonly elem?: readonly Json[] }
-type ListedElement = { readonly val: Json; readonly comment?: string }
+/** `expires`: seconds that are left to it. */
+type ListedElement = { readonly val: Json; readonly comment?: string; readonly expires?: number }
 
-function elementsOf(objects: readonly NftObject[], set: string): HeldElement[] {
+function elementsOf(objects: readonly NftObject[], set: string, now: number): HeldElement[] {
   const isMap = maps.includes(set)
   return objects.flatMap(
     ({ map, set: plain }) =>
       ((map ?? plain)?.name === set ? ((map ?? plain) as Listed) : null)?.elem?.map((entry) => {
         const [key, value] = isMap ? (entry as readonly [Json, Json]) : [entry, null]
-        const { val, comment } = unwrapped(key)
+        const { val, comment, expires } = unwrapped(key)
         const written = isMap ? val : asRange(val)
-        return { element: { set, key: written, value }, tag: parseTag(comment) }
+        const ends = expires === undefined ? {} : { ends: now + expires * 1000 - graceMs }
+        return { element: { set, key: written, value, ...ends }, tag: parseTag(comment) }
       }) ?? [],
   )
 }

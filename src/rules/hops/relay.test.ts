@@ -97,3 +97,20 @@ it('a guest behind its hypervisor’s NAT is dialled on loopback, and the engine
 it('a port that needs none, and is not permitted all the same, is not said to need one', async () => {
   expect(await refusal('8080', 1024)).toMatchObject({ code: 'LISTEN_FAILED' })
 })
+
+it('when a rule is over is news to an engine that keeps its end, and to no other', async () => {
+  const keyWith = async (keepsEnd: boolean, until: string): Promise<string> => {
+    const rule = parseRule('web', { listen: '8888', target: '10.0.0.2:80', until })
+    const { key } = await desireRelay(rule, {
+      engines: [{ ...refusing, keepsEnd }],
+      facts: { firstUnprivilegedPort: 1024 } as Facts,
+      resolve: () => Promise.reject(new Error('nobody asks')),
+      onEvent: () => {},
+      failed: new Map(),
+    })
+    return key
+  }
+  const [sooner, later] = ['2126-12-24T18:00:00Z', '2126-12-25T18:00:00Z']
+  expect(await keyWith(false, sooner)).toBe(await keyWith(false, later))
+  expect(await keyWith(true, sooner)).not.toBe(await keyWith(true, later))
+})

@@ -35,7 +35,7 @@ export async function desireRelay(rule: Rule, tools: RelayTools): Promise<Desire
     why,
     brief,
     needs: needsFor(rule, tools.facts),
-    key: keyOf(engine?.id, carried(rule)),
+    key: keyOf(engine?.id, carried(rule), engine?.keepsEnd ? rule.until : null),
     replace: 'close-first',
     listen: rule.listen,
     async open({ inner, signal, record, heritage }) {
