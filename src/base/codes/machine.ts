@@ -159,8 +159,8 @@ export const machineCodes = {
     en: 'still in force, as it could not be undone: {left}',
     ko: '되돌리지 못해 아직 열려 있습니다: {left}',
     fix: {
-      en: 'start any Naru again (`naru up`, `naru open`): it undoes this first',
-      ko: 'Naru를 다시 시작하면(`naru up`, `naru open`) 먼저 이것부터 되돌립니다',
+      en: '`naru stop` tries it again, and so does any start (`naru up`, `naru open`)',
+      ko: '`naru stop`을 다시 실행하거나 Naru를 시작하면(`naru up`, `naru open`) 먼저 이것부터 되돌립니다',
     },
   },
   STILL_IN_FORCE: {

@@ -137,6 +137,25 @@ describe('naru service', () => {
     expect((await naru('service uninstall', deps())).talk[0]).toMatch(/^nothing to take away/)
   })
 
+  it('undoes what a service that was killed left open, and says that nothing is left only where that is so', async () => {
+    const asked: string[] = []
+    const left = new NaruError('NOT_UNDONE', { left: 'web: firewall' })
+    const over = {
+      undoLeftOvers: ({ tell }: Parameters<CliDeps['undoLeftOvers']>[0]) => {
+        asked.push('undo')
+        tell(say('undone: web: firewall', '되돌림: web: 방화벽'))
+        return Promise.resolve()
+      },
+      mustBeUndone: () => (asked.push('look'), Promise.resolve()),
+    }
+    const { exit, talk } = await naru('service uninstall', { ...deps(), ...over })
+    expect([exit, asked, talk[0]]).toEqual([0, ['undo', 'look'], 'undone: web: firewall'])
+    const mustBeUndone = (): Promise<never> => Promise.reject(left)
+    const open = await naru('service uninstall', { ...deps(), ...over, mustBeUndone })
+    expect(open.exit).toBe(1)
+    expect(open.talk.join('\n')).not.toContain('taken away')
+  })
+
   it('lets the daemon undo what it opened first, where the system would kill it', async () => {
     service.undoesAtEnd = false
     const daemon = new FakeNaru()

@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import type { ExitCode } from '../../base/codes/entry.ts'
 import { systemClock, withLimit } from '../../base/clock.ts'
 import { isNaruError, NaruError } from '../../base/errors.ts'
-import { say } from '../../base/text.ts'
+import { say, type Text } from '../../base/text.ts'
 import type { SystemService, ServiceRequest, ServiceStatus } from '../../model/service.ts'
 import { usage } from '../parse.ts'
 import { printProblem } from '../print/errors.ts'
@@ -199,11 +199,19 @@ function runningOn(file: string | null, { deps }: Context): Promise<number | nul
 const stillRuns = (pid: number, file: string | null): NaruError =>
   new NaruError('RUNS_OUTSIDE', { pid, file: file ?? '' })
 
-/** @throws NaruError RUNS_OUTSIDE where one that a person started goes on, NOT_UNDONE */
+/**
+ * What a service that was killed left is undone here: nobody starts it again.
+ * @throws NaruError RUNS_OUTSIDE where one that a person started goes on, NOT_UNDONE
+ */
 async function mustBeOver(file: string | null, context: Context): Promise<void> {
+  const { deps, print, json } = context
   const pid = await runningOn(file, context)
   if (pid !== null) throw stillRuns(pid, file)
-  await context.deps.mustBeUndone({ file })
+  const tell = (text: Text): void => {
+    if (!json) print.talk(text)
+  }
+  await deps.undoLeftOvers({ signal: context.interrupt(), tell })
+  await deps.mustBeUndone({ file })
 }
 
 /** One that a person started holds the file, and the service's would not get it. @throws NaruError RUNS_OUTSIDE */
