@@ -233,9 +233,30 @@ describe('a name', () => {
     const { names, resolver } = world()
     names.inHosts.set('a.test', ['10.9.9.9'])
     names.four.set('a.test', [['10.0.0.1', 1]])
-    names.system.set('printer', ['10.0.0.7'])
+    names.system.set('printer.office', ['10.0.0.7'])
     expect((await resolver.resolve('a.test')).addresses).toEqual(['10.9.9.9'])
-    expect((await resolver.resolve('printer')).addresses).toEqual(['10.0.0.7'])
+    expect((await resolver.resolve('printer.office')).addresses).toEqual(['10.0.0.7'])
+  })
+
+  it('is asked for again after half a minute, however long its answer may be kept', async () => {
+    const { names, resolver, pass } = world()
+    names.four.set('web.containers', [['172.18.0.2', 600]])
+    expect((await resolver.resolve('web.containers')).ttlMs).toBe(30_000)
+    names.four.set('web.containers', [['172.18.0.5', 600]])
+    pass(30_001)
+    expect((await resolver.resolve('web.containers')).addresses).toEqual(['172.18.0.5'])
+  })
+
+  it('without a dot is completed by the system, and is no top-level domain to a name server', async () => {
+    const { names, resolver } = world()
+    names.four.set('ai', [['203.0.113.66', 3600]])
+    names.system.set('ai', ['10.0.0.8'])
+    const { addresses, ttlMs } = await resolver.resolve('ai')
+    expect([addresses, ttlMs, names.asked]).toEqual([['10.0.0.8'], 10_000, 0])
+    names.four.set('ai.', [['203.0.113.66', 20]])
+    expect((await resolver.resolve('ai.')).addresses).toEqual(['203.0.113.66'])
+    names.four.set('web', [['172.18.0.2', 600]])
+    expect((await resolver.resolve('web')).addresses).toEqual(['172.18.0.2'])
   })
 
   it.each(['localhost', 'localhost.', 'app.localhost', 'a.b.localhost.'])(

@@ -1,6 +1,6 @@
 /**
  * Names to addresses: the hosts file first, then DNS for as long as its TTL says, then whatever the system knows
- * (search domains; mDNS, which is asked for `.local` at once). An answer that was good serves on while DNS is slow or broken (RFC 8767), and a family that is
+ * (search domains, mDNS); that at once for names without a dot and under `.local`. An answer that was good serves on while DNS is slow or broken (RFC 8767), and a family that is
  * late does not hold up the other (RFC 8305 §3); a name that is gone is gone.
  */
 import { lookup as systemLookup, Resolver } from 'node:dns/promises'
@@ -47,9 +47,9 @@ export interface NameResolverOptions {
 
 /** Answers without a TTL of their own hold this long: what `lookup` or the hosts file said. */
 const unknownTtlMs = 10_000
-/** A TTL of 0 would ask for each connection; one of a week would never notice a move. */
+/** A TTL of 0 would ask for each connection. Docker's own server says 600 s of containers that move when they are made anew. */
 const shortestTtlMs = 1000
-const longestTtlMs = 3_600_000
+const longestTtlMs = 30_000
 /** A VPN that comes up brings other name servers, a person adds a line to the hosts file: looked for at most so often. */
 const originEveryMs = 5000
 /** While DNS is broken the last good answer serves, and DNS is asked again after this. */
@@ -159,12 +159,25 @@ export class NameResolver {
     const hosts = await this.#sources.hosts(name)
     if (hosts.length > 0) return only({ addresses: interleaved(hosts), ttlMs: unknownTtlMs })
     if (isLoopbackName(name)) return only({ addresses: await this.#loopback(), ttlMs: unknownTtlMs })
+    return isForSystem(name) ? await this.#systemFirst(name) : await this.#dnsFirst(name)
+  }
+
+  async #dnsFirst(name: string): Promise<Found> {
     try {
-      // RFC 6762 §22.1: a name server that answers for everything, or for nothing, would be asked in vain.
-      if (isMulticastName(name)) throw Object.assign(new Error('not asked'), { code: 'ENOTFOUND' })
       return await this.#limited(this.#dns(name))
     } catch (failure) {
       return only(await this.#limited(this.#system(name, failure)))
+    }
+  }
+
+  /** Where it does not know a name without a dot, DNS may, as it is written; `.local` is none of DNS's. */
+  async #systemFirst(name: string): Promise<Found> {
+    try {
+      const unasked = Object.assign(new Error('not asked'), { code: 'ENOTFOUND' })
+      return only(await this.#limited(this.#system(name, unasked)))
+    } catch (failure) {
+      if (!isGone(failure) || isMulticastName(name)) throw failure
+      return await this.#limited(this.#dns(name))
     }
   }
 
@@ -292,6 +305,14 @@ function dropOldest(map: Map<string, unknown>): void {
 }
 
 function ignore(): void {}
+
+/**
+ * `nas.local` is mDNS's (RFC 6762 §22.1), and `nas` is the search list's to complete: to a name server it is a top-level
+ * domain, and one that answers for everything leads elsewhere.
+ */
+function isForSystem(name: string): boolean {
+  return isMulticastName(name) || !name.includes('.')
+}
 
 function isGone(failure: unknown): boolean {
   return gone.has(errnoOf(failure) ?? '')
