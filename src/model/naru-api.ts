@@ -41,7 +41,7 @@ export interface Naru {
   plan(change?: { name: string; rule: RuleInput | null }): Promise<Plan>
   /** What flowed, oldest first: the last 15 minutes, or a day with `span: 'day'`. */
   traffic(options?: TrafficOptions): Promise<readonly TrafficMoment[]>
-  /** What Naru said and whom it refused lately, oldest first. */
+  /** What Naru said, which hops opened and whom it refused lately, oldest first. */
   happened(): Promise<readonly Happening[]>
   connections(filter?: { rule?: string; limit?: number }): Promise<readonly Connection[]>
   /** False where no such connection is open. */
@@ -197,7 +197,13 @@ export interface TrafficOptions {
 }
 
 /** Kept when the events around it are forgotten: the last 500, and the last 200 of `refused`. */
-export type Happening = Extract<NaruEvent, { type: 'log' | 'refused' | 'file' }>
+export type Happening = Extract<NaruEvent, { type: 'log' | 'refused' | 'file' | 'hop' }>
+
+/** Of a hop it is news that it opened; what is to be done and what broke are told otherwise. */
+export const isHappening = (event: NaruEvent): event is Happening =>
+  event.type === 'hop'
+    ? event.status.state === 'ok'
+    : event.type === 'log' || event.type === 'refused' || event.type === 'file'
 
 /** Five seconds of traffic, or a minute. */
 export interface TrafficMoment {

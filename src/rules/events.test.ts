@@ -44,6 +44,33 @@ it('tells each change of a state, and the last word of every rule in order', asy
   ])
 })
 
+it('remembers of hops what opened, and no number of them washes away what was said', () => {
+  const events = new Events(systemClock)
+  events.emit({ type: 'log', level: 'warn', rule: 'a', text: { en: 'the port is taken', ko: '' } })
+  const hop = (state: 'ok' | 'opening' | 'broken', en: string): void =>
+    events.emit({
+      type: 'hop',
+      rule: 'a',
+      status: {
+        hop: 'relay',
+        member: null,
+        state,
+        text: { en, ko: '' },
+        notes: [],
+        data: null,
+        checkedAt: null,
+      },
+    })
+  hop('opening', 'is to open')
+  hop('broken', 'is told by the log')
+  for (let count = 0; count < 2000; count++) hop('ok', `open ${count}`)
+  const told = events.happened.map((one) => (one.type === 'hop' ? one.status.text.en : one.type))
+  expect(told[0]).toBe('log')
+  expect(told.at(-1)).toBe('open 1999')
+  expect(told.join()).not.toMatch(/is to open|is told/)
+  expect(told.length).toBeLessThan(1000)
+})
+
 it('says that events were lost only to whom one is missing', async () => {
   const events = new Events(systemClock)
   for (let count = 0; count < 1001; count++) events.emit({ type: 'rule-removed', name: `r${count}` })

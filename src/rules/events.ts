@@ -1,6 +1,6 @@
 /** What happens, numbered, kept for a while, and handed to whoever listens. A slow listener loses events and is told. */
 import type { Clock } from '../base/clock.ts'
-import type { Happening, NaruEvent } from '../model/naru-api.ts'
+import { isHappening, type Happening, type NaruEvent } from '../model/naru-api.ts'
 import { shownState } from '../model/shown-state.ts'
 
 type RuleEvent = Extract<NaruEvent, { type: 'rule' }>
@@ -11,6 +11,8 @@ const kept = 1000
 const saidKept = 500
 /** A flood of strangers must not wash away what was said. */
 const refusedKept = 200
+/** Nor must the hops of many rules, told anew with each renewal. */
+const hopsKept = 300
 const queueLimit = 2000
 
 interface Listener {
@@ -26,6 +28,7 @@ export class Events {
   readonly #rules = new Map<string, RuleEvent>()
   readonly #said: Happening[] = []
   readonly #refused: Happening[] = []
+  readonly #hops: Happening[] = []
   readonly #listeners = new Set<Listener>()
   #last = 0
   /** Of the newest that is not kept any more. */
@@ -41,7 +44,7 @@ export class Events {
 
   /** What connections as they come and go do not wash away, oldest first. */
   get happened(): readonly Happening[] {
-    return [...this.#said, ...this.#refused].sort((a, b) => a.id - b.id)
+    return [...this.#said, ...this.#refused, ...this.#hops].sort((a, b) => a.id - b.id)
   }
 
   emit(body: EventBody): void {
@@ -61,7 +64,7 @@ export class Events {
 
   /** What happened to a rule is found under the name that it has now. */
   rename(from: string, to: string): void {
-    for (const ring of [this.#ring, this.#said, this.#refused]) {
+    for (const ring of [this.#ring, this.#said, this.#refused, this.#hops]) {
       for (const [at, event] of ring.entries()) ring[at] = renamed(event, from, to)
     }
   }
@@ -69,8 +72,10 @@ export class Events {
   #remember(event: NaruEvent): void {
     if (event.type === 'rule') this.#rules.set(event.rule.name, event)
     if (event.type === 'rule-removed') this.#rules.delete(event.name)
+    if (!isHappening(event)) return
     if (event.type === 'refused') keepLast(this.#refused, event, refusedKept)
-    else if (event.type === 'log' || event.type === 'file') keepLast(this.#said, event, saidKept)
+    else if (event.type === 'hop') keepLast(this.#hops, event, hopsKept)
+    else keepLast(this.#said, event, saidKept)
   }
 
   /** Events after `since`, then those that come, until the signal. */

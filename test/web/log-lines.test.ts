@@ -40,6 +40,22 @@ it('what came between keeps lines apart, and so does another rule', () => {
   expect(told([said('a', 'one'), said('a', 'two')])).toEqual(['a × 1', 'a × 1'])
 })
 
+it('a hop that opened is named, with what it did', () => {
+  const status = {
+    hop: 'firewall',
+    member: 'nftables',
+    state: 'ok',
+    text: { en: 'inet filter input admits 8888/tcp', ko: 'inet filter input에서 8888/tcp 허용' },
+    notes: [],
+    data: null,
+    checkedAt: null,
+  } as const
+  const lines = gathered([{ type: 'hop', id: 1, at: 1, rule: 'web', status }])
+  expect(lines).toMatchObject([
+    { level: 'info', rule: 'web', text: { en: 'Firewall: inet filter input admits 8888/tcp' } },
+  ])
+})
+
 it('one client that tries again, from another port each time, is one line', () => {
   const lines = told([
     refused('10.0.0.9:1'),

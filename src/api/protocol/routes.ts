@@ -219,7 +219,8 @@ export const routes = {
     method: 'get',
     path: '/api/happened',
     right: 'look',
-    summary: 'What Naru said and whom it refused lately, oldest first: events of type log, refused and file',
+    summary:
+      'What Naru said, which hops opened and whom it refused lately, oldest first: events of type log, hop, refused and file',
     answer: is<{ happened: readonly Happening[] }>(),
   },
   connections: {

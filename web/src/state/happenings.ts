@@ -1,15 +1,14 @@
-/** What Naru said, whom it refused, and whether the file was valid: the newest last. Bounded. */
-import type { Happening, NaruEvent } from '../../../src/model/naru-api.ts'
+/** What Naru said, which hops opened, whom it refused, and whether the file was valid: the newest last. Bounded. */
+import { isHappening, type Happening, type NaruEvent } from '../../../src/model/naru-api.ts'
 import { Flurry } from './watched.ts'
 
-const kept = 700
+const kept = 1000
 
 export class Happenings {
   readonly all = new Flurry<readonly Happening[]>([])
 
   take(event: NaruEvent): void {
-    if (event.type === 'log' || event.type === 'refused' || event.type === 'file')
-      this.all.set([...this.all.value, event].slice(-kept))
+    if (isHappening(event)) this.all.set([...this.all.value, event].slice(-kept))
   }
 
   /** As the daemon tells it from now on: a link leads to a rule by its name. */

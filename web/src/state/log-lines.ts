@@ -47,6 +47,11 @@ export function lineOf(one: Happening): LogLine {
     const text = { en: en.log.refused(client, why.en), ko: ko.log.refused(client, why.ko) }
     return { ...line, level: 'refused', rule, text }
   }
+  if (one.type === 'hop') {
+    const { hop, text } = one.status
+    const opened = { en: `${en.hop[hop]}: ${text.en}`, ko: `${ko.hop[hop]}: ${text.ko}` }
+    return { ...line, level: 'info', rule: one.rule, text: opened }
+  }
   const text = one.problem?.message ?? { en: en.log.fileGood, ko: ko.log.fileGood }
   return { ...line, level: one.problem ? 'error' : 'info', rule: null, text }
 }

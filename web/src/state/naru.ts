@@ -217,6 +217,7 @@ class PageState {
         if (event.renamedTo !== undefined) this.happenings.rename(event.name, event.renamedTo)
         return this.rules.set((this.rules.value ?? []).filter(({ name }) => name !== event.name))
       case 'hop':
+        this.happenings.take(event)
         this.#tell(event.rule)
         return this.#change(event.rule, (rule) => ({
           ...rule,
