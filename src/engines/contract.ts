@@ -29,10 +29,10 @@ export interface Engine {
   readonly keepsEnd?: boolean
   supports(rule: Rule, facts: Facts): Support
   /**
-   * Why this machine, as it is now, keeps it from carrying any rule; null where nothing does. Left out where nothing
+   * Why this machine, as it is now, keeps it from carrying that rule; null where nothing does. Left out where nothing
    * can. It is asked for each plan; what comes later is told by the state `unfit`.
    */
-  obstacle?(): Promise<Text | null>
+  obstacle?(rule: Rule): Promise<Text | null>
   /** @throws NaruError LISTEN_IN_USE, LISTEN_PRIVILEGED, LISTEN_NO_ADDRESS, LISTEN_FAILED, ENGINE_UNFIT */
   open(request: EngineRequest, options: OpenOptions): Promise<EngineLease>
   /** Process `pid` hands over to this one: what it left in force may be taken over although it lives. */

@@ -16,6 +16,7 @@ import {
   neverResolved,
   targetAddress,
 } from './kernel-lab.ts'
+import { flag, RawTcp } from './raw.ts'
 
 const needs = { root: true, platform: 'linux', commands: ['ip', 'nft', 'conntrack'] } as const
 const dead = '4194303-1'
@@ -62,6 +63,19 @@ describeWith(needs, 'the kernel engine in a lab of three hosts', () => {
     const [, seconds] = /udp +17 (\d+)/.exec(lab.host.run(['conntrack', '-L', '--dst-nat'])) ?? []
     expect(Number(seconds)).toBeGreaterThan(410)
     expect(lease.listening).toEqual(['0.0.0.0:5353/udp'])
+  })
+
+  it('keeps no port for a client that began and says no more', async () => {
+    await using lab = new KernelLab()
+    lab.serve(lab.target, 80)
+    await lab.open(lab.engine(), 'web', { listen: '0.0.0.0:8888', target: `${targetAddress}:80` })
+    using raw = new RawTcp(lab.client)
+    // Nobody has that address, so that nobody refuses the answer.
+    raw.send({ from: '10.1.0.99', fromPort: 4000, to: hostAddress, toPort: 8888, flags: flag.syn })
+    const flows = (): string => lab.host.run(['conntrack', '-L', '--dst-nat'])
+    await expect.poll(flows).toContain('SYN_RECV')
+    const [, seconds] = /tcp +6 (\d+) SYN_RECV/.exec(flows()) ?? []
+    expect(Number(seconds)).toBeLessThanOrEqual(10)
   })
 
   it('carries clients on this machine, by its address and by 127.0.0.1', async () => {

@@ -90,8 +90,8 @@ ${waysBack(6, 'udp')}
     goto hide
   }
 
-${halfClosed(4)}
-${halfClosed(6)}
+${patienceWithStreams(4)}
+${patienceWithStreams(6)}
   chain expect {
     meta l4proto != tcp return
     meta nfproto ipv4 meta l4proto tcp ct timeout set "tcp4"
@@ -124,13 +124,19 @@ const straySets = `  set asked { type inet_service; flags dynamic; size 65535; }
   set ends6 { type ipv6_addr . inet_service; flags dynamic; size 65535; }`
 
 /**
+ * Who began and says no more soon makes room: hidden clients share this machine's ports towards a target, and a flood of
+ * first segments takes them. Both ends repeat theirs at shorter intervals at first (RFC 6298 §2).
+ */
+const halfOpenSeconds = 10
+
+/**
  * Who has ended one way may say as much as it likes the other way, for as long as a connection may that has ended
  * neither (nf_conntrack_tcp_timeout_established, 5 days). conntrack alone would forget it after one or two minutes.
  */
-function halfClosed(family: Family): string {
+function patienceWithStreams(family: Family): string {
   const seconds = 432_000
   return `  ct timeout tcp${family} { protocol tcp; l3proto ${family === 4 ? 'ip' : 'ip6'}
-    policy = { fin_wait : ${seconds}, close_wait : ${seconds} }
+    policy = { syn_sent : ${halfOpenSeconds}, syn_recv : ${halfOpenSeconds}, fin_wait : ${seconds}, close_wait : ${seconds} }
   }`
 }
 

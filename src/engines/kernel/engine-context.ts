@@ -10,12 +10,10 @@ import type { Sysctls } from './sysctls.ts'
 import type { ElementTag } from './element-tag.ts'
 import type { FlowOffloading } from './offloading.ts'
 import type { HeldElement, KernelTable } from './nft-table.ts'
+import { fresh, type Lately } from './lately.ts'
 import { chooseAddress, type Chosen } from './target.ts'
 import { chooseWayBack, type ReturnWay } from './masquerade.ts'
 import { Places, type Arrival, type ConntrackPoll } from './conntrack-poll.ts'
-
-/** How long one reading of the machine serves everybody who asks at the same time. */
-const freshMs = 1000
 
 export interface ContextParts {
   readonly host: Host
@@ -113,21 +111,5 @@ export class EngineContext {
     const known = this.#ways.known.get(key) ?? chooseWayBack(source, target, interfaces)
     this.#ways.known.set(key, known)
     return known
-  }
-}
-
-/** An answer as of the last second, or one that was asked for no earlier than `since` (monotonic ms). */
-type Lately<T> = (since?: number) => Promise<T>
-
-/** One answer for all who ask within `freshMs`; a failure is not kept. */
-function fresh<T>(clock: Clock, read: () => Promise<T>): Lately<T> {
-  let kept: { at: number; answer: Promise<T> } | null = null
-  return (since = clock.monotonic() - freshMs) => {
-    if (!kept || kept.at < since) {
-      const answer = read()
-      kept = { at: clock.monotonic(), answer }
-      answer.catch(() => (kept = null))
-    }
-    return kept.answer
   }
 }

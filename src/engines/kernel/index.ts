@@ -29,7 +29,7 @@ import { createNft } from '../../linux/nft.ts'
 import { Ports, type HeldPorts } from './held-ports.ts'
 import { FlowOffloading } from './offloading.ts'
 import { createSettings, type ProcSys } from './proc-sys.ts'
-import { noOfMachineNow, noOfPath, supports } from './supports.ts'
+import { noOfMachineNow, noOfPath, obstacleOn, supports } from './supports.ts'
 import { KernelTable } from './nft-table.ts'
 import { carriedIn, formatCarried } from './marked-elements.ts'
 import type { Origin, ElementTag } from './element-tag.ts'
@@ -159,7 +159,7 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
     adopts: true,
     keepsEnd: true,
     supports,
-    obstacle: () => noOfMachineNow(others),
+    obstacle: obstacleOn(others, () => machine.interfaces()),
     async open(request, { signal, record }) {
       const { rule } = request
       const { listen } = rule

@@ -2,14 +2,17 @@
  * The `kernel` engine as everyone sees it: whether it can is known at once, how it does so is loaded when it is asked
  * to. A start that another engine carries is shorter by that.
  */
+import { withLimit } from '../../base/clock.ts'
 import { Others } from '../../host/simulate/index.ts'
 import type { MakeEngine } from '../contract.ts'
 import type { KernelEngine } from './index.ts'
-import { noOfMachineNow, supports } from './supports.ts'
+import { fresh } from './lately.ts'
+import { obstacleOn, supports } from './supports.ts'
 
 export const makeKernelEngine: MakeEngine = ({ host, clock }) => {
   let engine: KernelEngine | null = null
   const others = new Others(host.runner, clock)
+  const interfaces = fresh(clock, () => host.network.interfaces({ signal: withLimit(undefined, 30_000) }))
   /** Processes that hand over, told before there was an engine to tell. */
   const before: number[] = []
   async function loaded(): Promise<KernelEngine> {
@@ -24,7 +27,7 @@ export const makeKernelEngine: MakeEngine = ({ host, clock }) => {
     adopts: true,
     keepsEnd: true,
     supports,
-    obstacle: () => noOfMachineNow(others),
+    obstacle: obstacleOn(others, interfaces),
     open: async (...asked) => (await loaded()).open(...asked),
     undo: async (...asked) => (await loaded()).undo(...asked),
     carried: async (...asked) => (await loaded()).carried?.(...asked) ?? [],

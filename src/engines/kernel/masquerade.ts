@@ -2,10 +2,10 @@
  * How the target's answer comes back. Where this machine is the target's gateway, answers pass through it anyway and
  * the target may see the client; everywhere else the client is hidden behind this machine's address (masquerade).
  */
-import { addressBytes, type Family } from '../../base/address.ts'
+import { addressBytes, canonicalAddress, type Family } from '../../base/address.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { Interface } from '../../host/contract.ts'
-import type { SourceMode } from '../../model/rule.ts'
+import type { Rule, SourceMode } from '../../model/rule.ts'
 import type { WayBack } from './compile.ts'
 
 export interface ReturnWay {
@@ -51,6 +51,31 @@ export function chooseWayBack(
           ),
   }
 }
+
+/**
+ * UDP whose clients are hidden is better carried in user space: each session takes one of this machine's ports towards
+ * the target, and conntrack puts out no silent one for a newer one, whoever floods it, also with made-up sources. A name
+ * server with 215 questions a second, kept for five minutes each, has none left without any flood. Of a guest it is
+ * known only once it is resolved; whoever asks for this engine by its name has it so.
+ */
+export async function noOfSessions(
+  { engine, listen, source, targets }: Rule,
+  interfaces: () => Promise<readonly Interface[]>,
+): Promise<Text | null> {
+  const to = targets[0]?.to
+  if (engine !== 'auto' || listen.kind !== 'inet' || !listen.protocols.includes('udp')) return null
+  if (to?.kind !== 'inet') return null
+  const address = canonicalAddress(to.host)
+  const isHidden =
+    source !== 'keep' &&
+    (address === null || chooseWayBack(source, address, await interfaces()).wayBack === 'hide')
+  return isHidden ? noPortsLeft : null
+}
+
+const noPortsLeft = say(
+  'conntrack has 64,512 UDP sessions towards a target that sees this machine as the client, and puts out none for a newer one: one client could take them all',
+  '대상이 이 컴퓨터를 클라이언트로 보는 UDP 세션은 conntrack에 64,512개까지만 있고, 새 세션을 위해 조용한 세션을 내보내지 않습니다. 한 클라이언트가 모두 차지할 수 있습니다',
+)
 
 /** Bridges that Docker, Podman, LXC and libvirt make have this machine as their default gateway; VMware's do not. */
 function isGatewayOf({ name }: Interface): boolean {

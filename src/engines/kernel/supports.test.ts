@@ -1,6 +1,8 @@
 import { expect, it } from 'vitest'
 import type { Facts } from '../../model/facts.ts'
 import { parseRule } from '../../model/rule-file.ts'
+import type { Interface } from '../../host/contract.ts'
+import { noOfSessions } from './masquerade.ts'
 import { supports } from './supports.ts'
 
 const facts: Facts = {
@@ -59,4 +61,24 @@ it.each([
   [{ kernel: '5.4.0' }, 'older than 5.11'],
 ] as const)('says no on a machine with %j', (machine, why) => {
   expect(ask({}, machine)).toContain(why)
+})
+
+const bridge = (name: string, address: string): Interface =>
+  ({ name, up: true, addresses: [{ address, family: 4, bits: 24 }] }) as unknown as Interface
+
+it.each([
+  ['a rule of UDP whose clients are hidden', {}, true],
+  ['one of both', { listen: '0.0.0.0:53/tcp+udp' }, true],
+  ['a name as its target', { target: 'dns.example.org:53' }, true],
+  ['the word of its user that they are hidden', { source: 'relay', target: '172.17.0.2:53' }, true],
+  ['a target whose gateway this machine is', { target: '172.17.0.2:53' }, false],
+  ['a target that sees its clients', { source: 'keep' }, false],
+  ['a guest, before it is resolved', { target: 'docker:dns:53' }, false],
+  ['TCP', { listen: '0.0.0.0:53' }, false],
+  ['the word of its user that this engine is to carry it', { engine: 'kernel' }, false],
+])('leaves UDP to others where one client could take all sessions: %s', async (_, rule, isLeft) => {
+  const cards = [bridge('eth0', '10.0.0.1'), bridge('docker0', '172.17.0.1')]
+  const dns = parseRule('dns', { listen: '0.0.0.0:53/udp', target: '10.0.0.2:53', ...rule })
+  const why = await noOfSessions(dns, () => Promise.resolve(cards))
+  expect(why?.en ?? 'none').toMatch(isLeft ? /one client could take them all/ : /^none$/)
 })

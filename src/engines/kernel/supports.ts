@@ -4,7 +4,9 @@ import { say, type Text } from '../../base/text.ts'
 import { mayAdministerNetwork, type Facts } from '../../model/facts.ts'
 import type { Rule } from '../../model/rule.ts'
 import { targetsItself } from '../../relay/loop.ts'
+import type { Interface } from '../../host/contract.ts'
 import { unreadable, type Others } from '../../host/simulate/index.ts'
+import { noOfSessions } from './masquerade.ts'
 import { noOfAddress } from './target.ts'
 import type { Support } from '../../model/support.ts'
 
@@ -43,6 +45,14 @@ function noOfMachine(facts: Facts): Text | null {
  */
 export function noOfMachineNow(others: Others, how: 'ask' | 'askAnew' = 'ask'): Promise<Text | null> {
   return others[how]().catch(unreadable)
+}
+
+/** Asked before a rule is opened; where it is, `noOfMachineNow` is asked again. */
+export function obstacleOn(
+  others: Others,
+  interfaces: () => Promise<readonly Interface[]>,
+): (rule: Rule) => Promise<Text | null> {
+  return async (rule) => (await noOfMachineNow(others)) ?? noOfSessions(rule, interfaces)
 }
 
 const bothFamilies = say(

@@ -140,7 +140,7 @@ async function onlyEngine(rule: Rule, tools: RelayTools): Promise<Choice> {
 
 async function support(engine: Engine, rule: Rule, { facts }: RelayTools): Promise<Support> {
   const supported = engine.supports(rule, facts)
-  const obstacle = supported.ok ? await engine.obstacle?.() : null
+  const obstacle = supported.ok ? await engine.obstacle?.(rule) : null
   return obstacle ? { ok: false, why: obstacle } : supported
 }
 
