@@ -4,6 +4,7 @@ import { fakeHost, type Answering } from '../../../test/fakes/host.ts'
 import { systemClock } from '../../base/clock.ts'
 import { NaruError } from '../../base/errors.ts'
 import { verbatim } from '../../base/text.ts'
+import type { Route } from '../../host/contract.ts'
 import type { Facts } from '../../model/facts.ts'
 import type { Finding } from '../../model/finding.ts'
 import type { HopStatus, RuleInput } from '../../model/naru-api.ts'
@@ -29,6 +30,8 @@ const lan: Lan = {
   gateway: '192.168.0.1',
 }
 
+const defaultRoute: Route = { family: 4, interface: 'eth0', gateway: null, source: null, metric: 0 }
+
 interface Scene {
   readonly rule?: RuleInput | null
   readonly hops?: readonly HopStatus[]
@@ -36,6 +39,8 @@ interface Scene {
   readonly outside?: CheckSubject['outside']
   readonly facts?: Partial<Facts>
   readonly run?: Answering
+  /** The interface by which packets for the internet leave. */
+  readonly wayOut?: string
   readonly look?: Partial<Readings>
   readonly names?: readonly string[]
 }
@@ -47,11 +52,16 @@ function subject({
   servedByUs = false,
   facts,
   run,
+  wayOut,
   look,
   names = [],
   outside = [],
 }: Scene): CheckSubject {
-  const host = fakeHost({ ...(facts && { facts }), ...(run && { run }) })
+  const host = fakeHost({
+    ...(facts && { facts }),
+    ...(run && { run }),
+    ...(wayOut && { network: { routeTo: () => Promise.resolve({ ...defaultRoute, interface: wayOut }) } }),
+  })
   const quiet: Readings = {
     facts: () => host.facts(),
     interfaces: () => Promise.resolve([lan.interface]),
@@ -156,6 +166,22 @@ describe('on Windows', () => {
       networks: [{ InterfaceAlias: '이더넷', Category: category }],
       rules: [{ DisplayName: 'web', Profiles: bits, Action: 2 }],
     })
+
+  it('vpn-route: a VPN that took the only default route is no missing gateway', async () => {
+    const tunnel = { ...lan.interface, name: 'tun0', kind: 'vpn' as const }
+    const interfaces = () => Promise.resolve([lan.interface, tunnel])
+    const look = { interfaces, lan: () => Promise.resolve({ ...lan, gateway: null }) }
+    expect(await found('vpn-route', { rule: null, look, wayOut: 'tun0' })).toHaveLength(1)
+    expect(await found('no-gateway', { rule: null, look, wayOut: 'tun0' })).toEqual([])
+    expect(await found('no-gateway', { rule: null, look, wayOut: '이더넷' })).toHaveLength(1)
+    expect(
+      await found('no-gateway', {
+        rule: null,
+        look: { ...look, lan: () => Promise.resolve(null) },
+        wayOut: 'tun0',
+      }),
+    ).toHaveLength(1)
+  })
 
   it('firewall-profile: a rule for private networks on a public one', async () => {
     const run =

@@ -279,3 +279,16 @@ export function sameNetwork(address: string, of: string, bits: number): boolean 
   const size = 2 ** (32 - bits)
   return Math.floor((a as number) / size) === Math.floor((b as number) / size)
 }
+
+/** An address that is only looked up in the routing table; nothing is sent to it. */
+const somewhereOutside = '1.1.1.1'
+
+/** The VPN or VM adapter by which packets for the internet leave; null where they leave by a card, or by nothing. */
+export async function otherWayOut(
+  { host, look }: CheckSubject,
+  signal: AbortSignal,
+): Promise<Interface | null> {
+  const route = await host.network.routeTo(somewhereOutside, { signal })
+  const out = (await look.interfaces()).find(({ name }) => name === route?.interface)
+  return out && ['vpn', 'vm', 'container'].includes(out.kind) ? out : null
+}

@@ -1,6 +1,6 @@
 /** This machine has no way to a router at all. */
 import { say } from '../../base/text.ts'
-import { defineCheck, isPublished } from './contract.ts'
+import { defineCheck, isPublished, otherWayOut } from './contract.ts'
 
 export const noGateway = defineCheck({
   code: 'no-gateway',
@@ -15,10 +15,12 @@ export const noGateway = defineCheck({
     '케이블이나 Wi-Fi를 연결하고 DHCP를 확인하세요',
   ),
   cheap: true,
-  async look(subject) {
+  async look(subject, { signal }) {
     if (subject.rule !== null && !isPublished(subject)) return null
     const lan = await subject.look.lan()
     if (lan?.gateway) return null
+    // A VPN that took the default route away is another fault, and has another remedy.
+    if (lan && (await otherWayOut(subject, signal))) return null
     const up = (await subject.look.interfaces()).filter((each) => each.up)
     const vpn = up.find(({ kind }) => kind === 'vpn')?.name
     const names = up

@@ -17,7 +17,7 @@ export const routerSilent = defineCheck({
     'switch UPnP or NAT-PMP on at the router, or type the forward there by hand',
     '공유기에서 UPnP나 NAT-PMP를 켜거나, 포트 포워딩을 직접 입력하세요',
   ),
-  dependsOn: ['no-gateway'],
+  dependsOn: ['no-gateway', 'vpn-route'],
   async look(subject) {
     if (subject.routers.length === 0 || (subject.rule !== null && !isPublished(subject))) return null
     const lan = await subject.look.lan()

@@ -1,9 +1,6 @@
 /** What leaves for the internet goes into a VPN, so answers to outside clients do not go back by the router. */
 import { say } from '../../base/text.ts'
-import { defineCheck, isPublished, listenOf, type CheckSubject } from './contract.ts'
-
-/** An address that is only looked up in the routing table; nothing is sent to it. */
-const somewhereOutside = '1.1.1.1'
+import { defineCheck, isPublished, listenOf, otherWayOut, type CheckSubject } from './contract.ts'
 
 export const vpnRoute = defineCheck({
   code: 'vpn-route',
@@ -21,10 +18,8 @@ export const vpnRoute = defineCheck({
   async look(subject, { signal }) {
     const lan = await subject.look.lan()
     if (!lan || (subject.rule !== null && !isPublished(subject))) return null
-    const route = await subject.host.network.routeTo(somewhereOutside, { signal })
-    const interfaces = await subject.look.interfaces()
-    const out = interfaces.find(({ name }) => name === route?.interface)
-    if (out && ['vpn', 'vm', 'container'].includes(out.kind)) {
+    const out = await otherWayOut(subject, signal)
+    if (out) {
       return {
         severity: isPublished(subject) ? 'blocks' : 'warns',
         evidence: [
