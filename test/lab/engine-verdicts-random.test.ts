@@ -53,6 +53,7 @@ interface Case {
   readonly allow: readonly string[]
   readonly deny: readonly string[]
   readonly protocol: Protocol
+  readonly source: 'relay' | 'keep'
 }
 
 const portOf = (word: EngineWord, place: Place): number => engines[word] + places.indexOf(place) * 10
@@ -113,6 +114,7 @@ describeWith(
         { host: machine, interface: 'in', addresses: both('10.2.0.1') },
       )
       inside.ip('-6', 'route', 'add', 'fd00:1::/64', 'via', 'fd00:2::1')
+      inside.ip('route', 'add', '10.1.0.0/24', 'via', '10.2.0.1')
       // A wall that drops neighbour discovery would let those in alone who have been there.
       introduce(
         { host: outside, name: 'eth0', addresses: ['10.1.0.2', '10.1.0.3', 'fe80::2'] },
@@ -168,6 +170,12 @@ describeWith(
           machine.run(load, { input: text.replace(/^-A.*\n/gm, '').replace(/ DROP /g, ' ACCEPT ') }),
         )
       machine.run(load, { input: text })
+      for (const line of wall.switches) {
+        const [name = '', value = ''] = line.split('=')
+        const was = machine.run(['cat', `/proc/sys/net/${name}`]).trim()
+        machine.sysctl(`net/${name}`, value)
+        undo.push(() => machine.sysctl(`net/${name}`, was))
+      }
       wall.routing.forEach((line, at) => {
         const [noun = '', ...more] = inFamily(family, line).split(' ')
         const ip = (verb: string, ...rest: string[]): unknown =>
@@ -182,7 +190,7 @@ describeWith(
     }
 
     async function tried(one: Case): Promise<void> {
-      const { place, allow, deny } = one
+      const { place, allow, deny, source } = one
       await clear()
       inForce = place
       build(one)
@@ -190,26 +198,53 @@ describeWith(
       const before = await expected(waitMs)
       const failures: string[] = []
       await all((word) =>
-        naru.rules.edit(nameOf(word, place), { allow, deny, enabled: true }).then(
+        naru.rules.edit(nameOf(word, place), { allow, deny, source, enabled: true }).then(
           (result) => failures.push(...result.failures.map(({ message }) => message.en)),
           (error: unknown) => failures.push(`${word}: ${String(error)}`),
         ),
       )
+      if (source === 'keep') return neverWider(one)
       await all(async (word) => {
         const port = portOf(word, place)
         const seen = await verdicts(one, port, waitMs)
-        const { state, engine } = await naru.rules.get(nameOf(word, place))
-        // An engine that cannot keep the host's word says no, when it was asked for by name.
-        const refused = word === 'kernel' && state === 'failed'
         const nobody = clientsOf[place].map(({ name }) => `${name}: out`)
-        if (seen.join() === (refused ? nobody : before).join()) return
-        expect([word, engine?.id, failures, await verdicts(one, port, patienceMs)]).toEqual([
+        // An engine that cannot keep the host's word says no, when it was asked for by name; what it says no to may be
+        // gone a second before it hears of that.
+        const carried = async (): Promise<{ refused: boolean; engine: string | undefined }> => {
+          const { state, engine } = await naru.rules.get(nameOf(word, place))
+          return { refused: word === 'kernel' && state === 'failed', engine: engine?.id }
+        }
+        if (seen.join() === ((await carried()).refused ? nobody : before).join()) return
+        const patient = await verdicts(one, port, patienceMs)
+        const { refused, engine } = await carried()
+        expect([word, engine, failures, patient]).toEqual([
           word,
-          engine?.id,
+          engine,
           failures,
           refused ? nobody : await expected(patienceMs),
         ])
       })
+    }
+
+    /** A target that sees its clients may not reach them back; whom it serves reaches a plain listener, too. */
+    async function neverWider({ place, wall, allow, deny, protocol }: Case): Promise<void> {
+      const knocks = (port: number, ms: number): Promise<readonly boolean[]> =>
+        answered({ place, protocol, port, waitMs: ms })
+      const served = await Promise.all(words.map((word) => knocks(portOf(word, place), waitMs)))
+      const plain = await knocks(plainPort, patienceMs)
+      const isBare = [wall.text, wall.routing, wall.switches].every(({ length }) => length === 0)
+      for (const [at, { name, from }] of clientsOf[place].entries()) {
+        const mayCome = plain[at] && isLetIn(from, allow, deny)
+        for (const [which, word] of words.entries()) {
+          if (!mayCome) expect([word, name, served[which]?.[at]]).toEqual([word, name, false])
+          else if (isBare && name === 'outside' && ['splice', 'auto'].includes(word))
+            expect([word, name, (await knocks(portOf(word, place), patienceMs))[at]]).toEqual([
+              word,
+              name,
+              true,
+            ])
+        }
+      }
     }
 
     /** What each client gets at a port. At the plain listener's: what it is to get by a rule. */
@@ -219,18 +254,24 @@ describeWith(
       waitMs: number,
     ): Promise<string[]> {
       const isPlain = port === plainPort
-      const knocking = clientsOf[place]
-      const [dials, ...answers] = await Promise.all([
-        isPlain
-          ? local.isAnswered({ protocol, address: inFamily(familyOf(place), target), port: 80, waitMs })
-          : true,
-        ...knocking.map(({ by, to, from }) => by().isAnswered({ protocol, address: to, port, from, waitMs })),
+      const to = inFamily(familyOf(place), target)
+      const [dials, answers] = await Promise.all([
+        isPlain ? local.isAnswered({ protocol, address: to, port: 80, waitMs }) : true,
+        answered({ place, protocol, port, waitMs }),
       ])
-      return knocking.map(({ name, from }, at) => {
+      return clientsOf[place].map(({ name, from }, at) => {
         const mayCome = !isPlain || (dials && isLetIn(from, allow, deny))
         return `${name}: ${answers[at] && mayCome ? 'in' : 'out'}`
       })
     }
+
+    const answered = ({
+      place,
+      ...knock
+    }: Pick<Case, 'place' | 'protocol'> & { port: number; waitMs: number }): Promise<boolean[]> =>
+      Promise.all(
+        clientsOf[place].map(({ by, to, from }) => by().isAnswered({ ...knock, address: to, from })),
+      )
 
     it(
       `is the same with every engine as with a plain listener (seed ${seed})`,
@@ -318,6 +359,7 @@ const anyCase: fc.Arbitrary<Case> = fc
     allow: fc.oneof(fc.constant([]), fc.subarray(prefixes, { maxLength: 3 })),
     deny: fc.oneof(fc.constant([]), fc.subarray(prefixes, { maxLength: 2 })),
     protocol: fc.constantFrom('tcp', 'udp'),
+    source: fc.constantFrom('relay', 'relay', 'relay', 'keep'),
   })
   .map((one) => ({ ...one, allow: listed(one.place, one.allow), deny: listed(one.place, one.deny) }))
 

@@ -13,6 +13,8 @@ export interface Wall {
   readonly text: string
   /** Lines of ip(8): `rule …`, `route …`, `xfrm policy …`, without `add`. */
   readonly routing: readonly string[]
+  /** Switches below /proc/sys/net: `ipv4/conf/out/rp_filter=1`. */
+  readonly switches: readonly string[]
 }
 
 /** 10.A.0.B is fd00:A::B, and so on: the same network twice. */
@@ -75,6 +77,28 @@ const inputMatch = pick(
   'ct count over 9999',
   'meta mark 7',
   'ct mark 7',
+  'fib saddr . iif oif missing',
+  'socket transparent 1',
+  'tcp option maxseg exists',
+  'meta length > 1000',
+  'exthdr hbh missing',
+  'ip dscp cs0',
+  'meta nfproto ipv4',
+  'meta iiftype ether',
+  'meta ipsec missing',
+  'ct helper "ftp"',
+  'ct original ip saddr 10.1.0.3',
+  'ct label 3',
+  'ct zone 7',
+  'ct status confirmed',
+  'ct protocol tcp',
+  'ct packets > 9999',
+  'tcp flags syn / syn,ack',
+  'tcp sport 1024-65535',
+  'ether saddr 02:00:00:00:00:01',
+  'iifname . ip saddr { "out" . 10.1.0.3 }',
+  'limit name "much"',
+  'quota name "much"',
 )
 const forwardMatch = pick(
   '',
@@ -120,6 +144,20 @@ const sides = pick(
   `nat hook output priority -100;\n    ip daddr ${target} udp dport 80 dnat ip to 10.2.0.3:81`,
   'nat hook postrouting priority 100;\n    oifname "in" masquerade',
   `nat hook postrouting priority 100;\n    ip daddr ${target} snat ip to 10.2.0.9`,
+  'filter hook prerouting priority -300;\n    ip saddr 10.1.0.3 ct zone set 7',
+  'filter hook prerouting priority -300;\n    ct zone set 7',
+  'filter hook output priority -300;\n    ct zone set 7',
+  'filter hook prerouting priority -150;\n    ip ttl set 1',
+  'filter hook forward priority -150;\n    ip ttl set 1',
+  'filter hook forward priority -150;\n    tcp flags syn tcp option maxseg size set 500',
+  'filter hook postrouting priority -150;\n    ip dscp set cs1',
+  `filter hook prerouting priority -300;\n    tcp dport ${ports} tcp dport set 9`,
+  `filter hook prerouting priority -150;\n    tcp dport ${ports} tproxy to :9`,
+  'filter hook prerouting priority -150;\n    ct mark set 7',
+  'filter hook input priority -150;\n    ct label set 3',
+  `nat hook prerouting priority -110;\n    udp dport ${ports} dnat ip to 10.2.0.3:81`,
+  'nat hook postrouting priority 100;\n    meta l4proto { tcp, udp } masquerade to :40000-49999',
+  'nat hook postrouting priority 100;\n    oifname "out" masquerade',
 )
 const netdev = pick(
   'ingress device "out" priority 0;\n    ip saddr 10.1.0.3 drop',
@@ -152,6 +190,8 @@ const sets = `  set bans { type ipv4_addr; flags interval; elements = { 10.1.0.3
   set timed { type ipv4_addr; flags timeout; elements = { 10.1.0.3 timeout 1h }; }
   set seen { type ipv4_addr; size 9999; flags dynamic,timeout; timeout 1h; }
   set pace { type ipv4_addr; size 9999; flags dynamic; }
+  limit much { rate over 10000/second burst 9999 packets; }
+  quota much { over 1000 mbytes; }
 `
 
 type Ruleset = Pick<Wall, 'load' | 'text'>
@@ -197,6 +237,19 @@ const xtInput = pick(
   '-m mark --mark 7 -j DROP',
   '-s 10.1.0.3/32 -p tcp -m connlimit --connlimit-above 0 -j DROP',
   `-p tcp -m tcp --dport ${xtPorts} -m limit --limit 9999/sec --limit-burst 9999 -j ACCEPT`,
+  '-m recent --rcheck --name seen -j DROP',
+  '-m recent ! --rcheck --name seen -j ACCEPT',
+  '-m helper --helper ftp -j ACCEPT',
+  '-m policy --dir in --pol none -j ACCEPT',
+  '-m devgroup --src-group 0x0 -j ACCEPT',
+  '-m time --timestart 00:00 --timestop 23:59:59 -j ACCEPT',
+  '-m string --string elsewhere --algo bm -j DROP',
+  '-m conntrack --ctorigsrc 10.1.0.3 -j DROP',
+  `-p tcp -m conntrack --ctorigdstport ${xtPorts} -j ACCEPT`,
+  '-m connmark --mark 7 -j DROP',
+  '-m iprange --src-range 10.1.0.3-10.1.0.9 -j REJECT',
+  '-m mac --mac-source 02:00:00:00:00:01 -j DROP',
+  '-m hashlimit --hashlimit-above 9999/sec --hashlimit-burst 9999 --hashlimit-mode srcip --hashlimit-name x -j DROP',
 )
 const xtForward = pick(
   '-j DROP',
@@ -215,6 +268,10 @@ const xtTables = pick(
   '*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -s 10.1.0.3/32 -j CT --notrack\nCOMMIT\n',
   '*mangle\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -s 10.1.0.3/32 -j MARK --set-xmark 0x7/0xffffffff\nCOMMIT\n',
   `*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -s 10.1.0.3/32 -p tcp -m tcp --dport ${xtPorts} -j DNAT --to-destination 10.2.0.3:81\nCOMMIT\n`,
+  '*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -s 10.1.0.3/32 -j CT --zone 7\nCOMMIT\n',
+  '*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p tcp -j CT --notrack\nCOMMIT\n',
+  '*mangle\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -j CONNMARK --set-xmark 0x7/0xffffffff\nCOMMIT\n',
+  '*mangle\n:FORWARD ACCEPT [0:0]\n-A FORWARD -p tcp -m tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu\nCOMMIT\n',
   `*nat\n:OUTPUT ACCEPT [0:0]\n-A OUTPUT -d ${target}/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.2.0.3:81\nCOMMIT\n`,
 )
 const xtPolicy = pick('ACCEPT', 'ACCEPT', 'DROP')
@@ -349,6 +406,27 @@ const routingLine = pick(
   'xfrm policy dir in src 10.1.0.3 action block',
   'xfrm policy dir fwd src 10.1.0.3 action block',
   'xfrm policy dir out src 10.2.0.9 action block',
+  `route ${target} dev in src 10.1.0.1`,
+  `route ${target} via 10.2.0.3`,
+  'route 10.1.0.3 dev in',
+  `route throw ${target}`,
+  'rule table main suppress_prefixlength 0',
+  `rule oif in to ${target} prohibit`,
+  `rule from 10.1.0.3 to ${target} table 200`,
+)
+const anySwitch = pick(
+  'ipv4/conf/all/rp_filter=1',
+  'ipv4/conf/out/rp_filter=2',
+  'ipv4/conf/all/accept_local=1',
+  'ipv4/conf/all/src_valid_mark=1',
+  'ipv4/tcp_syncookies=2',
+  'ipv4/tcp_fwmark_accept=1',
+  'ipv4/fwmark_reflect=1',
+  'ipv4/ip_early_demux=0',
+  'ipv4/ip_default_ttl=1',
+  'netfilter/nf_conntrack_tcp_loose=0',
+  'netfilter/nf_conntrack_tcp_be_liberal=1',
+  'ipv6/conf/all/hop_limit=1',
 )
 
 export const anyWall: fc.Arbitrary<Wall> = fc
@@ -361,7 +439,19 @@ export const anyWall: fc.Arbitrary<Wall> = fc
     ),
     routing: fc.oneof(
       { arbitrary: fc.constant([]), weight: 3 },
-      { arbitrary: fc.uniqueArray(routingLine, { minLength: 1, maxLength: 2 }), weight: 1 },
+      {
+        // Of two routes to one place the second is refused.
+        arbitrary: fc.uniqueArray(routingLine, {
+          minLength: 1,
+          maxLength: 2,
+          selector: (line) => /^route (?:[a-z]+ )?(\S+)/.exec(line)?.[1] ?? line,
+        }),
+        weight: 1,
+      },
+    ),
+    switches: fc.oneof(
+      { arbitrary: fc.constant([]), weight: 3 },
+      { arbitrary: fc.uniqueArray(anySwitch, { minLength: 1, maxLength: 2 }), weight: 1 },
     ),
   })
-  .map(({ ruleset, routing }) => ({ ...ruleset, routing }))
+  .map(({ ruleset, ...more }) => ({ ...ruleset, ...more }))
