@@ -17,6 +17,7 @@ import { unknownRule } from '../model/unknown-rule.ts'
 import type { Target } from '../model/target.ts'
 import { say } from '../base/text.ts'
 import { openAnew, typeable } from './advice.ts'
+import { Looks, toldOf } from './bounded.ts'
 import { readOnce } from './read-once.ts'
 import { readMachine, readRule, type ReadingsDeps } from './readings.ts'
 import { runChecks } from './run-checks.ts'
@@ -129,45 +130,26 @@ async function diagnose(given: DoctorDeps, options: DiagnoseOptions): Promise<Di
   const all = options.about === undefined ? [whole, ...chosen] : chosen
   const names = (): Promise<readonly string[]> => machine.shared('names', options.names ?? noNames)
   const named = new Set(rules.flatMap(({ rule, inForeground }) => (inForeground ? [] : [rule.name])))
-  const telling = { ...options, onEvent: toldOf(all.length * deps.checks.length, options.onEvent) }
+  const count = all.length * deps.checks.length
+  const looks = new Looks(count)
+  const telling = { ...options, onEvent: toldOf(count, options.onEvent) }
   const looked = await eachRule(all, signal, async ({ inForeground, ...one }) => {
     const subject = subjectOf(deps, { ...one, machine }, { ...options, names })
     const advise = (finding: Finding): Finding =>
       inForeground ? openAnew(finding) : typeable(finding, named)
     const runs = await runChecks(deps.checks, subject, deps.clock, telling)
-    return runs.map(({ findings, outcome }) => ({ findings: findings.map(advise), outcome }))
+    const outcomes = looks.take(runs.map(({ outcome }) => outcome))
+    return { findings: runs.flatMap(({ findings }) => findings.map(advise)), outcomes }
   })
   // Told as ever: rules in the order of the file, then the machine.
-  const results = (all[0] === whole ? [...looked.slice(1), looked[0] ?? []] : looked).flat()
+  const results = all[0] === whole ? [...looked.slice(1), ...looked.slice(0, 1)] : looked
   return diagnosisFrom({
     findings: results.flatMap(({ findings }) => findings),
-    outcomes: results.map(({ outcome }) => outcome),
+    outcomes: looks.listed(results.flatMap(({ outcomes }) => outcomes)),
+    counts: looks.counts,
     order: deps.checks.map(({ code }) => code),
     tookMs: Math.round(deps.clock.monotonic() - began),
   })
-}
-
-/** So many looks are told as they begin and end: what goes to a page or a terminal waits in memory where that is slow. */
-const mostTold = 20_000
-
-/** Of more looks those that found something, or could not look, and one in so many of the others: each as it ends. */
-function toldOf(
-  looks: number,
-  onEvent: ((event: DoctorEvent) => void) | undefined,
-): (event: DoctorEvent) => void {
-  if (!onEvent) return () => {}
-  if (looks <= mostTold) return onEvent
-  const every = Math.ceil(looks / mostTold)
-  let ended = 0
-  return (event) => {
-    if (event.type === 'started') return
-    if (event.type === 'finished') {
-      const { code, hop, rule, title, state } = event.outcome
-      if (state === 'passed' && ended++ % every !== 0) return
-      onEvent({ type: 'started', code, hop, rule, title })
-    }
-    onEvent(event)
-  }
 }
 
 /** Who holds a mapping for one of the rules: without that one's answer nothing can be said of it. */

@@ -99,6 +99,21 @@ describe('the verdict', () => {
     expect([causes.length, folded.length]).toEqual([10_000, 10_000])
   })
 
+  it('tells the same fault of ten thousand rules in full once, and by name of each', () => {
+    const findings = Array.from({ length: 10_000 }, (_, at) =>
+      finding(at === 9_999 ? 'other' : 'away', {
+        rule: `r${at}`,
+        evidence: [verbatim('x'.repeat(1000))],
+        fixes: [{ text: verbatim('y'.repeat(1000)) }],
+      }),
+    )
+    const { causes } = verdictOf(findings)
+    expect(causes.map(({ rule }) => rule)).toEqual(findings.map(({ rule }) => rule))
+    const whole = causes.filter(({ fixes }) => fixes.length > 0).map(({ rule }) => rule)
+    expect([whole.length, whole[0], whole.at(-1)]).toEqual([501, 'r0', 'r9999'])
+    expect(JSON.stringify(causes).length).toBeLessThan(5_000_000)
+  })
+
   it('takes remarks for no fault', () => {
     const { verdict, remarks } = verdictOf([finding('hint', { severity: 'informs' })])
     expect(verdict).toBeNull()

@@ -3,12 +3,22 @@
  * the worst and innermost comes first. Remarks stop nothing and come last.
  */
 import { say, verbatim, type Text } from '../base/text.ts'
-import { alike, isOfMachine, type CheckOutcome, type Diagnosis } from '../model/diagnosis.ts'
+import {
+  alike,
+  countsOf,
+  isOfMachine,
+  type CheckCounts,
+  type CheckOutcome,
+  type Diagnosis,
+} from '../model/diagnosis.ts'
 import type { Finding, Severity } from '../model/finding.ts'
+import { slimmer } from './bounded.ts'
 
 export interface Evidence {
   readonly findings: readonly Finding[]
   readonly outcomes: readonly CheckOutcome[]
+  /** Of all looks. @default what `outcomes` come to */
+  readonly counts?: CheckCounts
   /** Codes from the inside out; ties go to the earlier. */
   readonly order: readonly string[]
   readonly tookMs: number
@@ -16,7 +26,13 @@ export interface Evidence {
 
 const rank: Record<Severity, number> = { blocks: 0, warns: 1, informs: 2 }
 
-export function diagnosisFrom({ findings, outcomes, order, tookMs }: Evidence): Diagnosis {
+export function diagnosisFrom({
+  findings,
+  outcomes,
+  counts = countsOf(outcomes),
+  order,
+  tookMs,
+}: Evidence): Diagnosis {
   const counting = withoutRepeats(findings.filter(({ severity }) => severity !== 'informs'))
   const roots = new Roots(counting)
   const folded = counting.flatMap((finding) => {
@@ -30,13 +46,15 @@ export function diagnosisFrom({ findings, outcomes, order, tookMs }: Evidence): 
     .filter((finding) => !consequences.has(finding))
     .sort((a, b) => rank[a.severity] - rank[b.severity] || placeOf(a) - placeOf(b))
   const verdict = causes[0] ?? null
+  const slim = slimmer()
   return {
     verdict,
-    summary: summary(causes, outcomes),
-    causes,
-    folded,
-    remarks: withoutRepeats(findings.filter(({ severity }) => severity === 'informs')),
+    summary: summary(causes, counts),
+    causes: causes.map(slim),
+    folded: folded.map(({ finding, under }) => ({ finding: slim(finding), under })),
+    remarks: withoutRepeats(findings.filter(({ severity }) => severity === 'informs')).map(slim),
     checks: outcomes,
+    counts,
     tookMs,
   }
 }
@@ -87,8 +105,7 @@ export const hopNames: Record<Finding['hop'], Text> = {
   outside: say('internet', '인터넷'),
 }
 
-function summary(causes: readonly Finding[], outcomes: readonly CheckOutcome[]): Text {
-  const unread = outcomes.filter(({ state }) => state === 'timed-out' || state === 'failed').length
+function summary(causes: readonly Finding[], { unmade: unread }: CheckCounts): Text {
   const [first, ...others] = alike(causes)
   if (!first) {
     return unread === 0

@@ -8,6 +8,10 @@ export function triedByText(by: string): Text {
   return { en: by, ko: by.replace(/^phone\b/, '휴대폰') }
 }
 
+/**
+ * Bounded, however many rules there are: of more than 500 findings the first of those alike are whole, and the others
+ * without evidence and fixes, which a diagnosis of their rule alone has.
+ */
 export interface Diagnosis {
   /** Worst root cause, innermost hop first; null where nothing is wrong. */
   readonly verdict: Finding | null
@@ -19,8 +23,24 @@ export interface Diagnosis {
   readonly folded: readonly { readonly finding: Finding; readonly under: string }[]
   /** Good to know, and no fault. */
   readonly remarks: readonly Finding[]
+  /** Of more than 10,000 those alone that did not pass, at most as many. */
   readonly checks: readonly CheckOutcome[]
+  readonly counts: CheckCounts
   readonly tookMs: number
+}
+
+/** All that was looked at, by what it came to. */
+export interface CheckCounts {
+  readonly passed: number
+  readonly found: number
+  /** Timed out or failed. */
+  readonly unmade: number
+}
+
+export function countsOf(outcomes: readonly CheckOutcome[]): CheckCounts {
+  const counts = { passed: 0, found: 0, unmade: 0 }
+  for (const { state } of outcomes) counts[state === 'passed' || state === 'found' ? state : 'unmade']++
+  return counts
 }
 
 export interface CheckOutcome {
@@ -34,7 +54,7 @@ export interface CheckOutcome {
   readonly tookMs: number
 }
 
-/** Live progress of a diagnosis; of more than 20,000 looks not each that passed is told. The diagnosis has them all. */
+/** Live progress of a diagnosis; of more than 10,000 looks not each that passed is told. The diagnosis counts them all. */
 export type DoctorEvent =
   | {
       readonly type: 'started'
@@ -59,13 +79,16 @@ export type DoctorEvent =
 /** The same for every rule: it is said once, and explains what follows from it at any of them. */
 export const isOfMachine = ({ hop, rule }: Finding): boolean => hop === 'machine' || rule === null
 
+/** The same of those that are told as one. */
+export const likeness = ({ code, severity, title }: Finding): string => `${code} ${severity} ${title.en}`
+
 type Alike = readonly [Finding, ...Finding[]]
 
 /** The same fault of several rules is told as one, in the order of the first. */
 export function alike(causes: readonly Finding[]): readonly Alike[] {
   const groups = new Map<string, [Finding, ...Finding[]]>()
   for (const cause of causes) {
-    const key = `${cause.code} ${cause.severity} ${cause.title.en}`
+    const key = likeness(cause)
     const group = groups.get(key)
     if (group) group.push(cause)
     else groups.set(key, [cause])

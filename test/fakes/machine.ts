@@ -1,6 +1,6 @@
 /** A machine as it is told: every look answers what the test put there, and remembers what it was asked. */
 import { say, verbatim } from '../../src/base/text.ts'
-import type { Diagnosis } from '../../src/model/diagnosis.ts'
+import { countsOf, type Diagnosis } from '../../src/model/diagnosis.ts'
 import type { Finding } from '../../src/model/finding.ts'
 import type { SentOn } from '../../src/model/firewall.ts'
 import type { MachineApi } from '../../src/model/machine-api.ts'
@@ -27,7 +27,7 @@ export function finding(code: string, over: Partial<Finding> = {}): Finding {
 }
 
 export function diagnosis(over: Partial<Diagnosis> = {}): Diagnosis {
-  return {
+  const whole = {
     verdict: null,
     summary: say('nothing blocks', '막힌 곳이 없습니다'),
     causes: [],
@@ -46,7 +46,8 @@ export function diagnosis(over: Partial<Diagnosis> = {}): Diagnosis {
     ],
     tookMs: 1234,
     ...over,
-  }
+  } satisfies Omit<Diagnosis, 'counts'>
+  return { counts: countsOf(whole.checks), ...whole }
 }
 
 export class FakeMachine implements MachineApi {

@@ -92,8 +92,8 @@ export const verb: Verb = {
     { command: 'naru doctor 8888 --json', text: say('for a script', '스크립트용') },
   ],
   json: say(
-    'Diagnosis: {verdict, summary, causes, folded, remarks, checks, tookMs}',
-    'Diagnosis: {verdict, summary, causes, folded, remarks, checks, tookMs}',
+    'Diagnosis: {verdict, summary, causes, folded, remarks, checks, counts, tookMs}',
+    'Diagnosis: {verdict, summary, causes, folded, remarks, checks, counts, tookMs}',
   ),
   run,
 }
@@ -220,7 +220,7 @@ function outsideLines(event: Extract<DoctorEvent, { type: 'link' | 'outside' }>)
 
 function lines(diagnosis: Diagnosis, print: Printer, all: boolean): string[] {
   const { bold, dim, green, red } = print.paint
-  const { verdict, summary, causes, folded, remarks, checks, tookMs } = diagnosis
+  const { verdict, summary, causes, folded, remarks, checks, counts, tookMs } = diagnosis
   const found = [
     bold(
       verdict?.severity === 'blocks'
@@ -254,15 +254,14 @@ function lines(diagnosis: Diagnosis, print: Printer, all: boolean): string[] {
     )
   }
   found.push(...unmadeLines(checks, print))
-  const late = checks.filter(({ state }) => state === 'timed-out' || state === 'failed').length
-  const passed = checks.filter(({ state }) => state === 'passed').length
+  const { passed, found: wrong, unmade: late } = counts
   found.push(
     '',
     dim(
       print.say(
         say(
-          `${passed} passed, ${checks.length - passed - late} found something, ${late} could not look; ${(tookMs / 1000).toFixed(1)} s`,
-          `통과 ${passed}개, 발견 ${checks.length - passed - late}개, 확인 불가 ${late}개, ${(tookMs / 1000).toFixed(1)}초`,
+          `${passed} passed, ${wrong} found something, ${late} could not look; ${(tookMs / 1000).toFixed(1)} s`,
+          `통과 ${passed}개, 발견 ${wrong}개, 확인 불가 ${late}개, ${(tookMs / 1000).toFixed(1)}초`,
         ),
       ),
     ),

@@ -75,7 +75,7 @@ export function useDiagnosis(): {
   return { now, start, stop }
 }
 
-/** All of them, also those that were not told as they ended. */
+/** Those that are listed, also where they were not told as they ended. */
 function looksOf({ checks }: Diagnosis): readonly DiagnosisLook[] {
   return checks.map((outcome) => ({ key: keyOf(outcome), started: outcome, outcome }))
 }

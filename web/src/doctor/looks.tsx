@@ -1,6 +1,7 @@
 /** Every look of a diagnosis, as it is made. */
 import { Icon, type IconName } from '../parts/icon.tsx'
 import { useWords } from '../words/index.ts'
+import type { CheckCounts } from '../../../src/model/diagnosis.ts'
 import type { DiagnosisLook } from './diagnosing.ts'
 
 type State = 'started' | 'passed' | 'found' | 'timed-out' | 'failed'
@@ -25,8 +26,8 @@ const tones: Readonly<Record<State, string>> = {
 const mostShown = 60
 
 /** Found by going through all of them once; no list of thousands is made of it. */
-function shownOf(looks: readonly DiagnosisLook[]): readonly DiagnosisLook[] {
-  if (looks.length <= mostShown) return looks
+function shownOf(looks: readonly DiagnosisLook[], all: number): readonly DiagnosisLook[] {
+  if (all <= mostShown) return looks
   const shown: DiagnosisLook[] = []
   for (const look of looks) {
     if (look.outcome !== null && look.outcome.state !== 'passed') shown.push(look)
@@ -37,25 +38,29 @@ function shownOf(looks: readonly DiagnosisLook[]): readonly DiagnosisLook[] {
 
 export function Looks({
   looks,
+  counts,
   running,
 }: {
   readonly looks: readonly DiagnosisLook[]
+  /** Of all that was looked at, of which very many are not listed; null until they are there. */
+  readonly counts: CheckCounts | null
   readonly running: boolean
 }) {
   const { words } = useWords()
-  const done = looks.filter(({ outcome }) => outcome !== null).length
-  if (looks.length === 0) return null
-  const shown = shownOf(looks)
-  const isFolded = !running && looks.length > mostShown
+  const all = counts ? counts.passed + counts.found + counts.unmade : looks.length
+  const done = counts ? all : looks.filter(({ outcome }) => outcome !== null).length
+  if (all === 0) return null
+  const shown = shownOf(looks, all)
+  const isFolded = !running && all > mostShown
   return (
     <section className="card">
       <div className="card-head">
         <h2>{words.doctor.checks}</h2>
         <p className="quiet figure" role="status">
-          {words.doctor.running(done, looks.length)}
+          {words.doctor.running(done, all)}
         </p>
       </div>
-      {running && <progress value={done} max={looks.length} aria-label={words.doctor.checks} />}
+      {running && <progress value={done} max={all} aria-label={words.doctor.checks} />}
       {isFolded ? (
         <details>
           <summary>{words.doctor.showLooks}</summary>
@@ -64,8 +69,8 @@ export function Looks({
       ) : (
         <LookList looks={shown} />
       )}
-      {shown.length < looks.length && (
-        <p className="quiet small-text below">{words.doctor.notShown(looks.length - shown.length)}</p>
+      {shown.length < all && (
+        <p className="quiet small-text below">{words.doctor.notShown(all - shown.length)}</p>
       )}
     </section>
   )

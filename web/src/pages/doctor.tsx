@@ -61,7 +61,7 @@ export default function DoctorPage({ about: first }: { readonly about: string | 
         {now.why && <Failure why={now.why} />}
         {now.diagnosis && <Verdict diagnosis={now.diagnosis} />}
       </div>
-      <Looks looks={now.looks} running={running} />
+      <Looks looks={now.looks} counts={now.diagnosis?.counts ?? null} running={running} />
       {access === 'full' && <PhoneTest />}
     </>
   )
