@@ -24,9 +24,10 @@ for (const path of sources()) {
   const code = readFileSync(path, 'utf8')
   if (!isSaid.test(code)) continue
   const room = roomOf(place(path))
+  if (!rooms.includes(room)) faults.push(`${path} speaks, and ${room} is no room of src/base/korean.ts`)
   walk(parseAst(code, { lang: path.endsWith('x') ? 'tsx' : 'ts' }), (node) => {
     const key = keyOf(node, () => `${path}:${code.slice(0, node.start).split('\n').length}`)
-    if (key === null) return
+    if (key === null || !rooms.includes(room)) return
     const known = sentences.get(key)
     if (known === undefined || rooms.indexOf(room) < rooms.indexOf(known.room))
       sentences.set(key, { room, path })
@@ -110,15 +111,15 @@ function walk(node, visit) {
 
 function* faultsOf(key, row) {
   const places = new Set(key.match(/\{\w+\}/g))
-  for (const [mark, name] of row.matchAll(/\{(\d+|[^{}]*\/[^{}]*)\}/g)) {
+  for (const [mark, name] of row.matchAll(/\{(\w+|[^{}\s]*\/[^{}\s]*)\}/g)) {
     if (!places.has(mark) && !isParticle(name))
       yield `${JSON.stringify(row)} has ${mark}, and ${JSON.stringify(key)} has not`
   }
 }
 
+/** The doors belong to whom they open. */
 function roomOf(path) {
-  const room = path.split('/')[0]
-  return rooms.includes(room) ? room : 'cli'
+  return path.includes('/') ? path.split('/')[0] : 'cli'
 }
 
 function read(path) {

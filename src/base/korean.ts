@@ -19,6 +19,7 @@ export const rooms = [
   'guests',
   'stores',
   'formats',
+  'services',
   'machine',
   'instance',
   'mappings',
