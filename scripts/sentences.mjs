@@ -49,6 +49,7 @@ for (const name of existsSync(folder) ? readdirSync(folder) : [])
 
 if (process.argv.includes('--check')) {
   for (const [key, { path }] of missing) console.log(`no Korean yet: ${JSON.stringify(key)} (${path})`)
+  for (const path of missingWords()) console.log(`no Korean yet: ${path} (web/src/words/ko.ts)`)
   for (const [key] of stale)
     faults.push(`nobody says ${JSON.stringify(key)}: node scripts/sentences.mjs takes it away`)
   if (faults.length === 0)
@@ -107,6 +108,23 @@ function walk(node, visit) {
     if (typeof node.type === 'string') visit(node)
     for (const each of Object.values(node)) if (each && typeof each === 'object') walk(each, visit)
   }
+}
+
+/** The page's own words are a table in each language; the types hold that Korean has none which English has not. */
+function missingWords() {
+  const [english, korean] = ['en', 'ko'].map((language) => {
+    const all = new Set()
+    walk(parseAst(readFileSync(`web/src/words/${language}.ts`, 'utf8'), { lang: 'ts' }), (node) => {
+      if (node.type === 'VariableDeclarator' && node.id.name === language) namesIn(node.init, '', all)
+    })
+    return all
+  })
+  return [...english].filter((name) => !korean.has(name))
+}
+
+function namesIn(node, path, all) {
+  if (node.type !== 'ObjectExpression') return all.add(path.slice(1))
+  for (const { key, value } of node.properties) namesIn(value, `${path}.${key.name ?? key.value}`, all)
 }
 
 function* faultsOf(key, row) {

@@ -31,7 +31,7 @@ export default defineConfig({
   plugins: [licences()],
   // A program reads the Korean from files; the page brings its own.
   resolve: {
-    alias: [{ find: /^\.\/korean\.ts$/, replacement: join(import.meta.dirname, 'src/words/rows.ts') }],
+    alias: [{ find: /^\.\/korean\.ts$/, replacement: join(import.meta.dirname, 'src/words/korean.ts') }],
   },
   build: {
     outDir: 'dist',

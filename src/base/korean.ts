@@ -1,6 +1,6 @@
 /**
  * The Korean rows of `locales/ko`, a file for each room, as a program on Node reads them. The web page has its own way
- * to them (web/src/words/rows.ts): Vite puts that in the place of this file.
+ * to them (web/src/words/korean.ts): Vite puts that in the place of this file.
  */
 import { ownText } from './own-files.ts'
 

@@ -5,6 +5,6 @@ import { startLook } from './state/look.ts'
 import { naru } from './state/naru.ts'
 import './style.css'
 
-startLook()
+await startLook()
 naru.start()
 createRoot(document.getElementById('page') as HTMLElement).render(<App />)

@@ -1,6 +1,6 @@
 /** Language, appearance and log-out, behind one button. */
 import { useEffect, useRef, useState } from 'react'
-import { chooseLanguage, chooseTheme, language, theme, type Theme } from '../state/look.ts'
+import { chooseLanguage, chooseTheme, theme, wantedLanguage, type Theme } from '../state/look.ts'
 import { naru } from '../state/naru.ts'
 import { useWatched } from '../state/watched.ts'
 import { useWords } from '../words/index.ts'
@@ -53,7 +53,7 @@ function Panel() {
     <div className="panel" role="group" aria-label={words.menu.label}>
       <Choice
         label={words.menu.language}
-        value={useWatched(language)}
+        value={useWatched(wantedLanguage)}
         options={[
           { value: 'en', text: 'English', lang: 'en' },
           { value: 'ko', text: '한국어', lang: 'ko' },

@@ -4,8 +4,7 @@ import type { Text } from '../../../src/base/text.ts'
 import { toast, toastError } from '../parts/toasts.tsx'
 import { errorFrom } from '../../../src/api/client/client.ts'
 import type { ChangeResult, RuleStatus } from '../../../src/model/naru-api.ts'
-import { en } from '../words/en.ts'
-import { ko } from '../words/ko.ts'
+import { inBoth } from '../words/korean.ts'
 import { client, naru } from './naru.ts'
 
 export async function switchRule(name: string, on: boolean): Promise<void> {
@@ -26,7 +25,10 @@ export async function deleteRule(rule: RuleStatus): Promise<void> {
     const { failures } = await client.rules.remove(name)
     sayLeft(failures)
     const undo = (): void => void bringBack([rule])
-    toast({ en: en.rules.deleted(name), ko: ko.rules.deleted(name) }, undo)
+    toast(
+      inBoth(({ rules }) => rules.deleted(name)),
+      undo,
+    )
   } catch (error) {
     toastError(error)
   }
@@ -43,9 +45,9 @@ async function bringBack(rules: readonly RuleStatus[]): Promise<void> {
     }
   }
   naru.sort((await client.rules.list().catch(() => [])).map((one) => one.name))
-  if (back.length === 1) toast({ en: en.rules.restored(back[0] ?? ''), ko: ko.rules.restored(back[0] ?? '') })
-  if (back.length > 1)
-    toast({ en: en.rules.restoredMany(back.length), ko: ko.rules.restoredMany(back.length) })
+  const [only = ''] = back
+  if (back.length === 1) toast(inBoth((words) => words.rules.restored(only)))
+  if (back.length > 1) toast(inBoth((words) => words.rules.restoredMany(back.length)))
 }
 
 export type BulkAction = 'enable' | 'disable' | 'remove'
@@ -77,7 +79,7 @@ export async function bulkChange(
   }
   if (gone.length > 0)
     toast(
-      { en: en.rules.deletedMany(gone.length), ko: ko.rules.deletedMany(gone.length) },
+      inBoth((words) => words.rules.deletedMany(gone.length)),
       () => void bringBack(gone),
     )
 }

@@ -2,8 +2,7 @@
 import type { Text } from '../../../src/base/text.ts'
 import { closeReasons, type CloseReason } from '../../../src/model/connection.ts'
 import type { Happening } from '../../../src/model/naru-api.ts'
-import { en } from '../words/en.ts'
-import { ko } from '../words/ko.ts'
+import { inBoth } from '../words/korean.ts'
 import { keyOf } from './happenings.ts'
 
 export type Level = 'info' | 'warn' | 'error' | 'refused'
@@ -44,14 +43,14 @@ export function lineOf(one: Happening): LogLine {
     // One who tries again comes from another port each time.
     const client = one.client.replace(/^(\[[^\]]*\]|[^:]*):\d+$/, '$1')
     const why = closeReasons[reason as CloseReason] ?? { en: reason, ko: reason }
-    const text = { en: en.log.refused(client, why.en), ko: ko.log.refused(client, why.ko) }
+    const text = inBoth(({ log }, language) => log.refused(client, why[language]))
     return { ...line, level: 'refused', rule, text }
   }
   if (one.type === 'hop') {
     const { hop, text } = one.status
-    const opened = { en: `${en.hop[hop]}: ${text.en}`, ko: `${ko.hop[hop]}: ${text.ko}` }
+    const opened = inBoth((words, language) => `${words.hop[hop]}: ${text[language]}`)
     return { ...line, level: 'info', rule: one.rule, text: opened }
   }
-  const text = one.problem?.message ?? { en: en.log.fileGood, ko: ko.log.fileGood }
+  const text = one.problem?.message ?? inBoth(({ log }) => log.fileGood)
   return { ...line, level: one.problem ? 'error' : 'info', rule: null, text }
 }

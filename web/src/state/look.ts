@@ -1,14 +1,18 @@
 /** How the page looks to this person: language and theme, kept in this browser. */
 import type { Language } from '../../../src/base/text.ts'
+import { bringKorean } from '../words/korean.ts'
 import { Watched } from './watched.ts'
 
 export type Theme = 'auto' | 'light' | 'dark'
 
-export const language = new Watched<Language>(firstLanguage())
+/** What the page speaks: Korean only once its words are here. */
+export const language = new Watched<Language>('en')
+/** What it is to speak, which comes before that by the time that the words take. */
+export const wantedLanguage = new Watched<Language>('en')
 export const theme = new Watched<Theme>(firstTheme())
 
-/** Puts both where CSS and screen readers see them, now and after every change. */
-export function startLook(): void {
+/** Puts both where CSS and screen readers see them, now and after every change. Waits for the language. */
+export async function startLook(): Promise<void> {
   const show = (): void => {
     document.documentElement.lang = language.value
     if (theme.value === 'auto') delete document.documentElement.dataset.theme
@@ -17,11 +21,19 @@ export function startLook(): void {
   language.subscribe(show)
   theme.subscribe(show)
   show()
+  await speak(firstLanguage())
 }
 
 export function chooseLanguage(wanted: Language): void {
   keep('language', wanted)
-  language.set(wanted)
+  void speak(wanted)
+}
+
+/** Where the words do not come, the language stays. */
+async function speak(wanted: Language): Promise<void> {
+  wantedLanguage.set(wanted)
+  if (wanted === 'ko') await bringKorean().catch(() => wantedLanguage.set(language.value))
+  if (wanted === wantedLanguage.value) language.set(wanted)
 }
 
 export function chooseTheme(wanted: Theme): void {

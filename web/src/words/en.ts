@@ -6,7 +6,7 @@ export interface RuleCounts {
   readonly silent: number
 }
 
-/** What the page says, in English. `ko.ts` says the same in Korean: a sentence that is missing there does not compile. */
+/** What the page says, in English. `ko.ts` says the same in Korean; what is missing there is English. */
 export const en = {
   brand: 'Naru',
   tagline: 'Port forwarding that says where it breaks',

@@ -1,13 +1,11 @@
 /** The page's words in the chosen language, and the daemon's own sentences, which come in both. */
-import type { Language, Text } from '../../../src/base/text.ts'
+import type { Text } from '../../../src/base/text.ts'
 import { language } from '../state/look.ts'
 import { useWatched } from '../state/watched.ts'
 import { en, type Words } from './en.ts'
-import { ko } from './ko.ts'
-
-const catalogue: Readonly<Record<Language, Words>> = { en, ko }
+import { koreanWords } from './korean.ts'
 
 export function useWords(): { readonly words: Words; readonly say: (text: Text) => string } {
   const chosen = useWatched(language)
-  return { words: catalogue[chosen], say: (text) => text[chosen] }
+  return { words: chosen === 'ko' ? koreanWords() : en, say: (text) => text[chosen] }
 }

@@ -1,8 +1,10 @@
-/** 화면 문구(한국어). 빠진 문구가 있으면 컴파일되지 않습니다. */
+/** 화면 문구(한국어). 빠진 문구는 영어로 나오며 `npm run check`가 알려 줍니다. */
 import { withParticles } from '../../../src/base/particle.ts'
-import type { Words } from './en.ts'
+import type { Korean } from './korean.ts'
 
-export const ko: Words = {
+export { rows } from './rows.ts'
+
+export const ko: Korean = {
   brand: 'Naru',
   tagline: '어디가 막혔는지 알려 주는 포트 포워딩',
   skip: '본문으로 건너뛰기',

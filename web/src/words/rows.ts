@@ -1,11 +1,9 @@
-/** The Korean of what the page and the code that it brings along say: `src/base/korean.ts` of the page. */
-import api from '../../../locales/ko/api.json'
-import base from '../../../locales/ko/base.json'
-import model from '../../../locales/ko/model.json'
-import web from '../../../locales/ko/web.json'
+/** The rows of `locales/ko` for what the page and the code that it brings along say. */
+import api from '../../../locales/ko/api.json' with { type: 'json' }
+import base from '../../../locales/ko/base.json' with { type: 'json' }
+import model from '../../../locales/ko/model.json' with { type: 'json' }
+import web from '../../../locales/ko/web.json' with { type: 'json' }
 
-const rows = new Map<string, string>(Object.entries({ ...base, ...model, ...api, ...web }))
-
-export function koreanOf(key: string): string | undefined {
-  return rows.get(key) || undefined
-}
+export const rows: ReadonlyMap<string, string> = new Map(
+  Object.entries({ ...base, ...model, ...api, ...web }),
+)
