@@ -3,16 +3,17 @@ import type { GuestMember } from '../guests/contract.ts'
 import type { Host } from '../host/contract.ts'
 import { resolveGuest } from './guest-addresses.ts'
 
-const host = {
-  network: {
-    interfaces: () =>
-      Promise.resolve([
-        { addresses: [{ address: '192.168.1.5' }, { address: 'fe80::5' }, { address: '2001:db8::5' }] },
-      ]),
-  },
-} as unknown as Host
+function hostWith(...own: readonly string[]): Host {
+  const addresses = own.map((address) => ({ address }))
+  return { network: { interfaces: () => Promise.resolve([{ addresses }]) } } as unknown as Host
+}
+const plainHost = hostWith('192.168.1.5', 'fe80::5', '2001:db8::5')
 
-function resolve(addresses: readonly string[], more: object = {}): Promise<readonly string[]> {
+function resolve(
+  addresses: readonly string[],
+  more: object = {},
+  host: Host = plainHost,
+): Promise<readonly string[]> {
   const member = {
     kind: 'virtualbox',
     resolve: () => Promise.resolve({ addresses, ttlMs: 1, ...more }),
@@ -38,6 +39,10 @@ it.each([
   '2001:db8::5',
   'fe80::5%eth0',
   'localhost',
+  '169.254.169.254',
+  '169.254.170.2',
+  'fd00:ec2::254',
+  '100.100.100.200',
 ])('a guest that reports %s is not dialled there', async (address) => {
   await expect(resolve([address])).rejects.toMatchObject({ code: 'GUEST_NO_ADDRESS' })
   expect(await resolve([address, '192.168.56.10'])).toEqual(['192.168.56.10'])
@@ -50,4 +55,9 @@ it('a guest’s own addresses are dialled, of both families', async () => {
 
 it('where the hypervisor says that a guest shares this machine’s network, it is dialled here', async () => {
   expect(await resolve(['127.0.0.1', '::1'], { sharesNetwork: true })).toEqual(['127.0.0.1', '::1'])
+})
+
+it('a guest beside this machine on a link without DHCP is dialled, and what tells a cloud’s credentials is not', async () => {
+  const host = hostWith('169.254.7.1')
+  expect(await resolve(['169.254.169.254', '169.254.7.9'], {}, host)).toEqual(['169.254.7.9'])
 })

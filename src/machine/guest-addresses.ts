@@ -37,11 +37,20 @@ export async function resolveGuest(
 
 const nobodys = new Set(['loopback', 'unspecified', 'multicast', 'broadcast'])
 
+/** Where a cloud tells a machine its credentials (AWS, Azure, GCP, Oracle; AWS by IPv6; Alibaba; Azure's agent). */
+const metadata = new Set(['169.254.169.254', 'fd00:ec2::254', '100.100.100.200', '168.63.129.16'])
+
 /** Not this machine's, not everybody's, and not an IPv4 address in IPv6's clothes. */
 function mayBeAnothers(reported: string, own: ReadonlySet<string>): boolean {
   const address = canonicalAddress(reported)
-  if (address === null || address.startsWith('::ffff:')) return false
+  if (address === null || address.startsWith('::ffff:') || metadata.has(address)) return false
+  if (isLinkLocal4(address) && ![...own].some(isLinkLocal4)) return false
   return !nobodys.has(addressRange(address)) && !own.has(withoutZone(address))
+}
+
+/** Of no use to whoever has none on that link himself (RFC 3927 §2.7): what answers there is a service of this machine's host. */
+function isLinkLocal4(address: string): boolean {
+  return !address.includes(':') && addressRange(address) === 'linkLocal'
 }
 
 async function ownAddresses({ host, signal }: GuestOptions): Promise<ReadonlySet<string>> {
