@@ -96,6 +96,24 @@ describe('a rule as it is written', () => {
   })
 
   it.each([
+    ['239.1.1.1:5000/udp', '10.0.0.1:5000', 'Naru joins none'],
+    ['[ff05::5%eth0]:5000/udp', '10.0.0.1:5000', 'Naru joins none'],
+    ['5000', '239.1.1.1:5000', 'TCP goes to one host'],
+    ['5000/tcp+udp', '255.255.255.255:5000', 'TCP goes to one host'],
+    ['unix:/run/a', '[ff02::1%eth0]:5000', 'TCP goes to one host'],
+  ])('tells that %s → %s cannot be, as it is for many', (listen, target, why) => {
+    expect(wrong({ listen, target })[0]).toContain(why)
+  })
+
+  it.each([
+    ['5000/udp', '239.1.1.1:5000'],
+    ['9/udp', '255.255.255.255:9'],
+    ['9/tcp+udp', '192.168.1.255:9'],
+  ])('lets UDP go to many, and knows no network’s broadcast address: %s → %s', (listen, target) => {
+    expect(wrong({ listen, target })).toEqual([])
+  })
+
+  it.each([
     ['80', '0.0.0.0:80'],
     ['80', '[::]:80'],
     ['80', '[::ffff:127.0.0.1]:80'],

@@ -1,5 +1,5 @@
 /** Whether a rule makes sense: what is right key by key and not together, and what a person should know all the same. */
-import { addressRange, formatCidr, isLoopbackName, type Cidr } from '../base/address.ts'
+import { addressRange, canonicalAddress, formatCidr, isLoopbackName, type Cidr } from '../base/address.ts'
 import { isWellKnown, portCount } from '../base/port.ts'
 import { say, type Text } from '../base/text.ts'
 import type { Listen } from './listen.ts'
@@ -34,6 +34,7 @@ export function contradictions(rule: Rule): Problem[] {
         '규칙이 자기 자신에게 전달하게 됩니다. 이 컴퓨터의 서비스라면 수신 포트와 다른 포트를 써야 합니다',
       )
   })
+  found.push(...addressesOfMany(rule))
   if (takesUdp(rule.listen) && rule.acceptProxy.some(isAnybody)) {
     at(
       ['acceptProxy'],
@@ -55,6 +56,33 @@ export function contradictions(rule: Rule): Problem[] {
     }
   }
   return found
+}
+
+function addressesOfMany({ listen, targets }: Rule): Problem[] {
+  const found = targets.flatMap(({ to }, index): Problem[] => {
+    if (to.kind !== 'inet' || !isForMany(to.host) || !takesTcp(listen)) return []
+    const text = say(
+      'TCP goes to one host, and this is an address of many',
+      'TCP는 한 호스트로만 갑니다. 여러 호스트를 뜻하는 주소입니다',
+    )
+    return [{ path: targets.length > 1 ? ['targets', index] : ['target'], text }]
+  })
+  if (listen.kind !== 'inet' || !isForMany(listen.address ?? '')) return found
+  const text = say(
+    'what is sent to a group reaches only who has joined it, and Naru joins none: listen on an address of this machine',
+    '그룹으로 보낸 것은 그 그룹에 가입한 쪽만 받는데, Naru는 그룹에 가입하지 않습니다. 이 컴퓨터의 주소로 수신하세요',
+  )
+  return [...found, { path: ['listen'], text }]
+}
+
+function takesTcp(listen: Listen): boolean {
+  return listen.kind === 'unix' || listen.protocols.includes('tcp')
+}
+
+/** A multicast group, or everybody on the link. */
+function isForMany(host: string): boolean {
+  const address = canonicalAddress(host)
+  return address !== null && ['multicast', 'broadcast'].includes(addressRange(address))
 }
 
 function takesUdp(listen: Listen): boolean {
