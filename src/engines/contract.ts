@@ -27,6 +27,8 @@ export interface Engine {
   readonly adopts?: boolean
   /** True where what is in force knows when its rule is over, so that an edit of that is told to it. */
   readonly keepsEnd?: boolean
+  /** True where what is opened at the same time is one change, for ten thousand as for one. */
+  readonly opensTogether?: boolean
   supports(rule: Rule, facts: Facts): Support
   /**
    * Why this machine, as it is now, keeps it from carrying that rule; null where nothing does. Left out where nothing

@@ -10,6 +10,8 @@ import type { DesiredHop } from './hops/desired.ts'
 
 /** The longest that one step may take; discovery of a silent router takes 6 s. */
 export const stepLimitMs = 20_000
+/** Where openings wait in a line of their own, whose commands have limits: a thousand of ufw take 0.4 s each. */
+export const lineLimitMs = 600_000
 /** What could not be is tried again after this, then after twice as long each time. */
 export const firstRetryMs = 1000
 export const lastRetryMs = 30_000

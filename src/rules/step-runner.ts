@@ -14,7 +14,7 @@ import { isEngineLease } from './hops/relay.ts'
 import type { Releases } from './releases.ts'
 import type { RuleHops } from './rule-hops.ts'
 import type { RuleRelays } from './rule-relays.ts'
-import { stepLimitMs, type ApplyOptions, type RunTools } from './run-tools.ts'
+import { lineLimitMs, stepLimitMs, type ApplyOptions, type RunTools } from './run-tools.ts'
 import { stepsBetween, type Step } from './steps.ts'
 
 /** What was opened must not stay, whatever called the change off. */
@@ -187,7 +187,8 @@ export class StepRunner {
       member,
     }
     const record = { ...tools.journal.recorder(of, before), mark: tools.mark }
-    const lease = await within(signal, stepLimitMs, (limited) =>
+    const limitMs = wanted.waitsInLine ? lineLimitMs : stepLimitMs
+    const lease = await within(signal, limitMs, (limited) =>
       wanted.open({ signal: limited, record, inner: hops.inner(), heritage: this.#heritage }),
     )
     if (wanted.hop === 'relay') this.freePorts()

@@ -158,6 +158,7 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
     id: 'kernel',
     adopts: true,
     keepsEnd: true,
+    opensTogether: true,
     supports,
     obstacle: obstacleOn(others, () => machine.interfaces()),
     async open(request, { signal, record }) {

@@ -26,6 +26,7 @@ export const makeKernelEngine: MakeEngine = ({ host, clock }) => {
     id: 'kernel',
     adopts: true,
     keepsEnd: true,
+    opensTogether: true,
     supports,
     obstacle: obstacleOn(others, interfaces),
     open: async (...asked) => (await loaded()).open(...asked),

@@ -114,3 +114,16 @@ it('when a rule is over is news to an engine that keeps its end, and to no other
   expect(await keyWith(false, sooner)).toBe(await keyWith(false, later))
   expect(await keyWith(true, sooner)).not.toBe(await keyWith(true, later))
 })
+
+it('of an engine that opens together what is asked together, rules wait in its line and keep no place', async () => {
+  for (const opensTogether of [true, false]) {
+    const wanted = await desireRelay(parseRule('web', { listen: '8888', target: '10.0.0.2:80' }), {
+      engines: [{ ...refusing, opensTogether }],
+      facts: { firstUnprivilegedPort: 1024 } as Facts,
+      resolve: () => Promise.reject(new Error('nobody asks')),
+      onEvent: () => {},
+      failed: new Map(),
+    })
+    expect(wanted.waitsInLine).toBe(opensTogether)
+  }
+})

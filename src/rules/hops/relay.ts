@@ -37,6 +37,7 @@ export async function desireRelay(rule: Rule, tools: RelayTools): Promise<Desire
     needs: needsFor(rule, tools.facts),
     key: keyOf(engine?.id, carried(rule), engine?.keepsEnd ? rule.until : null),
     replace: 'close-first',
+    waitsInLine: engine?.opensTogether ?? false,
     listen: rule.listen,
     async open({ inner, signal, record, heritage }) {
       if (!engine) throw noEngine(rule, why, tools)
