@@ -7,6 +7,7 @@ import type { ChangeOptions, ChangeResult, Naru, RuleStatus } from '../model/nar
 import { roomOf } from './io.ts'
 import { addressLines, byHandLines, give } from './print/addresses.ts'
 import { printProblem } from './print/errors.ts'
+import { noteLines } from './print/notes.ts'
 import { planLines } from './print/plan.ts'
 import { ruleTable } from './print/rules.ts'
 import { daemonOrFile, tellFileAlone } from './connect.ts'
@@ -53,7 +54,7 @@ export async function change(
   }
   if (!running) await tellFileAlone(context, naru)
   for (const failure of result.failures) printProblem(failure, print)
-  for (const note of result.plan.notes) print.talk(`${print.paintTalk.yellow('!')} ${print.say(note)}`)
+  for (const line of noteLines(result.plan.notes, print.paintTalk.yellow('!'), print)) print.talk(line)
   const rule = result.rules.find((one) => one.name === name)
   if (rule) {
     for (const line of addressLines(rule, print)) print.data(line)

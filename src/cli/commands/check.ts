@@ -1,5 +1,6 @@
 /** `naru check`: is the file valid? Every mistake at once, with line and column. */
 import { say } from '../../base/text.ts'
+import { noteLines } from '../print/notes.ts'
 import type { Verb } from '../verb.ts'
 
 export const verb: Verb = {
@@ -36,7 +37,7 @@ export const verb: Verb = {
         ),
       ),
     )
-    for (const note of notes) print.talk(`${print.paintTalk.yellow('!')} ${print.say(note)}`)
+    for (const line of noteLines(notes, print.paintTalk.yellow('!'), print)) print.talk(line)
     return 0
   },
 }

@@ -2,6 +2,7 @@
 import { say, type Text } from '../../base/text.ts'
 import type { Plan, PlanStep } from '../../model/plan.ts'
 import type { Context } from '../verb.ts'
+import { noteLines } from './notes.ts'
 import type { Printer } from './printer.ts'
 import { hopWords } from './words.ts'
 
@@ -28,7 +29,7 @@ export function planLines({ steps, notes }: Plan, print: Printer): string[] {
     lines.push(...stepLines(step, print))
   }
   if (steps.length === 0) lines.push(print.say(say('Nothing to do.', '할 일이 없습니다.')))
-  for (const note of notes) lines.push(`${print.paint.yellow('!')} ${print.say(note)}`)
+  lines.push(...noteLines(notes, print.paint.yellow('!'), print))
   return lines
 }
 
