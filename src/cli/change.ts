@@ -6,7 +6,7 @@ import { say, type Text } from '../base/text.ts'
 import type { ChangeOptions, ChangeResult, Naru, RuleStatus } from '../model/naru-api.ts'
 import { roomOf } from './io.ts'
 import { addressLines, byHandLines, give } from './print/addresses.ts'
-import { printProblem } from './print/errors.ts'
+import { printProblems } from './print/errors.ts'
 import { noteLines } from './print/notes.ts'
 import { planLines } from './print/plan.ts'
 import { ruleTable } from './print/rules.ts'
@@ -53,7 +53,7 @@ export async function change(
     return 0
   }
   if (!running) await tellFileAlone(context, naru)
-  for (const failure of result.failures) printProblem(failure, print)
+  printProblems(result.failures, print)
   for (const line of noteLines(result.plan.notes, print.paintTalk.yellow('!'), print)) print.talk(line)
   const rule = result.rules.find((one) => one.name === name)
   if (rule) {

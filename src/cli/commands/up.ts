@@ -2,7 +2,7 @@
 import { say } from '../../base/text.ts'
 import type { Ready } from '../deps.ts'
 import { roomOf } from '../io.ts'
-import { printProblem } from '../print/errors.ts'
+import { printProblem, printProblems } from '../print/errors.ts'
 import { ruleTable } from '../print/rules.ts'
 import { connections as counted } from '../print/units.ts'
 import type { ExitCode } from '../../base/codes/entry.ts'
@@ -117,7 +117,7 @@ function sayReady(ready: Ready, inBackground: boolean, context: Context): void {
   if (ready.pageOnNetwork) print.talk(unencrypted)
   if (rules.length > 0)
     for (const line of ruleTable(rules, print, { now: io.now(), room: roomOf(io.stdout) })) print.data(line)
-  for (const failure of failures) printProblem(failure, print)
+  printProblems(failures, print)
   if (about.fileProblem) printProblem(about.fileProblem, print)
   print.talk(
     inBackground

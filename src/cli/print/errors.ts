@@ -24,6 +24,23 @@ export function printProblem({ code, message, fix, left }: NaruErrorJson, print:
   if (left && code !== 'NOT_UNDONE') printLeft(left, print)
 }
 
+/** Of many rules: what stopped several in the same words is told once. The table has the rules. */
+export function printProblems(problems: readonly NaruErrorJson[], print: Printer): void {
+  const groups = new Map<string, NaruErrorJson[]>()
+  for (const problem of problems) {
+    // What is left open is each rule's own.
+    const key = JSON.stringify([problem.code, problem.message.en, problem.fix?.en, problem.left])
+    const group = groups.get(key)
+    if (group) group.push(problem)
+    else groups.set(key, [problem])
+  }
+  for (const [first, ...same] of groups.values()) {
+    if (first) printProblem(first, print)
+    if (same.length > 0)
+      print.talk(say(`  the same ${same.length} times more`, `  같은 오류가 ${same.length}개 더 있습니다`))
+  }
+}
+
 function printLeft(left: readonly Text[], print: Printer): void {
   const { red } = print.paintTalk
   for (const one of left) print.talk(`${red('✗')} ${print.say(still)}: ${print.say(one)}`)

@@ -9,7 +9,6 @@ import { say, type Text } from '../../base/text.ts'
 import type { Guest, GuestMember, GuestOptions } from '../contract.ts'
 import { openForwards, type ListedForward } from '../shared/forwards.ts'
 import { pickGuest, pickRunning } from '../shared/pick.ts'
-import { toolOf } from '../shared/tool.ts'
 import {
   inspectContainer,
   type Inspected,
@@ -107,13 +106,9 @@ function engineMember(kind: EngineKind, { url, env = process.env }: DockerOption
 async function whetherInstalled(
   absent: NaruError,
   kind: EngineKind,
-  { host, signal }: GuestOptions,
+  { host }: GuestOptions,
 ): Promise<NaruError> {
-  try {
-    await toolOf(kind, host.runner)([kind, '--version'], { signal })
-  } catch {
-    return absent
-  }
+  if ((await host.facts()).tools[kind] === undefined) return absent
   const { why } = absent.params
   return new NaruError(
     'GUEST_NOT_RUNNING',

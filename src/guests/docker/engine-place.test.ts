@@ -111,22 +111,22 @@ describe.skipIf(process.platform === 'win32' || hasOwn)('where no engine answers
     'one that is installed is told how to start, one that is not is not here',
     async (member, name, start) => {
       const env = { HOME: folder, XDG_RUNTIME_DIR: folder }
-      const asked = (answer: string | undefined) =>
+      const asked = (tools: Record<string, string>) =>
         member({ env }).list({
-          host: fakeHost({ run: ([command]) => (command === name ? answer : undefined) }),
+          host: fakeHost({ facts: { tools } }),
           signal: AbortSignal.timeout(10_000),
         })
-      await expect(asked('version 4.3.1')).rejects.toMatchObject({
+      await expect(asked({ [name]: `/usr/bin/${name}` })).rejects.toMatchObject({
         code: 'GUEST_NOT_RUNNING',
         fix: { en: expect.stringMatching(start) as string },
       })
-      await expect(asked(undefined)).rejects.toMatchObject({ code: 'GUEST_NOT_HERE' })
+      await expect(asked({})).rejects.toMatchObject({ code: 'GUEST_NOT_HERE' })
     },
   )
 
   it('one that the environment names is not taken for this machine’s', async () => {
     const env = { CONTAINER_HOST: `unix://${folder}/gone.sock` }
-    const host = fakeHost({ run: () => 'version 4.3.1' })
+    const host = fakeHost({ facts: { tools: { podman: '/usr/bin/podman' } } })
     await expect(podman({ env }).list({ host, signal: AbortSignal.timeout(10_000) })).rejects.toMatchObject({
       code: 'GUEST_NOT_HERE',
     })
