@@ -126,6 +126,21 @@ netsh interface portproxy add v4tov4 listenport=9000 connectaddress=10.0.0.5
     })
   })
 
+  it.each([
+    ['netsh -r server interface portproxy add v4tov4 1 10.0.0.2', 'it is done on another machine'],
+    ['psexec \\\\server netsh int portproxy add v4tov4 1 10.0.0.2', 'it is done on another machine'],
+    [
+      'Invoke-Command -ComputerName server { netsh int portproxy add v4tov4 1 10.0.0.2 }',
+      'it is done on another machine',
+    ],
+    ['netsh -f forwards.txt', 'it is not followed: import that file too'],
+    ['C:\\Windows\\System32\\netsh.exe exec forwards.txt', 'it is not followed: import that file too'],
+  ])('opens nothing here for what is elsewhere: %s', (line, why) => {
+    const { rules: found, losses } = importRules(`netsh int portproxy add v4tov4 2 10.0.0.2\n${line}\n`)
+    expect(found.map(({ name }) => name)).toEqual(['port-2'])
+    expect(losses).toMatchObject([{ place: { line: 2 }, leftOut: true, why: { en: why } }])
+  })
+
   it('takes the zone of an address for no variable', () => {
     expect(byName('netsh int portproxy add v6tov4 80 10.0.0.2 listenaddress=fe80::1%12')).toEqual({
       'port-80': { listen: '[fe80::1%12]:80', target: '10.0.0.2:80' },

@@ -180,13 +180,15 @@ class Commands {
       return at === null ? [] : [words.slice(at)]
     })
     const [first] = line.words
-    if (own.length > 0) for (const words of own) this.#run(words, line)
+    const place = first?.place ?? start
+    if (own.length > 0 && line.commands.some(isElsewhere)) this.#reading.leaveOut(place, line.text, elsewhere)
+    else if (run.some(isOtherFile)) this.#reading.leaveOut(place, line.text, otherFile)
+    else if (own.length > 0) for (const words of own) this.#run(words, line)
     else if (this.#inContext && verbs.test(first?.text ?? '')) this.#run(line.commands[0] ?? [], line)
     else if (/^(?:popd|exit|bye|quit)$/i.test(first?.text ?? '')) this.#inContext = false
     else if (run.some((words) => says(words, /^portproxy$/i) && says(words, /^(?:add|set)$/i)))
-      this.#reading.leaveOut(first?.place ?? start, line.text, notRead)
-    else if (/\bnetsh\b|portproxy/i.test(line.text))
-      this.#reading.lose(first?.place ?? start, line.text, noForward)
+      this.#reading.leaveOut(place, line.text, notRead)
+    else if (/\bnetsh\b|portproxy/i.test(line.text)) this.#reading.lose(place, line.text, noForward)
     else return false
     return true
   }
@@ -269,6 +271,8 @@ class Commands {
 const zone = /(?<=:[\da-f:]{1,39})%\d{1,9}$/i
 const start = { line: 1, column: 1 }
 const verbs = /^(?:add?|set|del(?:ete)?|reset|show|dump)$/i
+const elsewhere = say('it is done on another machine')
+const otherFile = say('it is not followed: import that file too')
 const noForward = say('it makes no forward')
 const notRead = say(
   'it is no command that netsh would take: add v4tov4 listenport= connectaddress= connectport=',
@@ -317,6 +321,27 @@ function commandAt(words: readonly Word[]): number | null {
   )
   return at === -1 ? null : at + 2
 }
+
+/** `netsh -r MACHINE …`, `psexec \\MACHINE netsh …`, `Invoke-Command -ComputerName MACHINE { … }`. */
+function isElsewhere(words: readonly Word[]): boolean {
+  const end = commandAt(words) ?? words.length
+  return words
+    .slice(0, end)
+    .some(
+      ({ text }, at) =>
+        /^(?:psexec(?:64)?(?:\.exe)?|winrs(?:\.exe)?|ssh|plink|-(?:computername|cn|session|vmname))$/i.test(
+          text,
+        ) ||
+        (/^-r$/i.test(text) && isNetsh(words[at - 1])),
+    )
+}
+
+/** `netsh -f FILE`, `netsh exec FILE`. */
+function isOtherFile(words: readonly Word[]): boolean {
+  return words.some(({ text }, at) => /^(?:-f|exec)$/i.test(text) && isNetsh(words[at - 1]))
+}
+
+const isNetsh = (word: Word | undefined): boolean => /(?:^|[\\/])netsh(?:\.exe)?$/i.test(word?.text ?? '')
 
 function isBeginning(text: string | undefined, word: string): boolean {
   return text !== undefined && text !== '' && word.startsWith(text.toLowerCase())
