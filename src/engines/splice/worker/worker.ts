@@ -23,7 +23,8 @@ import { Records } from '../shared/records.ts'
 import { TcpConnection, TcpListener } from './tcp.ts'
 import { TcpSide } from './tcp-side.ts'
 import { Thread } from './thread.ts'
-import { UdpListener, UdpSession } from './udp.ts'
+import { UdpListener } from './udp.ts'
+import { UdpSession } from './udp-session.ts'
 import { UdpUpstream } from './udp-upstream.ts'
 
 class WakeupWatcher extends Watcher {
