@@ -21,6 +21,16 @@ describe('one that takes the place of a service’s main process', () => {
     await expect(mustNotLeaveService({ pid: 7 }, { env, read })).resolves.toBeUndefined()
   })
 
+  it('is reloaded by the user’s own manager where that started it', async () => {
+    const read = machine(
+      ofService,
+      '0::/user.slice/user-1000.slice/user@1000.service/app.slice/naru.service\n',
+    )
+    await expect(mustNotLeaveService({ pid: 7 }, { env: {}, read })).rejects.toMatchObject({
+      fix: { en: expect.stringContaining('`systemctl --user reload naru.service`') as string },
+    })
+  })
+
   it.each([
     ['a terminal', 'PATH=/bin\0', '0::/user.slice/user-0.slice/session-1.scope\n'],
     ['cron, which is a service that is not notified', 'PATH=/bin\0', '0::/system.slice/cron.service\n'],

@@ -40,8 +40,13 @@ export async function mustNotLeaveService(
   const theirs = (await read(`/proc/${pid}/environ`)).split('\0')
   if (!theirs.some((entry) => entry.startsWith('NOTIFY_SOCKET='))) return
   const lines = (await read(`/proc/${pid}/cgroup`)).split('\n')
-  const unit = lines.map((line) => basename(line)).find((name) => name.endsWith('.service'))
-  if (unit !== undefined) throw new NaruError('HELD_BY_SERVICE', { pid, unit })
+  const group = lines.find((line) => line.endsWith('.service'))
+  if (group === undefined) return
+  const unit = basename(group)
+  const command = group.includes('/user@')
+    ? `systemctl --user reload ${unit}`
+    : `sudo systemctl reload ${unit}`
+  throw new NaruError('HELD_BY_SERVICE', { pid, unit, command })
 }
 
 const textOf = (path: string): Promise<string> => readFile(path, 'utf8').catch(() => '')

@@ -105,8 +105,8 @@ export const machineCodes = {
     en: 'the Naru that runs (pid {pid}) is the service {unit}, and one started by hand would leave it',
     ko: '실행 중인 Naru(pid {pid})는 서비스 {unit}이며, 직접 시작한 Naru가 넘겨받으면 서비스에서 벗어납니다',
     fix: {
-      en: 'replace it without a gap by `sudo systemctl reload {unit}`; a program that lies elsewhere now: `sudo naru service install`',
-      ko: '`sudo systemctl reload {unit}`로 끊김 없이 교체하세요. 프로그램의 위치가 바뀌었으면 `sudo naru service install`을 쓰세요',
+      en: 'replace it without a gap by `{command}`; a program that lies elsewhere now: write its unit anew (`sudo naru service install`)',
+      ko: '`{command}`로 끊김 없이 교체하세요. 프로그램의 위치가 바뀌었으면 `sudo naru service install`을 쓰세요',
     },
   },
   RUNS_OUTSIDE: {
