@@ -267,6 +267,8 @@ describeWith(needs, 'the kernel engine in a lab of three hosts', () => {
     const killed = lab.engine(dead)
     await lab.open(killed, 'web', { listen: '0.0.0.0:8888', target: `${targetAddress}:80` })
     killed.abandon()
+    // What was under way as it was killed is over.
+    await killed.close()
     const next = lab.engine()
     for (const effect of [...lab.record.left, ...lab.record.left])
       await next.undo(effect, { signal: AbortSignal.timeout(5000) })
