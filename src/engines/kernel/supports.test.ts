@@ -1,9 +1,11 @@
 import { expect, it } from 'vitest'
 import type { Facts } from '../../model/facts.ts'
 import { parseRule } from '../../model/rule-file.ts'
+import { verbatim } from '../../base/text.ts'
 import type { Interface } from '../../host/contract.ts'
+import type { Others } from '../../host/simulate/others.ts'
 import { noOfSessions } from './masquerade.ts'
-import { supports } from './supports.ts'
+import { obstacleOn, supports } from './supports.ts'
 
 const facts: Facts = {
   platform: 'linux',
@@ -81,4 +83,15 @@ it.each([
   const dns = parseRule('dns', { listen: '0.0.0.0:53/udp', target: '10.0.0.2:53', ...rule })
   const why = await noOfSessions(dns, () => Promise.resolve(cards))
   expect(why?.en ?? 'none').toMatch(isLeft ? /one client could take them all/ : /^none$/)
+})
+
+it('refuses by its name for what is so now, not a second ago', async () => {
+  const others = {
+    ask: () => Promise.resolve(verbatim('a firewall that was there')),
+    askAnew: () => Promise.resolve(null),
+  } as unknown as Others
+  const obstacle = obstacleOn(others, () => Promise.resolve([]))
+  const rule = { listen: '0.0.0.0:8888', target: '10.0.0.2:80' }
+  expect(await obstacle(parseRule('web', { ...rule, engine: 'kernel' }))).toBeNull()
+  expect((await obstacle(parseRule('web', rule)))?.en).toBe('a firewall that was there')
 })

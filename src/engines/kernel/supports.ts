@@ -52,7 +52,12 @@ export function obstacleOn(
   others: Others,
   interfaces: () => Promise<readonly Interface[]>,
 ): (rule: Rule) => Promise<Text | null> {
-  return async (rule) => (await noOfMachineNow(others)) ?? noOfSessions(rule, interfaces)
+  return async (rule) => {
+    const no = await noOfMachineNow(others)
+    // A firewall may have gone within that second; only whoever names the engine is refused by it.
+    const why = no && rule.engine === 'kernel' ? await noOfMachineNow(others, 'askAnew') : no
+    return why ?? noOfSessions(rule, interfaces)
+  }
 }
 
 const bothFamilies = say(
