@@ -9,9 +9,17 @@ import type { RuleInput } from './naru-api.ts'
 export const importFormats = ['netsh', 'rinetd', 'nginx', 'haproxy', 'iptables', 'compose', 'asus'] as const
 export type ImportFormat = (typeof importFormats)[number]
 
-/** What `naru export` writes. */
-export const exportFormats = ['nft', 'iptables', 'haproxy', 'nginx', 'netsh', 'socat'] as const
-export type ExportFormat = (typeof exportFormats)[number]
+/** What `naru export` writes, each as its program calls the file. */
+export const exportFiles = {
+  nft: 'naru.nft',
+  iptables: 'naru.rules',
+  haproxy: 'haproxy.cfg',
+  nginx: 'naru-stream.conf',
+  netsh: 'naru-portproxy.cmd',
+  socat: 'naru-socat.sh',
+} as const
+export type ExportFormat = keyof typeof exportFiles
+export const exportFormats = Object.keys(exportFiles) as readonly ExportFormat[]
 
 /** Both count from 1. */
 export interface SourcePlace {

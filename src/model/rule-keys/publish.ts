@@ -2,6 +2,7 @@
 import { NaruError } from '../../base/errors.ts'
 import { say } from '../../base/text.ts'
 import { either, mapped, oneOf, whole, written, yesNo } from '../schema.ts'
+import { firewallIds, routerIds } from './choices.ts'
 import { group, type Inside } from './row.ts'
 
 const member = written(
@@ -28,7 +29,7 @@ const hopByHop = group({
       name: 'firewall',
       value: 'MEMBER',
       bare: 'auto',
-      choices: ['auto', 'off', 'nftables', 'iptables', 'ufw', 'firewalld', 'windows', 'macos'],
+      choices: ['auto', 'off', ...firewallIds],
       text: say('open the host firewall', '호스트 방화벽을 엽니다'),
     },
   },
@@ -36,8 +37,8 @@ const hopByHop = group({
   router: {
     shape: member,
     doc: say(
-      'map the port on the router: auto, off, pcp, nat-pmp or upnp',
-      '공유기 포트 매핑: auto, off, pcp, nat-pmp, upnp',
+      `map the port on the router: auto, off, ${routerIds.slice(0, -1).join(', ')} or ${routerIds.at(-1)}`,
+      `공유기 포트 매핑: auto, off, ${routerIds.join(', ')}`,
     ),
     fallback: 'off',
     always: true,
@@ -45,7 +46,7 @@ const hopByHop = group({
       name: 'router',
       value: 'MEMBER',
       bare: 'auto',
-      choices: ['auto', 'off', 'pcp', 'nat-pmp', 'upnp'],
+      choices: ['auto', 'off', ...routerIds],
       text: say('map the port on the router', '공유기에 포트를 매핑합니다'),
     },
   },

@@ -1,7 +1,12 @@
 /** Rules as another program's file: to read, copy and download, with what it cannot say. */
 import { useState } from 'react'
 import { toNaruError, type NaruError } from '../../../src/base/errors.ts'
-import { exportFormats, type Exported, type ExportFormat } from '../../../src/model/import-export.ts'
+import {
+  exportFiles,
+  exportFormats,
+  type Exported,
+  type ExportFormat,
+} from '../../../src/model/import-export.ts'
 import { Field } from '../form/fields.tsx'
 import { Copy } from '../parts/copy.tsx'
 import { Failure } from '../parts/failure.tsx'
@@ -10,16 +15,6 @@ import { exchange, naru } from '../state/naru.ts'
 import { useWatched } from '../state/watched.ts'
 import { useWords } from '../words/index.ts'
 import { Losses } from './losses.tsx'
-
-/** As these programs call them. */
-const fileNames: Readonly<Record<ExportFormat, string>> = {
-  nft: 'naru.nft',
-  iptables: 'naru.rules',
-  haproxy: 'haproxy.cfg',
-  nginx: 'naru-stream.conf',
-  netsh: 'naru-portproxy.cmd',
-  socat: 'naru-socat.sh',
-}
 
 export function Export() {
   const { words } = useWords()
@@ -78,12 +73,12 @@ function Written({ exported: { format, text, rules, losses } }: { readonly expor
         <h3>{x.exported(rules.length)}</h3>
         <span className="row">
           <Copy text={text} />
-          <button type="button" className="button small" onClick={() => download(fileNames[format], text)}>
-            {x.download} {fileNames[format]}
+          <button type="button" className="button small" onClick={() => download(exportFiles[format], text)}>
+            {x.download} {exportFiles[format]}
           </button>
         </span>
       </div>
-      <pre className="written" tabIndex={0} aria-label={fileNames[format]}>
+      <pre className="written" tabIndex={0} aria-label={exportFiles[format]}>
         {text}
       </pre>
       <Losses losses={losses} />

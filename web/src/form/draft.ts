@@ -4,6 +4,7 @@
  */
 import type { RuleInput } from '../../../src/model/naru-api.ts'
 import type { Json } from '../../../src/model/hop.ts'
+import { guestKinds } from '../../../src/model/target.ts'
 import { listenParts, listOf, targetParts } from '../parts/columns.ts'
 import { changesOf, isMap, keyFieldOf, mapOf, numeric, textOf, textsOf, type KeyTexts } from './keys.ts'
 
@@ -176,7 +177,7 @@ export function fieldOf(path: string): DraftPlace | null {
 
 /** `docker:web` is a guest; `docker:web:80` has its port with it already. */
 export function isGuest(target: string): boolean {
-  return /^(docker|podman|qemu|vmware|virtualbox|libvirt|wsl|hyperv):\S/.test(target)
+  return guestKinds.some((kind) => target.startsWith(`${kind}:`) && /^\S/.test(target.slice(kind.length + 1)))
 }
 
 function protocolOf(text: string): Draft['protocol'] {
