@@ -3,6 +3,8 @@ import { conformance } from '../conformance/firewall/suite.ts'
 import { describeWith } from '../needs.ts'
 import { firewalldFirewall } from './firewalls.ts'
 
+const zone = 'my-home'
+
 const needs = {
   root: true,
   platform: 'linux',
@@ -16,11 +18,12 @@ describeWith(needs, 'firewalld, running', () => {
     member: firewalld,
     async start(host) {
       const firewall = await firewalldFirewall(host)
-      firewall.run([
-        'firewall-cmd',
-        '--permanent',
-        '--add-rich-rule=rule family="ipv4" source address="10.66.0.0/16" drop',
-      ])
+      const permanently = (...words: string[]): string =>
+        firewall.run(['firewall-cmd', '--permanent', ...words])
+      // Not the default one, and named as people and NetworkManager do.
+      permanently(`--new-zone=${zone}`)
+      permanently(`--zone=${zone}`, '--add-interface=eth0')
+      permanently(`--zone=${zone}`, '--add-rich-rule=rule family="ipv4" source address="10.66.0.0/16" drop')
       firewall.run(['firewall-cmd', '--reload'])
       return firewall
     },
@@ -29,6 +32,7 @@ describeWith(needs, 'firewalld, running', () => {
       // The second one comes after ours and stands before it.
       void firewall.run([
         'firewall-cmd',
+        `--zone=${zone}`,
         `--add-rich-rule=rule priority="${port === 8866 ? -100 : -32_000}" port port="${port}" protocol="tcp" drop`,
       ]),
     changes: /--add-rich-rule/,

@@ -146,7 +146,7 @@ function plan(openings: readonly Opening[], { request }: WantedOpening, fallback
   const zones = new Map<string, boolean>()
   for (const { chain, blocked } of openings) {
     if (chain.table !== 'firewalld' && chain.owner === 'nft') continue
-    const [, zone, part] = /^(?:filter_)?IN_(\w+?)(?:_(pre|log|deny|allow|post))?$/.exec(chain.name) ?? []
+    const [, zone, part] = /^(?:filter_)?IN_([\w-]+?)(?:_(pre|log|deny|allow|post))?$/.exec(chain.name) ?? []
     if (zone === undefined && !blocked) continue
     const name = zone ?? fallback
     zones.set(name, zones.get(name) === true || (blocked && (part === 'deny' || part === 'pre')))
