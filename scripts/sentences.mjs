@@ -34,6 +34,12 @@ for (const path of sources()) {
   })
 }
 
+const { codes } = await import('../dist/base/codes/index.js')
+for (const { text, fix } of Object.values(codes))
+  for (const sentence of [text, fix])
+    if (sentence && /\p{L}/u.test(sentence.replace(/\{\w+\}/g, '')))
+      sentences.set(sentence, { room: 'base', path: 'src/base/codes' })
+
 /** room → its rows as they are written. */
 const written = new Map(rooms.map((room) => [room, read(join(folder, `${room}.json`))]))
 const korean = new Map([...written.values()].flatMap((text) => Object.entries(JSON.parse(text || '{}'))))
@@ -76,7 +82,10 @@ function keyOf(node, where) {
     node.type === 'TaggedTemplateExpression' ? node.tag : node.type === 'CallExpression' ? node.callee : null
   const context = said && contextOf(said, where)
   if (context === null) return null
-  if (node.type === 'CallExpression' && node.arguments.length !== 1) return null
+  if (node.type === 'CallExpression' && node.arguments.length !== 1) {
+    faults.push(`${where()} says two texts: its Korean is a row of ${folder}`)
+    return null
+  }
   const parts = node.quasi ? node.quasi.quasis.map(({ value }) => value.cooked) : [literal(node.arguments[0])]
   if (parts.includes(null))
     faults.push(`${where()} says what is no sentence yet: a literal has a row, a variable has none`)
@@ -129,7 +138,7 @@ function namesIn(node, path, all) {
 
 function* faultsOf(key, row) {
   const places = new Set(key.match(/\{\w+\}/g))
-  for (const [mark, name] of row.matchAll(/\{(\w+|[^{}\s]*\/[^{}\s]*)\}/g)) {
+  for (const [mark, name] of row.matchAll(/\{([\w가-힣]+|[^{}\s]*\/[^{}\s]*)\}/g)) {
     if (!places.has(mark) && !isParticle(name))
       yield `${JSON.stringify(row)} has ${mark}, and ${JSON.stringify(key)} has not`
   }

@@ -87,28 +87,13 @@ export function parseCidr(text: string): Cidr {
   const [written = '', bitsText, ...rest] = text.trim().split('/')
   const address = canonicalAddress(written)
   if (address === null || rest.length > 0)
-    throw badCidr(
-      text,
-      say(
-        'write an address or a prefix such as 192.168.0.0/16',
-        '주소나 192.168.0.0/16 같은 대역으로 쓰세요',
-      ),
-    )
+    throw badCidr(text, say('write an address or a prefix such as 192.168.0.0/16'))
   if (address.includes('%'))
-    throw badCidr(
-      text,
-      say(
-        'lists hold addresses without a zone: write what stands before the %',
-        '목록에는 영역(zone) 없이 주소만 쓸 수 있습니다. % 앞부분만 쓰세요',
-      ),
-    )
+    throw badCidr(text, say('lists hold addresses without a zone: write what stands before the %'))
   const widest = familyOf(address) === 4 ? 32 : 128
   const bits = bitsText === undefined ? widest : /^\d{1,3}$/.test(bitsText) ? Number(bitsText) : Number.NaN
   if (!(bits >= 0 && bits <= widest))
-    throw badCidr(
-      text,
-      say(`the prefix length is a number from 0 to ${widest}`, `접두사 길이는 0부터 ${widest}까지입니다`),
-    )
+    throw badCidr(text, say`the prefix length is a number from 0 to ${widest}`)
   const plain = unmapped(address)
   return plain === address ? masked(address, bits) : mappedCidr(text, plain, bits)
 }
@@ -127,10 +112,7 @@ function mappedCidr(text: string, plain: string, bits: number): Cidr {
   if (bits < 96)
     throw badCidr(
       text,
-      say(
-        'below ::ffff:0:0/96 it holds more than IPv4: write the IPv4 and the IPv6 prefix, each by itself',
-        '::ffff:0:0/96보다 넓어 IPv4 밖의 주소도 들어갑니다. IPv4 대역과 IPv6 대역을 따로 쓰세요',
-      ),
+      say('below ::ffff:0:0/96 it holds more than IPv4: write the IPv4 and the IPv6 prefix, each by itself'),
     )
   return masked(plain, bits - 96)
 }

@@ -13,10 +13,7 @@ export function parseDuration(text: string | number): number {
     throw new NaruError('VALUE_INVALID', {
       what: 'duration',
       value: written,
-      why: say(
-        'write a number with ms, s, m, h or d, such as 30s, 5m or 1h30m',
-        '30s, 5m, 1h30m처럼 숫자에 ms, s, m, h, d를 붙여 쓰세요',
-      ),
+      why: say('write a number with ms, s, m, h or d, such as 30s, 5m or 1h30m'),
     })
   }
   let ms = 0

@@ -4,15 +4,16 @@
  */
 import type { CodeEntry, ExitCode } from './codes/entry.ts'
 import { codes, type Code } from './codes/index.ts'
+import { koreanOf } from './korean.ts'
 import { withParticles } from './particle.ts'
-import type { Language, Text } from './text.ts'
+import { inEach, say, type Language, type Text } from './text.ts'
 
 export type { Code, ExitCode }
 
 type Names<T extends string> = T extends `${string}{${infer Name}}${infer Rest}` ? Name | Names<Rest> : never
 type TemplateOf<C extends Code> =
-  | (typeof codes)[C]['en']
-  | ((typeof codes)[C] extends { fix: { en: infer F extends string } } ? F : never)
+  | (typeof codes)[C]['text']
+  | ((typeof codes)[C] extends { fix: infer F extends string } ? F : never)
 
 /** The placeholders of a code's sentences; each must be given, but for the rule, which only who opens it knows. */
 export type Params<C extends Code> = { [N in Exclude<Names<TemplateOf<C>>, 'rule'>]: Param } & {
@@ -51,7 +52,7 @@ export class NaruError<C extends Code = Code> extends Error {
     params: Params<C>,
     options: { cause?: unknown; problems?: readonly PlacedText[]; left?: readonly Text[] } = {},
   ) {
-    super(fill(codes[code], params, 'en'), 'cause' in options ? { cause: options.cause } : {})
+    super(fill(codes[code].text, params, 'en'), 'cause' in options ? { cause: options.cause } : {})
     this.name = 'NaruError'
     this.code = code
     this.params = params
@@ -73,20 +74,22 @@ export class NaruError<C extends Code = Code> extends Error {
   of(rule: string): NaruError<C> {
     const { code, params, problems, left, cause, stack } = this
     const { fix }: CodeEntry = codes[code]
-    if (!fix?.en.includes('{rule}')) return this
+    if (!fix?.includes('{rule}')) return this
     const named = new NaruError(code, { ...(params as Params<C>), rule }, { cause, problems, left })
     return Object.assign(named, { stack })
   }
 
   /** What could not be done, to what, and why. */
   get text(): Text {
-    return { en: this.message, ko: fill(codes[this.code], this.params, 'ko') }
+    return inEach((language) =>
+      language === 'en' ? this.message : fill(codes[this.code].text, this.params, language),
+    )
   }
 
   /** The next step, where there is one. */
   get fix(): Text | null {
     const { fix }: CodeEntry = codes[this.code]
-    return fix ? { en: fill(fix, this.params, 'en'), ko: fill(fix, this.params, 'ko') } : null
+    return fix ? inEach((language) => fill(fix, this.params, language)) : null
   }
 
   toJSON(): NaruErrorJson {
@@ -122,7 +125,7 @@ function isAbort(thrown: unknown): boolean {
   return name === 'AbortError' && cause?.name !== 'TimeoutError'
 }
 
-const workUnderWay: Text = { en: 'the work under way', ko: '진행 중이던 작업' }
+const workUnderWay: Text = say('the work under way')
 
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown)
@@ -135,10 +138,11 @@ export function errnoOf(thrown: unknown): string | undefined {
 }
 
 /** As a person would put the name in. */
-const someRule: Text = { en: 'RULE', ko: '규칙' }
+const someRule: Text = say('RULE')
 
-function fill(template: Text, params: Readonly<Record<string, Param>>, language: Language): string {
-  const filled = template[language].replace(/\{(\w+)\}/g, (whole, name: string) => {
+function fill(english: string, params: Readonly<Record<string, Param>>, language: Language): string {
+  const template = language === 'en' ? english : (koreanOf(english) ?? english)
+  const filled = template.replace(/\{(\w+)\}/g, (whole, name: string) => {
     const value = params[name] ?? (name === 'rule' ? someRule : whole)
     return typeof value === 'object' ? value[language] : String(value)
   })

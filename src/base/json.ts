@@ -14,12 +14,12 @@ export function jsonProblem(text: string): Text | null {
     JSON.parse(text)
   } catch (error) {
     const { message } = error as Error
-    return say(`it is no JSON: ${message}`, `JSON이 아닙니다: ${message}`)
+    return say`it is no JSON: ${message}`
   }
   const found = firstProblem(text)
   if (found === null) return null
   const { line, column } = placeOf(text, found.offset)
-  return say(`${line}:${column}: ${found.text.en}`, `${line}:${column}: ${found.text.ko}`)
+  return say`${line}:${column}: ${found.text}`
 }
 
 interface Found {
@@ -59,21 +59,18 @@ function problemOf(word: string, before: string, open: Set<string>[]): Text | nu
 }
 
 function keyProblem(key: string, keys: Set<string>): Text | null {
-  if (key === '__proto__') return say('__proto__ is no key', '__proto__는 키가 될 수 없습니다')
-  if (keys.has(key)) return say('this key stands here twice', '같은 키가 두 번 나옵니다')
+  if (key === '__proto__') return say('__proto__ is no key')
+  if (keys.has(key)) return say('this key stands here twice')
   keys.add(key)
   return null
 }
 
 function numberProblem(number: number): Text | null {
   if (Math.abs(number) <= Number.MAX_SAFE_INTEGER) return null
-  return say(`a number is at most ${Number.MAX_SAFE_INTEGER}`, `숫자는 ${Number.MAX_SAFE_INTEGER}까지입니다`)
+  return say`a number is at most ${Number.MAX_SAFE_INTEGER}`
 }
 
-const tooDeep = say(
-  `it is nested too deeply here: the most is ${mostLevels} levels of objects and lists`,
-  `여기서 너무 깊이 중첩됩니다. 객체와 목록은 ${mostLevels}단계까지입니다`,
-)
+const tooDeep = say`it is nested too deeply here: the most is ${mostLevels} levels of objects and lists`
 
 function placeOf(text: string, offset: number): { line: number; column: number } {
   const before = text.slice(0, offset)

@@ -21,9 +21,7 @@ export async function readPlainFile(path: string, mostBytes: number): Promise<Bu
   const found = await file.stat()
   // A folder is named by its own error.
   if (!found.isFile() && !found.isDirectory())
-    throw new NoPlainFile(
-      say('it is no file but a pipe, a socket or a device', '파일이 아니라 파이프나 소켓, 장치입니다'),
-    )
+    throw new NoPlainFile(say('it is no file but a pipe, a socket or a device'))
   if (found.size > mostBytes) throw tooLarge(`${found.size}`, mostBytes)
   const bytes = await upTo(file, found.size, mostBytes)
   if (bytes.length > mostBytes) throw tooLarge(`${mostBytes}+`, mostBytes)
@@ -44,10 +42,5 @@ async function upTo(file: FileHandle, expected: number, mostBytes: number): Prom
 }
 
 function tooLarge(size: string, mostBytes: number): NoPlainFile {
-  return new NoPlainFile(
-    say(
-      `it has ${size} bytes; the most is ${mostBytes}`,
-      `크기가 ${size}바이트입니다. 최대 ${mostBytes}바이트입니다`,
-    ),
-  )
+  return new NoPlainFile(say`it has ${size} bytes; the most is ${mostBytes}`)
 }

@@ -20,7 +20,7 @@ export function parsePort(text: string): number {
     throw new NaruError('VALUE_INVALID', {
       what: 'port',
       value: text,
-      why: say('a port is a number from 1 to 65535', '포트는 1부터 65535까지의 숫자입니다'),
+      why: say('a port is a number from 1 to 65535'),
     })
   }
   return port
@@ -33,7 +33,7 @@ export function parsePortRange(text: string): PortRange {
     throw new NaruError('VALUE_INVALID', {
       what: 'port range',
       value: text,
-      why: say('write FIRST-LAST, such as 8000-8100', '8000-8100처럼 시작-끝으로 쓰세요'),
+      why: say('write FIRST-LAST, such as 8000-8100'),
     })
   }
   const first = parsePort(from)
@@ -42,10 +42,7 @@ export function parsePortRange(text: string): PortRange {
     throw new NaruError('VALUE_INVALID', {
       what: 'port range',
       value: text,
-      why: say(
-        `it runs backwards; did you mean ${last}-${first}?`,
-        `순서가 뒤바뀌었습니다. ${last}-${first}인가요?`,
-      ),
+      why: say`it runs backwards; did you mean ${last}-${first}?`,
     })
   }
   return { first, last }

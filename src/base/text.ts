@@ -18,7 +18,7 @@ export type Filling = string | number | bigint | boolean | null | undefined | Te
 
 /**
  * A sentence: say('the port is taken'), or, with what is known only then, say`port ${port} of ${host} is taken`, whose
- * row is `port {0} of {1} is taken`. Of two texts it makes a sentence that has no row.
+ * row is `port {0} of {1} is taken`. Of two texts, as tests have them, it makes a sentence that needs no row.
  */
 export function say(sentence: string): Text
 export function say(template: TemplateStringsArray, ...fillings: readonly Filling[]): Text
@@ -39,6 +39,21 @@ export function sayOf(context: string): {
     typeof template === 'string'
       ? constant(template, prefix)
       : new Sentence(rowOf(template, prefix), fillings)
+}
+
+/** What code puts together in each language, such as the lines of a list. Its Korean is made when it is read. */
+export function inEach(made: (language: Language) => string): Text {
+  return {
+    en: made('en'),
+    get ko() {
+      return made('ko')
+    },
+  }
+}
+
+/** Several, one after the other. */
+export function listed(texts: readonly Text[], between: string): Text {
+  return inEach((language) => texts.map((text) => text[language]).join(between))
 }
 
 /** A word that is the same in every language: a name, an address, a command. */

@@ -54,7 +54,7 @@ export function mustBeTrusted(path: string, mend: Text): void {
 }
 
 export function untrusted(path: string, { why, command }: Distrust, mend: Text): NaruError {
-  const run = command === null ? mend : say(`run: \`${command}\``, `다음을 실행하세요: \`${command}\``)
+  const run = command === null ? mend : say`run: \`${command}\``
   return new NaruError('UNTRUSTED_PATH', { path, why, mend: run })
 }
 
@@ -83,17 +83,10 @@ function look(path: string): { readonly seen: Stats | null; readonly link: strin
 }
 
 function whyNot(path: string, seen: Stats, uid: number): Text | null {
-  if (!trustedOwners(uid).includes(seen.uid))
-    return say(
-      `${path} belongs to another user (uid ${seen.uid})`,
-      `${path}{이/가} 다른 사용자(uid ${seen.uid})의 것입니다`,
-    )
+  if (!trustedOwners(uid).includes(seen.uid)) return say`${path} belongs to another user (uid ${seen.uid})`
   if (seen.isSymbolicLink() || !othersMayWrite(seen, uid)) return null
   const mode = (seen.mode & 0o7777).toString(8)
-  return say(
-    `others may write to ${path} (mode ${mode})`,
-    `다른 사용자가 ${path}에 쓸 수 있습니다(권한 ${mode})`,
-  )
+  return say`others may write to ${path} (mode ${mode})`
 }
 
 /** Whoever has `/` has everything; in a user namespace that is nobody of its own (user_namespaces(7)). */

@@ -8,9 +8,9 @@ export function unreachedText(error: unknown): Text {
 }
 
 const words: ReadonlyMap<string, Text> = new Map([
-  ['ECONNREFUSED', say('the connection is refused', '연결을 거부합니다')],
-  ['ECONNRESET', say('the connection is cut at once', '연결을 바로 끊습니다')],
-  ['EHOSTUNREACH', say('no machine answers at that address', '그 주소에서 응답하는 기기가 없습니다')],
-  ['ENETUNREACH', say('there is no route to that network', '그 네트워크로 가는 경로가 없습니다')],
-  ['ETIMEDOUT', say('no answer in time', '제시간에 응답이 없습니다')],
+  ['ECONNREFUSED', say('the connection is refused')],
+  ['ECONNRESET', say('the connection is cut at once')],
+  ['EHOSTUNREACH', say('no machine answers at that address')],
+  ['ENETUNREACH', say('there is no route to that network')],
+  ['ETIMEDOUT', say('no answer in time')],
 ])

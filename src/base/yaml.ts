@@ -60,7 +60,7 @@ export function yamlProblem({ message }: { readonly message: string }): Text {
   if (own) return own
   const first = message.split('\n')[0] ?? message
   const [, ko = first] = inKorean.find(([words]) => words.test(first)) ?? []
-  return say(first, `YAML 문법 오류: ${ko}`)
+  return { en: first, ko: `YAML 문법 오류: ${ko}` }
 }
 
 /** What the library says of what people mistype; the rest is rare. */
@@ -93,28 +93,13 @@ const inKorean: readonly (readonly [RegExp, string])[] = [
 ]
 
 const problems = {
-  keyTwice: say('this key stands here twice', '같은 키가 두 번 나옵니다'),
-  noWord: say(
-    'a key is a word, not a map, a list or an alias',
-    '키 자리에는 맵, 목록, 별칭이 아닌 낱말을 씁니다',
-  ),
-  tooDeep: say(
-    `it is nested too deeply here: the most is ${mostLevels} levels of maps and lists`,
-    `여기서 너무 깊이 중첩됩니다. 맵과 목록은 ${mostLevels}단계까지입니다`,
-  ),
-  tooLong: say('it says more than can be read up to here', '여기까지의 내용이 너무 많아 읽을 수 없습니다'),
-  directives: say(
-    `more than ${mostDirectives} lines with % before the document: take them out`,
-    `문서 앞에 %로 시작하는 줄이 ${mostDirectives}개를 넘습니다. 지우세요`,
-  ),
-  itself: say(
-    'this alias stands in what it names, which would never end: write the value out',
-    '별칭이 자신이 가리키는 값 안에 있어 끝나지 않습니다. 값을 직접 쓰세요',
-  ),
-  tag: say(
-    'a tag such as !!binary means nothing here: take it out',
-    '!!binary 같은 태그는 쓰지 않습니다. 지우세요',
-  ),
+  keyTwice: say('this key stands here twice'),
+  noWord: say('a key is a word, not a map, a list or an alias'),
+  tooDeep: say`it is nested too deeply here: the most is ${mostLevels} levels of maps and lists`,
+  tooLong: say('it says more than can be read up to here'),
+  directives: say`more than ${mostDirectives} lines with % before the document: take them out`,
+  itself: say('this alias stands in what it names, which would never end: write the value out'),
+  tag: say('a tag such as !!binary means nothing here: take it out'),
 }
 
 type Problem = keyof typeof problems

@@ -16,17 +16,16 @@ import type { Context, VerbOption } from './verb.ts'
 
 export const dryRun: VerbOption = {
   name: 'dry-run',
-  text: say('show the plan, do nothing', '계획만 보여 주고 실행하지 않음'),
+  text: say('show the plan, do nothing'),
 }
 
 export const now: VerbOption = {
   name: 'now',
-  text: say('cut its connections in place of letting them finish', '연결이 끝나기를 기다리지 않고 바로 끊음'),
+  text: say('cut its connections in place of letting them finish'),
 }
 
 export const resultJson = say(
   'ChangeResult: {plan, rules, failures, revision}. Exit code 3 where some hops failed.',
-  'ChangeResult: {plan, rules, failures, revision}. 일부 구간이 실패하면 종료 코드 3.',
 )
 
 /** @param unchanged said where there was nothing to do */
@@ -60,12 +59,7 @@ export async function change(
     for (const line of addressLines(rule, print)) print.data(line)
     for (const line of ruleTable([rule], print, { now: io.now(), room: roomOf(io.stdout) })) print.data(line)
     for (const line of byHandLines(rule, print)) print.prose(line)
-    if (running)
-      await tellShutOut(
-        rule,
-        say(`\`naru edit ${name} --firewall\` opens it`, `\`naru edit ${name} --firewall\`로 열 수 있습니다`),
-        context,
-      )
+    if (running) await tellShutOut(rule, say`\`naru edit ${name} --firewall\` opens it`, context)
     await give(rule, context)
   }
   const nothing = running && result.plan.steps.every(({ action }) => action === 'keep')
@@ -74,10 +68,7 @@ export async function change(
   return exitOf(result, name)
 }
 
-const written = say(
-  'The rule is in the file all the same; what failed is tried again until it works.',
-  '규칙은 파일에 저장했습니다. 실패한 구간은 될 때까지 다시 시도합니다.',
-)
+const written = say('The rule is in the file all the same; what failed is tried again until it works.')
 
 /** Why a rule that is carried stays as it is. */
 const cannotBe = [
@@ -92,10 +83,7 @@ const cannotBe = [
 ] as const
 
 const asBefore = (name: string): Text =>
-  say(
-    `nothing was changed: ${name} goes on as it was, and so does the file`,
-    `아무것도 바꾸지 않았습니다. ${name} 규칙과 파일은 이전 그대로입니다`,
-  )
+  say`nothing was changed: ${name} goes on as it was, and so does the file`
 
 /** 0 where all was done, 3 where some of the rule stands, else the code of what failed. */
 export function exitOf({ failures, rules }: ChangeResult, name?: string): ExitCode {

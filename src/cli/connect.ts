@@ -1,6 +1,6 @@
 /** Which `Naru` a verb talks to: the running daemon, or the file alone where none runs. */
 import { isNaruError } from '../base/errors.ts'
-import { say, type Text } from '../base/text.ts'
+import { say, sayOf, type Text } from '../base/text.ts'
 import type { Naru, RuleStatus } from '../model/naru-api.ts'
 import type { Context } from './verb.ts'
 
@@ -36,16 +36,11 @@ export async function fileOf(naru: Naru): Promise<Text> {
     (about) => about.file,
     () => null,
   )
-  return file === null ? say('the file', '파일') : say(file, `${file} 파일`)
+  return file === null ? say('the file') : sayOf('file')`${file}`
 }
 
 /** After a change where nothing runs: nothing was opened or closed. */
 export async function tellFileAlone({ print }: Context, naru: Naru): Promise<void> {
   const file = await fileOf(naru)
-  print.talk(
-    say(
-      `No Naru runs: only ${file.en} is changed. \`naru up\` opens its rules.`,
-      `실행 중인 Naru가 없어 ${file.ko}만 바꿨습니다. \`naru up\`으로 규칙을 엽니다.`,
-    ),
-  )
+  print.talk(say`No Naru runs: only ${file} is changed. \`naru up\` opens its rules.`)
 }

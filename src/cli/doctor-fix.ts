@@ -2,7 +2,7 @@
  * `naru doctor --fix`: does the fixes that are ours, after showing them. A fix is an edit of a rule, or its lost hops
  * opened again; whatever else a finding advises stays the person's to do.
  */
-import { say, type Text } from '../base/text.ts'
+import { say, verbatim, type Text } from '../base/text.ts'
 import type { Diagnosis } from '../model/diagnosis.ts'
 import type { Finding } from '../model/finding.ts'
 import { changeFrom, verb as edit } from './commands/edit.ts'
@@ -37,17 +37,17 @@ function ourFix({ fixes, rule }: Finding): OurFix | null {
 function fixLine({ rule, text, edit: words }: OurFix): Text {
   const how =
     words === null
-      ? say('open again what it lost; connections go on', '잃은 구간을 다시 엽니다. 연결은 유지됩니다')
-      : say(`naru edit ${rule} ${words.join(' ')}`, `naru edit ${rule} ${words.join(' ')}`)
-  return say(`${rule}: ${text.en} (${how.en})`, `${rule}: ${text.ko} (${how.ko})`)
+      ? say('open again what it lost; connections go on')
+      : verbatim(`naru edit ${rule} ${words.join(' ')}`)
+  return say`${rule}: ${text} (${how})`
 }
 
 /** Asks on a terminal; off one `--fix` is the word. */
 export async function agreed(fixes: readonly OurFix[], { io, print }: Context): Promise<boolean> {
-  print.talk(say('What is ours to do:', 'Naru가 할 수 있는 해결:'))
+  print.talk(say('What is ours to do:'))
   for (const fix of fixes) print.talk(`  ${print.say(fixLine(fix))}`)
   if (!io.stdin.isTTY || !io.stderr.isTTY) return true
-  const answer = await io.stdin.line(print.say(say('Do it? [y/N] ', '실행할까요? [y/N] ')))
+  const answer = await io.stdin.line(print.say(say('Do it? [y/N] ')))
   return /^(y|yes|예|네|ㅇ)$/i.test(answer?.trim() ?? '')
 }
 

@@ -5,21 +5,17 @@ import { padded, widthOf } from './print/width.ts'
 import type { Argument, VerbOption, Verb } from './verb.ts'
 
 const words = {
-  usage: say('Usage', '사용법'),
-  commands: say('Commands', '명령'),
-  arguments: say('Arguments', '인자'),
-  options: say('Options', '옵션'),
-  everywhere: say('Everywhere', '공통 옵션'),
-  examples: say('Examples', '예'),
-  json: say('With --json', '--json 출력'),
-  choices: say('one of', '다음 중 하나'),
-  more: say(
-    '`naru COMMAND --help` says more about a command.',
-    '`naru 명령 --help`로 각 명령을 자세히 볼 수 있습니다.',
-  ),
+  usage: say('Usage'),
+  commands: say('Commands'),
+  arguments: say('Arguments'),
+  options: say('Options'),
+  everywhere: say('Everywhere'),
+  examples: say('Examples'),
+  json: say('With --json'),
+  choices: say('one of'),
+  more: say('`naru COMMAND --help` says more about a command.'),
   tagline: say(
     'One command publishes a service through every hop between an outside client and the service.',
-    '명령 하나로 외부 클라이언트와 서비스 사이의 모든 구간을 열고, 어디가 막혔는지 알려 줍니다.',
   ),
 }
 

@@ -52,7 +52,7 @@ export class LiveLine {
   }
 }
 
-const left = say('left', '남음')
+const left = say('left')
 
 /** @param room columns; what matters less is left out where they are too few */
 export function lineOf(rule: RuleStatus, print: Printer, now: number, room = Infinity): string {
@@ -66,7 +66,7 @@ export function lineOf(rule: RuleStatus, print: Printer, now: number, room = Inf
       more > 2 ? `${where} → ${targets.join(', ')}` : where,
       shownState(rule) === 'open' ? '' : stateWord(rule, print, paints),
       more > 1 ? way : '',
-      connections(counters.open, print.language),
+      print.say(connections(counters.open)),
       `↓ ${rate(rule.rate.toTarget)} ↑ ${rate(rule.rate.toClient)}`,
       more > 3 ? sum : '',
       until === null || more < 1 ? '' : `${span(until - now)} ${print.say(left)}`,

@@ -21,10 +21,7 @@ export function parseWords(
     } else if (/^-{1,2}[^\d-]/.test(word)) {
       const { option, value } = optionOf(word, known, left, command)
       if (!option.many && options[option.name] && option.value !== undefined)
-        throw usage(
-          command,
-          say(`--${option.name} is given twice`, `--${option.name}{이/가} 두 번 쓰였습니다`),
-        )
+        throw usage(command, say`--${option.name} is given twice`)
       ;(options[option.name] ??= []).push(value)
     } else if (longDash.test(word)) {
       throw notTyped(word, known, command)
@@ -44,8 +41,7 @@ function optionOf(
   const option = known.find((one) => (dashes === '--' ? one.name === name : one.short === name))
   if (!option) throw unknownOption(word.split('=')[0] as string, known, command)
   if (option.value === undefined) {
-    if (inline !== undefined)
-      throw usage(command, say(`--${option.name} takes no value`, `--${option.name}에는 값을 쓸 수 없습니다`))
+    if (inline !== undefined) throw usage(command, say`--${option.name} takes no value`)
     return { option, value: on }
   }
   return { option, value: checked(option, inline ?? nextValue(option, left, command), command) }
@@ -56,26 +52,14 @@ function nextValue(option: VerbOption, left: string[], command: string): string 
   if (option.bare !== undefined)
     return next !== undefined && option.choices?.includes(next) ? (left.shift() as string) : option.bare
   if (next === undefined || /^--?[^\d-]/.test(next))
-    throw usage(
-      command,
-      say(
-        `--${option.name} needs a value: --${option.name} ${option.value}`,
-        `--${option.name}에는 값이 필요합니다: --${option.name} ${option.value}`,
-      ),
-    )
+    throw usage(command, say`--${option.name} needs a value: --${option.name} ${option.value}`)
   return left.shift() as string
 }
 
 function checked(option: VerbOption, value: string, command: string): string {
   if (!option.choices || option.choices.includes(value)) return value
   const choices = option.choices.join(', ')
-  throw usage(
-    command,
-    say(
-      `--${option.name} is one of ${choices}, not "${value}"`,
-      `--${option.name}에는 ${choices} 중 하나를 쓰세요 ("${value}"{은/는} 없음)`,
-    ),
-  )
+  throw usage(command, say`--${option.name} is one of ${choices}, not "${value}"`)
 }
 
 function argumentsOf(
@@ -87,14 +71,12 @@ function argumentsOf(
   let at = 0
   for (const { name, optional, many } of verb.arguments ?? []) {
     const values = many ? loose.slice(at) : loose.slice(at, at + 1)
-    if (values.length === 0 && !optional)
-      throw usage(command, say(`${name} is missing`, `${name}{이/가} 빠졌습니다`))
+    if (values.length === 0 && !optional) throw usage(command, say`${name} is missing`)
     found[name] = values
     at += values.length
   }
   const extra = loose[at]
-  if (extra !== undefined)
-    throw usage(command, say(`"${extra}" is one word too many`, `"${extra}": 남는 단어입니다`))
+  if (extra !== undefined) throw usage(command, say`"${extra}" is one word too many`)
   return found
 }
 
@@ -106,13 +88,7 @@ function notTyped(word: string, known: readonly VerbOption[], command: string): 
   const [name = ''] = typed.split('=')
   const short = known.some((one) => one.short === name)
   const meant = `${short ? '-' : '--'}${typed}`
-  return usage(
-    command,
-    say(
-      `"${word}" begins with a dash that no keyboard types: write ${meant}`,
-      `"${word}"의 줄표는 복사하면서 바뀐 글자입니다. ${meant}{으로/로} 쓰세요`,
-    ),
-  )
+  return usage(command, say`"${word}" begins with a dash that no keyboard types: write ${meant}`)
 }
 
 function unknownOption(word: string, known: readonly VerbOption[], command: string): NaruError {
@@ -120,17 +96,14 @@ function unknownOption(word: string, known: readonly VerbOption[], command: stri
   const all = known.flatMap(({ name, short }) => (short ? [name, short] : [name]))
   const meant = nearest(word.replace(/^-+/, ''), all)
   const dashed = meant && `${meant.length > 1 ? '--' : '-'}${meant}`
-  return usage(command, unknown(say('option', '옵션'), word, dashed))
+  return usage(command, unknown(say('option'), word, dashed))
 }
 
 /** "there is no X named Y; did you mean Z?" */
 export function unknown(what: Text, word: string, meant: string | null): Text {
   return meant === null
-    ? say(`there is no ${what.en} ${word}`, `${word}{이라는/라는} ${what.ko}{은/는} 없습니다`)
-    : say(
-        `there is no ${what.en} ${word}; did you mean ${meant}?`,
-        `${word}{이라는/라는} ${what.ko}{은/는} 없습니다. ${meant}{을/를} 쓰려고 했나요?`,
-      )
+    ? say`there is no ${what} ${word}`
+    : say`there is no ${what} ${word}; did you mean ${meant}?`
 }
 
 export function usage(command: string, why: Text): NaruError<'USAGE'> {

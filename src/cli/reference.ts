@@ -2,6 +2,7 @@
 import { withBothParticles } from '../base/particle.ts'
 import type { CodeEntry } from '../base/codes/entry.ts'
 import { codes } from '../base/codes/index.ts'
+import { koreanOf } from '../base/korean.ts'
 import { say, type Language, type Text } from '../base/text.ts'
 import { routes } from '../api/protocol/routes.ts'
 import { ruleSchema } from '../model/rule-keys/index.ts'
@@ -22,29 +23,27 @@ export function commandReference(verbs: readonly Verb[], language: Language): st
   return `${[
     generated,
     '',
-    `# ${t(say('Commands', '명령'))}`,
+    `# ${t(say('Commands'))}`,
     '',
     t(
       say(
         'Data goes to stdout, talk and errors to stderr. `--json` is stable: keys are added, never taken away or given another meaning; an error is `{"error": {code, message, fix, details}}` on stderr. Off a terminal nothing is ever asked.',
-        '데이터는 stdout, 안내와 오류는 stderr로 나갑니다. `--json` 출력은 안정적입니다. 키가 추가될 수는 있어도 사라지거나 뜻이 바뀌지 않습니다. 오류는 stderr에 `{"error": {code, message, fix, details}}`로 나갑니다. 터미널이 아니면 아무것도 묻지 않습니다.',
       ),
     ),
     '',
-    `| ${t(say('exit code', '종료 코드'))} | ${t(say('meaning', '뜻'))} |`,
+    `| ${t(say('exit code'))} | ${t(say('meaning'))} |`,
     '|---|---|',
     ...exitCodes.map(([code, text]) => `| ${code} | ${t(text)} |`),
     '',
-    `## ${t(say('Everywhere', '공통 옵션'))}`,
+    `## ${t(say('Everywhere'))}`,
     '',
     ...optionTable(globalOptions, print),
     '',
-    `## ${t(say('Environment', '환경 변수'))}`,
+    `## ${t(say('Environment'))}`,
     '',
     t(
       say(
         'An option counts before its variable, the variable before the file. The service of `naru service install` reads them from `/etc/default/naru`.',
-        '옵션이 환경 변수보다, 환경 변수가 파일보다 우선합니다. `naru service install`의 서비스는 `/etc/default/naru`에서 읽습니다.',
       ),
     ),
     '',
@@ -57,12 +56,12 @@ export function commandReference(verbs: readonly Verb[], language: Language): st
 }
 
 const exitCodes: readonly [number, Text][] = [
-  [0, say('done', '완료')],
-  [1, say('failed', '실패')],
-  [2, say('usage, or an invalid file', '사용법 오류 또는 잘못된 파일')],
-  [3, say('some hops failed', '일부 구간 실패')],
-  [4, say('not permitted', '권한 없음')],
-  [5, say('address in use', '주소 사용 중')],
+  [0, say('done')],
+  [1, say('failed')],
+  [2, say('usage, or an invalid file')],
+  [3, say('some hops failed')],
+  [4, say('not permitted')],
+  [5, say('address in use')],
 ]
 
 type Say = { readonly say: (text: Text) => string }
@@ -96,6 +95,8 @@ function optionTable(options: NonNullable<Verb['options']>, print: Say): string[
   ]
 }
 
+const inKorean = (english: string): string => withBothParticles(koreanOf(english) ?? english)
+
 export function errorReference(): string {
   const rows = Object.entries<CodeEntry>(codes).sort(([a], [b]) => (a < b ? -1 : 1))
   return `${[
@@ -107,14 +108,14 @@ export function errorReference(): string {
     '',
     '코드는 바뀌지 않습니다. 프로그램은 코드로 판단하고 사람은 문장을 읽습니다. `{…}`에는 값이 들어갑니다.',
     '',
-    ...rows.flatMap(([code, { exit, en, ko, fix }]) => [
+    ...rows.flatMap(([code, { exit, text, fix }]) => [
       `## ${code}`,
       '',
       `exit ${exit}`,
       '',
-      `- ${line(en)}`,
-      `- ${line(withBothParticles(ko))}`,
-      ...(fix ? ['', `→ ${line(fix.en)}`, '', `→ ${line(withBothParticles(fix.ko))}`] : []),
+      `- ${line(text)}`,
+      `- ${line(inKorean(text))}`,
+      ...(fix ? ['', `→ ${line(fix)}`, '', `→ ${line(inKorean(fix))}`] : []),
       '',
     ]),
   ]

@@ -14,14 +14,14 @@ import type { Context, VerbOption } from './verb.ts'
 const forOption: VerbOption = {
   name: 'for',
   value: 'DURATION',
-  text: say('close it after this long: 30m, 2h, 1d', '이 시간이 지나면 닫음: 30m, 2h, 1d'),
+  text: say('close it after this long: 30m, 2h, 1d'),
 }
 
 const setOption: VerbOption = {
   name: 'set',
   value: 'KEY=VALUE',
   many: true,
-  text: say('any key of the file: timeouts.idle=5m', '파일의 키를 직접 지정: timeouts.idle=5m'),
+  text: say('any key of the file: timeouts.idle=5m'),
 }
 
 const rows: KeyRows = ruleKeys
@@ -127,14 +127,7 @@ function targetFrom(text: string, command: string): RuleInput {
     if (key === 'backup' && value === undefined) target['backup'] = true
     else if (key === 'weight' && value !== undefined) target['weight'] = numberFrom(value, 'weight', command)
     else if (key === 'name' && value !== undefined) target['name'] = value
-    else
-      throw usage(
-        command,
-        say(
-          `"${word}" says nothing about a target: write weight=N, backup or name=HOST`,
-          `"${word}": 대상에는 weight=N, backup, name=호스트만 쓸 수 있습니다`,
-        ),
-      )
+    else throw usage(command, say`"${word}" says nothing about a target: write weight=N, backup or name=HOST`)
   }
   return target
 }
@@ -151,8 +144,7 @@ function healthFrom(text: string | null, command: string): Json {
 
 function untilFrom({ option }: Ask, command: string, now: number): Json {
   const [span, until] = [option('for'), option('until')]
-  if (span !== null && until !== null)
-    throw usage(command, say('give --for or --until, not both', '--for와 --until은 함께 쓸 수 없습니다'))
+  if (span !== null && until !== null) throw usage(command, say('give --for or --until, not both'))
   return span === null ? until : new Date(now + spanOf(span)).toISOString()
 }
 
@@ -171,10 +163,7 @@ function withKey(rule: RuleInput, text: string, command: string): RuleInput {
   const at = text.indexOf('=')
   const path = text.slice(0, at).split('.')
   if (at < 1 || path.some((key) => !/^\w+$/.test(key) || key === '__proto__'))
-    throw usage(
-      command,
-      say('--set wants KEY=VALUE, such as timeouts.idle=5m', '--set은 timeouts.idle=5m처럼 키=값으로 씁니다'),
-    )
+    throw usage(command, say('--set wants KEY=VALUE, such as timeouts.idle=5m'))
   return placed(rule, path, valueOf(text.slice(at + 1)))
 }
 
@@ -200,8 +189,5 @@ function mapOrNone(found: RuleInput): RuleInput | null {
 
 function numberFrom(text: string, what: string, command: string): number {
   if (/^\d{1,15}$/.test(text)) return Number(text)
-  throw usage(
-    command,
-    say(`${what} wants a whole number, not "${text}"`, `${what}에는 정수를 쓰세요 ("${text}"{은/는} 아님)`),
-  )
+  throw usage(command, say`${what} wants a whole number, not "${text}"`)
 }

@@ -4,7 +4,7 @@
  */
 import type { ExitCode } from '../base/codes/entry.ts'
 import { messageOf, NaruError, toNaruError } from '../base/errors.ts'
-import { say } from '../base/text.ts'
+import { say, verbatim } from '../base/text.ts'
 import { loadAll, loadVerb, verbNames } from './commands/index.ts'
 import type { CliDeps } from './deps.ts'
 import type { Io } from './io.ts'
@@ -42,8 +42,7 @@ export async function run(argv: readonly string[], io: Io, deps: CliDeps): Promi
     const words = parseWords(verb, command, rest, commonOptions(verb))
     print = printerFor(words.options, io)
     // A program reads no help.
-    if (!verb.run && first.json && !words.options['help'])
-      throw usage(command, say('a command is missing', '명령이 빠졌습니다'))
+    if (!verb.run && first.json && !words.options['help']) throw usage(command, say('a command is missing'))
     if (words.options['help'] || !verb.run) {
       const { helpOf } = await import('./help.ts')
       print.data(helpOf(verb, command, commonOptions(verb), print))
@@ -73,7 +72,7 @@ function printVersion(verbose: boolean, json: boolean, print: Printer, { version
     )
 }
 
-const noRelease = say('unknown: this is no release', '알 수 없음: 릴리스가 아닙니다')
+const noRelease = say('unknown: this is no release')
 
 /** What must be known before anything is parsed, so that also a mistake is told in the right way. */
 function glance(argv: readonly string[]): {
@@ -112,11 +111,11 @@ async function verbOf(
   const at = firstWord(argv)
   const name = argv[at]
   if (name === undefined) {
-    parseWords({ name: '', summary: say('', '') }, 'naru', argv, globalOptions)
-    throw usage('naru', say('a command is missing', '명령이 빠졌습니다'))
+    parseWords({ name: '', summary: verbatim('') }, 'naru', argv, globalOptions)
+    throw usage('naru', say('a command is missing'))
   }
   let verb = await loadVerb(name)
-  if (!verb) throw usage('naru', unknown(say('command', '명령'), name, nearest(name, verbNames)))
+  if (!verb) throw usage('naru', unknown(say('command'), name, nearest(name, verbNames)))
   let command = `naru ${name}`
   let rest = [...argv.slice(0, at), ...argv.slice(at + 1)]
   while (verb.verbs) {
@@ -128,7 +127,7 @@ async function verbOf(
       throw usage(
         command,
         unknown(
-          say('command', '명령'),
+          say('command'),
           `${command} ${word}`,
           nearest(
             word,
@@ -208,7 +207,4 @@ function holdInterrupts(io: Io, print: Printer, reloads: boolean): Disposable & 
   }
 }
 
-const notWaited = say(
-  'Ended at once. Whatever was not undone yet is undone by the next start of Naru.',
-  '바로 끝냈습니다. 아직 되돌리지 못한 것은 다음에 Naru를 시작할 때 되돌립니다.',
-)
+const notWaited = say('Ended at once. Whatever was not undone yet is undone by the next start of Naru.')

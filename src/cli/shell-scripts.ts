@@ -82,10 +82,7 @@ export function shellScript(shell: string): string {
   const script = Object.hasOwn(scripts, shell) ? scripts[shell] : undefined
   if (script !== undefined) return script
   throw new NaruError('USAGE', {
-    why: say(
-      `there is no completion for ${shell}; there is for bash, zsh, fish and powershell`,
-      `${shell}용 자동 완성은 없습니다. bash, zsh, fish, powershell을 지원합니다`,
-    ),
+    why: say`there is no completion for ${shell}; there is for bash, zsh, fish and powershell`,
     command: 'naru completion --help',
   })
 }

@@ -54,15 +54,9 @@ function neighbourOf(address: string): string {
 }
 
 function goesElsewhere({ listen }: RuleStatus, { to, by }: SentOn): Text {
-  return say(
-    `other computers do not get here: this machine sends ${listen} on to ${to} (${by}); remove that rule or choose another port`,
-    `다른 컴퓨터의 연결은 여기로 오지 않습니다. 이 컴퓨터가 ${listen}{을/를} ${to}{으로/로} 넘깁니다(${by}). 그 규칙을 지우거나 다른 포트를 쓰세요`,
-  )
+  return say`other computers do not get here: this machine sends ${listen} on to ${to} (${by}); remove that rule or choose another port`
 }
 
 function shutOut({ listen }: RuleStatus, by: string, opens: Text): Text {
-  return say(
-    `other computers do not get in: the host firewall drops ${listen} (${by}); ${opens.en}`,
-    `다른 컴퓨터에서는 접속할 수 없습니다. 호스트 방화벽이 ${listen}{을/를} 막고 있습니다(${by}). ${opens.ko}`,
-  )
+  return say`other computers do not get in: the host firewall drops ${listen} (${by}); ${opens}`
 }

@@ -31,12 +31,9 @@ export async function lookAt<M, T>(
   }
 }
 
-const looking = say('the look at this machine', '이 컴퓨터 확인')
+const looking = say('the look at this machine')
 
 export const internet: VerbOption = {
   name: 'internet',
-  text: say(
-    'may ask a STUN server on the internet for the public address',
-    '인터넷의 STUN 서버에 공인 주소를 물어봐도 됨',
-  ),
+  text: say('may ask a STUN server on the internet for the public address'),
 }

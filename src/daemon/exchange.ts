@@ -9,7 +9,7 @@ import { within } from '../base/clock.ts'
 import { NaruError, messageOf, type Code, type Param, type Params, type PlacedText } from '../base/errors.ts'
 import { ownThread } from '../base/own-thread.ts'
 import { Semaphore } from '../base/semaphore.ts'
-import { say } from '../base/text.ts'
+import { sayOf } from '../base/text.ts'
 import type { Exchange, ExportFormat, Exported, Imported, ImportFormat } from '../model/import-export.ts'
 import type { RuleInput } from '../model/naru-api.ts'
 
@@ -75,7 +75,7 @@ async function heard(worker: Worker, limit: AbortSignal): Promise<ExchangeAnswer
     return ((await once(worker, 'message', { signal: limit })) as [ExchangeAnswer])[0]
   } catch (thrown) {
     if (!limit.aborted) throw new NaruError('INTERNAL', { why: messageOf(thrown) }, { cause: thrown })
-    throw new NaruError('TIMED_OUT', { what: say('the file', '파일 읽기'), ms: limitMs })
+    throw new NaruError('TIMED_OUT', { what: sayOf('exchange')('the file'), ms: limitMs })
   }
 }
 

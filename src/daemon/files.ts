@@ -17,11 +17,8 @@ export function ruleFile(flag: string | null, env: NodeJS.ProcessEnv = process.e
 /** Node reads arguments, environment and folders as UTF-8, and what is none becomes U+FFFD: the name of another file. */
 function asWritten(path: string): string {
   if (!path.includes('\uFFFD')) return path
-  const why = say(
-    'its name or folder is not written in UTF-8, and would become another file; rename it',
-    '이름이나 폴더가 UTF-8이 아니어서 다른 파일이 됩니다. 이름을 바꾸세요',
-  )
-  throw new NaruError('VALUE_INVALID', { what: say('the file of rules', '규칙 파일'), value: path, why })
+  const why = say('its name or folder is not written in UTF-8, and would become another file; rename it')
+  throw new NaruError('VALUE_INVALID', { what: say('the file of rules'), value: path, why })
 }
 
 function chosen(flag: string | null, env: NodeJS.ProcessEnv): string {

@@ -2,7 +2,7 @@
 import { open } from 'node:fs/promises'
 import { basename, dirname, resolve } from 'node:path'
 import { errnoOf, messageOf, NaruError } from '../base/errors.ts'
-import { say, type Text } from '../base/text.ts'
+import { say, verbatim, type Text } from '../base/text.ts'
 import { importRules, mostImportBytes } from '../formats/index.ts'
 import type { Imported, ImportFormat } from '../model/import-export.ts'
 
@@ -33,7 +33,7 @@ async function bytesOf(stream: AsyncIterable<unknown>, file: string): Promise<Bu
     if (size > mostImportBytes)
       throw new NaruError('FILE_UNREADABLE', {
         file,
-        why: say(`it has more than ${mostImportBytes} bytes`, `크기가 ${mostImportBytes}바이트를 넘습니다`),
+        why: say`it has more than ${mostImportBytes} bytes`,
       })
     chunks.push(bytes)
   }
@@ -41,7 +41,7 @@ async function bytesOf(stream: AsyncIterable<unknown>, file: string): Promise<Bu
 }
 
 function whyNot(error: unknown): Text {
-  if (errnoOf(error) === 'EISDIR') return say('it is a folder', '폴더입니다')
-  if (errnoOf(error) === 'EACCES') return say('reading it is not permitted', '읽기 권한이 없습니다')
-  return say(messageOf(error), messageOf(error))
+  if (errnoOf(error) === 'EISDIR') return say('it is a folder')
+  if (errnoOf(error) === 'EACCES') return say('reading it is not permitted')
+  return verbatim(messageOf(error))
 }

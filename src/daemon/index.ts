@@ -108,7 +108,7 @@ export const cliDeps: CliDeps = {
   },
 }
 
-const unreadable = say('what its journal says cannot be read', '저널을 읽을 수 없습니다')
+const unreadable = say('what its journal says cannot be read')
 
 /** The daemon of that file; without one named, the only daemon there is. @throws NaruError NOT_RUNNING, RUNS_AS_ROOT */
 async function connect(flag: string | null): Promise<NaruClient> {
@@ -122,7 +122,7 @@ async function connect(flag: string | null): Promise<NaruClient> {
     await mustNotBeRoots(file)
     throw new NaruError('NOT_RUNNING', { file })
   }
-  mustBeTrusted(holder.socket, say('start that Naru anew', '해당 Naru를 다시 시작하세요'))
+  mustBeTrusted(holder.socket, say('start that Naru anew'))
   const { waitForDaemon } = await import('./wait-for-daemon.ts')
   await waitForDaemon(holder, async () => (await running(root)).some(({ pid }) => pid === holder.pid))
   const { createClient } = await import('../api/client/client.ts')

@@ -101,7 +101,7 @@ async function listed(
 }
 
 function withFix({ text, fix }: NaruError): Text {
-  return fix === null ? text : say(`${text.en} → ${fix.en}`, `${text.ko} → ${fix.ko}`)
+  return fix === null ? text : say`${text} → ${fix}`
 }
 
 /** What is not installed or does not run has no guests; what is silent or forbids asking may have some. */

@@ -73,10 +73,7 @@ async function namingTheRule(
   const rules = await openRules(findDaemon).catch(() => [])
   const holder = rules.find((one) => listensOverlap(one.listen, listen))
   if (!holder) return error
-  const owner = say(
-    `the rule ${holder.name} of Naru (pid ${holder.pid})`,
-    `Naru의 ${holder.name} 규칙(pid ${holder.pid})`,
-  )
+  const owner = say`the rule ${holder.name} of Naru (pid ${holder.pid})`
   const { left } = error
   return new NaruError('LISTEN_IN_USE', { listen: formatListen(listen), owner }, { cause: error, left })
 }

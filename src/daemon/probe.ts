@@ -40,7 +40,4 @@ export const probe: Deps['probe'] = ({ host, port }, { signal, stayMs = 0 }) =>
 
 const late = Object.assign(new Error('no answer in time'), { code: 'ETIMEDOUT' })
 const refused = Object.assign(new Error('nobody listens there'), { code: 'ECONNREFUSED' })
-const hungUp = say(
-  'it was hung up on at once, so nobody listens behind that forward',
-  '바로 끊겼습니다. 그 포워딩 뒤에서 수신하는 프로그램이 없습니다',
-)
+const hungUp = say('it was hung up on at once, so nobody listens behind that forward')

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { toNaruError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import { Scope } from '../base/scope.ts'
-import { say, type Text } from '../base/text.ts'
+import { listed, say, type Text } from '../base/text.ts'
 import { removeReturned } from '../doctor/returned-openings.ts'
 import { abandoned, claim, tokensPath } from '../instance/instance.ts'
 import { damageText, Journal } from '../instance/journal.ts'
@@ -70,31 +70,17 @@ async function undoOne(
     )
     return journal.damage === null
   } catch (error) {
-    const { en, ko } = toNaruError(error).text
-    tell(
-      'warn',
-      say(`left over from before, not undone yet: ${en}`, `이전에 남은 것을 아직 되돌리지 못했습니다: ${ko}`),
-    )
+    const why = toNaruError(error).text
+    tell('warn', say`left over from before, not undone yet: ${why}`)
     return true
   }
 }
 
 function sayUndone(undone: readonly Text[], left: readonly Text[], tell: TellLeftOver): void {
-  const [gone, still] = [listed(undone), listed(left)]
-  if (undone.length > 0)
-    tell(
-      'info',
-      say(`undone, left over from before: ${gone.en}`, `이전에 남은 것을 되돌렸습니다: ${gone.ko}`),
-    )
+  const [gone, still] = [inOne(undone), inOne(left)]
+  if (undone.length > 0) tell('info', say`undone, left over from before: ${gone}`)
   if (left.length > 0)
-    tell(
-      'warn',
-      say(
-        `left over from before, not undone yet: ${still.en}; the next start of Naru tries again`,
-        `이전에 남은 것을 아직 되돌리지 못했습니다: ${still.ko}. 다음에 Naru를 시작하면 다시 시도합니다`,
-      ),
-    )
+    tell('warn', say`left over from before, not undone yet: ${still}; the next start of Naru tries again`)
 }
 
-const listed = (texts: readonly Text[]): Text =>
-  say(texts.map(({ en }) => en).join('; '), texts.map(({ ko }) => ko).join('; '))
+const inOne = (texts: readonly Text[]): Text => listed(texts, '; ')

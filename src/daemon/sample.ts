@@ -68,10 +68,7 @@ export async function followSample(
       if (port === refused) return
       refused = port
       const why = messageOf(error)
-      log.warn(
-        { port },
-        say(`the sample page cannot be served: ${why}`, `예시 페이지를 열 수 없습니다: ${why}`),
-      )
+      log.warn({ port }, say`the sample page cannot be served: ${why}`)
     }
   }
   await follow()

@@ -193,13 +193,7 @@ async function givePlace(
     },
   })
   return offered.catch((error: unknown) => {
-    log.warn(
-      {},
-      say(
-        `no successor can take over from this one: ${messageOf(error)}`,
-        `다른 Naru가 이 프로세스를 넘겨받을 수 없습니다: ${messageOf(error)}`,
-      ),
-    )
+    log.warn({}, say`no successor can take over from this one: ${messageOf(error)}`)
     return null
   })
 }
@@ -213,10 +207,7 @@ async function tellWhereElse(tcp: TcpOptions, url: string, host: Host, log: Log)
     .catch(() => null)
   log.warn(
     { port, holder },
-    say(
-      `port ${port} is taken by ${holder ?? 'another program'}: the web page is at ${url}, and what answers at ${port} is not this Naru`,
-      `${port}번 포트는 ${holder ?? '다른 프로그램'}{이/가} 쓰고 있습니다. 웹 페이지는 ${url}에 있고, ${port}번에서 응답하는 것은 이 Naru가 아닙니다`,
-    ),
+    say`port ${port} is taken by ${holder ?? say('another program')}: the web page is at ${url}, and what answers at ${port} is not this Naru`,
   )
 }
 
@@ -283,7 +274,7 @@ function parseApi(wish: string | null): 'off' | Pick<TcpOptions, 'address' | 'po
     throw new NaruError('VALUE_INVALID', {
       what: '--api',
       value: wish,
-      why: say('write ADDRESS:PORT or off', '주소:포트 또는 off로 쓰세요'),
+      why: say('write ADDRESS:PORT or off'),
     })
   }
   return { ...(host !== null && { address: host }), port: ports.first, exact: true }

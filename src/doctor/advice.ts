@@ -1,5 +1,5 @@
 /** A way out that names a command is told only where that command can be typed and does something. */
-import { say, type Text } from '../base/text.ts'
+import { say, sayOf, type Text } from '../base/text.ts'
 import type { Finding, Fix } from '../model/finding.ts'
 
 /** Of a port that no rule has, no rule can be edited. */
@@ -25,20 +25,13 @@ function changedAnew(fix: Fix): Fix | [] {
   const words = /^naru edit \S+ (?:--listen |--target )?(.+)$/.exec(command)?.[1]
   if (words === undefined) return []
   // An option is added; a port or a target takes the place of what was typed.
-  const how = words.startsWith('-') ? `${words} 옵션을 붙여` : `${words}{으로/로} 바꿔`
   return {
-    text: say(
-      `${text.en}: end that naru open with Ctrl-C, and start it again with ${words}`,
-      `${text.ko}: 실행 중인 naru open을 Ctrl-C로 끝내고 ${how} 다시 시작하세요`,
-    ),
+    text: say`${text}: end that naru open with Ctrl-C, and start it again ${words.startsWith('-') ? sayOf('option')`with ${words}` : say`with ${words}`}`,
   }
 }
 
 const triedAgain: Fix = {
-  text: say(
-    'that naru open tries again by itself; to try at once, end it with Ctrl-C and start it again',
-    '실행 중인 naru open이 스스로 다시 시도합니다. 바로 시도하려면 Ctrl-C로 끝내고 다시 시작하세요',
-  ),
+  text: say('that naru open tries again by itself; to try at once, end it with Ctrl-C and start it again'),
 }
 
 const isOfRule = (rule: string, command = ''): boolean =>
@@ -50,5 +43,5 @@ function withFixes(finding: Finding, [first, ...more]: readonly Fix[]): Finding 
 
 /** What was the second way is the first one now. */
 function asFirst({ en, ko }: Text): Text {
-  return say(en.replace(/^or /, ''), ko.replace(/^또는 /, ''))
+  return { en: en.replace(/^or /, ''), ko: ko.replace(/^또는 /, '') }
 }

@@ -221,7 +221,7 @@ const ownListen: HopStatus = {
   hop: 'relay',
   member: null,
   state: 'ok',
-  text: say('no rule: the service listens itself', '규칙 없음: 서비스가 직접 수신합니다'),
+  text: say('no rule: the service listens itself'),
   notes: [],
   data: null,
   checkedAt: null,

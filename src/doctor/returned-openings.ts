@@ -90,7 +90,6 @@ export async function removeReturned(
         'warn',
         say(
           'a journal cannot be read whole, so openings that a saved ruleset may have brought back are left as they are: `naru doctor` names them',
-          '온전히 읽을 수 없는 저널이 있어, 저장된 규칙과 함께 되살아났을 수 있는 허용 규칙은 그대로 둡니다. `naru doctor`로 확인하세요',
         ),
       )
     for (const one of all)
@@ -98,14 +97,8 @@ export async function removeReturned(
   } catch (error) {
     // Who may not read the firewall has opened nothing in it.
     if (isNaruError(error, 'NOT_PERMITTED') || isNaruError(error, 'ABORTED')) return
-    const { en, ko } = toNaruError(error).text
-    tell(
-      'warn',
-      say(
-        `could not look for openings that a saved ruleset brought back: ${en}`,
-        `저장된 규칙과 함께 되살아난 허용 규칙을 찾지 못했습니다: ${ko}`,
-      ),
-    )
+    const why = toNaruError(error).text
+    tell('warn', say`could not look for openings that a saved ruleset brought back: ${why}`)
   }
 }
 
@@ -116,21 +109,12 @@ async function remove(
 ): Promise<void> {
   try {
     await member.undo(effect, { host, signal })
-    tell(
-      'info',
-      say(
-        `closed what a saved ruleset had brought back: ${text}`,
-        `저장된 규칙과 함께 되살아난 허용 규칙을 닫았습니다: ${text}`,
-      ),
-    )
+    tell('info', say`closed what a saved ruleset had brought back: ${text}`)
   } catch (error) {
-    const { en, ko } = toNaruError(error).text
+    const why = toNaruError(error).text
     tell(
       'warn',
-      say(
-        `a saved ruleset brought back an opening that could not be closed (${en}); run: \`${command}\``,
-        `저장된 규칙과 함께 되살아난 허용 규칙을 닫지 못했습니다(${ko}). 다음을 실행하세요: \`${command}\``,
-      ),
+      say`a saved ruleset brought back an opening that could not be closed (${why}); run: \`${command}\``,
     )
   }
 }

@@ -2,7 +2,7 @@
  * From findings to a verdict: a finding that depends on another that was made is folded under it; of what remains
  * the worst and innermost comes first. Remarks stop nothing and come last.
  */
-import { say, verbatim, type Text } from '../base/text.ts'
+import { say, sayOf, verbatim, type Text } from '../base/text.ts'
 import {
   alike,
   countsOf,
@@ -96,38 +96,30 @@ class Roots {
 }
 
 export const hopNames: Record<Finding['hop'], Text> = {
-  service: say('service', '서비스'),
-  guest: say('guest', '게스트'),
-  relay: say('relay', '릴레이'),
-  firewall: say('firewall', '방화벽'),
-  router: say('router', '공유기'),
-  machine: say('this machine', '이 컴퓨터'),
-  outside: say('internet', '인터넷'),
+  service: say('service'),
+  guest: say('guest'),
+  relay: sayOf('verdict')('relay'),
+  firewall: say('firewall'),
+  router: say('router'),
+  machine: say('this machine'),
+  outside: say('internet'),
 }
 
 function summary(causes: readonly Finding[], { unmade: unread }: CheckCounts): Text {
   const [first, ...others] = alike(causes)
   if (!first) {
     return unread === 0
-      ? say('nothing is wrong as far as can be seen from here', '여기서 볼 수 있는 한 문제가 없습니다')
-      : say(
-          `nothing wrong was found, but ${unread} checks could not be made`,
-          `발견된 문제는 없지만, 검사 ${unread}개를 하지 못했습니다`,
-        )
+      ? say('nothing is wrong as far as can be seen from here')
+      : say`nothing wrong was found, but ${unread} checks could not be made`
   }
   const [{ hop, title, severity, rule }] = first
   const blocks = severity === 'blocks'
-  const which =
-    first.length > 1
-      ? say(`${first.length} rules: `, `규칙 ${first.length}개: `)
-      : verbatim(rule === null ? '' : `${rule}: `)
-  const more = others.length > 0 ? say(` (and ${others.length} more)`, ` (그 밖에 ${others.length}건)`) : none
-  const missed =
-    unread > 0 ? say(`; ${unread} checks could not be made`, `. 검사 ${unread}개는 하지 못했습니다`) : none
-  return say(
-    `${which.en}${blocks ? 'blocked at' : 'a warning at'} ${hopNames[hop].en}: ${title.en}${more.en}${missed.en}`,
-    `${which.ko}${hopNames[hop].ko}에서 ${blocks ? '막혔습니다' : '주의가 필요합니다'}: ${title.ko}${more.ko}${missed.ko}`,
-  )
+  const which = first.length > 1 ? say`${first.length} rules: ` : verbatim(rule === null ? '' : `${rule}: `)
+  const more = others.length > 0 ? say` (and ${others.length} more)` : none
+  const missed = unread > 0 ? say`; ${unread} checks could not be made` : none
+  return sayOf(
+    'verdict',
+  )`${which}${blocks ? say('blocked at') : say('a warning at')} ${hopNames[hop]}: ${title}${more}${missed}`
 }
 
 const none = verbatim('')

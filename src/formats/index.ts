@@ -90,15 +90,9 @@ export function exportRules(
   }
 }
 
-const isOff: Text = say(
-  'it is switched off, and elsewhere it would be open',
-  '꺼진 규칙이라 내보내면 열리게 됩니다',
-)
+const isOff: Text = say('it is switched off, and elsewhere it would be open')
 
-const isOver: Text = say(
-  'its time is over, and elsewhere it would be open again',
-  '만료된 규칙이라 내보내면 다시 열리게 됩니다',
-)
+const isOver: Text = say('its time is over, and elsewhere it would be open again')
 
 function sayWhatIsLost(rule: Rule, format: Format, writing: Writing): void {
   const onlyUdp = rule.listen.kind === 'inet' && !rule.listen.protocols.includes('tcp')
@@ -124,12 +118,11 @@ const plainPath = /^\/[\w./-]+$/
 
 const notPlain: Text = say(
   'the path begins with no /, or holds other signs than letters, digits, ".", "_", "-" and "/", which would be read otherwise there',
-  '경로가 /로 시작하지 않거나 영문자, 숫자, ".", "_", "-", "/" 밖의 문자가 있어 다르게 읽힐 수 있습니다',
 )
 
 function lost(aspect: Capability): Text {
-  const { en, ko } = capabilities[aspect].text
-  return say(`this format has no way to say it: ${en}`, `이 형식으로는 쓸 수 없습니다: ${ko}`)
+  const aspectText = capabilities[aspect].text
+  return say`this format has no way to say it: ${aspectText}`
 }
 
 /** Lines are read one by one and each as a whole, so both have a bound. */
@@ -142,17 +135,13 @@ function excessOf(text: string): { line: number; why: Text } | null {
     line++
     const end = text.indexOf('\n', at)
     const next = end === -1 ? text.length : end
-    if (next - at > mostLineSigns) return { line, why: say('the line is too long', '줄이 너무 깁니다') }
-    if (line > mostLines)
-      return { line, why: say(`more than ${mostLines} lines`, `${mostLines}줄을 넘습니다`) }
+    if (next - at > mostLineSigns) return { line, why: say('the line is too long') }
+    if (line > mostLines) return { line, why: say`more than ${mostLines} lines` }
     at = next + 1
   }
   return null
 }
 
 function tooLarge(bytes: number): Text {
-  return say(
-    `${bytes} bytes; the most is ${mostImportBytes}`,
-    `${bytes}바이트입니다. 최대 ${mostImportBytes}바이트입니다`,
-  )
+  return say`${bytes} bytes; the most is ${mostImportBytes}`
 }

@@ -73,8 +73,5 @@ export function pollAndListen({
 }
 
 function addressGone(address: string): Text {
-  return say(
-    `this machine no longer has the address ${address}`,
-    `이 컴퓨터의 주소 ${address}{이/가} 없어졌습니다`,
-  )
+  return say`this machine no longer has the address ${address}`
 }

@@ -80,10 +80,7 @@ export function stateRoot(env: NodeJS.ProcessEnv = process.env): string {
   return root
 }
 
-const elsewhere = say(
-  'name a folder of your own with NARU_STATE',
-  'NARU_STATE로 다른 사용자가 쓸 수 없는 폴더를 지정하세요',
-)
+const elsewhere = say('name a folder of your own with NARU_STATE')
 
 function placeOfState(env: NodeJS.ProcessEnv): string {
   if (env.NARU_STATE) return resolve(env.NARU_STATE)

@@ -236,10 +236,7 @@ export interface Damage {
 }
 
 export function damageText({ unreadable, lines, kept }: Damage): Text {
-  return say(
-    `${unreadable} of ${lines} lines of the journal cannot be read; what they say may still be in force: \`naru firewall ls\` and \`naru router ls\` show it, ${kept} has the lines`,
-    `저널 ${lines}줄 중 ${unreadable}줄을 읽을 수 없습니다. 그 내용이 아직 열려 있을 수 있으니 \`naru firewall ls\`와 \`naru router ls\`로 확인하세요. 원본은 ${kept}에 있습니다`,
-  )
+  return say`${unreadable} of ${lines} lines of the journal cannot be read; what they say may still be in force: \`naru firewall ls\` and \`naru router ls\` show it, ${kept} has the lines`
 }
 
 /** A full disk is no reason not to undo what can be read. */

@@ -15,7 +15,7 @@ const form = /^[0-9a-f]{8}$/
 /** Null where nothing was ever opened that carries one. @throws NaruError UNTRUSTED_PATH where others may write it */
 export async function readMark(root: string): Promise<string | null> {
   const path = join(root, 'mark')
-  mustBeTrusted(path, say(`remove ${path}`, `${path} 파일을 지우세요`))
+  mustBeTrusted(path, say`remove ${path}`)
   const text = await readFile(path, 'utf8').catch((error: unknown) => {
     if (errnoOf(error) === 'ENOENT') return ''
     throw error

@@ -21,7 +21,7 @@ export async function chooseFirewall(
   { signal, asked }: { readonly signal: AbortSignal; readonly asked?: number | undefined },
 ): Promise<{ member: FirewallMember | null; why: Text }> {
   const candidates = wish === 'auto' ? firewalls : firewalls.filter(({ id }) => id === wish)
-  let no = say(`there is no firewall ${wish} here`, `${wish} 방화벽이 여기에는 없습니다`)
+  let no = say`there is no firewall ${wish} here`
   for (const member of candidates) {
     const support = await detection(member, host).getUntil(signal, `the look at ${member.id}`, asked)
     if (support.ok) return { member, why: support.why }

@@ -27,17 +27,13 @@ export function circleNotes(
     .slice(0, mostNamed)
     .map((circle) => {
       const way = wayRound(circle)
-      return say(
-        `${way}: these rules lead to each other, and a connection goes round until descriptors run out; point one of them elsewhere`,
-        `${way}: 규칙이 서로를 가리켜, 연결이 디스크립터가 바닥날 때까지 돌게 됩니다. 하나의 대상을 바꾸세요`,
-      )
+      return say`${way}: these rules lead to each other, and a connection goes round until descriptors run out; point one of them elsewhere`
     })
   return all ? notes : [...notes, notAllFollowed]
 }
 
 const notAllFollowed = say(
   'rules lead to others of this machine in more ways than are followed: whether some lead to each other is not known',
-  '규칙들이 이 컴퓨터의 다른 규칙을 가리키는 경로가 너무 많아 끝까지 따라가지 않았습니다. 서로를 가리키는 규칙이 더 있을 수 있습니다',
 )
 
 /** Of a long way its beginning. */

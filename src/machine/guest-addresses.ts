@@ -24,14 +24,8 @@ export async function resolveGuest(
   throw new NaruError('GUEST_NO_ADDRESS', {
     kind: member.kind,
     name,
-    why: say(
-      `it reports ${reported}, which leads to this machine itself or to nobody`,
-      `게스트가 보고한 ${reported}{은/는} 이 컴퓨터 자신이거나 접속할 수 없는 주소입니다`,
-    ),
-    fix: say(
-      'see who is root in that guest, or name its address in the rule',
-      '그 게스트의 관리자가 누구인지 확인하거나 규칙에 주소를 직접 쓰세요',
-    ),
+    why: say`it reports ${reported}, which leads to this machine itself or to nobody`,
+    fix: say('see who is root in that guest, or name its address in the rule'),
   })
 }
 

@@ -77,14 +77,13 @@ async function readAddresses(
       return otherwise
     })
   const [interfaces, routes, nameServers, routers, stun] = await Promise.all([
-    or(say('the interfaces', '인터페이스'), network.interfaces({ signal }), []),
-    or(say('the routes', '경로'), network.defaultRoutes({ signal }), []),
-    or(say('the name servers', 'DNS 서버'), network.nameServers({ signal }), []),
-    or(say('the routers', '공유기'), readRouters(deps, signal), []),
-    mayAskInternet ? or(say('the STUN server', 'STUN 서버'), deps.askStun({ signal }), null) : null,
+    or(say('the interfaces'), network.interfaces({ signal }), []),
+    or(say('the routes'), network.defaultRoutes({ signal }), []),
+    or(say('the name servers'), network.nameServers({ signal }), []),
+    or(say('the routers'), readRouters(deps, signal), []),
+    mayAskInternet ? or(say('the STUN server'), deps.askStun({ signal }), null) : null,
   ])
-  if (mayAskInternet && stun === null)
-    notes.push(say('no STUN server answered', '응답한 STUN 서버가 없습니다'))
+  if (mayAskInternet && stun === null) notes.push(say('no STUN server answered'))
   const lan = facingLan(interfaces, routes)
   const own = interfaces.find(({ name }) => name === lan)?.addresses ?? []
   const told = natAbove({
@@ -113,7 +112,7 @@ async function readAddresses(
 
 function byNextHop({ above, text }: { above: 'nat' | 'carrier-grade-nat'; text: Text }): NatAnswer {
   if (above === 'carrier-grade-nat') return { nat: 'carrier-grade', text }
-  return { nat: 'two-routers', text: say(`two routers: ${text.en}`, `공유기 두 대: ${text.ko}`) }
+  return { nat: 'two-routers', text: say`two routers: ${text}` }
 }
 
 async function readPorts(
@@ -135,14 +134,8 @@ async function readPorts(
 
 function unseenText(platform: NodeJS.Platform): Text {
   return platform === 'win32'
-    ? say(
-        'programs of other users are not shown: open the terminal with "Run as administrator"',
-        '다른 사용자의 프로그램은 보이지 않습니다: 터미널을 "관리자 권한으로 실행"하세요',
-      )
-    : say(
-        'processes of other users are not shown: run it with sudo',
-        '다른 사용자의 프로세스는 보이지 않습니다: sudo로 실행하세요',
-      )
+    ? say('programs of other users are not shown: open the terminal with "Run as administrator"')
+    : say('processes of other users are not shown: run it with sudo')
 }
 
 /** The interface that router mappings must point to: the default route's, but for tunnels and VM adapters. */
@@ -262,5 +255,5 @@ async function readGuests(deps: MachineDeps, signal: AbortSignal): Promise<Guest
 
 function unread(what: Text, error: unknown): Text {
   const { text } = toNaruError(error)
-  return say(`could not read ${what.en}: ${text.en}`, `${what.ko} 정보를 읽지 못했습니다: ${text.ko}`)
+  return say`could not read ${what}: ${text}`
 }

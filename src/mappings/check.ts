@@ -5,7 +5,7 @@
 import { withLimit } from '../base/clock.ts'
 import { Semaphore } from '../base/semaphore.ts'
 import type { Protocol } from '../base/port.ts'
-import { say, type Text } from '../base/text.ts'
+import { say, verbatim, type Text } from '../base/text.ts'
 import type { RouterCheck, RouterCheckWish } from '../model/router.ts'
 import { makerOf, routerSteps, type RouterSteps } from '../model/router-steps.ts'
 import type { Mapping, Router, RouterInfo } from '../routers/contract.ts'
@@ -89,10 +89,7 @@ async function readBack(
       return {
         open: false,
         decisive: false,
-        text: say(
-          `${router.flavour} does not list port ${port}`,
-          `${router.flavour} 목록에 ${port} 포트가 없습니다`,
-        ),
+        text: say`${router.flavour} does not list port ${port}`,
       }
     const open = found.internalAddress === own && found.internalPort === internal && found.enabled
     // Some read every row back with port 0 (miniupnpd 2.3.0 on nftables).
@@ -103,14 +100,10 @@ async function readBack(
 }
 
 function rowText(port: string, found: Mapping, wanted: string | null): Text {
-  const off = found.enabled ? say('', '') : say(' (off)', ' (꺼짐)')
+  const off = found.enabled ? verbatim('') : say(' (off)')
   const where = `${found.internalAddress}:${found.internalPort}`
-  const not =
-    wanted === null || wanted === where ? say('', '') : say(`, not ${wanted}`, ` (${wanted}{이/가} 아님)`)
-  return say(
-    `the router's list: ${port} → ${where}${off.en}${not.en}`,
-    `공유기 목록: ${port} → ${where}${off.ko}${not.ko}`,
-  )
+  const not = wanted === null || wanted === where ? verbatim('') : say`, not ${wanted}`
+  return say`the router's list: ${port} → ${where}${off}${not}`
 }
 
 const mostTexts = 6
@@ -118,7 +111,7 @@ const mostTexts = 6
 function few(texts: readonly Text[]): readonly Text[] {
   const more = texts.length - mostTexts
   if (more <= 0) return texts
-  return [...texts.slice(0, mostTexts), say(`… and ${more} more`, `… 외 ${more}개`)]
+  return [...texts.slice(0, mostTexts), say`… and ${more} more`]
 }
 
 /** Knocked one after the other, since an arrival tells whose rule it is and not which port. */
@@ -148,17 +141,11 @@ async function tryThrough(
 }
 
 function arrived({ host, port }: { host: string; port: number }): Text {
-  return say(
-    `a connection to ${host}:${port} arrived here`,
-    `${host}:${port}{으로/로} 보낸 연결이 이 컴퓨터에 도착했습니다`,
-  )
+  return say`a connection to ${host}:${port} arrived here`
 }
 
 function answeredBySomebody({ host, port }: { host: string; port: number }): Text {
-  return say(
-    `${host}:${port} answers, but from inside that may be the router's own page`,
-    `${host}:${port}{이/가} 응답하지만, 내부에서 본 것이라 공유기 자체 페이지일 수 있습니다`,
-  )
+  return say`${host}:${port} answers, but from inside that may be the router's own page`
 }
 
 /** Knocks a few times, since who tells of arrivals may only be listening since now. */
@@ -199,17 +186,11 @@ function hostOf(client: string): string {
 
 /** What was typed on the page is in no list that we can read, so asking the router for it goes on failing. */
 function typedByHand(rule: string): Text {
-  return say(
-    `the row that was typed by hand does it: \`naru edit ${rule} --router off\` ends asking the router for one`,
-    `직접 입력한 항목으로 열려 있습니다. \`naru edit ${rule} --router off\`로 공유기에 더 요청하지 않게 할 수 있습니다`,
-  )
+  return say`the row that was typed by hand does it: \`naru edit ${rule} --router off\` ends asking the router for one`
 }
 
 function notProven(): Text {
-  return say(
-    'nothing here can prove it: try from a phone that is off the Wi-Fi, or with `naru doctor`',
-    '여기서는 확인할 수 없습니다. Wi-Fi를 끈 휴대폰이나 `naru doctor`로 확인하세요',
-  )
+  return say('nothing here can prove it: try from a phone that is off the Wi-Fi, or with `naru doctor`')
 }
 
 function stepsFor(

@@ -163,22 +163,19 @@ function viewOf(
 }
 
 function noNat6(): Text {
-  return say('IPv6 has none: ports are opened as pinholes', 'IPv6에는 NAT가 없어 핀홀로 포트를 엽니다')
+  return say('IPv6 has none: ports are opened as pinholes')
 }
 
 function aboveText(above: RouterView['above'], external: string | null): Text {
   switch (above) {
     case 'public':
-      return say('its address is public', '공인 주소를 가지고 있습니다')
+      return say('its address is public')
     case 'carrier-grade-nat':
       return carrierGrade(external ?? '?')
     case 'nat':
-      return say(
-        `its own address ${external ?? '?'} is private: another router is above it`,
-        `외부 주소 ${external ?? '?'}{이/가} 사설 주소입니다: 위에 공유기가 하나 더 있습니다`,
-      )
+      return say`its own address ${external ?? '?'} is private: another router is above it`
     case 'unknown':
-      return say('it did not tell its outside address', '외부 주소를 알려 주지 않았습니다')
+      return say('it did not tell its outside address')
   }
 }
 
@@ -335,17 +332,11 @@ async function addOn(
 }
 
 function noPortOfItsOwn(asked: number, internalPort: number): Text {
-  return say(
-    `over IPv6 there is no external port: ${internalPort} is open, not ${asked}`,
-    `IPv6에는 외부 포트가 따로 없어 ${asked} 대신 ${internalPort} 포트를 열었습니다`,
-  )
+  return say`over IPv6 there is no external port: ${internalPort} is open, not ${asked}`
 }
 
 function goesByItself(flavour: string): Text {
-  return say(
-    `${flavour} mappings can be removed only by who remembers them, and nothing can be kept here: this one ends with its lease`,
-    `${flavour} 매핑은 만든 쪽이 기억해야 지울 수 있는데 여기에는 기록할 수 없습니다. 임대 시간이 끝나면 사라집니다`,
-  )
+  return say`${flavour} mappings can be removed only by who remembers them, and nothing can be kept here: this one ends with its lease`
 }
 
 /** By hand there is nothing to undo: who asked wants it to stay. */

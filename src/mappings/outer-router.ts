@@ -4,7 +4,7 @@
  */
 import { addressRange, isPublic } from '../base/address.ts'
 import { NaruError, toNaruError } from '../base/errors.ts'
-import { say, type Text } from '../base/text.ts'
+import { say, verbatim, type Text } from '../base/text.ts'
 import type { Host } from '../host/contract.ts'
 import type { Recorder } from '../model/hop.ts'
 import type { MappingLease, Router } from '../routers/contract.ts'
@@ -101,14 +101,11 @@ export function isCarrierGrade(address: string): boolean {
 }
 
 export function carrierGrade(address: string): Text {
-  return withWhatHelps(say(`the router's own address ${address} is`, `공유기의 외부 주소 ${address}{은/는}`))
+  return withWhatHelps(say`the router's own address ${address} is`)
 }
 
 function withWhatHelps(who: Text): Text {
-  return say(
-    `${who.en} the provider's carrier-grade NAT (100.64.0.0/10): nobody outside reaches it; ask the provider for a public IPv4 address, publish over IPv6, or relay through a machine that has one`,
-    `${who.ko} 통신사 NAT(CGNAT, 100.64.0.0/10)입니다. 밖에서 닿을 수 없으니 통신사에 공인 IPv4를 요청하거나, IPv6로 열거나, 공인 주소가 있는 서버를 경유하세요`,
-  )
+  return say`${who} the provider's carrier-grade NAT (100.64.0.0/10): nobody outside reaches it; ask the provider for a public IPv4 address, publish over IPv6, or relay through a machine that has one`
 }
 
 /** What stands above a router that does not tell its own address: miniupnpd tells none that is private. */
@@ -119,29 +116,20 @@ export async function aboveByHop(
   const hop = await secondHop(host, signal).catch(() => null)
   if (hop === null || isPublic(hop)) return null
   if (isCarrierGrade(hop)) {
-    const who = say(`the next hop ${hop} is in`, `다음 홉 ${hop}{은/는}`)
+    const who = say`the next hop ${hop} is in`
     return { above: 'carrier-grade-nat', text: withWhatHelps(who) }
   }
-  const text = say(
-    `it told no outside address, and another router is above it: ${hop}`,
-    `외부 주소를 알려 주지 않았고, 위에 공유기가 하나 더 있습니다: ${hop}`,
-  )
+  const text = say`it told no outside address, and another router is above it: ${hop}`
   return { above: 'nat', text }
 }
 
 function through({ address }: Router, wan: string, external: string | null): Text {
   if (external !== null && isCarrierGrade(external)) return carrierGrade(external)
-  return say(
-    `two routers: ${address} sends the port on to ${wan}, which sends it here`,
-    `공유기 두 대: ${address}{이/가} ${wan}{으로/로}, 다시 이 컴퓨터로 전달합니다`,
-  )
+  return say`two routers: ${address} sends the port on to ${wan}, which sends it here`
 }
 
 function typeItThere(router: string | null, wan: string, port: number, refused: NaruError | null): Text {
   const where = router ?? '?'
-  const why = refused ? { en: ` (${refused.text.en})`, ko: ` (${refused.text.ko})` } : { en: '', ko: '' }
-  return say(
-    `a second router is above: this one's own address ${wan} is private; on the upper one (${where}) forward external port ${port} to ${wan} port ${port} by hand, or put one of the two in bridge mode${why.en}`,
-    `위에 공유기가 하나 더 있습니다: 이 공유기의 외부 주소 ${wan}{이/가} 사설 주소입니다. 위 공유기(${where})에서 외부 포트 ${port}{을/를} ${wan}의 ${port}번으로 직접 포워딩하거나, 둘 중 하나를 브리지 모드로 바꾸세요${why.ko}`,
-  )
+  const why = refused ? say` (${refused.text})` : verbatim('')
+  return say`a second router is above: this one's own address ${wan} is private; on the upper one (${where}) forward external port ${port} to ${wan} port ${port} by hand, or put one of the two in bridge mode${why}`
 }

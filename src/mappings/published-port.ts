@@ -108,9 +108,7 @@ export class PublishedPort {
     const above = outer?.lease?.describe()
     return {
       ...inner,
-      text: above
-        ? { en: `${above.text.en}, through ${inner.text.en}`, ko: `${above.text.ko}, ${inner.text.ko} 경유` }
-        : inner.text,
+      text: above ? say`${above.text}, through ${inner.text}` : inner.text,
       differs: [...inner.differs, ...(above?.differs ?? []), ...notes, ...(outer ? outer.notes : [])],
       data: above ? { inner: inner.data, outer: above.data } : inner.data,
     }
@@ -319,11 +317,8 @@ export class PublishedPort {
       // What was named is believed: protocols of one box may be services of their own (RouterOS).
       if (!seen && this.wish.by !== 'auto') continue
       const why = seen
-        ? say(
-            `${other.flavour} shows it leads to ${seen.internalAddress}`,
-            `${other.flavour}{으로/로} 보면 ${seen.internalAddress}{으로/로} 향합니다`,
-          )
-        : say(`${other.flavour} does not list it`, `${other.flavour} 목록에 없습니다`)
+        ? say`${other.flavour} shows it leads to ${seen.internalAddress}`
+        : say`${other.flavour} does not list it`
       return { state: 'lost', why: this.#notDone(router, why) }
     }
     return own
@@ -373,15 +368,9 @@ export class PublishedPort {
     const known = await this.#tools.finder.gateways(4, signal)
     if (known.length > 0 && !known.includes(address))
       throw new NaruError('ROUTER_NOT_FOUND', {
-        tried: say(
-          `${address} says it is a router, but has no internet address and is not this machine’s gateway`,
-          `${address}{은/는} 공유기라고 답하지만 인터넷 주소가 없고 이 컴퓨터의 게이트웨이도 아닙니다`,
-        ),
+        tried: say`${address} says it is a router, but has no internet address and is not this machine’s gateway`,
       })
-    return say(
-      'the router tells no outside address: its line may be down, or it does not say',
-      '공유기가 외부 주소를 알려 주지 않습니다. 인터넷 회선이 끊겼거나 알려 주지 않는 공유기입니다',
-    )
+    return say('the router tells no outside address: its line may be down, or it does not say')
   }
 
   async #explain(failures: readonly Failure[], signal: AbortSignal): Promise<NaruError> {
@@ -415,10 +404,7 @@ export class PublishedPort {
 
   #takenByUs(router: Router, { internalAddress, leaseSecondsLeft, externalPort }: Mapping): NaruError {
     const left = leaseSecondsLeft === null ? null : formatDuration(leaseSecondsLeft * 1000)
-    const owner = say(
-      `this machine’s own former address ${internalAddress}; the router lets nobody else remove it${left ? `, its lease ends in ${left}` : ''}`,
-      `이 컴퓨터의 이전 주소 ${internalAddress} (다른 주소에서는 지울 수 없음${left ? `, ${left} 뒤 임대 종료` : ''})`,
-    )
+    const owner = say`this machine’s own former address ${internalAddress}; the router lets nobody else remove it${left ? say`, its lease ends in ${left}` : ''}`
     return new NaruError('ROUTER_PORT_TAKEN', { router: router.address, port: externalPort, owner })
   }
 
@@ -471,7 +457,7 @@ async function wanOf(
 function calledOff({ address, flavour }: Router, signal: AbortSignal): NaruError {
   const { reason } = signal as { reason: unknown }
   if (!(reason instanceof DOMException) || reason.name !== 'TimeoutError') return stopped(signal, 'a mapping')
-  const why = say('it is still at it, or silent', '아직 처리 중이거나 응답이 없습니다')
+  const why = say('it is still at it, or silent')
   return new NaruError('ROUTER_SILENT', { router: address, protocol: flavour, why }, { cause: reason })
 }
 

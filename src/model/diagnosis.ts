@@ -1,11 +1,12 @@
 /** What the doctor says: the verdict first, then what else was found, then what was looked at. */
 import type { NaruErrorJson } from '../base/errors.ts'
-import type { Text } from '../base/text.ts'
+import { say, verbatim, type Text } from '../base/text.ts'
 import type { Finding } from './finding.ts'
 
 /** Who tried from outside, in words: `phone 203.0.113.9`, or the address of a vantage. */
 export function triedByText(by: string): Text {
-  return { en: by, ko: by.replace(/^phone\b/, '휴대폰') }
+  const address = /^phone\b(.*)/.exec(by)?.[1]
+  return address === undefined ? verbatim(by) : say`phone${address}`
 }
 
 /**

@@ -19,7 +19,6 @@ export type InetListen = Extract<Listen, { kind: 'inet' }>
 
 const form = say(
   'write [ADDRESS:]PORT[-PORT][/tcp|/udp|/tcp+udp] or unix:PATH, such as 8888, 127.0.0.1:8080 or [::1]:53/udp',
-  '[주소:]포트[-포트][/tcp|/udp|/tcp+udp] 또는 unix:경로로 쓰세요. 예: 8888, 127.0.0.1:8080, [::1]:53/udp',
 )
 
 /** @throws NaruError VALUE_INVALID */
@@ -35,20 +34,14 @@ export function parseListen(text: string): Listen {
   const address = canonicalAddress(host)
   if (address === null) {
     if (/^\d{1,5}$/.test(host)) throw bad(text, twoPorts(host, ports))
-    throw bad(
-      text,
-      say('listen on an address of this machine, not on a name', '이름이 아니라 이 컴퓨터의 주소를 쓰세요'),
-    )
+    throw bad(text, say('listen on an address of this machine, not on a name'))
   }
   return { kind: 'inet', address: unmapped(address), ports, protocols }
 }
 
 /** As Docker's -p and ssh's -L have it. */
 function twoPorts(here: string, { first }: PortRange): Text {
-  return say(
-    `${here} is where traffic arrives, and ${first} belongs to the target: write ${here}, and HOST:${first} as the target`,
-    `수신 포트와 대상 포트를 나누어 쓰세요. 수신은 ${here}, 대상은 HOST:${first}입니다`,
-  )
+  return say`${here} is where traffic arrives, and ${first} belongs to the target: write ${here}, and HOST:${first} as the target`
 }
 
 export function formatListen(listen: Listen): string {
@@ -80,7 +73,7 @@ function addressesMeet(a: string | null, b: string | null): boolean {
 function parseProtocols(text: string, whole: string): readonly Protocol[] {
   if (text === 'tcp' || text === 'udp') return [text]
   if (text === 'tcp+udp' || text === 'udp+tcp') return ['tcp', 'udp']
-  throw bad(whole, say('the protocol is tcp, udp or tcp+udp', '프로토콜은 tcp, udp, tcp+udp 중 하나입니다'))
+  throw bad(whole, say('the protocol is tcp, udp or tcp+udp'))
 }
 
 /** Splits `HOST:PORTS`, `[V6]:PORTS` or `PORTS`. Shared with targets. @throws NaruError VALUE_INVALID */
@@ -91,13 +84,7 @@ export function splitHostPorts(text: string, whole: string): { host: string | nu
   if (colon === -1) return { host: null, ports: parsePortRange(text) }
   const host = text.slice(0, colon)
   if (host.includes(':')) {
-    throw bad(
-      whole,
-      say(
-        'an IPv6 address stands in brackets: [2001:db8::1]:80',
-        'IPv6 주소는 [2001:db8::1]:80처럼 대괄호로 묶으세요',
-      ),
-    )
+    throw bad(whole, say('an IPv6 address stands in brackets: [2001:db8::1]:80'))
   }
   if (host === '') throw bad(whole, form)
   return { host, ports: parsePortRange(text.slice(colon + 1)) }
@@ -112,17 +99,11 @@ export function isOneLine(text: string): boolean {
 export function parseUnixPath(path: string, what: string): string {
   const why =
     path === ''
-      ? say('a path is missing', '경로가 없습니다')
+      ? say('a path is missing')
       : !isOneLine(path)
-        ? say(
-            'the path holds control characters, line breaks or halves of a character',
-            '경로에 제어 문자나 줄바꿈 또는 깨진 문자가 들어 있습니다',
-          )
+        ? say('the path holds control characters, line breaks or halves of a character')
         : Buffer.byteLength(path) > 103
-          ? say(
-              'the path is longer than 103 bytes, the most a Unix socket takes',
-              'Unix 소켓 경로는 103바이트까지입니다',
-            )
+          ? say('the path is longer than 103 bytes, the most a Unix socket takes')
           : null
   if (why) throw new NaruError('VALUE_INVALID', { what, value: path, why })
   return path

@@ -67,9 +67,9 @@ function mappingText(facts: MappingFacts): Text {
   const outside = formatEndpoint(facts.externalAddress ?? '?', facts.externalPort)
   const inside = formatEndpoint(facts.internalAddress, facts.internalPort)
   const way = `${outside} → ${inside}/${facts.protocol}`
-  if (facts.goodUntil === null) return say(`${way}, permanent`, `${way}, 영구`)
+  if (facts.goodUntil === null) return say`${way}, permanent`
   const until = localTime(facts.goodUntil)
-  return say(`${way} until ${until}`, `${way}, ${until}까지`)
+  return say`${way} until ${until}`
 }
 
 /** `2026-11-22 21:15`, by this machine's clock: for people, the data say it to the millisecond. */
@@ -80,24 +80,15 @@ function localTime(at: number): string {
 function differences({ externalPort, leaseSeconds }: MappingFacts, wish: MappingWish): Text[] {
   const found: Text[] = []
   if (externalPort !== wish.externalPort)
-    found.push(
-      say(
-        `the router gave external port ${externalPort}, not ${wish.externalPort}`,
-        `공유기가 외부 포트 ${wish.externalPort} 대신 ${externalPort}{을/를} 주었습니다`,
-      ),
-    )
+    found.push(say`the router gave external port ${externalPort}, not ${wish.externalPort}`)
   const lease = leaseDifference(leaseSeconds, wish.leaseSeconds)
   if (lease) found.push(lease)
   if (wish.allow.length > 0 && wish.filter !== 'confirmed')
     found.push(
       wish.filter === 'none'
-        ? say(
-            'the router lets every source in; the allow-list is enforced on this machine',
-            '공유기는 모든 출발지를 들여보냅니다. 허용 목록은 이 컴퓨터에서 적용됩니다',
-          )
+        ? say('the router lets every source in; the allow-list is enforced on this machine')
         : say(
             'the router took the filter by source, which cannot be read back (some take it and let everyone in); the allow-list is also enforced on this machine',
-            '공유기가 출발지 필터를 받아들였지만 확인할 수 없습니다(받아들이고도 모두 들여보내는 공유기가 있음). 허용 목록은 이 컴퓨터에서도 적용됩니다',
           ),
     )
   return found
@@ -106,17 +97,11 @@ function differences({ externalPort, leaseSeconds }: MappingFacts, wish: Mapping
 function leaseDifference(granted: number | null, asked: number): Text | null {
   if (granted === asked || (granted === null && asked === 0)) return null
   if (granted === null)
-    return say(
-      'the router keeps mappings for ever; Naru removes this one when the rule ends',
-      '공유기가 매핑을 영구히 보관합니다. 규칙이 끝나면 Naru가 지웁니다',
-    )
+    return say('the router keeps mappings for ever; Naru removes this one when the rule ends')
   const given = formatDuration(granted * 1000)
-  if (asked === 0) return say(`the router keeps it for ${given}`, `공유기가 ${given} 동안 유지합니다`)
+  if (asked === 0) return say`the router keeps it for ${given}`
   const wanted = formatDuration(asked * 1000)
-  return say(
-    `the router gave a lease of ${given}, not ${wanted}; Naru renews it`,
-    `공유기가 임대 시간을 ${wanted} 대신 ${given}{으로/로} 주었습니다. Naru가 갱신합니다`,
-  )
+  return say`the router gave a lease of ${given}, not ${wanted}; Naru renews it`
 }
 
 function printable(text: string): string {

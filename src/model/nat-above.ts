@@ -1,6 +1,6 @@
 /** What NAT lies above this machine, in one sentence, from the addresses that interface, routers and STUN tell. */
 import { addressRange, isPublic } from '../base/address.ts'
-import { say, type Text } from '../base/text.ts'
+import { say, verbatim, type Text } from '../base/text.ts'
 import type { NatAbove } from './machine.ts'
 
 export interface NatEvidence {
@@ -40,60 +40,45 @@ function isCarrierGrade(address: string): boolean {
 function noNat(address: string): NatAnswer {
   return {
     nat: 'none',
-    text: say(
-      `no NAT: ${address} is public and this machine’s own`,
-      `NAT 없음: ${address}{은/는} 이 컴퓨터가 직접 가진 공인 주소입니다`,
-    ),
+    text: say`no NAT: ${address} is public and this machine’s own`,
   }
 }
 
 function oneRouter(wan: string): NatAnswer {
   return {
     nat: 'one-router',
-    text: say(
-      `one router: its outside address ${wan} is public`,
-      `공유기 한 대: 바깥 주소 ${wan}{은/는} 공인 주소입니다`,
-    ),
+    text: say`one router: its outside address ${wan} is public`,
   }
 }
 
 function carrierGrade(address: string | undefined): NatAnswer {
-  const en = address ? `: the address ${address} is from the shared space 100.64.0.0/10` : ''
-  const ko = address ? `: 주소 ${address}{은/는} 공유 대역 100.64.0.0/10에 속합니다` : ''
+  const because = address
+    ? say`: the address ${address} is from the shared space 100.64.0.0/10`
+    : verbatim('')
   return {
     nat: 'carrier-grade',
-    text: say(`the provider’s carrier-grade NAT${en}`, `통신사 NAT(CGNAT)${ko}`),
+    text: say`the provider’s carrier-grade NAT${because}`,
   }
 }
 
 function twoRouters(wan: string | undefined): NatAnswer {
-  const en = wan ? `the nearest one’s outside address ${wan} is private` : 'a second NAT is above the nearest'
-  const ko = wan
-    ? `가까운 공유기의 바깥 주소 ${wan}{이/가} 사설 주소입니다`
-    : '가까운 공유기 위에 NAT가 하나 더 있습니다'
-  return { nat: 'two-routers', text: say(`two routers: ${en}`, `공유기 두 대: ${ko}`) }
+  const why = wan
+    ? say`the nearest one’s outside address ${wan} is private`
+    : say('a second NAT is above the nearest')
+  return { nat: 'two-routers', text: say`two routers: ${why}` }
 }
 
 function translatedFurtherUp(wan: string, stun: string): NatAnswer {
   return {
     nat: 'carrier-grade',
-    text: say(
-      `the provider translates once more: the router has ${wan}, the internet sees ${stun}`,
-      `통신사가 주소를 한 번 더 변환합니다: 공유기 주소는 ${wan}, 인터넷에서 보이는 주소는 ${stun}입니다`,
-    ),
+    text: say`the provider translates once more: the router has ${wan}, the internet sees ${stun}`,
   }
 }
 
 function unknown(own: readonly string[], stun: string | null): NatAnswer {
   const text =
     stun && !own.includes(stun)
-      ? say(
-          `at least one NAT: the internet sees ${stun}, and no router told its outside address`,
-          `NAT가 하나 이상 있습니다: 인터넷에서 보이는 주소는 ${stun}이고, 바깥 주소를 알려 준 공유기는 없습니다`,
-        )
-      : say(
-          'not known: this machine has no public address, and no router told its outside address',
-          '알 수 없음: 이 컴퓨터에는 공인 주소가 없고, 바깥 주소를 알려 준 공유기도 없습니다',
-        )
+      ? say`at least one NAT: the internet sees ${stun}, and no router told its outside address`
+      : say('not known: this machine has no public address, and no router told its outside address')
   return { nat: 'unknown', text }
 }

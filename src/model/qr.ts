@@ -53,7 +53,7 @@ function versionFor(length: number, text: string): number {
   throw new NaruError('VALUE_INVALID', {
     what: 'QR code',
     value: text.slice(0, 40),
-    why: say('at most 230 bytes fit', '230바이트까지만 담을 수 있습니다'),
+    why: say('at most 230 bytes fit'),
   })
 }
 

@@ -14,10 +14,7 @@ export function parseBandwidth(text: string): number {
     throw new NaruError('VALUE_INVALID', {
       what: 'bandwidth',
       value: text,
-      why: say(
-        'write bits a second with bit, kbit, mbit or gbit, such as 100mbit',
-        '100mbit처럼 초당 비트 수에 bit, kbit, mbit, gbit를 붙여 쓰세요',
-      ),
+      why: say('write bits a second with bit, kbit, mbit or gbit, such as 100mbit'),
     })
   }
   return Math.floor(bits / 8)

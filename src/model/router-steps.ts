@@ -4,7 +4,7 @@
  */
 import { formatCidr, type Cidr } from '../base/address.ts'
 import { formatPortRange, type PortRange, type Protocol } from '../base/port.ts'
-import { say, verbatim, type Text } from '../base/text.ts'
+import { say, sayOf, verbatim, type Text } from '../base/text.ts'
 
 export const makers = [
   'asus',
@@ -122,12 +122,8 @@ function onePortEach(wish: RowWish): readonly RowWish[] {
 
 function rowForEach({ internalPorts }: RowWish, count: number): Text {
   const last = internalPorts.last
-  const rest =
-    count > mostRows ? say(`, and so on up to ${last}`, ` (${last}번까지 같은 방식으로)`) : say('', '')
-  return say(
-    `a range whose ports change on the way needs a row a port here${rest.en}; with the same port outside, one row is enough`,
-    `외부와 내부 포트 번호가 다른 범위는 포트마다 항목이 필요합니다${rest.ko}. 외부 포트를 같은 번호로 두면 한 항목으로 됩니다`,
-  )
+  const rest = count > mostRows ? say`, and so on up to ${last}` : verbatim('')
+  return say`a range whose ports change on the way needs a row a port here${rest}; with the same port outside, one row is enough`
 }
 
 interface Page {
@@ -149,13 +145,13 @@ interface Page {
   readonly notes: readonly Text[]
 }
 
-const field = (en: string, ko: string, value: string): StepField => ({ label: say(en, ko), value })
+const field = (label: Text, value: string): StepField => ({ label, value })
 /** One source is what these pages take. */
 const oneSource =
-  (en: string, ko: string) =>
+  (label: Text) =>
   (allow: readonly Cidr[]): readonly StepField[] => {
     const only = allow.filter(({ family }) => family === 4)
-    return only.length === 1 ? [field(en, ko, formatCidr(only[0] as Cidr))] : []
+    return only.length === 1 ? [field(label, formatCidr(only[0] as Cidr))] : []
   }
 const dashed = formatPortRange
 const coloned = (ports: PortRange): string => dashed(ports).replace('-', ':')
@@ -163,155 +159,136 @@ const coloned = (ports: PortRange): string => dashed(ports).replace('-', ':')
 const pages: Readonly<Record<Maker, Page>> = {
   asus: {
     urlPath: '/Advanced_VirtualServer_Content.asp',
-    path: say(
-      'WAN → Virtual Server / Port Forwarding → Enable Port Forwarding: ON → Add profile',
-      'WAN → 가상 서버 / 포트 포워딩 → 포트 포워딩 활성화: ON → 프로필 추가',
-    ),
+    path: say('WAN → Virtual Server / Port Forwarding → Enable Port Forwarding: ON → Add profile'),
     both: 'BOTH',
     range: coloned,
     fields: ({ wish, protocol, range }) => [
-      field('Service Name', '서비스 이름', wish.name.slice(0, 30)),
-      field('Protocol', '프로토콜', protocol),
-      field('External Port', '외부 포트', range(wish.externalPorts)),
-      field('Internal Port', '내부 포트', keepsRange(wish) ? '' : range(wish.internalPorts)),
-      field('Internal IP Address', '내부 IP 주소', wish.internalAddress),
+      field(say('Service Name'), wish.name.slice(0, 30)),
+      field(say('Protocol'), protocol),
+      field(say('External Port'), range(wish.externalPorts)),
+      field(say('Internal Port'), keepsRange(wish) ? '' : range(wish.internalPorts)),
+      field(say('Internal IP Address'), wish.internalAddress),
     ],
-    source: oneSource('Source IP', '소스 IP'),
-    notes: [say('press OK, then Apply', '확인을 누른 다음 적용을 누르세요')],
+    source: oneSource(say('Source IP')),
+    notes: [say('press OK, then Apply')],
   },
   openwrt: {
     urlPath: '/cgi-bin/luci/admin/network/firewall/forwards',
     // LuCI's own Korean leaves many words in English.
-    path: say('Network → Firewall → Port Forwards → Add', '네트워크 → 방화벽 → Port Forward → 추가'),
+    path: say('Network → Firewall → Port Forwards → Add'),
     both: 'TCP UDP',
     range: dashed,
     fields: ({ wish, protocol, range }) => [
-      field('Name', '이름', wish.name),
-      field('Protocol', '프로토콜', protocol),
-      field('Source zone', 'Source zone', 'wan'),
-      field('External port', '외부 port', range(wish.externalPorts)),
-      field('Destination zone', 'Destination zone', 'lan'),
-      field('Internal IP address', '내부 IP 주소', wish.internalAddress),
-      field('Internal port', '내부 port', range(wish.internalPorts)),
+      field(say('Name'), wish.name),
+      field(say('Protocol'), protocol),
+      field(verbatim('Source zone'), 'wan'),
+      field(sayOf('router-steps')('External port'), range(wish.externalPorts)),
+      field(verbatim('Destination zone'), 'lan'),
+      field(say('Internal IP address'), wish.internalAddress),
+      field(sayOf('router-steps')('Internal port'), range(wish.internalPorts)),
     ],
-    source: oneSource('Source IP address (Advanced Settings)', 'Source IP 주소 (고급 설정)'),
-    notes: [say('press Save, then Save & Apply', '저장을 누른 다음 저장 & 적용을 누르세요')],
+    source: oneSource(say('Source IP address (Advanced Settings)')),
+    notes: [say('press Save, then Save & Apply')],
   },
   pfsense: {
     urlPath: '/firewall_nat_edit.php',
-    path: say('Firewall → NAT → Port Forward → Add', 'Firewall → NAT → Port Forward → Add'),
+    path: verbatim('Firewall → NAT → Port Forward → Add'),
     both: 'TCP/UDP',
     shifts: true,
     range: (ports) => `${ports.first} – ${ports.last}`,
     fields: ({ wish, protocol, range }) => [
-      field('Interface', 'Interface', 'WAN'),
-      field('Address Family', 'Address Family', 'IPv4'),
-      field('Protocol', 'Protocol', protocol),
-      field('Destination', 'Destination', 'WAN address'),
-      field('Destination port range', 'Destination port range', range(wish.externalPorts)),
-      field('Redirect target IP', 'Redirect target IP', wish.internalAddress),
-      field('Redirect target port', 'Redirect target port', String(wish.internalPorts.first)),
-      field('Description', 'Description', `naru:${wish.name}`),
-      field('Filter rule association', 'Filter rule association', 'Add associated filter rule'),
+      field(verbatim('Interface'), 'WAN'),
+      field(verbatim('Address Family'), 'IPv4'),
+      field(verbatim('Protocol'), protocol),
+      field(verbatim('Destination'), 'WAN address'),
+      field(verbatim('Destination port range'), range(wish.externalPorts)),
+      field(verbatim('Redirect target IP'), wish.internalAddress),
+      field(verbatim('Redirect target port'), String(wish.internalPorts.first)),
+      field(verbatim('Description'), `naru:${wish.name}`),
+      field(verbatim('Filter rule association'), 'Add associated filter rule'),
     ],
-    source: oneSource('Source (Display Advanced) – Network', 'Source (Display Advanced) – Network'),
-    notes: [say('press Save, then Apply Changes', 'Save를 누른 다음 Apply Changes를 누르세요')],
+    source: oneSource(verbatim('Source (Display Advanced) – Network')),
+    notes: [say('press Save, then Apply Changes')],
   },
   unifi: {
     urlPath: '',
     path: say(
       'Network → Settings → Policy Engine (older: Routing, or Firewall & Security) → Port Forwarding → Create Entry',
-      'Network → 설정 → 정책 엔진(이전 버전: 라우팅 또는 방화벽 및 보안) → 포트 포워딩 → 새로 만들기',
     ),
     both: 'Both',
     range: dashed,
     fields: ({ wish, protocol, range }) => [
-      field('Name', '이름', wish.name),
-      field('WAN Interface', 'WAN 인터페이스', 'WAN'),
-      field('WAN Port', 'WAN 포트', range(wish.externalPorts)),
-      field('Forward IP Address', '전달 IP 주소', wish.internalAddress),
-      field('Forward Port', '전달 포트', range(wish.internalPorts)),
-      field('Protocol', '프로토콜', protocol),
+      field(say('Name'), wish.name),
+      field(say('WAN Interface'), 'WAN'),
+      field(say('WAN Port'), range(wish.externalPorts)),
+      field(say('Forward IP Address'), wish.internalAddress),
+      field(say('Forward Port'), range(wish.internalPorts)),
+      field(say('Protocol'), protocol),
     ],
-    source: oneSource('From – Limited', 'From – 제한'),
-    notes: [say('press Add (or Apply Changes)', '추가(또는 변경 사항 적용)를 누르세요')],
+    source: oneSource(say('From – Limited')),
+    notes: [say('press Add (or Apply Changes)')],
   },
   'tp-link': {
     urlPath: '',
-    path: say(
-      'Advanced → NAT Forwarding → Port Forwarding (older: Virtual Servers) → Add',
-      '고급 → NAT 포워딩 → 포트 포워딩(이전 버전: 가상 서버) → 추가',
-    ),
+    path: say('Advanced → NAT Forwarding → Port Forwarding (older: Virtual Servers) → Add'),
     both: 'All',
     range: dashed,
     fields: ({ wish, protocol, range }) => [
-      field('Service Name', '서비스 이름', wish.name),
-      field('Device IP Address', '장치 IP 주소', wish.internalAddress),
-      field('External Port', '외부 포트', range(wish.externalPorts)),
-      field('Internal Port', '내부 포트', range(wish.internalPorts)),
-      field('Protocol', '프로토콜', protocol),
-      field('Enable This Entry', '이 항목 사용', '✓'),
+      field(say('Service Name'), wish.name),
+      field(say('Device IP Address'), wish.internalAddress),
+      field(say('External Port'), range(wish.externalPorts)),
+      field(say('Internal Port'), range(wish.internalPorts)),
+      field(say('Protocol'), protocol),
+      field(say('Enable This Entry'), '✓'),
     ],
-    notes: [say('press Save', '저장을 누르세요')],
+    notes: [say('press Save')],
   },
   iptime: {
     urlPath: '',
-    path: say(
-      'Advanced Setup → NAT/Routing → Port Forward → Add new rule',
-      '관리도구 → 고급 설정 → NAT/라우터 관리 → 포트포워드 설정 → 새 규칙 추가',
-    ),
+    path: say('Advanced Setup → NAT/Routing → Port Forward → Add new rule'),
     range: (ports) => `${ports.first} ~ ${ports.last}`,
     fields: ({ wish, protocol, range }) => [
-      field('Rule Name', '규칙이름', wish.name),
-      field('Internal IP Address', '내부 IP주소', wish.internalAddress),
-      field('Protocol', '프로토콜', protocol),
-      field('External Port', '외부 포트', range(wish.externalPorts)),
-      field('Internal Port', '내부 포트', range(wish.internalPorts)),
+      field(say('Rule Name'), wish.name),
+      field(sayOf('router-steps')('Internal IP Address'), wish.internalAddress),
+      field(say('Protocol'), protocol),
+      field(say('External Port'), range(wish.externalPorts)),
+      field(say('Internal Port'), range(wish.internalPorts)),
     ],
-    notes: [say('press Apply (top right), then Save', '적용을 누른 다음 오른쪽 위의 저장을 누르세요')],
+    notes: [say('press Apply (top right), then Save')],
   },
   kt: {
     urlPath: '',
-    path: say(
-      'Device settings → Traffic management → Port forwarding',
-      '장치설정 → 트래픽 관리 → 포트 포워딩 설정',
-    ),
+    path: say('Device settings → Traffic management → Port forwarding'),
     range: (ports) => `${ports.first} ~ ${ports.last}`,
     fields: ({ wish, protocol, range }) => [
-      field('Source IP address', '소스 IP 주소', ''),
-      field('Source port', '소스 포트', ''),
-      field('External port', '외부 포트', range(wish.externalPorts)),
-      field('Internal IP address', '내부 IP 주소', wish.internalAddress),
-      field('Internal port', '내부 포트', range(wish.internalPorts)),
-      field('Protocol', '프로토콜', protocol),
-      field('Description', '설명', wish.name),
+      field(say('Source IP address'), ''),
+      field(say('Source port'), ''),
+      field(say('External port'), range(wish.externalPorts)),
+      field(say('Internal IP address'), wish.internalAddress),
+      field(say('Internal port'), range(wish.internalPorts)),
+      field(say('Protocol'), protocol),
+      field(say('Description'), wish.name),
     ],
-    notes: [say('leave the source fields empty; press Add', '소스 칸은 비워 두고 추가를 누르세요')],
+    notes: [say('leave the source fields empty; press Add')],
   },
   fritzbox: {
     urlPath: '',
-    path: say(
-      'Internet → Permit Access → Port Sharing → Add Device for Sharing → New Sharing → Port sharing',
+    path: verbatim(
       'Internet → Permit Access → Port Sharing → Add Device for Sharing → New Sharing → Port sharing',
     ),
     range: dashed,
     fields: ({ wish, protocol, range }) => [
-      field('Device', 'Device', wish.internalAddress),
-      field('Application', 'Application', 'Other application'),
-      field('Name', 'Name', wish.name),
-      field('Protocol', 'Protocol', protocol),
-      field('Port to device', 'Port to device', range(wish.internalPorts)),
-      field(
-        'Port requested externally (IPv4 only)',
-        'Port requested externally (IPv4 only)',
-        range(wish.externalPorts),
-      ),
-      field('Enable sharing', 'Enable sharing', '✓'),
+      field(verbatim('Device'), wish.internalAddress),
+      field(verbatim('Application'), 'Other application'),
+      field(verbatim('Name'), wish.name),
+      field(verbatim('Protocol'), protocol),
+      field(verbatim('Port to device'), range(wish.internalPorts)),
+      field(verbatim('Port requested externally (IPv4 only)'), range(wish.externalPorts)),
+      field(verbatim('Enable sharing'), '✓'),
     ],
     notes: [
       say(
         'press OK, then Apply; ticking "Permit independent port sharing for this device" there lets Naru do it by itself',
-        'OK를 누른 다음 Apply를 누르세요. 그 화면에서 "Permit independent port sharing for this device"를 켜면 Naru가 자동으로 할 수 있습니다',
       ),
     ],
   },
@@ -319,17 +296,16 @@ const pages: Readonly<Record<Maker, Page>> = {
     urlPath: '',
     path: say(
       'look for "Port Forwarding", "Virtual Server" or "NAT" (often under Advanced or WAN) and add a row',
-      '"포트 포워딩", "가상 서버" 또는 "NAT" 메뉴(보통 고급 설정이나 WAN 아래)를 찾아 항목을 추가하세요',
     ),
     range: dashed,
     fields: ({ wish, protocol, range }) => [
-      field('Service name', '서비스 이름', wish.name),
-      field('External port', '외부 포트', range(wish.externalPorts)),
-      field('Internal port', '내부 포트', range(wish.internalPorts)),
-      field('Internal (private) IP address', '내부(사설) IP 주소', wish.internalAddress),
-      field('Protocol', '프로토콜', protocol),
+      field(say('Service name'), wish.name),
+      field(say('External port'), range(wish.externalPorts)),
+      field(say('Internal port'), range(wish.internalPorts)),
+      field(say('Internal (private) IP address'), wish.internalAddress),
+      field(say('Protocol'), protocol),
     ],
-    notes: [say('save or apply', '저장 또는 적용을 누르세요')],
+    notes: [say('save or apply')],
   },
 }
 
@@ -345,31 +321,21 @@ function samePorts({ externalPorts, internalPorts }: RowWish): boolean {
 function allowNote(allow: readonly Cidr[], hasField: boolean): readonly Text[] {
   if (allow.length === 0 || (hasField && allow.length === 1)) return []
   const list = allow.map(formatCidr).join(', ')
-  return [
-    say(
-      `the allow-list (${list}) is enforced on this machine; leave the router's source field empty`,
-      `허용 목록(${list})은 이 컴퓨터에서 적용됩니다. 공유기의 출발지 칸은 비워 두세요`,
-    ),
-  ]
+  return [say`the allow-list (${list}) is enforced on this machine; leave the router's source field empty`]
 }
 
 /** Behind two routers one row is not enough. */
 export function onUpperToo({ externalPorts, protocols }: Pick<RowWish, 'externalPorts' | 'protocols'>): Text {
   const port = `${formatPortRange(externalPorts)} (${protocols.map((name) => name.toUpperCase()).join(', ')})`
-  return say(
-    `and on the upper router, too: external port ${port} to the WAN address of this router, same port; it is open once both rows are there`,
-    `위쪽 공유기에도 입력하세요: 외부 포트 ${port}{을/를} 이 공유기의 WAN 주소의 같은 포트로 보냅니다. 두 항목이 모두 있어야 열립니다`,
-  )
+  return say`and on the upper router, too: external port ${port} to the WAN address of this router, same port; it is open once both rows are there`
 }
 
 /** For a screen without tables: one line a field, and where there are several rows one that counts them. */
 export function stepLines(steps: RouterSteps): readonly Text[] {
   const count = steps.rows.length
   const rows = steps.rows.flatMap((row, at) => [
-    ...(count > 1 ? [say(`row ${at + 1} of ${count}`, `항목 ${at + 1}/${count}`)] : []),
-    ...row
-      .filter(({ value }) => value !== '')
-      .map(({ label, value }) => ({ en: `  ${label.en}: ${value}`, ko: `  ${label.ko}: ${value}` })),
+    ...(count > 1 ? [say`row ${at + 1} of ${count}`] : []),
+    ...row.filter(({ value }) => value !== '').map(({ label, value }) => say`  ${label}: ${value}`),
   ])
   return [verbatim(steps.url), steps.path, ...rows, ...steps.notes]
 }

@@ -1,6 +1,6 @@
 /** A rule as it is written in the file, the API and `open`'s flags: read, or everything that is wrong with it. */
 import { NaruError } from '../base/errors.ts'
-import { say, type Text } from '../base/text.ts'
+import { inEach, say, type Text } from '../base/text.ts'
 import type { Rule } from './rule.ts'
 import { ruleShape } from './rule-keys/index.ts'
 import { aloneTo } from './rule-keys/targets.ts'
@@ -16,7 +16,6 @@ export function nameProblem(name: string): Text | null {
   if (rulePattern.test(name)) return null
   return say(
     'a name has 1 to 40 letters, digits, ".", "_" or "-" and begins with a letter or digit; any other word may be its title',
-    '이름은 영문자나 숫자로 시작하고 영문자, 숫자, ".", "_", "-"로 40자까지 씁니다. 한글 이름은 title에 쓰세요',
   )
 }
 
@@ -30,15 +29,14 @@ export function readRule(
   if (bad) problems.push({ path: [], text: bad })
   const read = ruleShape.read(input, [], problems)
   if (read === undefined) {
-    if (problems.length >= mostProblems)
-      problems.push({ path: [], text: say('there may be more', '더 있을 수 있습니다') })
+    if (problems.length >= mostProblems) problems.push({ path: [], text: say('there may be more') })
     return { rule: null, problems }
   }
   const { target, targets, ...rest } = read
   if ((target === null) === (targets === null)) {
     problems.push({
       path: [],
-      text: say('write either target or targets', 'target과 targets 중 하나만 쓰세요'),
+      text: say('write either target or targets'),
     })
   }
   const rule: Rule = { name, ...rest, targets: targets ?? (target ? [aloneTo(target)] : []) }
@@ -61,5 +59,5 @@ export function joined(problems: readonly Problem[]): Text {
   const place = (path: Problem['path']): string => path.filter((word) => typeof word === 'string').join('.')
   const line = (language: keyof Text): string =>
     problems.map(({ path, text }) => (path.length > 0 ? `${place(path)}: ` : '') + text[language]).join('; ')
-  return { en: line('en'), ko: line('ko') }
+  return inEach(line)
 }

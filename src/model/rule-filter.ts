@@ -75,9 +75,7 @@ function unknownState(word: string, value: string): NaruError {
   return new NaruError('VALUE_INVALID', {
     what: '--filter',
     value: word,
-    why: meant
-      ? say(`did you mean state=${meant}?`, `state=${meant}{을/를} 쓰려고 했나요?`)
-      : say(`a state is one of ${all.join(', ')}`, `상태는 ${all.join(', ')} 중 하나입니다`),
+    why: meant ? say`did you mean state=${meant}?` : say`a state is one of ${all.join(', ')}`,
   })
 }
 
@@ -87,8 +85,6 @@ function unknownKey(value: string, key: string): NaruError {
   return new NaruError('VALUE_INVALID', {
     what: '--filter',
     value,
-    why: meant
-      ? say(`did you mean ${meant}=?`, `${meant}=를 쓰려고 했나요?`)
-      : say(`write a text, or one of ${list}`, `찾을 글자나 ${list} 중 하나를 쓰세요`),
+    why: meant ? say`did you mean ${meant}=?` : say`write a text, or one of ${list}`,
   })
 }

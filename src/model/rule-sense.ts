@@ -10,49 +10,40 @@ import type { Target } from './target.ts'
 /** What is right alone but not together. */
 export function contradictions(rule: Rule): Problem[] {
   const found: Problem[] = []
-  const at = (path: Problem['path'], en: string, ko: string): void =>
-    void found.push({ path, text: say(en, ko) })
+  const at = (path: Problem['path'], text: Text): void => void found.push({ path, text })
   rule.targets.forEach(({ to }, index) => {
     const path = rule.targets.length > 1 ? ['targets', index] : ['target']
     if (rule.listen.kind === 'inet' && to.kind !== 'unix') {
       const [listening, wanted] = [portCount(rule.listen.ports), portCount(to.ports)]
       if (wanted !== 1 && wanted !== listening) {
-        at(
-          path,
-          `a range of ${wanted} ports cannot take ${listening}: use as many, or one`,
-          `포트 ${wanted}개로는 ${listening}개를 받을 수 없습니다. 같은 개수나 하나로 쓰세요`,
-        )
+        at(path, say`a range of ${wanted} ports cannot take ${listening}: use as many, or one`)
       }
     }
     if (to.kind === 'unix' && rule.listen.kind === 'inet' && rule.listen.protocols.includes('udp')) {
-      at(path, 'UDP cannot go to a Unix socket', 'UDP는 Unix 소켓으로 보낼 수 없습니다')
+      at(path, say('UDP cannot go to a Unix socket'))
     }
     if (loops(rule.listen, to))
       at(
         path,
-        'the rule would forward to itself; a service on this machine needs another port than the one that is listened on',
-        '규칙이 자기 자신에게 전달하게 됩니다. 이 컴퓨터의 서비스라면 수신 포트와 다른 포트를 써야 합니다',
+        say(
+          'the rule would forward to itself; a service on this machine needs another port than the one that is listened on',
+        ),
       )
   })
   found.push(...addressesOfMany(rule))
   if (takesUdp(rule.listen) && rule.acceptProxy.some(isAnybody)) {
     at(
       ['acceptProxy'],
-      'on UDP this would let anybody say who the client is: list the proxies, 10.0.0.0/8 at the widest',
-      'UDP에서는 누구나 클라이언트 주소를 꾸며낼 수 있게 됩니다. 프록시 주소를 적으세요(가장 넓게는 10.0.0.0/8)',
+      say('on UDP this would let anybody say who the client is: list the proxies, 10.0.0.0/8 at the widest'),
     )
   }
   if (rule.listen.kind === 'unix' && (rule.publish.firewall !== 'off' || rule.publish.router !== 'off')) {
-    at(['publish'], 'a Unix socket cannot be published', 'Unix 소켓은 외부에 공개할 수 없습니다')
+    at(['publish'], say('a Unix socket cannot be published'))
   }
   if (typeof rule.publish.externalPort === 'number' && rule.listen.kind === 'inet') {
     const span = portCount(rule.listen.ports)
     if (rule.publish.externalPort + span - 1 > 65_535) {
-      at(
-        ['publish', 'externalPort'],
-        `${span} ports do not fit above it`,
-        `그 위로 포트 ${span}개가 들어가지 않습니다`,
-      )
+      at(['publish', 'externalPort'], say`${span} ports do not fit above it`)
     }
   }
   return found
@@ -61,16 +52,12 @@ export function contradictions(rule: Rule): Problem[] {
 function addressesOfMany({ listen, targets }: Rule): Problem[] {
   const found = targets.flatMap(({ to }, index): Problem[] => {
     if (to.kind !== 'inet' || !isForMany(to.host) || !takesTcp(listen)) return []
-    const text = say(
-      'TCP goes to one host, and this is an address of many',
-      'TCP는 한 호스트로만 갑니다. 여러 호스트를 뜻하는 주소입니다',
-    )
+    const text = say('TCP goes to one host, and this is an address of many')
     return [{ path: targets.length > 1 ? ['targets', index] : ['target'], text }]
   })
   if (listen.kind !== 'inet' || !isForMany(listen.address ?? '')) return found
   const text = say(
     'what is sent to a group reaches only who has joined it, and Naru joins none: listen on an address of this machine',
-    '그룹으로 보낸 것은 그 그룹에 가입한 쪽만 받는데, Naru는 그룹에 가입하지 않습니다. 이 컴퓨터의 주소로 수신하세요',
   )
   return [...found, { path: ['listen'], text }]
 }
@@ -135,10 +122,7 @@ function noteOfWellKnown(rule: Rule): Text | null {
   if (rule.publish.router === 'off' || rule.listen.kind !== 'inet') return null
   const port = rule.publish.externalPort ?? rule.listen.ports.first
   if (typeof port !== 'number' || !isWellKnown({ first: port, last: port })) return null
-  return say(
-    `${rule.name}: port ${port} is a well-known port (0–1023) and will be scanned by strangers; a high one such as ${port + 8000} draws less: publish: { externalPort: ${port + 8000} }`,
-    `${rule.name}: ${port}번은 잘 알려진 포트(0–1023)라 외부에서 자주 스캔됩니다. ${port + 8000}번 같은 높은 포트를 권합니다: publish: { externalPort: ${port + 8000} }`,
-  )
+  return say`${rule.name}: port ${port} is a well-known port (0–1023) and will be scanned by strangers; a high one such as ${port + 8000} draws less: publish: { externalPort: ${port + 8000} }`
 }
 
 /** From outside nobody reaches a loopback listen in the name of a loopback address (martian, RFC 1812 §5.3.7). */
@@ -146,8 +130,5 @@ function noteOfMadeUpProxy({ name, listen, acceptProxy }: Rule): Text | null {
   if (acceptProxy.length === 0 || listen.kind !== 'inet' || !takesUdp(listen)) return null
   if (listen.address !== null && addressRange(listen.address) === 'loopback') return null
   const from = acceptProxy.map(formatCidr).join(', ')
-  return say(
-    `${name}: whoever can send UDP in the name of ${from} says who the client is, past allow, deny and limits: listen only where the proxies alone reach it (an address of their network, a tunnel, 127.0.0.1), or let the firewall hold that source to its interface`,
-    `${name}: ${from} 주소로 위장해 UDP를 보낼 수 있는 사람은 클라이언트 주소를 꾸며 allow, deny, limits를 피할 수 있습니다. 프록시만 닿는 곳(프록시 네트워크의 주소, 터널, 127.0.0.1)에서만 수신하거나, 방화벽에서 그 출발지를 해당 인터페이스로 제한하세요`,
-  )
+  return say`${name}: whoever can send UDP in the name of ${from} says who the client is, past allow, deny and limits: listen only where the proxies alone reach it (an address of their network, a tunnel, 127.0.0.1), or let the firewall hold that source to its interface`
 }

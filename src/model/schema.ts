@@ -4,7 +4,7 @@
  * what `naru open` may take to its first byte.
  */
 import { isNaruError, toNaruError } from '../base/errors.ts'
-import { say, verbatim, type Text } from '../base/text.ts'
+import { say, sayOf, verbatim, type Text } from '../base/text.ts'
 import type { Json } from './hop.ts'
 
 export type KeyPath = readonly (string | number)[]
@@ -104,15 +104,13 @@ export function freeText({
 }
 
 function whyNotText(text: string, most: number, lines: number): Text | null {
-  if (text.length === 0) return say('nothing is written', '비어 있습니다')
-  if (text.length > most) return say(`at most ${most} characters are allowed`, `${most}자까지 쓸 수 있습니다`)
+  if (text.length === 0) return say('nothing is written')
+  if (text.length > most) return say`at most ${most} characters are allowed`
   // oxlint-disable-next-line no-control-regex -- they are what is looked for
   if (/[\u0000-\u0009\u000B-\u001F\u007F-\u009F\u2028\u2029\u202A-\u202E\u2066-\u2069]/.test(text))
-    return say('it has control characters', '제어 문자가 들어 있습니다')
+    return say('it has control characters')
   if (text.split('\n').length > lines)
-    return lines === 1
-      ? say('write it on one line', '한 줄로 쓰세요')
-      : say(`at most ${lines} lines are allowed`, `${lines}줄까지 쓸 수 있습니다`)
+    return lines === 1 ? say('write it on one line') : say`at most ${lines} lines are allowed`
   return null
 }
 
@@ -123,10 +121,7 @@ export function whole(least: number, most: number): Shape<number, number> {
     read(value, path, problems) {
       if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most)
         return value
-      const why = say(
-        `a whole number from ${least} to ${most} is needed`,
-        `${least}부터 ${most}까지의 정수여야 합니다`,
-      )
+      const why = say`a whole number from ${least} to ${most} is needed`
       return wrong(problems, path, quoted(value, why))
     },
   }
@@ -139,7 +134,7 @@ export function oneOf<const T extends string>(allowed: readonly T[]): Shape<T, T
       const found = allowed.find((word) => word === value)
       if (found !== undefined) return found
       const list = allowed.join(', ')
-      return wrong(problems, path, quoted(value, say(`allowed are: ${list}`, `쓸 수 있는 값: ${list}`)))
+      return wrong(problems, path, quoted(value, sayOf('schema')`allowed are: ${list}`))
     },
   }
 }
@@ -148,7 +143,7 @@ export const yesNo: Shape<boolean, boolean> = {
   schema: { type: 'boolean' },
   read(value, path, problems) {
     if (typeof value === 'boolean') return value
-    return wrong(problems, path, quoted(value, say('write true or false', 'true 또는 false로 쓰세요')))
+    return wrong(problems, path, quoted(value, say('write true or false')))
   },
 }
 
@@ -164,11 +159,7 @@ export function listOf<T, W>(
     read(value, path, problems) {
       const values = Array.isArray(value) ? (value as unknown[]) : [value]
       if (values.length < least || values.length > most) {
-        return wrong(
-          problems,
-          path,
-          say(`from ${least} to ${most} entries are allowed`, `${least}개에서 ${most}개까지 쓸 수 있습니다`),
-        )
+        return wrong(problems, path, say`from ${least} to ${most} entries are allowed`)
       }
       const before = problems.length
       const read: unknown[] = []
@@ -197,10 +188,7 @@ export function either<A, B, V, W>(
       const [one, other] = [allowedBy(first.schema), allowedBy(second.schema)]
       // What is no map is wrong as a whole, and whoever wrote it wants to know of both ways to write it.
       if (read !== undefined || isMap(value) || !one || !other) return read
-      const allowed = say(
-        `allowed are: ${one.en}, or ${other.en}`,
-        `쓸 수 있는 값: ${one.ko}, 또는 ${other.ko}`,
-      )
+      const allowed = say`allowed are: ${one}, or ${other}`
       problems.splice(before)
       return wrong(problems, path, quoted(value, allowed))
     },
@@ -211,14 +199,10 @@ export function either<A, B, V, W>(
 function allowedBy({ type, enum: words, minimum, maximum, properties }: JsonSchema): Text | null {
   if (type === 'boolean') return verbatim('true, false')
   if (Array.isArray(words)) return verbatim(words.join(', '))
-  if (type === 'integer')
-    return say(
-      `a whole number from ${String(minimum)} to ${String(maximum)}`,
-      `${String(minimum)}부터 ${String(maximum)}까지의 정수`,
-    )
+  if (type === 'integer') return say`a whole number from ${String(minimum)} to ${String(maximum)}`
   if (type !== 'object') return null
   const keys = Object.keys(properties as object).join(', ')
-  return say(`a map of ${keys}`, `${keys} 키로 된 맵`)
+  return say`a map of ${keys}`
 }
 
 export function mapped<A, B, W>(
@@ -281,12 +265,7 @@ export function record<F extends Record<string, Field<unknown>>>(fields: F): Map
       return map
     },
     read(value, path, problems) {
-      if (!isMap(value))
-        return wrong(
-          problems,
-          path,
-          quoted(value, say('a map of keys is needed', '키와 값의 맵이어야 합니다')),
-        )
+      if (!isMap(value)) return wrong(problems, path, quoted(value, say('a map of keys is needed')))
       const before = problems.length
       for (const key of Object.keys(value)) {
         if (problems.length >= mostProblems) break
@@ -299,7 +278,7 @@ export function record<F extends Record<string, Field<unknown>>>(fields: F): Map
         if (given !== undefined && given !== null)
           read[key] = field.shape.read(given, [...path, key], problems)
         else if ('fallback' in field) read[key] = field.fallback
-        else problems.push({ path, text: say(`the key ${key} is missing`, `${key} 키가 없습니다`) })
+        else problems.push({ path, text: say`the key ${key} is missing` })
       }
       return problems.length === before ? (read as Read<F>) : undefined
     },
@@ -339,24 +318,18 @@ function unknownKey(written: string, fields: Record<string, unknown>): Text {
   const key = written.slice(0, longestShown)
   const guess = nearest(key, known)
   return guess
-    ? say(`unknown key ${key}; did you mean ${guess}?`, `알 수 없는 키 ${key}입니다. ${guess}인가요?`)
-    : say(
-        `unknown key ${key}; allowed are: ${known.join(', ')}`,
-        `알 수 없는 키 ${key}입니다. 쓸 수 있는 키: ${known.join(', ')}`,
-      )
+    ? say`unknown key ${key}; did you mean ${guess}?`
+    : say`unknown key ${key}; allowed are: ${known.join(', ')}`
 }
 
 function notA(value: unknown, { examples }: { readonly examples?: readonly (string | number)[] }): Text {
   const such = examples?.[0] === undefined ? '' : String(examples[0])
-  return quoted(
-    value,
-    say(`write a single value${such && `, such as ${such}`}`, `값 하나를 쓰세요${such && `. 예: ${such}`}`),
-  )
+  return quoted(value, say`write a single value${such === '' ? '' : say`, such as ${such}`}`)
 }
 
 function quoted(value: unknown, why: Text): Text {
   const shown = brief(value, longestShown)
-  return { en: `${shown}: ${why.en}`, ko: `${shown}: ${why.ko}` }
+  return say`${shown}: ${why}`
 }
 
 /** Characters of a wrong value that are shown. */

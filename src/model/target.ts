@@ -45,7 +45,7 @@ export function parseTarget(text: string): Target {
   const address = canonicalAddress(host)
   if (address !== null) return { kind: 'inet', host: unmapped(address), ports }
   const name = nameOf(host)
-  if (name === null) throw bad(text, say('that is neither an address nor a name', '주소도 이름도 아닙니다'))
+  if (name === null) throw bad(text, say('that is neither an address nor a name'))
   return { kind: 'inet', host: name, ports }
 }
 
@@ -67,15 +67,8 @@ function parseGuest(text: string): Target | null {
   if (!guest && rest.length === 2 && isWord(kind)) throw bad(text, noSuchKind(kind))
   if (!guest || rest.length < 2) return null
   const name = rest.slice(0, -1).join(':')
-  if (!/^[^\s:].{0,254}$/s.test(name)) throw bad(text, say('the guest has no name', '게스트 이름이 없습니다'))
-  if (!isOneLine(name))
-    throw bad(
-      text,
-      say(
-        'the name of the guest holds control characters or line breaks',
-        '게스트 이름에 제어 문자나 줄바꿈이 들어 있습니다',
-      ),
-    )
+  if (!/^[^\s:].{0,254}$/s.test(name)) throw bad(text, say('the guest has no name'))
+  if (!isOneLine(name)) throw bad(text, say('the name of the guest holds control characters or line breaks'))
   return { kind: 'guest', guest, name, ports: parsePortRange(rest.at(-1) as string) }
 }
 
@@ -88,10 +81,7 @@ function noLink(link: string): Text {
   const url = URL.canParse(link) ? new URL(link) : null
   const port = url?.port || (usualPorts[url?.protocol ?? ''] ?? 80)
   const such = `${url?.hostname || '192.168.79.128'}:${port}`
-  return say(
-    `a target is an address and a port, without http:// and a path: write ${such}`,
-    `http://와 경로 없이 주소와 포트만 씁니다. ${such}처럼 쓰세요`,
-  )
+  return say`a target is an address and a port, without http:// and a path: write ${such}`
 }
 
 /** A word that no IPv6 address begins with. */
@@ -135,15 +125,12 @@ const isGuestKind = (kind: string | undefined): boolean => guestKinds.some((know
 function noPort(host: string): Text {
   const isNamed = canonicalAddress(host) !== null || nameOf(host) !== null || isGuestKind(host.split(':')[0])
   const such = isNamed ? host : '192.168.79.128'
-  return say(`the port is missing: write ${such}:80`, `포트가 빠졌습니다. ${such}:80처럼 쓰세요`)
+  return say`the port is missing: write ${such}:80`
 }
 
 function noSuchKind(kind: string): Text {
   const known = guestKinds.join(', ')
-  return say(
-    `${kind} is no kind of guest; there are ${known}`,
-    `${kind}{이라는/라는} 게스트 종류는 없습니다. 쓸 수 있는 것은 ${known}입니다`,
-  )
+  return say`${kind} is no kind of guest; there are ${known}`
 }
 
 function bad(value: string, why: Text): NaruError {

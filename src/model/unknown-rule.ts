@@ -1,6 +1,6 @@
 /** A name that no rule has, told with the one that was probably meant. */
 import { NaruError } from '../base/errors.ts'
-import { say } from '../base/text.ts'
+import { say, sayOf } from '../base/text.ts'
 import { nearest } from './schema.ts'
 
 const mostTold = 20
@@ -12,9 +12,9 @@ export function unknownRule(name: string, all: readonly string[]): NaruError {
   const list = all.slice(0, mostTold).join(', ') || '–'
   const more = all.length - mostTold
   const known = meant
-    ? say(`did you mean ${meant}?`, `${meant}{을/를} 찾으셨나요?`)
+    ? sayOf('unknown-rule')`did you mean ${meant}?`
     : more > 0
-      ? say(`there are: ${list} … and ${more} more`, `있는 규칙: ${list} … 외 ${more}개`)
-      : say(`there are: ${list}`, `있는 규칙: ${list}`)
+      ? say`there are: ${list} … and ${more} more`
+      : say`there are: ${list}`
   return new NaruError('RULE_UNKNOWN', { name: shown, known })
 }

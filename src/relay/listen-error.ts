@@ -11,36 +11,31 @@ const firstUnprivilegedPort = 1024
 
 function noDescriptors(): Text {
   const limit = descriptorLimit()
-  return say(
-    `this process has all ${limit} files and sockets open that it may: allow it more (ulimit -n, or LimitNOFILE= of its unit), or listen on fewer ports`,
-    `이 프로세스가 열 수 있는 파일과 소켓은 ${limit}개이며 남은 것이 없습니다. 한도를 늘리거나(ulimit -n, 유닛의 LimitNOFILE=) 포트 수를 줄이세요`,
-  )
+  return say`this process has all ${limit} files and sockets open that it may: allow it more (ulimit -n, or LimitNOFILE= of its unit), or listen on fewer ports`
 }
 
 const machineIsFull = say(
   'this machine has as many files open as it may: end what holds them, or allow more (sysctl fs.file-max)',
-  '이 컴퓨터가 열 수 있는 파일을 모두 썼습니다. 파일을 쥔 프로그램을 끝내거나 한도를 늘리세요(sysctl fs.file-max)',
 )
 
 const noMemory = say(
   'the system has no memory left for sockets: end what holds it, or allow more (the memory limit of the unit or container, sysctl net.ipv4.tcp_mem)',
-  '시스템에 소켓을 만들 메모리가 없습니다. 메모리를 쥔 프로그램을 끝내거나 한도를 늘리세요(유닛이나 컨테이너의 메모리 한도, sysctl net.ipv4.tcp_mem)',
 )
 
 /** libuv says EACCES also where the folder is not there. */
 function whyNoFile(path: string, thrown: unknown): Text {
   const folder = dirname(path)
   if (!existsSync(folder)) {
-    return say(`the folder ${folder} is not there`, `${folder} 폴더가 없습니다`)
+    return say`the folder ${folder} is not there`
   }
   if (errnoOf(thrown) !== 'EACCES') return verbatim(messageOf(thrown))
-  return say(`no permission to make a file in ${folder}`, `${folder} 폴더에 파일을 만들 권한이 없습니다`)
+  return say`no permission to make a file in ${folder}`
 }
 
 /** Nobody is to be told to stop the very program that says so. */
 export function notUs(owner: string): string | Text {
   if (!owner.split(', ').some((one) => one.endsWith(`(pid ${process.pid})`))) return owner
-  return say('this very process, for another rule', '이 프로세스의 다른 규칙')
+  return say('this very process, for another rule')
 }
 
 /** @param owner asked only where the address is in use. */
@@ -57,7 +52,7 @@ export async function listenError(
   switch (errnoOf(thrown)) {
     case 'EADDRINUSE': {
       const known = await owner().catch(() => null)
-      const somebody = say('another program', '다른 프로그램')
+      const somebody = say('another program')
       return new NaruError('LISTEN_IN_USE', { listen, owner: known ? notUs(known) : somebody }, cause)
     }
     case 'EMFILE':

@@ -359,17 +359,17 @@ function nameServerFault(errno: string | undefined): Text | null {
   switch (errno) {
     case 'ECONNREFUSED':
     case 'EREFUSED':
-      return say('the name server refuses to answer', '네임 서버가 응답을 거부합니다')
+      return say('the name server refuses to answer')
     case 'ETIMEOUT':
     case 'ETIMEDOUT':
-      return say('the name server does not answer', '네임 서버가 응답하지 않습니다')
+      return say('the name server does not answer')
     case 'ESERVFAIL':
     case 'EAI_AGAIN':
-      return say('the name server cannot say', '네임 서버가 지금 알려 주지 못합니다')
+      return say('the name server cannot say')
     case 'ENOTFOUND':
-      return say('there is no such name', '그런 이름이 없습니다')
+      return say('there is no such name')
     case 'ENODATA':
-      return say('the name has no address', '이름은 있지만 주소가 없습니다')
+      return say('the name has no address')
     default:
       return null
   }

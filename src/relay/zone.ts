@@ -42,7 +42,7 @@ export function watchLink(
     bound ??= now
     if (now === null || now === bound) return
     watch[Symbol.dispose]()
-    onOther(say(`${zone} was made anew`, `${zone} 인터페이스가 새로 만들어졌습니다`))
+    onOther(say`${zone} was made anew`)
   })
   return watch
 }

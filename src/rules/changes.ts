@@ -2,7 +2,7 @@
 import { canonicalAddress } from '../base/address.ts'
 import { withLimit } from '../base/clock.ts'
 import { NaruError, toNaruError, type NaruErrorJson } from '../base/errors.ts'
-import { say, type Text } from '../base/text.ts'
+import { say, sayOf, verbatim, type Text } from '../base/text.ts'
 import type { AddedRule, NewRule, RuleInput } from '../model/naru-api.ts'
 import { ListenIndex } from '../model/listen-index.ts'
 import type { Plan, PlanStep } from '../model/plan.ts'
@@ -151,12 +151,7 @@ export async function planFresh(rule: Rule, parts: Deps, signal: AbortSignal): P
 export async function notesFor(rule: Rule, parts: Deps, signal: AbortSignal): Promise<Text[]> {
   const notes = ruleNotes(rule)
   if (rule.until !== null && rule.until <= parts.clock.now()) {
-    notes.push(
-      say(
-        `${rule.name}: its time is over already, so it stays closed`,
-        `${rule.name}: 이미 만료된 규칙이라 열지 않습니다`,
-      ),
-    )
+    notes.push(say`${rule.name}: its time is over already, so it stays closed`)
   }
   if (rule.enabled) notes.push(...(await unresolved(rule, parts, signal)))
   return notes
@@ -175,13 +170,8 @@ async function unresolved(rule: Rule, parts: Deps, signal: AbortSignal): Promise
       return []
     } catch (error) {
       const { text, fix } = toNaruError(error)
-      const mend = fix && to.kind === 'guest' ? say(`; ${fix.en}`, ` ${fix.ko}.`) : say('', '')
-      return [
-        say(
-          `${rule.name}: ${text.en}${mend.en}; it is tried again at each connection`,
-          `${rule.name}: ${text.ko}.${mend.ko} 연결할 때마다 다시 시도합니다`,
-        ),
-      ]
+      const mend = fix && to.kind === 'guest' ? sayOf('after a sentence')`; ${fix}` : verbatim('')
+      return [say`${rule.name}: ${text}${mend}; it is tried again at each connection`]
     }
   })
   return (await Promise.all(asked)).flat()

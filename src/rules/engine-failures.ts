@@ -3,7 +3,7 @@
  * failed at is another rule or all are to be tried again.
  */
 import { isNaruError, NaruError } from '../base/errors.ts'
-import { say, type Text } from '../base/text.ts'
+import { say, sayOf, type Text } from '../base/text.ts'
 import type { EngineEvent } from '../engines/contract.ts'
 import type { EngineId, Rule } from '../model/rule.ts'
 import type { HopState } from './hop-state.ts'
@@ -87,14 +87,8 @@ export class EngineFailures {
     const unfit = isNaruError(error, 'ENGINE_UNFIT')
     const why = unfit ? (error.params.why as Text) : error.text
     this.#passedOver.set(id, why)
-    const what = unfit ? say('cannot carry it', '처리할 수 없어') : say('failed', '실패해')
-    tell(
-      unfit ? 'info' : 'warn',
-      say(
-        `engine ${id} ${what.en}, taking another: ${why.en}`,
-        `${id} 엔진이 ${what.ko} 다른 엔진을 씁니다: ${why.ko}`,
-      ),
-    )
+    const what = unfit ? say('cannot carry it') : sayOf('and therefore')('failed')
+    tell(unfit ? 'info' : 'warn', say`engine ${id} ${what}, taking another: ${why}`)
   }
 }
 

@@ -108,7 +108,7 @@ export function mustListen(runs: ReadonlyMap<string, RuleRun>, { pid, rules }: P
     const why = run.whyNotListening()
     // Another engine than before takes the port as soon as the old one lets go.
     if (why === null || isNaruError(why, 'LISTEN_IN_USE')) continue
-    const words = say(`${name}: ${why.text.en}`, `${name}: ${why.text.ko}`)
+    const words = say`${name}: ${why.text}`
     throw new NaruError('HANDOVER_FAILED', { pid, why: words }, { cause: why })
   }
 }

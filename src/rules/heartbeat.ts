@@ -81,12 +81,7 @@ export class Heartbeat implements Disposable {
     const jump = Math.round((offset - this.#offset) / 1000)
     if (Math.abs(offset - this.#offset) < jumpMs) return false
     this.#offset = offset
-    this.#options.tell(
-      say(
-        `the clock jumped by ${jump} s; looking at everything again`,
-        `시계가 ${jump}초 바뀌어 모두 다시 확인합니다`,
-      ),
-    )
+    this.#options.tell(say`the clock jumped by ${jump} s; looking at everything again`)
     return true
   }
 

@@ -35,13 +35,13 @@ export function foundTrouble({ code, severity, title, evidence, fixes }: Finding
   return {
     state: severity === 'blocks' ? 'broken' : 'warning',
     code,
-    text: first ? say(`${title.en}: ${first.en}`, `${title.ko}: ${first.ko}`) : title,
+    text: first ? say`${title}: ${first}` : title,
     notes: [...more, ...fixes.map(fixText)],
   }
 }
 
 function fixText({ text, command }: Finding['fixes'][number]): Text {
-  return command === undefined ? text : say(`${text.en}: \`${command}\``, `${text.ko}: \`${command}\``)
+  return command === undefined ? text : say`${text}: \`${command}\``
 }
 
 export function openStatus(held: HopState, calm: FlapDamping<Trouble> | undefined): HopStatus {
@@ -66,7 +66,7 @@ export function foundStatus(hop: Hop, calm: FlapDamping<Trouble>, checkedAt: num
     hop,
     member: null,
     state: 'ok',
-    text: say('works again', '다시 정상입니다'),
+    text: say('works again'),
     notes: [],
     data: null,
     problem: null,
@@ -76,18 +76,8 @@ export function foundStatus(hop: Hop, calm: FlapDamping<Trouble>, checkedAt: num
 }
 
 function troubled(status: HopStatus, told: Trouble, calm: FlapDamping<Trouble>): HopStatus {
-  const doubt = calm.doubted
-    ? [say('it works again, and is watched until it stays so', '다시 정상이며, 안정될 때까지 지켜봅니다')]
-    : []
-  const often =
-    calm.relapses > 0
-      ? [
-          say(
-            `it comes and goes: ${calm.relapses} times lately`,
-            `최근 ${calm.relapses}번 끊겼다 이어졌습니다`,
-          ),
-        ]
-      : []
+  const doubt = calm.doubted ? [say('it works again, and is watched until it stays so')] : []
+  const often = calm.relapses > 0 ? [say`it comes and goes: ${calm.relapses} times lately`] : []
   return {
     ...status,
     state: told.state,

@@ -81,10 +81,7 @@ export function overlap(rule: Rule, other: Rule): Problem {
   const [mine, theirs] = [formatListen(rule.listen), formatListen(other.listen)]
   return {
     path: ['rules', rule.name, 'listen'],
-    text: say(
-      `${mine} is already taken by the rule ${other.name} (${theirs})`,
-      `${mine}{은/는} ${other.name} 규칙(${theirs})이 이미 쓰고 있습니다`,
-    ),
+    text: say`${mine} is already taken by the rule ${other.name} (${theirs})`,
   }
 }
 

@@ -191,7 +191,7 @@ function status({ rule, input }: LoadedRule): RuleStatus {
         hop: 'relay',
         member: null,
         state: 'off',
-        text: say('no Naru runs on this file', '이 파일로 실행 중인 Naru가 없습니다'),
+        text: say('no Naru runs on this file'),
         notes: [],
         data: null,
         checkedAt: null,

@@ -46,11 +46,7 @@ export class Releases {
   /** Each as an error that says what is still in force. */
   stillInForce(): readonly NaruError[] {
     return this.unreleased().map(({ hop, member, text, why }) => {
-      const { en, ko } = hopNames[hop]
-      const left = say(
-        `${en} (${member}) ${text.en}: ${why.text.en}`,
-        `${ko} (${member}) ${text.ko}: ${why.text.ko}`,
-      )
+      const left = say`${hopNames[hop]} (${member}) ${text}: ${why.text}`
       const name = this.#options.name()
       return new NaruError('STILL_IN_FORCE', { name, left }, { left: [left], cause: why })
     })
@@ -69,8 +65,8 @@ export class Releases {
       this.#unreleased.set(lease, { rule: name(), hop, member, text, why })
       this.#tryLater()
       if (known) return
-      const { en, ko } = why.text
-      tools.tell('warn', name(), say(`could not undo yet: ${en}`, `아직 되돌리지 못했습니다: ${ko}`))
+      const because = why.text
+      tools.tell('warn', name(), say`could not undo yet: ${because}`)
     }
   }
 
@@ -92,10 +88,7 @@ export class Releases {
     this.#options.tools.tell(
       'info',
       this.#options.name(),
-      say(
-        `undone after all: ${hop}: ${text.en}`,
-        `다시 시도해 되돌렸습니다: ${hopNames[hop].ko}: ${text.ko}`,
-      ),
+      say`undone after all: ${{ en: hop, ko: hopNames[hop].ko }}: ${text}`,
     )
     if (this.#unreleased.size > 0) return
     this.#againMs = firstRetryMs

@@ -2,7 +2,7 @@
 import type { Clock } from '../base/clock.ts'
 import { NaruError, type NaruErrorJson } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
-import { say, type Text } from '../base/text.ts'
+import { listed, say, type Text } from '../base/text.ts'
 import type { EngineEvent } from '../engines/contract.ts'
 import type { Connection } from '../model/connection.ts'
 import { formatListen } from '../model/listen.ts'
@@ -189,24 +189,16 @@ export class Report {
 
   #engineState(rule: string, { state }: Extract<EngineEvent, { type: 'state' }>['state']): void {
     if (state === 'paused')
-      this.tell(
-        'warn',
-        rule,
-        say(
-          'out of file descriptors: no new connections for now',
-          '파일 디스크립터가 부족해 새 연결을 잠시 받지 않습니다',
-        ),
-      )
-    if (state === 'carrying')
-      this.tell('info', rule, say('taking new connections again', '새 연결을 다시 받습니다'))
+      this.tell('warn', rule, say('out of file descriptors: no new connections for now'))
+    if (state === 'carrying') this.tell('info', rule, say('taking new connections again'))
   }
 
   /** Tells which rules of the file could not be, and go on as they were. */
   keptRules(): void {
     const { kept } = this.#options.rules
     if (kept.size === 0) return void (this.#fileProblem && this.setFileProblem(null))
-    const whys = [...kept].map(([name, { why }]) => say(`${name}: ${why.text.en}`, `${name}: ${why.text.ko}`))
-    const rules = say(whys.map(({ en }) => en).join('; '), whys.map(({ ko }) => ko).join('; '))
+    const whys = [...kept].map(([name, { why }]) => say`${name}: ${why.text}`)
+    const rules = listed(whys, '; ')
     const problem = new NaruError('RULES_KEPT', { rules })
     if (problem.message === this.#fileProblem?.message) return
     this.tell('error', null, this.setFileProblem(problem).text)

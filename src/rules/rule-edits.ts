@@ -92,7 +92,7 @@ export class RuleEdits {
     rules.loaded = { ...wanted, rules: new Map(wanted.rules).set(to, written) }
     const failures = await reconciler.bring(loaded, snapshot)
     report.rule(to)
-    report.tell('info', to, say(`renamed, was ${name}`, `이름 변경: ${name} → ${to}`))
+    report.tell('info', to, say`renamed, was ${{ en: name, ko: `${name} → ${to}` }}`)
     return report.result(nothingToDo, failures, [to])
   }
 
@@ -106,8 +106,8 @@ export class RuleEdits {
       const failures = await reconciler.bring(loaded, snapshot, { again: true })
       return report.result(plan, failures, [...new Set(plan.steps.map(({ rule }) => rule))])
     } catch (error) {
-      const { en, ko } = report.setFileProblem(toNaruError(error)).text
-      report.tell('error', null, say(`nothing was changed: ${en}`, `아무것도 바꾸지 않았습니다: ${ko}`))
+      const problem = report.setFileProblem(toNaruError(error)).text
+      report.tell('error', null, say`nothing was changed: ${problem}`)
       throw error
     }
   }

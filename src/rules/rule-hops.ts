@@ -113,9 +113,8 @@ export class RuleHops {
   }
 
   #recovered(hop: Hop): Text {
-    return this.#reopened.delete(hop)
-      ? say(`${hop} was opened again`, `${hopNames[hop].ko} 구간을 다시 열었습니다`)
-      : say(`${hop} works again`, `${hopNames[hop].ko} 구간이 다시 정상입니다`)
+    const shown = { en: hop, ko: hopNames[hop].ko }
+    return this.#reopened.delete(hop) ? say`${shown} was opened again` : say`${shown} works again`
   }
 
   statuses(): HopStatus[] {

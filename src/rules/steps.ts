@@ -46,7 +46,7 @@ export function shown(rule: string, step: Step): PlanStep {
     member: about.member,
     action: step.action,
     what: about.what,
-    why: step.action === 'close' ? say('no longer wanted', '더 이상 필요하지 않음') : about.why,
+    why: step.action === 'close' ? say('no longer wanted') : about.why,
     needs: step.action === 'open' ? about.needs : null,
   }
 }

@@ -1,5 +1,5 @@
 /** What a change of the rules was, in a line for the log: who reads it later was not there. */
-import { say, type Text } from '../base/text.ts'
+import { listed, say, sayOf, type Text } from '../base/text.ts'
 import { formatListen } from '../model/listen.ts'
 import type { Rule } from '../model/rule.ts'
 import { formatTarget } from '../model/target.ts'
@@ -33,11 +33,11 @@ export function toldChanges(before: Rules, after: Rules): Told | null {
   const [enabled, disabled] = [switched(true), switched(false)]
   const changed = other.flatMap(([name]) => (enabled.includes(name) || disabled.includes(name) ? [] : [name]))
   const groups = [
-    { names: added, word: say('added', '추가') },
-    { names: changed, word: say('changed', '변경') },
-    { names: enabled, word: say('switched on', '켬') },
-    { names: disabled, word: say('switched off', '끔') },
-    { names: removed, word: say('removed', '삭제') },
+    { names: added, word: say('added') },
+    { names: changed, word: say('changed') },
+    { names: enabled, word: say('switched on') },
+    { names: disabled, word: say('switched off') },
+    { names: removed, word: sayOf('rules')('removed') },
   ].filter(({ names }) => names.length > 0)
   const opened = [...added, ...changed, ...enabled]
   const [first, ...more] = groups
@@ -49,20 +49,18 @@ export function toldChanges(before: Rules, after: Rules): Told | null {
   return {
     rule: null,
     opened,
-    text: say(lines.map(({ en }) => en).join('; '), lines.map(({ ko }) => ko).join('; ')),
+    text: listed(lines, '; '),
   }
 }
 
 function withWhat(word: Text, rule: Rule | undefined): Text {
   if (!rule) return word
   const what = `${formatListen(rule.listen)} → ${rule.targets.map(({ to }) => formatTarget(to)).join(', ')}`
-  return say(`${word.en}: ${what}`, `${word.ko}: ${what}`)
+  return say`${word}: ${what}`
 }
 
 function withNames(word: Text, names: readonly string[]): Text {
   const shown = names.slice(0, mostNamed).join(', ')
   const more = names.length - mostNamed
-  return more > 0
-    ? say(`${word.en}: ${shown} and ${more} more`, `${word.ko}: ${shown} 외 ${more}개`)
-    : say(`${word.en}: ${shown}`, `${word.ko}: ${shown}`)
+  return more > 0 ? say`${word}: ${shown} and ${more} more` : say`${word}: ${shown}`
 }

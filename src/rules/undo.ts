@@ -1,7 +1,7 @@
 /** What a process that is gone left in force, undone from its journal alone: from the outside in, the newest first. */
 import { NaruError, toNaruError } from '../base/errors.ts'
 import { withLimit } from '../base/clock.ts'
-import { say, type Text } from '../base/text.ts'
+import { listed, say, sayOf, type Text } from '../base/text.ts'
 import { hops, type Hop } from '../model/hop.ts'
 import type { Log } from '../base/log.ts'
 import type { JournalEntry, Journal } from '../instance/journal.ts'
@@ -76,13 +76,10 @@ function undoEffect({ hop, member, effect }: JournalEntry, parts: Deps, signal: 
 }
 
 function logFailure(log: Log, entry: JournalEntry, error: unknown): void {
-  const { en, ko } = toNaruError(error).text
+  const why = toNaruError(error).text
   log.warn(
     { rule: entry.rule, hop: entry.hop, member: entry.member },
-    say(
-      `left over from before, not undone yet: ${en}`,
-      `이전 실행에서 남은 것을 아직 되돌리지 못했습니다: ${ko}`,
-    ),
+    sayOf('earlier run')`left over from before, not undone yet: ${why}`,
   )
 }
 
@@ -96,21 +93,17 @@ export function leftIn(
 ): readonly Text[] {
   const named = entries.map(({ rule, hop, member, why }) => {
     const known = unreleased.find((one) => one.rule === rule && one.hop === hop)
-    const { en, ko } = hopNames[hop]
-    const by = `(${known?.member ?? member})`
-    const what = say(
-      [`${rule}: ${en} ${by}`, known?.text.en].join(' ').trimEnd(),
-      [`${rule}: ${ko} ${by}`, known?.text.ko].join(' ').trimEnd(),
-    )
+    const place = say`${rule}: ${hopNames[hop]} (${known?.member ?? member})`
+    const what = known?.text.en ? say`${place} ${known.text}` : place
     const because = known?.why ?? why
-    return because ? say(`${what.en}: ${because.text.en}`, `${what.ko}: ${because.text.ko}`) : what
+    return because ? say`${what}: ${because.text}` : what
   })
   const distinct = [...new Map(named.map((text) => [text.en, text])).values()]
   const more = distinct.length - mostNamed
-  return more > 0 ? [...distinct.slice(0, mostNamed), say(`${more} more`, `그 밖에 ${more}개`)] : distinct
+  return more > 0 ? [...distinct.slice(0, mostNamed), say`${more} more`] : distinct
 }
 
 export function notUndone(left: readonly Text[]): NaruError {
-  const all = say(left.map(({ en }) => en).join('; '), left.map(({ ko }) => ko).join('; '))
+  const all = listed(left, '; ')
   return new NaruError('NOT_UNDONE', { left: all }, { left })
 }

@@ -77,10 +77,7 @@ async function asAdministrator(error: unknown, options: ServiceOptions): Promise
   throw new NaruError(
     'NOT_PERMITTED',
     {
-      what: say(
-        'change tasks without an administrator’s rights (PowerShell → "Run as administrator")',
-        '관리자 권한 없이 작업 변경(PowerShell을 "관리자 권한으로 실행"으로 여세요)',
-      ),
+      what: say('change tasks without an administrator’s rights (PowerShell → "Run as administrator")'),
       command: asRoot(['service', 'install']),
     },
     { cause: error },
@@ -159,14 +156,8 @@ function doubtsOf({ command }: ServiceRequest, env: Env): readonly NaruError[] {
   return [
     new NaruError('UNTRUSTED_PATH', {
       path: open,
-      why: say(
-        `outside of ${folder} other users may write, and it would run with an administrator's rights`,
-        `${folder} 밖에는 다른 사용자도 쓸 수 있는데, 이 프로그램은 관리자 권한으로 실행됩니다`,
-      ),
-      mend: say(
-        `move naru.exe into ${folder}\\Naru and run it from there, or add --force`,
-        `naru.exe를 ${folder}\\Naru로 옮겨 거기서 실행하거나 --force를 추가하세요`,
-      ),
+      why: say`outside of ${folder} other users may write, and it would run with an administrator's rights`,
+      mend: say`move naru.exe into ${folder}\\Naru and run it from there, or add --force`,
     }),
   ]
 }

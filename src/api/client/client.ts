@@ -173,8 +173,7 @@ async function* announced(
 
 /** The error that the far side threw; anything else is an answer that makes no sense. */
 export function errorFrom(body: unknown, where: string, status: number): NaruError {
-  if (!isErrorJson(body))
-    return new NaruError('API_SILENT', { where, why: say(`HTTP status ${status}`, `HTTP 상태 ${status}`) })
+  if (!isErrorJson(body)) return new NaruError('API_SILENT', { where, why: say`HTTP status ${status}` })
   return body.code in codes
     ? new NaruError(body.code as Code, body.details as never, {
         problems: body.problems ?? [],

@@ -28,8 +28,7 @@ export function fetchTransport({ base = '', token }: FetchOptions = {}): ClientT
         ...(signal ? { signal } : {}),
       })
     } catch (error) {
-      if (signal?.aborted)
-        throw new NaruError('ABORTED', { what: say('the request', '요청') }, { cause: error })
+      if (signal?.aborted) throw new NaruError('ABORTED', { what: say('the request') }, { cause: error })
       throw new NaruError('API_SILENT', { where, why: verbatim(messageOf(error)) }, { cause: error })
     }
   }

@@ -30,7 +30,7 @@ export function createMachineClient(transport: ClientTransport): MachineApi {
       }
       throw new NaruError('API_SILENT', {
         where: transport.where,
-        why: say('the diagnosis ended early', '진단이 중간에 끝났습니다'),
+        why: say('the diagnosis ended early'),
       })
     },
   }

@@ -76,7 +76,7 @@ function send(request: TransportRequest, options: Required<SocketOptions>): Prom
 }
 
 function whyNot(error: Error, file: string, signal: AbortSignal | undefined): NaruError {
-  if (signal?.aborted) return new NaruError('ABORTED', { what: say('the request', '요청') }, { cause: error })
+  if (signal?.aborted) return new NaruError('ABORTED', { what: say('the request') }, { cause: error })
   const errno = errnoOf(error) ?? ''
   if (errno === 'ENOENT' || errno === 'ECONNREFUSED')
     return new NaruError('NOT_RUNNING', { file }, { cause: error })
@@ -84,10 +84,7 @@ function whyNot(error: Error, file: string, signal: AbortSignal | undefined): Na
     return new NaruError(
       'NOT_PERMITTED',
       {
-        what: say(
-          `talk to the Naru of ${file}: another user runs it`,
-          `${file}의 Naru는 다른 사용자가 실행 중`,
-        ),
+        what: say`talk to the Naru of ${file}: another user runs it`,
         command: asRoot(['ls', '--config', file]),
       },
       { cause: error },

@@ -40,7 +40,7 @@ async function* linesIn(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<strin
     if (rest.length > longestLine)
       throw new NaruError('API_SILENT', {
         where: 'events',
-        why: say('a line without an end', '끝나지 않는 줄'),
+        why: say('a line without an end'),
       })
     yield* lines
   }

@@ -8,7 +8,7 @@ import type { HonoRequest, MiddlewareHandler } from 'hono'
 import { NaruError, isNaruError } from '../../base/errors.ts'
 import { jsonProblem } from '../../base/json.ts'
 import type { Log } from '../../base/log.ts'
-import { say } from '../../base/text.ts'
+import { say, verbatim } from '../../base/text.ts'
 import type { Exchange } from '../../model/import-export.ts'
 import type { Naru } from '../../model/naru-api.ts'
 import type { Json } from '../../model/hop.ts'
@@ -88,7 +88,7 @@ export function createApp(naru: Naru, options: AppOptions): App {
 /** Node holds a body to the length it announced; one that announces none is not read at all. */
 const bounded: MiddlewareHandler<Env> = async (c, next) => {
   if (c.req.header('transfer-encoding') !== undefined)
-    throw new NaruError('API_BAD_REQUEST', { why: say('say Content-Length', 'Content-Length가 필요합니다') })
+    throw new NaruError('API_BAD_REQUEST', { why: say('say Content-Length') })
   if (Number(c.req.header('content-length') ?? 0) > bodyLimitBytes)
     throw new NaruError('API_TOO_LARGE', { bytes: bodyLimitBytes })
   const body = await c.req.text()
@@ -225,5 +225,5 @@ function badRequest(error: {
     .slice(0, 10)
     .map(({ path, message }) => (path.length === 0 ? message : `${path.map(String).join('.')}: ${message}`))
     .join('; ')
-  return new NaruError('API_BAD_REQUEST', { why: say(problems, problems) })
+  return new NaruError('API_BAD_REQUEST', { why: verbatim(problems) })
 }

@@ -178,10 +178,7 @@ function warnOfOther(address: string, port: number, log: Log): void {
   const ours = `http://${formatEndpoint(shown(address), port)}`
   log.warn(
     {},
-    say(
-      `another program listens at ${other}, where browsers look for localhost: open ${ours}, never http://localhost:${port}`,
-      `브라우저가 localhost를 찾는 ${other}에서 다른 프로그램이 수신 대기하고 있습니다. http://localhost:${port} 대신 ${ours}{을/를} 여세요`,
-    ),
+    say`another program listens at ${other}, where browsers look for localhost: open ${ours}, never http://localhost:${port}`,
   )
 }
 

@@ -7,27 +7,22 @@ import { on, type Verb } from '../verb.ts'
 
 export const verb: Verb = {
   name: 'add',
-  summary: say('add a rule to the file and open it', '파일에 규칙을 추가하고 엽니다'),
+  summary: say('add a rule to the file and open it'),
   arguments: [
-    { name: 'NAME', text: say('name of the rule', '규칙 이름') },
-    { name: 'LISTEN', text: say('where traffic arrives', '트래픽이 들어오는 곳') },
-    { name: 'TARGET', text: say('where it goes', '트래픽이 나가는 곳'), many: true },
+    { name: 'NAME', text: say('name of the rule') },
+    { name: 'LISTEN', text: say('where traffic arrives') },
+    { name: 'TARGET', text: say('where it goes'), many: true },
   ],
-  options: [
-    ...ruleOptions,
-    ...giveOptions,
-    { name: 'disabled', text: say('into the file only', '파일에만 추가하고 열지 않음') },
-    dryRun,
-  ],
+  options: [...ruleOptions, ...giveOptions, { name: 'disabled', text: say('into the file only') }, dryRun],
   examples: [
-    { command: 'naru add iis 8888 192.168.79.128:80', text: say('a web server in a VM', 'VM의 웹 서버') },
+    { command: 'naru add iis 8888 192.168.79.128:80', text: say('a web server in a VM') },
     {
       command: 'naru add game 25565/tcp+udp 192.168.1.20:25565 --publish',
-      text: say('opened on the router and the firewall too', '공유기와 방화벽까지 엽니다'),
+      text: say('opened on the router and the firewall too'),
     },
     {
       command: 'naru add web 443 10.0.0.2:443,weight=2 10.0.0.3:443,backup --health 5s',
-      text: say('several targets', '여러 대상'),
+      text: say('several targets'),
     },
   ],
   json: resultJson,
@@ -40,8 +35,6 @@ export const verb: Verb = {
       ...(context.option('disabled') === on ? { enabled: false } : {}),
     }
     const rule = publishedAsSaid(said, false)
-    return change(context, name, say(`added ${name}`, `${name} 규칙을 추가했습니다`), (naru, options) =>
-      naru.rules.add(name, rule, options),
-    )
+    return change(context, name, say`added ${name}`, (naru, options) => naru.rules.add(name, rule, options))
   },
 }

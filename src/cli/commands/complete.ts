@@ -10,8 +10,8 @@ const patienceMs = 300
 export const verb: Verb = {
   name: 'complete',
   hidden: true,
-  summary: say('answers the completion script', '자동 완성 스크립트에 응답'),
-  arguments: [{ name: 'WORDS', text: say('as typed', '입력한 단어'), many: true, optional: true }],
+  summary: say('answers the completion script'),
+  arguments: [{ name: 'WORDS', text: say('as typed'), many: true, optional: true }],
   async run(context) {
     const answer = await completions(context.args('WORDS'), await context.verbs(), context.language, () =>
       namesOf(context),

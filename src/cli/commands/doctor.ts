@@ -23,18 +23,14 @@ import type { Context, Verb } from '../verb.ts'
 
 export const verb: Verb = {
   name: 'doctor',
-  summary: say(
-    'which hop blocks, by evidence, and the fix',
-    '어느 구간이 막혔는지 증거로 찾고 해결 방법을 알려 줌',
-  ),
+  summary: say('which hop blocks, by evidence, and the fix'),
   about: say(
     'Looks at the path hop by hop and changes nothing but with --fix. Without an argument: every rule, then the machine. Nothing is sent to the internet unless --internet says so. Exit code 3 where something blocks.',
-    '구간을 차례로 살펴보며, --fix 없이는 아무것도 바꾸지 않습니다. 인자가 없으면 모든 규칙과 이 컴퓨터를 봅니다. --internet 없이는 인터넷으로 아무것도 보내지 않습니다. 막힌 곳이 있으면 종료 코드 3입니다.',
   ),
   arguments: [
     {
       name: 'NAME|PORT',
-      text: say('a rule, or a port', '규칙 이름 또는 포트'),
+      text: say('a rule, or a port'),
       optional: true,
       completes: 'rule',
     },
@@ -43,58 +39,40 @@ export const verb: Verb = {
     internet,
     {
       name: 'fix',
-      text: say('do what is ours to do, after showing it', 'Naru가 할 수 있는 해결을 보여 준 뒤 실행'),
+      text: say('do what is ours to do, after showing it'),
     },
     {
       name: 'from-phone',
-      text: say(
-        'try it from a phone that is off the Wi-Fi, by a link and a QR code',
-        'Wi-Fi를 끈 휴대폰에서 링크나 QR 코드로 시험',
-      ),
+      text: say('try it from a phone that is off the Wi-Fi, by a link and a QR code'),
     },
     {
       name: 'vantage',
       value: 'ADDRESS[:PORT]',
-      text: say(
-        'try it from another machine that runs `naru vantage`',
-        '`naru vantage`를 실행 중인 다른 컴퓨터에서 시험',
-      ),
+      text: say('try it from another machine that runs `naru vantage`'),
     },
     {
       name: 'key',
       value: 'KEY',
-      text: say(
-        'that `naru vantage` printed there (or NARU_VANTAGE_KEY)',
-        '그 컴퓨터의 `naru vantage`가 출력한 키 (또는 NARU_VANTAGE_KEY)',
-      ),
+      text: say('that `naru vantage` printed there (or NARU_VANTAGE_KEY)'),
     },
     {
       name: 'ddns',
       value: 'NAME',
       many: true,
-      text: say(
-        'a name given out for this place: is it still right?',
-        '이곳을 가리키는 이름(DDNS)이 맞는지도 확인',
-      ),
+      text: say('a name given out for this place: is it still right?'),
     },
     {
       name: 'all',
       short: 'a',
-      text: say(
-        'also what only follows from a cause, and every check',
-        '원인에서 비롯된 증상과 모든 검사 결과까지',
-      ),
+      text: say('also what only follows from a cause, and every check'),
     },
   ],
   examples: [
-    { command: 'naru doctor iis', text: say('why can nobody reach it?', '왜 접속이 안 될까?') },
-    { command: 'naru doctor iis --from-phone', text: say('proof from outside', '밖에서 확인') },
-    { command: 'naru doctor 8888 --json', text: say('for a script', '스크립트용') },
+    { command: 'naru doctor iis', text: say('why can nobody reach it?') },
+    { command: 'naru doctor iis --from-phone', text: say('proof from outside') },
+    { command: 'naru doctor 8888 --json', text: say('for a script') },
   ],
-  json: say(
-    'Diagnosis: {verdict, summary, causes, folded, remarks, checks, counts, tookMs}',
-    'Diagnosis: {verdict, summary, causes, folded, remarks, checks, counts, tookMs}',
-  ),
+  json: verbatim('Diagnosis: {verdict, summary, causes, folded, remarks, checks, counts, tookMs}'),
   run,
 }
 
@@ -106,7 +84,7 @@ async function run(context: Context): Promise<ExitCode> {
   const fixes = ourFixes(first)
   if (!context.json) show(first, context)
   if (fixes.length === 0) {
-    context.print.talk(say('Nothing of it is ours to do.', 'Naru가 직접 할 수 있는 것은 없습니다.'))
+    context.print.talk(say('Nothing of it is ours to do.'))
     return context.json ? show(first, context) : exitOf(first)
   }
   if (!(await agreed(fixes, context))) return exitOf(first)
@@ -141,11 +119,7 @@ function vantageFrom({ option, io }: Context): Pick<DiagnoseRequest, 'vantage'> 
   const place = option('vantage')
   if (place === null) return {}
   const key = option('key') ?? io.env['NARU_VANTAGE_KEY']
-  if (key === undefined)
-    throw usage(
-      'naru doctor',
-      say('--vantage needs the --key that it printed', '--vantage에는 그쪽에서 출력한 --key가 필요합니다'),
-    )
+  if (key === undefined) throw usage('naru doctor', say('--vantage needs the --key that it printed'))
   if (!/^(?:[^:]+|\[.+\]):\d+$/.test(place))
     return { vantage: { address: place.replace(/^\[|\]$/g, ''), key } }
   const { host, ports } = splitHostPorts(place, place)
@@ -191,31 +165,23 @@ function progressLine({ io, print, json }: Context): { show(event: DoctorEvent):
 function outsideLines(event: Extract<DoctorEvent, { type: 'link' | 'outside' }>): readonly Text[] {
   if (event.type === 'link')
     return [
-      say(
-        'Open this on a phone that is off the Wi-Fi (two minutes):',
-        'Wi-Fi를 끈 휴대폰에서 2분 안에 여세요:',
-      ),
+      say('Open this on a phone that is off the Wi-Fi (two minutes):'),
       verbatim(event.url),
       verbatim(event.qr),
     ]
   const { to, port, result, synsSeen } = event
   const by = triedByText(event.by)
   const words = {
-    answered: say('it came through', '연결되었습니다'),
-    refused: say('it was refused', '거부되었습니다'),
-    silent: say('nothing came through', '연결되지 않았습니다'),
+    answered: say('it came through'),
+    refused: say('it was refused'),
+    silent: say('nothing came through'),
   }
   const seen =
     // Who came through needs no count, and over loopback none is taken.
     synsSeen === null || result === 'answered'
-      ? say('', '')
-      : say(`; packets that reached this machine: ${synsSeen}`, `. 이 컴퓨터에 닿은 패킷 ${synsSeen}개`)
-  return [
-    say(
-      `${by.en} → ${to}:${port}: ${words[result].en}${seen.en}`,
-      `${by.ko} → ${to}:${port}: ${words[result].ko}${seen.ko}`,
-    ),
-  ]
+      ? verbatim('')
+      : say`; packets that reached this machine: ${synsSeen}`
+  return [say`${by} → ${to}:${port}: ${words[result]}${seen}`]
 }
 
 function lines(diagnosis: Diagnosis, print: Printer, all: boolean): string[] {
@@ -235,11 +201,7 @@ function lines(diagnosis: Diagnosis, print: Printer, all: boolean): string[] {
     found.push('', ...findingLines(group, print))
     const under = group.flatMap(follow)
     if (under.length > 0 && !all)
-      found.push(
-        dim(
-          `  ${print.say(say(`and ${under.length} that follow from it (--all)`, `이로 인한 증상 ${under.length}개 (--all)`))}`,
-        ),
-      )
+      found.push(dim(`  ${print.say(say`and ${under.length} that follow from it (--all)`)}`))
     if (all) for (const one of under) found.push(...findingLines([one], print).map((line) => `    ${line}`))
   }
   for (const group of alike(remarks)) found.push('', ...findingLines(group, print))
@@ -259,10 +221,7 @@ function lines(diagnosis: Diagnosis, print: Printer, all: boolean): string[] {
     '',
     dim(
       print.say(
-        say(
-          `${passed} passed, ${wrong} found something, ${late} could not look; ${(tookMs / 1000).toFixed(1)} s`,
-          `통과 ${passed}개, 발견 ${wrong}개, 확인 불가 ${late}개, ${(tookMs / 1000).toFixed(1)}초`,
-        ),
+        say`${passed} passed, ${wrong} found something, ${late} could not look; ${(tookMs / 1000).toFixed(1)} s`,
       ),
     ),
   )
@@ -281,25 +240,25 @@ function unmadeLines(checks: Diagnosis['checks'], print: Printer): string[] {
   }
   return [...byReason.values()].flatMap(({ codes, why, code }) => {
     const told = [...codes].join(', ')
-    const line = say(`could not check ${told}: ${why.en}`, `확인하지 못함: ${told} (${why.ko})`)
+    const line = say`could not check ${told}: ${why}`
     const rights =
       code === 'NOT_PERMITTED' ? [`      ${print.paint.cyan(asRoot(process.argv.slice(2)))}`] : []
     return ['', `${print.paint.yellow('!')} ${print.say(line)}`, ...rights]
   })
 }
 
-const tookTooLong = say('it took too long', '시간이 너무 오래 걸림')
+const tookTooLong = say('it took too long')
 
 /** A check is called by what it can find; beside ✓ that would say the opposite. */
-const ruledOut = ({ en, ko }: Text): Text => say(`ruled out: ${en}`, `해당 없음: ${ko}`)
+const ruledOut = (title: Text): Text => say`ruled out: ${title}`
 
 /** Rules that have the same fault, by name. */
 const mostNamed = 5
 
 const places: Readonly<Record<Finding['hop'], Text>> = {
   ...hopWords,
-  machine: say('machine', '이 컴퓨터'),
-  outside: say('outside', '외부'),
+  machine: say('machine'),
+  outside: say('outside'),
 }
 
 /** One finding, or the same at several rules: of those the first tells evidence and fix. */
@@ -312,7 +271,7 @@ function findingLines(group: readonly [Finding, ...Finding[]], print: Printer): 
     `${sign} ${whose}${print.say(places[hop])}: ${print.say(title)} ${dim(`[${code}]`)}`,
     ...evidence.map((one) => `    ${print.say(one)}`),
     ...fixes.flatMap(({ text, command }) => [
-      `  ${print.say(say('fix', '해결'))}: ${print.say(text)}`,
+      `  ${print.say(say('fix'))}: ${print.say(text)}`,
       ...(command === undefined ? [] : [`      ${cyan(command)}`]),
     ]),
   ]
@@ -323,5 +282,5 @@ function whoseIs(group: readonly [Finding, ...Finding[]]): Text {
   if (group.length === 1) return verbatim(names[0] === undefined ? '' : `${names[0]}: `)
   const some = names.slice(0, mostNamed).join(', ')
   const more = names.length > mostNamed ? ', …' : ''
-  return say(`${group.length} rules (${some}${more}): `, `규칙 ${group.length}개(${some}${more}): `)
+  return say`${group.length} rules (${some}${more}): `
 }

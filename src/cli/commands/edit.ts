@@ -9,37 +9,34 @@ import type { Context, Verb } from '../verb.ts'
 
 export const verb: Verb = {
   name: 'edit',
-  summary: say('change some keys of a rule', '규칙의 일부 설정을 바꿉니다'),
-  about: say(
-    'Only what is said changes. Connections that are open go on under the terms they began with.',
-    '지정한 설정만 바뀝니다. 이미 열린 연결은 시작할 때의 조건 그대로 유지됩니다.',
-  ),
-  arguments: [{ name: 'NAME', text: say('name of the rule', '규칙 이름'), completes: 'rule' }],
+  summary: say('change some keys of a rule'),
+  about: say('Only what is said changes. Connections that are open go on under the terms they began with.'),
+  arguments: [{ name: 'NAME', text: say('name of the rule'), completes: 'rule' }],
   options: [
-    { name: 'listen', value: 'LISTEN', text: say('where traffic arrives', '트래픽이 들어오는 곳') },
-    { name: 'target', value: 'TARGET', many: true, text: say('where it goes', '트래픽이 나가는 곳') },
+    { name: 'listen', value: 'LISTEN', text: say('where traffic arrives') },
+    { name: 'target', value: 'TARGET', many: true, text: say('where it goes') },
     ...ruleOptions,
     {
       name: 'unset',
       value: 'KEY',
       many: true,
-      text: say('take a key out: allow, timeouts.idle', '설정을 지웁니다: allow, timeouts.idle'),
+      text: say('take a key out: allow, timeouts.idle'),
     },
     dryRun,
   ],
   examples: [
-    { command: 'naru edit iis --target 192.168.79.130:80', text: say('another target', '대상 바꾸기') },
+    { command: 'naru edit iis --target 192.168.79.130:80', text: say('another target') },
     {
       command: 'naru edit iis --allow 192.168.0.0/16 --for 2h',
-      text: say('fewer clients, for two hours', '허용 대역과 만료 시간'),
+      text: say('fewer clients, for two hours'),
     },
-    { command: 'naru edit iis --unset until', text: say('open without end again', '만료 없애기') },
+    { command: 'naru edit iis --unset until', text: say('open without end again') },
   ],
   json: resultJson,
   run(context) {
     const name = context.arg('NAME')
     const edit = changeFrom(context)
-    const done = say(`changed ${name}`, `${name} 규칙을 바꿨습니다`)
+    const done = say`changed ${name}`
     return change(context, name, done, async (naru, options) => {
       const before = 'publish' in edit ? (await naru.rules.get(name)).rule['publish'] : undefined
       return naru.rules.edit(name, publishedAsSaid(edit, before), options)
@@ -60,8 +57,7 @@ export function changeFrom(context: Pick<Context, 'option' | 'options' | 'switch
     ...ruleFrom(context, 'naru edit', context.io.now()),
   }
   const edit = context.options('unset').reduce<RuleInput>((rule, key) => without(rule, key.split('.')), set)
-  if (Object.keys(edit).length === 0)
-    throw usage('naru edit', say('nothing to change was given', '바꿀 설정을 지정하지 않았습니다'))
+  if (Object.keys(edit).length === 0) throw usage('naru edit', say('nothing to change was given'))
   return edit
 }
 

@@ -1,7 +1,7 @@
 /** `naru export --to FORMAT`: rules as another program's file. */
 import type { ExitCode } from '../../base/codes/entry.ts'
 import { NaruError } from '../../base/errors.ts'
-import { say } from '../../base/text.ts'
+import { say, verbatim } from '../../base/text.ts'
 import { exportFormats, type ExportFormat } from '../../model/import-export.ts'
 import type { RuleStatus } from '../../model/naru-api.ts'
 import { parseRule } from '../../model/rule-file.ts'
@@ -12,15 +12,14 @@ import type { Context, Verb } from '../verb.ts'
 
 export const verb: Verb = {
   name: 'export',
-  summary: say('print rules as another program’s file', '규칙을 다른 프로그램의 설정으로 출력합니다'),
+  summary: say('print rules as another program’s file'),
   about: say(
     'What the other program cannot do is listed on stderr. A rule that would then be another one, or open to others, is left out whole, and the exit code is 3; one that is switched off or over is named and no failure. docs/import-export.md has the table of what is carried.',
-    '그 프로그램이 할 수 없는 것은 stderr에 보여 줍니다. 그 때문에 다른 규칙이 되거나 더 많은 사람에게 열리는 규칙은 통째로 빼고 종료 코드 3으로 끝납니다. 꺼졌거나 만료된 규칙은 이름만 알려 주며 실패가 아닙니다. 무엇이 옮겨지는지는 docs/import-export.md의 표를 보세요.',
   ),
   arguments: [
     {
       name: 'NAME',
-      text: say('only these rules', '이 규칙만'),
+      text: say('only these rules'),
       optional: true,
       many: true,
       completes: 'rule',
@@ -31,31 +30,21 @@ export const verb: Verb = {
       name: 'to',
       value: 'FORMAT',
       choices: exportFormats,
-      text: say('which program', '어느 프로그램으로'),
+      text: say('which program'),
     },
   ],
   examples: [
-    { command: 'naru export --to nft > naru.nft', text: say('load it with nft -f', 'nft -f로 읽어 들임') },
+    { command: 'naru export --to nft > naru.nft', text: say('load it with nft -f') },
     {
       command: 'naru export --to haproxy web ssh',
-      text: say('two rules as an haproxy.cfg', '규칙 두 개를 haproxy.cfg로'),
+      text: say('two rules as an haproxy.cfg'),
     },
   ],
-  json: say(
-    '{format, text, rules: [name], losses: [{place, rule, leftOut, what, why}]}',
-    '{format, text, rules: [name], losses: [{place, rule, leftOut, what, why}]}',
-  ),
+  json: verbatim('{format, text, rules: [name], losses: [{place, rule, leftOut, what, why}]}'),
   async run(context) {
     const { print, json, deps } = context
     const to = context.option('to') as ExportFormat | null
-    if (to === null)
-      throw usage(
-        'naru export',
-        say(
-          `say which program: --to ${exportFormats.join('|')}`,
-          `어느 프로그램인지 쓰세요: --to ${exportFormats.join('|')}`,
-        ),
-      )
+    if (to === null) throw usage('naru export', say`say which program: --to ${exportFormats.join('|')}`)
     const rules = (await wanted(context)).map(({ name, rule }) => parseRule(name, rule))
     const exported = await deps.exportRules(to, rules)
     if (json) print.json(exported)

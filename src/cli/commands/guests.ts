@@ -1,5 +1,5 @@
 /** `naru guests`: the VMs and containers that a target can name. */
-import { say, type Text } from '../../base/text.ts'
+import { say, verbatim, type Text } from '../../base/text.ts'
 import { guestName, type Guest } from '../../model/guest.ts'
 import type { GuestsReport } from '../../model/machine-api.ts'
 import { withMachine } from '../with-machine.ts'
@@ -9,24 +9,21 @@ import type { Verb } from '../verb.ts'
 
 export const verb: Verb = {
   name: 'guests',
-  summary: say('VMs and containers that a target can name', '대상으로 쓸 수 있는 VM과 컨테이너'),
+  summary: say('VMs and containers that a target can name'),
   options: [
     {
       name: 'all',
       short: 'a',
-      text: say('also which hypervisors were looked for', '확인한 하이퍼바이저까지'),
+      text: say('also which hypervisors were looked for'),
     },
   ],
   examples: [
     {
       command: 'naru guests',
-      text: say('then: naru open 8888 KIND:NAME:80', '그다음: naru open 8888 종류:이름:80'),
+      text: say('then: naru open 8888 KIND:NAME:80'),
     },
   ],
-  json: say(
-    '{guests: Guest[], kinds: [{kind, here, listed, why}]}',
-    '{guests: Guest[], kinds: [{kind, here, listed, why}]}',
-  ),
+  json: verbatim('{guests: Guest[], kinds: [{kind, here, listed, why}]}'),
   async run(context) {
     const { print, json } = context
     const answer = await withMachine(context, (machine, options) => machine.guests(options))
@@ -37,20 +34,15 @@ export const verb: Verb = {
 }
 
 const states: Readonly<Record<Guest['state'], Text>> = {
-  running: say('running', '실행 중'),
-  stopped: say('stopped', '꺼짐'),
-  paused: say('paused', '일시 정지'),
-  unknown: say('unknown', '알 수 없음'),
+  running: say('running'),
+  stopped: say('stopped'),
+  paused: say('paused'),
+  unknown: say('unknown'),
 }
 
 function lines({ guests, kinds }: GuestsReport, print: Printer, all: boolean): string[] {
   const t = (text: Text): string => print.say(text)
-  const titles = [
-    say('TARGET', '대상'),
-    say('STATE', '상태'),
-    say('ADDRESS', '주소'),
-    say('FORWARDS', '포트 전달'),
-  ]
+  const titles = [say('TARGET'), say('STATE'), say('ADDRESS'), say('FORWARDS')]
   const rows = guests.map((guest) => [
     `${guest.kind}:${guestName(guest, guests)}`,
     t(states[guest.state]),
@@ -68,7 +60,7 @@ function lines({ guests, kinds }: GuestsReport, print: Printer, all: boolean): s
           titles.map((title) => ({ title: t(title) })),
           rows,
         )
-      : [t(say('There are no guests here.', '게스트가 없습니다.'))]
+      : [t(say('There are no guests here.'))]
   const told = kinds.filter(({ here, listed }) => all || (here && (!listed || guests.length === 0)))
   if (told.length > 0)
     found.push(

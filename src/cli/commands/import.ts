@@ -1,7 +1,7 @@
 /** `naru import FILE`: forwards of another program, added as rules. */
 import type { ExitCode } from '../../base/codes/entry.ts'
 import { toNaruError, type NaruErrorJson } from '../../base/errors.ts'
-import { say, type Text } from '../../base/text.ts'
+import { say, sayOf, verbatim, type Text } from '../../base/text.ts'
 import { importFormats, type FoundRule, type Imported, type ImportFormat } from '../../model/import-export.ts'
 import type { ChangeOptions, Naru, RuleInput, RuleStatus } from '../../model/naru-api.ts'
 import { formatListen } from '../../model/listen.ts'
@@ -17,15 +17,14 @@ import type { Context, Verb } from '../verb.ts'
 
 export const verb: Verb = {
   name: 'import',
-  summary: say('add the forwards of another program', '다른 프로그램의 포워딩을 가져와 추가합니다'),
+  summary: say('add the forwards of another program'),
   about: say(
     'Reads netsh portproxy, rinetd, nginx stream, HAProxy, iptables-save, Docker Compose and ASUS. What cannot be carried over is listed with its line and the reason. A rule that is there already is not added again; one whose name is taken gets a number behind it. Exit code 3 where some could not be added or carried over. docs/import-export.md has the table of what is carried.',
-    'netsh portproxy, rinetd, nginx stream, HAProxy, iptables-save, Docker Compose, ASUS를 읽습니다. 옮길 수 없는 것은 줄 번호와 이유를 함께 보여 줍니다. 이미 있는 규칙은 다시 추가하지 않고, 이름이 겹치면 뒤에 번호를 붙입니다. 일부를 추가하거나 옮기지 못하면 종료 코드 3입니다. 무엇이 옮겨지는지는 docs/import-export.md의 표를 보세요.',
   ),
   arguments: [
     {
       name: 'FILE',
-      text: say('what to read; - is standard input', '읽을 파일. -는 표준 입력'),
+      text: say('what to read; - is standard input'),
       completes: 'file',
     },
   ],
@@ -34,30 +33,29 @@ export const verb: Verb = {
       name: 'from',
       value: 'FORMAT',
       choices: importFormats,
-      text: say('what the file is; else told from its content', '파일 형식. 없으면 내용으로 판단'),
+      text: say('what the file is; else told from its content'),
     },
-    { name: 'disabled', text: say('into the file only', '파일에만 추가하고 열지 않음') },
+    { name: 'disabled', text: say('into the file only') },
     {
       name: 'dry-run',
-      text: say('show what would be added, do nothing', '추가될 내용만 보여 주고 실행하지 않음'),
+      text: say('show what would be added, do nothing'),
     },
   ],
   examples: [
     {
       command: 'netsh interface portproxy show all | naru import -',
-      text: say('what Windows forwards', 'Windows의 포트 프록시'),
+      text: say('what Windows forwards'),
     },
     {
       command: 'naru import /etc/rinetd.conf --dry-run',
-      text: say('look first', '먼저 확인'),
+      text: say('look first'),
     },
     {
       command: 'iptables-save | naru import - --from iptables --disabled',
-      text: say('into the file, to be enabled one by one', '파일에만 넣고 하나씩 켜기'),
+      text: say('into the file, to be enabled one by one'),
     },
   ],
-  json: say(
-    '{format, detected, dryRun, rules: [{name, wanted, rule, line, column, result: "added"|"planned"|"there"|"failed", problem}], losses: [{place, rule, leftOut, what, why}]}',
+  json: verbatim(
     '{format, detected, dryRun, rules: [{name, wanted, rule, line, column, result: "added"|"planned"|"there"|"failed", problem}], losses: [{place, rule, leftOut, what, why}]}',
   ),
   run,
@@ -148,13 +146,8 @@ function printFound(
   { print }: Context,
 ): void {
   const { format, detected, losses } = imported
-  const how = detected ? say('by its content', '내용으로 판단') : say('as said', '지정됨')
-  print.talk(
-    say(
-      `${file}: ${format} (${how.en}), forwards: ${outcomes.length}`,
-      `${file}: ${format} (${how.ko}), 포워딩 ${outcomes.length}개`,
-    ),
-  )
+  const how = detected ? say('by its content') : say('as said')
+  print.talk(say`${file}: ${format} (${how}), forwards: ${outcomes.length}`)
   const rows = outcomes.map(({ name, wanted, rule, place, result }) => [
     result === 'there' ? '=' : '+',
     name === wanted ? name : `${name} (${wanted})`,
@@ -164,15 +157,14 @@ function printFound(
   ])
   const columns = [
     { title: '' },
-    { title: print.say(say('NAME', '이름')) },
-    { title: print.say(say('LISTEN', '수신')) },
-    { title: print.say(say('TARGET', '대상')) },
-    { title: print.say(say('MORE', '기타')) },
-    { title: print.say(say('LINE', '줄')), align: 'right' as const },
+    { title: print.say(say('NAME')) },
+    { title: print.say(say('LISTEN')) },
+    { title: print.say(say('TARGET')) },
+    { title: print.say(say('MORE')) },
+    { title: print.say(say('LINE')), align: 'right' as const },
   ]
   if (rows.length > 0) for (const line of table(columns, rows)) print.data(line)
-  else if (!losses.some(({ leftOut }) => leftOut))
-    print.talk(say('nothing is forwarded there', '포워딩하는 것이 없습니다'))
+  else if (!losses.some(({ leftOut }) => leftOut)) print.talk(say('nothing is forwarded there'))
   printLosses(losses, file, print)
 }
 
@@ -207,21 +199,18 @@ function printOutcomes(
   // Switched off, a forward is there until somebody says what the text does not.
   const off = new Set(losses.flatMap(({ leftOut, rule }) => (leftOut && rule !== null ? [rule] : []))).size
   const missed = losses.filter(({ leftOut, rule }) => !leftOut || rule === null).length
-  const done: Text = dry
-    ? say(`would add ${count('planned')}`, `추가될 규칙 ${count('planned')}개`)
-    : say(`added ${count('added')}`, `${count('added')}개를 추가했습니다`)
+  const done: Text = dry ? say`would add ${count('planned')}` : sayOf('how many')`added ${count('added')}`
   const rest: Text[] = [
-    ...(count('there') > 0 ? [say(`${count('there')} there already`, `이미 있음 ${count('there')}개`)] : []),
-    ...(count('failed') > 0 ? [say(`${count('failed')} failed`, `실패 ${count('failed')}개`)] : []),
-    ...(off > 0 ? [say(`${off} of them switched off`, `그중 꺼 둔 규칙 ${off}개`)] : []),
-    ...(missed > 0 ? [say(`${missed} not carried over`, `옮기지 못한 것 ${missed}개`)] : []),
+    ...(count('there') > 0 ? [say`${count('there')} there already`] : []),
+    ...(count('failed') > 0 ? [say`${count('failed')} failed`] : []),
+    ...(off > 0 ? [say`${off} of them switched off`] : []),
+    ...(missed > 0 ? [say`${missed} not carried over`] : []),
   ]
   print.talk([done, ...rest].map((text) => print.say(text)).join(', '))
   if (!dry && count('added') > 0)
     print.talk(
       say(
         'Where it still forwards on this machine it has these ports first: stop that program, or take its rules away.',
-        '아직 이 컴퓨터에서 포워딩하고 있으면 포트를 먼저 가져갑니다. 그 프로그램을 멈추거나 그 규칙을 지우세요.',
       ),
     )
 }

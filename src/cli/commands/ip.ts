@@ -1,5 +1,5 @@
 /** `naru ip`: interfaces, private and public addresses, gateway, DNS, and what NAT is above. */
-import { say, type Text } from '../../base/text.ts'
+import { say, verbatim, type Text } from '../../base/text.ts'
 import type { MachineAddresses, MachineInterface, PublicAddress } from '../../model/machine.ts'
 import { internet, withMachine } from '../with-machine.ts'
 import type { Printer } from '../print/printer.ts'
@@ -8,25 +8,21 @@ import type { Verb } from '../verb.ts'
 
 export const verb: Verb = {
   name: 'ip',
-  summary: say(
-    'interfaces, private and public address, gateway, what NAT is above',
-    '인터페이스, 사설·공인 주소, 게이트웨이, 위쪽 NAT',
-  ),
-  options: [internet, { name: 'all', text: say('also interfaces that are down', '꺼진 인터페이스까지') }],
+  summary: say('interfaces, private and public address, gateway, what NAT is above'),
+  options: [internet, { name: 'all', text: say('also interfaces that are down') }],
   examples: [
     {
       command: 'naru ip --internet',
-      text: say('and the address the internet sees', '인터넷에서 보이는 주소까지'),
+      text: say('and the address the internet sees'),
     },
   ],
-  json: say(
-    'MachineAddresses: {interfaces, gateways, nameServers, publicAddresses, routers, nat, natText, notes}',
+  json: verbatim(
     'MachineAddresses: {interfaces, gateways, nameServers, publicAddresses, routers, nat, natText, notes}',
   ),
   async run(context) {
     const { print, json, io } = context
     const mayAskInternet = context.switched('internet')
-    const asking = print.say(say('asking the router…', '공유기에 물어보는 중…'))
+    const asking = print.say(say('asking the router…'))
     if (!json && io.stderr.isTTY) io.stderr.write(asking)
     const answer = await withMachine(context, (machine, options) =>
       machine.addresses({ ...options, mayAskInternet }),
@@ -48,34 +44,24 @@ function lines(answer: MachineAddresses, print: Printer, all: boolean): string[]
     .filter(({ up, addresses }) => all || (up && addresses.length > 0))
     .toSorted((a, b) => placeOf(a) - placeOf(b))
   const rows = shown.flatMap((card) => rowsOf(card, print))
-  const columns = [
-    say('INTERFACE', '인터페이스'),
-    say('KIND', '종류'),
-    say('ADDRESS', '주소'),
-    say('SCOPE', '범위'),
-    say('', ''),
-  ]
+  const columns = [say('INTERFACE'), say('KIND'), say('ADDRESS'), say('SCOPE'), verbatim('')]
   const found: string[] = table(
     columns.map((title) => ({ title: t(title) })),
     rows,
   )
   found.push('')
   for (const { family, address, interface: name } of answer.gateways)
-    found.push(
-      `${t(say('gateway', '게이트웨이'))} IPv${family}: ${address ?? t(say('on the link', '직접 연결'))} ${dim(`(${name})`)}`,
-    )
+    found.push(`${t(say('gateway'))} IPv${family}: ${address ?? t(say('on the link'))} ${dim(`(${name})`)}`)
   if (answer.nameServers.length > 0) found.push(`DNS: ${answer.nameServers.join(', ')}`)
   for (const seen of alike(answer.publicAddresses, ({ address }) => address)) {
     const [{ address }] = seen
     const doubt = seen.every(({ reachable }) => reachable)
       ? ''
-      : ` ${print.paint.yellow(t(say('not reachable from the internet', '인터넷에서 닿을 수 없음')))}`
+      : ` ${print.paint.yellow(t(say('not reachable from the internet')))}`
     const by = alike(seen, ({ seenBy }) => seenBy).map(
       (some) => `${t(seers[some[0].seenBy])}: ${some.map((one) => one.by).join(', ')}`,
     )
-    found.push(
-      `${t(say('public address', '공인 주소'))}: ${bold(address)} ${dim(`(${by.join('; ')})`)}${doubt}`,
-    )
+    found.push(`${t(say('public address'))}: ${bold(address)} ${dim(`(${by.join('; ')})`)}${doubt}`)
   }
   for (const box of alike(answer.routers, ({ address }) => address)) {
     const [{ address }] = box
@@ -84,7 +70,7 @@ function lines(answer: MachineAddresses, print: Printer, all: boolean): string[]
     const page = box.find((one) => one.page !== null)?.page ?? (name === address ? null : address)
     const spoken = box.map(({ protocol }) => protocol)
     found.push(
-      `${t(say('router', '공유기'))}: ${name} ${dim(`(${[...spoken, ...(page === null ? [] : [page])].join(', ')})`)}`,
+      `${t(say('router'))}: ${name} ${dim(`(${[...spoken, ...(page === null ? [] : [page])].join(', ')})`)}`,
     )
   }
   found.push(`NAT: ${t(answer.natText)}`)
@@ -103,38 +89,38 @@ function alike<T>(all: readonly T[], keyOf: (one: T) => string): readonly (reado
 }
 
 const seers: Readonly<Record<PublicAddress['seenBy'], Text>> = {
-  interface: say('interface', '인터페이스'),
-  router: say('router', '공유기'),
-  stun: say('STUN server', 'STUN 서버'),
+  interface: say('interface'),
+  router: say('router'),
+  stun: say('STUN server'),
 }
 
 /** The address that others of this network type stands first, and loopback, which nobody asks for, last. */
 const placeOf = ({ facesLan, kind }: MachineInterface): number => (facesLan ? 0 : kind === 'loopback' ? 2 : 1)
 
 const kinds: Readonly<Record<MachineInterface['kind'], Text>> = {
-  ethernet: say('ethernet', '유선'),
-  wifi: say('Wi-Fi', 'Wi-Fi'),
-  loopback: say('loopback', '루프백'),
-  vpn: say('VPN', 'VPN'),
-  vm: say('VM', 'VM'),
-  container: say('container', '컨테이너'),
-  other: say('other', '기타'),
+  ethernet: say('ethernet'),
+  wifi: verbatim('Wi-Fi'),
+  loopback: say('loopback'),
+  vpn: verbatim('VPN'),
+  vm: verbatim('VM'),
+  container: say('container'),
+  other: say('other'),
 }
 
 const scopes: Readonly<Record<MachineInterface['addresses'][number]['scope'], Text>> = {
-  public: say('public', '공인'),
-  private: say('private', '사설'),
-  'carrier-grade': say('carrier-grade NAT', '통신사 NAT'),
-  'link-local': say('link-local', '링크 로컬'),
-  loopback: say('this machine', '이 컴퓨터'),
-  other: say('other', '기타'),
+  public: say('public'),
+  private: say('private'),
+  'carrier-grade': say('carrier-grade NAT'),
+  'link-local': say('link-local'),
+  loopback: say('this machine'),
+  other: say('other'),
 }
 
 function rowsOf(card: MachineInterface, print: Printer): string[][] {
   const { name, kind, addresses, facesLan, up } = card
-  const mark = facesLan ? print.paint.green(print.say(say('← faces the LAN', '← LAN 쪽'))) : ''
+  const mark = facesLan ? print.paint.green(print.say(say('← faces the LAN'))) : ''
   const first = [name, print.say(kinds[kind])]
-  if (addresses.length === 0) return [[...first, up ? '-' : print.say(say('down', '꺼짐')), '', mark]]
+  if (addresses.length === 0) return [[...first, up ? '-' : print.say(say('down')), '', mark]]
   return addresses.map(({ address, bits, scope }, at) => [
     ...(at === 0 ? first : ['', '']),
     `${address}/${bits}`,

@@ -1,6 +1,6 @@
 /** `naru logs`: what happened: hops, connections, refusals. */
 import { systemClock } from '../../base/clock.ts'
-import { verbatim, say, type Text } from '../../base/text.ts'
+import { say, verbatim, type Text } from '../../base/text.ts'
 import { closeReasons } from '../../model/connection.ts'
 import type { NaruEvent } from '../../model/naru-api.ts'
 import { shownState, type ShownState } from '../../model/shown-state.ts'
@@ -14,13 +14,11 @@ const quietMs = 300
 
 export const verb: Verb = {
   name: 'logs',
-  summary: say('what happened: hops, connections, refusals', '기록: 구간 상태, 연결, 거부'),
-  arguments: [
-    { name: 'NAME', text: say('of this rule only', '이 규칙만'), optional: true, completes: 'rule' },
-  ],
-  options: [{ name: 'follow', short: 'f', text: say('and what happens from now on', '계속 지켜보기') }],
-  examples: [{ command: 'naru logs iis -f', text: say('follow one rule', '규칙 하나를 계속 보기') }],
-  json: say('One event a line, as the API sends it', '한 줄에 이벤트 하나 (API와 같음)'),
+  summary: say('what happened: hops, connections, refusals'),
+  arguments: [{ name: 'NAME', text: say('of this rule only'), optional: true, completes: 'rule' }],
+  options: [{ name: 'follow', short: 'f', text: say('and what happens from now on') }],
+  examples: [{ command: 'naru logs iis -f', text: say('follow one rule') }],
+  json: say('One event a line, as the API sends it'),
   async run(context) {
     const { deps, file, print, json } = context
     const name = context.arg('NAME')
@@ -98,8 +96,8 @@ function textOf(event: NaruEvent): Text | null {
     case 'log':
       return event.text
     case 'rule': {
-      const { en, ko } = stateWords[shownState(event.rule)]
-      return say(`state: ${en}`, `상태: ${ko}`)
+      const state = stateWords[shownState(event.rule)]
+      return say`state: ${state}`
     }
     // Told by the log, which tells a rule that was renamed from one that is gone.
     case 'rule-removed':
@@ -108,7 +106,7 @@ function textOf(event: NaruEvent): Text | null {
       // What is about to be done is told once it is.
       if (event.status.state === 'opening') return null
       const hop = hopWords[event.status.hop]
-      return say(`${hop.en}: ${event.status.text.en}`, `${hop.ko}: ${event.status.text.ko}`)
+      return say`${hop}: ${event.status.text}`
     }
     case 'opened':
       // It is told before it is dialled; where it went is told when it closes.
@@ -117,16 +115,16 @@ function textOf(event: NaruEvent): Text | null {
       const { client, bytesToTarget, bytesToClient, openedAt, closeReason, closedAt } = event.connection
       const reason = closeReasons[closeReason ?? 'finished']
       const sums = `↓ ${bytes(bytesToTarget)} ↑ ${bytes(bytesToClient)} ${span((closedAt ?? event.at) - openedAt)}`
-      return say(`- ${client}  ${sums}  ${reason.en}`, `- ${client}  ${sums}  ${reason.ko}`)
+      return say`- ${client}  ${sums}  ${reason}`
     }
     case 'refused': {
       const reason = Object.hasOwn(closeReasons, event.reason)
         ? closeReasons[event.reason as keyof typeof closeReasons]
         : verbatim(event.reason)
-      return say(`× ${event.client}  ${reason.en}`, `× ${event.client}  ${reason.ko}`)
+      return say`× ${event.client}  ${reason}`
     }
     case 'file':
-      return event.problem ? event.problem.message : say('the file is valid', '파일이 올바릅니다')
+      return event.problem ? event.problem.message : say('the file is valid')
     default:
       return null
   }

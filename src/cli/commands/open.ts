@@ -21,53 +21,45 @@ const undoLimitMs = 5000
 
 export const verb: Verb = {
   name: 'open',
-  summary: say(
-    'forward now, in the foreground; Ctrl-C closes everything',
-    '지금 바로 포트 전달. Ctrl-C로 모두 닫음',
-  ),
+  summary: say('forward now, in the foreground; Ctrl-C closes everything'),
   about: say(
     'Without a file and without a daemon. LISTEN is [ADDRESS:]PORT[-PORT][/tcp|/udp|/tcp+udp] or unix:PATH. TARGET is PORT, HOST:PORT[-PORT], unix:PATH, or a guest such as docker:NAME:PORT or vmware:NAME:PORT. Several targets share the connections; one may end in ,weight=N ,backup or ,name=HOST.',
-    '파일도 데몬도 없이 동작합니다. LISTEN은 [주소:]포트[-포트][/tcp|/udp|/tcp+udp] 또는 unix:경로, TARGET은 포트, 호스트:포트[-포트], unix:경로, 또는 docker:이름:포트나 vmware:이름:포트 같은 게스트입니다. 대상이 여럿이면 연결을 나누며, 뒤에 ,weight=N ,backup ,name=호스트를 붙일 수 있습니다.',
   ),
   arguments: [
-    { name: 'LISTEN', text: say('where traffic arrives', '트래픽이 들어오는 곳') },
-    { name: 'TARGET', text: say('where it goes', '트래픽이 나가는 곳'), many: true },
+    { name: 'LISTEN', text: say('where traffic arrives') },
+    { name: 'TARGET', text: say('where it goes'), many: true },
   ],
   options: [
-    { name: 'name', short: 'n', value: 'NAME', text: say('name of the rule', '규칙 이름') },
+    { name: 'name', short: 'n', value: 'NAME', text: say('name of the rule') },
     ...ruleOptions,
     ...giveOptions,
     verboseOption,
     {
       name: 'keep-partial',
-      text: say(
-        'keep the hops that opened where another fails (exit code 3)',
-        '일부 구간이 실패해도 열린 구간은 유지 (종료 코드 3)',
-      ),
+      text: say('keep the hops that opened where another fails (exit code 3)'),
     },
-    { name: 'dry-run', text: say('show the plan, do nothing', '계획만 보여 주고 실행하지 않음') },
+    { name: 'dry-run', text: say('show the plan, do nothing') },
   ],
   examples: [
     {
       command: 'naru open 8888 192.168.79.128:80',
-      text: say('this machine’s 8888 to a web server', '이 컴퓨터의 8888을 웹 서버로'),
+      text: say('this machine’s 8888 to a web server'),
     },
     {
       command: 'naru open 8888 vmware:win10:80 --publish --for 2h',
-      text: say('a VM’s web server, to the internet, for two hours', 'VM의 웹 서버를 인터넷에 두 시간 공개'),
+      text: say('a VM’s web server, to the internet, for two hours'),
     },
     {
       command: 'naru open 51820/udp 10.0.0.2:51820 --allow 203.0.113.0/24',
-      text: say('UDP, for one network alone', '한 대역에만 UDP 전달'),
+      text: say('UDP, for one network alone'),
     },
     {
       command: 'naru open 8000-8100 10.0.0.2:9000-9100',
-      text: say('a range of ports', '포트 범위'),
+      text: say('a range of ports'),
     },
   ],
   json: say(
     'One object a line: {"type":"opened","rule":RuleStatus}, then {"type":"rule",…} when a state changes, at the end {"type":"closed","rule":RuleStatus}.',
-    '한 줄에 객체 하나: {"type":"opened","rule":RuleStatus}, 상태가 바뀔 때 {"type":"rule",…}, 끝날 때 {"type":"closed","rule":RuleStatus}.',
   ),
   run: open,
 }
@@ -105,9 +97,7 @@ async function open(context: Context): Promise<ExitCode> {
       throw error
     })
   if (naru === null) {
-    print.talk(
-      say('closed before it was open; nothing is left open', '열기 전에 닫음. 열린 채 남은 것은 없습니다'),
-    )
+    print.talk(say('closed before it was open; nothing is left open'))
     return 0
   }
   let last: RuleStatus
@@ -195,19 +185,14 @@ function sayOpened(rule: RuleStatus, { print, switched }: Context): void {
   }
   if (rule.engine)
     print.prose(dim(`  ${rule.engine.id}: ${engineReason(rule.engine, print, switched('verbose'))}`))
-  print.talk(say('Ctrl-C closes everything.', 'Ctrl-C를 누르면 모두 닫습니다.'))
+  print.talk(say('Ctrl-C closes everything.'))
 }
 
-const withFirewall = say('with --firewall Naru opens it', '--firewall을 붙이면 Naru가 엽니다')
+const withFirewall = say('with --firewall Naru opens it')
 
 function sayClosed({ counters }: RuleStatus, { print }: Context): void {
   const total = bytes(counters.bytesToTarget + counters.bytesToClient)
-  print.talk(
-    say(
-      `closed: ${connections(counters.opened, 'en')}, ${total}; nothing is left open`,
-      `닫음: 연결 ${counters.opened}개, ${total}. 열린 채 남은 것은 없습니다`,
-    ),
-  )
+  print.talk(say`closed: ${connections(counters.opened)}, ${total}; nothing is left open`)
 }
 
 /**
@@ -232,10 +217,7 @@ async function closeInTime(naru: AsyncDisposable, { print, json }: Context): Pro
       return false
     }
     print.talk(
-      say(
-        `not everything could be undone within ${span(undoLimitMs)}; the next start of Naru finishes it`,
-        `${span(undoLimitMs)} 안에 모두 되돌리지 못했습니다. 다음에 Naru를 시작하면 마저 정리합니다`,
-      ),
+      say`not everything could be undone within ${span(undoLimitMs)}; the next start of Naru finishes it`,
     )
     return false
   } finally {

@@ -7,8 +7,8 @@ import type { Verb } from '../verb.ts'
 
 export const verb: Verb = {
   name: 'reload',
-  summary: say('re-read the file now', '파일을 지금 다시 읽습니다'),
-  examples: [{ command: 'naru reload', text: say('as SIGHUP does', 'SIGHUP과 같음') }],
+  summary: say('re-read the file now'),
+  examples: [{ command: 'naru reload', text: say('as SIGHUP does') }],
   json: resultJson,
   async run({ deps, file, print, json }) {
     const daemon = await deps.connect({ file })

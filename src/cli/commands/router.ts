@@ -3,7 +3,7 @@ import { formatEndpoint } from '../../base/address.ts'
 import type { ExitCode } from '../../base/codes/entry.ts'
 import { parseDuration } from '../../base/duration.ts'
 import { parsePort } from '../../base/port.ts'
-import { say, type Text } from '../../base/text.ts'
+import { say, verbatim, type Text } from '../../base/text.ts'
 import { parseListen, type InetListen } from '../../model/listen.ts'
 import { parseRule } from '../../model/rule-file.ts'
 import type { RouterEntry, RouterView } from '../../model/router.ts'
@@ -18,18 +18,15 @@ import type { Context, Verb } from '../verb.ts'
 
 const info: Verb = {
   name: 'info',
-  summary: say(
-    'model, protocols, external address, uptime, NAT above',
-    '모델, 프로토콜, 외부 주소, 가동 시간, 위쪽 NAT',
-  ),
-  json: say('RouterView[]', 'RouterView[]'),
+  summary: say('model, protocols, external address, uptime, NAT above'),
+  json: verbatim('RouterView[]'),
   run: showInfo,
 }
 
 const ls: Verb = {
   name: 'ls',
-  summary: say('every mapping on the router, ours marked', '공유기의 모든 포트 매핑 (Naru가 만든 것 표시)'),
-  json: say('RouterEntry[]', 'RouterEntry[]'),
+  summary: say('every mapping on the router, ours marked'),
+  json: verbatim('RouterEntry[]'),
   async run(context) {
     const { print, json } = context
     const entries = await withMachine(context, (machine, options) => machine.router.list(options))
@@ -39,25 +36,16 @@ const ls: Verb = {
   },
 }
 
-const external: Text = say(
-  'the router’s port: 8888, 51820/udp, 25565/tcp+udp',
-  '공유기 외부 포트: 8888, 51820/udp, 25565/tcp+udp',
-)
+const external: Text = say('the router’s port: 8888, 51820/udp, 25565/tcp+udp')
 
 const add: Verb = {
   name: 'add',
-  summary: say(
-    'map a port by hand; nobody renews or undoes it',
-    '포트를 직접 매핑 (갱신도 되돌리기도 하지 않음)',
-  ),
+  summary: say('map a port by hand; nobody renews or undoes it'),
   arguments: [
     { name: 'EXTERNAL', text: external },
     {
       name: 'INTERNAL',
-      text: say(
-        'PORT of this machine, or ADDRESS:PORT (default: the same port)',
-        '이 컴퓨터의 포트 또는 주소:포트 (기본: 같은 포트)',
-      ),
+      text: say('PORT of this machine, or ADDRESS:PORT (default: the same port)'),
       optional: true,
     },
   ],
@@ -65,22 +53,16 @@ const add: Verb = {
     {
       name: 'lease',
       value: 'DURATION',
-      text: say(
-        'how long (default: as long as the router lets it)',
-        '임대 시간 (기본: 공유기가 허용하는 만큼)',
-      ),
+      text: say('how long (default: as long as the router lets it)'),
     },
     {
       name: 'any-port',
-      text: say('take whatever external port the router gives', '공유기가 주는 외부 포트를 그대로 받음'),
+      text: say('take whatever external port the router gives'),
     },
-    { name: 'name', short: 'n', value: 'NAME', text: say('shown on the router', '공유기에 표시할 이름') },
+    { name: 'name', short: 'n', value: 'NAME', text: say('shown on the router') },
   ],
-  examples: [{ command: 'naru router add 8888 --lease 1h', text: say('for an hour', '한 시간 동안') }],
-  json: say(
-    'RouterAdded[]: {text, externalAddress, externalPort, notes}',
-    'RouterAdded[]: {text, externalAddress, externalPort, notes}',
-  ),
+  examples: [{ command: 'naru router add 8888 --lease 1h', text: say('for an hour') }],
+  json: verbatim('RouterAdded[]: {text, externalAddress, externalPort, notes}'),
   async run(context) {
     const { print, json } = context
     const listen = portOf(context.arg('EXTERNAL'), 'naru router add')
@@ -108,10 +90,10 @@ const add: Verb = {
 
 const rm: Verb = {
   name: 'rm',
-  summary: say('take a mapping off the router', '공유기의 포트 매핑을 지움'),
+  summary: say('take a mapping off the router'),
   arguments: [{ name: 'EXTERNAL', text: external }],
-  options: [{ name: 'force', text: say('also someone else’s', '다른 프로그램이 만든 것도') }],
-  json: say('{removed: true}', '{removed: true}'),
+  options: [{ name: 'force', text: say('also someone else’s') }],
+  json: verbatim('{removed: true}'),
   async run(context) {
     const { protocols, ports } = portOf(context.arg('EXTERNAL'), 'naru router rm')
     const force = context.switched('force')
@@ -120,36 +102,27 @@ const rm: Verb = {
         await machine.router.remove({ protocol, externalPort: ports.first }, { ...options, force })
     })
     if (context.json) context.print.json({ removed: true })
-    else context.print.talk(say('removed', '지웠습니다'))
+    else context.print.talk(say('removed'))
     return 0
   },
 }
 
 const check: Verb = {
   name: 'check',
-  summary: say(
-    'is a rule’s port open on the router? If not: what to type there',
-    '규칙의 포트가 공유기에서 열려 있는지 확인하고, 아니면 입력할 값을 알려 줌',
-  ),
-  arguments: [{ name: 'NAME', text: say('name of the rule', '규칙 이름'), completes: 'rule' }],
-  json: say(
-    'RouterCheck: {state: open | wrong | unknown, evidence, steps}',
-    'RouterCheck: {state: open | wrong | unknown, evidence, steps}',
-  ),
+  summary: say('is a rule’s port open on the router? If not: what to type there'),
+  arguments: [{ name: 'NAME', text: say('name of the rule'), completes: 'rule' }],
+  json: verbatim('RouterCheck: {state: open | wrong | unknown, evidence, steps}'),
   run: checkRule,
 }
 
 export const verb: Verb = {
   name: 'router',
-  summary: say(
-    'what the router is and what it forwards; a mapping by hand',
-    '공유기 정보와 포트 매핑, 직접 추가·삭제',
-  ),
+  summary: say('what the router is and what it forwards; a mapping by hand'),
   verbs: [info, ls, add, rm, check],
   examples: [
-    { command: 'naru router', text: say('the same as naru router info', 'naru router info와 같음') },
-    { command: 'naru router ls', text: say('every mapping', '모든 매핑') },
-    { command: 'naru router check iis', text: say('after typing the row by hand', '직접 입력한 뒤 확인') },
+    { command: 'naru router', text: say('the same as naru router info') },
+    { command: 'naru router ls', text: say('every mapping') },
+    { command: 'naru router check iis', text: say('after typing the row by hand') },
   ],
   ...(info.json ? { json: info.json } : {}),
   run: showInfo,
@@ -168,10 +141,10 @@ function infoLines(routers: readonly RouterView[], print: Printer): string[] {
     ({ address, family, protocols, model, maker, page, externalAddress, uptimeSeconds, aboveText }) => {
       const name = [maker, model].filter(Boolean).join(' ')
       const rows: [Text, string | null][] = [
-        [say('external address', '외부 주소'), externalAddress ?? (family === 4 ? '-' : null)],
-        [say('NAT above', '위쪽 NAT'), print.say(aboveText)],
-        [say('up for', '가동 시간'), uptimeSeconds === null ? null : span(uptimeSeconds * 1000)],
-        [say('its page', '설정 페이지'), page],
+        [say('external address'), externalAddress ?? (family === 4 ? '-' : null)],
+        [say('NAT above'), print.say(aboveText)],
+        [say('up for'), uptimeSeconds === null ? null : span(uptimeSeconds * 1000)],
+        [say('its page'), page],
       ]
       return [
         [
@@ -186,23 +159,23 @@ function infoLines(routers: readonly RouterView[], print: Printer): string[] {
 }
 
 function entryLines(entries: readonly RouterEntry[], print: Printer): string[] {
-  if (entries.length === 0) return [print.say(say('No mappings.', '매핑이 없습니다.'))]
+  if (entries.length === 0) return [print.say(say('No mappings.'))]
   const several = new Set(entries.map(({ router }) => router)).size > 1
   const titles = [
-    ...(several ? [say('ROUTER', '공유기')] : []),
-    say('EXTERNAL', '외부'),
-    say('INTERNAL', '내부'),
-    say('LEFT', '남은 시간'),
-    say('RULE', '규칙'),
-    say('DESCRIPTION', '설명'),
+    ...(several ? [say('ROUTER')] : []),
+    say('EXTERNAL'),
+    say('INTERNAL'),
+    say('LEFT'),
+    say('RULE'),
+    say('DESCRIPTION'),
   ]
   const rows = entries.map((one) => [
     ...(several ? [one.router] : []),
     `${one.externalPort}/${one.protocol}`,
-    `${formatEndpoint(one.internalAddress, one.internalPort)}${one.here ? ` ${print.say(say('(here)', '(이 컴퓨터)'))}` : ''}`,
+    `${formatEndpoint(one.internalAddress, one.internalPort)}${one.here ? ` ${print.say(say('(here)'))}` : ''}`,
     one.leaseSecondsLeft === null ? '∞' : span(one.leaseSecondsLeft * 1000),
     one.rule === null ? '' : print.paint.green(one.rule),
-    one.description + (one.enabled ? '' : ` ${print.say(say('(off)', '(꺼짐)'))}`),
+    one.description + (one.enabled ? '' : ` ${print.say(say('(off)'))}`),
   ])
   return table(
     titles.map((title) => ({ title: print.say(title) })),
@@ -220,7 +193,7 @@ function internalFrom(text: string | undefined): [string | null, number | null] 
 function portOf(text: string, command: string): InetListen {
   const listen = parseListen(text)
   if (listen.kind === 'unix' || listen.address !== null || listen.ports.first !== listen.ports.last)
-    throw usage(command, say('give one port: 8888 or 53/udp', '8888이나 53/udp처럼 포트 하나를 쓰세요'))
+    throw usage(command, say('give one port: 8888 or 53/udp'))
   return listen
 }
 
@@ -229,11 +202,7 @@ async function checkRule(context: Context): Promise<ExitCode> {
   const name = context.arg('NAME')
   const { status } = await findRule(context, name)
   const { listen, publish, allow } = parseRule(name, status.rule)
-  if (listen.kind === 'unix')
-    throw usage(
-      'naru router check',
-      say('a Unix socket has no place on a router', 'Unix 소켓은 공유기와 관계가 없습니다'),
-    )
+  if (listen.kind === 'unix') throw usage('naru router check', say('a Unix socket has no place on a router'))
   const { protocols, ports } = listen
   const wish = { name, protocols, ports, externalPort: publish.externalPort, allow }
   const answer = await withMachine(context, (machine, options) => machine.router.check(wish, options))
@@ -241,9 +210,9 @@ async function checkRule(context: Context): Promise<ExitCode> {
   else {
     const { green, red, yellow } = print.paint
     const words = {
-      open: green(print.say(say('open', '열림'))),
-      wrong: red(print.say(say('not open', '닫힘'))),
-      unknown: yellow(print.say(say('unknown', '알 수 없음'))),
+      open: green(print.say(say('open'))),
+      wrong: red(print.say(say('not open'))),
+      unknown: yellow(print.say(say('unknown'))),
     }
     print.data(`${name}: ${words[answer.state]}`)
     for (const one of answer.evidence) print.data(`  ${print.say(one)}`)

@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import type { ExitCode } from '../../base/codes/entry.ts'
 import { systemClock, withLimit } from '../../base/clock.ts'
 import { isNaruError, NaruError } from '../../base/errors.ts'
-import { say, type Text } from '../../base/text.ts'
+import { say, verbatim, type Text } from '../../base/text.ts'
 import type { SystemService, ServiceRequest, ServiceStatus } from '../../model/service.ts'
 import { usage } from '../parse.ts'
 import { printProblem } from '../print/errors.ts'
@@ -12,67 +12,52 @@ import type { Context, Verb } from '../verb.ts'
 
 const install: Verb = {
   name: 'install',
-  summary: say('start `naru up` now and with the machine', '`naru up`을 지금, 그리고 부팅할 때마다 시작'),
+  summary: say('start `naru up` now and with the machine'),
   about: say(
     'On Linux a unit of systemd: root without most of root’s powers. It keeps CAP_NET_BIND_SERVICE, CAP_NET_ADMIN and CAP_BPF, and writes only to its state, to /run/naru, beside its file, to /etc/ufw and to the network’s switches in /proc/sys; comments in the unit say what each line left open is for. On macOS a daemon of launchd, on Windows a task that runs as you, with the highest rights, whether you are logged on or not. Installed again it takes what changed: on Linux the new process takes the old one’s place without a gap. A program or a file that another user may write is refused, as that user would get these rights: --force takes it all the same.',
-    'Linux에서는 systemd 유닛입니다. root로 실행되지만 권한은 CAP_NET_BIND_SERVICE, CAP_NET_ADMIN, CAP_BPF만 가지며, 상태 폴더, /run/naru, 규칙 파일이 있는 폴더, /etc/ufw, /proc/sys의 네트워크 설정에만 씁니다. 열어 둔 항목의 이유는 유닛의 주석에 있습니다. macOS에서는 launchd 데몬, Windows에서는 로그인 여부와 관계없이 내 계정의 최고 권한으로 실행되는 작업입니다. 다시 설치하면 바뀐 내용이 반영되고, Linux에서는 새 프로세스가 끊김 없이 이어받습니다. 다른 사용자가 쓸 수 있는 프로그램이나 파일은 그 사용자가 같은 권한을 얻는 셈이므로 거부하며, --force로 강제할 수 있습니다.',
   ),
   options: [
-    { name: 'print', text: say('only print what would be written', '저장할 내용만 출력') },
+    { name: 'print', text: say('only print what would be written') },
     {
       name: 'force',
-      text: say(
-        'also where another user may write the program or the rules file',
-        '다른 사용자가 프로그램이나 규칙 파일에 쓸 수 있어도 진행',
-      ),
+      text: say('also where another user may write the program or the rules file'),
     },
-    { name: 'api', value: 'ADDRESS:PORT|off', text: say('as with naru up', 'naru up과 같음') },
+    { name: 'api', value: 'ADDRESS:PORT|off', text: say('as with naru up') },
   ],
   examples: [
-    { command: 'naru service install --print', text: say('look at it first', '먼저 내용 보기') },
-    { command: 'sudo naru service install', text: say('then install it', '설치') },
+    { command: 'naru service install --print', text: say('look at it first') },
+    { command: 'sudo naru service install', text: say('then install it') },
   ],
-  json: say('{where, definition, installed}', '{where, definition, installed}'),
+  json: verbatim('{where, definition, installed}'),
   run: runInstall,
 }
 
 const status: Verb = {
   name: 'status',
-  summary: say('is it installed, does it run', '설치와 실행 여부'),
-  about: say(
-    'Exit code 1 where it is not installed or does not run.',
-    '설치되지 않았거나 실행 중이 아니면 종료 코드는 1입니다.',
-  ),
-  examples: [
-    { command: 'naru service status', text: say('is it installed, does it run', '설치와 실행 여부') },
-  ],
-  json: say(
-    '{manager, where, installed, enabled, running, pid}',
-    '{manager, where, installed, enabled, running, pid}',
-  ),
+  summary: say('is it installed, does it run'),
+  about: say('Exit code 1 where it is not installed or does not run.'),
+  examples: [{ command: 'naru service status', text: say('is it installed, does it run') }],
+  json: verbatim('{manager, where, installed, enabled, running, pid}'),
   run: runStatus,
 }
 
 const uninstall: Verb = {
   name: 'uninstall',
-  summary: say('stop it and take it away; rules stay', '중지하고 제거, 규칙은 유지'),
-  about: say(
-    'What it opened is undone. The rules file and the state folder stay.',
-    '열어 둔 것은 모두 되돌립니다. 규칙 파일과 상태 폴더는 남습니다.',
-  ),
+  summary: say('stop it and take it away; rules stay'),
+  about: say('What it opened is undone. The rules file and the state folder stay.'),
   examples: [
     {
       command: 'sudo naru service uninstall',
-      text: say('no start with the machine any more', '자동 시작 해제'),
+      text: say('no start with the machine any more'),
     },
   ],
-  json: say('{where, uninstalled}', '{where, uninstalled}'),
+  json: verbatim('{where, uninstalled}'),
   run: runUninstall,
 }
 
 export const verb: Verb = {
   name: 'service',
-  summary: say('let the system start the daemon with the machine', '부팅할 때 데몬 자동 시작'),
+  summary: say('let the system start the daemon with the machine'),
   verbs: [install, status, uninstall],
   examples: [...(install.examples ?? []), ...(uninstall.examples ?? [])],
 }
@@ -109,22 +94,11 @@ function sayInstalled(
 ): void {
   print.talk(
     serves
-      ? say(
-          `installed: ${where}. It runs, and starts with the machine`,
-          `설치: ${where}. 실행 중이며 부팅할 때마다 시작합니다`,
-        )
-      : say(
-          `installed: ${where}. It starts with the machine, and does not answer yet`,
-          `설치: ${where}. 부팅할 때마다 시작하며, 아직 응답하지 않습니다`,
-        ),
+      ? say`installed: ${where}. It runs, and starts with the machine`
+      : say`installed: ${where}. It starts with the machine, and does not answer yet`,
   )
-  if (file !== null) print.talk(say(`its rules: ${file}`, `규칙 파일: ${file}`))
-  print.talk(
-    say(
-      'look at it with `naru service status`, take it away with `naru service uninstall`',
-      '상태는 `naru service status`로 보고, 제거는 `naru service uninstall`로 합니다',
-    ),
-  )
+  if (file !== null) print.talk(say`its rules: ${file}`)
+  print.talk(say('look at it with `naru service status`, take it away with `naru service uninstall`'))
 }
 
 async function runStatus(context: Context): Promise<ExitCode> {
@@ -147,17 +121,10 @@ async function withDaemon(status: ServiceStatus, { deps, file }: Context): Promi
 }
 
 function sentenceOf({ installed, enabled, running, pid, where }: ServiceStatus): ReturnType<typeof say> {
-  if (!installed)
-    return say('not installed: `naru service install`', '설치되지 않음: `naru service install`로 설치하세요')
-  const start =
-    enabled === false
-      ? say('does not start with the machine', '부팅할 때 시작하지 않음')
-      : say('starts with the machine', '부팅할 때 시작')
-  const now =
-    running === true
-      ? say(`runs${pid === null ? '' : ` (pid ${pid})`}`, `실행 중${pid === null ? '' : `(pid ${pid})`}`)
-      : say('does not run', '실행 중이 아님')
-  return say(`${now.en}, ${start.en}: ${where}`, `${now.ko}, ${start.ko}: ${where}`)
+  if (!installed) return say('not installed: `naru service install`')
+  const start = enabled === false ? say('does not start with the machine') : say('starts with the machine')
+  const now = running === true ? say`runs${pid === null ? '' : say` (pid ${pid})`}` : say('does not run')
+  return say`${now}, ${start}: ${where}`
 }
 
 async function runUninstall(context: Context): Promise<ExitCode> {
@@ -169,19 +136,8 @@ async function runUninstall(context: Context): Promise<ExitCode> {
   if (uninstalled) await mustBeOver(requestOf(service, context).file, context)
   if (json) print.json({ where: service.where, uninstalled })
   else if (uninstalled)
-    print.talk(
-      say(
-        `taken away: ${service.where}. What it had opened is undone; rules and state stay`,
-        `제거: ${service.where}. 열어 둔 것은 되돌렸고 규칙과 상태는 남아 있습니다`,
-      ),
-    )
-  else
-    print.talk(
-      say(
-        `nothing to take away: ${service.where} is not there`,
-        `제거할 것이 없습니다: ${service.where} 없음`,
-      ),
-    )
+    print.talk(say`taken away: ${service.where}. What it had opened is undone; rules and state stay`)
+  else print.talk(say`nothing to take away: ${service.where} is not there`)
   return 0
 }
 
@@ -270,10 +226,7 @@ async function serviceOf({ deps, io }: Context): Promise<SystemService> {
   if (service) return service
   throw usage(
     'naru service',
-    say(
-      `of ${io.platform} Naru does not know how it starts programs with the machine`,
-      `${io.platform}에서 부팅할 때 프로그램을 시작하는 방법을 Naru가 알지 못합니다`,
-    ),
+    say`of ${io.platform} Naru does not know how it starts programs with the machine`,
   )
 }
 

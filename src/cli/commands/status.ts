@@ -1,6 +1,6 @@
 /** `naru status [NAME]`: all that is known of a rule, or of the daemon itself. */
 import type { ExitCode } from '../../base/codes/entry.ts'
-import { say } from '../../base/text.ts'
+import { say, verbatim } from '../../base/text.ts'
 import { shownState, type ShownState } from '../../model/shown-state.ts'
 import { give, giveOptions } from '../print/addresses.ts'
 import { verboseOption } from '../options.ts'
@@ -13,33 +13,27 @@ import type { Context, Verb } from '../verb.ts'
 
 export const verb: Verb = {
   name: 'status',
-  summary: say('all about a rule, or about the daemon', '규칙 하나, 또는 데몬의 자세한 상태'),
-  arguments: [
-    { name: 'NAME', text: say('name of the rule', '규칙 이름'), optional: true, completes: 'rule' },
-  ],
+  summary: say('all about a rule, or about the daemon'),
+  arguments: [{ name: 'NAME', text: say('name of the rule'), optional: true, completes: 'rule' }],
   options: [...giveOptions, verboseOption],
   about: say(
     'Of a rule that naru open holds in another terminal it tells the hops as they were when one last changed, not the traffic.',
-    '다른 터미널의 naru open이 연 규칙은 트래픽을 뺀 구간 상태를, 마지막으로 바뀐 때의 모습으로 보여 줍니다.',
   ),
   examples: [
     {
       command: 'naru status iis --qr',
-      text: say('its address, for a phone', '휴대폰으로 읽을 주소 QR 코드'),
+      text: say('its address, for a phone'),
     },
     {
       command: 'naru status iis',
-      text: say('each hop, what it granted, the traffic', '구간별 상태와 트래픽'),
+      text: say('each hop, what it granted, the traffic'),
     },
     {
       command: 'naru status',
-      text: say('the daemon, its file and the link to the web page', '데몬, 파일, 웹 페이지 링크'),
+      text: say('the daemon, its file and the link to the web page'),
     },
   ],
-  json: say(
-    'RuleStatus; without NAME {about, session, rules}',
-    'RuleStatus. NAME이 없으면 {about, session, rules}',
-  ),
+  json: say('RuleStatus; without NAME {about, session, rules}'),
   run: (context) => (context.args('NAME').length === 0 ? daemon(context) : rule(context)),
 }
 
@@ -75,11 +69,11 @@ async function daemon({ deps, file, print, json, io }: Context): Promise<ExitCod
     ...told('…', 'untried'),
   ]
   const lines: readonly [{ en: string; ko: string }, string | null][] = [
-    [say('Naru', 'Naru'), `${about.version} (pid ${about.pid}, ${span(io.now() - about.startedAt)})`],
-    [say('file', '파일'), about.file],
-    [say('web page', '웹 페이지'), session.loginUrl ?? about.web],
-    [say('to look only', '읽기 전용'), session.readOnlyUrl],
-    [say('rules', '규칙'), `${rules.length}${states.length > 0 ? ` (${states.join(', ')})` : ''}`],
+    [verbatim('Naru'), `${about.version} (pid ${about.pid}, ${span(io.now() - about.startedAt)})`],
+    [say('file'), about.file],
+    [say('web page'), session.loginUrl ?? about.web],
+    [say('to look only'), session.readOnlyUrl],
+    [say('rules'), `${rules.length}${states.length > 0 ? ` (${states.join(', ')})` : ''}`],
   ]
   for (const [title, value] of lines) if (value !== null) print.data(`${print.say(title)}: ${value}`)
   if (about.fileProblem) printProblem(about.fileProblem, print)

@@ -1,23 +1,21 @@
 /** `naru stop`: ends the daemon, waits until it is gone, and says whether everything is undone. */
 import type { ExitCode } from '../../base/codes/entry.ts'
 import { isNaruError, NaruError, toNaruError } from '../../base/errors.ts'
-import { say, type Text } from '../../base/text.ts'
+import { say, sayOf, type Text } from '../../base/text.ts'
 import { openElsewhere } from '../print/rules.ts'
 import { answering, gone } from '../stop-daemon.ts'
 import type { Context, Verb } from '../verb.ts'
 
 export const verb: Verb = {
   name: 'stop',
-  summary: say('stop the daemon; everything is undone', '데몬을 멈추고 모두 되돌립니다'),
+  summary: say('stop the daemon; everything is undone'),
   about: say(
     'Says "stopped" once the daemon is gone and its journal holds nothing; what could not be undone is named, with exit code 1. What a killed one left open is undone, too.',
-    '데몬이 끝나고 저널에 남은 것이 없을 때 "멈췄습니다"라고 알립니다. 되돌리지 못한 것이 있으면 알려 주고 종료 코드 1로 끝납니다. 비정상 종료된 Naru가 열어 둔 것도 되돌립니다.',
   ),
-  options: [{ name: 'drain', text: say('let connections finish first', '연결이 끝나기를 기다린 뒤 종료') }],
-  examples: [{ command: 'naru stop --drain', text: say('connections finish first', '연결이 끝난 뒤 종료') }],
+  options: [{ name: 'drain', text: say('let connections finish first') }],
+  examples: [{ command: 'naru stop --drain', text: say('connections finish first') }],
   json: say(
     '{stopped: true}; {stopped: false, undone} where nobody ran and what a killed one left was undone',
-    '{stopped: true}. 실행 중인 것이 없고 비정상 종료된 Naru가 남긴 것을 되돌렸으면 {stopped: false, undone}',
   ),
   async run(context) {
     const { deps, file, print, json } = context
@@ -27,17 +25,12 @@ export const verb: Verb = {
     const { daemon, pid, itsFile } = found
     await daemon.stop({ drain: context.switched('drain') })
     if (!(await gone(daemon, pid, context.interrupt()))) {
-      print.talk(
-        say(
-          'not stopped yet: it goes on letting connections finish; `naru stop` ends it now',
-          '아직 멈추지 않았습니다. 연결이 끝나기를 계속 기다립니다. 바로 끝내려면 `naru stop`을 실행하세요',
-        ),
-      )
+      print.talk(say('not stopped yet: it goes on letting connections finish; `naru stop` ends it now'))
       return 1
     }
     await deps.mustBeUndone({ file: itsFile ?? file })
     if (json) print.json({ stopped: true })
-    else print.talk(say('stopped', '멈췄습니다'))
+    else print.talk(sayOf('Naru')('stopped'))
     return 0
   },
 }

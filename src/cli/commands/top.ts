@@ -18,19 +18,13 @@ const most = 10_000
 
 export const verb: Verb = {
   name: 'top',
-  summary: say('the connections as they flow, full screen', '실시간 연결 현황 (전체 화면)'),
+  summary: say('the connections as they flow, full screen'),
   about: say(
     '↓ flows in to the target, ↑ out to the client. Keys: ↑ ↓ PgUp PgDn move, s sorts by the next column, r reverses, c cuts the connection, q quits. Off a terminal it prints one table.',
-    '↓는 대상이 받는 양, ↑는 클라이언트로 보내는 양입니다. 키: ↑ ↓ PgUp PgDn 이동, s 정렬 열 바꾸기, r 역순, c 연결 끊기, q 종료. 터미널이 아니면 표를 한 번 출력합니다.',
   ),
-  arguments: [
-    { name: 'NAME', text: say('of this rule only', '이 규칙만'), optional: true, completes: 'rule' },
-  ],
-  examples: [{ command: 'naru top iis', text: say('one rule’s connections', '규칙 하나의 연결만') }],
-  json: say(
-    '{rules: RuleStatus[], connections: Connection[]}, once',
-    '{rules: RuleStatus[], connections: Connection[]}, 한 번',
-  ),
+  arguments: [{ name: 'NAME', text: say('of this rule only'), optional: true, completes: 'rule' }],
+  examples: [{ command: 'naru top iis', text: say('one rule’s connections') }],
+  json: say('{rules: RuleStatus[], connections: Connection[]}, once'),
   async run(context) {
     const { deps, file, io, print, json } = context
     const naru = await deps.connect({ file })
@@ -95,7 +89,7 @@ async function live(naru: Naru, rule: string | undefined, context: Context): Pro
   } catch (error) {
     if (!isNaruError(error, 'NOT_RUNNING')) throw error
     stop.abort()
-    setImmediate(() => print.talk(say('Naru stopped.', 'Naru가 멈췄습니다.')))
+    setImmediate(() => print.talk(say('Naru stopped.')))
   } finally {
     alive[Symbol.dispose]()
     void keys

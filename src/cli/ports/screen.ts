@@ -85,14 +85,12 @@ export class PortsScreen {
   #summary(count: number): string {
     const last = Math.min(this.#top + this.#page, count)
     const part = count > this.#page ? ` (${this.#top + 1}–${last})` : ''
-    return this.#print.say(
-      say(`${count} sockets${part}, by ${this.sort}`, `소켓 ${count}개${part}, 정렬: ${this.sort}`),
-    )
+    return this.#print.say(say`${count} sockets${part}, by ${this.sort}`)
   }
 
   #hint() {
     return this.all
-      ? say('↑↓ move  s sort  a listening only  q quit', '↑↓ 이동  s 정렬  a 수신 대기만  q 종료')
-      : say('↑↓ move  s sort  a connections too  q quit', '↑↓ 이동  s 정렬  a 연결까지  q 종료')
+      ? say('↑↓ move  s sort  a listening only  q quit')
+      : say('↑↓ move  s sort  a connections too  q quit')
   }
 }

@@ -1,34 +1,34 @@
 /** Sockets as lines of a table: one title and one cell a column, in the person's language. */
 import { formatEndpoint } from '../../base/address.ts'
-import { say, type Text } from '../../base/text.ts'
+import { say, verbatim, type Text } from '../../base/text.ts'
 import type { PortReach, PortRow } from '../../model/machine.ts'
 import type { Printer } from '../print/printer.ts'
 import { table } from '../print/table.ts'
 
 const reaches: Readonly<Record<PortReach, Text>> = {
-  lan: say('LAN', 'LAN'),
-  machine: say('this machine', '이 컴퓨터'),
-  guests: say('guests', '게스트'),
-  vpn: say('VPN', 'VPN'),
+  lan: verbatim('LAN'),
+  machine: say('this machine'),
+  guests: say('guests'),
+  vpn: verbatim('VPN'),
 }
 
 const states: Readonly<Record<PortRow['state'], Text>> = {
-  listening: say('listening', '수신 대기'),
-  established: say('established', '연결됨'),
-  'syn-received': say('syn-received', '연결 중(SYN)'),
-  other: say('other', '기타'),
+  listening: say('listening'),
+  established: say('established'),
+  'syn-received': say('syn-received'),
+  other: say('other'),
 }
 
 /** @param all with the columns of connections. @returns the titles, then a line each */
 export function portTable(rows: readonly PortRow[], print: Printer, all: boolean): string[] {
   const titles = [
-    say('PROTO', '프로토콜'),
-    say('ADDRESS', '주소'),
-    ...(all ? [say('PEER', '상대'), say('STATE', '상태')] : []),
-    say('SERVICE', '서비스'),
-    say('PROCESS', '프로세스'),
-    say('REACH', '접근 범위'),
-    say('BELONGS TO', '소속'),
+    say('PROTO'),
+    say('ADDRESS'),
+    ...(all ? [say('PEER'), say('STATE')] : []),
+    say('SERVICE'),
+    say('PROCESS'),
+    say('REACH'),
+    say('BELONGS TO'),
   ]
   return table(
     titles.map((title) => ({ title: print.say(title) })),

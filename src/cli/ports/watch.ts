@@ -90,7 +90,7 @@ async function asLines(context: Context, asked: PortsOptions, look: LookAtPorts)
     } else {
       print.data(portTable(seen.rows, print, all).join('\n'))
       if (seen.unseen) print.talk(`${print.paintTalk.yellow('!')} ${print.say(seen.unseen)}`)
-      print.talk(say('watching; Ctrl-C ends it', '지켜보는 중입니다. Ctrl-C로 끝냅니다'))
+      print.talk(say('watching; Ctrl-C ends it'))
     }
     before = seen
     await systemClock.sleep(everyMs, signal).catch(() => {})

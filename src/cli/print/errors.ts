@@ -3,7 +3,7 @@ import { toNaruError, type NaruErrorJson } from '../../base/errors.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { Printer } from './printer.ts'
 
-const prefix = say('error:', '오류:')
+const prefix = say('error:')
 
 export function printError(
   thrown: unknown,
@@ -36,8 +36,7 @@ export function printProblems(problems: readonly NaruErrorJson[], print: Printer
   }
   for (const [first, ...same] of groups.values()) {
     if (first) printProblem(first, print)
-    if (same.length > 0)
-      print.talk(say(`  the same ${same.length} times more`, `  같은 오류가 ${same.length}개 더 있습니다`))
+    if (same.length > 0) print.talk(say`  the same ${same.length} times more`)
   }
 }
 
@@ -47,8 +46,8 @@ function printLeft(left: readonly Text[], print: Printer): void {
   print.talk(`${print.paintTalk.dim('→')} ${print.say(next)}`)
 }
 
-const still = say('still in force', '아직 열려 있음')
-const next = say('the next start of any Naru undoes it', '다음에 Naru를 시작하면 먼저 되돌립니다')
+const still = say('still in force')
+const next = say('the next start of any Naru undoes it')
 
 function stackOf(thrown: unknown): string {
   if (!(thrown instanceof Error)) return String(thrown)

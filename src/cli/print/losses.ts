@@ -9,10 +9,10 @@ export function printLosses(losses: readonly Loss[], file: string | null, print:
   const off = losses.flatMap((loss) => (loss.off && loss.rule !== null ? [loss.rule] : []))
   if (off.length > 0) {
     const names = off.join(', ')
-    print.talk(say(`Off, so not in it: ${names}`, `꺼져 있거나 만료되어 넣지 않은 규칙: ${names}`))
+    print.talk(say`Off, so not in it: ${names}`)
   }
   if (missed.length === 0) return
-  print.talk(say('Not carried over:', '옮기지 못한 것:'))
+  print.talk(say('Not carried over:'))
   for (const [first, ...same] of alike(missed)) {
     const { place, rule, leftOut, what, why } = first
     const where = place && file !== null ? `${file}:${place.line}:${place.column}: ` : ''
@@ -22,20 +22,10 @@ export function printLosses(losses: readonly Loss[], file: string | null, print:
     if (same.length === 0) continue
     const lines = lineRanges(same.flatMap((one) => one.place?.line ?? []))
     const at = lines === '' ? same.flatMap((one) => one.rule ?? []).join(', ') : lines
-    print.talk(
-      say(
-        `      the same ${same.length} times more: ${lines === '' ? at : `lines ${at}`}`,
-        `      같은 이유로 ${same.length}개 더: ${at}${lines === '' ? '' : '행'}`,
-      ),
-    )
+    print.talk(say`      the same ${same.length} times more: ${lines === '' ? at : say`lines ${at}`}`)
   }
   if (new Set(missed.map(({ leftOut }) => leftOut)).size > 1)
-    print.talk(
-      say(
-        '  (✗ a forward that is left out or switched off, ! a difference or remark)',
-        '  (✗ 빠졌거나 꺼 둔 포워딩, ! 차이점이나 참고 사항)',
-      ),
-    )
+    print.talk(say('  (✗ a forward that is left out or switched off, ! a difference or remark)'))
 }
 
 /** A few are told each; more for one reason are one. */

@@ -1,5 +1,5 @@
 /** Remarks on rules, a line each: `NAME: what`. One that holds for many rules is told once, with their names. */
-import { say, type Text } from '../../base/text.ts'
+import { say, verbatim, type Text } from '../../base/text.ts'
 import type { Printer } from './printer.ts'
 
 /** A few are told each; more of one kind are one line. */
@@ -21,10 +21,10 @@ interface Remark {
 
 function ofMany(same: readonly Remark[]): Text {
   const names = same.slice(0, mostNamed).map(({ rule }) => rule)
-  const [more, what] = [same.length - names.length, same[0]?.what ?? say('', '')]
-  const rest = more > 0 ? say(` and ${more} more`, ` 외 ${more}개`) : say('', '')
+  const [more, what] = [same.length - names.length, same[0]?.what ?? verbatim('')]
+  const rest = more > 0 ? say` and ${more} more` : verbatim('')
   const shown = names.join(', ')
-  return say(`${shown}${rest.en}: ${what.en}`, `${shown}${rest.ko}: ${what.ko}`)
+  return say`${shown}${rest}: ${what}`
 }
 
 /** In the order of their first. */
@@ -47,5 +47,5 @@ function remarkOf(note: Text): Remark {
   const rule = ruleFirst.exec(note.en)?.[1] ?? null
   if (rule === null || !note.ko.startsWith(`${rule}: `)) return { note, rule: null, what: note }
   const start = rule.length + 2
-  return { note, rule, what: say(note.en.slice(start), note.ko.slice(start)) }
+  return { note, rule, what: { en: note.en.slice(start), ko: note.ko.slice(start) } }
 }

@@ -1,5 +1,5 @@
 /** A plan as ordered lines: what, by whom, why, and what to type where a right is missing. */
-import { say, type Text } from '../../base/text.ts'
+import { say, sayOf, type Text } from '../../base/text.ts'
 import type { Plan, PlanStep } from '../../model/plan.ts'
 import type { Context } from '../verb.ts'
 import { noteLines } from './notes.ts'
@@ -7,10 +7,10 @@ import type { Printer } from './printer.ts'
 import { hopWords } from './words.ts'
 
 const actions: Readonly<Record<PlanStep['action'], Text>> = {
-  open: say('open', '열기'),
-  update: say('update', '변경'),
-  keep: say('keep', '유지'),
-  close: say('close', '닫기'),
+  open: sayOf('to do')('open'),
+  update: say('update'),
+  keep: say('keep'),
+  close: say('close'),
 }
 
 const signs: Readonly<Record<PlanStep['action'], string>> = { open: '+', update: '~', keep: '=', close: '-' }
@@ -28,7 +28,7 @@ export function planLines({ steps, notes }: Plan, print: Printer): string[] {
     rule = step.rule
     lines.push(...stepLines(step, print))
   }
-  if (steps.length === 0) lines.push(print.say(say('Nothing to do.', '할 일이 없습니다.')))
+  if (steps.length === 0) lines.push(print.say(say('Nothing to do.')))
   lines.push(...noteLines(notes, print.paint.yellow('!'), print))
   return lines
 }

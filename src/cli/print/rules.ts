@@ -9,17 +9,17 @@ import { bytes, connections, rate, span, time } from './units.ts'
 import { hopStrip, hopWords, inPathOrder, mark, stateWord } from './words.ts'
 
 const titles = {
-  name: say('NAME', '이름'),
-  title: say('TITLE', '제목'),
-  listen: say('LISTEN', '수신'),
-  target: say('TARGET', '대상'),
-  address: say('ADDRESS', '주소'),
-  state: say('STATE', '상태'),
-  path: say('PATH', '경로'),
-  open: say('CONN', '연결'),
-  rate: say('RATE', '속도'),
-  engine: say('ENGINE', '엔진'),
-  left: say('LEFT', '남은 시간'),
+  name: say('NAME'),
+  title: say('TITLE'),
+  listen: say('LISTEN'),
+  target: say('TARGET'),
+  address: say('ADDRESS'),
+  state: say('STATE'),
+  path: say('PATH'),
+  open: say('CONN'),
+  rate: say('RATE'),
+  engine: say('ENGINE'),
+  left: say('LEFT'),
 }
 
 export interface RuleTableOptions {
@@ -83,7 +83,7 @@ function descriptionLines({ rule }: RuleStatus, print: Printer): string[] {
   return [
     ...(typeof title === 'string' ? [title] : []),
     ...(typeof description === 'string' ? description.trim().split('\n') : []),
-    ...(words.length > 0 ? [`${print.say(say('tags', '태그'))}: ${words.join(', ')}`] : []),
+    ...(words.length > 0 ? [`${print.say(say('tags'))}: ${words.join(', ')}`] : []),
   ].map((line) => `  ${line}`)
 }
 
@@ -102,7 +102,7 @@ export function engineReasons(rules: readonly RuleStatus[], print: Printer): str
   }
   return [...of].map(([reason, names]) => {
     const more = names.length - mostNamed
-    const rest = more > 0 ? ` ${print.say(say(`and ${more} more`, `외 ${more}개`))}` : ''
+    const rest = more > 0 ? ` ${print.say(say`and ${more} more`)}` : ''
     return print.paint.dim(`${names.slice(0, mostNamed).join(', ')}${rest} → ${reason}`)
   })
 }
@@ -122,19 +122,13 @@ export function keptLines(rules: readonly RuleStatus[], print: Printer): string[
 }
 
 function keptWhy({ message }: NonNullable<RuleStatus['kept']>): Text {
-  return say(
-    `goes on as it was, as what the file says now cannot be: ${message.en}; naru reload tries again`,
-    `파일에 적힌 대로 할 수 없어 이전 상태로 계속 동작합니다: ${message.ko}. naru reload로 다시 시도합니다`,
-  )
+  return say`goes on as it was, as what the file says now cannot be: ${message}; naru reload tries again`
 }
 
 /** Who holds these, as it is not the daemon. */
 export function openElsewhere(rules: readonly string[]): Text {
   const names = rules.join(', ')
-  return say(
-    `${names}: naru open in another terminal; Ctrl-C there closes it`,
-    `${names}: 다른 터미널의 naru open. 그곳에서 Ctrl-C를 누르면 닫힙니다`,
-  )
+  return say`${names}: naru open in another terminal; Ctrl-C there closes it`
 }
 
 export function ruleDetail(
@@ -151,10 +145,10 @@ export function ruleDetail(
   lines.push(...addressLines(rule, print).map((line) => `  ${line}`))
   if (rule.engine)
     lines.push(
-      `${print.say(say('engine', '엔진'))}: ${rule.engine.id} ${dim(`(${engineReason(rule.engine, print, verbose)})`)}`,
+      `${print.say(say('engine'))}: ${rule.engine.id} ${dim(`(${engineReason(rule.engine, print, verbose)})`)}`,
     )
   if (rule.until !== null)
-    lines.push(`${print.say(say('until', '만료'))}: ${time(rule.until)} (${span(rule.until - now)})`)
+    lines.push(`${print.say(say('until'))}: ${time(rule.until)} (${span(rule.until - now)})`)
   for (const hop of inPathOrder(rule)) {
     const by = hop.member === null ? '' : dim(` [${hop.member}]`)
     lines.push(
@@ -170,31 +164,20 @@ export function ruleDetail(
 /** Nothing where none is: most machines cannot. */
 function offloadedLine({ offloaded }: RuleStatus['counters'], print: Printer): string[] {
   if (offloaded === 0) return []
-  const text = say(
-    `${offloaded} of them offloaded: carried by the kernel alone`,
-    `그중 ${offloaded}개는 오프로드됨: 커널이 직접 전달합니다`,
-  )
+  const text = say`${offloaded} of them offloaded: carried by the kernel alone`
   return [`  ${print.say(text)}`]
 }
 
 function trafficLines({ counters, rate: speed }: RuleStatus, print: Printer): string[] {
   const lines = [
-    print.say(
-      say(
-        `${connections(counters.open, 'en')} open, ${counters.opened} in all`,
-        `현재 연결 ${counters.open}개, 누적 ${counters.opened}개`,
-      ),
-    ),
+    print.say(say`${connections(counters.open)} open, ${counters.opened} in all`),
     ...offloadedLine(counters, print),
     `↓ ${bytes(counters.bytesToTarget)} (${rate(speed.toTarget)})  ↑ ${bytes(counters.bytesToClient)} (${rate(speed.toClient)})`,
   ]
   if (counters.datagramsToTarget + counters.datagramsToClient + counters.datagramsLost > 0)
     lines.push(
       print.say(
-        say(
-          `datagrams: ↓ ${counters.datagramsToTarget} ↑ ${counters.datagramsToClient}, lost ${counters.datagramsLost}`,
-          `데이터그램: ↓ ${counters.datagramsToTarget} ↑ ${counters.datagramsToClient}, 유실 ${counters.datagramsLost}`,
-        ),
+        say`datagrams: ↓ ${counters.datagramsToTarget} ↑ ${counters.datagramsToClient}, lost ${counters.datagramsLost}`,
       ),
     )
   const closed = Object.entries(counters.closed) as [CloseReason, number][]

@@ -1,5 +1,5 @@
 /** Sizes, rates, spans and times as people read them. Decimal units, as network people count. */
-import type { Language } from '../../base/text.ts'
+import { say, type Text } from '../../base/text.ts'
 
 /** `0 B`, `999 B`, `1.2 kB`, `20 MB`. */
 export function bytes(count: number): string {
@@ -37,7 +37,6 @@ export function time(ms: number): string {
 }
 
 /** `1 connection`, `3 connections`, `연결 3개`. */
-export function connections(count: number, language: Language): string {
-  if (language === 'ko') return `연결 ${count}개`
-  return count === 1 ? '1 connection' : `${count} connections`
+export function connections(count: number): Text {
+  return count === 1 ? say('1 connection') : say`${count} connections`
 }

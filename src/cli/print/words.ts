@@ -1,29 +1,29 @@
 /** The words of the field in both languages, for tables and lines. */
-import { say, type Text } from '../../base/text.ts'
+import { say, sayOf, type Text } from '../../base/text.ts'
 import type { HopStatus, RuleStatus } from '../../model/naru-api.ts'
 import type { Hop } from '../../model/hop.ts'
 import { shownState, type ShownState } from '../../model/shown-state.ts'
 import type { Paints, Printer } from './printer.ts'
 
 export const hopWords: Readonly<Record<Hop, Text>> = {
-  router: say('router', '공유기'),
-  firewall: say('firewall', '방화벽'),
-  relay: say('relay', '중계'),
-  guest: say('guest', '게스트'),
-  service: say('service', '서비스'),
+  router: say('router'),
+  firewall: say('firewall'),
+  relay: say('relay'),
+  guest: say('guest'),
+  service: say('service'),
 }
 
 export const stateWords: Readonly<Record<ShownState, Text>> = {
-  stopped: say('stopped', '중지'),
-  open: say('open', '열림'),
-  untried: say('target untried', '대상 확인 전'),
-  silent: say('target silent', '대상 응답 없음'),
-  opening: say('opening', '여는 중'),
-  degraded: say('degraded', '일부 장애'),
-  failed: say('failed', '실패'),
-  disabled: say('disabled', '꺼짐'),
-  draining: say('draining', '정리 중'),
-  expired: say('expired', '만료'),
+  stopped: sayOf('rule')('stopped'),
+  open: say('open'),
+  untried: say('target untried'),
+  silent: say('target silent'),
+  opening: say('opening'),
+  degraded: say('degraded'),
+  failed: say('failed'),
+  disabled: say('disabled'),
+  draining: say('draining'),
+  expired: say('expired'),
 }
 
 const marks: Readonly<Record<HopStatus['state'], string>> = {

@@ -27,49 +27,49 @@ interface SortColumn {
 
 const columns: readonly SortColumn[] = [
   {
-    title: say('RATE', '속도'),
+    title: say('RATE'),
     right: true,
     cell: ({ toTarget, toClient }) => rate(toTarget + toClient),
     key: ({ toTarget, toClient }) => toTarget + toClient,
   },
   {
-    title: say('RULE', '규칙'),
+    title: say('RULE'),
     right: false,
     cell: ({ connection }) => connection.rule,
     key: ({ connection }) => connection.rule,
   },
   {
-    title: say('CLIENT', '클라이언트'),
+    title: say('CLIENT'),
     right: false,
     cell: ({ connection }) => connection.client || 'unix',
     key: ({ connection }) => connection.client,
   },
   {
-    title: say('TARGET', '대상'),
+    title: say('TARGET'),
     right: false,
     cell: ({ connection }) => connection.target ?? '…',
     key: ({ connection }) => connection.target ?? '',
   },
   {
-    title: say('PROTO', '프로토콜'),
+    title: say('PROTO'),
     right: false,
     cell: ({ connection }) => connection.protocol,
     key: ({ connection }) => connection.protocol,
   },
   {
-    title: say('↓ IN', '↓ 받음'),
+    title: say('↓ IN'),
     right: true,
     cell: ({ connection }) => bytes(connection.bytesToTarget),
     key: ({ connection }) => connection.bytesToTarget,
   },
   {
-    title: say('↑ OUT', '↑ 보냄'),
+    title: say('↑ OUT'),
     right: true,
     cell: ({ connection }) => bytes(connection.bytesToClient),
     key: ({ connection }) => connection.bytesToClient,
   },
   {
-    title: say('AGE', '시간'),
+    title: say('AGE'),
     right: true,
     cell: ({ connection }, now) => span(now - connection.openedAt),
     key: ({ connection }) => -connection.openedAt,
@@ -129,7 +129,7 @@ export class Screen {
     const sum = (of: (rule: RuleStatus) => number): number =>
       rules.reduce((total, rule) => total + of(rule), 0)
     const parts = [
-      countOf(rows.length, this.#print.language),
+      this.#print.say(countOf(rows.length)),
       `↓ ${rate(sum(({ rate: speed }) => speed.toTarget))}`,
       `↑ ${rate(sum(({ rate: speed }) => speed.toClient))}`,
     ]
@@ -157,7 +157,7 @@ export class Screen {
   }
 }
 
-const hint = say('↑↓ move  s sort  r reverse  c cut  q quit', '↑↓ 이동  s 정렬  r 역순  c 끊기  q 종료')
+const hint = say('↑↓ move  s sort  r reverse  c cut  q quit')
 
 function compared(a: number | string, b: number | string): number {
   if (typeof a === 'number' && typeof b === 'number') return b - a

@@ -28,10 +28,7 @@ export interface AcceptedHandover extends AsyncDisposable {
   begin(announce: () => Promise<void>): Promise<void>
 }
 
-const startAnew = say(
-  'stop the one that runs, then start it anew',
-  '실행 중인 Naru를 멈춘 뒤 새로 시작하세요',
-)
+const startAnew = say('stop the one that runs, then start it anew')
 
 /** @throws NaruError HANDOVER_FAILED; the one that runs then goes on as before */
 export async function acceptHandover(

@@ -6,18 +6,11 @@ import { defineCheck, listenersAt } from './contract.ts'
 export const addressFamily = defineCheck({
   code: 'address-family',
   hop: 'service',
-  title: say(
-    'the service listens for the other IP version',
-    '서비스가 다른 IP 버전(IPv4/IPv6)에서만 접속을 받습니다',
-  ),
+  title: say('the service listens for the other IP version'),
   explains: say(
     'The target refuses by IPv4 while the socket table has the port for IPv6 only (its v6only flag is set), or the other way about.',
-    '대상이 IPv4로는 거부하는데 소켓 표에는 그 포트가 IPv6 전용(v6only)으로 열려 있거나, 그 반대입니다.',
   ),
-  remedy: say(
-    'aim the rule at the family the service has, or let the service take both',
-    '서비스가 여는 IP 버전으로 대상을 바꾸거나, 서비스가 둘 다 받게 하세요',
-  ),
+  remedy: say('aim the rule at the family the service has, or let the service take both'),
   cheap: true,
   async look({ look, rule }) {
     const refused = (await look.targets()).filter(
@@ -43,18 +36,12 @@ export const addressFamily = defineCheck({
       return [
         {
           evidence: [
-            say(
-              `port ${target.port} is open for IPv${other.family} only (${other.address})`,
-              `${target.port}번 포트는 IPv${other.family}(${other.address})로만 열려 있습니다`,
-            ),
-            say(
-              `${target.text} is dialled by IPv${asked} and refuses`,
-              `${target.text}에는 IPv${asked}로 연결하며, 거부됩니다`,
-            ),
+            say`port ${target.port} is open for IPv${other.family} only (${other.address})`,
+            say`${target.text} is dialled by IPv${asked} and refuses`,
           ],
           fixes: [
             {
-              text: say(`dial it by IPv${other.family}`, `IPv${other.family}로 연결하세요`),
+              text: say`dial it by IPv${other.family}`,
               command: `naru edit ${rule?.name ?? 'NAME'} --target ${way}`,
               ours: rule !== null,
             },

@@ -7,15 +7,11 @@ import { defineCheck, hasOutsideAddress, isPublished, problemAt } from './contra
 export const carrierNat = defineCheck({
   code: 'carrier-nat',
   hop: 'outside',
-  title: say('the provider uses carrier-grade NAT', '통신사가 공인 주소를 나눠 씁니다(CGNAT)'),
+  title: say('the provider uses carrier-grade NAT'),
   explains: say(
     'The router’s outside address (or ours) is in 100.64.0.0/10, or a STUN server sees another address than the router has.',
-    '공유기의 바깥 주소(또는 이 컴퓨터의 주소)가 100.64.0.0/10에 있거나, STUN 서버가 본 주소가 공유기의 주소와 다릅니다.',
   ),
-  remedy: say(
-    'ask the provider for a public address, or use IPv6',
-    '통신사에 공인 IP를 신청하거나 IPv6를 쓰세요',
-  ),
+  remedy: say('ask the provider for a public address, or use IPv6'),
   async look(subject) {
     const { rule, look } = subject
     if (rule !== null && !isPublished(subject)) return null
@@ -36,28 +32,19 @@ export const carrierNat = defineCheck({
       severity: rule ? 'blocks' : 'warns',
       evidence: [
         behind
-          ? say(
-              `the router has no public address, and behind it answers ${behind}, from 100.64.0.0/10`,
-              `공유기에 공인 주소가 없고, 그 뒤에서 100.64.0.0/10의 ${behind}{이/가} 응답합니다`,
-            )
+          ? say`the router has no public address, and behind it answers ${behind}, from 100.64.0.0/10`
           : told
             ? (subject.hops.find(({ hop }) => hop === 'router')?.text ?? text)
             : text,
       ],
       fixes: [
         {
-          text: say(
-            'ask the provider for a public IPv4 address (often free or a small fee)',
-            '통신사에 공인 IPv4 주소를 신청하세요(무료이거나 소액입니다)',
-          ),
+          text: say('ask the provider for a public IPv4 address (often free or a small fee)'),
         },
         ...(own6
           ? [
               {
-                text: say(
-                  `or let clients come by IPv6: [${own6.address}]`,
-                  `또는 IPv6로 접속하게 하세요: [${own6.address}]`,
-                ),
+                text: say`or let clients come by IPv6: [${own6.address}]`,
               },
             ]
           : []),

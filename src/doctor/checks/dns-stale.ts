@@ -7,15 +7,11 @@ import { defineCheck } from './contract.ts'
 export const dnsStale = defineCheck({
   code: 'dns-stale',
   hop: 'outside',
-  title: say('the name points to an old address', '도메인 이름이 예전 주소를 가리킵니다'),
+  title: say('the name points to an old address'),
   explains: say(
     'Resolves the names you give out and compares with the router’s outside address, our own public ones, and STUN’s.',
-    '알려 준 이름을 조회해 공유기의 바깥 주소, 이 컴퓨터의 공인 주소, STUN이 본 주소와 비교합니다.',
   ),
-  remedy: say(
-    'update the record, or let the router’s DDNS do it',
-    'DNS 레코드를 고치거나 공유기의 DDNS를 켜세요',
-  ),
+  remedy: say('update the record, or let the router’s DDNS do it'),
   async look({ look, names }) {
     const given = await names()
     if (given.length === 0) return null
@@ -35,23 +31,16 @@ export const dnsStale = defineCheck({
       .map(({ name, has, why }) => ({
         evidence: [
           has.length > 0
-            ? say(
-                `${name} is ${has.join(', ')}; our public address is ${current.join(', ')}`,
-                `${name}의 주소는 ${has.join(', ')}, 지금의 공인 주소는 ${current.join(', ')}입니다`,
-              )
-            : say(`${name} has no address (${why})`, `${name}의 주소를 찾지 못했습니다(${why})`),
+            ? say`${name} is ${has.join(', ')}; our public address is ${current.join(', ')}`
+            : say`${name} has no address (${why})`,
         ],
         fixes: [
           {
-            text: say(
-              `set ${name} to ${current[0]} at your DNS provider`,
-              `DNS 업체에서 ${name}{을/를} ${current[0]}{으로/로} 바꾸세요`,
-            ),
+            text: say`set ${name} to ${current[0]} at your DNS provider`,
           },
           {
             text: say(
               'or switch DDNS on at the router (ASUS: WAN → DDNS; ipTIME: 고급 설정 → 특수기능 → DDNS)',
-              '또는 공유기의 DDNS를 켜세요(ASUS: WAN → DDNS, ipTIME: 고급 설정 → 특수기능 → DDNS)',
             ),
           },
         ],

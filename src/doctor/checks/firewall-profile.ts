@@ -6,12 +6,11 @@ import { defineCheck, listenOf, type CheckSubject } from './contract.ts'
 export const firewallProfile = defineCheck({
   code: 'firewall-profile',
   hop: 'firewall',
-  title: say('the rule is for another network profile', '방화벽 규칙의 프로필이 지금 네트워크와 다릅니다'),
+  title: say('the rule is for another network profile'),
   explains: say(
     'Windows keeps rules by profile (Domain, Private, Public), firewalld by zone. The port is allowed, but not in that of the interface that faces the LAN.',
-    'Windows는 프로필(도메인·개인·공용)별로, firewalld는 영역(zone)별로 규칙을 둡니다. 포트는 허용되어 있지만 LAN 쪽 인터페이스의 프로필(영역)이 아닙니다.',
   ),
-  remedy: say('allow it for every profile, or for that zone', '모든 프로필 또는 그 영역에서 허용하세요'),
+  remedy: say('allow it for every profile, or for that zone'),
   async look(subject, { signal }) {
     const listen = listenOf(subject)
     if (!listen) return null
@@ -42,15 +41,10 @@ async function onWindows({ host, look }: CheckSubject, port: number, signal: Abo
   if (told.allows.some(({ profiles }) => profiles === 0 || (profiles & bit) !== 0)) return null
   const names = told.allows.map(({ name }) => name).join(', ')
   return {
-    evidence: [
-      say(
-        `${network.name} is a ${network.category} network; "${names}" does not hold there`,
-        `${network.name}{은/는} ${network.category} 네트워크인데, "${names}" 규칙은 거기서 적용되지 않습니다`,
-      ),
-    ],
+    evidence: [say`${network.name} is a ${network.category} network; "${names}" does not hold there`],
     fixes: [
       {
-        text: say('let it hold in every profile, as administrator', '모든 프로필에 적용하세요(관리자)'),
+        text: say('let it hold in every profile, as administrator'),
         command: `Set-NetFirewallRule -DisplayName "${told.allows[0]?.name}" -Profile Any`,
       },
     ],
@@ -105,15 +99,10 @@ async function onFirewalld({ host, look }: CheckSubject, port: string, signal: A
     if (open.length === 0 || open.some(({ name }) => name === zone)) return null
     const names = open.map(({ name }) => name).join(', ')
     return {
-      evidence: [
-        say(
-          `${lan.interface.name} is in zone ${zone}; ${port} is open in ${names}`,
-          `${lan.interface.name}{은/는} ${zone} 영역인데, ${port}{은/는} ${names} 영역에 열려 있습니다`,
-        ),
-      ],
+      evidence: [say`${lan.interface.name} is in zone ${zone}; ${port} is open in ${names}`],
       fixes: [
         {
-          text: say('open it in that zone', '그 영역에서 여세요'),
+          text: say('open it in that zone'),
           command: `sudo firewall-cmd --zone=${zone} --add-port=${port}`,
         },
       ],

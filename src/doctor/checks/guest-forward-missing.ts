@@ -5,12 +5,11 @@ import { defineCheck, field, problemAt, statusOf } from './contract.ts'
 export const guestForwardMissing = defineCheck({
   code: 'guest-forward-missing',
   hop: 'guest',
-  title: say('the hypervisor’s forward is missing', '하이퍼바이저의 포트 포워딩 규칙이 없습니다'),
+  title: say('the hypervisor’s forward is missing'),
   explains: say(
     'Naru asked the hypervisor for a forward; its list does not have it any more, or it refused.',
-    'Naru가 하이퍼바이저에 포워딩을 요청했지만 목록에 없거나 거부되었습니다.',
   ),
-  remedy: say('add it again', '다시 추가하세요'),
+  remedy: say('add it again'),
   dependsOn: ['guest-away', 'nat-service-stopped'],
   async look(subject) {
     const target = subject.rule?.targets.map(({ to }) => to).find((to) => to.kind === 'guest')
@@ -31,12 +30,7 @@ export const guestForwardMissing = defineCheck({
     const listed =
       guest.forwards.map(({ hostPort, guestPort }) => `${hostPort} → ${guestPort}`).join(', ') || '—'
     return {
-      evidence: [
-        say(
-          `${guest.kind} ${guest.name} forwards: ${listed}; ${port} is not among them`,
-          `${guest.kind} ${guest.name}의 포워딩: ${listed}. ${port}번이 없습니다`,
-        ),
-      ],
+      evidence: [say`${guest.kind} ${guest.name} forwards: ${listed}; ${port} is not among them`],
       fixes: [again(subject.rule?.name)],
     }
   },
@@ -50,7 +44,7 @@ function portOf(data: unknown): number | null {
 
 function again(rule = 'NAME') {
   return {
-    text: say('open the rule anew', '규칙을 다시 여세요'),
+    text: say('open the rule anew'),
     command: `naru doctor ${rule} --fix`,
     ours: true,
   }

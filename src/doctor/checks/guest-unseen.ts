@@ -6,15 +6,11 @@ import { defineCheck, type SeenTarget } from './contract.ts'
 export const guestUnseen = defineCheck({
   code: 'guest-unseen',
   hop: 'guest',
-  title: say('nobody here can say where the guest is', '게스트가 어디 있는지 알 수 없습니다'),
+  title: say('nobody here can say where the guest is'),
   explains: say(
     'The target is the name of a guest, and its hypervisor or container engine cannot be asked: it is not installed, does not run, or its answer is of no use.',
-    '대상이 게스트 이름인데, 그 하이퍼바이저나 컨테이너 엔진에 물어볼 수 없습니다. 설치되어 있지 않거나, 실행 중이 아니거나, 응답을 쓸 수 없습니다.',
   ),
-  remedy: say(
-    'start or install what keeps the guest, or write the guest’s address as the target',
-    '게스트를 관리하는 프로그램을 시작하거나 설치하고, 아니면 게스트 주소를 대상으로 직접 쓰세요',
-  ),
+  remedy: say('start or install what keeps the guest, or write the guest’s address as the target'),
   cheap: true,
   async look({ look, rule }) {
     return (await look.targets()).flatMap(({ guest, port, problem }) => {
@@ -24,8 +20,7 @@ export const guestUnseen = defineCheck({
           evidence: [problem.text],
           fixes: [
             {
-              text:
-                problem.fix ?? say('aim the rule at the guest’s address', '게스트 주소를 대상으로 쓰세요'),
+              text: problem.fix ?? say('aim the rule at the guest’s address'),
               command: `naru edit ${rule?.name ?? 'NAME'} --target ADDRESS:${port}`,
             },
           ],

@@ -6,12 +6,11 @@ import { blockedByDefault, defineCheck, listenOf, type CheckSubject } from './co
 export const hostFirewall = defineCheck({
   code: 'host-firewall',
   hop: 'firewall',
-  title: say('the host firewall drops it', '호스트 방화벽이 막고 있습니다'),
+  title: say('the host firewall drops it'),
   explains: say(
     'Walks the ruleset as a packet to the rule’s port would: no rule accepts it and the policy drops. From outside it looks like a time-out although the SYN arrives.',
-    '규칙의 포트로 오는 패킷처럼 방화벽 규칙을 따라가 봅니다. 허용하는 규칙이 없고 기본 정책이 차단입니다. 바깥에서는 SYN이 도착했는데도 시간 초과로 보입니다.',
   ),
-  remedy: say('add a tagged allow rule for the port', '포트를 허용하는 규칙(naru 표시)을 추가하세요'),
+  remedy: say('add a tagged allow rule for the port'),
   dependsOn: ['firewall-profile', 'port-sent-on'],
   async look(subject) {
     const answer = await subject.look.admission()
@@ -24,15 +23,8 @@ export const hostFirewall = defineCheck({
       // It is opened together with the relay.
       dependsOn: subject.rule?.publish.firewall === 'off' ? [] : ['relay-not-open'],
       evidence: [
-        say(`${protocol} port ${port}: ${by} (${why.en})`, `${protocol} ${port}번: ${by} (${why.ko})`),
-        ...(seen
-          ? [
-              say(
-                `${seen.synsSeen} SYN arrived from ${seen.by}, and it got no answer`,
-                `${seen.by}에서 SYN ${seen.synsSeen}개가 도착했지만 응답을 받지 못했습니다`,
-              ),
-            ]
-          : []),
+        say`${protocol} port ${port}: ${by} (${why})`,
+        ...(seen ? [say`${seen.synsSeen} SYN arrived from ${seen.by}, and it got no answer`] : []),
       ],
       fixes: [byNaru(subject), ...byHand(firewall?.member.id ?? '', { protocol, port, by })],
     }
@@ -50,12 +42,12 @@ function byNaru({ rule }: CheckSubject): Fix {
   const ours = rule !== null
   if (rule !== null && rule.publish.firewall !== 'off')
     return {
-      text: say('open it again, where packets come in now', '지금 패킷이 들어오는 곳에 다시 여세요'),
+      text: say('open it again, where packets come in now'),
       command: `naru doctor ${name} --fix`,
       ours,
     }
   return {
-    text: say('let Naru open it', 'Naru가 열게 하세요'),
+    text: say('let Naru open it'),
     command: `naru edit ${name} --firewall`,
     ours,
   }
@@ -78,5 +70,5 @@ function byHand(member: string, { protocol, port, by }: Blocked): Fix[] {
     windows: `New-NetFirewallRule -DisplayName "port ${port}" -Direction Inbound -Action Allow -Protocol ${protocol.toUpperCase()} -LocalPort ${port} -Profile Any`,
   }
   const command = commands[member]
-  return command ? [{ text: say('or by hand', '또는 직접'), command }] : []
+  return command ? [{ text: say('or by hand'), command }] : []
 }

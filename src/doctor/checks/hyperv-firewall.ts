@@ -8,12 +8,11 @@ const wslCreator = '{40E0AC32-46A5-438A-A0B2-2B479E8F2E90}'
 export const hypervFirewall = defineCheck({
   code: 'hyperv-firewall',
   hop: 'firewall',
-  title: say('the Hyper-V firewall blocks WSL', 'Hyper-V 방화벽이 WSL로 들어오는 연결을 막습니다'),
+  title: say('the Hyper-V firewall blocks WSL'),
   explains: say(
     'For a WSL target: the Hyper-V firewall’s default inbound action for WSL is Block and no rule of it allows the port.',
-    'WSL 대상일 때: WSL에 대한 Hyper-V 방화벽의 기본 인바운드 동작이 차단이고, 포트를 허용하는 규칙이 없습니다.',
   ),
-  remedy: say('add a Hyper-V firewall rule for the port', '포트에 대한 Hyper-V 방화벽 규칙을 추가하세요'),
+  remedy: say('add a Hyper-V firewall rule for the port'),
   async look(subject, { signal }) {
     const target = subject.rule?.targets
       .map(({ to }) => to)
@@ -30,15 +29,10 @@ export const hypervFirewall = defineCheck({
     )
     if (!blocksWsl(stdout)) return null
     return {
-      evidence: [
-        say(
-          'the default inbound action for WSL is Block, and no rule allows the port',
-          'WSL의 기본 인바운드 동작이 차단이고 허용 규칙이 없습니다',
-        ),
-      ],
+      evidence: [say('the default inbound action for WSL is Block, and no rule allows the port')],
       fixes: [
         {
-          text: say('allow it, as administrator', '관리자 권한으로 허용하세요'),
+          text: say('allow it, as administrator'),
           command: `New-NetFirewallHyperVRule -Name naru-${port} -DisplayName "naru ${port}" -Direction Inbound -VMCreatorId '${wslCreator}' -Protocol TCP -LocalPorts ${port} -Action Allow`,
         },
       ],

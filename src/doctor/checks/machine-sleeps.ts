@@ -7,12 +7,11 @@ export const machineSleeps = defineCheck({
   code: 'machine-sleeps',
   hop: 'machine',
   severity: 'warns',
-  title: say('the machine goes to sleep by itself', '컴퓨터가 저절로 절전 모드로 들어갑니다'),
+  title: say('the machine goes to sleep by itself'),
   explains: say(
     'Reads the power settings: powercfg on Windows, pmset on macOS, the desktop’s on Linux. Only what holds on mains power counts.',
-    '전원 설정을 읽습니다(Windows는 powercfg, macOS는 pmset, Linux는 데스크톱 설정). 전원 연결 상태의 값만 봅니다.',
   ),
-  remedy: say('switch automatic sleep off while on mains power', '전원 연결 시 자동 절전을 끄세요'),
+  remedy: say('switch automatic sleep off while on mains power'),
   async look(subject, { signal }) {
     if (subject.rule !== null) return null
     const { platform } = await subject.look.facts()
@@ -26,15 +25,10 @@ export const machineSleeps = defineCheck({
     const command = commands[platform]
     const minutes = Math.round(seconds / 60)
     return {
-      evidence: [
-        say(
-          `it sleeps after ${minutes} minutes without a user`,
-          `${minutes}분 동안 쓰지 않으면 절전 모드로 들어갑니다`,
-        ),
-      ],
+      evidence: [say`it sleeps after ${minutes} minutes without a user`],
       fixes: [
         {
-          text: say('keep it awake on mains power', '전원 연결 시 절전을 끄세요'),
+          text: say('keep it awake on mains power'),
           ...(command ? { command } : {}),
         },
       ],

@@ -5,12 +5,11 @@ import { defineCheck, externalPortOf, field, isPublished, listenOf, problemAt, s
 export const mappingLost = defineCheck({
   code: 'mapping-lost',
   hop: 'router',
-  title: say('the router has lost the mapping', '공유기에서 매핑이 사라졌습니다'),
+  title: say('the router has lost the mapping'),
   explains: say(
     'Naru holds a mapping that the router’s own list does not have any more: most often the router restarted (its epoch or BOOTID says so).',
-    'Naru는 매핑을 가지고 있지만 공유기 목록에는 없습니다. 대개 공유기가 다시 시작된 것입니다(epoch 또는 BOOTID).',
   ),
-  remedy: say('Naru maps again at once; by hand: --fix', 'Naru가 곧바로 다시 매핑합니다. 직접 하려면 --fix'),
+  remedy: say('Naru maps again at once; by hand: --fix'),
   dependsOn: ['router-silent', 'address-changed'],
   async look(subject) {
     const listen = listenOf(subject)
@@ -33,10 +32,7 @@ export const mappingLost = defineCheck({
     if (routers.every(({ mappings }) => mappings === null)) return null
     return sighting(
       subject.rule?.name,
-      say(
-        `the router’s list has no ${port}/${listen.protocols.join('+')}, which Naru mapped by ${status.member}`,
-        `Naru가 ${status.member}{으로/로} 매핑한 ${port}/${listen.protocols.join('+')}{이/가} 공유기 목록에 없습니다`,
-      ),
+      say`the router’s list has no ${port}/${listen.protocols.join('+')}, which Naru mapped by ${status.member}`,
     )
   },
 })
@@ -46,7 +42,7 @@ function sighting(rule: string | undefined, evidence: { en: string; ko: string }
     evidence: [evidence],
     fixes: [
       {
-        text: say('map it again', '다시 매핑하세요'),
+        text: say('map it again'),
         command: `naru doctor ${rule ?? 'NAME'} --fix`,
         ours: true,
       },

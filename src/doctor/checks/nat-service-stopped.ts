@@ -6,12 +6,11 @@ import { defineCheck, type CheckSubject } from './contract.ts'
 export const natServiceStopped = defineCheck({
   code: 'nat-service-stopped',
   hop: 'guest',
-  title: say('the hypervisor’s NAT service is stopped', '하이퍼바이저의 NAT 서비스가 멈춰 있습니다'),
+  title: say('the hypervisor’s NAT service is stopped'),
   explains: say(
     'For a VMware guest: the service "VMware NAT Service" (Windows) or the process vmnet-natd (Linux, macOS) does not run.',
-    'VMware 게스트일 때: "VMware NAT Service"(Windows) 또는 vmnet-natd(Linux, macOS)가 실행되고 있지 않습니다.',
   ),
-  remedy: say('start it', '서비스를 시작하세요'),
+  remedy: say('start it'),
   async look(subject, { signal }) {
     if (!subject.rule?.targets.some(({ to }) => to.kind === 'guest' && to.guest === 'vmware')) return null
     // Where there is no VMware, its NAT is not what stands still.
@@ -30,15 +29,10 @@ async function onWindows({ host }: CheckSubject, signal: AbortSignal) {
   )?.[1]
   if (exit !== 0 || state === undefined || state === '4') return null
   return {
-    evidence: [
-      say(
-        `the service "VMware NAT Service" is in state ${state}, not 4 (running)`,
-        `"VMware NAT Service" 상태가 ${state}입니다(실행 중은 4)`,
-      ),
-    ],
+    evidence: [say`the service "VMware NAT Service" is in state ${state}, not 4 (running)`],
     fixes: [
       {
-        text: say('start it, as administrator', '관리자 권한으로 시작하세요'),
+        text: say('start it, as administrator'),
         command: 'net start "VMware NAT Service"',
       },
     ],
@@ -58,7 +52,7 @@ async function elsewhere({ host }: CheckSubject, signal: AbortSignal, platform: 
       ? 'sudo "/Applications/VMware Fusion.app/Contents/Library/vmnet-cli" --start'
       : 'sudo vmware-networks --start'
   return {
-    evidence: [say('no process vmnet-natd runs', 'vmnet-natd 프로세스가 없습니다')],
-    fixes: [{ text: say('start VMware’s networks', 'VMware 네트워크를 시작하세요'), command }],
+    evidence: [say('no process vmnet-natd runs')],
+    fixes: [{ text: say('start VMware’s networks'), command }],
   }
 }

@@ -5,15 +5,11 @@ import { defineCheck, isPublished, otherWayOut } from './contract.ts'
 export const noGateway = defineCheck({
   code: 'no-gateway',
   hop: 'machine',
-  title: say('there is no way to a router', '공유기로 가는 경로가 없습니다'),
+  title: say('there is no way to a router'),
   explains: say(
     'No interface that is up, and is neither a VPN nor a VM’s, has a default route with a gateway.',
-    '켜져 있는 인터페이스(VPN·VM 제외) 중 기본 게이트웨이가 있는 것이 없습니다.',
   ),
-  remedy: say(
-    'connect the cable or the Wi-Fi, and look at DHCP',
-    '케이블이나 Wi-Fi를 연결하고 DHCP를 확인하세요',
-  ),
+  remedy: say('connect the cable or the Wi-Fi, and look at DHCP'),
   cheap: true,
   async look(subject, { signal }) {
     if (subject.rule !== null && !isPublished(subject)) return null
@@ -29,20 +25,14 @@ export const noGateway = defineCheck({
     return {
       severity: isPublished(subject) ? 'blocks' : 'warns',
       evidence: [
-        say(
-          `no default route by a router; interfaces: ${names.join(', ') || 'none'}`,
-          `공유기로 가는 기본 경로가 없습니다. 인터페이스: ${names.join(', ') || '없음'}`,
-        ),
+        say`no default route by a router; interfaces: ${names.join(', ') || say('none')}`,
         ...(vpn
           ? [
-              say(
-                `the VPN ${vpn} is up: where it takes all traffic, answers to clients outside leave by it and are lost, also where the router maps the port`,
-                `VPN ${vpn}{이/가} 켜져 있습니다. 모든 트래픽이 VPN으로 나가면 공유기에 포트가 열려 있어도 밖으로 가는 응답이 VPN으로 나가 사라집니다`,
-              ),
+              say`the VPN ${vpn} is up: where it takes all traffic, answers to clients outside leave by it and are lost, also where the router maps the port`,
             ]
           : []),
       ],
-      fixes: [{ text: say('see what this machine has', '현재 상태를 확인하세요'), command: 'naru ip' }],
+      fixes: [{ text: say('see what this machine has'), command: 'naru ip' }],
     }
   },
 })

@@ -7,15 +7,11 @@ export const noHairpin = defineCheck({
   code: 'no-hairpin',
   hop: 'router',
   severity: 'informs',
-  title: say('the public address does not work from inside', '집 안에서는 공인 주소로 접속되지 않습니다'),
+  title: say('the public address does not work from inside'),
   explains: say(
     'Connects to the router’s public address from here. An answer proves that the mapping works; no answer proves nothing, since many routers do not turn packets around (hairpin).',
-    '여기서 공유기의 공인 주소로 연결해 봅니다. 응답이 있으면 매핑이 된다는 증거이지만, 없어도 아무 증거가 되지 않습니다. 안에서 나간 패킷을 되돌려 주지 않는(헤어핀) 공유기가 많기 때문입니다.',
   ),
-  remedy: say(
-    'test from outside; at home use the private address',
-    '바깥에서 시험하고, 집 안에서는 사설 주소를 쓰세요',
-  ),
+  remedy: say('test from outside; at home use the private address'),
   async look(subject) {
     const port = externalPortOf(subject)
     const listen = listenOf(subject)
@@ -33,10 +29,7 @@ export const noHairpin = defineCheck({
     const lan = await subject.look.lan()
     return {
       evidence: [
-        say(
-          `${formatEndpoint(wan, port)} gives no answer from here; that says nothing of the outside`,
-          `${formatEndpoint(wan, port)}{이/가} 여기서는 응답하지 않습니다. 바깥에서의 접속과는 무관합니다`,
-        ),
+        say`${formatEndpoint(wan, port)} gives no answer from here; that says nothing of the outside`,
       ],
       fixes: [
         // Once somebody came in from there, that is done.
@@ -44,10 +37,7 @@ export const noHairpin = defineCheck({
         ...(lan
           ? [
               {
-                text: say(
-                  `at home use ${formatEndpoint(lan.address, listen.ports.first)}`,
-                  `집 안에서는 ${formatEndpoint(lan.address, listen.ports.first)}{을/를} 쓰세요`,
-                ),
+                text: say`at home use ${formatEndpoint(lan.address, listen.ports.first)}`,
               },
             ]
           : []),
@@ -58,7 +48,7 @@ export const noHairpin = defineCheck({
 
 function fromOutside({ rule }: CheckSubject) {
   return {
-    text: say('test from outside', '바깥에서 시험하세요'),
+    text: say('test from outside'),
     command: `naru doctor ${rule?.name ?? 'NAME'} --from-phone`,
   }
 }

@@ -6,12 +6,11 @@ import { defineCheck, externalPortOf } from './contract.ts'
 export const outsideSilent = defineCheck({
   code: 'outside-silent',
   hop: 'outside',
-  title: say('nothing arrives from outside', '바깥에서 아무것도 도착하지 않습니다'),
+  title: say('nothing arrives from outside'),
   explains: say(
     'Tried from outside: no SYN reached this machine. Which hop swallowed it is said by the other checks; where none does, it is beyond the router.',
-    '바깥에서 시험했을 때 SYN이 도착하지 않았습니다. 어디서 사라졌는지는 다른 검사가 말해 줍니다. 아무 검사도 걸리지 않으면 공유기 바깥입니다.',
   ),
-  remedy: say('try another port, then ask the provider', '다른 포트로 시험해 보고 통신사에 문의하세요'),
+  remedy: say('try another port, then ask the provider'),
   dependsOn: [
     'provider-blocks',
     'mapping-lost',
@@ -44,14 +43,11 @@ export const outsideSilent = defineCheck({
     const by = triedByText(silent.by)
     return {
       evidence: [
-        say(
-          `${by.en} tried ${silent.to} port ${port}: ${silent.synsSeen === 0 ? 'no SYN reached this machine' : 'no answer'}`,
-          `${by.ko}에서 ${silent.to}의 ${port}번 시도: ${silent.synsSeen === 0 ? '이 컴퓨터에 SYN이 도착하지 않음' : '응답 없음'}`,
-        ),
+        say`${by} tried ${silent.to} port ${port}: ${silent.synsSeen === 0 ? say('no SYN reached this machine') : say('no answer')}`,
       ],
       fixes: [
         {
-          text: say('try another port from outside', '바깥에서 다른 포트로 시험해 보세요'),
+          text: say('try another port from outside'),
           command: `naru edit ${subject.rule?.name ?? 'NAME'} --external-port ${(port ?? 8888) + 1}`,
         },
       ],

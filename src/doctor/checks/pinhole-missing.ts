@@ -7,15 +7,11 @@ import { defineCheck, isPublished, listenOf } from './contract.ts'
 export const pinholeMissing = defineCheck({
   code: 'pinhole-missing',
   hop: 'router',
-  title: say('the router lets no IPv6 in', '공유기가 IPv6 접속을 막고 있습니다'),
+  title: say('the router lets no IPv6 in'),
   explains: say(
     'Clients come by IPv6 (a name has our AAAA, or a test from outside went there), and no SYN arrives: the router’s IPv6 firewall has no pinhole for the port.',
-    '클라이언트가 IPv6로 오는데(이름에 AAAA가 있거나 바깥 시험이 IPv6) SYN이 도착하지 않습니다. 공유기 IPv6 방화벽에 핀홀이 없습니다.',
   ),
-  remedy: say(
-    'open a pinhole (AddPinhole, PCP), or allow the port under IPv6 firewall',
-    '핀홀을 열거나(AddPinhole, PCP), 공유기의 IPv6 방화벽에서 포트를 허용하세요',
-  ),
+  remedy: say('open a pinhole (AddPinhole, PCP), or allow the port under IPv6 firewall'),
   async look(subject) {
     const listen = listenOf(subject)
     if (!listen || !isPublished(subject) || (listen.address !== null && !listen.address.includes(':')))
@@ -30,23 +26,15 @@ export const pinholeMissing = defineCheck({
     )
     if (!own.some(({ address }) => address === silent.to)) return null
     return {
-      evidence: [
-        say(
-          `${silent.by} tried ${formatEndpoint(silent.to, silent.port)}: no SYN arrived`,
-          `${silent.by}에서 ${formatEndpoint(silent.to, silent.port)} 시도: SYN이 도착하지 않음`,
-        ),
-      ],
+      evidence: [say`${silent.by} tried ${formatEndpoint(silent.to, silent.port)}: no SYN arrived`],
       fixes: [
         {
-          text: say('let Naru ask for a pinhole', 'Naru가 핀홀을 요청하게 하세요'),
+          text: say('let Naru ask for a pinhole'),
           command: `naru doctor ${subject.rule?.name ?? 'NAME'} --fix`,
           ours: true,
         },
         {
-          text: say(
-            `or on the router: Firewall → IPv6 Firewall → allow ${listen.protocols.join('+')} ${listen.ports.first} to ${silent.to}`,
-            `또는 공유기: 방화벽 → IPv6 방화벽 → ${silent.to}의 ${listen.protocols.join('+')} ${listen.ports.first} 허용`,
-          ),
+          text: say`or on the router: Firewall → IPv6 Firewall → allow ${listen.protocols.join('+')} ${listen.ports.first} to ${silent.to}`,
         },
       ],
     }

@@ -6,12 +6,11 @@ import { defineCheck, heldAt, listenOf, problemAt } from './contract.ts'
 export const portTaken = defineCheck({
   code: 'port-taken',
   hop: 'relay',
-  title: say('another program has the port', '다른 프로그램이 포트를 쓰고 있습니다'),
+  title: say('another program has the port'),
   explains: say(
     'The rule does not listen, and the socket table names another holder of its port (EADDRINUSE).',
-    '규칙이 포트를 열지 못했고, 소켓 표에 그 포트를 쓰는 다른 프로그램이 있습니다(EADDRINUSE).',
   ),
-  remedy: say('end that program, or listen on another port', '그 프로그램을 끝내거나 다른 포트를 쓰세요'),
+  remedy: say('end that program, or listen on another port'),
   cheap: true,
   async look(subject) {
     const listen = listenOf(subject)
@@ -31,18 +30,15 @@ export const portTaken = defineCheck({
     const who = first.process ? `${first.process.name} (pid ${first.process.pid})` : null
     return {
       evidence: [
-        say(
-          `${formatEndpoint(first.address, first.port)}/${first.protocol} is held by ${who ?? 'a program of another user'}`,
-          `${formatEndpoint(first.address, first.port)}/${first.protocol}: ${who ?? '다른 사용자의 프로그램'}{이/가} 쓰고 있습니다`,
-        ),
+        say`${formatEndpoint(first.address, first.port)}/${first.protocol} is held by ${who ?? say('a program of another user')}`,
       ],
       fixes: [
         {
-          text: say('see what it is', '어떤 프로그램인지 확인하세요'),
+          text: say('see what it is'),
           command: `naru ports --find ${first.port}`,
         },
         {
-          text: say('or listen on another port', '또는 다른 포트를 쓰세요'),
+          text: say('or listen on another port'),
           command: `naru edit ${subject.rule?.name ?? 'NAME'} --listen PORT`,
         },
       ],

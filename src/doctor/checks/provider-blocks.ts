@@ -5,12 +5,11 @@ import { defineCheck, externalPortOf } from './contract.ts'
 export const providerBlocks = defineCheck({
   code: 'provider-blocks',
   hop: 'outside',
-  title: say('the provider blocks the port', '통신사가 포트를 막고 있습니다'),
+  title: say('the provider blocks the port'),
   explains: say(
     'Tried from outside: not one SYN for this port reached this machine, while one for another port did.',
-    '바깥에서 시험했을 때 이 포트의 SYN은 하나도 도착하지 않았지만 다른 포트의 SYN은 도착했습니다.',
   ),
-  remedy: say('use another external port', '다른 외부 포트를 쓰세요'),
+  remedy: say('use another external port'),
   dependsOn: [
     'mapping-lost',
     'mapping-not-done',
@@ -32,18 +31,12 @@ export const providerBlocks = defineCheck({
     if (!silent || !other) return null
     return {
       evidence: [
-        say(
-          `${silent.by} tried port ${port}: no SYN arrived`,
-          `${silent.by}에서 ${port}번 시도: SYN이 도착하지 않음`,
-        ),
-        say(
-          `${other.by} tried port ${other.port}: it arrived`,
-          `${other.by}에서 ${other.port}번 시도: 도착함`,
-        ),
+        say`${silent.by} tried port ${port}: no SYN arrived`,
+        say`${other.by} tried port ${other.port}: it arrived`,
       ],
       fixes: [
         {
-          text: say('use the port that works', '되는 포트를 쓰세요'),
+          text: say('use the port that works'),
           command: `naru edit ${subject.rule?.name ?? 'NAME'} --external-port ${other.port}`,
         },
       ],

@@ -7,12 +7,9 @@ import { defineCheck, listenOf, problemAt, statusOf, type CheckSubject } from '.
 export const relayNotOpen = defineCheck({
   code: 'relay-not-open',
   hop: 'relay',
-  title: say('the rule is not open', '규칙이 열려 있지 않습니다'),
-  explains: say(
-    'The daemon holds no relay for the rule and the socket table has nobody on its port.',
-    '데몬이 이 규칙의 릴레이를 열지 않았고, 소켓 표에도 그 포트를 연 프로그램이 없습니다.',
-  ),
-  remedy: say('start Naru, or enable the rule', 'Naru를 시작하거나 규칙을 켜세요'),
+  title: say('the rule is not open'),
+  explains: say('The daemon holds no relay for the rule and the socket table has nobody on its port.'),
+  remedy: say('start Naru, or enable the rule'),
   // A service that is away keeps no rule from opening: both are told.
   dependsOn: [
     'port-taken',
@@ -36,13 +33,7 @@ export const relayNotOpen = defineCheck({
     if (open) return null
     const code = problemAt(subject, 'relay')
     return {
-      evidence: [
-        say(
-          `nobody listens on ${formatListen(listen)}`,
-          `${formatListen(listen)} 포트를 연 프로그램이 없습니다`,
-        ),
-        ...(code && status ? [status.text] : []),
-      ],
+      evidence: [say`nobody listens on ${formatListen(listen)}`, ...(code && status ? [status.text] : [])],
       // A daemon that tried and could not says itself what to do.
       fixes: code && status ? status.notes.map((text) => ({ text })) : toOpen(subject),
     }
@@ -50,9 +41,9 @@ export const relayNotOpen = defineCheck({
 })
 
 function toOpen({ rule, hops }: CheckSubject): Finding['fixes'] {
-  const start = { text: say('start the daemon', '데몬을 시작하세요'), command: 'naru up' }
+  const start = { text: say('start the daemon'), command: 'naru up' }
   const enable = {
-    text: say('or enable the rule', '또는 규칙을 켜세요'),
+    text: say('or enable the rule'),
     command: `naru enable ${rule?.name ?? 'NAME'}`,
   }
   // Where nobody runs, what is not switched off needs nothing else.

@@ -5,12 +5,11 @@ import { defineCheck, heldAt, listenOf } from './contract.ts'
 export const reservedRange = defineCheck({
   code: 'reserved-range',
   hop: 'relay',
-  title: say('Windows has reserved the port', 'Windows가 예약한 포트입니다'),
+  title: say('Windows has reserved the port'),
   explains: say(
     'Binding fails with EACCES though nobody listens: `netsh int ipv4 show excludedportrange` has the port.',
-    '아무도 쓰지 않는데도 EACCES로 열리지 않습니다. `netsh int ipv4 show excludedportrange`에 그 포트가 있습니다.',
   ),
-  remedy: say('choose a port outside the reserved ranges', '예약 범위 밖의 포트를 고르세요'),
+  remedy: say('choose a port outside the reserved ranges'),
   async look(subject, { signal }) {
     const listen = listenOf(subject)
     const { platform } = await subject.look.facts()
@@ -24,19 +23,14 @@ export const reservedRange = defineCheck({
       if (!range) continue
       const where = `${range.first}-${range.last}`
       return {
-        evidence: [
-          say(`${protocol} ports ${where} are excluded`, `${protocol} ${where}번 포트가 제외 범위입니다`),
-        ],
+        evidence: [say`${protocol} ports ${where} are excluded`],
         fixes: [
           {
-            text: say('listen on another port', '다른 포트를 쓰세요'),
+            text: say('listen on another port'),
             command: `naru edit ${subject.rule?.name ?? 'NAME'} --listen ${range.last + 1}`,
           },
           {
-            text: say(
-              'or restart the service that made the reservation (as administrator)',
-              '또는 예약을 만든 서비스를 다시 시작하세요(관리자 권한)',
-            ),
+            text: say('or restart the service that made the reservation (as administrator)'),
             command: 'net stop winnat && net start winnat',
           },
         ],

@@ -6,15 +6,11 @@ export const routerAdminPort = defineCheck({
   code: 'router-admin-port',
   hop: 'router',
   severity: 'warns',
-  title: say('the router’s own page is on that port', '공유기 관리 페이지가 그 포트를 쓰고 있습니다'),
+  title: say('the router’s own page is on that port'),
   explains: say(
     'A connection to the gateway’s address and the external port is answered: the router serves something of its own there (or has it open to the outside), and many then ignore the forward.',
-    '게이트웨이 주소의 외부 포트에 연결이 됩니다. 공유기 자체 서비스가 쓰는 포트라서 포워딩이 무시될 수 있습니다.',
   ),
-  remedy: say(
-    'move the router’s page, or take another external port',
-    '관리 페이지 포트를 옮기거나 다른 외부 포트를 쓰세요',
-  ),
+  remedy: say('move the router’s page, or take another external port'),
   async look(subject) {
     const port = externalPortOf(subject)
     const listen = listenOf(subject)
@@ -30,19 +26,14 @@ export const routerAdminPort = defineCheck({
       if (wan && (await subject.look.dial(wan, port)).result === 'connected') return null
     }
     return {
-      evidence: [
-        say(`${gateway}:${port} answers by itself`, `${gateway}:${port}에서 공유기가 직접 응답합니다`),
-      ],
+      evidence: [say`${gateway}:${port} answers by itself`],
       fixes: [
         {
-          text: say('take another external port', '다른 외부 포트를 쓰세요'),
+          text: say('take another external port'),
           command: `naru edit ${subject.rule?.name ?? 'NAME'} --external-port ${port + 8000 > 65_535 ? 8888 : port + 8000}`,
         },
         {
-          text: say(
-            `or move the page: http://${gateway}/ → Administration → System → port`,
-            `또는 관리 페이지 포트를 옮기세요: http://${gateway}/ → 관리 → 시스템 → 포트`,
-          ),
+          text: say`or move the page: http://${gateway}/ → Administration → System → port`,
         },
       ],
     }

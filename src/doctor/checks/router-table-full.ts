@@ -6,12 +6,9 @@ import { defineCheck, problemAt, statusOf } from './contract.ts'
 export const routerTableFull = defineCheck({
   code: 'router-table-full',
   hop: 'router',
-  title: say('the router’s table is full', '공유기의 포트 매핑 표가 가득 찼습니다'),
-  explains: say(
-    'The router answered UPnP 728, or NAT-PMP/PCP "out of resources".',
-    '공유기가 UPnP 728, NAT-PMP/PCP "자원 부족"으로 답했습니다.',
-  ),
-  remedy: say('remove mappings nobody uses', '쓰지 않는 매핑을 지우세요'),
+  title: say('the router’s table is full'),
+  explains: say('The router answered UPnP 728, or NAT-PMP/PCP "out of resources".'),
+  remedy: say('remove mappings nobody uses'),
   dependsOn: ['double-nat', 'carrier-nat'],
   async look(subject) {
     const status = statusOf(subject, 'router')
@@ -32,17 +29,15 @@ export const routerTableFull = defineCheck({
     return {
       evidence: [
         status.text,
-        ...stale.map(({ externalPort, protocol, internalAddress, description }) =>
-          say(
-            `${externalPort}/${protocol} → ${internalAddress} ("${description}") looks forgotten`,
-            `${externalPort}/${protocol} → ${internalAddress}("${description}"){은/는} 쓰이지 않는 것 같습니다`,
-          ),
+        ...stale.map(
+          ({ externalPort, protocol, internalAddress, description }) =>
+            say`${externalPort}/${protocol} → ${internalAddress} ("${description}") looks forgotten`,
         ),
       ],
       fixes: [
-        { text: say('see the table', '표를 확인하세요'), command: 'naru router ls' },
+        { text: say('see the table'), command: 'naru router ls' },
         ...stale.map(({ externalPort, protocol }) => ({
-          text: say('remove a forgotten one', '쓰지 않는 것을 지우세요'),
+          text: say('remove a forgotten one'),
           command: `naru router rm ${externalPort}/${protocol}`,
         })),
       ],

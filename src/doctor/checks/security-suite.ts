@@ -6,12 +6,11 @@ export const securitySuite = defineCheck({
   code: 'security-suite',
   hop: 'firewall',
   severity: 'warns',
-  title: say('another security program has a firewall', '다른 보안 프로그램의 방화벽이 켜져 있습니다'),
+  title: say('another security program has a firewall'),
   explains: say(
     'Windows’ Security Center lists a firewall product of another maker as switched on (root/SecurityCenter2, FirewallProduct).',
-    'Windows 보안 센터에 다른 회사의 방화벽 제품이 켜져 있다고 등록되어 있습니다(root/SecurityCenter2, FirewallProduct).',
   ),
-  remedy: say('allow the port in that program', '그 프로그램에서 포트를 허용하세요'),
+  remedy: say('allow the port in that program'),
   async look(subject, { signal }) {
     const listen = listenOf(subject)
     const { platform } = await subject.look.facts()
@@ -26,13 +25,10 @@ export const securitySuite = defineCheck({
     if (active.length === 0) return null
     const names = active.map(({ name }) => name).join(', ')
     return {
-      evidence: [say(`Security Center: ${names} is on`, `보안 센터: ${names}{이/가} 켜져 있습니다`)],
+      evidence: [say`Security Center: ${names} is on`],
       fixes: [
         {
-          text: say(
-            `in ${names}: Firewall → Rules → add an inbound rule for ${listen.protocols.join('+')} port ${listen.ports.first}`,
-            `${names}: 방화벽 → 규칙 → ${listen.protocols.join('+')} ${listen.ports.first}번 인바운드 허용을 추가하세요`,
-          ),
+          text: say`in ${names}: Firewall → Rules → add an inbound rule for ${listen.protocols.join('+')} port ${listen.ports.first}`,
         },
       ],
     }

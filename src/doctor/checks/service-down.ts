@@ -6,15 +6,11 @@ import { defineCheck, listenersAt, type SeenTarget, type Sighting } from './cont
 export const serviceDown = defineCheck({
   code: 'service-down',
   hop: 'service',
-  title: say('the service does not run', '서비스가 실행되고 있지 않습니다'),
+  title: say('the service does not run'),
   explains: say(
     'Connects to each target, as the relay would. Refused, with nobody in the socket table on that port, means that no program listens there.',
-    '릴레이가 하듯 각 대상에 연결해 봅니다. 연결이 거부되고 소켓 표에도 그 포트를 연 프로그램이 없으면 서비스가 실행되지 않은 것입니다.',
   ),
-  remedy: say(
-    'start the service, or aim the rule at the port it listens on',
-    '서비스를 시작하거나, 규칙의 대상을 서비스가 여는 포트로 바꾸세요',
-  ),
+  remedy: say('start the service, or aim the rule at the port it listens on'),
   dependsOn: [
     'loopback-only',
     'wrong-protocol',
@@ -54,20 +50,14 @@ function sightingOf({ text, addresses, port, protocol, local, dialled }: SeenTar
   const where = formatEndpoint(addresses[0] ?? '', port)
   const how =
     dialled?.result === 'refused'
-      ? say(`${where} refuses connections`, `${where}에서 연결을 거부합니다`)
-      : say(`${where} (${protocol}) gives no answer`, `${where}(${protocol})에서 응답이 없습니다`)
-  const nobody = say(
-    `no program listens on ${protocol} port ${port}`,
-    `${protocol} ${port}번 포트를 연 프로그램이 없습니다`,
-  )
+      ? say`${where} refuses connections`
+      : say`${where} (${protocol}) gives no answer`
+  const nobody = say`no program listens on ${protocol} port ${port}`
   return {
     evidence: local ? [how, nobody] : [how],
     fixes: [
       {
-        text: say(
-          `start the program behind ${text}, then look who listens`,
-          `${text}의 프로그램을 시작한 뒤, 포트가 열렸는지 확인하세요`,
-        ),
+        text: say`start the program behind ${text}, then look who listens`,
         command: `naru ports --find ${port}`,
       },
     ],

@@ -15,18 +15,11 @@ export const ssdpHidden = defineCheck({
   code: 'ssdp-hidden',
   hop: 'firewall',
   severity: 'informs',
-  title: say(
-    'the host firewall hides the router’s announcements',
-    '호스트 방화벽이 공유기의 SSDP 응답을 가립니다',
-  ),
+  title: say('the host firewall hides the router’s announcements'),
   explains: say(
     'A search by multicast gets no answer, the same search sent straight to the gateway gets one: the packet filter does not connect a multicast question with its answer.',
-    '멀티캐스트 검색에는 응답이 없는데 게이트웨이로 직접 보낸 검색에는 응답이 옵니다. 패킷 필터가 멀티캐스트 질문과 응답을 연결하지 못하기 때문입니다.',
   ),
-  remedy: say(
-    'nothing to do: Naru asks by unicast first',
-    '할 일이 없습니다. Naru는 유니캐스트로 먼저 묻습니다',
-  ),
+  remedy: say('nothing to do: Naru asks by unicast first'),
   async look({ look, routers }) {
     const lan = await look.lan()
     if (!lan?.gateway || !routers.some(({ id }) => id === 'upnp')) return null
@@ -36,18 +29,10 @@ export const ssdpHidden = defineCheck({
     )
     if (many || !one) return null
     return {
-      evidence: [
-        say(
-          `${lan.gateway} answers unicast SSDP, and nothing comes back for multicast`,
-          `${lan.gateway}{은/는} 유니캐스트 SSDP에 응답하지만 멀티캐스트에는 응답이 돌아오지 않습니다`,
-        ),
-      ],
+      evidence: [say`${lan.gateway} answers unicast SSDP, and nothing comes back for multicast`],
       fixes: [
         {
-          text: say(
-            'nothing to do: Naru asks by unicast',
-            '조치가 필요 없습니다. Naru는 유니캐스트로 묻습니다',
-          ),
+          text: say('nothing to do: Naru asks by unicast'),
         },
       ],
     }

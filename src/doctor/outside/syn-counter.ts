@@ -30,7 +30,7 @@ export async function countSyns(
     if (exit === 0) return stdout
     if (/not permitted/i.test(stderr))
       throw new NaruError('NOT_PERMITTED', {
-        what: say('count packets', '패킷 세기'),
+        what: say('count packets'),
         command: asRoot(['doctor']),
       })
     throw new NaruError('COMMAND_FAILED', { command: 'nft', exit, stderr: stderr.trim() })

@@ -13,7 +13,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 import { formatEndpoint, sourceKey, unmapped } from '../../base/address.ts'
 import { type Clock, withLimit, systemClock } from '../../base/clock.ts'
 import { NaruError, errnoOf, messageOf } from '../../base/errors.ts'
-import { say, verbatim, type Text } from '../../base/text.ts'
+import { say, sayOf, verbatim, type Text } from '../../base/text.ts'
 import type { OutsideTest } from '../checks/contract.ts'
 
 export interface VantageOptions {
@@ -63,10 +63,7 @@ function checkKey(key: string): string {
   throw new NaruError('VALUE_INVALID', {
     what: 'key',
     value: '…',
-    why: say(
-      `a key has at least ${shortestKey} characters; without --key a new one is made`,
-      `키는 ${shortestKey}자 이상이어야 합니다. --key를 빼면 새로 만듭니다`,
-    ),
+    why: say`a key has at least ${shortestKey} characters; without --key a new one is made`,
   })
 }
 
@@ -186,18 +183,15 @@ const closed = 'it closed the connection'
 const hungUp = (error: unknown): boolean => messageOf(error) === closed || errnoOf(error) === 'ECONNRESET'
 
 const reasons: Readonly<Record<string, Text>> = {
-  [closed]: say(
-    'it closed the connection, as it does when asked too often',
-    '연결을 끊었습니다(너무 자주 물으면 끊습니다)',
-  ),
-  'no answer in time': say('no answer in time', '제때 응답하지 않습니다'),
-  'it said too much': say('it is no vantage', 'naru vantage가 아닙니다'),
-  'it is no vantage': say('it is no vantage', 'naru vantage가 아닙니다'),
-  'its answer is damaged': say('its answer is damaged', '응답이 손상되었습니다'),
-  ECONNREFUSED: say('nobody listens there', '그 포트를 연 프로그램이 없습니다'),
-  EHOSTUNREACH: say('there is no way to it', '그 컴퓨터로 가는 경로가 없습니다'),
-  ENETUNREACH: say('there is no way to it', '그 컴퓨터로 가는 경로가 없습니다'),
-  ENOTFOUND: say('its name has no address', '이름의 주소를 찾을 수 없습니다'),
+  [closed]: say('it closed the connection, as it does when asked too often'),
+  'no answer in time': sayOf('vantage point')('no answer in time'),
+  'it said too much': say('it is no vantage'),
+  'it is no vantage': say('it is no vantage'),
+  'its answer is damaged': say('its answer is damaged'),
+  ECONNREFUSED: say('nobody listens there'),
+  EHOSTUNREACH: say('there is no way to it'),
+  ENETUNREACH: say('there is no way to it'),
+  ENOTFOUND: say('its name has no address'),
 }
 
 function wordsFor(error: unknown): Text {
@@ -324,6 +318,6 @@ function listen(server: Server, port: number, address: string): Promise<number> 
 function cannotListen(listen: string, cause: Error): NaruError {
   if (errnoOf(cause) !== 'EADDRINUSE')
     return new NaruError('LISTEN_FAILED', { listen, why: messageOf(cause) }, { cause })
-  const owner = say('another program', '다른 프로그램')
+  const owner = say('another program')
   return new NaruError('LISTEN_IN_USE', { listen, owner }, { cause })
 }

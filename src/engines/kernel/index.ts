@@ -9,7 +9,7 @@
 import { familyOf } from '../../base/address.ts'
 import { withLimit, systemClock, type Clock } from '../../base/clock.ts'
 import { errnoOf, NaruError } from '../../base/errors.ts'
-import { say } from '../../base/text.ts'
+import { verbatim } from '../../base/text.ts'
 import { portsOverlap } from '../../base/port.ts'
 import type { Host, SocketEntry } from '../../host/contract.ts'
 import { Others } from '../../host/simulate/index.ts'
@@ -167,7 +167,7 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
       if (rule.targets.some(({ to }) => targetsItself(listen, to)))
         throw new NaruError('TARGET_LOOP', { name: rule.name, listen: formatListen(listen) })
       const why = noOfPath(rule) ?? (await noOfMachineNow(others, 'askAnew'))
-      if (why || listen.kind !== 'inet') throw unfit(rule, why ?? say('', ''))
+      if (why || listen.kind !== 'inet') throw unfit(rule, why ?? verbatim(''))
       const family = listenFamily(listen)
       const holding = await takePorts(listen, machine, () => ports.hold(listen, request.inherit))
       let origin: Origin | null = null

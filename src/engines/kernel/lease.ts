@@ -4,7 +4,7 @@
  */
 import type { Family } from '../../base/address.ts'
 import { messageOf, NaruError, isNaruError } from '../../base/errors.ts'
-import { say, type Text } from '../../base/text.ts'
+import { say, verbatim, type Text } from '../../base/text.ts'
 import type { CloseReason, Connection, Counters } from '../../model/connection.ts'
 import type { Effect, Lease, LeaseDescription, Verdict } from '../../model/hop.ts'
 import { formatListen, type InetListen } from '../../model/listen.ts'
@@ -40,7 +40,7 @@ export class KernelLease implements EngineLease, Lease {
   readonly #watched: PolledRule
   readonly #stopped = new AbortController()
   #rule: Rule
-  #why: Text = say('', '')
+  #why: Text = verbatim('')
   #address: string | null = null
   /** Where the target's flows may be, and which target that is. */
   readonly #aimedAt = new Set<string>()
@@ -169,10 +169,7 @@ export class KernelLease implements EngineLease, Lease {
     const to = target ? formatTarget(target.to) : ''
     return {
       member: 'kernel',
-      text: say(
-        `${listen} → ${to} by nftables; ${this.#why.en}`,
-        `nftables로 ${listen} → ${to}. ${this.#why.ko}`,
-      ),
+      text: say`${listen} → ${to} by nftables; ${this.#why}`,
       differs: [],
       data: { listen, target: to, address: this.#address, table: 'inet naru', owner: this.#tag.owner },
     }
@@ -180,8 +177,7 @@ export class KernelLease implements EngineLease, Lease {
 
   async verify(): Promise<Verdict> {
     await this.settled()
-    if (!this.#listening)
-      return { state: 'lost', why: this.#lost(say('the rule has ended', '규칙이 끝났습니다')) }
+    if (!this.#listening) return { state: 'lost', why: this.#lost(say('the rule has ended')) }
     const there = await this.#context.reading()
     const missing = (this.#compiled?.elements ?? []).filter((element) => {
       const held = there.get(elementId(element))
@@ -191,20 +187,12 @@ export class KernelLease implements EngineLease, Lease {
     if (off.length > 0)
       return {
         state: 'lost',
-        why: this.#lost(
-          say(
-            `somebody turned back ${off.join(', ')}`,
-            `다른 프로그램이 설정을 되돌렸습니다: ${off.join(', ')}`,
-          ),
-        ),
+        why: this.#lost(say`somebody turned back ${off.join(', ')}`),
       }
     // What the target sees is said where the hop is described; nothing is amiss.
     if (missing.length === 0) return { state: 'held', notes: [] }
     const count = missing.length
-    const why = say(
-      `${count} elements of the table inet naru were taken out by somebody else`,
-      `inet naru 테이블의 원소 ${count}개를 다른 프로그램이 지웠습니다`,
-    )
+    const why = say`${count} elements of the table inet naru were taken out by somebody else`
     return { state: 'lost', why: this.#lost(why) }
   }
 
@@ -245,7 +233,7 @@ export class KernelLease implements EngineLease, Lease {
     const way = await this.#context.wayBack(rule.source, found)
     if (way.link && way.wayBack === 'keep') await this.#context.ground.hairpin(way.link)
     const target = rule.targets[0]?.to
-    if (!target || target.kind === 'unix') throw unfit(rule, say('it has no port', '대상 포트가 없습니다'))
+    if (!target || target.kind === 'unix') throw unfit(rule, say('it has no port'))
     const aim: Aim = { rule, address: found, ports: target.ports, wayBack: way.wayBack }
     const next = compile(aim)
     await this.#context.table

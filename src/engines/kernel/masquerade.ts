@@ -25,30 +25,21 @@ export function chooseWayBack(
     return {
       wayBack: 'keep',
       link: link?.name ?? null,
-      why: say(
-        'the target sees the client; its way back must lead through this machine',
-        '대상이 클라이언트 주소를 봅니다. 응답이 이 컴퓨터를 거쳐 나가야 합니다',
-      ),
+      why: say('the target sees the client; its way back must lead through this machine'),
     }
   if (source === 'auto' && link && isGatewayOf(link))
     return {
       wayBack: 'keep',
       link: link.name,
-      why: say(
-        `the target sees the client: this machine is its gateway on ${link.name}`,
-        `대상이 클라이언트 주소를 봅니다. ${link.name}에서 이 컴퓨터가 게이트웨이입니다`,
-      ),
+      why: say`the target sees the client: this machine is its gateway on ${link.name}`,
     }
   return {
     wayBack: 'hide',
     link: null,
     why:
       source === 'relay'
-        ? say('the target sees this machine as the client', '대상에는 이 컴퓨터가 클라이언트로 보입니다')
-        : say(
-            'the target sees this machine as the client: its way back to others may not lead through here',
-            '대상에는 이 컴퓨터가 클라이언트로 보입니다. 응답이 이 컴퓨터를 거친다는 보장이 없기 때문입니다',
-          ),
+        ? say('the target sees this machine as the client')
+        : say('the target sees this machine as the client: its way back to others may not lead through here'),
   }
 }
 
@@ -74,7 +65,6 @@ export async function noOfSessions(
 
 const noPortsLeft = say(
   'conntrack has 64,512 UDP sessions towards a target that sees this machine as the client, and puts out none for a newer one: one client could take them all',
-  '대상이 이 컴퓨터를 클라이언트로 보는 UDP 세션은 conntrack에 64,512개까지만 있고, 새 세션을 위해 조용한 세션을 내보내지 않습니다. 한 클라이언트가 모두 차지할 수 있습니다',
 )
 
 /** Bridges that Docker, Podman, LXC and libvirt make have this machine as their default gateway; VMware's do not. */

@@ -72,32 +72,15 @@ const isSame = (one: Route, other: Route): boolean =>
 /** Why the kernel sends nobody to that address; null where it may. */
 export function noOfAddress(address: string): Text | null {
   const range = addressRange(address)
-  if (isForMany(address))
-    return say(
-      'the kernel forwards nothing to a broadcast or multicast address',
-      '커널은 브로드캐스트나 멀티캐스트 주소로 전달하지 않습니다',
-    )
-  if (range === 'loopback')
-    return say(
-      'a target on loopback would need route_localnet for everyone',
-      '루프백 대상은 누구에게나 route_localnet을 열어야 합니다',
-    )
+  if (isForMany(address)) return say('the kernel forwards nothing to a broadcast or multicast address')
+  if (range === 'loopback') return say('a target on loopback would need route_localnet for everyone')
   if (range === 'linkLocal' || address.includes('%'))
-    return say(
-      'a link-local target is dialled from user space',
-      '링크 로컬 대상은 사용자 공간에서 연결합니다',
-    )
+    return say('a link-local target is dialled from user space')
   return null
 }
 
-const several = say(
-  'its target has several addresses, and which of them answers is tried in user space',
-  '대상 주소가 여러 개라서 어느 주소가 응답하는지는 사용자 공간에서 차례로 시도합니다',
-)
+const several = say('its target has several addresses, and which of them answers is tried in user space')
 
 function noAddress(family: Family): Text {
-  return say(
-    `its target has no IPv${family} address, and the kernel does not turn IPv4 into IPv6 or back`,
-    `대상에 IPv${family} 주소가 없고, 커널은 IPv4와 IPv6를 서로 바꾸지 못합니다`,
-  )
+  return say`its target has no IPv${family} address, and the kernel does not turn IPv4 into IPv6 or back`
 }

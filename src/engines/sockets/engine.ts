@@ -6,7 +6,7 @@ import { withLimit, type Clock } from '../../base/clock.ts'
 import { onAbort } from '../../base/on-abort.ts'
 import type { Log } from '../../base/log.ts'
 import { messageOf, NaruError, toNaruError } from '../../base/errors.ts'
-import { say, type Text } from '../../base/text.ts'
+import { say, verbatim, type Text } from '../../base/text.ts'
 import type { Host } from '../../host/contract.ts'
 import { takeError } from '../../linux/socket-error.ts'
 import { outstandingOf } from '../../linux/tcp-info.ts'
@@ -47,7 +47,7 @@ class SocketsEngine implements Engine {
     if (why) return { ok: false, why }
     return {
       ok: true,
-      why: say('carries everything, on any system', '모든 시스템에서 모든 규칙을 처리합니다'),
+      why: say('carries everything, on any system'),
     }
   }
 
@@ -91,38 +91,28 @@ function whyNot(rule: Rule): Text | null {
   const itself = targets.find(({ to }) => targetsItself(listen, to))
   if (itself) {
     const to = formatTarget(itself.to)
-    return say(`${to} is the rule's own listen`, `${to}{은/는} 이 규칙이 수신 대기하는 주소입니다`)
+    return say`${to} is the rule's own listen`
   }
   if (rule.source === 'keep') {
     return say(
       'a relay in user space connects with its own address; only kernel and splice can keep the client’s',
-      '사용자 공간 중계는 자기 주소로 연결합니다. 클라이언트 주소는 kernel과 splice만 유지할 수 있습니다',
     )
   }
   if (udp && unixTarget) {
-    return say('datagrams cannot go to a Unix socket', 'UDP 데이터그램은 Unix 소켓으로 보낼 수 없습니다')
+    return say('datagrams cannot go to a Unix socket')
   }
   if (udp && rule.source === 'proxy-v1') {
-    return say(
-      'version 1 of the PROXY protocol has no datagrams; use proxy-v2',
-      'PROXY 프로토콜 버전 1에는 데이터그램이 없습니다. proxy-v2를 쓰세요',
-    )
+    return say('version 1 of the PROXY protocol has no datagrams; use proxy-v2')
   }
   if (udp && targets.some(({ name }) => name !== null)) {
-    return say(
-      'datagrams name no server: choosing by name is for TLS and HTTP over TCP',
-      '데이터그램에는 서버 이름이 없습니다. 이름별 대상은 TCP의 TLS와 HTTP에서만 쓸 수 있습니다',
-    )
+    return say('datagrams name no server: choosing by name is for TLS and HTTP over TCP')
   }
   if (listen.kind === 'unix' && rule.allow.length + rule.deny.length > 0) {
-    return say(
-      'clients of a Unix socket have no address that allow and deny could hold',
-      'Unix 소켓 클라이언트에는 allow, deny로 가릴 주소가 없습니다',
-    )
+    return say('clients of a Unix socket have no address that allow and deny could hold')
   }
   const unixPath = listen.kind === 'unix' ? listen.path : null
   if (process.platform === 'win32' && (unixTarget || (unixPath !== null && !unixPath.startsWith('\\\\')))) {
-    return say('Node has no Unix sockets on Windows', 'Windows의 Node에는 Unix 소켓이 없습니다')
+    return say('Node has no Unix sockets on Windows')
   }
   return null
 }
@@ -317,7 +307,7 @@ class SocketsLease implements EngineLease {
     const text = `${listening} → ${targets}`
     return {
       member: 'sockets',
-      text: { en: text, ko: text },
+      text: verbatim(text),
       differs: [],
       data: {
         listening: this.listening,
@@ -329,14 +319,11 @@ class SocketsLease implements EngineLease {
   /** Reads the sockets themselves; a pause for want of descriptors is held, with a note. */
   verify(): Promise<Verdict> {
     if (this.#retired) {
-      const why = say('it was closed', '닫혔습니다')
+      const why = say('it was closed')
       return Promise.resolve({ state: 'lost', why: this.#listenFailed(why) })
     }
     const paused = this.#streams?.accepting === false
-    const note = say(
-      'accepts nobody for now: this process is out of file descriptors',
-      '파일 디스크립터가 부족해 지금은 새 연결을 받지 않습니다',
-    )
+    const note = say('accepts nobody for now: this process is out of file descriptors')
     return Promise.resolve({ state: 'held', notes: paused ? [note] : [] })
   }
 

@@ -72,9 +72,8 @@ export const firewalld: FirewallMember = {
   id: 'firewalld',
   detect: (options) =>
     onLinux(options, async () => {
-      if (await isRunning(options))
-        return { ok: true, why: say('firewalld is running', 'firewalld가 실행 중입니다') }
-      return { ok: false, why: say('firewalld is not running', 'firewalld가 실행 중이 아닙니다') }
+      if (await isRunning(options)) return { ok: true, why: say('firewalld is running') }
+      return { ok: false, why: say('firewalld is not running') }
     }),
   status,
   explain,

@@ -18,13 +18,13 @@ export const iptables: FirewallMember = {
       if (!chain)
         return {
           ok: false,
-          why: say('no iptables chain on input drops', '입력 경로에서 차단하는 iptables 체인이 없습니다'),
+          why: say('no iptables chain on input drops'),
         }
       const kind = chain.owner === 'iptables-legacy' ? 'legacy' : 'nf_tables'
       const name = `${chain.table} ${chain.name}`
       return {
         ok: true,
-        why: say(`iptables (${kind}) ${name} can drop`, `iptables(${kind}) ${name}에서 차단할 수 있습니다`),
+        why: say`iptables (${kind}) ${name} can drop`,
       }
     }),
   status: (options) => filterStatus('iptables', isIptables, options),

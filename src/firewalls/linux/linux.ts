@@ -5,5 +5,5 @@ import type { FirewallOptions } from '../contract.ts'
 
 export async function onLinux({ host }: FirewallOptions, detect: () => Promise<Support>): Promise<Support> {
   const { platform } = await host.facts()
-  return platform === 'linux' ? detect() : { ok: false, why: say('this is not Linux', 'Linux가 아닙니다') }
+  return platform === 'linux' ? detect() : { ok: false, why: say('this is not Linux') }
 }

@@ -18,21 +18,18 @@ export const nftables: FirewallMember = {
       if (filter === null)
         return {
           ok: true,
-          why: say(
-            'packet filters cannot be read without rights; likely nftables',
-            '권한이 없어 패킷 필터를 읽을 수 없습니다. nftables로 추정합니다',
-          ),
+          why: say('packet filters cannot be read without rights; likely nftables'),
         }
       const chain = droppingChain(filter, isNative)
       if (!chain)
         return {
           ok: false,
-          why: say('no nft chain on input drops', '입력 경로에서 차단하는 nft 체인이 없습니다'),
+          why: say('no nft chain on input drops'),
         }
       const name = `${chain.family} ${chain.table} ${chain.name}`
       return {
         ok: true,
-        why: say(`the nft chain ${name} can drop`, `nft 체인 ${name}에서 차단할 수 있습니다`),
+        why: say`the nft chain ${name} can drop`,
       }
     }),
   status: (options) => filterStatus('nftables', isNative, options),

@@ -7,7 +7,7 @@ import type { Lease, Verdict } from '../../model/hop.ts'
 import { askedBy, explain, look, portsText } from './packet-filter.ts'
 import { answerFor } from '../../host/simulate/index.ts'
 
-const nothing = say('no firewall is active on this machine', '이 컴퓨터에는 켜진 방화벽이 없습니다')
+const nothing = say('no firewall is active on this machine')
 
 export const none: FirewallMember = {
   id: 'none',
@@ -37,10 +37,7 @@ function lease(request: FirewallRequest, { host }: FirewallOptions): Lease {
   })
 }
 
-const unfiltered = say(
-  'there is no firewall to hold the allow-list; the relay does',
-  '허용 목록을 적용할 방화벽이 없습니다. 릴레이가 대신 적용합니다',
-)
+const unfiltered = say('there is no firewall to hold the allow-list; the relay does')
 
 /** A firewall may be started later. */
 async function verify(request: FirewallRequest, options: FirewallOptions): Promise<Verdict> {

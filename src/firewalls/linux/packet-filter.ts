@@ -238,13 +238,9 @@ class Opened<Entry> implements QueuedOpening<Entry> {
 
   #text(): Text {
     const { member } = this.#hand
-    if (this.#entries.length === 0)
-      return say(
-        `${member} lets ${this.#ports} in already`,
-        `${member}: ${this.#ports}{은/는} 이미 허용되어 있습니다`,
-      )
+    if (this.#entries.length === 0) return say`${member} lets ${this.#ports} in already`
     const where = this.#hand.where(this.#entries)
-    return say(`${this.#ports} let in by ${where}`, `${where}에서 ${this.#ports} 허용`)
+    return say`${this.#ports} let in by ${where}`
   }
 
   #lost(): NaruError {
@@ -260,7 +256,7 @@ class Opened<Entry> implements QueuedOpening<Entry> {
   #named(error: unknown): unknown {
     if (!isNaruError(error, 'NOT_PERMITTED')) return error
     const { member } = this.#hand
-    const what = say(`open ${this.#ports} in ${member}`, `${member}에서 ${this.#ports} 열기`)
+    const what = say`open ${this.#ports} in ${member}`
     return new NaruError(
       'NOT_PERMITTED',
       { what, command: this.#hand.command(this.#wanted.request) },

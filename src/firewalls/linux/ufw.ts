@@ -67,9 +67,8 @@ export const ufw: FirewallMember = {
   id: 'ufw',
   detect: (options) =>
     onLinux(options, async () => {
-      if (!(await isEnabled(options)))
-        return { ok: false, why: say('ufw is not enabled', 'ufw가 꺼져 있습니다') }
-      return { ok: true, why: say('ufw is enabled', 'ufw가 켜져 있습니다') }
+      if (!(await isEnabled(options))) return { ok: false, why: say('ufw is not enabled') }
+      return { ok: true, why: say('ufw is enabled') }
     }),
   status,
   explain: explainByUfw,

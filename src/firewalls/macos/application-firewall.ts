@@ -69,7 +69,7 @@ async function run(args: readonly string[], { host, signal }: FirewallOptions): 
   const command = [socketfilterfw, ...args].join(' ')
   if (/must be root|requires root|not permitted/i.test(said))
     throw new NaruError('NOT_PERMITTED', {
-      what: say('change the application firewall', '응용 프로그램 방화벽 변경'),
+      what: say('change the application firewall'),
       command: `sudo ${command}`,
     })
   if (exit !== 0) throw new NaruError('COMMAND_FAILED', { command, exit, stderr: said.trim() })

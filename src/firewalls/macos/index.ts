@@ -39,13 +39,11 @@ export const macos: FirewallMember = {
   id: 'macos',
   async detect(options) {
     const { platform } = await options.host.facts()
-    if (platform !== 'darwin') return { ok: false, why: say('this is not macOS', 'macOS가 아닙니다') }
+    if (platform !== 'darwin') return { ok: false, why: say('this is not macOS') }
     const { enabled } = await readApplicationFirewall(options)
-    if (enabled)
-      return { ok: true, why: say('the application firewall is on', '응용 프로그램 방화벽이 켜져 있습니다') }
-    if (await pfBlocks(options))
-      return { ok: true, why: say('pf is on and blocks', 'pf가 켜져 있고 차단합니다') }
-    return { ok: false, why: say('the application firewall is off', '응용 프로그램 방화벽이 꺼져 있습니다') }
+    if (enabled) return { ok: true, why: say('the application firewall is on') }
+    if (await pfBlocks(options)) return { ok: true, why: say('pf is on and blocks') }
+    return { ok: false, why: say('the application firewall is off') }
   },
   async status(options) {
     const firewall = await readApplicationFirewall(options)
@@ -106,7 +104,7 @@ async function open(request: FirewallRequest, options: FirewallOptions & OpenOpt
   }
   return new FirewallLease({
     member: 'macos',
-    text: say(`${program} is let in by the application firewall`, `응용 프로그램 방화벽에서 ${program} 허용`),
+    text: say`${program} is let in by the application firewall`,
     differs: () => (effect.anchor === null ? [perProgram] : []),
     data: (): Json => ({ ...effect, ports: portsText(request) }),
     verify: (signal) => verify(effect, request, at(signal)),
@@ -129,7 +127,6 @@ const portsText = ({ ports, protocols }: FirewallRequest): string =>
 
 const perProgram: Text = say(
   'macOS lets the program in, not the port: ports and allow-list are held by the relay',
-  'macOS는 포트가 아니라 프로그램 단위로 허용합니다. 포트와 허용 목록은 릴레이가 적용합니다',
 )
 
 async function apply(
@@ -191,10 +188,7 @@ const blockedByAll = (request: FirewallRequest): NaruError =>
 /** Without rights: both commands, ready to paste. */
 function named(error: unknown, request: FirewallRequest): unknown {
   if (!isNaruError(error, 'NOT_PERMITTED')) return error
-  const what = say(
-    `open ${portsText(request)} in the application firewall`,
-    `응용 프로그램 방화벽에서 ${portsText(request)} 열기`,
-  )
+  const what = say`open ${portsText(request)} in the application firewall`
   return new NaruError('NOT_PERMITTED', { what, command: allowCommand(process.execPath) }, { cause: error })
 }
 
@@ -208,22 +202,19 @@ async function explain(
     return {
       verdict: 'unknown',
       by: 'pf',
-      why: say(
-        'pf is on and blocks; its rules are not evaluated here',
-        'pf가 켜져 있고 차단합니다. 여기서는 pf 규칙을 평가하지 않습니다',
-      ),
+      why: say('pf is on and blocks; its rules are not evaluated here'),
     }
   if (!firewall.enabled)
     return {
       verdict: 'allowed',
       by: '',
-      why: say('the application firewall is off', '응용 프로그램 방화벽이 꺼져 있습니다'),
+      why: say('the application firewall is off'),
     }
   if (firewall.blocksAll)
     return {
       verdict: 'blocked',
       by: 'Block all incoming connections',
-      why: say('no program is let in', '모든 프로그램이 차단됩니다'),
+      why: say('no program is let in'),
     }
   const sockets = await options.host.sockets.list({ signal: options.signal }).catch(() => [])
   const name = sockets.find((one) => one.protocol === protocol && one.port === port)?.process?.name ?? null
@@ -238,21 +229,18 @@ function byProgram({ programs }: ApplicationFirewall, name: string | null): Fire
     return {
       verdict: 'unknown',
       by: name ?? process.execPath,
-      why: say(
-        'macOS asks when this program first listens; signed programs are let in',
-        '이 프로그램이 처음 수신할 때 macOS가 묻습니다. 서명된 프로그램은 허용됩니다',
-      ),
+      why: say('macOS asks when this program first listens; signed programs are let in'),
     }
   return found.allowed
     ? {
         verdict: 'allowed',
         by: found.path,
-        why: say('the program is let in', '이 프로그램은 허용되어 있습니다'),
+        why: say('the program is let in'),
       }
     : {
         verdict: 'blocked',
         by: found.path,
-        why: say('the program is blocked', '이 프로그램은 차단되어 있습니다'),
+        why: say('the program is blocked'),
       }
 }
 

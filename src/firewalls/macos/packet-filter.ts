@@ -55,6 +55,6 @@ function pfctl(args: readonly string[], { host, signal }: FirewallOptions): Prom
 function check(argv: readonly string[], { exit, stderr }: RunResult): void {
   const command = argv.join(' ')
   if (/permission denied|operation not permitted|must be root/i.test(stderr))
-    throw new NaruError('NOT_PERMITTED', { what: say('change pf', 'pf 변경'), command: `sudo ${command}` })
+    throw new NaruError('NOT_PERMITTED', { what: say('change pf'), command: `sudo ${command}` })
   if (exit !== 0) throw new NaruError('COMMAND_FAILED', { command, exit, stderr: stderr.trim() })
 }

@@ -34,20 +34,17 @@ export const windows: FirewallMember = {
   id: 'windows',
   async detect(options) {
     const { platform } = await options.host.facts()
-    if (platform !== 'win32') return { ok: false, why: say('this is not Windows', 'Windows가 아닙니다') }
+    if (platform !== 'win32') return { ok: false, why: say('this is not Windows') }
     const on = (await readProfiles(options)).filter(({ enabled }) => enabled)
     if (on.length === 0)
       return {
         ok: false,
-        why: say('Windows Defender Firewall is off', 'Windows Defender 방화벽이 꺼져 있습니다'),
+        why: say('Windows Defender Firewall is off'),
       }
     const names = on.map(({ name }) => name).join(', ')
     return {
       ok: true,
-      why: say(
-        `Windows Defender Firewall is on (${names})`,
-        `Windows Defender 방화벽이 켜져 있습니다(${names})`,
-      ),
+      why: say`Windows Defender Firewall is on (${names})`,
     }
   },
   status,
@@ -81,10 +78,7 @@ async function open(request: FirewallRequest, options: FirewallOptions & OpenOpt
   }
   return new FirewallLease({
     member: 'windows',
-    text: say(
-      `${portsText(request)} let in by Windows Defender Firewall`,
-      `Windows Defender 방화벽에서 ${portsText(request)} 허용`,
-    ),
+    text: say`${portsText(request)} let in by Windows Defender Firewall`,
     differs: () => [],
     data: (): Json => ({ tag, names, ports: portsText(request) }),
     verify: (signal) => verify(request, names, at(signal)),
@@ -197,7 +191,7 @@ async function decide(
     answers[0] ?? {
       verdict: 'unknown',
       by: '',
-      why: say('Windows named no profile', 'Windows가 프로필을 알려 주지 않았습니다'),
+      why: say('Windows named no profile'),
     }
   )
 }
@@ -208,54 +202,28 @@ function decideIn(
   packet: WindowsPacket,
 ): FirewallAnswer {
   const name = `profile ${profile.name}`
-  if (!profile.enabled)
-    return answer(
-      'allowed',
-      name,
-      say('the firewall is off in this profile', '이 프로필에서 방화벽이 꺼져 있습니다'),
-    )
-  if (profile.blocksAll)
-    return answer(
-      'blocked',
-      name,
-      say('the profile blocks all incoming connections', '이 프로필은 들어오는 연결을 모두 차단합니다'),
-    )
+  if (!profile.enabled) return answer('allowed', name, say('the firewall is off in this profile'))
+  if (profile.blocksAll) return answer('blocked', name, say('the profile blocks all incoming connections'))
   const held = rules.map((rule) => ({ rule, holds: applies(rule, profile.name, packet) }))
   const first = (action: WindowsRule['action'], holds: string): WindowsRule | undefined =>
     held.find((one) => one.rule.action === action && one.holds === holds)?.rule
   const blocking = first('block', 'yes')
-  if (blocking)
-    return answer(
-      'blocked',
-      ruleText(blocking),
-      say('a block beats every allow', '차단 규칙은 모든 허용 규칙보다 우선합니다'),
-    )
+  if (blocking) return answer('blocked', ruleText(blocking), say('a block beats every allow'))
   const perhaps = first('block', 'maybe')
   if (perhaps) return answer('unknown', ruleText(perhaps), unsure)
   const allowing = first('allow', 'yes')
-  if (allowing)
-    return answer('allowed', ruleText(allowing), say('this rule lets it in', '이 규칙이 허용합니다'))
-  if (profile.defaultInput === 'allow')
-    return answer('allowed', name, say('the profile allows by default', '이 프로필은 기본으로 허용합니다'))
+  if (allowing) return answer('allowed', ruleText(allowing), say('this rule lets it in'))
+  if (profile.defaultInput === 'allow') return answer('allowed', name, say('the profile allows by default'))
   const open = first('allow', 'maybe')
   if (open) return answer('unknown', ruleText(open), unsure)
   const some = first('allow', 'some')
   const why = some
-    ? say(
-        `the profile blocks by default; some sources are let in by: ${ruleText(some)}`,
-        `이 프로필은 기본으로 차단합니다. 일부 출발지는 허용됩니다: ${ruleText(some)}`,
-      )
-    : say(
-        'no rule lets it in, and the profile blocks by default',
-        '허용하는 규칙이 없고 이 프로필은 기본으로 차단합니다',
-      )
+    ? say`the profile blocks by default; some sources are let in by: ${ruleText(some)}`
+    : say('no rule lets it in, and the profile blocks by default')
   return { ...answer('blocked', name, why), ...(some && { partly: ruleText(some) }) }
 }
 
-const unsure = say(
-  'whether this rule applies depends on which program listens',
-  '어떤 프로그램이 수신하느냐에 따라 적용 여부가 달라집니다',
-)
+const unsure = say('whether this rule applies depends on which program listens')
 
 const answer = (verdict: FirewallAnswer['verdict'], by: string, why: Text): FirewallAnswer => ({
   verdict,

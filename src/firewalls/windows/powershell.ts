@@ -56,7 +56,7 @@ const firstLine = (text: string): string => text.trim().split('\n', 1)[0]?.slice
 function failure({ category, id, message }: Record<string, unknown>, what: string): NaruError {
   if (category === 'PermissionDenied' || /System Error 5\b/.test(String(id)))
     return new NaruError('NOT_PERMITTED', {
-      what: say('change Windows Defender Firewall', 'Windows Defender 방화벽 변경'),
+      what: say('change Windows Defender Firewall'),
       command: `powershell -Command "Start-Process powershell -Verb RunAs -ArgumentList '-NoExit','-Command',${doubled(what)}"`,
     })
   return new NaruError('COMMAND_FAILED', { command: what, exit: 1, stderr: `${text(message)} (${text(id)})` })

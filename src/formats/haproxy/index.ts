@@ -2,7 +2,7 @@
  * HAProxy's TCP proxies, both ways. Conditions are understood where they ask for the client's address or the TLS
  * server name; a proxy with others is left out whole. https://docs.haproxy.org/2.6/configuration.html
  */
-import { say } from '../../base/text.ts'
+import { say, verbatim } from '../../base/text.ts'
 import type { ReadableFormat, WritableFormat } from '../contract.ts'
 import { carriesNothing } from '../shared/capabilities.ts'
 import { read } from './read.ts'
@@ -10,7 +10,7 @@ import { write } from './write.ts'
 
 export const haproxy: ReadableFormat & WritableFormat = {
   id: 'haproxy',
-  title: say('HAProxy, haproxy.cfg', 'HAProxy, haproxy.cfg'),
+  title: verbatim('HAProxy, haproxy.cfg'),
   carries: {
     ...carriesNothing,
     range: true,
@@ -20,34 +20,22 @@ export const haproxy: ReadableFormat & WritableFormat = {
     targets: true,
     weight: true,
     backup: true,
-    serverName: say(
-      'TLS server name; not the Host of plain HTTP',
-      'TLS 서버 이름만. 평문 HTTP의 Host는 아님',
-    ),
+    serverName: say('TLS server name; not the Host of plain HTTP'),
     leastConnections: true,
     sourceHash: true,
     health: true,
     allow: true,
     deny: true,
-    'limits.connections': say(
-      'further clients wait in place of being refused',
-      '초과한 클라이언트는 거절 대신 대기',
-    ),
+    'limits.connections': say('further clients wait in place of being refused'),
     'limits.perSource': true,
-    'limits.newPerSecond': say(
-      'further clients wait in place of being refused',
-      '초과한 클라이언트는 거절 대신 대기',
-    ),
+    'limits.newPerSecond': say('further clients wait in place of being refused'),
     'timeouts.connect': true,
     'timeouts.idle': true,
     'timeouts.keepalive': true,
     keep: true,
     proxyV1: true,
     proxyV2: true,
-    acceptProxy: say(
-      'a header of any other peer is passed on as data',
-      '그 밖의 상대가 보낸 헤더는 데이터로 전달',
-    ),
+    acceptProxy: say('a header of any other peer is passed on as data'),
   },
   looksRight: (text) =>
     /^(?:frontend|backend|listen)[ \t]{1,40}\S/m.test(text) &&

@@ -21,11 +21,7 @@ export function read(text: string, reading: ImportContext): void {
     if (section.kind !== 'backend') new Frontend(section, { backends, used, read, said }, reading).read()
   for (const section of sections)
     if (section.kind === 'backend' && !used.has(section))
-      reading.lose(
-        section.place,
-        `backend ${section.name}`,
-        say('no TCP frontend sends to it', '여기로 보내는 TCP frontend가 없습니다'),
-      )
+      reading.lose(section.place, `backend ${section.name}`, say('no TCP frontend sends to it'))
 }
 
 interface Bind {
@@ -83,17 +79,13 @@ class Frontend {
       null
     if (unfit) return this.#reading.leaveOut(unfit.place, `${kind} ${name}: ${unfit.what}`, unfit.why)
     if (groups.length === 0)
-      return this.#reading.leaveOut(
-        place,
-        `${kind} ${name}`,
-        say('it sends to no server', '보낼 서버가 없습니다'),
-      )
+      return this.#reading.leaveOut(place, `${kind} ${name}`, say('it sends to no server'))
     this.#lose(this.#settings.losses)
     for (const { settings } of groups) if (settings !== this.#settings) this.#lose(settings.losses)
     for (const line of this.#settings.binds)
       for (const bind of bindsOf(line, this.#losses)) this.#add(bind, groups)
     if (this.#settings.binds.length === 0)
-      this.#reading.leaveOut(place, `${kind} ${name}`, say('it binds to nothing', 'bind가 없습니다'))
+      this.#reading.leaveOut(place, `${kind} ${name}`, say('it binds to nothing'))
   }
 
   /** By server name first, then for all others. */
@@ -111,10 +103,7 @@ class Frontend {
   #backend(name: string): HaproxySettings | null {
     const section = this.#backends.get(name)
     if (!section) {
-      this.#reading.wrong(
-        this.#section.place,
-        say(`there is no backend ${name}`, `${name} backend가 없습니다`),
-      )
+      this.#reading.wrong(this.#section.place, say`there is no backend ${name}`)
       return null
     }
     this.#used.add(section)
@@ -131,10 +120,7 @@ class Frontend {
     if (!settings.enabled && settings !== this.#settings)
       return { place: section.place, what: `backend ${section.name}: disabled`, why: isOff }
     if (settings.mode === 'tcp') return settings.unfit
-    const why = say(
-      'Naru carries TCP as it is and does not speak HTTP',
-      'Naru는 TCP를 그대로 전달하며 HTTP를 해석하지 않습니다',
-    )
+    const why = say('Naru carries TCP as it is and does not speak HTTP')
     return { place: this.#section.place, what: `mode ${settings.mode}`, why }
   }
 
@@ -145,10 +131,7 @@ class Frontend {
       ({ guard, perSource }) => guard !== null && (groups.length > 1 || perSource !== null),
     )
     if (!guarded?.guard) return null
-    const why = say(
-      'the backend decides who comes in, for more than this one forward',
-      'backend가 누구를 들일지 정하며, 이 포워딩 하나에만 해당하는 것이 아닙니다',
-    )
+    const why = say('the backend decides who comes in, for more than this one forward')
     return { ...guarded.guard, why }
   }
 
@@ -209,11 +192,7 @@ class Frontend {
     const unfit = served.find((one) => one.unfit)?.unfit
     if (unfit) return this.#reading.leaveOut(unfit.place, `${kind} ${name}: ${unfit.what}`, unfit.why)
     if (served.every(({ targets }) => targets.length === 0))
-      return this.#reading.leaveOut(
-        bind.place,
-        what,
-        say('none of its servers is on', '켜진 서버가 없습니다'),
-      )
+      return this.#reading.leaveOut(bind.place, what, say('none of its servers is on'))
     const { hard, soft } = this.#differences(served)
     if (hard) return this.#reading.leaveOut(hard.place, `${kind} ${name}: ${hard.what}`, hard.why)
     this.#lose(served.flatMap(({ losses }) => losses))
@@ -233,22 +212,17 @@ class Frontend {
   }
 }
 
-const isOff = say('it is switched off, and serves nobody', '꺼져 있어 아무도 받지 않습니다')
+const isOff = say('it is switched off, and serves nobody')
 const heldAgainstPeer = say(
   'it is held against the peer that connects, before its PROXY header is read; a rule holds its lists against whom the header names',
-  'PROXY 헤더를 읽기 전에 접속한 상대의 주소로 판단합니다. 규칙의 목록은 헤더에 적힌 주소로 판단합니다',
 )
 const seenOtherwise = say(
   'its servers see the client in another way than those of another backend, and a rule has one way for all',
-  '이 backend의 서버는 다른 backend와 다른 방식으로 클라이언트를 보는데, 규칙에는 한 방식만 쓸 수 있습니다',
 )
 function asOf(name: string): Text {
-  return say(
-    `a rule has one for all of its targets: that of ${name}`,
-    `규칙의 모든 대상이 하나를 함께 씁니다. ${name}의 것을 따릅니다`,
-  )
+  return say`a rule has one for all of its targets: that of ${name}`
 }
-const cannotListen = say('it cannot be listened on', '수신할 수 없습니다')
+const cannotListen = say('it cannot be listened on')
 
 function policyOf(
   front: HaproxySettings,
@@ -312,17 +286,14 @@ function bindsOf(line: ConfigLine, losses: PartLoss[]): Bind[] {
       place: params[0]?.place ?? addresses.place,
       what: `bind ${extra.join(' ')}`,
       why: isOwned
-        ? say(
-            'only root and the user that Naru runs as may connect to its sockets',
-            'Naru의 소켓에는 root와 Naru를 실행하는 사용자만 연결할 수 있습니다',
-          )
-        : say('there is no such setting here', '해당하는 설정이 없습니다'),
+        ? say('only root and the user that Naru runs as may connect to its sockets')
+        : say('there is no such setting here'),
     })
   const common = { place: addresses.place, acceptProxy: options.includes('accept-proxy') }
   const why = options.includes('ssl')
-    ? say('TLS ends here; Naru passes it through', '여기서 TLS를 끝냅니다. Naru는 그대로 전달합니다')
+    ? say('TLS ends here; Naru passes it through')
     : options.some((option) => /^(?:interface|namespace|accept-netscaler-cip)$/.test(option))
-      ? say('not everybody who reaches the address gets in', '그 주소에 닿는 모두가 들어오지는 못합니다')
+      ? say('not everybody who reaches the address gets in')
       : null
   if (why) return [{ ...common, listen: null, ports: '', why }]
   return addresses.text.split(',').map((one) => ({ ...common, ...bound(one, options) }))
@@ -338,15 +309,12 @@ function bound(text: string, options: readonly string[]): Pick<Bind, 'listen' | 
     return {
       listen: null,
       ports,
-      why: say(`"${text}" is no address and port`, `"${text}"{은/는} 주소와 포트가 아닙니다`),
+      why: say`"${text}" is no address and port`,
     }
   const v6 = address === '::' || (address === '' && text.startsWith('ipv6@'))
   if (v6) return { listen: listenText(options.includes('v6only') ? '::' : null, ports), ports, why: null }
   if (address === '' || address === '*') return { listen: listenText('0.0.0.0', ports), ports, why: null }
   if (canonicalAddress(address) !== null) return { listen: listenText(address, ports), ports, why: null }
-  const why = say(
-    'it binds to a name or a variable; write the address',
-    '이름이나 변수에 바인드합니다. 주소로 쓰세요',
-  )
+  const why = say('it binds to a name or a variable; write the address')
   return { listen: null, ports, why }
 }

@@ -36,7 +36,7 @@ export function sectionsOf(text: string, reading: ImportContext): Section[] {
       into = defaults
     } else if (proxies.includes(first.text)) {
       if (!second) {
-        reading.wrong(first.place, say('the section has no name', '섹션에 이름이 없습니다'))
+        reading.wrong(first.place, say('the section has no name'))
         return []
       }
       const inherited = named.get(fromOf(line.words) ?? '') ?? defaults
@@ -47,13 +47,9 @@ export function sectionsOf(text: string, reading: ImportContext): Section[] {
       if (old.length > 0) into.push({ ...line, words: [{ ...first, text: 'bind' }, ...old] })
     } else if (others.test(first.text)) {
       into = null
-      reading.lose(first.place, line.text, say('about haproxy itself', 'haproxy 자체의 설정입니다'))
+      reading.lose(first.place, line.text, say('about haproxy itself'))
     } else if (into) into.push(line)
-    else if (!isInside)
-      reading.wrong(
-        first.place,
-        say(`"${first.text}" stands in no section`, `"${first.text}"{이/가} 어느 섹션에도 속하지 않습니다`),
-      )
+    else if (!isInside) reading.wrong(first.place, say`"${first.text}" stands in no section`)
   }
   return sections
 }

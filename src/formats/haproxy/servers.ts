@@ -17,7 +17,7 @@ export interface Servers {
 const valued =
   /^(?:weight|inter|fastinter|downinter|rise|fall|port|addr|maxconn|minconn|maxqueue|cookie|slowstart|id|init-addr|resolvers|resolve-prefer|resolve-net|resolve-opts|on-error|on-marked-down|on-marked-up|observe|error-limit|track|source|namespace|redir|sni|verify|verifyhost|ca-file|crl-file|crt|alpn|npn|ciphers|ciphersuites|proto|proxy-v2-options|tcp-ut|socks4|pool-[a-z-]+|agent-[a-z]+|usesrc|check-(?:alpn|proto|sni)|set-proxy-v2-tlv-fmt\S*|hash-key|guid|log-proto|ws|shard|ssl-(?:min|max)-ver)$/
 
-const noSuch = say('there is no such setting here', '해당하는 설정이 없습니다')
+const noSuch = say('there is no such setting here')
 
 export function serversOf({ servers, serverDefaults }: HaproxySettings, listenPorts: string): Servers {
   const found: Servers = { targets: [], health: null, proxy: null, losses: [], unfit: null }
@@ -29,23 +29,20 @@ export function serversOf({ servers, serverDefaults }: HaproxySettings, listenPo
       void found.losses.push({ place: address.place, what: `server ${name.text}: ${what}`, why })
     const weight = params.has('weight') ? Number(params.get('weight')) : 1
     if (params.has('disabled') || weight === 0) {
-      lose(
-        params.has('disabled') ? 'disabled' : 'weight 0',
-        say('it takes no connections', '연결을 받지 않습니다'),
-      )
+      lose(params.has('disabled') ? 'disabled' : 'weight 0', say('it takes no connections'))
       continue
     }
     if (params.has('ssl'))
       found.unfit ??= {
         place: address.place,
         what: `server ${name.text}: ssl`,
-        why: say('TLS is passed through, not spoken', 'TLS는 그대로 전달하며 직접 하지 않습니다'),
+        why: say('TLS is passed through, not spoken'),
       }
     if (params.has('socks4'))
       found.unfit ??= {
         place: address.place,
         what: `server ${name.text}: socks4`,
-        why: say('targets are dialled directly, not through a proxy', '프록시를 거치지 않고 직접 연결합니다'),
+        why: say('targets are dialled directly, not through a proxy'),
       }
     const to = targetOf(address.text, listenPorts)
     const checkPort = params.get('port')
@@ -75,10 +72,7 @@ function headerOf(params: ReadonlyMap<string, string>): Servers['proxy'] {
   return second.some((word) => params.has(word)) ? 'proxy-v2' : null
 }
 
-const checkedItself = say(
-  'a target is checked at the port that it serves, by connecting',
-  '대상은 서비스하는 포트에 연결해 검사합니다',
-)
+const checkedItself = say('a target is checked at the port that it serves, by connecting')
 
 /** A range is checked at its first port. */
 function hasFirstPort(to: string, port: string): boolean {
@@ -89,7 +83,7 @@ function mixed(line: ConfigLine): Servers['unfit'] {
   return {
     place: line.words[0]?.place ?? { line: line.number, column: 1 },
     what: 'send-proxy',
-    why: say('the servers get different PROXY headers', '서버마다 PROXY 헤더가 다릅니다'),
+    why: say('the servers get different PROXY headers'),
   }
 }
 

@@ -46,28 +46,13 @@ interface At {
   readonly what: string
 }
 
-const noSuch = say('there is no such setting here', '해당하는 설정이 없습니다')
-const unclear = say(
-  'a condition that is not understood decides who comes in',
-  '누구를 들일지 정하는 조건을 해석할 수 없습니다',
-)
-const elsewhere = say(
-  'a condition that is not understood decides where it goes',
-  '어디로 보낼지 정하는 조건을 해석할 수 없습니다',
-)
+const noSuch = say('there is no such setting here')
+const unclear = say('a condition that is not understood decides who comes in')
+const elsewhere = say('a condition that is not understood decides where it goes')
 
-const computed = say(
-  'a name that haproxy computes decides where it goes',
-  'haproxy가 계산하는 이름에 따라 대상이 달라집니다',
-)
-const madeByHaproxy = say(
-  'its servers are made by haproxy; write them as server lines',
-  '서버를 haproxy가 만들어 냅니다. server 줄로 직접 쓰세요',
-)
-const conditional = say(
-  'a condition of haproxy’s own decides whether its lines count',
-  '이 줄들을 적용할지 haproxy의 조건문이 정합니다',
-)
+const computed = say('a name that haproxy computes decides where it goes')
+const madeByHaproxy = say('its servers are made by haproxy; write them as server lines')
+const conditional = say('a condition of haproxy’s own decides whether its lines count')
 
 /** As long as haproxy can say: we write it for "never". */
 export const neverMs = 24 * 86_400_000
@@ -215,7 +200,7 @@ function takeBalance(line: ConfigLine, settings: HaproxySettings): void {
   } as const
   const how = line.words[1]?.text ?? ''
   if (Object.hasOwn(known, how)) settings.balance = known[how as keyof typeof known]
-  else lose(line, settings, say('round robin instead', '라운드 로빈을 대신 씁니다'))
+  else lose(line, settings, say('round robin instead'))
 }
 
 function takeTimeout(line: ConfigLine, settings: HaproxySettings): void {
@@ -253,7 +238,7 @@ function takeRoute(line: ConfigLine, settings: HaproxySettings, acls: ReadonlyMa
   } else unfit(line, settings, elsewhere)
 }
 
-const takenBefore = say('a line before it takes all of it', '앞의 줄이 모두 가져갑니다')
+const takenBefore = say('a line before it takes all of it')
 
 /** Is every client that asks for `name` (`*.` for any below) taken by one before? */
 function isTaken(name: string, taken: ReadonlySet<string>): boolean {

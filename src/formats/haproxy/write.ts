@@ -17,14 +17,7 @@ function sectionOf(rule: Rule, writing: Writing): string {
   const { name, targets } = rule
   if (targets.every((target) => target.name === null))
     return section(`listen ${name}`, [...frontLines(rule), ...backLines(rule, targets)])
-  writing.lose(
-    rule,
-    'serverName',
-    say(
-      'by TLS server name; the Host of plain HTTP is not looked at',
-      'TLS 서버 이름으로만 나눕니다. 평문 HTTP의 Host는 보지 않습니다',
-    ),
-  )
+  writing.lose(rule, 'serverName', say('by TLS server name; the Host of plain HTTP is not looked at'))
   const names = [...new Set(targets.map((target) => target.name))].toSorted(byPrecedence)
   const routes = names.map((server, index) =>
     server === null

@@ -7,7 +7,7 @@ import { write } from './write.ts'
 
 export const iptables: ReadableFormat & WritableFormat = {
   id: 'iptables',
-  title: say('iptables-save and ip6tables-save', 'iptables-save, ip6tables-save'),
+  title: say('iptables-save and ip6tables-save'),
   carries: { ...carriesNothing, udp: true, range: true, allow: true, deny: true, keep: true },
   looksRight: (text) =>
     /^\*(?:nat|filter|mangle|raw|security)[ \t]{0,40}\r?$/m.test(text) && /^COMMIT\b/m.test(text),

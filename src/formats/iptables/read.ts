@@ -44,22 +44,20 @@ export function read(text: string, reading: ImportContext): void {
 
 const withoutFilter: Text = say(
   'the text has no filter table: where its FORWARD turns somebody away, import all that iptables-save prints',
-  'filter 테이블이 없습니다. FORWARD가 거절하는 클라이언트가 있다면 iptables-save의 출력 전체를 가져오세요',
 )
 
 function loseOutward({ place, text }: IptablesRule, reading: ImportContext): void {
-  const why = say('about what goes out, no forward', '나가는 트래픽에 관한 것이며 포워딩이 아닙니다')
+  const why = say('about what goes out, no forward')
   reading.lose(place, text, why)
 }
 
 function loseOwn({ place, text }: IptablesRule, reading: ImportContext): void {
-  const why = say('only for what this machine itself sends', '이 컴퓨터가 보내는 트래픽에만 해당합니다')
+  const why = say('only for what this machine itself sends')
   reading.lose(place, text, why)
 }
 
 const notForwarding: Text = say(
   'rules of this table: whom they turn away from a forward is turned away by its rule too, and the rest is no forward',
-  '이 테이블의 규칙입니다. 포워딩에서 거절하던 클라이언트는 옮긴 규칙도 거절하며, 나머지는 포워딩이 아닙니다',
 )
 
 /** Lines that send one port on, as it is reached. */
@@ -149,7 +147,7 @@ class Ruleset {
   read(): void {
     this.#collect()
     for (const port of this.#ports.values()) this.#readPort(port)
-    const why = say('a line before it takes all', '앞의 줄이 모두 가져갑니다')
+    const why = say('a line before it takes all')
     for (const { entries } of this.#ports.values())
       for (const entry of entries) this.#once(entry, () => this.#reading.lose(entry.place, entry.text, why))
   }
@@ -164,7 +162,7 @@ class Ruleset {
         if (both === null || (both.family !== null && both.family !== this.#family)) continue
         if (!this.#nat.has(entry.target)) this.#take({ ...entry, match: both })
         else if (depth < mostDepth) walk(entry.target, both, depth + 1)
-        else this.#reading.wrong(entry.place, say('chains jump in a circle', '체인이 돌고 돕니다'))
+        else this.#reading.wrong(entry.place, say('chains jump in a circle'))
       }
     }
     walk('PREROUTING', noMatch, 0)
@@ -174,9 +172,7 @@ class Ruleset {
     const { match, target, place, text } = entry
     if (decides.test(target)) return
     if (target !== 'DNAT' && target !== 'REDIRECT')
-      return this.#once(entry, () =>
-        this.#reading.lose(place, text, say('it forwards nothing', '포워딩이 아닙니다')),
-      )
+      return this.#once(entry, () => this.#reading.lose(place, text, say('it forwards nothing')))
     const goal = goalOf(entry, this.#family)
     if (goal && familyOf(goal.host) !== this.#family) {
       if (this.#alone || match.family !== null) this.#leaveOut(entry, noTarget)
@@ -184,10 +180,7 @@ class Ruleset {
     }
     if (goal && !goal.here) this.#elsewhere.add(goal.host)
     if (match.protocol === null || match.ports === null)
-      return this.#leaveOut(
-        entry,
-        say('a forward has a protocol and a port', '포워딩에는 프로토콜과 포트가 있어야 합니다'),
-      )
+      return this.#leaveOut(entry, say('a forward has a protocol and a port'))
     if (match.never) return
     for (const ports of match.ports.split(',')) {
       const { protocol } = match
@@ -233,7 +226,7 @@ class Ruleset {
     if (unclear) return refuse(unclearBecause(unclear))
     const senders = [...new Set(sent.filter((entry) => entry !== null))]
     const [first] = senders
-    if (!first) return refuse(say('a line before it takes all', '앞의 줄이 모두 가져갑니다'), null)
+    if (!first) return refuse(say('a line before it takes all'), null)
     const isOwn = (one: IptablesRule): boolean => port.entries.some(({ place }) => place === one.place)
     if (!senders.some(isOwn)) return { why: elsewhere, unclear: null, shadowed: true }
     const among = anyInterface ? [...senders, ...port.entries] : senders
@@ -352,58 +345,28 @@ class Ruleset {
   }
 }
 
-const tooEntangled: Text = say(
-  'these chains take too many steps to follow',
-  '체인이 너무 복잡해 끝까지 따라갈 수 없습니다',
-)
-const tooManyPrefixes: Text = say(
-  `its rules would have more than ${mostPrefixes} prefixes in allow and deny`,
-  `규칙들의 allow와 deny에 들어갈 대역이 ${mostPrefixes}개를 넘습니다`,
-)
-const ofCluster: Text = say(
-  'an address of the cluster, not of this machine',
-  '이 컴퓨터가 아니라 클러스터의 주소입니다',
-)
-const wholeNetwork: Text = say(
-  'it matches a whole network of destinations',
-  '목적지가 주소 하나가 아니라 대역입니다',
-)
-const noTarget: Text = say('its target is not one address', '대상이 주소 하나가 아닙니다')
-const chosen: Text = say(
-  'the kernel chooses among its ports, or goes round them',
-  '커널이 범위에서 포트를 고르거나 범위를 되풀이합니다',
-)
-const elsewhere: Text = say(
-  'part of its traffic goes to another target',
-  '트래픽 일부가 다른 대상으로 갑니다',
-)
-const fewer: Text = say(
-  'whom this line chooses no rule can say, so they are not let in',
-  '이 줄이 고르는 클라이언트는 규칙으로 쓸 수 없어 들이지 않습니다',
-)
+const tooEntangled: Text = say('these chains take too many steps to follow')
+const tooManyPrefixes: Text = say`its rules would have more than ${mostPrefixes} prefixes in allow and deny`
+const ofCluster: Text = say('an address of the cluster, not of this machine')
+const wholeNetwork: Text = say('it matches a whole network of destinations')
+const noTarget: Text = say('its target is not one address')
+const chosen: Text = say('the kernel chooses among its ports, or goes round them')
+const elsewhere: Text = say('part of its traffic goes to another target')
+const fewer: Text = say('whom this line chooses no rule can say, so they are not let in')
 const byInterface: Text = say(
   'switched off: this is decided by interfaces. Write the interface’s address in listen, or its networks as allow, and enable the rule',
-  '꺼 두었습니다. 인터페이스에 따라 정해지는 포워딩입니다. listen에 그 인터페이스의 주소를, 또는 allow에 그 대역을 적은 뒤 켜세요',
 )
 const ontoLoopback: Text = say(
   'switched off: a service that listens on loopback alone was not reached this way, and would be. Enable the rule where it may be, or write this machine’s own address as target',
-  '꺼 두었습니다. 원래는 루프백에서만 수신하는 서비스에 이 경로로 연결되지 않았지만, 이 규칙으로는 연결됩니다. 공개해도 되면 켜고, 아니면 target에 이 컴퓨터의 주소를 적으세요',
 )
 
 function nobody({ name, policies }: IptablesTable, hook: string, { away }: Outcome): Text {
-  const by = away ? `line ${away.place.line}: ${away.text}` : `policy ${policies.get(hook) ?? ''}`
-  const byKo = away ? `${away.place.line}번 줄: ${away.text}` : `정책 ${policies.get(hook) ?? ''}`
-  return say(
-    `${hook} of the ${name} table lets nobody pass to its target (${by})`,
-    `${name} 테이블의 ${hook}{이/가} 이 대상으로 아무도 통과시키지 않습니다(${byKo})`,
-  )
+  const by = away ? say`line ${away.place.line}: ${away.text}` : say`policy ${policies.get(hook) ?? ''}`
+  return say`${hook} of the ${name} table lets nobody pass to its target (${by})`
 }
 
 function unclearBecause({ text, place }: IptablesRule): Text {
-  return say(
-    `who comes in is decided by what no rule can ask (line ${place.line}: ${text})`,
-    `규칙으로 쓸 수 없는 조건이 누구를 들일지 정합니다(${place.line}번 줄: ${text})`,
-  )
+  return say`who comes in is decided by what no rule can ask (line ${place.line}: ${text})`
 }
 
 function isLoopback(address: string): boolean {

@@ -78,11 +78,7 @@ function addLine(
     return
   }
   const entry = entryOf(words, text.trim())
-  if (!entry)
-    return reading.wrong(
-      { line, column: 1 },
-      say('this is no rule of iptables-save', 'iptables-save의 규칙이 아닙니다'),
-    )
+  if (!entry) return reading.wrong({ line, column: 1 }, say('this is no rule of iptables-save'))
   const chain = chains.get(entry.chain) ?? []
   if (entry.at === null) chain.push(entry)
   else chain.splice(entry.at, 0, entry)

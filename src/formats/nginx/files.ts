@@ -22,10 +22,7 @@ export function statementsOf(text: string, reading: ImportContext): Statement[] 
   const followed = (statements: readonly Statement[], depth: number): Statement[] =>
     statements.flatMap((statement): Statement[] => {
       if (++count > mostStatements || depth > mostDepth)
-        throw reading.tooMuch(
-          statement.place,
-          say('its includes never end, or grow too large', 'include가 끝나지 않거나 너무 커집니다'),
-        )
+        throw reading.tooMuch(statement.place, say('its includes never end, or grow too large'))
       const pattern = statement.name === 'include' ? statement.args[0] : undefined
       const found = pattern === undefined ? null : includedBy(resolve(prefix, pattern), files)
       if (found) return found.flatMap((one) => followed(one, depth + 1))

@@ -1,5 +1,5 @@
 /** nginx's stream module, both ways. https://nginx.org/en/docs/stream/ngx_stream_core_module.html */
-import { say } from '../../base/text.ts'
+import { say, verbatim } from '../../base/text.ts'
 import type { ReadableFormat, WritableFormat } from '../contract.ts'
 import { carriesNothing } from '../shared/capabilities.ts'
 import { read } from './read.ts'
@@ -7,14 +7,11 @@ import { write } from './write.ts'
 
 export const nginx: ReadableFormat & WritableFormat = {
   id: 'nginx',
-  title: say('nginx, stream { }', 'nginx, stream { }'),
+  title: verbatim('nginx, stream { }'),
   carries: {
     ...carriesNothing,
     udp: true,
-    range: say(
-      'to one address and the same ports, or to one port',
-      '주소 하나의 같은 포트로, 또는 포트 하나로',
-    ),
+    range: say('to one address and the same ports, or to one port'),
     // nginx lets every user of the machine connect there (mode 0666), a rule only its own.
     unixListen: false,
     unixTarget: true,
@@ -22,10 +19,7 @@ export const nginx: ReadableFormat & WritableFormat = {
     targets: true,
     weight: true,
     backup: true,
-    serverName: say(
-      'TLS server name; not the Host of plain HTTP',
-      'TLS 서버 이름만. 평문 HTTP의 Host는 아님',
-    ),
+    serverName: say('TLS server name; not the Host of plain HTTP'),
     leastConnections: true,
     sourceHash: true,
     allow: true,
@@ -37,7 +31,7 @@ export const nginx: ReadableFormat & WritableFormat = {
     'timeouts.keepalive': true,
     keep: true,
     proxyV1: true,
-    acceptProxy: say('every peer must send a header', '모든 상대가 헤더를 보내야 함'),
+    acceptProxy: say('every peer must send a header'),
   },
   looksRight: (text) =>
     (/^[ \t]{0,40}(?:stream|upstream[ \t]{1,40}[^\s{]{1,100}|server)[ \t]{0,40}\{/m.test(text) &&

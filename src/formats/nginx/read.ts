@@ -20,23 +20,12 @@ export function read(text: string, reading: ImportContext): void {
     if (name === 'stream' && block) readStream(block, reading)
     else if (name === 'include') reading.lose(place, what, notFollowed)
     else if (name === 'http')
-      reading.lose(
-        place,
-        'http',
-        say(
-          'Naru carries TCP and UDP as they are and does not speak HTTP',
-          'Naru는 TCP와 UDP를 그대로 전달하며 HTTP를 해석하지 않습니다',
-        ),
-      )
-    else if (name !== 'events' && name !== remark)
-      reading.lose(place, what, say('about nginx itself', 'nginx 자체의 설정입니다'))
+      reading.lose(place, 'http', say('Naru carries TCP and UDP as they are and does not speak HTTP'))
+    else if (name !== 'events' && name !== remark) reading.lose(place, what, say('about nginx itself'))
   }
 }
 
-const notFollowed = say(
-  'it is not followed: import that file too, or what `nginx -T` prints',
-  '따라가지 않습니다. 그 파일도 가져오거나 `nginx -T` 출력을 가져오세요',
-)
+const notFollowed = say('it is not followed: import that file too, or what `nginx -T` prints')
 
 /** What a server says beside where it listens; what it does not say it has from `stream`. */
 const ownWords =
@@ -112,12 +101,9 @@ class Server {
     const pass = this.#one('proxy_pass')
     const { place } = this.#statement
     const leaveOut = (why: Text, what = 'server'): void => this.#reading.leaveOut(place, what, why)
-    if (!pass?.args[0]) return leaveOut(say('it passes to nothing', 'proxy_pass가 없습니다'))
+    if (!pass?.args[0]) return leaveOut(say('it passes to nothing'))
     if (this.#access(false) === null)
-      return leaveOut(
-        say('who may come in is not said by addresses', '허용 대상이 주소로 적혀 있지 않습니다'),
-        'allow/deny',
-      )
+      return leaveOut(say('who may come in is not said by addresses'), 'allow/deny')
     const losses: PartLoss[] = this.#said
       .filter(({ name }) => !ownWords.test(name))
       .map(({ name, args, place: at }) => ({ place: at, what: [name, ...args].join(' '), why: noSuch }))
@@ -125,22 +111,16 @@ class Server {
       this.#said.some(({ name }) => name === 'ssl_certificate') ||
       listens.some(({ args }) => args.includes('ssl'))
     )
-      return leaveOut(
-        say('TLS ends here; Naru passes it through', '여기서 TLS를 끝냅니다. Naru는 그대로 전달합니다'),
-        'listen ssl',
-      )
+      return leaveOut(say('TLS ends here; Naru passes it through'), 'listen ssl')
     if (this.#one('proxy_ssl')?.args[0] === 'on')
-      return leaveOut(
-        say('TLS is passed through, not spoken', 'TLS는 그대로 전달하며 직접 하지 않습니다'),
-        'proxy_ssl on',
-      )
+      return leaveOut(say('TLS is passed through, not spoken'), 'proxy_ssl on')
     const header = this.#one('proxy_protocol')
     if (header && !/^(?:on|off)$/.test(header.args.join(' ')))
       return this.#reading.leaveOut(header.place, textOf(header), headerUnknown)
     const deciding = this.#deciding()
     if (deciding) return this.#reading.leaveOut(deciding.place, textOf(deciding), decidedBy(deciding))
     for (const listen of listens) this.#add(listen, pass.args[0], losses)
-    if (listens.length === 0) leaveOut(say('it listens nowhere', 'listen이 없습니다'))
+    if (listens.length === 0) leaveOut(say('it listens nowhere'))
   }
 
   /** What says who comes in by what is not known here; a list of its own is all that a server takes of them. */
@@ -159,8 +139,7 @@ class Server {
     const what = `listen ${listen.args.join(' ')}`
     const where = listenOf(listen)
     const leaveOut = (why: Text): void => this.#reading.leaveOut(listen.place, what, why)
-    if (where === null)
-      return leaveOut(say('it listens on a name; write the address', '이름으로 수신합니다. 주소로 쓰세요'))
+    if (where === null) return leaveOut(say('it listens on a name; write the address'))
     if (this.#upstreams.isMap(pass) && this.#one('ssl_preread')?.args[0] !== 'on')
       return this.#reading.leaveOut(listen.place, `proxy_pass ${pass}`, namesUnread)
     const targets = this.#upstreams.targetsOf(pass, where.ports)
@@ -280,34 +259,20 @@ function decidedBy({ name }: Statement): Text {
   return name === 'include' ? notFollowed : name === 'server_name' ? byServerName : unclear
 }
 
-const namesUnread = say(
-  'without ssl_preread the name that a client asks for is not read',
-  'ssl_preread가 없으면 클라이언트가 요청한 이름을 읽지 않습니다',
-)
+const namesUnread = say('without ssl_preread the name that a client asks for is not read')
 
-const byServerName = say(
-  'the server name decides which of the servers on one port takes a client',
-  '같은 포트의 server 중 어느 것이 받을지 서버 이름이 정합니다',
-)
+const byServerName = say('the server name decides which of the servers on one port takes a client')
 
-const unclear = say(
-  'a program decides who comes in and what passes',
-  '누구를 들이고 무엇을 전달할지 프로그램이 정합니다',
-)
+const unclear = say('a program decides who comes in and what passes')
 
-const headerUnknown = say(
-  'a variable decides whether the target is sent a PROXY header',
-  '대상에 PROXY 헤더를 보낼지 변수가 정합니다',
-)
+const headerUnknown = say('a variable decides whether the target is sent a PROXY header')
 
 const heldAgainstPeer = say(
   'without set_real_ip_from it goes by the peer that connects; a rule goes by whom the PROXY header names',
-  'set_real_ip_from이 없으면 접속한 상대의 주소로 판단합니다. 규칙은 PROXY 헤더에 적힌 주소로 판단합니다',
 )
 
 const headerFromTrusted = say(
   'there every peer had to send a header; here one that is not named may come in without, and only without',
-  '원래는 모든 상대가 헤더를 보내야 했습니다. 여기서는 목록에 없는 상대가 헤더 없이 들어올 수 있고, 헤더를 보내면 거절됩니다',
 )
 
 function textOf({ name, args }: Statement): string {

@@ -36,13 +36,13 @@ export function treeOf(text: string, reading: ImportContext, before = 0): Statem
   const add = (block: Statement[] | null, at: SourcePlace): void => {
     const [first, ...rest] = words
     words = []
-    if (!first) return reading.wrong(at, say('a statement is missing', '지시어가 없습니다'))
+    if (!first) return reading.wrong(at, say('a statement is missing'))
     const into = open.at(-1)?.statements ?? top
     into.push({ name: first.text, args: rest.map((word) => word.text), place: first.place, block })
   }
   for (const token of tokens) {
     if (++count > mostStatements) {
-      reading.wrong(token.place, say('too many statements', '지시어가 너무 많습니다'))
+      reading.wrong(token.place, say('too many statements'))
       return []
     }
     if (token.kind === 'remark')
@@ -50,7 +50,7 @@ export function treeOf(text: string, reading: ImportContext, before = 0): Statem
     else if (token.kind === 'word') {
       words.push(token)
       if (words.length > mostWords) {
-        reading.wrong(token.place, say('too many words in a statement', '지시어에 단어가 너무 많습니다'))
+        reading.wrong(token.place, say('too many words in a statement'))
         return []
       }
     } else if (token.kind === ';') add(null, token.place)
@@ -59,22 +59,18 @@ export function treeOf(text: string, reading: ImportContext, before = 0): Statem
       add(block, token.place)
       open.push({ statements: block, place: token.place })
       if (open.length > mostDepth) {
-        reading.wrong(
-          token.place,
-          say('blocks stand too deep in each other', '블록이 너무 깊게 겹쳐 있습니다'),
-        )
+        reading.wrong(token.place, say('blocks stand too deep in each other'))
         return []
       }
     } else {
-      if (words.length > 0)
-        reading.wrong(token.place, say('a ";" is missing before "}"', '"}" 앞에 ";"이 없습니다'))
+      if (words.length > 0) reading.wrong(token.place, say('a ";" is missing before "}"'))
       words = []
-      if (open.length === 1) reading.wrong(token.place, say('a "}" too many', '"}"가 하나 더 있습니다'))
+      if (open.length === 1) reading.wrong(token.place, say('a "}" too many'))
       else open.pop()
     }
   }
   const unclosed = open.length > 1 ? open.at(-1)?.place : words[0]?.place
-  if (unclosed) reading.wrong(unclosed, say('it is not closed', '닫히지 않았습니다'))
+  if (unclosed) reading.wrong(unclosed, say('it is not closed'))
   return top
 }
 
@@ -95,10 +91,7 @@ function tokensOf(text: string, reading: ImportContext, before: number): Token[]
         if (name) tokens.push({ kind: 'remark', text: name, place })
       } else if (raw === '{' || raw === '}' || raw === ';') tokens.push({ kind: raw, text: raw, place })
       else if (/^["'](?:[^"'\\]|\\.)*$/.test(raw) && !/^(["']).*\1$/.test(raw)) {
-        reading.wrong(
-          place,
-          say('a quote is not closed in this line', '이 줄에서 따옴표가 닫히지 않았습니다'),
-        )
+        reading.wrong(place, say('a quote is not closed in this line'))
         return tokens
       } else tokens.push({ kind: 'word', text: unquoted(raw), place })
     }

@@ -50,7 +50,7 @@ export class Upstreams {
     const map = this.#maps.get(pass)
     if (map?.unclear)
       return {
-        why: say('its map is not one of plain server names', '맵이 단순한 서버 이름의 목록이 아닙니다'),
+        why: say('its map is not one of plain server names'),
       }
     if (map) return this.#byName(map.names, ports)
     const upstream = this.#upstreams.get(pass)
@@ -80,7 +80,7 @@ export class Upstreams {
       const [address = '', ...options] = args
       if (word === 'server') {
         if (options.includes('down')) {
-          lose(statement, `server ${address} down`, say('it takes no connections', '연결을 받지 않습니다'))
+          lose(statement, `server ${address} down`, say('it takes no connections'))
           continue
         }
         const weight = options.find((option) => /^weight=\d{1,3}$/.test(option))
@@ -124,10 +124,7 @@ export class Upstreams {
   }
 }
 
-const unknownPlace = say(
-  'it is no address and port, and no upstream of this file',
-  '주소와 포트도, 이 파일의 upstream도 아닙니다',
-)
+const unknownPlace = say('it is no address and port, and no upstream of this file')
 
 function alone(to: string): Upstream {
   return { targets: [{ to, weight: 1, backup: false }], balance: null }

@@ -4,7 +4,7 @@ import { say } from '../../base/text.ts'
 /** We write it for "never", which `proxy_timeout` cannot say. */
 export const neverMs = 24 * 86_400_000
 
-export const noSuch = say('there is no such setting here', '해당하는 설정이 없습니다')
+export const noSuch = say('there is no such setting here')
 
 const units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 

@@ -1,7 +1,7 @@
 /** Rules as a `stream` block: a `server` a protocol and family, an `upstream` for its targets. */
 import { familyOf, formatCidr, formatEndpoint } from '../../base/address.ts'
 import { formatPortRange, portCount, type Protocol } from '../../base/port.ts'
-import { say } from '../../base/text.ts'
+import { say, type Text } from '../../base/text.ts'
 import { formatTarget } from '../../model/target.ts'
 import type { Rule, TargetChoice } from '../../model/rule.ts'
 import { inOrder } from '../shared/access.ts'
@@ -41,14 +41,7 @@ function passOf(rule: Rule, index: number, writing: Writing): { to: string; befo
   if (moving) return rangePass(rule, writing)
   if (targets.every(({ name }) => name === null))
     return { to: `naru_${index}`, before: upstream(`naru_${index}`, rule, targets) }
-  writing.lose(
-    rule,
-    'serverName',
-    say(
-      'by TLS server name; the Host of plain HTTP is not looked at',
-      'TLS 서버 이름으로만 나눕니다. 평문 HTTP의 Host는 보지 않습니다',
-    ),
-  )
+  writing.lose(rule, 'serverName', say('by TLS server name; the Host of plain HTTP is not looked at'))
   const names = [...new Set(targets.map(({ name }) => name))]
   const map = names.map((name, at) => `    ${name ?? 'default'} naru_${index}_${at + 1};`)
   const groups = names.flatMap((name, at) =>
@@ -68,16 +61,11 @@ function passOf(rule: Rule, index: number, writing: Writing): { to: string; befo
 function rangePass(rule: Rule, writing: Writing): { to: string; before: string[] } | null {
   const [only, another] = rule.targets
   const { listen } = rule
-  const leaveOut = (en: string, ko: string): null => (writing.leaveOut(rule, 'range', say(en, ko)), null)
+  const leaveOut = (why: Text): null => (writing.leaveOut(rule, 'range', why), null)
   if (!only || another || only.to.kind !== 'inet' || listen.kind !== 'inet')
-    return leaveOut('a range goes to one target', '범위는 대상 하나로만 보낼 수 있습니다')
-  if (!/^[\d.]+$|:/.test(only.to.host))
-    return leaveOut(
-      'a range goes to an address, not to a name',
-      '범위는 이름이 아니라 주소로만 보낼 수 있습니다',
-    )
-  if (only.to.ports.first !== listen.ports.first)
-    return leaveOut('a range keeps its ports', '범위는 같은 포트로만 보낼 수 있습니다')
+    return leaveOut(say('a range goes to one target'))
+  if (!/^[\d.]+$|:/.test(only.to.host)) return leaveOut(say('a range goes to an address, not to a name'))
+  if (only.to.ports.first !== listen.ports.first) return leaveOut(say('a range keeps its ports'))
   return { to: formatEndpoint(only.to.host, '$server_port'), before: [] }
 }
 

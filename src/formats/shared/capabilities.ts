@@ -27,49 +27,49 @@ const isAddress = (host: string): boolean => host.includes(':') || /^[\d.]+$/.te
 /** Keys of which a format may carry one value and not another, in place of one entry for the whole key. */
 const inParts = {
   listen: {
-    udp: { in: (rule) => protocols(rule).includes('udp'), text: say('UDP', 'UDP') },
-    range: { in: ranged, text: say('a range of ports', '포트 범위'), vital: true },
+    udp: { in: (rule) => protocols(rule).includes('udp'), text: verbatim('UDP') },
+    range: { in: ranged, text: say('a range of ports'), vital: true },
     unixListen: {
       in: ({ listen }) => listen.kind === 'unix',
-      text: say('listen on a Unix socket', 'Unix 소켓에서 수신'),
+      text: say('listen on a Unix socket'),
       vital: true,
     },
   },
   target: {
     unixTarget: {
       in: targetIs((to) => to.kind === 'unix'),
-      text: say('a Unix socket as target', '대상이 Unix 소켓'),
+      text: say('a Unix socket as target'),
       vital: true,
     },
     nameTarget: {
       in: targetIs((to) => to.kind === 'inet' && !isAddress(to.host)),
-      text: say('a name as target', '대상이 호스트 이름'),
+      text: say('a name as target'),
       vital: true,
     },
     guestTarget: {
       in: targetIs((to) => to.kind === 'guest'),
-      text: say('a guest as target', '대상이 게스트'),
+      text: say('a guest as target'),
       vital: true,
     },
   },
   targets: {
     targets: {
       in: ({ targets }) => targets.length > 1,
-      text: say('several targets', '여러 대상'),
+      text: say('several targets'),
       vital: true,
     },
     weight: {
       in: ({ targets }) => targets.some(({ weight }) => weight !== (targets[0]?.weight ?? 1)),
-      text: say('weights of targets', '대상별 가중치'),
+      text: say('weights of targets'),
     },
     backup: {
       in: ({ targets }) => targets.some(({ backup }) => backup),
-      text: say('backup targets', '예비 대상'),
+      text: say('backup targets'),
       vital: true,
     },
     serverName: {
       in: ({ targets }) => targets.some(({ name }) => name !== null),
-      text: say('targets by server name', '서버 이름별 대상'),
+      text: say('targets by server name'),
       vital: true,
     },
   },

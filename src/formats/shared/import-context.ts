@@ -6,7 +6,7 @@
 import { formatEndpoint } from '../../base/address.ts'
 import { NaruError } from '../../base/errors.ts'
 import type { Protocol } from '../../base/port.ts'
-import { say, type Text } from '../../base/text.ts'
+import { inEach, say, type Text } from '../../base/text.ts'
 import type { FoundRule, Loss, SourcePlace } from '../../model/import-export.ts'
 import type { RuleInput } from '../../model/naru-api.ts'
 import { formatListen, type InetListen } from '../../model/listen.ts'
@@ -92,10 +92,7 @@ export class ImportContext {
     if (this.#entries > mostEntries) throw this.tooMuch(place, tooManyEntries)
   }
 
-  tooMuch(
-    place: SourcePlace,
-    why = say(`more than ${mostRules} forwards`, `포워딩이 ${mostRules}개를 넘습니다`),
-  ): NaruError {
+  tooMuch(place: SourcePlace, why = say`more than ${mostRules} forwards`): NaruError {
     this.wrong(place, why)
     return this.#invalid()
   }
@@ -136,18 +133,12 @@ export class ImportContext {
       (language: keyof Text) =>
       ({ place, why }: { place: SourcePlace; why: Text }): string =>
         `  ${this.file}:${place.line}:${place.column}: ${why[language]}`
-    const problems: Text = {
-      en: this.#problems.map(line('en')).join('\n'),
-      ko: this.#problems.map(line('ko')).join('\n'),
-    }
+    const problems = inEach((language) => this.#problems.map(line(language)).join('\n'))
     return new NaruError('IMPORT_INVALID', { file: this.file, problems })
   }
 }
 
-const tooManyEntries = say(
-  `the forwards up to here have more than ${mostEntries} prefixes and targets in all, where shared lists count for each`,
-  `여기까지의 포워딩에 주소 대역과 대상이 모두 ${mostEntries}개를 넘습니다. 함께 쓰는 목록은 포워딩마다 셉니다`,
-)
+const tooManyEntries = say`the forwards up to here have more than ${mostEntries} prefixes and targets in all, where shared lists count for each`
 
 function lengthOf(list: unknown): number {
   return Array.isArray(list) ? list.length : 0
@@ -277,7 +268,7 @@ class Listening {
 }
 
 function alreadyTaken(name: string): Text {
-  return say(`${name} above already listens there`, `위의 ${name}{이/가} 이미 같은 곳에서 수신합니다`)
+  return say`${name} above already listens there`
 }
 
 function shown(what: string): string {

@@ -44,14 +44,10 @@ function wordsOf(
     if (comment.test(raw)) break
     const place = { line: number, column: index + 1 }
     if (words.length >= mostWords) {
-      reading.wrong(
-        place,
-        say(`more than ${mostWords} words in a line`, `한 줄에 단어가 ${mostWords}개를 넘습니다`),
-      )
+      reading.wrong(place, say`more than ${mostWords} words in a line`)
       break
     }
-    if (quotes && isUnclosed(raw))
-      reading.wrong(place, say('a quote is not closed', '따옴표가 닫히지 않았습니다'))
+    if (quotes && isUnclosed(raw)) reading.wrong(place, say('a quote is not closed'))
     words.push({ text: quotes ? unquoted(raw) : raw, place, quoted: quotes && /^["']/.test(raw) })
   }
   return words

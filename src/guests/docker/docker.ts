@@ -63,7 +63,7 @@ function engineMember(kind: EngineKind, { url, env = process.env }: DockerOption
       try {
         const { length } = await listed(options)
         const { url: where } = engine()
-        return { ok: true, why: say(`${length} containers at ${where}`, `${where}의 컨테이너 ${length}개`) }
+        return { ok: true, why: say`${length} containers at ${where}` }
       } catch (error) {
         if (error instanceof NaruError) return { ok: false, why: error.text }
         throw error
@@ -234,17 +234,11 @@ function noAddress({ kind, name }: Guest, sharesNetwork: boolean): NaruError {
     kind,
     name,
     why: sharesNetwork
-      ? say('it is on no network that gives it one', '주소를 주는 네트워크에 연결되어 있지 않습니다')
-      : say('its networks are not this machine’s', '이 컴퓨터와 네트워크를 공유하지 않습니다'),
+      ? say('it is on no network that gives it one')
+      : say('its networks are not this machine’s'),
     fix: sharesNetwork
-      ? say(
-          `put it on one: ${networkCommand(kind, name)}`,
-          `네트워크에 연결하세요: ${networkCommand(kind, name)}`,
-        )
-      : say(
-          `publish a port of it: start it anew with -p, and use --guest nat`,
-          `-p 옵션으로 포트를 게시해 다시 시작하고 --guest nat을 쓰세요`,
-        ),
+      ? say`put it on one: ${networkCommand(kind, name)}`
+      : say('publish a port of it: start it anew with -p, and use --guest nat'),
   })
 }
 
@@ -252,13 +246,7 @@ function cannotPublish({ kind, name }: Guest): NaruError {
   return new NaruError('GUEST_NO_FORWARD', {
     kind,
     name,
-    why: say(
-      'a running container cannot be given a published port',
-      '실행 중인 컨테이너에는 포트를 추가로 게시할 수 없습니다',
-    ),
-    fix: say(
-      `dial the container itself (--guest direct), or start it anew with -p`,
-      `컨테이너에 직접 접속하거나(--guest direct) -p 옵션으로 다시 시작하세요`,
-    ),
+    why: say('a running container cannot be given a published port'),
+    fix: say('dial the container itself (--guest direct), or start it anew with -p'),
   })
 }

@@ -139,18 +139,14 @@ function explained(error: unknown, kind: EngineKind, where: string): unknown {
     return new NaruError(
       'NOT_PERMITTED',
       {
-        what: say(`talk to ${kind} at ${where}`, `${where}의 ${kind}{과/와} 통신`),
+        what: say`talk to ${kind} at ${where}`,
         // Whoever is logged in already gets the group by a new shell only.
         command: `sudo usermod -aG ${kind} "$USER" && newgrp ${kind}`,
       },
       { cause: error },
     )
   if (errno === 'ENOENT' || errno === 'ECONNREFUSED' || errno === 'ENOTFOUND')
-    return new NaruError(
-      'GUEST_NOT_HERE',
-      { kind, why: say(`nobody answers at ${where}`, `${where}에서 응답이 없습니다`) },
-      { cause: error },
-    )
+    return new NaruError('GUEST_NOT_HERE', { kind, why: say`nobody answers at ${where}` }, { cause: error })
   if (errno?.startsWith('HPE_'))
     return new NaruError('GUEST_UNREADABLE', { kind, where, why: 'it does not speak HTTP' }, { cause: error })
   return error

@@ -32,7 +32,7 @@ export const hostVariables: Readonly<Record<EngineKind, string>> = {
 export function findEngine(kind: EngineKind, env: NodeJS.ProcessEnv): DockerPlace {
   const variable = hostVariables[kind]
   const named = env[variable]
-  if (named) return placeAt(named, say(`${variable}=${named}`, `${variable}=${named}`))
+  if (named) return placeAt(named, say`${variable}=${named}`)
   const context = kind === 'docker' ? chosenContext(env) : null
   if (context !== null) return placeOfContext(context, env)
   return firstOf(usualSockets(kind, env))
@@ -44,7 +44,7 @@ function placeAt(url: string, who: Text): DockerPlace {
     ? { engine }
     : {
         engine: null,
-        why: say(`${who.en} is neither unix:// nor tcp://`, `${who.ko}: unix://나 tcp:// 주소가 아닙니다`),
+        why: say`${who} is neither unix:// nor tcp://`,
       }
 }
 
@@ -73,15 +73,9 @@ function placeOfContext(name: string, env: NodeJS.ProcessEnv): DockerPlace {
   if (url === undefined)
     return {
       engine: null,
-      why: say(
-        `the Docker context ${name} cannot be read (${file}); \`docker context use default\` chooses the usual socket`,
-        `Docker 컨텍스트 ${name}{을/를} 읽을 수 없습니다(${file}). \`docker context use default\`로 기본 소켓을 선택하세요`,
-      ),
+      why: say`the Docker context ${name} cannot be read (${file}); \`docker context use default\` chooses the usual socket`,
     }
-  const place = placeAt(
-    url,
-    say(`the Docker context ${name} is at ${url}, which`, `Docker 컨텍스트 ${name}(${url})`),
-  )
+  const place = placeAt(url, say`the Docker context ${name} is at ${url}, which`)
   const socket = place.engine && 'socketPath' in place.engine.at ? place.engine.at.socketPath : null
   const distrust = socket === null ? null : whyUntrusted(socket)
   return distrust ? { engine: null, why: distrust.why } : place
@@ -117,7 +111,7 @@ function firstOf(paths: readonly string[]): DockerPlace {
   if (engine) return { engine, usual: true }
   const distrust = there.map((one) => whyUntrusted(one)).find((why) => why !== null)
   if (distrust) return { engine: null, why: distrust.why }
-  return { engine: null, why: say('its API socket is not there', 'API 소켓이 없습니다'), usual: true }
+  return { engine: null, why: say('its API socket is not there'), usual: true }
 }
 
 const isThere = (path: string): boolean => existsSync(path)

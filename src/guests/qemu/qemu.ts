@@ -61,25 +61,18 @@ export function qemu(options: QemuOptions = {}): GuestMember {
     async detect() {
       const { guests, others } = await findQemu(options)
       const spoken = guests.filter(({ qmp }) => qmp !== null).length
-      if (spoken > 0)
-        return { ok: true, why: say(`${spoken} with a QMP socket`, `QMP 소켓이 있는 게스트 ${spoken}개`) }
+      if (spoken > 0) return { ok: true, why: say`${spoken} with a QMP socket` }
       if (guests.length > 0)
         return {
           ok: false,
-          why: say(
-            'QEMU runs without a QMP socket, or with one that others could replace',
-            'QMP 소켓이 없거나, 다른 사용자가 바꿀 수 있는 소켓으로 실행 중입니다',
-          ),
+          why: say('QEMU runs without a QMP socket, or with one that others could replace'),
         }
       return others > 0
         ? {
             ok: false,
-            why: say(
-              `${others} of other users: name their sockets in NARU_QEMU_QMP to use them`,
-              `다른 사용자의 게스트 ${others}개: 쓰려면 NARU_QEMU_QMP에 소켓을 지정하세요`,
-            ),
+            why: say`${others} of other users: name their sockets in NARU_QEMU_QMP to use them`,
           }
-        : { ok: false, why: say('no QEMU runs here', '실행 중인 QEMU가 없습니다') }
+        : { ok: false, why: say('no QEMU runs here') }
     },
 
     async list({ signal, host }) {
@@ -303,15 +296,10 @@ function noAddress({ name }: Guest, nics: readonly QemuNic[]): NaruError {
   return new NaruError('GUEST_NO_ADDRESS', {
     kind,
     name,
-    why: onHost
-      ? say('it has not been heard of on its network yet', '네트워크에서 아직 확인되지 않았습니다')
-      : say('it is behind QEMU’s own NAT', 'QEMU 자체 NAT 뒤에 있습니다'),
+    why: onHost ? say('it has not been heard of on its network yet') : say('it is behind QEMU’s own NAT'),
     fix: onHost
-      ? say(
-          'ping this machine from the guest, or write its address as the target',
-          '게스트에서 이 컴퓨터로 ping을 보내거나 게스트 주소를 대상으로 직접 쓰세요',
-        )
-      : say('let QEMU forward: --guest nat', 'QEMU가 포워딩하도록 --guest nat을 쓰세요'),
+      ? say('ping this machine from the guest, or write its address as the target')
+      : say('let QEMU forward: --guest nat'),
   })
 }
 
@@ -319,11 +307,8 @@ function onlyDirect({ name }: Guest): NaruError {
   return new NaruError('GUEST_NO_FORWARD', {
     kind,
     name,
-    why: say(
-      'it is not on QEMU’s own NAT, which alone has forwards',
-      'QEMU 자체 NAT에 연결된 게스트만 포워딩할 수 있습니다',
-    ),
-    fix: say('dial the guest itself: --guest direct', '게스트에 직접 접속하는 --guest direct를 쓰세요'),
+    why: say('it is not on QEMU’s own NAT, which alone has forwards'),
+    fix: say('dial the guest itself: --guest direct'),
   })
 }
 
@@ -331,13 +316,7 @@ function withoutQmp({ name, id }: Guest): NaruError {
   return new NaruError('GUEST_NO_FORWARD', {
     kind,
     name,
-    why: say(
-      `QEMU (pid ${id}) was started without a QMP socket`,
-      `QEMU(pid ${id})가 QMP 소켓 없이 시작되었습니다`,
-    ),
-    fix: say(
-      `start it with -qmp ${shellWord(`unix:/run/${name}.qmp,server=on,wait=off`)}`,
-      `-qmp ${shellWord(`unix:/run/${name}.qmp,server=on,wait=off`)} 옵션으로 시작하세요`,
-    ),
+    why: say`QEMU (pid ${id}) was started without a QMP socket`,
+    fix: say`start it with -qmp ${shellWord(`unix:/run/${name}.qmp,server=on,wait=off`)}`,
   })
 }

@@ -6,7 +6,7 @@
 import { createConnection, type Socket } from 'node:net'
 import { z } from 'zod'
 import { NaruError } from '../../base/errors.ts'
-import { say, verbatim } from '../../base/text.ts'
+import { say, sayOf, verbatim } from '../../base/text.ts'
 import { HungUp } from '../shared/patience.ts'
 
 /** `query-rx-filter` lists 4096 VLANs in 25 KB; nothing we ask is longer than a forward table. */
@@ -120,7 +120,7 @@ function notHere(error: unknown, path: string): unknown {
     return new NaruError(
       'NOT_PERMITTED',
       {
-        what: say(`talk to QEMU at ${path}`, `${path}의 QEMU와 통신`),
+        what: say`talk to QEMU at ${path}`,
         command: `sudo setfacl -m u:$USER:rw ${path}`,
       },
       { cause: error },
@@ -130,7 +130,7 @@ function notHere(error: unknown, path: string): unknown {
       'GUEST_NOT_HERE',
       {
         kind: 'qemu',
-        why: say(`nobody answers at ${path}`, `${path}에서 응답하는 프로그램이 없습니다`),
+        why: sayOf('program')`nobody answers at ${path}`,
       },
       { cause: error },
     )

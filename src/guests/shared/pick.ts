@@ -1,6 +1,6 @@
 /** From the name in a target to the one guest it means, or to the error that says why none is meant. */
 import { NaruError } from '../../base/errors.ts'
-import { say, verbatim, type Text } from '../../base/text.ts'
+import { listed, say, sayOf, verbatim, type Text } from '../../base/text.ts'
 import type { GuestKind } from '../../model/target.ts'
 import { guestName } from '../../model/guest.ts'
 import type { Guest } from '../contract.ts'
@@ -28,15 +28,12 @@ export function pickGuest<G extends Guest>(
   const [only, ...others] = meantBy(guests, name, also)
   if (!only) throw new NaruError('GUEST_UNKNOWN', { kind, name, known: knownNames(guests) })
   if (others.length > 0) {
-    const all = [only, ...others].map((guest) => ({
-      shown: guestName(guest, guests),
-      ...stateWords[guest.state],
-    }))
-    const candidates = say(
-      all.map(({ shown, en }) => `${shown} (${en})`).join(', '),
-      all.map(({ shown, ko }) => `${shown}(${ko})`).join(', '),
-    )
-    throw new NaruError('GUEST_AMBIGUOUS', { kind, name, candidates })
+    const all = [only, ...others].map((guest) => {
+      const shown = guestName(guest, guests)
+      const state = stateWords[guest.state]
+      return sayOf('pick')`${shown} (${state})`
+    })
+    throw new NaruError('GUEST_AMBIGUOUS', { kind, name, candidates: listed(all, ', ') })
   }
   return only
 }

@@ -144,10 +144,7 @@ async function call(
   if (status === 401)
     throw new NaruError('GUEST_NOT_HERE', {
       kind,
-      why: say(
-        'vmrest does not take the user and password of NARU_VMREST (`vmrest -C` sets them)',
-        'vmrest가 NARU_VMREST의 사용자와 비밀번호를 받지 않습니다(`vmrest -C`로 설정)',
-      ),
+      why: say('vmrest does not take the user and password of NARU_VMREST (`vmrest -C` sets them)'),
     })
   // A forward that is gone already is what a DELETE wants.
   if (method === 'DELETE' && status === 404) return null
@@ -182,7 +179,7 @@ async function reading<T>(where: string, read: () => Promise<T>): Promise<T> {
     if (errnoOf(error) === 'ECONNREFUSED')
       throw new NaruError(
         'GUEST_NOT_HERE',
-        { kind, why: say(`vmrest does not run at ${where}`, `${where}에서 vmrest가 실행되고 있지 않습니다`) },
+        { kind, why: say`vmrest does not run at ${where}` },
         { cause: error },
       )
     throw error

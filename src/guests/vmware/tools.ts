@@ -9,7 +9,7 @@ import { errnoOf, NaruError } from '../../base/errors.ts'
 import { homeFolder } from '../../base/home.ts'
 import type { PortRange } from '../../base/port.ts'
 import { shellWord } from '../../base/shell.ts'
-import { say } from '../../base/text.ts'
+import { say, sayOf } from '../../base/text.ts'
 import type { Runner } from '../../host/contract.ts'
 import { changeMs } from '../shared/patience.ts'
 import { mustRun, toolOf } from '../shared/tool.ts'
@@ -85,16 +85,11 @@ export function toolsSide(place: ToolsPlace, runner: Runner, env: NodeJS.Process
     async permitted(vmnet, wanted) {
       if (place.platform === 'win32' || (await mayWrite(place.networking))) return
       throw new NaruError('NOT_PERMITTED', {
-        what: say(`write ${place.networking}`, `${place.networking}에 쓰기`),
+        what: sayOf('permission')`write ${place.networking}`,
         command: byHand(place, vmnet, wanted, env),
       })
     },
-    notes: [
-      say(
-        'VMware’s network started again: every VM was cut off for a moment',
-        'VMware 네트워크를 다시 시작해 모든 VM의 연결이 잠시 끊겼습니다',
-      ),
-    ],
+    notes: [say('VMware’s network started again: every VM was cut off for a moment')],
     async vms(signal) {
       const running = parseVmrunList(await run([place.vmrun, 'list'], signal))
       const known = parseInventory(await textOf(place.inventory))
@@ -127,13 +122,9 @@ export function toolsSide(place: ToolsPlace, runner: Runner, env: NodeJS.Process
 }
 
 const restartIsCostly = {
-  why: say(
-    'without vmrest VMware’s network would have to start again, which cuts off every VM',
-    'vmrest 없이는 VMware 네트워크를 다시 시작해야 하며 모든 VM의 연결이 끊깁니다',
-  ),
+  why: say('without vmrest VMware’s network would have to start again, which cuts off every VM'),
   fix: say(
     'start vmrest and set NARU_VMREST=http://USER:PASSWORD@127.0.0.1:8697, dial the guest itself (--guest direct), or agree with NARU_VMWARE_RESTART=yes',
-    'vmrest를 시작하고 NARU_VMREST=http://사용자:비밀번호@127.0.0.1:8697을 설정하거나, --guest direct로 직접 접속하거나, NARU_VMWARE_RESTART=yes로 동의하세요',
   ),
 }
 

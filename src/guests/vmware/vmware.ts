@@ -40,10 +40,7 @@ export function vmware(options: VmwareOptions = {}): GuestMember {
     if (rest !== undefined && rest !== '') {
       const side = restAt(rest)
       if (side) return side
-      const why = say(
-        'NARU_VMREST is not http://USER:PASSWORD@HOST:PORT',
-        'NARU_VMREST가 http://사용자:비밀번호@호스트:포트 형식이 아닙니다',
-      )
+      const why = say('NARU_VMREST is not http://USER:PASSWORD@HOST:PORT')
       throw new NaruError('GUEST_NOT_HERE', { kind, why })
     }
     const { platform } = await host.facts()
@@ -58,7 +55,7 @@ export function vmware(options: VmwareOptions = {}): GuestMember {
         const { length } = await side.vms(signal)
         return {
           ok: true,
-          why: say(`${length} VMs by ${side.where}`, `${side.where}{으로/로} 본 VM ${length}개`),
+          why: say`${length} VMs by ${side.where}`,
         }
       } catch (error) {
         if (error instanceof NaruError) return { ok: false, why: error.text }
@@ -113,7 +110,6 @@ export function vmware(options: VmwareOptions = {}): GuestMember {
 
 const listensEverywhere: Text = say(
   'VMware listens on every address of this machine, past this rule’s allow-list',
-  'VMware는 이 컴퓨터의 모든 주소에서 수신하며 이 규칙의 허용 목록을 거치지 않습니다',
 )
 
 async function guestOf(side: VmwareSide, vm: Vm, signal: AbortSignal): Promise<Guest> {
@@ -164,11 +160,8 @@ async function addressed(
   throw new NaruError('GUEST_NO_ADDRESS', {
     kind,
     name,
-    why: say('VMware does not know it', 'VMware가 주소를 알지 못합니다'),
-    fix: say(
-      'start VMware Tools in the guest, or write its address as the target',
-      '게스트에서 VMware Tools를 시작하거나 주소를 대상으로 직접 쓰세요',
-    ),
+    why: say('VMware does not know it'),
+    fix: say('start VMware Tools in the guest, or write its address as the target'),
   })
 }
 
@@ -220,12 +213,7 @@ async function pin(
     await effect.undone()
     return {
       ...notOurs,
-      notes: [
-        say(
-          `its address could not be pinned: ${error.text.en}`,
-          `주소를 고정하지 못했습니다: ${error.text.ko}`,
-        ),
-      ],
+      notes: [say`its address could not be pinned: ${error.text}`],
     }
   }
   let held = true
@@ -269,7 +257,7 @@ function onlyDirect({ name }: Vm): NaruError {
   return new NaruError('GUEST_NO_FORWARD', {
     kind,
     name,
-    why: say('it is not on VMware’s NAT network', 'VMware NAT 네트워크에 연결되어 있지 않습니다'),
-    fix: say('dial the guest itself: --guest direct', '게스트에 직접 접속하는 --guest direct를 쓰세요'),
+    why: say('it is not on VMware’s NAT network'),
+    fix: say('dial the guest itself: --guest direct'),
   })
 }

@@ -40,40 +40,28 @@ function unread({ unread: parts }: PacketFilter): FilterAnswer {
   return {
     verdict: 'unknown',
     by: '',
-    why: say(
-      `there are ${what} rules that cannot be read here`,
-      `여기서는 읽을 수 없는 ${what} 규칙이 있습니다`,
-    ),
+    why: say`there are ${what} rules that cannot be read here`,
   }
 }
 
 function reason({ verdict, at }: Journey): Text {
-  if (verdict === 'unknown')
-    return say(
-      'whether this rule matches cannot be told from here',
-      '이 규칙이 적용되는지 여기서는 알 수 없습니다',
-    )
-  if (verdict === 'allowed')
-    return at?.rule
-      ? say('this rule lets it in', '이 규칙이 허용합니다')
-      : say('no rule drops it', '막는 규칙이 없습니다')
-  return at?.rule
-    ? say('this rule blocks it', '이 규칙이 차단합니다')
-    : say('no rule lets it in, and the policy is drop', '허용하는 규칙이 없고 기본 정책이 차단입니다')
+  if (verdict === 'unknown') return say('whether this rule matches cannot be told from here')
+  if (verdict === 'allowed') return at?.rule ? say('this rule lets it in') : say('no rule drops it')
+  return at?.rule ? say('this rule blocks it') : say('no rule lets it in, and the policy is drop')
 }
 
 function remarks({ verdict, some, limited, forwardedTo, sentOn }: Journey): Text[] {
   const found: Text[] = []
-  if (limited) found.push(say('within a rate limit', '속도 제한 안에서만'))
+  if (limited) found.push(say('within a rate limit'))
   const where = sentOn?.to ?? (forwardedTo && formatEndpoint(forwardedTo.address, forwardedTo.port))
-  if (where) found.push(say(`it is sent on to ${where}`, `${where}{으로/로} 넘겨집니다`))
+  if (where) found.push(say`it is sent on to ${where}`)
   const exception = some.find(({ fate }) => (verdict === 'blocked' ? fate === 'accept' : fate === 'drop'))
   if (exception) {
     const rule = placeText(exception.at)
     found.push(
       verdict === 'blocked'
-        ? say(`some sources are let in by: ${rule}`, `일부 출발지는 허용됩니다: ${rule}`)
-        : say(`some sources are blocked by: ${rule}`, `일부 출발지는 차단됩니다: ${rule}`),
+        ? say`some sources are let in by: ${rule}`
+        : say`some sources are blocked by: ${rule}`,
     )
   }
   return found
@@ -81,22 +69,19 @@ function remarks({ verdict, some, limited, forwardedTo, sentOn }: Journey): Text
 
 function differs(packet: Packet, { verdict, at }: Journey): Text {
   const how = {
-    allowed: say('allowed', '허용'),
-    blocked: say('blocked', '차단'),
-    unknown: say('unknown', '알 수 없음'),
+    allowed: say('allowed'),
+    blocked: say('blocked'),
+    unknown: say('unknown'),
   }[verdict]
   const which = [`IPv${packet.family}`, packet.from, packet.source && formatCidr(packet.source)]
     .filter(Boolean)
     .join(' ')
   const by = at ? `: ${placeText(at)}` : ''
-  return say(`${which} is ${how.en}${by}`, `${which}: ${how.ko}${by}`)
+  return say`${which} is ${how}${by}`
 }
 
 function joined(parts: readonly Text[]): Text {
-  return parts.reduce(
-    (all, one) => (all.en === '' ? one : say(`${all.en}; ${one.en}`, `${all.ko}; ${one.ko}`)),
-    verbatim(''),
-  )
+  return parts.reduce((all, one) => (all.en === '' ? one : say`${all}; ${one}`), verbatim(''))
 }
 
 /** `inet filter input: tcp dport 22 accept`, `iptables -A INPUT -j DROP`, `… policy drop`. */

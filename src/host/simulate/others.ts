@@ -7,7 +7,7 @@
 import { isNaruError, NaruError } from '../../base/errors.ts'
 import { withLimit, type Clock } from '../../base/clock.ts'
 import { Latest } from '../../base/latest.ts'
-import { say, type Text } from '../../base/text.ts'
+import { say, verbatim, type Text } from '../../base/text.ts'
 import type { Runner } from '../contract.ts'
 import { programsOnSockets, type OnSockets } from '../../linux/bpf/own-group.ts'
 import { isOurChain, keepRule } from '../../linux/own-names.ts'
@@ -62,20 +62,10 @@ export async function whoElseDecides(
     hasIpsec(options),
   ])
   if (filter !== null)
-    return say(
-      `the host firewall (${filter}) is asked about connections to this machine, and what the kernel redirects is none`,
-      `커널이 돌려보내는 연결은 이 컴퓨터로 오는 연결을 다루는 호스트 방화벽(${filter})을 제대로 거치지 않습니다`,
-    )
+    return say`the host firewall (${filter}) is asked about connections to this machine, and what the kernel redirects is none`
   if (routing !== null)
-    return say(
-      `a routing rule (ip rule ${routing}) may lead redirected packets another way than this machine's own`,
-      `라우팅 규칙(ip rule ${routing}) 때문에 커널이 돌려보내는 패킷은 이 컴퓨터가 보내는 패킷과 다른 길로 갈 수 있습니다`,
-    )
-  if (ipsec)
-    return say(
-      'IPsec policies (ip xfrm policy) tell redirected packets from this machine’s own',
-      'IPsec 정책(ip xfrm policy)은 커널이 돌려보내는 패킷과 이 컴퓨터가 보내는 패킷을 구분합니다',
-    )
+    return say`a routing rule (ip rule ${routing}) may lead redirected packets another way than this machine's own`
+  if (ipsec) return say('IPsec policies (ip xfrm policy) tell redirected packets from this machine’s own')
   return ofPrograms(onSockets())
 }
 
@@ -83,12 +73,10 @@ function ofPrograms(onSockets: OnSockets): Text | null {
   if (onSockets === 'some')
     return say(
       'a program on this service’s control group (IPAddressDeny=, IPAccounting=) decides about its sockets, and what the kernel redirects comes to none',
-      '이 서비스의 제어 그룹에 걸린 프로그램(IPAddressDeny=, IPAccounting=)이 소켓의 패킷을 가리는데, 커널이 돌려보내는 패킷은 소켓을 거치지 않습니다',
     )
   if (onSockets === 'unknown')
     return say(
       'whether a program on this process’s control group (IPAddressDeny=) decides cannot be told: that takes koffi, CAP_BPF and a cgroup2 mount',
-      '이 프로세스의 제어 그룹에 걸린 프로그램(IPAddressDeny=)이 있는지 알 수 없습니다. koffi와 CAP_BPF, cgroup2 마운트가 있어야 알 수 있습니다',
     )
   return null
 }
@@ -213,9 +201,6 @@ const isDenied = (stderr: string): boolean => /not permitted|permission denied/i
 
 /** What cannot be read may say anything. */
 export function unreadable(error: unknown): Text {
-  const why = isNaruError(error) ? error.text : say(String(error), String(error))
-  return say(
-    `whether somebody else filters here cannot be read (${why.en})`,
-    `여기에 다른 필터가 있는지 읽을 수 없습니다(${why.ko})`,
-  )
+  const why = isNaruError(error) ? error.text : verbatim(String(error))
+  return say`whether somebody else filters here cannot be read (${why})`
 }

@@ -161,7 +161,7 @@ async function read(
 /** Which of the tools was refused first is of no interest. */
 function unreadable(error: NaruError): NaruError {
   if (!isNaruError(error, 'NOT_PERMITTED')) return error
-  const what = say('read the packet filters', '패킷 필터 읽기')
+  const what = say('read the packet filters')
   return new NaruError('NOT_PERMITTED', { what, command: 'sudo nft list ruleset' }, { cause: error })
 }
 

@@ -5,7 +5,7 @@
  */
 import type { Family } from '../../base/address.ts'
 import { messageOf } from '../../base/errors.ts'
-import { say, type Text } from '../../base/text.ts'
+import { say, verbatim, type Text } from '../../base/text.ts'
 import { close, Descriptor, EPERM, loadFfi } from '../libc.ts'
 import { Calls } from './calls.ts'
 import { sizesOf, type Share } from './flows.ts'
@@ -58,7 +58,7 @@ export class Offload {
       offload.#users++
       return offload
     } catch (error) {
-      return error instanceof Refused ? error.why : say(messageOf(error), messageOf(error))
+      return error instanceof Refused ? error.why : verbatim(messageOf(error))
     }
   }
 

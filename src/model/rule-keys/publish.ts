@@ -11,18 +11,23 @@ const member = written(
     throw new NaruError('VALUE_INVALID', {
       what: 'member',
       value: text,
-      why: say('write auto, off or a member’s name', 'auto, off 또는 멤버 이름을 쓰세요'),
+      why: say('write auto, off or a member’s name'),
     })
   },
   { type: 'string', examples: ['auto', 'off'] },
 )
 
 /** A hop that is not named stays closed: nobody opens a router by asking for a firewall (`publish: true` opens both). */
+const anyRouter = {
+  en: `${routerIds.slice(0, -1).join(', ')} or ${routerIds.at(-1)}`,
+  ko: routerIds.join(', '),
+}
+
 const hopByHop = group({
   /** `off`, `auto`, or a firewall member's id. */
   firewall: {
     shape: member,
-    doc: say('open the host firewall: auto, off, or one by name', '호스트 방화벽 열기: auto, off 또는 이름'),
+    doc: say('open the host firewall: auto, off, or one by name'),
     fallback: 'off',
     always: true,
     option: {
@@ -30,16 +35,13 @@ const hopByHop = group({
       value: 'MEMBER',
       bare: 'auto',
       choices: ['auto', 'off', ...firewallIds],
-      text: say('open the host firewall', '호스트 방화벽을 엽니다'),
+      text: say('open the host firewall'),
     },
   },
   /** `off`, `auto`, or a router member's id. */
   router: {
     shape: member,
-    doc: say(
-      `map the port on the router: auto, off, ${routerIds.slice(0, -1).join(', ')} or ${routerIds.at(-1)}`,
-      `공유기 포트 매핑: auto, off, ${routerIds.join(', ')}`,
-    ),
+    doc: say`map the port on the router: auto, off, ${anyRouter}`,
     fallback: 'off',
     always: true,
     option: {
@@ -47,40 +49,31 @@ const hopByHop = group({
       value: 'MEMBER',
       bare: 'auto',
       choices: ['auto', 'off', ...routerIds],
-      text: say('map the port on the router', '공유기에 포트를 매핑합니다'),
+      text: say('map the port on the router'),
     },
   },
   /** `direct`: the relay dials the guest. `nat`: the hypervisor forwards. */
   guest: {
     shape: oneOf(['direct', 'nat']),
-    doc: say(
-      'reach a guest by its own address, or by its hypervisor’s forward',
-      '게스트 주소로 직접 연결하거나 하이퍼바이저의 포트 포워딩 사용',
-    ),
+    doc: say('reach a guest by its own address, or by its hypervisor’s forward'),
     fallback: 'direct',
     always: true,
     option: {
       name: 'guest',
       value: 'WAY',
       bare: 'nat',
-      text: say(
-        'how the guest is reached: by its own address, or by its hypervisor’s forward',
-        '게스트에 닿는 방법: 게스트 주소로 직접, 또는 하이퍼바이저의 포트 전달로',
-      ),
+      text: say('how the guest is reached: by its own address, or by its hypervisor’s forward'),
     },
   },
   /** The router's port; null is the listen port, `any` takes what the router gives. */
   externalPort: {
     shape: either((value) => value === 'any', oneOf(['any']), whole(1, 65_535)),
-    doc: say(
-      'the router’s port; any takes what the router gives',
-      '공유기의 외부 포트. any는 공유기가 주는 포트를 받음',
-    ),
+    doc: say('the router’s port; any takes what the router gives'),
     fallback: null,
     option: {
       name: 'external-port',
       value: 'PORT|any',
-      text: say('the port on the router (default: the listen port)', '공유기의 외부 포트 (기본: 수신 포트)'),
+      text: say('the port on the router (default: the listen port)'),
     },
   },
 })

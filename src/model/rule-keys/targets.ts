@@ -1,6 +1,6 @@
 /** `target` and `targets`: where a rule leads, and how several share. */
 import { NaruError } from '../../base/errors.ts'
-import { say } from '../../base/text.ts'
+import { say, sayOf } from '../../base/text.ts'
 import { either, isMap, listOf, mapped, record, whole, written, yesNo, type Read } from '../schema.ts'
 import { asciiName, formatTarget, parseTarget, type Target } from '../target.ts'
 import { numeric } from './shapes.ts'
@@ -10,23 +10,23 @@ const examples = ['192.168.79.128:80', 'docker:web:80'] as const
 export const target = written(parseTarget, { examples }, (to) => numeric(formatTarget(to)))
 
 const targetKeys = {
-  to: { shape: written(parseTarget, { examples }, formatTarget), doc: say('where it goes', '보낼 곳') },
+  to: { shape: written(parseTarget, { examples }, formatTarget), doc: sayOf('rule key')('where it goes') },
   /** Share of new connections, 1–256. */
   weight: {
     shape: whole(1, 256),
-    doc: say('its share of new connections', '새 연결을 나누는 비율'),
+    doc: say('its share of new connections'),
     fallback: 1,
   },
   /** Used only while no other target is up. */
   backup: {
     shape: yesNo,
-    doc: say('only while no other is up', '다른 대상이 모두 죽었을 때만 사용'),
+    doc: say('only while no other is up'),
     fallback: false,
   },
   /** TLS server name or HTTP host this target serves: `a.example.org`, `*.example.org`; null serves what no other does. */
   name: {
     shape: written(parseServerName, { type: 'string', examples: ['a.example.org', '*.example.org'] }),
-    doc: say('TLS server name or HTTP host that it serves', '담당하는 TLS 서버 이름 또는 HTTP 호스트'),
+    doc: say('TLS server name or HTTP host that it serves'),
     fallback: null,
   },
 } as const
@@ -53,9 +53,6 @@ function parseServerName(text: string): string {
   throw new NaruError('VALUE_INVALID', {
     what: 'name',
     value: text,
-    why: say(
-      'write a host name such as a.example.org or *.example.org',
-      'a.example.org나 *.example.org 같은 이름을 쓰세요',
-    ),
+    why: say('write a host name such as a.example.org or *.example.org'),
   })
 }

@@ -59,7 +59,7 @@ export class NatPmpGateway {
     return answer
   }
 
-  silence(why: string | Text = say('no answer', '응답 없음')): NaruError {
+  silence(why: string | Text = say('no answer')): NaruError {
     return new NaruError('ROUTER_SILENT', { router: this.address, protocol: 'NAT-PMP', why })
   }
 
@@ -95,12 +95,7 @@ export class NatPmpGateway {
 
   #lostEverything(epoch: number): void {
     this.restarts++
-    this.onRestart?.(
-      say(
-        `the router's NAT-PMP epoch fell to ${epoch} s: it restarted`,
-        `공유기의 NAT-PMP epoch가 ${epoch}초로 줄었습니다: 재시작했습니다`,
-      ),
-    )
+    this.onRestart?.(say`the router's NAT-PMP epoch fell to ${epoch} s: it restarted`)
   }
 }
 
@@ -110,12 +105,12 @@ export function refusal(result: number, router: string, port: number): NaruError
   if (result === 3)
     return new NaruError('ROUTER_NO_ADDRESS', {
       router,
-      why: say('it says it has no address of its own yet', '공유기가 아직 외부 주소를 받지 못했다고 합니다'),
+      why: say('it says it has no address of its own yet'),
     })
   if (result === 4) return new NaruError('ROUTER_TABLE_FULL', { router, why: 'NAT-PMP 4' })
   return new NaruError('ROUTER_REFUSED', {
     router,
     port,
-    why: say(`NAT-PMP says "${name}"`, `NAT-PMP 응답 "${name}"`),
+    why: say`NAT-PMP says "${name}"`,
   })
 }

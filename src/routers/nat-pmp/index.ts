@@ -129,10 +129,7 @@ class NatPmpRouter implements Router {
       throw new NaruError('ROUTER_REFUSED', {
         router: this.address,
         port,
-        why: say(
-          `NAT-PMP maps to who asks alone, not to ${client}`,
-          `NAT-PMP는 요청한 기기로만 매핑합니다. ${client}{으로/로}는 매핑할 수 없습니다`,
-        ),
+        why: say`NAT-PMP maps to who asks alone, not to ${client}`,
       })
     const { address, port: at } = this.#gateway
     const known = this.#from.get(client)
@@ -179,10 +176,7 @@ class NatPmpRouter implements Router {
 }
 
 function addressChanged(address: string): Text {
-  return say(
-    `the router's address became ${address}`,
-    `공유기의 외부 주소가 ${address}{으로/로} 바뀌었습니다`,
-  )
+  return say`the router's address became ${address}`
 }
 
 function above(externalAddress: string | null): RouterInfo['above'] {

@@ -156,10 +156,9 @@ class NatPmpLease implements MappingLease {
     })
     const answer = await this.#gateway.isThere(signal)
     if (!answer) return { state: 'lost', why: this.#gateway.silence() }
-    if (this.#gateway.restarts > this.#restarts)
-      return lost(say('the router restarted', '공유기가 재시작했습니다'))
-    if (this.#clock.now() >= this.goodUntil) return lost(say('its lease ran out', '임대 시간이 끝났습니다'))
-    const notes = [say('NAT-PMP cannot be read back', 'NAT-PMP는 다시 읽어 확인할 수 없습니다')]
+    if (this.#gateway.restarts > this.#restarts) return lost(say('the router restarted'))
+    if (this.#clock.now() >= this.goodUntil) return lost(say('its lease ran out'))
+    const notes = [say('NAT-PMP cannot be read back')]
     return { state: 'held', notes }
   }
 
@@ -205,7 +204,7 @@ class NatPmpLease implements MappingLease {
       throw new NaruError('ROUTER_NOT_DONE', {
         router: this.#gateway.address,
         port: wanted,
-        why: say('its answer is for no time at all', '유지 시간이 0이라고 답했습니다'),
+        why: say('its answer is for no time at all'),
       })
     const leaseSeconds = answer.lifetimeSeconds
     const { externalPort, epoch: epochSeconds } = answer

@@ -171,11 +171,9 @@ class PcpLease implements MappingLease {
   async verify({ signal }: { signal: AbortSignal }): Promise<Verdict> {
     const result = await this.#server.isThere(signal)
     if (result === null) return { state: 'lost', why: this.#server.silence() }
-    if (this.#server.restarts > this.#restarts)
-      return this.#lost(say('the router restarted', '공유기가 재시작했습니다'))
-    if (this.#clock.now() >= this.goodUntil)
-      return this.#lost(say('its lease ran out', '임대 시간이 끝났습니다'))
-    return { state: 'held', notes: [say('PCP cannot be read back', 'PCP는 다시 읽어 확인할 수 없습니다')] }
+    if (this.#server.restarts > this.#restarts) return this.#lost(say('the router restarted'))
+    if (this.#clock.now() >= this.goodUntil) return this.#lost(say('its lease ran out'))
+    return { state: 'held', notes: [say('PCP cannot be read back')] }
   }
 
   async renew({ signal }: { signal: AbortSignal }): Promise<void> {
@@ -235,7 +233,7 @@ class PcpLease implements MappingLease {
       throw new NaruError('ROUTER_NOT_DONE', {
         router: this.#server.place.address,
         port: wanted,
-        why: say('its answer is for no time at all', '유지 시간이 0이라고 답했습니다'),
+        why: say('its answer is for no time at all'),
       })
     await this.#hold({
       externalPort,

@@ -69,7 +69,7 @@ export class Server {
     return answer === 'nat-pmp' || 'silent' in answer ? null : answer.result
   }
 
-  silence(why: string | Text = say('no answer', '응답 없음')): NaruError {
+  silence(why: string | Text = say('no answer')): NaruError {
     return new NaruError('ROUTER_SILENT', { router: this.place.address, protocol: 'PCP', why })
   }
 
@@ -107,12 +107,7 @@ export class Server {
 
   #lostEverything(epoch: number): void {
     this.restarts++
-    this.onRestart?.(
-      say(
-        `the router's PCP epoch jumped to ${epoch} s: it restarted`,
-        `공유기의 PCP epoch가 ${epoch}초로 바뀌었습니다: 재시작했습니다`,
-      ),
-    )
+    this.onRestart?.(say`the router's PCP epoch jumped to ${epoch} s: it restarted`)
   }
 }
 
@@ -123,14 +118,14 @@ export function refusal(result: Result, router: string, port: number): NaruError
       return new NaruError('ROUTER_PORT_TAKEN', {
         router,
         port,
-        owner: say('another device, or the router keeps it for itself', '다른 기기 또는 공유기 자체'),
+        owner: say('another device, or the router keeps it for itself'),
       })
     case 'ADDRESS_MISMATCH':
       return new NaruError('ROUTER_NAT_BETWEEN', { router })
     case 'NETWORK_FAILURE':
       return new NaruError('ROUTER_NO_ADDRESS', {
         router,
-        why: say('it says its own connection is down', '공유기의 인터넷 연결이 끊겼다고 합니다'),
+        why: say('it says its own connection is down'),
       })
     case 'NO_RESOURCES':
     case 'USER_EX_QUOTA':
@@ -139,7 +134,7 @@ export function refusal(result: Result, router: string, port: number): NaruError
       return new NaruError('ROUTER_REFUSED', {
         router,
         port,
-        why: say(`PCP says ${result}`, `PCP 응답 ${result}`),
+        why: say`PCP says ${result}`,
       })
   }
 }

@@ -1,6 +1,6 @@
 /** What a router refuses by UPnP's own codes (IGD: WANIPConnection:2 §2.5, WANIPv6FirewallControl §2.4), and what it means. */
 import { NaruError } from '../../base/errors.ts'
-import { say } from '../../base/text.ts'
+import { say, type Text } from '../../base/text.ts'
 
 /** Stays inside the member: the stories branch on its code, and what leaves is a NaruError. */
 export class UpnpFault extends Error {
@@ -42,26 +42,19 @@ export function explainFault(failure: unknown, router: string, port: number, has
   if (failure instanceof NaruError) return failure
   if (!(failure instanceof UpnpFault)) throw failure
   const { code, message } = failure
-  const refused = (en: string, ko: string): NaruError =>
-    new NaruError(
-      'ROUTER_REFUSED',
-      { router, port, why: say(`${en} (${message})`, `${ko} (${message})`) },
-      { cause: failure },
-    )
+  const refused = (said: Text): NaruError =>
+    new NaruError('ROUTER_REFUSED', { router, port, why: say`${said} (${message})` }, { cause: failure })
   switch (code) {
     case 501:
       return hasAddress
-        ? refused(
-            'it failed and does not say why: its list may be full',
-            '이유를 알려 주지 않고 실패했습니다. 목록이 가득 찼을 수 있습니다',
-          )
+        ? refused(say('it failed and does not say why: its list may be full'))
         : noAddress(router, failure)
     case 728:
     case 701:
       return full(router, message, failure)
     case 606:
     case 703:
-      return refused('it does not allow this device or this port', '이 기기나 이 포트를 허용하지 않습니다')
+      return refused(say('it does not allow this device or this port'))
     case 718:
     case 729:
       return new NaruError(
@@ -69,25 +62,21 @@ export function explainFault(failure: unknown, router: string, port: number, has
         {
           router,
           port,
-          owner: say('another device, or a row typed in by hand', '다른 기기 또는 직접 입력한 항목'),
+          owner: say('another device, or a row typed in by hand'),
         },
         { cause: failure },
       )
     case 724:
       return refused(
-        'it opens only the port the service itself has: make externalPort and the listen port equal',
-        '외부 포트와 내부 포트가 같아야 합니다. externalPort와 수신 포트를 같게 하세요',
+        say('it opens only the port the service itself has: make externalPort and the listen port equal'),
       )
     case 732:
     case 715:
     case 716:
     case 727:
-      return refused(
-        'it cannot map this port for every source',
-        '모든 출발지에 대해 이 포트를 매핑할 수 없습니다',
-      )
+      return refused(say('it cannot map this port for every source'))
     default:
-      return refused('it says no', '거부했습니다')
+      return refused(say('it says no'))
   }
 }
 
@@ -96,6 +85,6 @@ function full(router: string, why: string, cause: unknown): NaruError {
 }
 
 function noAddress(router: string, cause: unknown): NaruError {
-  const why = say('its own address is private or missing', '공유기의 외부 주소가 사설이거나 없습니다')
+  const why = say('its own address is private or missing')
   return new NaruError('ROUTER_NO_ADDRESS', { router, why }, { cause })
 }

@@ -5,7 +5,7 @@
 import type { Clock } from '../../base/clock.ts'
 import { isPublic } from '../../base/address.ts'
 import { isNaruError, NaruError } from '../../base/errors.ts'
-import { say, type Text } from '../../base/text.ts'
+import { say, verbatim, type Text } from '../../base/text.ts'
 import { describeMapping, mappingDescription } from '../../model/mapping.ts'
 import type { Effect, Json, LeaseDescription, OpenOptions, Verdict } from '../../model/hop.ts'
 import type { Mapping, MappingLease, MappingRequest } from '../contract.ts'
@@ -210,17 +210,11 @@ class UpnpLease implements MappingLease {
     if (found === 'unknown')
       return {
         state: 'held',
-        notes:
-          this.#seen?.by === 'list'
-            ? []
-            : [say('this router cannot be read back', '이 공유기는 다시 읽어 확인할 수 없습니다')],
+        notes: this.#seen?.by === 'list' ? [] : [say('this router cannot be read back')],
       }
-    if (found === null) return this.#lost(say('it is not in the list any more', '목록에 더 이상 없습니다'))
-    if (!this.#leadsToUs(found))
-      return this.#lost(
-        say(`it leads to ${ownerOf(found).en} now`, `이제 ${ownerOf(found).ko}{으로/로} 향합니다`),
-      )
-    if (!found.enabled) return this.#lost(say('it was switched off', '비활성화되었습니다'))
+    if (found === null) return this.#lost(say('it is not in the list any more'))
+    if (!this.#leadsToUs(found)) return this.#lost(say`it leads to ${ownerOf(found)} now`)
+    if (!found.enabled) return this.#lost(say('it was switched off'))
     return { state: 'held', notes: [] }
   }
 
@@ -417,9 +411,7 @@ class UpnpLease implements MappingLease {
     for (const row of mine) if (row) await dropMapping(device, row, this.#how(signal)).catch(unlessFault)
     if (stray)
       throw new NaruError('ROUTER_OTHER_PORT', { router: this.#router, port, granted: stray.externalPort })
-    const why = found
-      ? say(`the entry leads to ${ownerOf(found).en}`, `항목이 ${ownerOf(found).ko}{으로/로} 향합니다`)
-      : say('there is no such entry', '그런 항목이 없습니다')
+    const why = found ? say`the entry leads to ${ownerOf(found)}` : say('there is no such entry')
     throw new NaruError('ROUTER_NOT_DONE', { router: this.#router, port: this.#portText(port), why })
   }
 
@@ -442,12 +434,7 @@ class UpnpLease implements MappingLease {
   #notes(): Text[] {
     const by = this.#adopted?.description || '?'
     return this.#adopted
-      ? [
-          say(
-            `"${by}" opened this port to this machine already; Naru uses it and leaves it alone`,
-            `"${by}"{이/가} 이미 이 포트를 이 컴퓨터로 열어 두었습니다. Naru는 그대로 쓰고 건드리지 않습니다`,
-          ),
-        ]
+      ? [say`"${by}" opened this port to this machine already; Naru uses it and leaves it alone`]
       : []
   }
 
@@ -652,5 +639,5 @@ function near(granted: number | null, asked: number): boolean {
 export function ownerOf({ internalAddress, internalPort, description }: Mapping): Text {
   const name = description ? ` ("${description}")` : ''
   const who = `${internalAddress}:${internalPort}${name}`
-  return { en: who, ko: who }
+  return verbatim(who)
 }

@@ -74,15 +74,11 @@ async function see(device: Device, clock: Clock, signal: AbortSignal): Promise<S
 
 function change(before: Sight | 'silent', now: Sight | 'silent'): Text | null {
   if (now === 'silent') return null
-  if (before === 'silent') return say('the router answers again', '공유기가 다시 응답합니다')
+  if (before === 'silent') return say('the router answers again')
   if (now.bootId !== null && before.bootId !== null && now.bootId !== before.bootId)
-    return say(
-      `the router restarted (BOOTID ${now.bootId})`,
-      `공유기가 재시작했습니다 (BOOTID ${now.bootId})`,
-    )
-  if (now.location !== before.location)
-    return say(`the router answers at ${now.location} now`, `공유기가 이제 ${now.location}에서 응답합니다`)
+    return say`the router restarted (BOOTID ${now.bootId})`
+  if (now.location !== before.location) return say`the router answers at ${now.location} now`
   if (now.uptime !== null && before.uptime !== null && now.uptime < before.uptime)
-    return say(`the router has been up for ${now.uptime} s only`, `공유기가 켜진 지 ${now.uptime}초입니다`)
+    return say`the router has been up for ${now.uptime} s only`
   return null
 }

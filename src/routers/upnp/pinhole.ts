@@ -127,12 +127,12 @@ class PinholeLease implements MappingLease {
       if (code === noSuchEntry)
         return {
           state: 'lost',
-          why: this.#gone(say('the router has no such pinhole', '공유기에 그런 핀홀이 없습니다')),
+          why: this.#gone(say('the router has no such pinhole')),
         }
       if (code !== null)
         return {
           state: 'held',
-          notes: [say('this router cannot be read back', '이 공유기는 다시 읽어 확인할 수 없습니다')],
+          notes: [say('this router cannot be read back')],
         }
       if (failure instanceof NaruError && failure.code !== 'ABORTED') return { state: 'lost', why: failure }
       throw failure
@@ -183,14 +183,7 @@ class PinholeLease implements MappingLease {
   }
 
   #notes(): Text[] {
-    return this.#firewallIsOff
-      ? [
-          say(
-            'the router does not filter IPv6: no pinhole is needed',
-            '공유기가 IPv6를 막지 않아 핀홀이 필요 없습니다',
-          ),
-        ]
-      : []
+    return this.#firewallIsOff ? [say('the router does not filter IPv6: no pinhole is needed')] : []
   }
 
   #explain(failure: unknown): NaruError {

@@ -31,7 +31,7 @@ export async function desireFirewall(
   return {
     hop: 'firewall',
     member: member?.id ?? null,
-    what: say(`let ${ports} in`, `${ports} 인바운드 허용`),
+    what: say`let ${ports} in`,
     why,
     needs: await needsFor(member, request, tools.host),
     key: keyOf(member?.id, request),
@@ -64,7 +64,7 @@ async function needsFor(
   const hand = member?.byHand?.(request) ?? null
   if (hand === null || mayAdministerNetwork(await host.facts())) return null
   return {
-    text: say('changing the firewall needs a right', '방화벽을 바꾸려면 권한이 필요합니다'),
+    text: say('changing the firewall needs a right'),
     command: startWithRights(),
   }
 }

@@ -1,7 +1,7 @@
 /** The guest hop: where the hypervisor must forward, or the user wants it to. Dialled directly, a guest needs no hop. */
 import { NaruError } from '../../base/errors.ts'
 import { formatPortRange } from '../../base/port.ts'
-import { say } from '../../base/text.ts'
+import { say, sayOf } from '../../base/text.ts'
 import type { Resolve } from '../../engines/contract.ts'
 import type { GuestForwardRequest, GuestLease, GuestMember } from '../../guests/contract.ts'
 import type { Host } from '../../host/contract.ts'
@@ -46,14 +46,8 @@ export async function desireGuest(
   return {
     hop: 'guest',
     member: member.kind,
-    what: say(
-      `forward to port ${ports} of ${target.name} by ${member.kind}`,
-      `${member.kind}{이/가} ${target.name}의 ${ports}번 포트로 전달`,
-    ),
-    why:
-      rule.publish.guest === 'nat'
-        ? say('the rule says guest: nat', '규칙에 guest: nat이라고 적혀 있습니다')
-        : noWayThere,
+    what: say`forward to port ${ports} of ${target.name} by ${member.kind}`,
+    why: rule.publish.guest === 'nat' ? say('the rule says guest: nat') : noWayThere,
     needs: null,
     key: keyOf(member.kind, target, protocol),
     replace: 'close-first',
@@ -64,10 +58,7 @@ export async function desireGuest(
   }
 }
 
-const noWayThere = say(
-  'this machine has no way to the guest’s own address',
-  '이 컴퓨터에서 게스트 주소로 직접 갈 수 없습니다',
-)
+const noWayThere = say('this machine has no way to the guest’s own address')
 
 /** `direct` was to be, and its hypervisor forwards in place of that: the lease says so. */
 function inPlaceOfDirect(lease: GuestLease): GuestLease {
@@ -78,7 +69,7 @@ function inPlaceOfDirect(lease: GuestLease): GuestLease {
     renewAfter: lease.renewAfter,
     describe() {
       const { text, ...told } = lease.describe()
-      return { ...told, text: say(`${text.en}; ${noWayThere.en}`, `${text.ko}. ${noWayThere.ko}`) }
+      return { ...told, text: sayOf('sentences')`${text}; ${noWayThere}` }
     },
     verify: (options) => lease.verify(options),
     renew: (options) => lease.renew(options),
@@ -142,11 +133,8 @@ function oneGuestOnly({ guest: kind, name }: GuestTarget): NaruError {
   return new NaruError('GUEST_NO_FORWARD', {
     kind,
     name,
-    why: say(
-      'a rule leads to one guest behind its hypervisor’s NAT',
-      '규칙 하나는 하이퍼바이저 NAT 뒤의 게스트 하나에만 연결됩니다',
-    ),
-    fix: say('make a rule for each', '게스트마다 규칙을 만드세요'),
+    why: say('a rule leads to one guest behind its hypervisor’s NAT'),
+    fix: say('make a rule for each'),
   })
 }
 
@@ -154,8 +142,8 @@ function oneProtocolOnly({ guest: kind, name }: GuestTarget): NaruError {
   return new NaruError('GUEST_NO_FORWARD', {
     kind,
     name,
-    why: say('its forward carries one protocol', '포워딩 하나는 프로토콜 하나만 전달합니다'),
-    fix: say('make a rule for TCP and one for UDP', 'TCP와 UDP 규칙을 따로 만드세요'),
+    why: say('its forward carries one protocol'),
+    fix: say('make a rule for TCP and one for UDP'),
   })
 }
 
@@ -174,9 +162,6 @@ function memberFor(target: GuestTarget, { guests }: GuestTools): GuestMember {
   throw new NaruError('VALUE_INVALID', {
     what: 'target',
     value: `${target.guest}:${target.name}`,
-    why: say(
-      `guests of the kind ${target.guest} are not known here`,
-      `${target.guest} 게스트는 지원하지 않습니다`,
-    ),
+    why: say`guests of the kind ${target.guest} are not known here`,
   })
 }

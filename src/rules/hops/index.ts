@@ -65,8 +65,8 @@ function failing(hop: Hop, error: NaruError): DesiredHop {
   return {
     hop,
     member: null,
-    what: say('cannot be done', '할 수 없음'),
-    why: fix ? say(`${text.en}; ${fix.en}`, `${text.ko}; ${fix.ko}`) : text,
+    what: say('cannot be done'),
+    why: fix ? say`${text}; ${fix}` : text,
     needs: rightFor(error),
     key: keyOf('failing', error.code, error.message),
     replace: 'open-first',
@@ -79,7 +79,7 @@ function rightFor(error: NaruError): DesiredHop['needs'] {
   if (!isNaruError(error, 'NOT_PERMITTED')) return null
   const { command } = error.params
   return {
-    text: say('this needs a right', '권한이 필요합니다'),
+    text: say('this needs a right'),
     command: typeof command === 'object' ? command.en : String(command),
   }
 }

@@ -1,7 +1,7 @@
 /** The relay hop: which engine carries the rule, and how it is opened, edited and ended. */
 import { isNaruError, NaruError } from '../../base/errors.ts'
 import { startWithRights, withRight } from '../../base/privilege.ts'
-import { say, type Text } from '../../base/text.ts'
+import { listed, say, type Text } from '../../base/text.ts'
 import type { Engine, EngineEvent, EngineLease, Resolve } from '../../engines/contract.ts'
 import { mayAdministerNetwork, type Facts } from '../../model/facts.ts'
 import type { Hop, Lease } from '../../model/hop.ts'
@@ -31,7 +31,7 @@ export async function desireRelay(rule: Rule, tools: RelayTools): Promise<Desire
   return {
     hop: 'relay',
     member: engine?.id ?? null,
-    what: say(`carry ${listen} to ${targets}`, `${listen} → ${targets} 전달`),
+    what: say`carry ${listen} to ${targets}`,
     why,
     brief,
     needs: needsFor(rule, tools.facts),
@@ -86,7 +86,7 @@ function withKnownLimit(error: unknown, { listen }: Rule, { firstUnprivilegedPor
       { cause: error },
     )
   // The port itself may be bound: it is something else, such as SELinux, that says no.
-  const why = say('the system does not permit it', '시스템이 허용하지 않습니다')
+  const why = say('the system does not permit it')
   return new NaruError('LISTEN_FAILED', { listen: where, why }, { cause: error })
 }
 
@@ -122,9 +122,9 @@ async function chooseEngine(rule: Rule, tools: RelayTools): Promise<Choice> {
     const failed = tools.failed.get(engine.id)
     const { ok, why } = failed ? { ok: false, why: failed } : await support(engine, rule, tools)
     if (ok) return { engine, why: chosen(why, noes), brief: why }
-    noes.push({ en: `${engine.id}: no, because ${why.en}`, ko: `${engine.id}: 불가 — ${why.ko}` })
+    noes.push(say`${engine.id}: no, because ${why}`)
   }
-  return { engine: null, why: listed(noes) }
+  return { engine: null, why: listed(noes, '; ') }
 }
 
 /** By the user's word, also where it failed before. */
@@ -133,7 +133,7 @@ async function onlyEngine(rule: Rule, tools: RelayTools): Promise<Choice> {
   if (!engine)
     return {
       engine: null,
-      why: say(`there is no engine ${rule.engine} here`, `${rule.engine} 엔진이 여기에는 없습니다`),
+      why: say`there is no engine ${rule.engine} here`,
     }
   const { ok, why } = await support(engine, rule, tools)
   return { engine: ok ? engine : null, why }
@@ -146,13 +146,7 @@ async function support(engine: Engine, rule: Rule, { facts }: RelayTools): Promi
 }
 
 function chosen(why: Text, noes: readonly Text[]): Text {
-  return noes.length === 0
-    ? why
-    : { en: `${why.en} (${listed(noes).en})`, ko: `${why.ko} (${listed(noes).ko})` }
-}
-
-function listed(texts: readonly Text[]): Text {
-  return { en: texts.map(({ en }) => en).join('; '), ko: texts.map(({ ko }) => ko).join('; ') }
+  return noes.length === 0 ? why : say`${why} (${listed(noes, '; ')})`
 }
 
 /** What of a rule an engine carries out; the rest is other hops' business. */
@@ -184,10 +178,7 @@ function needsFor({ listen }: Rule, facts: Facts): DesiredHop['needs'] {
   if (listen.kind !== 'inet' || listen.ports.first >= facts.firstUnprivilegedPort) return null
   if (facts.privileged || facts.capabilities.includes('CAP_NET_BIND_SERVICE')) return null
   return {
-    text: say(
-      `ports below ${facts.firstUnprivilegedPort} need a privilege`,
-      `${facts.firstUnprivilegedPort} 미만 포트에는 권한이 필요합니다`,
-    ),
+    text: say`ports below ${facts.firstUnprivilegedPort} need a privilege`,
     command: withRight('net_bind_service'),
   }
 }

@@ -2,7 +2,7 @@
 import { addressRange } from '../../base/address.ts'
 import { NaruError } from '../../base/errors.ts'
 import { formatPortRange } from '../../base/port.ts'
-import { say, type Text } from '../../base/text.ts'
+import { say, verbatim, type Text } from '../../base/text.ts'
 import type { Rule } from '../../model/rule.ts'
 import type { RouterPublisher } from '../../mappings/publisher.ts'
 import { keyOf, type DesiredHop } from './desired.ts'
@@ -27,22 +27,14 @@ export async function desireRouter(
   }
   const best = (await publisher.finder.findBy(by, { signal }))[0]
   const outside =
-    externalPort === 'any'
-      ? say('any port', '아무 포트')
-      : same(externalPort ?? formatPortRange(listen.ports))
+    externalPort === 'any' ? say('any port') : same(externalPort ?? formatPortRange(listen.ports))
   return {
     hop: 'router',
     member: best?.member ?? (by === 'auto' ? 'router' : by),
-    what: say(
-      `map external port ${outside.en}/${listen.protocols.join('+')} to this machine`,
-      `외부 포트 ${outside.ko}/${listen.protocols.join('+')}{을/를} 이 컴퓨터로 매핑`,
-    ),
+    what: say`map external port ${outside}/${listen.protocols.join('+')} to this machine`,
     why: best
-      ? say(
-          `${best.address} answers by ${best.flavour}`,
-          `${best.address}{이/가} ${best.flavour}{으로/로} 응답합니다`,
-        )
-      : say('no router answers yet; it is asked again', '아직 응답하는 공유기가 없어 다시 찾습니다'),
+      ? say`${best.address} answers by ${best.flavour}`
+      : say('no router answers yet; it is asked again'),
     needs: null,
     key: keyOf('router', wish),
     // The same row of the router's list cannot be held twice.
@@ -56,16 +48,13 @@ export async function desireRouter(
 }
 
 function same(word: string | number): Text {
-  return { en: String(word), ko: String(word) }
+  return verbatim(String(word))
 }
 
 function loopbackOnly(address: string): NaruError {
   return new NaruError('VALUE_INVALID', {
     what: 'listen',
     value: address,
-    why: say(
-      'what a router sends here never reaches a loopback address; listen without an address',
-      '공유기가 보내는 연결은 루프백 주소에 닿지 않습니다. 주소 없이 수신 대기하세요',
-    ),
+    why: say('what a router sends here never reaches a loopback address; listen without an address'),
   })
 }

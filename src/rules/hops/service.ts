@@ -29,11 +29,8 @@ export function desireService(
   return {
     hop: 'service',
     member: 'probe',
-    what: say(`see that ${names} answers`, `${names} 응답 확인`),
-    why: say(
-      'nothing is exposed before the service answers',
-      '서비스가 응답하기 전에는 외부에 열지 않습니다',
-    ),
+    what: say`see that ${names} answers`,
+    why: say('nothing is exposed before the service answers'),
     needs: null,
     key: keyOf(asked),
     replace: 'open-first',
@@ -112,11 +109,8 @@ function serviceLease(
       member: 'probe',
       text:
         through === null
-          ? say(`${names} answers`, `${names} 응답함`)
-          : say(
-              `${names} answers, as far as ${through} tells: its forward accepts before the guest does, and only a refusal shows`,
-              `${names} 응답함 (${through} 포워딩은 게스트보다 먼저 연결을 받으므로 거부만 알 수 있습니다)`,
-            ),
+          ? say`${names} answers`
+          : say`${names} answers, as far as ${through} tells: its forward accepts before the guest does, and only a refusal shows`,
       differs: [],
       data: { target: names },
     }),

@@ -29,7 +29,6 @@ async function programOf(command: readonly string[]): Promise<readonly string[]>
 
 const whereRootWrites = say(
   'keep it where only root writes (`sudo npm install -g naru`, /etc/naru/naru.yaml), or add --force',
-  'root만 쓸 수 있는 곳에 두거나(`sudo npm install -g naru`, /etc/naru/naru.yaml) --force를 추가하세요',
 )
 
 /** As root would judge it, whoever asks. */
@@ -62,7 +61,7 @@ async function changed(path: string, words: readonly string[], change: () => Pro
     if (errnoOf(error) === 'EACCES' || errnoOf(error) === 'EPERM')
       throw new NaruError(
         'NOT_PERMITTED',
-        { what: say(`write ${path}`, `${path} 쓰기`), command: asRoot(words) },
+        { what: say`write ${path}`, command: asRoot(words) },
         { cause: error },
       )
     throw new NaruError('FILE_UNWRITABLE', { file: path, why: messageOf(error) }, { cause: error })

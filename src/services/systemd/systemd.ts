@@ -35,7 +35,6 @@ export function systemd({
     if (existsSync(booted)) return
     const instead = say(
       'let whatever starts programs here run `naru up`; `naru service install --print` shows the unit',
-      '이 시스템에서 프로그램을 시작하는 방식으로 `naru up`을 실행하세요. 유닛은 `naru service install --print`로 볼 수 있습니다',
     )
     throw new NaruError('SERVICE_MANAGER_MISSING', { manager: 'systemd', instead })
   }

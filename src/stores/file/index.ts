@@ -5,7 +5,7 @@ import { mkdir, open, unlink, readdir } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { systemClock } from '../../base/clock.ts'
 import { errnoOf, isNaruError, messageOf, NaruError } from '../../base/errors.ts'
-import { say, type Text } from '../../base/text.ts'
+import { inEach, say, verbatim, type Text } from '../../base/text.ts'
 import { shellWord } from '../../base/shell.ts'
 import { whyUntrusted } from '../../base/trust.ts'
 import type { RuleInput } from '../../model/naru-api.ts'
@@ -28,7 +28,6 @@ const pollMs = 2000
 /** A mount point cannot be renamed over (rename(2), EBUSY), and a file that is written in place can be cut short. */
 const mountedAlone = say(
   'this file is a mount of its own, as of `docker run -v …/naru.yaml:…`; mount its folder instead',
-  '이 파일만 따로 마운트되어 있습니다(`docker run -v …/naru.yaml:…`). 대신 폴더를 마운트하세요',
 )
 
 export function createFileStore(path: string): Store {
@@ -195,10 +194,7 @@ class FileStore implements Store {
 const emptied: PlacedProblem = {
   place: { line: 1, column: 1 },
   path: [],
-  text: say(
-    'the file is empty, so nothing was changed; to close all rules write `rules: {}`',
-    '파일이 비어 있어 아무것도 바꾸지 않았습니다. 모든 규칙을 닫으려면 `rules: {}`라고 쓰세요',
-  ),
+  text: say('the file is empty, so nothing was changed; to close all rules write `rules: {}`'),
 }
 
 function orEmpty(error: unknown): Read {
@@ -219,10 +215,7 @@ function mustBeOurWord(file: string): void {
   throw new NaruError('UNTRUSTED_PATH', {
     path: file,
     why: distrust.why,
-    mend: say(
-      `run: \`${mend}\`; or set NARU_TRUST_FILE=1, where whoever may write it may do what root may`,
-      `다음을 실행하세요: \`${mend}\`. 파일을 쓸 수 있는 사용자에게 root의 권한을 주어도 된다면 NARU_TRUST_FILE=1을 지정하세요`,
-    ),
+    mend: say`run: \`${mend}\`; or set NARU_TRUST_FILE=1, where whoever may write it may do what root may`,
   })
 }
 
@@ -268,7 +261,7 @@ async function readText(path: string): Promise<string> {
     if (bytes.includes(0)) throw new Error('NUL')
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch {
-    throw unreadable(path, say('it is not text in UTF-8', 'UTF-8 텍스트가 아닙니다'))
+    throw unreadable(path, say('it is not text in UTF-8'))
   }
 }
 
@@ -284,10 +277,10 @@ async function readBytes(path: string): Promise<Buffer> {
 
 function whyUnreadable(error: unknown): Text {
   const known: Record<string, Text> = {
-    EISDIR: say('it is a folder', '폴더입니다'),
-    EACCES: say('reading it is not permitted', '읽기 권한이 없습니다'),
+    EISDIR: say('it is a folder'),
+    EACCES: say('reading it is not permitted'),
   }
-  return known[errnoOf(error) ?? ''] ?? say(messageOf(error), messageOf(error))
+  return known[errnoOf(error) ?? ''] ?? verbatim(messageOf(error))
 }
 
 function unreadable(file: string, why: Text, cause?: unknown): NaruError {
@@ -303,7 +296,7 @@ function invalidFile(file: string, problems: readonly PlacedProblem[]): NaruErro
       return `  ${file}:${line}:${column}: ${path}${problem.text[language]}`
     }
   const inOrder = problems.toSorted((a, b) => a.place.line - b.place.line || a.place.column - b.place.column)
-  const text: Text = { en: inOrder.map(line('en')).join('\n'), ko: inOrder.map(line('ko')).join('\n') }
+  const text = inEach((language) => inOrder.map(line(language)).join('\n'))
   return new NaruError('FILE_INVALID', { file, problems: text })
 }
 

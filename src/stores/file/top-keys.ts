@@ -1,5 +1,5 @@
 /** What stands beside the rules in the file, and everything that is wrong with it as a whole. */
-import { say } from '../../base/text.ts'
+import { say, type Text } from '../../base/text.ts'
 import type { RuleInput } from '../../model/naru-api.ts'
 import { isMap, nearest, type Problem } from '../../model/schema.ts'
 import type { Snapshot } from '../contract.ts'
@@ -59,14 +59,8 @@ export function structureProblems(data: unknown): Problem[] {
     })
   }
   problems.push(
-    ...listProblems('names', data.names, isHostName, [
-      'a host name, such as home.example.org',
-      'home.example.org 같은 호스트 이름',
-    ]),
-    ...listProblems('stun', data.stun, isStunServer, [
-      'HOST or HOST:PORT, such as stun.example.org:3478',
-      'stun.example.org:3478 같은 호스트[:포트]',
-    ]),
+    ...listProblems('names', data.names, isHostName, say('a host name, such as home.example.org')),
+    ...listProblems('stun', data.stun, isStunServer, say('HOST or HOST:PORT, such as stun.example.org:3478')),
   )
   return problems
 }
@@ -83,13 +77,13 @@ function listProblems(
   key: string,
   value: unknown,
   isRight: (value: string) => boolean,
-  [en, ko]: readonly [string, string],
+  what: Text,
 ): Problem[] {
   if (value === undefined || value === null) return []
-  if (!Array.isArray(value)) return [{ path: [key], text: say`${key} is a list of: ${{ en, ko }}` }]
+  if (!Array.isArray(value)) return [{ path: [key], text: say`${key} is a list of: ${what}` }]
   return value.flatMap((one: unknown, at) =>
     typeof one === 'string' && isRight(one)
       ? []
-      : [{ path: [key, at], text: say`each of ${key} is ${{ en, ko }}` }],
+      : [{ path: [key, at], text: say`each of ${key} is ${what}` }],
   )
 }

@@ -6,6 +6,7 @@ import type { RuleInput } from '../../../src/model/naru-api.ts'
 import type { Plan } from '../../../src/model/plan.ts'
 import { client } from '../state/naru.ts'
 import { fieldOf, type DraftPlace } from './draft.ts'
+import { say } from '../../../src/base/text.ts'
 
 export type Problems = Readonly<Partial<Record<DraftPlace | 'whole', Text>>>
 
@@ -56,9 +57,8 @@ export function problemsOf(error: NaruError): Problems {
   for (const { path, text } of error.problems) {
     const field = fieldOf(path) ?? 'whole'
     const there = found[field]
-    const told =
-      fieldOf(path) === null && path !== '' ? { en: `${path}: ${text.en}`, ko: `${path}: ${text.ko}` } : text
-    found[field] = there ? { en: `${there.en} ${told.en}`, ko: `${there.ko} ${told.ko}` } : told
+    const told = fieldOf(path) === null && path !== '' ? say`${path}: ${text}` : text
+    found[field] = there ? say`${there} ${told}` : told
   }
   return Object.keys(found).length > 0 ? found : { whole: error.text }
 }

@@ -4,6 +4,7 @@ import { closeReasons, type CloseReason } from '../../../src/model/connection.ts
 import type { Happening } from '../../../src/model/naru-api.ts'
 import { inBoth } from '../words/korean.ts'
 import { keyOf } from './happenings.ts'
+import { verbatim } from '../../../src/base/text.ts'
 
 export type Level = 'info' | 'warn' | 'error' | 'refused'
 
@@ -42,7 +43,7 @@ export function lineOf(one: Happening): LogLine {
     const { rule, reason } = one
     // One who tries again comes from another port each time.
     const client = one.client.replace(/^(\[[^\]]*\]|[^:]*):\d+$/, '$1')
-    const why = closeReasons[reason as CloseReason] ?? { en: reason, ko: reason }
+    const why = closeReasons[reason as CloseReason] ?? verbatim(reason)
     const text = inBoth(({ log }, language) => log.refused(client, why[language]))
     return { ...line, level: 'refused', rule, text }
   }

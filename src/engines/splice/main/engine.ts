@@ -40,10 +40,7 @@ import { TargetHealth } from '../shared/target-health.ts'
 import { Block, cell, cellsOf, revisionIn, reasonCell } from '../shared/records.ts'
 import type { RevisionNames, RecordNames, RecordReader } from '../shared/records.ts'
 
-const carriedByKernel = say(
-  'splice: the kernel carries busy UDP sessions by itself',
-  'splice: 바쁜 UDP 세션은 커널이 직접 전달합니다',
-)
+const carriedByKernel = say('splice: the kernel carries busy UDP sessions by itself')
 
 export interface SpliceOptions extends Partial<Thresholds> {
   /** @default one a core, at most 8 */
@@ -107,16 +104,13 @@ export class SpliceEngine implements Engine {
     if (why) return { ok: false, why }
     return {
       ok: true,
-      why: say(
-        'moves bytes between sockets without copying them',
-        '복사 없이 소켓 사이에서 바이트를 옮깁니다',
-      ),
+      why: say('moves bytes between sockets without copying them'),
     }
   }
 
   /** Tried for real until it works once: a no may have been for want of descriptors. */
   #whyNotHere({ platform }: Facts): Text | null {
-    if (platform !== 'linux') return say('it needs Linux', '리눅스에서만 동작합니다')
+    if (platform !== 'linux') return say('it needs Linux')
     if (!this.#works) {
       const why = whyFfiCannot() ?? whyNotBuilt()
       if (why) return why
@@ -375,29 +369,18 @@ function whyNotRule(rule: Rule): Text | null {
   const itself = targets.find(({ to }) => targetsItself(listen, to))
   if (itself) {
     const to = formatTarget(itself.to)
-    return say(`${to} is the rule's own listen`, `${to}{은/는} 이 규칙이 수신 대기하는 주소입니다`)
+    return say`${to} is the rule's own listen`
   }
   if (udp && rule.source === 'proxy-v1') {
-    return say(
-      'version 1 of the PROXY protocol has no datagrams; use proxy-v2',
-      'PROXY 프로토콜 버전 1에는 데이터그램이 없습니다. proxy-v2를 쓰세요',
-    )
+    return say('version 1 of the PROXY protocol has no datagrams; use proxy-v2')
   }
-  if (udp && rule.acceptProxy.length > 0)
-    return say('it does not read PROXY headers on datagrams', '데이터그램의 PROXY 헤더를 읽지 않습니다')
+  if (udp && rule.acceptProxy.length > 0) return say('it does not read PROXY headers on datagrams')
   if (udp && targets.some(({ name }) => name !== null)) {
-    return say(
-      'datagrams name no server: choosing by name is for TLS and HTTP over TCP',
-      '데이터그램에는 서버 이름이 없습니다. 이름별 대상은 TCP의 TLS와 HTTP에서만 쓸 수 있습니다',
-    )
+    return say('datagrams name no server: choosing by name is for TLS and HTTP over TCP')
   }
-  if (udp && targets.some(({ to }) => to.kind === 'unix'))
-    return say('datagrams cannot go to a Unix socket', 'UDP 데이터그램은 Unix 소켓으로 보낼 수 없습니다')
+  if (udp && targets.some(({ to }) => to.kind === 'unix')) return say('datagrams cannot go to a Unix socket')
   if (listen.kind === 'unix' && rule.allow.length + rule.deny.length > 0) {
-    return say(
-      'clients of a Unix socket have no address that allow and deny could hold',
-      'Unix 소켓 클라이언트에는 allow, deny로 가릴 주소가 없습니다',
-    )
+    return say('clients of a Unix socket have no address that allow and deny could hold')
   }
   return null
 }

@@ -2,7 +2,7 @@
 import { systemClock } from '../../../base/clock.ts'
 import { onAbort } from '../../../base/on-abort.ts'
 import { NaruError } from '../../../base/errors.ts'
-import { say, type Text } from '../../../base/text.ts'
+import { say, verbatim, type Text } from '../../../base/text.ts'
 import type { CloseReason, Connection, Counters } from '../../../model/connection.ts'
 import type { Effect, LeaseDescription, Verdict } from '../../../model/hop.ts'
 import { formatListen } from '../../../model/listen.ts'
@@ -370,7 +370,7 @@ export class SpliceLease implements EngineLease {
     const listening = this.listening
     const targets = this.#rule.targets.map(({ to }) => formatTarget(to))
     const text = `${listening.join(', ')} → ${targets.join(', ')}`
-    return { member: 'splice', text: { en: text, ko: text }, differs: [], data: { listening, targets } }
+    return { member: 'splice', text: verbatim(text), differs: [], data: { listening, targets } }
   }
 
   /** What the threads last said; a pause for want of descriptors is held, with a note. */
@@ -381,16 +381,13 @@ export class SpliceLease implements EngineLease {
         state: 'lost',
         why: new NaruError('LISTEN_FAILED', { listen: formatListen(this.#rule.listen), why }),
       })
-    const note = say(
-      'accepts nobody for now: this process is out of file descriptors',
-      '파일 디스크립터가 부족해 지금은 새 연결을 받지 않습니다',
-    )
+    const note = say('accepts nobody for now: this process is out of file descriptors')
     return Promise.resolve({ state: 'held', notes: this.#pausedThreads.size > 0 ? [note] : [] })
   }
 
   #whyLost(): Text | null {
-    if (this.#state !== 'listening') return say('it was closed', '닫혔습니다')
-    return this.#failed === null ? null : say(this.#failed, this.#failed)
+    if (this.#state !== 'listening') return say('it was closed')
+    return this.#failed === null ? null : verbatim(this.#failed)
   }
 
   /** Listening sockets do not run out. */

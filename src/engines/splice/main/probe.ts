@@ -20,11 +20,11 @@ export function whyFfiCannot(): Text | null {
     loadFfi()
   } catch (thrown) {
     const why = thrown instanceof Error ? (thrown.message.split('\n')[0] as string) : String(thrown)
-    return say(`koffi cannot be used: ${why}`, `koffi를 쓸 수 없습니다: ${why}`)
+    return say`koffi cannot be used: ${why}`
   }
   const failed = failedProbe()
   if (failed === null) return null
-  return say(`the kernel denies ${failed}`, `커널이 ${failed} 호출을 막고 있습니다`)
+  return say`the kernel denies ${failed}`
 }
 
 /** Moves one byte through an eventfd, epoll, a pipe and splice. @returns the call that failed, or null. */

@@ -28,27 +28,18 @@ const limitMs = 10_000
 
 /** Null where this machine and this process can do it for that rule. */
 export function whyNoTproxy({ listen, targets }: Rule, facts: Facts): Text | null {
-  if (!mayAdministerNetwork(facts))
-    return say(
-      'keeping the client’s address needs root or CAP_NET_ADMIN',
-      '클라이언트 주소를 유지하려면 root 또는 CAP_NET_ADMIN 권한이 필요합니다',
-    )
-  for (const tool of ['nft', 'ip'])
-    if (!facts.tools[tool]) return say(`${tool} is not installed`, `${tool}{이/가} 설치되어 있지 않습니다`)
+  if (!mayAdministerNetwork(facts)) return say('keeping the client’s address needs root or CAP_NET_ADMIN')
+  for (const tool of ['nft', 'ip']) if (!facts.tools[tool]) return say`${tool} is not installed`
   if (listen.kind === 'unix' || targets.some(({ to }) => to.kind === 'unix'))
-    return say('Unix sockets have no client address', 'Unix 소켓에는 클라이언트 주소가 없습니다')
+    return say('Unix sockets have no client address')
   for (const { to } of targets) {
     const address = to.kind === 'inet' ? canonicalAddress(to.host) : null
     if (address === null) continue
     if (address.startsWith('127.') || address === '::1')
-      return say(
-        'a target on loopback cannot answer a client elsewhere',
-        '루프백 대상은 다른 곳의 클라이언트에게 응답할 수 없습니다',
-      )
+      return say('a target on loopback cannot answer a client elsewhere')
     if (listen.address === null || familyOf(listen.address) !== familyOf(address))
       return say(
         'a target sees clients of its own family only; listen on 0.0.0.0 for IPv4 or on [::] for IPv6',
-        '대상은 같은 주소 체계의 클라이언트만 볼 수 있습니다. IPv4는 0.0.0.0, IPv6는 [::]로 수신하세요',
       )
   }
   return null

@@ -35,7 +35,7 @@ const stopWithinMs = 2000
 
 export function whyNotBuilt(): Text | null {
   const file = missingWorkerFile()
-  return file === null ? null : say(`${file} is not built`, `${file} 파일이 빌드되지 않았습니다`)
+  return file === null ? null : say`${file} is not built`
 }
 
 /** The one that was begun early is as good as a new one. */
