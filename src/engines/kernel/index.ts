@@ -84,12 +84,13 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
     now: () => clock.now(),
   })
   const guard = new Guard(host.runner, nft, owner, () => void repair(() => ground.guardLost()))
-  const ground = new Sysctls(settings, table, guard)
+  /** By serial. */
+  const leases = new Map<number, KernelLease>()
+  const hasRules = (): boolean => leases.size > 0
+  const ground = new Sysctls({ settings, table, guard, hasRules })
   const { others = new Others(host.runner, clock), ports = new Ports() } = options
   const offloading = new FlowOffloading(clock)
   const watch = new ConntrackPoll(host.runner, clock, offloading)
-  /** By serial. */
-  const leases = new Map<number, KernelLease>()
   /** Dead owners whose things are out, with the switches that were theirs. */
   const swept = new Map<string, ReadonlySet<string>>()
   /** One reading of the state folder's mark serves thousands of rules. */
@@ -131,13 +132,12 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
 
   /** Of this very process, and of no rule that it has: a saved ruleset brought it back. */
   const isForgotten = (tag: ElementTag): boolean => tag.owner === owner && !leases.has(tag.serial)
-  const hasRules = (): boolean => leases.size > 0
   async function onLeft(left: number): Promise<void> {
     leases.delete(left)
     if (leases.size > 0) return
     stopLooking()
     await alarm.stop()
-    await ground.leave(hasRules)
+    await ground.leave()
   }
   const machine = new EngineContext({ host, clock, table, ground, watch, offloading, isForgotten, onLeft })
 
@@ -208,7 +208,7 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
       if (!done) {
         await table.sweep((tag) => tag.owner === whose)
       }
-      if (!hasRules()) await ground.leave(hasRules)
+      if (!hasRules()) await ground.leave()
       else await repair(() => {}, { whole: false })
     },
     carried: () => carriedIn(table, owner),

@@ -298,9 +298,10 @@ export class KernelLease implements EngineLease, Lease {
   #reaimAfter(ttlMs: number): void {
     this.#reaim?.[Symbol.dispose]()
     const again = (): void => {
-      void this.#inTurn(() => this.#aim(this.#rule, this.#stopped.signal)).catch((error: unknown) =>
-        this.#fail(error),
-      )
+      const aim = async (): Promise<void> => {
+        if (this.#listening) await this.#aim(this.#rule, this.#stopped.signal)
+      }
+      void this.#inTurn(aim).catch((error: unknown) => this.#fail(error))
     }
     this.#reaim = this.#context.clock.after(Math.max(shortestTtlMs, ttlMs), again)
   }

@@ -20,7 +20,7 @@ function machine(onHold: (switches: Map<string, string>) => void) {
       ),
     ],
   }
-  const counts = { looks: 0, held: [] as Closed[], ended: 0 }
+  const counts = { rules: 1, looks: 0, held: [] as Closed[], ended: 0 }
   const later = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
   const guard = {
     stands: true,
@@ -38,8 +38,11 @@ function machine(onHold: (switches: Map<string, string>) => void) {
     note: later,
     apply: later,
     hasMoreNotes: async () => (await later(), false),
+    isEmpty: async () => (await later(), true),
+    remove: later,
   } as unknown as KernelTable
-  return { switches, counts, sysctls: new Sysctls(settings, table, guard) }
+  const sysctls = new Sysctls({ settings, table, guard, hasRules: () => counts.rules > 0 })
+  return { switches, counts, sysctls }
 }
 
 it('an interface that comes up while the machine is closed is closed as well before it is turned', async () => {
@@ -71,4 +74,19 @@ it('puts up no guard any more once it is abandoned, whatever is under way', asyn
   await sysctls.prepare(4)
   expect(counts).toMatchObject({ ended: 1 })
   expect(counts.held).toHaveLength(held)
+})
+
+it('switches nothing on for a rule that ended while its look waited in line', async () => {
+  const { switches, counts, sysctls } = machine(() => {})
+  await sysctls.prepare(4)
+  expect(switches.get(forwardingOf(4, 'eth0'))).toBe('1')
+  sysctls.recheck()
+  counts.rules = 0
+  // In either order: the last rule ends, and what looks after it comes to its turn.
+  await Promise.all([sysctls.prepare(4), sysctls.leave(), sysctls.prepare(4)])
+  expect([...switches.values()]).toEqual(['0', '0', '0'])
+  expect(counts.ended).toBe(1)
+  counts.rules = 1
+  await sysctls.prepare(4)
+  expect(switches.get(forwardingOf(4, 'eth0'))).toBe('1')
 })

@@ -26,10 +26,19 @@ export type OldValues = Readonly<Record<string, string>>
 /** Never written: that it was 0 and is 1 says that somebody else wants this machine to forward. */
 const everywhere4 = 'net/ipv4/ip_forward'
 
+export interface SysctlsParts {
+  readonly settings: ProcSys
+  readonly table: KernelTable
+  readonly guard: Guard
+  /** Whether this process has a rule. Asked when it comes to it: what waited in line may be wanted no more, or again. */
+  readonly hasRules: () => boolean
+}
+
 export class Sysctls {
   readonly #settings: ProcSys
   readonly #table: KernelTable
   readonly #guard: Guard
+  readonly #hasRules: () => boolean
   readonly #was = new Map<string, string>()
   /** `#was` for journals: one object for the thousands that open at once. */
   #told: OldValues | null = null
@@ -42,10 +51,11 @@ export class Sysctls {
   /** Another process has what this one stood for. */
   #abandoned = false
 
-  constructor(settings: ProcSys, table: KernelTable, guard: Guard) {
+  constructor({ settings, table, guard, hasRules }: SysctlsParts) {
     this.#settings = settings
     this.#table = table
     this.#guard = guard
+    this.#hasRules = hasRules
   }
 
   /** What stands in the way of packets, switches that somebody turned back; empty where all is well. */
@@ -111,13 +121,12 @@ export class Sysctls {
 
   /**
    * Puts everything back where no Naru has a rule any more. Guards go last. @returns whether it did.
-   * @param stays whether this one has a rule again by the time it comes to it
    * @throws NaruError NOT_PERMITTED where a switch does not go back: then the guards stay.
    */
-  async leave(stays: () => boolean): Promise<boolean> {
+  async leave(): Promise<boolean> {
     let left = false
     await this.#inTurn(async () => {
-      if (stays()) return
+      if (this.#hasRules()) return
       // A rule that opens from here on waits for its turn, and prepares everything anew.
       this.recheck()
       // Whoever has a rule yet holds a guard of its own.
@@ -152,6 +161,8 @@ export class Sysctls {
 
   async #prepare(family: Family): Promise<void> {
     if (this.#ready.has(family) || this.#abandoned) return
+    // Whoever looked after a rule that has ended meanwhile would switch on what nobody turns off again.
+    if (!this.#hasRules()) return
     // What was put into a table that is gone by now, its notes and its guard, is put into the next.
     let making
     do {
