@@ -58,11 +58,10 @@ describeWith(
       beforeAll(async () => {
         scope = new Scope()
         home = scope.use(await homeNetwork(scope.use(new Lab())))
-        const folder = mkdtempSync(join(tmpdir(), 'naru-service-'))
-        scope.defer(() => rmSync(folder, { recursive: true, force: true }))
-        writeFileSync(join(folder, 'index.html'), 'served')
-        for (const port of ['8081', '8082'])
-          home.host.start(['busybox', 'httpd', '-f', '-p', `127.0.0.1:${port}`, '-h', folder])
+        // It has room for all that a busy machine lets wait: what is tried is who is turned away before it.
+        const serve = `for (const port of [8081, 8082])
+          require('node:http').createServer((_, answer) => answer.end('served')).listen({ port, host: '127.0.0.1', backlog: 4096 })`
+        home.host.start([process.execPath, '-e', serve])
         systemd = scope.use(await startSystemd(home.host))
         start(systemd)
         before = everything()
