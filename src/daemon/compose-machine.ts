@@ -14,6 +14,7 @@ import { readRule } from '../model/rule-file.ts'
 import type { Rule } from '../model/rule.ts'
 import type { Snapshot } from '../stores/contract.ts'
 import { createFileStore } from '../stores/file/index.ts'
+import { followOpened } from './follow-opened.ts'
 import { foregroundRules } from './foreground.ts'
 import { openRules } from './open-rules.ts'
 
@@ -33,7 +34,7 @@ export async function machineOf(parts: Deps, naru: () => Promise<Naru | null>): 
     names: async () => (await settings()).names,
     open: () => openRules(naru),
     rules: () => allRules(naru, settings),
-    onOpened: (rule, told) => followOpened(naru, rule, told),
+    onOpened: (rule, told) => followOpened({ find: naru, rule, told, clock: parts.clock }),
   })
 }
 
@@ -69,21 +70,6 @@ async function settingsOf(find: () => Promise<Naru | null>): Promise<FileSetting
     // Whoever asks for the rules is told what is wrong with the file.
   }
   return { names: [], stun: [], samplePort: null }
-}
-
-/** Nothing is told where no daemon runs. */
-function followOpened(
-  find: () => Promise<Naru | null>,
-  rule: string,
-  told: (client: string) => void,
-): Disposable {
-  const stop = new AbortController()
-  const follow = async (): Promise<void> => {
-    for await (const event of (await find())?.events({ signal: stop.signal }) ?? [])
-      if (event.type === 'opened' && event.connection.rule === rule) told(event.connection.client)
-  }
-  follow().catch(() => {})
-  return { [Symbol.dispose]: () => stop.abort() }
 }
 
 /** Who has no file yet has no rules, and may ask about a port or the machine all the same. */
