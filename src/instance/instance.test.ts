@@ -18,13 +18,37 @@ import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { describeWith } from '../../test/needs.ts'
 import { Journal } from './journal.ts'
-import { abandoned, claim, holderOf, instanceIdOf, instanceOf, running, stateRoot } from './instance.ts'
+import {
+  abandoned,
+  claim,
+  holderOf,
+  instanceIdOf,
+  instanceOf,
+  running,
+  stateRoot,
+  succeed,
+} from './instance.ts'
 
 let root: string
 beforeEach(async () => (root = await mkdtemp(join(tmpdir(), 'naru-instance-'))))
 afterEach(() => rm(root, { recursive: true }))
 
 describe('one Naru a file', () => {
+  it('that lets go while it announces itself leaves no lock, nor does one that was only promised the place', async () => {
+    const first = await claim(root, 'x', null)
+    const announcing = first.announce('http://127.0.0.1:1/')
+    await Promise.all([first.release(), announcing])
+    await first.announce(null)
+    expect(await readdir(first.folder)).not.toContain('lock')
+    const before = await claim(root, 'x', null)
+    const next = succeed(root, 'x', before.holder)
+    await before.passOn()
+    await next.release()
+    await next.announce(null)
+    const named = JSON.parse(await readFile(join(before.folder, 'lock'), 'utf8')) as { socket: string }
+    expect(named.socket).toBe(before.holder.socket)
+  })
+
   it('the second is told where the first is', async () => {
     const first = await claim(root, 'a', '/etc/naru.yaml')
     await expect(claim(root, 'a', '/etc/naru.yaml')).rejects.toMatchObject({

@@ -173,6 +173,8 @@ function instanceIn(
   const leavingPath = join(folder, `leaving-${process.pid}`)
   // Thousands of openings ask at once, each for a descriptor.
   const mark = new Latest(() => markOf(dirname(folder)))
+  /** The last writing of the lock: whoever takes it away waits for that, or it would come back. */
+  let announcing: Promise<void> = Promise.resolve()
   return {
     folder,
     journalPath: join(folder, 'journal'),
@@ -181,7 +183,12 @@ function instanceIn(
     async announce(web) {
       if (state === 'passed-on' || state === 'released') return
       state = 'held'
-      await replaceFile(lockPath(folder), JSON.stringify({ ...holder, web }), { mode: 0o600 })
+      const write = async (): Promise<void> => {
+        if (state !== 'held') return
+        await replaceFile(lockPath(folder), JSON.stringify({ ...holder, web }), { mode: 0o600 })
+      }
+      announcing = announcing.catch(() => {}).then(write)
+      await announcing
     },
     async passOn() {
       state = 'passed-on'
@@ -196,8 +203,11 @@ function instanceIn(
     async release({ forget = false } = {}) {
       life[Symbol.dispose]()
       if (state === 'passed-on') await unlink(leavingPath).catch(() => {})
-      if (state !== 'held') return
-      state = 'released'
+      const held = state === 'held'
+      // One that was only promised the place announces itself no more, either.
+      if (state !== 'passed-on') state = 'released'
+      if (!held) return
+      await announcing.catch(() => {})
       // Whoever finds a journal without a lock undoes what is in it.
       const empty = forget && !(await Journal.holdsAny(join(folder, 'journal')).catch(() => true))
       await unlink(lockPath(folder)).catch(() => {})
