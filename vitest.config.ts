@@ -5,6 +5,7 @@ import { defineConfig } from 'vitest/config'
  * else runs would be measured too.
  */
 const alone = [
+  'test/journeys/rule-memory.test.ts',
   'test/journeys/{balance,doctor}.test.ts',
   'test/lab/{offload,offload-word,router-figures,router-rate}.test.ts',
   'test/web/crowd.test.ts',
