@@ -111,12 +111,9 @@ async function runStatus(context: Context): Promise<ExitCode> {
 }
 
 /** Where the system does not tell whether it runs, the daemon itself does. */
-async function withDaemon(status: ServiceStatus, { deps, file }: Context): Promise<ServiceStatus> {
+async function withDaemon(status: ServiceStatus, context: Context): Promise<ServiceStatus> {
   if (status.running !== null) return status
-  const pid = await answering(deps, file).then(
-    (found) => found.pid,
-    () => null,
-  )
+  const pid = await runningOn(context.file, context).catch(() => null)
   return { ...status, running: pid !== null, pid }
 }
 
