@@ -177,7 +177,7 @@ const nftMatch = fc.oneof(
     'ip daddr 10.1.0.0/24',
     'ip saddr . tcp dport { 10.1.0.2 . 7001, 10.1.0.3 . 7002 }',
     'meta mark 0',
-    'limit rate over 1000/second',
+    'limit rate over 1000/second burst 9999 packets',
   ),
 )
 const nftRule = fc.oneof(
@@ -381,14 +381,14 @@ const wideMatch = fc.oneof(
       'quota name "quo_below"',
       'counter name "cnt"',
       'ct count over 9999',
-      'limit rate 9999/second',
+      'limit rate 9999/second burst 9999 packets',
       'quota over 9999 mbytes',
       'quota 9999 mbytes',
       'add @seen { ip saddr }',
-      'update @pace { ip saddr limit rate over 9999/second }',
+      'update @pace { ip saddr limit rate over 9999/second burst 9999 packets }',
       'update @pace { ip saddr limit rate 9999/second burst 9999 packets }',
       'add @conns { ip saddr ct count over 9999 }',
-      'meter m { ip saddr limit rate over 9999/second }',
+      'meter m { ip saddr limit rate over 9999/second burst 9999 packets }',
       'ip saddr @timed',
       'ip saddr != @timed',
       'ip saddr @nets',
@@ -476,6 +476,12 @@ const early = fc.constantFrom(
   'nat hook prerouting priority -100;\n    udp dport 7001 return',
   'nat hook input priority 100;\n    ip saddr 10.1.0.3 snat ip to 10.1.0.9',
 )
+/** A zone is of both ways, or what comes after the first packet is of no connection. */
+const zoneOfAnswers = `  chain answers {
+    type filter hook output priority -300;
+    ip daddr 10.1.0.3 ct zone set 7
+  }
+`
 const wideRuleset = fc
   .record({
     input: wideLines(/^$/),
@@ -510,12 +516,12 @@ const wideRuleset = fc
   quota quo_below { 9999 mbytes; }
   counter cnt { }
 ${nftChains({ input, one, two, policy })}
-${early
-  .map((text, at) => {
-    const [kind = '', rules = ''] = text.split('\n')
-    return `  chain early${at} {\n    type ${kind}\n${/ct status|policy drop/.test(text) ? '    ct state established accept\n' : ''}${rules}\n  }\n`
-  })
-  .join('')}}
+${early.some((text) => text.includes('ct zone set')) ? zoneOfAnswers : ''}${early
+      .map((text, at) => {
+        const [kind = '', rules = ''] = text.split('\n')
+        return `  chain early${at} {\n    type ${kind}\n${/ct status|policy drop/.test(text) ? '    ct state established accept\n' : ''}${rules}\n  }\n`
+      })
+      .join('')}}
 ${card && `table netdev t {\n  chain card {\n    type filter hook ingress device "eth0" priority 0;\n    ${card}\n  }\n}\n`}`,
   )
 
@@ -629,7 +635,8 @@ const wideEarly = fc.constantFrom(
   '',
   '*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -j CT --notrack\nCOMMIT\n',
   '*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p udp -j NOTRACK\nCOMMIT\n',
-  '*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -s 10.1.0.3/32 -j CT --zone 7\nCOMMIT\n',
+  // Of its answers, too, or what comes after the first packet is of no connection.
+  '*raw\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n-A PREROUTING -s 10.1.0.3/32 -j CT --zone 7\n-A OUTPUT -d 10.1.0.3/32 -j CT --zone 7\nCOMMIT\n',
   '*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -s 10.1.0.3/32 -j DROP\nCOMMIT\n',
   '*mangle\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -s 10.1.0.3/32 -j MARK --set-xmark 0x7/0xffffffff\nCOMMIT\n',
   '*mangle\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -j CONNMARK --set-xmark 0x7/0xffffffff\nCOMMIT\n',
