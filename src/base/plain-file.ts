@@ -2,7 +2,7 @@
  * Reads a file where somebody else may have put something else: opening a FIFO waits for a writer for ever, a device or
  * /proc/PID/pagemap has no end, and each read that hangs takes one of the few threads that all files are read by.
  */
-import { constants } from 'node:fs'
+import { constants, type Stats } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 import { say, type Text } from './text.ts'
 
@@ -19,13 +19,17 @@ export class NoPlainFile extends Error {
 export async function readPlainFile(path: string, mostBytes: number): Promise<Buffer> {
   await using file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
   const found = await file.stat()
-  // A folder is named by its own error.
-  if (!found.isFile() && !found.isDirectory())
-    throw new NoPlainFile(say('it is no file but a pipe, a socket or a device'))
+  mustBePlain(found)
   if (found.size > mostBytes) throw tooLarge(`${found.size}`, mostBytes)
   const bytes = await upTo(file, found.size, mostBytes)
   if (bytes.length > mostBytes) throw tooLarge(`${mostBytes}+`, mostBytes)
   return bytes
+}
+
+/** A folder passes: it is named by its own error. @throws NoPlainFile */
+export function mustBePlain(found: Stats): void {
+  if (!found.isFile() && !found.isDirectory())
+    throw new NoPlainFile(say('it is no file but a pipe, a socket or a device'))
 }
 
 /** Its size says little: it may grow meanwhile, and files of the system have none. */

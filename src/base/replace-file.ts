@@ -5,8 +5,12 @@
 import { randomBytes } from 'node:crypto'
 import { open, realpath, rename, stat, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { mustBePlain } from './plain-file.ts'
 
-/** Links are followed; mode and owner stay. A new file gets `mode`. */
+/**
+ * Links are followed; mode and owner stay. A new file gets `mode`. Where a link leads to a device, such as that of a unit
+ * which is masked to /dev/null, that would become a file. @throws NoPlainFile
+ */
 export async function replaceFile(
   path: string,
   content: string | Uint8Array,
@@ -14,6 +18,7 @@ export async function replaceFile(
 ): Promise<void> {
   const target = await realpath(path).catch(() => path)
   const old = await stat(target).catch(() => null)
+  if (old) mustBePlain(old)
   const temporary = join(
     dirname(target),
     `.${basename(target)}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`,

@@ -177,7 +177,7 @@ class FileStore implements Store {
       await mkdir(dirname(this.name), { recursive: true })
       await replaceFile(this.name, text)
     } catch (error) {
-      const why = errnoOf(error) === 'EBUSY' ? mountedAlone : messageOf(error)
+      const why = whyUnwritable(error)
       throw new NaruError('FILE_UNWRITABLE', { file: this.name, why }, { cause: error })
     }
   }
@@ -281,6 +281,11 @@ function whyUnreadable(error: unknown): Text {
     EACCES: say('reading it is not permitted'),
   }
   return known[errnoOf(error) ?? ''] ?? verbatim(messageOf(error))
+}
+
+function whyUnwritable(error: unknown): Text {
+  if (error instanceof NoPlainFile) return error.why
+  return errnoOf(error) === 'EBUSY' ? mountedAlone : verbatim(messageOf(error))
 }
 
 function unreadable(file: string, why: Text, cause?: unknown): NaruError {
