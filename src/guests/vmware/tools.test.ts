@@ -10,7 +10,8 @@ import { textOf } from './text-file.ts'
 import { vmware } from './vmware.ts'
 
 const signal = AbortSignal.timeout(30_000)
-const windows = { 'ProgramFiles(x86)': 'C:\\PF86', NARU_VMWARE_RESTART: 'yes' }
+const windows = { 'ProgramFiles(x86)': 'C:\\PF86', ProgramFiles: 'C:\\PF', NARU_VMWARE_RESTART: 'yes' }
+const isOlder = (path: string): boolean => path.startsWith('C:\\PF86')
 
 /** As `reg query … /reg:32` prints on a Korean Windows: only what a missing key says is translated. */
 const registry = `
@@ -26,7 +27,7 @@ describe('VMware’s NAT on Windows without vmrest', () => {
     if (argv[1] !== 'query') return ''
     return argv[2]?.endsWith('TCPForward') ? registry : missing
   })
-  const side = toolsSide(usualPlace('win32', windows), runner, windows)
+  const side = toolsSide(usualPlace('win32', windows, isOlder), runner)
   const forward = {
     protocol: 'tcp',
     hostPort: 8888,
@@ -58,6 +59,30 @@ describe('VMware’s NAT on Windows without vmrest', () => {
   })
 })
 
+describe('Workstation on Windows', () => {
+  const none = (): boolean => false
+  const isNewer = (path: string): boolean => !isOlder(path)
+
+  it('is found where its 64-bit installer (26H1) puts it, and where the 32-bit one did', () => {
+    expect(usualPlace('win32', windows, isNewer).vmrun).toBe(
+      join('C:\\PF', 'VMware/VMware Workstation/vmrun.exe'),
+    )
+    expect(usualPlace('win32', windows, isOlder).vmrun).toBe(
+      join('C:\\PF86', 'VMware/VMware Workstation/vmrun.exe'),
+    )
+    expect(usualPlace('win32', windows, none).vmrun).toBe(
+      join('C:\\PF', 'VMware/VMware Workstation/vmrun.exe'),
+    )
+  })
+
+  it('has its NAT in the half of the registry that is its own', async () => {
+    const runner = new FakeRunner(() => '')
+    await toolsSide(usualPlace('win32', windows, isNewer), runner).forwards('vmnet8', signal)
+    expect(runner.ran).toHaveLength(2)
+    for (const ran of runner.ran) expect(ran).toMatch(/ \/reg:64$/)
+  })
+})
+
 describe('VMware’s networking file', () => {
   let folder: string
   let networking: string
@@ -71,7 +96,7 @@ describe('VMware’s networking file', () => {
   it('gains and loses a line of ours, byte for byte and with its mode', async () => {
     const place = { platform: 'linux', vmrun: 'vmrun', inventory: '', networking, mayRestart: true } as const
     const runner = new FakeRunner(() => '')
-    const side = toolsSide(place, runner, {})
+    const side = toolsSide(place, runner)
     const forward = {
       protocol: 'udp',
       hostPort: 5353,
@@ -123,7 +148,7 @@ it('without rights the command that does the same is told, and nothing is touche
   const networking = join(folder, 'networking')
   writeFileSync(networking, 'VERSION=1,0\n', { mode: 0o444 })
   const place = { platform: 'linux', vmrun: 'vmrun', inventory: '', networking, mayRestart: true } as const
-  const side = toolsSide(place, new FakeRunner(() => ''), {})
+  const side = toolsSide(place, new FakeRunner(() => ''))
   const asRoot = process.getuid?.() === 0
   try {
     if (asRoot) process.seteuid?.(65_534)

@@ -3,6 +3,7 @@
  * keeps them (the registry on Windows, the `networking` file elsewhere), as nat.conf is generated from there. A change
  * takes effect only when VMware's network starts again, which cuts off every VM for a moment.
  */
+import { existsSync } from 'node:fs'
 import { chmod, open, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errnoOf, NaruError } from '../../base/errors.ts'
@@ -25,21 +26,30 @@ export interface ToolsPlace {
   readonly inventory: string
   /** Linux and macOS: where forwards and pins stand. */
   readonly networking: string
+  /** Windows: VMware's own folder, and the half of the registry that a program of its kind writes. */
+  readonly windows?: { readonly folder: string; readonly registry: '/reg:32' | '/reg:64' }
   /** A change may cut every VM's network for a moment. */
   readonly mayRestart: boolean
 }
 
 /** Where VMware's installers put things. */
-export function usualPlace(platform: NodeJS.Platform, env: NodeJS.ProcessEnv): ToolsPlace {
+export function usualPlace(
+  platform: NodeJS.Platform,
+  env: NodeJS.ProcessEnv,
+  isThere: (path: string) => boolean = existsSync,
+): ToolsPlace {
   const mayRestart = env.NARU_VMWARE_RESTART === 'yes'
-  if (platform === 'win32')
+  if (platform === 'win32') {
+    const windows = windowsPlace(env, isThere)
     return {
       platform,
       mayRestart,
-      vmrun: join(windowsFolder(env), 'vmrun.exe'),
+      windows,
+      vmrun: join(windows.folder, 'vmrun.exe'),
       inventory: join(env.APPDATA ?? '', 'VMware', 'inventory.vmls'),
       networking: '',
     }
+  }
   if (platform === 'darwin')
     return {
       platform,
@@ -66,27 +76,37 @@ function atHome(env: NodeJS.ProcessEnv, path: string): string {
   }
 }
 
-function windowsFolder(env: NodeJS.ProcessEnv): string {
-  return join(env['ProgramFiles(x86)'] ?? 'C:\\Program Files (x86)', 'VMware', 'VMware Workstation')
+/** Workstation is a 64-bit program since 26H1, and was a 32-bit one before. Both never stand side by side. */
+function windowsPlace(
+  env: NodeJS.ProcessEnv,
+  isThere: (path: string) => boolean,
+): NonNullable<ToolsPlace['windows']> {
+  const under = (programs: string): string => join(programs, 'VMware', 'VMware Workstation')
+  const older = under(env['ProgramFiles(x86)'] ?? String.raw`C:\Program Files (x86)`)
+  // A 32-bit Node.js is told the older folder by %ProgramFiles%.
+  const newer = under(env.ProgramW6432 ?? env.ProgramFiles ?? String.raw`C:\Program Files`)
+  return !isThere(join(newer, 'vmrun.exe')) && isThere(join(older, 'vmrun.exe'))
+    ? { folder: older, registry: '/reg:32' }
+    : { folder: newer, registry: '/reg:64' }
 }
 
-export function toolsSide(place: ToolsPlace, runner: Runner, env: NodeJS.ProcessEnv): VmwareSide {
+export function toolsSide(place: ToolsPlace, runner: Runner): VmwareSide {
   const tool = toolOf(kind, runner)
   const run = (argv: readonly [string, ...string[]], signal: AbortSignal, ms?: number): Promise<string> =>
     mustRun(kind, tool, argv, { signal, ...(ms !== undefined && { ms }) })
-  const table = place.platform === 'win32' ? registry(run) : networkingFile(place.networking)
+  const table = place.windows ? registry(run, place.windows.registry) : networkingFile(place.networking)
   const restart = async (vmnet: string, signal: AbortSignal): Promise<void> => {
-    for (const argv of restartCommands(place, vmnet, env)) await run(argv, signal, changeMs)
+    for (const argv of restartCommands(place, vmnet)) await run(argv, signal, changeMs)
   }
 
   return {
     where: place.vmrun,
     costly: place.mayRestart ? null : restartIsCostly,
     async permitted(vmnet, wanted) {
-      if (place.platform === 'win32' || (await mayWrite(place.networking))) return
+      if (place.windows || (await mayWrite(place.networking))) return
       throw new NaruError('NOT_PERMITTED', {
         what: sayOf('permission')`write ${place.networking}`,
-        command: byHand(place, vmnet, wanted, env),
+        command: byHand(place, vmnet, wanted),
       })
     },
     notes: [say('VMware’s network started again: every VM was cut off for a moment')],
@@ -128,13 +148,9 @@ const restartIsCostly = {
   ),
 }
 
-function restartCommands(
-  place: ToolsPlace,
-  vmnet: string,
-  env: NodeJS.ProcessEnv,
-): readonly [string, ...string[]][] {
-  if (place.platform === 'win32') {
-    const vnetlib = join(windowsFolder(env), 'vnetlib64.exe')
+function restartCommands(place: ToolsPlace, vmnet: string): readonly [string, ...string[]][] {
+  if (place.windows) {
+    const vnetlib = join(place.windows.folder, 'vnetlib64.exe')
     return [
       [vnetlib, '--', 'update', 'nat', vmnet],
       [vnetlib, '--', 'stop', 'nat'],
@@ -171,14 +187,11 @@ function byHand(
   place: ToolsPlace,
   vmnet: string,
   { protocol, address, guestPorts }: { protocol: string; address: string; guestPorts: PortRange },
-  env: NodeJS.ProcessEnv,
 ): string {
   const { first } = guestPorts
   const hostPort = first < 50_000 ? first + 10_000 : first - 10_000
   const line = `add_nat_portfwd ${vmnet.replace(/^vmnet/, '')} ${protocol} ${hostPort} ${address} ${first}`
-  const commands = restartCommands(place, vmnet, env).map((argv) =>
-    argv.map((word) => shellWord(word)).join(' '),
-  )
+  const commands = restartCommands(place, vmnet).map((argv) => argv.map((word) => shellWord(word)).join(' '))
   return `sudo sh -c ${shellWord([`echo ${shellWord(line)} >> ${shellWord(place.networking)}`, ...commands].join(' && '))}`
 }
 
@@ -187,8 +200,8 @@ type Run = (argv: readonly [string, ...string[]], signal: AbortSignal, ms?: numb
 
 const windowsConfig = 'HKLM\\SOFTWARE\\VMware, Inc.\\VMnetLib\\VMnetConfig'
 
-/** Windows keeps them in the 32-bit registry, without a description. Pins are left alone there. */
-function registry(run: Run): Table {
+/** Windows keeps them in the registry, without a description. Pins are left alone there. */
+function registry(run: Run, view: '/reg:32' | '/reg:64'): Table {
   const key = (vmnet: string, protocol: string): string =>
     `${windowsConfig}\\${vmnet}\\NAT\\${protocol.toUpperCase()}Forward`
   return {
@@ -197,7 +210,7 @@ function registry(run: Run): Table {
         (['tcp', 'udp'] as const).map(async (protocol) => ({
           protocol,
           // The key is there only once a forward was.
-          text: await run(['reg', 'query', key(vmnet, protocol), '/reg:32'], signal).catch(() => ''),
+          text: await run(['reg', 'query', key(vmnet, protocol), view], signal).catch(() => ''),
         })),
       )
       return texts.flatMap(({ protocol, text }) =>
@@ -215,24 +228,12 @@ function registry(run: Run): Table {
     async add(vmnet, { protocol, hostPort, guestAddress, guestPort }, signal) {
       const value = `${guestAddress}:${guestPort}`
       await run(
-        [
-          'reg',
-          'add',
-          key(vmnet, protocol),
-          '/v',
-          String(hostPort),
-          '/t',
-          'REG_SZ',
-          '/d',
-          value,
-          '/f',
-          '/reg:32',
-        ],
+        ['reg', 'add', key(vmnet, protocol), '/v', String(hostPort), '/t', 'REG_SZ', '/d', value, '/f', view],
         signal,
       )
     },
     async remove(vmnet, { protocol, hostPort }, signal) {
-      await run(['reg', 'delete', key(vmnet, protocol), '/v', String(hostPort), '/f', '/reg:32'], signal)
+      await run(['reg', 'delete', key(vmnet, protocol), '/v', String(hostPort), '/f', view], signal)
     },
     pinOf: () => Promise.resolve(null),
     pin: () => Promise.resolve(),

@@ -44,7 +44,7 @@ export function vmware(options: VmwareOptions = {}): GuestMember {
       throw new NaruError('GUEST_NOT_HERE', { kind, why })
     }
     const { platform } = await host.facts()
-    return toolsSide(options.tools ?? usualPlace(platform, env), host.runner, env)
+    return toolsSide(options.tools ?? usualPlace(platform, env), host.runner)
   }
 
   return {
