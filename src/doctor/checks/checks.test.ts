@@ -203,17 +203,27 @@ describe('on Windows', () => {
     expect(await found('security-suite', { facts: windows, run: () => '' })).toEqual([])
   })
 
-  it('hyperv-firewall: WSL in mirrored mode lets nothing in', async () => {
-    const rule = { target: 'wsl:Ubuntu:80' }
-    const blocked: Answering = () => '{"action":4,"allowed":0}'
-    expect(await found('hyperv-firewall', { facts: windows, rule, run: blocked })).toHaveLength(1)
-    expect(
-      await found('hyperv-firewall', { facts: windows, rule, run: () => '{"action":4,"allowed":1}' }),
-    ).toEqual([])
-    expect(
-      await found('hyperv-firewall', { facts: windows, rule, run: () => '{"action":2,"allowed":0}' }),
-    ).toEqual([])
-    expect(await found('hyperv-firewall', { facts: windows, run: blocked })).toEqual([])
+  it('hyperv-firewall: Windows itself may not go in to WSL', async () => {
+    const found80 = (setting: object): Promise<readonly unknown[]> =>
+      found('hyperv-firewall', {
+        facts: windows,
+        rule: { target: 'wsl:Ubuntu:80' },
+        run: () =>
+          JSON.stringify({ enabled: 1, loopback: 0, action: 4, allowed: ['443', '8000-8010'], ...setting }),
+      })
+    expect(await found80({})).toHaveLength(1)
+    expect(await found80({ action: 0, allowed: [] })).toHaveLength(1)
+    // As Windows 11 has it unless somebody changes it: the relay dials from Windows, and needs no rule.
+    expect(await found80({ loopback: 1 })).toEqual([])
+    expect(await found80({ loopback: 2 })).toEqual([])
+    expect(await found80({ enabled: 0 })).toEqual([])
+    expect(await found80({ action: 2 })).toEqual([])
+    for (const allowed of [['80'], ['70-90'], ['Any']]) expect(await found80({ allowed })).toEqual([])
+    // Windows 10 has no such firewall: the script ends without an answer.
+    const none = { facts: windows, rule: { target: 'wsl:Ubuntu:80' }, run: () => '' }
+    expect(await found('hyperv-firewall', none)).toEqual([])
+    const elsewhere: Answering = () => '{"enabled":1,"loopback":0,"action":4,"allowed":[]}'
+    expect(await found('hyperv-firewall', { facts: windows, run: elsewhere })).toEqual([])
   })
 
   it('nat-service-stopped: VMware’s NAT service, whatever the language', async () => {
