@@ -52,6 +52,25 @@ it.each([
   expect(losses.map(({ leftOut }) => leftOut)).toEqual(target === null ? [true] : [])
 })
 
+it.each([
+  ['iptables -t nat -A PREROUTING -p tcp --dport 80 -j DNAT --to-destination 10.0.0.2:80', 2],
+  ['\nsudo /sbin/iptables -t nat -I PREROUTING -p tcp --dport 80 -j REDIRECT --to-ports 81', 3],
+  ['IPT=/sbin/ip6tables\n  "${IPT}" -t nat -A PREROUTING -p tcp --dport 80 -j DNAT --to fd00::2', 3],
+  ['iptables-restore <<EOF\n*nat\n-A PREROUTING -p tcp --dport 80 -j REDIRECT\nCOMMIT\nEOF', 2],
+  ['*nat\nCOMMIT\niptables -t nat -A PREROUTING -p tcp --dport 80 -j REDIRECT', 4],
+])('a script is known as one, and nothing is taken from it: %s', (lines, line) => {
+  expect(() => importRules(`#!/bin/sh\n${lines}\n`)).toThrow(
+    `:${line}:1: this is a script, which is not run to see what it does: import what \`iptables-save\` prints`,
+  )
+})
+
+it.each(['-A PREROUTING -p tcp --dport 80 -j REDIRECT', '*nat\nCOMMIT\n-A PREROUTING -p tcp -j REDIRECT'])(
+  'a rule outside of any table is none, as iptables-restore has it: %s',
+  (text) => {
+    expect(() => importRules(text, { from: 'iptables' })).toThrow('it stands in no table')
+  },
+)
+
 it('who is taken away without a port is let in by no forward behind it', () => {
   const { rules } = nat(
     '-A PREROUTING -s 10.9.0.0/16 -j RETURN',
