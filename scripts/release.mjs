@@ -131,16 +131,16 @@ async function check() {
   process.exit(1)
 }
 
-/** What a release is tried with beyond `npm test`. */
+/** What a release is tried with beyond `npm test`: Debian's own checker, and what is made instead of its stand-in. */
 function tryAll() {
-  const { status } = spawnSync(
-    execPath,
-    ['node_modules/vitest/vitest.mjs', 'run', 'test/one-file.test.ts', 'test/packed.test.ts'],
-    {
-      stdio: 'inherit',
-      env: { ...process.env, NARU_RELEASE: '1' },
-    },
-  )
+  const packages = readdirSync(out).filter((name) => name.endsWith('.deb'))
+  if (packages.length > 0 && existsSync('/usr/bin/lintian'))
+    execFileSync('lintian', ['--fail-on', 'error', ...packages], { cwd: out, stdio: ['ignore', 2, 2] })
+  const tests = ['test/one-file.test.ts', 'test/packed.test.ts', 'test/journeys/deb.test.ts']
+  const { status } = spawnSync(execPath, ['node_modules/vitest/vitest.mjs', 'run', ...tests], {
+    stdio: 'inherit',
+    env: { ...process.env, NARU_RELEASE: '1' },
+  })
   if (status !== 0) process.exit(1)
 }
 

@@ -11,6 +11,7 @@ import { codes } from '../../src/base/codes/index.ts'
 import { fileSchema } from '../../src/cli/reference.ts'
 import { built } from '../built.ts'
 import { describeWith } from '../needs.ts'
+import { routesOf, type ApiDocument } from './api.ts'
 import { shapeOf } from './shape.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -75,7 +76,7 @@ const rules = `rules:
 `
 
 describeWith(
-  { root: true, platform: 'linux', commands: ['unshare', 'ip', 'busybox', 'nft'] },
+  { root: true, platform: 'linux', commands: ['unshare', 'ip', 'busybox', 'curl', 'nft'] },
   'naru --json',
   () => {
     const folder = mkdtempSync(join(tmpdir(), 'naru-contract-'))
@@ -91,6 +92,7 @@ describeWith(
         'ip link set lo up; ip link add a type veth peer name b; ip link set a up; ip addr add 192.0.2.1/24 dev a',
         `cd ${folder}; busybox httpd -p 127.0.0.1:8101 -h www`,
         `${naru} up --background > up.out 2>&1`,
+        'curl -s --unix-socket "$(find state -type s | head -1)" http://naru/api/openapi.json > out/openapi',
         ...Object.entries(commands).map(
           ([name, words]) =>
             `${naru} ${words} --json > "out/${name}" 2> "out/${name}.err"; echo "$?" > "out/${name}.exit"`,
@@ -115,6 +117,11 @@ describeWith(
       )
     }, 150_000)
     afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+    it('every route of the API keeps what it takes and who may', async () => {
+      const document = JSON.parse(shown('openapi')) as ApiDocument
+      await expect(lines(routesOf(document).toSorted())).toMatchFileSnapshot(promise('api.txt'))
+    })
 
     it.each(Object.keys(commands))('%s keeps its shape and its exit code', async (name) => {
       const values = shown(name)
