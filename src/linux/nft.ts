@@ -8,7 +8,7 @@ import { temporaryPlace } from '../base/trust.ts'
 import { NaruError } from '../base/errors.ts'
 import { withRight } from '../base/privilege.ts'
 import { say } from '../base/text.ts'
-import type { Runner } from '../host/contract.ts'
+import type { RunOptions, Runner, RunResult } from '../host/contract.ts'
 import type { Json } from '../model/hop.ts'
 
 /** 65,535 ports in both protocols take nft about 2 s; more is a stuck machine. */
@@ -42,31 +42,52 @@ export function createNft(runner: Runner): Nft {
       }
     },
     async list(args, { signal }) {
-      for (let tries = mostTries; tries > 0; tries--) {
-        const { exit, stdout, stderr } = await runner.run(['nft', '-j', ...args], { signal, limitMs })
-        if (exit !== 0 && /No such file or directory/.test(stderr)) return null
-        if (exit !== 0) throw failed(exit, stderr)
-        const objects = objectsIn(stdout)
-        if (objects) return objects
-      }
-      throw failed(0, `nft -j ${args.join(' ')} printed no whole JSON`)
+      const { exit, stderr, objects } = await askNft(args, { runner, signal, limitMs })
+      if (exit !== 0 && /No such file or directory/.test(stderr)) return null
+      if (!objects) throw failed(exit, exit === 0 ? cutOff(args) : stderr)
+      return objects
     },
   }
 }
 
+export interface NftAnswer extends RunResult {
+  /** Null where it said no, or cut off what it printed each time it was asked. */
+  readonly objects: readonly NftObject[] | null
+}
+
 /**
- * nft up to 1.0.6 ends what it prints in the midst where the memory of a table's flags is another's by then (it frees
- * them too early), as while a guard of ours is being read back. The next time they mostly are not.
+ * What `nft -j ARGS…` prints. nft up to 1.0.6 ends it in the midst, or prints nothing, where the memory of a table's flags
+ * (`owner`, `dormant`) is another's by then, as it frees them before it prints them. The next time they mostly are not.
+ * @throws NaruError COMMAND_MISSING, TIMED_OUT, ABORTED
  */
+export async function askNft(
+  args: readonly string[],
+  { runner, ...options }: RunOptions & { readonly runner: Runner },
+): Promise<NftAnswer> {
+  for (let tries = mostTries; ; tries--) {
+    const result = await runner.run(['nft', '-j', ...args], options)
+    const objects = result.exit === 0 ? objectsIn(result.stdout) : null
+    if (objects || result.exit !== 0 || tries === 1) return { ...result, objects }
+  }
+}
+
 const mostTries = 6
 
-/** Null where it is cut off. */
-function objectsIn(json: string): readonly NftObject[] | null {
+/** What to say of an answer that is cut off. */
+export const cutOff = (args: readonly string[]): string => `nft -j ${args.join(' ')} printed no whole JSON`
+
+/** The objects of a listing. Null where it is none, or not whole. */
+export function objectsIn(json: string): readonly NftObject[] | null {
   try {
-    return (JSON.parse(json) as { nftables: NftObject[] }).nftables
+    const { nftables } = JSON.parse(json) as { nftables?: unknown }
+    return Array.isArray(nftables) && nftables.every(isObject) ? nftables : null
   } catch {
     return null
   }
+}
+
+function isObject(value: unknown): value is NftObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function failed(exit: number, stderr: string): NaruError {

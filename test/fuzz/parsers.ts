@@ -35,7 +35,8 @@ import {
   parseWifiDevices,
 } from '../../src/host/darwin/parse.ts'
 import { readIpSets, readSaved } from '../../src/host/simulate/iptables.ts'
-import { nftObjects, readListing, readNft } from '../../src/host/simulate/nft-ruleset.ts'
+import { readListing, readNft } from '../../src/host/simulate/nft-ruleset.ts'
+import { objectsIn } from '../../src/linux/nft.ts'
 import { parseNameServers } from '../../src/host/linux/network.ts'
 import { parseRoutes4, parseRoutes6 } from '../../src/host/linux/proc-routes.ts'
 import { parseTable } from '../../src/host/linux/proc-sockets.ts'
@@ -433,7 +434,7 @@ export const parsers: readonly Parser[] = [
     readSaved(text, 'iptables-nft', 'ip', new Map([['s', ['10.0.0.1']]])),
   ),
   textParser('ipset', ['create s hash:net family inet\nadd s 10.0.0.0/8\n'], readIpSets),
-  textParser('nft', [nft], (text) => jsonOf(text) && readNft(nftObjects(text), readListing(text))),
+  textParser('nft', [nft], (text) => readNft(objectsIn(text) ?? [], readListing(text))),
   textParser(
     'ufw',
     [

@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest'
 import { rulesFor } from './by-port.ts'
 import { readSaved } from './iptables.ts'
-import { nftObjects, readListing, readNft } from './nft-ruleset.ts'
+import { objectsIn } from '../../linux/nft.ts'
+import { readListing, readNft } from './nft-ruleset.ts'
 import type { Chain, Packet } from './program.ts'
 
 const packet = (port: number): Packet => ({
@@ -54,7 +55,7 @@ const nft = JSON.stringify({
 
 it.each([
   ['iptables', () => readSaved(saved, 'iptables-nft', 'ip', new Map()).chains[0] as Chain],
-  ['nftables', () => readNft(nftObjects(nft), readListing('')).chains[0] as Chain],
+  ['nftables', () => readNft(objectsIn(nft) ?? [], readListing('')).chains[0] as Chain],
 ])('of ten thousand rules of %s few are walked, and none is left out that may match', (_, read) => {
   const chain = read()
   for (const port of [22, 10_000, 10_097, 15_000, 19_999]) {

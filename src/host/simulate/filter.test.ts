@@ -6,7 +6,8 @@ import type { Host, Interface } from '../contract.ts'
 import { answerFor, openingsFor, packetsOf, placeText, readFilter, type PacketFilter } from './index.ts'
 import { optionsOf, readIpSets, ruleWords } from './iptables.ts'
 import { rangePrefixes } from './nft-match.ts'
-import { nftObjects, readListing, readNft } from './nft-ruleset.ts'
+import { objectsIn } from '../../linux/nft.ts'
+import { readListing, readNft } from './nft-ruleset.ts'
 
 const signal = AbortSignal.timeout(60_000)
 
@@ -506,7 +507,7 @@ describe('what tools print', () => {
           },
         }
         const { chains } = readNft(
-          nftObjects(JSON.stringify({ nftables: [base, ...rules.map((rule) => ({ rule }))] })),
+          objectsIn(JSON.stringify({ nftables: [base, ...rules.map((rule) => ({ rule }))] })) ?? [],
           readListing(''),
         )
         const filter: PacketFilter = {

@@ -38,7 +38,7 @@ export interface NftListing {
   readonly dormant: ReadonlySet<string>
 }
 
-/** @param items of `nft -j list ruleset`, by `nftObjects` */
+/** @param items of `nft -j list ruleset` */
 export function readNft(items: NftObjects, listing: NftListing): NftRuleset {
   const rules = rulesByChain(items, listing)
   const chains = items.flatMap(({ chain }) => (chain ? [readChain(asObject(chain), rules, listing)] : []))
@@ -60,13 +60,6 @@ function setsMark({ mangle }: Record<string, unknown>): boolean {
 }
 
 export type NftObjects = readonly Record<string, unknown>[]
-
-/** The objects of a listing: `{ table }`, `{ chain }`, `{ rule }`, `{ set }` … @throws SyntaxError where `json` is none */
-export function nftObjects(json: string): NftObjects {
-  if (json.trim() === '') return []
-  const { nftables } = asObject(JSON.parse(json))
-  return Array.isArray(nftables) ? nftables.map(asObject) : []
-}
 
 /** @param listing what `nft -t -a list ruleset` prints */
 export function readListing(listing: string): NftListing {

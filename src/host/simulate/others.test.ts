@@ -57,7 +57,7 @@ describe('nobody else decides', () => {
     ['on a bare machine', {}],
     [
       'with empty chains that accept',
-      { 'nft -j list chains': empty, 'nft -j -t list table inet filter': '' },
+      { 'nft -j list chains': empty, 'nft -j -t list table inet filter': rulesIn('inet', 'filter') },
     ],
     [
       'with tables of ours, and a routing rule of ours',
@@ -194,6 +194,23 @@ it('what cannot be read is no answer', async () => {
   await expect(who({ 'nft -j list chains': denied })).rejects.toMatchObject({ code: 'COMMAND_FAILED' })
   await expect(who({ 'nft -j list chains': undefined })).rejects.toMatchObject({ code: 'COMMAND_MISSING' })
   await expect(who({ 'ip -4 rule show': undefined })).rejects.toMatchObject({ code: 'COMMAND_MISSING' })
+})
+
+it('asks again where nft cut off what it printed; what it cuts off each time may say anything', async () => {
+  const whole = chains(['inet', 'theirs', 'input', 'input', 'drop'])
+  const lookAt = (outputs: readonly string[]): Promise<string> => {
+    let at = 0
+    const plain = machine()
+    const runner = new FakeRunner(async (argv, options) =>
+      argv.join(' ') === 'nft -j list chains'
+        ? outputs[Math.min(at++, outputs.length - 1)]
+        : plain.run(argv as [string], options),
+    )
+    const options = { runner, signal: AbortSignal.timeout(5000) }
+    return whoElseDecides(options, () => 'none').then((why) => why?.en ?? 'nobody')
+  }
+  expect(await lookAt([whole.slice(0, -9), '', whole])).toContain('inet theirs input')
+  await expect(lookAt([whole.slice(0, -9)])).rejects.toMatchObject({ code: 'COMMAND_FAILED' })
 })
 
 it('many who ask at once are one look, and whoever saw a change looks again', async () => {

@@ -8,11 +8,11 @@ import { isNaruError, NaruError } from '../../base/errors.ts'
 import { withLimit, type Clock } from '../../base/clock.ts'
 import { Latest } from '../../base/latest.ts'
 import { say, verbatim, type Text } from '../../base/text.ts'
-import type { Runner } from '../contract.ts'
+import type { Runner, RunResult } from '../contract.ts'
 import { programsOnSockets, type OnSockets } from '../../linux/bpf/own-group.ts'
+import { askNft, cutOff, type NftObject } from '../../linux/nft.ts'
 import { isOurChain, keepRule } from '../../linux/own-names.ts'
 import { asObject } from './nft-match.ts'
-import { nftObjects } from './nft-ruleset.ts'
 import { legacyTables, savedBy, type ReadOptions } from './read.ts'
 
 /** So long is an answer told to whoever only plans. */
@@ -103,15 +103,13 @@ const rank = ({ hook }: BaseChain): number => (order.indexOf(hook) + order.lengt
 
 /** A base chain of somebody else's with a rule in it, or with a policy that drops: `inet filter input`. */
 async function nftChainOf(options: ReadOptions): Promise<string | null> {
-  const chains = baseChains(await output(options, ['nft', '-j', 'list', 'chains']))
+  const chains = baseChains(await objectsOf(options, ['list', 'chains']))
   const dropping = chains.find(({ policy }) => policy === 'drop')
   if (dropping) return nameOf(dropping)
   const tables = new Map(chains.map(({ family, table }) => [`${family} ${table}`, [family, table] as const]))
   const filled = new Set<string>()
   for (const [family, table] of tables.values())
-    for (const { rule } of nftObjects(
-      await output(options, ['nft', '-j', '-t', 'list', 'table', family, table], 'perhaps'),
-    )) {
+    for (const { rule } of await objectsOf(options, ['-t', 'list', 'table', family, table], 'perhaps')) {
       const { chain } = asObject(rule)
       if (typeof chain === 'string') filled.add(nameOf({ family, table, name: chain }))
     }
@@ -119,8 +117,8 @@ async function nftChainOf(options: ReadOptions): Promise<string | null> {
   return found ? nameOf(found) : null
 }
 
-function baseChains(json: string): BaseChain[] {
-  return nftObjects(json)
+function baseChains(objects: readonly NftObject[]): BaseChain[] {
+  return objects
     .map(({ chain }) => {
       const { family, table, name, hook, policy } = asObject(chain)
       return {
@@ -181,16 +179,38 @@ async function hasIpsec(options: ReadOptions): Promise<boolean> {
   return (await output(options, ['ip', 'xfrm', 'policy'], 'perhaps')).trim() !== ''
 }
 
-/** Standard output. @param exits `perhaps`: what is not there makes it fail, and says nothing. */
+/** `perhaps`: what is not there makes it fail, and says nothing. */
+type Exits = 'well' | 'perhaps'
+
+/** What nft lists. What it cuts off may say anything. */
+async function objectsOf(
+  options: ReadOptions,
+  args: readonly string[],
+  exits: Exits = 'well',
+): Promise<readonly NftObject[]> {
+  const answer = await askNft(args, options)
+  if (answer.objects) return answer.objects
+  if (answer.exit === 0) throw refused(['nft', '-j', ...args], { ...answer, stderr: cutOff(args) })
+  return orRefused(['nft', '-j', ...args], answer, exits, [])
+}
+
+/** Standard output. */
 async function output(
   { runner, signal }: ReadOptions,
   argv: readonly [string, ...string[]],
-  exits: 'well' | 'perhaps' = 'well',
+  exits: Exits = 'well',
 ): Promise<string> {
-  const { exit, stdout, stderr } = await runner.run(argv, { signal })
-  if (exit === 0) return stdout
-  if (exits === 'perhaps' && !isDenied(stderr)) return ''
-  throw new NaruError('COMMAND_FAILED', {
+  const result = await runner.run(argv, { signal })
+  return result.exit === 0 ? result.stdout : orRefused(argv, result, exits, '')
+}
+
+function orRefused<T>(argv: readonly string[], result: RunResult, exits: Exits, nothing: T): T {
+  if (exits === 'perhaps' && !isDenied(result.stderr)) return nothing
+  throw refused(argv, result)
+}
+
+function refused(argv: readonly string[], { exit, stderr }: RunResult): NaruError {
+  return new NaruError('COMMAND_FAILED', {
     command: argv.join(' '),
     exit,
     stderr: stderr.trim().slice(0, 500),

@@ -6,9 +6,10 @@ import { neverAborted } from '../../base/on-abort.ts'
 import { NaruError, isNaruError } from '../../base/errors.ts'
 import { latestOf } from '../../base/latest.ts'
 import { say } from '../../base/text.ts'
+import { askNft } from '../../linux/nft.ts'
 import type { Runner, RunResult } from '../contract.ts'
 import { readIpSets, readSaved, type IpSets, type SavedRules } from './iptables.ts'
-import { nftObjects, readListing, readNft, type NftObjects } from './nft-ruleset.ts'
+import { readListing, readNft, type NftObjects } from './nft-ruleset.ts'
 import { asObject } from './nft-match.ts'
 import type { Chain, PacketFilter } from './program.ts'
 
@@ -50,23 +51,11 @@ async function readAnew(options: ReadOptions): Promise<PacketFilter> {
 
 /** Null where there is no nft. */
 async function readRuleset(options: ReadOptions): Promise<NftObjects | 'cut' | null> {
-  for (let tries = mostTries; tries > 0; tries--) {
-    const json = await read(options, ['nft', '-j', 'list', 'ruleset'])
-    const items = json === null ? null : wholeOrNull(json)
-    if (json === null || items) return items
-  }
-  return 'cut'
-}
-
-/** nft up to 1.0.6 frees the flags of a table (`owner`, `dormant`) before it prints them, and may end there. */
-const mostTries = 4
-
-function wholeOrNull(json: string): NftObjects | null {
-  try {
-    return nftObjects(json)
-  } catch {
-    return null
-  }
+  const args = ['list', 'ruleset']
+  const answer = await orMissing(askNft(args, options))
+  if (answer === null) return null
+  if (answer.exit !== 0) throw unreadable(failed(['nft', '-j', ...args], answer))
+  return answer.objects ?? 'cut'
 }
 
 type Saved = SavedRules & { readonly family: 'ip' | 'ip6' }
@@ -148,10 +137,15 @@ async function read(
   argv: readonly [string, ...string[]],
   lenient = false,
 ): Promise<string | null> {
+  const result = await orMissing(options.runner.run(argv, { signal: options.signal }))
+  if (result === null || result.exit === 0 || lenient) return result?.stdout ?? null
+  throw unreadable(failed(argv, result))
+}
+
+/** Null where the tool is not installed. */
+async function orMissing<T>(answer: Promise<T>): Promise<T | null> {
   try {
-    const result = await options.runner.run(argv, { signal: options.signal })
-    if (result.exit === 0 || lenient) return result.stdout
-    throw unreadable(failed(argv, result))
+    return await answer
   } catch (error) {
     if (isNaruError(error, 'COMMAND_MISSING')) return null
     throw error
