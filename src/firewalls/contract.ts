@@ -23,7 +23,7 @@ export interface FirewallMember {
   /** @throws NaruError NOT_PERMITTED, FIREWALL_… */
   open(request: FirewallRequest, options: FirewallOptions & OpenOptions): Promise<Lease>
   /** What somebody with rights would type to open it by hand; null where nothing is to be done. */
-  byHand?(request: FirewallRequest): string | null
+  byHand?(request: FirewallRequest, options: FirewallOptions): string | null | Promise<string | null>
   /** Removes what the journal says was added. Twice is harmless. */
   undo(effect: Json, options: FirewallOptions): Promise<void>
   /**

@@ -5,23 +5,31 @@
  * Nothing is made permanent, so a reload takes it away and the next renewal brings it back.
  */
 import { randomInt } from 'node:crypto'
-import { neverAborted } from '../../base/on-abort.ts'
 import { formatCidr, familyOf, type Cidr, type Family } from '../../base/address.ts'
 import { formatPortRange, parsePortRange, type Protocol } from '../../base/port.ts'
-import { latestOf } from '../../base/latest.ts'
 import { shellWord } from '../../base/shell.ts'
 import { say } from '../../base/text.ts'
 import { isNaruError } from '../../base/errors.ts'
-import type { Runner } from '../../host/contract.ts'
-import { failed, type Opening } from '../../host/simulate/index.ts'
+import { failed, walk, type Opening } from '../../host/simulate/index.ts'
 import type { FirewallMember, FirewallOptions, FirewallStatus } from '../contract.ts'
 import { onLinux } from './linux.ts'
 import { defaultInput, unnamedPort } from './listing.ts'
 import type { Hand, Placed, Tools, WantedOpening } from './hand.ts'
-import { explain, look, openWith, undoWith } from './packet-filter.ts'
-
-/** firewalld is Python behind D-Bus; a reload in between makes it wait. */
-const limitMs = 30_000
+import {
+  ask,
+  gateOf,
+  isFirewalldChain,
+  limitMs,
+  readZones,
+  run,
+  zoneOf,
+  zoneWords,
+  zonesAmong,
+  zonesIn,
+  zonesOfNow,
+  type Zone,
+} from './firewalld-zones.ts'
+import { askedBy, explain, look, openWith, undoWith } from './packet-filter.ts'
 
 /** Priorities of ours: `band` to `band + bandSize`; negative where a denial is to be preceded. */
 const [band, bandSize] = [21_000, 9_000] as const
@@ -37,7 +45,7 @@ const names = new Map<number, string>()
 
 const hand: Hand<RichRule> = {
   member: 'firewalld',
-  plan: async (openings, wanted, tools) => plan(openings, wanted, await defaultZone(tools)),
+  plan: async (openings, wanted, tools) => plan(openings, wanted, (await zonesOfNow(tools)).byName),
   most: 50,
   async add(openings, tools) {
     for (const { entries, rule } of openings) for (const { priority } of entries) names.set(priority, rule)
@@ -58,14 +66,21 @@ const hand: Hand<RichRule> = {
     for (const { entries } of openings) for (const { priority } of entries) names.delete(priority)
   },
   async held(entries, _tag, _filter, tools) {
-    const there = await richRules(tools)
-    return entries.every(({ zone, rule }) => there.has(`${zone} ${rule}`))
+    const { rules } = await zonesOfNow(tools)
+    return entries.every(({ zone, rule }) => rules.has(`${zone} ${rule}`))
+  },
+  async gates(filter, { packets, wayOut }, tools) {
+    const { byName } = await zonesOfNow(tools)
+    return packets.map((packet) => gateOf(walk(filter, packet, { wayOut, pressOn: true }).chains, byName))
   },
   where: (entries) => `firewalld (${[...new Set(entries.map(({ zone }) => zone))].join(', ')})`,
-  command: (request) =>
-    rulesFor(request, null)
-      .map((rule) => `sudo firewall-cmd --add-rich-rule='${rule}'`)
-      .join(' && '),
+  async command(request, options) {
+    const rules = rulesFor(request, null)
+    const zones = await zoneWords(askedBy(request), options)
+    return zones
+      .flatMap((zone) => rules.map((rule) => `sudo firewall-cmd --zone=${zone} --add-rich-rule='${rule}'`))
+      .join(' && ')
+  },
 }
 
 export const firewalld: FirewallMember = {
@@ -78,7 +93,7 @@ export const firewalld: FirewallMember = {
   status,
   explain,
   open: (request, options) => openWith(hand, request, options),
-  byHand: (request) => hand.command(request),
+  byHand: (request, options) => hand.command(request, options),
   undo: async (effect, options) => {
     // Its running configuration went with it.
     if (await isRunning(options)) await undoWith(hand, effect, options)
@@ -102,16 +117,9 @@ export const firewalld: FirewallMember = {
 
 /** Rules with a priority of ours, zone by zone, in what `--list-all-zones` prints. */
 export function permanentOurs(listing: string): { zone: string; rule: string }[] {
-  return zonesOf(listing).flatMap(({ name, rich }) =>
+  return zonesIn(listing).flatMap(({ name, rich }) =>
     rich.filter(isOurs).map((rule) => ({ zone: name, rule })),
   )
-}
-
-function zonesOf(listing: string): Zone[] {
-  return listing.split(/^(?=\S)/m).flatMap((section) => {
-    const [, zone] = /^(\S+)/.exec(section) ?? []
-    return zone === undefined ? [] : [parseZone(zone, section)]
-  })
 }
 
 function isOurs(rich: string): boolean {
@@ -141,14 +149,19 @@ async function hasNoProcess({ host, signal }: FirewallOptions): Promise<boolean>
 }
 
 /** One opening for each zone that a packet meets; before its denials where one of them decides. */
-function plan(openings: readonly Opening[], { request }: WantedOpening, fallback: string): RichRule[] {
+function plan(
+  openings: readonly Opening[],
+  { request }: WantedOpening,
+  known: ReadonlyMap<string, Zone>,
+): RichRule[] {
   const zones = new Map<string, boolean>()
-  for (const { chain, blocked } of openings) {
-    if (chain.table !== 'firewalld' && chain.owner === 'nft') continue
-    const [, zone, part] = /^(?:filter_)?IN_([\w-]+?)(?:_(pre|log|deny|allow|post))?$/.exec(chain.name) ?? []
-    if (zone === undefined && !blocked) continue
-    const name = zone ?? fallback
-    zones.set(name, zones.get(name) === true || (blocked && (part === 'deny' || part === 'pre')))
+  for (const { chain, blocked, entered } of openings) {
+    if (!isFirewalldChain(chain)) continue
+    const own = zoneOf(chain, known)
+    const ahead = blocked && (own?.part === 'deny' || own?.part === 'pre')
+    // Up to firewalld 0.9 what no zone lets in is refused behind all of them.
+    const behind = blocked && chain.base?.hook === 'input' ? zonesAmong(entered, known) : []
+    for (const name of own ? [own.name] : behind) zones.set(name, zones.get(name) === true || ahead)
   }
   return [...zones].flatMap(([zone, ahead]) =>
     rulesFor(request, ahead).map((rule) => ({
@@ -200,19 +213,6 @@ function richRule({ family, source, address, ports, protocol, priority }: RichPa
     .join(' ')
 }
 
-/** Those who ask at once share one answer. */
-const defaultZone = ({ runner, signal }: Tools): Promise<string> => askingZone(runner, signal)
-const askingZone = latestOf("the look at firewalld's default zone", async (runner: Runner) =>
-  (await run(['--get-default-zone'], { runner, signal: neverAborted })).trim(),
-)
-
-/** `ZONE RULE`, of every zone there is. Likewise. */
-const richRules = ({ runner, signal }: Tools): Promise<ReadonlySet<string>> => readingRules(runner, signal)
-const readingRules = latestOf("the look at firewalld's rules", async (runner: Runner) => {
-  const { stdout } = await ask(['--list-all-zones'], { runner, signal: neverAborted })
-  return new Set(zonesOf(stdout).flatMap(({ name, rich }) => rich.map((rule) => `${name} ${rule}`)))
-})
-
 function byZone(openings: readonly Placed<RichRule>[]): Map<string, string[]> {
   const zones = new Map<string, string[]>()
   for (const { zone, rule } of openings.flatMap(({ entries }) => entries))
@@ -231,19 +231,6 @@ async function change(zone: string, options: readonly string[], tools: Tools): P
   if (refused.length > 0) throw failed(['firewall-cmd', ...argv], { ...result, stderr: refused.join('\n') })
 }
 
-function ask(
-  args: readonly string[],
-  { runner, signal }: Tools,
-): Promise<{ exit: number; stdout: string; stderr: string }> {
-  return runner.run(['firewall-cmd', ...args], { signal, limitMs })
-}
-
-async function run(args: readonly string[], tools: Tools): Promise<string> {
-  const result = await ask(args, tools)
-  if (result.exit !== 0) throw failed(['firewall-cmd', ...args], result)
-  return result.stdout
-}
-
 /** A zone that is gone took its rules with it. */
 function forgiveAbsence(error: unknown): void {
   const gone = isNaruError(error, 'COMMAND_FAILED') && /NOT_ENABLED|INVALID_ZONE/.test(error.message)
@@ -260,30 +247,6 @@ async function status(options: FirewallOptions): Promise<FirewallStatus> {
   ])
   const open = zones.flatMap(openIn)
   return { member: 'firewalld', active, defaultInput: defaultInput(filter, packets), open }
-}
-
-interface Zone {
-  readonly name: string
-  readonly ports: readonly string[]
-  readonly services: readonly string[]
-  readonly rich: readonly string[]
-}
-
-/** Zones that hold an interface or a source, and the default one. */
-async function readZones(tools: Tools): Promise<Zone[]> {
-  const [active, fallback] = await Promise.all([run(['--get-active-zones'], tools), defaultZone(tools)])
-  const listed = active.split('\n').flatMap((line) => /^(\S+)/.exec(line)?.[1] ?? [])
-  const zones: Zone[] = []
-  for (const name of new Set([...listed, fallback]))
-    zones.push(parseZone(name, await run([`--zone=${name}`, '--list-all'], tools)))
-  return zones
-}
-
-export function parseZone(name: string, listing: string): Zone {
-  const words = (key: string): string[] =>
-    new RegExp(`^  ${key}: *(.*)$`, 'm').exec(listing)?.[1]?.split(' ').filter(Boolean) ?? []
-  const rich = [...listing.matchAll(/^[ \t]+(rule .*)$/gm)].map(([, rule]) => rule ?? '')
-  return { name, ports: words('ports'), services: words('services'), rich }
 }
 
 function openIn({ name, ports, services, rich }: Zone): FirewallStatus['open'][number][] {

@@ -1,7 +1,7 @@
 /** What differs between those who keep Linux packet filters: how each reads, writes and takes away its own rules. */
 import type { Runner } from '../../host/contract.ts'
-import type { Opening, PacketFilter } from '../../host/simulate/index.ts'
-import type { FirewallRequest } from '../contract.ts'
+import type { Opening, PacketFilter, Packets } from '../../host/simulate/index.ts'
+import type { FirewallOptions, FirewallRequest } from '../contract.ts'
 
 export interface Tools {
   readonly runner: Runner
@@ -21,10 +21,21 @@ export interface Hand<Entry> {
   remove(openings: readonly Placed<Entry>[], tools: Tools): Promise<void>
   /** Are all of them still there? */
   held(entries: readonly Entry[], tag: string, filter: PacketFilter, tools: Tools): Promise<boolean>
+  /**
+   * By which gate each of the packets comes in, where this keeper has several (firewalld: zones) and may lead a packet
+   * to another one at any time.
+   */
+  gates?(filter: PacketFilter, packets: Packets, tools: Tools): Promise<readonly Gate[]>
   /** Where it was opened, for people. */
   where(entries: readonly Entry[]): string
   /** What to type to open it by hand. */
-  command(request: FirewallRequest): string
+  command(request: FirewallRequest, options: FirewallOptions): string | Promise<string>
+}
+
+export interface Gate {
+  readonly name: string
+  /** Somebody shut it, for all or for this packet; it is no gate that merely lets nothing in that nobody named. */
+  readonly isShut: boolean
 }
 
 /** Rules of one opening, by what they are found again. */

@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { fakeHost, type Answering } from '../../../test/fakes/host.ts'
 import { detectFirewall } from '../index.ts'
-import { parseZone } from './firewalld.ts'
+import { objectsIn } from '../../linux/nft.ts'
+import { readListing, readNft } from '../../host/simulate/nft-ruleset.ts'
+import { walk } from '../../host/simulate/walk.ts'
+import { gateOf, parseZone, zonesIn } from './firewalld-zones.ts'
 import { isSame, parseUfwRules, ufwText, ufwWords, type UfwEntry } from './ufw-rules.ts'
 
 const signal = AbortSignal.timeout(60_000)
@@ -125,8 +128,67 @@ it('reads a zone of firewalld', () => {
 `
   expect(parseZone('public', listing)).toEqual({
     name: 'public',
+    target: 'default',
+    interfaces: ['eth0'],
+    sources: [],
     ports: ['8080/tcp', '5000-5010/udp'],
     services: ['dhcpv6-client', 'ssh'],
     rich: ['rule family="ipv4" source address="10.0.0.0/8" port port="8888" protocol="tcp" accept'],
+  })
+})
+
+describe('the zone that a packet comes through', () => {
+  const listing = ['dmz', 'public', 'drop'].map(
+    (name) => `${name}\n  target: ${name === 'drop' ? 'DROP' : 'default'}\n`,
+  )
+  const zones = new Map(zonesIn(listing.join('\n')).map((zone) => [zone.name, zone]))
+  const goes = (chain: string, to: string, from?: string): object => ({
+    rule: {
+      chain,
+      expr: [
+        ...(from ? [{ match: { op: '==', left: { meta: { key: 'iifname' } }, right: from } }] : []),
+        { [from || to === 'IN_public' ? 'goto' : 'jump']: { target: to } },
+      ],
+    },
+  })
+  const ends = (chain: string, verdict: string): object => ({ rule: { chain, expr: [{ [verdict]: null }] } })
+  /** As firewalld up to 0.9 writes it: what a zone does not let in is refused behind all of them. */
+  const gateBy = (from: string, ...more: object[]): unknown => {
+    const chains = ['INPUT_ZONES', 'IN_dmz', 'IN_dmz_deny', 'IN_public', 'IN_drop'].map((name) => ({
+      chain: { name },
+    }))
+    const base = { chain: { name: 'INPUT', type: 'filter', hook: 'input', prio: 10, policy: 'accept' } }
+    const rules = [
+      goes('INPUT', 'INPUT_ZONES'),
+      ends('INPUT', 'reject'),
+      goes('INPUT_ZONES', 'IN_dmz', 'eth1'),
+      goes('INPUT_ZONES', 'IN_drop', 'eth2'),
+      goes('INPUT_ZONES', 'IN_public'),
+      goes('IN_dmz', 'IN_dmz_deny'),
+      ends('IN_drop', 'drop'),
+      ...more,
+    ]
+    let handle = 1
+    const nftables = [base, ...chains, ...rules].map((one) =>
+      Object.fromEntries(
+        Object.entries(one).map(([kind, of]) => [
+          kind,
+          { family: 'inet', table: 'firewalld', handle: handle++, ...(of as object) },
+        ]),
+      ),
+    )
+    const { chains: read } = readNft(objectsIn(JSON.stringify({ nftables })) ?? [], readListing(''))
+    const filter = { chains: new Map(read.map((chain) => [chain.key, chain])), marks: false, unread: [] }
+    const at = { port: 8888, originalPort: 8888, destinations: ['10.1.0.1'], local: true, to: null } as const
+    const state = { rewritten: false, untracked: false, mark: 0 } as const
+    const packet = { family: 4, protocol: 'tcp', source: null, from, ...at, ...state } as const
+    return gateOf(walk(filter, packet, { pressOn: true }).chains, zones)
+  }
+
+  it('is the one that its interface leads to, shut by its target or by a denial in it alone', () => {
+    expect(gateBy('eth0')).toEqual({ name: 'public', isShut: false })
+    expect(gateBy('eth1')).toEqual({ name: 'dmz', isShut: false })
+    expect(gateBy('eth2')).toEqual({ name: 'drop', isShut: true })
+    expect(gateBy('eth1', ends('IN_dmz_deny', 'drop'))).toEqual({ name: 'dmz', isShut: true })
   })
 })

@@ -35,7 +35,7 @@ export const nftables: FirewallMember = {
   status: (options) => filterStatus('nftables', isNative, options),
   explain,
   open: (request, options) => openWith(hand, request, options),
-  byHand: (request) => hand.command(request),
+  byHand: (request, options) => hand.command(request, options),
   undo: (effect, options) => undoWith(hand, effect, options),
   carried: async ({ host, signal }) => carriedIn(await readFilter({ runner: host.runner, signal }), isNft),
 }

@@ -95,8 +95,10 @@ class Opened<Entry> implements QueuedOpening<Entry> {
   #entries: Entry[] = []
   #effect: Effect | null = null
   #notes: readonly Text[] = []
-  /** Ways in that were there when it was opened; a new address or interface makes new ones. */
-  #ways = new Set<string>()
+  /** Ways in that are being opened, as they were before it. */
+  #planned: readonly Way[] = []
+  /** Ways in that were there when it was opened; a new address, interface or gate makes new ones. */
+  #ways = new Ways()
   /** What the process whose place this one takes has in force for the same request. */
   #before: { readonly tag: string; readonly entries: readonly Entry[] } | null
 
@@ -122,9 +124,11 @@ class Opened<Entry> implements QueuedOpening<Entry> {
   }
 
   async inLine(wish: Wish, signal: AbortSignal): Promise<void> {
-    await inLine(this.#host, { wish, hand: this.#hand, opening: this, signal }).catch((error: unknown) => {
-      throw wish === 'close' ? error : this.#named(error)
-    })
+    await inLine(this.#host, { wish, hand: this.#hand, opening: this, signal }).catch(
+      async (error: unknown) => {
+        throw wish === 'close' ? error : await this.#named(error, signal)
+      },
+    )
   }
 
   get placed(): Placed<Entry> {
@@ -139,14 +143,17 @@ class Opened<Entry> implements QueuedOpening<Entry> {
   async plan(round: number, signal: AbortSignal): Promise<readonly Entry[]> {
     if (await this.#goOn(signal)) return []
     const [filter, packets] = await this.#look(signal)
-    this.#ways = new Set(packets.packets.map(wayOf))
+    const ways = await this.#waysOf(filter, packets, signal)
+    const wanted = { ...packets, packets: packets.packets.filter((_, at) => this.#ways.mayOpen(ways[at])) }
+    if (wanted.packets.length === 0 && ways.length > 0) throw this.#overruled(worst(filter, packets).by)
     // The first time also where another rule lets it in: that one may go.
-    const places = openingsFor(filter, packets).filter(({ blocked }) => blocked || round === 0)
+    const places = openingsFor(filter, wanted).filter(({ blocked }) => blocked || round === 0)
     const added =
       places.length === 0 || round === mostRounds
         ? []
         : await this.#hand.plan(places, this.#wanted, this.#tools(signal))
-    if (added.length === 0) this.#conclude(filter, packets)
+    if (round === 0) this.#planned = ways.filter((way) => this.#ways.mayOpen(way))
+    if (added.length === 0) this.#conclude(filter, wanted)
     return added
   }
 
@@ -189,7 +196,9 @@ class Opened<Entry> implements QueuedOpening<Entry> {
       ;[this.#wanted, this.#entries] = [own.wanted, own.entries]
       return false
     }
-    this.#ways = new Set(packets.packets.map(wayOf))
+    const ways = await this.#waysOf(filter, packets, signal)
+    // What it was like before is nowhere written: what is open is the user's word.
+    this.#ways = new Ways(ways.map(({ name }) => ({ name, isShut: true })))
     this.#notes = verdict === 'unknown' ? [why] : []
     this.#effect = await this.#record.intend(this.#journal())
     return true
@@ -202,22 +211,30 @@ class Opened<Entry> implements QueuedOpening<Entry> {
   #conclude(filter: PacketFilter, packets: Packets): void {
     const { verdict, by, why } = worst(filter, packets)
     if (verdict === 'blocked') throw this.#overruled(by)
+    this.#ways = new Ways(this.#planned)
     this.#notes = verdict === 'unknown' ? [why] : []
   }
 
   async #verify(signal: AbortSignal): Promise<Verdict> {
     const [filter, packets] = await this.#look(signal)
     if (!(await this.#isHeld(filter, signal))) return { state: 'lost', why: this.#lost() }
-    const { verdict, by, why } = worst(filter, this.#known(packets))
-    if (verdict === 'blocked') return { state: 'lost', why: this.#overruled(by) }
-    if (worst(filter, packets).verdict === 'blocked') return { state: 'lost', why: this.#lost() }
-    return { state: 'held', notes: verdict === 'unknown' ? [why] : [] }
+    const { verdict, by, why } = worst(filter, packets)
+    if (verdict !== 'blocked') return { state: 'held', notes: verdict === 'unknown' ? [why] : [] }
+    const ways = await this.#waysOf(filter, packets, signal)
+    const fate = (known: readonly boolean[]): FirewallAnswer =>
+      worst(filter, { ...packets, packets: packets.packets.filter((_, at) => known[at]) })
+    const known = fate(this.#ways.known(ways))
+    if (known.verdict === 'blocked') return { state: 'lost', why: this.#overruled(known.by) }
+    const isNew = fate(ways.map((way) => this.#ways.mayOpen(way))).verdict === 'blocked'
+    return { state: 'lost', why: isNew ? this.#lost() : this.#overruled(by) }
   }
 
-  /** Without the packets of ways that came after the opening. */
-  #known({ packets, wayOut }: Packets): Packets {
-    const known = packets.filter((packet) => this.#ways.has(wayOf(packet)))
-    return { packets: known.length > 0 ? known : packets, wayOut }
+  async #waysOf(filter: PacketFilter, packets: Packets, signal: AbortSignal): Promise<readonly Way[]> {
+    const gates = await this.#hand.gates?.(filter, packets, this.#tools(signal))
+    return packets.packets.map((packet, at) => ({
+      name: `${wayOf(packet)} ${gates?.[at]?.name ?? ''}`,
+      isShut: gates ? (gates[at]?.isShut ?? true) : null,
+    }))
   }
 
   #isHeld(filter: PacketFilter, signal: AbortSignal): Promise<boolean> {
@@ -253,15 +270,38 @@ class Opened<Entry> implements QueuedOpening<Entry> {
   }
 
   /** Without rights: the very commands that would do it. */
-  #named(error: unknown): unknown {
+  async #named(error: unknown, signal: AbortSignal): Promise<unknown> {
     if (!isNaruError(error, 'NOT_PERMITTED')) return error
     const { member } = this.#hand
     const what = say`open ${this.#ports} in ${member}`
-    return new NaruError(
-      'NOT_PERMITTED',
-      { what, command: this.#hand.command(this.#wanted.request) },
-      { cause: error },
-    )
+    const command = await this.#hand.command(this.#wanted.request, { host: this.#host, signal })
+    return new NaruError('NOT_PERMITTED', { what, command }, { cause: error })
+  }
+}
+
+interface Way {
+  readonly name: string
+  /** Null where there are no gates, so that nobody can tell. */
+  readonly isShut: boolean | null
+}
+
+/** The ways in by which an opening was made, and which of them had been shut: the wish to open them was a word of the user's. */
+class Ways {
+  readonly #shut: ReadonlyMap<string, boolean>
+
+  constructor(ways: readonly Way[] = []) {
+    this.#shut = new Map(ways.map(({ name, isShut }) => [name, isShut === true]))
+  }
+
+  /** What somebody shut since then stays so; at first nothing was. */
+  mayOpen(way: Way | undefined): boolean {
+    return !way?.isShut || this.#shut.size === 0 || this.#shut.get(way.name) === true
+  }
+
+  /** Which of these were there. Where none was and there are no gates, nobody can tell a new way from a block: all. */
+  known(ways: readonly Way[]): readonly boolean[] {
+    const known = ways.map(({ name }) => this.#shut.has(name))
+    return known.includes(true) || ways.some(({ isShut }) => isShut !== null) ? known : ways.map(() => true)
   }
 }
 

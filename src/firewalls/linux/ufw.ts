@@ -73,7 +73,7 @@ export const ufw: FirewallMember = {
   status,
   explain: explainByUfw,
   open: (request, options) => openWith(hand, request, options),
-  byHand: (request) => hand.command(request),
+  byHand: (request, options) => hand.command(request, options),
   undo: (effect, options) => undoWith(hand, effect, options),
   async carried({ host, signal }) {
     const rules = await readUfwRules({ runner: host.runner, signal })

@@ -17,12 +17,14 @@ export interface Opening {
   /** False where the packet gets in here today, by somebody else's rule. */
   readonly blocked: boolean
   readonly packets: readonly Packet[]
+  /** Chains that they came into on the way there. */
+  readonly entered: ReadonlySet<Chain>
 }
 
 export function openingsFor(filter: PacketFilter, { packets, wayOut }: Packets): Opening[] {
   const openings = new Map<
     string,
-    { chain: Chain; before: FilterRule | null; blocked: boolean; packets: Packet[] }
+    { chain: Chain; before: FilterRule | null; blocked: boolean; packets: Packet[]; entered: Set<Chain> }
   >()
   for (const packet of packets) {
     for (const fate of walk(filter, packet, { wayOut, pressOn: true }).chains) {
@@ -31,8 +33,10 @@ export function openingsFor(filter: PacketFilter, { packets, wayOut }: Packets):
       const place = besideDocker(filter, found)
       const key = `${place.chain.key} ${place.rule?.handle ?? 'end'}`
       const blocked = fate.fate !== 'accept'
-      const opening = openings.get(key) ?? { chain: place.chain, before: place.rule, blocked, packets: [] }
+      const { chain, rule: before } = place
+      const opening = openings.get(key) ?? { chain, before, blocked, packets: [], entered: new Set() }
       opening.packets.push(fate.packet)
+      for (const one of fate.entered) opening.entered.add(one)
       openings.set(key, opening)
     }
   }

@@ -28,6 +28,8 @@ export interface ChainFate {
   readonly possible: readonly { readonly fate: Fate; readonly at: ChainPlace }[]
   /** Rules that decide for some sources only. */
   readonly some: readonly { readonly fate: Fate; readonly at: ChainPlace }[]
+  /** Chains that it came into, or may have, this one first. */
+  readonly entered: readonly Chain[]
   /** The packet as this chain saw it. */
   readonly packet: Packet
   /** The deciding rule holds only within a rate. */
@@ -166,6 +168,7 @@ class Run {
   readonly #listed: boolean
   readonly #possible: { fate: Fate; at: ChainPlace }[] = []
   readonly #some: { fate: Fate; at: ChainPlace }[] = []
+  readonly #entered: Chain[] = []
   #decided: { fate: Fate; at: ChainPlace } | null = null
   #limited = false
   #steps = 0
@@ -193,6 +196,7 @@ class Run {
       ...decided,
       possible,
       some: this.#some,
+      entered: this.#entered,
       packet: before,
       limited: this.#limited,
     }
@@ -201,6 +205,7 @@ class Run {
   /** @returns true where the packet is decided or may not come back. */
   #walk(chain: Chain, entered: Truth, depth: number): boolean {
     if (depth > mostDepth) return this.#decide('unknown', { chain, rule: null }, entered)
+    if (entered !== 'some') this.#entered.push(chain)
     for (const rule of rulesFor(chain, this.packet.port)) {
       if (++this.#steps > mostSteps) return this.#decide('unknown', { chain, rule }, 'yes')
       const truth = every([entered, ...rule.matches.map((match) => match(this.packet))])

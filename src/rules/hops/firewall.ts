@@ -3,8 +3,7 @@ import { isNaruError, NaruError } from '../../base/errors.ts'
 import { formatPortRange } from '../../base/port.ts'
 import { startWithRights } from '../../base/privilege.ts'
 import { say } from '../../base/text.ts'
-import type { FirewallMember, FirewallRequest } from '../../firewalls/contract.ts'
-import type { Host } from '../../host/contract.ts'
+import type { FirewallMember, FirewallOptions, FirewallRequest } from '../../firewalls/contract.ts'
 import { mayAdministerNetwork } from '../../model/facts.ts'
 import type { Rule } from '../../model/rule.ts'
 import { chooseFirewall, type FirewallTools } from '../../machine/choose-firewall.ts'
@@ -33,14 +32,16 @@ export async function desireFirewall(
     member: member?.id ?? null,
     what: say`let ${ports} in`,
     why,
-    needs: await needsFor(member, request, tools.host),
+    needs: await needsFor(member, request, { host: tools.host, signal: how.signal }),
     key: keyOf(member?.id, request),
     replace: 'open-first',
     waitsInLine: true,
     async open({ signal, record }) {
       if (!member) throw new NaruError('FIREWALL_UNFIT', { firewall: rule.publish.firewall, why })
-      return member.open(request, { host: tools.host, signal, record }).catch((error: unknown) => {
-        throw isNaruError(error, 'NOT_PERMITTED') ? noRight(error, member.byHand?.(request) ?? null) : error
+      const options = { host: tools.host, signal }
+      return member.open(request, { ...options, record }).catch(async (error: unknown) => {
+        if (!isNaruError(error, 'NOT_PERMITTED')) throw error
+        throw noRight(error, (await member.byHand?.(request, options)) ?? null)
       })
     },
   }
@@ -59,10 +60,10 @@ function noRight(error: NaruError, hand: string | null): NaruError {
 async function needsFor(
   member: FirewallMember | null,
   request: FirewallRequest,
-  host: Host,
+  options: FirewallOptions,
 ): Promise<DesiredHop['needs']> {
-  const hand = member?.byHand?.(request) ?? null
-  if (hand === null || mayAdministerNetwork(await host.facts())) return null
+  if (mayAdministerNetwork(await options.host.facts())) return null
+  if (((await member?.byHand?.(request, options)) ?? null) === null) return null
   return {
     text: say('changing the firewall needs a right'),
     command: startWithRights(),

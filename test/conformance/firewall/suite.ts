@@ -283,7 +283,7 @@ export function conformance(stand: Stand): void {
       const opened = open(request(8888), journal, firewall.unprivileged)
       await expect(opened).rejects.toMatchObject({ code: 'NOT_PERMITTED', exitCode: 4 })
       await expect(opened).rejects.toHaveProperty('fix.en', expect.stringContaining(stand.byHand))
-      expect(member.byHand?.(request(8888))).toContain(stand.byHand)
+      expect(await member.byHand?.(request(8888), { host, signal: signal() })).toContain(stand.byHand)
       expect(journal.left).toEqual([])
       expect(firewall.snapshot()).toBe(before)
     })
