@@ -1,5 +1,5 @@
 /** A machine whose default gateway is a fake router on loopback, and members that ask it at its ports. */
-import { systemClock } from '../../src/base/clock.ts'
+import { systemClock, type Clock } from '../../src/base/clock.ts'
 import { silentLog } from '../../src/base/log.ts'
 import type { MappingRequest, Router, RouterMember, RouterTools } from '../../src/routers/contract.ts'
 import { natPmp } from '../../src/routers/nat-pmp/index.ts'
@@ -28,8 +28,9 @@ export const membersAt: Record<'pcp' | 'nat-pmp' | 'upnp', (router: FakeRouter) 
   upnp: (router) => upnp({ ssdpPort: router.ssdpPort, pollMs: 200, searchMs: 1500 }),
 }
 
-export async function found(member: RouterMember): Promise<Router> {
-  const [router] = await member.discover({ signal: AbortSignal.timeout(8000), tools: toolsAtHome() })
+export async function found(member: RouterMember, clock: Clock = systemClock): Promise<Router> {
+  const tools = { ...toolsAtHome(), clock }
+  const [router] = await member.discover({ signal: AbortSignal.timeout(8000), tools })
   if (!router) throw new Error(`${member.id} found nothing`)
   return router
 }

@@ -19,6 +19,8 @@ export interface Quirks {
   keepsPermanentOnly?: boolean
   /** Reads every lease back as 0. */
   tellsNoLease?: boolean
+  /** So many seconds of a lease have run when it is read. */
+  ranSeconds?: number
   /** Asking again for what is there lengthens nothing. */
   renewsNothing?: boolean
   /** What its list makes of descriptions. */
@@ -377,12 +379,13 @@ export class FakeRouter implements AsyncDisposable {
 
   /** As its list tells it. */
   #shown(entry: FakeEntry): FakeEntry {
-    const { shows, tellsNoLease, tellsNoInternalPort } = this.quirks
+    const { shows, tellsNoLease, ranSeconds, tellsNoInternalPort } = this.quirks
     const own = { blank: '', cleaned: entry.description.replace(/[^a-z0-9]/gi, ''), 'its own': 'UPnP' }
     return {
       ...entry,
       ...(shows && { description: own[shows] }),
       ...(tellsNoLease && { leaseSeconds: 0 }),
+      ...(ranSeconds && { leaseSeconds: entry.leaseSeconds - ranSeconds }),
       ...(tellsNoInternalPort && { internalPort: 0 }),
     }
   }

@@ -128,6 +128,8 @@ class UpnpLease implements MappingLease {
   #externalAddress: string | null = null
   /** 0 once the router has said that it knows permanent leases only; a week where it knows none. */
   #askSeconds: number
+  /** When the router was asked for the lease that it holds, of the monotonic clock. */
+  #askedAt = 0
   #triedOtherLease = false
   /** Null where it was not told; the router may have one all the same. */
   #hasPublicAddress: boolean | null = null
@@ -336,6 +338,7 @@ class UpnpLease implements MappingLease {
       description: this.#description,
       leaseSeconds: this.#askSeconds,
     }
+    this.#askedAt = this.#now()
     try {
       return await this.#addAs(mapping, signal)
     } catch (failure) {
@@ -379,15 +382,19 @@ class UpnpLease implements MappingLease {
     const now = this.#target.clock.now()
     this.#granted = {
       externalPort: port,
-      // A second may have passed between asking and reading.
-      leaseSeconds: near(leaseSeconds, this.#request.leaseSeconds)
-        ? this.#request.leaseSeconds
-        : leaseSeconds,
+      leaseSeconds: this.#isAsAsked(leaseSeconds) ? this.#askSeconds : leaseSeconds,
       until: leaseSeconds === null ? null : now + leaseSeconds * 1000,
       renewAfter: leaseSeconds === null ? null : now + leaseSeconds * 500,
       mayStay: untold,
     }
     await this.#effect?.amend(this.#effectOf(port))
+  }
+
+  /** What is left of it has run since it was asked for, which a slow router makes long; seconds are rounded. */
+  #isAsAsked(leftSeconds: number | null): boolean {
+    const runSeconds = (this.#now() - this.#askedAt) / 1000
+    const lessSeconds = this.#askSeconds - (leftSeconds ?? Infinity)
+    return lessSeconds >= 0 && lessSeconds <= runSeconds + 3
   }
 
   /** What it made in place of what was asked is taken back, or taken where any port will do. */
@@ -630,10 +637,6 @@ function grew(before: Mapping, after: Mapping, usual: number | null): boolean {
 
 function unlessFault(failure: unknown): void {
   if (faultCode(failure) === null) throw failure
-}
-
-function near(granted: number | null, asked: number): boolean {
-  return granted !== null && granted <= asked && asked - granted <= 3
 }
 
 export function ownerOf({ internalAddress, internalPort, description }: Mapping): Text {

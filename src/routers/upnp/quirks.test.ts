@@ -1,5 +1,6 @@
 /** What real routers do in place of what they should: each switch of the fake router, and what we make of it. */
 import { describe, expect, it } from 'vitest'
+import { systemClock } from '../../base/clock.ts'
 import { asking, found, here, membersAt, toolsAtHome } from '../../../test/fakes/at-home.ts'
 import { memoryJournal } from '../../../test/fakes/journal.ts'
 import { FakeRouter, type Quirks } from '../../../test/fakes/router.ts'
@@ -176,6 +177,18 @@ it('a shorter lease than asked is said and renewed in time', async () => {
   expect(differs(home.lease)).toContain('a lease of 2m, not 1h')
   expect((home.lease.renewAfter ?? 0) - Date.now()).toBeLessThan(61_000)
 })
+
+it.each([3600, 0])(
+  'what ran of a lease of %i s while a slow router answered makes it no shorter one',
+  async (asked) => {
+    await using fake = await FakeRouter.start({ ranSeconds: 9, refusesPermanent: 402 })
+    const slow = (): number => performance.now() + (fake.table.size > 0 ? 8000 : 0)
+    const router = await found(membersAt.upnp(fake), { ...systemClock, monotonic: slow })
+    const request = { ...asking, leaseSeconds: asked }
+    const lease = await router.open(request, { signal: signal(), record: memoryJournal() })
+    expect(differs(lease)).toBe(asked > 0 ? '' : 'the router keeps it for 7d')
+  },
+)
 
 it('a router without reading back is held, with a remark', async () => {
   await using home = await opened({ noReadBack: true, noList: true })
