@@ -1,6 +1,6 @@
 // One word, one meaning: refuses two exported types of one name, a file name that stands in more than two rooms, and
-// a member asked for by its name outside its own room, a wait that is not `base/clock`’s, and a comment that
-// names what is not there. Prints each with its places, exits 1 where there is any.
+// a member asked for by its name outside its own room, a wait that is not `base/clock`’s, a constructor of four
+// arguments or more, and a comment that names what is not there. Prints each with its places, exits 1 where there is any.
 import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { place, sources } from './house.mjs'
@@ -14,7 +14,14 @@ const isNamedAfter = /^(cli\/(commands|print)|base\/codes|rules\/hops|web\/src\/
 const library = 'model/library-api.ts'
 
 const files = [...sources()].map((path) => ({ path: place(path), text: readFileSync(path, 'utf8') }))
-const faults = [...typesTwice(), ...filesInManyRooms(), ...membersByName(), ...bareWaits(), ...staleNames()]
+const faults = [
+  ...typesTwice(),
+  ...filesInManyRooms(),
+  ...membersByName(),
+  ...bareWaits(),
+  ...wideConstructors(),
+  ...staleNames(),
+]
 for (const fault of faults) console.error(fault)
 console.log(
   faults.length === 0
@@ -73,6 +80,38 @@ function* bareWaits() {
       yield `${path}:${line} waits by itself: withLimit, within, pause or a Clock of base/clock.ts`
     }
   }
+}
+
+/** From four on they come by name in one object, or nobody who reads a call knows which is which. */
+function* wideConstructors() {
+  // Made for each connection or session: an object more would be garbage more. And the kernel engine's, not yet.
+  const exceptions =
+    /^(?:engines\/splice\/worker\/(?:flow|tcp|tcp-side|udp-session)|engines\/kernel\/(?:guard|lease|nft-table)|host\/simulate\/walk)\.ts$/
+  for (const { path, text } of files) {
+    if (exceptions.test(path)) continue
+    for (const match of text.matchAll(/\bconstructor\(/g)) {
+      const count = countArguments(text.slice(match.index + match[0].length))
+      const line = text.slice(0, match.index).split('\n').length
+      if (count > 3)
+        yield `${path}:${line} a constructor of ${count} arguments: let them come by name in one object`
+    }
+  }
+}
+
+/** @param text begins behind the opening bracket */
+function countArguments(text) {
+  let [depth, count, empty] = [0, 0, true]
+  for (const [sign] of text.replaceAll('=>', '  ').matchAll(/[^\s]/g)) {
+    if (sign === ')' && depth === 0) break
+    if ('([{<'.includes(sign)) depth++
+    else if (')]}>'.includes(sign)) depth--
+    if (sign === ',' && depth === 0) empty = true
+    else if (empty) {
+      count++
+      empty = false
+    }
+  }
+  return count
 }
 
 /** A comment outlives what it names: each name in backticks that looks like code must still stand in the code. */

@@ -12,7 +12,7 @@ it('a dial that is given up resets what has got through, also before we have hea
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   const never = (): void => expect.fail('it was given up')
-  const dial = new Dial([{ host: '127.0.0.1', port }], limits, never, never)
+  const dial = new Dial([{ host: '127.0.0.1', port }], { ...limits, onSocket: never, onFailure: never })
   // On this machine the handshake is over once the system has been asked, and Node asks in the next tick.
   await new Promise((resolve) => process.nextTick(resolve))
   dial.cancel()
@@ -31,8 +31,8 @@ it('a dial that is given up before it has begun reaches nobody', async () => {
   server.on('connection', (socket) => void heard.push(socket))
   const endpoints: Endpoint[] = [{ host: '127.0.0.1', port }]
   const never = (): void => expect.fail('it was given up')
-  new Dial(endpoints, limits, never, never).cancel()
-  const asked = new Dial(endpoints, limits, (socket) => void socket.end(), never)
+  new Dial(endpoints, { ...limits, onSocket: never, onFailure: never }).cancel()
+  const asked = new Dial(endpoints, { ...limits, onSocket: (socket) => void socket.end(), onFailure: never })
   await once(server, 'connection')
   expect(heard).toHaveLength(1)
   asked.cancel()

@@ -22,6 +22,8 @@ export interface DialOptions {
   /** Most bytes to read at once. @default as many as there are */
   readonly maxRead?: number
   readonly clock: Clock
+  readonly onSocket: OnDialled
+  readonly onFailure: OnDialFailure
 }
 
 export type DialReason = Extract<
@@ -50,24 +52,15 @@ export type Endpoint = { readonly host: string; readonly port: number } | { read
 export class Dial {
   readonly #rest: Endpoint[]
   readonly #options: DialOptions
-  readonly #onSocket: OnDialled
-  readonly #onFailure: OnDialFailure
   readonly #attempts = new Set<Socket>()
   readonly #limit: Disposable
   #next: Disposable | null = null
   #lastError: unknown = null
 
   /** @param endpoints at least one, in the order to try. */
-  constructor(
-    endpoints: readonly Endpoint[],
-    options: DialOptions,
-    onSocket: OnDialled,
-    onFailure: OnDialFailure,
-  ) {
+  constructor(endpoints: readonly Endpoint[], options: DialOptions) {
     this.#rest = [...endpoints]
     this.#options = options
-    this.#onSocket = onSocket
-    this.#onFailure = onFailure
     this.#limit = options.clock.after(options.connectMs, () => this.#fail('connect-timeout', null))
     this.#attempt()
   }
@@ -105,7 +98,7 @@ export class Dial {
     this.#attempts.delete(socket)
     this.cancel()
     socket.removeAllListeners('error')
-    this.#onSocket(socket, intake)
+    this.#options.onSocket(socket, intake)
   }
 
   #leaveItself(socket: Socket): void {
@@ -121,7 +114,7 @@ export class Dial {
 
   #fail(reason: DialReason, error: unknown): void {
     this.cancel()
-    this.#onFailure(reason, error)
+    this.#options.onFailure(reason, error)
   }
 }
 

@@ -98,15 +98,16 @@ export class HealthChecks implements Disposable {
         this.#dials.delete(dial)
         resolve(answers)
       }
-      const dial = new Dial(
-        endpoints,
-        { connectMs, keepaliveMs: 0, clock },
-        (socket, intake) => {
+      const dial = new Dial(endpoints, {
+        connectMs,
+        keepaliveMs: 0,
+        clock,
+        onSocket: (socket, intake) => {
           this.#hangUp(socket, intake)
           over(true)
         },
-        () => over(false),
-      )
+        onFailure: () => over(false),
+      })
       this.#dials.add(dial)
     })
   }

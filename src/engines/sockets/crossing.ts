@@ -260,12 +260,15 @@ export class Crossing {
 
   #dial(state: TargetState, endpoints: readonly Endpoint[], connectMs: number): void {
     const { behind, clock, terms } = this.#options
-    const dial = new Dial(
-      endpoints,
-      { connectMs, keepaliveMs: terms.rule.timeouts.keepaliveMs, maxRead: terms.maxRead, clock, behind },
-      (socket, intake) => this.#connected(state, socket, intake),
-      (reason, error) => this.#failed(state, reason, error),
-    )
+    const dial = new Dial(endpoints, {
+      connectMs,
+      keepaliveMs: terms.rule.timeouts.keepaliveMs,
+      maxRead: terms.maxRead,
+      clock,
+      behind,
+      onSocket: (socket, intake) => this.#connected(state, socket, intake),
+      onFailure: (reason, error) => this.#failed(state, reason, error),
+    })
     this.#cancel = () => dial.cancel()
   }
 

@@ -46,7 +46,8 @@ export class Door {
   /** A predecessor's socket that is not listened on yet. */
   #waiting: number | null = null
 
-  private constructor(server: Server, where: ListenOptions, label: string, options: DoorOptions) {
+  private constructor(parts: { server: Server; where: ListenOptions; label: string; options: DoorOptions }) {
+    const { server, where, label, options } = parts
     this.#server = server
     this.#where = where
     this.#options = options
@@ -62,8 +63,9 @@ export class Door {
     const server = await listening(where, options)
     const bound = server.address()
     if (bound === null || typeof bound === 'string')
-      return new Door(server, where, `unix:${where.path}`, options)
-    return new Door(server, { ...where, port: bound.port }, `${shown(where, bound)}/tcp`, options)
+      return new Door({ server, where, label: `unix:${where.path}`, options })
+    const label = `${shown(where, bound)}/tcp`
+    return new Door({ server, where: { ...where, port: bound.port }, label, options })
   }
 
   /** On a predecessor's socket, once that one has let go. */
@@ -72,7 +74,7 @@ export class Door {
       where.path === undefined
         ? `${shown(where, { address: where.host ?? '', port: where.port ?? 0 })}/tcp`
         : `unix:${where.path}`
-    const door = new Door(makeServer(options), where, label, options)
+    const door = new Door({ server: makeServer(options), where, label, options })
     door.#waiting = fd
     void begun.then(() => {
       if (door.#waiting === null) return

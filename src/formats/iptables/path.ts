@@ -82,13 +82,19 @@ export class IptablesPath {
   readonly #sends: boolean
   readonly #indexes = new Map<string, LineIndex>()
 
-  /** @param sends it is the nat table, of which the question is who is sent on */
-  constructor(chains: Chains, sources: Sources, ground: IptablesGround, budget: Budget, sends: boolean) {
-    this.#sends = sends
-    this.#chains = chains
-    this.#sources = sources
-    this.#ground = ground
-    this.#budget = budget
+  constructor(options: {
+    readonly chains: Chains
+    readonly sources: Sources
+    readonly ground: IptablesGround
+    readonly budget: Budget
+    /** It is the nat table, of which the question is who is sent on. */
+    readonly sends: boolean
+  }) {
+    this.#sends = options.sends
+    this.#chains = options.chains
+    this.#sources = options.sources
+    this.#ground = options.ground
+    this.#budget = options.budget
   }
 
   /**

@@ -138,10 +138,11 @@ class Ruleset {
     )
     const ground = { networks, elsewhere: this.#elsewhere }
     const budget = new Budget(({ place }) => reading.tooMuch(place, tooEntangled))
-    this.#natPath = new IptablesPath(this.#nat, this.#sources, ground, budget, true)
+    const common = { sources: this.#sources, ground, budget }
+    this.#natPath = new IptablesPath({ ...common, chains: this.#nat, sends: true })
     this.#stages = known
       .filter(({ name }) => name !== 'nat')
-      .map((table) => ({ table, path: new IptablesPath(table.chains, this.#sources, ground, budget, false) }))
+      .map((table) => ({ table, path: new IptablesPath({ ...common, chains: table.chains, sends: false }) }))
   }
 
   read(): void {

@@ -41,7 +41,8 @@ function readStream(statements: readonly Statement[], reading: ImportContext): v
       called = args[0] ?? null
       continue
     }
-    if (name === 'server' && statement.block) new Server(statement, shared, upstreams, called, reading).read()
+    if (name === 'server' && statement.block)
+      new Server({ statement, shared, upstreams, name: called, reading }).read()
     else if (name === 'include') reading.lose(place, `include ${args.join(' ')}`, notFollowed)
     else if (!ownWords.test(name)) reading.lose(place, [name, ...args].join(' '), noSuch)
     if (name === 'server') called = null
@@ -79,21 +80,23 @@ class Server {
   readonly #name: string | null
   readonly #reading: ImportContext
 
-  constructor(
-    statement: Statement,
-    shared: Inherited,
-    upstreams: Upstreams,
-    name: string | null,
-    reading: ImportContext,
-  ) {
+  constructor(options: {
+    readonly statement: Statement
+    readonly shared: Inherited
+    readonly upstreams: Upstreams
+    /** What a remark of ours calls it. */
+    readonly name: string | null
+    readonly reading: ImportContext
+  }) {
+    const { statement, shared } = options
     this.#statement = statement
     this.#said = (statement.block ?? []).filter(({ name: one }) => one !== remark)
     const own = this.#said.filter(isAccess)
     this.#lists = own.length > 0 ? own : shared.lists
     this.#shared = shared
-    this.#upstreams = upstreams
-    this.#name = name
-    this.#reading = reading
+    this.#upstreams = options.upstreams
+    this.#name = options.name
+    this.#reading = options.reading
   }
 
   read(): void {

@@ -148,7 +148,11 @@ async function alreadyThere(options: OpenForwards): Promise<GuestLease | null> {
   )
   if (!there) return null
   const ports = { first: there.hostPort, last: there.hostPort }
-  return new ForwardLease(options, there.hostAddress, ports, [{ forward: there, effect: null }])
+  return new ForwardLease(options, {
+    address: there.hostAddress,
+    ports,
+    held: [{ forward: there, effect: null }],
+  })
 }
 
 function isDialledLocally(address: string | null): boolean {
@@ -175,7 +179,7 @@ async function openOn(options: OpenForwards, address: string | null, ports: Port
       }
       held.push(await openOne(options, forward, before))
     }
-    return new ForwardLease(options, address, ports, held)
+    return new ForwardLease(options, { address, ports, held })
   } catch (error) {
     for (const one of held.reverse()) await closeOne(options, one, withLimit(undefined, 15_000))
     throw error
@@ -272,6 +276,13 @@ async function removeForward(
   }
 }
 
+interface Opened {
+  /** Of the host, where the guest is reached; null is every one. */
+  readonly address: string | null
+  readonly ports: PortRange
+  readonly held: readonly Held[]
+}
+
 class ForwardLease implements GuestLease {
   readonly goodUntil = null
   readonly renewAfter = null
@@ -280,7 +291,8 @@ class ForwardLease implements GuestLease {
   readonly #options: OpenForwards
   readonly #held: readonly Held[]
 
-  constructor(options: OpenForwards, address: string | null, ports: PortRange, held: readonly Held[]) {
+  constructor(options: OpenForwards, opened: Opened) {
+    const { address, ports, held } = opened
     this.#options = options
     this.#held = held
     this.leadsTo = { kind: options.kind, name: options.request.name }

@@ -43,7 +43,8 @@ export function natPmp(options: NatPmpOptions = {}): RouterMember {
       const asked = places.map(async ({ address, source, clientAddress }) => {
         const gateway = new NatPmpGateway({ address, source, port }, tools.clock)
         const answer = await gateway.askAddress(limited, { waitsMs: discoveryWaitsMs })
-        return answer && answer.result !== 1 ? [new NatPmpRouter(gateway, clientAddress, tools, options)] : []
+        const speaks = answer !== null && answer.result !== 1
+        return speaks ? [new NatPmpRouter({ gateway, clientAddress, tools, options })] : []
       })
       return (await Promise.all(asked)).flat()
     },
@@ -74,11 +75,16 @@ class NatPmpRouter implements Router {
   /** The same gateway, asked from another address of ours: it maps to who asks. */
   readonly #from = new Map<string, NatPmpGateway>()
 
-  constructor(gateway: NatPmpGateway, clientAddress: string, tools: RouterTools, options: NatPmpOptions) {
-    this.#gateway = gateway
-    this.clientAddress = clientAddress
-    this.#tools = tools
-    this.#options = options
+  constructor(parts: {
+    readonly gateway: NatPmpGateway
+    readonly clientAddress: string
+    readonly tools: RouterTools
+    readonly options: NatPmpOptions
+  }) {
+    this.#gateway = parts.gateway
+    this.clientAddress = parts.clientAddress
+    this.#tools = parts.tools
+    this.#options = parts.options
   }
 
   /** That it answers, and has not restarted, is all there is to see. */

@@ -45,7 +45,7 @@ export async function openMapping(
   { record, signal }: OpenOptions,
 ): Promise<MappingLease> {
   const effect = await record.intend(effectOf(gateway, request, clock.now() + request.leaseSeconds * 1000))
-  const lease = new NatPmpLease(gateway, clientAddress, request, clock, effect)
+  const lease = new NatPmpLease({ gateway, client: clientAddress, request, clock, effect })
   const granted = grantedBefore(record.before, gateway, request)
   if (!granted || !(await lease.goOn(granted, signal))) await lease.begin(signal)
   return lease
@@ -81,12 +81,19 @@ class NatPmpLease implements MappingLease {
   #restarts = 0
   #released = false
 
-  constructor(gateway: NatPmpGateway, client: string, request: MappingRequest, clock: Clock, effect: Effect) {
-    this.#gateway = gateway
-    this.#client = client
-    this.#request = request
-    this.#clock = clock
-    this.#effect = effect
+  constructor(parts: {
+    readonly gateway: NatPmpGateway
+    /** Our address that it is mapped to. */
+    readonly client: string
+    readonly request: MappingRequest
+    readonly clock: Clock
+    readonly effect: Effect
+  }) {
+    this.#gateway = parts.gateway
+    this.#client = parts.client
+    this.#request = parts.request
+    this.#clock = parts.clock
+    this.#effect = parts.effect
   }
 
   get externalAddress(): string | null {

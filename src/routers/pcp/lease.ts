@@ -61,7 +61,7 @@ export async function openMapping(
   const effect = await record.intend(
     effectOf(server, nonce, request, clock.now() + request.leaseSeconds * 1000),
   )
-  const lease = new PcpLease(server, nonce, request, clock, effect)
+  const lease = new PcpLease({ server, nonce, request, clock, effect })
   if (!before?.granted || !(await lease.goOn(before.granted, signal))) await lease.begin(signal)
   return lease
 }
@@ -102,12 +102,18 @@ class PcpLease implements MappingLease {
   #restarts = 0
   #released = false
 
-  constructor(server: Server, nonce: Uint8Array, request: MappingRequest, clock: Clock, effect: Effect) {
-    this.#server = server
-    this.#nonce = nonce
-    this.#request = request
-    this.#clock = clock
-    this.#effect = effect
+  constructor(parts: {
+    readonly server: Server
+    readonly nonce: Uint8Array
+    readonly request: MappingRequest
+    readonly clock: Clock
+    readonly effect: Effect
+  }) {
+    this.#server = parts.server
+    this.#nonce = parts.nonce
+    this.#request = parts.request
+    this.#clock = parts.clock
+    this.#effect = parts.effect
   }
 
   get externalAddress(): string | null {

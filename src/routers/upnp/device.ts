@@ -52,9 +52,15 @@ export class Device {
   readonly #turn = new Semaphore(1, 'UPnP')
   readonly #sought = new SingleFlight('UPnP', (signal) => this.#rediscover(signal))
 
-  private constructor(place: DevicePlace, clock: Clock, found: FoundDevice, description: Description) {
-    this.place = place
-    this.#clock = clock
+  private constructor(parts: {
+    readonly place: DevicePlace
+    readonly clock: Clock
+    readonly found: FoundDevice
+    readonly description: Description
+  }) {
+    const { found, description } = parts
+    this.place = parts.place
+    this.#clock = parts.clock
     this.#location = found.location
     this.#bootId = found.bootId
     this.#target = found.target
@@ -72,7 +78,7 @@ export class Device {
     try {
       const description = await fetchDescription(place, found.location, signal)
       const isOne = isGatewayDescription(description)
-      return description && isOne ? new Device(place, clock, found, description) : null
+      return description && isOne ? new Device({ place, clock, found, description }) : null
     } catch {
       return null
     }

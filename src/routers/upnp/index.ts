@@ -190,14 +190,20 @@ function routersOf(
   const { source, address } = device.place
   const clientAddress = client ?? source
   if (device.connection && clientAddress !== null && familyOf(clientAddress) === 4)
-    found.push(new UpnpRouter(device, clientAddress, tools, options))
+    found.push(new UpnpRouter(device, clientAddress, { tools, options }))
   // By IPv6 it may answer from another address of its own.
   const way = ways.find((each) =>
     familyOf(address) === 6 ? each.source === source : each.address === address,
   )
   const way6 = ways.find(({ family, interface: name }) => family === 6 && name === way?.interface)
-  if (device.description.firewall && way6) found.push(new PinholeRouter(device, way6, tools, options))
+  if (device.description.firewall && way6) found.push(new PinholeRouter(device, way6, { tools, options }))
   return found
+}
+
+/** What both kinds of router of a device work with. */
+interface Given {
+  readonly tools: RouterTools
+  readonly options: UpnpOptions
 }
 
 class UpnpRouter implements Router {
@@ -211,7 +217,7 @@ class UpnpRouter implements Router {
   readonly showsOthers = true
   readonly #choosing = new SingleFlight('UPnP', (signal) => this.#choose(signal))
 
-  constructor(device: Device, clientAddress: string, tools: RouterTools, options: UpnpOptions) {
+  constructor(device: Device, clientAddress: string, { tools, options }: Given) {
     this.#device = device
     this.#reader = new TableReader(device)
     this.clientAddress = clientAddress
@@ -354,7 +360,7 @@ class PinholeRouter implements Router {
   readonly #tools: RouterTools
   readonly #options: UpnpOptions
 
-  constructor(device: Device, way: Gateway, tools: RouterTools, options: UpnpOptions) {
+  constructor(device: Device, way: Gateway, { tools, options }: Given) {
     this.#device = device
     this.#way = way
     this.#tools = tools

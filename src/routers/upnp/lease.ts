@@ -79,7 +79,8 @@ export async function openMapping(
     request.anyPort && typeof last?.externalPort === 'number'
       ? { ...request, externalPort: last.externalPort }
       : request
-  const lease = new UpnpLease(target, asked, before, (effect) => record.intend(effect))
+  const intend = (effect: UpnpEffect): Promise<Effect> => record.intend(effect)
+  const lease = new UpnpLease({ target, request: asked, before, intend })
   await lease.begin(signal)
   return lease
 }
@@ -140,16 +141,18 @@ class UpnpLease implements MappingLease {
   #released = false
   readonly #now = (): number => this.#target.clock.monotonic()
 
-  constructor(
-    target: UpnpTarget,
-    request: MappingRequest,
-    before: readonly Partial<UpnpEffect>[],
-    intend: (effect: UpnpEffect) => Promise<Effect>,
-  ) {
-    this.#before = before
-    this.#target = target
+  constructor(parts: {
+    readonly target: UpnpTarget
+    readonly request: MappingRequest
+    /** What the process whose place this one takes did for the same port. */
+    readonly before: readonly Partial<UpnpEffect>[]
+    readonly intend: (effect: UpnpEffect) => Promise<Effect>
+  }) {
+    const { request } = parts
+    this.#before = parts.before
+    this.#target = parts.target
     this.#request = request
-    this.#intend = intend
+    this.#intend = parts.intend
     this.#askSeconds = request.leaseSeconds
     this.#description = mappingDescription(request.rule, request.owner)
   }

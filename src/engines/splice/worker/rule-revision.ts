@@ -56,11 +56,12 @@ export class RuleOnThread implements DescriptorUser {
     this.cells = cellsOf(memory.cells, options.thread)
     this.#allCells = memory.cells
     this.#onPaused = options.onPaused
-    this.revision = new RuleRevision(revision, this, rule, memory, slots, null)
+    this.revision = new RuleRevision({ id: revision, ruleOnThread: this, rule, memory, slots, before: null })
   }
 
   update(revision: number, rule: Rule, memory: RuleMemory, slots: readonly number[]): void {
-    this.revision = new RuleRevision(revision, this, rule, memory, slots, this.revision)
+    const before = this.revision
+    this.revision = new RuleRevision({ id: revision, ruleOnThread: this, rule, memory, slots, before })
   }
 
   /** Over all threads: the greediest rule is the same wherever one looks. */
@@ -119,14 +120,16 @@ export class RuleRevision implements Terms {
   readonly #targetHealth: TargetHealth
   readonly #slots: readonly number[]
 
-  constructor(
-    id: number,
-    ruleOnThread: RuleOnThread,
-    rule: Rule,
-    memory: RuleMemory,
-    slots: readonly number[],
-    before: RuleRevision | null,
-  ) {
+  constructor(parts: {
+    readonly id: number
+    readonly ruleOnThread: RuleOnThread
+    readonly rule: Rule
+    readonly memory: RuleMemory
+    readonly slots: readonly number[]
+    /** Whose targets' state it goes on with. */
+    readonly before: RuleRevision | null
+  }) {
+    const { id, ruleOnThread, rule, memory, slots, before } = parts
     this.#targetHealth = new TargetHealth(memory.targetHealth, ruleOnThread.thread)
     this.#slots = slots
     this.id = id
