@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Server } from 'node:net'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { describeWith } from '../../test/needs.ts'
 import { fakeParts, World } from '../../test/fakes/parts.ts'
 import { freePort } from '../../test/free-port.ts'
@@ -47,6 +47,7 @@ describe('a look of the daemon', () => {
   async function look(answers: readonly string[][], known: string[] = []): Promise<string[]> {
     let told: readonly Finding[] = []
     const rule: WatchedRule = {
+      isToCheck: true,
       toCheck: () => ruleTo(80),
       knows: ({ code }) => known.includes(code),
       examined: (findings) => void (told = findings),
@@ -69,6 +70,7 @@ describe('a look of the daemon', () => {
     let now = before
     let told: RuleToCheck | null = null
     const rule: WatchedRule = {
+      isToCheck: true,
       toCheck: () => now,
       knows: () => false,
       examined: (_findings, of) => void (told = of),
@@ -79,6 +81,13 @@ describe('a look of the daemon', () => {
     }
     await watch([rule], { examine, clock: systemClock, signal })
     expect(told).toBe(before)
+  })
+
+  it('asks each rule once what is known of its hops', async () => {
+    const toCheck = vi.fn(() => ruleTo(80))
+    const rule: WatchedRule = { isToCheck: true, toCheck, knows: () => true, examined: () => {} }
+    await watch([rule], { examine: () => Promise.resolve([[]]), clock: systemClock, signal })
+    expect(toCheck).toHaveBeenCalledTimes(1)
   })
 
   it('looks once at what is well or known', async () => {

@@ -13,6 +13,8 @@ export const watchEveryMs = 4000
 const secondLookMs = 1000
 
 export interface WatchedRule {
+  /** It is open, or to be. */
+  readonly isToCheck: boolean
   /** The rule and what its own leases say of its hops; null while nothing of it is to be open. */
   toCheck(): RuleToCheck | null
   /** Is it told already? */
@@ -38,7 +40,7 @@ export async function watch(
   for (const rule of rules) {
     await slices.next()
     const seen = first.get(rule)
-    if (seen && rule.toCheck())
+    if (seen && rule.isToCheck)
       rule.examined(confirmed(seen.findings, second.get(rule)?.findings), seen.subject)
   }
 

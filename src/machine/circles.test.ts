@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
 import { everyPort } from '../base/port.ts'
 import { listensOverlap, type Listen } from '../model/listen.ts'
+import { ListenIndex } from '../model/listen-index.ts'
 import { targetPort } from '../model/port-map.ts'
 import type { Rule } from '../model/rule.ts'
 import { parseRule, readRule } from '../model/rule-file.ts'
@@ -167,6 +168,23 @@ describe('rules that lead to each other', () => {
     expect(performance.now() - began).toBeLessThan(2000)
   })
 
+  it('are looked for by ports alone where nobody leads to another rule, however many there are', () => {
+    const add = vi.spyOn(ListenIndex.prototype, 'add')
+    const one = parseRule('one', { listen: '127.0.0.1:1', target: '127.0.0.1:9' })
+    const rules = Array.from({ length: 1000 }, (_, at): Rule => ({ ...one, name: `r${at}` }))
+    const apart = rules.map((rule, at): Rule => ({ ...rule, listen: listenAt(10_000 + at) }))
+    expect(circlesIn(apart, isLoopback)).toEqual({ found: [], all: true })
+    expect(add).not.toHaveBeenCalled()
+    // Two that go round cost what two do.
+    const [a, b] = ['20000 20001', '20001 20000'].map((ports, at) => {
+      const [listen = '', target = ''] = ports.split(' ')
+      return parseRule(`round${at}`, { listen: `127.0.0.1:${listen}`, target: `127.0.0.1:${target}` })
+    }) as [Rule, Rule]
+    expect(circlesIn([...apart, a, b], isLoopback).found).toEqual([[a, b]])
+    expect(add).toHaveBeenCalledTimes(2)
+    add.mockRestore()
+  })
+
   it('are found where ten thousand go round', () => {
     const rules = chain(10_000, (at) => [`${host(at)}:1-65535`, `${host((at + 1) % 10_000)}:1-65535`])
     expect(circlesIn(rules, isLoopback).found[0]).toHaveLength(10_000)
@@ -193,6 +211,10 @@ describe('rules that lead to each other', () => {
     expect(asked).not.toHaveBeenCalled()
   })
 })
+
+function listenAt(port: number): Listen {
+  return { kind: 'inet', address: '127.0.0.1', ports: { first: port, last: port }, protocols: ['tcp'] }
+}
 
 function host(at: number): string {
   return `127.1.${at >> 8}.${at & 255}`

@@ -19,6 +19,8 @@ const looksPerSecond = 200
 const jumpMs = 3000
 /** What was just opened does not wait for the round. */
 const firstLookMs = 1000
+/** Each look reads all sockets of the machine once: many together cost less than a few at a time. */
+const firstLooks = 1000
 
 export interface HeartbeatOptions {
   readonly clock: Clock
@@ -39,7 +41,7 @@ export class Heartbeat implements Disposable {
   readonly #expired = new Set<RuleRun>()
   #sampledAt = 0
   #examinedAt: number
-  #firstLookAt = -Infinity
+  #firstLooksFrom = -Infinity
   #examining = false
   #offset: number
 
@@ -64,13 +66,13 @@ export class Heartbeat implements Disposable {
     }
     const atLeastMs = (runs().size / looksPerSecond) * 1000
     if (jumped || monotonic - this.#examinedAt >= Math.max(watchEveryMs, atLeastMs)) this.#examine(monotonic)
-    else if (monotonic - this.#firstLookAt >= firstLookMs) this.#lookFirst(monotonic)
+    else if (monotonic >= this.#firstLooksFrom) this.#lookFirst(monotonic)
     // Half a tick early rather than half a second late.
     const lookMs = Math.max(lookEveryMs, atLeastMs) - tickMs / 2
     for (const run of runs().values()) {
       this.#expire(run, now)
       run.sweepRetired()
-      void run.renewDue(now, signal, jumped).catch(() => {})
+      if (jumped || run.isDue(now)) void run.renewDue(now, signal, jumped).catch(() => {})
       if (jumped || monotonic - (this.#looked.get(run) ?? 0) >= lookMs) this.#look(run, monotonic)
     }
     for (const run of this.#looked.keys()) if (runs().get(run.name) !== run) this.#forget(run)
@@ -115,10 +117,14 @@ export class Heartbeat implements Disposable {
 
   #lookFirst(monotonic: number): void {
     if (this.#examining || !this.#options.examine) return
-    const untried = [...this.#options.runs().values()].filter((run) => run.isUntried)
+    const untried: RuleRun[] = []
+    for (const run of this.#options.runs().values()) {
+      if (run.isUntried) untried.push(run)
+      if (untried.length === firstLooks) break
+    }
     if (untried.length === 0) return
-    this.#firstLookAt = monotonic
-    this.#examineThese(untried.slice(0, looksPerSecond))
+    this.#firstLooksFrom = monotonic + Math.max(firstLookMs, (untried.length / looksPerSecond) * 1000)
+    this.#examineThese(untried)
   }
 
   #examineThese(runs: readonly RuleRun[]): void {

@@ -294,8 +294,13 @@ export class RuleRun {
     await Promise.all(watched.map((held) => this.#repair.look(held, options.signal)))
   }
 
+  /** It is open, or to be. */
+  get isToCheck(): boolean {
+    return !this.#ended && this.#convergence.isActive(this.rule)
+  }
+
   toCheck(): RuleToCheck | null {
-    if (this.#ended || !this.#convergence.isActive(this.rule)) return null
+    if (!this.isToCheck) return null
     return { rule: this.rule, hops: this.#hops.ownStatuses() }
   }
 
@@ -324,10 +329,14 @@ export class RuleRun {
 
   /** Renews what is due, all of it where `all`: the clock jumped or the router restarted. */
   async renewDue(now: number, signal: AbortSignal, all = false): Promise<void> {
-    const due = this.leases().filter(
-      ({ lease }) => all || (lease.renewAfter !== null && lease.renewAfter <= now),
-    )
+    const due = this.leases().filter((held) => all || isDue(held, now))
     await Promise.all(due.map((held) => this.#changes.take(() => this.#repair.renew(held, signal))))
+  }
+
+  /** Asked twice a second of each rule, most of which hold nothing that ends. */
+  isDue(now: number): boolean {
+    for (const held of this.#hops.held.values()) if (isDue(held, now)) return true
+    return false
   }
 
   state(): RuleState {
@@ -385,4 +394,8 @@ export class RuleRun {
     for (const status of this.#hops.news()) this.#tools.onHop(this, status)
     this.#tools.onChange(this)
   }
+}
+
+function isDue({ lease: { renewAfter } }: HopState, now: number): boolean {
+  return renewAfter !== null && renewAfter <= now
 }

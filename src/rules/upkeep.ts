@@ -5,7 +5,7 @@
 import { withLimit } from '../base/clock.ts'
 import type { NaruError } from '../base/errors.ts'
 import type { Check } from '../doctor/checks/contract.ts'
-import { createDoctor, type Doctor } from '../doctor/diagnose.ts'
+import { createDoctor, type Doctor, type RuleToCheck } from '../doctor/diagnose.ts'
 import { watch } from '../doctor/watch.ts'
 import type { Deps } from '../instance/deps.ts'
 import { publisherOf } from '../mappings/publisher.ts'
@@ -83,7 +83,8 @@ export class Upkeep {
       ...parts,
       checks: await checks(),
       askStun: () => Promise.resolve(null),
-      rules: () => Promise.resolve([...rules.runs.values()].flatMap((run) => run.toCheck() ?? [])),
+      // Which lead to each other: what is known of ten thousand rules' hops is told for those that are looked at alone.
+      rules: () => Promise.resolve([...rules.runs.values()].filter((run) => run.isToCheck).map(toFollow)),
     })
     const doctor = this.#doctor
     const examine: Doctor['examine'] = (some, options) => doctor.examine(some, options)
@@ -96,4 +97,8 @@ export class Upkeep {
     const { place, report, signal } = this.#options
     if (await place.refresh(signal)) report.everyRule()
   }
+}
+
+function toFollow({ rule }: RuleRun): RuleToCheck {
+  return { rule, hops: [] }
 }
