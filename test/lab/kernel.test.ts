@@ -1,6 +1,6 @@
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeAll, expect, it } from 'vitest'
@@ -221,6 +221,53 @@ describeWith(needs, 'the kernel engine in a lab of three hosts', () => {
     expect(await echoes(await lab.dial(lab.client, hostAddress, 8001), 'anew')).toBe('anew')
     await lease.release()
   })
+
+  it('takes the year 9999 for never', async () => {
+    await using lab = new KernelLab()
+    lab.serve(lab.target, 80)
+    const rule = { listen: '0.0.0.0:8888', target: `${targetAddress}:80`, until: '9999-12-31T23:59:59Z' }
+    const lease = await lab.open(lab.engine(), 'web', rule)
+    expect(await echoes(await lab.dial(lab.client, hostAddress, 8888), 'long')).toBe('long')
+    await lease.release()
+  })
+
+  // Of the machine's kernel, as what a new network has it from.
+  it.runIf(existsSync('/proc/sys/net/bridge/bridge-nf-call-iptables'))(
+    'carries nobody to a bridge that asks the filters, and gives up where one begins to',
+    async () => {
+      await using lab = new KernelLab()
+      const guest = lab.lab.host('guest')
+      lab.lab.cable(
+        { host: guest, interface: 'eth0', addresses: ['10.7.0.2/24'] },
+        { host: lab.host, interface: 'port', addresses: [] },
+      )
+      lab.host.ip('link', 'add', 'br0', 'type', 'bridge')
+      lab.host.ip('address', 'add', '10.7.0.1/24', 'dev', 'br0')
+      lab.host.ip('link', 'set', 'port', 'master', 'br0')
+      lab.host.ip('link', 'set', 'br0', 'up')
+      guest.ip('route', 'add', 'default', 'via', '10.7.0.1')
+      lab.serve(guest, 80)
+      const asks = (on: '0' | '1'): void => lab.host.sysctl('net/bridge/bridge-nf-call-iptables', on)
+      const rule = { listen: '0.0.0.0:8888', target: '10.7.0.2:80' }
+      const toItself = async (): Promise<string> =>
+        echoes(await lab.dial(guest, hostAddress, 8888), 'to myself')
+      const engine = lab.engine()
+      asks('0')
+      const lease = await lab.open(engine, 'web', rule)
+      expect(await toItself()).toBe('to myself')
+      asks('1')
+      await expect
+        .poll(() => lab.events.find(({ type }) => type === 'state'), { timeout: 15_000 })
+        .toMatchObject({
+          state: { state: 'unfit', why: { en: expect.stringMatching(/^br0 gives iptables/) } },
+        })
+      await lease.release()
+      await expect(lab.open(engine, 'web', rule)).rejects.toMatchObject({ code: 'ENGINE_UNFIT' })
+      lab.host.ip('link', 'set', 'port', 'type', 'bridge_slave', 'hairpin', 'on')
+      await expect.poll(() => lab.open(engine, 'web', rule).then(() => 'open', String)).toBe('open')
+      expect(await toItself()).toBe('to myself')
+    },
+  )
 
   it('tells the kernel when the rule is over, anew where that is edited', async () => {
     await using lab = new KernelLab()

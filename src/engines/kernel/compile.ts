@@ -63,8 +63,11 @@ export function compile(aim: Aim): Compiled {
   }
 }
 
+/** The kernel counts nanoseconds in 64 bits, 584 years; people write the year 9999 for never. */
+const lastEnd = Date.UTC(2200)
+
 const endingWith = ({ until }: Rule, element: Element): Element =>
-  until === null ? element : { ...element, ends: until }
+  until === null || until > lastEnd ? element : { ...element, ends: until }
 
 /**
  * Ports that keep their number are one interval, and so are ports that all become one. Ports that move along are one

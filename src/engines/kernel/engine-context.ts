@@ -10,7 +10,9 @@ import type { Sysctls } from './sysctls.ts'
 import type { ElementTag } from './element-tag.ts'
 import type { FlowOffloading } from './offloading.ts'
 import type { HeldElement, KernelTable } from './nft-table.ts'
+import { Bridges } from './bridges.ts'
 import { fresh, type Lately } from './lately.ts'
+import type { ProcSys } from './proc-sys.ts'
 import { chooseAddress, type Chosen } from './target.ts'
 import { chooseWayBack, type ReturnWay } from './masquerade.ts'
 import { Places, type Arrival, type ConntrackPoll } from './conntrack-poll.ts'
@@ -22,6 +24,7 @@ export interface ContextParts {
   readonly ground: Sysctls
   readonly watch: ConntrackPoll
   readonly offloading: FlowOffloading
+  readonly settings: ProcSys
   /** Whether an element of this process belongs to none of its leases. */
   readonly isForgotten: (tag: ElementTag) => boolean
   /** Hears of each lease that is over, by its serial. */
@@ -40,6 +43,7 @@ export class EngineContext {
   readonly interfaces: Lately<readonly Interface[]>
   /** Its listening sockets, likewise. */
   readonly sockets: Lately<readonly SocketEntry[]>
+  readonly bridges: Bridges
   /** The table as it is, likewise. */
   readonly reading: Lately<ReadonlyMap<string, HeldElement>>
   #ways: { interfaces: readonly Interface[]; known: Map<string, ReturnWay> } = {
@@ -52,7 +56,8 @@ export class EngineContext {
   )
   readonly #freshening = new Batch<Arrival>((arrivals) => this.#freshen(arrivals))
 
-  constructor({ host, clock, table, ground, watch, offloading, isForgotten, onLeft }: ContextParts) {
+  constructor(parts: ContextParts) {
+    const { host, clock, table, ground, watch, offloading, settings, isForgotten, onLeft } = parts
     this.runner = host.runner
     this.#network = host.network
     this.clock = clock
@@ -63,6 +68,7 @@ export class EngineContext {
     this.left = onLeft
     const signal = (): AbortSignal => withLimit(undefined, 30_000)
     this.interfaces = fresh(clock, () => host.network.interfaces({ signal: signal() }))
+    this.bridges = new Bridges(host, { clock, settings, interfaces: () => this.interfaces() })
     this.sockets = fresh(clock, () => host.sockets.list({ signal: signal() }).catch(() => []))
     this.reading = fresh(clock, () => table.sweep(isForgotten))
   }

@@ -139,13 +139,15 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
     await alarm.stop()
     await ground.leave()
   }
-  const machine = new EngineContext({ host, clock, table, ground, watch, offloading, isForgotten, onLeft })
+  const standing = { table, ground, watch, offloading, settings }
+  const machine = new EngineContext({ host, clock, ...standing, isForgotten, onLeft })
 
   /** Somebody may filter by now who did not when a rule was opened. */
   async function lookAround(): Promise<void> {
     // A look that fails is no news; the next one tells.
     const why = await others.ask().catch(() => null)
     if (why) for (const lease of leases.values()) lease.unfit(why)
+    else for (const lease of leases.values()) await lease.lookAtBridges()
     // What another Naru has switched on since is to stay guarded here once that one has ended, also at a flush.
     if (await table.hasMoreNotes().catch(() => false)) await repair(() => ground.recheck(), { whole: false })
   }
@@ -160,7 +162,7 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
     keepsEnd: true,
     opensTogether: true,
     supports,
-    obstacle: obstacleOn(others, () => machine.interfaces()),
+    obstacle: obstacleOn(others, () => machine.interfaces(), machine.bridges),
     async open(request, { signal, record }) {
       const { rule } = request
       const { listen } = rule

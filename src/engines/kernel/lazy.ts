@@ -6,13 +6,16 @@ import { withLimit } from '../../base/clock.ts'
 import { Others } from '../../host/simulate/index.ts'
 import type { MakeEngine } from '../contract.ts'
 import type { KernelEngine } from './index.ts'
+import { Bridges } from './bridges.ts'
 import { fresh } from './lately.ts'
+import { createSettings } from './proc-sys.ts'
 import { obstacleOn, supports } from './supports.ts'
 
 export const makeKernelEngine: MakeEngine = ({ host, clock }) => {
   let engine: KernelEngine | null = null
   const others = new Others(host.runner, clock)
   const interfaces = fresh(clock, () => host.network.interfaces({ signal: withLimit(undefined, 30_000) }))
+  const bridges = new Bridges(host, { clock, settings: createSettings(), interfaces })
   /** Processes that hand over, told before there was an engine to tell. */
   const before: number[] = []
   async function loaded(): Promise<KernelEngine> {
@@ -28,7 +31,7 @@ export const makeKernelEngine: MakeEngine = ({ host, clock }) => {
     keepsEnd: true,
     opensTogether: true,
     supports,
-    obstacle: obstacleOn(others, interfaces),
+    obstacle: obstacleOn(others, interfaces, bridges),
     open: async (...asked) => (await loaded()).open(...asked),
     undo: async (...asked) => (await loaded()).undo(...asked),
     carried: async (...asked) => (await loaded()).carried?.(...asked) ?? [],

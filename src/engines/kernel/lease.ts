@@ -230,6 +230,8 @@ export class KernelLease implements EngineLease, Lease {
     const answer = await this.#resolve(rule, signal)
     if (answer === null) return
     const { found, addresses } = answer
+    const no = await this.#context.bridges.noOf(found)
+    if (no) throw unfit(rule, no)
     const way = await this.#context.wayBack(rule.source, found)
     if (way.link && way.wayBack === 'keep') await this.#context.ground.hairpin(way.link)
     const target = rule.targets[0]?.to
@@ -362,6 +364,12 @@ export class KernelLease implements EngineLease, Lease {
     this.#holding[Symbol.dispose]()
     this.#context.watch.remove(this.#watched)
     this.#stopped.abort()
+  }
+
+  /** A bridge may have been made, or a switch been turned, since it was aimed. */
+  async lookAtBridges(): Promise<void> {
+    const no = this.#address === null ? null : await this.#context.bridges.noOf(this.#address)
+    if (no) this.unfit(no)
   }
 
   /** Whoever opened it decides what becomes of it. */

@@ -90,7 +90,7 @@ it('refuses by its name for what is so now, not a second ago', async () => {
     ask: () => Promise.resolve(verbatim('a firewall that was there')),
     askAnew: () => Promise.resolve(null),
   } as unknown as Others
-  const obstacle = obstacleOn(others, () => Promise.resolve([]))
+  const obstacle = obstacleOn(others, () => Promise.resolve([]), { noOf: () => Promise.resolve(null) })
   const rule = { listen: '0.0.0.0:8888', target: '10.0.0.2:80' }
   expect(await obstacle(parseRule('web', { ...rule, engine: 'kernel' }))).toBeNull()
   expect((await obstacle(parseRule('web', rule)))?.en).toBe('a firewall that was there')

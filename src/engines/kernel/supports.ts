@@ -6,6 +6,7 @@ import type { Rule } from '../../model/rule.ts'
 import { targetsItself } from '../../relay/loop.ts'
 import type { Interface } from '../../host/contract.ts'
 import { unreadable, type Others } from '../../host/simulate/index.ts'
+import type { Bridges } from './bridges.ts'
 import { noOfSessions } from './masquerade.ts'
 import { noOfAddress } from './target.ts'
 import type { Support } from '../../model/support.ts'
@@ -42,13 +43,21 @@ export function noOfMachineNow(others: Others, how: 'ask' | 'askAnew' = 'ask'): 
 export function obstacleOn(
   others: Others,
   interfaces: () => Promise<readonly Interface[]>,
+  bridges: Pick<Bridges, 'noOf'>,
 ): (rule: Rule) => Promise<Text | null> {
   return async (rule) => {
     const no = await noOfMachineNow(others)
     // A firewall may have gone within that second; only whoever names the engine is refused by it.
     const why = no && rule.engine === 'kernel' ? await noOfMachineNow(others, 'askAnew') : no
-    return why ?? noOfSessions(rule, interfaces)
+    return why ?? (await noOfBridges(rule, bridges)) ?? noOfSessions(rule, interfaces)
   }
+}
+
+/** Of a name or a guest it is known once it is resolved: `aim` asks then. */
+async function noOfBridges({ targets }: Rule, bridges: Pick<Bridges, 'noOf'>): Promise<Text | null> {
+  const to = targets[0]?.to
+  const address = to?.kind === 'inet' ? canonicalAddress(to.host) : null
+  return address === null ? null : bridges.noOf(address)
 }
 
 const bothFamilies = say(
