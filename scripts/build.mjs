@@ -39,7 +39,14 @@ function run(script, args, cwd = root) {
 }
 
 build('naru', {
-  sources: ['src', 'package.json', 'tsconfig.json', 'tsconfig.build.json', 'scripts/bundle.mjs'],
+  sources: [
+    'src',
+    'package.json',
+    'tsconfig.json',
+    'tsconfig.build.json',
+    'scripts/bundle.mjs',
+    'packaging/licences.mjs',
+  ],
   output: 'dist',
   make() {
     rmSync(join(root, 'dist'), { recursive: true, force: true })

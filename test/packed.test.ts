@@ -42,11 +42,18 @@ beforeAll(async () => {
 }, 120_000)
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-it('has the texts that go with it: how it is guarded, its licence, and those of what the page bundles', () => {
-  expect(paths).toEqual(expect.arrayContaining(['SECURITY.md', 'LICENSE', 'web/dist/LICENSES.txt']))
-  const texts = readFileSync(join(root, 'web/dist/LICENSES.txt'), 'utf8')
-  for (const name of ['react', 'react-dom', 'uplot'])
-    expect(texts).toMatch(new RegExp(`^${name} \\d[^]*?Permission is hereby granted`, 'm'))
+it('has the texts that go with it: how it is guarded, its licence, and those of what is inside', () => {
+  const page = 'web/dist/LICENSES.txt'
+  const program = 'dist/bundle/LICENSES.txt'
+  expect(paths).toEqual(expect.arrayContaining(['SECURITY.md', 'LICENSE', page, program]))
+  for (const [file, names] of Object.entries({
+    [page]: ['react', 'react-dom', 'uplot'],
+    [program]: ['hono', 'ipaddr.js', 'pino', 'zod'],
+  })) {
+    const texts = readFileSync(join(root, file), 'utf8')
+    for (const name of names)
+      expect(texts).toMatch(new RegExp(`^${name} \\d[^]*?Permission is hereby granted`, 'm'))
+  }
 })
 
 it('has nothing that only its makers need: no sources, tests, source maps, stamps or pictures', () => {

@@ -92,6 +92,8 @@ describeWith(
         'ip link set lo up; ip link add a type veth peer name b; ip link set a up; ip addr add 192.0.2.1/24 dev a',
         `cd ${folder}; busybox httpd -p 127.0.0.1:8101 -h www`,
         `${naru} up --background > up.out 2>&1`,
+        // Until each hop has been looked at: one that has not has no member yet.
+        `for try in $(seq 100); do ${naru} status --json | grep -q '"member": *null' || break; sleep 0.1; done`,
         'curl -s --unix-socket "$(find state -type s | head -1)" http://naru/api/openapi.json > out/openapi',
         ...Object.entries(commands).map(
           ([name, words]) =>
