@@ -32,11 +32,17 @@ export class EventQueue {
     return this.#waiting.length
   }
 
-  /** The next events as soon as there are any; [] at the end, and after `limitMs` without one. */
-  async take(limitMs: number): Promise<{ events: readonly NaruEvent[]; ended: boolean }> {
+  /**
+   * The next events as soon as there are any, one at least and then as many as `fits` says yes to; [] at the end, and
+   * after `limitMs` without one.
+   */
+  async take(
+    limitMs: number,
+    fits: (event: NaruEvent) => boolean,
+  ): Promise<{ events: readonly NaruEvent[]; ended: boolean }> {
     if (this.#waiting.length === 0 && !this.#ended) await this.#stirred(limitMs)
-    const events = this.#waiting
-    this.#waiting = []
+    const tooMany = this.#waiting.findIndex((event, at) => !fits(event) && at > 0)
+    const events = this.#waiting.splice(0, tooMany === -1 ? Infinity : tooMany)
     return { events, ended: this.#ended && events.length === 0 }
   }
 

@@ -71,6 +71,26 @@ it('what happens together is sent together, in its order, and nothing is lost', 
   gone.abort()
 })
 
+it('what waits for one who reads late comes in pieces of 32 KiB at most, one behind the other', async () => {
+  const { naru, events } = source()
+  const gone = new AbortController()
+  const reader = (await new EventStreams(naru).open('full', how(gone.signal))).getReader()
+  await reader.read()
+  const long = 'x'.repeat(1000)
+  for (let at = 0; at < 900; at++) events.emit({ type: 'rule-removed', name: `r${at}`, long } as never)
+  await new Promise((resolve) => setImmediate(resolve))
+  const got: string[] = []
+  let longest = 0
+  while (got.length < 900) {
+    const { value } = await reader.read()
+    longest = Math.max(longest, value?.length ?? 0)
+    got.push(...namesIn(Buffer.from(value ?? []).toString()))
+  }
+  expect(got).toEqual(Array.from({ length: 900 }, (_, at) => `r${at}`))
+  expect(longest).toBeLessThanOrEqual(32 * 1024)
+  gone.abort()
+})
+
 it('the first after a silence does not wait', async () => {
   const { naru, events, listening } = source()
   const gone = new AbortController()

@@ -23,6 +23,12 @@ export interface SseOptions {
 /** What happens within so long is sent together: each write to each of 64 listeners takes 20 µs. */
 const betweenMs = 40
 
+/**
+ * What is sent together is no longer than that: a listener that reads nothing has a piece in each of two buffers, beside
+ * events that all listeners share.
+ */
+const mostPieceBytes = 32 * 1024
+
 /** Streams at once for holders of one token: many tabs, and then some. */
 const mostStreams = 64
 
@@ -78,6 +84,8 @@ async function eventStream(
 
   gone.signal.addEventListener('abort', () => queue.end(), { once: true })
   let sentAt = -Infinity
+  /** More waits than one piece took: it follows at once. */
+  let isBehind = false
   return new ReadableStream<Uint8Array>({
     start(controller) {
       controller.enqueue(encoder.encode('retry: 1000\n\n'))
@@ -85,9 +93,12 @@ async function eventStream(
     // Called only while the client takes what it is sent; meanwhile the queue bounds what waits.
     async pull(controller) {
       const restMs = sentAt + betweenMs - performance.now()
-      if (restMs > 0) await systemClock.sleep(restMs)
-      const { events, ended } = await queue.take(options.heartbeatMs ?? heartbeatMs)
+      if (restMs > 0 && !isBehind) await systemClock.sleep(restMs)
+      let bytes = 0
+      const fits = (event: NaruEvent): boolean => (bytes += frame(startedAt, event).length) <= mostPieceBytes
+      const { events, ended } = await queue.take(options.heartbeatMs ?? heartbeatMs, fits)
       sentAt = performance.now()
+      isBehind = queue.length > 0
       if (ended) return controller.close()
       const frames = events.map((event) => frame(startedAt, event))
       controller.enqueue(frames.length === 0 ? stillHere : joined(frames))
