@@ -19,6 +19,7 @@ import type { Rule } from '../../model/rule.ts'
 import type { Support } from '../../model/support.ts'
 import { formatTarget } from '../../model/target.ts'
 import { Descriptors } from '../../relay/descriptors.ts'
+import { inRanges } from '../../relay/in-ranges.ts'
 import { HealthChecks } from '../../relay/health.ts'
 import { targetsItself } from '../../relay/loop.ts'
 import { Meter } from '../../relay/meter.ts'
@@ -302,17 +303,14 @@ class SocketsLease implements EngineLease {
   }
 
   describe(): LeaseDescription {
-    const listening = this.listening.join(', ')
-    const targets = this.#terms.rule.targets.map(({ to }) => formatTarget(to)).join(', ')
-    const text = `${listening} → ${targets}`
+    const listening = this.listening
+    const targets = this.#terms.rule.targets.map(({ to }) => formatTarget(to))
+    const text = `${inRanges(listening)} → ${targets.join(', ')}`
     return {
       member: 'sockets',
       text: verbatim(text),
       differs: [],
-      data: {
-        listening: this.listening,
-        targets: this.#terms.rule.targets.map(({ to }) => formatTarget(to)),
-      },
+      data: { listening, targets },
     }
   }
 

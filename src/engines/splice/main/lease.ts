@@ -11,6 +11,7 @@ import { formatTarget } from '../../../model/target.ts'
 import { targetsItself } from '../../../relay/loop.ts'
 import { SharedBucket } from '../../../relay/bucket.ts'
 import { HealthChecks } from '../../../relay/health.ts'
+import { inRanges } from '../../../relay/in-ranges.ts'
 import { keyOf, Targets, type TargetState } from '../../../relay/pick.ts'
 import { SharedTally } from '../../../relay/tally.ts'
 import { removeSocketFile, socketFileAt } from '../../../relay/unix-path.ts'
@@ -369,7 +370,7 @@ export class SpliceLease implements EngineLease {
   describe(): LeaseDescription {
     const listening = this.listening
     const targets = this.#rule.targets.map(({ to }) => formatTarget(to))
-    const text = `${listening.join(', ')} → ${targets.join(', ')}`
+    const text = `${inRanges(listening)} → ${targets.join(', ')}`
     return { member: 'splice', text: verbatim(text), differs: [], data: { listening, targets } }
   }
 
