@@ -40,6 +40,8 @@ export interface Io {
   /** Ends the process at once. */
   exit(code: number): void
   onResize(call: () => void): Disposable
+  /** Stops as Ctrl-Z does where a terminal takes it, and calls back once the shell lets us go on (`fg`). Not on Windows. */
+  suspend(goesOn: () => void): void
 }
 
 /** `hang-up` is SIGHUP while the terminal is there, or where there never was one; `terminal-closed` is that it went away. */
@@ -84,7 +86,20 @@ export function processIo(): Io {
       process.stdout.on('resize', call)
       return { [Symbol.dispose]: () => void process.stdout.off('resize', call) }
     },
+    suspend,
   }
+}
+
+/** The whole job is stopped, as by the terminal: who started us (`npm start`, a pipe) stops with us. */
+function suspend(goesOn: () => void): void {
+  if (process.platform === 'win32') return goesOn()
+  const { stdin } = process
+  if (stdin.isTTY) stdin.setRawMode(false)
+  process.once('SIGCONT', () => {
+    if (stdin.isTTY) stdin.setRawMode(true)
+    goesOn()
+  })
+  process.kill(0, 'SIGTSTP')
 }
 
 function streamOf(stream: NodeJS.WriteStream & { readonly fd: number }): Stream {

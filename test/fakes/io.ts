@@ -49,6 +49,7 @@ export class FakeIo implements Io {
   lost: Error | null = null
   readonly #interrupts = new Set<(by: Interrupt) => void>()
   readonly #keys = new Set<(key: string) => void>()
+  #suspended: (() => void) | null = null
   readonly stdin = {
     isTTY: false,
     onKey: (call: (key: string) => void): Disposable => held(this.#keys, call),
@@ -71,6 +72,14 @@ export class FakeIo implements Io {
   }
   exit(code: number): void {
     this.exited = code
+  }
+  /** Goes on at `continued()`. */
+  suspend(goesOn: () => void): void {
+    this.#suspended = goesOn
+  }
+  continued(): void {
+    this.#suspended?.()
+    this.#suspended = null
   }
 
   terminal(): this {

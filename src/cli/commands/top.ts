@@ -7,6 +7,7 @@ import { say } from '../../base/text.ts'
 import type { Connection } from '../../model/connection.ts'
 import type { Naru, RuleStatus } from '../../model/naru-api.ts'
 import { written } from '../print/marks.ts'
+import { fullScreen } from '../full-screen.ts'
 import { Screen, type Row } from '../top/screen.ts'
 import { speeds } from '../top/speeds.ts'
 import type { Context, Verb } from '../verb.ts'
@@ -74,10 +75,7 @@ async function live(naru: Naru, rule: string | undefined, context: Context): Pro
     if (victim !== null) void naru.cut(victim).catch(() => {})
     if (!signal.aborted) draw()
   }
-  // The alternate screen, without a cursor; whatever was on the terminal comes back.
-  io.stdout.write('\u001B[?1049h\u001B[?25l')
-  using keys = io.stdin.onKey(press)
-  using resized = io.onResize(draw)
+  using shown = fullScreen(io, { draw, press })
   const alive = keepAlive()
   try {
     while (!signal.aborted) {
@@ -92,9 +90,7 @@ async function live(naru: Naru, rule: string | undefined, context: Context): Pro
     setImmediate(() => print.talk(say('Naru stopped.')))
   } finally {
     alive[Symbol.dispose]()
-    void keys
-    void resized
-    io.stdout.write('\u001B[?25h\u001B[?1049l')
+    void shown
   }
   return 0
 }

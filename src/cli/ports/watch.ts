@@ -8,6 +8,7 @@ import { say } from '../../base/text.ts'
 import { visible } from '../../base/visible.ts'
 import type { MachinePorts, PortsOptions } from '../../model/machine.ts'
 import type { Context } from '../verb.ts'
+import { fullScreen } from '../full-screen.ts'
 import { written } from '../print/marks.ts'
 import { portChanges } from './port-changes.ts'
 import { PortsScreen } from './screen.ts'
@@ -51,10 +52,7 @@ async function onScreen(context: Context, asked: PortsOptions, look: LookAtPorts
       again.abort()
     } else draw()
   }
-  // The alternate screen, without a cursor; whatever was on the terminal comes back.
-  io.stdout.write('\u001B[?1049h\u001B[?25l')
-  using keys = io.stdin.onKey(press)
-  using resized = io.onResize(draw)
+  using shown = fullScreen(io, { draw, press })
   try {
     while (!signal.aborted) {
       const anew = another
@@ -65,9 +63,7 @@ async function onScreen(context: Context, asked: PortsOptions, look: LookAtPorts
       await systemClock.sleep(everyMs, AbortSignal.any([signal, again.signal])).catch(() => {})
     }
   } finally {
-    void keys
-    void resized
-    io.stdout.write('\u001B[?25h\u001B[?1049l')
+    void shown
   }
 }
 
