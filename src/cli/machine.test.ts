@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { FakeIo, fakeDeps, naru } from '../../test/fakes/io.ts'
 import { FakeMachine, diagnosis, finding } from '../../test/fakes/machine.ts'
 import { FakeNaru, ruleStatus } from '../../test/fakes/naru.ts'
+import { asRoot } from '../base/privilege.ts'
 import { NaruError } from '../base/errors.ts'
 import { say } from '../base/text.ts'
 import type { CliDeps } from './deps.ts'
@@ -201,14 +202,16 @@ describe('firewall', () => {
     const fake = new FakeMachine()
     const error = new NaruError('NOT_PERMITTED', {
       what: say('read the firewall', '방화벽 읽기'),
-      command: 'sudo naru firewall',
+      command: 'sudo nft list ruleset',
     })
-    Object.assign(fake, { firewall: () => Promise.reject(error) })
-    const { exit, talk } = await naru('firewall', deps(fake))
-    expect([exit, talk]).toEqual([
-      4,
-      ['error: not permitted to read the firewall', '→ run: `sudo naru firewall`'],
-    ])
+    const refuse = (): Promise<never> => Promise.reject(error)
+    Object.assign(fake, { firewall: refuse, admits: refuse })
+    // What was typed, as root: here the test runner.
+    const itself = asRoot(process.argv.slice(2))
+    for (const line of ['firewall', 'firewall explain 8888']) {
+      const { exit, talk } = await naru(line, deps(fake))
+      expect([exit, talk]).toEqual([4, ['error: not permitted to read the firewall', `→ run: \`${itself}\``]])
+    }
   })
 })
 

@@ -1,5 +1,7 @@
 /** `naru firewall`: which one decides here, what it lets in, what of it is ours, and whether a port would get in. */
+import { isNaruError, NaruError } from '../../base/errors.ts'
 import { formatPortRange, type Protocol } from '../../base/port.ts'
+import { asRoot } from '../../base/privilege.ts'
 import { say, verbatim, type Text } from '../../base/text.ts'
 import type { FirewallAnswer } from '../../model/firewall.ts'
 import { parseListen } from '../../model/listen.ts'
@@ -40,7 +42,9 @@ const explain: Verb = {
   async run(context) {
     const { print, json } = context
     const question = { ...portFrom(context.arg('PORT')), from: context.option('from') }
-    const answer = await withMachine(context, (machine, options) => machine.admits(question, options))
+    const answer = await withMachine(context, (machine, options) => machine.admits(question, options)).catch(
+      asTyped,
+    )
     if (json) print.json(answer)
     else for (const line of answerLines(answer, print)) print.data(line)
     return answer.verdict === 'blocked' ? 1 : 0
@@ -61,10 +65,17 @@ export const verb: Verb = {
 
 async function list(context: Context): Promise<0> {
   const { print, json } = context
-  const answer = await withMachine(context, (machine, options) => machine.firewall(options))
+  const answer = await withMachine(context, (machine, options) => machine.firewall(options)).catch(asTyped)
   if (json) print.json(answer)
   else for (const line of lines(answer, print)) print.data(line)
   return 0
+}
+
+/** Who may not read the packet filter is told the very command that may, and not the tool that it asks. */
+function asTyped(error: unknown): never {
+  if (!isNaruError(error, 'NOT_PERMITTED')) throw error
+  const what = error.params['what'] as Text
+  throw new NaruError('NOT_PERMITTED', { what, command: asRoot(process.argv.slice(2)) }, { cause: error })
 }
 
 function portFrom(text: string): { protocol: Protocol; port: number } {
