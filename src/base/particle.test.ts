@@ -45,6 +45,11 @@ test('Latin letters are read as a word, and one by one in capitals', () => {
     'NAT',
     'home',
     'TARGET',
+    'NAME',
+    'FILE',
+    'rule',
+    'check',
+    'ip',
   ]
   expect(words.map((word) => withParticles(`${word}{을/를}`))).toEqual([
     'vmware를',
@@ -61,6 +66,11 @@ test('Latin letters are read as a word, and one by one in capitals', () => {
     'NAT를',
     'home을',
     'TARGET을',
+    'NAME을',
+    'FILE을',
+    'rule을',
+    'check를',
+    'ip를',
   ])
 })
 

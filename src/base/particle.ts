@@ -61,13 +61,17 @@ function lastSound(written: string): Sound {
 
 /** Letter by letter where it is in capitals (엘 엠 엔 알), as a word otherwise: 커널, 도메인, 웹, 소켓. */
 function latinSound(word: string): Sound {
-  // TARGET and LISTEN are words, HTTP and TCP are not.
-  if (/^[A-Z]{5,}$/.test(word) && /[AEIOU]/.test(word)) return latinSound(word.toLowerCase())
+  // NAME and TARGET are words, HTTP and TCP are not.
+  if (/^[A-Z]{4,}$/.test(word) && /[AEIOU]/.test(word)) return latinSound(word.toLowerCase())
   if (/^[A-Z\d]*L$/.test(word)) return 'rieul'
   if (/^[A-Z\d]*R$/.test(word) && word.length > 0) return 'rieul'
   if (/^[A-Z\d]*[MN]$/.test(word)) return 'closed'
   if (/^[A-Z\d]*$/.test(word)) return 'open'
-  if (/l$/i.test(word)) return 'rieul'
-  // 홈, 네임, 라인: the e is not read.
+  if (readOut.test(word)) return 'open'
+  // 룰, 파일: the e is not read, nor that of 홈, 네임, 라인.
+  if (/le?$/i.test(word)) return 'rieul'
   return /([mn]|[aeiou][mn]e|ng|ck|[aeiouy][bckpt])$/i.test(word) ? 'closed' : 'open'
 }
+
+/** 아이피, 체크: Korean reads the letters, or gives the end a vowel of its own. */
+const readOut = /^(ip|check)$/i

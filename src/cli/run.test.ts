@@ -863,6 +863,10 @@ describe('up', () => {
 describe('words that do not fit', () => {
   const cases: [string, string][] = [
     ['opne 1 2', 'there is no command opne; did you mean open?'],
+    ['tpo', 'there is no command tpo; did you mean top?'],
+    ['remove iis', 'there is no command remove; did you mean rm?'],
+    ['list', 'there is no command list; did you mean ls?'],
+    ['start', 'there is no command start; did you mean up?'],
     ['frobnicate', 'there is no command frobnicate'],
     ['open', 'LISTEN is missing'],
     ['open 8888', 'TARGET is missing'],
@@ -983,6 +987,20 @@ describe('top', () => {
       '0 B/s  iis   192.168.1.7:50123  192.168.79.128:80  tcp    512 B   20 kB   5s',
       '0 B/s  iis   10.0.0.9:1         192.168.79.128:80  tcp    512 B  5.0 MB   5s',
     ])
+  })
+
+  it('Ctrl-Z gives the terminal back, and fg draws it again', async () => {
+    const io = new FakeIo().terminal()
+    const running = naru('top', fakeDeps(twoRules()), io)
+    await io.stdout.until('iis')
+    io.press('\u001A')
+    expect(io.stdout.text.endsWith('\u001B[?25h\u001B[?1049l')).toBe(true)
+    io.stdout.text = ''
+    io.continued()
+    expect(io.stdout.text.startsWith('\u001B[?1049h\u001B[?25l')).toBe(true)
+    expect(io.stdout.text).toContain('iis')
+    io.press('q')
+    expect((await running).exit).toBe(0)
   })
 
   it('is a screen of its own on a terminal: moves, sorts, cuts, quits', async () => {

@@ -5,7 +5,7 @@
 import type { ExitCode } from '../base/codes/entry.ts'
 import { messageOf, NaruError, toNaruError } from '../base/errors.ts'
 import { say, verbatim } from '../base/text.ts'
-import { loadAll, loadVerb, verbNames } from './commands/index.ts'
+import { loadAll, loadVerb, verbMeantBy, verbNames } from './commands/index.ts'
 import type { CliDeps } from './deps.ts'
 import type { Io } from './io.ts'
 import { languageOf } from './language.ts'
@@ -115,7 +115,7 @@ async function verbOf(
     throw usage('naru', say('a command is missing'))
   }
   let verb = await loadVerb(name)
-  if (!verb) throw usage('naru', unknown(say('command'), name, nearest(name, verbNames)))
+  if (!verb) throw usage('naru', unknown(say('command'), name, verbMeantBy(name) ?? nearest(name, verbNames)))
   let command = `naru ${name}`
   let rest = [...argv.slice(0, at), ...argv.slice(at + 1)]
   while (verb.verbs) {

@@ -299,15 +299,20 @@ export function nearest(word: string, known: readonly string[]): string | null {
   return best && best.edits <= Math.min(2, Math.floor(best.other.length / 2)) ? best.other : null
 }
 
+/** Letters put in, left out, changed, or two that stand side by side exchanged. */
 function editDistance(a: string, b: string): number {
   if (Math.abs(a.length - b.length) > 2) return 3
+  let before: number[] = []
   let row = Array.from({ length: b.length + 1 }, (_, index) => index)
   for (let i = 1; i <= a.length; i++) {
     const next = [i]
     for (let j = 1; j <= b.length; j++) {
       const swap = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min(swap, (row[j] as number) + 1, (next[j - 1] as number) + 1))
+      const exchanged = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]
+      const turned = exchanged ? (before[j - 2] as number) + 1 : swap
+      next.push(Math.min(swap, turned, (row[j] as number) + 1, (next[j - 1] as number) + 1))
     }
+    before = row
     row = next
   }
   return row[b.length] as number

@@ -6,7 +6,7 @@ import type { Problem } from '../model/schema.ts'
 export interface Store {
   /** What people call it: the file's path. */
   readonly name: string
-  /** @throws NaruError FILE_UNREADABLE, FILE_INVALID */
+  /** @throws NaruError FILE_UNREADABLE, FILE_NOT_UTF8, FILE_INVALID */
   read(options: { signal: AbortSignal }): Promise<Snapshot>
   /**
    * Puts (a rule) or takes out (null) by name, keeps everything else as it was written, and makes it durable.

@@ -16,6 +16,11 @@ export const fileCodes = {
     text: 'cannot read {file}: {why}',
     fix: 'see that it is a file that this user may read, or name another with --config',
   },
+  FILE_NOT_UTF8: {
+    exit: 2,
+    text: 'cannot read {file}: it is not text in UTF-8',
+    fix: 'save it as UTF-8 (Notepad: Save as, Encoding: UTF-8; or `iconv -t UTF-8`)',
+  },
   FILE_UNWRITABLE: {
     exit: 1,
     text: 'cannot write {file}: {why}',

@@ -39,7 +39,7 @@ export const relayCodes = {
   SERVICE_SILENT: {
     exit: 1,
     text: 'the service at {target} does not answer: {why}',
-    fix: 'start it, or look which port it listens on with `naru ports`',
+    fix: 'start it, or {look}',
   },
   ENGINE_FAILED: {
     exit: 1,

@@ -1,10 +1,10 @@
 /** `naru export --to FORMAT`: rules as another program's file. */
 import type { ExitCode } from '../../base/codes/entry.ts'
-import { NaruError } from '../../base/errors.ts'
 import { say, verbatim } from '../../base/text.ts'
 import { exportFormats, type ExportFormat } from '../../model/import-export.ts'
 import type { RuleStatus } from '../../model/naru-api.ts'
 import { parseRule } from '../../model/rule-file.ts'
+import { unknownRule } from '../../model/unknown-rule.ts'
 import { usage } from '../parse.ts'
 import { printLosses } from '../print/losses.ts'
 import { daemonOrFile } from '../connect.ts'
@@ -61,15 +61,8 @@ async function wanted(context: Context): Promise<readonly RuleStatus[]> {
   const { naru } = await daemonOrFile(context)
   const rules = await naru.rules.list()
   const names = context.args('NAME')
-  const missing = names.find((name) => !rules.some((rule) => rule.name === name))
-  if (missing !== undefined)
-    throw new NaruError('RULE_UNKNOWN', {
-      name: missing.slice(0, 60),
-      known:
-        rules
-          .map(({ name }) => name)
-          .slice(0, 20)
-          .join(', ') || '–',
-    })
+  const all = rules.map(({ name }) => name)
+  const missing = names.find((name) => !all.includes(name))
+  if (missing !== undefined) throw unknownRule(missing, all)
   return names.length === 0 ? rules : rules.filter(({ name }) => names.includes(name))
 }

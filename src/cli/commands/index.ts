@@ -34,6 +34,28 @@ const verbs: Readonly<Record<string, () => Promise<{ readonly verb: Verb }>>> = 
 
 export const verbNames: readonly string[] = Object.keys(verbs)
 
+/** What other programs call it: who types one of these is told ours. */
+const otherWords: Readonly<Record<string, readonly string[]>> = {
+  open: ['forward', 'expose', 'publish', 'tunnel', 'run'],
+  up: ['start', 'serve', 'daemon'],
+  rm: ['remove', 'delete', 'del', 'unpublish'],
+  ls: ['list', 'rules', 'ps', 'show'],
+  status: ['info', 'state'],
+  check: ['validate', 'lint', 'verify', 'test'],
+  doctor: ['diagnose', 'debug', 'fix'],
+  rename: ['mv', 'move'],
+  reload: ['restart', 'refresh'],
+  stop: ['down', 'kill', 'quit', 'shutdown', 'close'],
+  edit: ['set', 'change', 'update', 'modify'],
+  ports: ['netstat', 'ss'],
+  logs: ['events', 'history'],
+}
+
+export function verbMeantBy(word: string): string | null {
+  const lower = word.toLowerCase()
+  return Object.keys(otherWords).find((verb) => otherWords[verb]?.includes(lower)) ?? null
+}
+
 export async function loadVerb(name: string): Promise<Verb | null> {
   const load = Object.hasOwn(verbs, name) ? verbs[name] : undefined
   return load ? (await load()).verb : null

@@ -55,11 +55,14 @@ function sightingOf({ text, addresses, port, protocol, local, dialled }: SeenTar
   const nobody = say`no program listens on ${protocol} port ${port}`
   return {
     evidence: local ? [how, nobody] : [how],
-    fixes: [
-      {
-        text: say`start the program behind ${text}, then look who listens`,
-        command: `naru ports --find ${port}`,
-      },
-    ],
+    // The sockets of another machine are not in this one's table.
+    fixes: local
+      ? [
+          {
+            text: say`start the program behind ${text}, then look who listens`,
+            command: `naru ports --find ${port}`,
+          },
+        ]
+      : [{ text: say`start the program behind ${text}, and let it listen for other machines` }],
   }
 }

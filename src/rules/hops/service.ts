@@ -1,4 +1,5 @@
 /** The service hop: before anything is exposed, somebody must be there. Nothing is held; looking again is the lease. */
+import { addressRange, canonicalAddress } from '../../base/address.ts'
 import { isNaruError, toNaruError, NaruError } from '../../base/errors.ts'
 import { withLimit } from '../../base/clock.ts'
 import { say, type Text } from '../../base/text.ts'
@@ -65,9 +66,20 @@ async function firstThatAnswers(
   } catch (error) {
     const first: unknown = error instanceof AggregateError ? error.errors[0] : error
     const target = targets.map(formatTarget).join(', ')
-    throw new NaruError('SERVICE_SILENT', { target, why: whyOf(first, target) }, { cause: first })
+    const look = targets.some(isHere) ? atPorts : thence
+    throw new NaruError('SERVICE_SILENT', { target, why: whyOf(first, target), look }, { cause: first })
   }
 }
+
+/** The sockets of another machine are not in this one's table. */
+const isHere = (target: Target): boolean =>
+  target.kind === 'inet' &&
+  (target.host === 'localhost' ||
+    (canonicalAddress(target.host) !== null && addressRange(target.host) === 'loopback'))
+const atPorts = say('look which port it listens on with `naru ports`')
+const thence = say(
+  'see on its own machine that it listens on that port for others, and that no firewall there drops them',
+)
 
 /** Whose address the sentence has already is not told again. */
 function whyOf(error: unknown, target: string): Text {

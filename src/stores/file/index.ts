@@ -261,7 +261,7 @@ async function readText(path: string): Promise<string> {
     if (bytes.includes(0)) throw new Error('NUL')
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch {
-    throw unreadable(path, say('it is not text in UTF-8'))
+    throw new NaruError('FILE_NOT_UTF8', { file: path })
   }
 }
 
