@@ -1,5 +1,5 @@
 /** The ordered steps from rule to leases, printable before anything is done. */
-import type { Text } from '../base/text.ts'
+import { say, type Text } from '../base/text.ts'
 import type { Hop } from './hop.ts'
 
 export interface PlanStep {
@@ -19,5 +19,15 @@ export interface Plan {
   /** In the order they are done: opening inside out, closing outside in. */
   readonly steps: readonly PlanStep[]
   /** Remarks that stop nothing: a well-known port to the outside, an expiry in the past. */
-  readonly notes: readonly Text[]
+  readonly notes: readonly PlanNote[]
+}
+
+/** A sentence of its own; one on a rule begins with its name, and has what it says without it as well. */
+export interface PlanNote extends Text {
+  readonly rule?: string
+  readonly what?: Text
+}
+
+export function noteOn(rule: string, what: Text): PlanNote {
+  return Object.assign(say`${rule}: ${what}`, { rule, what })
 }

@@ -3,6 +3,7 @@ import { addressRange, canonicalAddress, formatCidr, isLoopbackName, type Cidr }
 import { isWellKnown, portCount } from '../base/port.ts'
 import { say, type Text } from '../base/text.ts'
 import type { Listen } from './listen.ts'
+import { noteOn, type PlanNote } from './plan.ts'
 import type { Rule } from './rule.ts'
 import type { Problem } from './schema.ts'
 import type { Target } from './target.ts'
@@ -114,21 +115,23 @@ function isHere(listening: string | null, host: string): boolean {
 }
 
 /** Remarks that stop nothing (law 8). */
-export function ruleNotes(rule: Rule): Text[] {
+export function ruleNotes(rule: Rule): PlanNote[] {
   return [noteOfWellKnown(rule), noteOfMadeUpProxy(rule)].filter((note) => note !== null)
 }
 
-function noteOfWellKnown(rule: Rule): Text | null {
+function noteOfWellKnown(rule: Rule): PlanNote | null {
   if (rule.publish.router === 'off' || rule.listen.kind !== 'inet') return null
   const port = rule.publish.externalPort ?? rule.listen.ports.first
   if (typeof port !== 'number' || !isWellKnown({ first: port, last: port })) return null
-  return say`${rule.name}: port ${port} is a well-known port (0–1023) and will be scanned by strangers; a high one such as ${port + 8000} draws less: publish: { externalPort: ${port + 8000} }`
+  const what = say`port ${port} is a well-known port (0–1023) and will be scanned by strangers; a high one such as ${port + 8000} draws less: publish: { externalPort: ${port + 8000} }`
+  return noteOn(rule.name, what)
 }
 
 /** From outside nobody reaches a loopback listen in the name of a loopback address (martian, RFC 1812 §5.3.7). */
-function noteOfMadeUpProxy({ name, listen, acceptProxy }: Rule): Text | null {
+function noteOfMadeUpProxy({ name, listen, acceptProxy }: Rule): PlanNote | null {
   if (acceptProxy.length === 0 || listen.kind !== 'inet' || !takesUdp(listen)) return null
   if (listen.address !== null && addressRange(listen.address) === 'loopback') return null
   const from = acceptProxy.map(formatCidr).join(', ')
-  return say`${name}: whoever can send UDP in the name of ${from} says who the client is, past allow, deny and limits: listen only where the proxies alone reach it (an address of their network, a tunnel, 127.0.0.1), or let the firewall hold that source to its interface`
+  const what = say`whoever can send UDP in the name of ${from} says who the client is, past allow, deny and limits: listen only where the proxies alone reach it (an address of their network, a tunnel, 127.0.0.1), or let the firewall hold that source to its interface`
+  return noteOn(name, what)
 }

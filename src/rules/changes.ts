@@ -2,10 +2,10 @@
 import { canonicalAddress } from '../base/address.ts'
 import { withLimit } from '../base/clock.ts'
 import { NaruError, toNaruError, type NaruErrorJson } from '../base/errors.ts'
-import { say, sayOf, verbatim, type Text } from '../base/text.ts'
+import { say, sayOf, verbatim } from '../base/text.ts'
 import type { AddedRule, NewRule, RuleInput } from '../model/naru-api.ts'
 import { ListenIndex } from '../model/listen-index.ts'
-import type { Plan, PlanStep } from '../model/plan.ts'
+import { noteOn, type Plan, type PlanNote, type PlanStep } from '../model/plan.ts'
 import type { Rule } from '../model/rule.ts'
 import { joined, nameProblem, readRule } from '../model/rule-file.ts'
 import { ruleNotes } from '../model/rule-sense.ts'
@@ -148,19 +148,19 @@ export async function planFresh(rule: Rule, parts: Deps, signal: AbortSignal): P
 }
 
 /** Remarks that stop nothing, but that a person should read before. */
-export async function notesFor(rule: Rule, parts: Deps, signal: AbortSignal): Promise<Text[]> {
+export async function notesFor(rule: Rule, parts: Deps, signal: AbortSignal): Promise<PlanNote[]> {
   const notes = ruleNotes(rule)
   if (rule.until !== null && rule.until <= parts.clock.now()) {
-    notes.push(say`${rule.name}: its time is over already, so it stays closed`)
+    notes.push(noteOn(rule.name, say('its time is over already, so it stays closed')))
   }
   if (rule.enabled) notes.push(...(await unresolved(rule, parts, signal)))
   return notes
 }
 
 /** A name may come to life later; a mistyped one never does. */
-async function unresolved(rule: Rule, parts: Deps, signal: AbortSignal): Promise<Text[]> {
+async function unresolved(rule: Rule, parts: Deps, signal: AbortSignal): Promise<PlanNote[]> {
   const resolve = resolveGuests(parts, parts.resolveName)
-  const asked = rule.targets.map(async ({ to }): Promise<Text[]> => {
+  const asked = rule.targets.map(async ({ to }): Promise<PlanNote[]> => {
     if (to.kind === 'unix' || (to.kind === 'inet' && isAddress(to.host))) return []
     const limited = withLimit(signal, nameLimitMs)
     try {
@@ -171,7 +171,7 @@ async function unresolved(rule: Rule, parts: Deps, signal: AbortSignal): Promise
     } catch (error) {
       const { text, fix } = toNaruError(error)
       const mend = fix && to.kind === 'guest' ? sayOf('after a sentence')`; ${fix}` : verbatim('')
-      return [say`${rule.name}: ${text}${mend}; it is tried again at each connection`]
+      return [noteOn(rule.name, say`${text}${mend}; it is tried again at each connection`)]
     }
   })
   return (await Promise.all(asked)).flat()

@@ -175,7 +175,14 @@ export const PlanSchema: z.ZodType<Plan> = z
         needs: z.object({ text: TextSchema, command: z.string() }).nullable(),
       }),
     ),
-    notes: z.array(TextSchema),
+    notes: z.array(
+      z.object({
+        en: z.string(),
+        ko: z.string(),
+        rule: z.string().optional(),
+        what: TextSchema.optional().openapi({ description: 'without the name of the rule' }),
+      }),
+    ),
   })
   .openapi('Plan')
 

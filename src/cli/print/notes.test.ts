@@ -1,15 +1,16 @@
 import { expect, it } from 'vitest'
 import { say, type Text } from '../../base/text.ts'
+import { noteOn, type PlanNote } from '../../model/plan.ts'
 import { noteLines } from './notes.ts'
 import type { Printer } from './printer.ts'
 
-const lines = (notes: readonly Text[], language: 'en' | 'ko' = 'en'): string[] =>
+const lines = (notes: readonly PlanNote[], language: 'en' | 'ko' = 'en'): string[] =>
   noteLines(notes, '!', { say: (text: Text) => text[language] } as unknown as Printer)
-const silent = (rule: string): Text => say(`${rule}: docker is silent`, `${rule}: docker가 응답하지 않습니다`)
+const silent = (rule: string): PlanNote => noteOn(rule, say('docker is silent', 'docker가 응답하지 않습니다'))
 const many = Array.from({ length: 60 }, (_, at) => silent(`svc-${at}`))
 
 it('a remark that holds for many rules is one line with their names', () => {
-  expect(lines([...many, say('a: its time is over', 'a: 만료됨')])).toEqual([
+  expect(lines([...many, noteOn('a', say('its time is over', '만료됨'))])).toEqual([
     '! svc-0, svc-1, svc-2, svc-3, svc-4 and 55 more: docker is silent',
     '! a: its time is over',
   ])
