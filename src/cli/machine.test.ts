@@ -345,6 +345,7 @@ describe('doctor', () => {
         options.onEvent?.({
           type: 'outside',
           by: 'phone',
+          who: { kind: 'phone', address: null },
           to: '203.0.113.5',
           port: 8888,
           result: 'silent',

@@ -1,5 +1,5 @@
 /** A way out that names a command is told only where that command can be typed and does something. */
-import { say, sayOf, type Text } from '../base/text.ts'
+import { say, sayOf } from '../base/text.ts'
 import type { Finding, Fix } from '../model/finding.ts'
 
 /** Of a port that no rule has, no rule can be edited. */
@@ -7,7 +7,7 @@ export function typeable(finding: Finding, known: ReadonlySet<string>): Finding 
   const { rule, fixes } = finding
   if (rule === null || known.has(rule)) return finding
   const others = fixes.filter(({ command }) => !isOfRule(rule, command))
-  return withFixes(finding, others)
+  return { ...finding, fixes: others }
 }
 
 /** What a `naru open` holds is changed where that was typed, and there alone. */
@@ -15,17 +15,18 @@ export function openAnew(finding: Finding): Finding {
   const { rule, fixes } = finding
   if (rule === null) return finding
   const doable = fixes.flatMap((fix) => (isOfRule(rule, fix.command) ? changedAnew(fix) : fix))
-  return withFixes(finding, doable.length > 0 ? doable : [triedAgain])
+  return { ...finding, fixes: doable.length > 0 ? doable : [triedAgain] }
 }
 
 /** Nothing where the command is no edit, such as to enable it; what only looks finds that rule, too. */
 function changedAnew(fix: Fix): Fix | [] {
-  const { text, command = '' } = fix
+  const { text, command = '', instead = false } = fix
   if (command.startsWith('naru router check ')) return fix
   const words = /^naru edit \S+ (?:--listen |--target )?(.+)$/.exec(command)?.[1]
   if (words === undefined) return []
   // An option is added; a port or a target takes the place of what was typed.
   return {
+    instead,
     text: say`${text}: end that naru open with Ctrl-C, and start it again ${words.startsWith('-') ? sayOf('option')`with ${words}` : say`with ${words}`}`,
   }
 }
@@ -37,11 +38,10 @@ const triedAgain: Fix = {
 const isOfRule = (rule: string, command = ''): boolean =>
   command.startsWith('naru ') && command.split(' ').includes(rule)
 
-function withFixes(finding: Finding, [first, ...more]: readonly Fix[]): Finding {
-  return { ...finding, fixes: first ? [{ ...first, text: asFirst(first.text) }, ...more] : [] }
-}
-
-/** What was the second way is the first one now. */
-function asFirst({ en, ko }: Text): Text {
-  return { en: en.replace(/^or /, ''), ko: ko.replace(/^또는 /, '') }
+/** As people read it: a way that stands behind another one begins with "or". */
+export function told(finding: Finding): Finding {
+  const fixes = finding.fixes.map(({ instead, ...fix }, at) =>
+    instead && at > 0 ? { ...fix, text: say`or ${fix.text}` } : fix,
+  )
+  return { ...finding, fixes }
 }

@@ -16,7 +16,7 @@ import type { Rule } from '../model/rule.ts'
 import { unknownRule } from '../model/unknown-rule.ts'
 import type { Target } from '../model/target.ts'
 import { say } from '../base/text.ts'
-import { openAnew, typeable } from './advice.ts'
+import { openAnew, told, typeable } from './advice.ts'
 import { Looks, toldOf } from './bounded.ts'
 import { readOnce } from './read-once.ts'
 import { readMachine, readRule, type ReadingsDeps } from './readings.ts'
@@ -92,7 +92,7 @@ async function examine(
   return await eachRule(rules, signal, async (one) => {
     const subject = subjectOf(deps, { ...one, machine }, options)
     const runs = await runChecks(checks, subject, deps.clock, options)
-    const findings = runs.flatMap((run) => run.findings)
+    const findings = runs.flatMap((run) => run.findings.map(told))
     return diagnosisFrom({ findings, outcomes: [], order, tookMs: 0 }).causes
   })
 }
@@ -136,7 +136,7 @@ async function diagnose(given: DoctorDeps, options: DiagnoseOptions): Promise<Di
   const looked = await eachRule(all, signal, async ({ inForeground, ...one }) => {
     const subject = subjectOf(deps, { ...one, machine }, { ...options, names })
     const advise = (finding: Finding): Finding =>
-      inForeground ? openAnew(finding) : typeable(finding, named)
+      told(inForeground ? openAnew(finding) : typeable(finding, named))
     const runs = await runChecks(deps.checks, subject, deps.clock, telling)
     const outcomes = looks.take(runs.map(({ outcome }) => outcome))
     return { findings: runs.flatMap(({ findings }) => findings.map(advise)), outcomes }

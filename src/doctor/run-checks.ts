@@ -5,6 +5,7 @@ import { isNaruError, NaruError, toNaruError } from '../base/errors.ts'
 import { orAborted } from '../base/single-flight.ts'
 import type { CheckOutcome, DoctorEvent } from '../model/diagnosis.ts'
 import type { Finding } from '../model/finding.ts'
+import { told } from './advice.ts'
 import type { Check, CheckSubject } from './checks/contract.ts'
 
 /** Checks share readings, so none may end before the slowest one (a silent router, a guest that is off) is there. */
@@ -99,7 +100,7 @@ async function runCheck(
     problem: problem?.toJSON() ?? null,
     tookMs: Math.round(clock.monotonic() - began),
   }
-  onEvent?.({ type: 'finished', outcome, findings })
+  onEvent?.({ type: 'finished', outcome, findings: findings.map(told) })
   return { findings, outcome }
 }
 

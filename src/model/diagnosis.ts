@@ -3,10 +3,17 @@ import type { NaruErrorJson } from '../base/errors.ts'
 import { say, verbatim, type Text } from '../base/text.ts'
 import type { Finding } from './finding.ts'
 
-/** Who tried from outside, in words: `phone 203.0.113.9`, or the address of a vantage. */
-export function triedByText(by: string): Text {
-  const address = /^phone\b(.*)/.exec(by)?.[1]
-  return address === undefined ? verbatim(by) : say`phone${address}`
+/** Who tried from outside. */
+export interface Outsider {
+  readonly kind: 'phone' | 'vantage'
+  /** Null for a phone that did not get here. */
+  readonly address: string | null
+}
+
+/** `phone 203.0.113.9`, `vantage 203.0.113.7`; of a phone in each language. */
+export function outsiderText({ kind, address }: Outsider): Text {
+  const at = address === null ? '' : ` ${address}`
+  return kind === 'phone' ? say`phone${at}` : verbatim(`vantage${at}`)
 }
 
 /**
@@ -70,7 +77,9 @@ export type DoctorEvent =
   /** What a try from outside came to; `synsSeen` is how many of its packets reached this machine, null is unknown. */
   | {
       readonly type: 'outside'
+      /** As one word. */
       readonly by: string
+      readonly who: Outsider
       readonly to: string
       readonly port: number
       readonly result: 'answered' | 'refused' | 'silent'

@@ -8,6 +8,8 @@ export interface Fix {
   readonly text: Text
   /** What to type, ready to paste. */
   readonly command?: string
+  /** It does what the one before it does, another way. Told to people as "or …", unless it is the first that is left. */
+  readonly instead?: boolean
   /** True where `doctor --fix` can do it itself. */
   readonly ours?: boolean
 }

@@ -168,7 +168,7 @@ export class Chain implements AsyncDisposable {
     const test: OutsideTest = {
       port,
       to,
-      by: 'the internet',
+      who: { kind: 'vantage', address: '11.0.0.1' },
       result: answered ? 'answered' : 'silent',
       synsSeen,
     }

@@ -17,7 +17,11 @@ describeWith(needs, 'proof from outside', () => {
     const test = await startPhoneTest({ ...phone, host: chain.machine, signal, listen: true })
     expect(test.url).toMatch(/^http:\/\/11\.0\.0\.2:8888\/[\w-]/)
     expect(await answers(chain.internet, test.url)).toBe(true)
-    expect(await test.outcome).toMatchObject({ port: 8888, result: 'answered', by: 'phone 11.0.0.1' })
+    expect(await test.outcome).toMatchObject({
+      port: 8888,
+      result: 'answered',
+      who: { kind: 'phone', address: '11.0.0.1' },
+    })
     await test[Symbol.asyncDispose]()
     expect(await answers(chain.internet, test.url)).toBe(false)
     expect(chain.host.run(['nft', 'list', 'tables'])).not.toContain('naru_syn')

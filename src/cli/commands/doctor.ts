@@ -6,7 +6,7 @@ import { say, verbatim, type Text } from '../../base/text.ts'
 import {
   alike,
   consequencesIn,
-  triedByText,
+  outsiderText,
   type Diagnosis,
   type DoctorEvent,
 } from '../../model/diagnosis.ts'
@@ -170,7 +170,7 @@ function outsideLines(event: Extract<DoctorEvent, { type: 'link' | 'outside' }>)
       verbatim(event.qr),
     ]
   const { to, port, result, synsSeen } = event
-  const by = triedByText(event.by)
+  const by = outsiderText(event.who)
   const words = {
     answered: say('it came through'),
     refused: say('it was refused'),

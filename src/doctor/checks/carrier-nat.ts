@@ -44,7 +44,8 @@ export const carrierNat = defineCheck({
         ...(own6
           ? [
               {
-                text: say`or let clients come by IPv6: [${own6.address}]`,
+                instead: true,
+                text: say`let clients come by IPv6: [${own6.address}]`,
               },
             ]
           : []),

@@ -418,7 +418,8 @@ describe('by what the daemon and the router say', () => {
     expect(finding?.severity).toBe('informs')
     expect(finding?.evidence[0]?.en).toContain('says nothing of the outside')
     expect(finding?.fixes[0]?.command).toBe('naru doctor web --from-phone')
-    const came = { port: 8888, to: '8.8.4.4', by: 'phone', result: 'answered', synsSeen: 1 } as const
+    const who = { kind: 'phone', address: '8.8.8.8' } as const
+    const came = { port: 8888, to: '8.8.4.4', who, result: 'answered', synsSeen: 1 } as const
     const hops = [held('router', { externalPort: 8888 })]
     const [after] = await found('no-hairpin', { hops, look, outside: [came] })
     expect(after?.fixes.map(({ command }) => command)).not.toContain('naru doctor web --from-phone')

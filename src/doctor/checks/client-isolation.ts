@@ -31,7 +31,8 @@ export const clientIsolation = defineCheck({
           text: say('join the main Wi-Fi, not the guest network'),
         },
         {
-          text: say`or on http://${lan.gateway}/: Wireless → Professional → "Set AP isolated": No`,
+          instead: true,
+          text: say`on http://${lan.gateway}/: Wireless → Professional → "Set AP isolated": No`,
         },
       ],
     }

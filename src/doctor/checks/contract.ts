@@ -9,6 +9,7 @@ import type { Guest, GuestMember } from '../../guests/contract.ts'
 import type { Host, Interface, Route, SocketEntry } from '../../host/contract.ts'
 import type { HopStatus } from '../../model/naru-api.ts'
 import type { Facts } from '../../model/facts.ts'
+import type { Outsider } from '../../model/diagnosis.ts'
 import type { Finding, Fix, Severity } from '../../model/finding.ts'
 import type { Hop } from '../../model/hop.ts'
 import type { Rule } from '../../model/rule.ts'
@@ -61,8 +62,7 @@ export interface OutsideTest {
   readonly port: number
   /** Address the client was told to go to. */
   readonly to: string
-  /** Where it came from, or who tried: `phone`, `vantage 203.0.113.7`. */
-  readonly by: string
+  readonly who: Outsider
   readonly result: 'answered' | 'refused' | 'silent'
   /** SYNs counted at this machine meanwhile; null where they could not be counted. */
   readonly synsSeen: number | null

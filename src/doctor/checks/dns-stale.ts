@@ -39,9 +39,8 @@ export const dnsStale = defineCheck({
             text: say`set ${name} to ${current[0]} at your DNS provider`,
           },
           {
-            text: say(
-              'or switch DDNS on at the router (ASUS: WAN → DDNS; ipTIME: 고급 설정 → 특수기능 → DDNS)',
-            ),
+            instead: true,
+            text: say('switch DDNS on at the router (ASUS: WAN → DDNS; ipTIME: 고급 설정 → 특수기능 → DDNS)'),
           },
         ],
       }))

@@ -49,9 +49,10 @@ export const doubleNat = defineCheck({
               },
             ]
           : []),
-        { text: rule && !refused ? say`or ${bridge}` : bridge },
+        { instead: true, text: bridge },
         {
-          text: say`or forward by hand on both: the outer one to ${wan ?? say('the inner router’s WAN address')}, the inner one to this machine`,
+          instead: true,
+          text: say`forward by hand on both: the outer one to ${wan ?? say('the inner router’s WAN address')}, the inner one to this machine`,
           ...(rule && { command: `naru router check ${rule.name}` }),
         },
       ],

@@ -48,7 +48,8 @@ export const externalPortTaken = defineCheck({
           command: `naru edit ${subject.rule?.name ?? 'NAME'} --external-port ${(port ?? 0) + 1}`,
         },
         {
-          text: say('or remove the other mapping, if it is yours to remove'),
+          instead: true,
+          text: say('remove the other mapping, if it is yours to remove'),
           command: `naru router rm ${port}/${other?.protocol ?? 'tcp'}`,
         },
       ],

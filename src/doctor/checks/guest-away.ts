@@ -28,7 +28,8 @@ export const guestAway = defineCheck({
           ? []
           : [
               {
-                text: say('or name the guest, so that it is found by itself'),
+                instead: true,
+                text: say('name the guest, so that it is found by itself'),
                 command: `naru edit ${rule?.name ?? 'NAME'} --target KIND:NAME:${target.port}`,
               },
             ]),

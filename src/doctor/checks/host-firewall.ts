@@ -1,5 +1,6 @@
 /** The firewall of this machine drops what comes in, since no rule lets it in. */
 import { say } from '../../base/text.ts'
+import { outsiderText } from '../../model/diagnosis.ts'
 import type { Fix } from '../../model/finding.ts'
 import { blockedByDefault, defineCheck, listenOf, type CheckSubject } from './contract.ts'
 
@@ -24,7 +25,9 @@ export const hostFirewall = defineCheck({
       dependsOn: subject.rule?.publish.firewall === 'off' ? [] : ['relay-not-open'],
       evidence: [
         say`${protocol} port ${port}: ${by} (${why})`,
-        ...(seen ? [say`${seen.synsSeen} SYN arrived from ${seen.by}, and it got no answer`] : []),
+        ...(seen
+          ? [say`${seen.synsSeen} SYN arrived from ${outsiderText(seen.who)}, and it got no answer`]
+          : []),
       ],
       fixes: [byNaru(subject), ...byHand(firewall?.member.id ?? '', { protocol, port, by })],
     }
@@ -70,5 +73,5 @@ function byHand(member: string, { protocol, port, by }: Blocked): Fix[] {
     windows: `New-NetFirewallRule -DisplayName "port ${port}" -Direction Inbound -Action Allow -Protocol ${protocol.toUpperCase()} -LocalPort ${port} -Profile Any`,
   }
   const command = commands[member]
-  return command ? [{ text: say('or by hand'), command }] : []
+  return command ? [{ instead: true, text: say('by hand'), command }] : []
 }

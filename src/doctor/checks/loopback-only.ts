@@ -37,7 +37,7 @@ export const loopbackOnly = defineCheck({
               command: `naru edit ${rule?.name ?? 'NAME'} --target ${entry.family === 6 ? `[::1]:${target.port}` : target.port}`,
               ours: rule !== null,
             },
-            { text: say('or bind the service to 0.0.0.0') },
+            { instead: true, text: say('bind the service to 0.0.0.0') },
           ],
         },
       ]

@@ -33,7 +33,8 @@ export const otherPortGranted = defineCheck({
           command: `naru edit ${rule.name} --external-port any`,
         },
         {
-          text: say('or ask for another port'),
+          instead: true,
+          text: say('ask for another port'),
           command: `naru edit ${rule.name} --external-port ${asked + 1}`,
         },
       ],

@@ -1,6 +1,6 @@
 /** Nothing arrives from outside, and no hop on this side says why. */
 import { say } from '../../base/text.ts'
-import { triedByText } from '../../model/diagnosis.ts'
+import { outsiderText } from '../../model/diagnosis.ts'
 import { defineCheck, externalPortOf } from './contract.ts'
 
 export const outsideSilent = defineCheck({
@@ -40,7 +40,7 @@ export const outsideSilent = defineCheck({
     const tests = subject.outside.filter((test) => test.port === port)
     const silent = tests.find((test) => test.result === 'silent' && !test.synsSeen)
     if (!silent || tests.some(({ result }) => result === 'answered')) return null
-    const by = triedByText(silent.by)
+    const by = outsiderText(silent.who)
     return {
       evidence: [
         say`${by} tried ${silent.to} port ${port}: ${silent.synsSeen === 0 ? say('no SYN reached this machine') : say('no answer')}`,

@@ -2,6 +2,7 @@
 import { isPublic } from '../../base/address.ts'
 import { formatEndpoint } from '../../base/address.ts'
 import { say } from '../../base/text.ts'
+import { outsiderText } from '../../model/diagnosis.ts'
 import { defineCheck, isPublished, listenOf } from './contract.ts'
 
 export const pinholeMissing = defineCheck({
@@ -26,7 +27,9 @@ export const pinholeMissing = defineCheck({
     )
     if (!own.some(({ address }) => address === silent.to)) return null
     return {
-      evidence: [say`${silent.by} tried ${formatEndpoint(silent.to, silent.port)}: no SYN arrived`],
+      evidence: [
+        say`${outsiderText(silent.who)} tried ${formatEndpoint(silent.to, silent.port)}: no SYN arrived`,
+      ],
       fixes: [
         {
           text: say('let Naru ask for a pinhole'),
@@ -34,7 +37,8 @@ export const pinholeMissing = defineCheck({
           ours: true,
         },
         {
-          text: say`or on the router: Firewall → IPv6 Firewall → allow ${listen.protocols.join('+')} ${listen.ports.first} to ${silent.to}`,
+          instead: true,
+          text: say`on the router: Firewall → IPv6 Firewall → allow ${listen.protocols.join('+')} ${listen.ports.first} to ${silent.to}`,
         },
       ],
     }

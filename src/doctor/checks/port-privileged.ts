@@ -29,15 +29,18 @@ export const portPrivileged = defineCheck({
           command: withRight('net_bind_service', process, startingWords()),
         },
         {
-          text: say('or run it as a service, which has it'),
+          instead: true,
+          text: say('run it as a service, which has it'),
           command: asService(),
         },
         {
-          text: say('or let everybody bind it'),
+          instead: true,
+          text: say('let everybody bind it'),
           command: `sudo sysctl net.ipv4.ip_unprivileged_port_start=${port}`,
         },
         {
-          text: say('or listen high, and let the router keep the low port outside'),
+          instead: true,
+          text: say('listen high, and let the router keep the low port outside'),
           command: `naru edit ${subject.rule?.name ?? 'NAME'} --listen ${port + 8000} --external-port ${port}`,
         },
       ],

@@ -38,7 +38,8 @@ export const portTaken = defineCheck({
           command: `naru ports --find ${first.port}`,
         },
         {
-          text: say('or listen on another port'),
+          instead: true,
+          text: say('listen on another port'),
           command: `naru edit ${subject.rule?.name ?? 'NAME'} --listen PORT`,
         },
       ],

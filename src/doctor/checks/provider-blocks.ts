@@ -1,5 +1,6 @@
 /** The provider drops this port on its way in; another port gets through. */
 import { say } from '../../base/text.ts'
+import { outsiderText } from '../../model/diagnosis.ts'
 import { defineCheck, externalPortOf } from './contract.ts'
 
 export const providerBlocks = defineCheck({
@@ -31,8 +32,8 @@ export const providerBlocks = defineCheck({
     if (!silent || !other) return null
     return {
       evidence: [
-        say`${silent.by} tried port ${port}: no SYN arrived`,
-        say`${other.by} tried port ${other.port}: it arrived`,
+        say`${outsiderText(silent.who)} tried port ${port}: no SYN arrived`,
+        say`${outsiderText(other.who)} tried port ${other.port}: it arrived`,
       ],
       fixes: [
         {

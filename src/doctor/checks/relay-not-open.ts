@@ -43,7 +43,8 @@ export const relayNotOpen = defineCheck({
 function toOpen({ rule, hops }: CheckSubject): Finding['fixes'] {
   const start = { text: say('start the daemon'), command: 'naru up' }
   const enable = {
-    text: say('or enable the rule'),
+    instead: true,
+    text: say('enable the rule'),
     command: `naru enable ${rule?.name ?? 'NAME'}`,
   }
   // Where nobody runs, what is not switched off needs nothing else.

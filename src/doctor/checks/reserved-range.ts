@@ -30,7 +30,8 @@ export const reservedRange = defineCheck({
             command: `naru edit ${subject.rule?.name ?? 'NAME'} --listen ${range.last + 1}`,
           },
           {
-            text: say('or restart the service that made the reservation (as administrator)'),
+            instead: true,
+            text: say('restart the service that made the reservation (as administrator)'),
             command: 'net stop winnat && net start winnat',
           },
         ],

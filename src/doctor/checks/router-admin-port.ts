@@ -33,7 +33,8 @@ export const routerAdminPort = defineCheck({
           command: `naru edit ${subject.rule?.name ?? 'NAME'} --external-port ${port + 8000 > 65_535 ? 8888 : port + 8000}`,
         },
         {
-          text: say`or move the page: http://${gateway}/ → Administration → System → port`,
+          instead: true,
+          text: say`move the page: http://${gateway}/ → Administration → System → port`,
         },
       ],
     }

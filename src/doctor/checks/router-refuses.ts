@@ -26,11 +26,13 @@ export const routerRefuses = defineCheck({
           text: say`allow this device under UPnP on ${page ?? say('the router’s page')}`,
         },
         {
-          text: say('or take a high external port'),
+          instead: true,
+          text: say('take a high external port'),
           command: `naru edit ${name} --external-port ${port < 1024 ? port + 8000 : 'PORT'}`,
         },
         {
-          text: say('or type the row by hand: this shows what to type, and verifies it'),
+          instead: true,
+          text: say('type the row by hand: this shows what to type, and verifies it'),
           command: `naru router check ${name}`,
         },
       ],

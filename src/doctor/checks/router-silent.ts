@@ -31,7 +31,8 @@ export const routerSilent = defineCheck({
           ? []
           : [
               {
-                text: say`or add there: service name ${rule?.name}, external port ${externalPortOf(subject)}, internal port ${port}, internal address ${lan.address}, protocol ${protocol}`,
+                instead: true,
+                text: say`add there: service name ${rule?.name}, external port ${externalPortOf(subject)}, internal port ${port}, internal address ${lan.address}, protocol ${protocol}`,
                 command: `naru router check ${rule?.name}`,
               },
             ]),

@@ -27,7 +27,8 @@ export const vpnRoute = defineCheck({
             command: `sudo ip rule add from ${lan.address} table 100 && sudo ip route add default via ${lan.gateway ?? 'GATEWAY'} dev ${lan.interface.name} table 100`,
           },
           {
-            text: say('or take the VPN’s "redirect all traffic" off'),
+            instead: true,
+            text: say('take the VPN’s "redirect all traffic" off'),
           },
         ],
       }

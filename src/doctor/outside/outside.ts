@@ -5,6 +5,7 @@
 import { familyOf, type Family } from '../../base/address.ts'
 import { NaruError } from '../../base/errors.ts'
 import { field, type OutsideTest } from '../checks/contract.ts'
+import { outsiderText } from '../../model/diagnosis.ts'
 import type { PublicAddress } from '../../model/machine.ts'
 import type { Asking, DiagnoseRequest } from '../../model/machine-api.ts'
 import { chooseRules, type RuleToCheck } from '../diagnose.ts'
@@ -47,10 +48,11 @@ export async function testFromOutside(
     await using counter = await countSyns([place.port], { host: deps.host, signal }).catch(() => null)
     const { seenAs, result } = await askVantage({ ...vantage, tryPort, signal })
     const synsSeen = counter ? ((await counter.read()).get(place.port) ?? 0) : null
-    tests.push({ port: tryPort, to: seenAs, by: `vantage ${vantage.address}`, result, synsSeen })
+    const who = { kind: 'vantage', address: vantage.address } as const
+    tests.push({ port: tryPort, to: seenAs, who, result, synsSeen })
   }
   if (fromPhone) tests.push(await askPhone(deps, machine, place, options))
-  for (const test of tests) onEvent?.({ type: 'outside', ...test })
+  for (const test of tests) onEvent?.({ type: 'outside', by: outsiderText(test.who).en, ...test })
   return tests
 }
 

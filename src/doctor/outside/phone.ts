@@ -103,7 +103,7 @@ async function watch(
   const told = (result: OutsideTest['result'], synsSeen: number | null): OutsideTest => ({
     port: externalPort,
     to: address,
-    by: arrived.from === null ? 'phone' : `phone ${arrived.from}`,
+    who: { kind: 'phone', address: arrived.from },
     result,
     synsSeen,
   })
