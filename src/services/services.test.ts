@@ -1,4 +1,14 @@
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -105,6 +115,33 @@ describe('systemd', () => {
     expect(await service.uninstall(to)).toBe(false)
   })
 
+  it.skipIf(process.platform === 'win32')('leaves an administrator’s mask as it is', async () => {
+    const service = booted()
+    const to = system()
+    symlinkSync('/dev/null', service.where)
+    for (const force of [false, true])
+      await expect(service.install({ ...request, force }, to)).rejects.toMatchObject({
+        code: 'SERVICE_NOT_OURS',
+        fix: { en: expect.stringContaining('systemctl unmask naru') as string },
+      })
+    expect(await service.uninstall(to)).toBe(false)
+    expect(readlinkSync(service.where)).toBe('/dev/null')
+    expect(to.runner.ran).toEqual([])
+  })
+
+  it('leaves a unit that another wrote, and writes over it only by one’s word', async () => {
+    const service = booted()
+    const to = system()
+    const theirs = '[Unit]\nDescription=mine\n[Service]\nExecStart=/usr/local/bin/naru up\n'
+    writeFileSync(service.where, theirs)
+    await expect(service.install(request, to)).rejects.toMatchObject({ code: 'SERVICE_NOT_OURS' })
+    await expect(service.uninstall(to)).rejects.toMatchObject({ code: 'SERVICE_NOT_OURS' })
+    expect(readFileSync(service.where, 'utf8')).toBe(theirs)
+    expect(to.runner.ran).toEqual([])
+    await service.install({ ...request, force: true }, to)
+    expect(readFileSync(service.where, 'utf8')).toBe(await service.definition({ ...request, force: true }))
+  })
+
   it('stays where it does not stop', async () => {
     const service = booted()
     await service.install(request, system())
@@ -129,6 +166,9 @@ describe('systemd', () => {
   it('quotes what systemd would take apart', () => {
     const unit = systemdUnit({ command: ['/opt/my node/bin/node'], file: '/etc/na%ru/$x.yaml', api: null })
     expect(unit).toContain('ExecStart="/opt/my node/bin/node" up --config /etc/na%%ru/$$x.yaml\n')
+    // Paths are no command lines: systemd.exec(5) has nothing that takes a `$` away again.
+    const paths = systemdUnit({ command: ['/usr/bin/naru'], file: '/srv/$x y/naru.yaml', api: null })
+    expect(paths).toContain('ReadWritePaths=-"/srv/$x y" -/etc/ufw')
   })
 
   it.skipIf(process.platform === 'win32')('doubts what another user may write', async () => {

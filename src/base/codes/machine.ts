@@ -76,6 +76,11 @@ export const machineCodes = {
     text: 'the service is written ({where}), and does not serve',
     fix: 'its log tells why (systemd: `journalctl -u naru`); `naru check` finds what is wrong with the file',
   },
+  SERVICE_NOT_OURS: {
+    exit: 1,
+    text: '{where} is not of Naru’s making: {what}',
+    fix: '{instead}',
+  },
   SERVICE_MANAGER_MISSING: {
     exit: 1,
     text: 'nothing here starts Naru with the machine: {manager} does not run',

@@ -1,5 +1,5 @@
 /** What systemd and launchd run as root: files that only root may write, and definitions in root's folders. */
-import { mkdir, realpath, rm } from 'node:fs/promises'
+import { lstat, mkdir, readFile, realpath, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { NaruError, errnoOf, messageOf } from '../../base/errors.ts'
 import { asRoot } from '../../base/privilege.ts'
@@ -35,6 +35,16 @@ const whereRootWrites = say(
 export function doubtAbout(path: string): NaruError | null {
   const distrust = whyUntrusted(path, 0)
   return distrust && untrusted(path, distrust, whereRootWrites)
+}
+
+/** What is at a definition's place; null where nothing is. Its text is null where it is no plain file, as a link is none. */
+export async function definitionAt(path: string): Promise<{ readonly text: string | null } | null> {
+  try {
+    return { text: (await lstat(path)).isFile() ? await readFile(path, 'utf8') : null }
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return null
+    throw error
+  }
 }
 
 /** @param definition.rules the rules file, whose folder the service writes to */

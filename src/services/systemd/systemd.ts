@@ -1,18 +1,20 @@
 /** systemd's service, for the whole machine: systemctl(1), systemd.unit(5). */
 import { existsSync } from 'node:fs'
+import { readlink } from 'node:fs/promises'
 import { NaruError } from '../../base/errors.ts'
-import { say } from '../../base/text.ts'
+import { say, type Text } from '../../base/text.ts'
 import type { ServiceRequest, ServiceStatus } from '../../model/service.ts'
 import type { ServiceMember, ServiceOptions } from '../contract.ts'
 import { ask, must } from '../shared/command.ts'
 import {
+  definitionAt,
   doubtAbout,
   doubtsOfRoot,
   packageOf,
   removeDefinition,
   writeDefinition,
 } from '../shared/root-files.ts'
-import { systemdUnit } from './unit.ts'
+import { isOurUnit, systemdUnit } from './unit.ts'
 
 export interface SystemdOptions {
   /** @default /etc/systemd/system/naru.service */
@@ -39,6 +41,16 @@ export function systemd({
     throw new NaruError('SERVICE_MANAGER_MISSING', { manager: 'systemd', instead })
   }
 
+  /** systemctl(1), `mask`: its unit is a link to /dev/null. */
+  const isMasked = async (): Promise<boolean> => (await readlink(unit).catch(() => null)) === '/dev/null'
+
+  /** @throws NaruError SERVICE_NOT_OURS where what is there is somebody else's, and nobody says that it may go */
+  async function mustBeOurs({ force = false } = {}): Promise<void> {
+    const there = await definitionAt(unit)
+    if (there === null || (there.text !== null && (force || isOurUnit(there.text)))) return
+    throw new NaruError('SERVICE_NOT_OURS', { where: unit, ...((await isMasked()) ? masked : another) })
+  }
+
   return {
     id: 'systemd',
     platform: 'linux',
@@ -49,6 +61,7 @@ export function systemd({
     doubts: (request) => doubtsOfRoot({ ...request, file: request.file ?? defaultFile }),
     async install(request, options) {
       mustBeBooted()
+      await mustBeOurs(request)
       await writeDefinition({
         path: unit,
         text: await definition(request),
@@ -65,7 +78,8 @@ export function systemd({
       return statusIn(await must(['systemctl', 'show', name, `--property=${properties}`], options), unit)
     },
     async uninstall(options) {
-      if (!existsSync(unit)) return false
+      if ((await definitionAt(unit)) === null || (await isMasked())) return false
+      await mustBeOurs()
       if (existsSync(booted)) await must(['systemctl', '--quiet', 'disable', '--now', name], options)
       await removeDefinition(unit)
       if (existsSync(booted)) await must(['systemctl', 'daemon-reload'], options)
@@ -77,6 +91,18 @@ export function systemd({
 const name = 'naru.service'
 const defaultFile = '/etc/naru/naru.yaml'
 const properties = 'LoadState,FragmentPath,UnitFileState,ActiveState,MainPID'
+
+/** What is at the unit's place that we did not write, and the way out. */
+type Stranger = { readonly what: Text; readonly instead: Text }
+
+const masked: Stranger = {
+  what: say('the administrator masked this service'),
+  instead: say('where it may run again: `systemctl unmask naru`; then do this again'),
+}
+const another: Stranger = {
+  what: say('another wrote that unit'),
+  instead: say('move it away, or have it written anew with `naru service install --force`'),
+}
 
 async function isActive(options: ServiceOptions): Promise<boolean> {
   return (await ask(['systemctl', '--quiet', 'is-active', name], options)).exit === 0

@@ -13,6 +13,11 @@ export interface UnitOptions extends Omit<ServiceRequest, 'file' | 'force'> {
   readonly program?: string | null
 }
 
+const ourDescription = 'Description=Naru port forwarding'
+
+/** By the line that every unit of ours has had, whatever an administrator changed beside it. */
+export const isOurUnit = (text: string): boolean => text.split('\n').includes(ourDescription)
+
 // oxlint-disable-next-line max-lines-per-function -- the text of one file
 export function systemdUnit(options: UnitOptions): string {
   const { command, file, api, trustFile = false, program = null } = options
@@ -20,7 +25,7 @@ export function systemdUnit(options: UnitOptions): string {
   const last = ['--config', file, ...(api === null ? [] : ['--api', api])]
   const line = (...words: string[]): string => [...command, ...words, ...last].map(quoted).join(' ')
   return `[Unit]
-Description=Naru port forwarding
+${ourDescription}
 Documentation=man:systemd.service(5)
 Wants=network-online.target
 After=network-online.target nftables.service ufw.service firewalld.service docker.service
@@ -67,7 +72,7 @@ ProtectSystem=strict
 ReadOnlyPaths=/run
 # The kernel engine switches on forwarding in /proc/sys/net; ufw keeps its rules in /etc/ufw.
 ProtectKernelTunables=yes
-ReadWritePaths=-${quoted(folder)} -/etc/ufw -/run/ufw.lock -/run/xtables.lock /proc/sys/net
+ReadWritePaths=-${quotedPath(folder)} -/etc/ufw -/run/ufw.lock -/run/xtables.lock /proc/sys/net
 # Not /run as a whole: Docker, libvirt and firewalld (by D-Bus) are spoken to there. Who speaks to them as root has their
 # powers; where none of them is used, InaccessiblePaths=/run/dbus /run/docker.sock /run/libvirt takes them away.
 InaccessiblePaths=-/run/systemd/private -/run/systemd/system -/run/udev
@@ -95,14 +100,19 @@ WantedBy=multi-user.target
 function shownOf(program: string | null, folder: string): string {
   const isTemporary = (path: string): boolean => /^\/(?:var\/)?tmp\//.test(`${path}/`)
   return [
-    ...(program !== null && isTemporary(program) ? [`BindReadOnlyPaths=${quoted(program)}\n`] : []),
-    ...(isTemporary(folder) ? [`BindPaths=-${quoted(folder)}\n`] : []),
+    ...(program !== null && isTemporary(program) ? [`BindReadOnlyPaths=${quotedPath(program)}\n`] : []),
+    ...(isTemporary(folder) ? [`BindPaths=-${quotedPath(folder)}\n`] : []),
   ].join('')
 }
 
-/** systemd.service(5), "Command lines": quotes keep spaces, `%` and `$` are doubled; systemd.syntax(7): `\xHH`. */
+/** systemd.service(5), "Command lines": there `$` is doubled as well. */
 function quoted(word: string): string {
-  const plain = word.replaceAll('%', '%%').replaceAll('$', '$$$$')
+  return quotedPath(word.replaceAll('$', '$$$$'))
+}
+
+/** systemd.syntax(7): quotes keep spaces, `\xHH`; `%` is doubled. */
+function quotedPath(path: string): string {
+  const plain = path.replaceAll('%', '%%')
   return /^[\w@%+=:,./$-]+$/.test(plain)
     ? plain
     : `"${plain
