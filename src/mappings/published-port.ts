@@ -8,7 +8,7 @@ import { formatDuration } from '../base/duration.ts'
 import { isNaruError, NaruError, toNaruError } from '../base/errors.ts'
 import { SingleFlight, stopped } from '../base/single-flight.ts'
 import { say, type Text } from '../base/text.ts'
-import type { LeaseDescription, Recorder, Verdict } from '../model/hop.ts'
+import type { Json, LeaseDescription, Recorder, Verdict } from '../model/hop.ts'
 import type { Mapping, MappingLease, MappingRequest, Router, RouterInfo } from '../routers/contract.ts'
 import { openOuterRouter, type OuterRouter } from './outer-router.ts'
 import { viaMember, type PortRequest, type PublisherTools } from './request.ts'
@@ -46,6 +46,8 @@ export class PublishedPort {
   readonly wish: PortRequest
   readonly #tools: PublisherTools
   readonly #record: Recorder
+  /** What the process whose place this one takes has, until this port is open. */
+  #before: readonly Json[]
   #open: Open | null = null
   #trouble: NaruError | null = null
   #seenAt = -Infinity
@@ -67,6 +69,7 @@ export class PublishedPort {
     this.wish = wish
     this.#tools = tools
     this.#record = record
+    this.#before = record.before ?? []
   }
 
   get released(): boolean {
@@ -193,16 +196,31 @@ export class PublishedPort {
         throw verdict.why
       } catch (failure) {
         if (isNaruError(failure, 'ABORTED') || signal.aborted) throw failure
-        await this.#letGo()
+        if (!isNaruError(failure, 'ROUTER_SILENT')) await this.#letGo()
+        else if (await this.#isElsewhere(signal)) this.#leave()
+        else throw failure
       }
     await this.#openBest(signal, true)
+  }
+
+  /** Others answer, and the one that holds the port does not: a router that is busy says nothing at all for a while. */
+  async #isElsewhere(signal: AbortSignal): Promise<boolean> {
+    const found = await this.#routers({ signal, fresh: true, all: true })
+    const held = this.#open?.router
+    return found.length > 0 && !found.some(({ place, member }) => place === held?.place && member === held.member)
+  }
+
+  /** What is silent is asked for nothing: told to close the port it would do so late, when it is open again. */
+  #leave(): void {
+    const old = this.#open
+    if (old) this.#former = { address: old.router.clientAddress, externalPort: old.lease.externalPort }
+    this.#open = null
   }
 
   /** The old one is given back where that can be; what cannot stays in the journal until its lease ends. */
   async #letGo(): Promise<void> {
     const old = this.#open
-    if (old) this.#former = { address: old.router.clientAddress, externalPort: old.lease.externalPort }
-    this.#open = null
+    this.#leave()
     const signal = withLimit(undefined, releaseOldMs)
     await old?.outer?.lease?.release({ signal }).catch(() => {})
     await old?.lease.release({ signal }).catch(() => {})
@@ -210,7 +228,7 @@ export class PublishedPort {
 
   async #openBest(signal: AbortSignal, fresh: boolean): Promise<void> {
     const failures: Failure[] = []
-    const near = this.#inOrder(await this.#routers({ signal, fresh }))
+    const near = this.#inOrder(await this.#near({ signal, fresh }))
     const former = this.#former
     if (former && near.some(({ clientAddress }) => clientAddress !== former.address))
       await this.#dropFormer(former, signal)
@@ -221,6 +239,8 @@ export class PublishedPort {
     if (!open) throw await this.#explain(failures, signal)
     this.#open = open
     this.#former = null
+    // Gone on with; what is opened after it is another.
+    this.#before = []
     this.#seenAt = this.#tools.clock.monotonic()
     this.#lastPort = this.externalPort
     this.#tools.onOpen()
@@ -249,18 +269,36 @@ export class PublishedPort {
     return found.filter(({ family }) => family === this.wish.family)
   }
 
+  /** Protocols that the process before this one opened the port by are waited for: another's row would be in their way. */
+  async #near(how: { signal: AbortSignal; fresh: boolean }): Promise<readonly Router[]> {
+    const found = await this.#routers(how)
+    const isThere = (via: string): boolean => found.some(({ member }) => member === via)
+    return this.#viasBefore().every(isThere) ? found : this.#routers({ ...how, all: true })
+  }
+
   /**
-   * Where any port will do, who shows what is taken is asked first: miniupnpd with a small allowed range tries port after
-   * port for a minute when it is asked by PCP or NAT-PMP. What the process before this one held goes on as it was made.
+   * What the process before this one held goes on as it was made. Where any port will do, who shows what is taken is asked
+   * first: miniupnpd with a small allowed range tries port after port for a minute when it is asked by PCP or NAT-PMP.
    */
   #inOrder(routers: readonly Router[]): readonly Router[] {
-    if (!this.wish.request.anyPort) return routers
-    const before = new Set(this.#record.before?.map((effect) => (effect as { via?: unknown } | null)?.via))
+    const before = this.#viasBefore()
+    const { anyPort } = this.wish.request
+    if (!anyPort && before.length === 0) return routers
     const rank = ({ member, address, showsOthers }: Router): number => {
       if (address !== routers[0]?.address) return 3
-      return before.has(member) ? 0 : showsOthers ? 1 : 2
+      return before.includes(member) ? 0 : anyPort && showsOthers ? 1 : 2
     }
     return routers.toSorted((a, b) => rank(a) - rank(b))
+  }
+
+  /** By which protocols the process before this one opened this very port. */
+  #viasBefore(): readonly string[] {
+    const { protocol, internalPort } = this.wish.request
+    return this.#before.flatMap((written) => {
+      const { via, effect } = (written ?? {}) as { via?: unknown; effect?: { [key: string]: Json } | null }
+      const same = effect?.['protocol'] === protocol && effect['internalPort'] === internalPort
+      return same && typeof via === 'string' ? [via] : []
+    })
   }
 
   /** The nearest router's protocols in order; a farther router only where the nearest has none that opens. */
@@ -287,7 +325,9 @@ export class PublishedPort {
     const lease = await router.open(this.#request, { signal, record: this.#recorderOf(router) })
     try {
       const verdict = await this.#agree(lease, router, routers, signal)
-      if (verdict.state === 'lost') throw this.#notDone(router, verdict.why.text)
+      // It was granted, and nothing says otherwise.
+      const isDenied = verdict.state === 'lost' && !isNaruError(verdict.why, 'ROUTER_SILENT')
+      if (isDenied) throw this.#notDone(router, verdict.why.text)
       return await this.#throughTheNext({ router, lease, outer: null, notes: [] }, routers, signal)
     } catch (failure) {
       await lease.release({ signal: withLimit(undefined, releaseOldMs) }).catch(() => {})
@@ -357,7 +397,7 @@ export class PublishedPort {
     const outer = await openOuterRouter(
       { inner: open.router, wan, lease: open.lease, wish: this.wish },
       this.#tools,
-      this.#record,
+      this.#recorder,
       signal,
     )
     return { ...open, outer }
@@ -424,8 +464,12 @@ export class PublishedPort {
     return { protocol: this.wish.request.protocol, externalPort: lease.externalPort }
   }
 
+  get #recorder(): Recorder {
+    return { ...this.#record, before: this.#before }
+  }
+
   #recorderOf({ member }: Router): Recorder {
-    return viaMember(this.#record, member)
+    return viaMember(this.#recorder, member)
   }
 
   #leases(): readonly MappingLease[] {

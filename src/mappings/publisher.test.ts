@@ -247,6 +247,44 @@ describe('publishing', () => {
       expect(await state()).toBe('held')
     })
 
+  it('a router that is too busy to answer is not told to close', { timeout: 60_000 }, async () => {
+    await using at = await home({ noUpnp: true })
+    const journal = memoryJournal()
+    const lease = await at.publisher.open({ ...wish, by: 'pcp' }, { signal: signal(), record: journal })
+    at.fake.quirks.answersLate = true
+    await expect(lease.renew({ signal: signal() })).rejects.toMatchObject({ code: 'ROUTER_SILENT' })
+    expect(at.fake.table.size).toBe(1)
+    // Nor does who takes the place of this one, and finds it busy.
+    const next = new RouterPublisher([membersAt.pcp(at.fake)], toolsAtHome(), 'me')
+    const record = { ...memoryJournal(), before: journal.left() }
+    await next.finder.find({ signal: signal() })
+    const late = next.open({ ...wish, by: 'pcp' }, { signal: signal(), record })
+    await expect(late).rejects.toMatchObject({ code: expect.stringMatching(/^ROUTER_/) as string })
+    expect(at.fake.table.size).toBe(1)
+    at.fake.quirks.answersLate = false
+    await lease.renew({ signal: signal() })
+    await lease.release({ signal: signal() })
+    expect([at.fake.table.size, journal.left()]).toEqual([0, []])
+  })
+
+  it('goes on by the protocol of the process before it, and not by the one that is asked first', async () => {
+    await using at = await home({ pcpResult: 2 })
+    const journal = memoryJournal()
+    await at.publisher.open(wish, { signal: signal(), record: journal })
+    at.fake.quirks.pcpResult = 0
+    const next = new RouterPublisher(
+      Object.values(membersAt).map((make) => make(at.fake)),
+      toolsAtHome(),
+      'me',
+    )
+    const record = { ...memoryJournal(), before: journal.left() }
+    const lease = await next.open(wish, { signal: signal(), record })
+    expect(lease.describe().member).toBe('upnp')
+    expect(at.fake.table.size).toBe(1)
+    await lease.release({ signal: signal() })
+    next[Symbol.dispose]()
+  })
+
   it('that are asked for one by one are silent all at once where the router is gone', async () => {
     const fake = await FakeRouter.start({ versionOne: true })
     using publisher = new RouterPublisher([membersAt.upnp(fake)], toolsAtHome(), 'me')

@@ -113,6 +113,8 @@ export class RouterPublisher implements Disposable {
       this.#watchWhatIsHeld()
       return lease
     } catch (failure) {
+      // What the process whose place this one takes has open is still that one's.
+      if (record.before) throw failure
       const limit = withLimit(undefined, 3000)
       await Promise.all(opened.map((port) => port.release(limit).catch(() => {})))
       throw failure

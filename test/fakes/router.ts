@@ -107,6 +107,8 @@ export interface Quirks {
   silent?: boolean
   /** So many questions by PCP and NAT-PMP get lost from now on. */
   loses?: number
+  /** Does what it is asked by PCP and NAT-PMP, and its answers come too late for anybody, as where it is busy. */
+  answersLate?: boolean
   /** PCP is answered by NAT-PMP's "unsupported version". */
   natPmpOnly?: boolean
   /** A result code for every PCP MAP. */
@@ -435,7 +437,9 @@ export class FakeRouter implements AsyncDisposable {
   }
 
   #onPortControl(bytes: Buffer, from: RemoteInfo): void {
-    const reply = (answer: Uint8Array): void => this.#portControl.send(answer, from.port, from.address)
+    const reply = (answer: Uint8Array): void => {
+      if (!this.quirks.answersLate) this.#portControl.send(answer, from.port, from.address)
+    }
     this.#note(bytes[0] === 2 ? 'pcp' : 'nat-pmp')
     if ((this.quirks.loses ?? 0) > 0) return void this.quirks.loses!--
     if (this.quirks.mapsForEver && bytes[1] !== 0) return

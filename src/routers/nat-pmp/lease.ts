@@ -47,7 +47,7 @@ export async function openMapping(
   const effect = await record.intend(effectOf(gateway, request, clock.now() + request.leaseSeconds * 1000))
   const lease = new NatPmpLease({ gateway, client: clientAddress, request, clock, effect })
   const granted = grantedBefore(record.before, gateway, request)
-  if (!granted || !(await lease.goOn(granted, signal))) await lease.begin(signal)
+  if (!granted || !(await lease.goOn(granted, signal))) await lease.begin(signal, granted !== null)
   return lease
 }
 
@@ -112,12 +112,13 @@ class NatPmpLease implements MappingLease {
     return this.#granted.until - (this.#granted.leaseSeconds * 1000) / 2
   }
 
-  async begin(signal: AbortSignal): Promise<void> {
+  /** @param isBefores the mapping is the process's before this one, whose journal entry stays */
+  async begin(signal: AbortSignal, isBefores: boolean): Promise<void> {
     try {
       await this.#map(this.#request.externalPort, signal)
     } catch (failure) {
-      if (!isNaruError(failure, 'ROUTER_SILENT', 'ABORTED') || (await this.#takeBack(signal)))
-        await this.#effect.undone()
+      const mayStand = isNaruError(failure, 'ROUTER_SILENT', 'ABORTED')
+      if (!mayStand || isBefores || (await this.#takeBack(signal))) await this.#effect.undone()
       throw failure
     }
     if (this.#gateway.externalAddress === null) await this.#gateway.askAddress(signal)

@@ -62,7 +62,8 @@ export async function openMapping(
     effectOf(server, nonce, request, clock.now() + request.leaseSeconds * 1000),
   )
   const lease = new PcpLease({ server, nonce, request, clock, effect })
-  if (!before?.granted || !(await lease.goOn(before.granted, signal))) await lease.begin(signal)
+  if (!before?.granted || !(await lease.goOn(before.granted, signal)))
+    await lease.begin(signal, before !== null)
   return lease
 }
 
@@ -132,12 +133,13 @@ class PcpLease implements MappingLease {
     return this.#granted.renewAfter
   }
 
-  async begin(signal: AbortSignal): Promise<void> {
+  /** @param isBefores the mapping is the process's before this one, whose journal entry stays */
+  async begin(signal: AbortSignal, isBefores: boolean): Promise<void> {
     try {
       await this.#map(this.#request.externalPort, signal)
     } catch (failure) {
-      if (!isNaruError(failure, 'ROUTER_SILENT', 'ABORTED') || (await this.#takeBack(signal)))
-        await this.#effect.undone()
+      const mayStand = isNaruError(failure, 'ROUTER_SILENT', 'ABORTED')
+      if (!mayStand || isBefores || (await this.#takeBack(signal))) await this.#effect.undone()
       throw failure
     }
   }
