@@ -362,7 +362,7 @@ export class Forwarder implements Naru, AsyncDisposable {
       working: this.#work.signal,
       undoing: this.#undoing.signal,
       mark: () => this.#instance.mark(),
-      before: (rule, hop, member) => this.succession.before(rule, hop, member),
+      before: (rule, wanted) => this.succession.before(rule, wanted),
       wants: (rule, context) =>
         desiredHops(rule, {
           parts: this.#parts,

@@ -6,7 +6,8 @@
 import { createHash } from 'node:crypto'
 import { isNaruError, NaruError } from '../base/errors.ts'
 import { say } from '../base/text.ts'
-import type { Json } from '../model/hop.ts'
+import type { Clock } from '../base/clock.ts'
+import type { Hop, Json } from '../model/hop.ts'
 import type { Inheritance, LentSocket, SocketMaker } from '../model/handover-sockets.ts'
 import type { RuleInput } from '../model/naru-api.ts'
 import type { JournalEntry, Journal } from '../instance/journal.ts'
@@ -17,9 +18,17 @@ import { undoJournal } from './undo.ts'
 /** What a successor is told. */
 export interface Offer {
   readonly pid: number
-  /** Each rule that runs: what its text was, and whether it listens. */
-  readonly rules: Readonly<Record<string, { readonly text: string; readonly listens: boolean }>>
+  readonly rules: Readonly<Record<string, OfferedRule>>
   readonly sockets: readonly LentSocket[]
+}
+
+/** A rule that runs. */
+export interface OfferedRule {
+  /** Equal where the rule says the same. */
+  readonly text: string
+  readonly listens: boolean
+  /** What it has open, by the key of what was wanted there. @default nothing is known of it */
+  readonly hops?: Readonly<Partial<Record<Hop, string>>>
 }
 
 /** What a successor has of its predecessor. */
@@ -51,7 +60,9 @@ export class HandOver {
     this.#holding = holding
     this.#thaw = thaw
     const entries = holding.runs.map((run) => {
-      return [run.name, { text: textOf(run.input), listens: run.engine() !== null }] as const
+      const open = run.leases().filter(({ lost }) => lost === null)
+      const hops = Object.fromEntries(open.map(({ hop, wanted }) => [hop, wanted.key]))
+      return [run.name, { text: textOf(run.input), listens: run.engine() !== null, hops }] as const
     })
     const sockets = holding.runs.flatMap((run) => run.lends())
     this.offer = { pid: process.pid, rules: Object.fromEntries(entries), sockets }
@@ -100,22 +111,63 @@ export class HandOver {
   }
 }
 
-/** A rule that listened before and cannot now is a reason to leave it to the one that could. @throws NaruError HANDOVER_FAILED */
-export function mustListen(runs: ReadonlyMap<string, RuleRun>, { pid, rules }: Predecessor): void {
-  for (const [name, { text, listens }] of Object.entries(rules)) {
+/** A hop that fails is tried again after a second, then after twice as long each time. */
+const catchUpMs = 15_000
+const lookAgainMs = 100
+
+/**
+ * What was open before and cannot be now is a reason to leave it to the one that could. On a busy machine an answer may
+ * come late that the predecessor had in time, so it is waited for while that one serves on.
+ * @throws NaruError HANDOVER_FAILED
+ */
+export async function mustCatchUp(
+  runs: ReadonlyMap<string, RuleRun>,
+  predecessor: Predecessor,
+  { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal },
+): Promise<void> {
+  const end = clock.monotonic() + catchUpMs
+  const late = behind(runs, predecessor).map(({ name }) => name)
+  const isWaitedFor = (): boolean =>
+    late.some((name) => runs.get(name)?.isBusy) || behind(runs, predecessor).length > 0
+  while (late.length > 0 && isWaitedFor() && clock.monotonic() < end && !signal.aborted)
+    await clock.sleep(lookAgainMs, signal).catch(() => {})
+  // That somebody serves there is for no Naru to say.
+  const [first] = behind(runs, predecessor).filter(({ hop }) => hop !== 'service')
+  if (!first) return
+  const { name, why } = first
+  const words = say`${name}: ${why.text}`
+  throw new NaruError('HANDOVER_FAILED', { pid: predecessor.pid, why: words }, { cause: why })
+}
+
+interface Behind {
+  readonly name: string
+  readonly hop: Hop | null
+  readonly why: NaruError
+}
+
+/** Rules that fail at what the predecessor has, each with the first reason. */
+function behind(runs: ReadonlyMap<string, RuleRun>, { rules }: Predecessor): readonly Behind[] {
+  return Object.entries(rules).flatMap(([name, before]) => {
     const run = runs.get(name)
-    if (!listens || !run || textOf(run.input) !== text) continue
-    const why = run.whyNotListening()
-    // Another engine than before takes the port as soon as the old one lets go.
-    if (why === null || isNaruError(why, 'LISTEN_IN_USE')) continue
-    const words = say`${name}: ${why.text}`
-    throw new NaruError('HANDOVER_FAILED', { pid, why: words }, { cause: why })
-  }
+    const found = run && before.listens ? behindAt(run, before) : null
+    return found ? [{ name, ...found }] : []
+  })
+}
+
+function behindAt(run: RuleRun, { text, hops = {} }: OfferedRule): Omit<Behind, 'name'> | null {
+  const service = run.failed().get('service')
+  if (service) return { hop: 'service', why: service.why }
+  const why = textOf(run.input) === text ? run.whyNotListening() : null
+  // Another engine than before takes the port as soon as the old one lets go.
+  if (why !== null && !isNaruError(why, 'LISTEN_IN_USE')) return { hop: null, why }
+  const lacking = [...run.failed()].find(([hop, { wanted }]) => hop !== 'relay' && hops[hop] === wanted.key)
+  return lacking ? { hop: lacking[0], why: lacking[1].why } : null
 }
 
 /**
  * Entries of another process: those whose effect this one has by an entry of its own are struck out, the rest is
- * undone.
+ * undone. Where that was at a hop that a rule holds by other means (another protocol's row for the same port of a
+ * router), what is held is asked for anew at once: it may have gone with it.
  */
 export async function settle(
   theirs: readonly JournalEntry[],
@@ -134,11 +186,15 @@ export async function settle(
     const adopted = adopts.has(entry.member) && runs.get(entry.rule)?.engine()?.id === entry.member
     if (adopted || ours.has(effectKey(entry))) await journal.undone(entry.id)
   }
+  const undone = journal.live().filter(({ id }) => ids.has(id))
   await undoJournal(journal, parts, { signal, keep: ({ id }) => !ids.has(id) })
+  const places = new Map(undone.map(({ rule, hop }) => [`${hop} ${rule}`, { rule, hop }]))
+  const again = [...places.values()].map(async ({ rule, hop }) => runs.get(rule)?.renewAt(hop, signal))
+  await Promise.allSettled(again)
 }
 
-/** When it lapses by itself, and on which word it rests, is not what it is. */
-const passing: ReadonlySet<string> = new Set(['until', 'granted'])
+/** When it lapses by itself, on which word it rests, and how it was read back, is not what it is. */
+const passing: ReadonlySet<string> = new Set(['until', 'granted', 'shown', 'seenBy'])
 
 function effectKey({ rule, hop, member, effect }: JournalEntry): string {
   const lasting = (key: string, value: Json): Json | undefined => (passing.has(key) ? undefined : value)

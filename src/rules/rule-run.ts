@@ -21,7 +21,7 @@ import { isEngineLease } from './hops/relay.ts'
 import type { LoadedRule } from './load.ts'
 import { Releases, type Unreleased } from './releases.ts'
 import { Repair } from './repair.ts'
-import { RuleHops } from './rule-hops.ts'
+import { RuleHops, type HopFailure } from './rule-hops.ts'
 import { RuleName } from './rule-name.ts'
 import { RuleRelays } from './rule-relays.ts'
 import { engineOf, serviceOf, stateOf } from './rule-state.ts'
@@ -267,6 +267,16 @@ export class RuleRun {
     return [...this.#hops.failures.values()].map(({ why }) => why)
   }
 
+  /** Something of it is being changed, or tried again. */
+  get isBusy(): boolean {
+    return this.#changes.isBusy
+  }
+
+  /** What could not be, by its hop. */
+  failed(): ReadonlyMap<Hop, HopFailure> {
+    return this.#hops.failures
+  }
+
   /** Why it does not listen; null where it does, or only its service is missing. */
   whyNotListening(): NaruError | null {
     if (this.#hops.held.has('relay') || this.#hops.failures.has('service')) return null
@@ -337,6 +347,12 @@ export class RuleRun {
   isDue(now: number): boolean {
     for (const held of this.#hops.held.values()) if (isDue(held, now)) return true
     return false
+  }
+
+  /** Asks for what it holds at that hop anew, as it may have been taken away. */
+  async renewAt(hop: Hop, signal: AbortSignal): Promise<void> {
+    const held = this.#hops.held.get(hop)
+    if (held) await this.#changes.take(() => this.#repair.renew(held, signal))
   }
 
   state(): RuleState {

@@ -4,7 +4,7 @@ import type { Text } from '../base/text.ts'
 import type { EngineEvent } from '../engines/contract.ts'
 import type { Journal } from '../instance/journal.ts'
 import type { CloseReason } from '../model/connection.ts'
-import type { Hop, Json } from '../model/hop.ts'
+import type { Json } from '../model/hop.ts'
 import type { EngineId, Rule } from '../model/rule.ts'
 import type { DesiredHop } from './hops/desired.ts'
 
@@ -25,8 +25,8 @@ export interface RunTools {
   readonly undoing: AbortSignal
   /** What openings carry that a saved list may bring back. */
   readonly mark: () => Promise<string>
-  /** What the process whose place this one takes has in force for a rule at a hop. */
-  before(rule: string, hop: Hop, member: string): readonly Json[]
+  /** What the process whose place this one takes has in force where a rule wants the same. */
+  before(rule: string, wanted: DesiredHop): readonly Json[]
   /** Every hop that the rule wants, in any order. Does not throw: a hop that cannot be is one whose `open` throws. */
   wants(rule: Rule, context: WantContext): Promise<readonly DesiredHop[]>
   tell(level: 'info' | 'warn' | 'error', rule: string, text: Text): void

@@ -178,7 +178,7 @@ export class StepRunner {
   async #open(wanted: DesiredHop, { signal }: ApplyOptions): Promise<HopState> {
     const { tools, name, hops } = this.#options
     const member = wanted.member ?? 'none'
-    const before = tools.before(name(), wanted.hop, member)
+    const before = tools.before(name(), wanted)
     const of = {
       get rule() {
         return name()

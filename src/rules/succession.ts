@@ -3,12 +3,13 @@
  * after which this one stays for its connections alone.
  */
 import type { Inheritance } from '../model/handover-sockets.ts'
-import type { Hop, Json } from '../model/hop.ts'
+import type { Json } from '../model/hop.ts'
 import type { Deps } from '../instance/deps.ts'
 import type { Instance } from '../instance/instance.ts'
 import type { Journal, JournalEntry } from '../instance/journal.ts'
 import { publisherOf } from '../mappings/publisher.ts'
-import { HandOver, mustListen, settle, textOf, type Predecessor } from './hand-over.ts'
+import { HandOver, mustCatchUp, settle, type Predecessor } from './hand-over.ts'
+import type { DesiredHop } from './hops/desired.ts'
 import type { RuleSet } from './rule-set.ts'
 import type { ChangeTurns } from './change-turns.ts'
 import type { Upkeep } from './upkeep.ts'
@@ -69,12 +70,12 @@ export class Succession {
    * @throws NaruError HANDOVER_FAILED
    */
   async take(predecessor: Predecessor, open: () => Promise<unknown>): Promise<void> {
-    const { parts, journal, turns, rules } = this.#options
+    const { parts, journal, turns, rules, working } = this.#options
     for (const engine of parts.engines) engine.succeed?.(predecessor.pid)
     this.#before = journal.live()
     turns.holdUntil(predecessor.inherit.begun)
     await open()
-    mustListen(rules.runs, predecessor)
+    await mustCatchUp(rules.runs, predecessor, { clock: parts.clock, signal: working })
   }
 
   /** The predecessor has let go: what it had and no rule wants is undone. */
@@ -88,13 +89,13 @@ export class Succession {
     )
   }
 
-  /** What the predecessor has for a rule that says the same. */
-  before(rule: string, hop: Hop, member: string): readonly Json[] {
-    const run = this.#options.rules.runs.get(rule)
-    if (!run || this.#predecessor?.rules[rule]?.text !== textOf(run.input)) return []
+  /** What the predecessor has where the same is wanted, the newest first: what it could not undo is older. */
+  before(rule: string, { hop, key }: DesiredHop): readonly Json[] {
+    if (this.#predecessor?.rules[rule]?.hops?.[hop] !== key) return []
     return this.#before
-      .filter((entry) => entry.rule === rule && entry.hop === hop && entry.member === member)
+      .filter((entry) => entry.rule === rule && entry.hop === hop)
       .map(({ effect }) => effect)
+      .toReversed()
   }
 
   /** Everything stands still until the answer is taken back or left. */
