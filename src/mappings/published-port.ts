@@ -207,7 +207,9 @@ export class PublishedPort {
   async #isElsewhere(signal: AbortSignal): Promise<boolean> {
     const found = await this.#routers({ signal, fresh: true, all: true })
     const held = this.#open?.router
-    return found.length > 0 && !found.some(({ place, member }) => place === held?.place && member === held.member)
+    return (
+      found.length > 0 && !found.some(({ place, member }) => place === held?.place && member === held.member)
+    )
   }
 
   /** What is silent is asked for nothing: told to close the port it would do so late, when it is open again. */

@@ -49,7 +49,10 @@ async function succeedTo(
   const inherit = { begun: Promise.resolve(), sockets, take: () => null }
   const parts = fakeParts(world, createMemoryStore(rules), overrides)
   const predecessor = { pid, rules: offered, inherit }
-  return { forwarder: (await Forwarder.start(parts, next, { signal, predecessor })).forwarder, instance: next }
+  return {
+    forwarder: (await Forwarder.start(parts, next, { signal, predecessor })).forwarder,
+    instance: next,
+  }
 }
 
 async function passOn(old: Running, handOver: HandOver, next: Running): Promise<void> {
