@@ -219,7 +219,7 @@ export class Forwarder implements Naru, AsyncDisposable {
 
   #lookAfter(): void {
     this.#upkeep.begin()
-    const onChange = (): void => void this.reload().catch(() => {})
+    const onChange = (): void => void this.#turns.take(() => this.#edits.reload(false)).catch(() => {})
     this.#parts.store.watch({ signal: this.#work.signal, onChange })
     this.#upkeep.sweepRouters()
   }
@@ -292,9 +292,9 @@ export class Forwarder implements Naru, AsyncDisposable {
     return this.#report.listen({ ...options, signal: AbortSignal.any([options.signal, this.#life.signal]) })
   }
 
-  /** An invalid file changes nothing and is reported. @throws NaruError FILE_INVALID, FILE_UNREADABLE */
+  /** By a person's word. An invalid file changes nothing and is reported. @throws NaruError FILE_INVALID, FILE_UNREADABLE */
   reload(): Promise<ChangeResult> {
-    return this.#turns.take(() => this.#edits.reload())
+    return this.#turns.take(() => this.#edits.reload(true))
   }
 
   /**

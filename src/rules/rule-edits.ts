@@ -96,11 +96,14 @@ export class RuleEdits {
     return report.result(nothingToDo, failures, [to])
   }
 
-  /** An invalid file changes nothing and is reported. @throws NaruError FILE_INVALID, FILE_UNREADABLE */
-  async reload(): Promise<ChangeResult> {
+  /**
+   * An invalid file changes nothing and is reported.
+   * @param meant as of `Store.read` @throws NaruError FILE_INVALID, FILE_UNREADABLE
+   */
+  async reload(meant: boolean): Promise<ChangeResult> {
     const { rules, report, reconciler } = this.#options
     try {
-      const snapshot = await this.#read()
+      const snapshot = await this.#read(meant)
       const loaded = load(snapshot, rules.loaded.rules)
       const plan = await this.planFor(loaded)
       const failures = await reconciler.bring(loaded, snapshot, { again: true })
@@ -126,9 +129,9 @@ export class RuleEdits {
     return this.planFor(change ? changed(loaded, change) : load(await this.#read(), loaded.rules))
   }
 
-  #read(): Promise<Snapshot> {
+  #read(meant = false): Promise<Snapshot> {
     const { parts, signal } = this.#options
-    return parts.store.read({ signal })
+    return parts.store.read({ signal, meant })
   }
 
   /** What bringing the rules to these would take. */

@@ -6,8 +6,11 @@ import type { Problem } from '../model/schema.ts'
 export interface Store {
   /** What people call it: the file's path. */
   readonly name: string
-  /** @throws NaruError FILE_UNREADABLE, FILE_NOT_UTF8, FILE_INVALID */
-  read(options: { signal: AbortSignal }): Promise<Snapshot>
+  /**
+   * @param options.meant a person says that what is there is what he wants, whatever it looks like. @default false
+   * @throws NaruError FILE_UNREADABLE, FILE_NOT_UTF8, FILE_INVALID
+   */
+  read(options: { signal: AbortSignal; meant?: boolean }): Promise<Snapshot>
   /**
    * Puts (a rule) or takes out (null) by name, keeps everything else as it was written, and makes it durable.
    * @throws NaruError FILE_CHANGED where `revision` is given and no longer the one there is; FILE_UNWRITABLE

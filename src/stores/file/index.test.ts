@@ -139,6 +139,35 @@ describe('the file as a store', () => {
     expect((await store.read({ signal })).rules.size).toBe(0)
   })
 
+  it('takes no file that was cut short for a wish, until a person says that it is one', async () => {
+    const whole =
+      'rules:\n  a:\n    listen: 1\n    target: 2\n  b:\n    listen: 3\n    target: 4\n    allow: [10.0.0.0/8]\n'
+    const path = await at('cut.yaml', whole)
+    const names = async (meant = false): Promise<string[]> => [
+      ...(await createdStore.read({ signal, meant })).rules.keys(),
+    ]
+    const createdStore = createFileStore(path)
+    await names()
+    const afterTarget = whole.slice(0, whole.indexOf('    allow'))
+    // Also where somebody wrote another beginning.
+    const other = `# mine\n${afterTarget.replace('listen: 1', 'listen: 7').trimEnd()}`
+    for (const cut of [afterTarget, whole.slice(0, whole.indexOf('    target: 4')), other]) {
+      await writeFile(path, cut)
+      if (cut.includes('4')) await expect(names()).rejects.toThrow('in the midst of a rule')
+      else await expect(names()).rejects.toMatchObject({ code: 'FILE_INVALID' })
+    }
+    await writeFile(path, afterTarget)
+    await expect(createdStore.change([{ name: 'c', rule: null }], { signal })).rejects.toThrow('in the midst')
+    // A rule that is gone opens nothing.
+    await writeFile(path, whole.slice(0, whole.indexOf('  b:')))
+    expect(await names()).toEqual(['a'])
+    await writeFile(path, whole)
+    expect(await names()).toEqual(['a', 'b'])
+    await writeFile(path, afterTarget)
+    expect(await names(true)).toEqual(['a', 'b'])
+    expect(await names()).toEqual(['a', 'b'])
+  })
+
   it('begins with the first rule where there is no file yet', async () => {
     const path = join(folder, 'new/naru.yaml')
     await createFileStore(path).change([{ name: 'a', rule: { listen: 1, target: 2 } }], { signal })

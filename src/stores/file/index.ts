@@ -51,8 +51,8 @@ class FileStore implements Store {
     this.name = path
   }
 
-  async read(_options: { signal: AbortSignal }): Promise<Snapshot> {
-    return this.#snapshot(await this.#load())
+  async read({ meant = false }: { signal: AbortSignal; meant?: boolean }): Promise<Snapshot> {
+    return this.#snapshot(await this.#load(meant))
   }
 
   change(changes: readonly StoreChange[], { revision, before }: StoreChangeOptions): Promise<Snapshot> {
@@ -144,14 +144,17 @@ class FileStore implements Store {
       only && rule ? { name: only.name, rule, before: before.document.text, after: after.revision } : null
   }
 
-  async #load(): Promise<Read> {
+  async #load(meant = false): Promise<Read> {
     mustBeOurWord(this.name)
     const text = await readText(this.name)
     if (this.#last?.document.text === text) return this.#last
     const revision = revisionOf(text)
     if (text.trim() === '' && (this.#last?.document.rules.size ?? 0) > 0)
       throw invalidFile(this.name, [emptied])
-    return (this.#last = { revision, document: this.#parsed(text) })
+    const document = this.#parsed(text)
+    if (!meant && this.#last && isCutShort(document, this.#last.document))
+      throw invalidFile(this.name, [cutShort(text)])
+    return (this.#last = { revision, document })
   }
 
   #parsed(text: string): FileDocument {
@@ -195,6 +198,30 @@ const emptied: PlacedProblem = {
   place: { line: 1, column: 1 },
   path: [],
   text: say('the file is empty, so nothing was changed; to close all rules write `rules: {}`'),
+}
+
+/**
+ * A write in place that ended early (a full disk, an editor that died) leaves the beginning of what there was, or a file
+ * without the end of its last line; its last rule may have lost who is let in. Whole rules that are gone open nothing.
+ */
+function isCutShort(now: FileDocument, before: FileDocument): boolean {
+  if (now.text.length >= before.text.length) return false
+  const losesItsEnd = before.text.endsWith('\n') && !now.text.endsWith('\n')
+  if (!losesItsEnd && !before.text.startsWith(now.text)) return false
+  const [name, rule] = [...now.rules].at(-1) ?? []
+  const was = name === undefined ? undefined : before.rules.get(name)
+  return was !== undefined && JSON.stringify(was) !== JSON.stringify(rule)
+}
+
+function cutShort(text: string): PlacedProblem {
+  const lines = text.split('\n')
+  return {
+    place: { line: lines.length, column: (lines.at(-1)?.length ?? 0) + 1 },
+    path: [],
+    text: say(
+      'the file ends in the midst of a rule, as where a disk is full, so nothing was changed; write it again, or run `naru reload` where it is meant so',
+    ),
+  }
 }
 
 function orEmpty(error: unknown): Read {
