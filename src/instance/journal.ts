@@ -104,15 +104,19 @@ export class Journal {
 
   /** The other process is gone. @returns what it left in force */
   async resume(): Promise<readonly JournalEntry[]> {
-    const { live } = readLines(await bytesOf(this.#path))
+    const bytes = await bytesOf(this.#path)
+    const { live } = readLines(bytes)
     const theirs = [...live.values()].filter(({ id }) => !this.#live.has(id))
     for (const entry of theirs) this.#live.set(entry.id, entry)
     this.#next = Math.max(this.#next, ...theirs.map(({ id }) => id + 1))
-    await replaceFile(this.#path, textOf(this.#live), { mode: 0o600 })
+    // Where there is no room to write it anew, it goes on behind its last whole line.
+    this.#torn = await replaceFile(this.#path, textOf(this.#live), { mode: 0o600 }).then(
+      () => false,
+      () => true,
+    )
     await this.#file.close()
     this.#file = await open(this.#path, 'a', 0o600)
-    this.#goodBytes = (await this.#file.stat()).size
-    this.#torn = false
+    this.#goodBytes = this.#torn ? bytes.lastIndexOf('\n') + 1 : (await this.#file.stat()).size
     this.#owed = ''
     this.#dead = 0
     this.#paused = false

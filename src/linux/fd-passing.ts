@@ -17,6 +17,7 @@ import {
   loadFfi,
   openSocket,
   send,
+  processAtPeer,
   userAtPeer,
 } from './libc.ts'
 import { mostRights, receiveDescriptors, sendDescriptors } from './scm-rights.ts'
@@ -117,6 +118,12 @@ export class DescriptorIntake implements AsyncDisposable {
 export function mustBeOurUser(fd: number): void {
   loadFfi()
   mustBeOurs(Descriptor.borrow(fd))
+}
+
+/** @param fd of a connected Unix socket. @returns who is at its other end, as it is counted here; null where that cannot be told */
+export function pidAtPeer(fd: number): number | null {
+  const pid = processAtPeer(Descriptor.borrow(fd))
+  return pid > 0 ? pid : null
 }
 
 function mustBeOurs(socket: Descriptor): void {

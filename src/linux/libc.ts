@@ -527,14 +527,19 @@ export function takeError(socket: Descriptor): number {
   return scratch.words[0]
 }
 
-/** Whose process is at the other end of a Unix socket (unix(7), SO_PEERCRED): a user id, or an errno below zero. */
-export function userAtPeer(socket: Descriptor): number {
-  // struct ucred: pid, uid, gid.
+/** Whose process is at the other end of a Unix socket: a user id, or an errno below zero. */
+export const userAtPeer = (socket: Descriptor): number => ofPeer(socket, 1)
+
+/** That process, as it is counted here, 0 where it is not; or an errno below zero. */
+export const processAtPeer = (socket: Descriptor): number => ofPeer(socket, 0)
+
+/** unix(7), SO_PEERCRED. @param word of struct ucred: pid, uid, gid */
+function ofPeer(socket: Descriptor, word: 0 | 1): number {
   scratch.words[4] = 12
   const result = orErrno(
     c.getsockopt(fdOf(socket), 1, 17, Arena.at(scratch, 0, 12), Arena.at(scratch, 16, 4)),
   )
-  return result < 0 ? result : (scratch.words[1] as number)
+  return result < 0 ? result : (scratch.words[word] as number)
 }
 
 /** @returns bytes, 0 at the end of the stream, or an errno below zero. */

@@ -76,6 +76,17 @@ export class HandOver {
     return new HandOver(holding, thaw)
   }
 
+  /** How long nobody looks at the ends of rules without harm, in ms: one may not be reachable past its own. */
+  get standsForMs(): number {
+    const { runs, parts } = this.#holding
+    const now = parts.clock.now()
+    return Math.min(
+      ...runs.flatMap(({ rule: { enabled, until } }) => {
+        return enabled && until !== null && until > now ? [until - now] : []
+      }),
+    )
+  }
+
   /** The successor is ready: from now on it alone reads datagrams of new clients. */
   async yieldDatagrams(sockets: SocketMaker): Promise<void> {
     const passing = this.#holding.runs.flatMap((run) => run.passing() ?? [])
@@ -90,11 +101,15 @@ export class HandOver {
       for (const engine of parts.engines) engine.succeed?.(successor)
       const theirs = await journal.resume()
       this.#thaw()
+      // A rule may be over by now, and what follows asks slow routers.
+      watch(true)
       // First everything is asked for anew, so that what both had is ours again and not undone with the rest.
       if (theirs.length > 0)
         await Promise.all(runs.map((run) => run.renewDue(parts.clock.now(), signal, true).catch(() => {})))
       await settle(theirs, { journal, parts, runs: new Map(runs.map((run) => [run.name, run])), signal })
+    } catch (error) {
       watch(true)
+      throw error
     } finally {
       this.#thaw()
       onOver()

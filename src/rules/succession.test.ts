@@ -92,6 +92,22 @@ it('who cannot open what the predecessor has open leaves it its place, and says 
   await old.forwarder.stop()
 })
 
+it('a rule that is over while a successor takes its time is closed, and nobody waits longer for it', async () => {
+  let later = 0
+  const clock: Clock = { ...systemClock, now: () => Date.now() + later }
+  const world = new World()
+  const until = new Date(Date.now() + 60_000).toISOString()
+  const old = await start({ web: { ...web, until }, api: { ...web, listen: 8889 } }, world, { clock })
+  const handOver = await old.forwarder.succession.offer()
+  expect(handOver.standsForMs).toBeGreaterThan(0)
+  expect(handOver.standsForMs).toBeLessThanOrEqual(60_000)
+  later = 61_000
+  await handOver.takeBack(process.pid, signal)
+  await expect.poll(() => [...world.held].filter((word) => word.includes('8888'))).toEqual([])
+  expect(world.held.size).toBe(2)
+  await old.forwarder.stop()
+})
+
 it.each([
   ['where nothing of the rule is another', web, true],
   ['where its target is another', { ...web, target: '10.0.0.2:80' }, true],

@@ -204,6 +204,25 @@ describeWith({ platform: 'linux', commands: ['ss'] }, 'naru up --replace', () =>
     await line.close()
   })
 
+  it('a rule is over on time while a successor takes its time', { timeout: 120_000 }, async () => {
+    const [a] = (await freePorts(1)) as [number]
+    await writeRules({ 'splice-tcp': a })
+    const file = join(folder, 'naru.yaml')
+    const until = new Date(Date.now() + 8000).toISOString()
+    const text = await readFile(file, 'utf8')
+    await writeFile(file, text.replace('engine: splice', `engine: splice, until: "${until}"`))
+    const old = await up('--api', 'off')
+    const root = join(folder, 'state')
+    const { id, holder } = await instanceOf(root, file)
+    const signal = AbortSignal.timeout(60_000)
+    const place = await acceptHandover(root, id, holder as Holder, { signal })
+    await expect.poll(() => old.complaints, { timeout: 60_000 }).toContain('is over by its `until`')
+    await place[Symbol.asyncDispose]()
+    const answers = (): Promise<unknown> => Line.open(a).catch((error: NodeJS.ErrnoException) => error.code)
+    await expect.poll(answers, { timeout: 20_000 }).toBe('ECONNREFUSED')
+    expect(old.running).toBe(true)
+  })
+
   it('a new one that cannot start leaves the old one serving', { timeout: 180_000 }, async () => {
     const [a, b, c, page] = (await freePorts(4)) as [number, number, number, number]
     await writeRules({ 'splice-tcp': a, 'sockets-tcp': b, 'splice-udp': c })

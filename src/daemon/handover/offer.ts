@@ -1,10 +1,10 @@
 /** This process's place, given to a successor that asks for it. */
-import { withLimit } from '../../base/clock.ts'
+import { systemClock, withLimit } from '../../base/clock.ts'
 import { messageOf } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import type { Forwarder } from '../../rules/forwarder.ts'
 import type { HandOver } from '../../rules/hand-over.ts'
-import { mustBeOurUser, sendTo } from '../../linux/fd-passing.ts'
+import { mustBeOurUser, pidAtPeer, sendTo } from '../../linux/fd-passing.ts'
 import { socketMaker } from '../../linux/udp-connected-twin.ts'
 import { intakeOf, openDoor, speaks, doorOf, type Channel, type Page } from './channel.ts'
 
@@ -45,6 +45,8 @@ function refuse(channel: Channel, why: string): void {
 async function give(channel: Channel, options: HandoverOptions): Promise<void> {
   const { forwarder, log, onPassedOn, onTakenBack } = options
   mustBeOurUser(channel.fd)
+  // The pid that it says may be counted in another namespace.
+  const peer = pidAtPeer(channel.fd)
   const { pid, speaks: theirs } = await channel.next('hello', { limitMs: answerWithinMs })
   if (theirs !== speaks) return refuse(channel, 'it is of a version that passes its place on otherwise')
   const handOver = await forwarder.succession.offer().catch((error: unknown) => {
@@ -71,7 +73,7 @@ async function give(channel: Channel, options: HandoverOptions): Promise<void> {
   await onPassedOn({ pid, connections })
   channel.say({ type: 'left', connections })
   channel.close()
-  if (stop) endSuccessor(pid)
+  if (stop && peer !== null) endSuccessor(peer)
 }
 
 function endSuccessor(pid: number): void {
@@ -82,15 +84,27 @@ function endSuccessor(pid: number): void {
   }
 }
 
-/** Resolves when the successor serves. A stop calls it off, until the successor is told that it may begin. */
+/** Aborts after `ms` ms: a rule is over then, and to be closed, which nobody does while a place is passed on. */
+function soon(ms: number): { readonly signal: AbortSignal } & Disposable {
+  const over = new AbortController()
+  const why = 'a rule is over by its `until`, and was closed: try again'
+  const timer = ms === Infinity ? null : systemClock.after(ms, () => over.abort(new Error(why)))
+  return { signal: over.signal, [Symbol.dispose]: () => timer?.[Symbol.dispose]() }
+}
+
+/**
+ * Resolves when the successor serves. A stop calls it off, and so does the end of a rule, until the successor is told
+ * that it may begin.
+ */
 async function lend(
   channel: Channel,
   pid: number,
   handOver: HandOver,
   { apiSocket, page, forwarder }: HandoverOptions,
 ): Promise<void> {
-  const signal = withLimit(forwarder.stopping, readyWithinMs)
-  const { offer } = handOver
+  const { offer, standsForMs } = handOver
+  using isOver = soon(standsForMs)
+  const signal = AbortSignal.any([withLimit(forwarder.stopping, readyWithinMs), isOver.signal])
   channel.say({
     type: 'offer',
     offer,
