@@ -163,6 +163,12 @@ describe('systemd', () => {
     )
   })
 
+  it('is stopped by its main process alone, and not begun again with a file that is wrong', () => {
+    const unit = systemdUnit({ command: ['/usr/bin/naru'], file: '/etc/naru/naru.yaml', api: null })
+    for (const line of ['KillMode=mixed', 'Restart=on-failure', 'RestartPreventExitStatus=2'])
+      expect(unit.split('\n')).toContain(line)
+  })
+
   it('quotes what systemd would take apart', () => {
     const unit = systemdUnit({ command: ['/opt/my node/bin/node'], file: '/etc/na%ru/$x.yaml', api: null })
     expect(unit).toContain('ExecStart="/opt/my node/bin/node" up --config /etc/na%%ru/$$x.yaml\n')

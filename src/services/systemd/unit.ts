@@ -38,7 +38,11 @@ ExecReload=${line('up', '--replace', '--background')}
 NotifyAccess=all
 Restart=on-failure
 RestartSec=2
-# Everything is undone within 5 s of SIGTERM.
+# A wrong file is not right 2 s later, and a start after it is mended is a person's: \`systemctl start naru\`.
+RestartPreventExitStatus=2
+# Everything is undone within 5 s of SIGTERM, by tools that may be at work just then: the main process alone hears it. It
+# ends those that still carry connections of before a reload, and what is left after it is killed.
+KillMode=mixed
 TimeoutStopSec=15
 Environment=NARU_STATE=/var/lib/naru${trustFile ? ' NARU_TRUST_FILE=1' : ''}
 # Such as NARU_QEMU_QMP=/srv/vms/*.qmp: docs/cli.md, "Environment".
