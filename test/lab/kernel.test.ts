@@ -309,6 +309,38 @@ describeWith(needs, 'the kernel engine in a lab of three hosts', () => {
     expect(lab.switches()).toEqual(lab.before)
   })
 
+  it.each(['is resolved', 'is written down'])(
+    'a rule that is ended while it %s leaves nothing',
+    async (when) => {
+      await using lab = new KernelLab()
+      const engine = lab.engine()
+      const [begun, answer] = [told(), told()]
+      const resolve = async (): Promise<{ addresses: string[]; ttlMs: number }> => {
+        if (when === 'is resolved') begun.tell()
+        await answer.heard
+        return { addresses: [targetAddress], ttlMs: 60_000 }
+      }
+      const intend = lab.record.intend.bind(lab.record)
+      lab.record.intend = async (effect) => {
+        if (when === 'is written down') {
+          begun.tell()
+          await answer.heard
+        }
+        return intend(effect)
+      }
+      const opening = lab.open(engine, 'web', { listen: '0.0.0.0:8888', target: 'app.example:80' }, resolve)
+      opening.catch(() => {})
+      await begun.heard
+      const closing = engine.close()
+      answer.tell()
+      await closing
+      await expect(opening).rejects.toMatchObject({ code: 'ABORTED' })
+      expect(lab.record.left).toEqual([])
+      expect(lab.host.run(['nft', 'list', 'ruleset'])).toBe('')
+      expect(lab.switches()).toEqual(lab.before)
+    },
+  )
+
   it('undoes what a killed one left from the journal alone, twice', async () => {
     await using lab = new KernelLab()
     const killed = lab.engine(dead)
@@ -672,4 +704,11 @@ const nftForwardDrop =
 function startOf(pid: number): string {
   const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
   return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? ''
+}
+
+/** A word that is waited for. */
+function told(): { readonly heard: Promise<void>; readonly tell: () => void } {
+  let tell = (): void => {}
+  const heard = new Promise<void>((resolve) => (tell = resolve))
+  return { heard, tell: () => tell() }
 }

@@ -102,6 +102,8 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
     return { namespace: pidNamespace(), mark: await mark }
   }
   let serial = 0
+  /** No rule is opened any more. */
+  let isOver = false
   let lookingAround: Disposable | null = null
   /** Of an engine that was abandoned: nothing of its process stands once it is closed. */
   let left: Promise<unknown> = Promise.resolve()
@@ -185,6 +187,11 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
           throw error
         })
       const tag = { owner, serial: serial++, rule: rule.name, origin }
+      if (isOver) {
+        holding[Symbol.dispose]()
+        await effect.undone()
+        throw new NaruError('ABORTED', { what: rule.name })
+      }
       const lease = new KernelLease(machine, request, tag, effect, holding)
       leases.set(tag.serial, lease)
       try {
@@ -216,6 +223,7 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
     carried: () => carriedIn(table, owner),
     succeed: (pid) => void handedOver.add(thisOwner(pid)),
     async close() {
+      isOver = true
       await Promise.all([...leases.values()].map((lease) => lease.release()))
       stopLooking()
       watch.stop()
@@ -223,6 +231,7 @@ export function createKernelEngine(options: KernelOptions): KernelEngine {
       await left
     },
     abandon() {
+      isOver = true
       for (const lease of leases.values()) lease.abandon()
       leases.clear()
       stopLooking()

@@ -39,6 +39,8 @@ export class KernelLease implements EngineLease, Lease {
   readonly #traffic: Traffic
   readonly #watched: PolledRule
   readonly #stopped = new AbortController()
+  /** Its end is asked for: nothing is waited for that would only carry it on. */
+  readonly #closing = new AbortController()
   #rule: Rule
   #why: Text = verbatim('')
   #address: string | null = null
@@ -88,11 +90,16 @@ export class KernelLease implements EngineLease, Lease {
     })
   }
 
-  /** Puts the rule into the table for the first time. */
+  /** Puts the rule into the table for the first time. @throws NaruError ABORTED where it was ended before */
   async start(signal: AbortSignal): Promise<void> {
-    this.#context.watch.add(this.#watched)
-    this.#traffic.startAfter(await this.#context.watch.arriving(arrivalsOf(this.#listen)))
-    await this.#aim(this.#rule, signal)
+    // In turn: an end that did not wait for it would find nothing to take out.
+    await this.#inTurn(async () => {
+      if (!this.#listening) throw this.#aborted()
+      this.#context.watch.add(this.#watched)
+      this.#traffic.startAfter(await this.#context.watch.arriving(arrivalsOf(this.#listen)))
+      await this.#aim(this.#rule, AbortSignal.any([signal, this.#closing.signal]))
+      if (!this.#aimed) throw this.#aborted()
+    })
   }
 
   get family(): Family {
@@ -110,9 +117,9 @@ export class KernelLease implements EngineLease, Lease {
   update(rule: Rule): boolean {
     if (formatListen(rule.listen) !== formatListen(this.#rule.listen)) return false
     this.#rule = rule
-    void this.#inTurn(() =>
-      this.#listening ? this.#aim(rule, this.#stopped.signal) : Promise.resolve(),
-    ).catch((error: unknown) => this.#fail(error))
+    void this.#inTurn(() => (this.#listening ? this.#aim(rule) : Promise.resolve())).catch((error: unknown) =>
+      this.#fail(error),
+    )
     return true
   }
 
@@ -129,13 +136,13 @@ export class KernelLease implements EngineLease, Lease {
   }
 
   async retire(): Promise<void> {
-    await this.#inTurn(() => this.#close())
+    await this.#shut()
     this.#afterLook()
   }
 
   async drain(options: { drainMs: number; reason: CloseReason; signal: AbortSignal }): Promise<void> {
     const { drainMs, reason, signal } = options
-    await this.#inTurn(() => this.#close())
+    await this.#shut()
     const { clock, watch } = this.#context
     const end = clock.monotonic() + drainMs
     while (this.#traffic.openCount > 0 && clock.monotonic() < end && !signal.aborted) {
@@ -214,7 +221,13 @@ export class KernelLease implements EngineLease, Lease {
   /** Lets go of it without touching the kernel: it carries on, and the next start takes it over. */
   abandon(): void {
     this.#ending ??= Promise.resolve()
+    this.#listening = false
+    this.#closing.abort()
     this.#stop()
+  }
+
+  #aborted(): NaruError {
+    return new NaruError('ABORTED', { what: this.#rule.name })
   }
 
   #lost(why: Text): NaruError {
@@ -226,7 +239,7 @@ export class KernelLease implements EngineLease, Lease {
   }
 
   /** Points the rule at its target as it is now; nothing is touched where nothing changed. */
-  async #aim(rule: Rule, signal: AbortSignal): Promise<void> {
+  async #aim(rule: Rule, signal = this.#closing.signal): Promise<void> {
     const answer = await this.#resolve(rule, signal)
     if (answer === null) return
     const { found, addresses } = answer
@@ -238,6 +251,8 @@ export class KernelLease implements EngineLease, Lease {
     if (!target || target.kind === 'unix') throw unfit(rule, say('it has no port'))
     const aim: Aim = { rule, address: found, ports: target.ports, wayBack: way.wayBack }
     const next = compile(aim)
+    // Meanwhile its end was asked for, or another process carries it.
+    if (this.#closing.signal.aborted) return
     await this.#context.table
       .change({ tag: this.#tag, remove: this.#compiled, add: next })
       .catch((error: unknown) => Promise.reject(named(error, rule)))
@@ -301,7 +316,7 @@ export class KernelLease implements EngineLease, Lease {
     this.#reaim?.[Symbol.dispose]()
     const again = (): void => {
       const aim = async (): Promise<void> => {
-        if (this.#listening) await this.#aim(this.#rule, this.#stopped.signal)
+        if (this.#listening) await this.#aim(this.#rule)
       }
       void this.#inTurn(aim).catch((error: unknown) => this.#fail(error))
     }
@@ -322,8 +337,13 @@ export class KernelLease implements EngineLease, Lease {
     this.#context.watch.changed()
   }
 
+  #shut(): Promise<void> {
+    this.#closing.abort()
+    return this.#inTurn(() => this.#close())
+  }
+
   async #finish(): Promise<void> {
-    await this.#inTurn(() => this.#close())
+    await this.#shut()
     await this.#cutAll('shutdown')
     await this.#end()
   }

@@ -174,6 +174,8 @@ export class Sysctls {
       // Whoever noted more meanwhile closed more, too, which what was written here may have undone.
       // What came up meanwhile would be turned unnoted, and the next look would take it for one that forwarded before.
     } while (this.#table.making !== making || (await this.#table.hasMoreNotes()) || this.#isNews(family))
+    // A successor may have put everything back by now.
+    if (this.#abandoned) return
     for (const { key, value } of this.#wanted(family)) this.#settings.write(key, value)
     this.#ready.add(family)
   }
