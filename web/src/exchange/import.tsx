@@ -18,41 +18,11 @@ import { Losses } from './losses.tsx'
 
 type Read = { readonly preview: Preview } | { readonly why: NaruError }
 
-// oxlint-disable-next-line max-lines-per-function -- one dialog, step by step
 export function Import() {
   const { words } = useWords()
   const { exchange: x } = words
-  const [text, setText] = useState('')
-  const [file, setFile] = useState<string | null>(null)
-  const [from, setFrom] = useState<ImportFormat | ''>('')
-  const [read, setRead] = useState<Read | 'busy' | null>(null)
-  const [tooLarge, setTooLarge] = useState(false)
+  const { text, from, read, tooLarge, change, choose, take, look } = useImport()
   const chooser = useRef<HTMLInputElement>(null)
-  const change = (next: string, name: string | null): void => {
-    setText(next)
-    setFile(name)
-    setRead(null)
-    setTooLarge(next.length > mostImportText)
-  }
-  const choose = async ({ target }: ChangeEvent<HTMLInputElement>): Promise<void> => {
-    const chosen = target.files?.[0]
-    if (!chosen) return
-    // It is not read at all where it is too large.
-    if (chosen.size > 4 * mostImportText) setTooLarge(true)
-    else change(await chosen.text(), chosen.name)
-    target.value = ''
-  }
-  const look = async (): Promise<void> => {
-    setRead('busy')
-    const named = { ...(file !== null && { file }), ...(from !== '' && { from }) }
-    const signal = AbortSignal.timeout(30_000)
-    setRead(
-      await exchange.preview(text, { ...named, signal }).then(
-        (preview) => ({ preview }),
-        (error: unknown) => ({ why: toNaruError(error) }),
-      ),
-    )
-  }
   return (
     <section className="card">
       <h2>{x.import}</h2>
@@ -82,10 +52,7 @@ export function Import() {
             <select
               {...described}
               value={from}
-              onChange={(event) => {
-                setFrom(event.target.value as ImportFormat | '')
-                setRead(null)
-              }}
+              onChange={(event) => take(event.target.value as ImportFormat | '')}
             >
               <option value="">{x.detect}</option>
               {importFormats.map((format) => (
@@ -109,6 +76,45 @@ export function Import() {
       </div>
     </section>
   )
+}
+
+/** What is to be read, as what, and what came of it, which another text or format makes void. */
+function useImport() {
+  const [text, setText] = useState('')
+  const [file, setFile] = useState<string | null>(null)
+  const [from, setFrom] = useState<ImportFormat | ''>('')
+  const [read, setRead] = useState<Read | 'busy' | null>(null)
+  const [tooLarge, setTooLarge] = useState(false)
+  const change = (next: string, name: string | null): void => {
+    setText(next)
+    setFile(name)
+    setRead(null)
+    setTooLarge(next.length > mostImportText)
+  }
+  const choose = async ({ target }: ChangeEvent<HTMLInputElement>): Promise<void> => {
+    const chosen = target.files?.[0]
+    if (!chosen) return
+    // It is not read at all where it is too large.
+    if (chosen.size > 4 * mostImportText) setTooLarge(true)
+    else change(await chosen.text(), chosen.name)
+    target.value = ''
+  }
+  const look = async (): Promise<void> => {
+    setRead('busy')
+    const named = { ...(file !== null && { file }), ...(from !== '' && { from }) }
+    const signal = AbortSignal.timeout(30_000)
+    setRead(
+      await exchange.preview(text, { ...named, signal }).then(
+        (preview) => ({ preview }),
+        (error: unknown) => ({ why: toNaruError(error) }),
+      ),
+    )
+  }
+  const take = (next: ImportFormat | ''): void => {
+    setFrom(next)
+    setRead(null)
+  }
+  return { text, from, read, tooLarge, change, choose, take, look }
 }
 
 type Result = 'added' | 'there' | { readonly why: Text }

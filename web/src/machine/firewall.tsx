@@ -1,7 +1,7 @@
 /** `naru firewall`: which one decides here, what it lets in, and what it would say to a packet. */
 import { useState } from 'react'
 import { toNaruError, type NaruError } from '../../../src/base/errors.ts'
-import type { FirewallAnswer, FirewallStatus } from '../../../src/model/firewall.ts'
+import type { FirewallAnswer, FirewallQuestion, FirewallStatus } from '../../../src/model/firewall.ts'
 import type { FirewallReport } from '../../../src/model/machine-api.ts'
 import { useAsked } from '../parts/ask.ts'
 import { Choice } from '../parts/choice.tsx'
@@ -83,16 +83,10 @@ function rangeText({ first, last }: { readonly first: number; readonly last: num
 
 type Answer = FirewallAnswer | { readonly why: NaruError }
 
-// oxlint-disable-next-line max-lines-per-function -- one form and its answer
 function Explain() {
-  const { words, say } = useWords()
-  const { machine: m } = words
-  const [protocol, setProtocol] = useState<'tcp' | 'udp'>('tcp')
-  const [port, setPort] = useState('')
-  const [from, setFrom] = useState('')
+  const { words } = useWords()
   const [answer, setAnswer] = useState<Answer | null>(null)
-  const explain = async (): Promise<void> => {
-    const question = { protocol, port: Number(port), from: from.trim() || null }
+  const explain = async (question: FirewallQuestion): Promise<void> => {
     const signal = AbortSignal.timeout(30_000)
     setAnswer(
       await machine.admits(question, { signal }).catch((error: unknown) => ({ why: toNaruError(error) })),
@@ -100,73 +94,83 @@ function Explain() {
   }
   return (
     <section className="card">
-      <h2>{m.explain}</h2>
-      <form
-        className="row explain"
-        onSubmit={(event) => {
-          event.preventDefault()
-          void explain()
-        }}
-      >
-        <Field label={m.port}>
-          {(described) => (
-            <input
-              {...described}
-              inputMode="numeric"
-              value={port}
-              onChange={(event) => setPort(event.target.value)}
-            />
-          )}
-        </Field>
-        <Choice
-          label={words.rules.protocol}
-          value={protocol}
-          options={[
-            { value: 'tcp', text: 'TCP' },
-            { value: 'udp', text: 'UDP' },
-          ]}
-          onChoose={setProtocol}
-        />
-        <Field label={m.from}>
-          {(described) => (
-            <input
-              {...described}
-              placeholder={m.anywhere}
-              value={from}
-              onChange={(event) => setFrom(event.target.value)}
-            />
-          )}
-        </Field>
-        <button type="submit" className="button">
-          {m.explainGo}
-        </button>
-      </form>
+      <h2>{words.machine.explain}</h2>
+      <Question onAsk={(question) => void explain(question)} />
       <div aria-live="polite">
-        {answer && 'verdict' in answer && (
-          <p className="below">
-            <span className="badge" data-state={answer.partly === undefined ? answer.verdict : 'unknown'}>
-              <Icon
-                name={
-                  answer.verdict === 'allowed'
-                    ? 'check'
-                    : answer.verdict === 'blocked' && answer.partly === undefined
-                      ? 'cross'
-                      : 'none'
-                }
-                size={12}
-              />
-              {answer.partly === undefined ? m.verdict[answer.verdict] : m.partly}
-            </span>{' '}
-            {say(answer.why)}{' '}
-            {answer.by !== '' && (
-              <span className="quiet">
-                {m.by} <code>{answer.by}</code>
-              </span>
-            )}
-          </p>
-        )}
+        {answer && 'verdict' in answer && <Explained answer={answer} />}
         {answer && !('verdict' in answer) && <Failure why={answer.why} />}
       </div>
     </section>
+  )
+}
+
+function Question({ onAsk }: { readonly onAsk: (question: FirewallQuestion) => void }) {
+  const { words } = useWords()
+  const { machine: m } = words
+  const [protocol, setProtocol] = useState<'tcp' | 'udp'>('tcp')
+  const [port, setPort] = useState('')
+  const [from, setFrom] = useState('')
+  return (
+    <form
+      className="row explain"
+      onSubmit={(event) => {
+        event.preventDefault()
+        onAsk({ protocol, port: Number(port), from: from.trim() || null })
+      }}
+    >
+      <Field label={m.port}>
+        {(described) => (
+          <input
+            {...described}
+            inputMode="numeric"
+            value={port}
+            onChange={(event) => setPort(event.target.value)}
+          />
+        )}
+      </Field>
+      <Choice
+        label={words.rules.protocol}
+        value={protocol}
+        options={[
+          { value: 'tcp', text: 'TCP' },
+          { value: 'udp', text: 'UDP' },
+        ]}
+        onChoose={setProtocol}
+      />
+      <Field label={m.from}>
+        {(described) => (
+          <input
+            {...described}
+            placeholder={m.anywhere}
+            value={from}
+            onChange={(event) => setFrom(event.target.value)}
+          />
+        )}
+      </Field>
+      <button type="submit" className="button">
+        {m.explainGo}
+      </button>
+    </form>
+  )
+}
+
+function Explained({ answer: { verdict, partly, why, by } }: { readonly answer: FirewallAnswer }) {
+  const { words, say } = useWords()
+  const { machine: m } = words
+  const isWhole = partly === undefined
+  const icon = verdict === 'allowed' ? 'check' : verdict === 'blocked' && isWhole ? 'cross' : 'none'
+  return (
+    <p className="below">
+      <span className="badge" data-state={isWhole ? verdict : 'unknown'}>
+        <Icon name={icon} size={12} />
+        {isWhole ? m.verdict[verdict] : m.partly}
+      </span>{' '}
+      {say(why)}{' '}
+      {by !== '' && (
+        <span className="quiet">
+          {m.by} <code>{by}</code>
+        </span>
+      )}
+    </p>
   )
 }

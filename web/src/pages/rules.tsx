@@ -16,7 +16,6 @@ import type { RuleStatus } from '../../../src/model/naru-api.ts'
 /** Fewer are seen at a glance. */
 const fewest = 5
 
-// oxlint-disable-next-line max-lines-per-function -- one page from top to bottom
 export function RulesPage() {
   const { words } = useWords()
   const rules = useCalm(naru.rules)
@@ -28,40 +27,12 @@ export function RulesPage() {
   const groups = useMemo(() => arranged(rules ?? [], shownWish), [rules, shownWish])
   const tagText = useMemo(() => tagsIn(rules ?? []).join('\n'), [rules])
   const tags = useMemo(() => tagText.split('\n').filter(Boolean), [tagText])
-  const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set())
-  const onChoose = useCallback((name: string, wanted: boolean) => {
-    setChosen((before) => {
-      const next = new Set(before)
-      if (wanted) next.add(name)
-      else next.delete(name)
-      return next
-    })
-  }, [])
   const all = groups.flatMap((group) => group.rules)
-  const names = all.map(({ name }) => name).join('\n')
-  const onChooseAll = useCallback(
-    (wanted: boolean) => setChosen(new Set(wanted ? names.split('\n') : [])),
-    [names],
-  )
+  const { chosen, onChoose, onChooseAll, onClear } = useChosen(all)
   const mayChange = access === 'full'
   return (
     <>
-      <div className="page-head">
-        <div>
-          <h1>{words.rules.title}</h1>
-          <p className="quiet">{rules && words.rules.lead(countsOf(rules))}</p>
-        </div>
-        {mayChange && (
-          <div className="row">
-            <a className="button" href={linkTo(['exchange'])}>
-              <Icon name="exchange" /> {words.exchange.title}
-            </a>
-            <a className="button primary" href={linkTo(['new'])}>
-              <Icon name="plus" /> {words.rules.add}
-            </a>
-          </div>
-        )}
-      </div>
+      <Head rules={rules} mayChange={mayChange} />
       {((rules?.length ?? 0) > fewest || query.size > 0) && <Toolbar wish={wish} tags={tags} />}
       {rules === null && <p className="quiet">{words.link.starting}</p>}
       {rules?.length === 0 && <NoRules />}
@@ -80,8 +51,55 @@ export function RulesPage() {
         />
       )}
       {/* What a filter hides is not touched. */}
-      <Bulk rules={all.filter(({ name }) => chosen.has(name))} onClear={() => setChosen(new Set())} />
+      <Bulk rules={all.filter(({ name }) => chosen.has(name))} onClear={onClear} />
     </>
+  )
+}
+
+/** The names that are chosen; what calls it stays the same while the rules do, so that no row is drawn anew. */
+function useChosen(all: readonly RuleStatus[]) {
+  const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set())
+  const onChoose = useCallback((name: string, wanted: boolean) => {
+    setChosen((before) => {
+      const next = new Set(before)
+      if (wanted) next.add(name)
+      else next.delete(name)
+      return next
+    })
+  }, [])
+  const names = all.map(({ name }) => name).join('\n')
+  const onChooseAll = useCallback(
+    (wanted: boolean) => setChosen(new Set(wanted ? names.split('\n') : [])),
+    [names],
+  )
+  const onClear = (): void => setChosen(new Set())
+  return { chosen, onChoose, onChooseAll, onClear }
+}
+
+interface HeadProps {
+  readonly rules: readonly RuleStatus[] | null
+  readonly mayChange: boolean
+}
+
+function Head({ rules, mayChange }: HeadProps) {
+  const { words } = useWords()
+  return (
+    <div className="page-head">
+      <div>
+        <h1>{words.rules.title}</h1>
+        <p className="quiet">{rules && words.rules.lead(countsOf(rules))}</p>
+      </div>
+      {mayChange && (
+        <div className="row">
+          <a className="button" href={linkTo(['exchange'])}>
+            <Icon name="exchange" /> {words.exchange.title}
+          </a>
+          <a className="button primary" href={linkTo(['new'])}>
+            <Icon name="plus" /> {words.rules.add}
+          </a>
+        </div>
+      )}
+    </div>
   )
 }
 

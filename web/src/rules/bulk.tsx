@@ -54,12 +54,13 @@ interface BulkDialogProps {
   readonly onEnd: () => void
 }
 
-// oxlint-disable-next-line max-lines-per-function -- one dialog
+type Stage = 'asking' | 'doing' | 'done'
+
 function BulkDialog({ action, rules, onBegin, onEnd }: BulkDialogProps) {
   const { words } = useWords()
   const box = useRef<HTMLDialogElement>(null)
   const [results, setResults] = useState<ReadonlyMap<string, BulkResult>>(new Map())
-  const [state, setState] = useState<'asking' | 'doing' | 'done'>('asking')
+  const [state, setState] = useState<Stage>('asking')
   const stop = useRef(new AbortController())
   useEffect(() => {
     box.current?.showModal()
@@ -95,33 +96,54 @@ function BulkDialog({ action, rules, onBegin, onEnd }: BulkDialogProps) {
           <Outcome key={name} name={name} result={results.get(name) ?? null} />
         ))}
       </ul>
-      <div className="row dialog-buttons">
-        {state === 'asking' && (
-          <>
-            <button type="button" className="button" onClick={() => box.current?.close()}>
-              {words.form.cancel}
-            </button>
-            <button
-              type="button"
-              className={action === 'remove' ? 'button danger' : 'button primary'}
-              onClick={() => void go()}
-            >
-              <Icon name={icons[action]} size={14} /> {words.rules.bulk[action]}
-            </button>
-          </>
-        )}
-        {state === 'doing' && (
-          <button type="button" className="button" onClick={() => stop.current.abort()}>
-            {words.doctor.stop}
-          </button>
-        )}
-        {state === 'done' && (
-          <button type="button" className="button primary" onClick={() => box.current?.close()}>
-            {words.rules.close}
-          </button>
-        )}
-      </div>
+      <Buttons
+        action={action}
+        stage={state}
+        onGo={() => void go()}
+        onStop={() => stop.current.abort()}
+        onClose={() => box.current?.close()}
+      />
     </dialog>
+  )
+}
+
+interface ButtonsProps {
+  readonly action: BulkAction
+  readonly stage: Stage
+  readonly onGo: () => void
+  readonly onStop: () => void
+  readonly onClose: () => void
+}
+
+function Buttons({ action, stage, onGo, onStop, onClose }: ButtonsProps) {
+  const { words } = useWords()
+  return (
+    <div className="row dialog-buttons">
+      {stage === 'asking' && (
+        <>
+          <button type="button" className="button" onClick={onClose}>
+            {words.form.cancel}
+          </button>
+          <button
+            type="button"
+            className={action === 'remove' ? 'button danger' : 'button primary'}
+            onClick={onGo}
+          >
+            <Icon name={icons[action]} size={14} /> {words.rules.bulk[action]}
+          </button>
+        </>
+      )}
+      {stage === 'doing' && (
+        <button type="button" className="button" onClick={onStop}>
+          {words.doctor.stop}
+        </button>
+      )}
+      {stage === 'done' && (
+        <button type="button" className="button primary" onClick={onClose}>
+          {words.rules.close}
+        </button>
+      )}
+    </div>
   )
 }
 
