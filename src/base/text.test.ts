@@ -1,9 +1,6 @@
 import { inspect } from 'node:util'
 import { afterEach, expect, test, vi } from 'vitest'
-import { koreanOf } from './korean.ts'
-import { say, sayOf, type Text } from './text.ts'
-
-vi.mock(import('./korean.ts'), () => ({ koreanOf: vi.fn((key: string) => korean[key]), rooms: [] as never }))
+import type { Text } from './text.ts'
 
 const korean: Record<string, string> = {
   'the port is taken': '포트를 이미 쓰고 있습니다',
@@ -17,7 +14,16 @@ const korean: Record<string, string> = {
   'to do|open {0}': '{0} 열기',
 }
 
-afterEach(() => vi.mocked(koreanOf).mockClear())
+const koreanOf = vi.fn((key: string) => korean[key])
+
+// Other files of this process have the module with its own rows already, and after this one get it with them again.
+vi.resetModules()
+vi.doMock(import('./korean.ts'), () => ({ koreanOf, rooms: [] as never }))
+const { say, sayOf } = await import('./text.ts')
+vi.doUnmock(import('./korean.ts'))
+vi.resetModules()
+
+afterEach(() => koreanOf.mockClear())
 
 test('a sentence has the Korean that its row gives it, wherever its places stand there', () => {
   expect(say('the port is taken')).toEqual({ en: 'the port is taken', ko: '포트를 이미 쓰고 있습니다' })

@@ -3,16 +3,16 @@
  * tables before and behind it let pass on that way. That becomes `allow` and `deny`; where it cannot be told the forward
  * is left out, or switched off where only somebody who knows this machine's interfaces can tell.
  */
-import { familyOf, formatCidr, type Cidr, type Family } from '../../base/address.ts'
+import { familyOf, formatCidr, type Family } from '../../base/address.ts'
 import type { Protocol } from '../../base/port.ts'
 import { say, type Text } from '../../base/text.ts'
 import type { SourcePlace } from '../../model/import-export.ts'
 import type { RuleInput } from '../../model/naru-api.ts'
-import { holds } from '../shared/access.ts'
 import { listenText, ruleName, type PartLoss, type ImportContext } from '../shared/import-context.ts'
+import { goalOf, isEvery, isLoopback, targetPorts, type Goal } from './goal.ts'
+import { addressOf, hides, hidesWhatIsMarked, isClusterAddress, together } from './match.ts'
 import { noMatch, type IptablesRule, type IptablesMatch } from './parse.ts'
 import { Budget, IptablesPath, type Outcome, type Probe } from './path.ts'
-import { portsOfBoth } from './ports.ts'
 import { Sources } from './sources.ts'
 import { familiesOf, networksOf, tablesOf, withNetworks, type Chains, type IptablesTable } from './tables.ts'
 
@@ -370,14 +370,6 @@ function unclearBecause({ text, place }: IptablesRule): Text {
   return say`who comes in is decided by what no rule can ask (line ${place.line}: ${text})`
 }
 
-function isLoopback(address: string): boolean {
-  return address.startsWith('127.') || address === '::1'
-}
-
-function isEvery(address: string): boolean {
-  return address === '0.0.0.0' || address === '::'
-}
-
 function chainsOf(tables: readonly IptablesTable[], name: string): Chains {
   const all: Chains = new Map()
   for (const table of tables)
@@ -388,126 +380,6 @@ function chainsOf(tables: readonly IptablesTable[], name: string): Chains {
 
 /** What of the nat table is no forward and yet read: who is taken away, and marked. */
 const decides = /^(?:RETURN|ACCEPT|DROP|REJECT|MARK)$/
-
-/** What both ask; null where nothing could be both. */
-function together(a: IptablesMatch, b: IptablesMatch): IptablesMatch | null {
-  const one = <T>(
-    x: T | null,
-    y: T | null,
-    both = (p: T, q: T): T | null | undefined => (p === q ? p : undefined),
-  ): T | null | undefined => (x === null ? y : y === null ? x : both(x, y))
-  const narrower = (x: Cidr, y: Cidr): Cidr | undefined => (holds(x, y) ? y : holds(y, x) ? x : undefined)
-  const protocol = one(a.protocol, b.protocol)
-  const ports = one(a.ports, b.ports, (x, y) => portsOfBoth(x, y) ?? undefined)
-  const source = one(a.source, b.source, narrower)
-  const destination = one(a.destination, b.destination, narrower)
-  const family = one(a.family, b.family)
-  if (protocol === undefined || ports === undefined || source === undefined) return null
-  if (destination === undefined || family === undefined) return null
-  return {
-    protocol,
-    ports,
-    source,
-    notSources: [...a.notSources, ...b.notSources],
-    destination,
-    family,
-    comment: isClusterAddress(a.comment) ? a.comment : (b.comment ?? a.comment),
-    changed: a.changed || b.changed,
-    asked: b.asked ?? a.asked,
-    local: a.local || b.local,
-    never: a.never || b.never,
-    others: [...a.others, ...b.others],
-  }
-}
-
-/** kube-proxy marks what is to leave with the node's own address. */
-function hidesWhatIsMarked(chain: readonly IptablesRule[]): boolean {
-  const asks = chain.some(({ text }) => /(?:^|\s)--mark\s/.test(text))
-  return asks && chain.some(({ target }) => target === 'MASQUERADE')
-}
-
-/** As kube-proxy remarks it of addresses that no machine has. */
-function isClusterAddress(comment: string | null): boolean {
-  return /\bcluster IP$/.test(comment ?? '')
-}
-
-interface Goal {
-  readonly host: string
-  /** `80`, `9000-9100`, or null where the port stays. */
-  readonly ports: string | null
-  /** The first port of the listen that `ports` begins with (`…/8000`). */
-  readonly base: number | null
-  readonly random: boolean
-  readonly here: boolean
-}
-
-/**
- * `10.0.0.2`, `10.0.0.2:80`, `[fd00::2]:80`, `10.0.0.2:9000-9100/8000`; of REDIRECT ports alone: this machine, at the
- * address that was asked for.
- */
-function goalOf({ target, to, text }: IptablesRule, family: Family, address = ''): Goal | null {
-  const random = /\s--random\b/.test(text)
-  if (target === 'REDIRECT') {
-    const here = address !== '' && !isEvery(address) ? address : family === 6 ? '::1' : '127.0.0.1'
-    return /^\d+(?:-\d+)?$/.test(to ?? '') || to === null
-      ? { host: here, ports: to, base: null, random, here: true }
-      : null
-  }
-  const [, six, four, ports = null, base] =
-    /^(?:\[([\da-f:.]+)\]|([\d.]+|[\da-f]*:[\da-f:]+(?=$)))(?::(\d+(?:-\d+)?)(?:\/(\d+))?)?$/i.exec(
-      to ?? '',
-    ) ?? []
-  const host = six ?? four
-  if (host === undefined) return null
-  return {
-    host,
-    ports,
-    base: base === undefined ? null : Number(base),
-    random,
-    here: host === address || isLoopback(host),
-  }
-}
-
-/**
- * Where the kernel leads ports to, as `nf_nat_l4proto_unique_tuple` chooses: with a base by the distance from it, round
- * and round; else what is in the range stays, and all others go to its first. Null where that is no range of ports in
- * their order.
- */
-function targetPorts(listen: string, { ports, base, random }: Goal): string | null {
-  if (ports === null) return listen
-  const [first = 0, last = first] = listen.split('-').map(Number)
-  const [start = 0, end = start] = ports.split('-').map(Number)
-  if (start === end) return String(start)
-  if (random || start > end) return null
-  const written = (from: number): string => (first === last ? String(from) : `${from}-${from + last - first}`)
-  if (base !== null) {
-    const size = end - start + 1
-    const from = start + (((first - base) & 0xff_ff) % size)
-    const isRound = from + last - first > end || (first < base && last >= base)
-    return isRound ? null : written(from)
-  }
-  if (start <= first && last <= end) return listen
-  return last < start || first > end ? String(start) : null
-}
-
-/** Null where it is no single address. */
-function addressOf({ destination }: IptablesMatch, family: Family): string | null {
-  if (destination === null) return family === 6 ? '::' : '0.0.0.0'
-  return destination.bits === (destination.family === 4 ? 32 : 128) ? destination.address : null
-}
-
-/** Does what goes out to the target leave with our address? */
-function hides(
-  { source, notSources, destination, protocol, ports, asked, changed, others }: IptablesMatch,
-  to: { host: string; ports: string; asked: string; protocol: Protocol },
-): boolean {
-  if (source !== null || notSources.length > 0 || others.length > 0) return false
-  if (protocol !== null && protocol !== to.protocol) return false
-  if (ports !== null && ports.replace(':', '-') !== to.ports) return false
-  if (asked !== null && asked.replace(':', '-') !== to.asked) return false
-  if (destination === null) return changed || protocol === null
-  return formatCidr(destination) === to.host
-}
 
 /** `naru:web`, or what somebody wrote in it. */
 function nameOf(comment: string | null): string | null {

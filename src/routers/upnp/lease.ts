@@ -7,9 +7,10 @@ import { isPublic } from '../../base/address.ts'
 import { isNaruError, NaruError } from '../../base/errors.ts'
 import { say, verbatim, type Text } from '../../base/text.ts'
 import { describeMapping, mappingDescription } from '../../model/mapping.ts'
-import type { Effect, Json, LeaseDescription, OpenOptions, Verdict } from '../../model/hop.ts'
+import type { Effect, LeaseDescription, OpenOptions, Verdict } from '../../model/hop.ts'
 import type { Mapping, MappingLease, MappingRequest } from '../contract.ts'
 import type { CallOptions, Device } from './device.ts'
+import { dropIfOurs, effectsBefore, sameDescription, type UpnpEffect } from './effect.ts'
 import { explainFault, faultCode, isUnknownAction, tellsNoCause } from './fault.ts'
 import { reachedNobody } from './http.ts'
 import type { TableReader } from './reader.ts'
@@ -22,26 +23,6 @@ import {
   listMappings,
   type NewMapping,
 } from './table.ts'
-
-/** What the journal keeps: enough to find the router again and to know our mapping among others. */
-export interface UpnpEffect {
-  readonly [key: string]: string | number | null
-  readonly kind: 'mapping'
-  readonly router: string
-  readonly source: string | null
-  readonly location: string
-  readonly protocol: string
-  readonly externalPort: number
-  readonly internalAddress: string
-  readonly internalPort: number
-  readonly description: string
-  /** What the router made of the description: nothing, or ours without some signs. Null until it was read back. */
-  readonly shown: string | null
-  /** By what it was read back: where it was its row, that row tells when it is gone; else the list is looked at too. */
-  readonly seenBy: string | null
-  /** Milliseconds since the Unix epoch; after it nothing is left to delete. Null is permanent, or not told. */
-  readonly until: number | null
-}
 
 const mostTries = 6
 /** What IGD 2 makes of a permanent lease (WANIPConnection:2 §2.3.20), and all that some take. */
@@ -83,17 +64,6 @@ export async function openMapping(
   const lease = new UpnpLease({ target, request: asked, before, intend })
   await lease.begin(signal)
   return lease
-}
-
-/** How the process whose place this one takes mapped that port: where any will do, the same is asked for again. */
-function effectsBefore(
-  request: MappingRequest,
-  before: readonly Json[] | undefined,
-): readonly Partial<UpnpEffect>[] {
-  return (before ?? []).flatMap((effect) => {
-    const was = effect as Partial<UpnpEffect> | null
-    return was?.protocol === request.protocol && was.internalPort === request.internalPort ? [was] : []
-  })
 }
 
 type Granted = {
@@ -581,55 +551,6 @@ class UpnpLease implements MappingLease {
       until: granted ? until : asked,
     }
   }
-}
-
-/**
- * Deletes what is still as we made it. It is ours until it is read back as gone: what cannot be read is deleted, and
- * what is there after that is told. @throws NaruError ROUTER_SILENT, ROUTER_NOT_CLOSED, ROUTER_REFUSED
- */
-export async function dropIfOurs(
-  device: Device,
-  effect: UpnpEffect,
-  options: CallOptions & { readonly now: () => number },
-): Promise<void> {
-  const protocol = effect.protocol === 'udp' ? 'udp' : 'tcp'
-  const key = { protocol, externalPort: effect.externalPort } as const
-  const how = { ...options, list: effect.seenBy === 'row' ? 'untold' : 'unseen' } as const
-  try {
-    const { mapping: found } = await findMapping(device, key, how)
-    if (found === null || (found !== 'unknown' && !isAsMade(found, effect))) return
-    await dropMapping(device, key, options)
-    const { mapping: left } = await findMapping(device, key, how)
-    if (left !== null && left !== 'unknown' && isAsMade(left, effect))
-      throw new NaruError('ROUTER_NOT_CLOSED', {
-        router: device.place.address,
-        port: `${effect.externalPort}/${protocol}`,
-      })
-  } catch (failure) {
-    if (failure instanceof NaruError) throw failure
-    throw explainFault(failure, device.place.address, effect.externalPort, true)
-  }
-}
-
-/** Leads where we said, by a description that is ours, or what the router makes of ours. */
-function isAsMade(found: Mapping, effect: UpnpEffect): boolean {
-  if (found.internalAddress !== effect.internalAddress) return false
-  if (sameDescription(found.description, effect.description)) return true
-  const shown = effect.shown ?? ''
-  return found.internalPort === effect.internalPort && ['', shown].includes(found.description)
-}
-
-/** Routers cut long descriptions, and take out signs that they do not like. */
-function sameDescription(found: string, made: string): boolean {
-  return isCutFrom(found, made) || isCutFrom(lettersOf(found), lettersOf(made))
-}
-
-function isCutFrom(found: string, made: string): boolean {
-  return found === made || (found.length >= 8 && made.startsWith(found))
-}
-
-function lettersOf(description: string): string {
-  return description.replace(/[^a-z0-9]/gi, '').toLowerCase()
 }
 
 /** False where the lease that was left runs on, as if nobody had asked for more. */
