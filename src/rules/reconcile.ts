@@ -85,7 +85,8 @@ export class Reconciler {
     const { atOnce, rules } = this.#options
     const closing = changed.filter(({ rule }) => !rule.enabled)
     const moving = changed.filter(({ rule }) => this.#moves(rule))
-    const later = changed.filter((loaded) => !closing.includes(loaded) && !moving.includes(loaded))
+    const sooner = new Set([...closing, ...moving])
+    const later = changed.filter((loaded) => !sooner.has(loaded))
     const here = later.filter(({ rule }) => opensHereAlone(rule))
     const beyond = later.filter(({ rule }) => !opensHereAlone(rule))
     const closed = await this.#applyAll(closing, atOnce, options)

@@ -43,7 +43,10 @@ export class RuleSet {
 
   /** @throws NaruError RULE_UNKNOWN */
   find(name: string): RuleRun {
-    return this.ordered().find((one) => one.name === name) ?? this.runOf(existing(this.loaded, name))
+    const known = this.loaded.rules.has(name) ? this.runs.get(name) : undefined
+    if (known) return known
+    const draining = [...this.leaving].find((run) => run.name === name && !this.runs.has(name))
+    return draining ?? this.runOf(existing(this.loaded, name))
   }
 
   /** @throws NaruError RULE_UNKNOWN */

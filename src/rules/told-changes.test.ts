@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import type { RuleInput } from '../model/naru-api.ts'
 import { parseRule } from '../model/rule-file.ts'
 import type { LoadedRule } from './load.ts'
@@ -33,4 +33,21 @@ it('many are one line, of which the first are named', () => {
   const told = toldChanges(loaded({ web }), loaded(many))
   expect(told?.rule).toBeNull()
   expect(told?.text.en).toBe('added: r0, r1, r2, r3, r4 and 3 more; removed: web')
+})
+
+it('of thousands that are switched, none is searched for among the others', () => {
+  const all = (enabled: boolean) =>
+    loaded(
+      Object.fromEntries(
+        Array.from({ length: 2000 }, (_, at) => [`r${at}`, { ...web, listen: 9000 + at, enabled }]),
+      ),
+    )
+  const [on, off] = [all(true), all(false)]
+  const searched = vi.spyOn(Array.prototype, 'includes')
+  try {
+    expect(toldChanges(on, off)?.text.en).toBe('switched off: r0, r1, r2, r3, r4 and 1995 more')
+    expect(searched.mock.calls.length).toBeLessThan(2000)
+  } finally {
+    searched.mockRestore()
+  }
 })

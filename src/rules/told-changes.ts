@@ -31,7 +31,8 @@ export function toldChanges(before: Rules, after: Rules): Told | null {
       rule.enabled === on && before.get(name)?.rule.enabled !== on ? [name] : [],
     )
   const [enabled, disabled] = [switched(true), switched(false)]
-  const changed = other.flatMap(([name]) => (enabled.includes(name) || disabled.includes(name) ? [] : [name]))
+  const wasSwitched = new Set([...enabled, ...disabled])
+  const changed = other.flatMap(([name]) => (wasSwitched.has(name) ? [] : [name]))
   const groups = [
     { names: added, word: say('added') },
     { names: changed, word: say('changed') },
