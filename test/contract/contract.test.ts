@@ -94,7 +94,7 @@ describeWith(
         `${naru} up --background > up.out 2>&1`,
         // Until each hop has been looked at: one that has not has no member yet.
         `for try in $(seq 100); do ${naru} status --json | grep -q '"member": *null' || break; sleep 0.1; done`,
-        'curl -s --unix-socket "$(find state -type s | head -1)" http://naru/api/openapi.json > out/openapi',
+        'curl -s --unix-socket "$(find state -type s -name api)" http://naru/api/openapi.json > out/openapi',
         ...Object.entries(commands).map(
           ([name, words]) =>
             `${naru} ${words} --json > "out/${name}" 2> "out/${name}.err"; echo "$?" > "out/${name}.exit"`,
