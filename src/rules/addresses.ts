@@ -5,8 +5,9 @@
 import { addressRange, familyOf, formatEndpoint, isPublic, type Cidr } from '../base/address.ts'
 import { formatPortRange, type PortRange } from '../base/port.ts'
 import type { HopStatus, RuleAddress } from '../model/naru-api.ts'
-import type { Hop, Json } from '../model/hop.ts'
+import type { Hop } from '../model/hop.ts'
 import type { InetListen } from '../model/listen.ts'
+import { inRows, mappedBy } from '../model/mapped.ts'
 import type { Rule } from '../model/rule.ts'
 import { webScheme } from '../model/web-port.ts'
 import type { LanView } from './lan.ts'
@@ -68,39 +69,15 @@ function throughRouter({ listen }: Rule, hops: readonly HopStatus[]): Found[] {
   if (listen.kind === 'unix' || !router || !stands('router', hops, false) || !stands('firewall', hops, true))
     return []
   const byHost = new Map<string, number[]>()
-  for (const row of Array.isArray(router.data) ? router.data : []) {
-    const { externalAddress, externalPort } = outermost(row)
-    if (typeof externalAddress !== 'string' || typeof externalPort !== 'number') continue
-    if (isInside(externalAddress)) continue
-    byHost.set(externalAddress, [...(byHost.get(externalAddress) ?? []), externalPort])
+  for (const { address, port } of mappedBy(router.data)) {
+    if (address === null || isInside(address)) continue
+    byHost.set(address, [...(byHost.get(address) ?? []), port])
   }
   // The last one is what is given to others: more of them have IPv4.
   const hosts = [...byHost].toSorted(([a], [b]) => familyOf(b) - familyOf(a))
   return hosts.flatMap(([host, ports]) =>
     inRows(ports).map((range) => ({ scope: 'internet' as const, host, ports: range })),
   )
-}
-
-/** Behind two routers it is the outer one's that the internet finds. */
-function outermost(row: Json): { readonly [key: string]: Json } {
-  const map = asMap(row)
-  return 'outer' in map ? asMap(map['outer'] ?? null) : map
-}
-
-function asMap(value: Json): { readonly [key: string]: Json } {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? (value as { readonly [key: string]: Json })
-    : {}
-}
-
-function inRows(ports: readonly number[]): PortRange[] {
-  const rows: { first: number; last: number }[] = []
-  for (const port of [...new Set(ports)].toSorted((a, b) => a - b)) {
-    const row = rows.at(-1)
-    if (row && row.last + 1 === port) row.last = port
-    else rows.push({ first: port, last: port })
-  }
-  return rows
 }
 
 /** @param absent what holds where the rule has no such hop */

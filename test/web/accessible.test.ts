@@ -29,6 +29,14 @@ const file = `rules:
   brief: { listen: 9003/udp, target: 192.168.77.30:51820, until: 2099-01-01T00:00:00Z }
   over: { listen: 9004, target: 192.168.77.30:22, until: 2020-01-01T00:00:00Z }
   far: { listen: 9007-9008, target: a-rather-long-name.of.a-service.in-some.subdomain.example.org:9007-9008, enabled: false }
+  aNameOfFortyLettersWithNoBreakInItAtAll1:
+    title: 띄어쓰기하나없이마흔글자가넘도록길게지은제목이라서휴대폰보다넓습니다정말로길어요
+    description: WWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWW
+    tags: [aTagOfFortyLettersAndWithNoBreakInItAll1]
+    listen: 9010
+    target: aNameOfSixtyLettersAsACloudGivesThemToItsMachinesWithoutADot.aNameOfSixtyLettersAsACloudGivesThemToItsMachinesWithoutADot:80
+    publish: { router: nat-pmp, externalPort: 9011 }
+    until: 2099-01-01T00:00:00Z
   several: { listen: 9005, targets: [192.168.77.30:80, 192.168.77.31:80] }
 `
 
@@ -40,6 +48,9 @@ const pages: Readonly<Record<string, Prepare>> = {
   'rules/web': ({ page }) => page.locator('svg.picture').waitFor(),
   'rules/a-rule-with-a-rather-long-name.its.own': ({ page }) => page.locator('.give').first().waitFor(),
   'rules?compact=1&group=tag': ({ page }) => page.locator('tbody.group').first().waitFor(),
+  'rules/aNameOfFortyLettersWithNoBreakInItAtAll1': ({ page }) => page.locator('svg.picture').waitFor(),
+  'rules/aNameOfFortyLettersWithNoBreakInItAtAll1/edit': ({ page }) =>
+    page.locator('.plan .steps li').first().waitFor(),
   'rules/far': ({ page }) => page.locator('svg.picture').waitFor(),
   'rules/broken': ({ page }) => page.locator('svg.picture').waitFor(),
   'rules/web/edit': ({ page }) => page.locator('input[value="8888"]').first().waitFor(),

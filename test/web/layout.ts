@@ -14,6 +14,16 @@ const look = String.raw`(() => {
   const isHidden = (element) =>
     element.closest('.hidden, [hidden], [aria-hidden="true"], .u-wrap, svg') !== null ||
     !element.checkVisibility({ visibilityProperty: true })
+  // More letters than any word of ours has: a machine's name, which may break wherever its place ends.
+  const longest = 24
+  // One that is wider than its whole line can but break.
+  const ruler = document.createElement('canvas').getContext('2d')
+  const fits = (word, parent) => {
+    let box = parent
+    while (getComputedStyle(box).display.startsWith('inline')) box = box.parentElement
+    ruler.font = getComputedStyle(parent).font
+    return ruler.measureText(word).width <= box.clientWidth
+  }
   const start = (text) => text.trim().slice(0, 60)
 
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
@@ -25,7 +35,7 @@ const look = String.raw`(() => {
       range.setStart(node, index)
       range.setEnd(node, index + word.length)
       const tops = new Set([...range.getClientRects()].map(({ top }) => Math.round(top)))
-      if (tops.size > 1) faults.push('broken in its middle: ' + word + ' in "' + start(node.data) + '"')
+      if (tops.size > 1 && word.length <= longest && fits(word, parent)) faults.push('broken in its middle: ' + word + ' in "' + start(node.data) + '"')
     }
   }
 
@@ -34,6 +44,8 @@ const look = String.raw`(() => {
   for (const element of document.body.querySelectorAll('*')) {
     if (isHidden(element)) continue
     const { overflowX } = getComputedStyle(element)
+    // What is typed into scrolls.
+    if (element.matches('input')) continue
     const cuts = overflowX === 'hidden' || overflowX === 'clip'
     if (!cuts && !(overflowX === 'visible' && element.matches(edged))) continue
     if (element.scrollWidth > element.clientWidth + 1 && element.clientWidth > 0)

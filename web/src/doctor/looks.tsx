@@ -22,18 +22,30 @@ const tones: Readonly<Record<State, string>> = {
   failed: 'off',
 }
 
-/** One rule's looks are all shown; of many rules', what was found or could not be seen, and what was not is folded. */
+interface Shown {
+  readonly look: DiagnosisLook
+  /** Of other rules, that came to the same. */
+  more: number
+}
+
+/**
+ * One rule's looks are all shown; of many rules', what was found or could not be seen, the same of several rules as one,
+ * and what was not is folded.
+ */
 const mostShown = 60
 
 /** Found by going through all of them once; no list of thousands is made of it. */
-function shownOf(looks: readonly DiagnosisLook[], all: number): readonly DiagnosisLook[] {
-  if (all <= mostShown) return looks
-  const shown: DiagnosisLook[] = []
+function shownOf(looks: readonly DiagnosisLook[], all: number): readonly Shown[] {
+  if (all <= mostShown) return looks.map((look) => ({ look, more: 0 }))
+  const shown = new Map<string, Shown>()
   for (const look of looks) {
-    if (look.outcome !== null && look.outcome.state !== 'passed') shown.push(look)
-    if (shown.length === mostShown) break
+    if (look.outcome === null || look.outcome.state === 'passed') continue
+    const key = `${look.outcome.code} ${look.outcome.state}`
+    const same = shown.get(key)
+    if (same) same.more++
+    else if (shown.size < mostShown) shown.set(key, { look, more: 0 })
   }
-  return shown
+  return [...shown.values()]
 }
 
 export function Looks({
@@ -51,6 +63,7 @@ export function Looks({
   const done = counts ? all : looks.filter(({ outcome }) => outcome !== null).length
   if (all === 0) return null
   const shown = shownOf(looks, all)
+  const left = all - shown.reduce((sum, { more }) => sum + 1 + more, 0)
   const isFolded = !running && all > mostShown
   return (
     <section className="card">
@@ -69,24 +82,23 @@ export function Looks({
       ) : (
         <LookList looks={shown} />
       )}
-      {shown.length < all && (
-        <p className="quiet small-text below">{words.doctor.notShown(all - shown.length)}</p>
-      )}
+      {left > 0 && <p className="quiet small-text below">{words.doctor.notShown(left)}</p>}
     </section>
   )
 }
 
-function LookList({ looks }: { readonly looks: readonly DiagnosisLook[] }) {
+function LookList({ looks }: { readonly looks: readonly Shown[] }) {
   return (
     <ul className="looks">
-      {looks.map((look) => (
-        <OneLook key={look.key} look={look} />
+      {looks.map((shown) => (
+        <OneLook key={shown.look.key} shown={shown} />
       ))}
     </ul>
   )
 }
 
-function OneLook({ look: { started, outcome } }: { readonly look: DiagnosisLook }) {
+function OneLook({ shown: { look, more } }: { readonly shown: Shown }) {
+  const { started, outcome } = look
   const { words, say } = useWords()
   const state: State = outcome?.state ?? 'started'
   return (
@@ -97,7 +109,7 @@ function OneLook({ look: { started, outcome } }: { readonly look: DiagnosisLook 
       <span>
         {state === 'passed' ? words.doctor.ruledOut(say(started.title)) : say(started.title)}{' '}
         <span className="quiet small-text">
-          {started.rule !== null && `${started.rule} · `}
+          {started.rule !== null && `${started.rule}${more > 0 ? ` ${words.rules.andMore(more)}` : ''} · `}
           {words.hop[started.hop]}
           {state !== 'passed' && ` · ${words.doctor.outcome[state]}`}
           {outcome?.problem && `: ${say(outcome.problem.message)}`}

@@ -1,6 +1,8 @@
 /** A rule as the seven columns that a router's page has. */
 import type { RuleStatus } from '../../../src/model/naru-api.ts'
+import { formatPortRange } from '../../../src/base/port.ts'
 import type { Json } from '../../../src/model/hop.ts'
+import { inRows, mappedBy } from '../../../src/model/mapped.ts'
 
 export interface ColumnCount {
   /** What a client asks for: the router's port where one is opened there, else the one listened on. */
@@ -51,8 +53,8 @@ export function targetParts(target: string): { host: string; ports: string } {
 
 /** What the router granted, or what is asked of it; null where nothing is opened there. */
 function externalPortOf({ rule, hops }: RuleStatus): string | null {
-  const granted = /:(\d+) (?:→|->)/.exec(hops.find(({ hop }) => hop === 'router')?.text.en ?? '')?.[1]
-  if (granted !== undefined) return granted
+  const granted = mappedBy(hops.find(({ hop }) => hop === 'router')?.data ?? null).map(({ port }) => port)
+  if (granted.length > 0) return inRows(granted).map(formatPortRange).join(', ')
   const { publish } = rule
   if (publish === null || typeof publish !== 'object' || !('externalPort' in publish)) return null
   const wish: Json | undefined = publish.externalPort

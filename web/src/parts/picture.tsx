@@ -4,6 +4,7 @@
  */
 import type { RuleStatus } from '../../../src/model/naru-api.ts'
 import type { Json } from '../../../src/model/hop.ts'
+import { mappedBy } from '../../../src/model/mapped.ts'
 import { useNarrow } from '../state/narrow.ts'
 import { rateText } from '../words/figures.ts'
 import { useWords } from '../words/index.ts'
@@ -87,7 +88,7 @@ function useNodes(rule: RuleStatus): readonly Node[] {
     client,
     ...hops.map(({ hop, state, status }): Node => {
       const lines = {
-        router: routerLines(status?.text.en ?? '', columns.externalPort),
+        router: routerLines(status?.data ?? null, columns.externalPort),
         firewall: [`${listen.port} ${listen.protocol}`],
         relay: [
           listen.address === '' ? words.rule.everyPort : listen.address,
@@ -107,16 +108,11 @@ function useNodes(rule: RuleStatus): readonly Node[] {
   ]
 }
 
-/** The router says `203.0.113.5:8888 → …`. */
-function routerLines(text: string, port: string): readonly string[] {
-  const words = text.split(' ')
-  const all = words.flatMap((word, at) => {
-    const end = /^→|^->/.test(words[at + 1] ?? '') ? /(\S{1,300}):(\d{1,5})$/.exec(word) : null
-    return end ? [end] : []
-  })
-  // An IPv4 address, where there is one, is what people give out.
-  const outside = all.find(([, address]) => !address?.startsWith('[')) ?? all[0]
-  return outside ? [outside[1] as string, outside[2] as string] : [port]
+/** An IPv4 address, where there is one, is what people give out. */
+function routerLines(data: Json, port: string): readonly string[] {
+  const all = mappedBy(data).flatMap(({ address }) => address ?? [])
+  const outside = all.find((address) => !address.includes(':')) ?? all[0]
+  return outside === undefined ? [port] : [outside, port]
 }
 
 /** Where the hypervisor forwards from; else the guest's own name. */
@@ -127,6 +123,9 @@ function guestLines(target: string, data: Json): readonly string[] {
     ? [host, `${from.address}:${from.ports.first}`]
     : [host, ports]
 }
+
+const isAtRest = ({ state }: RuleStatus): boolean =>
+  state === 'disabled' || state === 'expired' || state === 'stopped'
 
 interface WireProps {
   readonly index: number
@@ -139,7 +138,8 @@ interface WireProps {
 
 /** Between two hops: still, moving, or cut. */
 function Wire({ index, step, narrow, rule, to }: WireProps) {
-  const cut = to === 'broken' || to === 'off'
+  // Nobody is kept from what is not meant to be open.
+  const cut = to === 'broken' || (to === 'off' && !isAtRest(rule))
   const [x1, y1] = narrow ? [36, index * step + size.standing] : [index * step + size.width, size.height / 2]
   const length = narrow ? 34 : size.gap
   const [x2, y2] = narrow ? [x1, y1 + length] : [x1 + length, y1]

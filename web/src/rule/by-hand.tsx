@@ -60,7 +60,11 @@ function Row({ number, row }: { readonly number: number | null; readonly row: re
             <dd className="figure">
               {value === '' ? <span className="quiet">{words.byHand.empty}</span> : value}
             </dd>
-            {value !== '' && value !== '✓' && <Copy text={value} what={say(label)} iconOnly />}
+            {value !== '' && value !== '✓' && (
+              <dd>
+                <Copy text={value} what={say(label)} iconOnly />
+              </dd>
+            )}
           </div>
         ))}
       </dl>

@@ -370,7 +370,7 @@ export const en = {
       'Only the outside knows whether a port is open to the outside. Turn off Wi-Fi on a phone, point its camera at the code, and Naru watches what arrives.',
     phoneWhich: 'Rule to try',
     phoneStart: 'Show the code',
-    phoneNone: 'Add a TCP rule first: there is nothing to try yet.',
+    phoneNone: 'There is nothing to try: no TCP rule can be reached from other machines.',
     phoneWait: 'Waiting for the phone, two minutes at most …',
     phoneLink: 'The same as a link',
     qr: 'QR code of the link to open on the phone',

@@ -368,7 +368,7 @@ export const ko: Korean = {
       '포트가 밖으로 열렸는지는 밖에서만 알 수 있습니다. 휴대폰의 Wi-Fi를 끄고 카메라로 코드를 비추면, 무엇이 도착하는지 Naru가 지켜봅니다.',
     phoneWhich: '시험할 규칙',
     phoneStart: '코드 보기',
-    phoneNone: '먼저 TCP 규칙을 추가하세요. 아직 시험할 것이 없습니다.',
+    phoneNone: '다른 컴퓨터에서 접속할 수 있는 TCP 규칙이 없어 시험할 것이 없습니다.',
     phoneWait: '휴대폰을 기다리는 중(최대 2분) …',
     phoneLink: '링크로 열기',
     qr: '휴대폰에서 열 링크의 QR 코드',
