@@ -1,12 +1,12 @@
 /** What `add`, `edit`, `rm`, `enable` and `disable` have in common: do it, then say what was and was not done. */
 import { codes, type Code } from '../base/codes/index.ts'
 import type { ExitCode } from '../base/codes/entry.ts'
-import { isNaruError } from '../base/errors.ts'
+import { isNaruError, toNaruError } from '../base/errors.ts'
 import { say, type Text } from '../base/text.ts'
 import type { ChangeOptions, ChangeResult, Naru, RuleStatus } from '../model/naru-api.ts'
 import { roomOf } from './io.ts'
 import { addressLines, byHandLines, give } from './print/addresses.ts'
-import { printProblems } from './print/errors.ts'
+import { printProblem, printProblems } from './print/errors.ts'
 import { noteLines } from './print/notes.ts'
 import { planLines } from './print/plan.ts'
 import { ruleTable } from './print/rules.ts'
@@ -44,7 +44,7 @@ export async function change(
     throw error
   })
   if (json) {
-    print.json(result)
+    print.json(result, { line: context.args('NAME').length > 1 })
     return exitOf(result, name)
   }
   if (dry) {
@@ -66,6 +66,29 @@ export async function change(
   if (result.failures.length === 0) print.talk(nothing ? (unchanged ?? done) : done)
   else if (running && result.rules.length > 0) print.talk(written)
   return exitOf(result, name)
+}
+
+/** Several names, each by itself: what one could not do holds up no other. The first code that is not 0 is the answer. */
+export async function changeEach(
+  context: Context,
+  one: (name: string) => Promise<ExitCode>,
+): Promise<ExitCode> {
+  const { print, json } = context
+  const names = [...new Set(context.args('NAME'))]
+  const [only] = names
+  if (names.length === 1 && only !== undefined) return one(only)
+  let answer: ExitCode = 0
+  for (const name of names) {
+    const code = await one(name).catch((error: unknown): ExitCode => {
+      if (isNaruError(error, 'NOT_RUNNING', 'FILE_MISSING', 'FILE_INVALID', 'FILE_UNREADABLE')) throw error
+      const failed = toNaruError(error)
+      if (json) print.json({ error: failed.toJSON() }, { line: true })
+      else printProblem(failed.toJSON(), print)
+      return failed.exitCode
+    })
+    answer ||= code
+  }
+  return answer
 }
 
 const written = say('The rule is in the file all the same; what failed is tried again until it works.')

@@ -282,6 +282,20 @@ describe('changes', () => {
     }
   })
 
+  it('rm, enable and disable take several names: what one cannot holds up no other', async () => {
+    const fake = twoRules()
+    const { exit, talk } = await naru('disable dns nope iis', fakeDeps(fake))
+    expect(fake.calls.filter(([verb]) => verb === 'disable').map(([, name]) => name)).toEqual([
+      'dns',
+      'nope',
+      'iis',
+    ])
+    expect(exit).toBe(2)
+    expect(talk.join('\n')).toContain('no rule named nope')
+    const asJson = await naru('enable dns iis --json', fakeDeps(twoRules()))
+    expect(asJson.out.map((line) => Object.keys(JSON.parse(line) as object)[0])).toEqual(['plan', 'plan'])
+  })
+
   it('change the file where nobody runs, and say so', async () => {
     const fake = twoRules()
     const { exit, talk } = await naru('rm iis', fakeDeps(null, { offline: () => Promise.resolve(fake) }))
@@ -871,7 +885,7 @@ describe('words that do not fit', () => {
     ['open', 'LISTEN is missing'],
     ['open 8888', 'TARGET is missing'],
     ['rm', 'NAME is missing'],
-    ['rm a b', '"b" is one word too many'],
+    ['rename a b c', '"c" is one word too many'],
     // As a page or a word processor shows it.
     [
       'open 8888 10.0.0.2:80 –firewall',

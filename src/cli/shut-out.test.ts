@@ -57,3 +57,32 @@ it('`naru add` says it too, with the command for that rule', async () => {
   )
   expect(talk.join('\n')).toContain('`naru edit web --firewall` opens it')
 })
+
+it('a page on the network whose port the firewall drops is said not to be reached', async () => {
+  const io = new FakeIo()
+  const about = {
+    version: '0.1.0',
+    pid: 1,
+    file: null,
+    web: 'http://192.168.1.10:80',
+    revision: '',
+    fileProblem: null,
+  }
+  const up = (web: string): ReturnType<typeof fakeDeps> =>
+    fakeDeps(null, {
+      machine: () => Promise.resolve(machine),
+      async up({ onReady }) {
+        const links = { loginUrl: web, readOnlyUrl: null, pageOnNetwork: true, sampleUrl: null }
+        onReady(
+          { about: { ...about, web } as never, ...links, rules: [], failures: [] },
+          { inBackground: false },
+        )
+        await new Promise(setImmediate)
+        return 0
+      },
+    })
+  const shut = await naru('up --api 192.168.1.10:80', up('http://192.168.1.10:80'), io)
+  expect(shut.talk.join('\n')).toContain('the host firewall drops port 80 (policy drop)')
+  const open = await naru('up --api 192.168.1.10:8888', up('http://192.168.1.10:8888'))
+  expect(open.talk.join('\n')).not.toContain('drops')
+})

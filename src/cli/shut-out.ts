@@ -2,7 +2,7 @@
  * A port that listens while the host firewall drops what others send there, or somebody's NAT sends it elsewhere, looks
  * open to nobody but this machine.
  */
-import { addressBytes, addressFromBytes } from '../base/address.ts'
+import { addressBytes, addressFromBytes, addressRange, canonicalAddress } from '../base/address.ts'
 import { withLimit } from '../base/clock.ts'
 import { say, type Text } from '../base/text.ts'
 import type { FirewallQuestion, SentOn } from '../model/firewall.ts'
@@ -29,6 +29,23 @@ export async function tellShutOut(rule: RuleStatus, opens: Text, context: Contex
   const shut = opensFirewall(rule) ? undefined : answers.find(({ verdict }) => verdict === 'blocked')
   const told = elsewhere ? goesElsewhere(rule, elsewhere) : shut && shutOut(rule, shut.by, opens)
   if (told) print.talk(`${print.paintTalk.yellow('!')} ${print.say(told)}`)
+}
+
+/** A page on an address of the network, which Naru opens no firewall for. */
+export async function tellPageShut(web: string, context: Context): Promise<void> {
+  const { hostname, port: written } = new URL(web)
+  // URLs leave out what is usual.
+  const port = Number(written || 80)
+  const host = canonicalAddress(hostname.replace(/^\[|\]$/g, ''))
+  if (host === null) return
+  const { print } = context
+  const from = addressRange(host) === 'unspecified' ? null : neighbourOf(host)
+  const answer = await withMachine(context, (machine, { signal }) =>
+    machine.admits({ protocol: 'tcp', port, from }, { signal: withLimit(signal, limitMs) }),
+  ).catch(() => null)
+  if (answer?.verdict !== 'blocked') return
+  const told = say`other computers do not get to the page: the host firewall drops port ${port} (${answer.by}); let your own network in there`
+  print.talk(`${print.paintTalk.yellow('!')} ${print.say(told)}`)
 }
 
 const opensFirewall = ({ hops }: RuleStatus): boolean =>

@@ -1,23 +1,24 @@
 /** `naru enable NAME`: opens a rule that is disabled. */
 import { say } from '../../base/text.ts'
-import { change, dryRun, resultJson } from '../change.ts'
+import { change, changeEach, dryRun, resultJson } from '../change.ts'
 import type { Verb } from '../verb.ts'
 
 export const verb: Verb = {
   name: 'enable',
   summary: say('open a rule that is disabled'),
-  arguments: [{ name: 'NAME', text: say('name of the rule'), completes: 'rule' }],
+  arguments: [{ name: 'NAME', text: say('names of rules'), many: true, completes: 'rule' }],
   options: [dryRun],
   examples: [{ command: 'naru enable iis', text: say('open it again') }],
   json: resultJson,
   run(context) {
-    const name = context.arg('NAME')
-    return change(
-      context,
-      name,
-      say`enabled ${name}`,
-      (naru, options) => naru.rules.enable(name, options),
-      say`${name} is on already`,
+    return changeEach(context, (name) =>
+      change(
+        context,
+        name,
+        say`enabled ${name}`,
+        (naru, options) => naru.rules.enable(name, options),
+        say`${name} is on already`,
+      ),
     )
   },
 }

@@ -6,6 +6,7 @@ import { printProblem, printProblems } from '../print/errors.ts'
 import { ruleTable } from '../print/rules.ts'
 import { connections as counted } from '../print/units.ts'
 import type { ExitCode } from '../../base/codes/entry.ts'
+import { tellPageShut } from '../shut-out.ts'
 import type { Context, Verb } from '../verb.ts'
 
 export const verb: Verb = {
@@ -97,6 +98,8 @@ function sayReady(ready: Ready, inBackground: boolean, context: Context): void {
   if (sampleUrl !== null) print.data(`${print.say(say('forwarded page'))}: ${print.paint.cyan(sampleUrl)}`)
   sayPage(ready, context)
   if (ready.pageOnNetwork) print.talk(unencrypted)
+  // Told behind the rest: reading the firewall may take a moment, and nobody waits for it.
+  if (ready.pageOnNetwork && about.web !== null && !inBackground) void tellPageShut(about.web, context)
   if (rules.length > 0)
     for (const line of ruleTable(rules, print, { now: io.now(), room: roomOf(io.stdout) })) print.data(line)
   printProblems(failures, print)
