@@ -35,7 +35,7 @@ describeWith(homeNeeds, 'the row to type on the router’s page', () => {
     await card.getByRole('heading', { name: 'To do on the router by hand' }).waitFor()
     expect(await card.getByRole('link').getAttribute('href')).toContain(homeAddresses.router)
     const cells = (name: string): Promise<string[]> => card.locator(`.to-type ${name}`).allInnerTexts()
-    const [labels, values] = [await cells('dt'), await cells('dd')]
+    const [labels, values] = [await cells('dt'), await cells('dd.figure')]
     const row = labels.map((label, at) => [label, values[at]])
     expect(row).toEqual([
       ['Service name', 'web'],
