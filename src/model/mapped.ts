@@ -2,14 +2,14 @@
 import type { PortRange } from '../base/port.ts'
 import type { Json } from './hop.ts'
 
-export interface Mapped {
+export interface OutsidePort {
   /** Null where the router does not tell it. */
   readonly address: string | null
   readonly port: number
 }
 
 /** Behind two routers it is the outer one's that the internet finds. */
-export function mappedBy(data: Json): readonly Mapped[] {
+export function mappedBy(data: Json): readonly OutsidePort[] {
   return (Array.isArray(data) ? (data as readonly Json[]) : []).flatMap((row) => {
     const map = asMap(row)
     const { externalAddress, externalPort } = 'outer' in map ? asMap(map['outer'] ?? null) : map
