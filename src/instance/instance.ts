@@ -26,6 +26,7 @@ import { replaceFile } from '../base/replace-file.ts'
 import { say } from '../base/text.ts'
 import { isOwn, mustBeTrusted, temporaryPlace, whyUntrusted } from '../base/trust.ts'
 import { Journal, type JournalEntry } from './journal.ts'
+import { readNews, writeNews, type RuleNews } from './rule-news.ts'
 import { markOf } from './state-mark.ts'
 
 /** Who holds a folder. */
@@ -60,6 +61,10 @@ export interface Instance {
   askForPorts(): Promise<void>
   /** Processes that passed it on and are still there. */
   leaving(): Promise<readonly number[]>
+  /** Tells those what became of rules whose connections they have. One call after the other. */
+  tellLeaving(news: readonly RuleNews[]): Promise<void>
+  /** What this one, which passed it on, was told after `since` (`systemMs`), and since when to ask the next time. */
+  news(since: number): Promise<{ readonly news: readonly RuleNews[]; readonly since: number }>
   /** Frees the folder, and removes it where `forget` and its journal has nothing in force. Twice is harmless. */
   release(options?: { forget?: boolean }): Promise<void>
 }
@@ -171,6 +176,7 @@ function instanceIn(
   life: Disposable,
 ): Instance {
   const leavingPath = join(folder, `leaving-${process.pid}`)
+  const newsPath = join(folder, 'news')
   // Thousands of openings ask at once, each for a descriptor.
   const mark = new Latest(() => markOf(dirname(folder)))
   /** The last writing of the lock: whoever takes it away waits for that, or it would come back. */
@@ -200,6 +206,11 @@ function instanceIn(
     },
     askForPorts: () => askForPorts(folder),
     leaving: async () => (await leavingIn(folder)).map(({ pid }) => pid),
+    async tellLeaving(news) {
+      if ((await leavingIn(folder)).length > 0) await writeNews(newsPath, news)
+      else await rm(newsPath, { force: true })
+    },
+    news: (since) => readNews(newsPath, since),
     async release({ forget = false } = {}) {
       life[Symbol.dispose]()
       if (state === 'passed-on') await unlink(leavingPath).catch(() => {})

@@ -89,7 +89,7 @@ export class Convergence {
     const strict = failure !== null && mustBeWhole(failure, options)
     if (strict) await this.runner.undo(opened, options)
     for (const hop of hops.failures.keys()) if (hop !== failure?.hop) hops.failures.delete(hop)
-    if (wanted.length === 0) this.runner.freePorts()
+    if (wanted.length === 0) this.#over(options)
     onChange()
     if (!failure) {
       changes.allWell()
@@ -98,6 +98,12 @@ export class Convergence {
     if (strict) throw failure.why
     if (!isOver()) changes.retryLater()
     return [failure.why]
+  }
+
+  #over({ now = false }: ApplyOptions): void {
+    const { tools, name } = this.#options
+    this.runner.freePorts()
+    tools.tellLeaving({ rule: name.now, over: now ? 'cut' : 'drain' })
   }
 
   /** What is wanted may depend on who answers, which takes a silent router seconds: it is told as opening meanwhile. */

@@ -380,6 +380,7 @@ export class Forwarder implements Naru, AsyncDisposable {
       onChange: (run) => this.#report.changed(run),
       onHop: (run, status) => this.#report.emit({ type: 'hop', rule: run.name, status }),
       tell: (level, rule, text) => this.#report.tell(level, rule, text),
+      tellLeaving: (news) => this.succession.tellLeaving(news),
     }
   }
 

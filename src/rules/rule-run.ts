@@ -84,6 +84,7 @@ export class RuleRun {
 
   /** The same rule by another name: nothing in force is touched. */
   rename(loaded: LoadedRule): void {
+    this.#tools.tellLeaving({ rule: this.name, to: loaded.rule.name })
     this.#name.rename(loaded.rule.name)
     this.#loaded = loaded
   }
@@ -165,6 +166,8 @@ export class RuleRun {
     // While it is closed, nobody notices that another engine is tried.
     if (!this.#convergence.isActive(this.rule)) this.#convergence.engines.clear()
     else this.#convergence.engines.clearUnlessSame(this.rule, loaded.rule)
+    const { until } = loaded.rule
+    if (until !== this.rule.until) this.#tools.tellLeaving({ rule: this.name, until })
     this.#loaded = loaded
     this.#hops.forgetSeen()
   }
@@ -199,6 +202,7 @@ export class RuleRun {
     return this.#changes.takeBeforeRetry(async () => {
       this.#ended = true
       this.#changes.forgetRetry()
+      this.#tools.tellLeaving({ rule: this.name, over: options.now ? 'cut' : 'drain' })
       await this.#releases.tryAgain()
       for (const step of stepsBetween(this.#hops.held, []))
         if (step.action === 'close') await this.#convergence.runner.close(step.held, options)
@@ -256,6 +260,12 @@ export class RuleRun {
     this.#hops.held.clear()
     this.#convergence.runner.freePorts()
     if (relay?.passing) await this.#relays.leave(relay)
+  }
+
+  /** After `leave`: the rule is over, and so are its connections, at once where `now`. */
+  async endLeft({ now }: { readonly now: boolean }): Promise<void> {
+    const { drainMs } = this.rule.timeouts
+    await this.#relays.drainAll([], { now, reason: 'cut', drainMs, signal: this.#tools.undoing })
   }
 
   /** After `leave`: datagrams of its ports are somebody else's from now on. */

@@ -3,6 +3,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Text } from '../base/text.ts'
 import type { EngineEvent } from '../engines/contract.ts'
 import type { Journal } from '../instance/journal.ts'
+import type { RuleNews } from '../instance/rule-news.ts'
 import type { CloseReason } from '../model/connection.ts'
 import type { Json } from '../model/hop.ts'
 import type { EngineId, Rule } from '../model/rule.ts'
@@ -30,6 +31,8 @@ export interface RunTools {
   /** Every hop that the rule wants, in any order. Does not throw: a hop that cannot be is one whose `open` throws. */
   wants(rule: Rule, context: WantContext): Promise<readonly DesiredHop[]>
   tell(level: 'info' | 'warn' | 'error', rule: string, text: Text): void
+  /** For the processes that passed this place on and have connections of the rule. */
+  tellLeaving(news: RuleNews): void
 }
 
 export interface WantContext {

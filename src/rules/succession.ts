@@ -2,14 +2,17 @@
  * This Naru's place: taken from a predecessor that goes on until this one has everything, and given to a successor,
  * after which this one stays for its connections alone.
  */
+import { Batch } from '../base/batch.ts'
 import type { Inheritance } from '../model/handover-sockets.ts'
 import type { Json } from '../model/hop.ts'
 import type { Deps } from '../instance/deps.ts'
 import type { Instance } from '../instance/instance.ts'
 import type { Journal, JournalEntry } from '../instance/journal.ts'
+import { systemMs, type RuleNews } from '../instance/rule-news.ts'
 import { publisherOf } from '../mappings/publisher.ts'
-import { HandOver, mustCatchUp, settle, type Predecessor } from './hand-over.ts'
+import { HandOver, mustCatchUp, settle, textOf, type Predecessor } from './hand-over.ts'
 import type { DesiredHop } from './hops/desired.ts'
+import { LeftRules } from './left-rules.ts'
 import type { RuleSet } from './rule-set.ts'
 import type { ChangeTurns } from './change-turns.ts'
 import type { Upkeep } from './upkeep.ts'
@@ -45,6 +48,7 @@ export class Succession {
   /** Resolves once no successor is about to take this place. */
   #handing: Promise<void> = Promise.resolve()
   #passedOn = false
+  readonly #news = new Batch<RuleNews>((news) => this.#options.instance.tellLeaving(news))
 
   constructor(options: SuccessionOptions) {
     this.#options = options
@@ -81,12 +85,27 @@ export class Succession {
   /** The predecessor has let go: what it had and no rule wants is undone. */
   async settle(): Promise<void> {
     const { journal, parts, rules, undoing } = this.#options
+    this.#tellDifferent(this.#predecessor)
     this.#predecessor = null
     const before = this.#before
     this.#before = []
     await settle(before, { journal, parts, runs: rules.runs, signal: undoing }).finally(() =>
       this.#settled.resolve(),
     )
+  }
+
+  /** For those who passed this place on, and have connections of that rule. */
+  tellLeaving(news: RuleNews): void {
+    if (!this.#passedOn) void this.#news.add([news]).catch(() => {})
+  }
+
+  /** The file may say another thing than when the predecessor read it. */
+  #tellDifferent(predecessor: Predecessor | null): void {
+    for (const [rule, { text }] of Object.entries(predecessor?.rules ?? {})) {
+      const run = this.#options.rules.runs.get(rule)
+      if (!run?.rule.enabled) this.tellLeaving({ rule, over: 'drain' })
+      else if (textOf(run.input) !== text) this.tellLeaving({ rule, until: run.rule.until })
+    }
   }
 
   /** What the predecessor has where the same is wanted, the newest first: what it could not undo is older. */
@@ -123,10 +142,11 @@ export class Succession {
   async leave(handOver: HandOver): Promise<number> {
     const { instance, parts, rules } = this.#options
     this.#passedOn = true
+    const left = new LeftRules({ runs: rules.runs, clock: parts.clock, instance, since: systemMs() })
     await instance.passOn()
     publisherOf(parts)[Symbol.dispose]()
     await handOver.leave()
-    void this.#endWithConnections()
+    void this.#endWithConnections(left)
     return rules.carried
   }
 
@@ -145,9 +165,12 @@ export class Succession {
     await this.#options.turns.ended()
   }
 
-  async #endWithConnections(): Promise<void> {
+  async #endWithConnections(left: LeftRules): Promise<void> {
     const { parts, rules, life, stop } = this.#options
-    while (rules.carried > 0 && !life.aborted) await parts.clock.sleep(lookForEndMs, life).catch(() => {})
+    while (rules.carried > 0 && !life.aborted) {
+      await left.look()
+      await parts.clock.sleep(lookForEndMs, life).catch(() => {})
+    }
     await stop().catch(() => {})
   }
 }

@@ -82,14 +82,22 @@ describeWith({ platform: 'linux', commands: ['ss'] }, 'naru up --replace', () =>
     return one
   }
 
-  async function writeRules(ports: Record<string, number>): Promise<void> {
+  async function writeRules(ports: Record<string, number>, keys = ''): Promise<void> {
     const tcp = (echo.address() as AddressInfo).port
     const udp = udpEcho.address().port
     const rules = Object.entries(ports).map(([name, port]) => {
       const [engine, protocol] = name.split('-') as [string, string]
-      return `  ${name}: { listen: "127.0.0.1:${port}/${protocol === 'both' ? 'tcp+udp' : protocol}", target: "127.0.0.1:${protocol === 'tcp' ? tcp : udp}", engine: ${engine} }`
+      return `  ${name}: { listen: "127.0.0.1:${port}/${protocol === 'both' ? 'tcp+udp' : protocol}", target: "127.0.0.1:${protocol === 'tcp' ? tcp : udp}", engine: ${engine}${keys} }`
     })
     await writeFile(join(folder, 'naru.yaml'), `rules:\n${rules.join('\n')}\n`)
+  }
+
+  function naru(...words: string[]): void {
+    const env = { ...process.env, NARU_STATE: join(folder, 'state'), HOME: folder, LANG: 'C' }
+    execFileSync(process.execPath, [main, ...words, '--config', join(folder, 'naru.yaml')], {
+      env,
+      stdio: 'ignore',
+    })
   }
 
   const stateFiles = async (): Promise<string[]> => {
@@ -337,6 +345,37 @@ describeWith({ platform: 'linux', commands: ['ss'] }, 'naru up --replace', () =>
     },
   )
 
+  it(
+    'the end of a rule is the end of its connections in the old one, too, whatever its name is by then',
+    { timeout: 120_000 },
+    async () => {
+      const [a, b, c, d] = (await freePorts(4)) as [number, number, number, number]
+      const ports = { 'splice-tcp': a, 'sockets-tcp': b, 'splice-both': c, 'sockets-both': d }
+      await writeRules(ports, ', timeouts: { drain: 0s }')
+      await up('--api', 'off')
+      const [cut, removed, over, stays] = (await Promise.all(
+        [a, b, c, d].map((port) => Line.open(port)),
+      )) as [Line, Line, Line, Line]
+      const session = await Session.open(d)
+      const current = await up('--replace', '--api', 'off')
+      naru('disable', 'splice-tcp', '--now')
+      await cut.ended()
+      naru('rename', 'sockets-tcp', 'another')
+      await removed.talk()
+      naru('rm', 'another', '--now')
+      await removed.ended()
+      naru('edit', 'splice-both', '--until', '2026-01-01T00:00:00Z')
+      await over.ended()
+      await stays.talk()
+      await session.talk()
+      await stays.close()
+      session.close()
+      current.child.kill('SIGTERM')
+      expect(await current.exit).toBe(0)
+      await stopAll()
+    },
+  )
+
   it('without --replace the second one is told where the first is', { timeout: 120_000 }, async () => {
     const [a] = (await freePorts(1)) as [number]
     await writeRules({ 'splice-tcp': a })
@@ -414,6 +453,12 @@ class Line {
     this.#socket.write(text)
     const [answer] = (await once(this.#socket, 'data', { signal: AbortSignal.timeout(20_000) })) as [Buffer]
     expect(answer.toString()).toBe(text)
+  }
+
+  /** Others ended it. */
+  async ended(): Promise<void> {
+    this.#socket.resume()
+    await expect.poll(() => this.#socket.closed, { timeout: 20_000 }).toBe(true)
   }
 
   async close(): Promise<void> {
