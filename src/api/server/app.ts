@@ -78,7 +78,7 @@ export function createApp(naru: Naru, options: AppOptions): App {
   app.use(bounded)
   addSession(app, options)
   addRoutes(app, naru, options)
-  if (options.machine) addMachineRoutes(app, options.machine, options.closing)
+  if (options.machine) addMachineRoutes(app, naru, { machine: options.machine, closing: options.closing })
   if (options.exchange) addExchangeRoutes(app, naru, options.exchange)
   addDocument(app, options)
   if (options.guard && options.pageFiles !== null) addPage(app, options.pageFiles)

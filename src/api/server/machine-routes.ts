@@ -2,6 +2,7 @@
  * This machine for the web page: what `naru ip`, `ports`, `router`, `firewall`, `guests` and `doctor` say. Answers are
  * the plain data of `model`, described loosely in the OpenAPI document: docs/cli.md tells their keys.
  */
+import { isDeepStrictEqual } from 'node:util'
 import { createRoute } from '@hono/zod-openapi'
 import type { MiddlewareHandler } from 'hono'
 import { NaruError, toNaruError } from '../../base/errors.ts'
@@ -10,6 +11,9 @@ import { Semaphore } from '../../base/semaphore.ts'
 import type { DoctorEvent } from '../../model/diagnosis.ts'
 import type { MachineApi } from '../../model/machine-api.ts'
 import { portSorts } from '../../model/machine.ts'
+import type { Naru } from '../../model/naru-api.ts'
+import type { RouterCheckWish } from '../../model/router.ts'
+import { readRule } from '../../model/rule-file.ts'
 import { ErrorSchema, z } from '../protocol/schemas.ts'
 import { routes } from '../protocol/routes.ts'
 import { heartbeatMs, type Access } from '../protocol/wire.ts'
@@ -43,13 +47,17 @@ const mostDiagnoses = 2
 /** And how many may wait. */
 const mostWaiting = 64
 
-export function addMachineRoutes(app: App, machine: MachineApi, closing: AbortSignal): void {
+export function addMachineRoutes(
+  app: App,
+  naru: Naru,
+  { machine, closing }: { readonly machine: MachineApi; readonly closing: AbortSignal },
+): void {
   const asking = (request: Request): { signal: AbortSignal } => ({
     signal: withLimit(AbortSignal.any([closing, request.signal]), limitMs),
   })
   app.use('/api/machine/*', inTurn(closing))
   addLooks(app, machine, asking)
-  addRouter(app, machine, asking)
+  addRouter(app, machine, { naru, asking })
   addDoctor(app, machine, closing)
 }
 
@@ -170,7 +178,25 @@ const RouterCheckSchema = z.object({
   externalPort: externalPort.nullable(),
 })
 
-function addRouter(app: App, { router }: MachineApi, asking: AskingOf): void {
+/**
+ * Whoever may only look has a rule's own row tried: the check knocks at the router's outside address, whose other ports
+ * are nobody's to look at by this machine. @throws NaruError API_READ_ONLY, RULE_UNKNOWN
+ */
+async function mustBeOfRule(naru: Naru, wish: Omit<RouterCheckWish, 'allow' | 'protocols'>): Promise<void> {
+  const { name, ports, externalPort } = wish
+  const { rule } = readRule(name, (await naru.rules.get(name)).rule)
+  const own = rule?.listen.kind === 'inet' && {
+    ports: rule.listen.ports,
+    externalPort: rule.publish.externalPort,
+  }
+  if (!isDeepStrictEqual(own, { ports, externalPort })) throw new NaruError('API_READ_ONLY', {})
+}
+
+function addRouter(
+  app: App,
+  { router }: MachineApi,
+  { naru, asking }: { readonly naru: Naru; readonly asking: AskingOf },
+): void {
   app.openapi(
     createRoute({
       ...rowOf(routes.routers),
@@ -212,7 +238,11 @@ function addRouter(app: App, { router }: MachineApi, asking: AskingOf): void {
       request: { body: { content: { 'application/json': { schema: RouterCheckSchema } }, required: true } },
       responses: described,
     }),
-    async (c) => c.json(await router.check({ ...c.req.valid('json'), allow: [] }, asking(c.req.raw)), 200),
+    async (c) => {
+      const wish = c.req.valid('json')
+      if (c.get('access') === 'read') await mustBeOfRule(naru, wish)
+      return c.json(await router.check({ ...wish, allow: [] }, asking(c.req.raw)), 200)
+    },
   )
 }
 

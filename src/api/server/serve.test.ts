@@ -912,11 +912,16 @@ describe('this machine, for the page', () => {
     const wish = {
       name: 'iis',
       protocols: ['tcp'],
-      ports: { first: 80, last: 80 },
+      ports: { first: 8888, last: 8888 },
       externalPort: null,
       allow: [],
     } as const
     expect((await far.router.check(wish, { signal })).state).toBe('wrong')
+    // Another row than a rule's would be a look at whoever is behind the router's outside address.
+    for (const other of [{ externalPort: 22 }, { ports: { first: 1, last: 64 } }])
+      await expect(far.router.check({ ...wish, ...other }, { signal })).rejects.toMatchObject({
+        code: 'API_READ_ONLY',
+      })
     const row = {
       name: 'web',
       protocols: ['tcp'],
