@@ -59,7 +59,7 @@ export interface Instance {
   letGo(): Promise<void>
   /** Asks those who passed it on, and whose successor is gone, for the ports that they hold. Resolves within 3 s. */
   askForPorts(): Promise<void>
-  /** Processes that passed it on and are still there. */
+  /** Processes that passed it on and are still there, by the pids of this PID namespace: those of another are left out. */
   leaving(): Promise<readonly number[]>
   /** Tells those what became of rules whose connections they have. One call after the other. */
   tellLeaving(news: readonly RuleNews[]): Promise<void>
@@ -205,7 +205,7 @@ function instanceIn(
         await replaceFile(leavingPath, JSON.stringify({ ...holder, letGo: true }), { mode: 0o600 })
     },
     askForPorts: () => askForPorts(folder),
-    leaving: async () => (await leavingIn(folder)).map(({ pid }) => pid),
+    leaving: async () => (await leavingIn(folder)).filter(hasOurPids).map(({ pid }) => pid),
     async tellLeaving(news) {
       if ((await leavingIn(folder)).length > 0) await writeNews(newsPath, news)
       else await rm(newsPath, { force: true })
