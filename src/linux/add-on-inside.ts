@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads'
 import { ownFile } from '../base/own-files.ts'
+import { whyUntrusted } from '../base/trust.ts'
 
 /** Threads are told by it where the main thread has the add-on. */
 const placeKey = (name: string): string => `naru add-on ${name}`
@@ -35,17 +36,21 @@ function load(name: string): unknown {
   throw new Error(`no folder to load ${name} from`, { cause: why })
 }
 
-/** Some are mounted so that nothing may run from them, or are not writable. */
+/**
+ * Some are mounted so that nothing may run from them, or are not writable. What the environment names may be another
+ * user's after `su`, on a file system of his that shows another file each time that it is read.
+ */
 function folders(): readonly (string | undefined)[] {
   const { env } = process
   return [
     tmpdir(),
+    '/tmp',
     env['RUNTIME_DIRECTORY'],
     env['XDG_RUNTIME_DIR'],
     '/dev/shm',
     '/var/tmp',
     dirname(process.execPath),
-  ]
+  ].filter((folder) => folder === undefined || whyUntrusted(folder) === null)
 }
 
 function loadFromNew(folder: string | undefined, name: string, bytes: Uint8Array): unknown {
