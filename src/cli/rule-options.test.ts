@@ -31,6 +31,7 @@ describe('options become the keys of the file', () => {
     ['--allow 10.0.0.0/8 --allow 192.168.0.0/16,::1', { allow: ['10.0.0.0/8', '192.168.0.0/16', '::1'] }],
     ['--deny 10.1.0.0/16 --accept-proxy 10.0.0.1', { deny: ['10.1.0.0/16'], acceptProxy: ['10.0.0.1'] }],
     ['--for 2h', { until: '2026-12-24T14:00:00.000Z' }],
+    ['--for 9999999999h', { until: '9999-12-31T23:59:59.999Z' }],
     ['--until 2026-12-24T18:00:00+09:00', { until: '2026-12-24T18:00:00+09:00' }],
     [
       '--engine splice --source keep --proxy-udp first',

@@ -145,8 +145,11 @@ function healthFrom(text: string | null, command: string): Json {
 function untilFrom({ option }: Ask, command: string, now: number): Json {
   const [span, until] = [option('for'), option('until')]
   if (span !== null && until !== null) throw usage(command, say('give --for or --until, not both'))
-  return span === null ? until : new Date(now + spanOf(span)).toISOString()
+  return span === null ? until : new Date(Math.min(now + spanOf(span), lastTime)).toISOString()
 }
+
+/** The last that `until` can say: longer is as good as for ever. */
+const lastTime = Date.parse('9999-12-31T23:59:59.999Z')
 
 /** Named as it was written on the command line. */
 function spanOf(text: string): number {

@@ -170,6 +170,18 @@ describe('a rule as it is written', () => {
       expect(wrong({ listen: value, target: 80 })).not.toEqual([])
     for (const value of [null, [], 'x', 3]) expect(readRule('r', value).rule).toBeNull()
   })
+
+  it.each([
+    ['2026-02-29T00:00:00Z', false],
+    ['2028-02-29T00:00:00+14:00', true],
+    ['2026-04-31T00:00:00Z', false],
+    ['2026-13-01T00:00:00Z', false],
+    ['9999-12-31T23:59:59Z', true],
+    ['9999-12-31T23:59:59-01:00', false],
+    ['0000-01-01T00:00:00+01:00', false],
+  ])('takes %s for a time that it can write again: %s', (until, isTime) => {
+    expect(wrong({ listen: 80, target: '10.0.0.1:80', until }).length === 0).toBe(isTime)
+  })
 })
 
 describe('rubbish', () => {

@@ -241,12 +241,20 @@ export type WrittenRule = Written<typeof ruleShape>
 
 export const ruleSchema = ruleShape.schema
 
-/** ISO 8601 with a zone, as RFC 3339 has it. */
+/** ISO 8601 with a zone, as RFC 3339 has it, whose years have four digits: what is read can be written. */
 function parseInstant(text: string): number {
-  const ms = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})$/.test(text)
-    ? Date.parse(text)
-    : Number.NaN
-  if (Number.isFinite(ms)) return ms
+  const day = /^(\d{4}-\d{2}-\d{2})T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})$/.exec(text)?.[1]
+  const ms = day !== undefined && isInCalendar(day) ? Date.parse(text) : Number.NaN
+  if (ms >= firstInstant && ms <= lastInstant) return ms
   const why = say('write a time with its zone, such as 2026-12-24T18:00:00+09:00')
   throw new NaruError('VALUE_INVALID', { what: 'time', value: text, why })
+}
+
+const firstInstant = Date.parse('0000-01-01T00:00:00Z')
+const lastInstant = Date.parse('9999-12-31T23:59:59.999Z')
+
+/** `Date.parse` takes the 30th of February for a day of March. */
+function isInCalendar(day: string): boolean {
+  const ms = Date.parse(day)
+  return Number.isFinite(ms) && new Date(ms).toISOString().startsWith(day)
 }
