@@ -71,6 +71,23 @@ describe('a vantage', () => {
     liar.close()
   })
 
+  it('is not believed where somebody on the way has changed what it says', async () => {
+    await using vantage = await startVantage(local)
+    const between = createServer((caller) => {
+      const there = connect(vantage.port, '127.0.0.1')
+      caller.on('error', () => {}).pipe(there.on('error', () => {}))
+      there.on('data', (bytes: Buffer) => caller.write(bytes.toString().replace('refused', 'answered')))
+      there.on('close', () => caller.destroy())
+    }).listen(0, '127.0.0.1')
+    await once(between, 'listening')
+    const { port } = between.address() as AddressInfo
+    const web = await service()
+    web.close()
+    const ask = { address: '127.0.0.1', port, key: vantage.key, tryPort: web.port, signal }
+    await expect(askVantage(ask)).rejects.toMatchObject({ code: 'VANTAGE_KEY' })
+    between.close()
+  })
+
   it('dials nobody but its caller: no address can be named', async () => {
     await using vantage = await startVantage(local)
     const socket = connect(vantage.port, '127.0.0.1')

@@ -6,7 +6,7 @@
  * A line of JSON each way, at most 512 bytes:
  *   vantage → {"naru":1,"nonce":S}
  *   caller  → {"nonce":C,"port":P,"proof":HMAC(key,"caller S C P")}
- *   vantage → {"proof":HMAC(key,"vantage C S P"),"seenAs":A,"result":"answered|refused|silent","ms":N}
+ *   vantage → {"proof":HMAC(key,"vantage C S P A RESULT N"),"seenAs":A,"result":"answered|refused|silent","ms":N}
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { connect, createServer, type Server, type Socket } from 'node:net'
@@ -124,7 +124,8 @@ async function serve(
   if (!isProof(proof, key, `caller ${nonce} ${theirs} ${port}`)) throw new Error('wrong proof')
   onProven()
   const { result, ms } = await dialBack(from, port)
-  const answer = { proof: proofOf(key, `vantage ${theirs} ${nonce} ${port}`), seenAs: from, result, ms }
+  const said = { seenAs: from, result, ms }
+  const answer = { proof: proofOf(key, answerWords({ caller: theirs, vantage: nonce, port }, said)), ...said }
   socket.end(`${JSON.stringify(answer)}\n`)
   socket.setTimeout(answerMs, () => socket.destroy())
   return { port, result }
@@ -164,9 +165,11 @@ export async function askVantage(options: {
     socket.write(`${JSON.stringify({ nonce, port: tryPort, proof })}\n`)
     proven = true
     const answer = await lines.next()
-    if (!isProof(answer['proof'], key, `vantage ${nonce} ${theirs} ${tryPort}`))
+    const said = parseAnswer(answer)
+    const asked = { caller: nonce, vantage: theirs, port: tryPort }
+    if (!isProof(answer['proof'], key, answerWords(asked, said)))
       throw new NaruError('VANTAGE_KEY', { place })
-    return parseAnswer(answer)
+    return said
   } catch (error) {
     if (error instanceof NaruError) throw error
     options.signal.throwIfAborted()
@@ -218,6 +221,14 @@ function dialBack(address: string, port: number): Promise<{ result: OutsideTest[
     socket.once('connect', () => end('answered'))
     socket.on('error', (error) => end(errnoOf(error) === 'ECONNREFUSED' ? 'refused' : 'silent'))
   })
+}
+
+/** All that is said: whoever is on the way between the two can change none of it. */
+function answerWords(
+  { caller, vantage, port }: { readonly caller: string; readonly vantage: string; readonly port: number },
+  { seenAs, result, ms }: VantageAnswer,
+): string {
+  return `vantage ${caller} ${vantage} ${port} ${seenAs} ${result} ${ms}`
 }
 
 function proofOf(key: string, words: string): string {
