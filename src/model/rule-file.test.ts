@@ -171,6 +171,12 @@ describe('a rule as it is written', () => {
     for (const value of [null, [], 'x', 3]) expect(readRule('r', value).rule).toBeNull()
   })
 
+  it.each(['connect', 'udp', 'hello'])('takes no %s that is over before it began', (key) => {
+    const of = (time: string) => wrong({ listen: 80, target: '10.0.0.1:80', timeouts: { [key]: time } })
+    expect(of('0')).toEqual([expect.stringContaining('nothing is done within no time')])
+    expect(of('1ms')).toEqual([])
+  })
+
   it.each([
     ['2026-02-29T00:00:00Z', false],
     ['2028-02-29T00:00:00+14:00', true],

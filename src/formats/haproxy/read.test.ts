@@ -171,3 +171,9 @@ it('servers that haproxy makes leave their proxy out, with that reason', () => {
     { place: { line: 9 }, leftOut: true, why: { en: expect.stringContaining('made by haproxy') as string } },
   ])
 })
+
+it('a connect without an end is tried for as long as the kernel tries', () => {
+  const { rules, losses } = read('listen a\n bind :1\n timeout connect 0\n server s 10.0.0.1:1')
+  expect(rules.map(({ rule }) => rule.timeouts)).toMatchObject([{ connect: '2m10s' }])
+  expect(losses).toEqual([])
+})

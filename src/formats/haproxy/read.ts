@@ -254,6 +254,9 @@ function policyOf(
   }
 }
 
+/** HAProxy's 0 is no end: Linux gives a dial up after 127 s (tcp_syn_retries). */
+const asLongAsTried = '130s'
+
 /** Idle is silence of both, so the longer of theirs; a tunnel's takes the place of both. */
 function timeoutsOf(front: HaproxySettings, back: HaproxySettings): Record<string, string> {
   const { connect } = back.timeouts
@@ -262,7 +265,7 @@ function timeoutsOf(front: HaproxySettings, back: HaproxySettings): Record<strin
   const idle = tunnel ?? (sides.includes(0) ? 0 : Math.max(...sides))
   const keepalive = front.keepaliveMs ?? back.keepaliveMs
   return {
-    ...(connect === null ? {} : { connect: `${connect}ms` }),
+    ...(connect === null ? {} : { connect: connect === 0 ? asLongAsTried : `${connect}ms` }),
     idle: idle >= neverMs ? '0' : `${idle}ms`,
     ...(keepalive === null ? {} : { keepalive: `${keepalive}ms` }),
   }

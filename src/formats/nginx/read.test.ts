@@ -79,3 +79,13 @@ it('a variable that decides on the PROXY header leaves its server out', () => {
   expect(rules.map(({ rule }) => rule.source)).toEqual(['proxy-v1'])
   expect(losses).toMatchObject([{ leftOut: true, what: 'proxy_protocol $header', place: { line: 2 } }])
 })
+
+it('a time as long as for ever is none for TCP, and a long one for UDP, whose sessions end at some time', () => {
+  const of = (listen: string): ReturnType<typeof importRules> =>
+    importRules(`stream { server { listen ${listen}; proxy_timeout 30d; proxy_pass 10.0.0.1:1; } }`, {
+      from: 'nginx',
+    })
+  expect(of('1').rules).toMatchObject([{ rule: { listen: '0.0.0.0:1' } }])
+  expect(of('1').rules[0]?.rule.timeouts).toBeUndefined()
+  expect(of('1 udp').rules[0]?.rule.timeouts).toMatchObject({ udp: '30d' })
+})

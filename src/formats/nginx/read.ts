@@ -166,7 +166,8 @@ class Server {
     const silence = timeout === null ? null : timeout >= neverMs ? '0' : `${timeout}ms`
     const timeouts = {
       ...(connect === null ? {} : { connect: `${connect}ms` }),
-      ...(silence === null ? {} : where.protocol === 'udp' ? { udp: silence } : { idle: silence }),
+      ...(timeout !== null && where.protocol === 'udp' && { udp: `${timeout}ms` }),
+      ...(silence !== null && where.protocol !== 'udp' && { idle: silence }),
       ...(where.keepalive === null ? {} : { keepalive: where.keepalive }),
     }
     const perSource = this.#perSource(losses)

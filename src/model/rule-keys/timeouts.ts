@@ -1,12 +1,12 @@
 /** `timeouts`: how long a rule waits for what. */
 import { say, verbatim } from '../../base/text.ts'
 import { group } from './row.ts'
-import { duration } from './shapes.ts'
+import { duration, someTime } from './shapes.ts'
 
 export const timeouts = group({
   connect: {
     inside: 'connectMs',
-    shape: duration,
+    shape: someTime,
     doc: say('until the target answers'),
     fallback: 5000,
     option: {
@@ -42,7 +42,7 @@ export const timeouts = group({
   /** A UDP session without a datagram. */
   udp: {
     inside: 'udpMs',
-    shape: duration,
+    shape: someTime,
     doc: say('a UDP session without a datagram'),
     fallback: 300_000,
     option: {
@@ -78,7 +78,7 @@ export const timeouts = group({
   /** For a client's TLS hello, HTTP head or PROXY header, where a rule has to know it before it dials. */
   hello: {
     inside: 'helloMs',
-    shape: duration,
+    shape: someTime,
     doc: say(
       'for a TLS hello, an HTTP head or a PROXY header that the rule needs; then a target without a name serves',
     ),
