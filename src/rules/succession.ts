@@ -3,6 +3,8 @@
  * after which this one stays for its connections alone.
  */
 import { Batch } from '../base/batch.ts'
+import { messageOf } from '../base/errors.ts'
+import { say } from '../base/text.ts'
 import type { Inheritance } from '../model/handover-sockets.ts'
 import type { Json } from '../model/hop.ts'
 import type { Deps } from '../instance/deps.ts'
@@ -48,7 +50,7 @@ export class Succession {
   /** Resolves once no successor is about to take this place. */
   #handing: Promise<void> = Promise.resolve()
   #passedOn = false
-  readonly #news = new Batch<RuleNews>((news) => this.#options.instance.tellLeaving(news))
+  readonly #news = new Batch<RuleNews>((news) => this.#write(news))
 
   constructor(options: SuccessionOptions) {
     this.#options = options
@@ -96,7 +98,21 @@ export class Succession {
 
   /** For those who passed this place on, and have connections of that rule. */
   tellLeaving(news: RuleNews): void {
-    if (!this.#passedOn) void this.#news.add([news]).catch(() => {})
+    if (!this.#passedOn) void this.#news.add([news])
+  }
+
+  /** Does not throw: what ended here has ended. */
+  async #write(news: readonly RuleNews[]): Promise<void> {
+    const { instance, parts } = this.#options
+    try {
+      await instance.tellLeaving(news)
+    } catch (error) {
+      const why = messageOf(error)
+      parts.log.warn(
+        {},
+        say`connections of before the last hand-over go on, whatever became of their rule: ${why}`,
+      )
+    }
   }
 
   /** The file may say another thing than when the predecessor read it. */
