@@ -10,6 +10,7 @@ import { Dial, type Endpoint } from './dial.ts'
 import type { Targets, TargetState } from './pick.ts'
 import type { Intake } from './intake.ts'
 import { reset } from './pipe.ts'
+import type { Peer } from './proxy/header.ts'
 import { writeProxyOwn } from './proxy/write.ts'
 import { plainRoute, portOf, type ResolveTarget } from './route.ts'
 
@@ -121,7 +122,7 @@ export class HealthChecks implements Disposable {
     socket.on('error', () => {})
     if (source !== 'proxy-v1' && source !== 'proxy-v2') return reset(socket)
     intake.sink = () => true
-    socket.write(writeProxyOwn(source === 'proxy-v1' ? 1 : 2))
+    socket.write(writeProxyOwn(source === 'proxy-v1' ? 1 : 2, ...endsOf(socket)))
     // A proxy that is still connecting to its own server would log FIN as a client that gave up.
     const { clock } = this.#options
     const timers = [clock.after(stayMs, () => socket.end()), clock.after(hangUpMs, () => reset(socket))]
@@ -141,4 +142,14 @@ export class HealthChecks implements Disposable {
     }
     this.#options.onHeard?.(state)
   }
+}
+
+/** This machine's end of a connection and the target's; null each where it is no internet socket's. */
+function endsOf(socket: Socket): [Peer | null, Peer | null] {
+  const { localAddress, localPort, remoteAddress, remotePort } = socket
+  return [peerOf(localAddress, localPort), peerOf(remoteAddress, remotePort)]
+}
+
+function peerOf(address: string | undefined, port: number | undefined): Peer | null {
+  return address === undefined || port === undefined ? null : { address, port }
 }

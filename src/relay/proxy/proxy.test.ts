@@ -4,7 +4,7 @@ import { crc32c } from './crc32c.ts'
 import { unwrapDatagram } from '../../engines/sockets/proxy-datagram.ts'
 import { beginsLikeProxy, signatureV2, type Peer } from './header.ts'
 import { readProxyHeader } from './read.ts'
-import { writeProxyV1, writeProxyV2 } from './write.ts'
+import { writeProxyOwn, writeProxyV1, writeProxyV2 } from './write.ts'
 
 const four = fc.ipV4()
 const six = fc.constantFrom('2001:db8::1', '::1', 'fe80::2', '2001:db8:0:1::abcd')
@@ -33,6 +33,13 @@ describe('PROXY version 1', () => {
     expect(String(writeProxyV1({ address: '1.2.3.4', port: 1 }, { address: '::1', port: 2 }))).toBe(
       'PROXY UNKNOWN\r\n',
     )
+  })
+
+  it('names the two ends of a proxy that speaks for itself, as who reads it may know no UNKNOWN', () => {
+    const [own, target] = ['10.0.0.1', '10.0.0.2'].map((address) => ({ address, port: 25 })) as [Peer, Peer]
+    expect(String(writeProxyOwn(1, own, target))).toBe('PROXY TCP4 10.0.0.1 10.0.0.2 25 25\r\n')
+    expect(String(writeProxyOwn(1, null, null))).toBe('PROXY UNKNOWN\r\n')
+    expect(readProxyHeader(writeProxyOwn(2, own, target))).toMatchObject({ header: { source: null } })
   })
 
   it('has no zone, which is this machine’s alone', () => {

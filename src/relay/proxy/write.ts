@@ -41,11 +41,12 @@ export function writeProxyV2(source: Peer | null, destination: Peer | null, opti
 }
 
 /**
- * What a proxy says that speaks for itself: section 2.2's LOCAL, and in version 1 UNKNOWN, which is all that it has.
- * Health checks do, so that a target which wants a header logs no error.
+ * What a proxy says that speaks for itself: section 2.2's LOCAL. Version 1 has but UNKNOWN for that, which Postfix warns
+ * of and Varnish takes for junk, so there it names its own two ends, as haproxy's checks do.
+ * Health checks say it, so that a target which wants a header logs no error.
  */
-export function writeProxyOwn(version: 1 | 2): Buffer {
-  if (version === 1) return writeProxyV1(null, null)
+export function writeProxyOwn(version: 1 | 2, own: Peer | null, target: Peer | null): Buffer {
+  if (version === 1) return writeProxyV1(own, target)
   return Buffer.concat([signatureV2, Buffer.from([0x20, 0, 0, 0])])
 }
 
