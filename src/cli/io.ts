@@ -115,7 +115,7 @@ function streamOf(stream: NodeJS.WriteStream & { readonly fd: number }): Stream 
       return stream.columns || 80
     },
     get rows() {
-      return stream.rows ?? 24
+      return stream.rows || 24
     },
   }
 }
