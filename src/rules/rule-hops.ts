@@ -83,8 +83,8 @@ export class RuleHops {
     const found = new Map<Hop, Trouble>()
     for (const finding of findings) {
       const hop = placeOf(finding.hop)
-      // The relay is ours and tells by itself.
-      if (finding.severity === 'blocks' && hop !== 'relay' && !found.has(hop))
+      // The relay is ours and tells by itself what keeps it from opening.
+      if (finding.severity === 'blocks' && (hop !== 'relay' || this.held.has(hop)) && !found.has(hop))
         found.set(hop, foundTrouble(finding))
     }
     this.#found = found

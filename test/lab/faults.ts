@@ -57,6 +57,16 @@ export const faults: readonly Fault[] = [
     chain: { before: ({ host }) => startService(host, '0.0.0.0:8888').then(() => {}) },
   },
   {
+    code: 'address-gone',
+    made: 'the rule listens on 192.168.77.11, which is taken away',
+    chain: {
+      rule: { listen: '192.168.77.11:8888', publish: { firewall: 'auto' } },
+      without: ['router'],
+      before: ({ host }) => void host.ip('address', 'add', '192.168.77.11/24', 'dev', 'eth0'),
+    },
+    make: ({ host }) => void host.ip('address', 'delete', '192.168.77.11/24', 'dev', 'eth0'),
+  },
+  {
     code: 'relay-not-open',
     made: 'firewall and router are open, nobody runs the rule',
     chain: { without: ['relay'] },

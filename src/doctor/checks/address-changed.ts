@@ -9,6 +9,8 @@ export const addressChanged = defineCheck({
   explains: say(
     'The mapping (ours by its description, or by what Naru holds) points to an address that none of this machine’s interfaces has.',
   ),
+  // What the rule listens on is gone: where the router is to lead to then is not known.
+  dependsOn: ['address-gone'],
   remedy: say('map anew, and reserve the address in the router’s DHCP'),
   async look(subject) {
     if (!isPublished(subject)) return null

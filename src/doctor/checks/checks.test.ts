@@ -139,6 +139,36 @@ const router = (externalAddress: string | null, mappings: SeenRouter['mappings']
   unread: null,
 })
 
+describe('the address that a rule listens on', () => {
+  it('is missed where no interface has it and no local route leads to it', async () => {
+    const gone = await found('address-gone', { rule: { listen: '192.168.0.77:8888/udp' } })
+    expect(gone).toMatchObject([
+      { hop: 'relay', fixes: [{ command: 'naru edit web --listen 8888/udp' }, {}] },
+    ])
+  })
+
+  it('is not missed where it is there, is every one, or is local by a route alone', async () => {
+    for (const listen of ['192.168.0.19:8888', '127.0.0.1:8888', '0.0.0.0:8888', '[::]:8888', '8888'])
+      expect(await found('address-gone', { rule: { listen } }), listen).toEqual([])
+    const lo = { ...lan.interface, name: 'lo', kind: 'loopback' as const, addresses: [] }
+    const look = { interfaces: () => Promise.resolve([lan.interface, lo]) }
+    expect(
+      await found('address-gone', { rule: { listen: '198.51.100.7:8888' }, wayOut: 'lo', look }),
+    ).toEqual([])
+  })
+
+  it('of a zone is looked for on that interface alone', async () => {
+    const at = (name: string) => ({
+      ...lan.interface,
+      name,
+      addresses: [{ family: 6 as const, address: 'fe80::1', bits: 64 }],
+    })
+    const look = { interfaces: () => Promise.resolve([at('eth0')]) }
+    expect(await found('address-gone', { rule: { listen: '[fe80::1%eth0]:8888' }, look })).toEqual([])
+    expect(await found('address-gone', { rule: { listen: '[fe80::1%eth1]:8888' }, look })).toHaveLength(1)
+  })
+})
+
 describe('on Windows', () => {
   const excluded = `
 프로토콜 tcp 포트 제외 범위

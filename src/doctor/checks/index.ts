@@ -4,6 +4,7 @@
  */
 import { addressChanged } from './address-changed.ts'
 import { addressFamily } from './address-family.ts'
+import { addressGone } from './address-gone.ts'
 import { asymmetricReturn } from './asymmetric-return.ts'
 import { blockRule } from './block-rule.ts'
 import { cannotDial } from './cannot-dial.ts'
@@ -63,6 +64,7 @@ export const checks: readonly Check[] = [
   guestForwardMissing,
   natServiceStopped,
   guestBridged,
+  addressGone,
   portTaken,
   reservedRange,
   portPrivileged,

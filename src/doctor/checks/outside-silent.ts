@@ -31,6 +31,7 @@ export const outsideSilent = defineCheck({
     'other-port-granted',
     'router-admin-port',
     'relay-not-open',
+    'address-gone',
     'port-taken',
     'pinhole-missing',
     'dns-stale',

@@ -12,6 +12,7 @@ export const relayNotOpen = defineCheck({
   remedy: say('start Naru, or enable the rule'),
   // A service that is away keeps no rule from opening: both are told.
   dependsOn: [
+    'address-gone',
     'port-taken',
     'port-privileged',
     'reserved-range',
