@@ -156,7 +156,8 @@ const sides = pick(
   'filter hook prerouting priority -150;\n    ct mark set 7',
   'filter hook input priority -150;\n    ct label set 3',
   `nat hook prerouting priority -110;\n    udp dport ${ports} dnat ip to 10.2.0.3:81`,
-  'nat hook postrouting priority 100;\n    meta l4proto { tcp, udp } masquerade to :40000-49999',
+  // On loopback the listener would see another client than the one who knocks: 127.0.0.1 is masked as 10.1.0.1.
+  'nat hook postrouting priority 100;\n    oifname != "lo" meta l4proto { tcp, udp } masquerade to :40000-49999',
   'nat hook postrouting priority 100;\n    oifname "out" masquerade',
 )
 const netdev = pick(

@@ -39,6 +39,11 @@ it('says of the way back what is not so anyway: that it keeps the client, how lo
   )
 })
 
+it('waits no longer for a silent session than conntrack can count', () => {
+  const ever = { listen: '0.0.0.0:53/udp', target: '10.0.0.2:53', timeouts: { udp: '9999999999d' } }
+  expect(compiled(ever, '10.0.0.2')).toContain('2147483s')
+})
+
 it('keeps a listen on one address to that address', () => {
   expect(compiled({ listen: '[fd01::1]:53/tcp+udp', target: '[fd02::2]:53' }, 'fd02::2', 'keep')).toBe(
     [

@@ -124,10 +124,13 @@ function wayBack(
 }
 
 /** Ten thousand rules of one patience are ten thousand elements and one chain. */
+/** Conntrack keeps time in 32 bits of a clock of 1000 Hz at most: 24 days. */
+const mostSeconds = 2_147_483
+
 function patienceOf({ rule: { timeouts }, wayBack: way }: Aim, listen: InetListen): Patience | null {
   if (!listen.protocols.includes('udp')) return null
   const family = listenFamily(listen)
-  const seconds = Math.max(1, Math.ceil(timeouts.udpMs / 1000))
+  const seconds = Math.min(Math.max(1, Math.ceil(timeouts.udpMs / 1000)), mostSeconds)
   return { chain: `udp${family}-${seconds}s-${way}`, family, seconds, way }
 }
 
