@@ -9,6 +9,11 @@ export interface Host {
   readonly runner: Runner
   readonly network: Network
   readonly sockets: Sockets
+  /**
+   * Which change of the packet filters was the last: while this is the same, so are their rules. Null where nobody tells
+   * now; left out where nobody ever does.
+   */
+  readonly filterGeneration?: () => Promise<string | null>
 }
 
 export interface RunOptions {

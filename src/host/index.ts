@@ -35,11 +35,16 @@ export function createHost(options: HostOptions = {}): Host {
       nameServers: async (how) => (await inspector()).network.nameServers(how),
       neighbours: async (how) => (await inspector()).network.neighbours(how),
     },
+    ...(here && platform === 'linux' && { filterGeneration }),
     sockets: {
       list: async (how) => (await inspector()).sockets.list(how),
       owner: async (protocol, port, how) => (await inspector()).sockets.owner(protocol, port, how),
     },
   }
+}
+
+async function filterGeneration(): Promise<string | null> {
+  return (await import('../linux/filter-generation.ts')).filterGeneration()
 }
 
 /** How one system is read. */

@@ -6,6 +6,8 @@ import { statSync } from 'node:fs'
 import type { Host } from '../../src/host/contract.ts'
 import { createHost } from '../../src/host/index.ts'
 import { createRunner } from '../../src/host/runner.ts'
+import { filterGeneration } from '../../src/linux/filter-generation.ts'
+import { enter } from './enter.ts'
 import type { LabHost } from './namespaces.ts'
 
 export interface LabHostOptions {
@@ -18,7 +20,14 @@ export interface LabHostOptions {
 export function labHost(host: LabHost, options: LabHostOptions = {}): Host {
   const through = options.through ?? ['ip', 'netns', 'exec', host.namespace]
   const pid = options.pid ?? keeperOf(host)
-  return createHost({ runner: createRunner({ through }), procNet: `/proc/${pid}/net` })
+  const machine = createHost({ runner: createRunner({ through }), procNet: `/proc/${pid}/net` })
+  return {
+    ...machine,
+    filterGeneration() {
+      using _inside = enter(host)
+      return Promise.resolve(filterGeneration())
+    },
+  }
 }
 
 /** A process inside the host; until `ip` has moved it there, its /proc shows this machine's network. */

@@ -10,6 +10,7 @@ import type { Runner } from '../../host/contract.ts'
 import {
   failed,
   packetsOf,
+  whileUnchanged,
   type Chain,
   type ChainFate,
   type PacketQuestion,
@@ -38,8 +39,9 @@ export interface ZonesNow {
 }
 
 /** Those who ask at once share one answer. */
-export const zonesOfNow = ({ runner, signal }: Tools): Promise<ZonesNow> => readingZones(runner, signal)
-const readingZones = latestOf("the look at firewalld's zones", async (runner: Runner) => {
+export const zonesOfNow = (tools: Tools): Promise<ZonesNow> => readingZones(tools)
+// firewalld answers nobody while it changes the filter.
+const readingZones = whileUnchanged("the look at firewalld's zones", async (runner: Runner) => {
   const { stdout } = await ask(['--list-all-zones'], { runner, signal: neverAborted })
   const zones = zonesIn(stdout)
   return {

@@ -1,12 +1,14 @@
 /** What differs between those who keep Linux packet filters: how each reads, writes and takes away its own rules. */
-import type { Runner } from '../../host/contract.ts'
-import type { Opening, PacketFilter, Packets } from '../../host/simulate/index.ts'
+import type { Opening, PacketFilter, Packets, ReadOptions } from '../../host/simulate/index.ts'
 import type { FirewallOptions, FirewallRequest } from '../contract.ts'
 
-export interface Tools {
-  readonly runner: Runner
-  readonly signal: AbortSignal
-}
+export type Tools = ReadOptions
+
+/** For who only looks: what nobody changed is not read anew. Who changes something reads what is there now. */
+export const looking = (
+  { runner, filterGeneration: generation }: FirewallOptions['host'],
+  signal: AbortSignal,
+): Tools => ({ runner, signal, generation })
 
 /** What one keeper of chains does with its own tool. `Entry` is one rule of ours, as the journal has it. */
 export interface Hand<Entry> {

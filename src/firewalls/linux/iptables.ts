@@ -2,6 +2,7 @@
 import { say } from '../../base/text.ts'
 import { readFilter, type Chain } from '../../host/simulate/index.ts'
 import type { FirewallMember } from '../contract.ts'
+import { looking } from './hand.ts'
 import { onLinux } from './linux.ts'
 import { droppingChain, filterStatus } from './nftables.ts'
 import { carriedIn, chainHand } from './entries.ts'
@@ -13,7 +14,7 @@ export const iptables: FirewallMember = {
   id: 'iptables',
   detect: (options) =>
     onLinux(options, async () => {
-      const filter = await readFilter({ runner: options.host.runner, signal: options.signal })
+      const filter = await readFilter(looking(options.host, options.signal))
       const chain = droppingChain(filter, isIptables)
       if (!chain)
         return {
@@ -32,8 +33,7 @@ export const iptables: FirewallMember = {
   open: (request, options) => openWith(hand, request, options),
   byHand: (request, options) => hand.command(request, options),
   undo: (effect, options) => undoWith(hand, effect, options),
-  carried: async ({ host, signal }) =>
-    carriedIn(await readFilter({ runner: host.runner, signal }), isIptables),
+  carried: async ({ host, signal }) => carriedIn(await readFilter(looking(host, signal)), isIptables),
 }
 
 const isIptables = (chain: Chain): boolean => chain.owner !== 'nft'

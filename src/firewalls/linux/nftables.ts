@@ -6,6 +6,7 @@ import type { FirewallMember, FirewallOptions, FirewallStatus } from '../contrac
 import { defaultInput, openPorts, unnamedPort } from './listing.ts'
 import { carriedIn, chainHand } from './entries.ts'
 import { explain, look, openWith, undoWith } from './packet-filter.ts'
+import { looking } from './hand.ts'
 import { onLinux } from './linux.ts'
 
 const hand = chainHand('nftables')
@@ -37,7 +38,7 @@ export const nftables: FirewallMember = {
   open: (request, options) => openWith(hand, request, options),
   byHand: (request, options) => hand.command(request, options),
   undo: (effect, options) => undoWith(hand, effect, options),
-  carried: async ({ host, signal }) => carriedIn(await readFilter({ runner: host.runner, signal }), isNft),
+  carried: async ({ host, signal }) => carriedIn(await readFilter(looking(host, signal)), isNft),
 }
 
 const isNft = (chain: Chain): boolean => chain.owner === 'nft'
@@ -45,7 +46,7 @@ const isNft = (chain: Chain): boolean => chain.owner === 'nft'
 /** Null where only a privileged process may look. */
 async function readIfAllowed({ host, signal }: FirewallOptions): Promise<PacketFilter | null> {
   try {
-    return await readFilter({ runner: host.runner, signal })
+    return await readFilter(looking(host, signal))
   } catch (error) {
     if (isNaruError(error, 'NOT_PERMITTED')) return null
     throw error

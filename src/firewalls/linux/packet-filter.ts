@@ -21,7 +21,7 @@ import type { Effect, Json, Lease, OpenOptions, Verdict } from '../../model/hop.
 import { newTag, parseTag } from '../../model/tag.ts'
 import type { FirewallAnswer, FirewallOptions, FirewallQuestion, FirewallRequest } from '../contract.ts'
 import { FirewallLease } from '../lease.ts'
-import type { Hand, Placed, Tools, WantedOpening } from './hand.ts'
+import { looking, type Hand, type Placed, type Tools, type WantedOpening } from './hand.ts'
 import { inLine, type QueuedClosing, type QueuedOpening, type Wish } from './line.ts'
 
 /** A drop behind a drop is found only once the first is open; more rounds than chains are not to be expected. */
@@ -39,7 +39,7 @@ export async function look(
   asked: PacketQuestion,
   { host, signal }: FirewallOptions,
 ): Promise<[PacketFilter, Packets]> {
-  return Promise.all([readFilter({ runner: host.runner, signal }), packetsOf(asked, host, signal)])
+  return Promise.all([readFilter(looking(host, signal)), packetsOf(asked, host, signal)])
 }
 
 export const askedBy = ({ protocols, ports, address, allow }: FirewallRequest): PacketQuestion => ({
@@ -230,7 +230,7 @@ class Opened<Entry> implements QueuedOpening<Entry> {
   }
 
   async #waysOf(filter: PacketFilter, packets: Packets, signal: AbortSignal): Promise<readonly Way[]> {
-    const gates = await this.#hand.gates?.(filter, packets, this.#tools(signal))
+    const gates = await this.#hand.gates?.(filter, packets, looking(this.#host, signal))
     return packets.packets.map((packet, at) => ({
       name: `${wayOf(packet)} ${gates?.[at]?.name ?? ''}`,
       isShut: gates ? (gates[at]?.isShut ?? true) : null,
@@ -238,7 +238,7 @@ class Opened<Entry> implements QueuedOpening<Entry> {
   }
 
   #isHeld(filter: PacketFilter, signal: AbortSignal): Promise<boolean> {
-    return this.#hand.held(this.#entries, this.#wanted.tag, filter, this.#tools(signal))
+    return this.#hand.held(this.#entries, this.#wanted.tag, filter, looking(this.#host, signal))
   }
 
   #tools(signal: AbortSignal): Tools {

@@ -5,10 +5,9 @@
 import { neverAborted } from '../../base/on-abort.ts'
 import { formatPortRange, type PortRange, type Protocol } from '../../base/port.ts'
 import type { Family } from '../../base/address.ts'
-import { latestOf } from '../../base/latest.ts'
 import type { Tools } from './hand.ts'
 import type { Runner } from '../../host/contract.ts'
-import { failed } from '../../host/simulate/index.ts'
+import { failed, whileUnchanged } from '../../host/simulate/index.ts'
 
 export interface UfwRule {
   readonly family: Family
@@ -30,21 +29,24 @@ export interface UfwRule {
 const userRules = ['/etc/ufw/user.rules', '/etc/ufw/user6.rules'] as const
 
 /** IPv4 rules, then IPv6 rules: the order that `insert N` counts in. Those who ask at once share one reading. */
-export const readUfwRules = ({ runner, signal }: Tools): Promise<readonly UfwRule[]> =>
-  reading(runner, signal)
+export const readUfwRules = (tools: Tools): Promise<readonly UfwRule[]> => reading(tools)
 
-const reading = latestOf("the look at ufw's rules", async (runner: Runner): Promise<readonly UfwRule[]> => {
-  const [four, six] = await Promise.all(
-    userRules.map(async (file) => {
-      const argv = ['cat', file] as const
-      const result = await runner.run(argv, { signal: neverAborted })
-      // Without IPv6 there is no second file.
-      if (result.exit !== 0 && !/no such file/i.test(result.stderr)) throw failed(argv, result)
-      return result.stdout
-    }),
-  )
-  return [...parseUfwRules(four ?? '', 4), ...parseUfwRules(six ?? '', 6)]
-})
+// ufw writes its files before it changes the filter.
+const reading = whileUnchanged(
+  "the look at ufw's rules",
+  async (runner: Runner): Promise<readonly UfwRule[]> => {
+    const [four, six] = await Promise.all(
+      userRules.map(async (file) => {
+        const argv = ['cat', file] as const
+        const result = await runner.run(argv, { signal: neverAborted })
+        // Without IPv6 there is no second file.
+        if (result.exit !== 0 && !/no such file/i.test(result.stderr)) throw failed(argv, result)
+        return result.stdout
+      }),
+    )
+    return [...parseUfwRules(four ?? '', 4), ...parseUfwRules(six ?? '', 6)]
+  },
+)
 
 export function parseUfwRules(text: string, family: Family): UfwRule[] {
   const rules: UfwRule[] = []

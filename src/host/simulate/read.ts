@@ -4,7 +4,6 @@
  */
 import { neverAborted } from '../../base/on-abort.ts'
 import { NaruError, isNaruError } from '../../base/errors.ts'
-import { latestOf } from '../../base/latest.ts'
 import { say } from '../../base/text.ts'
 import { askNft } from '../../linux/nft.ts'
 import type { Runner, RunResult } from '../contract.ts'
@@ -12,23 +11,31 @@ import { readIpSets, readSaved, type IpSets, type SavedRules } from './iptables.
 import { readListing, readNft, type NftObjects } from './nft-ruleset.ts'
 import { asObject } from './nft-match.ts'
 import type { Chain, PacketFilter } from './program.ts'
+import { whileUnchanged, type ReadOptions } from './while-unchanged.ts'
 
-export interface ReadOptions {
-  readonly runner: Runner
-  readonly signal: AbortSignal
-}
+export type { ReadOptions } from './while-unchanged.ts'
 
 /**
- * As it is after this was asked: hundreds of rules that ask at once share one reading of it.
+ * As it is after this was asked: hundreds of rules that ask at once share one reading of it, and a filter that nobody
+ * changed is not read twice.
  * @throws NaruError NOT_PERMITTED without CAP_NET_ADMIN, COMMAND_FAILED
  */
-export const readFilter = ({ runner, signal }: ReadOptions): Promise<PacketFilter> => reading(runner, signal)
+export const readFilter = async (options: ReadOptions): Promise<PacketFilter> =>
+  (await reading(options)).filter
 
-const reading = latestOf('the look at the packet filter', (runner: Runner) =>
-  readAnew({ runner, signal: neverAborted }),
+const reading = whileUnchanged(
+  'the look at the packet filter',
+  (runner: Runner) => readAnew({ runner, signal: neverAborted }),
+  ({ hasIpSets }) => !hasIpSets,
 )
 
-async function readAnew(options: ReadOptions): Promise<PacketFilter> {
+interface Reading {
+  readonly filter: PacketFilter
+  /** ipset(8) changes them without a word. */
+  readonly hasIpSets: boolean
+}
+
+async function readAnew(options: ReadOptions): Promise<Reading> {
   const [ruleset, listing] = await Promise.all([
     readRuleset(options),
     read(options, ['nft', '-t', '-a', 'list', 'ruleset']),
@@ -42,11 +49,12 @@ async function readAnew(options: ReadOptions): Promise<PacketFilter> {
     ...saved.flatMap((one) => one.chains),
   ]
   const isUnread = ruleset === 'cut' || (ruleset === null && saved.length === 0)
-  return {
+  const filter = {
     chains: new Map(chains.map((chain) => [chain.key, chain])),
     marks: nft.marks || saved.some((one) => one.marks),
     unread: [...(isUnread ? ['nftables'] : []), ...legacy.unread],
   }
+  return { filter, hasIpSets: saved.some((one) => one.hasIpSets) }
 }
 
 /** Null where there is no nft. */
@@ -58,7 +66,7 @@ async function readRuleset(options: ReadOptions): Promise<NftObjects | 'cut' | n
   return answer.objects ?? 'cut'
 }
 
-type Saved = SavedRules & { readonly family: 'ip' | 'ip6' }
+type Saved = SavedRules & { readonly family: 'ip' | 'ip6'; readonly hasIpSets: boolean }
 
 /** True for a table that iptables-nft keeps; the same one is not read twice. */
 function isShown(chain: Chain, saved: readonly Saved[]): boolean {
@@ -117,10 +125,11 @@ async function readSavedBy(
 ): Promise<Saved | null> {
   const saved = await savedBy(options, kind, family)
   if (saved === null) return null
-  const sets: IpSets = saved.includes('--match-set')
+  const hasIpSets = saved.includes('--match-set')
+  const sets: IpSets = hasIpSets
     ? readIpSets((await read(options, ['ipset', 'save'], true)) ?? '')
     : new Map()
-  return { ...readSaved(saved, `iptables-${kind}`, family, sets), family }
+  return { ...readSaved(saved, `iptables-${kind}`, family, sets), family, hasIpSets }
 }
 
 /** Old systems have one iptables without a second name; its first line tells which of the two it is. */

@@ -255,6 +255,26 @@ export function conformance(stand: Stand): void {
       expect(firewall.snapshot()).toBe(before)
     })
 
+    it('looks by no program while nobody changes the filter, and at once where somebody did', async ({
+      skip,
+    }) => {
+      if (firewall.kind === 'iptables-legacy') skip('it tells nobody of its changes')
+      const before = firewall.snapshot()
+      let programs = 0
+      const counting = watching(host, /^(?!ip )/, (run) => (programs++, run()))
+      const lease = await open(request(8888), new MemoryRecorder(), counting)
+      await lease.verify(look)
+      programs = 0
+      for (let looks = 0; looks < 3; looks++) await lease.verify(look)
+      expect(programs).toBe(0)
+      firewall.run(['nft', 'add', 'table', 'inet', 'somebody'])
+      await lease.verify(look)
+      expect(programs).toBeGreaterThan(0)
+      firewall.run(['nft', 'delete', 'table', 'inet', 'somebody'])
+      await lease.release(look)
+      expect(firewall.snapshot()).toBe(before)
+    })
+
     it('one that is refused fails alone among many that are asked for at once', async () => {
       const before = firewall.snapshot()
       const journal = new MemoryRecorder()
