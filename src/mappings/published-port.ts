@@ -203,13 +203,16 @@ export class PublishedPort {
     await this.#openBest(signal, true)
   }
 
-  /** Others answer, and the one that holds the port does not: a router that is busy says nothing at all for a while. */
+  /**
+   * Others answer, and the one that holds the port does not: a router that is busy says nothing at all for a while. Asked
+   * from another address of ours, the same one is another.
+   */
   async #isElsewhere(signal: AbortSignal): Promise<boolean> {
     const found = await this.#routers({ signal, fresh: true, all: true })
     const held = this.#open?.router
-    return (
-      found.length > 0 && !found.some(({ place, member }) => place === held?.place && member === held.member)
-    )
+    const isHeld = ({ place, member, clientAddress }: Router): boolean =>
+      place === held?.place && member === held.member && clientAddress === held.clientAddress
+    return found.length > 0 && !found.some(isHeld)
   }
 
   /** What is silent is asked for nothing: told to close the port it would do so late, when it is open again. */
