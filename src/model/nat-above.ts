@@ -79,6 +79,6 @@ function unknown(own: readonly string[], stun: string | null): NatAnswer {
   const text =
     stun && !own.includes(stun)
       ? say`at least one NAT: the internet sees ${stun}, and no router told its outside address`
-      : say('not known: this machine has no public address, and no router told its outside address')
+      : say('not known: this machine has no public IPv4 address, and no router told its outside address')
   return { nat: 'unknown', text }
 }

@@ -19,6 +19,8 @@ interface Packaging {
 
 const root = join(import.meta.dirname, '../..')
 const file = '/etc/naru/naru.yaml'
+/** Where a service sees the program: this checkout may lie in /tmp, which a service has for itself. */
+const elsewhere = '/opt/program'
 const limit = { timeout: 30_000, interval: 250 }
 
 const commands = ['apt-get', 'dpkg', 'dpkg-deb', 'deb-systemd-helper', 'miniupnpd', 'nft', 'curl']
@@ -62,7 +64,7 @@ describeWith(
       if (process.env.NARU_RELEASE === '1')
         execFileSync(process.execPath, [join(root, 'packaging/one-file.mjs'), 'linux-x64', program])
       else
-        writeFileSync(program, `#!/bin/sh\nexec ${process.execPath} ${join(root, 'bin/naru.mjs')} "$@"\n`, {
+        writeFileSync(program, `#!/bin/sh\nexec ${process.execPath} ${elsewhere}/bin/naru.mjs "$@"\n`, {
           mode: 0o755,
         })
       const broken = join(folder, 'broken')
@@ -91,6 +93,8 @@ describeWith(
       systemd = scope.use(await startSystemd(home.host))
       // Machines that are containers forbid packages to start services.
       shell('rm -f /usr/sbin/policy-rc.d')
+      const inside = 'bin dist locales package.json web/dist node_modules/koffi node_modules/@koromix'
+      shell(`mkdir ${elsewhere} && cd ${root} && cp --parents -r ${inside} ${elsewhere}`)
       systemd.run(['nft', '-f', '-'], nftDefaultDrop())
       before = everything()
     }, 240_000)

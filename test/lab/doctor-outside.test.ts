@@ -81,7 +81,7 @@ net.createServer((socket) => {
     if (asked.proof !== proof('caller ' + nonce + ' ' + asked.nonce + ' ' + asked.port)) return socket.destroy()
     const from = socket.remoteAddress.replace('::ffff:', '')
     const back = net.connect({ host: from, port: asked.port })
-    const say = (result) => { back.destroy(); socket.end(JSON.stringify({ proof: proof('vantage ' + asked.nonce + ' ' + nonce + ' ' + asked.port), seenAs: from, result, ms: 1 }) + '\\n') }
+    const say = (result) => { back.destroy(); socket.end(JSON.stringify({ proof: proof(['vantage', asked.nonce, nonce, asked.port, from, result, 1].join(' ')), seenAs: from, result, ms: 1 }) + '\\n') }
     const timer = setTimeout(() => say('silent'), 3000)
     back.once('connect', () => { clearTimeout(timer); say('answered') })
     back.once('error', () => { clearTimeout(timer); say('refused') })

@@ -128,7 +128,9 @@ export class Visitor implements AsyncDisposable {
         // The browser asks for the icon when it likes, also while a test has cut the line; a missing one is noted below.
         const isCut = why.startsWith('net::ERR_CONNECTION') || why === 'net::ERR_EMPTY_RESPONSE'
         const isIcon = isCut && request.url().endsWith('/naru.svg')
-        if (why !== 'net::ERR_ABORTED' && !isIcon)
+        // An interface of the lab came or went: the browser ends what was under way, and what the page needs it asks again.
+        const isMoved = why === 'net::ERR_NETWORK_CHANGED'
+        if (why !== 'net::ERR_ABORTED' && !isIcon && !isMoved)
           note(`failed: ${request.method()} ${request.url()}: ${why}`)
       })
       .on('response', (response: Response) => {
